@@ -1,0 +1,219 @@
+"""Services brought up in parallel: each starts when its needs are met, is probed until it is ready, and is seeded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from envctl.board import Board
+from envctl.engines import Execution, Project
+from envctl.errors import EnvctlError, Evidence, OutOfTime, ServiceFailed
+from envctl.instance import Record
+from envctl.plan.model import Plan, ServicePlan
+from envctl.readiness import NotReady, Target
+from envctl.readiness.wait import History, wait_until_ready
+from envctl.seeding import Seeder, seed
+
+LOG_LINES = 40
+ATTEMPT_TIMEOUT = 1.0
+"""Seconds of one attempt: short, so that a death is noticed between two."""
+
+
+@dataclass
+class BringUp:
+    """One run of the line `starting -> ready -> seeded` for every service of a plan."""
+
+    plan: Plan
+    project: Project
+    record: Record
+    board: Board
+    seeder: Seeder
+    deaths: dict[str, int] = field(default_factory=dict)
+    histories: dict[str, History] = field(default_factory=dict)
+    save: Callable[[], None] = lambda: None
+    _saving: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, deadline: float) -> None:
+        """Returns when every service has everything.
+
+        Raises:
+            ServiceFailed, OutOfTime: with the evidence of the service that is to blame.
+        """
+        with self.project.deaths(self._died):
+            for service in self.plan.services.values():
+                threading.Thread(target=self._guarded, args=(service,), name=service.name, daemon=True).start()
+            finals = {service.name: service.final for service in self.plan.services.values()}
+            if not self.board.wait_all(finals, deadline) and not self.board.failed:
+                self.board.fail(self._out_of_time(finals))
+        if self.board.failure is not None:
+            raise self.board.failure
+
+    def _guarded(self, service: ServicePlan) -> None:
+        try:
+            self._bring_up(service)
+        except BaseException as error:
+            if not self.board.failed:
+                self.board.set(service.name, "failed", str(error).splitlines()[0] if str(error) else "")
+            self.board.fail(error)
+
+    def _bring_up(self, service: ServicePlan) -> None:
+        if not self.board.wait_for(service.needs):
+            return
+        if not (service.once and self._done_before(service)):
+            self._start(service)
+            if service.once:
+                self._wait_until_done(service)
+            else:
+                self._wait_until_ready(service)
+                self._set_up(service)
+                self._seed(service)
+        if not self.board.failed:
+            self.board.set(service.name, service.final)
+
+    def _done_before(self, service: ServicePlan) -> bool:
+        state = self.project.state(service.name)
+        return not state.running and state.status == 0
+
+    def _start(self, service: ServicePlan) -> None:
+        self.board.set(service.name, "starting", "starting")
+        self.project.start(service)
+        self.board.say(service.name, "waiting until it is ready" if service.checks else "")
+
+    def _wait_until_done(self, service: ServicePlan) -> None:
+        while not self.board.failed:
+            state = self.project.state(service.name)
+            if not state.running and state.status is not None:
+                if state.status:
+                    raise self._failure(service, f"{service.name} ended with {state.status}", "run", state.status)
+                return
+            time.sleep(0.05)
+
+    def _wait_until_ready(self, service: ServicePlan) -> None:
+        history = self.histories[service.name] = History()
+        until = time.monotonic() + service.ready_timeout
+        checks = [(check.probe, self._target(service, check.options)) for check in service.checks]
+        try:
+            wait_until_ready(checks, history, lambda _: self.board.failed or time.monotonic() > until or self._dead(service))
+        except NotReady as error:
+            if self.board.failed:
+                return
+            if self._dead(service):
+                raise self._death(service) from None
+            message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}"
+            raise OutOfTime(message, self._evidence(service, "readiness")) from None
+        if self._dead(service) and not service.once:
+            raise self._death(service)
+        self.board.set(service.name, "ready")
+
+    def _target(self, service: ServicePlan, options: Mapping[str, Any]) -> Target:
+        place, ports = self.plan.setting, {port.name: port.outside or 0 for port in service.ports}
+        named = options.get("port")
+        port = ports.get(str(named)) or next((p.outside for p in service.ports if p.number == named), None)
+        return Target(
+            host=str(service.outside.get("host") or place.outside_host),
+            port=port or int(service.outside.get("port") or 0),
+            ports=ports,
+            properties=service.outside,
+            options={key: value for key, value in options.items() if key != "port"},
+            timeout=ATTEMPT_TIMEOUT,
+            run=lambda argv: self._execute(service.name, argv),
+            logs=lambda: self.project.logs(service.name),
+            health=lambda: self.project.state(service.name).health,
+        )
+
+    def _execute(self, service: str, argv: Any) -> tuple[int, str]:
+        ran = self.project.execute(service, Execution(list(argv)))
+        return ran.status, ran.output
+
+    def _died(self, service: str, status: int) -> None:
+        self.deaths[service] = status
+        plan = self.plan.services.get(service)
+        row = self.board.rows.get(service)
+        if plan is None or plan.once or row is None or row.state not in ("ready", "seeded"):
+            return  # whoever waits for it asks
+        with suppress(EnvctlError):
+            if not self.project.state(service).restarts:
+                self.board.fail(self._death(plan))
+
+    def _dead(self, service: ServicePlan) -> bool:
+        if service.name not in self.deaths:
+            return False
+        state = self.project.state(service.name)
+        return not state.running and not state.restarts
+
+    def _death(self, service: ServicePlan) -> ServiceFailed:
+        status = self.deaths.get(service.name)
+        row = self.board.rows[service.name]
+        step = "start" if row.state == "starting" else row.state
+        return self._failure(service, f"{service.name} ended with {status} {_meaning(status)}".rstrip(), step, status)
+
+    def _failure(self, service: ServicePlan, message: str, step: str, status: int | None = None) -> ServiceFailed:
+        return ServiceFailed(message, self._evidence(service, step, status))
+
+    def _evidence(self, service: ServicePlan, step: str, status: int | None = None, advice: str = "") -> Evidence:
+        lines: tuple[str, ...] = ()
+        with suppress(Exception):  # evidence is best effort: its loss must not hide the failure
+            lines = tuple(self.project.logs(service.name, LOG_LINES).splitlines())
+        history = self.histories[service.name].shown() if service.name in self.histories else ()
+        advice = advice or _advice(step, status, service)
+        return Evidence(service.name, step, history, status, lines[-LOG_LINES:], advice)
+
+    def _set_up(self, service: ServicePlan) -> None:
+        if not service.setup or self._recorded(service).get("set_up"):
+            return
+        self.board.say(service.name, "setting up")
+        for argv, env, stdin in service.setup:
+            ran = self.project.execute(service.name, Execution(argv, env, (stdin.encode(),) if stdin else ()))
+            if ran.status:
+                failure = self._failure(service, f"{service.name}: {argv[0]} ended with {ran.status}", "set-up", ran.status)
+                assert failure.evidence is not None
+                failure.evidence = replace(failure.evidence, logs=tuple(ran.output.splitlines()[-LOG_LINES:]))
+                raise failure
+        self._note(service, set_up=True)
+
+    def _seed(self, service: ServicePlan) -> None:
+        """Runs the steps that have not been run on this data."""
+        done: list[str] = list(self._recorded(service).get("steps", []))
+        for step in service.steps[len(done) :]:
+            if not self.board.wait_for(step.needs):
+                return
+            self.board.say(service.name, f"seeding: {step.title}")
+            seed(step, self.seeder)
+            done.append(step.hash)
+            self._note(service, steps=done)
+
+    def _recorded(self, service: ServicePlan) -> dict[str, Any]:
+        found = self.record.seeds.get(service.name, {})
+        return found if found.get("incarnation") == self.project.incarnation(service) else {}
+
+    def _note(self, service: ServicePlan, **what: Any) -> None:
+        with self._saving:
+            kept = self._recorded(service)
+            self.record.seeds[service.name] = {**kept, "incarnation": self.project.incarnation(service), **what}
+            self.save()
+
+    def _out_of_time(self, finals: Mapping[str, str]) -> OutOfTime:
+        """Blames the first service, in starting order, that is not there yet."""
+        late = next(s for s in self.plan.services.values() if self.board.rows[s.name].state != finals[s.name])
+        row = self.board.rows[late.name]
+        return OutOfTime(f"out of time: {late.name} is still {row.state}{': ' + row.detail if row.detail else ''}", self._evidence(late, row.state))
+
+
+def _meaning(status: int | None) -> str:
+    if status == 137:
+        return "(killed: out of memory, or by somebody)"
+    return "(its program was not found in the image)" if status == 127 else ""
+
+
+def _advice(step: str, status: int | None, service: ServicePlan) -> str:
+    if status == 127:
+        return "check `run:` and `command:`, and that the image has the program"
+    if status == 137 and service.resources is not None:
+        return "give it more memory in `resources:`"
+    if status is not None:
+        return f"`envctl up ... --keep` leaves it for a look: `envctl logs NAME {service.name}`"
+    return f"raise `ready: {{timeout: ...}}` if it is just slow; `--keep` leaves it for `envctl logs NAME {service.name}`"

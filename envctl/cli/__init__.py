@@ -1,0 +1,57 @@
+"""The command line: each command gathers its flags, calls one function and prints. Errors are printed here, once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from envctl import __version__
+from envctl.errors import EnvctlError, Interrupted
+
+OURS = 125
+"""The exit code of `run`, `test` and `exec` for every failure of ours: the command's own are its own."""
+WRAPPING = ("run", "test", "exec")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:  # before anything is imported: it must feel instant
+        print(f"envctl {__version__}")
+        return
+    status = _run(words)
+    _flush()
+    sys.exit(status)
+
+
+def _run(words: list[str]) -> int:
+    from envctl import signals
+
+    signals.install()
+    wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
+    try:
+        from envctl.cli.app import invoke
+
+        return invoke(words, OURS if wraps else 2)
+    except EnvctlError as error:
+        from envctl.cli.failure import print_error
+
+        print_error(error)
+        return OURS if wraps and not isinstance(error, Interrupted) else error.exit_code
+    except KeyboardInterrupt:
+        return _interrupted()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _interrupted() -> int:
+    print("envctl: interrupted", file=sys.stderr)
+    return Interrupted.exit_code
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,79 @@
+"""`validate`, `schema`, `render`: what needs no engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from envctl.checks import open_environment
+from envctl.cli import options as opt
+from envctl.cli import settings
+from envctl.cli.options import Chosen, Environment, expanded
+from envctl.definition.find import environments
+from envctl.errors import DefinitionError, EnvctlError, UsageError
+from envctl.plan.make import make_plan
+from envctl.render.write import write_manifests
+from envctl.rendering import render_setting
+from envctl.selection import select
+
+
+def validate(
+    env: Annotated[list[str] | None, typer.Argument(metavar="[ENV]...", help="All of environments/ without one.", show_default=False)] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="A variable's value.", show_default=False)] = None,
+) -> int:
+    """Check definitions; every mistake is printed as file:line: path: what, and what would do."""
+    names = env or environments(Path.cwd())
+    if not names:
+        raise UsageError("there are no environments here", hint="`envctl init` writes a first one")
+    overrides, broken = opt.pairs("--set", set or [], "K=V"), 0
+    for name in names:
+        try:
+            environment = open_environment(name, cwd=Path.cwd(), overrides=overrides)
+            plan = make_plan(environment, render_setting(environment, environment.definition.name, "docker", {}))
+            print(f"{name}: {len(plan.services)} service{'s' if len(plan.services) != 1 else ''}, no mistakes")
+        except DefinitionError as error:
+            broken += len(error.problems)
+            print(error, file=sys.stderr)
+    if broken:
+        print(f"envctl: {broken} mistake{'s' if broken != 1 else ''}", file=sys.stderr)
+    return DefinitionError.exit_code if broken else 0
+
+
+def schema() -> None:
+    """Print the JSON Schema of definitions, the kinds of this project included."""
+    from envctl.definition.find import project_of
+    from envctl.kinds import load_kinds
+    from envctl.schema import json_schema
+
+    print(json.dumps(json_schema(load_kinds(project_of(Path.cwd()))), indent=2, ensure_ascii=False))
+
+
+@expanded
+def render(
+    env: Environment,
+    options: Chosen,
+    engine: Annotated[str, typer.Option("--engine", metavar="E", envvar="ENVCTL_ENGINE", help="docker or kubernetes.", show_default=False)] = "docker",
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="DIR", help="A folder for it; stdout without.", show_default=False)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail when the target cannot express something.")] = False,
+) -> int:
+    """Write the manifests that `up` would use; nothing is started."""
+    environment = select(open_environment(env, cwd=Path.cwd(), overrides=opt.pairs("--set", options.set, "K=V")), opt.selection(options))
+    name = options.name or environment.definition.name
+    ports = {key: int(text) for key, text in opt.pairs("--port", options.port, "S=N").items()}
+    plan = make_plan(environment, render_setting(environment, name, engine, settings.images(), ports, dict(os.environ)))
+    rendered = write_manifests(plan, engine, Path(output) if output else None)
+    if not output:
+        print(rendered.text, end="")
+    for loss in rendered.losses:
+        print(f"loss: {loss}", file=sys.stderr)
+    if rendered.losses and strict:
+        raise EnvctlError(f"{len(rendered.losses)} losses, and --strict")
+    return 0
+
+
+COMMANDS = (validate, schema, render)

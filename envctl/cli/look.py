@@ -1,0 +1,147 @@
+"""`status`, `env`, `logs`, `exec`, `shell`, `list`: looking inside; the definition is not needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from envctl import outputs
+from envctl.cli.options import Instance, ServiceName
+from envctl.cli.show import document, table
+from envctl.cli.show import status as shown_status
+from envctl.engines import Attached, State, open_engine
+from envctl.errors import EnvctlError, UsageError
+from envctl.instance import Record
+from envctl.lookup import find_record, records_here, service_of
+from envctl.orchestrator import process_variables
+from envctl.overview import everything
+
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False, help="All of this checkout without it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """How the services of an instance are now."""
+    records = [find_record(name)] if name else records_here()
+    documents = [document(record, _states(record)) for record in records]
+    if as_json:
+        print(json.dumps(documents[0] if name else documents, ensure_ascii=False))
+    else:
+        print("\n\n".join(map(shown_status, documents)) or "nothing is up in this checkout")
+
+
+def _states(record: Record) -> dict[str, State]:
+    return dict(open_engine(record.engine, record.context).attach(record.id).states())
+
+
+def env(
+    name: Instance,
+    format: Annotated[str, typer.Option("--format", metavar="F", help=" | ".join(outputs.FORMATS), show_default=True)] = "dotenv",
+    for_: Annotated[str | None, typer.Option("--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False)] = None,
+) -> None:
+    """Print the outputs again."""
+    record = find_record(name)
+    values = _of_service(record, for_) if for_ else {**record.outputs, **process_variables(record)}
+    print(outputs.formatted(format, values), end="")
+    if format == "github":
+        from envctl.outputs.github import masks
+
+        print(masks(record.secrets), end="", file=sys.stderr)
+
+
+def _of_service(record: Record, service: str) -> dict[str, str]:
+    from envctl.replan import environment_by_hand
+
+    return environment_by_hand(record, service_of(record, service))
+
+
+def logs(
+    name: Instance,
+    service: Annotated[list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All services without one.")] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
+    tail: Annotated[int | None, typer.Option("-n", "--tail", metavar="N", help="The last lines only.", show_default=False)] = None,
+) -> None:
+    """What the services have printed."""
+    record = find_record(name)
+    names = [service_of(record, s) for s in service or record.services]
+    attached = open_engine(record.engine, record.context).attach(record.id)
+    prefix = len(names) > 1
+    if follow:
+        _follow(attached, names, tail, prefix)
+        return
+    for each in names:
+        for line in attached.logs(each, tail).splitlines():
+            print(f"{each} | {line}" if prefix else line)
+
+
+def _follow(attached: Attached, names: list[str], tail: int | None, prefix: bool) -> None:
+    rest: dict[str, bytes] = {}
+    for name, piece in attached.follow(names, tail):
+        *lines, rest[name] = (rest.get(name, b"") + piece).split(b"\n")
+        for line in lines:
+            text = line.decode(errors="replace")
+            print(f"{name} | {text}" if prefix else text, flush=True)
+
+
+def exec_(
+    name: Instance,
+    service: ServiceName,
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False)] = None,
+) -> int:
+    """Run a command inside a service; returns its exit code."""
+    if not command:
+        raise UsageError("there is no command to run", hint=f"envctl exec {name} {service} -- ls")
+    return _inside(find_record(name), service, command, {}, None)
+
+
+def shell(name: Instance, service: ServiceName) -> int:
+    """Open the service's own client (psql, mariadb, valkey-cli, ...), or a shell where it has none."""
+    record = find_record(name)
+    entry: dict[str, Any] = record.services[service_of(record, service)]
+    argv = entry["shell"] or ["sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"]
+    return _inside(record, service, argv, entry["shell_env"], None)
+
+
+def _inside(record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None) -> int:
+    attached = open_engine(record.engine, record.context).attach(record.id)
+    if not attached.state(service_of(record, service)).running:
+        raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {record.name} {service}` may say why")
+    line = attached.interactive(service, argv, env, user)
+    # Ctrl-C is the command's: on a terminal it gets it from there.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        status = subprocess.run(line, env={**os.environ, **env}, check=False, preexec_fn=_default_interrupt).returncode
+    except OSError as error:
+        raise EnvctlError(f"{line[0]} cannot be started: {error.strerror}") from None
+    return status if status >= 0 else 128 - status
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def list_(
+    all: Annotated[bool, typer.Option("--all", help="Everybody's that can be seen, not only this checkout's.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The instances of this checkout."""
+    rows = everything(all)
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+    elif not rows:
+        print("nothing is up" + ("" if all else " in this checkout"))
+    else:
+        heads = ("NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES", *(("ID", "PROJECT") if all else ()))
+        cells = [[str(row[head.lower()] or "") for head in heads] for row in rows]
+        print("\n".join(table([heads, *cells])))
+
+
+COMMANDS = (status, env, logs, exec_, shell, list_)

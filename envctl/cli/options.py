@@ -1,0 +1,139 @@
+"""The options that `up`, `run` and `test` share; each is also ENVCTL_<OPTION> and a key of envctl.toml."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+
+from envctl.cli import settings
+from envctl.durations import parse_duration
+from envctl.errors import UsageError
+from envctl.orchestrator import DEFAULT_TIMEOUT, Request
+from envctl.selection import Selection
+
+
+def _option(help: str, *names: str, env: str = "", metavar: str | None = None, **more: Any) -> Any:
+    return typer.Option(*names, help=help, envvar=f"ENVCTL_{env}" if env else None, show_default=False, metavar=metavar, **more)
+
+
+Environment = Annotated[str, typer.Argument(metavar="ENV", help="A name under environments/, a path, or a Compose file.", show_default=False)]
+Instance = Annotated[str, typer.Argument(metavar="NAME", help="The instance: its environment's name unless --name said otherwise.", show_default=False)]
+ServiceName = Annotated[str, typer.Argument(metavar="S", help="A service of the instance.", show_default=False)]
+Many = list[str]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What chooses and changes the definition: also for `render`."""
+
+    name: Annotated[str | None, _option("The instance's name; the environment's without it.", env="NAME", metavar="N")] = None
+    set: Annotated[Many, _option("A variable's value.", "--set", metavar="K=V")] = field(default_factory=list)
+    only: Annotated[Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S")] = field(default_factory=list)
+    stub: Annotated[Many, _option("A stub in the place of this service.", env="STUB", metavar="S")] = field(default_factory=list)
+    use: Annotated[Many, _option("A server that runs already in the place of S.", env="USE", metavar="S=URL")] = field(default_factory=list)
+    port: Annotated[Many, _option("A fixed local port for a service.", env="PORT", metavar="S=N")] = field(default_factory=list)
+    image: Annotated[Many, _option("Another image for a service, instead of building.", env="IMAGE", metavar="S=REF")] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Running(Chosen):
+    """What says how it is brought up."""
+
+    engine: Annotated[str | None, _option("docker, kubernetes or local.", env="ENGINE", metavar="E")] = None
+    context: Annotated[str | None, _option("A Docker context.", env="CONTEXT", metavar="C")] = None
+    ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
+    timeout: Annotated[str | None, _option("One deadline for all of it (10m).", env="TIMEOUT", metavar="D")] = None
+    fresh: Annotated[bool, _option("Start over: no data of before.", "--fresh", env="FRESH")] = False
+    keep: Annotated[bool, _option("Do not tear down what failed.", "--keep", env="KEEP")] = False
+
+
+def request(environment: str, options: Running, owner: str = "") -> Request:
+    """The options as the orchestrator takes them.
+
+    Raises:
+        UsageError: one that is not of its form.
+    """
+    from envctl.engines.choice import default_engine
+
+    return Request(
+        environment=environment,
+        name=options.name,
+        engine=options.engine or default_engine(options.context),
+        context=options.context,
+        overrides=pairs("--set", options.set, "K=V"),
+        selection=selection(options),
+        ports={name: _port(name, text) for name, text in pairs("--port", options.port, "S=N").items()},
+        ttl=duration("--ttl", options.ttl),
+        timeout=duration("--timeout", options.timeout) or DEFAULT_TIMEOUT,
+        fresh=options.fresh,
+        keep=options.keep,
+        owner=owner,
+        images=settings.images(),
+    )
+
+
+def selection(options: Chosen) -> Selection:
+    return Selection(
+        only=tuple(options.only),
+        stub=tuple(options.stub),
+        use=pairs("--use", options.use, "S=URL"),
+        image=pairs("--image", options.image, "S=REF"),
+    )
+
+
+def pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
+    found = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{option} {value}: this is not of the form {form}")
+        found[key] = text
+    return found
+
+
+def _port(service: str, text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise UsageError(f"--port {service}={text}: this is no port number")
+    return int(text)
+
+
+def duration(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}") from None
+
+
+def expanded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """*function* with the fields of its `options` parameter as parameters of their own, as Typer wants them."""
+    own = inspect.signature(function, eval_str=True)
+    kind = own.parameters["options"].annotation
+    hints = inspect.get_annotations(kind, eval_str=True)
+    for base in kind.__mro__[1:-1]:
+        hints = {**inspect.get_annotations(base, eval_str=True), **hints}
+    fields = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[f.name], default=_default(f))
+        for f in dataclasses.fields(kind)
+    ]
+
+    @functools.wraps(function)
+    def wrapper(**given: Any) -> Any:
+        options = kind(**{f.name: given.pop(f.name) for f in dataclasses.fields(kind)})
+        return function(options=options, **given)
+
+    others = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, p in own.parameters.items() if name != "options"]
+    wrapper.__signature__ = inspect.Signature([*others, *fields])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in [*others, *fields]}
+    return wrapper
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default is not dataclasses.MISSING else []

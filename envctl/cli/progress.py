@@ -1,0 +1,129 @@
+"""Progress on stderr: a live table on a terminal, one line per change elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from envctl.board import Row
+from envctl.cli.failure import masked
+from envctl.durations import format_duration
+from envctl.orchestrator import Reporter
+from envctl.plan.model import Plan
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MARKS = {"seeded": ("green", "✓"), "done": ("green", "✓"), "ready": ("green", "•"), "failed": ("red", "✗"), "pending": ("dim", "·")}
+
+
+def reporter(quiet: bool = False) -> Reporter:
+    """The one that fits where stderr goes."""
+    if quiet:
+        return Silent()
+    return Table() if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb" else Lines()
+
+
+class Silent:
+    def begin(self, plan: Plan) -> None: ...
+    def row(self, service: str, row: Row) -> None: ...
+    def say(self, text: str) -> None: ...
+    def end(self) -> None: ...
+
+
+class Lines:
+    """`  1.24 s  db  ready`: one line per change of state, and of what is being done."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._last: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._width = 0
+
+    def begin(self, plan: Plan) -> None:
+        self._width = max((len(name) for name in plan.services), default=0)
+        self.say(f"{plan.setting.name}: {len(plan.services)} services on {plan.setting.engine} ({plan.setting.id})")
+
+    def row(self, service: str, row: Row) -> None:
+        waiting = row.state == "starting" and row.detail.startswith("waiting")
+        text = row.detail if row.state == "failed" or (row.detail and not waiting and row.detail != row.state) else row.state
+        text = f"{row.state}: {text}" if text != row.state and row.state == "failed" else text
+        with self._lock:
+            if waiting or self._last.get(service) == text:
+                return
+            self._last[service] = text
+            self._print(f"{service:<{self._width}}  {text}")
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        print(f"{time.monotonic() - self._began:7.2f} s  {masked(text)}", file=sys.stderr, flush=True)
+
+    def end(self) -> None: ...
+
+
+class Table:
+    """A line for each service: a spinner while it works, its state, how long it took."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._began = time.monotonic()
+        self._rows: dict[str, Row] = {}
+        self._done_at: dict[str, float] = {}
+        self._title = ""
+        self._spinners: dict[str, Any] = {}
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=12, transient=False)
+
+    def begin(self, plan: Plan) -> None:
+        self._title = f"{plan.setting.name} on {plan.setting.engine}"
+        self._rows = {name: Row() for name in plan.services}
+        if not self._live.is_started:
+            self._live.start()
+
+    def row(self, service: str, row: Row) -> None:
+        self._rows[service] = row
+        if row.state in ("seeded", "done", "failed"):
+            self._done_at.setdefault(service, time.monotonic())
+
+    def say(self, text: str) -> None:
+        self._console.print(masked(text))
+
+    def end(self) -> None:
+        if self._live.is_started:
+            self._live.stop()
+
+    def _render(self) -> RenderableType:
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        grid = Grid.grid(padding=(0, 2))
+        for name, row in list(self._rows.items()):
+            took = self._done_at.get(name, time.monotonic()) - self._began
+            color = MARKS.get(row.state, ("cyan", ""))[0]
+            detail = masked(row.detail) if row.detail != row.state else ""
+            grid.add_row(self._mark(name, row), name, Text(row.state, color), Text(f"{took:5.1f} s", "dim"), Text(detail[:100], "dim"))
+        head = Grid.grid()
+        head.add_row(Text(self._title, "bold"))
+        head.add_row(grid)
+        return head
+
+    def _mark(self, name: str, row: Row) -> RenderableType:
+        from rich.spinner import Spinner
+        from rich.text import Text
+
+        if row.state in MARKS:
+            color, sign = MARKS[row.state]
+            return Text(sign, color)
+        return self._spinners.setdefault(name, Spinner("dots", style="cyan"))
+
+
+def lasting(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else format_duration(seconds)

@@ -1,0 +1,84 @@
+"""Defaults of options from `envctl.toml`, or `[tool.envctl]` of pyproject.toml, at the project's root."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import click
+
+from envctl.errors import DefinitionError, Problem, did_you_mean
+
+TABLES = {"images": dict, "subnets": str}
+"""Keys that are no options."""
+
+
+@lru_cache
+def settings() -> dict[str, Any]:
+    """The nearest file's keys, from the working directory upwards.
+
+    Raises:
+        DefinitionError: it is no TOML.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        for name, keys in (("envctl.toml", ()), ("pyproject.toml", ("tool", "envctl"))):
+            found = _read(folder / name, keys)
+            if found is not None:
+                return found
+        if (folder / ".git").exists():
+            break
+    return {}
+
+
+def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    try:
+        content: Any = tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        if keys:
+            return None  # somebody else's pyproject.toml is not ours to complain about
+        line = next((int(word.rstrip(",")) for word in _after_line(str(error))), 1)
+        raise DefinitionError([Problem(path, line, "", f"this is no TOML: {error}")]) from None
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else None
+
+
+def _after_line(text: str) -> list[str]:
+    words = text.replace(")", " ").split()
+    return [words[i + 1] for i, word in enumerate(words[:-1]) if word == "line" and words[i + 1].rstrip(",").isdigit()]
+
+
+def images() -> dict[str, str]:
+    found = settings().get("images", {})
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def default_map(command: click.Command) -> dict[str, Any]:
+    """For Click: command to option to default; a key that no command knows is an error."""
+    given = settings()
+    if not given or not isinstance(command, click.Group):
+        return {}
+    options = {name: {p.name for p in sub.params if p.name} for name, sub in command.commands.items()}
+    known = set().union(*options.values()) | set(TABLES)
+    for key in given:
+        if key.replace("-", "_") not in known:
+            raise DefinitionError([Problem(_file(), 1, key, "unknown key", did_you_mean(key, sorted(known)))])
+    plain = {key.replace("-", "_"): _option(value) for key, value in given.items() if key not in TABLES}
+    return {name: {key: value for key, value in plain.items() if key in params} for name, params in options.items()}
+
+
+def _option(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [f"{key}={item}" for key, item in value.items()]
+    return value
+
+
+def _file() -> Path:
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "envctl.toml").exists():
+            return folder / "envctl.toml"
+    return Path("pyproject.toml")

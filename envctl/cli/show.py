@@ -1,0 +1,44 @@
+"""What a result looks like for people: the endpoints, the table of services, the list of instances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from envctl.document import document
+from envctl.instance import Record
+
+
+def endpoints(record: Record) -> str:
+    """One line an endpoint, and how to get at the rest."""
+    rows = [
+        (service, port, f"{where['host']}:{where['port']}")
+        for service, entry in record.services.items()
+        for port, where in entry["endpoints"].items()
+    ]
+    took = record.timings_ms.get("total", 0) / 1000
+    until = f", until {record.expires}" if record.expires else ""
+    lines = [f"{record.name} is up ({took:.1f} s{until})", *table(rows, indent="  ")]
+    return "\n".join([*lines, f"envctl env {record.name} prints its {len(record.outputs)} outputs; envctl down {record.name} removes it"])
+
+
+def status(shown: Mapping[str, Any]) -> str:
+    rows = [("SERVICE", "KIND", "STATE", "READY", "ENDPOINTS")]
+    for name, entry in shown["services"].items():
+        where = ", ".join(f"{port} {e['host']}:{e['port']}" for port, e in entry["endpoints"].items())
+        ready = f"{entry['ready_ms'] / 1000:.1f} s" if entry["ready_ms"] is not None else ""
+        rows.append((name, entry["kind"], entry["state"], ready, where))
+    expires = f", expires {shown['expires']}" if shown["expires"] else ""
+    head = f"{shown['name']} ({shown['id']}) on {shown['engine']}: {shown['state']}{expires}"
+    return "\n".join([head, *table(rows, indent="  ")])
+
+
+def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Columns as wide as their widest cell; no blanks at the ends."""
+    if not rows:
+        return []
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip() for row in rows]
+
+
+__all__ = ["document", "endpoints", "status", "table"]

@@ -1,0 +1,83 @@
+"""Removing: one instance by name, all of a checkout, or whatever has expired or lost its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from envctl import instance
+from envctl.engines import Engine, Seen, open_engine
+from envctl.errors import EngineMissing, UsageError
+from envctl.instance import Record
+from envctl.orchestrator import tear_down
+from envctl.signals import shielded
+
+
+@dataclass(frozen=True)
+class Removed:
+    """An instance that was removed, why, and what could not be."""
+
+    name: str
+    id: str
+    why: str
+    left: tuple[str, ...] = ()
+
+
+def remove(record: Record) -> Removed:
+    """Removes an instance that has a record."""
+    engine = open_engine(record.engine, record.context)
+    with instance.lock(record.id), shielded():
+        return Removed(record.name, record.id, "", tuple(tear_down(engine, record)))
+
+
+def remove_by_label(engine: Engine, name: str, id: str, why: str = "") -> Removed:
+    """Removes what carries *id*, where there is no record of it."""
+    with shielded():
+        return Removed(name, id, why, tuple(engine.remove(id, {})))
+
+
+def collect(engines: Mapping[tuple[str, str | None], Engine]) -> Iterator[Removed]:
+    """Removes what has expired anywhere, and what has lost its owner on this host."""
+    records = {record.id: record for record in instance.records()}
+    for engine in engines.values():
+        for seen in engine.instances():
+            record = records.pop(seen.id, None)
+            why = _reason(seen, record)
+            if why:
+                yield from _collected(engine, seen, record, why)
+    for record in records.values():
+        engine_there = engines.get((record.engine, record.context))
+        if engine_there is not None and not _busy(record):
+            yield _gone(engine_there, record)
+
+
+def _reason(seen: Seen, record: Record | None) -> str:
+    expires = max(filter(None, (seen.expires, record.expires if record else None)), default=None)
+    if expires is not None and expires <= instance.now():
+        return f"expired {expires}"
+    if seen.owner and instance.process_alive(seen.owner) is False:
+        return "its owner has ended"
+    if record is not None and record.state in ("starting", "removing") and not _busy(record):
+        return "its command was killed"
+    return ""
+
+
+def _busy(record: Record) -> bool:
+    return bool(record.process) and instance.process_alive(record.process) is not False
+
+
+def _collected(engine: Engine, seen: Seen, record: Record | None, why: str) -> Iterator[Removed]:
+    if record is None:
+        yield remove_by_label(engine, seen.name, seen.id, why)
+        return
+    with suppress(UsageError), instance.lock(record.id, wait=2.0), shielded():
+        yield Removed(record.name, record.id, why, tuple(tear_down(engine, record)))
+
+
+def _gone(engine: Engine, record: Record) -> Removed:
+    """A record of something that is not there (any more)."""
+    left: tuple[str, ...] = ()
+    with suppress(UsageError, EngineMissing), instance.lock(record.id, wait=2.0), shielded():
+        left = tuple(tear_down(engine, record))
+    return Removed(record.name, record.id, "nothing of it is there", left)

@@ -1,0 +1,225 @@
+"""`${...}` in a text is a sandboxed Jinja2 expression; all else stays, byte for byte, and `$${` is a literal `${`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from envctl.definition.scalars import written
+from envctl.definition.syntax import (
+    CHAIN,
+    STAND_IN,
+    Expression,
+    ExpressionError,
+    Path,
+    Reference,
+    check_filters,
+    has_expression,
+    parse,
+    references,
+    rewrite,
+    shell_advice,
+    shortened,
+    spans,
+    split,
+    too_deep,
+)
+from envctl.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from jinja2.environment import TemplateExpression
+
+    from envctl.definition.sandbox import Missing
+
+__all__ = [
+    "ExpressionError",
+    "Reference",
+    "as_text",
+    "escape",
+    "evaluate",
+    "evaluate_tree",
+    "has_expression",
+    "references",
+    "render_text",
+    "spans",
+]
+
+
+def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
+    """*text* with its expressions evaluated; a value that is one expression keeps its type.
+
+    Raises:
+        ExpressionError: an expression is no expression, names something unknown, or fails.
+    """
+    if "${" not in text:
+        return text
+    parts = split(text)
+    if len(parts) == 1 and isinstance(parts[0], Expression):
+        return _value(parts[0].source, scope)
+    values = (part if isinstance(part, str) else as_text(_value(part.source, scope), part.source) for part in parts)
+    return "".join(values)
+
+
+def evaluate_tree(value: Any, scope: Mapping[str, Any], path: Path = ()) -> Any:
+    """*value* with every text in its lists and maps evaluated; keys stay as they are.
+
+    Raises:
+        ExpressionError: with the *path* of the text that is wrong.
+    """
+    if isinstance(value, str):
+        try:
+            return evaluate(value, scope)
+        except ExpressionError as error:
+            error.path = error.path or path
+            raise
+    if isinstance(value, Mapping):
+        return {key: evaluate_tree(item, scope, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [evaluate_tree(item, scope, (*path, index)) for index, item in enumerate(value)]
+    return value
+
+
+def render_text(template: str, scope: Mapping[str, Any]) -> str:
+    """A whole Jinja2 text: `${...}` and `{% ... %}`, no comments, a final newline stays.
+
+    Raises:
+        ExpressionError: it cannot be read or evaluated.
+    """
+    from jinja2 import TemplateSyntaxError
+
+    from envctl.definition import sandbox
+
+    try:
+        compiled = sandbox.compile_text(template.replace("$${", "${'${'}"))
+        return str(compiled.render(sandbox.visible(scope)))
+    except ExpressionError:
+        raise
+    except TemplateSyntaxError as error:
+        raise ExpressionError(f"line {error.lineno} of the text: {error.message}") from None
+    except Exception as error:
+        raise ExpressionError(_words(error, scope)) from None
+
+
+def escape(text: str) -> str:
+    """*text* as a text whose value it is."""
+    return text.replace("${", "$${")
+
+
+def as_text(value: Any, expression: str = "") -> str:
+    """A value as it stands within a text: `true`, numbers as they are, lists and maps as JSON.
+
+    Raises:
+        ExpressionError: it is null, or nothing that can be written.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise ExpressionError(f'`{expression.strip()}` is null here; give it a value with `| default("", true)`')
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return written(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _value(source: str, scope: Mapping[str, Any]) -> Any:
+    if CHAIN.fullmatch(source):
+        found = _follow(source.strip().split("."), scope)
+        if found is not _NOTHING:
+            return found
+    return _evaluated(source, scope)
+
+
+_NOTHING = object()
+
+
+def _follow(names: list[str], value: Any) -> Any:
+    """The value of a plain chain of names, without Jinja: nearly all expressions are one, and compiling is slow."""
+    for name in names:
+        if not isinstance(value, Mapping):
+            return _NOTHING
+        try:
+            value = value[name]
+        except KeyError:
+            return _NOTHING
+    return value
+
+
+def _evaluated(source: str, scope: Mapping[str, Any]) -> Any:
+    from envctl.definition import sandbox
+
+    rewritten, renamed = rewrite(source, scope)
+    compiled = _compiled(rewritten, source)
+    try:
+        values = sandbox.visible(scope) | {code: scope[name] for code, name in renamed.items() if name in scope}
+        return _result(compiled(values), source)
+    except ExpressionError:
+        raise
+    except Exception as error:
+        raise ExpressionError(f"`{shortened(source.strip())}`: {_words(error, scope, source)}") from None
+
+
+def _result(value: Any, source: str) -> Any:
+    from jinja2 import Undefined
+
+    if isinstance(value, Undefined):
+        str(value)  # raises, naming what is missing
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Mapping | list | tuple):
+        return value
+    if isinstance(value, Iterable):
+        return list(value)
+    if callable(value):
+        raise ExpressionError(f"`{source.strip()}` is a function; call it with `()`")
+    return value
+
+
+def _words(error: Exception, scope: Mapping[str, Any], source: str = "") -> str:
+    from envctl.definition import sandbox
+
+    if isinstance(error, sandbox.Missing):
+        return _missing(error, scope, source)
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return str(error) or type(error).__name__
+
+
+def _missing(error: Missing, scope: Mapping[str, Any], source: str) -> str:
+    from envctl.definition import sandbox
+
+    if error.hint:
+        return str(error.hint)
+    name = sandbox.shown(error.name)
+    if error.owner is None:
+        name = name[1:].replace(STAND_IN, "-") if name.startswith(STAND_IN) else name
+        return f"'{name}' is not defined; {shell_advice(source, scope) or did_you_mean(name, list(scope))}"
+    if error.owner is scope.get("env"):
+        return f"the environment variable {name} is not set; `${{env.{name} | default(\"...\")}}` gives it a default"
+    known = [str(key) for key in error.owner] if isinstance(error.owner, Mapping) else []
+    advice = [did_you_mean(name, known) if known else "it has no properties"]
+    if "-" in name:
+        advice.append("a subtraction has blanks around its `-`")
+    return "; ".join([f"{_owner(source, name)} has no '{name}'", *advice])
+
+
+def _owner(source: str, name: str) -> str:
+    """What stands before *name*, as it is written."""
+    before = re.search(rf"""([\w.\-\[\]"']+?)(?:\.|\[["']){re.escape(name)}(?![\w-])""", source)
+    return f"'{before.group(1)}'" if before else "it"
+
+
+@lru_cache(maxsize=16384)
+def _compiled(rewritten: str, source: str) -> TemplateExpression:
+    from envctl.definition import sandbox
+
+    tree = parse(rewritten, source)
+    try:
+        check_filters(tree)
+        return sandbox.compile_expression(tree)
+    except (RecursionError, MemoryError, SyntaxError):
+        raise too_deep(source) from None

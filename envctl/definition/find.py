@@ -1,0 +1,112 @@
+"""ENV, as a user types it -> the file of the definition and the folder of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from envctl.errors import UsageError, did_you_mean
+
+FOLDER = "environments"
+_SUFFIXES = (".yaml", ".yml")
+_COMPOSE = re.compile(r"(docker-)?compose([.-][\w.-]+)?\.ya?ml")
+_COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+
+
+@dataclass(frozen=True)
+class Found:
+    file: Path
+    project: Path
+    is_compose: bool = False
+
+
+def find_environment(env: str, cwd: Path) -> Found:
+    """The definition that *env* names: a name under `environments/`, a file, a folder, or a Compose file.
+
+    Raises:
+        UsageError: there is none; the known ones are listed.
+    """
+    cwd = Path(os.path.abspath(cwd))
+    known = environments(cwd)
+    file = known.get(env) or _by_path(env, cwd)
+    if file is None:
+        raise UsageError(f"there is no environment '{env}'", hint=_advice(env, known))
+    return Found(file, find_project(file, cwd), is_compose_file(file))
+
+
+def environments(cwd: Path) -> dict[str, Path]:
+    """The names under `environments/`, here and in the project's folder, with their files."""
+    found: dict[str, Path] = {}
+    for folder in dict.fromkeys([cwd, _marked(cwd) or cwd]):
+        for name, file in _named(folder / FOLDER):
+            found.setdefault(name, file)
+    return found
+
+
+def is_compose_file(file: Path) -> bool:
+    return _COMPOSE.fullmatch(file.name) is not None
+
+
+def find_project(file: Path, cwd: Path | None = None) -> Path:
+    """The nearest folder above that has envctl.toml, `[tool.envctl]` or .git; else the one that holds the definition."""
+    folder = Path(os.path.abspath(file)).parent
+    start = cwd if cwd is not None and folder.is_relative_to(cwd) else folder
+    if marked := _marked(start):
+        return marked
+    for base in (folder, folder.parent):
+        if base.name == FOLDER:
+            return base.parent
+    return folder
+
+
+def _marked(start: Path) -> Path | None:
+    return next((folder for folder in (start, *start.parents) if _is_project(folder)), None)
+
+
+def _is_project(folder: Path) -> bool:
+    if (folder / "envctl.toml").exists() or (folder / ".git").exists():
+        return True
+    try:
+        return "envctl" in tomllib.loads((folder / "pyproject.toml").read_text("utf-8")).get("tool", {})
+    except (OSError, ValueError):
+        return False
+
+
+def _named(folder: Path) -> Iterator[tuple[str, Path]]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return
+    for entry in entries:
+        if entry.suffix in _SUFFIXES and not entry.is_dir():
+            yield entry.stem, entry
+        elif inner := _in_folder(entry):
+            yield entry.name, inner
+
+
+def _in_folder(folder: Path) -> Path | None:
+    return next((file for suffix in _SUFFIXES if (file := folder / f"environment{suffix}").is_file()), None)
+
+
+def _by_path(env: str, cwd: Path) -> Path | None:
+    path = cwd / Path(env).expanduser()
+    try:
+        if path.is_dir():
+            return _in_folder(path) or next((f for name in _COMPOSE_NAMES if (f := path / name).is_file()), None)
+        if path.exists():
+            return path
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def _advice(env: str, known: dict[str, Path]) -> str:
+    if "/" in env or env.endswith(_SUFFIXES):
+        return "no such file; a folder is one with an environment.yaml in it"
+    if not known:
+        return f"there is none under {FOLDER}/; `envctl init` makes a first one"
+    return did_you_mean(env, list(known))

@@ -1,0 +1,177 @@
+"""The shape of a definition: what each key may hold. Text and references are dealt with elsewhere."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from envctl.durations import parse_duration
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+RESERVED = ("var", "self", "env", "lane", "instance", "tester")
+
+Condition = Literal["started", "ready", "seeded", "done", "none"]
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError("a name has letters, digits, - and _, begins with a letter or digit, and has at most 40 characters")
+    if value in RESERVED:
+        raise ValueError(f"'{value}' is reserved in expressions; choose another name")
+    return value
+
+
+def _text(value: object) -> object:
+    """YAML reads 17, 1.5 and true as numbers and booleans; as text they are what stands in the file."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _duration(value: object) -> float:
+    return parse_duration(value)
+
+
+def _list(value: object) -> object:
+    return value if isinstance(value, list) or value is None else [value]
+
+
+def _needs(value: object) -> object:
+    """`needs: db`, `needs: [db, mail]` (both: ready) and `needs: {mail: started}`."""
+    if isinstance(value, str):
+        return {value: "ready"}
+    if isinstance(value, list):
+        return {item: "ready" for item in value if isinstance(item, str)} if all(isinstance(i, str) for i in value) else value
+    return value
+
+
+def _test(value: object) -> object:
+    """`api: newman run x.json` is `api: {run: newman run x.json}`."""
+    return {"run": value} if isinstance(value, str | list) else value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Text = Annotated[str, BeforeValidator(_text)]
+Duration = Annotated[float, BeforeValidator(_duration)]
+Command = str | list[Text]
+Needs = Annotated[dict[str, Condition], BeforeValidator(_needs)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Variable(Model):
+    """`name: {from: ENV_NAME, secret: true, default: x}`; a plain value is its default."""
+
+    from_: str | None = Field(None, alias="from", description="The environment variable it is read from.")
+    secret: bool = Field(False, description="Masked wherever envctl prints it.")
+    default: Any = Field(None, description="Its value when nothing else gives one; without it the variable is required.")
+    description: str = ""
+
+
+class Ready(Model):
+    """Checks that must all pass. `{http: /healthz}`, `{tcp: true}`, `{command: [...]}`, `{log: REGEX}`, `{query: SQL}`."""
+
+    http: str | None = Field(None, description="A path that must answer.")
+    status: int | list[int] | None = Field(None, description="The expected status of `http`; any 2xx or 3xx without it.")
+    port: int | str | None = Field(None, description="The port to ask, by name or number; the main one without it.")
+    tcp: bool | None = Field(None, description="The port must accept a connection.")
+    command: Command | None = Field(None, description="A program inside the service that must end with 0.")
+    log: str | None = Field(None, description="A regular expression that a log line must match.")
+    query: str | None = Field(None, description="A query that the server must answer (databases).")
+    timeout: Duration = Field(60.0, description="How long it may take.")
+
+
+class Build(Model):
+    """Compose's long form, its common keys."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    context: str = "."
+    dockerfile: str | None = None
+    dockerfile_inline: str | None = None
+    target: str | None = None
+    args: dict[str, Text | None] | list[str] = Field(default_factory=dict)
+
+
+class SeedStep(Model):
+    """One step; exactly one of its formats is given."""
+
+    sql: str | None = Field(None, description="A file of SQL statements (also .gz), or a folder of them in name order.")
+    csv: str | None = Field(None, description="A CSV file with a header line (also .gz).")
+    into: str | None = Field(None, description="The table of `csv`.")
+    command: Command | None = Field(None, description="A program: in the image of `in`, in the server, or on this machine.")
+    in_: str | None = Field(None, alias="in", description="A service of the team's own, `server`, or `host` (this machine).")
+    inputs: Annotated[list[str], BeforeValidator(_list)] = Field(default_factory=list, description="Globs of files the result depends on.")
+    database: str | None = Field(None, description="Another database than the first.")
+    needs: Needs = Field(default_factory=dict, description="What this step waits for besides its own server.")
+
+    FORMATS: ClassVar[tuple[str, ...]] = ("sql", "csv", "command")
+
+    @model_validator(mode="after")
+    def _one_format(self) -> SeedStep:
+        given = [name for name in SeedStep.FORMATS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a seed step has exactly one of {', '.join(SeedStep.FORMATS)}; this one has {' and '.join(given) or 'none'}")
+        if (self.csv is None) != (self.into is None):
+            raise ValueError("`csv` and `into` go together: {csv: FILE, into: TABLE}")
+        return self
+
+    @property
+    def format(self) -> str:
+        return next(name for name in SeedStep.FORMATS if getattr(self, name) is not None)
+
+
+class Resources(Model):
+    cpu: float | None = Field(None, gt=0, description="Processors, e.g. 0.5.")
+    memory: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?([kKmMgG]i?)?[bB]?$", description="e.g. 256M.")
+
+
+class Service(Model):
+    kind: str = Field("service", description="What it is; see `envctl schema` for the kinds.")
+    version: Text | None = Field(None, description="The version of the kind: its image's tag.")
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="The kind's own parameters.")
+    image: str | None = Field(None, description="Replaces the kind's image; with `build`, the name of what is built.")
+    build: str | Build | None = Field(None, description="A folder with a Dockerfile, or Compose's long form.")
+    run: Command | None = Field(None, description="The program to start: no shell in between.")
+    command: Command | None = Field(None, description="Arguments for the image's entry point.")
+    shell: bool = Field(False, description="`run` goes through a shell.")
+    port: Port | None = Field(None, description="The main port.")
+    ports: dict[str, Port] = Field(default_factory=dict, description="Name to number, for more than one.")
+    ready: Ready | None = None
+    env: dict[str, Text | None] = Field(default_factory=dict)
+    env_file: Annotated[list[str], BeforeValidator(_list)] = Field(default_factory=list)
+    files: dict[str, str] = Field(default_factory=dict, description="Path inside to a file or folder of the project.")
+    needs: Needs = Field(default_factory=dict)
+    seed: list[SeedStep] = Field(default_factory=list)
+    replicas: int = Field(1, ge=1, le=100)
+    resources: Resources | None = None
+    stop: Duration | None = Field(None, description="How long it may take to end on SIGTERM.")
+    scope: Literal["lane", "environment"] | None = None
+    faults: bool | dict[str, Any] | None = None
+    expose: bool | str | dict[str, Any] | None = None
+    compose: dict[str, Any] = Field(default_factory=dict, description="Merged into the rendered Compose service.")
+    kubernetes: dict[str, Any] | list[Any] = Field(default_factory=dict, description="Merged into the rendered objects.")
+
+
+class Test(Model):
+    run: Command
+    reports: Annotated[list[str], BeforeValidator(_list)] = Field(default_factory=list)
+    only: Annotated[list[str], BeforeValidator(_list)] = Field(default_factory=list)
+
+
+class Definition(Model):
+    """A whole environment, includes merged, `var` and `env` expressions evaluated, references still as text."""
+
+    name: Name
+    description: str = ""
+    ttl: Duration | None = Field(None, description="Gone after this, whatever happens.")
+    variables: dict[str, Any] = Field(default_factory=dict)
+    services: dict[Name, Service] = Field(default_factory=dict)
+    outputs: dict[str, Any] | None = None
+    write: dict[str, str] = Field(default_factory=dict, description="File to format: kept current by `up`.")
+    tests: dict[str, Annotated[Test, BeforeValidator(_test)]] = Field(default_factory=dict)

@@ -1,0 +1,219 @@
+"""A definition's file -> a plain tree, and the file and line of each of its keys, values and items."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envctl.definition.yaml_nodes import Branch, Leaf, Node, YamlError, parse_nodes
+from envctl.errors import Problem
+
+TreePath = tuple[str | int, ...]
+MAX_BYTES = 5_000_000
+MAX_VALUES = 200_000
+"""Values after aliases are expanded: 500 services of 50 lines are 25,000."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where each part of a tree stands."""
+
+    file: Path
+    marks: Mapping[TreePath, tuple[Path, int]] = field(default_factory=dict)
+
+    def at(self, path: TreePath) -> tuple[Path, int]:
+        """File and line of *path*, or of the nearest thing around it."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.marks:
+                return self.marks[path[:length]]
+        return self.file, 1
+
+    def problem(self, path: TreePath, message: str, hint: str = "") -> Problem:
+        file, line = self.at(path)
+        return Problem(file, line, dotted(path), message, hint)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file: its tree (None where it could not be read), the places, and the mistakes."""
+
+    tree: dict[str, Any] | None
+    source: Source
+    problems: tuple[Problem, ...] = ()
+
+
+def dotted(path: TreePath) -> str:
+    return ".".join(map(str, path))
+
+
+def displayed(file: Path) -> Path:
+    """*file* as messages show it: from the working directory where it lies below it."""
+    try:
+        return Path(os.path.abspath(file)).relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return file
+
+
+def read(file: Path, *, what: str = "a definition") -> Document:
+    """Read *file*; every mistake is in the document's problems, nothing is raised."""
+    shown = displayed(file)
+    text = _text(file, what)
+    if isinstance(text, Problem):
+        return Document(None, Source(shown), (text,))
+    return parse(text, shown, what=what)
+
+
+def parse(text: str, file: Path, *, what: str = "a definition") -> Document:
+    """The document of a *text* that stands in *file*."""
+    try:
+        node = parse_nodes(text)
+        if node is None or (isinstance(node, Leaf) and node.value is None):
+            return _failed(file, 1, "the file is empty", f"{what} is a map of keys")
+        if not isinstance(node, Branch) or not node.is_map:
+            shape = "a list" if isinstance(node, Branch) else "a single value"
+            return _failed(file, node.line, f"this is {shape}", f"{what} is a map: `key: value` lines")
+        reading = _Reading(file)
+        tree = reading.value(node, ())
+    except YamlError as error:
+        return _failed(file, error.line, error.message, error.hint)
+    return Document(tree, Source(file, reading.marks), tuple(reading.problems))
+
+
+def _failed(file: Path, line: int, message: str, hint: str = "") -> Document:
+    return Document(None, Source(file), (Problem(file, line, "", message, hint),))
+
+
+def _text(file: Path, what: str) -> str | Problem:
+    shown = displayed(file)
+    try:
+        if file.is_dir():
+            return Problem(shown, 1, "", "this is a folder", f"{what} is a file")
+        if file.stat().st_size > MAX_BYTES:
+            return Problem(shown, 1, "", f"the file has more than {MAX_BYTES // 1_000_000} MB", f"no {what[2:]} is that large")
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Problem(shown, 1, "", f"the file cannot be read: {reason}")
+    return _decoded(content, shown)
+
+
+def _decoded(content: bytes, shown: Path) -> str | Problem:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return Problem(shown, 1, "", "the file is UTF-16", "save it as UTF-8")
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        return Problem(shown, line, "", "the file is binary", "YAML in UTF-8 is expected")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return Problem(shown, line, "", f"the byte 0x{content[error.start]:02X} is no UTF-8", "save the file as UTF-8")
+
+
+class _Reading:
+    """Nodes -> plain values, with the marks and mistakes on the way."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.marks: dict[TreePath, tuple[Path, int]] = {}
+        self.problems: list[Problem] = []
+        self._count = 0
+
+    def value(self, node: Node, path: TreePath) -> Any:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise YamlError(node.line, f"aliases make more than {MAX_VALUES:,} values of this file")
+        self.marks.setdefault(path, (self._file, node.line))
+        if isinstance(node, Leaf):
+            return node.value
+        if node.is_map:
+            return self._map(node, path)
+        return [self.value(item, (*path, index)) for index, item in enumerate(node.items)]
+
+    def _map(self, node: Branch, path: TreePath) -> dict[str, Any]:
+        merged: dict[str, tuple[int, Node]] = {}
+        own: dict[str, tuple[int, Node]] = {}
+        for key, value in zip(node.items[::2], node.items[1::2], strict=True):
+            if _is_merge(key):
+                merged = {**self._merged(value, path), **merged}
+                continue
+            name = self._key(key, path)
+            if name in own:
+                message = f"the key '{name}' stands twice in one map"
+                hint = f"first on line {own[name][0]}; remove or rename one"
+                self.problems.append(Problem(self._file, key.line, dotted((*path, name)), message, hint))
+            own[name] = (key.line, value)
+        found = {}
+        for name, (line, value) in {**merged, **own}.items():
+            self.marks[(*path, name)] = (self._file, line)
+            found[name] = self.value(value, (*path, name))
+        return found
+
+    def _key(self, key: Node, path: TreePath) -> str:
+        if isinstance(key, Branch) or (key.value is None and not key.text):
+            raise YamlError(key.line, f"a key under '{dotted(path)}' is no text" if path else "a key is no text")
+        return key.text
+
+    def _merged(self, node: Node, path: TreePath) -> dict[str, tuple[int, Node]]:
+        """What `<<` brings: the first of several maps wins, as YAML says."""
+        maps = [node] if isinstance(node, Branch) and node.is_map else list(getattr(node, "items", [node]))
+        found: dict[str, tuple[int, Node]] = {}
+        for one in maps:
+            if not isinstance(one, Branch) or not one.is_map:
+                raise YamlError(one.line, "`<<` merges maps only", "`<<: *anchor` or `<<: [*one, *two]`")
+            for key, value in zip(one.items[::2], one.items[1::2], strict=True):
+                if _is_merge(key):
+                    found = {**self._counted(value, path), **found}
+                else:
+                    found.setdefault(self._key(key, path), (key.line, value))
+        return found
+
+    def _counted(self, node: Node, path: TreePath) -> dict[str, tuple[int, Node]]:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise YamlError(node.line, f"aliases make more than {MAX_VALUES:,} values of this file")
+        return self._merged(node, path)
+
+
+def _is_merge(key: Node) -> bool:
+    return isinstance(key, Leaf) and key.plain and key.text == "<<"
+
+
+def merge(base: Document, over: Document) -> Document:
+    """*over* on top of *base*: maps deeply, everything else replaced; each part keeps its own place."""
+    replaced: set[TreePath] = set()
+    tree = _merged_tree(base.tree or {}, over.tree or {}, (), replaced)
+    kept = {path: mark for path, mark in base.source.marks.items() if not _within(path, replaced)}
+    marks = {**kept, **over.source.marks}
+    return Document(tree, Source(over.source.file, marks), (*base.problems, *over.problems))
+
+
+def _merged_tree(base: Mapping[str, Any], over: Mapping[str, Any], path: TreePath, replaced: set[TreePath]) -> dict[str, Any]:
+    found = dict(base)
+    for key, value in over.items():
+        below = (*path, key)
+        if isinstance(value, dict) and isinstance(found.get(key), dict):
+            found[key] = _merged_tree(found[key], value, below, replaced)
+        else:
+            replaced.add(below)
+            found[key] = value
+    return found
+
+
+def _within(path: TreePath, roots: Collection[TreePath]) -> bool:
+    return any(path[:length] in roots for length in range(1, len(path) + 1))
+
+
+def walk(value: Any, path: TreePath = ()) -> Iterator[tuple[TreePath, Any]]:
+    """Every leaf of a tree with its path; empty maps and lists are leaves."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from walk(item, (*path, key))
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from walk(item, (*path, index))
+    else:
+        yield path, value

@@ -1,0 +1,44 @@
+"""Durations as people write them: `90`, `90s`, `15m`, `2h`, `1h30m`, `1d`."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds of *value*: a number of seconds, or text with units.
+
+    Raises:
+        ValueError: it is neither, or not positive.
+    """
+    seconds = _seconds(value)
+    if seconds is None or not 0 <= seconds < 1e10:
+        raise ValueError(f"{value!r} is no duration; write it like 30s, 15m, 2h or 1h30m")
+    return seconds
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value.strip()):
+        return float(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    return None
+
+
+def format_duration(seconds: float) -> str:
+    """`1h30m` for 5400: the shortest text that says the whole seconds."""
+    rest = round(seconds)
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

@@ -1,0 +1,144 @@
+"""The seam between the orchestrator and what runs services: only the verbs that the orchestrator calls.
+
+An engine is a module of this folder with `open_engine(context) -> Engine`; it is imported when it is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from envctl.errors import EnvctlError, UsageError, did_you_mean
+from envctl.plan.model import Plan, PortKey, ServicePlan
+
+ENGINES = ("docker",)
+
+
+class PortTaken(EnvctlError):
+    """A chosen port was taken by somebody between the choice and the start."""
+
+    def __init__(self, service: str, message: str) -> None:
+        super().__init__(message)
+        self.service = service
+
+
+class SubnetTaken(EnvctlError):
+    """The chosen subnet overlaps with somebody's network."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an engine's services are reached."""
+
+    outside_host: str = "127.0.0.1"
+    publish_on: str = "127.0.0.1"
+    tester_host: str = "host.docker.internal"
+    inside: str = "name"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended: its exit status, and what it printed (both streams)."""
+
+    status: int
+    output: str
+
+
+@dataclass(frozen=True)
+class State:
+    """A service as its engine sees it now."""
+
+    running: bool
+    status: int | None = None
+    health: str = ""
+    restarts: bool = False
+    """Its engine starts it again when it ends."""
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An instance that an engine found by its labels."""
+
+    id: str
+    name: str
+    environment: str
+    project: str
+    owner: str
+    created: str
+    expires: str | None
+    running: int
+    total: int
+
+
+Say = Callable[[str, str], None]
+"""Tells the user of progress: a service (or nothing) and what happens to it."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A command inside a service."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: Iterable[bytes] = ()
+
+
+class Attached(Protocol):
+    """An instance that is there, known by its id alone."""
+
+    def states(self) -> Mapping[str, State]: ...
+    def state(self, service: str) -> State: ...
+    def execute(self, service: str, what: Execution) -> Ran: ...
+    def logs(self, service: str, tail: int | None = None) -> str: ...
+    def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]: ...
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> list[str]: ...
+
+
+class Project(Attached, Protocol):
+    """An instance with its plan: what brings it up."""
+
+    def prepare(self, say: Say) -> None: ...
+    def create(self) -> None: ...
+    def start(self, service: ServicePlan) -> None: ...
+    def stop(self, service: ServicePlan) -> None: ...
+    def discard(self, service: ServicePlan) -> None: ...
+    def deaths(self, died: Callable[[str, int], None]) -> AbstractContextManager[None]: ...
+    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran: ...
+    def incarnation(self, service: ServicePlan) -> str: ...
+    def renew(self, expires: str | None) -> None: ...
+
+
+class Engine(Protocol):
+    """What can run instances here."""
+
+    name: str
+
+    def place(self) -> Place: ...
+    def free_ports(self, wanted: Sequence[PortKey], taken: Iterable[int]) -> Mapping[PortKey, int]: ...
+    def free_subnet(self, id: str, size: int, refused: Iterable[str]) -> str | None: ...
+    def project(self, plan: Plan, folder: Path) -> Project: ...
+    def attach(self, id: str) -> Attached: ...
+    def instances(self) -> Sequence[Seen]: ...
+    def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]: ...
+    def prune_images(self, all: bool) -> Sequence[str]: ...
+
+
+def open_engine(name: str, context: str | None = None) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        UsageError: there is no such engine.
+        EngineMissing: what it needs is not there; the message says what to do.
+    """
+    if name not in ENGINES:
+        raise UsageError(f"there is no engine '{name}'", hint=did_you_mean(name, ENGINES))
+    engine: Engine = import_module(f"envctl.engines.{name}").open_engine(context)
+    return engine
+
+
+__all__ = ["Attached", "Engine", "Execution", "Place", "PortTaken", "Project", "Ran", "Say", "Seen", "State", "SubnetTaken", "open_engine"]

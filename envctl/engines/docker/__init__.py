@@ -1,0 +1,86 @@
+"""The Docker engine: the rendered Compose project is what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from envctl.engines import Place, Seen
+from envctl.engines.docker.connection import Connection, connect
+from envctl.engines.docker.images import prune
+from envctl.engines.docker.instance import DockerInstance
+from envctl.engines.docker.networks import free_ports, free_subnet
+from envctl.engines.docker.project import DockerProject
+from envctl.engines.docker.removal import remove_instance
+from envctl.plan.model import Plan, PortKey
+
+
+@dataclass(frozen=True)
+class DockerEngine:
+    """One daemon."""
+
+    connection: Connection
+    name: str = "docker"
+
+    def place(self) -> Place:
+        """A daemon on another machine publishes where we can reach it, which is not its loopback address."""
+        host = self.connection.hostname
+        return Place(host, "0.0.0.0") if host else Place()
+
+    def free_ports(self, wanted: Sequence[PortKey], taken: Iterable[int]) -> Mapping[PortKey, int]:
+        return free_ports(wanted, taken, probe=not self.connection.hostname)
+
+    def free_subnet(self, id: str, size: int, refused: Iterable[str]) -> str | None:
+        return free_subnet(self.connection.api, id, size, tuple(refused))
+
+    def project(self, plan: Plan, folder: Path) -> DockerProject:
+        return DockerProject(self.connection, plan.setting.id, plan=plan, folder=folder)
+
+    def attach(self, id: str) -> DockerInstance:
+        return DockerInstance(self.connection, id)
+
+    def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]:
+        return remove_instance(self.connection, id, stop)
+
+    def prune_images(self, all: bool) -> Sequence[str]:
+        return prune(self.connection, all)
+
+    def instances(self) -> Sequence[Seen]:
+        """Everything that carries our label: containers, networks and markers."""
+        api, wanted = self.connection.api, {"label": "envctl.instance"}
+        containers = api.containers(all=True, filters=wanted)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for entry in [*containers, *api.networks(filters=wanted), *(api.volumes(filters=wanted)["Volumes"] or [])]:
+            found.setdefault(entry["Labels"]["envctl.instance"], []).append(entry)
+        return [_seen(id, entries) for id, entries in sorted(found.items())]
+
+
+def _seen(id: str, entries: Sequence[dict[str, Any]]) -> Seen:
+    marks = entries[0]["Labels"]
+    containers = [entry for entry in entries if "State" in entry]
+    expires = max((e["Labels"]["envctl.expires"] for e in entries if "envctl.expires" in e["Labels"]), default=None)
+    return Seen(
+        id=id,
+        name=marks.get("envctl.name", id),
+        environment=marks.get("envctl.environment", ""),
+        project=marks.get("envctl.project", ""),
+        owner=marks.get("envctl.owner", ""),
+        created=min((_created(entry) for entry in entries), default=""),
+        expires=expires,
+        running=sum(entry["State"] == "running" for entry in containers),
+        total=len(containers),
+    )
+
+
+def _created(entry: Mapping[str, Any]) -> str:
+    value = entry.get("Created") or entry.get("CreatedAt") or ""
+    if isinstance(value, int):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return str(value)[:19] + "Z"
+
+
+def open_engine(context: str | None) -> DockerEngine:
+    return DockerEngine(connect(context))

@@ -1,0 +1,86 @@
+"""Docker Compose as a program: found as the plugin itself, so that no second process stands between it and us."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from envctl.errors import EngineMissing
+
+_PLUGINS = (
+    "~/.docker/cli-plugins",
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+    "/opt/homebrew/lib/docker/cli-plugins",
+    "/Applications/Docker.app/Contents/Resources/cli-plugins",
+)
+
+
+def compose_program() -> list[str]:
+    """The start of every Compose command line.
+
+    Raises:
+        EngineMissing: Compose v2 is not installed.
+    """
+    config = os.environ.get("DOCKER_CONFIG")
+    for folder in ([f"{config}/cli-plugins"] if config else []) + list(_PLUGINS):
+        plugin = Path(folder).expanduser() / "docker-compose"
+        if os.access(plugin, os.X_OK):
+            return [str(plugin)]
+    if shutil.which("docker"):
+        return ["docker", "compose"]
+    raise EngineMissing("Docker Compose v2 is not here", hint="install the docker-compose-plugin package, or use --engine local")
+
+
+class ComposeFailed(Exception):
+    """Compose ended with an error; the text is what it printed."""
+
+
+def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> str:
+    """Its output.
+
+    Raises:
+        ComposeFailed: it did not end with 0.
+    """
+    process = subprocess.Popen(
+        [*compose_program(), *arguments],
+        env={**environment, "COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain", "COMPOSE_IGNORE_ORPHANS": "1", "COMPOSE_MENU": "0"},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C is ours to handle: it must not end halfway through a create
+        preexec_fn=_end_with_us if sys.platform == "linux" else None,
+    )
+    try:
+        output, _ = process.communicate()
+    except BaseException:
+        _end(process)
+        raise
+    if process.returncode:
+        raise ComposeFailed(output.strip())
+    return output
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.communicate(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+
+
+def _end_with_us() -> None:
+    """A killed envctl must not leave a Compose behind that goes on creating (prctl's PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -1,0 +1,145 @@
+"""Images are here before anything is created: pulled with progress, or built unless their content's tag exists."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError, ImageNotFound, NotFound
+
+from envctl.engines import Say
+from envctl.engines.docker.composer import ComposeFailed, run_compose
+from envctl.engines.docker.connection import Connection
+from envctl.errors import Evidence, ServiceFailed
+from envctl.plan.model import Plan, ServicePlan
+
+BUILT = "envctl.build"
+"""The label of images that we build."""
+AUTHENTICATION = ("denied", "unauthorized", "authentication required", "no basic auth")
+
+
+def ensure_images(connection: Connection, plan: Plan, folder: Path, say: Say) -> None:
+    """Every image of *plan* is on the daemon.
+
+    Raises:
+        ServiceFailed: one cannot be pulled or built; the message says why, in one sentence.
+    """
+    built = _first_of_each(service for service in plan.services.values() if service.build is not None)
+    pulled = _first_of_each(service for service in plan.services.values() if service.build is None)
+    with ThreadPoolExecutor(8) as pool:
+        missing = list(pool.map(lambda service: not present(connection, service.image), [*built, *pulled]))
+    to_build = [service for service, absent in zip(built, missing, strict=False) if absent]
+    to_pull = [service for service, absent in zip(pulled, missing[len(built) :], strict=True) if absent]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda service: pull(connection, service, say), to_pull))
+    if to_build:
+        build(connection, to_build, folder, say)
+
+
+def _first_of_each(services: Iterable[ServicePlan]) -> list[ServicePlan]:
+    """One service for each image: two that share one must not build it twice."""
+    return list({service.image: service for service in reversed(list(services))}.values())
+
+
+def present(connection: Connection, image: str) -> bool:
+    try:
+        connection.api.inspect_image(image)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def pull(connection: Connection, service: ServicePlan, say: Say) -> None:
+    try:
+        for event in connection.api.pull(*_reference(service.image), stream=True, decode=True):
+            if "error" in event:
+                raise _cannot_pull(service, str(event["error"]))
+            if text := _progress(event):
+                say(service.name, f"pulling {service.image}: {text}")
+    except (APIError, NotFound) as error:
+        raise _cannot_pull(service, str(error.explanation or error)) from None
+
+
+def _reference(image: str) -> tuple[str, str | None]:
+    if "@" in image:
+        return image, None
+    name, colon, tag = image.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (image, "latest")
+
+
+def _progress(event: dict[str, Any]) -> str:
+    detail = event.get("progressDetail") or {}
+    if event.get("status") == "Downloading" and detail.get("total"):
+        return f"{100 * detail['current'] // detail['total']} % of a layer"
+    return ""
+
+
+def _cannot_pull(service: ServicePlan, why: str) -> ServiceFailed:
+    if any(word in why.lower() for word in AUTHENTICATION):
+        advice = "log in to the registry (`docker login`), or check the image's name"
+    elif "no space left" in why:
+        advice = "the daemon's disk is full: `docker system df` shows what takes the room"
+    else:
+        advice = "check the name and the network; `images` in envctl.toml sends pulls to a mirror, --image S=REF takes another image"
+    evidence = Evidence(service.name, "pull", advice=advice)
+    return ServiceFailed(f"{service.name}: the image {service.image} cannot be pulled: {_one_line(why)}", evidence)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def build(connection: Connection, services: list[ServicePlan], folder: Path, say: Say) -> None:
+    """Builds through Compose, which knows every key of `build:`; the tag stays when the service is gone."""
+    for service in services:
+        say(service.name, f"building {service.image}")
+    file = folder / "build.json"
+    file.write_text(json.dumps({"name": "envctl-build", "services": dict(_build_entries(services))}))
+    try:
+        run_compose(["-f", str(file), "build", *(service.name for service in services)], connection.environment)
+    except ComposeFailed as error:
+        raise _cannot_build(services, str(error)) from None
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _build_entries(services: list[ServicePlan]) -> Iterator[tuple[str, dict[str, Any]]]:
+    from envctl.render.compose import build_entry
+
+    for service in services:
+        entry = build_entry(service)
+        marks = {BUILT: service.image}
+        given = entry.get("labels") or {}
+        given = dict(item.partition("=")[::2] for item in given) if isinstance(given, list) else given
+        yield service.name, {"image": service.image, "build": {**entry, "labels": {**given, **marks}}}
+
+
+def _cannot_build(services: list[ServicePlan], output: str) -> ServiceFailed:
+    names = ", ".join(service.name for service in services)
+    full = "no space left on device" in output
+    advice = "the daemon's disk is full: `docker system df`" if full else f"`docker build {services[0].build.context}` shows the same"  # type: ignore[union-attr]
+    lines = tuple(output.splitlines())
+    first = next((service.name for service in services if f"[{service.name} " in "\n".join(lines[-25:])), services[0].name)
+    return ServiceFailed(f"{names}: the image cannot be built", Evidence(first, "build", logs=lines[-60:], advice=advice))
+
+
+KEPT_DAYS = 7
+"""Built images are a cache, as pulled ones are: `gc` removes those that are older and unused."""
+
+
+def prune(connection: Connection, all: bool) -> list[str]:
+    """Removes images that we built and no container uses; their tags come back."""
+    api, oldest = connection.api, time.time() - KEPT_DAYS * 86400
+    used = {container["ImageID"] for container in api.containers(all=True)}
+    removed = []
+    for image in api.images(filters={"label": BUILT}):
+        if image["Id"] not in used and (all or image["Created"] < oldest):
+            with suppress(APIError):
+                api.remove_image(image["Id"], force=True)
+                removed += image["RepoTags"] or [image["Id"][:19]]
+    return removed

@@ -1,0 +1,135 @@
+"""An instance on Docker that is there: its containers' states, logs, and commands inside them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Queue
+from typing import Any
+
+from docker.errors import APIError, NotFound
+from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
+
+from envctl.engines import Execution, Ran, State
+from envctl.engines.docker.connection import Connection
+from envctl.errors import EnvctlError
+
+
+@dataclass
+class DockerInstance:
+    """The containers that carry the label of *id*; `_ids` are those of each service, once asked for."""
+
+    connection: Connection
+    id: str
+    _ids: dict[str, list[str]] = field(default_factory=dict)
+
+    def containers(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        wanted = {"label": [f"envctl.instance={self.id}", "com.docker.compose.oneoff=False"]}
+        for container in self.connection.api.containers(all=True, filters=wanted):
+            found.setdefault(container["Labels"]["com.docker.compose.service"], []).append(container["Id"])
+        return {name: sorted(ids) for name, ids in found.items()}
+
+    def ids(self, service: str) -> list[str]:
+        if service not in self._ids:
+            self._ids = self.containers()
+        if service not in self._ids:
+            raise EnvctlError(f"{service}: its container is not there", hint="`envctl up` brings it back")
+        return self._ids[service]
+
+    def state(self, service: str) -> State:
+        found = [self._state(container) for container in self.ids(service)]
+        return next((state for state in found if not state.running), found[0])
+
+    def _state(self, container: str) -> State:
+        try:
+            seen = self.connection.api.inspect_container(container)
+        except NotFound:
+            return State(False, None)
+        state, policy = seen["State"], seen["HostConfig"].get("RestartPolicy", {}).get("Name")
+        health = (state.get("Health") or {}).get("Status", "")
+        begun = state["Status"] != "created"
+        return State(
+            state["Running"],
+            state["ExitCode"] if begun and not state["Running"] else None,
+            health,
+            policy not in ("", "no", None),
+            container,
+        )
+
+    def states(self) -> Mapping[str, State]:
+        return {name: self.state(name) for name in self.containers()}
+
+    def execute(self, service: str, what: Execution) -> Ran:
+        api, container = self.connection.api, self.ids(service)[0]
+        given = what.stdin if not isinstance(what.stdin, tuple) or what.stdin else None
+        try:
+            made = api.exec_create(container, list(what.argv), stdin=given is not None, environment=dict(what.env))
+            output = _fed(api.exec_start(made["Id"], socket=True), what.stdin if given is not None else ())
+            return Ran(int(api.exec_inspect(made["Id"])["ExitCode"] or 0), output)
+        except APIError as error:
+            return Ran(126, str(error.explanation or error))
+
+    def logs(self, service: str, tail: int | None = None) -> str:
+        texts = [self.connection.api.logs(id, tail="all" if tail is None else tail).decode(errors="replace") for id in self.ids(service)]
+        return "".join(texts)
+
+    def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
+        """Service and piece of output, as they come, until all have ended."""
+        yield from merged_streams(
+            {
+                name: self.connection.api.logs(self.ids(name)[0], stream=True, follow=True, tail="all" if tail is None else tail)
+                for name in services
+            }
+        )
+
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> list[str]:
+        """The command line that runs *argv* in the container on this terminal."""
+        terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
+        variables = [part for key in env for part in ("-e", key)]
+        where = ["--context", self.connection.context] if self.connection.context else []
+        return ["docker", *where, "exec", "-i", *terminal, *variables, *(["-u", user] if user else []), self.ids(service)[0], *argv]
+
+
+def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
+    """Both output streams of an exec, while *stdin* is written to it and then closed for writing."""
+    raw = getattr(stream, "_sock", stream)
+    writer = threading.Thread(target=_write, args=(raw, stdin), daemon=True)
+    writer.start()
+    frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))
+    output = consume_socket_output((part for out, err in frames for part in (out or err,)), demux=False)
+    writer.join()
+    stream.close()
+    return (output or b"").decode(errors="replace")
+
+
+def _write(raw: Any, stdin: Iterable[bytes]) -> None:
+    with suppress(OSError):  # the command ended before it had read everything; its status says so
+        for piece in stdin:
+            raw.sendall(piece)
+    with suppress(OSError):
+        raw.shutdown(socket.SHUT_WR)
+
+
+def merged_streams(streams: Mapping[str, Iterable[bytes]]) -> Iterator[tuple[str, bytes]]:
+    queue: Queue[tuple[str, bytes] | None] = Queue(1000)
+
+    def read(name: str, stream: Iterable[bytes]) -> None:
+        with suppress(Exception):  # the daemon went away: the stream has ended
+            for piece in stream:
+                queue.put((name, piece))
+        queue.put(None)
+
+    for name, stream in streams.items():
+        threading.Thread(target=read, args=(name, stream), daemon=True).start()
+    ended = 0
+    while ended < len(streams):
+        item = queue.get()
+        if item is None:
+            ended += 1
+        else:
+            yield item

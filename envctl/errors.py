@@ -1,0 +1,103 @@
+"""Every error a user can meet, and the exit code each one stands for.
+
+    EnvctlError                 1   the environment failed
+    ├── DefinitionError         2   the definition is wrong (one Problem per mistake)
+    ├── UsageError              2   the command line is wrong
+    ├── EngineMissing           3   Docker, a cluster or a program is not there
+    ├── ServiceFailed           1   a service died, never got ready or a seed failed; carries the evidence
+    ├── OutOfTime             124   the deadline passed
+    └── Interrupted           130   Ctrl-C or SIGTERM
+
+They are raised anywhere and printed once, in `envctl.cli`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class EnvctlError(Exception):
+    """The base of all errors that are the user's to see: one sentence, and perhaps what would help."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake in a definition: where it stands, what is wrong, and what would be right."""
+
+    file: Path
+    line: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}: " + (f"{self.path}: " if self.path else "")
+        return where + self.message + (f"; {self.hint}" if self.hint else "")
+
+
+class DefinitionError(EnvctlError):
+    """All mistakes of a definition, in the order of their lines."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(EnvctlError):
+    exit_code = 2
+
+
+class EngineMissing(EnvctlError):
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a failed service leaves for its reader, in the order in which it is printed."""
+
+    service: str
+    step: str
+    history: tuple[str, ...] = ()
+    exit_status: int | None = None
+    logs: tuple[str, ...] = ()
+    advice: str = ""
+
+
+class ServiceFailed(EnvctlError):
+    def __init__(self, message: str, evidence: Evidence | None = None, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.evidence = evidence
+
+
+class OutOfTime(ServiceFailed):
+    exit_code = 124
+
+
+class Interrupted(EnvctlError):
+    exit_code = 130
+
+
+def did_you_mean(word: str, known: Sequence[str], *, limit: int = 12) -> str:
+    """A hint for an unknown *word*: the nearest of *known*, or all of them."""
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    if not known:
+        return ""
+    shown = ", ".join(sorted(known)[:limit]) + (", ..." if len(known) > limit else "")
+    return f"known: {shown}"

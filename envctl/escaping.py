@@ -1,0 +1,184 @@
+"""How a value is written so that a server reads back the same bytes: one pure function for each notation.
+
+`FILTERS` are the names under which kind templates reach them: `${ self.password|sql_text }`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json as _json
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+
+# Mosquitto's own default for $7$ hashes is 1000 (mosquitto_passwd -I); a test's broker gains nothing from more.
+_MOSQUITTO_ROUNDS = 1000
+_MYSQL_ESCAPES = {"\0": "\\0", "\n": "\\n", "\r": "\\r", "\x1a": "\\Z", "\\": "\\\\", "'": "''"}
+
+
+def _without_nul(value: object, where: str) -> str:
+    text = str(value)
+    if "\0" in text:
+        raise ValueError(f"{where} cannot hold a NUL character")
+    return text
+
+
+def urlencode(value: object) -> str:
+    """Percent-encode everything but RFC 3986's unreserved characters: fit for userinfo, path segments and queries."""
+    return quote(str(value), safe="")
+
+
+def sql_text(value: object) -> str:
+    """A string literal of standard SQL, as PostgreSQL reads it. Raises ValueError for NUL, which no literal can hold."""
+    return "'" + _without_nul(value, "a PostgreSQL text").replace("'", "''") + "'"
+
+
+def sql_name(value: object) -> str:
+    """A quoted identifier of PostgreSQL. Raises ValueError for NUL."""
+    return '"' + _without_nul(value, "a PostgreSQL name").replace('"', '""') + '"'
+
+
+def sql_table(value: object) -> str:
+    """A table of PostgreSQL, perhaps with its schema: `public.orders`. Raises ValueError for NUL."""
+    return ".".join(sql_name(part) for part in str(value).split("."))
+
+
+def mysql_text(value: object) -> str:
+    """A string literal of MariaDB and MySQL in their default SQL mode, on one line."""
+    return "'" + "".join(_MYSQL_ESCAPES.get(char, char) for char in str(value)) + "'"
+
+
+def mysql_name(value: object) -> str:
+    """A quoted identifier of MariaDB and MySQL. Raises ValueError for NUL."""
+    return "`" + _without_nul(value, "a MariaDB name").replace("`", "``") + "`"
+
+
+def mysql_table(value: object) -> str:
+    """A table of MariaDB, perhaps with its database: `shop.orders`. Raises ValueError for NUL."""
+    return ".".join(mysql_name(part) for part in str(value).split("."))
+
+
+def mysql_grant(value: object) -> str:
+    """A database name in GRANT, where `_` and `%` would be wildcards: `ON ${name|mysql_grant}.*`."""
+    return mysql_name(re.sub(r"([_%\\])", r"\\\1", str(value)))
+
+
+def hex_bytes(value: object) -> str:
+    r"""A double-quoted text with every byte as `\xHH`: for the configuration files of Valkey, Redis and NATS."""
+    return '"' + "".join(f"\\x{byte:02x}" for byte in str(value).encode()) + '"'
+
+
+def _salt(value: str, size: int) -> bytes:
+    """Salts follow from the password, since rendering twice must give the same bytes."""
+    return hashlib.sha256(b"envctl salt " + value.encode()).digest()[:size]
+
+
+def rabbitmq_hash(value: object) -> str:
+    """RabbitMQ's `password_hash` with `rabbit_password_hashing_sha256`."""
+    salt = _salt(str(value), 4)
+    return base64.b64encode(salt + hashlib.sha256(salt + str(value).encode()).digest()).decode()
+
+
+def mosquitto_hash(value: object) -> str:
+    """The second field of a line of Mosquitto's password file: `$7$rounds$salt$PBKDF2-SHA512`."""
+    salt = _salt(str(value), 12)
+    digest = hashlib.pbkdf2_hmac("sha512", str(value).encode(), salt, _MOSQUITTO_ROUNDS)
+    return f"$7${_MOSQUITTO_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+
+
+def nats_password(value: object) -> str:
+    """A password in a NATS configuration file; one that NATS would take for a bcrypt hash is hashed with bcrypt itself."""
+    from envctl import bcrypt
+
+    text = str(value)
+    return hex_bytes(bcrypt.hashed(text.encode(), _salt(text, 16)) if text.startswith("$2") else text)
+
+
+def multiline(value: object) -> bool:
+    """Whether a file that is read by its first line would lose some of it."""
+    return "\n" in str(value) or "\r" in str(value)
+
+
+def sha256(value: object) -> str:
+    """The hexadecimal SHA-256: how an access list of Valkey and Redis names a password (`#...`)."""
+    return hashlib.sha256(str(value).encode()).hexdigest()
+
+
+def json(value: object) -> str:
+    """JSON in ASCII on one line, so that it survives every file encoding."""
+    return _json.dumps(value)
+
+
+def kafka_create_topic(topic: Mapping[str, Any]) -> str:
+    """Kafka's request CreateTopics (version 4) for one topic, for `printf` of bash; partitions default to the broker's."""
+
+    def text(value: object) -> bytes:
+        encoded = _plain(value).encode()
+        return struct.pack(">h", len(encoded)) + encoded
+
+    config = topic.get("config") or {}
+    settings = b"".join(text(name) + text(value) for name, value in config.items())
+    of_broker = -1
+    body = struct.pack(">i", 1) + text(topic["name"])
+    body += struct.pack(">ihii", topic.get("partitions") or of_broker, of_broker, 0, len(config)) + settings
+    milliseconds = 15_000
+    body += struct.pack(">i?", milliseconds, False)
+    create_topics, version, correlation = 19, 4, 1
+    request = struct.pack(">hhi", create_topics, version, correlation) + text("envctl") + body
+    return "".join(f"\\x{byte:02x}" for byte in struct.pack(">i", len(request)) + request)
+
+
+def shell(value: object) -> str:
+    """One word of a POSIX shell."""
+    return "'" + _without_nul(value, "a shell word").replace("'", "'\\''") + "'"
+
+
+def derived(secret: object, purpose: object) -> str:
+    """A further secret that follows from *secret*: 32 hexadecimal digits, the same for the same *purpose*."""
+    return hashlib.sha256(f"{secret}\0{purpose}".encode()).hexdigest()[:32]
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def options(values: Mapping[str, object], flag: str) -> list[str]:
+    """Arguments `FLAG name=value` for each item; a flag that ends in `-` is its beginning: `--` gives `--name=value`."""
+    words = [f"{name}={_plain(value)}" for name, value in values.items()]
+    return [flag + word for word in words] if flag.endswith("-") else [part for word in words for part in (flag, word)]
+
+
+def words(values: Sequence[object], quoting: str) -> str:
+    """The *values*, each written by the filter *quoting*, with `, ` between them."""
+    return ", ".join(FILTERS[quoting](value) for value in values)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        urlencode,
+        sql_text,
+        sql_name,
+        sql_table,
+        mysql_text,
+        mysql_name,
+        mysql_table,
+        mysql_grant,
+        hex_bytes,
+        rabbitmq_hash,
+        mosquitto_hash,
+        nats_password,
+        multiline,
+        sha256,
+        json,
+        kafka_create_topic,
+        shell,
+        derived,
+        options,
+        words,
+    )
+}

@@ -1,0 +1,187 @@
+"""An instance on disk: who it is, what it promised, how far it got. One folder, one lock, replaced by rename."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from envctl.errors import UsageError
+
+RECORD = "instance.json"
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def state_home() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(base) / "envctl"
+
+
+def instance_id(name: str, project: Path) -> str:
+    """The name, fit for Compose and Kubernetes, and six digits of project folder, user and host."""
+    mark = hashlib.sha256("\0".join((str(project), getpass.getuser(), socket.gethostname())).encode()).hexdigest()[:6]
+    return f"{re.sub(r'[^a-z0-9-]', '-', name.lower())}-{mark}"
+
+
+@dataclass
+class Record:
+    """What is known of an instance; written before anything is created, removed when everything is gone."""
+
+    name: str
+    id: str
+    environment: str
+    engine: str
+    project: str
+    file: str
+    created: str
+    secret: str
+    context: str | None = None
+    owner: str = ""
+    state: str = "starting"
+    expires: str | None = None
+    subnet: str | None = None
+    process: str = ""
+    """The process that works on it now, as `pid:start time`."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What the definition was changed by (--set, --only, --stub, ...), to plan it again."""
+    ports: dict[str, int] = field(default_factory=dict)
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+    stop: dict[str, float] = field(default_factory=dict)
+    seeds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    write: dict[str, str] = field(default_factory=dict)
+    timings_ms: dict[str, int] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return state_home() / self.id
+
+    def save(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(self.folder / RECORD, json.dumps(asdict(self), ensure_ascii=False))
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def expired(self) -> bool:
+        return self.expires is not None and self.expires <= now()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces *path* at once, readable by its owner alone."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.replace(beside, path)
+
+
+def load(id: str) -> Record | None:
+    """The record of *id*; None where there is none, or where it cannot be read."""
+    try:
+        return Record(**json.loads((state_home() / id / RECORD).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def records() -> list[Record]:
+    try:
+        folders = sorted(path.name for path in state_home().iterdir() if path.is_dir())
+    except OSError:
+        return []
+    return [record for folder in folders if (record := load(folder)) is not None]
+
+
+@contextmanager
+def lock(id: str, *, wait: float = 600.0) -> Iterator[None]:
+    """One command at a time works on an instance.
+
+    Raises:
+        UsageError: another one does, for longer than *wait* seconds.
+    """
+    folder = state_home() / id
+    deadline = time.monotonic() + wait
+    while True:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        if _locked(descriptor, deadline) and _still_there(descriptor, folder / "lock"):
+            break
+        os.close(descriptor)  # `down` removed the folder while we waited: the lock was on a file that is gone
+        if time.monotonic() > deadline:
+            raise UsageError(f"another envctl command works on {id}", hint="wait for it, or stop it")
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+        if not (folder / RECORD).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(descriptor: int, deadline: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
+
+
+def _still_there(descriptor: int, path: Path) -> bool:
+    try:
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except OSError:
+        return False
+
+
+def now(after: float = 0.0) -> str:
+    return datetime.fromtimestamp(time.time() + after, UTC).strftime(STAMP)
+
+
+def process_mark(pid: int | None = None) -> str:
+    """`host:pid:start`, which no later process of this machine shares."""
+    pid = pid or os.getpid()
+    return f"{socket.gethostname()}:{pid}:{_start_time(pid)}"
+
+
+def process_alive(mark: str) -> bool | None:
+    """Whether the process of *mark* runs; None where it is another machine's."""
+    host, pid, start = mark.rsplit(":", 2)
+    if host != socket.gethostname():
+        return None
+    return bool(start) and _start_time(int(pid)) == start
+
+
+def _start_time(pid: int) -> str:
+    """Empty for a process that has ended, a zombie too."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return _start_time_by_ps(pid)
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _start_time_by_ps(pid: int) -> str:
+    import subprocess
+
+    if os.path.isdir("/proc/self"):
+        return ""
+    shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
+    return "" if not shown or shown.startswith("Z") else "-".join(shown.split()[1:]).replace(":", ".")

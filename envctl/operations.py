@@ -1,0 +1,79 @@
+"""What is done to an instance that is there: restart, seed, reset, down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from envctl import instance
+from envctl.board import Board
+from envctl.bringup import BringUp
+from envctl.engines import Project
+from envctl.errors import UsageError
+from envctl.instance import Record
+from envctl.orchestrator import DEFAULT_TIMEOUT, Reporter, process_variables
+from envctl.outputs import write_outputs
+from envctl.plan.model import Plan
+from envctl.replan import project_of
+from envctl.seeding import Seeder
+
+
+def restart(record: Record, service: str, build: bool, reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
+    """Stops and starts one service, from a new image with *build*; ports and data stay."""
+    with instance.lock(record.id):
+        _, plan, project = project_of(record)
+        if service not in plan.services:
+            raise UsageError(f"{service} runs elsewhere (--use); envctl cannot restart it")
+        if build:
+            project.prepare(lambda _, text: reporter.say(text))
+            project.create()
+        else:
+            project.stop(plan.services[service])
+        _again(record, plan, project, [service], reporter, timeout)
+
+
+def seed(record: Record, services: Iterable[str], reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
+    """Runs the seed steps that have not been run yet."""
+    with instance.lock(record.id):
+        _, plan, project = project_of(record)
+        _again(record, plan, project, list(services) or _seeded(plan), reporter, timeout)
+
+
+def reset(record: Record, services: Iterable[str], reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
+    """Back to the seeded state: the data is thrown away and made again; who uses it goes on running."""
+    with instance.lock(record.id):
+        _, plan, project = project_of(record)
+        names = list(services) or _with_data(plan)
+        for name in names:
+            project.discard(plan.services[name])
+            record.seeds.pop(name, None)
+        record.save()
+        project.create()
+        _again(record, plan, project, names, reporter, timeout)
+
+
+def _seeded(plan: Plan) -> list[str]:
+    return [service.name for service in plan.services.values() if service.steps]
+
+
+def _with_data(plan: Plan) -> list[str]:
+    """Every server with data or seeds; the team's own services keep running."""
+    return [s.name for s in plan.services.values() if (s.data or s.steps) and not s.once]
+
+
+def _again(record: Record, plan: Plan, project: Project, names: list[str], reporter: Reporter, timeout: float) -> None:
+    part = replace(plan, services={name: replace(plan.services[name], needs={}) for name in names})
+    board = Board.of(part.services, reporter.row)
+    reporter.begin(part)
+    seeder = Seeder(plan, project, {**plan.outputs, **process_variables(record)}, plan.folder)
+    try:
+        BringUp(part, project, record, board, seeder, save=record.save).run(time.monotonic() + timeout)
+    finally:
+        reporter.end()
+        for name, row in board.rows.items():
+            record.services[name] |= {"state": row.state, "ready_ms": row.ready_ms}
+        record.save()
+    write_outputs(record)
+
+

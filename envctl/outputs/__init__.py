@@ -1,0 +1,38 @@
+"""Outputs as text: one module a format, each with `text(values)`; the files of `write:` are kept with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envctl.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from envctl.instance import Record
+
+FORMATS = ("dotenv", "shell", "json", "github", "properties")
+
+
+def formatted(format: str, values: Mapping[str, str]) -> str:
+    """*values* in *format*, each line ended.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if format not in FORMATS:
+        raise UsageError(f"there is no format '{format}'", hint=did_you_mean(format, FORMATS))
+    text: str = import_module(f"envctl.outputs.{format if format != 'json' else 'json_'}").text(values)
+    return text
+
+
+def write_outputs(record: Record) -> None:
+    """The files of `write:` hold the outputs of *record*; without outputs they are emptied."""
+    folder = Path(record.file).parent
+    for name, format in record.write.items():
+        path = folder / name
+        if not record.outputs and not path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(formatted(format, record.outputs) if record.outputs else "", "utf-8")

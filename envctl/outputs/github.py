@@ -1,0 +1,27 @@
+"""Lines for `$GITHUB_ENV`; a value of several lines stands between delimiters that it does not hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+
+def text(values: Mapping[str, str]) -> str:
+    return "".join(_entry(key, value) for key, value in values.items())
+
+
+def _entry(key: str, value: str) -> str:
+    if "\n" not in value and "\r" not in value:
+        return f"{key}={value}\n"
+    mark = "EOF_" + hashlib.sha256(value.encode()).hexdigest()[:16]
+    return f"{key}<<{mark}\n{value}\n{mark}\n"
+
+
+def masks(secrets: Iterable[str]) -> str:
+    """The commands that make the runner hide *secrets* in its logs."""
+    lines = [line for secret in secrets for line in secret.splitlines() if line]
+    return "".join(f"::add-mask::{_escaped(line)}\n" for line in lines)
+
+
+def _escaped(line: str) -> str:
+    return line.replace("%", "%25")

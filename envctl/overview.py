@@ -1,0 +1,56 @@
+"""What exists: records on disk and what the engines see by label, told as one list, truthfully."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from envctl import instance
+from envctl.engines import Engine, Seen, open_engine
+from envctl.engines.choice import default_engine
+from envctl.errors import EngineMissing, EnvctlError
+from envctl.instance import Record
+from envctl.lookup import project_of_here
+
+
+def everything(all: bool) -> list[dict[str, Any]]:
+    """Rows as `list --json` prints them, this checkout's or everybody's that can be seen."""
+    records = {record.id: record for record in instance.records()}
+    seen = {found.id: found for engine in engines(list(records.values())) for found in engine.instances()}
+    here = str(project_of_here())
+    rows = [_row(records.get(id), seen.get(id)) for id in sorted({*records, *seen})]
+    return [row for row in rows if all or row["project"] == here]
+
+
+def engines(records: list[Record]) -> list[Engine]:
+    """Each engine that an instance of ours is on, and the default one where it is there."""
+    wanted = {(record.engine, record.context) for record in records} | {(default_engine(), None)}
+    found = []
+    for name, context in sorted(wanted, key=str):
+        with suppress(EngineMissing, EnvctlError):
+            found.append(open_engine(name, context))
+    return found
+
+
+def _row(record: Record | None, seen: Seen | None) -> dict[str, Any]:
+    if record is not None:
+        return {
+            "name": record.name, "id": record.id, "environment": record.environment, "engine": record.engine,
+            "state": _state(record, seen), "created": record.created, "expires": record.expires, "project": record.project,
+        }  # fmt: skip
+    assert seen is not None
+    state = "stopped" if not seen.running else "failed" if seen.running < seen.total else "seeded"
+    return {
+        "name": seen.name, "id": seen.id, "environment": seen.environment, "engine": "docker", "state": state,
+        "created": seen.created, "expires": seen.expires, "project": seen.project,
+    }  # fmt: skip
+
+
+def _state(record: Record, seen: Seen | None) -> str:
+    if record.state == "starting":
+        return "starting" if instance.process_alive(record.process) else "failed"
+    if record.state != "up":
+        return "failed"
+    if seen is None or not seen.running:
+        return "stopped"
+    return "seeded"

@@ -1,0 +1,68 @@
+"""The files of a container: the kind's own texts, folders of ours or the project's, and the definition's `files`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from envctl.definition.expressions import evaluate_tree, render_text
+from envctl.kinds import Kind
+from envctl.plan.model import File
+
+OURS = "envctl:"
+"""A mounted folder that begins with this is a folder of this package."""
+
+
+def service_files(
+    kind: Kind, scope: Mapping[str, Any], files: Mapping[str, str], resolve: Callable[[str], Path]
+) -> dict[str, File]:
+    """Path inside to its file; *resolve* finds a path that the definition names."""
+    found = {path: File(text=text) for path, text in _texts(kind, scope)}
+    for target, value in kind.mounts.items():
+        for source in _listed(evaluate_tree(value, scope)):
+            found |= _copied(target, _package(source) if source.startswith(OURS) else resolve(source), into=True)
+    for target, source in files.items():
+        found |= _copied(target, resolve(source), into=False)
+    return found
+
+
+def _texts(kind: Kind, scope: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for path, template in kind.files.items():
+        text = render_text(template, scope)
+        if text.strip():
+            yield path, text
+
+
+def _listed(value: object) -> list[str]:
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+def _package(source: str) -> Path:
+    return Path(__file__).resolve().parent.parent / source.removeprefix(OURS)
+
+
+def _copied(target: str, source: Path, *, into: bool) -> dict[str, File]:
+    """A file under *target* itself (or, with *into*, below it by its own name), a folder's files below it."""
+    if source.is_dir():
+        paths = sorted(path for path in source.rglob("*") if path.is_file() and not _skipped(path.relative_to(source)))
+        return {str(PurePosixPath(target, path.relative_to(source).as_posix())): read(path) for path in paths}
+    return {str(PurePosixPath(target, source.name) if into or target.endswith("/") else PurePosixPath(target)): read(source)}
+
+
+def _skipped(path: Path) -> bool:
+    return "__pycache__" in path.parts
+
+
+def read(path: Path) -> File:
+    """Its text; a binary (not UTF-8, with a NUL or CR) or a program stays where it is: a config is text without a mode."""
+    content = path.read_bytes()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return File(source=path)
+    plain = "\0" not in text and "\r" not in text and not os.access(path, os.X_OK)
+    return File(text=text, source=path) if plain else File(source=path)

@@ -1,0 +1,92 @@
+"""The readiness of a service as a command inside its container, for a Compose healthcheck or a Kubernetes probe."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from envctl.definition.models import Ready
+from envctl.kinds import Kind
+from envctl.plan.model import Check
+
+
+def checks_of(kind: Kind, ready: Ready | None, ports: Mapping[str, int], container_check: bool) -> tuple[Check, ...]:
+    """The kind's own check and the definition's; a service with a port and without a check must accept connections."""
+    given = _given(ready, str(kind.ready.get("probe", ""))) if ready is not None else []
+    standard = [Check(str(kind.ready["probe"]), {k: v for k, v in kind.ready.items() if k != "probe"})] if kind.ready else []
+    found = given if given and kind.own else standard + given
+    if container_check and not found:
+        return (Check("health"),)
+    if not found and ports and not kind.once:
+        found.append(Check("tcp"))
+    return tuple(found)
+
+
+def _given(ready: Ready, probe: str) -> list[Check]:
+    port = {"port": ready.port} if ready.port is not None else {}
+    found = []
+    if ready.http is not None:
+        status = {"status": ready.status} if ready.status is not None else {}
+        found.append(Check("http", {"path": ready.http, **status, **port}))
+    if ready.tcp:
+        found.append(Check("tcp", port))
+    if ready.command is not None:
+        found.append(Check("command", {"command": ready.command}))
+    if ready.log is not None:
+        found.append(Check("log", {"log": ready.log}))
+    if ready.query is not None:
+        found.append(Check("query", {"query": ready.query, "probe": probe}))
+    return found
+
+
+def healthcheck_of(checks: Sequence[Check], ports: Mapping[str, int]) -> tuple[str, ...]:
+    """Compose's `test` for the checks that a program of some usual image can make; empty where none can.
+
+    An image's programs are not known here: the first of wget, curl, python3, node and bash that is there does it, and where
+    none is the check passes.
+    """
+    commands = [text for check in checks if (text := _command(check, ports))]
+    return ("CMD-SHELL", " && ".join(f"{{ {text}; }}" for text in commands)) if commands else ()
+
+
+def _command(check: Check, ports: Mapping[str, int]) -> str:
+    if check.probe == "http":
+        return _http(f"http://127.0.0.1:{_port(check, ports)}{check.options.get('path', '/')}")
+    if check.probe == "tcp" and ports:
+        return _tcp(_port(check, ports))
+    if check.probe == "command":
+        command = check.options["command"]
+        return command if isinstance(command, str) else shlex.join(command)
+    return ""
+
+
+def _port(check: Check, ports: Mapping[str, int]) -> int:
+    named: Any = check.options.get("port")
+    if isinstance(named, int):
+        return named
+    return ports[named] if named in ports else next(iter(ports.values()))
+
+
+def _http(url: str) -> str:
+    quoted = shlex.quote(url)
+    return _first_of(
+        wget=f"wget -q -T 2 -O /dev/null {quoted}",
+        curl=f"curl -fsS -m 2 -o /dev/null {quoted}",
+        python3=f"python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)' {quoted}",
+        node=f"node -e 'fetch(process.argv[1]).then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))' {quoted}",
+    )
+
+
+def _tcp(port: int) -> str:
+    return _first_of(
+        nc=f"nc -z 127.0.0.1 {port}",
+        bash=f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}'",
+        python3=f"python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}), 2)'",
+        node=f"node -e 'require(\"net\").connect({port}, \"127.0.0.1\").on(\"connect\", () => process.exit(0)).on(\"error\", () => process.exit(1))'",
+    )
+
+
+def _first_of(**ways: str) -> str:
+    branches = [f"if command -v {name} >/dev/null 2>&1; then {way}" for name, way in ways.items()]
+    return "; el".join(branches) + "; fi"

@@ -1,0 +1,78 @@
+"""Names of images: rewritten for a mirror, and tags made of the content of what is built."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from envctl.definition.models import Build
+from envctl.plan.model import BuildPlan
+
+
+def rewrite(image: str, prefixes: Mapping[str, str]) -> str:
+    """*image* with the longest matching prefix of its full name replaced: `docker.io/library/postgres:17` is `postgres:17`."""
+    if not prefixes:
+        return image
+    full = full_name(image)
+    for prefix in sorted(prefixes, key=len, reverse=True):
+        if full == prefix or full.startswith(prefix.rstrip("/") + "/"):
+            return prefixes[prefix].rstrip("/") + full[len(prefix.rstrip("/")) :]
+    return image
+
+
+def full_name(image: str) -> str:
+    """The name with its registry: Docker's own rule for what the first part is."""
+    first, slash, rest = image.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return image
+    return f"docker.io/{image}" if slash else f"docker.io/library/{image}"
+
+
+def build_plan(build: Build, context: Path, name: str | None) -> BuildPlan:
+    """What is built from *context*; the tag is a hash of everything that makes the image."""
+    digest = hashlib.sha256(json.dumps(build.model_dump(mode="json"), sort_keys=True).encode())
+    for path in context_files(context, _ignored(context)):
+        digest.update(_entry(context, path))
+    stem = name or f"envctl/{_safe(context.name)}"
+    return BuildPlan(build, context, f"{stem}:{digest.hexdigest()[:16]}" if ":" not in stem.rpartition("/")[2] else stem)
+
+
+def _entry(context: Path, path: Path) -> bytes:
+    mode = b"x" if os.access(path, os.X_OK) else b"-"
+    content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+    return b"\0".join((path.relative_to(context).as_posix().encode(), mode, hashlib.sha256(content).digest()))
+
+
+def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Path]:
+    for folder, folders, files in os.walk(context):
+        folders.sort()
+        for name in sorted(files):
+            path = Path(folder, name)
+            if ignored is None or not ignored.match(path.relative_to(context).as_posix()):
+                if path.is_symlink() or path.is_file():
+                    yield path
+
+
+def _ignored(context: Path) -> re.Pattern[str] | None:
+    """The patterns of `.dockerignore` as one expression; files that an exception (`!`) may bring back are kept."""
+    try:
+        lines = (context / ".dockerignore").read_text("utf-8").splitlines()
+    except OSError:
+        return None
+    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not patterns or any(line.startswith("!") for line in patterns):
+        return None
+    return re.compile("|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns))
+
+
+def _glob(pattern: str) -> str:
+    text = re.escape(pattern)
+    return text.replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "image"

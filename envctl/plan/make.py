@@ -1,0 +1,185 @@
+"""`make_plan`: a checked environment and its setting -> Plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from envctl.checks import Environment
+from envctl.definition.expressions import ExpressionError, evaluate, references
+from envctl.definition.models import Service
+from envctl.errors import DefinitionError
+from envctl.kinds import Kind, items_of, parameters_of
+from envctl.plan.commands import argv
+from envctl.plan.graph import Cycle, start_order
+from envctl.plan.model import Plan, PortKey, Setting, TestPlan
+from envctl.plan.services import Builder, as_text, texts
+from envctl.plan.views import Resolver, Side, Subject, property_names
+
+UNKNOWN_PORT = 0
+"""Stands for a port that the engine will choose; only `render` leaves ports to it."""
+
+
+def published(environment: Environment) -> list[PortKey]:
+    """Every port that gets an outside address, in the order of the definition."""
+    return [(name, port) for name, subject in subjects(environment).items() if not subject.url for port in subject.ports]
+
+
+def subjects(environment: Environment, setting: Setting | None = None) -> dict[str, Subject]:
+    """The services as references know them; without a *setting*, credentials are not drawn."""
+    return {
+        name: _subject(name, service, environment.kinds[service.kind], setting, environment.used.get(name))
+        for name, service in environment.definition.services.items()
+    }
+
+
+def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, url: str | None) -> Subject:
+    parameters = parameters_of(kind, service.with_)
+    for key, what in kind.credentials.items():
+        if parameters.get(key) is None and setting is not None:
+            parameters[key] = setting.secret(name, what if key == what else key)
+    several = {key: items_of(kind, key, parameters.pop(key, None), name) for key in kind.several}
+    return Subject(name, kind, _ports(service, kind), parameters, several, url)
+
+
+def _ports(service: Service, kind: Kind) -> dict[str, int]:
+    if service.from_compose:
+        return dict(service.ports)
+    ports = {key: number for key, number in kind.ports.items()}
+    if service.port is not None:
+        main = next(iter(ports), "http" if kind.kind == "api" else "main")
+        ports = {main: service.port, **{key: number for key, number in ports.items() if key != main}}
+    return ports | service.ports
+
+
+def make_plan(environment: Environment, setting: Setting) -> Plan:
+    """The plan of *environment*.
+
+    Raises:
+        DefinitionError: references that lead nowhere, a cycle; all of them in one go.
+    """
+    found = subjects(environment, setting)
+    resolver = Resolver(found, _address(setting), _scope(environment, setting))
+    builder = Builder(environment.loaded, setting, resolver, [])
+    running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
+    needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
+    order = _order(builder, running, needs)
+    services = {name: builder.service(found[name], running[name], needs[name]) for name in order}
+    outputs = _outputs(builder, environment)
+    tests = _tests(builder, environment)
+    if builder.problems:
+        raise DefinitionError(builder.problems)
+    # Ports are read last: a reference anywhere may have reserved one.
+    services = {name: replace(plan, ports=builder.ports(found[name])) for name, plan in services.items()}
+    return Plan(
+        setting=setting,
+        services=services,
+        outputs=outputs,
+        write=environment.definition.write,
+        tests=tests,
+        folder=environment.loaded.folder,
+        secrets=_secrets(environment, found),
+        used=environment.used,
+        compose_extra=environment.loaded.compose_extra,
+        losses=tuple(environment.loaded.losses),
+    )
+
+
+def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
+    return {
+        "var": environment.loaded.variables,
+        "env": setting.environ,
+        "instance": {"id": setting.id, "name": setting.name},
+        "tester": {"host": setting.tester_host},
+        "lane": {"number": 1},
+    }
+
+
+def _address(setting: Setting) -> Any:
+    def address(subject: Subject, port: str, side: Side) -> tuple[str, int]:
+        if side == "inside":
+            return subject.name, subject.ports[port]
+        published = subject.kind.outside_port if port == subject.main_port and subject.kind.outside_port else port
+        return setting.outside_host, setting.ports.get((subject.name, published), UNKNOWN_PORT)
+
+    return address
+
+
+def _needs(name: str, service: Service, environment: Environment, running: Mapping[str, Service]) -> dict[str, str]:
+    """References (what they need: everything) under what `needs` says; a job that is needed is a job that is done."""
+    readable = [service.env, service.run, service.command, service.with_, service.ready.model_dump() if service.ready else None]
+    names = list(environment.definition.services)
+    referred = [ref.root for text in texts(readable) for ref in references(text, names)]
+    needs: dict[str, str] = {root: "seeded" for root in referred if root in running and root != name}
+    needs |= {other: condition for other, condition in service.needs.items() if other in running or condition == "none"}
+    return {other: _condition(environment, running[other], c) for other, c in needs.items() if c != "none" and other != name}
+
+
+def _condition(environment: Environment, other: Service, condition: str) -> str:
+    once = environment.kinds[other.kind].once
+    if once:
+        return "done" if condition != "started" else condition
+    return "seeded" if condition == "done" and not other.from_compose else condition
+
+
+def _order(builder: Builder, running: Mapping[str, Service], needs: Mapping[str, Mapping[str, str]]) -> list[str]:
+    seeding = {name: {o: c for step in service.seed for o, c in step.needs.items()} for name, service in running.items()}
+    try:
+        return start_order(needs, seeding)
+    except Cycle as cycle:
+        first = cycle.path[0]
+        hint = f"break it with `needs: {{{cycle.path[1]}: none}}` in '{first}'"
+        raise DefinitionError([*builder.problems, builder.problem(("services", first), f"services need each other: {cycle}", hint)]) from None
+
+
+def _outputs(builder: Builder, environment: Environment) -> dict[str, str]:
+    scope = builder.resolver.reader("outside")
+    if environment.definition.outputs is None:
+        return _default_outputs(builder)
+    found: dict[str, str] = {}
+    for key, text in environment.definition.outputs.items():
+        with builder.located("outputs", key):
+            found[key] = as_text(evaluate(text, scope) if isinstance(text, str) else text)
+    return found
+
+
+def _default_outputs(builder: Builder) -> dict[str, str]:
+    """`<SERVICE>_<PROPERTY>` for every property that is a text or a number."""
+    found = {}
+    for name, subject in builder.resolver.subjects.items():
+        view = builder.resolver.reader("outside")[name]
+        for key in property_names(subject):
+            if key in ("inside", "outside", "first", "bind", "name", "ports"):
+                continue
+            try:
+                value = view[key]
+            except (ExpressionError, KeyError):
+                continue
+            if isinstance(value, str | int | float) and not isinstance(value, bool):
+                found[f"{name}_{key}".upper().replace("-", "_")] = as_text(value)
+    return found
+
+
+def _tests(builder: Builder, environment: Environment) -> dict[str, TestPlan]:
+    scope, found = builder.resolver.reader("outside"), {}
+    for name, test in environment.definition.tests.items():
+        with builder.located("tests", name):
+            found[name] = TestPlan(tuple(argv(test.run, scope)), tuple(test.reports), tuple(test.only))
+    return found
+
+
+def _secrets(environment: Environment, found: Mapping[str, Subject]) -> frozenset[str]:
+    values = set(environment.loaded.secrets)
+    for subject in found.values():
+        values |= {str(subject.parameters[key]) for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key)}
+    return frozenset(values | {quote(value, safe="") for value in values} - {""})
+
+
+def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
+    """The variables of service *name* as if it ran on the machine of the tests."""
+    service = environment.definition.services[name]
+    resolver = Resolver(subjects(environment, setting), _address(setting), _scope(environment, setting), bind="127.0.0.1")
+    scope = resolver.reader("outside", name)
+    return {key: as_text(evaluate(text, scope)) for key, text in service.env.items() if text is not None}

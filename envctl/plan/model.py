@@ -1,0 +1,180 @@
+"""Definition + Kinds -> Plan: what runs, in which order, under which addresses and with which secrets.
+
+Pure: clock, ids, secrets and ports come in with the `Setting`, so the same input gives the same plan. Files of the project
+are read (they are input), nothing else is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envctl.definition.models import Build, Resources, SeedStep
+from envctl.kinds import Kind
+
+PortKey = tuple[str, str]
+"""Service and the name of one of its ports."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a plan cannot derive from the definition."""
+
+    name: str
+    id: str
+    environment: str
+    project: Path
+    engine: str
+    secret: Callable[[str, str], str]
+    """A random-looking text for a service and one of its parameters, the same for the instance's life."""
+    ports: Mapping[PortKey, int] = field(default_factory=dict)
+    """The outside port of every published one."""
+    outside_host: str = "127.0.0.1"
+    publish_on: str = "127.0.0.1"
+    tester_host: str = "host.docker.internal"
+    owner: str = ""
+    subnet: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+    rewrite: Mapping[str, str] = field(default_factory=dict)
+    """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port inside, and the one that is published for it."""
+
+    name: str
+    number: int
+    outside: int | None = None
+    reserved: bool = False
+    """Somebody inside refers to the outside address, so that it must be known before anything is created."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a container: text, or a binary that is copied."""
+
+    text: str | None = None
+    source: Path | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One readiness check: the probe's module and its options."""
+
+    probe: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What is built, and the tag that its content gives it."""
+
+    build: Build
+    context: Path
+    tag: str
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The client in the server's container that reads a seed on its standard input."""
+
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    dialect: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """A seed step of a service with its files found and its texts evaluated."""
+
+    service: str
+    number: int
+    step: SeedStep
+    hash: str
+    files: tuple[Path, ...]
+    where: str
+    """file:line of the definition."""
+    command: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
+    feed: Feed | None = None
+
+    @property
+    def title(self) -> str:
+        what = self.step.sql or self.step.csv or " ".join(self.command)
+        return f"{self.step.format} {what}"
+
+
+@dataclass(frozen=True)
+class ServicePlan:
+    """One service, everything evaluated for its place inside the environment."""
+
+    name: str
+    kind: Kind
+    image: str
+    build: BuildPlan | None
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    files: Mapping[str, File]
+    ports: tuple[Port, ...]
+    user: int | None
+    data: str | None
+    checks: tuple[Check, ...]
+    ready_timeout: float
+    healthcheck: tuple[str, ...]
+    needs: Mapping[str, str]
+    """Service to the condition waited for before this one starts: started, ready, seeded or done."""
+    steps: tuple[Step, ...]
+    setup: tuple[tuple[tuple[str, ...], Mapping[str, str], str], ...]
+    """Commands in the server once it is ready: arguments, environment, standard input."""
+    inside: Mapping[str, Any]
+    outside: Mapping[str, Any]
+    stop: float
+    replicas: int = 1
+    resources: Resources | None = None
+    run: tuple[str, ...] = ()
+    folder: Path | None = None
+    shell: tuple[str, ...] = ()
+    shell_env: Mapping[str, str] = field(default_factory=dict)
+    tester: bool = False
+    """It refers to the machine of the tests."""
+    from_compose: bool = False
+    compose: Mapping[str, Any] = field(default_factory=dict)
+    kubernetes: Any = field(default_factory=dict)
+
+    @property
+    def once(self) -> bool:
+        return self.kind.once
+
+    @property
+    def final(self) -> str:
+        """The state in which it has everything: `done` for a job, else `seeded`."""
+        return "done" if self.once else "seeded"
+
+
+@dataclass(frozen=True)
+class TestPlan:
+    run: tuple[str, ...]
+    reports: tuple[str, ...]
+    only: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole environment; `services` stand in an order in which they can start."""
+
+    setting: Setting
+    services: Mapping[str, ServicePlan]
+    outputs: Mapping[str, str]
+    write: Mapping[str, str]
+    tests: Mapping[str, TestPlan]
+    folder: Path
+    secrets: frozenset[str]
+    """Values that must never be printed."""
+    used: Mapping[str, str] = field(default_factory=dict)
+    """Services that run already somewhere, and their URLs."""
+    compose_extra: Mapping[str, Any] = field(default_factory=dict)
+    losses: tuple[str, ...] = ()

@@ -1,0 +1,76 @@
+"""Seed steps with their files found and a hash of everything that their result depends on."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envctl.definition.models import SeedStep, Service
+from envctl.kinds import Kind
+from envctl.plan.commands import split
+from envctl.plan.model import Feed, Step
+
+if TYPE_CHECKING:
+    from envctl.plan.services import Builder
+
+
+def steps_of(builder: Builder, name: str, service: Service, kind: Kind) -> Iterator[Step]:
+    for number, step in enumerate(service.seed):
+        at = ("services", name, "seed", number)
+        files = tuple(_files(builder, step, at))
+        file, line = builder.loaded.source.at(at)
+        yield Step(
+            service=name,
+            number=number,
+            step=step,
+            hash=_hash(step, [*files, *_inputs(builder, step, at)], builder.loaded.folder),
+            files=files,
+            where=f"{file}:{line}",
+            command=tuple(split(step.command) if isinstance(step.command, str) else step.command or ()),
+            needs=step.needs,
+            feed=_feed(builder, kind, step, files, name, at),
+        )
+
+
+def _feed(builder: Builder, kind: Kind, step: SeedStep, files: Sequence[Path], name: str, at: tuple[str | int, ...]) -> Feed | None:
+    feed = kind.seeds.get(step.format)
+    if feed is None:
+        return None
+    scope = builder.resolver.reader("inside", name)
+    columns = header(files[0]) if step.csv is not None and files else []
+    scope |= {"step": {"database": step.database or scope["self"]["first"].get("databases"), "into": step.into, "columns": columns}}
+    command = builder.tree(feed.command, scope, *at)
+    return Feed(tuple(map(str, command)), {key: str(value) for key, value in builder.tree(feed.env, scope, *at).items()}, feed.dialect)
+
+
+def header(path: Path) -> list[str]:
+    """The names in the first line of a CSV file."""
+    opened = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else path.open(encoding="utf-8-sig", newline="")
+    with opened as stream:
+        return [name.strip() for name in next(csv.reader(stream), [])]
+
+
+def _files(builder: Builder, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[Path]:
+    named = step.sql or step.csv
+    if named is not None:
+        path = builder.loaded.path(named, at)
+        yield from sorted(p for p in path.iterdir() if p.name.endswith((".sql", ".sql.gz"))) if path.is_dir() else [path]
+
+
+def _inputs(builder: Builder, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[Path]:
+    for pattern in step.inputs:
+        yield from sorted(path for path in builder.loaded.folder.glob(pattern) if path.is_file())
+
+
+def _hash(step: SeedStep, files: Iterable[Path], folder: Path) -> str:
+    digest = hashlib.sha256(json.dumps(step.model_dump(mode="json", exclude={"needs"}), sort_keys=True).encode())
+    for path in files:
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,46 @@
+"""AMQP 0-9-1: open the virtual host and a channel in it."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from envctl.readiness import NotReady, Target
+from envctl.readiness._wire import foreign_errors, shown
+
+
+def _opened(target: Target) -> Any:
+    import amqp
+
+    of = target.properties
+    return amqp.Connection(
+        host=f"{target.host}:{target.port}",
+        userid=str(of["username"]),
+        password=str(of["password"]),
+        virtual_host=str(of.get("virtual_host", "/")),
+        login_method="PLAIN",
+        connect_timeout=target.timeout,
+        read_timeout=target.timeout,
+        write_timeout=target.timeout,
+    )
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady with the broker's words, OSError for no connection."""
+    from amqp.exceptions import AMQPError
+
+    with foreign_errors():
+        connection = _opened(target)
+        try:
+            connection.connect()
+            connection.channel()
+        except AMQPError as error:
+            raise NotReady(shown(getattr(error, "reply_text", "") or error)) from error
+        except OSError as error:
+            # py-amqp sets options of a socket that has just been reset.
+            if error.errno == errno.EINVAL:
+                raise NotReady("it closed the connection") from error
+            raise
+        finally:
+            # Not close(): its handshake would wait for a broker that has just refused us.
+            connection.collect()

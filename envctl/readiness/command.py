@@ -1,0 +1,18 @@
+"""A program inside the service, `command`, ends with 0."""
+
+from __future__ import annotations
+
+import shlex
+
+from envctl.readiness import NotReady, Target
+from envctl.readiness._wire import shown
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady for another exit code, with the last of what the program printed."""
+    command = target.options["command"]
+    argv = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+    code, output = target.run(argv)
+    if code:
+        last = output.strip().splitlines()[-1:] or ["it printed nothing"]
+        raise NotReady(f"{argv[0]} ended with {code}: {shown(last[0])}")

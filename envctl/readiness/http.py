@@ -1,0 +1,33 @@
+"""HTTP: GET `path` answers with `status` (a number, a list of them or `any`; without it any 2xx or 3xx)."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Container
+from typing import Any
+
+from envctl.readiness import NotReady, Target
+from envctl.readiness._wire import port_of, shown
+
+
+def _expected(status: Any) -> Container[int]:
+    if status is None:
+        return range(200, 400)
+    if status == "any":
+        return range(100, 600)
+    return [int(each) for each in status] if isinstance(status, list | tuple) else [int(status)]
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady for another status or no HTTP at all, OSError for no connection."""
+    path = str(target.options.get("path") or "/")
+    connection = http.client.HTTPConnection(target.host, port_of(target), timeout=target.timeout)
+    try:
+        connection.request("GET", path if path.startswith("/") else f"/{path}", headers={"Connection": "close"})
+        answer = connection.getresponse()
+        if answer.status not in _expected(target.options.get("status")):
+            raise NotReady(f"GET {path} answered {answer.status} {answer.reason}")
+    except (http.client.HTTPException, ValueError) as error:
+        raise NotReady(f"no HTTP answer: {shown(error) or type(error).__name__}") from error
+    finally:
+        connection.close()

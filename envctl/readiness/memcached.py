@@ -1,0 +1,15 @@
+"""Memcached: it tells its version."""
+
+from __future__ import annotations
+
+from envctl.readiness import NotReady, Target
+from envctl.readiness._wire import Wire, shown
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady for another answer, OSError for no connection."""
+    with Wire(target) as wire:
+        wire.send(b"version\r\n")
+        answer = wire.line()
+        if not answer.startswith("VERSION "):
+            raise NotReady(f"no answer of Memcached: {shown(answer)}")

@@ -1,0 +1,31 @@
+"""MariaDB and MySQL: log in to the named database and run `query` (`select 1` without it)."""
+
+from __future__ import annotations
+
+from envctl.readiness import NotReady, Target
+from envctl.readiness._wire import foreign_errors, shown
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady with the server's words, or for no connection."""
+    import pymysql
+
+    of = target.properties
+    with foreign_errors():
+        try:
+            connection = pymysql.connect(
+                host=target.host,
+                port=target.port,
+                user=str(of["username"]),
+                # Bytes: PyMySQL writes a text in Latin-1, the server hashes what it got in UTF-8.
+                password=str(of["password"]).encode(),
+                database=str(of["database"]),
+                charset="utf8mb4",
+                connect_timeout=max(1, round(target.timeout)),
+                read_timeout=target.timeout,
+                write_timeout=target.timeout,
+            )
+            with connection, connection.cursor() as cursor:
+                cursor.execute(str(target.options.get("query") or "select 1"))
+        except pymysql.MySQLError as error:
+            raise NotReady(shown(error.args[-1] if error.args else error)) from error

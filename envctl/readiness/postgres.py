@@ -1,0 +1,56 @@
+"""PostgreSQL: log in to the named database and run `query` (`select 1` without it)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from envctl.readiness import NotReady, Target
+from envctl.readiness._wire import foreign_errors, shown
+
+
+def _words(error: Exception) -> str:
+    """pg8000 hands over the server's error fields as a dict: M is the message."""
+    fields = error.args[0] if error.args else error
+    return shown(fields.get("M", fields) if isinstance(fields, dict) else fields)
+
+
+@cache
+def _lenient_saslprep() -> None:
+    """PostgreSQL and libpq take a password as it is where SASLprep refuses it (a newline, say); scramp gives up."""
+    import scramp.core
+
+    strict = scramp.core.saslprep
+
+    def lenient(source: str) -> str:
+        try:
+            return str(strict(source))
+        except scramp.ScramException:
+            return source
+
+    scramp.core.saslprep = lenient
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady with the server's words, OSError for no connection."""
+    from pg8000 import native
+
+    _lenient_saslprep()
+    of = target.properties
+    with foreign_errors():
+        try:
+            connection = native.Connection(
+                str(of["username"]),
+                host=target.host,
+                port=target.port,
+                database=str(of["database"]),
+                password=str(of["password"]),
+                timeout=target.timeout,
+            )
+            try:
+                connection.run(str(target.options.get("query") or "select 1"))
+            finally:
+                connection.close()
+        except (native.DatabaseError, native.InterfaceError) as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None
+            raise NotReady(_words(error)) from error

@@ -1,0 +1,32 @@
+"""Valkey and Redis (RESP): log in, then `query` as the client takes it (`PING` without it)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from envctl.readiness import NotReady, Target
+from envctl.readiness._wire import Wire, shown
+
+
+def _command(words: Sequence[str]) -> bytes:
+    encoded = [word.encode() for word in words]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+
+
+def _ask(wire: Wire, words: Sequence[str]) -> None:
+    wire.send(_command(words))
+    answer = wire.line()
+    if not answer or answer[0] not in "+-:$*%~_#,":
+        raise NotReady(f"no answer of Redis: {shown(answer)}")
+    if answer[0] == "-":
+        raise NotReady(shown(answer[1:]))
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady with the server's words (it may still be loading), OSError for no connection."""
+    user, password = target.properties.get("username"), target.properties.get("password")
+    with Wire(target) as wire:
+        if password:
+            _ask(wire, ["AUTH", *([str(user)] if user else []), str(password)])
+        _ask(wire, shlex.split(str(target.options.get("query") or "PING")))

@@ -1,0 +1,32 @@
+"""S3: a signed ListBuckets succeeds."""
+
+from __future__ import annotations
+
+import re
+
+from envctl.readiness import NotReady, Target
+from envctl.readiness._wire import foreign_errors, innermost, shown
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady with the server's words, or for no connection."""
+    import requests
+    from requests_aws4auth import AWS4Auth
+
+    of = target.properties
+    with foreign_errors(), requests.Session() as session:
+        # No proxy and no .netrc of the machine: the endpoint is ours.
+        session.trust_env = False
+        session.auth = AWS4Auth(str(of["username"]), str(of["password"]), str(of.get("region", "us-east-1")), "s3")
+        try:
+            answer = session.get(f"http://{target.host}:{target.port}/", timeout=target.timeout, allow_redirects=False)
+        except requests.RequestException as error:
+            raise NotReady(shown(innermost(error))) from error
+        if answer.status_code != 200:
+            raise NotReady(f"ListBuckets answered {answer.status_code} {_words(answer.text)}")
+
+
+def _words(text: str) -> str:
+    """The code of S3's error document."""
+    found = re.search(r"<Code>(.*?)</Code>", text)
+    return shown(found[1] if found else text)

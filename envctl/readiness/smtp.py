@@ -1,0 +1,30 @@
+"""SMTP: log in as the tests will; where the service has a web page as well (port `web`), that answers too."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import smtplib
+
+from envctl.readiness import NotReady, Target, http
+from envctl.readiness._wire import foreign_errors, shown
+
+
+def _log_in(target: Target) -> None:
+    user, password = target.properties.get("username"), target.properties.get("password")
+    with smtplib.SMTP(target.host, target.port, "localhost", timeout=target.timeout) as session:
+        session.ehlo_or_helo_if_needed()
+        if user:
+            # By hand: smtplib's own login takes ASCII only.
+            token = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+            code, words = session.docmd("AUTH", f"PLAIN {token}")
+            if code not in (235, 503):
+                raise NotReady(f"login refused: {code} {shown(words.decode(errors='replace'))}")
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady with the server's words, OSError for no connection."""
+    with foreign_errors():
+        _log_in(target)
+    if "web" in target.ports:
+        http.probe(dataclasses.replace(target, options={"port": "web", "path": "/healthz"}))

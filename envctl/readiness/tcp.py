@@ -1,0 +1,23 @@
+"""TCP: the port accepts a connection and does not end it at once."""
+
+from __future__ import annotations
+
+import socket
+
+from envctl.readiness import NotReady, Target
+from envctl.readiness._wire import port_of
+
+# docker-proxy accepts for a server that is not there yet and ends the connection as soon as its own dial is refused.
+_SETTLED = 0.05
+
+
+def probe(target: Target) -> None:
+    """Raises NotReady when the connection ends at once, OSError when there is none."""
+    with socket.create_connection((target.host, port_of(target)), timeout=target.timeout) as connection:
+        connection.settimeout(min(_SETTLED, target.timeout))
+        try:
+            ended = connection.recv(1) == b""
+        except TimeoutError:
+            return
+    if ended:
+        raise NotReady("it closed the connection")

@@ -1,0 +1,78 @@
+"""Waiting until a service is ready: the one place where envctl retries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+from tenacity.stop import stop_base
+
+from envctl.readiness import NotReady, Probe, Target
+
+FIRST_WAIT, LONGEST_WAIT = 0.025, 0.25
+"""Seconds between attempts: little at first, so that a quick server is seen at once."""
+PASSES = 2
+KEPT = 12
+
+
+def probe_named(name: str) -> Probe:
+    probe: Probe = import_module(f"envctl.readiness.{name}").probe
+    return probe
+
+
+@dataclass
+class History:
+    """What the probes saw, repeated lines counted."""
+
+    began: float = field(default_factory=time.monotonic)
+    lines: list[tuple[float, str, int]] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        at = time.monotonic() - self.began
+        if self.lines and self.lines[-1][1] == text:
+            self.lines[-1] = (self.lines[-1][0], text, self.lines[-1][2] + 1)
+        else:
+            self.lines.append((at, text, 1))
+
+    def shown(self) -> tuple[str, ...]:
+        return tuple(f"{at:6.2f} s  {text}" + (f"  ({count} times)" if count > 1 else "") for at, text, count in self.lines[-KEPT:])
+
+
+def wait_until_ready(
+    checks: Sequence[tuple[str, Target]], history: History, given_up: stop_base | Callable[[RetryCallState], bool], passes: int = PASSES
+) -> None:
+    """Returns when all *checks* have passed *passes* times in a row.
+
+    Args:
+        checks: a probe's name and its target.
+        history: gets what each failed attempt saw.
+        given_up: Tenacity's `stop`: true when it makes no sense to go on.
+
+    Raises:
+        NotReady: it was given up.
+    """
+    probes = [(name, probe_named(name), target) for name, target in checks]
+
+    def attempt() -> None:
+        for name, probe, target in probes:
+            try:
+                probe(target)
+            except (NotReady, OSError) as error:
+                history.add(f"{name}: {error or type(error).__name__}")
+                raise NotReady(f"{name}: {error}") from None
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(NotReady),
+        wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT, exp_base=1.5),
+        stop=given_up,
+        reraise=True,
+    )
+    for number in range(passes):
+        retrying(attempt)
+        if number + 1 < passes:
+            time.sleep(FIRST_WAIT)
+
+

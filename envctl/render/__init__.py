@@ -1,0 +1,1 @@
+"""Plan -> manifests: one module a target."""

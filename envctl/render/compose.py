@@ -1,0 +1,238 @@
+"""Plan -> a Compose project, as data; `compose_text` writes it. What runs under `up` is this very project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from envctl.plan.model import File, Plan, ServicePlan
+
+INTERVAL = "1s"
+"""Of health checks in a file that Compose itself brings up. Under `up` readiness is ours, and they only inform."""
+QUIET_INTERVAL = "15s"
+OWN_VOLUME = "data"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A Compose document, the binary files that go beside it (path there to the file), and what it cannot express."""
+
+    document: Mapping[str, Any]
+    binaries: Mapping[str, File] = field(default_factory=dict)
+    losses: tuple[str, ...] = ()
+
+
+def render_compose(plan: Plan, *, standalone: bool) -> Rendered:
+    """The project of *plan*.
+
+    Args:
+        standalone: for plain `docker compose up --wait`: ports are left to the engine unless somebody inside must know them,
+            builds are Compose's to make, binary files are bind mounts. Otherwise for `up`, which has done that itself.
+    """
+    configs: dict[str, Any] = {}
+    binaries: dict[str, File] = {}
+    services = {}
+    for service in plan.services.values():
+        services[service.name] = _service(plan, service, configs, binaries, standalone)
+    document: dict[str, Any] = {"name": plan.setting.id, "services": services, "networks": _networks(plan)}
+    document |= {"volumes": _volumes(plan), "configs": configs | dict(plan.compose_extra.get("configs", {}))}
+    if plan.compose_extra.get("secrets"):
+        document["secrets"] = plan.compose_extra["secrets"]
+    document = {key: value for key, value in document.items() if value}
+    return Rendered(document, binaries if standalone else {}, tuple(_losses(plan)))
+
+
+def labels(plan: Plan) -> dict[str, str]:
+    """What everything of an instance carries."""
+    setting = plan.setting
+    return {
+        "envctl.name": setting.name,
+        "envctl.instance": setting.id,
+        "envctl.project": str(setting.project),
+        "envctl.owner": setting.owner,
+        "envctl.environment": setting.environment,
+    }
+
+
+def _service(
+    plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries: dict[str, File], standalone: bool
+) -> dict[str, Any]:
+    fragment = {key: value for key, value in service.compose.items() if key not in ("healthcheck",)} if service.from_compose else {}
+    own: dict[str, Any] = {"image": service.image, "labels": _own_labels(plan, service), "init": True}
+    if service.build is not None and standalone:
+        own |= {"build": build_entry(service), "pull_policy": "build"}
+    own |= {"environment": {key: escaped(value) for key, value in service.env.items()}} if service.env else {}
+    own |= {"entrypoint": [escaped(word) for word in service.run or service.entrypoint]} if service.run or service.entrypoint else {}
+    if service.command or service.run:
+        own["command"] = [escaped(word) for word in service.command]
+    own |= {"user": f"{service.user}:{service.user}"} if service.user is not None else {}
+    own |= {"ports": _ports(plan, service, standalone)} if service.ports else {}
+    own |= {"depends_on": _depends_on(plan, service)} if service.needs else {}
+    own |= {"healthcheck": _healthcheck(service, standalone)} if _check(service) else {}
+    own |= {"stop_grace_period": f"{max(service.stop, 1):g}s"}
+    own |= {"extra_hosts": ["host.docker.internal:host-gateway"]} if service.tester else {}
+    own |= {"scale": service.replicas} if service.replicas > 1 else {}
+    own |= _resources(service)
+    if volumes := _mounts(service, binaries, standalone):
+        own["volumes"] = volumes
+    if mounted := _configs(service, configs):
+        own["configs"] = mounted
+    if service.from_compose:
+        return merged(fragment, {key: value for key, value in own.items() if key not in ("init", "stop_grace_period")})
+    return merged(own, service.compose)
+
+
+def _own_labels(plan: Plan, service: ServicePlan) -> dict[str, str]:
+    return {key: escaped(value) for key, value in labels(plan).items()} | {"envctl.service": service.name}
+
+
+def build_entry(service: ServicePlan) -> dict[str, Any]:
+    assert service.build is not None
+    given = service.build.build.model_dump(mode="json", exclude_none=True)
+    if isinstance(given.get("args"), dict):
+        given["args"] = {key: escaped(value) for key, value in given["args"].items()}
+    return {**{key: value for key, value in given.items() if value}, "context": str(service.build.context)}
+
+
+def _ports(plan: Plan, service: ServicePlan, standalone: bool) -> list[dict[str, Any]]:
+    """Long form; with replicas a range, from which each takes one."""
+    found = []
+    for port in service.ports:
+        entry: dict[str, Any] = {"target": port.number, "host_ip": plan.setting.publish_on, "protocol": "tcp", "mode": "host"}
+        if port.outside is not None and (port.reserved or not standalone):
+            last = port.outside + service.replicas - 1
+            entry["published"] = f"{port.outside}-{last}" if service.replicas > 1 else str(port.outside)
+        found.append(entry)
+    return found
+
+
+def _depends_on(plan: Plan, service: ServicePlan) -> dict[str, Any]:
+    return {
+        other: {"condition": _condition(plan.services[other], condition)}
+        for other, condition in service.needs.items()
+        if other in plan.services
+    }
+
+
+def _condition(other: ServicePlan, condition: str) -> str:
+    if condition == "done":
+        return "service_completed_successfully"
+    return "service_started" if condition == "started" or not _check(other) else "service_healthy"
+
+
+def _check(service: ServicePlan) -> bool:
+    return bool(service.healthcheck) or bool(service.from_compose and service.compose.get("healthcheck"))
+
+
+def _healthcheck(service: ServicePlan, standalone: bool) -> dict[str, Any]:
+    given = service.compose.get("healthcheck")
+    if service.from_compose and given:
+        return dict(given)
+    interval = INTERVAL if standalone else QUIET_INTERVAL
+    retries = max(3, round(service.ready_timeout)) if standalone else 3
+    return {"test": [escaped(word) for word in service.healthcheck], "interval": interval, "timeout": "5s", "retries": retries}
+
+
+def _resources(service: ServicePlan) -> dict[str, Any]:
+    if service.resources is None:
+        return {}
+    limits = {"cpus": service.resources.cpu and str(service.resources.cpu), "memory": service.resources.memory}
+    return {"deploy": {"resources": {"limits": {key: value for key, value in limits.items() if value}}}}
+
+
+def _mounts(service: ServicePlan, binaries: dict[str, File], standalone: bool) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if service.data is not None:
+        found.append({"type": "volume", "source": f"{service.name}-{OWN_VOLUME}", "target": service.data})
+    for path, file in service.files.items():
+        if standalone and file.text is None:
+            beside = f"files/{service.name}/{path.strip('/')}"
+            binaries[beside] = file
+            found.append({"type": "bind", "source": f"./{beside}", "target": path, "read_only": True})
+    return found
+
+
+def _configs(service: ServicePlan, configs: dict[str, Any]) -> list[dict[str, Any]]:
+    found = []
+    for path, file in service.files.items():
+        if file.text is not None:
+            name = "text-" + hashlib.sha256(file.text.encode()).hexdigest()[:12]
+            configs[name] = {"content": escaped(file.text)}
+            found.append({"source": name, "target": escaped(path)})
+    return found
+
+
+def _networks(plan: Plan) -> dict[str, Any]:
+    default: dict[str, Any] = {"name": plan.setting.id, "labels": {key: escaped(value) for key, value in labels(plan).items()}}
+    if plan.setting.subnet:
+        default["ipam"] = {"config": [{"subnet": plan.setting.subnet}]}
+    found: dict[str, Any] = {}
+    for name, network in plan.compose_extra.get("networks", {}).items():
+        network = dict(network or {})
+        found[name] = network if network.get("external") else merged(network, {"name": f"{plan.setting.id}_{name}", "labels": default["labels"]})
+    needs_default = any(not service.compose.get("networks") and not service.compose.get("network_mode") for service in plan.services.values())
+    if "default" in found:
+        found["default"] = merged(default, {k: v for k, v in found["default"].items() if k not in ("name", "labels")})
+    elif needs_default:
+        found["default"] = default
+    return found
+
+
+def _volumes(plan: Plan) -> dict[str, Any]:
+    marks = {key: escaped(value) for key, value in labels(plan).items()}
+    found = {f"{s.name}-{OWN_VOLUME}": {"labels": {**marks, "envctl.service": s.name}} for s in plan.services.values() if s.data}
+    for name, volume in plan.compose_extra.get("volumes", {}).items():
+        volume = dict(volume or {})
+        found[name] = volume if volume.get("external") else merged(volume, {"name": f"{plan.setting.id}_{name}", "labels": marks})
+    return found
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Maps are merged, what is None above is removed, anything else above wins."""
+    found = dict(below)
+    for key, value in above.items():
+        if value is None:
+            found.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(found.get(key), Mapping):
+            found[key] = merged(found[key], value)
+        else:
+            found[key] = value
+    return found
+
+
+def escaped(value: Any) -> Any:
+    """Compose interpolates every text of its file: a doubled `$` is a literal one."""
+    return value.replace("$", "$$") if isinstance(value, str) else value
+
+
+def _losses(plan: Plan) -> Iterator[str]:
+    yield from plan.losses
+    for service in plan.services.values():
+        name = service.name
+        if service.steps:
+            yield f"{name}: its {len(service.steps)} seed steps; plain Compose starts it empty, `envctl up` seeds it"
+        if service.setup:
+            yield f"{name}: what envctl sets up once it is ready ({service.setup[0][0][0]} ...)"
+        if service.kind.healthcheck_loss and service.checks and not service.from_compose:
+            yield f"{name}: its readiness ({service.kind.healthcheck_loss}); who needs it starts as soon as it has started"
+        elif service.checks and not _check(service) and not service.once:
+            yield f"{name}: its readiness ({', '.join(c.probe for c in service.checks)}), which no program in an image can check"
+        if any(file.text is None for file in service.files.values()):
+            yield f"{name}: binary or executable files are bind mounts here; `up` copies them into the container"
+        yield from (f"{name}: {loss}" for loss in service.kind.losses)
+
+
+def compose_text(rendered: Rendered) -> str:
+    """For Compose to read; JSON is YAML, and PyYAML's writer is fifty times slower."""
+    return json.dumps(rendered.document, ensure_ascii=False, indent=1)
+
+
+def compose_yaml(rendered: Rendered) -> str:
+    """For people to read."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return yaml.dump(rendered.document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=2**30)

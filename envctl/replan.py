@@ -1,0 +1,42 @@
+"""The plan of an instance that is there, made again from its record, for the commands that work on one service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envctl.checks import open_environment
+from envctl.engines import Engine, Project, open_engine
+from envctl.instance import Record
+from envctl.orchestrator import setting_of
+from envctl.plan.make import make_plan
+from envctl.plan.model import Plan
+from envctl.selection import Selection, select
+
+
+def plan_of(record: Record, engine: Engine | None = None) -> Plan:
+    """The same plan as `up` made, as long as the definition is the same.
+
+    Raises:
+        DefinitionError: it has mistakes now.
+    """
+    engine = engine or open_engine(record.engine, record.context)
+    chosen = record.options
+    environment = open_environment(record.file, cwd=Path(record.project), overrides=chosen.get("set", {}))
+    environment = select(environment, Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {})))
+    return make_plan(environment, setting_of(record, engine, chosen.get("images", {})))
+
+
+def project_of(record: Record) -> tuple[Engine, Plan, Project]:
+    engine = open_engine(record.engine, record.context)
+    plan = plan_of(record, engine)
+    return engine, plan, engine.project(plan, record.folder)
+
+
+def environment_by_hand(record: Record, service: str) -> dict[str, str]:
+    """What *service* would get if it ran on this machine: the same variables, with outside addresses."""
+    from envctl.plan.make import environment_outside
+
+    engine = open_engine(record.engine, record.context)
+    chosen = record.options
+    environment = open_environment(record.file, cwd=Path(record.project), overrides=chosen.get("set", {}))
+    return environment_outside(environment, setting_of(record, engine, {}), service)

@@ -1,0 +1,145 @@
+"""`run` and `test`: up, the commands with the outputs in their environment, down, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from envctl.checks import Environment
+from envctl.engines import Engine, open_engine
+from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
+from envctl.instance import Record
+from envctl.instance import load as load_record
+from envctl.orchestrator import Reporter, Request, process_variables, tear_down, up
+from envctl.report import write_report
+from envctl.selection import Selection
+from envctl.signals import shielded
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command, and for a test of the definition its name, its folder and the reports it writes."""
+
+    command: tuple[str, ...] = ()
+    test: str | None = None
+    reports: tuple[str, ...] = ()
+    folder: Path | None = None
+
+
+def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
+    """The definition's tests of those names, all without names.
+
+    Raises:
+        UsageError: there is no such test, or none at all.
+    """
+    tests = environment.definition.tests
+    if not tests:
+        raise UsageError(f"{environment.definition.name} has no `tests:`", hint="`envctl run ENV -- CMD` runs any command")
+    for name in names:
+        if name not in tests:
+            raise UsageError(f"there is no test '{name}'", hint=did_you_mean(name, list(tests)))
+    return [Job(test=name, reports=tuple(tests[name].reports), folder=environment.loaded.folder) for name in names or tests]
+
+
+def narrowed(request: Request, environment: Environment, names: Sequence[str]) -> Request:
+    """When every chosen test says which services it needs, only those are brought up."""
+    chosen = [environment.definition.tests[name] for name in names or environment.definition.tests if name in environment.definition.tests]
+    if request.selection.only or not chosen or not all(test.only for test in chosen):
+        return request
+    only = tuple(dict.fromkeys(name for test in chosen for name in test.only))
+    return replace(request, selection=Selection(only, request.selection.stub, request.selection.use, request.selection.image))
+
+
+def run_jobs(request: Request, reporter: Reporter, jobs: Sequence[Job], report: str | None) -> int:
+    """The first exit status that is not 0; the environment is gone when this returns.
+
+    Raises:
+        EnvctlError: a failure of ours.
+        Interrupted: somebody asked us to stop.
+    """
+    record = up(request, reporter)
+    engine = open_engine(record.engine, record.context)
+    status = 125
+    try:
+        status = _run_all(record, jobs, request)
+        if status and report:
+            write_report(engine, record, Path(report))
+        _collect(jobs, report)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted") from None
+    finally:
+        with shielded():
+            _end(engine, record, request.keep and status != 0)
+    return status
+
+
+def _end(engine: Engine, record: Record, keep: bool) -> None:
+    if keep:
+        return
+    left = tear_down(engine, load_record(record.id) or record)
+    if left:
+        raise EnvctlError(f"left behind: {', '.join(left)}", hint="`envctl gc` tries again")
+
+
+def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:
+    environ = {**os.environ, **record.outputs, **process_variables(record)}
+    worst = 0
+    for job in jobs:
+        command = job.command or _test_command(record, job, request)
+        worst = worst or run_command(command, environ, job.folder)
+    return worst
+
+
+def _test_command(record: Record, job: Job, request: Request) -> tuple[str, ...]:
+    from envctl.replan import plan_of
+
+    assert job.test is not None
+    return plan_of(record).tests[job.test].run
+
+
+def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path | None) -> int:
+    """Its exit status, 128 + n when signal n ended it.
+
+    Raises:
+        UsageError: it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(command, env=environ, cwd=folder)
+    except OSError as error:
+        raise UsageError(f"{command[0]} cannot be started: {error.strerror}") from None
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        _stop(process)
+        raise
+    return status if status >= 0 else 128 - status
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Politely, then firmly, then for certain. (On a terminal Ctrl-C has reached it already.)"""
+    with shielded():
+        for number, patience in ((None, 2.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+            if number is not None:
+                with suppress(ProcessLookupError):
+                    process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+                return
+
+
+def _collect(jobs: Sequence[Job], report: str | None) -> None:
+    """The reports that tests wrote, in the report's folder."""
+    for job in jobs if report else ():
+        for pattern in job.reports:
+            for path in sorted((job.folder or Path.cwd()).glob(pattern)):
+                target = Path(report or "", "tests", job.test or "run", path.name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target)
+
+

@@ -1,0 +1,45 @@
+"""Seeding: one module a format, each with `load(step, seeder)`, imported when a step needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from envctl.engines import Project
+from envctl.errors import Evidence, ServiceFailed
+from envctl.plan.model import Plan, Step
+
+
+@dataclass(frozen=True)
+class Seeder:
+    """What a format may use: the instance, and the environment and folder of commands on this machine."""
+
+    plan: Plan
+    project: Project
+    environ: Mapping[str, str]
+    folder: Path
+
+
+class Format(Protocol):
+    def load(self, step: Step, seeder: Seeder) -> None: ...
+
+
+def seed(step: Step, seeder: Seeder) -> None:
+    """Runs one step.
+
+    Raises:
+        ServiceFailed: with the file, the line and the server's words.
+    """
+    loader: Format = import_module(f"envctl.seeding.{step.step.format}")  # type: ignore[assignment]
+    loader.load(step, seeder)
+
+
+def failed(step: Step, where: str, words: str, status: int | None = None) -> ServiceFailed:
+    """The error of a step: *where* is the seed's file:line, *words* are the server's."""
+    lines = tuple(line for line in words.strip().splitlines() if line.strip())
+    said = lines[-1] if lines else "it printed nothing"
+    evidence = Evidence(step.service, f"seed {step.number + 1} ({step.title}), {step.where}", exit_status=status, logs=lines[-40:])
+    return ServiceFailed(f"{step.service}: seed step {step.number + 1} failed at {where}: {said}", evidence)

@@ -1,0 +1,40 @@
+"""A program that fills the server: in the image of a service of the team's own, in the server, or on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from envctl.engines import Execution, Ran
+from envctl.plan.model import Step
+from envctl.seeding import Seeder, failed
+
+
+def load(step: Step, seeder: Seeder) -> None:
+    where = step.step.in_
+    if where in (None, "host"):
+        ran = _here(step, seeder)
+    elif where in ("server", step.service):
+        ran = seeder.project.execute(step.service, Execution(step.command))
+    else:
+        ran = seeder.project.run_once(seeder.plan.services[where], step.command)
+    if ran.status:
+        raise failed(step, step.where, ran.output, ran.status)
+
+
+def _here(step: Step, seeder: Seeder) -> Ran:
+    try:
+        done = subprocess.run(
+            step.command,
+            cwd=seeder.folder,
+            env={**os.environ, **seeder.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    except OSError as error:
+        return Ran(127, f"{step.command[0]}: {error.strerror}")
+    return Ran(done.returncode, done.stdout.decode(errors="replace"))
+
+

@@ -1,0 +1,99 @@
+"""The requests that came in, for tests that ask what was called."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping as Object
+from dataclasses import dataclass, field
+
+from .mappings import Mapping
+from .message import Headers, Request
+
+MOST_ENTRIES = 10_000
+MOST_BYTES = 128 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One request, the status it was answered with, and the mapping that did, if one did."""
+
+    request: Request
+    status: int
+    mapping: Mapping | None
+    logged: float = field(default_factory=time.time)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def described(self) -> dict[str, object]:
+        """The entry in WireMock's format."""
+        description: dict[str, object] = {
+            "id": self.id,
+            "request": self.described_request(),
+            "responseDefinition": {"status": self.status},
+            "wasMatched": self.mapping is not None,
+        }
+        if self.mapping:
+            description["stubMapping"] = self.mapping.described()
+        return description
+
+    def described_request(self) -> dict[str, object]:
+        """The request alone in WireMock's format."""
+        request = self.request
+        host = next(iter(request.header("Host")), "")
+        whole, fraction = divmod(int(self.logged * 1000), 1000)
+        return {
+            "url": request.url,
+            "absoluteUrl": f"http://{host}{request.url}",
+            "method": request.method,
+            "clientIp": request.client,
+            "headers": _merged(request.headers),
+            "cookies": {name: values[0] if len(values) == 1 else values for name, values in request.cookies.items()},
+            "queryParams": {name: {"key": name, "values": values} for name, values in request.query.items()},
+            "body": request.text or "",
+            "bodyAsBase64": base64.b64encode(request.content).decode(),
+            "protocol": request.version,
+            "loggedDate": int(self.logged * 1000),
+            "loggedDateString": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{fraction:03}Z",
+        }
+
+
+class Journal:
+    """The latest requests, bounded in number and in the bytes of their bodies."""
+
+    def __init__(self, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
+        self._most_entries = most_entries
+        self._most_bytes = most_bytes
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def record(self, entry: Entry) -> None:
+        """Add a request; the oldest ones make room for it."""
+        with self._lock:
+            self._entries.append(entry)
+            self._bytes += len(entry.request.body)
+            while len(self._entries) > self._most_entries or self._bytes > self._most_bytes:
+                self._bytes -= len(self._entries.popleft().request.body)
+
+    def entries(self) -> list[Entry]:
+        """What is remembered, oldest first."""
+        with self._lock:
+            return list(self._entries)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
+
+
+def _merged(headers: Headers) -> Object[str, object]:
+    """Headers by name; a name that was sent several times has a list."""
+    names: dict[str, str] = {}
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        values.setdefault(names.setdefault(name.lower(), name), []).append(value)
+    return {name: given[0] if len(given) == 1 else given for name, given in values.items()}

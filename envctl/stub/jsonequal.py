@@ -1,0 +1,138 @@
+"""`equalToJson`: two JSON values compared by meaning, with json-unit's placeholders in the expected one."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from .refusal import Refusal, unknown
+from .regex import compile_regex
+
+_PLACEHOLDER = re.compile(r"[$#]\{json-unit\.([^}]*)\}(.*)", re.DOTALL)
+_IGNORE_ELEMENT = "ignore-element"
+
+
+@dataclass(frozen=True)
+class JsonEquality:
+    """What counts as equal."""
+
+    ignore_array_order: bool = False
+    ignore_extra_elements: bool = False
+
+    def holds(self, expected: Any, actual: Any) -> bool:
+        """Whether `actual` is what was expected."""
+        if isinstance(expected, dict):
+            return isinstance(actual, dict) and self._objects(expected, actual)
+        if isinstance(expected, list):
+            return isinstance(actual, list) and self._arrays(expected, actual)
+        placeholder = _placeholder(expected)
+        if placeholder:
+            return _accepts(placeholder[0], placeholder[1], actual)
+        return _scalar(expected) == _scalar(actual)
+
+    def _objects(self, expected: dict[str, Any], actual: dict[str, Any]) -> bool:
+        if not self.ignore_extra_elements and not actual.keys() <= expected.keys():
+            return False
+        return all(
+            self.holds(member, actual[name]) if name in actual else _is_optional(member)
+            for name, member in expected.items()
+        )
+
+    def _arrays(self, expected: list[Any], actual: list[Any]) -> bool:
+        enough = len(expected) <= len(actual) if self.ignore_extra_elements else len(expected) == len(actual)
+        if not enough:
+            return False
+        if self.ignore_array_order:
+            return self._can_pair(expected, actual)
+        return all(map(self.holds, expected, actual))
+
+    def _can_pair(self, expected: list[Any], actual: list[Any]) -> bool:
+        """Whether each expected element can have an actual one of its own.
+
+        With extra members ignored, an element may fit several: taking the first that fits could use up the only one
+        that fits another. So a later element may move an earlier one elsewhere (an augmenting path).
+        """
+        owner: dict[int, int] = {}
+        return all(self._find_place(start, expected, actual, owner) for start in range(len(expected)))
+
+    def _find_place(self, start: int, expected: list[Any], actual: list[Any], owner: dict[int, int]) -> bool:
+        came_from: dict[int, int] = {}
+        waiting = deque([start])
+        while waiting:
+            index = waiting.popleft()
+            for place in _around(index, len(actual)):
+                if place in came_from or not self.holds(expected[index], actual[place]):
+                    continue
+                came_from[place] = index
+                if place not in owner:
+                    _move(place, start, came_from, owner)
+                    return True
+                waiting.append(owner[place])
+        return False
+
+
+def check_placeholders(expected: Any) -> None:
+    """Refuse a placeholder that is not known anywhere in an expected value."""
+    for value in _leaves(expected):
+        placeholder = _placeholder(value)
+        if placeholder and placeholder[0] == "regex":
+            compile_regex(placeholder[1])
+        elif placeholder and placeholder[0] not in _KNOWN:
+            raise Refusal(unknown("json-unit placeholder", placeholder[0], (*_KNOWN, "regex")))
+
+
+def _around(index: int, size: int) -> Iterator[int]:
+    # Elements are mostly where they are expected, so looking there first makes the usual comparison linear.
+    yield from range(index, size)
+    yield from range(min(index, size))
+
+
+def _move(place: int, start: int, came_from: dict[int, int], owner: dict[int, int]) -> None:
+    index = came_from[place]
+    while index != start:
+        vacated = next(held for held, holder in owner.items() if holder == index)
+        owner[place] = index
+        place, index = vacated, came_from[vacated]
+    owner[place] = start
+
+
+def _scalar(value: Any) -> tuple[str, Any]:
+    # Python takes True for 1, JSON does not.
+    if isinstance(value, bool) or value is None:
+        return "literal", value
+    if isinstance(value, (int, float, Decimal)):
+        return "number", value
+    return type(value).__name__, value
+
+
+def _placeholder(value: Any) -> tuple[str, str] | None:
+    found = _PLACEHOLDER.fullmatch(value) if isinstance(value, str) else None
+    return (found[1], found[2]) if found else None
+
+
+def _is_optional(value: Any) -> bool:
+    return _placeholder(value) == (_IGNORE_ELEMENT, "")
+
+
+def _accepts(name: str, rest: str, actual: Any) -> bool:
+    if name == "regex":
+        return isinstance(actual, str) and compile_regex(rest).fullmatch(actual) is not None
+    return _KNOWN[name] == "" or (_scalar(actual)[0] == _KNOWN[name] and actual is not None)
+
+
+_KNOWN = {"ignore": "", _IGNORE_ELEMENT: "", "any-string": "str", "any-number": "number", "any-boolean": "literal"}
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for member in value.values():
+            yield from _leaves(member)
+    elif isinstance(value, list):
+        for element in value:
+            yield from _leaves(element)
+    else:
+        yield value

@@ -1,0 +1,195 @@
+"""The part of JSONPath that mappings use, with Jayway's reading of it, which is WireMock's.
+
+`$.a['b'][0][-1]`, `.*` and `[*]`, `..a`, a closing `.length()`, and filters: `[?(@.x == 'y' && @.n > 3)]`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .comparison import COMPARE, MISSING, NUMBER
+from .jsontext import parse
+from .regex import compile_regex
+from .scanner import Scanner
+
+Step = Callable[[Any], Iterable[Any]]
+Condition = Callable[[Any], bool]
+Operand = Callable[[Any], Any]
+
+_NAME = r"[\w-]+"
+_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_COMPARISON = r"==|!=|<=|>=|<|>|=~"
+_REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
+
+
+@dataclass(frozen=True)
+class JsonPath:
+    """A path through a JSON value; a definite one leads to one value at most."""
+
+    steps: tuple[Step, ...]
+    is_definite: bool
+
+    def find(self, document: Any) -> list[Any]:
+        """Every value the path leads to."""
+        found = [document]
+        for step in self.steps:
+            found = [value for node in found for value in step(node)]
+        return found
+
+    def first(self, document: Any) -> Any:
+        """The value a definite path leads to, or MISSING."""
+        return next(iter(self.find(document)), MISSING)
+
+
+def compile_path(text: str) -> JsonPath:
+    """The path that `text` describes; a leading `$` may be left out."""
+    text = text.strip()
+    scanner = Scanner(text if text.startswith("$") else f"$.{text}")
+    scanner.expect(r"\$", "`$`")
+    path = _path(scanner)
+    if not scanner.at_end():
+        scanner.fail("a step of a path")
+    return path
+
+
+def _path(scanner: Scanner) -> JsonPath:
+    steps: list[Step] = []
+    is_definite = True
+    while (mark := scanner.take(r"\.\.|\.|(?=\[)")) is not None:
+        step, leads_to_one = _step(scanner, mark)
+        steps += [_descend, step] if mark == ".." else [step]
+        is_definite = is_definite and leads_to_one and mark != ".."
+    return JsonPath(tuple(steps), is_definite)
+
+
+def _step(scanner: Scanner, mark: str) -> tuple[Step, bool]:
+    if scanner.take(r"\["):
+        return _bracket(scanner)
+    if scanner.take(r"\*"):
+        return _every, False
+    if scanner.take(r"length\(\)|size\(\)"):
+        return _length, True
+    return _member(scanner.expect(_NAME, "a name")), True
+
+
+def _bracket(scanner: Scanner) -> tuple[Step, bool]:
+    if scanner.take(r"\s*\*\s*\]"):
+        return _every, False
+    if scanner.take(r"\s*\?\s*\("):
+        condition = _alternatives(scanner)
+        scanner.expect(r"\s*\)\s*\]", "`)]`")
+        return _filter(condition), False
+    scanner.take(r"\s*")
+    quoted = scanner.take(_QUOTED)
+    step = _member(_unescaped(quoted)) if quoted else _element(int(scanner.expect(r"-?\d{1,9}", "a name or index")))
+    scanner.expect(r"\s*\]", "`]` (one name or index, no slices or lists)")
+    return step, True
+
+
+def _alternatives(scanner: Scanner) -> Condition:
+    parts = [_conjunction(scanner)]
+    while scanner.take(r"\s*\|\|"):
+        parts.append(_conjunction(scanner))
+    return lambda node: any(part(node) for part in parts)
+
+
+def _conjunction(scanner: Scanner) -> Condition:
+    parts = [_condition(scanner)]
+    while scanner.take(r"\s*&&"):
+        parts.append(_condition(scanner))
+    return lambda node: all(part(node) for part in parts)
+
+
+def _condition(scanner: Scanner) -> Condition:
+    if scanner.take(r"\s*!"):
+        negated = _condition(scanner)
+        return lambda node: not negated(node)
+    if scanner.take(r"\s*\("):
+        inner = _alternatives(scanner)
+        scanner.expect(r"\s*\)", "`)`")
+        return inner
+    return _comparison(scanner)
+
+
+def _comparison(scanner: Scanner) -> Condition:
+    left = _operand(scanner)
+    scanner.take(r"\s*")
+    operator = scanner.take(_COMPARISON)
+    if operator is None:
+        return lambda node: left(node) is not MISSING
+    if operator == "=~":
+        pattern = _regex_literal(scanner)
+        return lambda node: isinstance(left(node), str) and pattern.fullmatch(left(node)) is not None
+    right = _operand(scanner)
+    compare = COMPARE[operator]
+    return lambda node: compare(left(node), right(node))
+
+
+def _operand(scanner: Scanner) -> Operand:
+    scanner.take(r"\s*")
+    if scanner.take("@"):
+        path = _path(scanner)
+        if path.is_definite:
+            return path.first
+        return lambda node: path.find(node) or MISSING
+    literal = _literal(scanner)
+    return lambda node: literal
+
+
+def _literal(scanner: Scanner) -> Any:
+    quoted = scanner.take(_QUOTED)
+    if quoted:
+        return _unescaped(quoted)
+    return parse(scanner.expect(rf"(?:{NUMBER}|true|false|null)(?![\w.])", "`@`, a string, a number or a literal"))
+
+
+def _regex_literal(scanner: Scanner) -> re.Pattern[str]:
+    scanner.take(r"\s*")
+    pattern = scanner.expect(r"/(?:[^/\\]|\\.)*/", "`/a regular expression/`")[1:-1]
+    flags = 0
+    for letter in scanner.take("[imsx]*") or "":
+        flags |= _REGEX_FLAGS[letter]
+    return compile_regex(pattern.replace("\\/", "/"), flags)
+
+
+def _unescaped(quoted: str) -> str:
+    return re.sub(r"\\(.)", r"\1", quoted[1:-1])
+
+
+def _member(name: str) -> Step:
+    return lambda node: (node[name],) if isinstance(node, dict) and name in node else ()
+
+
+def _element(index: int) -> Step:
+    return lambda node: (node[index],) if isinstance(node, list) and -len(node) <= index < len(node) else ()
+
+
+def _every(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
+
+
+def _length(node: Any) -> Iterable[Any]:
+    return (len(node),) if isinstance(node, (list, dict, str)) else ()
+
+
+def _filter(condition: Condition) -> Step:
+    def matching(node: Any) -> Iterator[Any]:
+        # An object is asked itself, not its members: Jayway reads `$[?(@.x)]` that way.
+        candidates = node if isinstance(node, list) else [node] if isinstance(node, dict) else []
+        return filter(condition, candidates)
+
+    return matching
+
+
+def _descend(node: Any) -> Iterator[Any]:
+    # A stack of our own: a document may be nested more deeply than Python's generators.
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting += [child for child in _every(current) if isinstance(child, (dict, list))]

@@ -1,0 +1,155 @@
+"""The matchers of a request pattern: what a header, a parameter, a cookie or a body must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import jsontext
+from .jsonequal import JsonEquality, check_placeholders
+from .jsonpath import JsonPath, compile_path
+from .refusal import Refusal, as_flag, as_object, as_text, unknown
+from .regex import compile_regex
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One expectation of one value; None stands for a value that is not there."""
+
+    operator: str
+    expected: str
+    accepts: Callable[[str | None], bool]
+
+
+def equal_to(expected: str, ignore_case: bool = False) -> Matcher:
+    """The matcher that takes exactly one text."""
+    if not ignore_case:
+        return Matcher("equalTo", expected, lambda value: value == expected)
+    folded = expected.casefold()
+    return Matcher("equalTo", expected, lambda value: value is not None and value.casefold() == folded)
+
+
+def full_match(operator: str, pattern: str) -> Matcher:
+    """The matcher that takes what a regular expression matches as a whole."""
+    compiled = compile_regex(pattern)
+    return Matcher(operator, pattern, lambda value: value is not None and compiled.fullmatch(value) is not None)
+
+
+def parse_matcher(value: object) -> Matcher:
+    """The matcher that an object of a mapping describes, such as `{"equalTo": "x"}`."""
+    spec = as_object(value)
+    operators = [key for key in spec if key in _PARSERS]
+    strangers = [key for key in spec if key not in _PARSERS and key not in _ALL_OPTIONS]
+    if strangers:
+        raise Refusal(*(unknown("matcher", key, _PARSERS) for key in strangers))
+    if len(operators) != 1:
+        raise Refusal(f"needs exactly one matcher, has {', '.join(operators) or 'none'}; known: {_known()}")
+    operator = operators[0]
+    options = {key: option for key, option in spec.items() if key != operator}
+    misplaced = [key for key in options if key not in _OPTIONS.get(operator, ())]
+    if misplaced:
+        raise Refusal(f"{misplaced[0]!r} has no effect on {operator!r}")
+    return _PARSERS[operator](spec[operator], options)
+
+
+def _equal_to(expected: object, options: dict[str, object]) -> Matcher:
+    return equal_to(as_text(expected), as_flag(options.get("caseInsensitive", False)))
+
+
+def _contains(expected: object, options: dict[str, object]) -> Matcher:
+    text = as_text(expected)
+    return Matcher("contains", text, lambda value: value is not None and text in value)
+
+
+def _does_not_contain(expected: object, options: dict[str, object]) -> Matcher:
+    text = as_text(expected)
+    return Matcher("doesNotContain", text, lambda value: value is None or text not in value)
+
+
+def _matches(expected: object, options: dict[str, object]) -> Matcher:
+    return full_match("matches", as_text(expected))
+
+
+def _does_not_match(expected: object, options: dict[str, object]) -> Matcher:
+    pattern = compile_regex(as_text(expected))
+    return Matcher("doesNotMatch", pattern.pattern, lambda value: value is None or pattern.fullmatch(value) is None)
+
+
+def _absent(expected: object, options: dict[str, object]) -> Matcher:
+    if expected is not True:
+        raise Refusal(f"absent: must be true, not {expected!r}")
+    return Matcher("absent", "", lambda value: value is None)
+
+
+def _equal_to_json(expected: object, options: dict[str, object]) -> Matcher:
+    text = expected if isinstance(expected, str) else jsontext.write(expected)
+    try:
+        wanted = jsontext.parse(text)
+    except ValueError as error:
+        raise Refusal(f"equalToJson: not valid JSON: {error}") from None
+    check_placeholders(wanted)
+    flags = (as_flag(options.get(name, False)) for name in _OPTIONS["equalToJson"])
+    equality = JsonEquality(*flags)
+    return Matcher("equalToJson", text, lambda value: _equals_json(value, equality, wanted))
+
+
+def _matches_json_path(expected: object, options: dict[str, object]) -> Matcher:
+    if isinstance(expected, str):
+        path = compile_path(expected)
+        return Matcher("matchesJsonPath", expected, lambda value: _result(path, value) not in _NOTHING)
+    spec = as_object(expected)
+    if "expression" not in spec:
+        raise Refusal("matchesJsonPath: must be an expression, or an object of `expression` and a matcher")
+    expression = as_text(spec.pop("expression"))
+    path, inner = compile_path(expression), parse_matcher(spec)
+    described = f"{expression} {inner.operator} {inner.expected}".rstrip()
+    return Matcher("matchesJsonPath", described, lambda value: _path_accepts(path, inner, value))
+
+
+def _equals_json(value: str | None, equality: JsonEquality, wanted: Any) -> bool:
+    try:
+        return value is not None and equality.holds(wanted, jsontext.parse(value))
+    except ValueError:
+        return False
+
+
+def _result(path: JsonPath, value: str | None) -> Any:
+    """What the path leads to in a JSON text: a value where it is definite, else a list; None for nothing."""
+    try:
+        found = path.find(jsontext.parse(value or ""))
+    except ValueError:
+        return None
+    return (found[0] if found else None) if path.is_definite else found
+
+
+def _path_accepts(path: JsonPath, inner: Matcher, value: str | None) -> bool:
+    result = _result(path, value)
+    if result is None or result == []:
+        return inner.operator == "absent"
+    if isinstance(result, list) and inner.operator not in ("equalToJson", "matchesJsonPath"):
+        return any(inner.accepts(_as_text(element)) for element in result if element is not None)
+    return inner.accepts(_as_text(result))
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else jsontext.write(value)
+
+
+def _known() -> str:
+    return ", ".join(sorted(_PARSERS))
+
+
+_PARSERS: dict[str, Callable[[object, dict[str, object]], Matcher]] = {
+    "equalTo": _equal_to,
+    "contains": _contains,
+    "doesNotContain": _does_not_contain,
+    "matches": _matches,
+    "doesNotMatch": _does_not_match,
+    "absent": _absent,
+    "equalToJson": _equal_to_json,
+    "matchesJsonPath": _matches_json_path,
+}
+_NOTHING: tuple[Any, ...] = (None, [], {})
+_OPTIONS = {"equalTo": ("caseInsensitive",), "equalToJson": ("ignoreArrayOrder", "ignoreExtraElements")}
+_ALL_OPTIONS = frozenset(option for options in _OPTIONS.values() for option in options)
