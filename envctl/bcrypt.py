@@ -1,4 +1,4 @@
-"""bcrypt, as small as it can be: for the passwords that NATS would otherwise take for hashes (those that begin with `$2`).
+"""bcrypt, as small as it can be: for passwords that NATS would otherwise take for hashes (they begin with `$2`).
 
 Niels Provos and David Mazières, "A Future-Adaptable Password Scheme" (1999). Blowfish's tables are the digits of pi.
 """

@@ -200,7 +200,9 @@ class BringUp:
         """Blames the first service, in starting order, that is not there yet."""
         late = next(s for s in self.plan.services.values() if self.board.rows[s.name].state != finals[s.name])
         row = self.board.rows[late.name]
-        return OutOfTime(f"out of time: {late.name} is still {row.state}{': ' + row.detail if row.detail else ''}", self._evidence(late, row.state))
+        return OutOfTime(
+            f"out of time: {late.name} is still {row.state}{': ' + row.detail if row.detail else ''}", self._evidence(late, row.state)
+        )
 
 
 def _meaning(status: int | None) -> str:

@@ -11,8 +11,11 @@ from envctl.instance import Record
 
 def document(record: Record, states: Mapping[str, State] | None = None) -> dict[str, Any]:
     """What is known of *record*, services as their engine sees them now where *states* are given."""
-    services = {name: _service(entry, states.get(name) if states is not None else None, states is not None) for name, entry in record.services.items()}
-    found = {
+    services = {
+        name: _service(entry, states.get(name) if states is not None else None, states is not None)
+        for name, entry in record.services.items()
+    }
+    found: dict[str, Any] = {
         "name": record.name, "id": record.id, "environment": record.environment, "engine": record.engine,
         "state": overall(record, services), "expires": record.expires, "services": services, "outputs": record.outputs,
         "lanes": [], "timings_ms": record.timings_ms,

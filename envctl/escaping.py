@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-
-# Mosquitto's own default for $7$ hashes is 1000 (mosquitto_passwd -I); a test's broker gains nothing from more.
+# What mosquitto_passwd uses; a test's broker gains nothing from more.
 _MOSQUITTO_ROUNDS = 1000
 _MYSQL_ESCAPES = {"\0": "\\0", "\n": "\\n", "\r": "\\r", "\x1a": "\\Z", "\\": "\\\\", "'": "''"}
 
@@ -33,7 +32,7 @@ def urlencode(value: object) -> str:
 
 
 def sql_text(value: object) -> str:
-    """A string literal of standard SQL, as PostgreSQL reads it. Raises ValueError for NUL, which no literal can hold."""
+    """A string literal of standard SQL, as PostgreSQL reads it. Raises ValueError for NUL, which none can hold."""
     return "'" + _without_nul(value, "a PostgreSQL text").replace("'", "''") + "'"
 
 
@@ -91,8 +90,8 @@ def mosquitto_hash(value: object) -> str:
 
 
 def nats_password(value: object) -> str:
-    """A password in a NATS configuration file; one that NATS would take for a bcrypt hash is hashed with bcrypt itself."""
-    from envctl import bcrypt
+    """A password in a NATS configuration file; what NATS would take for a bcrypt hash is itself hashed with bcrypt."""
+    from envctl import bcrypt  # only here: pi takes 10 ms
 
     text = str(value)
     return hex_bytes(bcrypt.hashed(text.encode(), _salt(text, 16)) if text.startswith("$2") else text)
@@ -114,7 +113,10 @@ def json(value: object) -> str:
 
 
 def kafka_create_topic(topic: Mapping[str, Any]) -> str:
-    """Kafka's request CreateTopics (version 4) for one topic, for `printf` of bash; partitions default to the broker's."""
+    """Kafka's request CreateTopics (version 4) for one topic, as `printf` of bash takes it.
+
+    Partitions and configuration that the topic does not give are the broker's own.
+    """
 
     def text(value: object) -> bytes:
         encoded = _plain(value).encode()
@@ -147,7 +149,7 @@ def _plain(value: object) -> str:
 
 
 def options(values: Mapping[str, object], flag: str) -> list[str]:
-    """Arguments `FLAG name=value` for each item; a flag that ends in `-` is its beginning: `--` gives `--name=value`."""
+    """Arguments `FLAG name=value` for each item; a flag that ends in `-` begins them: `--` gives `--name=value`."""
     words = [f"{name}={_plain(value)}" for name, value in values.items()]
     return [flag + word for word in words] if flag.endswith("-") else [part for word in words for part in (flag, word)]
 

@@ -43,7 +43,9 @@ class Recognise(Model):
     """How a service of a Compose file is known to be of this kind, and where its parameters stand."""
 
     images: list[str] = Field(default_factory=list)
-    parameters: dict[str, list[str]] = Field(default_factory=dict, description="Parameter to the variables that set it; `=x` is the image's default.")
+    parameters: dict[str, list[str]] = Field(
+        default_factory=dict, description="Parameter to the variables that set it; `=x` is the image's default."
+    )
 
 
 class Local(Model):

@@ -19,7 +19,9 @@ def find_record(name: str, project: Path | None = None) -> Record:
     record = try_record(name, project)
     if record is None:
         known = [record.name for record in records_here(project)]
-        raise UsageError(f"nothing named '{name}' is up in this checkout", hint=did_you_mean(name, known) or f"`envctl up {name}` brings it up")
+        raise UsageError(
+            f"nothing named '{name}' is up in this checkout", hint=did_you_mean(name, known) or f"`envctl up {name}` brings it up"
+        )
     return record
 
 

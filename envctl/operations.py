@@ -75,5 +75,3 @@ def _again(record: Record, plan: Plan, project: Project, names: list[str], repor
             record.services[name] |= {"state": row.state, "ready_ms": row.ready_ms}
         record.save()
     write_outputs(record)
-
-

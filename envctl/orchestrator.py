@@ -202,7 +202,9 @@ def _choose(environment: Environment, engine: Engine, record: Record, request: R
     for service, number in request.ports.items():
         main = next((key for key in wanted if key[0] == service), None)
         if main is None:
-            raise UsageError(f"--port {service}={number}: there is no such service with a port", hint=did_you_mean(service, [k[0] for k in wanted]))
+            raise UsageError(
+                f"--port {service}={number}: there is no such service with a port", hint=did_you_mean(service, [k[0] for k in wanted])
+            )
         kept[main] = number
     others = [port for other in instance.records() if other.id != record.id for port in other.ports.values()]
     fresh = engine.free_ports([key for key in wanted if key not in kept], [*kept.values(), *others])
@@ -229,9 +231,7 @@ def described(service: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _run_plan(
-    request: Request, plan: Plan, project: Project, record: Record, reporter: Reporter, timer: Timer, deadline: float
-) -> None:
+def _run_plan(request: Request, plan: Plan, project: Project, record: Record, reporter: Reporter, timer: Timer, deadline: float) -> None:
     board = Board.of(plan.services, reporter.row)
     reporter.begin(plan)
     project.prepare(lambda service, text: board.say(service, text) if service else reporter.say(text))

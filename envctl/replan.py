@@ -22,7 +22,9 @@ def plan_of(record: Record, engine: Engine | None = None) -> Plan:
     engine = engine or open_engine(record.engine, record.context)
     chosen = record.options
     environment = open_environment(record.file, cwd=Path(record.project), overrides=chosen.get("set", {}))
-    environment = select(environment, Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {})))
+    environment = select(
+        environment, Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {}))
+    )
     return make_plan(environment, setting_of(record, engine, chosen.get("images", {})))
 
 

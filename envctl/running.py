@@ -141,5 +141,3 @@ def _collect(jobs: Sequence[Job], report: str | None) -> None:
                 target = Path(report or "", "tests", job.test or "run", path.name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, target)
-
-

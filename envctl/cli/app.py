@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import click
 import typer
 
 from envctl import __version__
 from envctl.cli import bring, change, define, look, settings
 
+CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
+"""Click's base of usage errors: of Click itself, or of the copy that newer versions of Typer bring along."""
 GROUPS = (define, bring, look, change)
 
 app = typer.Typer(
@@ -41,11 +42,11 @@ def invoke(words: Sequence[str], usage_status: int) -> int:
     try:
         command = typer.main.get_command(app)
         result = command.main(list(words), prog_name="envctl", standalone_mode=False, default_map=settings.default_map(command))
-    except click.exceptions.Exit as end:
+    except typer.Exit as end:
         return int(end.exit_code)
-    except click.Abort:
+    except typer.Abort:
         raise KeyboardInterrupt from None
-    except click.ClickException as error:
+    except CLICK_ERROR as error:
         error.show()
         return usage_status
     return result if isinstance(result, int) else 0

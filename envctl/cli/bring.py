@@ -21,7 +21,9 @@ from envctl.running import Job, run_jobs
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 ReportDir = Annotated[
     str | None,
-    typer.Option("--report", metavar="DIR", envvar="ENVCTL_REPORT", show_default=False, help="When it fails: logs and status of every service here."),
+    typer.Option(
+        "--report", metavar="DIR", envvar="ENVCTL_REPORT", show_default=False, help="When it fails: logs and status of every service here."
+    ),
 ]
 
 
@@ -45,7 +47,9 @@ def _print_failure(wanted: Any, error: EnvctlError) -> None:
     """The same document with what is known, and the error."""
     name = wanted.name or wanted.environment
     known = next((r for r in instance.records() if r.name == name), None)
-    empty = Record(name=name, id="", environment=wanted.environment, engine=wanted.engine, project="", file="", created="", secret="", state="failed")
+    empty = Record(
+        name=name, id="", environment=wanted.environment, engine=wanted.engine, project="", file="", created="", secret="", state="failed"
+    )
     print(json.dumps(document(known or empty) | {"state": "failed", "error": masked(describe(error))}, ensure_ascii=False))
 
 
@@ -56,7 +60,9 @@ def _reporter() -> Any:
 @expanded
 def run(
     env: Environment,
-    command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False, help="What runs with the outputs in its environment.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False, help="What runs with the outputs in its environment.")
+    ] = None,
     *,
     options: Running,
     report: ReportDir = None,
@@ -70,7 +76,9 @@ def run(
 @expanded
 def test(
     env: Environment,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[TEST]...", show_default=False, help="Tests of the definition; all without it.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEST]...", show_default=False, help="Tests of the definition; all without it.")
+    ] = None,
     *,
     options: Running,
     report: ReportDir = None,

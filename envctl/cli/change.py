@@ -19,7 +19,10 @@ from envctl.instance import Record, instance_id, records
 from envctl.lookup import find_record, project_of_here, records_here, service_of, try_record
 from envctl.orchestrator import DEFAULT_TIMEOUT
 
-Timeout = Annotated[str | None, typer.Option("--timeout", metavar="D", envvar="ENVCTL_TIMEOUT", help="One deadline for all of it (10m).", show_default=False)]
+Timeout = Annotated[
+    str | None,
+    typer.Option("--timeout", metavar="D", envvar="ENVCTL_TIMEOUT", help="One deadline for all of it (10m).", show_default=False),
+]
 OneService = Annotated[list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All without one.")]
 
 

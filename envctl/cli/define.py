@@ -23,7 +23,9 @@ from envctl.selection import select
 
 
 def validate(
-    env: Annotated[list[str] | None, typer.Argument(metavar="[ENV]...", help="All of environments/ without one.", show_default=False)] = None,
+    env: Annotated[
+        list[str] | None, typer.Argument(metavar="[ENV]...", help="All of environments/ without one.", show_default=False)
+    ] = None,
     set: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="A variable's value.", show_default=False)] = None,
 ) -> int:
     """Check definitions; every mistake is printed as file:line: path: what, and what would do."""
@@ -57,8 +59,12 @@ def schema() -> None:
 def render(
     env: Environment,
     options: Chosen,
-    engine: Annotated[str, typer.Option("--engine", metavar="E", envvar="ENVCTL_ENGINE", help="docker or kubernetes.", show_default=False)] = "docker",
-    output: Annotated[str | None, typer.Option("-o", "--output", metavar="DIR", help="A folder for it; stdout without.", show_default=False)] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="E", envvar="ENVCTL_ENGINE", help="docker or kubernetes.", show_default=False)
+    ] = "docker",
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="DIR", help="A folder for it; stdout without.", show_default=False)
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail when the target cannot express something.")] = False,
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""

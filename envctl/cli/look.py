@@ -45,7 +45,9 @@ def _states(record: Record) -> dict[str, State]:
 def env(
     name: Instance,
     format: Annotated[str, typer.Option("--format", metavar="F", help=" | ".join(outputs.FORMATS), show_default=True)] = "dotenv",
-    for_: Annotated[str | None, typer.Option("--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False)] = None,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False)
+    ] = None,
 ) -> None:
     """Print the outputs again."""
     record = find_record(name)

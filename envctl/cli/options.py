@@ -22,8 +22,12 @@ def _option(help: str, *names: str, env: str = "", metavar: str | None = None, *
     return typer.Option(*names, help=help, envvar=f"ENVCTL_{env}" if env else None, show_default=False, metavar=metavar, **more)
 
 
-Environment = Annotated[str, typer.Argument(metavar="ENV", help="A name under environments/, a path, or a Compose file.", show_default=False)]
-Instance = Annotated[str, typer.Argument(metavar="NAME", help="The instance: its environment's name unless --name said otherwise.", show_default=False)]
+Environment = Annotated[
+    str, typer.Argument(metavar="ENV", help="A name under environments/, a path, or a Compose file.", show_default=False)
+]
+Instance = Annotated[
+    str, typer.Argument(metavar="NAME", help="The instance: its environment's name unless --name said otherwise.", show_default=False)
+]
 ServiceName = Annotated[str, typer.Argument(metavar="S", help="A service of the instance.", show_default=False)]
 Many = list[str]
 
@@ -34,11 +38,15 @@ class Chosen:
 
     name: Annotated[str | None, _option("The instance's name; the environment's without it.", env="NAME", metavar="N")] = None
     set: Annotated[Many, _option("A variable's value.", "--set", metavar="K=V")] = field(default_factory=list)
-    only: Annotated[Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S")] = field(default_factory=list)
+    only: Annotated[Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S")] = field(
+        default_factory=list
+    )
     stub: Annotated[Many, _option("A stub in the place of this service.", env="STUB", metavar="S")] = field(default_factory=list)
     use: Annotated[Many, _option("A server that runs already in the place of S.", env="USE", metavar="S=URL")] = field(default_factory=list)
     port: Annotated[Many, _option("A fixed local port for a service.", env="PORT", metavar="S=N")] = field(default_factory=list)
-    image: Annotated[Many, _option("Another image for a service, instead of building.", env="IMAGE", metavar="S=REF")] = field(default_factory=list)
+    image: Annotated[Many, _option("Another image for a service, instead of building.", env="IMAGE", metavar="S=REF")] = field(
+        default_factory=list
+    )
 
 
 @dataclass(frozen=True)

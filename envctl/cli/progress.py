@@ -122,7 +122,8 @@ class Table:
         if row.state in MARKS:
             color, sign = MARKS[row.state]
             return Text(sign, color)
-        return self._spinners.setdefault(name, Spinner("dots", style="cyan"))
+        spinner: RenderableType = self._spinners.setdefault(name, Spinner("dots", style="cyan"))
+        return spinner
 
 
 def lasting(seconds: float) -> str:

@@ -7,8 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import click
-
 from envctl.errors import DefinitionError, Problem, did_you_mean
 
 TABLES = {"images": dict, "subnets": str}
@@ -57,10 +55,10 @@ def images() -> dict[str, str]:
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
-def default_map(command: click.Command) -> dict[str, Any]:
+def default_map(command: Any) -> dict[str, Any]:
     """For Click: command to option to default; a key that no command knows is an error."""
     given = settings()
-    if not given or not isinstance(command, click.Group):
+    if not given:
         return {}
     options = {name: {p.name for p in sub.params if p.name} for name, sub in command.commands.items()}
     known = set().union(*options.values()) | set(TABLES)

@@ -199,7 +199,7 @@ def _missing(error: Missing, scope: Mapping[str, Any], source: str) -> str:
         name = name[1:].replace(STAND_IN, "-") if name.startswith(STAND_IN) else name
         return f"'{name}' is not defined; {shell_advice(source, scope) or did_you_mean(name, list(scope))}"
     if error.owner is scope.get("env"):
-        return f"the environment variable {name} is not set; `${{env.{name} | default(\"...\")}}` gives it a default"
+        return f'the environment variable {name} is not set; `${{env.{name} | default("...")}}` gives it a default'
     known = [str(key) for key in error.owner] if isinstance(error.owner, Mapping) else []
     advice = [did_you_mean(name, known) if known else "it has no properties"]
     if "-" in name:

@@ -41,7 +41,7 @@ def find_environment(env: str, cwd: Path) -> Found:
 def environments(cwd: Path) -> dict[str, Path]:
     """The names under `environments/`, here and in the project's folder, with their files."""
     found: dict[str, Path] = {}
-    for folder in dict.fromkeys([cwd, _marked(cwd) or cwd]):
+    for folder in dict.fromkeys([cwd, project_of(cwd)]):
         for name, file in _named(folder / FOLDER):
             found.setdefault(name, file)
     return found
@@ -51,8 +51,13 @@ def is_compose_file(file: Path) -> bool:
     return _COMPOSE.fullmatch(file.name) is not None
 
 
+def project_of(folder: Path) -> Path:
+    """The project that *folder* lies in; itself where nothing marks one."""
+    return _marked(Path(os.path.abspath(folder))) or folder
+
+
 def find_project(file: Path, cwd: Path | None = None) -> Path:
-    """The nearest folder above that has envctl.toml, `[tool.envctl]` or .git; else the one that holds the definition."""
+    """The nearest folder above that has envctl.toml, `[tool.envctl]` or .git; else the definition's."""
     folder = Path(os.path.abspath(file)).parent
     start = cwd if cwd is not None and folder.is_relative_to(cwd) else folder
     if marked := _marked(start):

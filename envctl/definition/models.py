@@ -7,18 +7,25 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from pydantic_core import PydanticCustomError
+
+from envctl.definition.scalars import written
 from envctl.durations import parse_duration
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 RESERVED = ("var", "self", "env", "lane", "instance", "tester")
+WORDS = ("and", "or", "not", "if", "else", "in", "is", "true", "false", "none", "True", "False", "None")
+"""What expressions mean by these is no service."""
 
 Condition = Literal["started", "ready", "seeded", "done", "none"]
 
 
 def _name(value: str) -> str:
     if not NAME.fullmatch(value):
-        raise ValueError("a name has letters, digits, - and _, begins with a letter or digit, and has at most 40 characters")
-    if value in RESERVED:
+        raise ValueError(
+            "a name has letters, digits, - and _, begins with a letter or digit, and has at most 40 characters"
+        )
+    if value in RESERVED or value in WORDS:
         raise ValueError(f"'{value}' is reserved in expressions; choose another name")
     return value
 
@@ -27,7 +34,14 @@ def _text(value: object) -> object:
     """YAML reads 17, 1.5 and true as numbers and booleans; as text they are what stands in the file."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else value
+    return written(value) if isinstance(value, int | float) else value
+
+
+def _number(value: object) -> object:
+    """`true` is no number, though Python says so."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "a number")
+    return value
 
 
 def _duration(value: object) -> float:
@@ -43,7 +57,11 @@ def _needs(value: object) -> object:
     if isinstance(value, str):
         return {value: "ready"}
     if isinstance(value, list):
-        return {item: "ready" for item in value if isinstance(item, str)} if all(isinstance(i, str) for i in value) else value
+        return (
+            {item: "ready" for item in value if isinstance(item, str)}
+            if all(isinstance(i, str) for i in value)
+            else value
+        )
     return value
 
 
@@ -57,7 +75,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 Duration = Annotated[float, BeforeValidator(_duration)]
 Command = str | list[Text]
 Needs = Annotated[dict[str, Condition], BeforeValidator(_needs)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_number)]
 
 
 class Model(BaseModel):
@@ -69,7 +87,9 @@ class Variable(Model):
 
     from_: str | None = Field(None, alias="from", description="The environment variable it is read from.")
     secret: bool = Field(False, description="Masked wherever envctl prints it.")
-    default: Any = Field(None, description="Its value when nothing else gives one; without it the variable is required.")
+    default: Any = Field(
+        None, description="Its value when nothing else gives one; without it the variable is required."
+    )
     description: str = ""
 
 
@@ -77,7 +97,9 @@ class Ready(Model):
     """Checks that must all pass. `{http: /healthz}`, `{tcp: true}`, `{command: [...]}`, `{log: REGEX}`, `{query: SQL}`."""
 
     http: str | None = Field(None, description="A path that must answer.")
-    status: int | list[int] | None = Field(None, description="The expected status of `http`; any 2xx or 3xx without it.")
+    status: int | list[int] | None = Field(
+        None, description="The expected status of `http`; any 2xx or 3xx without it."
+    )
     port: int | str | None = Field(None, description="The port to ask, by name or number; the main one without it.")
     tcp: bool | None = Field(None, description="The port must accept a connection.")
     command: Command | None = Field(None, description="A program inside the service that must end with 0.")
@@ -88,6 +110,21 @@ class Ready(Model):
 
 class Build(Model):
     """Compose's long form, its common keys."""
+
+    COMPOSE_KEYS: ClassVar[tuple[str, ...]] = (
+        *(
+            "additional_contexts",
+            "cache_from",
+            "cache_to",
+            "entitlements",
+            "extra_hosts",
+            "isolation",
+            "labels",
+            "network",
+        ),
+        *("no_cache", "platforms", "privileged", "pull", "secrets", "shm_size", "ssh", "tags", "ulimits"),
+    )
+    """Handed over to Compose as they are."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -104,9 +141,15 @@ class SeedStep(Model):
     sql: str | None = Field(None, description="A file of SQL statements (also .gz), or a folder of them in name order.")
     csv: str | None = Field(None, description="A CSV file with a header line (also .gz).")
     into: str | None = Field(None, description="The table of `csv`.")
-    command: Command | None = Field(None, description="A program: in the image of `in`, in the server, or on this machine.")
-    in_: str | None = Field(None, alias="in", description="A service of the team's own, `server`, or `host` (this machine).")
-    inputs: Annotated[list[str], BeforeValidator(_list)] = Field(default_factory=list, description="Globs of files the result depends on.")
+    command: Command | None = Field(
+        None, description="A program: in the image of `in`, in the server, or on this machine."
+    )
+    in_: str | None = Field(
+        None, alias="in", description="A service of the team's own, `server`, or `host` (this machine)."
+    )
+    inputs: Annotated[list[str], BeforeValidator(_list)] = Field(
+        default_factory=list, description="Globs of files the result depends on."
+    )
     database: str | None = Field(None, description="Another database than the first.")
     needs: Needs = Field(default_factory=dict, description="What this step waits for besides its own server.")
 
@@ -116,7 +159,9 @@ class SeedStep(Model):
     def _one_format(self) -> SeedStep:
         given = [name for name in SeedStep.FORMATS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"a seed step has exactly one of {', '.join(SeedStep.FORMATS)}; this one has {' and '.join(given) or 'none'}")
+            raise ValueError(
+                f"a seed step has exactly one of {', '.join(SeedStep.FORMATS)}; this one has {' and '.join(given) or 'none'}"
+            )
         if (self.csv is None) != (self.into is None):
             raise ValueError("`csv` and `into` go together: {csv: FILE, into: TABLE}")
         return self
@@ -127,7 +172,7 @@ class SeedStep(Model):
 
 
 class Resources(Model):
-    cpu: float | None = Field(None, gt=0, description="Processors, e.g. 0.5.")
+    cpu: Annotated[float, BeforeValidator(_number)] | None = Field(None, gt=0, description="Processors, e.g. 0.5.")
     memory: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?([kKmMgG]i?)?[bB]?$", description="e.g. 256M.")
 
 
@@ -148,14 +193,17 @@ class Service(Model):
     files: dict[str, str] = Field(default_factory=dict, description="Path inside to a file or folder of the project.")
     needs: Needs = Field(default_factory=dict)
     seed: list[SeedStep] = Field(default_factory=list)
-    replicas: int = Field(1, ge=1, le=100)
+    replicas: Annotated[int, BeforeValidator(_number)] = Field(1, ge=1, le=100)
     resources: Resources | None = None
     stop: Duration | None = Field(None, description="How long it may take to end on SIGTERM.")
     scope: Literal["lane", "environment"] | None = None
     faults: bool | dict[str, Any] | None = None
     expose: bool | str | dict[str, Any] | None = None
     compose: dict[str, Any] = Field(default_factory=dict, description="Merged into the rendered Compose service.")
-    kubernetes: dict[str, Any] | list[Any] = Field(default_factory=dict, description="Merged into the rendered objects.")
+    kubernetes: dict[str, Any] | list[Any] = Field(
+        default_factory=dict, description="Merged into the rendered objects."
+    )
+    from_compose: bool = Field(False, description="A Compose file describes it; nobody writes this into a definition.")
 
 
 class Test(Model):

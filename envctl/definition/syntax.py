@@ -219,8 +219,8 @@ def _references(source: str, names: Collection[str]) -> Iterator[Reference]:
                 yield Reference(root, tuple(path), source.strip())
             return
     rewritten, renamed = rewrite(source, names)
-    for root, path, optional in _chains_of(rewritten, source):
-        yield Reference(renamed.get(root, root), path, source.strip(), optional)
+    for code, steps, optional in _chains_of(rewritten, source):
+        yield Reference(renamed.get(code, code), steps, source.strip(), optional)
 
 
 @lru_cache(maxsize=16384)

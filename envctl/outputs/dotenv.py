@@ -1,8 +1,9 @@
 """What python-dotenv and Node's dotenv read alike.
 
-Single quotes keep everything as it is, but know no escape that both understand; double quotes know `\\n` in both, and Node
-leaves other backslashes alone. So: plain where it is safe, single quotes where there is none inside, double quotes for
-values with single quotes and newlines.
+Unquoted text is raw for both, as long as it holds no `#` and no line break, and does not begin with a quote or a blank.
+Single and double quotes are alike only without backslashes: python-dotenv knows escapes there, Node's knows two. What
+neither way can say alike (a quote of each kind together with `#`, a line break or an outer blank) is written for
+python-dotenv. `${NAME}` is interpolated by python-dotenv however it is quoted, unless it is told `interpolate=False`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=~^*?&!;|<>()\[\]{}-]*")
+RAW = re.compile(r"""(?!['"`\s])[^#\r\n]*(?<!\s)""")
 
 
 def text(values: Mapping[str, str]) -> str:
@@ -18,10 +19,10 @@ def text(values: Mapping[str, str]) -> str:
 
 
 def quoted(value: str) -> str:
-    if PLAIN.fullmatch(value):
+    if value.isascii() and RAW.fullmatch(value):
         return value
-    if "'" not in value and "\\" not in value:
+    if not set("'\\\r") & set(value):
         return f"'{value}'"
-    if "`" not in value and '"' in value:
-        return "`" + value + "`"
-    return '"' + value.replace("\n", "\\n") + '"'
+    if not set('"\\') & set(value):
+        return '"' + value.replace("\r", "\\r").replace("\n", "\\n") + '"'
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r").replace("\n", "\\n") + '"'

@@ -15,16 +15,14 @@ OURS = "envctl:"
 """A mounted folder that begins with this is a folder of this package."""
 
 
-def service_files(
-    kind: Kind, scope: Mapping[str, Any], files: Mapping[str, str], resolve: Callable[[str], Path]
-) -> dict[str, File]:
-    """Path inside to its file; *resolve* finds a path that the definition names."""
+def service_files(kind: Kind, scope: Mapping[str, Any], files: Mapping[str, str], resolve: Callable[[str, str], Path]) -> dict[str, File]:
+    """Path inside to its file; *resolve* finds a path that the definition names under `with` or `files`."""
     found = {path: File(text=text) for path, text in _texts(kind, scope)}
     for target, value in kind.mounts.items():
         for source in _listed(evaluate_tree(value, scope)):
-            found |= _copied(target, _package(source) if source.startswith(OURS) else resolve(source), into=True)
+            found |= _copied(target, _package(source) if source.startswith(OURS) else resolve(source, "with"), into=True)
     for target, source in files.items():
-        found |= _copied(target, resolve(source), into=False)
+        found |= _copied(target, resolve(source, "files"), into=False)
     return found
 
 

@@ -131,7 +131,9 @@ def _order(builder: Builder, running: Mapping[str, Service], needs: Mapping[str,
     except Cycle as cycle:
         first = cycle.path[0]
         hint = f"break it with `needs: {{{cycle.path[1]}: none}}` in '{first}'"
-        raise DefinitionError([*builder.problems, builder.problem(("services", first), f"services need each other: {cycle}", hint)]) from None
+        raise DefinitionError(
+            [*builder.problems, builder.problem(("services", first), f"services need each other: {cycle}", hint)]
+        ) from None
 
 
 def _outputs(builder: Builder, environment: Environment) -> dict[str, str]:
@@ -173,7 +175,11 @@ def _tests(builder: Builder, environment: Environment) -> dict[str, TestPlan]:
 def _secrets(environment: Environment, found: Mapping[str, Subject]) -> frozenset[str]:
     values = set(environment.loaded.secrets)
     for subject in found.values():
-        values |= {str(subject.parameters[key]) for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key)}
+        values |= {
+            str(subject.parameters[key])
+            for key, what in subject.kind.credentials.items()
+            if what == "password" and subject.parameters.get(key)
+        }
     return frozenset(values | {quote(value, safe="") for value in values} - {""})
 
 

@@ -50,7 +50,9 @@ def _feed(builder: Builder, kind: Kind, step: SeedStep, files: Sequence[Path], n
 
 def header(path: Path) -> list[str]:
     """The names in the first line of a CSV file."""
-    opened = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else path.open(encoding="utf-8-sig", newline="")
+    opened = (
+        gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else path.open(encoding="utf-8-sig", newline="")
+    )
     with opened as stream:
         return [name.strip() for name in next(csv.reader(stream), [])]
 

@@ -101,9 +101,10 @@ class Builder:
             return type(value)() if isinstance(value, dict | list | str) else value
 
     def _argv(self, command: Command | None, scope: Mapping[str, Any], *path: str) -> tuple[str, ...]:
+        found: tuple[str, ...] = ()
         with self.located(*path):
-            return tuple(argv(command, scope))
-        return ()
+            found = tuple(argv(command, scope))
+        return found
 
     def _kind_command(self, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:
         """The kind's arguments; an expression that gives a list stands for its items."""
@@ -115,7 +116,11 @@ class Builder:
     def _env(self, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, str]:
         env = dict(self.tree(kind.env, scope, "services", name))
         for file in service.env_file:
-            env |= {key: value for key, value in dotenv_values(self.loaded.path(file, ("services", name, "env_file"))).items() if value is not None}
+            env |= {
+                key: value
+                for key, value in dotenv_values(self.loaded.path(file, ("services", name, "env_file"))).items()
+                if value is not None
+            }
         for key, value in service.env.items():
             if value is None:
                 env |= {key: self.setting.environ[key]} if key in self.setting.environ else {}
@@ -125,9 +130,10 @@ class Builder:
         return {key: as_text(value) for key, value in env.items() if value is not None}
 
     def _files(self, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         with self.located("services", name, "with"):
-            return service_files(kind, scope, service.files, lambda text: self.loaded.path(text, ("services", name, "files")))
-        return {}
+            found = service_files(kind, scope, service.files, lambda text, key: self.loaded.path(text, ("services", name, key)))
+        return found
 
     def _image(self, subject: Subject, service: Service, build: BuildPlan | None) -> str:
         if build is not None:

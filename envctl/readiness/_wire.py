@@ -10,6 +10,9 @@ from types import TracebackType
 
 from envctl.readiness import NotReady, Target
 
+# What docker-proxy does while nothing listens behind it, seen as an end of data or as one of these.
+CLOSED = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
+_CLOSED_WORDS = "it closed the connection"
 # No reply that a probe waits for is longer; whoever sends more is another program.
 _LONGEST_LINE = 1 << 16
 
@@ -35,7 +38,7 @@ class Wire:
     def __enter__(self) -> Wire:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._socket.close()
 
     def _arm(self) -> None:
@@ -46,7 +49,8 @@ class Wire:
 
     def send(self, data: bytes) -> None:
         self._arm()
-        self._socket.sendall(data)
+        with foreign_errors():
+            self._socket.sendall(data)
 
     def _more(self) -> None:
         self._arm()
@@ -54,9 +58,10 @@ class Wire:
             chunk = self._socket.recv(65536)
         except TimeoutError:
             raise NotReady("it accepts connections but does not answer") from None
+        except CLOSED:
+            chunk = b""
         if not chunk:
-            # What docker-proxy does while nothing listens behind it.
-            raise NotReady("it closed the connection")
+            raise NotReady(_CLOSED_WORDS)
         self._buffer += chunk
 
     def exactly(self, size: int) -> bytes:
@@ -91,9 +96,11 @@ def innermost(error: BaseException) -> BaseException:
 
 @contextmanager
 def foreign_errors() -> Iterator[None]:
-    """Whatever a client library raises on half an answer becomes NotReady; OSError and NotReady pass."""
+    """Whatever a client library raises on half an answer becomes NotReady; NotReady and other OSErrors pass."""
     try:
         yield
+    except CLOSED as error:
+        raise NotReady(_CLOSED_WORDS) from error
     except (NotReady, OSError):
         raise
     except Exception as error:

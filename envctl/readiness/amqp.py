@@ -13,7 +13,8 @@ def _opened(target: Target) -> Any:
     import amqp
 
     of = target.properties
-    return amqp.Connection(
+    connection: Any = amqp.Connection
+    return connection(
         host=f"{target.host}:{target.port}",
         userid=str(of["username"]),
         password=str(of["password"]),
@@ -37,8 +38,8 @@ def probe(target: Target) -> None:
         except AMQPError as error:
             raise NotReady(shown(getattr(error, "reply_text", "") or error)) from error
         except OSError as error:
-            # py-amqp sets options of a socket that has just been reset.
-            if error.errno == errno.EINVAL:
+            # py-amqp sets options of a socket that has just been reset, and names an end of data so.
+            if error.errno == errno.EINVAL or "closed connection" in str(error):
                 raise NotReady("it closed the connection") from error
             raise
         finally:

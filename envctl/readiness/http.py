@@ -7,7 +7,7 @@ from collections.abc import Container
 from typing import Any
 
 from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import port_of, shown
+from envctl.readiness._wire import foreign_errors, port_of, shown
 
 
 def _expected(status: Any) -> Container[int]:
@@ -18,16 +18,24 @@ def _expected(status: Any) -> Container[int]:
     return [int(each) for each in status] if isinstance(status, list | tuple) else [int(status)]
 
 
+def _ask(connection: http.client.HTTPConnection, path: str, status: Any) -> None:
+    try:
+        connection.request("GET", path if path.startswith("/") else f"/{path}", headers={"Connection": "close"})
+        answer = connection.getresponse()
+    except http.client.RemoteDisconnected:
+        raise
+    except (http.client.HTTPException, ValueError) as error:
+        raise NotReady(f"no HTTP answer: {shown(error) or type(error).__name__}") from error
+    if answer.status not in _expected(status):
+        raise NotReady(f"GET {path} answered {answer.status} {answer.reason}")
+
+
 def probe(target: Target) -> None:
     """Raises NotReady for another status or no HTTP at all, OSError for no connection."""
     path = str(target.options.get("path") or "/")
     connection = http.client.HTTPConnection(target.host, port_of(target), timeout=target.timeout)
     try:
-        connection.request("GET", path if path.startswith("/") else f"/{path}", headers={"Connection": "close"})
-        answer = connection.getresponse()
-        if answer.status not in _expected(target.options.get("status")):
-            raise NotReady(f"GET {path} answered {answer.status} {answer.reason}")
-    except (http.client.HTTPException, ValueError) as error:
-        raise NotReady(f"no HTTP answer: {shown(error) or type(error).__name__}") from error
+        with foreign_errors():
+            _ask(connection, path, target.options.get("status"))
     finally:
         connection.close()

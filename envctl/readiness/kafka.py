@@ -43,7 +43,7 @@ def _check_metadata(answer: bytes) -> None:
 
 
 def _after_text(data: bytes, position: int) -> int:
-    (length,) = struct.unpack_from(">h", data, position)
+    length: int = struct.unpack_from(">h", data, position)[0]
     return position + 2 + max(length, 0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from envctl.readiness import NotReady, Target
 from envctl.readiness._wire import foreign_errors, shown
 
@@ -13,7 +15,8 @@ def probe(target: Target) -> None:
     of = target.properties
     with foreign_errors():
         try:
-            connection = pymysql.connect(
+            connect: Any = pymysql.connect
+            connection = connect(
                 host=target.host,
                 port=target.port,
                 user=str(of["username"]),
@@ -21,7 +24,7 @@ def probe(target: Target) -> None:
                 password=str(of["password"]).encode(),
                 database=str(of["database"]),
                 charset="utf8mb4",
-                connect_timeout=max(1, round(target.timeout)),
+                connect_timeout=target.timeout,
                 read_timeout=target.timeout,
                 write_timeout=target.timeout,
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
+from typing import Any
 
 from envctl.readiness import NotReady, Target
 from envctl.readiness._wire import foreign_errors, shown
@@ -17,17 +19,16 @@ def _words(error: Exception) -> str:
 @cache
 def _lenient_saslprep() -> None:
     """PostgreSQL and libpq take a password as it is where SASLprep refuses it (a newline, say); scramp gives up."""
-    import scramp.core
-
-    strict = scramp.core.saslprep
+    core: Any = import_module("scramp.core")
+    strict = core.saslprep
 
     def lenient(source: str) -> str:
         try:
             return str(strict(source))
-        except scramp.ScramException:
+        except core.ScramException:
             return source
 
-    scramp.core.saslprep = lenient
+    core.saslprep = lenient
 
 
 def probe(target: Target) -> None:
@@ -38,7 +39,8 @@ def probe(target: Target) -> None:
     of = target.properties
     with foreign_errors():
         try:
-            connection = native.Connection(
+            connect: Any = native.Connection
+            connection = connect(
                 str(of["username"]),
                 host=target.host,
                 port=target.port,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import foreign_errors, innermost, shown
+from envctl.readiness._wire import CLOSED, foreign_errors, innermost, shown
 
 
 def probe(target: Target) -> None:
@@ -21,7 +21,10 @@ def probe(target: Target) -> None:
         try:
             answer = session.get(f"http://{target.host}:{target.port}/", timeout=target.timeout, allow_redirects=False)
         except requests.RequestException as error:
-            raise NotReady(shown(innermost(error))) from error
+            cause = innermost(error)
+            if isinstance(cause, CLOSED):
+                raise cause from None
+            raise NotReady(shown(cause)) from error
         if answer.status_code != 200:
             raise NotReady(f"ListBuckets answered {answer.status_code} {_words(answer.text)}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import port_of
+from envctl.readiness._wire import CLOSED, port_of
 
 # docker-proxy accepts for a server that is not there yet and ends the connection as soon as its own dial is refused.
 _SETTLED = 0.05
@@ -19,5 +19,7 @@ def probe(target: Target) -> None:
             ended = connection.recv(1) == b""
         except TimeoutError:
             return
+        except CLOSED:
+            ended = True
     if ended:
         raise NotReady("it closed the connection")

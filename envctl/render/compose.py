@@ -57,9 +57,7 @@ def labels(plan: Plan) -> dict[str, str]:
     }
 
 
-def _service(
-    plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries: dict[str, File], standalone: bool
-) -> dict[str, Any]:
+def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries: dict[str, File], standalone: bool) -> dict[str, Any]:
     fragment = {key: value for key, value in service.compose.items() if key not in ("healthcheck",)} if service.from_compose else {}
     own: dict[str, Any] = {"image": service.image, "labels": _own_labels(plan, service), "init": True}
     if service.build is not None and standalone:
@@ -172,8 +170,12 @@ def _networks(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, network in plan.compose_extra.get("networks", {}).items():
         network = dict(network or {})
-        found[name] = network if network.get("external") else merged(network, {"name": f"{plan.setting.id}_{name}", "labels": default["labels"]})
-    needs_default = any(not service.compose.get("networks") and not service.compose.get("network_mode") for service in plan.services.values())
+        found[name] = (
+            network if network.get("external") else merged(network, {"name": f"{plan.setting.id}_{name}", "labels": default["labels"]})
+        )
+    needs_default = any(
+        not service.compose.get("networks") and not service.compose.get("network_mode") for service in plan.services.values()
+    )
     if "default" in found:
         found["default"] = merged(default, {k: v for k, v in found["default"].items() if k not in ("name", "labels")})
     elif needs_default:

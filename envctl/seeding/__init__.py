@@ -33,7 +33,7 @@ def seed(step: Step, seeder: Seeder) -> None:
     Raises:
         ServiceFailed: with the file, the line and the server's words.
     """
-    loader: Format = import_module(f"envctl.seeding.{step.step.format}")  # type: ignore[assignment]
+    loader: Format = import_module(f"envctl.seeding.{step.step.format}")
     loader.load(step, seeder)
 
 

@@ -36,5 +36,3 @@ def _here(step: Step, seeder: Seeder) -> Ran:
     except OSError as error:
         return Ran(127, f"{step.command[0]}: {error.strerror}")
     return Ran(done.returncode, done.stdout.decode(errors="replace"))
-
-

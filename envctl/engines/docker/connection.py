@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import docker
 from docker import APIClient
+from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.context import ContextAPI
 from docker.errors import DockerException
+from docker.utils import kwargs_from_env
 
 from envctl.errors import EngineMissing
 
@@ -71,7 +72,7 @@ def connect(context: str | None = None) -> Connection:
     try:
         connection = _find(context)
         connection.version = connection.api.version()["ApiVersion"] if connection.api else "auto"
-        connection.version = min(connection.version, docker.constants.DEFAULT_DOCKER_API_VERSION, key=_numbers)
+        connection.version = min(connection.version, DEFAULT_DOCKER_API_VERSION, key=_numbers)
     except (DockerException, OSError, ValueError) as error:
         raise EngineMissing(f"Docker does not answer: {_first_line(error)}", hint=NOT_THERE) from None
     return connection
@@ -89,7 +90,7 @@ def _find(context: str | None) -> Connection:
 
 
 def _from_environment() -> Connection:
-    settings = docker.utils.kwargs_from_env()
+    settings = kwargs_from_env()
     return Connection(settings.get("base_url") or os.environ["DOCKER_HOST"], settings.get("tls"))
 
 

@@ -136,7 +136,7 @@ def prune(connection: Connection, all: bool) -> list[str]:
     """Removes images that we built and no container uses; their tags come back."""
     api, oldest = connection.api, time.time() - KEPT_DAYS * 86400
     used = {container["ImageID"] for container in api.containers(all=True)}
-    removed = []
+    removed: list[str] = []
     for image in api.images(filters={"label": BUILT}):
         if image["Id"] not in used and (all or image["Created"] < oldest):
             with suppress(APIError):

@@ -14,6 +14,8 @@ from docker import APIClient
 from envctl.errors import EnvctlError
 from envctl.plan.model import PortKey
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 PORTS = range(20000, 32000)
 """Below what kernels hand out for outgoing connections (32768 and up), so that a stopped service finds its port free again."""
 POOL = "10.231.0.0/16"
@@ -43,7 +45,7 @@ def _bindable(port: int) -> bool:
 
 def free_subnet(api: APIClient, id: str, size: int, refused: Collection[str], pool: str = POOL) -> str:
     """A subnet for *size* containers that overlaps with no Docker network and no route of this machine."""
-    taken = [*_docker_subnets(api), *_routes(), *(ipaddress.ip_network(text) for text in refused)]
+    taken: list[Network] = [*_docker_subnets(api), *_routes(), *(ipaddress.ip_network(text) for text in refused)]
     prefix = min(27, 32 - (size + 3).bit_length())
     subnets = list(ipaddress.ip_network(pool).subnets(new_prefix=prefix))
     start = int(hashlib.sha256(id.encode()).hexdigest(), 16) % len(subnets)

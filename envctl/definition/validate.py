@@ -1,0 +1,113 @@
+"""The evaluated tree -> Definition. Each service and test is checked by itself, so that none hides another's mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from envctl.definition.messages import known_keys, problems_of
+from envctl.definition.models import NAME, RESERVED, WORDS, Build, Definition, Model, Service, Test
+from envctl.definition.source import Source, TreePath
+from envctl.errors import Problem, did_you_mean
+
+_APART = ("services", "tests")
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The definition without what is wrong in it."""
+
+    definition: Definition
+    problems: tuple[Problem, ...]
+
+
+def validate(
+    tree: Mapping[str, Any], source: Source, composed: Collection[str], unknown: Collection[TreePath]
+) -> Validated:
+    """Check the shape of *tree*; nothing is said about the *unknown* places, which have a problem already."""
+    checking = _Checking(source, frozenset(unknown), [])
+    services = checking.each("services", tree.get("services"), Service)
+    services = {
+        name: service.model_copy(update={"from_compose": name in composed})
+        for name, service in services.items()
+        if checking.name(name, ("services", name))
+    }
+    tests = checking.each("tests", tree.get("tests"), Test)
+    rest = checking.top({key: value for key, value in tree.items() if key not in _APART})
+    definition = rest.model_copy(update={"services": services, "tests": tests})
+    return Validated(definition, tuple(checking.problems))
+
+
+@dataclass
+class _Checking:
+    source: Source
+    unknown: frozenset[TreePath]
+    problems: list[Problem]
+
+    def top(self, data: dict[str, Any]) -> Definition:
+        """The top level; keys that are wrong are left out."""
+        try:
+            return Definition.model_validate(data)
+        except ValidationError as error:
+            self._report(error, data, ())
+            wrong = {str(found["loc"][0]) for found in error.errors() if found["loc"]} | {"name"}
+            kept = {key: value for key, value in data.items() if key not in wrong}
+            name = data.get("name")
+            return Definition.model_validate({**kept, "name": name if _is_name(name) else "unnamed"})
+
+    def each[M: Model](self, key: str, items: Any, model: type[M]) -> dict[str, M]:
+        """The valid ones of a map of models."""
+        if items is None:
+            return {}
+        if not isinstance(items, dict):
+            self.problems.append(self.source.problem((key,), f"expected a map of names to {key}"))
+            return {}
+        checked = ((name, self._one(value, (key, name), model)) for name, value in items.items())
+        return {name: value for name, value in checked if value is not None}
+
+    def _one[M: Model](self, data: Any, at: TreePath, model: type[M]) -> M | None:
+        if data is None:
+            hint = "`kind:`, `image:`, `build:` or `run:` says what it is" if model is Service else ""
+            self.problems.append(self.source.problem(at, f"'{at[-1]}' is empty", hint))
+            return None
+        self.problems += self._unknown_build_keys(data, at)
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            self._report(error, data, at)
+            return None
+
+    def _report(self, error: ValidationError, data: Any, at: TreePath) -> None:
+        for problem, path in ((p, tuple(p.path.split("."))) for p in problems_of(error, data, at, self.source)):
+            if not any(tuple(map(str, known))[: len(path)] == path for known in self.unknown):
+                self.problems.append(problem)
+
+    def _unknown_build_keys(self, data: Any, at: TreePath) -> Iterator[Problem]:
+        """The model takes every key of Compose's, so its own check finds no wrong one."""
+        build = data.get("build") if isinstance(data, dict) else None
+        known = [*known_keys((*at, "build")), *Build.COMPOSE_KEYS]
+        for key in build if isinstance(build, dict) else ():
+            if key not in known and not key.startswith("x-"):
+                yield self.source.problem(
+                    (*at, "build", key), f"unknown key '{key}'", did_you_mean(key, known, limit=30)
+                )
+
+    def name(self, name: str, path: TreePath) -> bool:
+        if name in RESERVED or name in WORDS:
+            message = f"'{name}' is reserved in expressions"
+        elif not NAME.fullmatch(name):
+            message = f"'{name}' is no name of a service"
+        else:
+            return True
+        hint = "letters, digits, - and _, at most 40, not beginning with - or _"
+        self.problems.append(
+            self.source.problem(path, message, hint if name not in RESERVED else "choose another name")
+        )
+        return False
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and NAME.fullmatch(name) is not None and name not in RESERVED
