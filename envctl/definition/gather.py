@@ -1,4 +1,4 @@
-"""A definition's file and all that it includes -> one tree. The including file wins, and each part knows its own file."""
+"""A definition's file and all that it includes -> one tree. The including file wins; each part knows its own file."""
 
 from __future__ import annotations
 

@@ -56,18 +56,22 @@ def problems_of(error: ValidationError, data: Any, at: TreePath, source: Source)
     """One problem for each mistake of the *data* that stands *at* a path."""
     grouped: dict[TreePath, list[Mapping[str, Any]]] = {}
     for found in error.errors(include_url=False, include_context=True):
-        grouped.setdefault(_clean(found["loc"], data, found["type"]), []).append(found)  # type: ignore[arg-type]
+        grouped.setdefault(_clean(found["loc"], data, found["type"]), []).append(found)
     deepest = [path for path in grouped if not _has_deeper(path, grouped, data)]
     return [_problem(grouped[path], path, data, at, source) for path in deepest]
 
 
-def _clean(location: Sequence[str | int], data: Any, kind: str) -> TreePath:
+def _clean(location: Sequence[str | int], value: Any, kind: str) -> TreePath:
     """The path in the data: pydantic puts the branch of a union between its steps."""
     path: list[str | int] = []
     for step in location:
-        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int)):
-            path.append(step)
-            data = data[step]
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            continue
+        path.append(step)
     return (*path, location[-1]) if kind == "missing" else tuple(path)
 
 

@@ -1,19 +1,20 @@
-"""The evaluated tree -> Definition. Each service and test is checked by itself, so that none hides another's mistakes."""
+"""The evaluated tree -> Definition; each service and test by itself, so that none hides another's mistakes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from envctl.definition.messages import known_keys, problems_of
 from envctl.definition.models import NAME, RESERVED, WORDS, Build, Definition, Model, Service, Test
-from envctl.definition.source import Source, TreePath
+from envctl.definition.source import Source, TreePath, dotted
 from envctl.errors import Problem, did_you_mean
 
 _APART = ("services", "tests")
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class _Checking:
             name = data.get("name")
             return Definition.model_validate({**kept, "name": name if _is_name(name) else "unnamed"})
 
-    def each[M: Model](self, key: str, items: Any, model: type[M]) -> dict[str, M]:
+    def each(self, key: str, items: Any, model: type[M]) -> dict[str, M]:
         """The valid ones of a map of models."""
         if items is None:
             return {}
@@ -68,7 +69,7 @@ class _Checking:
         checked = ((name, self._one(value, (key, name), model)) for name, value in items.items())
         return {name: value for name, value in checked if value is not None}
 
-    def _one[M: Model](self, data: Any, at: TreePath, model: type[M]) -> M | None:
+    def _one(self, data: Any, at: TreePath, model: type[M]) -> M | None:
         if data is None:
             hint = "`kind:`, `image:`, `build:` or `run:` says what it is" if model is Service else ""
             self.problems.append(self.source.problem(at, f"'{at[-1]}' is empty", hint))
@@ -81,8 +82,8 @@ class _Checking:
             return None
 
     def _report(self, error: ValidationError, data: Any, at: TreePath) -> None:
-        for problem, path in ((p, tuple(p.path.split("."))) for p in problems_of(error, data, at, self.source)):
-            if not any(tuple(map(str, known))[: len(path)] == path for known in self.unknown):
+        for problem in problems_of(error, data, at, self.source):
+            if not any(f"{dotted(known)}.".startswith(f"{problem.path}.") for known in self.unknown):
                 self.problems.append(problem)
 
     def _unknown_build_keys(self, data: Any, at: TreePath) -> Iterator[Problem]:

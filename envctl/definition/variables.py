@@ -109,11 +109,15 @@ def _set(name: str, spec: _Spec, given: tuple[str, str] | None, environ: Mapping
     value = default if given is None else typed(given[0], default if spec.has_default else "", given[1])
     found.values[name] = value
     if spec.secret:
-        found.secrets |= {written(item) for _, item in walk(value) if isinstance(item, str | int | float)} - {""}
+        found.secrets |= {_masked(item) for _, item in walk(value)} - {""}
+
+
+def _masked(value: Any) -> str:
+    return written(value) if isinstance(value, int | float) else value if isinstance(value, str) else ""
 
 
 def typed(text: str, default: Any, origin: str) -> Any:
-    """*text* as a value of the type of *default*: a number, true or false, or a list or map in YAML; else it stays text.
+    """*text* as a value of the type of *default*: a number, true or false, a list or map in YAML; else it stays text.
 
     Raises:
         ValueError: it is none.

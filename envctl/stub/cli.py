@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import threading
 from collections.abc import Sequence
@@ -59,10 +60,6 @@ class _Log:
 
     def write(self, line: str) -> None:
         """Print a line at once, whatever the encoding of stdout, and whether or not somebody reads it."""
-        content = f"{line}\n".encode("utf-8", "backslashreplace")
-        try:
-            with self._lock:
-                sys.stdout.buffer.write(content)
-                sys.stdout.buffer.flush()
-        except OSError:
-            pass
+        with self._lock, contextlib.suppress(OSError):
+            sys.stdout.buffer.write(f"{line}\n".encode())
+            sys.stdout.buffer.flush()

@@ -27,7 +27,7 @@ _MOST = (1 << 31) - 1
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping that is ready to answer; `source` is the object it was made of, `origin` where that stands, if in a file."""
+    """A mapping that is ready to answer; `source` is the object it was made of, `origin` the place in a file, if any."""
 
     id: str
     name: str

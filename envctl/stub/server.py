@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -64,7 +65,5 @@ def _safe(answer: Answer, request: Request) -> Response:
 
 def _refuse(connection: socket.socket, error: BadRequest) -> None:
     response = text_response(error.status, f"Bad request: {error}\n")
-    try:
+    with contextlib.suppress(OSError):  # the client may have left
         connection.sendall(encode(response, "GET", keep=False))
-    except OSError:
-        pass  # the client has left

@@ -98,6 +98,12 @@ def test_an_element_moves_to_make_room() -> None:
     assert not equality.holds([{"a": 1}, {"a": 1}, {"a": 1}], actual)
 
 
+def test_an_element_that_moved_keeps_its_new_place() -> None:
+    equality = JsonEquality(ignore_array_order=True, ignore_extra_elements=True)
+
+    assert not equality.holds([{"x": 1}, {"a": 1}, {"x": 1}], [{"x": 1, "a": 1}, {"x": 1}, {"z": 1}])
+
+
 @given(st.lists(st.integers(), min_size=1), st.integers())
 def test_a_longer_array_equals_only_where_extra_elements_are_ignored(elements: list[int], extra: int) -> None:
     longer = [*elements, extra]
