@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from envctl.board import Board
 from envctl.engines import Execution, Project
 from envctl.errors import EnvctlError, Evidence, OutOfTime, ServiceFailed
+from envctl.gate import Gate, urgencies
 from envctl.instance import Record
 from envctl.plan.model import Plan, ServicePlan
 from envctl.readiness import NotReady, Target
@@ -35,6 +37,8 @@ class BringUp:
     deaths: dict[str, int] = field(default_factory=dict)
     histories: dict[str, History] = field(default_factory=dict)
     save: Callable[[], None] = lambda: None
+    gate: Gate = field(default_factory=lambda: Gate(max(2, os.cpu_count() or 2)))
+    urgency: Mapping[str, int] = field(default_factory=dict)
     _saving: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, deadline: float) -> None:
@@ -43,6 +47,7 @@ class BringUp:
         Raises:
             ServiceFailed, OutOfTime: with the evidence of the service that is to blame.
         """
+        self.urgency = urgencies(self.plan)
         with self.project.deaths(self._died):
             for service in self.plan.services.values():
                 threading.Thread(target=self._guarded, args=(service,), name=service.name, daemon=True).start()
@@ -80,7 +85,8 @@ class BringUp:
 
     def _start(self, service: ServicePlan) -> None:
         self.board.set(service.name, "starting", "starting")
-        self.project.start(service)
+        with self.gate.enter(self.urgency.get(service.name, 0)):
+            self.project.start(service)
         self.board.say(service.name, "waiting until it is ready" if service.checks else "")
 
     def _wait_until_done(self, service: ServicePlan) -> None:

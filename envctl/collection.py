@@ -10,8 +10,8 @@ from envctl import instance
 from envctl.engines import Engine, Seen, open_engine
 from envctl.errors import EngineMissing, UsageError
 from envctl.instance import Record
-from envctl.orchestrator import tear_down
 from envctl.signals import shielded
+from envctl.teardown import tear_down
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-import importlib.resources
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from envctl.definition.compose_file import Recognised, Recogniser
+from envctl.definition.expressions import ExpressionError, evaluate, references
+from envctl.definition.messages import problems_of
 from envctl.definition.models import Model
+from envctl.definition.source import Document, Source, merge, read, walk
+from envctl.errors import DefinitionError, Problem, did_you_mean
+from envctl.resources import templates
 
 
 class Several(Model):
     """What a server declares several of: databases, users, queues. `with: {databases: ...}` is a list or a map to options."""
 
-    default: list[str] = Field(default_factory=list, description="Names where the definition gives none (expressions allowed).")
+    default: list[str] = Field(
+        default_factory=list, description="Names where the definition gives none (expressions allowed)."
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="JSON Schema properties of one item's options.")
-    properties: dict[str, str] = Field(default_factory=dict, description="Expressions over `item` (its options and `name`) and `self`.")
+    properties: dict[str, str] = Field(
+        default_factory=dict, description="Expressions over `item` (its options and `name`) and `self`."
+    )
 
 
 class SeedFeed(Model):
     """How a seed format reaches the server: a command in its container that reads the data on standard input."""
 
-    command: list[str] = Field(default_factory=list, description="Argument list; expressions see `self`, `step` and `columns`.")
+    command: list[str] = Field(
+        default_factory=list, description="Argument list; expressions see `self`, `step` and `columns`."
+    )
     env: dict[str, str] = Field(default_factory=dict)
     dialect: str = Field("", description="How the bytes are written: `sql`, `postgres-csv` or `mysql-tsv`.")
 
@@ -68,11 +81,17 @@ class Kind(Model):
     extends: str | None = None
     image: str | None = Field(None, description="Without a tag: `version` is the tag.")
     version: str | None = None
-    tag: str = Field("", description="The image's tag where it is not the version: an expression over `version` and `self`.")
+    tag: str = Field(
+        "", description="The image's tag where it is not the version: an expression over `version` and `self`."
+    )
     versions: list[str] = Field(default_factory=list, description="Major versions it is known to work with.")
     ports: dict[str, int] = Field(default_factory=dict, description="Name to number; the first is the main one.")
-    outside_port: str = Field("", description="The port whose outside address is that of the main one (an advertised listener).")
-    ports_when: dict[str, str] = Field(default_factory=dict, description="A port to the parameter that must be true for it.")
+    outside_port: str = Field(
+        "", description="The port whose outside address is that of the main one (an advertised listener)."
+    )
+    ports_when: dict[str, str] = Field(
+        default_factory=dict, description="A port to the parameter that must be true for it."
+    )
     user: int | None = Field(None, description="User and group id of the server.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="JSON Schema properties of `with`.")
     credentials: dict[str, Literal["username", "password"]] = Field(
@@ -82,7 +101,9 @@ class Kind(Model):
     env: dict[str, str] = Field(default_factory=dict)
     entrypoint: list[str] = Field(default_factory=list)
     command: list[str] = Field(default_factory=list)
-    files: dict[str, str] = Field(default_factory=dict, description="Path inside to a Jinja2 text; an empty text makes no file.")
+    files: dict[str, str] = Field(
+        default_factory=dict, description="Path inside to a Jinja2 text; an empty text makes no file."
+    )
     mounts: dict[str, Any] = Field(
         default_factory=dict,
         description="Folder inside to project paths (an expression: one or a list), or to `envctl:FOLDER` of this package.",
@@ -92,10 +113,14 @@ class Kind(Model):
     ready: dict[str, Any] = Field(default_factory=dict, description="`probe: NAME` and its options.")
     healthcheck: list[str] = Field(default_factory=list, description="The same check as a command in the image.")
     healthcheck_loss: str = Field("", description="Why there is none, for the loss report.")
-    properties: dict[str, str] = Field(default_factory=dict, description="What references may name besides host, port and the parameters.")
+    properties: dict[str, str] = Field(
+        default_factory=dict, description="What references may name besides host, port and the parameters."
+    )
     setup: list[Setup] = Field(default_factory=list)
     seeds: dict[str, SeedFeed] = Field(default_factory=dict)
-    query: list[str] = Field(default_factory=list, description="Client command that runs `query` (a string) in the container.")
+    query: list[str] = Field(
+        default_factory=list, description="Client command that runs `query` (a string) in the container."
+    )
     shell: list[str] = Field(default_factory=list, description="The interactive client in the container.")
     shell_env: dict[str, str] = Field(default_factory=dict)
     own: bool = Field(False, description="The team's own code: it is stopped gently.")
@@ -104,3 +129,193 @@ class Kind(Model):
     recognise: Recognise = Recognise()
     local: Local | None = None
     kubernetes: dict[str, Any] = Field(default_factory=dict)
+
+
+def load_kinds(project: Path | None = None) -> Kinds:
+    """Every kind by its names; a file is read when its kind is asked for. The project's `templates/kinds/` wins."""
+    folders = [templates("kinds")] + ([project / "templates" / "kinds"] if project else [])
+    files: dict[str, list[Path]] = {}
+    for file in (file for folder in folders for file in sorted(folder.glob("*.yaml"))):
+        files.setdefault(file.stem, []).insert(0, file)
+    also = {
+        name: stem
+        for stem, found in files.items()
+        for file in found
+        for name in _other_names(file)
+        if name not in files
+    }
+    return Kinds(files, also)
+
+
+_ALSO = re.compile(r"^also:[ ]*\[([^\]\n]*)\]", re.MULTILINE)
+
+
+def _other_names(file: Path) -> list[str]:
+    """The names of `also: [...]`, without reading YAML: most files are never needed."""
+    try:
+        found = _ALSO.search(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [name.strip(" \"'") for name in found.group(1).split(",") if name.strip()] if found else []
+
+
+@dataclass(frozen=True)
+class Kinds(Mapping[str, Kind]):
+    """Kind by name or other name.
+
+    `kinds["x"]` raises KeyError where there is no such kind, and DefinitionError where its file is wrong.
+    """
+
+    files: Mapping[str, list[Path]]
+    """Name to the files of that kind, the one that counts first."""
+    also: Mapping[str, str]
+    _read: dict[str, Kind | DefinitionError] = field(default_factory=dict, compare=False)
+
+    def __getitem__(self, name: str) -> Kind:
+        stem = self.also.get(name, name)
+        if stem not in self._read:
+            self._read[stem] = _kind_or_error(self.files[stem][0], self.files)
+        found = self._read[stem]
+        if isinstance(found, DefinitionError):
+            raise found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self.files, *self.also])
+
+    def __len__(self) -> int:
+        return len(self.files) + len(self.also)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.files or name in self.also
+
+
+def _kind_or_error(file: Path, files: Mapping[str, list[Path]]) -> Kind | DefinitionError:
+    try:
+        return _read_kind(file, files)
+    except DefinitionError as error:
+        return error
+
+
+def _read_kind(file: Path, files: Mapping[str, list[Path]]) -> Kind:
+    document = _inherited(file, files, ())
+    data = document.tree or {}
+    if data.get("kind", file.stem) != file.stem:
+        problem = document.source.problem(("kind",), f"a kind is called like its file: '{file.stem}'")
+        raise DefinitionError([problem])
+    try:
+        kind = Kind.model_validate({**data, "kind": file.stem})
+    except ValidationError as error:
+        raise DefinitionError([_known(p, data) for p in problems_of(error, data, (), document.source)]) from None
+    if problems := list(_texts_of(data, document.source)):
+        raise DefinitionError(problems)
+    return kind
+
+
+def _inherited(file: Path, files: Mapping[str, list[Path]], chain: tuple[Path, ...]) -> Document:
+    """The file's tree on top of that of the kind it extends."""
+    document = read(file, what="a kind")
+    if document.tree is None or document.problems:
+        raise DefinitionError(document.problems)
+    parent = document.tree.get("extends")
+    if parent is None:
+        return document
+    if parent == file.stem:
+        found = next((other for other in files[file.stem] if other not in (file, *chain)), None)
+    else:
+        found = files[parent][0] if isinstance(parent, str) and parent in files else None
+    if found is None:
+        hint = did_you_mean(str(parent), [name for name in files if name != file.stem])
+        raise DefinitionError([document.source.problem(("extends",), f"there is no kind '{parent}' to extend", hint)])
+    if found in (file, *chain):
+        names = " -> ".join(one.stem for one in (*chain, file, found))
+        raise DefinitionError([document.source.problem(("extends",), f"kinds extend each other: {names}")])
+    base = _inherited(found, files, (*chain, file))
+    own = {key: value for key, value in (base.tree or {}).items() if key not in ("kind", "also", "recognise")}
+    return merge(Document(own, base.source), document)
+
+
+def recogniser(kinds: Mapping[str, Kind]) -> Recogniser:
+    """Knows the kind of an image by `recognise`; kinds whose files are wrong are left out."""
+
+    def recognise(image: str) -> Recognised | None:
+        return next((known for names, known in found() if _matches(image, names)), None)
+
+    @cache
+    def found() -> list[tuple[list[str], Recognised]]:
+        usable = (kind for name in kinds if (kind := _usable(kinds, name)) is not None and kind.kind == name)
+        return [(kind.recognise.images, _recognised(kind)) for kind in usable if kind.recognise.images]
+
+    return recognise
+
+
+def _usable(kinds: Mapping[str, Kind], name: str) -> Kind | None:
+    try:
+        return kinds[name]
+    except DefinitionError:
+        return None
+
+
+def _recognised(kind: Kind) -> Recognised:
+    places = kind.recognise.parameters
+    return Recognised(kind.kind, kind.ports, places, tuple(kind.several), tuple(kind.credentials))
+
+
+def _matches(image: str, names: list[str]) -> bool:
+    """Whether an image is one of *names*, from Docker Hub or from a mirror of it."""
+    repository = re.sub(r":[^/:]*$", "", image.partition("@")[0])
+    first, slash, rest = repository.partition("/")
+    has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    path = (rest if has_registry else repository).removeprefix("library/")
+    return path in names or (has_registry and any(path.endswith("/" + name) for name in names))
+
+
+def _known(problem: Problem, data: Mapping[str, Any]) -> Problem:
+    """Unknown keys of a kind are answered with a kind's keys, not a definition's."""
+    if not problem.message.startswith("unknown key") or "." in problem.path:
+        return problem
+    return Problem(
+        problem.file, problem.line, problem.path, problem.message, did_you_mean(problem.path, list(Kind.model_fields))
+    )
+
+
+def _texts_of(data: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    """Expressions that cannot be read; `files` are whole texts, which the plan reads."""
+    for path, text in walk({key: value for key, value in data.items() if key not in ("files", "parameters")}):
+        if isinstance(text, str) and "${" in text:
+            try:
+                references(text, ())
+            except ExpressionError as error:
+                yield source.problem(path, str(error))
+
+
+def parameters_of(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter of *kind*: as given, else its default, else None."""
+    defaults = {
+        name: schema.get("default") if isinstance(schema, dict) else None for name, schema in kind.parameters.items()
+    }
+    return {**defaults, **given}
+
+
+def items_of(kind: Kind, key: str, given: Any, service: str) -> dict[str, dict[str, Any]]:
+    """What *given* declares several of: name to options, the defaults of options filled in.
+
+    *given* is a name, a list of names (or of maps with a `name`), a map of name to options, or None for the kind's default.
+    """
+    several = kind.several[key]
+    if given is None:
+        given = [evaluate(name, {"self": {"name": service}}) for name in several.default]
+    defaults = {name: schema["default"] for name, schema in several.options.items() if "default" in schema}
+    return {name: {**defaults, **options} for name, options in _items(given)}
+
+
+def _items(given: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(given, Mapping):
+        for name, options in given.items():
+            yield str(name), dict(options) if isinstance(options, Mapping) else {}
+    elif isinstance(given, list | tuple):
+        for item in given:
+            options = dict(item) if isinstance(item, Mapping) else {"name": item}
+            yield str(options.pop("name", "")), options
+    else:
+        yield str(given), {}

@@ -6,8 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +24,7 @@ from envctl.plan.model import Plan, Setting
 from envctl.plan.secrets import drawn_from
 from envctl.seeding import Seeder
 from envctl.selection import Selection, select
+from envctl.teardown import tear_down
 
 TRIES = 5
 DEFAULT_TIMEOUT = 600.0
@@ -295,15 +295,3 @@ def _torn_down(error: BaseException, engine: Engine, record: Record) -> BaseExce
     if left and isinstance(error, EnvctlError):
         error.hint = f"{error.hint}\n  left behind: {', '.join(left)}".strip()
     return error
-
-
-def tear_down(engine: Engine, record: Record) -> list[str]:
-    """Removes everything of the instance; what could not be removed comes back, and then its record stays."""
-    record.state = "removing"
-    with suppress(OSError):
-        record.save()
-    left = list(engine.remove(record.id, record.stop))
-    if not left:
-        write_outputs(replace(record, outputs={}))
-        record.remove()
-    return left

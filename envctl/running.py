@@ -16,10 +16,11 @@ from envctl.engines import Engine, open_engine
 from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
 from envctl.instance import Record
 from envctl.instance import load as load_record
-from envctl.orchestrator import Reporter, Request, process_variables, tear_down, up
+from envctl.orchestrator import Reporter, Request, process_variables, up
 from envctl.report import write_report
 from envctl.selection import Selection
 from envctl.signals import shielded
+from envctl.teardown import tear_down
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,75 @@
-"""The commands together: one module a group, each with functions that Typer turns into commands."""
+"""The commands together. Only the module of the command that is called is imported: `down` needs no parser of definitions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import typer
 
 from envctl import __version__
-from envctl.cli import bring, change, define, look, settings
+from envctl.cli import settings
 
+COMMANDS = {
+    "init": "init",
+    "validate": "define",
+    "schema": "define",
+    "render": "define",
+    "up": "bring",
+    "run": "bring",
+    "test": "bring",
+    "restart": "change",
+    "env": "look",
+    "status": "look",
+    "logs": "look",
+    "exec": "inside",
+    "shell": "inside",
+    "seed": "change",
+    "reset": "change",
+    "list": "look",
+    "down": "remove",
+    "gc": "remove",
+    "doctor": "doctor",
+}
+"""In the order in which `--help` shows them: command to its module of this folder."""
 CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
 """Click's base of usage errors: of Click itself, or of the copy that newer versions of Typer bring along."""
-GROUPS = (define, bring, look, change)
-
-app = typer.Typer(
-    name="envctl",
-    help="Environments for integration tests: declared once, brought up anywhere, gone without a trace.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 
-@app.callback(invoke_without_command=True)
+def build(words: Sequence[str]) -> typer.Typer:
+    """The application with the command that *words* call; with all of them where that is not plain."""
+    app = typer.Typer(
+        name="envctl",
+        help="Environments for integration tests: declared once, brought up anywhere, gone without a trace.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_root)
+    called = next((word for word in words if not word.startswith("-")), "")
+    for name in [called] if called in COMMANDS else COMMANDS:
+        app.command(name)(_function(name))
+    return app
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module = import_module(f"envctl.cli.{COMMANDS[name]}")
+    function: Callable[..., Any] = getattr(module, name, None) or getattr(module, f"{name}_")
+    return function
+
+
 def _root(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
     if version:
         print(f"envctl {__version__}")
         raise typer.Exit
 
 
-for group in GROUPS:
-    for command in group.COMMANDS:
-        options: dict[str, Any] = getattr(command, "options", {})
-        app.command(command.__name__.removesuffix("_"), **options)(command)
-
-
 def invoke(words: Sequence[str], usage_status: int) -> int:
     """The exit status of the command line *words*; usage errors are printed and give *usage_status*."""
     try:
-        command = typer.main.get_command(app)
+        command = typer.main.get_command(build(words))
         result = command.main(list(words), prog_name="envctl", standalone_mode=False, default_map=settings.default_map(command))
     except typer.Exit as end:
         return int(end.exit_code)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from envctl import instance
+from envctl.cli.arguments import Environment
 from envctl.cli.failure import describe, masked
-from envctl.cli.options import Environment, Running, expanded, request
+from envctl.cli.options import Running, expanded, request
 from envctl.cli.progress import reporter
 from envctl.cli.show import document, endpoints
 from envctl.errors import EnvctlError, UsageError
@@ -90,6 +91,3 @@ def test(
     environment = open_selected(wanted)
     chosen = narrowed(wanted, environment, names or [])
     return run_jobs(chosen, _reporter(), jobs_of(environment, names or []), report)
-
-
-COMMANDS = (up, run, test)

@@ -13,7 +13,8 @@ import typer
 from envctl.checks import open_environment
 from envctl.cli import options as opt
 from envctl.cli import settings
-from envctl.cli.options import Chosen, Environment, expanded
+from envctl.cli.arguments import Environment
+from envctl.cli.options import Chosen, expanded
 from envctl.definition.find import environments
 from envctl.errors import DefinitionError, EnvctlError, UsageError
 from envctl.plan.make import make_plan
@@ -80,6 +81,3 @@ def render(
     if rendered.losses and strict:
         raise EnvctlError(f"{len(rendered.losses)} losses, and --strict")
     return 0
-
-
-COMMANDS = (validate, schema, render)

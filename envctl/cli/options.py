@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from envctl.cli import settings
-from envctl.durations import parse_duration
+from envctl.cli.arguments import duration
 from envctl.errors import UsageError
 from envctl.orchestrator import DEFAULT_TIMEOUT, Request
 from envctl.selection import Selection
@@ -22,13 +22,6 @@ def _option(help: str, *names: str, env: str = "", metavar: str | None = None, *
     return typer.Option(*names, help=help, envvar=f"ENVCTL_{env}" if env else None, show_default=False, metavar=metavar, **more)
 
 
-Environment = Annotated[
-    str, typer.Argument(metavar="ENV", help="A name under environments/, a path, or a Compose file.", show_default=False)
-]
-Instance = Annotated[
-    str, typer.Argument(metavar="NAME", help="The instance: its environment's name unless --name said otherwise.", show_default=False)
-]
-ServiceName = Annotated[str, typer.Argument(metavar="S", help="A service of the instance.", show_default=False)]
 Many = list[str]
 
 
@@ -109,15 +102,6 @@ def _port(service: str, text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise UsageError(f"--port {service}={text}: this is no port number")
     return int(text)
-
-
-def duration(option: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text}: {error}") from None
 
 
 def expanded(function: Callable[..., Any]) -> Callable[..., Any]:

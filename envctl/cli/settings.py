@@ -9,8 +9,10 @@ from typing import Any
 
 from envctl.errors import DefinitionError, Problem, did_you_mean
 
-TABLES = {"images": dict, "subnets": str}
+TABLES = ("images", "subnets")
 """Keys that are no options."""
+KEYS = {"name", "set", "only", "stub", "use", "port", "image", "engine", "context", "ttl", "timeout", "fresh", "keep", "report", "strict"}
+"""Options that may have a default here; a test compares them with the commands'."""
 
 
 @lru_cache
@@ -56,17 +58,18 @@ def images() -> dict[str, str]:
 
 
 def default_map(command: Any) -> dict[str, Any]:
-    """For Click: command to option to default; a key that no command knows is an error."""
+    """For Click: command to option to default.
+
+    Raises:
+        DefinitionError: a key that is no option of any command.
+    """
     given = settings()
-    if not given:
-        return {}
-    options = {name: {p.name for p in sub.params if p.name} for name, sub in command.commands.items()}
-    known = set().union(*options.values()) | set(TABLES)
     for key in given:
-        if key.replace("-", "_") not in known:
-            raise DefinitionError([Problem(_file(), 1, key, "unknown key", did_you_mean(key, sorted(known)))])
+        if key.replace("-", "_") not in KEYS | set(TABLES):
+            raise DefinitionError([Problem(_file(), 1, key, "unknown key", did_you_mean(key, sorted(KEYS | set(TABLES))))])
     plain = {key.replace("-", "_"): _option(value) for key, value in given.items() if key not in TABLES}
-    return {name: {key: value for key, value in plain.items() if key in params} for name, params in options.items()}
+    options = {name: {param.name for param in sub.params} for name, sub in command.commands.items()} if plain else {}
+    return {name: {key: value for key, value in plain.items() if key in known} for name, known in options.items()}
 
 
 def _option(value: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.compose_file import Recogniser, Request, read_compose
 from envctl.definition.expressions import ExpressionError, evaluate
 from envctl.definition.inside import inside
 from envctl.definition.source import Document, Source, TreePath, displayed, merge, read
@@ -19,6 +20,7 @@ class Gathering:
 
     project: Path
     environ: Mapping[str, str]
+    recognise: Recogniser = lambda image: None
     composed: set[str] = field(default_factory=set)
     """Services that a Compose file describes."""
     compose_extra: dict[str, Any] = field(default_factory=dict)
@@ -58,9 +60,7 @@ class Gathering:
         return self.gather(found, chain)
 
     def _composed(self, base: Document, value: Any, source: Source, file: Path, problems: list[Problem]) -> Document:
-        from envctl.definition.compose_file import read_compose
-
-        composed = read_compose(value, source, file.parent, self.project, self.environ)
+        composed = read_compose(Request(value, source, file.parent, self.project, self.environ, self.recognise))
         problems += composed.problems
         self.composed |= set(composed.tree.get("services", {}))
         self.compose_extra |= composed.extra

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.compose_file import Recogniser
 from envctl.definition.find import find_project, is_compose_file
 from envctl.definition.gather import Gathering
 from envctl.definition.models import Definition
@@ -43,6 +44,8 @@ class Loaded:
     """Places that have a problem in their expressions."""
     broken: frozenset[str] = frozenset()
     """Variables without a value."""
+    partial: frozenset[str] = frozenset()
+    """Services whose wrong keys are left out of the definition."""
 
     def base(self, at: TreePath = ()) -> Path:
         """The folder that paths at a place are relative to: that of the file it stands in."""
@@ -60,16 +63,23 @@ def load(
     project: Path | None = None,
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str] = os.environ,
+    recognise: Recogniser = lambda image: None,
 ) -> Loaded:
-    """Read *file*; mistakes in it are in `problems`, all of them, and nothing is raised for them."""
+    """Read *file*; mistakes in it are in `problems`, all of them, and nothing is raised for them.
+
+    *recognise* says of which kind the images of a Compose file are.
+
+    Raises:
+        EngineMissing: it refers to a Compose file, and Docker Compose is not there.
+    """
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
-    gathering = Gathering(project, environ)
+    gathering = Gathering(project, environ, recognise)
     document = _composed(file) if is_compose_file(file) else None
     document = gathering.gather(file, start=document)
     if document.tree is None:
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
-    tree = _cleaned(document.tree)
+    tree = _main_ports(_cleaned(document.tree), gathering.composed)
     variables = resolve_variables(tree.get("variables"), document.source, overrides or {}, environ)
     static = _evaluate(tree, document, variables, environ)
     tree = static.tree({key: value for key, value in tree.items() if key != "variables"}) | {
@@ -90,6 +100,7 @@ def load(
         losses=gathering.losses,
         unknown=frozenset(static.unknown),
         broken=frozenset(variables.broken),
+        partial=checked.partial,
     )
     loaded.problems.extend(_contents(loaded, checked.definition))
     return loaded
@@ -111,6 +122,26 @@ def _cleaned(tree: Mapping[str, Any]) -> dict[str, Any]:
             for name, service in services.items()
         }
     return found
+
+
+def _main_ports(tree: dict[str, Any], composed: Collection[str]) -> dict[str, Any]:
+    """Our `port:` on a service of a Compose file comes first among those that the file publishes."""
+    services = tree.get("services")
+    if isinstance(services, dict):
+        tree["services"] = {
+            name: _main_port(service) if name in composed and isinstance(service, dict) else service
+            for name, service in services.items()
+        }
+    return tree
+
+
+def _main_port(service: dict[str, Any]) -> dict[str, Any]:
+    port, ports = service.get("port"), service.get("ports", {})
+    if not isinstance(port, int) or not isinstance(ports, dict):
+        return service
+    name = next((key for key, number in ports.items() if number == port), "main")
+    others = {key: number for key, number in ports.items() if number != port}
+    return {**{key: value for key, value in service.items() if key != "port"}, "ports": {name: port, **others}}
 
 
 def _without_extras(tree: Mapping[str, Any]) -> dict[str, Any]:

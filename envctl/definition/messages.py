@@ -65,13 +65,10 @@ def _clean(location: Sequence[str | int], value: Any, kind: str) -> TreePath:
     """The path in the data: pydantic puts the branch of a union between its steps."""
     path: list[str | int] = []
     for step in location:
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int):
-            value = value[step]
-        else:
-            continue
-        path.append(step)
+        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
+            items: Any = value
+            value = items[step]
+            path.append(step)
     return (*path, location[-1]) if kind == "missing" else tuple(path)
 
 
@@ -97,24 +94,22 @@ def _words(errors: list[Mapping[str, Any]], path: TreePath, value: Any, full: Tr
         return f"the key '{last}' is missing", "`name: shop`" if full == ("name",) else ""
     if kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
-        return f"{_shown(value)} is out of range: it must be {words} {context[bound]:g}", ""
+        return f"{shown(value)} is out of range: it must be {words} {context[bound]:g}", ""
     if kind == "literal_error":
         return _choice(value, context["expected"])
     if kind == "string_pattern_mismatch":
-        return f"{_shown(value)} has not the right form", _EXAMPLES.get(last, f"it must match {context['pattern']}")
+        return f"{shown(value)} has not the right form", _EXAMPLES.get(last, f"it must match {context['pattern']}")
     if kind == "value_error":
         return str(context["error"]), ""
     expected = list(dict.fromkeys(_EXPECTED[e["type"]] for e in errors if e["type"] in _EXPECTED))
     if expected:
-        return f"expected {' or '.join(expected)}, not {_shown(value)}", _example(value, expected, last)
+        return f"expected {' or '.join(expected)}, not {shown(value)}", _example(value, expected, last)
     return re.sub(r"^Input should be", "it should be", str(errors[0]["msg"])), ""
 
 
 def _choice(value: Any, expected: str) -> tuple[str, str]:
     known = re.findall(r"'([^']+)'", expected)
-    return f"{_shown(value)} is none of {', '.join(known)}", did_you_mean(value, known) if isinstance(
-        value, str
-    ) else ""
+    return f"{shown(value)} is none of {', '.join(known)}", did_you_mean(value, known) if isinstance(value, str) else ""
 
 
 def _example(value: Any, expected: list[str], key: str) -> str:
@@ -125,7 +120,8 @@ def _example(value: Any, expected: list[str], key: str) -> str:
     return _EXAMPLES.get(key, "")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as messages name it."""
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list):

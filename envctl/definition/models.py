@@ -6,7 +6,6 @@ import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
 from pydantic_core import PydanticCustomError
 
 from envctl.definition.scalars import written

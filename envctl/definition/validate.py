@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -23,6 +23,8 @@ class Validated:
 
     definition: Definition
     problems: tuple[Problem, ...]
+    partial: frozenset[str]
+    """Services that lack the keys that are wrong."""
 
 
 def validate(
@@ -39,7 +41,7 @@ def validate(
     tests = checking.each("tests", tree.get("tests"), Test)
     rest = checking.top({key: value for key, value in tree.items() if key not in _APART})
     definition = rest.model_copy(update={"services": services, "tests": tests})
-    return Validated(definition, tuple(checking.problems))
+    return Validated(definition, tuple(checking.problems), frozenset(checking.partial))
 
 
 @dataclass
@@ -47,6 +49,7 @@ class _Checking:
     source: Source
     unknown: frozenset[TreePath]
     problems: list[Problem]
+    partial: set[str] = field(default_factory=set)
 
     def top(self, data: dict[str, Any]) -> Definition:
         """The top level; keys that are wrong are left out."""
@@ -74,11 +77,24 @@ class _Checking:
             hint = "`kind:`, `image:`, `build:` or `run:` says what it is" if model is Service else ""
             self.problems.append(self.source.problem(at, f"'{at[-1]}' is empty", hint))
             return None
+        if model is Test and isinstance(data, str | list):
+            data = {"run": data}
         self.problems += self._unknown_build_keys(data, at)
         try:
             return model.model_validate(data)
         except ValidationError as error:
             self._report(error, data, at)
+            return self._rest(error, data, at, model)
+
+    def _rest(self, error: ValidationError, data: Any, at: TreePath, model: type[M]) -> M | None:
+        """What is right in it, so that a wrong key hides no mistakes in the others."""
+        wrong = {str(found["loc"][0]) for found in error.errors(include_url=False) if found["loc"]}
+        if not isinstance(data, dict) or not wrong & set(data):
+            return None
+        self.partial.add(str(at[-1]))
+        try:
+            return model.model_validate({key: value for key, value in data.items() if key not in wrong})
+        except ValidationError:
             return None
 
     def _report(self, error: ValidationError, data: Any, at: TreePath) -> None:

@@ -10,10 +10,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from envctl.errors import EnvctlError, UsageError, did_you_mean
-from envctl.plan.model import Plan, PortKey, ServicePlan
+
+if TYPE_CHECKING:
+    from envctl.plan.model import Plan, PortKey, ServicePlan
 
 ENGINES = ("docker",)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references
 from envctl.definition.load import Loaded
 from envctl.definition.models import Build, Command, Service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -85,6 +86,21 @@ def shown(text: object) -> str:
     """A server's own words, short enough for one line of a history."""
     words = " ".join(str(text).split())
     return words if len(words) <= 160 else words[:157] + "..."
+
+
+@contextmanager
+def lent_socket(target: Target) -> Iterator[socket.socket]:
+    """A connection for a client library, closed at the end however many files the library has made of it and forgotten.
+
+    Raises OSError where there is no connection within the timeout.
+    """
+    connection = socket.create_connection((target.host, target.port), timeout=target.timeout)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        yield connection
+    finally:
+        if (descriptor := connection.detach()) >= 0:
+            os.close(descriptor)
 
 
 def innermost(error: BaseException) -> BaseException:

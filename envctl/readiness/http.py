@@ -21,13 +21,14 @@ def _expected(status: Any) -> Container[int]:
 def _ask(connection: http.client.HTTPConnection, path: str, status: Any) -> None:
     try:
         connection.request("GET", path if path.startswith("/") else f"/{path}", headers={"Connection": "close"})
-        answer = connection.getresponse()
+        with connection.getresponse() as answer:
+            got = answer.status, answer.reason
     except http.client.RemoteDisconnected:
         raise
     except (http.client.HTTPException, ValueError) as error:
         raise NotReady(f"no HTTP answer: {shown(error) or type(error).__name__}") from error
-    if answer.status not in _expected(status):
-        raise NotReady(f"GET {path} answered {answer.status} {answer.reason}")
+    if got[0] not in _expected(status):
+        raise NotReady(f"GET {path} answered {got[0]} {got[1]}")
 
 
 def probe(target: Target) -> None:

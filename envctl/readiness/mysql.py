@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import foreign_errors, shown
+from envctl.readiness._wire import foreign_errors, lent_socket, shown
 
 
 def probe(target: Target) -> None:
@@ -13,21 +13,20 @@ def probe(target: Target) -> None:
     import pymysql
 
     of = target.properties
-    with foreign_errors():
+    connect: Any = pymysql.connect
+    with foreign_errors(), lent_socket(target) as lent:
         try:
-            connect: Any = pymysql.connect
             connection = connect(
-                host=target.host,
-                port=target.port,
+                defer_connect=True,
                 user=str(of["username"]),
                 # Bytes: PyMySQL writes a text in Latin-1, the server hashes what it got in UTF-8.
                 password=str(of["password"]).encode(),
                 database=str(of["database"]),
                 charset="utf8mb4",
-                connect_timeout=target.timeout,
                 read_timeout=target.timeout,
                 write_timeout=target.timeout,
             )
+            connection.connect(lent)
             with connection, connection.cursor() as cursor:
                 cursor.execute(str(target.options.get("query") or "select 1"))
         except pymysql.MySQLError as error:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import foreign_errors, shown
+from envctl.readiness._wire import foreign_errors, lent_socket, shown
 
 
 def _words(error: Exception) -> str:
@@ -37,21 +37,18 @@ def probe(target: Target) -> None:
 
     _lenient_saslprep()
     of = target.properties
-    with foreign_errors():
+    connect: Any = native.Connection
+    with foreign_errors(), lent_socket(target) as lent:
         try:
-            connect: Any = native.Connection
             connection = connect(
                 str(of["username"]),
-                host=target.host,
-                port=target.port,
-                database=str(of["database"]),
                 password=str(of["password"]),
-                timeout=target.timeout,
+                database=str(of["database"]),
+                sock=lent,
+                ssl_context=False,
             )
-            try:
-                connection.run(str(target.options.get("query") or "select 1"))
-            finally:
-                connection.close()
+            connection.run(str(target.options.get("query") or "select 1"))
+            connection.close()
         except (native.DatabaseError, native.InterfaceError) as error:
             if isinstance(error.__cause__, OSError):
                 raise error.__cause__ from None

@@ -74,5 +74,3 @@ def wait_until_ready(
         retrying(attempt)
         if number + 1 < passes:
             time.sleep(FIRST_WAIT)
-
-

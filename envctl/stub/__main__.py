@@ -15,9 +15,7 @@ def _package() -> str:
     # A folder that is run directly is no package, and the modules import each other relatively.
     folder = os.path.dirname(os.path.abspath(__file__))
     name = "envctl_stub"
-    spec = importlib.util.spec_from_file_location(
-        name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
-    )
+    spec = importlib.util.spec_from_file_location(name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder])
     if spec is None:
         raise ImportError(f"{folder} holds no package")
     sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = _Log()
     log.write(f"listening on {host}:{port} ({len(mappings)} mappings)")
     serve(listener, Stub(Store(mappings), Journal(), log.write, tuple(folders)).answer)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -37,10 +37,7 @@ class JsonEquality:
     def _objects(self, expected: dict[str, Any], actual: dict[str, Any]) -> bool:
         if not self.ignore_extra_elements and not actual.keys() <= expected.keys():
             return False
-        return all(
-            self.holds(member, actual[name]) if name in actual else _is_optional(member)
-            for name, member in expected.items()
-        )
+        return all(self.holds(member, actual[name]) if name in actual else _is_optional(member) for name, member in expected.items())
 
     def _arrays(self, expected: list[Any], actual: list[Any]) -> bool:
         enough = len(expected) <= len(actual) if self.ignore_extra_elements else len(expected) == len(actual)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .message import Response
 from .patterns import Pattern, parse_pattern
-from .refusal import Problems, Refusal, as_object, as_text, as_whole_number, unknown
+from .refusal import Problems, Refusal, as_settings, as_text, as_whole_number, unknown
 from .responses import ReadFile, parse_response
 
 DEFAULT_PRIORITY = 5
@@ -27,7 +27,7 @@ _MOST = (1 << 31) - 1
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping that is ready to answer; `source` is the object it was made of, `origin` the place in a file, if any."""
+    """A mapping that is ready to answer; `source` is the object it was made of, `origin` its place in a file, if any."""
 
     id: str
     name: str
@@ -49,7 +49,7 @@ class Mapping:
 
 def parse_mapping(value: object, origin: str, read_file: ReadFile) -> Mapping:
     """The mapping that an object describes; everything wrong with it is in the Refusal."""
-    spec = as_object(value)
+    spec = as_settings(value)
     problems = Problems()
     identity, name, priority, pattern, response = "", "", DEFAULT_PRIORITY, Pattern(), Response(200)
     _check_keys(spec, problems)

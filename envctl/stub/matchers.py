@@ -101,8 +101,9 @@ def _matches_json_path(expected: object, options: dict[str, object]) -> Matcher:
     spec = as_object(expected)
     if "expression" not in spec:
         raise Refusal("matchesJsonPath: must be an expression, or an object of `expression` and a matcher")
-    expression = as_text(spec.pop("expression"))
-    path, inner = compile_path(expression), parse_matcher(spec)
+    expression = as_text(spec["expression"])
+    path = compile_path(expression)
+    inner = parse_matcher({key: value for key, value in spec.items() if key != "expression"})
     described = f"{expression} {inner.operator} {inner.expected}".rstrip()
     return Matcher("matchesJsonPath", described, lambda value: _path_accepts(path, inner, value))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .matchers import Matcher, equal_to, full_match, parse_matcher
 from .message import Request
-from .refusal import Problems, Refusal, as_object, as_text, kind_of, unknown
+from .refusal import Problems, Refusal, as_object, as_settings, as_text, kind_of, unknown
 
 Values = Callable[[Request], "Sequence[str | None]"]
 
@@ -45,7 +45,7 @@ class Pattern:
 
 def parse_pattern(value: object) -> Pattern:
     """The pattern that the `request` of a mapping describes; none at all takes every request."""
-    spec = as_object(value)
+    spec = as_settings(value)
     problems = Problems()
     checks: list[Check] = []
     for key, parse in _PARSERS.items():
@@ -154,9 +154,7 @@ def _cookies(value: object) -> list[Check]:
     return _named_checks("cookies", value, lambda name: lambda request: request.cookies.get(name, ()))
 
 
-def _named_checks(
-    part: str, value: object, values_of: Callable[[str], Values], known: Mapping[str, object] | None = None
-) -> list[Check]:
+def _named_checks(part: str, value: object, values_of: Callable[[str], Values], known: Mapping[str, object] | None = None) -> list[Check]:
     problems = Problems()
     checks: list[Check] = []
     for name, spec in as_object(value).items():

@@ -44,12 +44,15 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
 
 
 def as_object(value: object) -> dict[str, object]:
-    """`value` as a JSON object without its null members, which say nothing in WireMock's format."""
-    if value is None:
-        return {}
+    """`value` as a JSON object."""
     if not isinstance(value, dict):
         raise Refusal(f"must be an object, not {kind_of(value)}")
-    return {name: member for name, member in value.items() if member is not None}
+    return value
+
+
+def as_settings(value: object) -> dict[str, object]:
+    """`value` as a JSON object whose members may be left out, for which null is another way."""
+    return {name: member for name, member in as_object({} if value is None else value).items() if member is not None}
 
 
 def as_text(value: object) -> str:

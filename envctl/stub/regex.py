@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import lru_cache
 
 from .refusal import Refusal
 
 
+# Placeholders are compiled when a body is compared, and the warnings below are no matter for many threads at once.
+@lru_cache(maxsize=1024)
 def compile_regex(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """`pattern` for `fullmatch`; what Python would read differently or not at all is refused."""
     translated = re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", pattern)

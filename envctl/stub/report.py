@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Sequence
+from itertools import takewhile
+from operator import eq
 
 from .mappings import Mapping
 from .message import Request
@@ -42,7 +43,8 @@ def _distance(mapping: Mapping, request: Request) -> float:
 def _likeness(check: Check, request: Request) -> float:
     """How much of the two texts is a beginning that both share, from 0 to 1."""
     expected, found = check.matcher.expected[:_LONGEST], _found(check, request)[:_LONGEST]
-    return len(os.path.commonprefix([expected, found])) / max(len(expected), len(found), 1)
+    shared = sum(1 for _ in takewhile(bool, map(eq, expected, found)))
+    return shared / max(len(expected), len(found), 1)
 
 
 def _found(check: Check, request: Request) -> str:

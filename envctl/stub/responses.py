@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 
 from .message import Headers, Response
-from .refusal import Problems, Refusal, as_object, as_text, as_whole_number, unknown
+from .refusal import Problems, Refusal, as_object, as_settings, as_text, as_whole_number, unknown
 
 ReadFile = Callable[[str], bytes]
 
@@ -31,7 +31,7 @@ _DAY = 86_400_000
 
 def parse_response(value: object, read_file: ReadFile) -> Response:
     """The response that an object of a mapping describes; `read_file` fetches the file of a `bodyFileName`."""
-    spec = as_object(value)
+    spec = as_settings(value)
     problems = Problems()
     _check_keys(spec, problems)
     status, reason, delay, body = 200, "", 0, b""
@@ -43,7 +43,7 @@ def parse_response(value: object, read_file: ReadFile) -> Response:
     with problems.at("fixedDelayMilliseconds"):
         delay = as_whole_number(spec.get("fixedDelayMilliseconds", 0), 0, _DAY)
     with problems.at("headers"):
-        headers = _headers(spec.get("headers"))
+        headers = _headers(spec.get("headers", {}))
     for key in spec.keys() & set(_BODIES):
         with problems.at(key):
             body = _BODY_PARSERS[key](spec[key], read_file)

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import NoReturn
 
 from .message import Request, Response, text_response
 from .wire import BadRequest, closes, encode, keeps_alive, read_request
@@ -23,21 +22,22 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
-def serve(listener: socket.socket, answer: Answer) -> NoReturn:
-    """Answer every request that arrives, for ever."""
+def serve(listener: socket.socket, answer: Answer) -> None:
+    """Answer every request that arrives, until the process ends."""
     while True:
         try:
             connection, address = listener.accept()
-            threading.Thread(target=_converse, args=(connection, address[0], answer), daemon=True).start()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            threading.Thread(target=converse, args=(connection, address[0], answer), daemon=True).start()
         except (OSError, RuntimeError):
             time.sleep(0.05)  # out of descriptors or threads: those in use become free again
 
 
-def _converse(connection: socket.socket, client: str, answer: Answer) -> None:
+def converse(connection: socket.socket, client: str, answer: Answer) -> None:
+    """Answer the requests of one connection until one side ends it."""
     with connection, connection.makefile("rb") as stream:
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             while (request := read_request(stream, client, connection.sendall)) and _reply(connection, request, answer):
                 pass
         except BadRequest as error:
@@ -59,7 +59,7 @@ def _reply(connection: socket.socket, request: Request, answer: Answer) -> bool:
 def _safe(answer: Answer, request: Request) -> Response:
     try:
         return answer(request)
-    except Exception as error:  # noqa: BLE001 (a request must not take its connection down, whatever it does)
+    except Exception as error:  # whatever a request does, it must not take its connection down without an answer
         return text_response(500, f"The stub failed on this request: {type(error).__name__}: {error}\n")
 
 

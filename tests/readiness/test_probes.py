@@ -148,7 +148,14 @@ def http_server(status: str, paths: list[str] | None = None) -> Callable[[socket
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [("200 OK", None), ("302 Found", None), ("404 No", 404), ("503 No", [200, 503]), ("500 No", "any"), ("204 No", "204")],
+    [
+        ("200 OK", None),
+        ("302 Found", None),
+        ("404 No", 404),
+        ("503 No", [200, 503]),
+        ("500 No", "any"),
+        ("204 No", "204"),
+    ],
 )
 def test_http_takes_the_status_it_expects(status: str, expected: Any, servers: Any) -> None:
     paths: list[str] = []
@@ -178,7 +185,10 @@ def test_redis_logs_in_byte_for_byte(servers: Any) -> None:
     asked: list[bytes] = []
     probe("redis", servers.target(redis_server(asked)))
     password = PASSWORD.encode()
-    assert asked == [b"*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$%d\r\n%s\r\n" % (len(password), password), b"*1\r\n$4\r\nPING\r\n"]
+    assert asked == [
+        b"*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$%d\r\n%s\r\n" % (len(password), password),
+        b"*1\r\n$4\r\nPING\r\n",
+    ]
 
 
 @pytest.mark.parametrize("words", ["LOADING Redis is loading the dataset in memory", "WRONGPASS invalid"])
@@ -273,9 +283,8 @@ def test_memcached_tells_its_version(servers: Any) -> None:
 
 def smtp_server(code: int, logins: list[str]) -> Callable[[socket.socket], None]:
     def serve(connection: socket.socket) -> None:
-        lines = connection.makefile("r", newline="\r\n")
         connection.sendall(b"220 fake ESMTP\r\n")
-        for line in lines:
+        while line := connection.recv(65536).decode():
             if line.startswith("EHLO"):
                 connection.sendall(b"250-fake\r\n250 AUTH PLAIN\r\n")
             elif line.startswith("AUTH"):
@@ -283,7 +292,6 @@ def smtp_server(code: int, logins: list[str]) -> Callable[[socket.socket], None]
                 connection.sendall(f"{code} words\r\n".encode())
             else:
                 connection.sendall(b"221 bye\r\n")
-        lines.close()
 
     return serve
 
@@ -381,7 +389,9 @@ def test_mysql_hands_on_the_words_of_the_server(servers: Any) -> None:
 def s3_server(status: str, body: str, headers: list[str]) -> Callable[[socket.socket], None]:
     def serve(connection: socket.socket) -> None:
         headers.extend(connection.recv(65536).decode().splitlines())
-        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode())
+        connection.sendall(
+            f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+        )
 
     return serve
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from stub_process import RunningStub, Start
 
 from envctl.stub.journal import Entry, Journal
 from envctl.stub.message import Request
+
+if TYPE_CHECKING:
+    from tests.stub.conftest import RunningStub, Start
 
 IDENTITY = "11111111-1111-1111-1111-111111111111"
 

@@ -39,9 +39,7 @@ def canonical(value: Any, ordered: bool) -> str:
 def contains(expected: Any, actual: Any) -> bool:
     """What `ignoreArrayOrder` and `ignoreExtraElements` mean together, by trying every way to pair."""
     if isinstance(expected, dict):
-        return isinstance(actual, dict) and all(
-            name in actual and contains(member, actual[name]) for name, member in expected.items()
-        )
+        return isinstance(actual, dict) and all(name in actual and contains(member, actual[name]) for name, member in expected.items())
     if isinstance(expected, list):
         return isinstance(actual, list) and any(
             all(map(contains, expected, chosen)) for chosen in itertools.permutations(actual, len(expected))
@@ -78,9 +76,7 @@ def test_extra_elements_can_be_ignored_in_any_order(expected: Any, actual: Any) 
 
 @given(
     st.lists(st.dictionaries(st.sampled_from("abc"), st.sampled_from([0, 1]), max_size=2), max_size=4).flatmap(
-        lambda actual: st.tuples(
-            st.lists(st.sampled_from([{}, {"a": 0}, {"b": 1}, {"a": 1, "c": 0}]), max_size=4), st.just(actual)
-        )
+        lambda actual: st.tuples(st.lists(st.sampled_from([{}, {"a": 0}, {"b": 1}, {"a": 1, "c": 0}]), max_size=4), st.just(actual))
     )
 )
 def test_elements_that_fit_several_places_find_one(pair: tuple[list[Any], list[Any]]) -> None:

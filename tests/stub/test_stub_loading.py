@@ -7,13 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from stub_process import STUB, Start
 
+import envctl.stub
 from envctl.stub.loading import MappingError, load
 
+if TYPE_CHECKING:
+    from tests.stub.conftest import Start
+
+STUB = Path(envctl.stub.__file__).parent
 Write = Callable[..., Path]
 
 
@@ -57,9 +61,7 @@ def test_takes_a_byte_order_mark(write: Write) -> None:
 
 def test_accepts_keys_without_effect(write: Write) -> None:
     identity = "11111111-1111-1111-1111-111111111111"
-    mapping = on(
-        "/a", uuid=identity, persistent=True, metadata={"x": 1}, scenarioName=None, response={"transformers": []}
-    )
+    mapping = on("/a", uuid=identity, persistent=True, metadata={"x": 1}, scenarioName=None, response={"transformers": []})
 
     assert load([write("a.json", mapping)])[0].id == identity
 
@@ -182,6 +184,9 @@ KNOWN_MATCHERS = "absent, contains, doesNotContain, doesNotMatch, equalTo, equal
             {"request": {"headers": {"A": {"eqalTo": "x"}}}},
             f"request: headers: A: unknown matcher 'eqalTo'; known: {KNOWN_MATCHERS}",
         ),
+        ({"request": {"headers": {"A": None}}}, "request: headers: A: must be an object, not null"),
+        ({"request": {"headers": {"A": {"equalTo": None}}}}, "request: headers: A: must be a string, not null"),
+        ({"response": {"headers": {"A": None}}}, "response: headers: A: must be a string, not null"),
         ({"request": {"headers": {"A": "x"}}}, "request: headers: A: must be an object, not a string"),
         (
             {"request": {"headers": {"A": {}}}},

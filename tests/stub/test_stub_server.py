@@ -13,10 +13,18 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from stub_process import STUB, RunningStub, Start
 
+import envctl.stub
+from envctl.stub.message import Request, Response
+from envctl.stub.server import converse
+
+if TYPE_CHECKING:
+    from tests.stub.conftest import RunningStub, Start
+
+STUB = Path(envctl.stub.__file__).parent
 PYTHON = "python:3.13-slim"
 AWAIT_HEALTH = """
 import time, urllib.request
@@ -152,8 +160,22 @@ def test_bad_bytes_get_an_answer_and_harm_nobody(stub: RunningStub) -> None:
     assert stub.get("/__admin/health").status == 200
 
 
-def test_a_request_that_fails_keeps_its_connection(stub: RunningStub) -> None:
-    # An object nested this deeply is more than Python's JSON reader or the comparison of two such values takes.
+def test_a_request_that_fails_is_answered_and_keeps_its_connection() -> None:
+    def answer(request: Request) -> Response:
+        if request.url == "/bad":
+            raise RuntimeError("no idea")
+        return Response(200, body=b"fine")
+
+    ours, theirs = socket.socketpair()
+    with ours:
+        threading.Thread(target=converse, args=(theirs, "", answer), daemon=True).start()
+        ours.sendall(b"GET /bad HTTP/1.1\r\n\r\n")
+        assert read_reply(ours) == b"The stub failed on this request: RuntimeError: no idea\n"
+        ours.sendall(b"GET /good HTTP/1.1\r\n\r\n")
+        assert read_reply(ours) == b"fine"
+
+
+def test_a_body_that_is_nested_too_deeply_matches_nothing(stub: RunningStub) -> None:
     deep = '{"a":' * 50_000 + "1" + "}" * 50_000
     stub.add({"request": {"bodyPatterns": [{"matchesJsonPath": "$..b"}]}})
     with connect(stub) as connection:

@@ -20,9 +20,7 @@ def read(content: bytes) -> Request | None:
 def test_chunks_are_put_together(chunks: list[bytes], extension: str) -> None:
     encoded = b"".join(f"{len(chunk):x}{extension}\r\n".encode() + chunk + b"\r\n" for chunk in chunks)
     stream = io.BytesIO(
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-        + encoded
-        + b"0\r\nTrailer: x\r\n\r\nGET /next HTTP/1.1\r\n\r\n"
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + encoded + b"0\r\nTrailer: x\r\n\r\nGET /next HTTP/1.1\r\n\r\n"
     )
 
     first, second = (read_request(stream, "", lambda _: None) for _ in range(2))
@@ -108,9 +106,7 @@ def test_the_length_is_that_of_the_body(body: bytes, status: int, method: str) -
     response = Response(status, headers=(("Content-Length", "7"), ("Transfer-Encoding", "chunked")), body=body)
 
     head, _, sent = encode(response, method, keep=True).partition(b"\r\n\r\n")
-    lengths = [
-        line for line in head.lower().split(b"\r\n") if line.startswith((b"content-length", b"transfer-encoding"))
-    ]
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith((b"content-length", b"transfer-encoding"))]
 
     assert sent == (body if status in (200, 404) and method == "GET" else b"")
     if status in (204, 304):

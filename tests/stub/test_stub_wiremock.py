@@ -122,9 +122,7 @@ CASES = [
     on_url({"method": "GET", "url": "/a"}, Ask(404, "HEAD", "/a")),
     on_url({"url": "/a", "queryParameters": {"q": {"equalTo": "x"}}}, get(404, "/a?q=x"), get(404, "/a")),
     on_url({"urlPath": "/a", "queryParameters": {"Q": {"equalTo": "x"}}}, get(404, "/a?q=x")),
-    on_url(
-        {"urlPath": "/a", "queryParameters": {"a b": {"equalTo": "x"}}}, get(200, "/a?a+b=x"), get(200, "/a?a%20b=x")
-    ),
+    on_url({"urlPath": "/a", "queryParameters": {"a b": {"equalTo": "x"}}}, get(200, "/a?a+b=x"), get(200, "/a?a%20b=x")),
     *(
         on_url(
             {"url": "/a", key: {"username": "u", "password": "p:w"}},
@@ -192,9 +190,7 @@ CASES = [
         (404, {"a": "1"}),
         (404, {"a": 1, "b": 2}),
     ),
-    on_body(
-        {"equalToJson": {"a": 1.0}}, (200, '{"a":1}'), (200, '{"a":1.00}'), (200, '{"a":1e0}'), (404, ""), (404, "?")
-    ),
+    on_body({"equalToJson": {"a": 1.0}}, (200, '{"a":1}'), (200, '{"a":1.00}'), (200, '{"a":1e0}'), (404, ""), (404, "?")),
     on_json({"equalToJson": '{"a":1}'}, (200, {"a": 1})),
     on_json({"equalToJson": [1, 2]}, (200, [1, 2]), (404, [2, 1]), (404, [1, 2, 3])),
     on_json({"equalToJson": [1, 2], "ignoreArrayOrder": True}, (200, [2, 1]), (404, [1, 2, 3]), (404, [1, 1, 2])),
@@ -219,6 +215,7 @@ CASES = [
     on_body({"equalToJson": {}, "ignoreExtraElements": True}, (404, '{"a":NaN}')),
     on_json({"equalToJson": {"a": True}}, (404, {"a": 1}), (200, {"a": True})),
     on_json({"equalToJson": True}, (200, True), (404, 1)),
+    on_json({"equalToJson": None}, (200, None), (404, 1)),
     on_json({"equalToJson": '"x"'}, (200, "x")),
     on_body({"equalToJson": {"a": 0.1}}, (404, '{"a":0.10000000000000001}'), (200, '{"a":0.100}'), (404, '{"a":NaN}')),
     on_json({"equalToJson": {"a": 10**22 + 1}}, (200, {"a": 10**22 + 1}), (404, {"a": 10**22 + 2})),
@@ -274,9 +271,7 @@ CASES = [
     on_path("$[?(@.x =~ /b/)]", (404, {"x": "abc"}), (200, {"x": "b"})),
     on_path("$[?(@.a == 1 && @.b == 2)]", (200, {"a": 1, "b": 2}), (404, {"a": 1, "b": 3})),
     on_path("$[?(@.a == 1 || @.b == 2 && @.c == 3)]", (200, {"a": 1, "b": 1, "c": 1}), (404, {"a": 2, "b": 2, "c": 1})),
-    on_path(
-        "$[?((@.a == 1 || @.b == 2) && @.c == 3)]", (404, {"a": 1, "b": 1, "c": 1}), (200, {"a": 1, "b": 1, "c": 3})
-    ),
+    on_path("$[?((@.a == 1 || @.b == 2) && @.c == 3)]", (404, {"a": 1, "b": 1, "c": 1}), (200, {"a": 1, "b": 1, "c": 3})),
     on_path("$[?(@.a == '1')]", (200, {"a": 1}), (200, {"a": "1"})),
     on_path("$[?(@.a == 1)]", (200, {"a": "1"}), (200, {"a": 1.0}), (404, {"a": True})),
     on_path("$[?(@.a == true)]", (200, {"a": True}), (404, {"a": "true"}), (404, {"a": 1})),
@@ -313,12 +308,8 @@ CASES = [
         (404, {"a": {"b": 2}}),
         (404, {"a": [{"b": 1}]}),
     ),
-    on_path(
-        {"expression": "$.a", "equalToJson": "[1,2]", "ignoreArrayOrder": True}, (200, {"a": [2, 1]}), (404, {"a": [2]})
-    ),
-    on_path(
-        {"expression": "$.a[*].n", "equalTo": "x"}, (200, {"a": [{"n": "y"}, {"n": "x"}]}), (404, {"a": [{"n": "y"}]})
-    ),
+    on_path({"expression": "$.a", "equalToJson": "[1,2]", "ignoreArrayOrder": True}, (200, {"a": [2, 1]}), (404, {"a": [2]})),
+    on_path({"expression": "$.a[*].n", "equalTo": "x"}, (200, {"a": [{"n": "y"}, {"n": "x"}]}), (404, {"a": [{"n": "y"}]})),
     on_path({"expression": "$.a", "contains": "x"}, *((200, {"a": value}) for value in ("axb", ["axb"], {"k": "axb"}))),
     on_path({"expression": "$.a", "matches": "[0-9]+"}, (200, {"a": 12}), (404, {"a": "x"}), (404, {})),
     on_path({"expression": "$.a.length()", "equalTo": "2"}, (200, {"a": [2, 1]}), (404, {"a": [2]})),
@@ -343,8 +334,10 @@ CASES = [
     Case("newest first", (mapping({"url": "/a"}, body="1"), mapping({"url": "/a"}, body="2")), (get(200, "/a"),)),
     Case(
         "priority",
-        tuple(mapping({"url": "/a"}, body=str(rank)) | {"priority": rank} for rank in (1, 9))
-        + (mapping({}, body="5"),),
+        (
+            *(mapping({"url": "/a"}, body=str(rank)) | {"priority": rank} for rank in (1, 9)),
+            mapping({}, body="5"),
+        ),
         (get(200, "/a"), get(200, "/b")),
     ),
     answers(body="x"),

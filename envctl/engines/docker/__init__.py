@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envctl.engines import Place, Seen
 from envctl.engines.docker.connection import Connection, connect
-from envctl.engines.docker.images import prune
 from envctl.engines.docker.instance import DockerInstance
-from envctl.engines.docker.networks import free_ports, free_subnet
-from envctl.engines.docker.project import DockerProject
-from envctl.engines.docker.removal import remove_instance
-from envctl.plan.model import Plan, PortKey
+from envctl.engines.docker.removal import labelled, remove_instance
+
+if TYPE_CHECKING:
+    from envctl.engines.docker.project import DockerProject
+    from envctl.plan.model import Plan, PortKey
 
 
 @dataclass(frozen=True)
@@ -31,30 +31,37 @@ class DockerEngine:
         return Place(host, "0.0.0.0") if host else Place()
 
     def free_ports(self, wanted: Sequence[PortKey], taken: Iterable[int]) -> Mapping[PortKey, int]:
+        from envctl.engines.docker.networks import free_ports
+
         return free_ports(wanted, taken, probe=not self.connection.hostname)
 
     def free_subnet(self, id: str, size: int, refused: Iterable[str]) -> str | None:
+        from envctl.engines.docker.networks import free_subnet
+
         return free_subnet(self.connection.api, id, size, tuple(refused))
 
     def project(self, plan: Plan, folder: Path) -> DockerProject:
+        from envctl.engines.docker.project import DockerProject
+
         return DockerProject(self.connection, plan.setting.id, plan=plan, folder=folder)
 
     def attach(self, id: str) -> DockerInstance:
         return DockerInstance(self.connection, id)
 
     def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]:
-        return remove_instance(self.connection, id, stop)
+        return remove_instance(self.connection.daemon, id, stop)
 
     def prune_images(self, all: bool) -> Sequence[str]:
+        from envctl.engines.docker.images import prune
+
         return prune(self.connection, all)
 
     def instances(self) -> Sequence[Seen]:
         """Everything that carries our label: containers, networks and markers."""
-        api, wanted = self.connection.api, {"label": "envctl.instance"}
-        containers = api.containers(all=True, filters=wanted)
         found: dict[str, list[dict[str, Any]]] = {}
-        for entry in [*containers, *api.networks(filters=wanted), *(api.volumes(filters=wanted)["Volumes"] or [])]:
-            found.setdefault(entry["Labels"]["envctl.instance"], []).append(entry)
+        for entries in labelled(self.connection.daemon, "envctl.instance").values():
+            for entry in entries:
+                found.setdefault(entry["Labels"]["envctl.instance"], []).append(entry)
         return [_seen(id, entries) for id, entries in sorted(found.items())]
 
 

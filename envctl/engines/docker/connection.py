@@ -1,58 +1,68 @@
-"""The daemon: found through `--context`, DOCKER_HOST, DOCKER_CONTEXT or the current context; a client for each thread."""
+"""A daemon that answers: through the SDK (a client for each thread), or lightly, with the standard library."""
 
 from __future__ import annotations
 
 import os
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from docker import APIClient
-from docker.constants import DEFAULT_DOCKER_API_VERSION
-from docker.context import ContextAPI
-from docker.errors import DockerException
-from docker.utils import kwargs_from_env
-
+from envctl.engines.docker.contexts import find_endpoint
 from envctl.errors import EngineMissing
+from envctl.keeper.docker_api import ApiError, Daemon, Endpoint
+
+if TYPE_CHECKING:
+    from docker import APIClient
 
 TIMEOUT = 60
+NEWEST_API = (1, 44)
+"""What we were written against; an older daemon speaks its own version."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
-NOT_THERE = (
-    "start it (Docker Desktop, or `sudo systemctl start docker`), check DOCKER_HOST and `docker context ls`, or run "
-    "without it: --engine local; `envctl doctor` says what works here"
-)
+NOT_THERE = "start it (Docker Desktop, or `sudo systemctl start docker`), check DOCKER_HOST and `docker context ls`; `envctl doctor` says what works here"
 
 
 @dataclass
 class Connection:
-    """How to reach one daemon; `api` is this thread's client."""
+    """How to reach one daemon."""
 
-    host: str
-    tls: Any = None
-    context: str | None = None
-    version: str = "auto"
+    endpoint: Endpoint
+    context: str | None
+    daemon: Daemon
+    version: str
     _local: threading.local = field(default_factory=threading.local)
 
     @property
     def api(self) -> APIClient:
+        """The SDK's client of this thread."""
         client: APIClient | None = getattr(self._local, "client", None)
         if client is None:
             client = self._local.client = self._connect()
         return client
 
     def _connect(self) -> APIClient:
-        return APIClient(
-            base_url=self.host, tls=self.tls or False, version=self.version, timeout=TIMEOUT, use_ssh_client=self.host.startswith("ssh")
-        )
+        from docker import APIClient
+
+        host, ssh = self.endpoint.host, self.endpoint.host.startswith("ssh")
+        return APIClient(base_url=host, tls=self._tls() or False, version=self.version, timeout=TIMEOUT, use_ssh_client=ssh)
+
+    def _tls(self) -> Any:
+        if self.endpoint.tls is None:
+            return None
+        from docker.tls import TLSConfig
+
+        folder = Path(self.endpoint.tls)
+        pair = (str(folder / "cert.pem"), str(folder / "key.pem")) if (folder / "cert.pem").exists() else None
+        return TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem"), verify=self.endpoint.verify)
 
     @property
     def hostname(self) -> str:
         """The daemon's machine; empty where it is this one."""
-        parts = urlsplit(self.host)
-        if parts.scheme in ("unix", "npipe", "http+unix", ""):
+        parts = urlsplit(self.endpoint.host)
+        if parts.scheme in ("unix", "npipe") or parts.hostname in LOOPBACK:
             return ""
-        return "" if parts.hostname in LOOPBACK else parts.hostname or ""
+        return parts.hostname or ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,38 +79,12 @@ def connect(context: str | None = None) -> Connection:
     Raises:
         EngineMissing: there is no daemon, or it does not answer.
     """
+    endpoint, name = find_endpoint(context)
+    daemon = Daemon(endpoint, TIMEOUT)
     try:
-        connection = _find(context)
-        connection.version = connection.api.version()["ApiVersion"] if connection.api else "auto"
-        connection.version = min(connection.version, DEFAULT_DOCKER_API_VERSION, key=_numbers)
-    except (DockerException, OSError, ValueError) as error:
-        raise EngineMissing(f"Docker does not answer: {_first_line(error)}", hint=NOT_THERE) from None
-    return connection
-
-
-def _find(context: str | None) -> Connection:
-    if context is None and os.environ.get("DOCKER_HOST"):
-        return _from_environment()
-    name = context or os.environ.get("DOCKER_CONTEXT")
-    found = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
-    if found is None:
-        raise EngineMissing(f"there is no Docker context '{name}'", hint="`docker context ls` lists them")
-    host = found.Host or "unix:///var/run/docker.sock"
-    return Connection(host, found.TLSConfig, name if name != "default" else None)
-
-
-def _from_environment() -> Connection:
-    settings = kwargs_from_env()
-    return Connection(settings.get("base_url") or os.environ["DOCKER_HOST"], settings.get("tls"))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error)
-    for phrase in ("Connection refused", "No such file or directory", "Permission denied", "Name or service not known", "timed out"):
-        if phrase in text:
-            return f"{phrase} ({os.environ.get('DOCKER_HOST') or 'the current Docker context'})"
-    return text.splitlines()[0] if text else type(error).__name__
+        found = daemon.get("/version")
+    except (OSError, ApiError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise EngineMissing(f"Docker does not answer at {endpoint.host}: {why}", hint=NOT_THERE) from None
+    version = min(tuple(map(int, found["ApiVersion"].split("."))), NEWEST_API)
+    return Connection(endpoint, name, daemon, ".".join(map(str, version)))

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from queue import Queue
 from typing import Any
 
-from docker.errors import APIError, NotFound
-from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
-
 from envctl.engines import Execution, Ran, State
 from envctl.engines.docker.connection import Connection
 from envctl.errors import EnvctlError
+from envctl.keeper.docker_api import ApiError
 
 
 @dataclass
@@ -30,7 +28,7 @@ class DockerInstance:
     def containers(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         wanted = {"label": [f"envctl.instance={self.id}", "com.docker.compose.oneoff=False"]}
-        for container in self.connection.api.containers(all=True, filters=wanted):
+        for container in self.connection.daemon.get("/containers/json", all="1", filters=wanted):
             found.setdefault(container["Labels"]["com.docker.compose.service"], []).append(container["Id"])
         return {name: sorted(ids) for name, ids in found.items()}
 
@@ -47,8 +45,8 @@ class DockerInstance:
 
     def _state(self, container: str) -> State:
         try:
-            seen = self.connection.api.inspect_container(container)
-        except NotFound:
+            seen = self.connection.daemon.get(f"/containers/{container}/json")
+        except ApiError:
             return State(False, None)
         state, policy = seen["State"], seen["HostConfig"].get("RestartPolicy", {}).get("Name")
         health = (state.get("Health") or {}).get("Status", "")
@@ -65,6 +63,8 @@ class DockerInstance:
         return {name: self.state(name) for name in self.containers()}
 
     def execute(self, service: str, what: Execution) -> Ran:
+        from docker.errors import APIError
+
         api, container = self.connection.api, self.ids(service)[0]
         given = what.stdin if not isinstance(what.stdin, tuple) or what.stdin else None
         try:
@@ -97,6 +97,8 @@ class DockerInstance:
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
     """Both output streams of an exec, while *stdin* is written to it and then closed for writing."""
+    from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
+
     raw = getattr(stream, "_sock", stream)
     writer = threading.Thread(target=_write, args=(raw, stdin), daemon=True)
     writer.start()

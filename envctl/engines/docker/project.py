@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError, NotFound
+
 from envctl.engines import PortTaken, Ran, Say, SubnetTaken
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.images import ensure_images
@@ -46,27 +47,24 @@ class DockerProject(DockerInstance):
         rendered = render_compose(self.plan, standalone=False)
         file = self.folder / "compose.json"
         file.write_text(compose_text(rendered), "utf-8")
-        before = self.containers()
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
         try:
             run_compose([*command, "create", "--no-build", "--pull", "never", "--remove-orphans"], self.connection.environment)
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
         self._ids = self.containers()
-        self._copy_files({name: sorted(set(ids) - set(before.get(name, []))) for name, ids in self._ids.items()})
-
-    def _copy_files(self, created: Mapping[str, Sequence[str]]) -> None:
-        for service in self.plan.services.values():
-            files = {path: file for path, file in service.files.items() if file.text is None}
-            for container in created.get(service.name, ()) if files else ():
-                self.connection.api.put_archive(container, "/", archive(files))
 
     def start(self, service: ServicePlan) -> None:
         for container in self.ids(service.name):
             try:
+                if service.files and self._never_started(container):
+                    self.connection.api.put_archive(container, "/", archive(service.files))
                 self.connection.api.start(container)
             except APIError as error:
                 raise self._cannot_start(service, str(error.explanation or error)) from None
+
+    def _never_started(self, container: str) -> bool:
+        return bool(self.connection.api.inspect_container(container)["State"]["Status"] == "created")
 
     def _cannot_start(self, service: ServicePlan, why: str) -> EnvctlError:
         if any(word in why for word in TAKEN):
@@ -124,8 +122,11 @@ class DockerProject(DockerInstance):
         except APIError as error:
             return Ran(126, str(error.explanation or error))
         finally:
-            with suppress(APIError):
-                api.remove_container(made["Id"], force=True, v=True)
+            threading.Thread(target=self._discarded, args=(made["Id"],)).start()  # 0.2 s that nobody need wait for
+
+    def _discarded(self, container: str) -> None:
+        with suppress(APIError):
+            self.connection.api.remove_container(container, force=True, v=True)
 
     def _network(self) -> str:
         for network in self.connection.api.networks(filters={"label": [f"envctl.instance={self.id}"]}):

@@ -7,14 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from docker.errors import APIError, NotFound
-
-from envctl.engines.docker.connection import Connection
+from envctl.keeper.docker_api import ApiError, Daemon
 
 ROUNDS = 5
+Found = dict[str, list[dict[str, Any]]]
 
 
-def remove_instance(connection: Connection, id: str, stop: Mapping[str, float]) -> list[str]:
+def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[str]:
     """Removes containers, networks and volumes of *id*; what is still there after some rounds comes back as text.
 
     Args:
@@ -22,40 +21,43 @@ def remove_instance(connection: Connection, id: str, stop: Mapping[str, float]) 
     """
     with ThreadPoolExecutor(10) as pool:
         for _ in range(ROUNDS):
-            left = _found(connection, id)
+            left = labelled(daemon, f"envctl.instance={id}")
             if not any(left.values()):
                 return []
-            _each(pool, left["container"], lambda c: _remove_container(connection, c, stop))
-            _each(pool, left["network"], lambda n: connection.api.remove_network(n["Id"]))
-            _each(pool, left["volume"], lambda v: connection.api.remove_volume(v["Name"], force=True))
-    return [
-        f"{what} {entry.get('Name') or entry['Names'][0].strip('/')}"
-        for what, entries in _found(connection, id).items()
-        for entry in entries
-    ]
+            _each(pool, left["container"], lambda c: _remove_container(daemon, c, stop))
+            _each(
+                pool,
+                [*left["network"], *left["volume"]],
+                lambda e: daemon.request(
+                    "DELETE", f"/networks/{e['Id']}" if "Id" in e else f"/volumes/{e['Name']}", {} if "Id" in e else {"force": "1"}
+                ),
+            )
+    found = labelled(daemon, f"envctl.instance={id}")
+    return [f"{what} {entry.get('Name') or entry['Names'][0].strip('/')}" for what, entries in found.items() for entry in entries]
 
 
-def _found(connection: Connection, id: str) -> dict[str, list[dict[str, Any]]]:
-    wanted = {"label": f"envctl.instance={id}"}
-    api = connection.api
+def labelled(daemon: Daemon, label: str) -> Found:
+    """Containers, networks and volumes that carry *label*."""
+    filters = {"label": [label]}
     return {
-        "container": api.containers(all=True, filters=wanted),
-        "network": api.networks(filters=wanted),
-        "volume": api.volumes(filters=wanted)["Volumes"] or [],
+        "container": daemon.get("/containers/json", all="1", filters=filters),
+        "network": daemon.get("/networks", filters=filters),
+        "volume": daemon.get("/volumes", filters=filters)["Volumes"] or [],
     }
 
 
-def _each(pool: ThreadPoolExecutor, entries: Iterable[Any], remove: Callable[[Any], None]) -> None:
+def _each(pool: ThreadPoolExecutor, entries: Iterable[Any], remove: Callable[[Any], object]) -> None:
     def quietly(entry: Any) -> None:
-        with suppress(APIError):  # somebody else removes it too, or it is in use: the next round tells
+        with suppress(ApiError):  # somebody else removes it too, or it is in use: the next round tells
             remove(entry)
 
     list(pool.map(quietly, entries))
 
 
-def _remove_container(connection: Connection, container: dict[str, Any], stop: Mapping[str, float]) -> None:
+def _remove_container(daemon: Daemon, container: dict[str, Any], stop: Mapping[str, float]) -> None:
+    path = f"/containers/{container['Id']}"
     seconds = stop.get(container["Labels"].get("envctl.service", ""), 0)
     if seconds and container["State"] == "running":
-        with suppress(NotFound):
-            connection.api.stop(container["Id"], timeout=max(1, round(seconds)))
-    connection.api.remove_container(container["Id"], force=True, v=True)
+        with suppress(ApiError):
+            daemon.request("POST", f"{path}/stop", {"t": str(max(1, round(seconds)))})
+    daemon.request("DELETE", path, {"force": "1", "v": "1"})

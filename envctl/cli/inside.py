@@ -1,0 +1,53 @@
+"""`exec`, `shell`: a command inside a service, on this terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import Annotated, Any
+
+import typer
+
+from envctl.cli.arguments import Instance, ServiceName
+from envctl.engines import open_engine
+from envctl.errors import EnvctlError, UsageError
+from envctl.instance import Record
+from envctl.lookup import find_record, service_of
+
+
+def exec_(
+    name: Instance,
+    service: ServiceName,
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False)] = None,
+) -> int:
+    """Run a command inside a service; returns its exit code."""
+    if not command:
+        raise UsageError("there is no command to run", hint=f"envctl exec {name} {service} -- ls")
+    return _inside(find_record(name), service, command, {}, None)
+
+
+def shell(name: Instance, service: ServiceName) -> int:
+    """Open the service's own client (psql, mariadb, valkey-cli, ...), or a shell where it has none."""
+    record = find_record(name)
+    entry: dict[str, Any] = record.services[service_of(record, service)]
+    argv = entry["shell"] or ["sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"]
+    return _inside(record, service, argv, entry["shell_env"], None)
+
+
+def _inside(record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None) -> int:
+    attached = open_engine(record.engine, record.context).attach(record.id)
+    if not attached.state(service_of(record, service)).running:
+        raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {record.name} {service}` may say why")
+    line = attached.interactive(service, argv, env, user)
+    # Ctrl-C is the command's: on a terminal it gets it from there.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        status = subprocess.run(line, env={**os.environ, **env}, check=False, preexec_fn=_default_interrupt).returncode
+    except OSError as error:
+        raise EnvctlError(f"{line[0]} cannot be started: {error.strerror}") from None
+    return status if status >= 0 else 128 - status
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,0 +1,336 @@
+"""A Compose file -> our services. Compose itself reads it: profiles, `.env`, `${X:-y}`, `extends`, anchors."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envctl.definition.expressions import escape
+from envctl.definition.inside import inside
+from envctl.definition.models import NAME
+from envctl.definition.source import Source, TreePath, displayed, read
+from envctl.errors import EngineMissing, Problem, did_you_mean
+
+TIMEOUT = 60
+_ADVICE = "install Docker with its Compose plugin, or describe the services in the definition itself"
+_CONDITIONS = {
+    "service_started": "started",
+    "service_healthy": "ready",
+    "service_completed_successfully": "done",
+}
+_MANAGED = (
+    *("container_name", "depends_on", "profiles", "ports", "restart", "build", "image", "environment", "env_file"),
+    *("scale", "extends"),
+)
+_TOP = ("volumes", "networks", "configs", "secrets")
+_WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
+_WELL_KNOWN = {80: "http", 443: "https", 22: "ssh", 25: "smtp"}
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The kind of an image, and where its parameters stand in a Compose service."""
+
+    kind: str
+    ports: Mapping[str, int]
+    parameters: Mapping[str, Sequence[str]]
+    several: Sequence[str] = ()
+    credentials: Sequence[str] = ()
+
+
+Recogniser = Callable[[str], Recognised | None]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A Compose file as a part of our tree."""
+
+    tree: dict[str, Any] = field(default_factory=dict)
+    source: Source = field(default_factory=lambda: Source(Path()))
+    problems: tuple[Problem, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Its volumes, networks, configs and secrets."""
+    losses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """`from:` as it stands in a definition."""
+
+    value: Any
+    source: Source
+    folder: Path
+    project: Path
+    environ: Mapping[str, str]
+    recognise: Recogniser
+
+
+def read_compose(request: Request) -> Composed:
+    """The services of the Compose files; mistakes are in its problems.
+
+    Raises:
+        EngineMissing: Docker Compose is not there.
+    """
+    files, profiles, problems = _asked(request)
+    if problems or not files:
+        return Composed(source=request.source, problems=tuple(problems))
+    done = _config(files, profiles, request.environ)
+    if done.returncode != 0:
+        message = f"Docker Compose says: {_last_words(done.stderr)}"
+        return Composed(source=request.source, problems=(Problem(displayed(files[0]), 1, "", message),))
+    config = _without_nulls(json.loads(done.stdout))
+    losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config)]
+    services = {}
+    for name, service in config.get("services", {}).items():
+        services[name] = _service(name, service, config, request.recognise, losses)
+    tree = _escaped({"name": _name(config.get("name", files[0].parent.name)), "services": services})
+    return Composed(tree, _source(files, services), (), _extra(config), tuple(losses))
+
+
+def _asked(request: Request) -> tuple[list[Path], list[str], list[Problem]]:
+    """The files and profiles of `from: FILE`, `from: [FILE, FILE]` or `from: {file: ..., profiles: [...]}`."""
+    value, at, problems = request.value, ("from",), []
+    profiles: list[str] = []
+    if isinstance(value, dict):
+        for key in value:
+            if key not in ("file", "profiles"):
+                hint = did_you_mean(key, ("file", "profiles"))
+                problems.append(request.source.problem((*at, key), f"unknown key '{key}'", hint))
+        profiles = [str(item) for item in _listed(value.get("profiles"))]
+        value = value.get("file")
+    files = []
+    for text in _listed(value):
+        found = inside(text, request.folder, request.project, what="file") if isinstance(text, str) else ""
+        if isinstance(found, Path):
+            files.append(found)
+        else:
+            hint = "" if found else "`from: ../docker-compose.yml`"
+            problems.append(request.source.problem(at, found or "expected the path of a Compose file", hint))
+    if not files and not problems:
+        problems.append(request.source.problem(at, "no Compose file is named", "`from: ../docker-compose.yml`"))
+    return files, profiles, problems
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _config(
+    files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    docker = shutil.which("docker", path=environ.get("PATH", os.environ.get("PATH")))
+    if docker is None:
+        raise EngineMissing(f"Docker Compose is needed to read {displayed(files[0])}", hint=_ADVICE)
+    names = [word for file in files for word in ("-f", str(file))] + [w for p in profiles for w in ("--profile", p)]
+    # Docker finds its plugins below HOME, whatever else the environment is.
+    env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | dict(environ)
+    try:
+        done = subprocess.run(
+            [docker, "compose", *names, "config", "--format", "json"],
+            cwd=files[0].parent,
+            env=env,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineMissing(f"Docker Compose could not read {displayed(files[0])}: {error}", hint=_ADVICE) from None
+    if done.returncode != 0 and re.search(r"not a docker command|unknown shorthand flag: 'f'", done.stderr):
+        raise EngineMissing("Docker has no Compose plugin here", hint=_ADVICE)
+    return done
+
+
+def _last_words(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _WARNING.search(line)]
+    return "; ".join(lines[-3:]) or "nothing"
+
+
+def _warnings(stderr: str) -> Iterator[str]:
+    for words in dict.fromkeys(_WARNING.findall(stderr)):
+        text = words.replace('\\"', '"').replace("\\\\", "\\")
+        if "`version` is obsolete" not in text:
+            yield f"compose: {text}"
+
+
+def _overrides(files: Sequence[Path]) -> Iterator[str]:
+    """Compose reads an override file only where no file is named."""
+    for file in files:
+        other = file.with_name(f"{file.stem}.override{file.suffix}")
+        if other.is_file() and other not in files:
+            yield f"{other.name} is not read; `from: [{file.name}, {other.name}]` reads both"
+
+
+def _shared(config: Mapping[str, Any]) -> Iterator[str]:
+    for what, singular in (("networks", "network"), ("volumes", "volume")):
+        for name, item in config.get(what, {}).items():
+            if isinstance(item, dict) and item.get("external"):
+                yield f"the {singular} '{name}' is external: it must be there, and every instance shares it"
+
+
+def _name(text: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", text).lstrip("-_")[:40]
+    return name if NAME.fullmatch(name) else "compose"
+
+
+def _source(files: Sequence[Path], services: Mapping[str, Any]) -> Source:
+    """Services stand where the files name them."""
+    shown = displayed(files[0])
+    marks: dict[TreePath, tuple[Path, int]] = {("name",): (shown, 1), ("services",): (shown, 1)}
+    for file in files:
+        known = read(file, what="a Compose file").source.marks
+        for name in services:
+            marks[("services", name)] = known.get(("services", name)) or marks.get(("services", name), (shown, 1))
+    return Source(shown, marks)
+
+
+def _extra(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The top-level parts; names are ours to give, unless somebody else owns the thing."""
+    return {what: {name: _unnamed(item) for name, item in config[what].items()} for what in _TOP if config.get(what)}
+
+
+def _unnamed(item: Any) -> dict[str, Any]:
+    kept = dict(item or {})
+    return kept if kept.get("external") else {key: value for key, value in kept.items() if key != "name"}
+
+
+def _service(
+    name: str, service: Mapping[str, Any], config: Mapping[str, Any], recognise: Recogniser, losses: list[str]
+) -> dict[str, Any]:
+    known = recognise(service.get("image", "")) if service.get("image") and not service.get("build") else None
+    tree: dict[str, Any] = {"kind": known.kind if known else _own_kind(name, config)}
+    if "image" in service:
+        tree["image"] = _plain(service["image"])
+    if "build" in service:
+        tree["build"] = _plain(service["build"])
+    tree["env"] = _plain(service.get("environment", {}))
+    tree["needs"] = dict(_needs(service, config))
+    tree["ports"] = _ports(name, service, known, losses)
+    if known:
+        tree["with"] = dict(_parameters(service, known))
+    if (replicas := _replicas(service)) != 1:
+        tree["replicas"] = replicas
+    if "stop_grace_period" in service:
+        tree["stop"] = service["stop_grace_period"]
+    tree["compose"] = _fragment(name, service, losses)
+    return {key: value for key, value in tree.items() if value not in ({}, [])}
+
+
+def _own_kind(name: str, config: Mapping[str, Any]) -> str:
+    """Whatever somebody waits for until it has completed is a job."""
+    conditions = [
+        other["depends_on"][name].get("condition")
+        for other in config["services"].values()
+        if name in other.get("depends_on", {})
+    ]
+    return "job" if "service_completed_successfully" in conditions else "service"
+
+
+def _needs(service: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for other, how in service.get("depends_on", {}).items():
+        if other in config["services"]:  # what is not required may be left out by its profile
+            yield other, _CONDITIONS.get(how.get("condition", ""), "started")
+
+
+def _ports(name: str, service: Mapping[str, Any], known: Recognised | None, losses: list[str]) -> dict[str, int]:
+    """Name to number; the kind's main port first, and there even where the file does not publish it."""
+    numbers = []
+    for port in service.get("ports", []):
+        if port.get("protocol", "tcp") == "tcp":
+            numbers.append(int(port["target"]))
+        else:
+            losses.append(f"{name}: the {port['protocol']} port {port['target']} is not published")
+    main = next(iter(known.ports.values()), None) if known else None
+    ordered = dict.fromkeys([main, *numbers] if main else numbers)
+    names = {number: port for port, number in known.ports.items()} if known else {}
+    return {names.get(number) or _WELL_KNOWN.get(number) or f"p{number}": number for number in ordered}
+
+
+def _parameters(service: Mapping[str, Any], known: Recognised) -> Iterator[tuple[str, Any]]:
+    """Parameters as the file gives them; a credential that it does not give is none, and not one of ours."""
+    env, words = _plain(service.get("environment", {})), [str(w) for w in _plain(service.get("command") or [])]
+    for parameter, places in known.parameters.items():
+        value = next((v for place in places if (v := _found(place, env, words)) is not None), None)
+        if value is not None:
+            yield parameter, [value] if parameter in known.several else value
+        elif parameter in known.credentials:
+            yield parameter, ""
+    yield from ((parameter, "") for parameter in known.credentials if parameter not in known.parameters)
+
+
+def _found(place: str, env: Mapping[str, Any], words: Sequence[str]) -> str | None:
+    """`NAME` is a variable, `--option` an argument, `=x` the image's own default."""
+    if place.startswith("="):
+        return place[1:]
+    if not place.startswith("-"):
+        return env.get(place)
+    for index, word in enumerate(words):
+        if word == place and index + 1 < len(words):
+            return words[index + 1]
+        if word.startswith(place + "="):
+            return word[len(place) + 1 :]
+    return None
+
+
+def _replicas(service: Mapping[str, Any]) -> int:
+    return int(service.get("deploy", {}).get("replicas", service.get("scale", 1)))
+
+
+def _fragment(name: str, service: Mapping[str, Any], losses: list[str]) -> dict[str, Any]:
+    """The rest of the service as Compose has it, without what an instance has of its own."""
+    kept = {key: value for key, value in service.items() if key not in _MANAGED}
+    if deploy := {key: value for key, value in service.get("deploy", {}).items() if key != "replicas" and value}:
+        kept["deploy"] = deploy
+    else:
+        kept.pop("deploy", None)
+    if service.get("restart", "no") != "no":
+        losses.append(f"{name}: `restart: {service['restart']}` is left out, so that a crash is seen")
+    if service.get("network_mode") == "host":
+        del kept["network_mode"]
+        losses.append(f"{name}: `network_mode: host` is left out; its ports are published like those of others")
+    if alias := service.get("container_name"):
+        losses.append(f"{name}: `container_name: {alias}` is left out; it stays reachable as '{alias}'")
+        if "network_mode" not in kept:
+            kept["networks"] = _aliased(service.get("networks") or {"default": None}, alias)
+    return kept
+
+
+def _aliased(networks: Mapping[str, Any], alias: str) -> dict[str, Any]:
+    return {
+        name: {**(network or {}), "aliases": [*(network or {}).get("aliases", []), alias]}
+        for name, network in networks.items()
+    }
+
+
+def _without_nulls(value: Any) -> Any:
+    """Compose prints `command: null` for none; a network without options and a variable without a value stay."""
+    if not isinstance(value, dict):
+        return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+    keep = ("networks", "environment", "volumes", "args")
+    return {key: item if key in keep else _without_nulls(item) for key, item in value.items() if item is not None}
+
+
+def _plain(value: Any) -> Any:
+    """Compose prints a literal `$` doubled, so that its output is a Compose file again."""
+    if isinstance(value, str):
+        return value.replace("$$", "$")
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _escaped(value: Any) -> Any:
+    """Nothing in a Compose file is an expression of ours."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,63 @@
+"""Which daemon: `--context`, DOCKER_HOST, DOCKER_CONTEXT or the current context, read as Docker's own client reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from envctl.errors import EngineMissing, did_you_mean
+from envctl.keeper.docker_api import Endpoint
+
+DEFAULT = "unix:///var/run/docker.sock"
+
+
+def find_endpoint(context: str | None) -> tuple[Endpoint, str | None]:
+    """The daemon's endpoint, and the name of the context that says so.
+
+    Raises:
+        EngineMissing: there is no such context.
+    """
+    if context is None and os.environ.get("DOCKER_HOST"):
+        return _from_environment(), None
+    name = context or os.environ.get("DOCKER_CONTEXT") or _current()
+    if name == "default":
+        return Endpoint(DEFAULT), None
+    return _of_context(name), name
+
+
+def _from_environment() -> Endpoint:
+    verify = bool(os.environ.get("DOCKER_TLS_VERIFY"))
+    secure = verify or os.environ.get("DOCKER_TLS")
+    folder = os.environ.get("DOCKER_CERT_PATH") or str(config_folder())
+    return Endpoint(os.environ["DOCKER_HOST"], folder if secure else None, verify)
+
+
+def config_folder() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def _current() -> str:
+    found = _json(config_folder() / "config.json").get("currentContext")
+    return str(found or "default")
+
+
+def _of_context(name: str) -> Endpoint:
+    folder, digest = config_folder() / "contexts", hashlib.sha256(name.encode()).hexdigest()
+    meta = _json(folder / "meta" / digest / "meta.json")
+    if not meta:
+        known = [str(_json(path).get("Name")) for path in folder.glob("meta/*/meta.json")]
+        raise EngineMissing(f"there is no Docker context '{name}'", hint=did_you_mean(name, ["default", *known]))
+    docker = meta.get("Endpoints", {}).get("docker", {})
+    tls = folder / "tls" / digest / "docker"
+    return Endpoint(docker.get("Host") or DEFAULT, str(tls) if tls.is_dir() else None, not docker.get("SkipTLSVerify"))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,49 @@
+"""A few at a time, the most urgent first: a daemon starts containers no faster when all come at once."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from envctl.plan.model import Plan
+
+
+@dataclass
+class Gate:
+    """At most *width* inside; those who wait go in by urgency (greater first)."""
+
+    width: int
+    _inside: int = 0
+    _waiting: list[tuple[int, int]] = field(default_factory=list)
+    _tickets: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    @contextmanager
+    def enter(self, urgency: int) -> Iterator[None]:
+        with self._changed:
+            ticket = (-urgency, self._tickets)
+            self._tickets += 1
+            heapq.heappush(self._waiting, ticket)
+            self._changed.wait_for(lambda: self._inside < self.width and self._waiting[0] == ticket)
+            heapq.heappop(self._waiting)
+            self._inside += 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+
+def urgencies(plan: Plan) -> Mapping[str, int]:
+    """How many steps still follow each service: its own seeds, and those of whoever waits for it."""
+    found: dict[str, int] = {}
+    for service in reversed(plan.services.values()):  # dependants come after what they need
+        own = 1 + len(service.steps)
+        followers = [found[s.name] for s in plan.services.values() if service.name in s.needs and s.name in found]
+        found[service.name] = own + max(followers, default=0)
+    return found

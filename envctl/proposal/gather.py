@@ -1,0 +1,51 @@
+"""A project's folder -> Evidence: every detector asked once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envctl.errors import DefinitionError
+from envctl.kinds import load_kinds
+from envctl.proposal.compose import compose_file, composed
+from envctl.proposal.dockerfiles import programs
+from envctl.proposal.drivers import drivers
+from envctl.proposal.manifests import dependencies
+from envctl.proposal.migrations import migrations
+from envctl.proposal.model import Evidence
+from envctl.proposal.names import environment_name
+from envctl.proposal.openapi import apis
+from envctl.proposal.project import Project
+from envctl.proposal.runners import runners
+from envctl.proposal.variables import variables
+
+
+def gather(root: Path, name: str = "") -> Evidence:
+    """What the project in *root* shows; nothing in it is run, and what cannot be read is passed over."""
+    project = Project.read(root)
+    found = dependencies(project)
+    names = frozenset(dependency.name for dependency in found)
+    compose = compose_file(project)
+    return Evidence(
+        name=name or environment_name(root.name),
+        compose=compose,
+        composed=tuple(composed(project, compose, image_kinds(root))) if compose else (),
+        drivers=tuple(drivers(found)),
+        dependencies=names,
+        variables=tuple(variables(project)),
+        programs=tuple(programs(project)),
+        apis=tuple(apis(project)),
+        migrations=tuple(migrations(project, names)),
+        runners=tuple(runners(project, names)),
+    )
+
+
+def image_kinds(root: Path) -> dict[str, str]:
+    """The name of an image to the kind that recognises it, the project's own kinds included."""
+    kinds, found = load_kinds(root), {}
+    for name in kinds:
+        try:
+            kind = kinds[name]
+        except DefinitionError:
+            continue  # a broken kind of the project: `envctl validate` tells
+        found |= {image: kind.kind for image in kind.recognise.images}
+    return found

@@ -1,0 +1,106 @@
+"""A project's folder as the proposal sees it: a bounded list of files, and their contents where they can be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+SKIPPED = frozenset(
+    ".git .hg .svn .venv venv env .env node_modules vendor bower_components target dist build out bin obj .next .nuxt .tox .nox "
+    ".gradle .mvn .idea .vscode .devcontainer .terraform .cache __pycache__ site-packages coverage testdata examples environments".split()
+)
+"""Folders of dependencies, results and tools; and our own, which is the result of this."""
+KEPT_HIDDEN = frozenset([".github"])
+MAX_FILES = 20_000
+MAX_ENTRIES = 5_000
+MAX_DEPTH = 7
+MAX_BYTES = 1_000_000
+
+Name = PurePosixPath
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folder, and the files in it, those near its root first."""
+
+    root: Path
+    files: tuple[Name, ...]
+
+    @classmethod
+    def read(cls, root: Path) -> Project:
+        return cls(root, tuple(islice(_walk(root), MAX_FILES)))
+
+    def named(self, *patterns: str) -> list[Name]:
+        """The files whose last part matches one of *patterns*."""
+        return [path for path in self.files if any(fnmatchcase(path.name, pattern) for pattern in patterns)]
+
+    def has(self, path: Name) -> bool:
+        return (self.root / path).exists()
+
+    def below(self, folder: Name) -> list[Name]:
+        return [path for path in self.files if path.is_relative_to(folder)]
+
+    def text(self, path: Name) -> str:
+        """What the file holds; empty where it is no text, or cannot be read."""
+        file = self.root / path
+        try:
+            if not file.is_file():
+                return ""
+            with file.open("rb") as stream:
+                content = stream.read(MAX_BYTES)
+        except OSError:
+            return ""
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return content.decode("utf-16", errors="replace")  # what PowerShell makes of `pip freeze > ...`
+        return "" if b"\0" in content else content.decode("utf-8-sig", errors="replace")
+
+    def tree(self, path: Name) -> dict[str, Any]:
+        """The map that a JSON, TOML or YAML file holds; empty where it is broken or something else."""
+        found = _parsed(path, self.text(path))
+        return found if isinstance(found, dict) else {}
+
+
+def _walk(root: Path) -> Iterator[Name]:
+    queue = deque([(Name("."), 0)])
+    while queue:
+        folder, depth = queue.popleft()
+        for entry in _entries(root / folder):
+            path = folder / entry.name
+            if not entry.is_dir(follow_symlinks=False):
+                yield path
+            elif depth < MAX_DEPTH and not _is_skipped(entry):
+                queue.append((path, depth + 1))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(islice(entries, MAX_ENTRIES), key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _is_skipped(entry: os.DirEntry[str]) -> bool:
+    hidden = entry.name.startswith(".") and entry.name not in KEPT_HIDDEN
+    return hidden or entry.name in SKIPPED or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
+
+
+def _parsed(path: Name, text: str) -> Any:
+    try:
+        if path.suffix == ".json":
+            return json.loads(text)
+        if path.suffix == ".toml":
+            return tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    from envctl.definition.source import parse  # without recursion: a deep document must not end the process
+
+    return parse(text, Path(path)).tree
