@@ -23,21 +23,15 @@ from envctl.resources import templates
 class Several(Model):
     """What a server declares several of: databases, users, queues. `with: {databases: ...}` is a list or a map to options."""
 
-    default: list[str] = Field(
-        default_factory=list, description="Names where the definition gives none (expressions allowed)."
-    )
+    default: list[str] = Field(default_factory=list, description="Names where the definition gives none (expressions allowed).")
     options: dict[str, Any] = Field(default_factory=dict, description="JSON Schema properties of one item's options.")
-    properties: dict[str, str] = Field(
-        default_factory=dict, description="Expressions over `item` (its options and `name`) and `self`."
-    )
+    properties: dict[str, str] = Field(default_factory=dict, description="Expressions over `item` (its options and `name`) and `self`.")
 
 
 class SeedFeed(Model):
     """How a seed format reaches the server: a command in its container that reads the data on standard input."""
 
-    command: list[str] = Field(
-        default_factory=list, description="Argument list; expressions see `self`, `step` and `columns`."
-    )
+    command: list[str] = Field(default_factory=list, description="Argument list; expressions see `self`, `step` and `columns`.")
     env: dict[str, str] = Field(default_factory=dict)
     dialect: str = Field("", description="How the bytes are written: `sql`, `postgres-csv` or `mysql-tsv`.")
 
@@ -81,17 +75,11 @@ class Kind(Model):
     extends: str | None = None
     image: str | None = Field(None, description="Without a tag: `version` is the tag.")
     version: str | None = None
-    tag: str = Field(
-        "", description="The image's tag where it is not the version: an expression over `version` and `self`."
-    )
+    tag: str = Field("", description="The image's tag where it is not the version: an expression over `version` and `self`.")
     versions: list[str] = Field(default_factory=list, description="Major versions it is known to work with.")
     ports: dict[str, int] = Field(default_factory=dict, description="Name to number; the first is the main one.")
-    outside_port: str = Field(
-        "", description="The port whose outside address is that of the main one (an advertised listener)."
-    )
-    ports_when: dict[str, str] = Field(
-        default_factory=dict, description="A port to the parameter that must be true for it."
-    )
+    outside_port: str = Field("", description="The port whose outside address is that of the main one (an advertised listener).")
+    ports_when: dict[str, str] = Field(default_factory=dict, description="A port to the parameter that must be true for it.")
     user: int | None = Field(None, description="User and group id of the server.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="JSON Schema properties of `with`.")
     credentials: dict[str, Literal["username", "password"]] = Field(
@@ -101,9 +89,7 @@ class Kind(Model):
     env: dict[str, str] = Field(default_factory=dict)
     entrypoint: list[str] = Field(default_factory=list)
     command: list[str] = Field(default_factory=list)
-    files: dict[str, str] = Field(
-        default_factory=dict, description="Path inside to a Jinja2 text; an empty text makes no file."
-    )
+    files: dict[str, str] = Field(default_factory=dict, description="Path inside to a Jinja2 text; an empty text makes no file.")
     mounts: dict[str, Any] = Field(
         default_factory=dict,
         description="Folder inside to project paths (an expression: one or a list), or to `envctl:FOLDER` of this package.",
@@ -113,14 +99,10 @@ class Kind(Model):
     ready: dict[str, Any] = Field(default_factory=dict, description="`probe: NAME` and its options.")
     healthcheck: list[str] = Field(default_factory=list, description="The same check as a command in the image.")
     healthcheck_loss: str = Field("", description="Why there is none, for the loss report.")
-    properties: dict[str, str] = Field(
-        default_factory=dict, description="What references may name besides host, port and the parameters."
-    )
+    properties: dict[str, str] = Field(default_factory=dict, description="What references may name besides host, port and the parameters.")
     setup: list[Setup] = Field(default_factory=list)
     seeds: dict[str, SeedFeed] = Field(default_factory=dict)
-    query: list[str] = Field(
-        default_factory=list, description="Client command that runs `query` (a string) in the container."
-    )
+    query: list[str] = Field(default_factory=list, description="Client command that runs `query` (a string) in the container.")
     shell: list[str] = Field(default_factory=list, description="The interactive client in the container.")
     shell_env: dict[str, str] = Field(default_factory=dict)
     own: bool = Field(False, description="The team's own code: it is stopped gently.")
@@ -137,13 +119,7 @@ def load_kinds(project: Path | None = None) -> Kinds:
     files: dict[str, list[Path]] = {}
     for file in (file for folder in folders for file in sorted(folder.glob("*.yaml"))):
         files.setdefault(file.stem, []).insert(0, file)
-    also = {
-        name: stem
-        for stem, found in files.items()
-        for file in found
-        for name in _other_names(file)
-        if name not in files
-    }
+    also = {name: stem for stem, found in files.items() for file in found for name in _other_names(file) if name not in files}
     return Kinds(files, also)
 
 
@@ -274,9 +250,7 @@ def _known(problem: Problem, data: Mapping[str, Any]) -> Problem:
     """Unknown keys of a kind are answered with a kind's keys, not a definition's."""
     if not problem.message.startswith("unknown key") or "." in problem.path:
         return problem
-    return Problem(
-        problem.file, problem.line, problem.path, problem.message, did_you_mean(problem.path, list(Kind.model_fields))
-    )
+    return Problem(problem.file, problem.line, problem.path, problem.message, did_you_mean(problem.path, list(Kind.model_fields)))
 
 
 def _texts_of(data: Mapping[str, Any], source: Source) -> Iterator[Problem]:
@@ -291,9 +265,7 @@ def _texts_of(data: Mapping[str, Any], source: Source) -> Iterator[Problem]:
 
 def parameters_of(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
     """Every parameter of *kind*: as given, else its default, else None."""
-    defaults = {
-        name: schema.get("default") if isinstance(schema, dict) else None for name, schema in kind.parameters.items()
-    }
+    defaults = {name: schema.get("default") if isinstance(schema, dict) else None for name, schema in kind.parameters.items()}
     return {**defaults, **given}
 
 

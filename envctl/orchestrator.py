@@ -10,23 +10,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from envctl import instance
+from envctl import instance, signals
 from envctl.board import Board, Row
 from envctl.bringup import BringUp
 from envctl.checks import Environment, open_environment
 from envctl.definition.models import NAME
 from envctl.engines import Engine, PortTaken, Project, SubnetTaken, open_engine
-from envctl.errors import EnvctlError, Interrupted, ServiceFailed, UsageError, did_you_mean
+from envctl.errors import EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError, did_you_mean
 from envctl.instance import Record
 from envctl.outputs import write_outputs
 from envctl.plan.make import make_plan, published
-from envctl.plan.model import Plan, Setting
+from envctl.plan.model import Plan, ServicePlan, Setting
 from envctl.plan.secrets import drawn_from
 from envctl.seeding import Seeder
 from envctl.selection import Selection, select
 from envctl.teardown import tear_down
 
 TRIES = 5
+GRACE = 0.5
+"""Seconds after the deadline: whoever waits for services notices it first, and can say for which."""
 DEFAULT_TIMEOUT = 600.0
 
 
@@ -107,7 +109,8 @@ def up(request: Request, reporter: Reporter) -> Record:
         record.state, record.process, record.error = "starting", instance.process_mark(), ""
         record.save()
         try:
-            _bring_up(request, environment, engine, record, reporter, timer, deadline)
+            with signals.deadline(deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {request.timeout:g} s")):
+                _bring_up(request, environment, engine, record, reporter, timer, deadline)
         except BaseException as error:
             reporter.end()
             raise _ended(error, request, engine, record, existed, reporter) from None
@@ -221,14 +224,22 @@ def _remember(plan: Plan, record: Record) -> None:
     record.save()
 
 
-def described(service: Any) -> dict[str, Any]:
+def described(service: ServicePlan) -> dict[str, Any]:
     """What is kept of a service for the commands that work without the definition."""
     host = service.outside.get("host")
     return {
         "kind": service.kind.kind, "state": "pending", "ready_ms": None,
-        "endpoints": {port.name: {"host": host, "port": port.outside} for port in service.ports if port.outside},
+        "endpoints": {name: {"host": host, "port": port} for name, port in addresses(service).items()},
         "shell": list(service.shell), "shell_env": dict(service.shell_env), "user": service.user,
     }  # fmt: skip
+
+
+def addresses(service: ServicePlan) -> dict[str, int]:
+    """Name to outside port; the main one is reached through another where the kind says so (an advertised listener)."""
+    found = {port.name: port.outside for port in service.ports if port.outside}
+    if service.kind.outside_port in found and service.ports:
+        found = {service.ports[0].name: found[service.kind.outside_port]}
+    return found
 
 
 def _run_plan(request: Request, plan: Plan, project: Project, record: Record, reporter: Reporter, timer: Timer, deadline: float) -> None:
@@ -273,8 +284,15 @@ def _refuse_changed_seeds(plan: Plan, project: Project, record: Record) -> None:
 
 def _ended(error: BaseException, request: Request, engine: Engine, record: Record, existed: bool, reporter: Reporter) -> BaseException:
     """What a failed `up` leaves: nothing, or all of it with --keep; an instance that was up before stays as it is."""
+    with signals.shielded():
+        return _ended_quietly(error, request, engine, record, existed, reporter)
+
+
+def _ended_quietly(
+    error: BaseException, request: Request, engine: Engine, record: Record, existed: bool, reporter: Reporter
+) -> BaseException:
     if isinstance(error, KeyboardInterrupt):
-        error = Interrupted("interrupted")
+        error = Interrupted("interrupted; everything is gone")
     elif not isinstance(error, EnvctlError):
         return _torn_down(error, engine, record)
     record.error = str(error)

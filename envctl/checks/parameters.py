@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from envctl.definition.expressions import has_expression
@@ -82,13 +84,14 @@ def _twice(names: list[Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
 def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
     """What is wrong with *value*; a text with expressions is known later only."""
     from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
 
+    reason = _wrong_schema(json.dumps(schema, sort_keys=True))
     try:
-        Draft202012Validator.check_schema(schema)
-        found = list(Draft202012Validator(schema, format_checker=_formats(at, loaded)).iter_errors(value))
-    except (SchemaError, RecursionError, re.error) as error:
-        reason = getattr(error, "message", error)
+        validator = Draft202012Validator(schema, format_checker=_formats(at, loaded))
+        found = [] if reason else list(validator.iter_errors(value))
+    except (RecursionError, re.error) as error:
+        reason = str(error)
+    if reason:
         yield loaded.source.problem(
             at, f"the kind's schema of this is wrong: {reason}", "correct it in the kind's file"
         )
@@ -97,6 +100,19 @@ def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded) -> Iterator[
         for leaf in _leaves(mistake):
             if not _is_later(leaf.instance):
                 yield from _problems(leaf, at, loaded)
+
+
+@lru_cache(maxsize=1024)
+def _wrong_schema(text: str) -> str:
+    """What is wrong with a kind's schema; checking one costs more than using it, and services share them."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(json.loads(text))
+    except (SchemaError, RecursionError, re.error) as error:
+        return str(getattr(error, "message", error))
+    return ""
 
 
 def _formats(at: TreePath, loaded: Loaded) -> FormatChecker:

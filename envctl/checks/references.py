@@ -88,8 +88,8 @@ class _References:
         steps = ref.path[1:] if ref.path[:1] and ref.path[0] in _SIDES else ref.path
         known = _properties(service, kind)
         if wrong := _missing(ref.root, steps, known, ref):
-            if name in self.loaded.partial:
-                return None
+            if self.loaded.partial.get(name, frozenset()) & {"kind", "port", "ports", "with"}:
+                return None  # what is missing may be what was wrong
             if steps and steps[0] in ("host", "port", "ports", "url"):
                 return f"'{name}' has no port, and so no {steps[0]}", "give it `port:`"
             return wrong

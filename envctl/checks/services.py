@@ -19,9 +19,11 @@ def check_service(
 ) -> Iterator[Problem]:
     """Mistakes of one service against its kind; *kinds* are those of all services."""
     checking = _Service(name, service, kind, loaded)
-    if name not in loaded.partial:
-        # What is missing may be what was wrong.
+    # What is missing may be what was wrong.
+    wrong = loaded.partial.get(name, frozenset())
+    if not wrong & {"kind", "image", "build", "run", "port", "ports"}:
         yield from checking.program()
+    if not wrong & {"kind", "port", "ports"}:
         yield from checking.ready()
     yield from checking.version()
     yield from checking.seeds()

@@ -44,8 +44,8 @@ class Loaded:
     """Places that have a problem in their expressions."""
     broken: frozenset[str] = frozenset()
     """Variables without a value."""
-    partial: frozenset[str] = frozenset()
-    """Services whose wrong keys are left out of the definition."""
+    partial: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Services with wrong keys, which are left out of the definition."""
 
     def base(self, at: TreePath = ()) -> Path:
         """The folder that paths at a place are relative to: that of the file it stands in."""

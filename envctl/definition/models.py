@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from envctl.definition.scalars import written
@@ -56,11 +56,7 @@ def _needs(value: object) -> object:
     if isinstance(value, str):
         return {value: "ready"}
     if isinstance(value, list):
-        return (
-            {item: "ready" for item in value if isinstance(item, str)}
-            if all(isinstance(i, str) for i in value)
-            else value
-        )
+        return dict.fromkeys(value, "ready") if all(isinstance(item, str) for item in value) else value
     return value
 
 
@@ -70,10 +66,31 @@ def _test(value: object) -> object:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-Text = Annotated[str, BeforeValidator(_text)]
-Duration = Annotated[float, BeforeValidator(_duration)]
+# What is written may be of more types than what is read from it: the JSON Schema says the former.
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Duration = Annotated[
+    float, BeforeValidator(_duration), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "15m", "2h"]})
+]
 Command = str | list[Text]
-Needs = Annotated[dict[str, Condition], BeforeValidator(_needs)]
+Needs = Annotated[
+    dict[str, Condition],
+    BeforeValidator(_needs),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "object", "additionalProperties": {"enum": list(get_args(Condition))}},
+            ]
+        }
+    ),
+]
+Texts = Annotated[
+    list[str],
+    BeforeValidator(_list),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Whole = Annotated[int, BeforeValidator(_number)]
 Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_number)]
 
 
@@ -93,13 +110,13 @@ class Variable(Model):
 
 
 class Ready(Model):
-    """Checks that must all pass. `{http: /healthz}`, `{tcp: true}`, `{command: [...]}`, `{log: REGEX}`, `{query: SQL}`."""
+    """Checks that must all pass: `http: /healthz`, `tcp: true`, `command: [...]`, `log: REGEX`, `query: SQL`."""
 
     http: str | None = Field(None, description="A path that must answer.")
-    status: int | list[int] | None = Field(
+    status: Whole | list[Whole] | None = Field(
         None, description="The expected status of `http`; any 2xx or 3xx without it."
     )
-    port: int | str | None = Field(None, description="The port to ask, by name or number; the main one without it.")
+    port: Whole | str | None = Field(None, description="The port to ask, by name or number; the main one without it.")
     tcp: bool | None = Field(None, description="The port must accept a connection.")
     command: Command | None = Field(None, description="A program inside the service that must end with 0.")
     log: str | None = Field(None, description="A regular expression that a log line must match.")
@@ -111,17 +128,8 @@ class Build(Model):
     """Compose's long form, its common keys."""
 
     COMPOSE_KEYS: ClassVar[tuple[str, ...]] = (
-        *(
-            "additional_contexts",
-            "cache_from",
-            "cache_to",
-            "entitlements",
-            "extra_hosts",
-            "isolation",
-            "labels",
-            "network",
-        ),
-        *("no_cache", "platforms", "privileged", "pull", "secrets", "shm_size", "ssh", "tags", "ulimits"),
+        *("additional_contexts", "cache_from", "cache_to", "entitlements", "extra_hosts", "isolation", "labels"),
+        *("network", "no_cache", "platforms", "privileged", "pull", "secrets", "shm_size", "ssh", "tags", "ulimits"),
     )
     """Handed over to Compose as they are."""
 
@@ -146,9 +154,7 @@ class SeedStep(Model):
     in_: str | None = Field(
         None, alias="in", description="A service of the team's own, `server`, or `host` (this machine)."
     )
-    inputs: Annotated[list[str], BeforeValidator(_list)] = Field(
-        default_factory=list, description="Globs of files the result depends on."
-    )
+    inputs: Texts = Field(default_factory=list, description="Globs of files the result depends on.")
     database: str | None = Field(None, description="Another database than the first.")
     needs: Needs = Field(default_factory=dict, description="What this step waits for besides its own server.")
 
@@ -158,9 +164,8 @@ class SeedStep(Model):
     def _one_format(self) -> SeedStep:
         given = [name for name in SeedStep.FORMATS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(
-                f"a seed step has exactly one of {', '.join(SeedStep.FORMATS)}; this one has {' and '.join(given) or 'none'}"
-            )
+            known, these = ", ".join(SeedStep.FORMATS), " and ".join(given) or "none"
+            raise ValueError(f"a seed step has exactly one of {known}; this one has {these}")
         if (self.csv is None) != (self.into is None):
             raise ValueError("`csv` and `into` go together: {csv: FILE, into: TABLE}")
         return self
@@ -186,18 +191,21 @@ class Service(Model):
     shell: bool = Field(False, description="`run` goes through a shell.")
     port: Port | None = Field(None, description="The main port.")
     ports: dict[str, Port] = Field(default_factory=dict, description="Name to number, for more than one.")
-    ready: Ready | None = None
-    env: dict[str, Text | None] = Field(default_factory=dict)
-    env_file: Annotated[list[str], BeforeValidator(_list)] = Field(default_factory=list)
+    ready: Ready | None = Field(None, description="When it is ready, where the kind's own check does not do.")
+    env: dict[str, Text | None] = Field(
+        default_factory=dict,
+        description="Variables; `${db.url}` is an address inside the environment, and a dependency.",
+    )
+    env_file: Texts = Field(default_factory=list, description="Dotenv files; `env` wins over them.")
     files: dict[str, str] = Field(default_factory=dict, description="Path inside to a file or folder of the project.")
-    needs: Needs = Field(default_factory=dict)
-    seed: list[SeedStep] = Field(default_factory=list)
-    replicas: Annotated[int, BeforeValidator(_number)] = Field(1, ge=1, le=100)
-    resources: Resources | None = None
+    needs: Needs = Field(default_factory=dict, description="What it waits for, besides what its references say.")
+    seed: list[SeedStep] = Field(default_factory=list, description="Data, in the order of the steps.")
+    replicas: Whole = Field(1, ge=1, le=100, description="How many of it run.")
+    resources: Resources | None = Field(None, description="What it may use at most.")
     stop: Duration | None = Field(None, description="How long it may take to end on SIGTERM.")
-    scope: Literal["lane", "environment"] | None = None
-    faults: bool | dict[str, Any] | None = None
-    expose: bool | str | dict[str, Any] | None = None
+    scope: Literal["lane", "environment"] | None = Field(None, description="One per lane, or one for all of them.")
+    faults: bool | dict[str, Any] | None = Field(None, description="Behind a proxy that makes faults.")
+    expose: bool | str | dict[str, Any] | None = Field(None, description="Reachable through an ingress.")
     compose: dict[str, Any] = Field(default_factory=dict, description="Merged into the rendered Compose service.")
     kubernetes: dict[str, Any] | list[Any] = Field(
         default_factory=dict, description="Merged into the rendered objects."
@@ -206,19 +214,23 @@ class Service(Model):
 
 
 class Test(Model):
-    run: Command
-    reports: Annotated[list[str], BeforeValidator(_list)] = Field(default_factory=list)
-    only: Annotated[list[str], BeforeValidator(_list)] = Field(default_factory=list)
+    run: Command = Field(description="The command: no shell in between, the outputs in its environment.")
+    reports: Texts = Field(default_factory=list, description="Globs of the reports that it writes.")
+    only: Texts = Field(default_factory=list, description="The services that it needs; all of them without it.")
 
 
 class Definition(Model):
     """A whole environment, includes merged, `var` and `env` expressions evaluated, references still as text."""
 
-    name: Name
-    description: str = ""
+    name: Name = Field(description="Letters, digits, - and _; at most 40.")
+    description: str = Field("", description="For people.")
     ttl: Duration | None = Field(None, description="Gone after this, whatever happens.")
-    variables: dict[str, Any] = Field(default_factory=dict)
-    services: dict[Name, Service] = Field(default_factory=dict)
-    outputs: dict[str, Any] | None = None
+    variables: dict[str, Any] = Field(default_factory=dict, description="What `--set` can change: name to default.")
+    services: dict[Name, Service] = Field(default_factory=dict, description="Name to what runs under it.")
+    outputs: dict[str, Any] | None = Field(
+        None, description="What a test process receives; without it `<SERVICE>_<PROPERTY>` for all there is."
+    )
     write: dict[str, str] = Field(default_factory=dict, description="File to format: kept current by `up`.")
-    tests: dict[str, Annotated[Test, BeforeValidator(_test)]] = Field(default_factory=dict)
+    tests: dict[str, Annotated[Test, BeforeValidator(_test)]] = Field(
+        default_factory=dict, description="Name to command, for `envctl test`."
+    )

@@ -14,6 +14,7 @@ from envctl.definition.source import Source, TreePath, dotted
 from envctl.errors import Problem, did_you_mean
 
 _APART = ("services", "tests")
+_HIDDEN = ("from_compose", "with_")
 M = TypeVar("M", bound=Model)
 
 
@@ -23,8 +24,8 @@ class Validated:
 
     definition: Definition
     problems: tuple[Problem, ...]
-    partial: frozenset[str]
-    """Services that lack the keys that are wrong."""
+    partial: Mapping[str, frozenset[str]]
+    """Services that lack keys which are wrong, and those keys."""
 
 
 def validate(
@@ -41,7 +42,7 @@ def validate(
     tests = checking.each("tests", tree.get("tests"), Test)
     rest = checking.top({key: value for key, value in tree.items() if key not in _APART})
     definition = rest.model_copy(update={"services": services, "tests": tests})
-    return Validated(definition, tuple(checking.problems), frozenset(checking.partial))
+    return Validated(definition, tuple(checking.problems), checking.partial)
 
 
 @dataclass
@@ -49,7 +50,7 @@ class _Checking:
     source: Source
     unknown: frozenset[TreePath]
     problems: list[Problem]
-    partial: set[str] = field(default_factory=set)
+    partial: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def top(self, data: dict[str, Any]) -> Definition:
         """The top level; keys that are wrong are left out."""
@@ -79,7 +80,8 @@ class _Checking:
             return None
         if model is Test and isinstance(data, str | list):
             data = {"run": data}
-        self.problems += self._unknown_build_keys(data, at)
+        self.problems += self._unknown_keys(data, at)
+        data = {key: value for key, value in data.items() if key not in _HIDDEN} if isinstance(data, dict) else data
         try:
             return model.model_validate(data)
         except ValidationError as error:
@@ -91,7 +93,8 @@ class _Checking:
         wrong = {str(found["loc"][0]) for found in error.errors(include_url=False) if found["loc"]}
         if not isinstance(data, dict) or not wrong & set(data):
             return None
-        self.partial.add(str(at[-1]))
+        if model is Service:
+            self.partial[str(at[-1])] = frozenset(wrong)
         try:
             return model.model_validate({key: value for key, value in data.items() if key not in wrong})
         except ValidationError:
@@ -102,8 +105,11 @@ class _Checking:
             if not any(f"{dotted(known)}.".startswith(f"{problem.path}.") for known in self.unknown):
                 self.problems.append(problem)
 
-    def _unknown_build_keys(self, data: Any, at: TreePath) -> Iterator[Problem]:
-        """The model takes every key of Compose's, so its own check finds no wrong one."""
+    def _unknown_keys(self, data: Any, at: TreePath) -> Iterator[Problem]:
+        """The model takes every key of Compose's in `build`, and Python's names for some of ours."""
+        for key in _HIDDEN:
+            if isinstance(data, dict) and key in data:
+                yield self.source.problem((*at, key), f"unknown key '{key}'", did_you_mean(key, known_keys(at)))
         build = data.get("build") if isinstance(data, dict) else None
         known = [*known_keys((*at, "build")), *Build.COMPOSE_KEYS]
         for key in build if isinstance(build, dict) else ():

@@ -24,7 +24,12 @@ UNKNOWN_PORT = 0
 
 def published(environment: Environment) -> list[PortKey]:
     """Every port that gets an outside address, in the order of the definition."""
-    return [(name, port) for name, subject in subjects(environment).items() if not subject.url for port in subject.ports]
+    return [
+        (name, port)
+        for name, subject in subjects(environment).items()
+        for port in subject.ports
+        if not subject.url and not (subject.kind.outside_port and port == subject.main_port)
+    ]
 
 
 def subjects(environment: Environment, setting: Setting | None = None) -> dict[str, Subject]:
@@ -41,7 +46,8 @@ def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, u
         if parameters.get(key) is None and setting is not None:
             parameters[key] = setting.secret(name, what if key == what else key)
     several = {key: items_of(kind, key, parameters.pop(key, None), name) for key in kind.several}
-    return Subject(name, kind, _ports(service, kind), parameters, several, url)
+    ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(kind.ports_when.get(port, ""), True)}
+    return Subject(name, kind, ports, parameters, several, url)
 
 
 def _ports(service: Service, kind: Kind) -> dict[str, int]:

@@ -174,7 +174,8 @@ class Builder:
     def _setup(self, kind: Kind, subject: Subject, scope: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, str], str]]:
         own: View = scope["self"]
         for setup in kind.setup:
-            for item in own[setup.each].values() if setup.each else [None]:
+            once: list[Any] = [None] if not setup.when or own[setup.when] else []
+            for item in own[setup.each].values() if setup.each else once:
                 inner = {**scope, "item": item}
                 command = self.tree(setup.command, inner, "services", subject.name)
                 yield tuple(map(str, command)), self.tree(setup.env, inner, "services", subject.name), str(evaluate(setup.stdin, inner))

@@ -10,7 +10,7 @@ from envctl.proposal.model import ROOT, Name, Program
 from envctl.proposal.names import service_name
 from envctl.proposal.project import Project
 
-VARIANTS = frozenset("dev development local debug test tests ci prod production release base build builder docs lint alpine slim".split())
+VARIANTS = frozenset(["dev", "development", "local", "debug", "test", "tests", "ci", "prod", "production", "release", "base", "build", "builder", "docs", "lint", "alpine", "slim"])
 BASE_PORTS = {"nginx": 80, "httpd": 80, "caddy": 80, "nginxinc/nginx-unprivileged": 8080}
 """Images whose server listens without an EXPOSE."""
 MAX_PROGRAMS = 20
@@ -41,8 +41,10 @@ def _chosen(project: Project) -> Iterator[Name]:
     plain = {path.parent for path in named if path.name in ("Dockerfile", "Containerfile")}
     for path in sorted(named, key=lambda path: (len(path.parts), _suffix(path) != "", path)):
         suffix = _suffix(path)
-        first = not suffix or suffix not in VARIANTS or (path.parent not in plain and plain.add(path.parent) is None)
-        if first and any(step.name == "FROM" for step in instructions(project.text(path))):
+        if suffix in VARIANTS and path.parent in plain:
+            continue
+        if any(step.name == "FROM" for step in instructions(project.text(path))):
+            plain |= {path.parent} if suffix in VARIANTS else set()
             yield path
 
 
@@ -104,7 +106,8 @@ def _exists(project: Project, folder: Name, source: str) -> bool:
 
 
 def _port(steps: Iterable[Instruction]) -> tuple[int | None, str]:
-    known, base = {}, ""
+    known: dict[str, str] = {}
+    base = ""
     for step in steps:
         if step.name in ("ENV", "ARG"):
             known |= dict(re.findall(r"(\w+)[=\s]\"?(\d+)", step.rest))

@@ -41,11 +41,12 @@ def gather(root: Path, name: str = "") -> Evidence:
 
 def image_kinds(root: Path) -> dict[str, str]:
     """The name of an image to the kind that recognises it, the project's own kinds included."""
-    kinds, found = load_kinds(root), {}
+    kinds = load_kinds(root)
+    found: dict[str, str] = {}
     for name in kinds:
         try:
             kind = kinds[name]
         except DefinitionError:
             continue  # a broken kind of the project: `envctl validate` tells
-        found |= {image: kind.kind for image in kind.recognise.images}
+        found |= dict.fromkeys(kind.recognise.images, kind.kind)
     return found

@@ -14,8 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 SKIPPED = frozenset(
-    ".git .hg .svn .venv venv env .env node_modules vendor bower_components target dist build out bin obj .next .nuxt .tox .nox "
-    ".gradle .mvn .idea .vscode .devcontainer .terraform .cache __pycache__ site-packages coverage testdata examples environments".split()
+    [".git", ".hg", ".svn", ".venv", "venv", "env", ".env", "node_modules", "vendor", "bower_components", "target", "dist", "build", "out", "bin", "obj", ".next", ".nuxt", ".tox", ".nox", ".gradle", ".mvn", ".idea", ".vscode", ".devcontainer", ".terraform", ".cache", "__pycache__", "site-packages", "coverage", "testdata", "examples", "environments"]
 )
 """Folders of dependencies, results and tools; and our own, which is the result of this."""
 KEPT_HIDDEN = frozenset([".github"])

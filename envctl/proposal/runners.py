@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 from envctl.proposal.model import Name, Runner
 from envctl.proposal.names import service_name
@@ -46,14 +47,15 @@ def _python_start(project: Project, folder: Name) -> str:
 
 
 def _npm(project: Project, dependencies: Collection[str]) -> Iterator[Runner]:
-    for path in project.named("package.json")[:20]:
+    for path in project.named("package.json")[:MAX_RUNNERS]:
         tree = project.tree(path)
-        scripts = tree.get("scripts") if isinstance(tree.get("scripts"), dict) else {}
+        scripts = _map(tree.get("scripts"))
         found = [name for name in _NPM_SCRIPTS if isinstance(text := scripts.get(name), str) and "no test specified" not in text]
-        for name in found if found[:1] == ["test"] else found[:-1] if "test" in found else found:
+        special = [name for name in found if name != "test"]
+        for name in special or found:
             yield Runner(_script_name(name, path), _npm_command(project, path.parent, name, scripts[name]), path.parent, f"{path}: scripts")
         if not found:
-            yield from _node_framework(path, {*_keys(tree, "devDependencies"), *_keys(tree, "dependencies")})
+            yield from _node_framework(path, {*_map(tree.get("devDependencies")), *_map(tree.get("dependencies"))})
 
 
 def _script_name(script: str, path: Name) -> str:
@@ -75,9 +77,8 @@ def _node_framework(path: Name, names: set[str]) -> Iterator[Runner]:
             return
 
 
-def _keys(tree: dict[str, object], key: str) -> list[str]:
-    value = tree.get(key)
-    return list(value) if isinstance(value, dict) else []
+def _map(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _config(pattern: str, name: str, command: str) -> Callable[[Project, Collection[str]], Iterator[Runner]]:
@@ -85,16 +86,11 @@ def _config(pattern: str, name: str, command: str) -> Callable[[Project, Collect
 
     def find(project: Project, dependencies: Collection[str]) -> Iterator[Runner]:
         for path in project.named(pattern)[:2]:
-            if not any(command in str(scripts.get("test:e2e")) for scripts in _all_scripts(project, path.parent)):
+            scripts = _map(project.tree(path.parent / "package.json").get("scripts"))
+            if not any(command in str(scripts.get(name)) for name in _NPM_SCRIPTS):
                 yield Runner(name, command, path.parent, str(path))
 
     return find
-
-
-def _all_scripts(project: Project, folder: Name) -> Iterator[dict[str, object]]:
-    scripts = project.tree(folder / "package.json").get("scripts")
-    if isinstance(scripts, dict):
-        yield scripts
 
 
 def _go(project: Project, dependencies: Collection[str]) -> Iterator[Runner]:

@@ -37,6 +37,19 @@ IMAGES: dict[str, tuple[Entry, ...]] = {
     ),
 }
 """Servers without a kind of their own."""
+DEFAULTS = {
+    "postgres": {"DATABASE_URL": "url"},
+    "mariadb": {"DATABASE_URL": "url"},
+    "valkey": {"REDIS_URL": "url"},
+    "rabbitmq": {"AMQP_URL": "url"},
+    "nats": {"NATS_URL": "url"},
+    "kafka": {"KAFKA_BOOTSTRAP_SERVERS": "bootstrap"},
+    "mqtt": {"MQTT_URL": "url"},
+    "s3": {"S3_ENDPOINT": "endpoint", "AWS_ACCESS_KEY_ID": "access_key", "AWS_SECRET_ACCESS_KEY": "secret_key", "AWS_REGION": "region"},
+    "memcached": {"MEMCACHED_URL": "url"},
+    "mail": {"SMTP_URL": "url", "MAIL_URL": "web_url"},
+}
+"""What a server is called and asked where no variable speaks of it."""
 FAMILY = {"redis": "valkey"}
 """Kinds that the same drivers speak to."""
 

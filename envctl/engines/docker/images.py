@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, NotFound
 
 from envctl.engines import Say
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection
 from envctl.errors import Evidence, ServiceFailed
+from envctl.keeper.docker_api import ApiError
+from envctl.parallel import each
 from envctl.plan.model import Plan, ServicePlan
 
 BUILT = "envctl.build"
@@ -31,12 +32,10 @@ def ensure_images(connection: Connection, plan: Plan, folder: Path, say: Say) ->
     """
     built = _first_of_each(service for service in plan.services.values() if service.build is not None)
     pulled = _first_of_each(service for service in plan.services.values() if service.build is None)
-    with ThreadPoolExecutor(8) as pool:
-        missing = list(pool.map(lambda service: not present(connection, service.image), [*built, *pulled]))
+    missing = each(lambda service: not present(connection, service.image), [*built, *pulled])
     to_build = [service for service, absent in zip(built, missing, strict=False) if absent]
     to_pull = [service for service, absent in zip(pulled, missing[len(built) :], strict=True) if absent]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda service: pull(connection, service, say), to_pull))
+    each(lambda service: pull(connection, service, say), to_pull, width=4)
     if to_build:
         build(connection, to_build, folder, say)
 
@@ -48,9 +47,11 @@ def _first_of_each(services: Iterable[ServicePlan]) -> list[ServicePlan]:
 
 def present(connection: Connection, image: str) -> bool:
     try:
-        connection.api.inspect_image(image)
-    except ImageNotFound:
-        return False
+        connection.daemon.get(f"/images/{image}/json")
+    except ApiError as error:
+        if error.status == 404:
+            return False
+        raise ServiceFailed(f"Docker cannot say whether {image} is there: {error}") from None
     return True
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from envctl.keeper.docker_api import ApiError, Daemon
+from envctl.parallel import each
 
 ROUNDS = 5
-Found = dict[str, list[dict[str, Any]]]
+Entry = dict[str, Any]
+Found = dict[str, list[Entry]]
 
 
 def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[str]:
@@ -19,19 +20,12 @@ def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[
     Args:
         stop: seconds that a service may take to end on SIGTERM; those that are not named are killed.
     """
-    with ThreadPoolExecutor(10) as pool:
-        for _ in range(ROUNDS):
-            left = labelled(daemon, f"envctl.instance={id}")
-            if not any(left.values()):
-                return []
-            _each(pool, left["container"], lambda c: _remove_container(daemon, c, stop))
-            _each(
-                pool,
-                [*left["network"], *left["volume"]],
-                lambda e: daemon.request(
-                    "DELETE", f"/networks/{e['Id']}" if "Id" in e else f"/volumes/{e['Name']}", {} if "Id" in e else {"force": "1"}
-                ),
-            )
+    for _ in range(ROUNDS):
+        left = labelled(daemon, f"envctl.instance={id}")
+        if not any(left.values()):
+            return []
+        _quietly(lambda container: _remove_container(daemon, container, stop), left["container"])
+        _quietly(lambda entry: _remove_other(daemon, entry), [*left["network"], *left["volume"]])
     found = labelled(daemon, f"envctl.instance={id}")
     return [f"{what} {entry.get('Name') or entry['Names'][0].strip('/')}" for what, entries in found.items() for entry in entries]
 
@@ -46,15 +40,22 @@ def labelled(daemon: Daemon, label: str) -> Found:
     }
 
 
-def _each(pool: ThreadPoolExecutor, entries: Iterable[Any], remove: Callable[[Any], object]) -> None:
-    def quietly(entry: Any) -> None:
+def _quietly(remove: Callable[[Entry], None], entries: Iterable[Entry]) -> None:
+    def tried(entry: Entry) -> None:
         with suppress(ApiError):  # somebody else removes it too, or it is in use: the next round tells
             remove(entry)
 
-    list(pool.map(quietly, entries))
+    each(tried, entries)
 
 
-def _remove_container(daemon: Daemon, container: dict[str, Any], stop: Mapping[str, float]) -> None:
+def _remove_other(daemon: Daemon, entry: Entry) -> None:
+    if "Id" in entry:
+        daemon.request("DELETE", f"/networks/{entry['Id']}")
+    else:
+        daemon.request("DELETE", f"/volumes/{entry['Name']}", {"force": "1"})
+
+
+def _remove_container(daemon: Daemon, container: Entry, stop: Mapping[str, float]) -> None:
     path = f"/containers/{container['Id']}"
     seconds = stop.get(container["Labels"].get("envctl.service", ""), 0)
     if seconds and container["State"] == "running":

@@ -1,0 +1,55 @@
+"""Work on many things at once, in threads that never keep a command from ending: an interrupt leaves them behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def each(function: Callable[[T], R], items: Iterable[T], width: int = 10) -> list[R]:
+    """`function` of every item, results in order; the first error is raised at once.
+
+    (A ThreadPoolExecutor waits for its threads, at the latest when Python ends.)
+    """
+    work: SimpleQueue[tuple[int, T]] = SimpleQueue()
+    done: SimpleQueue[tuple[int, R | None, BaseException | None]] = SimpleQueue()
+    count = 0
+    for entry in enumerate(items):
+        work.put(entry)
+        count += 1
+    for _ in range(min(width, count)):
+        threading.Thread(target=_work, args=(function, work, done), daemon=True).start()
+    results: dict[int, R] = {}
+    while len(results) < count:
+        index, result, error = _next(done)
+        if error is not None:
+            raise error
+        results[index] = result  # type: ignore[assignment]
+    return [results[index] for index in range(count)]
+
+
+def _work(
+    function: Callable[[T], R], work: SimpleQueue[tuple[int, T]], done: SimpleQueue[tuple[int, R | None, BaseException | None]]
+) -> None:
+    while True:
+        try:
+            index, item = work.get_nowait()
+        except Empty:
+            return
+        try:
+            done.put((index, function(item), None))
+        except BaseException as error:
+            done.put((index, None, error))
+
+
+def _next(done: SimpleQueue[tuple[int, R | None, BaseException | None]]) -> tuple[int, R | None, BaseException | None]:
+    while True:
+        try:
+            return done.get(timeout=0.5)  # so that a signal is handled in between
+        except Empty:
+            continue

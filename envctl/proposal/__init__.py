@@ -1,0 +1,8 @@
+"""`envctl init`: a project's folder -> what it shows -> a proposal -> the text of a first environment. Nothing is written here."""
+
+from envctl.proposal.gather import gather
+from envctl.proposal.model import Evidence, Proposal
+from envctl.proposal.propose import propose
+from envctl.proposal.text import proposal_text
+
+__all__ = ["Evidence", "Proposal", "gather", "proposal_text", "propose"]
