@@ -56,10 +56,13 @@ def _top(schema: Schema, parts: Schema) -> None:
     parts["Variable"] = _open(_without_titles(Variable.model_json_schema()))
     plain: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
     properties["variables"]["additionalProperties"] = {"anyOf": [plain, {"$ref": "#/$defs/Variable"}]}
-    properties["services"]["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/Service"}, {"type": "null"}]}
+    properties["services"]["additionalProperties"] = {"$ref": "#/$defs/Service"}
+    parts["Service"]["type"] = ["object", "null"]  # null removes what an included file has
     short: Schema = {"type": ["string", "array"]}
     properties["tests"]["additionalProperties"] = {"anyOf": [short, {"$ref": "#/$defs/Test"}]}
     schema["patternProperties"] = {"^x-": {}}
+    # The name may come from there.
+    schema["anyOf"] = [{"required": [key]} for key in (*schema.pop("required"), "include", "from")]
 
 
 def _services(schema: Schema, parts: Schema, kinds: Mapping[str, Kind]) -> None:

@@ -178,9 +178,7 @@ def _words(error: ValidationError) -> tuple[str, str]:
         case "minLength" | "minItems" | "minProperties":
             return (f"{shown(value)} is too short: {wanted} at least" if value else "this is empty"), ""
         case "pattern":
-            return f"{shown(value)} has not the right form", str(
-                error.schema.get("description", f"it matches {wanted}")
-            )
+            return f"{shown(value)} has not the right form", f"it must match {wanted}"
         case "required":
             missing = [key for key in wanted if key not in value]
             return f"the key '{missing[0]}' is missing", ""

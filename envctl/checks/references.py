@@ -91,7 +91,7 @@ class _References:
             if self.loaded.partial.get(name, frozenset()) & {"kind", "port", "ports", "with"}:
                 return None  # what is missing may be what was wrong
             if steps and steps[0] in ("host", "port", "ports", "url"):
-                return f"'{name}' has no port, and so no {steps[0]}", "give it `port:`"
+                return f"'{name}' has no port, and so no address", "give it `port:`"
             return wrong
         return self._inner(name, service, kind, steps, ref)
 

@@ -61,6 +61,23 @@ def problems_of(error: ValidationError, data: Any, at: TreePath, source: Source)
     return [_problem(grouped[path], path, data, at, source) for path in deepest]
 
 
+def wrong_paths(error: ValidationError, data: Any) -> list[TreePath]:
+    """Where the *data* is wrong."""
+    return [_clean(found["loc"], data, "") for found in error.errors(include_url=False)]
+
+
+def without(data: Any, paths: Sequence[TreePath]) -> Any:
+    """*data* without what stands at *paths* in its maps; lists stay, since their items are known by number."""
+    if not isinstance(data, dict):
+        return data
+    gone = {path[0] for path in paths if len(path) == 1}
+    return {
+        key: without(value, [path[1:] for path in paths if path[:1] == (key,)])
+        for key, value in data.items()
+        if key not in gone
+    }
+
+
 def _clean(location: Sequence[str | int], value: Any, kind: str) -> TreePath:
     """The path in the data: pydantic puts the branch of a union between its steps."""
     path: list[str | int] = []

@@ -20,12 +20,16 @@ Condition = Literal["started", "ready", "seeded", "done", "none"]
 
 
 def _name(value: str) -> str:
+    if value in RESERVED or value in WORDS:
+        raise ValueError(f"'{value}' is reserved in expressions; choose another name")
+    return _environment_name(value)
+
+
+def _environment_name(value: str) -> str:
     if not NAME.fullmatch(value):
         raise ValueError(
             "a name has letters, digits, - and _, begins with a letter or digit, and has at most 40 characters"
         )
-    if value in RESERVED or value in WORDS:
-        raise ValueError(f"'{value}' is reserved in expressions; choose another name")
     return value
 
 
@@ -66,6 +70,7 @@ def _test(value: object) -> object:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
 # What is written may be of more types than what is read from it: the JSON Schema says the former.
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Duration = Annotated[
@@ -222,7 +227,7 @@ class Test(Model):
 class Definition(Model):
     """A whole environment, includes merged, `var` and `env` expressions evaluated, references still as text."""
 
-    name: Name = Field(description="Letters, digits, - and _; at most 40.")
+    name: EnvironmentName = Field(description="Letters, digits, - and _; at most 40.")
     description: str = Field("", description="For people.")
     ttl: Duration | None = Field(None, description="Gone after this, whatever happens.")
     variables: dict[str, Any] = Field(default_factory=dict, description="What `--set` can change: name to default.")

@@ -65,9 +65,8 @@ class Paths:
         found = inside(build.dockerfile or "Dockerfile", folder, self.project, what="file")
         if isinstance(found, str):
             path = (*at, "dockerfile") if build.dockerfile else at
-            yield self.source.problem(
-                path, f"{found} in {build.context}", "" if build.dockerfile else "write one, or say `run:`"
-            )
+            hint = "" if build.dockerfile else "write one, or say `run:`"
+            yield self.source.problem(path, f"in {build.context}, {found}", hint)
 
     def _step(self, step: SeedStep, at: TreePath) -> Iterator[Problem]:
         if step.sql is not None:

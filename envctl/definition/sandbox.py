@@ -83,8 +83,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         _check_operation(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # Jinja's own signature
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  (the names are Jinja's)
         owner = getattr(__obj, "__self__", None)
+        args = _counted(args)
         _check_growth((owner if isinstance(owner, str) else "", *args, *kwargs.values()))
         return super().call(__context, __obj, *args, **kwargs)
 
@@ -139,11 +140,16 @@ def _size(value: Any) -> int:
 def _limited(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        known = [list(islice(arg, MAX_SIZE)) if isinstance(arg, Iterator) else arg for arg in args]
-        _check_growth((*known, *kwargs.values()))
-        return function(*known, **kwargs)
+        args = _counted(args)
+        _check_growth((*args, *kwargs.values()))
+        return function(*args, **kwargs)
 
     return checked
+
+
+def _counted(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments whose sizes can be told: generators as lists."""
+    return tuple(list(islice(arg, MAX_SIZE)) if isinstance(arg, Iterator) else arg for arg in args)
 
 
 def _environment(**options: Any) -> Sandbox:

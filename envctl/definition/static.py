@@ -77,6 +77,8 @@ class Static:
             self.unknown.add(path)
             return text
         value = evaluate(text, self.scope)
+        if path[2:3] == ("env",) and not isinstance(value, str | int | float):
+            return text  # what a list or nothing is in an environment is the plan's to say
         return _escaped(value) if waits else value
 
 

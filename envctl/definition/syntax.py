@@ -140,12 +140,16 @@ def parse(rewritten: str, source: str) -> nodes.Expr:
     try:
         return sandbox.parse(rewritten)
     except TemplateSyntaxError as error:
-        advice = shell_advice(source) or f"{error.message}; a literal `${{` is written `$${{`"
+        advice = shell_advice(source) or f"{_message(error.message)}; a literal `${{` is written `$${{`"
         raise ExpressionError(f"`{shortened(source.strip())}` is no expression: {advice}") from None
     except RecursionError:
         raise too_deep(source) from None
     except ValueError as error:
         raise ExpressionError(f"`{shortened(source.strip())}` is no expression: {error}") from None
+
+
+def _message(text: str | None) -> str:
+    return (text or "it cannot be read").replace("'end of template'", "end")
 
 
 def too_deep(source: str) -> ExpressionError:
@@ -278,6 +282,8 @@ def shell_advice(source: str, scope: Collection[str] = ()) -> str:
             text = json.dumps(rest, ensure_ascii=False)
             default = f"`${{env.{name} | default({text})}}` is a variable with a default"
             return default if sign in "-=" else f"`${{env.{name}}}` is an error by itself where {name} is not set"
+    if braces := re.fullmatch(r"\s*\{\s*([^{}:]*?)\s*\}?\s*", source, re.DOTALL):
+        return f"an expression has one pair of braces: `${{{braces.group(1)}}}`"
     name = source.strip().lstrip("$")
     if re.fullmatch(r"[A-Z][A-Z0-9_]*", name) and name not in scope:
         return f"an environment variable is `${{env.{name}}}`"

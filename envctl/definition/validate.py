@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from envctl.definition.messages import known_keys, problems_of
+from envctl.definition.messages import known_keys, problems_of, without, wrong_paths
 from envctl.definition.models import NAME, RESERVED, WORDS, Build, Definition, Model, Service, Test
 from envctl.definition.source import Source, TreePath, dotted
 from envctl.errors import Problem, did_you_mean
@@ -90,15 +90,18 @@ class _Checking:
 
     def _rest(self, error: ValidationError, data: Any, at: TreePath, model: type[M]) -> M | None:
         """What is right in it, so that a wrong key hides no mistakes in the others."""
-        wrong = {str(found["loc"][0]) for found in error.errors(include_url=False) if found["loc"]}
+        paths = wrong_paths(error, data)
+        wrong = {str(path[0]) for path in paths if path}
         if not isinstance(data, dict) or not wrong & set(data):
             return None
         if model is Service:
             self.partial[str(at[-1])] = frozenset(wrong)
-        try:
-            return model.model_validate({key: value for key, value in data.items() if key not in wrong})
-        except ValidationError:
-            return None
+        for rest in (without(data, paths), {key: value for key, value in data.items() if key not in wrong}):
+            try:
+                return model.model_validate(rest)
+            except ValidationError:
+                continue
+        return None
 
     def _report(self, error: ValidationError, data: Any, at: TreePath) -> None:
         for problem in problems_of(error, data, at, self.source):
@@ -120,17 +123,15 @@ class _Checking:
 
     def name(self, name: str, path: TreePath) -> bool:
         if name in RESERVED or name in WORDS:
-            message = f"'{name}' is reserved in expressions"
+            message, hint = f"'{name}' is reserved in expressions", "choose another name"
         elif not NAME.fullmatch(name):
             message = f"'{name}' is no name of a service"
+            hint = "letters, digits, - and _, at most 40, not beginning with - or _"
         else:
             return True
-        hint = "letters, digits, - and _, at most 40, not beginning with - or _"
-        self.problems.append(
-            self.source.problem(path, message, hint if name not in RESERVED else "choose another name")
-        )
+        self.problems.append(self.source.problem(path, message, hint))
         return False
 
 
 def _is_name(name: object) -> bool:
-    return isinstance(name, str) and NAME.fullmatch(name) is not None and name not in RESERVED
+    return isinstance(name, str) and NAME.fullmatch(name) is not None

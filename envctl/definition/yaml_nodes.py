@@ -166,7 +166,9 @@ class _Builder:
 
 def _scalar(event: Any, line: int) -> Scalar:
     text: str = event.value
-    if event.tag in (None, "!"):
+    if event.tag == "!":
+        return text
+    if event.tag is None:
         return plain_scalar(text) if event.implicit[0] and event.style in (None, "") else text
     kind = event.tag.removeprefix(_STANDARD)
     if kind not in _SCALAR_TAGS:

@@ -42,6 +42,9 @@ class _Connection(http.client.HTTPConnection):
         super().__init__("docker", timeout=timeout)
         self.endpoint = endpoint
 
+    def __del__(self) -> None:  # of a thread that has ended
+        self.close()
+
     def connect(self) -> None:
         self.sock = _stream(self.endpoint, float(self.timeout or 60))
 
@@ -51,7 +54,11 @@ def _stream(endpoint: Endpoint, timeout: float) -> socket.socket:
     if parts.scheme == "unix":
         stream = socket.socket(socket.AF_UNIX)
         stream.settimeout(timeout)
-        stream.connect(parts.path)
+        try:
+            stream.connect(parts.path)
+        except OSError:
+            stream.close()
+            raise
         return stream
     if parts.scheme == "ssh":
         return _through_ssh(endpoint.host)

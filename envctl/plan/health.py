@@ -51,14 +51,21 @@ def healthcheck_of(checks: Sequence[Check], ports: Mapping[str, int]) -> tuple[s
 
 
 def _command(check: Check, ports: Mapping[str, int]) -> str:
-    if check.probe == "http":
-        return _http(f"http://127.0.0.1:{_port(check, ports)}{check.options.get('path', '/')}")
-    if check.probe == "tcp" and ports:
+    if check.probe == "http" and check.options.get("status") != "any":
+        path = check.options.get("path", "/")
+        return _http(f"http://127.0.0.1:{_port(check, ports)}{path}") if _usual(check.options.get("status")) else ""
+    if check.probe in ("tcp", "http") and ports:
         return _tcp(_port(check, ports))
     if check.probe == "command":
         command = check.options["command"]
         return command if isinstance(command, str) else shlex.join(command)
     return ""
+
+
+def _usual(status: Any) -> bool:
+    """Whether the programs take for success what is expected; they call 4xx and 5xx a failure."""
+    given = status if isinstance(status, list | tuple) else [status]
+    return all(each is None or 200 <= int(each) < 400 for each in given)
 
 
 def _port(check: Check, ports: Mapping[str, int]) -> int:

@@ -35,6 +35,9 @@ def full_name(image: str) -> str:
 def build_plan(build: Build, context: Path, name: str | None) -> BuildPlan:
     """What is built from *context*; the tag is a hash of everything that makes the image."""
     digest = hashlib.sha256(json.dumps(build.model_dump(mode="json"), sort_keys=True).encode())
+    # The Dockerfile counts by itself: Docker reads it even if it is ignored, or stands elsewhere.
+    dockerfile = context / (build.dockerfile or "Dockerfile")
+    digest.update(dockerfile.read_bytes() if dockerfile.is_file() else b"")
     for path in context_files(context, _ignored(context)):
         digest.update(_entry(context, path))
     stem = name or f"envctl/{_safe(context.name)}"
@@ -50,7 +53,8 @@ def _entry(context: Path, path: Path) -> bytes:
 def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Path]:
     for folder, folders, files in os.walk(context):
         folders.sort()
-        for name in sorted(files):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in sorted([*files, *links]):
             path = Path(folder, name)
             if ignored is None or not ignored.match(path.relative_to(context).as_posix()):
                 if path.is_symlink() or path.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import gzip
 import hashlib
 import json
@@ -65,8 +66,11 @@ def _files(builder: Builder, step: SeedStep, at: tuple[str | int, ...]) -> Itera
 
 
 def _inputs(builder: Builder, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[Path]:
-    for pattern in step.inputs:
-        yield from sorted(path for path in builder.loaded.folder.glob(pattern) if path.is_file())
+    for number, pattern in enumerate(step.inputs):
+        folder = builder.loaded.base((*at, "inputs", number))
+        # Not Path.glob: before Python 3.13 its `**` finds folders only.
+        found = (folder / name for name in glob.iglob(pattern, root_dir=folder, recursive=True))
+        yield from sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
 
 
 def _hash(step: SeedStep, files: Iterable[Path], folder: Path) -> str:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
-
+from envctl.definition.dotenv import parse_dotenv
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references
 from envctl.definition.load import Loaded
 from envctl.definition.models import Build, Command, Service
@@ -117,11 +116,7 @@ class Builder:
     def _env(self, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, str]:
         env = dict(self.tree(kind.env, scope, "services", name))
         for file in service.env_file:
-            env |= {
-                key: value
-                for key, value in dotenv_values(self.loaded.path(file, ("services", name, "env_file"))).items()
-                if value is not None
-            }
+            env |= parse_dotenv(self.loaded.path(file, ("services", name, "env_file")).read_text("utf-8"))
         for key, value in service.env.items():
             if value is None:
                 env |= {key: self.setting.environ[key]} if key in self.setting.environ else {}

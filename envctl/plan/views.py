@@ -42,8 +42,8 @@ class Resolver:
     """What every expression sees: var, env, instance, tester, lane."""
     bind: str = "0.0.0.0"
     reserved: set[tuple[str, str]] = field(default_factory=set)
-    _cache: dict[tuple[str, Side, str], Any] = field(default_factory=dict)
-    _busy: set[tuple[str, Side, str]] = field(default_factory=set)
+    _cache: dict[tuple[str, Side, str, bool], Any] = field(default_factory=dict)
+    _busy: set[tuple[str, Side, str, bool]] = field(default_factory=set)
 
     def reader(self, side: Side, own: str | None = None) -> dict[str, Any]:
         """The scope of an expression that a service (inside) or the test process (outside) reads."""
@@ -55,7 +55,7 @@ class Resolver:
         return scope
 
     def value(self, service: str, side: Side, key: str, from_inside: bool) -> Any:
-        mark = (service, side, key)
+        mark = (service, side, key, from_inside)  # by reader: what the test process has asked for reserves nothing
         if from_inside and side == "outside" and key in ("host", "port", "ports"):
             self._reserve(service)
         if mark in self._cache:

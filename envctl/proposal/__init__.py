@@ -1,4 +1,4 @@
-"""`envctl init`: a project's folder -> what it shows -> a proposal -> the text of a first environment. Nothing is written here."""
+"""`envctl init`: a project's folder -> what it shows -> Proposal -> the text of an environment. Nothing is written."""
 
 from envctl.proposal.gather import gather
 from envctl.proposal.model import Evidence, Proposal

@@ -12,10 +12,11 @@ from envctl.proposal.project import Project
 
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 LIKE = {
-    "minio/minio": "s3", "bitnami/minio": "s3", "localstack/localstack": "s3", "adobe/s3mock": "s3", "axllent/mailpit": "mail",
-    "mailhog/mailhog": "mail", "greenmail/standalone": "mail", "mongo": "mongo", "bitnami/mongodb": "mongo", "percona": "mariadb",
-    "emqx/emqx": "mqtt", "hivemq/hivemq4": "mqtt", "redpandadata/redpanda": "kafka", "confluentinc/confluent-local": "kafka",
-    "elasticsearch": "elasticsearch", "docker.elastic.co/elasticsearch/elasticsearch": "elasticsearch", "opensearchproject/opensearch": "elasticsearch",
+    "minio/minio": "s3", "bitnami/minio": "s3", "localstack/localstack": "s3", "adobe/s3mock": "s3",
+    "axllent/mailpit": "mail", "mailhog/mailhog": "mail", "greenmail/standalone": "mail", "mongo": "mongo",
+    "bitnami/mongodb": "mongo", "percona": "mariadb", "emqx/emqx": "mqtt", "hivemq/hivemq4": "mqtt",
+    "redpandadata/redpanda": "kafka", "confluentinc/confluent-local": "kafka", "elasticsearch": "elasticsearch",
+    "docker.elastic.co/elasticsearch/elasticsearch": "elasticsearch", "opensearchproject/opensearch": "elasticsearch",
 }  # fmt: skip
 """Images that stand where another kind would be proposed, and of which envctl has no kind."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?([-?+])([^}]*))?\}")
@@ -32,7 +33,9 @@ def composed(project: Project, file: Name, kinds: Mapping[str, str]) -> list[Com
     if not isinstance(services, dict):
         return []
     return [
-        _composed(name, entry, file, kinds) for name, entry in services.items() if isinstance(entry, dict) and not entry.get("profiles")
+        _composed(name, entry, file, kinds)
+        for name, entry in services.items()
+        if isinstance(entry, dict) and not entry.get("profiles")
     ]
 
 

@@ -1,22 +1,44 @@
-"""Dockerfiles: the services of the project's own, where their builds start, which port they have, how one sees that they are ready."""
+"""Dockerfiles: the services of the project's own, where their builds start, their ports, and when they are ready."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from envctl.proposal.model import ROOT, Name, Program
 from envctl.proposal.names import service_name
 from envctl.proposal.project import Project
 
-VARIANTS = frozenset(["dev", "development", "local", "debug", "test", "tests", "ci", "prod", "production", "release", "base", "build", "builder", "docs", "lint", "alpine", "slim"])
+VARIANTS = frozenset(
+    [
+        "dev",
+        "development",
+        "local",
+        "debug",
+        "test",
+        "tests",
+        "ci",
+        "prod",
+        "production",
+        "release",
+        "base",
+        "build",
+        "builder",
+        "docs",
+        "lint",
+        "alpine",
+        "slim",
+    ]
+)
 BASE_PORTS = {"nginx": 80, "httpd": 80, "caddy": 80, "nginxinc/nginx-unprivileged": 8080}
 """Images whose server listens without an EXPOSE."""
 MAX_PROGRAMS = 20
 MAX_SOURCES = 200
 _CODE = frozenset([".py", ".js", ".ts", ".mjs", ".go", ".rb", ".java", ".kt", ".php", ".rs", ".cs"])
-_HEALTH = re.compile(r"""["'](/(?:api/)?(?:healthz|health|readyz|ready|livez|health_check|healthcheck|_health))/?["']""")
+_HEALTH = re.compile(
+    r"""["'](/(?:api/)?(?:healthz|health|readyz|ready|livez|health_check|healthcheck|_health))/?["']"""
+)
 _CHECK_URL = re.compile(r"https?://[\w.\-\[\]${}]+(?::[\w${}]+)?(/[\w./-]*)?")
 _PORT_ARGUMENT = re.compile(r"""--port["',=\s]+(\d{2,5})|(?:-b|--bind|--addr)["',=\s]+[\w.]*:(\d{2,5})""")
 
@@ -82,7 +104,7 @@ def instructions(text: str) -> Iterator[Instruction]:
 
 
 def _context(project: Project, path: Name, steps: Iterable[Instruction]) -> Name:
-    """The nearest folder above that has all that the file copies: `docker/api/Dockerfile` is often built from the root."""
+    """The nearest folder with all that the file copies: `docker/api/Dockerfile` is often built from the root."""
     sources = [source for step in steps for source in _copied(step)]
     folders = [path.parent, *path.parent.parents]
     for folder in folders:
@@ -106,6 +128,7 @@ def _exists(project: Project, folder: Name, source: str) -> bool:
 
 
 def _port(steps: Iterable[Instruction]) -> tuple[int | None, str]:
+    """The first port that the file speaks of, and the instruction that does."""
     known: dict[str, str] = {}
     base = ""
     for step in steps:
@@ -113,14 +136,20 @@ def _port(steps: Iterable[Instruction]) -> tuple[int | None, str]:
             known |= dict(re.findall(r"(\w+)[=\s]\"?(\d+)", step.rest))
         elif step.name == "FROM":
             base = re.split(r"[:@\s]", re.sub(r"^--\S+\s+", "", step.rest))[0]
-        elif step.name == "EXPOSE":
-            for word in step.rest.split():
-                text = re.sub(r"^\$\{?(\w+).*$", lambda match: known.get(match[1], ""), word.removesuffix("/tcp"))
-                if re.fullmatch(r"\d{1,5}", text) and 0 < int(text) < 65536:
-                    return int(text), "EXPOSE"
-        elif step.name in ("CMD", "ENTRYPOINT") and (match := _PORT_ARGUMENT.search(step.rest)):
-            return int(match[1] or match[2]), step.name
+        elif port := _port_of(step, known):
+            return port, step.name
     return (BASE_PORTS[base], f"FROM {base}") if base in BASE_PORTS else (None, "")
+
+
+def _port_of(step: Instruction, known: Mapping[str, str]) -> int:
+    if step.name in ("CMD", "ENTRYPOINT"):
+        match = _PORT_ARGUMENT.search(step.rest)
+        return int(match[1] or match[2]) if match else 0
+    if step.name != "EXPOSE":
+        return 0
+    words = [word.removesuffix("/tcp").strip("${}") for word in step.rest.split()]
+    numbers = [known.get(word, word) for word in words]
+    return next((int(text) for text in numbers if re.fullmatch(r"\d{1,5}", text) and 0 < int(text) < 65536), 0)
 
 
 def _ready(project: Project, context: Name, path: Name, steps: Iterable[Instruction]) -> tuple[str, str]:

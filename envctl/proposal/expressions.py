@@ -12,7 +12,14 @@ PROPERTY = {
     ("nats", "servers"): "url",
     ("elasticsearch", "servers"): "url",
 }
-BARE = {"mongo": "mongodb", "mail": "smtp", "valkey": "redis", "postgres": "postgresql", "mariadb": "mysql", "rabbitmq": "amqp"}
+BARE = {
+    "mongo": "mongodb",
+    "mail": "smtp",
+    "valkey": "redis",
+    "postgres": "postgresql",
+    "mariadb": "mysql",
+    "rabbitmq": "amqp",
+}
 """Schemes for servers of a Compose file of which envctl knows no more than where they are."""
 
 

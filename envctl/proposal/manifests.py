@@ -15,7 +15,7 @@ _PYTHON = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?")
 
 @dataclass(frozen=True)
 class Dependency:
-    """A name as the drivers' table has it (small letters, `-` for `_`); an extra or feature makes `name[extra]` as well."""
+    """A name as the drivers' table has it (small letters, `-` for `_`); an extra makes `name[extra]` as well."""
 
     name: str
     file: Name

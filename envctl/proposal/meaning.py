@@ -1,4 +1,4 @@
-"""What a variable of `.env.example` stands for: a property of a kind of server, by the scheme of its value or by its name."""
+"""What a variable of `.env.example` stands for: a property of a kind of server, by its value's scheme or its name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from envctl.proposal.model import Variable
 
 SCHEMES = {
-    "postgres": "postgres", "postgresql": "postgres", "pgsql": "postgres", "psql": "postgres", "mysql": "mariadb", "mysql2": "mariadb",
-    "mariadb": "mariadb", "trilogy": "mariadb", "redis": "valkey", "rediss": "valkey", "valkey": "valkey", "amqp": "rabbitmq",
-    "amqps": "rabbitmq", "nats": "nats", "mqtt": "mqtt", "mqtts": "mqtt", "memcached": "memcached", "smtp": "mail", "smtps": "mail",
-    "mongodb": "mongo", "mongodb+srv": "mongo",
+    "postgres": "postgres", "postgresql": "postgres", "pgsql": "postgres", "psql": "postgres", "mysql": "mariadb",
+    "mysql2": "mariadb", "mariadb": "mariadb", "trilogy": "mariadb", "redis": "valkey", "rediss": "valkey",
+    "valkey": "valkey", "amqp": "rabbitmq", "amqps": "rabbitmq", "nats": "nats", "mqtt": "mqtt", "mqtts": "mqtt",
+    "memcached": "memcached", "smtp": "mail", "smtps": "mail", "mongodb": "mongo", "mongodb+srv": "mongo",
 }  # fmt: skip
 PREFIXES = (
     (r"(?:POSTGRES(?:QL)?|SPRING_R2DBC)_|PG_?", "postgres"),
@@ -96,7 +96,9 @@ def split_url(value: str) -> SplitResult | None:
 
 def sql_dialect(variable: Variable) -> str:
     """The kind that `DB_CONNECTION=pgsql` and its like name; empty where it is none."""
-    if not re.fullmatch(r"(?:DB|DATABASE)_(?:CONNECTION|ENGINE|DRIVER|CLIENT|DIALECT|TYPE|PROVIDER|ADAPTER)", variable.name):
+    if not re.fullmatch(
+        r"(?:DB|DATABASE)_(?:CONNECTION|ENGINE|DRIVER|CLIENT|DIALECT|TYPE|PROVIDER|ADAPTER)", variable.name
+    ):
         return ""
     value = variable.value.lower()
     if re.search(r"pgsql|postgres|^pg$", value):

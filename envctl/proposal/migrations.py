@@ -1,4 +1,4 @@
-"""Migrations: what makes the schema. A tool with a file that gives it away is an entry of TOOLS; SQL files have rules of their own."""
+"""Migrations: what makes the schema. A tool that a file gives away is an entry of TOOLS; SQL has rules of its own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ class Tool:
 TOOLS = (
     Tool("alembic", ("alembic.ini",), "alembic upgrade head", ("alembic.ini", "versions/*.py")),
     Tool("django", ("manage.py",), "python manage.py migrate --noinput", ("migrations/*.py",), "django"),
-    Tool("knex", ("knexfile.js", "knexfile.ts", "knexfile.cjs", "knexfile.mjs"), "npx knex migrate:latest", ("migrations/*",)),
+    Tool(
+        "knex",
+        ("knexfile.js", "knexfile.ts", "knexfile.cjs", "knexfile.mjs"),
+        "npx knex migrate:latest",
+        ("migrations/*",),
+    ),
     Tool("sequelize", (".sequelizerc",), "npx sequelize-cli db:migrate", ("migrations/*",)),
     Tool("drizzle", ("drizzle.config.ts", "drizzle.config.js"), "npx drizzle-kit migrate", ("drizzle/*.sql",)),
     Tool("laravel", ("artisan",), "php artisan migrate --force", ("database/migrations/*",)),
@@ -38,7 +43,7 @@ AT_START = ("flyway", "liquibase")
 SCRIPTS = ("db:migrate", "migrate", "migrate:latest", "migrate:up", "migration:run", "migrations:run")
 _FLYWAY = re.compile(r"V([\d._]+)__\w.*\.sql")
 _SCHEMA_FILES = ("schema.sql", "init.sql", "structure.sql")
-_SQL_FOLDERS = ("migrations", "migration", "sql", "schema")
+_SQL_FOLDERS = ("migrations", "migration")
 _OWN_FORMAT = re.compile(r"^--\s*(\+goose|migrate:|\+migrate)", re.MULTILINE)
 """goose, dbmate, sql-migrate: the way back stands in the same file."""
 
@@ -72,7 +77,9 @@ def _rails(project: Project) -> Iterator[Migration]:
     for path in project.named("rails"):
         if path.parent.name == "bin":
             folder = path.parent.parent
-            yield Migration(folder, path, "rails", "bin/rails db:prepare", _globs(project, folder, ("db/*.rb", "db/migrate/*.rb")))
+            yield Migration(
+                folder, path, "rails", "bin/rails db:prepare", _globs(project, folder, ("db/*.rb", "db/migrate/*.rb"))
+            )
 
 
 def _prisma(project: Project) -> Iterator[Migration]:
@@ -84,7 +91,9 @@ def _prisma(project: Project) -> Iterator[Migration]:
         has_migrations = project.has(path.parent / "migrations")
         command = "npx prisma migrate deploy" if has_migrations else "npx prisma db push --skip-generate"
         inputs = _globs(project, path.parent, ("schema.prisma", "migrations/*/*.sql"))
-        yield Migration(folder, path, "prisma", command, inputs, kind="mariadb" if provider[1] == "mysql" else "postgres")
+        yield Migration(
+            folder, path, "prisma", command, inputs, kind="mariadb" if provider[1] == "mysql" else "postgres"
+        )
 
 
 def _scripts(project: Project) -> Iterator[Migration]:
@@ -92,7 +101,13 @@ def _scripts(project: Project) -> Iterator[Migration]:
         scripts = project.tree(path).get("scripts")
         name = next((name for name in SCRIPTS if isinstance(scripts, dict) and name in scripts), None)
         if name:
-            yield Migration(path.parent, path, f"the script {name}", f"npm run {name}", _globs(project, path.parent, ("migrations/*",)))
+            yield Migration(
+                path.parent,
+                path,
+                f"the script {name}",
+                f"npm run {name}",
+                _globs(project, path.parent, ("migrations/*",)),
+            )
 
 
 def _globs(project: Project, folder: Name, ends: Collection[str]) -> tuple[str, ...]:
@@ -145,5 +160,7 @@ def _folder(project: Project, folder: Name, files: list[Name]) -> Iterator[Migra
 
 def _folder_or_files(project: Project, folder: Name, files: list[Name]) -> tuple[Name, ...]:
     """The folder where its files in the order of their names are exactly *files*."""
-    all_there = sorted(path for path in project.files if path.parent == folder and path.name.endswith((".sql", ".sql.gz")))
+    all_there = sorted(
+        path for path in project.files if path.parent == folder and path.name.endswith((".sql", ".sql.gz"))
+    )
     return (folder,) if all_there == files else tuple(files)

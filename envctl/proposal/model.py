@@ -63,7 +63,6 @@ class Api:
     """An OpenAPI document."""
 
     file: Name
-    title: str
     host: str
     """Of the first server; empty where it is this project."""
     base: str
@@ -113,10 +112,6 @@ class Evidence:
     apis: tuple[Api, ...] = ()
     migrations: tuple[Migration, ...] = ()
     runners: tuple[Runner, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.composed or self.drivers or self.variables or self.programs or self.apis or self.migrations)
 
 
 Scalar = str | int | bool

@@ -9,15 +9,37 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 SKIPPED = frozenset(
-    [".git", ".hg", ".svn", ".venv", "venv", "env", ".env", "node_modules", "vendor", "bower_components", "target", "dist", "build", "out", "bin", "obj", ".next", ".nuxt", ".tox", ".nox", ".gradle", ".mvn", ".idea", ".vscode", ".devcontainer", ".terraform", ".cache", "__pycache__", "site-packages", "coverage", "testdata", "examples", "environments"]
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        ".venv",
+        "venv",
+        "env",
+        ".env",
+        "node_modules",
+        "vendor",
+        "bower_components",
+        "target",
+        "dist",
+        "build",
+        "out",
+        "obj",
+        "site-packages",
+        "__pycache__",
+        "coverage",
+        "testdata",
+        "examples",
+        "environments",
+    ]
 )
 """Folders of dependencies, results and tools; and our own, which is the result of this."""
-KEPT_HIDDEN = frozenset([".github"])
 MAX_FILES = 20_000
 MAX_ENTRIES = 5_000
 MAX_DEPTH = 7
@@ -38,8 +60,22 @@ class Project:
         return cls(root, tuple(islice(_walk(root), MAX_FILES)))
 
     def named(self, *patterns: str) -> list[Name]:
-        """The files whose last part matches one of *patterns*."""
-        return [path for path in self.files if any(fnmatchcase(path.name, pattern) for pattern in patterns)]
+        """The files whose last part matches one of *patterns*, those near the root first."""
+        names = {name for pattern in patterns for name in self._matching(pattern)}
+        found = [(number, path) for name in names for number, path in self._by_name[name]]
+        return [path for _, path in sorted(found)]
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[tuple[int, Name]]]:
+        found: dict[str, list[tuple[int, Name]]] = {}
+        for number, path in enumerate(self.files):
+            found.setdefault(path.name, []).append((number, path))
+        return found
+
+    def _matching(self, pattern: str) -> list[str]:
+        if not any(sign in pattern for sign in "*?["):
+            return [pattern] if pattern in self._by_name else []
+        return [name for name in self._by_name if fnmatchcase(name, pattern)]
 
     def has(self, path: Name) -> bool:
         return (self.root / path).exists()
@@ -88,8 +124,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_skipped(entry: os.DirEntry[str]) -> bool:
-    hidden = entry.name.startswith(".") and entry.name not in KEPT_HIDDEN
-    return hidden or entry.name in SKIPPED or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
+    return entry.name.startswith(".") or entry.name in SKIPPED or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
 
 
 def _parsed(path: Name, text: str) -> Any:

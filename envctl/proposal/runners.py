@@ -30,14 +30,19 @@ def _pytest(project: Project, dependencies: Collection[str]) -> Iterator[Runner]
     if not marks or not (project.named("pytest.ini", "conftest.py") or "pytest" in dependencies):
         return
     folder = next(
-        (path.parent for path in project.named("pyproject.toml", "pytest.ini", "setup.py", "setup.cfg", "requirements*.txt")),
+        (
+            path.parent
+            for path in project.named("pyproject.toml", "pytest.ini", "setup.py", "setup.cfg", "requirements*.txt")
+        ),
         marks[0].parent,
     )
     inside = [path for path in marks if path.is_relative_to(folder)] or marks
     integration = next((part for path in inside for part in path.parents if part.name in ("integration", "e2e")), None)
     start = _python_start(project, folder)
     target = f" {integration.relative_to(folder)}" if integration and integration.is_relative_to(folder) else ""
-    yield Runner(integration.name if target and integration else "tests", f"{start} -m pytest{target}", folder, str(inside[0]))
+    yield Runner(
+        integration.name if target and integration else "tests", f"{start} -m pytest{target}", folder, str(inside[0])
+    )
 
 
 def _python_start(project: Project, folder: Name) -> str:
@@ -50,10 +55,19 @@ def _npm(project: Project, dependencies: Collection[str]) -> Iterator[Runner]:
     for path in project.named("package.json")[:MAX_RUNNERS]:
         tree = project.tree(path)
         scripts = _map(tree.get("scripts"))
-        found = [name for name in _NPM_SCRIPTS if isinstance(text := scripts.get(name), str) and "no test specified" not in text]
+        found = [
+            name
+            for name in _NPM_SCRIPTS
+            if isinstance(text := scripts.get(name), str) and "no test specified" not in text
+        ]
         special = [name for name in found if name != "test"]
         for name in special or found:
-            yield Runner(_script_name(name, path), _npm_command(project, path.parent, name, scripts[name]), path.parent, f"{path}: scripts")
+            yield Runner(
+                _script_name(name, path),
+                _npm_command(project, path.parent, name, scripts[name]),
+                path.parent,
+                f"{path}: scripts",
+            )
         if not found:
             yield from _node_framework(path, {*_map(tree.get("devDependencies")), *_map(tree.get("dependencies"))})
 
@@ -124,7 +138,11 @@ def _ruby(project: Project, dependencies: Collection[str]) -> Iterator[Runner]:
 
 
 def _others(project: Project, dependencies: Collection[str]) -> Iterator[Runner]:
-    for pattern, command in (("phpunit.xml*", "vendor/bin/phpunit"), ("Cargo.toml", "cargo test"), ("*.sln", "dotnet test")):
+    for pattern, command in (
+        ("phpunit.xml*", "vendor/bin/phpunit"),
+        ("Cargo.toml", "cargo test"),
+        ("*.sln", "dotnet test"),
+    ):
         path = next(iter(project.named(pattern)), None)
         if path:
             yield Runner("tests", command, path.parent, str(path))
@@ -144,7 +162,7 @@ RUNNERS = (
 
 
 def from_folder(folder: Name, up: str, command: str) -> str:
-    """*command* as a test of an environment that lies *up* from the root: tests start beside the definition, without a shell."""
+    """*command* for a definition from which *up* leads to the root: there a test starts, without a shell."""
     where = up if folder == Name(".") else f"{up}/{folder}"
     return f"sh -c {_quoted(f'cd {_word(where)} && exec {command}')}"
 

@@ -10,8 +10,9 @@ from envctl.proposal.model import Entry, Evidence, Flow, Proposed, Variable
 from envctl.proposal.names import service_name
 
 NAMES = {
-    "postgres": "db", "mariadb": "db", "valkey": "cache", "rabbitmq": "broker", "nats": "events", "kafka": "kafka", "mqtt": "mqtt",
-    "s3": "files", "memcached": "memcached", "mail": "mail", "mongo": "mongo", "elasticsearch": "search",
+    "postgres": "db", "mariadb": "db", "valkey": "cache", "rabbitmq": "broker", "nats": "events", "kafka": "kafka",
+    "mqtt": "mqtt", "s3": "files", "memcached": "memcached", "mail": "mail", "mongo": "mongo",
+    "elasticsearch": "search",
 }  # fmt: skip
 TITLES = {
     "postgres": "PostgreSQL. User and password are drawn at random for each instance; ${db.url} has them.",
@@ -45,7 +46,12 @@ DEFAULTS = {
     "nats": {"NATS_URL": "url"},
     "kafka": {"KAFKA_BOOTSTRAP_SERVERS": "bootstrap"},
     "mqtt": {"MQTT_URL": "url"},
-    "s3": {"S3_ENDPOINT": "endpoint", "AWS_ACCESS_KEY_ID": "access_key", "AWS_SECRET_ACCESS_KEY": "secret_key", "AWS_REGION": "region"},
+    "s3": {
+        "S3_ENDPOINT": "endpoint",
+        "AWS_ACCESS_KEY_ID": "access_key",
+        "AWS_SECRET_ACCESS_KEY": "secret_key",
+        "AWS_REGION": "region",
+    },
     "memcached": {"MEMCACHED_URL": "url"},
     "mail": {"SMTP_URL": "url", "MAIL_URL": "web_url"},
 }
@@ -94,7 +100,9 @@ def servers(evidence: Evidence, without: Collection[str]) -> dict[str, Server]:
     for service in evidence.composed:
         kind = FAMILY.get(service.kind, service.kind)
         if kind in NAMES and (kind not in found.servers or not found.servers[kind].known):
-            found.servers[kind] = Server(service.name, kind, str(evidence.compose), composed=True, known=service.recognised)
+            found.servers[kind] = Server(
+                service.name, kind, str(evidence.compose), composed=True, known=service.recognised
+            )
     for variable in evidence.variables:
         if kind := _implied(variable):
             found.add(kind, f"{variable.file}: {variable.name}", True)
@@ -125,7 +133,14 @@ def _filled(server: Server, known: dict[str, Server], variables: Collection[Vari
             items["bucket" if found.property == "bucket" else "database"][found.item] = None
     databases = tuple(items["database"]) if server.kind in SQL else ()
     return Server(
-        server.name, server.kind, server.because, server.composed, server.known, server.sure, databases, tuple(items["bucket"])
+        server.name,
+        server.kind,
+        server.because,
+        server.composed,
+        server.known,
+        server.sure,
+        databases,
+        tuple(items["bucket"]),
     )
 
 

@@ -2,8 +2,9 @@
 
 STARTER = """\
 services:
-  # Nothing in the project says what its tests need, so this is a start: PostgreSQL, empty. Its user and password are drawn
-  # at random for each instance; ${db.url} has them. Others: mariadb, valkey, rabbitmq, nats, kafka, mqtt, s3, memcached, mail.
+  # Nothing in the project says what its tests need, so this is a start: PostgreSQL, empty. Its user and password are
+  # drawn at random for each instance; ${db.url} has them.
+  # Other kinds: mariadb, valkey, rabbitmq, nats, kafka, mqtt, s3, memcached, mail.
   db:
     kind: postgres
     # with:

@@ -58,20 +58,32 @@ def _mapping(base: str, operation: tuple[str, str, int, str]) -> dict[str, Any]:
     response: dict[str, Any] = {"status": status}
     if status != 204:
         response |= {"headers": {"Content-Type": "application/json"}, "jsonBody": json.loads(body) if body else {}}
-    return {"name": f"{method} {path}", "request": {"method": method, "urlPathPattern": _pattern(base + path)}, "response": response}
+    return {
+        "name": f"{method} {path}",
+        "request": {"method": method, "urlPathPattern": _pattern(base + path)},
+        "response": response,
+    }
 
 
 def _pattern(path: str) -> str:
-    return "".join("[^/]+" if part.startswith("{") else re.escape(part).replace(r"\-", "-") for part in re.split(r"(\{[^}]*\})", path))
+    return "".join(
+        "[^/]+" if part.startswith("{") else re.escape(part).replace(r"\-", "-")
+        for part in re.split(r"(\{[^}]*\})", path)
+    )
 
 
 def _everything(name: str) -> dict[str, Any]:
     answer = {"status": 200, "headers": {"Content-Type": "application/json"}, "jsonBody": {"stub": name}}
-    return {"name": "everything", "priority": 10, "request": {"method": "ANY", "urlPathPattern": "/.*"}, "response": answer}
+    return {
+        "name": "everything",
+        "priority": 10,
+        "request": {"method": "ANY", "urlPathPattern": "/.*"},
+        "response": answer,
+    }
 
 
 def api_of(name: str, hosts: Sequence[str], apis: Sequence[Api]) -> Api | None:
-    """The OpenAPI document of the third party *name*: by the host that it and the variable name, else by the names of its path."""
+    """The OpenAPI document of the third party *name*: by the host that both name, else by the words of its path."""
     for api in apis:
         words = re.split(r"[^a-z0-9]+", f"{api.file.parent.name} {api.file.stem}".lower())
         if (api.host and api.host in hosts) or name in words or name.replace("-", "") in words:

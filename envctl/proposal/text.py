@@ -12,6 +12,7 @@ from envctl.proposal.model import Entry, Flow, Proposal, Proposed, Scalar, Steps
 from envctl.proposal.starter import STARTER
 
 TTL = "2h"
+_UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _PLAIN = re.compile(r"[A-Za-z$/.][^\n\r\t]*")
 
 
@@ -19,19 +20,19 @@ def proposal_text(proposal: Proposal, schema: str = "") -> str:
     """The definition; *schema* is the path of a JSON Schema beside it."""
     if not proposal.services and not proposal.compose:
         return "\n".join([*_head(proposal, schema), *STARTER.splitlines(), *_tests(proposal)]) + "\n"
-    parts = [_head(proposal, schema), _compose(proposal), _variables(proposal), _services(proposal), _outputs(proposal), _tests(proposal), _notes(proposal)]
-    return "\n".join(line for part in parts for line in part).rstrip() + "\n"
+    parts = [part(proposal) for part in (_compose, _variables, _services, _outputs, _tests, _notes)]
+    return "\n".join([*_head(proposal, schema), *(line for part in parts for line in part)]).rstrip() + "\n"
 
 
 def _head(proposal: Proposal, schema: str) -> Iterator[str]:
     if schema:
         yield f"# yaml-language-server: $schema={schema}"
     else:
-        yield "# For completion in an editor: `envctl schema > environments/envctl.schema.json`, and as the first line here"
-        yield "# `# yaml-language-server: $schema=envctl.schema.json` (`envctl init --schema` does both)."
+        yield "# For completion in an editor: `envctl schema > environments/envctl.schema.json`, and here, first,"
+        yield "# `# yaml-language-server: $schema=envctl.schema.json`; `envctl init --schema` does both."
     yield "#"
-    yield "# Proposed by `envctl init` from what the project shows. Only ${...} is special; a reference is also a dependency: a service"
-    yield "# that mentions ${db.url} starts when `db` is up and seeded. Paths are relative to this file."
+    yield "# Proposed by `envctl init` from what the project shows. Only ${...} is special. A reference is a dependency"
+    yield "# too: a service that mentions ${db.url} starts when `db` is up and seeded. Paths are relative to this file."
     yield "#"
     yield f"#     envctl validate {proposal.name}     check it"
     yield f"#     envctl up {proposal.name}           up, and left running; prints the addresses"
@@ -51,7 +52,7 @@ def _compose(proposal: Proposal) -> Iterator[str]:
 
 def _variables(proposal: Proposal) -> Iterator[str]:
     if proposal.variables:
-        yield "# What may differ from one run to the next: `--set NAME=VALUE`, or the variable of the shell after `from`."
+        yield "# What may differ from one run to the next: `--set NAME=VALUE`, or the shell's variable after `from`."
         yield from _section("variables", proposal.variables)
 
 
@@ -81,7 +82,7 @@ def _outputs(proposal: Proposal) -> Iterator[str]:
 
 def _tests(proposal: Proposal) -> Iterator[str]:
     if proposal.tests:
-        yield f"# `envctl test {proposal.name}` runs all of them. They start in the folder of this file, hence the `cd`."
+        yield f"# `envctl test {proposal.name}` runs all of them. They start in this file's folder, hence the `cd`."
         yield from _section("tests", proposal.tests)
 
 
@@ -132,7 +133,7 @@ def flow(value: Flow) -> str:
 
 def _inside_flow(value: Scalar) -> str:
     text = scalar(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and re.search(r"[\[\]{},]", text) and text[0] != '"' else text
+    return _quoted(value) if isinstance(value, str) and text[0] != '"' and re.search(r"[\[\]{},]", text) else text
 
 
 def scalar(value: Scalar) -> str:
@@ -141,7 +142,12 @@ def scalar(value: Scalar) -> str:
         return json.dumps(value)
     if _PLAIN.fullmatch(value) and _reads_as_itself(value):
         return value
-    return json.dumps(value)
+    return _quoted(value)
+
+
+def _quoted(text: str) -> str:
+    """JSON's quoting, with YAML's escapes for what YAML allows nowhere (JSON's surrogate pairs would be two)."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def _reads_as_itself(text: str) -> bool:
@@ -157,4 +163,4 @@ def _because(text: str) -> str:
 
 def comment(text: str) -> str:
     """*text* on one line, without what no YAML may hold."""
-    return re.sub(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe]+", " ", text).strip()
+    return _UNPRINTABLE.sub(" ", text).strip()

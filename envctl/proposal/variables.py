@@ -7,7 +7,16 @@ import re
 from envctl.proposal.model import Variable
 from envctl.proposal.project import Project
 
-FILES = (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", ".env.test.example", "example.env", "sample.env")
+FILES = (
+    ".env.example",
+    ".env.sample",
+    ".env.template",
+    ".env.dist",
+    "env.example",
+    ".env.test.example",
+    "example.env",
+    "sample.env",
+)
 MAX_VARIABLES = 200
 _LINE = re.compile(r"""\s*(?:export\s+)?([A-Za-z_]\w*)\s*=[ \t]*(?:"((?:\\.|[^"\\])*)"|'([^']*)'|([^\r\n]*))""")
 _REFERENCE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")

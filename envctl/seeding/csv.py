@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from envctl.engines import Execution
@@ -26,14 +27,14 @@ Field = bytes | None
 def load(step: Step, seeder: Seeder) -> None:
     assert step.feed is not None
     path = step.files[0]
-    columns = len(next(records(path), (0, []))[1])
+    data = content(path)
     try:
-        stream = WRITERS[step.feed.dialect](path, columns)
-        ran = seeder.project.execute(step.service, Execution(step.feed.command, step.feed.env, _gathered(stream)))
+        rows = WRITERS[step.feed.dialect](data)
     except BadCsv as error:
         raise failed(step, f"{path}:{error.line}", str(error)) from None
+    ran = seeder.project.execute(step.service, Execution(step.feed.command, step.feed.env, _gathered(rows)))
     if ran.status:
-        raise failed(step, _where(path, ran.output), ran.output, ran.status)
+        raise failed(step, _where(path, data, ran.output), ran.output, ran.status)
 
 
 class BadCsv(ValueError):
@@ -42,14 +43,18 @@ class BadCsv(ValueError):
         self.line = line
 
 
-def records(path: Path) -> Iterator[tuple[int, list[Field]]]:
+def content(path: Path) -> bytes:
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return data.removeprefix(BOM)
+
+
+def records(data: bytes) -> Iterator[tuple[int, list[Field]]]:
     """Line number and fields of each record, the header first; an empty line is no record.
 
     Raises:
         BadCsv: quotes that do not close, or stand in the middle of a field.
     """
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    at, line = (len(BOM) if data.startswith(BOM) else 0), 1
+    at, line = 0, 1
     while at < len(data):
         began, fields, line_end = line, [], b","
         while line_end == b",":
@@ -69,26 +74,52 @@ def _value(match: re.Match[bytes]) -> Field:
     return match.group(2) or None
 
 
-def checked(path: Path, columns: int) -> Iterator[list[Field]]:
-    """The records after the header, each as long as it."""
-    for number, (line, fields) in enumerate(records(path)):
+def checked(data: bytes) -> list[list[Field]]:
+    """The records after the header, each as long as it: all of them, before any is sent."""
+    columns, found = 0, []
+    for line, fields in records(data):
+        columns = columns or len(fields)
         if len(fields) != columns:
             raise BadCsv(line, f"{len(fields)} fields where the header has {columns}")
-        if number:
-            yield fields
+        found.append(fields)
+    return found[1:]
 
 
-def postgres_csv(path: Path, columns: int) -> Iterator[bytes]:
-    """What COPY ... (FORMAT csv) reads."""
-    for fields in checked(path, columns):
+def postgres_csv(data: bytes) -> Iterator[bytes]:
+    """What COPY ... (FORMAT csv) reads: the file itself, unless it mixes line ends, which COPY refuses."""
+    returns, breaks = data.count(b"\r"), data.count(b"\n")
+    if returns in (0, breaks) and data.count(b"\r\n") == returns:
+        return _body(data)
+    return _quoted(checked(data))
+
+
+def _body(data: bytes) -> Iterator[bytes]:
+    at = _end_of_header(data)
+    for start in range(at, len(data), PIECE):
+        yield data[start : start + PIECE]
+
+
+def _end_of_header(data: bytes) -> int:
+    at, end = 0, b","
+    while end == b"," and (match := FIELD.match(data, at)):
+        at, end = match.end(), match.group(3)
+    return at
+
+
+def _quoted(rows: list[list[Field]]) -> Iterator[bytes]:
+    for fields in rows:
         yield b",".join(b"" if field is None else b'"' + field.replace(b'"', b'""') + b'"' for field in fields) + b"\n"
 
 
-def mysql_tsv(path: Path, columns: int) -> Iterator[bytes]:
+def mysql_tsv(data: bytes) -> Iterator[bytes]:
     r"""What LOAD DATA reads by default: tabs, backslashes as escapes, \N for NULL."""
+    return _escaped(checked(data))
+
+
+def _escaped(rows: list[list[Field]]) -> Iterator[bytes]:
     escapes = {ord("\\"): b"\\\\", ord("\t"): b"\\t", ord("\n"): b"\\n", ord("\r"): b"\\r", 0: b"\\0"}
     pattern = re.compile(rb"[\\\t\n\r\0]")
-    for fields in checked(path, columns):
+    for fields in rows:
         texts = (b"\\N" if field is None else pattern.sub(lambda m: escapes[m.group()[0]], field) for field in fields)
         yield b"\t".join(texts) + b"\n"
 
@@ -108,13 +139,11 @@ def _gathered(rows: Iterator[bytes]) -> Iterator[bytes]:
         yield bytes(buffer)
 
 
-def _where(path: Path, output: str) -> str:
+def _where(path: Path, data: bytes, output: str) -> str:
     """The server counts the records that it got; the header is one more."""
     found = ROWS_LINE.search(output)
     if not found:
         return str(path)
     wanted = int(next(group for group in found.groups() if group))
-    for number, (line, _) in enumerate(records(path)):
-        if number == wanted:
-            return f"{path}:{line}"
-    return str(path)
+    lines = [line for line, _ in islice(records(data), wanted + 1)]
+    return f"{path}:{lines[wanted]}" if wanted < len(lines) else str(path)

@@ -96,23 +96,33 @@ class DockerInstance:
 
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
-    """Both output streams of an exec, while *stdin* is written to it and then closed for writing."""
+    """Both output streams of an exec, while *stdin* is written to it and then closed for writing.
+
+    Raises:
+        Exception: whatever *stdin* raised; the command sees its input end.
+    """
     from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
 
-    raw = getattr(stream, "_sock", stream)
-    writer = threading.Thread(target=_write, args=(raw, stdin), daemon=True)
+    errors: list[Exception] = []
+    writer = threading.Thread(target=_write, args=(getattr(stream, "_sock", stream), stdin, errors), daemon=True)
     writer.start()
     frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))
     output = consume_socket_output((part for out, err in frames for part in (out or err,)), demux=False)
     writer.join()
     stream.close()
+    if errors:
+        raise errors[0]
     return (output or b"").decode(errors="replace")
 
 
-def _write(raw: Any, stdin: Iterable[bytes]) -> None:
-    with suppress(OSError):  # the command ended before it had read everything; its status says so
+def _write(raw: Any, stdin: Iterable[bytes], errors: list[Exception]) -> None:
+    try:
         for piece in stdin:
             raw.sendall(piece)
+    except OSError:
+        pass  # the command ended before it had read everything; its status says so
+    except Exception as error:
+        errors.append(error)
     with suppress(OSError):
         raw.shutdown(socket.SHUT_WR)
 

@@ -1,0 +1,52 @@
+"""`doctor`: which engines work here, and what to do about the ones that do not."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from envctl.doctor import Finding, findings, working
+from envctl.errors import EngineMissing
+
+MARKS = {True: "✓", False: "✗"}
+ASCII_MARKS = {True: "+", False: "x"}
+COLOURS = {True: "32", False: "31"}
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON: a list of findings.")] = False) -> int:
+    """Which engines work here, and what to do about the ones that do not."""
+    found = findings()
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
+    else:
+        encoding = sys.stdout.encoding or "ascii"
+        coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        for line in lines(found, unicode="utf" in encoding.lower(), coloured=coloured):
+            print(line.encode(encoding, "replace").decode(encoding))
+    return 0 if working(found) else EngineMissing.exit_code
+
+
+def lines(found: Sequence[Finding], *, unicode: bool, coloured: bool) -> Iterator[str]:
+    """The findings by area, each with its mark, advice below it."""
+    width = max((len(finding.area) for finding in found), default=0)
+    area = ""
+    for finding in found:
+        head = finding.area if finding.area != area else ""
+        area = finding.area
+        yield f"{head:<{width}}  {_mark(finding.ok, unicode, coloured)} {finding.text}"
+        if finding.advice:
+            yield f"{'':<{width}}    {'→' if unicode else '->'} {finding.advice}"
+    names = working(found)
+    yield ""
+    yield f"works here: {', '.join(names)}" if names else "no engine works here"
+
+
+def _mark(ok: bool, unicode: bool, coloured: bool) -> str:
+    mark = (MARKS if unicode else ASCII_MARKS)[ok]
+    return f"\x1b[{COLOURS[ok]}m{mark}\x1b[0m" if coloured else mark

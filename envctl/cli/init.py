@@ -1,0 +1,134 @@
+"""`init`: a first environment, proposed from what the project shows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from envctl.definition.models import NAME, RESERVED
+from envctl.errors import EnvctlError, UsageError
+from envctl.proposal import Evidence, Proposal, gather, proposal_text, propose
+
+FOLDER = "environments"
+SCHEMA = "envctl.schema.json"
+
+
+def init_(
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="N", help="The environment's name; the folder's without it.", show_default=False
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    print_: Annotated[bool, typer.Option("--print", help="Print the definition; write nothing.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help=f"Write {FOLDER}/{SCHEMA} too, for completion in editors.")
+    ] = False,
+) -> None:
+    """Propose a first environment from what the project shows, and write it to environments/."""
+    root = Path.cwd()
+    evidence = gather(root, _checked(name) if name else "")
+    asks = not (yes or print_) and sys.stdin.isatty()
+    if asks and not name:
+        evidence = replace(evidence, name=_asked_name(evidence.name))
+    proposal = _asked(evidence) if asks else propose(evidence)
+    text = proposal_text(proposal, SCHEMA if schema else "")
+    if print_:
+        print(text, end="")
+        return
+    files = {f"{proposal.name}.yaml": text, **proposal.files, **(_schema(root) if schema else {})}
+    written = write(root / FOLDER, files, {SCHEMA} if not force else set(files))
+    _tell(root, written, proposal)
+
+
+def _checked(name: str) -> str:
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise UsageError(f"--name {name}: letters, digits, - and _, at most 40, and none of {', '.join(RESERVED)}")
+    return name
+
+
+def _asked_name(default: str) -> str:
+    while True:
+        try:
+            return _checked(str(typer.prompt("The environment's name", default=default, err=True)))
+        except UsageError as error:
+            print(error, file=sys.stderr)
+
+
+def _asked(evidence: Evidence) -> Proposal:
+    """The proposal without what the user does not want of the services that are only likely."""
+    proposal = propose(evidence)
+    refused = [
+        service.name
+        for service in proposal.services
+        if not service.sure and not _wanted(service.name, service.kind, service.because)
+    ]
+    return propose(evidence, refused) if refused else proposal
+
+
+def _wanted(name: str, kind: str, because: str) -> bool:
+    return typer.confirm(f"Include {name}, a {kind or 'service'} ({because})?", default=True, err=True)
+
+
+def _schema(root: Path) -> dict[str, str]:
+    import json
+
+    from envctl.kinds import load_kinds
+    from envctl.schema import json_schema
+
+    return {SCHEMA: json.dumps(json_schema(load_kinds(root)), indent=2, ensure_ascii=False) + "\n"}
+
+
+def write(folder: Path, files: Mapping[str, str], replaceable: set[str]) -> list[Path]:
+    """Write *files* into *folder*, none of them where one is there already.
+
+    Raises:
+        UsageError: a file exists that is none of *replaceable*; nothing was written.
+    """
+    existing = list(_existing(folder, [name for name in files if name not in replaceable]))
+    if existing:
+        raise UsageError(
+            f"{existing[0]} exists already",
+            hint="`--name` makes another environment, `--force` replaces it, `--print` only shows it",
+        )
+    paths = []
+    try:
+        for name, text in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            paths.append(path)
+    except OSError as error:
+        raise EnvctlError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
+    return paths
+
+
+def _existing(folder: Path, names: list[str]) -> Iterator[Path]:
+    """An environment's name is taken by `NAME.yaml`, `NAME.yml` and a folder NAME with an environment.yaml alike."""
+    for name in names:
+        path = folder / name
+        same = (
+            [path]
+            if path.parent != folder
+            else [path, path.with_suffix(".yml"), folder / path.stem / "environment.yaml"]
+        )
+        yield from (candidate for candidate in same if candidate.exists())
+
+
+def _tell(root: Path, written: list[Path], proposal: Proposal) -> None:
+    for path in written:
+        print(f"wrote {path.relative_to(root)}")
+    unsure = [service.name for service in proposal.services if not service.sure]
+    if unsure:
+        print(f"look at {', '.join(unsure)} first: whether the tests need them was a guess", file=sys.stderr)
+    print(
+        f"next: envctl up {proposal.name}" + (f", or envctl test {proposal.name}" if proposal.tests else ""),
+        file=sys.stderr,
+    )

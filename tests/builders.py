@@ -1,0 +1,156 @@
+"""Plans and their parts made by hand, and an engine's project that runs nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+from envctl.checks import Environment, open_environment
+from envctl.definition.models import SeedStep
+from envctl.engines import Execution, Ran, State
+from envctl.instance import Record
+from envctl.kinds import Kind
+from envctl.plan.make import make_plan, published
+from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
+
+FIRST_PORT = 20000
+
+
+def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else dedent(content).encode())
+
+
+def environment_of(folder: Path, text: str, files: Mapping[str, str | bytes] | None = None, **options: Any) -> Environment:
+    """The environment `t` of *folder*, which is also its project."""
+    write(folder, {**(files or {}), "envctl.toml": "", "environment.yaml": "name: t\n" + dedent(text)})
+    return open_environment(folder / "environment.yaml", cwd=folder, **{"environ": {}, **options})
+
+
+def setting_of(environment: Environment, **changes: Any) -> Setting:
+    """Credentials are `<service>-<parameter>`, outside ports count from FIRST_PORT."""
+    standard: dict[str, Any] = {
+        "name": "t",
+        "id": "t-123456",
+        "environment": environment.definition.name,
+        "project": environment.loaded.project,
+        "engine": "docker",
+        "secret": lambda service, parameter: f"{service}-{parameter}",
+        "ports": {key: FIRST_PORT + number for number, key in enumerate(published(environment))},
+    }
+    return Setting(**{**standard, **changes})
+
+
+def plan_of(folder: Path, text: str, files: Mapping[str, str | bytes] | None = None, **changes: Any) -> Plan:
+    environment = environment_of(folder, text, files)
+    return make_plan(environment, setting_of(environment, **changes))
+
+
+def service(name: str, **changes: Any) -> ServicePlan:
+    """A service that needs nothing and is ready at once."""
+    standard: dict[str, Any] = {
+        **{"name": name, "kind": Kind(kind="service"), "image": f"{name}:1", "build": None, "user": None, "data": None},
+        **{"entrypoint": (), "command": (), "env": {}, "files": {}, "ports": (), "checks": (), "ready_timeout": 60.0},
+        **{"healthcheck": (), "needs": {}, "steps": (), "setup": (), "inside": {}, "outside": {"host": "127.0.0.1"}, "stop": 0.0},
+    }
+    return ServicePlan(**{**standard, **changes})
+
+
+def job(name: str, **changes: Any) -> ServicePlan:
+    return service(name, kind=Kind(kind="job", once=True), **changes)
+
+
+def port(name: str, number: int, outside: int | None = None, reserved: bool = False) -> Port:
+    return Port(name, number, outside, reserved)
+
+
+def plan_with(*services: ServicePlan, **changes: Any) -> Plan:
+    setting = Setting("t", "t-123456", "t", Path("/project"), "docker", lambda service, parameter: "")
+    standard: dict[str, Any] = {
+        **{"setting": setting, "services": {each.name: each for each in services}, "outputs": {}, "write": {}, "tests": {}},
+        **{"folder": Path("/project"), "secrets": frozenset()},
+    }
+    return Plan(**{**standard, **changes})
+
+
+def step_of(service: str, number: int = 0, **changes: Any) -> Step:
+    given = changes.pop("step", {"command": "seed"})
+    standard: dict[str, Any] = {"hash": f"hash {number}", "files": (), "where": "environment.yaml:7", "command": ("seed", str(number))}
+    return Step(service=service, number=number, step=SeedStep.model_validate(given), **{**standard, **changes})
+
+
+def feed(dialect: str = "sql") -> Feed:
+    return Feed(("client", "-f", "-"), {"PASSWORD": "x"}, dialect)
+
+
+def record_of(**changes: Any) -> Record:
+    standard: dict[str, Any] = {
+        **{"name": "t", "id": "t-123456", "environment": "t", "engine": "docker", "project": "/project"},
+        **{"file": "/project/environment.yaml", "created": "2030-01-01T00:00:00Z", "secret": "00"},
+    }
+    return Record(**{**standard, **changes})
+
+
+@dataclass
+class FakeProject:
+    """What an engine does for one instance, remembered instead of done.
+
+    `started` gets the names in order, `executed` service and arguments, `fed` what each execution read.
+    """
+
+    seen: dict[str, State] = field(default_factory=dict)
+    """A service's state once it is started."""
+    answers: dict[tuple[str, ...], Ran] = field(default_factory=dict)
+    on_start: dict[str, Callable[[], None]] = field(default_factory=dict)
+    logged: dict[str, str] = field(default_factory=dict)
+    incarnations: dict[str, str] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+    executed: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    fed: list[bytes] = field(default_factory=list)
+    environments: list[Mapping[str, str]] = field(default_factory=list)
+    ran_once: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    died: Callable[[str, int], None] = lambda service, status: None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self, service: ServicePlan) -> None:
+        with self._lock:
+            self.started.append(service.name)
+        self.on_start.get(service.name, lambda: None)()
+
+    def state(self, service: str) -> State:
+        return self.seen.get(service, State(service in self.started, health="healthy"))
+
+    def logs(self, service: str, tail: int | None = None) -> str:
+        return self.logged.get(service, "")
+
+    def execute(self, service: str, what: Execution) -> Ran:
+        content = b"".join(what.stdin)
+        with self._lock:
+            self.executed.append((service, tuple(what.argv)))
+            self.fed.append(content)
+            self.environments.append(what.env)
+        return self.answers.get(tuple(what.argv), Ran(0, ""))
+
+    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
+        self.ran_once.append((service.name, tuple(argv)))
+        return self.answers.get(tuple(argv), Ran(0, ""))
+
+    def incarnation(self, service: ServicePlan) -> str:
+        return self.incarnations.get(service.name, "first")
+
+    @contextmanager
+    def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:
+        self.died = died
+        yield
+
+    def dies(self, service: str, status: int, **changes: Any) -> None:
+        """The service ends now, and the engine says so."""
+        self.seen[service] = State(False, status, **changes)
+        self.died(service, status)

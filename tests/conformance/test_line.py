@@ -1,0 +1,181 @@
+"""The whole line: up, ready, seeded, endpoints, down."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pg8000.native
+import pytest
+from tests_support import Project
+
+from envctl import instance
+from envctl.engines import open_engine
+
+DB = """
+services:
+  db:
+    kind: postgres
+    with: {databases: [app, audit]}
+    seed:
+      - sql: seeds/schema.sql
+      - csv: seeds/people.csv
+        into: people
+outputs:
+  URL: ${db.url}
+  HOST: ${db.host}
+  PORT: ${db.port}
+  USER: ${db.username}
+  PASSWORD: ${db.password}
+"""
+SCHEMA = """
+create table people (id int primary key, name text not null, note text);
+create function twice(n int) returns int language plpgsql as $$ begin
+  return n * 2; -- a semicolon; inside
+end $$;
+"""
+PEOPLE = [["1", "Zoë, the first", ""], ["2", 'says "hi"', "two\nlines"], ["3", "naïve", "plain"]]
+
+
+def seeded(project: Project) -> Project:
+    project.environment("env", DB)
+    project.write("environments/seeds/schema.sql", SCHEMA)
+    path = project.write("environments/seeds/people.csv", "")
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "name", "note"])
+        writer.writerows(PEOPLE)
+        stream.write('4,"",\n')
+    return project
+
+
+def query(outputs: dict[str, str], sql: str, database: str = "app") -> Any:
+    with pg8000.native.Connection(
+        outputs["USER"], host=outputs["HOST"], port=int(outputs["PORT"]), password=outputs["PASSWORD"], database=database
+    ) as connection:
+        return connection.run(sql)
+
+
+def test_an_environment_comes_up_seeded_and_goes(on: Project) -> None:
+    shown = seeded(on).envctl("up", "env", "--json").ok().json
+    assert shown["state"] == "seeded"
+    assert shown["engine"] == on.engine
+    assert shown["services"]["db"]["ready_ms"] >= 0
+    rows = query(shown["outputs"], "select id, name, note from people order by id")
+    assert rows[:3] == [[1, "Zoë, the first", None], [2, 'says "hi"', "two\nlines"], [3, "naïve", "plain"]]
+    assert rows[3] == [4, "", None], "quoted empty is text, unquoted empty is NULL"
+    assert query(shown["outputs"], "select twice(21)") == [[42]]
+    assert query(shown["outputs"], "select current_database()", "audit") == [["audit"]]
+    on.envctl("down", "env").ok()
+    assert shown["id"] not in [seen.id for seen in open_engine(on.engine).instances()]
+    assert not (instance.state_home() / shown["id"]).exists()
+    assert on.envctl("down", "env").ok().err.strip() == "nothing named 'env' is up"
+
+
+def test_up_again_changes_nothing(on: Project) -> None:
+    first = seeded(on).envctl("up", "env", "--json").ok().json
+    query(first["outputs"], "insert into people values (9, 'kept')")
+    second = on.envctl("up", "env", "--json", "--ttl", "3h").ok().json
+    assert second["outputs"] == first["outputs"]
+    assert second["expires"] > (first["expires"] or "")
+    assert query(second["outputs"], "select name from people where id = 9") == [["kept"]]
+
+
+def test_fresh_starts_over(on: Project) -> None:
+    first = seeded(on).envctl("up", "env", "--json").ok().json
+    query(first["outputs"], "insert into people values (9, 'lost')")
+    second = on.envctl("up", "env", "--json", "--fresh").ok().json
+    assert second["outputs"]["PASSWORD"] != first["outputs"]["PASSWORD"]
+    assert query(second["outputs"], "select count(*) from people") == [[4]]
+
+
+def test_a_changed_seed_is_refused_and_reset_takes_it(on: Project) -> None:
+    first = seeded(on).envctl("up", "env", "--json").ok().json
+    on.write("environments/seeds/schema.sql", SCHEMA + "create table more ();\n")
+    refused = on.envctl("up", "env")
+    assert refused.status == 2
+    assert "schema.sql" in refused.err
+    assert "envctl reset env db" in refused.err
+    assert "--fresh" in refused.err
+    assert query(first["outputs"], "select count(*) from people") == [[4]], "what was up stays up"
+    on.envctl("reset", "env", "db").ok()
+    assert query(first["outputs"], "select count(*) from more") == [[0]]
+    on.envctl("up", "env").ok()
+
+
+def test_reset_brings_the_seeded_state_back_under_the_same_address(on: Project) -> None:
+    shown = seeded(on).envctl("up", "env", "--json").ok().json
+    query(shown["outputs"], "delete from people")
+    on.envctl("reset", "env").ok()
+    assert query(shown["outputs"], "select count(*) from people") == [[4]]
+
+
+def test_restart_keeps_port_and_data(on: Project) -> None:
+    shown = seeded(on).envctl("up", "env", "--json").ok().json
+    query(shown["outputs"], "insert into people values (9, 'kept')")
+    on.envctl("restart", "env", "db").ok()
+    assert query(shown["outputs"], "select name from people where id = 9") == [["kept"]]
+    assert on.envctl("status", "env", "--json").ok().json["services"]["db"]["endpoints"] == shown["services"]["db"]["endpoints"]
+
+
+def test_two_instances_side_by_side(on: Project) -> None:
+    first = seeded(on).envctl("up", "env", "--json", "--name", "one").ok().json
+    second = on.envctl("up", "env", "--json", "--name", "two").ok().json
+    assert first["outputs"]["PORT"] != second["outputs"]["PORT"]
+    query(first["outputs"], "delete from people")
+    assert query(second["outputs"], "select count(*) from people") == [[4]]
+    on.envctl("down", "one").ok()
+    assert query(second["outputs"], "select count(*) from people") == [[4]]
+    assert [row["name"] for row in on.envctl("list", "--json").ok().json] == ["two"]
+
+
+def test_down_finds_it_after_the_state_was_deleted_by_hand(on: Project) -> None:
+    shown = seeded(on).envctl("up", "env", "--json").ok().json
+    for path in (instance.state_home() / shown["id"]).iterdir():
+        path.unlink()
+    (instance.state_home() / shown["id"]).rmdir()
+    listed = on.envctl("list", "--json").ok().json
+    assert [(row["id"], row["environment"]) for row in listed] == [(shown["id"], "env")]
+    on.envctl("down", "env").ok()
+    assert shown["id"] not in [seen.id for seen in open_engine(on.engine).instances()]
+
+
+def test_a_failing_seed_says_file_line_and_the_servers_words(on: Project) -> None:
+    seeded(on).write("environments/seeds/schema.sql", "create table a ();\nselect 1;\nselect nothing from nowhere;\n")
+    failed = on.envctl("up", "env")
+    assert failed.status == 1
+    assert "schema.sql:3" in failed.err
+    assert 'relation "nowhere" does not exist' in failed.err
+    assert on.envctl("list", "--json").ok().json == []
+
+
+def test_a_bad_record_of_a_csv_is_named(on: Project) -> None:
+    seeded(on).write("environments/seeds/people.csv", "id,name,note\n1,a,b\n2,c\n")
+    failed = on.envctl("up", "env")
+    assert failed.status == 1
+    assert "people.csv:3" in failed.err
+
+
+def test_large_and_compressed_seeds(on: Project, tmp_path: Path) -> None:
+    import gzip
+
+    seeded(on)
+    lines = "".join(f"insert into people values ({number}, 'x', '{'y' * 200}');\n" for number in range(100, 20100))
+    path = on.folder / "environments/seeds/many.sql.gz"
+    path.write_bytes(gzip.compress(lines.encode()))
+    text = (on.folder / "environments/env.yaml").read_text().replace("into: people", "into: people\n      - sql: seeds/many.sql.gz")
+    (on.folder / "environments/env.yaml").write_text(text)
+    shown = on.envctl("up", "env", "--json").ok().json
+    assert query(shown["outputs"], "select count(*) from people") == [[20004]]
+
+
+@pytest.mark.parametrize("format", ["dotenv", "shell", "json", "github", "properties"])
+def test_env_prints_the_outputs_again(on: Project, format: str) -> None:
+    on.environment("web", "services:\n  site: {kind: stub}\noutputs: {SITE: '${site.url}', QUOTED: 'a \"b\" $c'}\n")
+    shown = on.envctl("up", "web", "--json").ok().json
+    text = on.envctl("env", "web", "--format", format).ok().out
+    assert shown["outputs"]["SITE"].partition("://")[2].split(":")[1] in text
+    if format == "json":
+        assert json.loads(text)["QUOTED"] == 'a "b" $c'

@@ -1,0 +1,71 @@
+"""Engines that are here, a state folder of the session's own, and the promise that nothing is left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests_support import ENGINES, REQUIRED, Project, command, labelled, missing, why_not
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in ENGINES:
+        if why := why_not(name):
+            missing[name] = why
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        wanted = item.get_closest_marker("docker")
+        if wanted and "docker" in missing and "docker" not in REQUIRED:
+            item.add_marker(pytest.mark.skip(reason=f"no Docker here: {missing['docker']}"))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    lacking = [f"{name}: {missing[name]}" for name in REQUIRED if name in missing]
+    if lacking:
+        pytest.exit(f"ENVCTL_TEST_REQUIRE names engines that are not here: {'; '.join(lacking)}", returncode=3)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for name, why in missing.items():
+        terminalreporter.write_line(f"engine not here, its tests were skipped: {name} ({why})", yellow=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """State of instances that no other run sees; at the end nothing of ours is anywhere."""
+    folder = tmp_path_factory.mktemp("state")
+    before = os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = str(folder)
+    yield folder
+    _nothing_is_left(folder)
+    if before is None:
+        del os.environ["XDG_STATE_HOME"]
+    else:
+        os.environ["XDG_STATE_HOME"] = before
+
+
+def _nothing_is_left(folder: Path) -> None:
+    instances = sorted(path.name for path in (folder / "envctl").glob("*"))
+    assert not instances, f"left in the state folder: {instances}"
+    if "docker" in missing:
+        return
+    command(["gc", "--images"])
+    left = [thing for thing in labelled() if any(mark in thing for mark in ("envctl-tests", str(folder.parent)))]
+    assert not left, f"left on Docker: {left}"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """An empty project; whatever a test left up in it is removed."""
+    folder = tmp_path / "envctl-tests"
+    folder.mkdir()
+    (folder / "envctl.toml").write_text("")
+    found = Project(folder)
+    yield found
+    if "docker" not in missing:
+        found.down()

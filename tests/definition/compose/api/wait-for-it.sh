@@ -1,0 +1,3 @@
+#!/bin/sh
+# wait-for-it: host:port -- command
+exec "$@"

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import FIRST_PORT, plan_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envctl.errors import DefinitionError
+from envctl.plan.model import Port, ServicePlan
+from envctl.plan.services import as_text
+
+DB = "db: {kind: postgres}\n"
+
+
+def planned(folder: Path, service: str, files: dict[str, str | bytes] | None = None, **changes: Any) -> ServicePlan:
+    """The service `x` beside a database."""
+    return plan_of(folder, f"services:\n  {DB}  x: {{{service}}}\n", files, **changes).services["x"]
+
+
+# What is started
+
+
+def test_run_is_the_whole_program(tmp_path: Path) -> None:
+    found = planned(tmp_path, 'image: "a", run: "serve --db ${db.url} \'${self.bind}\'"')
+    assert found.run == ("serve", "--db", "postgresql://db-username:db-password@db:5432/app", "0.0.0.0")
+    assert found.command == ()
+
+
+def test_command_is_for_the_entry_point(tmp_path: Path) -> None:
+    found = planned(tmp_path, "image: a, command: [x, 'y z', '${db.port}']")
+    assert (found.run, found.command) == ((), ("x", "y z", "5432"))
+
+
+def test_a_kind_has_a_command_of_its_own(tmp_path: Path) -> None:
+    found = planned(tmp_path, "kind: postgres, with: {settings: {jit: false}}")
+    assert found.command == (
+        *("postgres", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"),
+        *("-c", "jit=false"),
+    )
+
+
+def test_command_replaces_that_of_the_kind(tmp_path: Path) -> None:
+    assert planned(tmp_path, "kind: postgres, command: postgres -c a=b").command == ("postgres", "-c", "a=b")
+
+
+# Its image
+
+
+@pytest.mark.parametrize(
+    ("service", "image"),
+    [
+        ("kind: postgres", "postgres:17"),
+        ("kind: postgres, version: 16", "postgres:16"),
+        ("kind: postgres, image: 'corp/pg:1'", "corp/pg:1"),
+        ("kind: rabbitmq, with: {management: true}", "rabbitmq:4.0-management"),
+        ("image: 'a:1', run: x", "a:1"),
+    ],
+)
+def test_images(tmp_path: Path, service: str, image: str) -> None:
+    assert planned(tmp_path, service).image == image
+
+
+def test_every_pull_is_rewritten(tmp_path: Path) -> None:
+    rewrite = {"docker.io": "mirror.corp"}
+    assert planned(tmp_path, "kind: postgres", rewrite=rewrite).image == "mirror.corp/library/postgres:17"
+    assert planned(tmp_path, "image: 'a/b:1', run: x", rewrite=rewrite).image == "mirror.corp/a/b:1"
+
+
+@pytest.mark.parametrize("build", ["./app", "{context: ./app, target: test}"])
+def test_what_is_built_is_called_by_its_content(tmp_path: Path, build: str) -> None:
+    found = planned(tmp_path, f"build: {build}, run: x", {"app/Dockerfile": "FROM scratch\n"})
+    assert found.build is not None
+    assert found.build.context == tmp_path / "app"
+    assert found.image == found.build.tag
+    assert found.image.startswith("envctl/app:")
+    assert found.folder == tmp_path / "app"
+
+
+def test_a_built_image_can_have_a_name(tmp_path: Path) -> None:
+    found = planned(tmp_path, "build: app, image: 'me/app:1'", {"app/Dockerfile": ""}, rewrite={"docker.io": "mirror.corp"})
+    assert found.image == "me/app:1"
+
+
+def test_without_a_build_a_program_starts_beside_the_definition(tmp_path: Path) -> None:
+    assert planned(tmp_path, "image: a, run: x").folder == tmp_path
+
+
+# Its environment
+
+
+def test_the_variables(tmp_path: Path) -> None:
+    found = planned(
+        tmp_path,
+        "image: a, env_file: [a.env, b.env], env: {URL: '${db.url}', N: 1, T: true, PORT: '${db.port}', L: '${[1, db.name]}', "
+        "A: own, LITERAL: '$${x} $HOME', FROM_HERE: null, NOT_HERE: null}",
+        {"a.env": "A=file\nB='two words'\nE=${HOME}\n", "b.env": "B=later\nBARE\n"},
+        environ={"FROM_HERE": "here"},
+    )
+    assert found.env == {
+        **{"URL": "postgresql://db-username:db-password@db:5432/app", "N": "1", "T": "true", "PORT": "5432", "L": '[1, "db"]'},
+        **{"A": "own", "B": "later", "E": "${HOME}", "LITERAL": "${x} $HOME", "FROM_HERE": "here"},
+    }
+
+
+def test_the_definition_wins_over_the_kind(tmp_path: Path) -> None:
+    found = planned(tmp_path, "kind: postgres, env: {POSTGRES_DB: other, TZ: UTC}")
+    assert found.env["POSTGRES_DB"] == "other"
+    assert found.env["TZ"] == "UTC"
+    assert found.env["POSTGRES_USER"] == "x-username"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20))
+def test_a_password_reaches_the_service_byte_for_byte(tmp_path_factory: pytest.TempPathFactory, drawn: str) -> None:
+    plan = plan_of(tmp_path_factory.getbasetemp(), "services: {db: {kind: postgres}}", secret=lambda service, parameter: drawn)
+    assert plan.services["db"].env["POSTGRES_PASSWORD"] == drawn
+
+
+# The rest
+
+
+@pytest.mark.parametrize(
+    ("service", "ports"),
+    [
+        ("kind: postgres", {"postgres": 5432}),
+        ("kind: postgres, port: 6000", {"postgres": 6000}),
+        ("kind: mail, port: 25", {"smtp": 25, "web": 1080}),
+        ("kind: mail, ports: {web: 8080, extra: 9}", {"smtp": 1025, "web": 8080, "extra": 9}),
+        ("kind: api, image: a, port: 80", {"http": 80}),
+        ("image: a, port: 80, ports: {grpc: 81}", {"main": 80, "grpc": 81}),
+        ("image: a", {}),
+    ],
+)
+def test_ports(tmp_path: Path, service: str, ports: dict[str, int]) -> None:
+    found = planned(tmp_path, service).ports
+    assert {port.name: port.number for port in found} == ports
+    assert [port.outside for port in found] == [FIRST_PORT + 1 + number for number in range(len(ports))]
+
+
+def test_a_port_is_reserved_when_its_outside_address_is_read_inside(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path,
+        """
+        services:
+          page: {image: a, port: 80, ports: {admin: 81}}
+          other: {image: a, port: 82}
+          shop: {image: a, port: 83, env: {PAGE: "${page.outside.url}"}}
+        outputs: {OTHER: "${other.url}"}
+        """,
+    )
+    assert {name for name, service in plan.services.items() for port in service.ports if port.reserved} == {"page"}
+    assert plan.services["page"].ports[0] == Port("main", 80, FIRST_PORT, True)
+    assert plan.services["shop"].env["PAGE"] == f"http://127.0.0.1:{FIRST_PORT}"
+
+
+@pytest.mark.parametrize(
+    ("service", "stop"),
+    [("kind: postgres", 0), ("kind: postgres, stop: 3s", 3), ("image: a", 10), ("image: a, stop: 0", 0), ("kind: api, image: a, port: 1", 10)],
+)
+def test_own_services_are_stopped_gently(tmp_path: Path, service: str, stop: float) -> None:
+    assert planned(tmp_path, service).stop == stop
+
+
+def test_properties_of_both_sides(tmp_path: Path) -> None:
+    found = planned(tmp_path, "kind: api, image: a, port: 80")
+    assert (found.inside["url"], found.outside["url"]) == ("http://x:80", f"http://127.0.0.1:{FIRST_PORT + 1}")
+    assert not {"inside", "outside", "first", "bind"} & found.inside.keys()
+
+
+def test_a_kind_sets_up_every_item(tmp_path: Path) -> None:
+    setup = planned(tmp_path, "kind: kafka, with: {topics: [a, b]}").setup
+    assert [argv[:2] for argv, _, _ in setup] == [("bash", "-c")] * 2
+    assert planned(tmp_path, "kind: kafka").setup == ()
+
+
+def test_a_kind_sets_up_once_when_there_is_something(tmp_path: Path) -> None:
+    assert len(planned(tmp_path, "kind: s3, with: {buckets: [a, b]}").setup) == 1
+    assert planned(tmp_path, "kind: s3").setup == ()
+
+
+def test_readiness(tmp_path: Path) -> None:
+    found = planned(tmp_path, "kind: api, image: a, port: 80, ready: {http: '/h?of=${db.name}', timeout: 5s}")
+    assert [(check.probe, check.options) for check in found.checks] == [("http", {"path": "/h?of=db"})]
+    assert found.ready_timeout == 5
+    assert "http://127.0.0.1:80/h?of=db" in found.healthcheck[1]
+
+
+def test_the_health_check_of_a_kind_is_its_own(tmp_path: Path) -> None:
+    assert "psql" in planned(tmp_path, "kind: postgres").healthcheck[1]
+    assert planned(tmp_path, "kind: nats").healthcheck == ()
+
+
+@pytest.mark.parametrize(
+    ("service", "tester"),
+    [("image: a, env: {A: '${tester.host}'}", True), ("image: a, run: 'x ${tester.host}'", True), ("image: a, env: {A: tester}", False)],
+)
+def test_who_refers_to_the_machine_of_the_tests(tmp_path: Path, service: str, tester: bool) -> None:
+    assert planned(tmp_path, service).tester is tester
+
+
+def test_what_is_handed_through(tmp_path: Path) -> None:
+    found = planned(tmp_path, "image: a, replicas: 3, resources: {cpu: 0.5, memory: 1G}, compose: {tty: true}, kubernetes: {a: b}")
+    assert found.replicas == 3
+    assert found.resources is not None
+    assert (found.resources.cpu, found.resources.memory) == (0.5, "1G")
+    assert (found.compose, found.kubernetes) == ({"tty": True}, {"a": "b"})
+
+
+def test_a_job_is_done_and_everything_else_seeded(tmp_path: Path) -> None:
+    assert (planned(tmp_path, "kind: job, image: a").final, planned(tmp_path, "image: a").final) == ("done", "seeded")
+
+
+# Mistakes
+
+
+def test_all_mistakes_in_one_go(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        planned(tmp_path, "image: a, env: {A: '${db.port // 0}', B: fine, C: '${self.name + 1}'}, run: 'x ${db.port + db.name}'")
+    assert [problem.path for problem in caught.value.problems] == ["services.x.env.A", "services.x.env.C", "services.x.run"]
+    assert {problem.line for problem in caught.value.problems} == {4}
+
+
+# Values as text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("x", "x"), (1, "1"), (1.5, "1.5"), (True, "true"), (None, "null"), ([1, "ü"], '[1, "ü"]'), ({"b": (1,), "a": True}, '{"a": true, "b": [1]}')],
+)
+def test_a_value_as_text(value: object, text: str) -> None:
+    assert as_text(value) == text

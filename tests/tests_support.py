@@ -1,0 +1,92 @@
+"""What tests share: the command line as a process, a project folder, which engines are here.
+
+ENVCTL_TEST_REQUIRE=docker,local names engines whose absence is a failure; without it their tests are skipped, and the
+missing engines are named at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPO = Path(__file__).resolve().parent.parent
+ENGINES = ("docker",)
+REQUIRED = [name for name in os.environ.get("ENVCTL_TEST_REQUIRE", "").split(",") if name]
+missing: dict[str, str] = {}
+
+
+def why_not(engine: str) -> str:
+    from envctl.engines import open_engine
+    from envctl.errors import EnvctlError
+
+    try:
+        open_engine(engine)
+    except EnvctlError as error:
+        return error.message
+    return ""
+
+
+def labelled(label: str = "envctl.instance") -> list[str]:
+    """What carries our label on Docker, with the project that it belongs to."""
+    form = '{{.ID}} {{.Label "envctl.instance"}} {{.Label "envctl.project"}}'
+    found = []
+    for kind, options in (("container", ["ps", "-a"]), ("network", ["network", "ls"]), ("volume", ["volume", "ls"])):
+        shown = form.replace(".ID", ".Name") if kind == "volume" else form
+        done = subprocess.run(["docker", *options, "--filter", f"label={label}", "--format", shown], capture_output=True, text=True, check=True)
+        found += [f"{kind} {line}" for line in done.stdout.splitlines()]
+    return found
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def ok(self) -> Done:
+        assert self.status == 0, f"exit {self.status}\n{self.out}\n{self.err}"
+        return self
+
+
+def command(words: list[str], cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300) -> Done:
+    """`envctl WORDS` as a process of its own, piped."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")} | dict(env or {})
+    done = subprocess.run(
+        [sys.executable, "-m", "envctl", *words], cwd=cwd, env=environ, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder whose environments are written by a test."""
+
+    folder: Path
+    engine: str = "docker"
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        return path
+
+    def environment(self, name: str, text: str) -> None:
+        self.write(f"environments/{name}.yaml", f"name: {name}\n{text}")
+
+    def envctl(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 300) -> Done:
+        return command(list(words), self.folder, {"ENVCTL_ENGINE": self.engine, **(env or {})}, timeout)
+
+    def down(self) -> None:
+        self.envctl("down", "--all")
