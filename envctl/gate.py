@@ -42,7 +42,7 @@ class Gate:
 def urgencies(plan: Plan) -> Mapping[str, int]:
     """How many steps still follow each service: its own seeds, and those of whoever waits for it."""
     found: dict[str, int] = {}
-    for service in reversed(plan.services.values()):  # dependants come after what they need
+    for service in reversed(list(plan.services.values())):  # dependants come after what they need
         own = 1 + len(service.steps)
         followers = [found[s.name] for s in plan.services.values() if service.name in s.needs and s.name in found]
         found[service.name] = own + max(followers, default=0)

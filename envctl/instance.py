@@ -71,7 +71,7 @@ class Record:
         return state_home() / self.id
 
     def save(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.folder)
         write_private(self.folder / RECORD, json.dumps(asdict(self), ensure_ascii=False))
 
     def remove(self) -> None:
@@ -80,6 +80,12 @@ class Record:
     @property
     def expired(self) -> bool:
         return self.expires is not None and self.expires <= now()
+
+
+def make_folder(folder: Path) -> None:
+    """The folder of an instance; nobody else reads it, nor the names beside it."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -117,7 +123,7 @@ def lock(id: str, *, wait: float = 600.0) -> Iterator[None]:
     folder = state_home() / id
     deadline = time.monotonic() + wait
     while True:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         if _locked(descriptor, deadline) and _still_there(descriptor, folder / "lock"):
             break

@@ -15,7 +15,8 @@ from typing import Any
 from envctl.definition.expressions import escape
 from envctl.definition.inside import inside
 from envctl.definition.models import NAME
-from envctl.definition.source import Source, TreePath, displayed, read
+from envctl.definition.source import Source, TreePath, displayed
+from envctl.definition.yaml_nodes import YamlError, pairs, parse_nodes
 from envctl.errors import EngineMissing, Problem, did_you_mean
 
 TIMEOUT = 60
@@ -83,8 +84,9 @@ def read_compose(request: Request) -> Composed:
         return Composed(source=request.source, problems=tuple(problems))
     done = _config(files, profiles, request.environ)
     if done.returncode != 0:
-        message = f"Docker Compose says: {_last_words(done.stderr)}"
-        return Composed(source=request.source, problems=(Problem(displayed(files[0]), 1, "", message),))
+        problem = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {_last_words(done.stderr)}")
+        # With a name, so that nothing is said of it as well.
+        return Composed({"name": _name(files[0].parent.name)}, _source(files, {}), (problem,))
     config = _without_nulls(json.loads(done.stdout))
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config)]
     services = {}
@@ -185,11 +187,21 @@ def _source(files: Sequence[Path], services: Mapping[str, Any]) -> Source:
     """Services stand where the files name them."""
     shown = displayed(files[0])
     marks: dict[TreePath, tuple[Path, int]] = {("name",): (shown, 1), ("services",): (shown, 1)}
+    marks |= {("services", name): (shown, 1) for name in services}
     for file in files:
-        known = read(file, what="a Compose file").source.marks
-        for name in services:
-            marks[("services", name)] = known.get(("services", name)) or marks.get(("services", name), (shown, 1))
+        marks |= {("services", name): (displayed(file), line) for name, line in _lines(file) if name in services}
     return Source(shown, marks)
+
+
+def _lines(file: Path) -> Iterator[tuple[str, int]]:
+    """The services that a file names, and their lines; Compose reads tags that we do not, and files that we may not."""
+    try:
+        document = parse_nodes(file.read_text("utf-8-sig"), any_tag=True)
+    except (OSError, UnicodeDecodeError, YamlError):
+        return
+    for section, services in pairs(document):
+        if section.text == "services":
+            yield from ((name.text, name.line) for name, _ in pairs(services))
 
 
 def _extra(config: Mapping[str, Any]) -> dict[str, Any]:

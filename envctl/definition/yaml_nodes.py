@@ -49,13 +49,21 @@ class Branch:
 Node = Leaf | Branch
 
 
-def parse_nodes(text: str) -> Node | None:
-    """The document's node; None where there is none.
+def pairs(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
+    """The keys that are texts, and their values, of a map."""
+    if isinstance(node, Branch) and node.is_map:
+        for key, value in zip(node.items[::2], node.items[1::2], strict=True):
+            if isinstance(key, Leaf):
+                yield key, value
+
+
+def parse_nodes(text: str, *, any_tag: bool = False) -> Node | None:
+    """The document's node; None where there is none. With *any_tag*, unknown tags are read over.
 
     Raises:
         YamlError: at the first mistake, since nothing after it can be trusted.
     """
-    builder = _Builder()
+    builder = _Builder(any_tag)
     for event in _events(text):
         builder.take(event)
     return builder.root
@@ -116,7 +124,8 @@ def _advice(content: str, error: yaml.MarkedYAMLError, mark: Any) -> str:
 class _Builder:
     """Turns events into nodes; what is open stands on a stack of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, any_tag: bool) -> None:
+        self._any_tag = any_tag
         self.root: Node | None = None
         self._open: list[Branch] = []
         self._anchors: dict[str, Node] = {}
@@ -128,15 +137,18 @@ class _Builder:
         if isinstance(event, events.AliasEvent):
             self._add(self._alias(event, line))
         elif isinstance(event, events.ScalarEvent):
-            self._anchored(event, Leaf(_scalar(event, line), line, event.value, event.implicit[0]))
+            self._anchored(event, Leaf(self._scalar(event, line), line, event.value, event.implicit[0]))
         elif isinstance(event, events.SequenceStartEvent | events.MappingStartEvent):
             self._begin(event, line)
         elif isinstance(event, events.SequenceEndEvent | events.MappingEndEvent):
             self._open.pop().closed = True
 
+    def _scalar(self, event: Any, line: int) -> Scalar:
+        return event.value if self._any_tag else _scalar(event, line)
+
     def _begin(self, event: Any, line: int) -> None:
         is_map = isinstance(event, events.MappingStartEvent)
-        if event.tag not in (None, "!", _STANDARD + ("map" if is_map else "seq")):
+        if not self._any_tag and event.tag not in (None, "!", _STANDARD + ("map" if is_map else "seq")):
             raise _unknown_tag(event.tag, line)
         if len(self._open) >= MAX_DEPTH:
             raise YamlError(line, f"this is nested deeper than {MAX_DEPTH} levels")

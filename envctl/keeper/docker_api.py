@@ -89,7 +89,7 @@ def _through_ssh(host: str) -> socket.socket:
     port = ["-p", str(parts.port)] if parts.port else []
     command = ["ssh", "-o", "BatchMode=yes", *user, *port, "--", parts.hostname or "", "docker", "system", "dial-stdio"]
     with theirs:
-        subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, start_new_session=True)
+        subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.DEVNULL, start_new_session=True)
     return ours
 
 

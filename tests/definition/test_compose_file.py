@@ -62,7 +62,7 @@ class TestAGrownFile:
             "LOG_LEVEL": "info",
             "DATABASE_URL": "postgres://shop:p$w@db:5432/shop",
             "PRICE": "$5 and ${HOME}",
-            "TOKEN": "a$$b" if env["TOKEN"] == "a$$b" else "a$b",
+            "TOKEN": "a$b",
         }
 
     def test_order(self, folder: Path) -> None:

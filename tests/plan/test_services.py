@@ -100,8 +100,8 @@ def test_the_variables(tmp_path: Path) -> None:
         environ={"FROM_HERE": "here"},
     )
     assert found.env == {
-        **{"URL": "postgresql://db-username:db-password@db:5432/app", "N": "1", "T": "true", "PORT": "5432", "L": '[1, "db"]'},
-        **{"A": "own", "B": "later", "E": "${HOME}", "LITERAL": "${x} $HOME", "FROM_HERE": "here"},
+        "URL": "postgresql://db-username:db-password@db:5432/app", "N": "1", "T": "true", "PORT": "5432", "L": '[1, "db"]',
+        "A": "own", "B": "later", "E": "${HOME}", "LITERAL": "${x} $HOME", "FROM_HERE": "here",
     }
 
 

@@ -106,7 +106,7 @@ def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
     errors: list[Exception] = []
     writer = threading.Thread(target=_write, args=(getattr(stream, "_sock", stream), stdin, errors), daemon=True)
     writer.start()
-    frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))
+    frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
     output = consume_socket_output((part for out, err in frames for part in (out or err,)), demux=False)
     writer.join()
     stream.close()

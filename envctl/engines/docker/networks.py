@@ -47,7 +47,7 @@ def free_subnet(api: APIClient, id: str, size: int, refused: Collection[str], po
     """A subnet for *size* containers that overlaps with no Docker network and no route of this machine."""
     taken: list[Network] = [*_docker_subnets(api), *_routes(), *(ipaddress.ip_network(text) for text in refused)]
     prefix = min(27, 32 - (size + 3).bit_length())
-    subnets = list(ipaddress.ip_network(pool).subnets(new_prefix=prefix))
+    subnets: list[Network] = list(ipaddress.ip_network(pool).subnets(new_prefix=prefix))
     start = int(hashlib.sha256(id.encode()).hexdigest(), 16) % len(subnets)
     for subnet in subnets[start:] + subnets[:start]:
         if not any(subnet.overlaps(other) for other in taken if other.version == subnet.version):
