@@ -76,7 +76,7 @@ class BringUp:
                 self._wait_until_ready(service)
                 self._set_up(service)
                 self._seed(service)
-        if not self.board.failed:
+        if not self.board.failed and self.board.rows[service.name].state != "done":
             self.board.set(service.name, service.final)
 
     def _done_before(self, service: ServicePlan) -> bool:
@@ -100,7 +100,7 @@ class BringUp:
 
     def _wait_until_ready(self, service: ServicePlan) -> None:
         history = self.histories[service.name] = History()
-        until = time.monotonic() + service.ready_timeout
+        until = time.monotonic() + min([service.ready_timeout, *(c.options["patience"] for c in service.checks if "patience" in c.options)])
         checks = [(check.probe, self._target(service, check.options)) for check in service.checks]
         try:
             wait_until_ready(checks, history, lambda _: self.board.failed or time.monotonic() > until or self._dead(service))
@@ -108,12 +108,22 @@ class BringUp:
             if self.board.failed:
                 return
             if self._dead(service):
+                if self._ended_well(service):
+                    self.board.set(service.name, "done")
+                    return
                 raise self._death(service) from None
+            if "patience" in service.checks[0].options:
+                self.board.set(service.name, "ready", "it opens no port")
+                return
             message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}"
             raise OutOfTime(message, self._evidence(service, "readiness")) from None
-        if self._dead(service) and not service.once:
+        if self._dead(service) and not self._ended_well(service):
             raise self._death(service)
         self.board.set(service.name, "ready")
+
+    def _ended_well(self, service: ServicePlan) -> bool:
+        """A Compose file does not say which of its services are jobs: one that ends with 0 is taken for one."""
+        return service.from_compose and self.deaths.get(service.name) == 0
 
     def _target(self, service: ServicePlan, options: Mapping[str, Any]) -> Target:
         place, ports = self.plan.setting, {port.name: port.outside or 0 for port in service.ports}
@@ -139,7 +149,7 @@ class BringUp:
         self.deaths[service] = status
         plan = self.plan.services.get(service)
         row = self.board.rows.get(service)
-        if plan is None or plan.once or row is None or row.state not in ("ready", "seeded"):
+        if plan is None or plan.once or row is None or row.state not in ("ready", "seeded") or self._ended_well(plan):
             return  # whoever waits for it asks
         with suppress(EnvctlError):
             if not self.project.state(service).restarts:

@@ -188,9 +188,7 @@ def _compose(environ: Mapping[str, str]) -> Finding:
 
 def _output(command: list[str], environ: Mapping[str, str]) -> str:
     try:
-        done = subprocess.run(
-            command, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False
-        )
+        done = subprocess.run(command, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
@@ -239,9 +237,7 @@ def local(environ: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding("local", True, f"{kind}: {where}")
     missing = [f"{kind} ({' or '.join(PROGRAMS[kind])})" for kind, where in found.items() if not where]
     if missing:
-        yield Finding(
-            "local", False, f"no program for {', '.join(missing)}", "install those that the local engine is to serve"
-        )
+        yield Finding("local", False, f"no program for {', '.join(missing)}", "install those that the local engine is to serve")
 
 
 def _server(kind: str, names: Iterable[str], path: str) -> str:

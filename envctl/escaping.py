@@ -31,6 +31,13 @@ def urlencode(value: object) -> str:
     return quote(str(value), safe="")
 
 
+def userinfo(username: object, password: object) -> str:
+    """What stands before the host of a URL, its `@` included; nothing where there is neither a name nor a password."""
+    if username in (None, "") and password in (None, ""):
+        return ""
+    return f"{urlencode(username or '')}:{urlencode(password or '')}@"
+
+
 def sql_text(value: object) -> str:
     """A string literal of standard SQL, as PostgreSQL reads it. Raises ValueError for NUL, which none can hold."""
     return "'" + _without_nul(value, "a PostgreSQL text").replace("'", "''") + "'"
@@ -169,6 +176,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         urlencode,
+        userinfo,
         sql_text,
         sql_name,
         sql_table,

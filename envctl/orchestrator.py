@@ -309,6 +309,7 @@ def _ended_quietly(
 
 
 def _torn_down(error: BaseException, engine: Engine, record: Record) -> BaseException:
+    record.stop = {}  # nobody waits for the coverage of what has failed
     left = tear_down(engine, record)
     if left and isinstance(error, EnvctlError):
         error.hint = f"{error.hint}\n  left behind: {', '.join(left)}".strip()

@@ -92,9 +92,7 @@ def _for_kind(kind: Kind, names: list[str]) -> Schema:
     condition: Schema = {"properties": {"kind": {"enum": sorted(names)}}}
     if "service" not in names:
         condition["required"] = ["kind"]
-    parameters = _opened(kind.parameters) | {
-        name: _several(_opened(several.options)) for name, several in kind.several.items()
-    }
+    parameters = _opened(kind.parameters) | {name: _several(_opened(several.options)) for name, several in kind.several.items()}
     described = {"type": "object", "properties": parameters, "additionalProperties": False}
     if kind.description:
         described["description"] = kind.description
@@ -155,9 +153,7 @@ def _without_titles(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     return {
-        key: {name: _without_titles(value) for name, value in item.items()}
-        if key == "properties"
-        else _without_titles(item)
+        key: {name: _without_titles(value) for name, value in item.items()} if key == "properties" else _without_titles(item)
         for key, item in schema.items()
         if key != "title" or not isinstance(item, str)
     }

@@ -56,9 +56,26 @@ def plan_of(folder: Path, text: str, files: Mapping[str, str | bytes] | None = N
 def service(name: str, **changes: Any) -> ServicePlan:
     """A service that needs nothing and is ready at once."""
     standard: dict[str, Any] = {
-        **{"name": name, "kind": Kind(kind="service"), "image": f"{name}:1", "build": None, "user": None, "data": None},
-        **{"entrypoint": (), "command": (), "env": {}, "files": {}, "ports": (), "checks": (), "ready_timeout": 60.0},
-        **{"healthcheck": (), "needs": {}, "steps": (), "setup": (), "inside": {}, "outside": {"host": "127.0.0.1"}, "stop": 0.0},
+        "name": name,
+        "kind": Kind(kind="service"),
+        "image": f"{name}:1",
+        "build": None,
+        "user": None,
+        "data": None,
+        "entrypoint": (),
+        "command": (),
+        "env": {},
+        "files": {},
+        "ports": (),
+        "checks": (),
+        "ready_timeout": 60.0,
+        "healthcheck": (),
+        "needs": {},
+        "steps": (),
+        "setup": (),
+        "inside": {},
+        "outside": {"host": "127.0.0.1"},
+        "stop": 0.0,
     }
     return ServicePlan(**{**standard, **changes})
 
@@ -74,8 +91,13 @@ def port(name: str, number: int, outside: int | None = None, reserved: bool = Fa
 def plan_with(*services: ServicePlan, **changes: Any) -> Plan:
     setting = Setting("t", "t-123456", "t", Path("/project"), "docker", lambda service, parameter: "")
     standard: dict[str, Any] = {
-        **{"setting": setting, "services": {each.name: each for each in services}, "outputs": {}, "write": {}, "tests": {}},
-        **{"folder": Path("/project"), "secrets": frozenset()},
+        "setting": setting,
+        "services": {each.name: each for each in services},
+        "outputs": {},
+        "write": {},
+        "tests": {},
+        "folder": Path("/project"),
+        "secrets": frozenset(),
     }
     return Plan(**{**standard, **changes})
 
@@ -92,8 +114,14 @@ def feed(dialect: str = "sql") -> Feed:
 
 def record_of(**changes: Any) -> Record:
     standard: dict[str, Any] = {
-        **{"name": "t", "id": "t-123456", "environment": "t", "engine": "docker", "project": "/project"},
-        **{"file": "/project/environment.yaml", "created": "2030-01-01T00:00:00Z", "secret": "00"},
+        "name": "t",
+        "id": "t-123456",
+        "environment": "t",
+        "engine": "docker",
+        "project": "/project",
+        "file": "/project/environment.yaml",
+        "created": "2030-01-01T00:00:00Z",
+        "secret": "00",
     }
     return Record(**{**standard, **changes})
 

@@ -76,16 +76,12 @@ def test_programs_are_found_on_the_path(tmp_path, monkeypatch):
     assert any(finding.text == f"nats: {tmp_path / 'nats-server'}" for finding in found)
 
 
-@pytest.mark.parametrize(
-    ("content", "ok"), [("current-context: lab\n", True), ("current-context: ''", False), ("[", False), ("\0", False)]
-)
+@pytest.mark.parametrize(("content", "ok"), [("current-context: lab\n", True), ("current-context: ''", False), ("[", False), ("\0", False)])
 def test_the_context_of_the_kubeconfig(tmp_path, content, ok):
     file = tmp_path / "config"
     file.write_text(content)
     found = [
-        finding
-        for finding in doctor.kubernetes({"KUBECONFIG": f"{tmp_path / 'none'}{os.pathsep}{file}"})
-        if "context" in finding.text
+        finding for finding in doctor.kubernetes({"KUBECONFIG": f"{tmp_path / 'none'}{os.pathsep}{file}"}) if "context" in finding.text
     ]
     assert [finding.ok for finding in found] == [ok]
 
@@ -117,9 +113,7 @@ def test_instances_that_nobody_will_miss(given, why):
 
 @pytest.mark.parametrize("owner", ["", "strange", "another-host:1:1"])
 def test_an_instance_that_is_up(owner):
-    assert [finding.text for finding in doctor.instances([record(owner=owner)])] == [
-        "1 up, none of them expired or without its owner"
-    ]
+    assert [finding.text for finding in doctor.instances([record(owner=owner)])] == ["1 up, none of them expired or without its owner"]
 
 
 def test_rootless_without_cgroups_2():
@@ -131,9 +125,7 @@ def test_rootless_without_cgroups_2():
 def test_the_exit_code_and_the_json(monkeypatch, capsys):
     monkeypatch.setattr(command, "findings", lambda: [Finding("docker", True, "there", needed=True)])
     assert command.doctor(as_json=True) == 0
-    assert json.loads(capsys.readouterr().out) == [
-        {"area": "docker", "ok": True, "text": "there", "advice": "", "needed": True}
-    ]
+    assert json.loads(capsys.readouterr().out) == [{"area": "docker", "ok": True, "text": "there", "advice": "", "needed": True}]
     monkeypatch.setattr(command, "findings", lambda: [Finding("docker", False, "not there", "start it", needed=True)])
     assert command.doctor() == 3
     assert capsys.readouterr().out.splitlines()[-1] == "no engine works here"

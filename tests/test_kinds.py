@@ -74,12 +74,17 @@ WRONG = {
     "unknown key": ("image: x\nimagee: y\n", 2, "imagee", "unknown key 'imagee'; did you mean 'image'?"),
     "wrong type": ("ports:\n  web: many\n", 2, "ports.web", "expected a whole number, not 'many'"),
     "other name": ("kind: other\n", 1, "kind", "a kind is called like its file: 'mine'"),
-    "no parent": ("extends: postgers\n", 1, "extends", "there is no kind 'postgers' to extend; did you mean 'postgres'?"),
+    "no parent": (
+        "extends: postgers\n",
+        1,
+        "extends",
+        "there is no kind 'postgers' to extend; did you mean 'postgres'?",
+    ),
     "itself": ("extends: mine\n", 1, "extends", "there is no kind 'mine' to extend"),
     "no YAML": ("image: x\nports: [\n", 3, "", "this is no YAML"),
     "a list": ("- image\n", 1, "", "a kind is a map"),
     "expression": ("env:\n  A: x\n  B: ${self.\n", 3, "env.B", "has no closing"),
-    "filter": ("properties: {url: '${self.host|urlencod}'}\n", 1, "properties.url", "there is no filter 'urlencod'; did you mean 'urlencode'?"),
+    "filter": ("properties: {url: '${self.host|urlencod}'}\n", 1, "properties.url", "did you mean 'urlencode'?"),
 }
 
 
@@ -102,7 +107,10 @@ def test_kinds_that_extend_each_other(kind_files: Path) -> None:
 def test_parameters_have_their_defaults() -> None:
     nats = load_kinds()["nats"]
     assert parameters_of(nats, {"jetstream": False, "password": "p"}) == {
-        **{"username": None, "password": "p", "jetstream": False, "max_payload": "1MB"},
+        "username": None,
+        "password": "p",
+        "jetstream": False,
+        "max_payload": "1MB",
     }
 
 

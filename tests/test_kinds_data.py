@@ -210,9 +210,7 @@ def test_rabbitmq_definitions_are_json() -> None:
     }
     found = json.loads(files_of("rabbitmq", password=NASTY, **given)["/etc/rabbitmq/envctl.json"])
     assert [user["name"] for user in found["users"]] == ["me", "app"]
-    assert {(p["user"], p["vhost"]) for p in found["permissions"]} == {
-        (user, host) for user in ("me", "app") for host in ("shop", "/")
-    }
+    assert {(p["user"], p["vhost"]) for p in found["permissions"]} == {(user, host) for user in ("me", "app") for host in ("shop", "/")}
     assert [(queue["name"], queue["vhost"]) for queue in found["queues"]] == [("q", "shop"), ("r", "/")]
     assert found["queues"][0]["arguments"] == {"x-max-length": 5}
     assert found["bindings"][0]["source"] == "e"

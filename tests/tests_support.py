@@ -38,7 +38,9 @@ def labelled(label: str = "envctl.instance") -> list[str]:
     found = []
     for kind, options in (("container", ["ps", "-a"]), ("network", ["network", "ls"]), ("volume", ["volume", "ls"])):
         shown = form.replace(".ID", ".Name") if kind == "volume" else form
-        done = subprocess.run(["docker", *options, "--filter", f"label={label}", "--format", shown], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["docker", *options, "--filter", f"label={label}", "--format", shown], capture_output=True, text=True, check=True
+        )
         found += [f"{kind} {line}" for line in done.stdout.splitlines()]
     return found
 
@@ -64,7 +66,13 @@ def command(words: list[str], cwd: Path | None = None, env: Mapping[str, str] | 
     """`envctl WORDS` as a process of its own, piped."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")} | dict(env or {})
     done = subprocess.run(
-        [sys.executable, "-m", "envctl", *words], cwd=cwd, env=environ, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+        [sys.executable, "-m", "envctl", *words],
+        cwd=cwd,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
     )
     return Done(done.returncode, done.stdout, done.stderr)
 

@@ -11,7 +11,7 @@ from envctl.checks.parameters import check_parameters
 from envctl.checks.references import check_references
 from envctl.checks.services import check_service
 from envctl.definition.find import find_environment
-from envctl.definition.load import Loaded, load
+from envctl.definition.load import Loaded, load, masked
 from envctl.definition.models import Definition, Service
 from envctl.errors import DefinitionError, Problem, did_you_mean
 from envctl.kinds import Kind, load_kinds, recogniser
@@ -67,19 +67,15 @@ def check(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str] 
             problems += check_parameters(name, service, known[name], loaded)
     problems += check_references(loaded, known, environ)
     unknown = {".".join(map(str, path)) for path in loaded.unknown}
-    return [problem for problem in problems if problem.path not in unknown]
+    return [masked(problem, loaded.secrets) for problem in problems if problem.path not in unknown]
 
 
-def _known_kind(
-    name: str, service: Service, loaded: Loaded, kinds: Mapping[str, Kind], known: dict[str, Kind]
-) -> Iterator[Problem]:
+def _known_kind(name: str, service: Service, loaded: Loaded, kinds: Mapping[str, Kind], known: dict[str, Kind]) -> Iterator[Problem]:
     """Finds the service's kind, or says what is wrong with it (in the kind's own file, where that is broken)."""
     try:
         known[name] = kinds[service.kind]
     except KeyError:
         path = ("services", name, "kind")
-        yield loaded.source.problem(
-            path, f"unknown kind '{service.kind}'", did_you_mean(service.kind, list(kinds), limit=40)
-        )
+        yield loaded.source.problem(path, f"unknown kind '{service.kind}'", did_you_mean(service.kind, list(kinds), limit=40))
     except DefinitionError as error:
         yield from error.problems

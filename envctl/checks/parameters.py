@@ -66,9 +66,7 @@ def _several(value: Any, options: Mapping[str, Any], at: TreePath, loaded: Loade
         yield from _twice(value, at, loaded)
     elif not isinstance(value, str):
         hint = f"`{at[-1]}: [one, two]` or `{at[-1]}: {{one: {{}}, two: {{}}}}`"
-        yield loaded.source.problem(
-            at, f"expected a list of names or a map of names to options, not {shown(value)}", hint
-        )
+        yield loaded.source.problem(at, f"expected a list of names or a map of names to options, not {shown(value)}", hint)
 
 
 def _twice(names: list[Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
@@ -92,9 +90,7 @@ def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded) -> Iterator[
     except (RecursionError, re.error) as error:
         reason = str(error)
     if reason:
-        yield loaded.source.problem(
-            at, f"the kind's schema of this is wrong: {reason}", "correct it in the kind's file"
-        )
+        yield loaded.source.problem(at, f"the kind's schema of this is wrong: {reason}", "correct it in the kind's file")
         return
     for mistake in found:
         for leaf in _leaves(mistake):
@@ -152,7 +148,8 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
 def _problems(error: ValidationError, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
     path: TreePath = (*at, *error.absolute_path)
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(error.schema.get("properties", {}))
+        schema: Any = error.schema
+        known = list(schema.get("properties", {}))
         for key in error.instance:
             if key not in known:
                 yield loaded.source.problem((*path, key), f"unknown key '{key}'", did_you_mean(key, known, limit=40))
@@ -162,7 +159,8 @@ def _problems(error: ValidationError, at: TreePath, loaded: Loaded) -> Iterator[
 
 
 def _words(error: ValidationError) -> tuple[str, str]:
-    value, wanted = error.instance, error.validator_value
+    value: Any = error.instance
+    wanted: Any = error.validator_value
     match error.validator:
         case "type":
             hint = f'write it in quotes: "{value}"' if wanted == "string" and isinstance(value, int | float) else ""

@@ -95,9 +95,7 @@ class _References:
             return wrong
         return self._inner(name, service, kind, steps, ref)
 
-    def _inner(
-        self, name: str, service: Service, kind: Kind, steps: tuple[str, ...], ref: Reference
-    ) -> tuple[str, str] | None:
+    def _inner(self, name: str, service: Service, kind: Kind, steps: tuple[str, ...], ref: Reference) -> tuple[str, str] | None:
         """A port by its name, or one of several databases, users, topics."""
         where = f"{ref.root}.{steps[0]}"
         if steps[0] == "ports" and len(steps) > 1:

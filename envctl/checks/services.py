@@ -9,14 +9,12 @@ from envctl.definition.load import Loaded
 from envctl.definition.models import Service
 from envctl.definition.source import TreePath
 from envctl.errors import Problem, did_you_mean
-from envctl.kinds import Kind, items_of
+from envctl.kinds import Kind, items_of, parameters_of
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
-def check_service(
-    name: str, service: Service, kind: Kind, loaded: Loaded, kinds: Mapping[str, Kind]
-) -> Iterator[Problem]:
+def check_service(name: str, service: Service, kind: Kind, loaded: Loaded, kinds: Mapping[str, Kind]) -> Iterator[Problem]:
     """Mistakes of one service against its kind; *kinds* are those of all services."""
     checking = _Service(name, service, kind, loaded)
     # What is missing may be what was wrong.
@@ -46,9 +44,7 @@ class _Service:
         service, kind = self._service, self._kind
         if not (kind.image or service.image or service.build or service.run):
             hint = "`image: REF`, `build: FOLDER` or `run: COMMAND`"
-            yield self.problem(
-                (), f"nothing says what runs: a service of kind '{kind.kind}' has no image of its own", hint
-            )
+            yield self.problem((), f"nothing says what runs: a service of kind '{kind.kind}' has no image of its own", hint)
         has_port = bool(service.port or service.ports or kind.ports)
         if kind.kind == "api" and not has_port and not service.from_compose:
             yield self.problem((), "an API has a port", "`port: 8000`")
@@ -65,9 +61,7 @@ class _Service:
             yield self.problem(("version",), f"the kind '{kind.kind}' has no versions", hint)
         elif service.image is not None:
             hint = f"`image: {service.image.partition(':')[0]}:{service.version}` says both"
-            yield self.problem(
-                ("version",), "`image` replaces the kind's image with its version, so this has no effect", hint
-            )
+            yield self.problem(("version",), "`image` replaces the kind's image with its version, so this has no effect", hint)
 
     def ready(self) -> Iterator[Problem]:
         ready, kind = self._service.ready, self._kind
@@ -113,7 +107,9 @@ def port_names(service: Service, kind: Kind) -> list[str]:
     """The names of a service's ports, the main one first."""
     if service.from_compose:
         return list(service.ports)
-    names = list(kind.ports)
+    given = parameters_of(kind, service.with_)
+    # A parameter that is an expression may be true, which is what a text is here.
+    names = [name for name in kind.ports if name not in kind.ports_when or given.get(kind.ports_when[name])]
     if service.port is not None and not names:
         names = ["http" if kind.kind == "api" else "main"]
     return list(dict.fromkeys([*names, *service.ports]))

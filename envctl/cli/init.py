@@ -21,16 +21,12 @@ SCHEMA = "envctl.schema.json"
 def init_(
     name: Annotated[
         str | None,
-        typer.Option(
-            "--name", metavar="N", help="The environment's name; the folder's without it.", show_default=False
-        ),
+        typer.Option("--name", metavar="N", help="The environment's name; the folder's without it.", show_default=False),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     print_: Annotated[bool, typer.Option("--print", help="Print the definition; write nothing.")] = False,
-    schema: Annotated[
-        bool, typer.Option("--schema", help=f"Write {FOLDER}/{SCHEMA} too, for completion in editors.")
-    ] = False,
+    schema: Annotated[bool, typer.Option("--schema", help=f"Write {FOLDER}/{SCHEMA} too, for completion in editors.")] = False,
 ) -> None:
     """Propose a first environment from what the project shows, and write it to environments/."""
     root = Path.cwd()
@@ -66,9 +62,7 @@ def _asked(evidence: Evidence) -> Proposal:
     """The proposal without what the user does not want of the services that are only likely."""
     proposal = propose(evidence)
     refused = [
-        service.name
-        for service in proposal.services
-        if not service.sure and not _wanted(service.name, service.kind, service.because)
+        service.name for service in proposal.services if not service.sure and not _wanted(service.name, service.kind, service.because)
     ]
     return propose(evidence, refused) if refused else proposal
 
@@ -114,11 +108,7 @@ def _existing(folder: Path, names: list[str]) -> Iterator[Path]:
     """An environment's name is taken by `NAME.yaml`, `NAME.yml` and a folder NAME with an environment.yaml alike."""
     for name in names:
         path = folder / name
-        same = (
-            [path]
-            if path.parent != folder
-            else [path, path.with_suffix(".yml"), folder / path.stem / "environment.yaml"]
-        )
+        same = [path] if path.parent != folder else [path, path.with_suffix(".yml"), folder / path.stem / "environment.yaml"]
         yield from (candidate for candidate in same if candidate.exists())
 
 

@@ -124,9 +124,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _config(
-    files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
+def _config(files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     docker = shutil.which("docker", path=environ.get("PATH", os.environ.get("PATH")))
     if docker is None:
         raise EngineMissing(f"Docker Compose is needed to read {displayed(files[0])}", hint=_ADVICE)
@@ -214,11 +212,10 @@ def _unnamed(item: Any) -> dict[str, Any]:
     return kept if kept.get("external") else {key: value for key, value in kept.items() if key != "name"}
 
 
-def _service(
-    name: str, service: Mapping[str, Any], config: Mapping[str, Any], recognise: Recogniser, losses: list[str]
-) -> dict[str, Any]:
-    known = recognise(service.get("image", "")) if service.get("image") and not service.get("build") else None
-    tree: dict[str, Any] = {"kind": known.kind if known else _own_kind(name, config)}
+def _service(name: str, service: Mapping[str, Any], config: Mapping[str, Any], recognise: Recogniser, losses: list[str]) -> dict[str, Any]:
+    own = _own_kind(name, config)
+    known = recognise(service.get("image", "")) if own == "service" and service.get("image") and not service.get("build") else None
+    tree: dict[str, Any] = {"kind": known.kind if known else own}
     if "image" in service:
         tree["image"] = _plain(service["image"])
     if "build" in service:
@@ -239,9 +236,7 @@ def _service(
 def _own_kind(name: str, config: Mapping[str, Any]) -> str:
     """Whatever somebody waits for until it has completed is a job."""
     conditions = [
-        other["depends_on"][name].get("condition")
-        for other in config["services"].values()
-        if name in other.get("depends_on", {})
+        other["depends_on"][name].get("condition") for other in config["services"].values() if name in other.get("depends_on", {})
     ]
     return "job" if "service_completed_successfully" in conditions else "service"
 
@@ -261,7 +256,7 @@ def _ports(name: str, service: Mapping[str, Any], known: Recognised | None, loss
         else:
             losses.append(f"{name}: the {port['protocol']} port {port['target']} is not published")
     main = next(iter(known.ports.values()), None) if known else None
-    ordered = dict.fromkeys([main, *numbers] if main else numbers)
+    ordered = dict.fromkeys([main, *numbers] if main in numbers else numbers)
     names = {number: port for port, number in known.ports.items()} if known else {}
     return {names.get(number) or _WELL_KNOWN.get(number) or f"p{number}": number for number in ordered}
 
@@ -316,10 +311,7 @@ def _fragment(name: str, service: Mapping[str, Any], losses: list[str]) -> dict[
 
 
 def _aliased(networks: Mapping[str, Any], alias: str) -> dict[str, Any]:
-    return {
-        name: {**(network or {}), "aliases": [*(network or {}).get("aliases", []), alias]}
-        for name, network in networks.items()
-    }
+    return {name: {**(network or {}), "aliases": [*(network or {}).get("aliases", []), alias]} for name, network in networks.items()}
 
 
 def _without_nulls(value: Any) -> Any:

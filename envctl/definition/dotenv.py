@@ -9,8 +9,4 @@ def parse_dotenv(text: str) -> dict[str, str]:
     """Name to value; names without a value are left out."""
     from dotenv import dotenv_values
 
-    return {
-        key: value
-        for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()
-        if value is not None
-    }
+    return {key: value for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items() if value is not None}

@@ -40,9 +40,7 @@ class Gathering:
             base = self._composed(base, value, document.source, file, problems)
         return _with(_without_removed(merge(base, document), base), problems)
 
-    def _include(
-        self, text: str, path: TreePath, source: Source, chain: tuple[Path, ...], problems: list[Problem]
-    ) -> Document:
+    def _include(self, text: str, path: TreePath, source: Source, chain: tuple[Path, ...], problems: list[Problem]) -> Document:
         nothing = Document(None, source)
         try:
             text = str(evaluate(text, {"env": self.environ}))

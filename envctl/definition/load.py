@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from envctl.definition.static import Static
 from envctl.definition.validate import validate
 from envctl.definition.variables import Variables, resolve_variables
 from envctl.errors import Problem
+
+SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,7 @@ def load(
     tree = _main_ports(_cleaned(document.tree), gathering.composed)
     variables = resolve_variables(tree.get("variables"), document.source, overrides or {}, environ)
     static = _evaluate(tree, document, variables, environ)
-    tree = static.tree({key: value for key, value in tree.items() if key != "variables"}) | {
-        "variables": variables.values
-    }
+    tree = static.tree({key: value for key, value in tree.items() if key != "variables"}) | {"variables": variables.values}
     checked = validate(tree, document.source, gathering.composed, static.unknown)
     loaded = Loaded(
         definition=checked.definition,
@@ -103,7 +103,17 @@ def load(
         partial=checked.partial,
     )
     loaded.problems.extend(_contents(loaded, checked.definition))
+    loaded.problems[:] = [masked(problem, loaded.secrets) for problem in loaded.problems]
     return loaded
+
+
+def masked(problem: Problem, secrets: Collection[str]) -> Problem:
+    """*problem* without the values of secret variables; shorter ones are no secrets, and stand in every sentence."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            message, hint = problem.message.replace(secret, "***"), problem.hint.replace(secret, "***")
+            problem = replace(problem, message=message, hint=hint)
+    return problem
 
 
 def _composed(file: Path) -> Document:
@@ -117,10 +127,7 @@ def _cleaned(tree: Mapping[str, Any]) -> dict[str, Any]:
     found = _without_extras(tree)
     services = found.get("services")
     if isinstance(services, dict):
-        found["services"] = {
-            name: _without_extras(service) if isinstance(service, dict) else service
-            for name, service in services.items()
-        }
+        found["services"] = {name: _without_extras(service) if isinstance(service, dict) else service for name, service in services.items()}
     return found
 
 
@@ -129,8 +136,7 @@ def _main_ports(tree: dict[str, Any], composed: Collection[str]) -> dict[str, An
     services = tree.get("services")
     if isinstance(services, dict):
         tree["services"] = {
-            name: _main_port(service) if name in composed and isinstance(service, dict) else service
-            for name, service in services.items()
+            name: _main_port(service) if name in composed and isinstance(service, dict) else service for name, service in services.items()
         }
     return tree
 

@@ -71,11 +71,7 @@ def without(data: Any, paths: Sequence[TreePath]) -> Any:
     if not isinstance(data, dict):
         return data
     gone = {path[0] for path in paths if len(path) == 1}
-    return {
-        key: without(value, [path[1:] for path in paths if path[:1] == (key,)])
-        for key, value in data.items()
-        if key not in gone
-    }
+    return {key: without(value, [path[1:] for path in paths if path[:1] == (key,)]) for key, value in data.items() if key not in gone}
 
 
 def _clean(location: Sequence[str | int], value: Any, kind: str) -> TreePath:

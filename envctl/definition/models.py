@@ -27,9 +27,7 @@ def _name(value: str) -> str:
 
 def _environment_name(value: str) -> str:
     if not NAME.fullmatch(value):
-        raise ValueError(
-            "a name has letters, digits, - and _, begins with a letter or digit, and has at most 40 characters"
-        )
+        raise ValueError("a name has letters, digits, - and _, begins with a letter or digit, and has at most 40 characters")
     return value
 
 
@@ -73,9 +71,7 @@ Name = Annotated[str, AfterValidator(_name)]
 EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
 # What is written may be of more types than what is read from it: the JSON Schema says the former.
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Duration = Annotated[
-    float, BeforeValidator(_duration), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "15m", "2h"]})
-]
+Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "15m", "2h"]})]
 Command = str | list[Text]
 Needs = Annotated[
     dict[str, Condition],
@@ -108,9 +104,7 @@ class Variable(Model):
 
     from_: str | None = Field(None, alias="from", description="The environment variable it is read from.")
     secret: bool = Field(False, description="Masked wherever envctl prints it.")
-    default: Any = Field(
-        None, description="Its value when nothing else gives one; without it the variable is required."
-    )
+    default: Any = Field(None, description="Its value when nothing else gives one; without it the variable is required.")
     description: str = ""
 
 
@@ -118,9 +112,7 @@ class Ready(Model):
     """Checks that must all pass: `http: /healthz`, `tcp: true`, `command: [...]`, `log: REGEX`, `query: SQL`."""
 
     http: str | None = Field(None, description="A path that must answer.")
-    status: Whole | list[Whole] | None = Field(
-        None, description="The expected status of `http`; any 2xx or 3xx without it."
-    )
+    status: Whole | list[Whole] | None = Field(None, description="The expected status of `http`; any 2xx or 3xx without it.")
     port: Whole | str | None = Field(None, description="The port to ask, by name or number; the main one without it.")
     tcp: bool | None = Field(None, description="The port must accept a connection.")
     command: Command | None = Field(None, description="A program inside the service that must end with 0.")
@@ -153,12 +145,8 @@ class SeedStep(Model):
     sql: str | None = Field(None, description="A file of SQL statements (also .gz), or a folder of them in name order.")
     csv: str | None = Field(None, description="A CSV file with a header line (also .gz).")
     into: str | None = Field(None, description="The table of `csv`.")
-    command: Command | None = Field(
-        None, description="A program: in the image of `in`, in the server, or on this machine."
-    )
-    in_: str | None = Field(
-        None, alias="in", description="A service of the team's own, `server`, or `host` (this machine)."
-    )
+    command: Command | None = Field(None, description="A program: in the image of `in`, in the server, or on this machine.")
+    in_: str | None = Field(None, alias="in", description="A service of the team's own, `server`, or `host` (this machine).")
     inputs: Texts = Field(default_factory=list, description="Globs of files the result depends on.")
     database: str | None = Field(None, description="Another database than the first.")
     needs: Needs = Field(default_factory=dict, description="What this step waits for besides its own server.")
@@ -212,9 +200,7 @@ class Service(Model):
     faults: bool | dict[str, Any] | None = Field(None, description="Behind a proxy that makes faults.")
     expose: bool | str | dict[str, Any] | None = Field(None, description="Reachable through an ingress.")
     compose: dict[str, Any] = Field(default_factory=dict, description="Merged into the rendered Compose service.")
-    kubernetes: dict[str, Any] | list[Any] = Field(
-        default_factory=dict, description="Merged into the rendered objects."
-    )
+    kubernetes: dict[str, Any] | list[Any] = Field(default_factory=dict, description="Merged into the rendered objects.")
     from_compose: bool = Field(False, description="A Compose file describes it; nobody writes this into a definition.")
 
 

@@ -84,9 +84,7 @@ class Paths:
             yield self.source.problem(path, f"the folder '{text}' holds no .sql or .sql.gz file")
 
     def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
-        fixed = (
-            pattern[: next((i for i, c in enumerate(pattern) if c in "*?["), len(pattern))].rpartition("/")[0] or "."
-        )
+        fixed = pattern[: next((i for i, c in enumerate(pattern) if c in "*?["), len(pattern))].rpartition("/")[0] or "."
         found = inside("/" if pattern.startswith("/") else fixed, self.base(path), self.project, what=None)
         if isinstance(found, str):
             yield self.source.problem(path, found.replace(f"'{fixed}'", f"'{pattern}'"))

@@ -92,9 +92,7 @@ def _text(file: Path, what: str) -> str | Problem:
         if file.is_dir():
             return Problem(shown, 1, "", "this is a folder", f"{what} is a file")
         if file.stat().st_size > MAX_BYTES:
-            return Problem(
-                shown, 1, "", f"the file has more than {MAX_BYTES // 1_000_000} MB", f"no {what[2:]} is that large"
-            )
+            return Problem(shown, 1, "", f"the file has more than {MAX_BYTES // 1_000_000} MB", f"no {what[2:]} is that large")
         content = file.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -193,9 +191,7 @@ def merge(base: Document, over: Document) -> Document:
     return Document(tree, Source(over.source.file, marks), (*base.problems, *over.problems))
 
 
-def _merged_tree(
-    base: Mapping[str, Any], over: Mapping[str, Any], path: TreePath, replaced: set[TreePath]
-) -> dict[str, Any]:
+def _merged_tree(base: Mapping[str, Any], over: Mapping[str, Any], path: TreePath, replaced: set[TreePath]) -> dict[str, Any]:
     found = dict(base)
     for key, value in over.items():
         below = (*path, key)

@@ -34,8 +34,6 @@ def takes_references(path: TreePath) -> bool:
         return False
     if path[2] == "ready":
         return len(path) > 3 and path[3] in _IN_READY
-    if path[2] == "seed":
-        return len(path) > 4 and path[4] == "command"
     return path[2] in _IN_SERVICE
 
 

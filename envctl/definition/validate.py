@@ -28,9 +28,7 @@ class Validated:
     """Services that lack keys which are wrong, and those keys."""
 
 
-def validate(
-    tree: Mapping[str, Any], source: Source, composed: Collection[str], unknown: Collection[TreePath]
-) -> Validated:
+def validate(tree: Mapping[str, Any], source: Source, composed: Collection[str], unknown: Collection[TreePath]) -> Validated:
     """Check the shape of *tree*; nothing is said about the *unknown* places, which have a problem already."""
     checking = _Checking(source, frozenset(unknown), [])
     services = checking.each("services", tree.get("services"), Service)
@@ -117,9 +115,7 @@ class _Checking:
         known = [*known_keys((*at, "build")), *Build.COMPOSE_KEYS]
         for key in build if isinstance(build, dict) else ():
             if key not in known and not key.startswith("x-"):
-                yield self.source.problem(
-                    (*at, "build", key), f"unknown key '{key}'", did_you_mean(key, known, limit=30)
-                )
+                yield self.source.problem((*at, "build", key), f"unknown key '{key}'", did_you_mean(key, known, limit=30))
 
     def name(self, name: str, path: TreePath) -> bool:
         if name in RESERVED or name in WORDS:

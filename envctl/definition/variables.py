@@ -35,9 +35,7 @@ class _Spec:
     """Where the default stands below the variable."""
 
 
-def resolve_variables(
-    declared: Any, source: Source, overrides: Mapping[str, str], environ: Mapping[str, str]
-) -> Variables:
+def resolve_variables(declared: Any, source: Source, overrides: Mapping[str, str], environ: Mapping[str, str]) -> Variables:
     """The value of each declared variable: `--set`, then ENVCTL_VAR_NAME, then its `from`, then its default."""
     found = Variables()
     if not isinstance(declared, dict):
@@ -53,9 +51,7 @@ def resolve_variables(
     return found
 
 
-def _resolve(
-    name: str, value: Any, source: Source, overrides: Mapping[str, str], environ: Mapping[str, str], found: Variables
-) -> None:
+def _resolve(name: str, value: Any, source: Source, overrides: Mapping[str, str], environ: Mapping[str, str], found: Variables) -> None:
     path = ("variables", name)
     spec, problems = _spec(value, path, source)
     found.problems += problems
@@ -75,9 +71,7 @@ def _spec(value: Any, path: TreePath, source: Source) -> tuple[_Spec, list[Probl
     if not isinstance(value, dict):
         return _Spec(value, value is not None, None, False), []
     problems = [
-        source.problem((*path, key), f"unknown key '{key}' of a variable", did_you_mean(key, _KEYS))
-        for key in value
-        if key not in _KEYS
+        source.problem((*path, key), f"unknown key '{key}' of a variable", did_you_mean(key, _KEYS)) for key in value if key not in _KEYS
     ]
     if not isinstance(value.get("from", ""), str) or not value.get("from", "x"):
         problems.append(source.problem((*path, "from"), "expected the name of an environment variable"))

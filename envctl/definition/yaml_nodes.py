@@ -94,9 +94,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     mark = error.problem_mark or error.context_mark
     line = min(mark.line, text.count("\n")) if mark else 0
     content = (text.splitlines() or [""])[line : line + 1]
-    return YamlError(
-        line + 1, f"this is no YAML: {_message(error)}", _advice(content[0] if content else "", error, mark)
-    )
+    return YamlError(line + 1, f"this is no YAML: {_message(error)}", _advice(content[0] if content else "", error, mark))
 
 
 def _message(error: yaml.MarkedYAMLError) -> str:

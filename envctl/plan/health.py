@@ -10,17 +10,26 @@ from envctl.definition.models import Ready
 from envctl.kinds import Kind
 from envctl.plan.model import Check
 
+COMPOSED_PATIENCE = 10.0
+"""Seconds that a service of a Compose file without a health check gets to open the ports that it publishes."""
 
-def checks_of(kind: Kind, ready: Ready | None, ports: Mapping[str, int], container_check: bool) -> tuple[Check, ...]:
+
+def checks_of(kind: Kind, ready: Ready | None, ports: Mapping[str, int]) -> tuple[Check, ...]:
     """The kind's own check and the definition's; a service with a port and without a check must accept connections."""
     given = _given(ready, str(kind.ready.get("probe", ""))) if ready is not None else []
     standard = [Check(str(kind.ready["probe"]), {k: v for k, v in kind.ready.items() if k != "probe"})] if kind.ready else []
-    found = given if given and kind.own else standard + given
-    if container_check and not found:
+    if kind.own and (given or not ports or kind.once):
+        standard = []
+    return tuple(standard + given) or ((Check("tcp"),) if ports and not kind.once else ())
+
+
+def checks_of_composed(kind: Kind, ready: Ready | None, healthcheck: object, published: bool, seeded: bool) -> tuple[Check, ...]:
+    """As Compose has it: the container's own health check, else it runs; what lies on top of the file must find it ready."""
+    if ready is not None or seeded:
+        return checks_of(kind, ready, {"main": 1} if published else {})
+    if isinstance(healthcheck, Mapping) and not healthcheck.get("disable"):
         return (Check("health"),)
-    if not found and ports and not kind.once:
-        found.append(Check("tcp"))
-    return tuple(found)
+    return (Check("tcp", {"patience": COMPOSED_PATIENCE}),) if published and not kind.once else ()
 
 
 def _given(ready: Ready, probe: str) -> list[Check]:

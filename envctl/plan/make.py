@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from envctl.checks import Environment
 from envctl.definition.expressions import ExpressionError, evaluate, references
@@ -14,9 +14,9 @@ from envctl.errors import DefinitionError
 from envctl.kinds import Kind, items_of, parameters_of
 from envctl.plan.commands import argv
 from envctl.plan.graph import Cycle, start_order
-from envctl.plan.model import Plan, PortKey, Setting, TestPlan
+from envctl.plan.model import Plan, PortKey, Setting, Step, TestPlan
 from envctl.plan.services import Builder, as_text, texts
-from envctl.plan.views import Resolver, Side, Subject, property_names
+from envctl.plan.views import Resolver, Side, Subject
 
 UNKNOWN_PORT = 0
 """Stands for a port that the engine will choose; only `render` leaves ports to it."""
@@ -78,7 +78,10 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
     if builder.problems:
         raise DefinitionError(builder.problems)
     # Ports are read last: a reference anywhere may have reserved one.
-    services = {name: replace(plan, ports=builder.ports(found[name])) for name, plan in services.items()}
+    services = {
+        name: replace(plan, ports=builder.ports(found[name]), steps=tuple(_waiting(step, environment, running) for step in plan.steps))
+        for name, plan in services.items()
+    }
     return Plan(
         setting=setting,
         services=services,
@@ -86,7 +89,7 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
         write=environment.definition.write,
         tests=tests,
         folder=environment.loaded.folder,
-        secrets=_secrets(environment, found),
+        secrets=_secrets(builder, environment, found),
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
@@ -123,6 +126,12 @@ def _needs(name: str, service: Service, environment: Environment, running: Mappi
     return {other: _condition(environment, running[other], c) for other, c in needs.items() if c != "none" and other != name}
 
 
+def _waiting(step: Step, environment: Environment, running: Mapping[str, Service]) -> Step:
+    """The step with the conditions that can come true: nothing waits for `none`, nor for what runs elsewhere."""
+    given = step.step.needs.items()
+    return replace(step, needs={o: _condition(environment, running[o], c) for o, c in given if c != "none" and o in running})
+
+
 def _condition(environment: Environment, other: Service, condition: str) -> str:
     once = environment.kinds[other.kind].once
     if once:
@@ -154,18 +163,16 @@ def _outputs(builder: Builder, environment: Environment) -> dict[str, str]:
 
 
 def _default_outputs(builder: Builder) -> dict[str, str]:
-    """`<SERVICE>_<PROPERTY>` for every property that is a text or a number."""
+    """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
     found = {}
     for name, subject in builder.resolver.subjects.items():
         view = builder.resolver.reader("outside")[name]
-        for key in property_names(subject):
-            if key in ("inside", "outside", "first", "bind", "name", "ports"):
-                continue
+        for key in ("host", "port", *subject.kind.properties, *subject.kind.credentials):
             try:
                 value = view[key]
             except (ExpressionError, KeyError):
                 continue
-            if isinstance(value, str | int | float) and not isinstance(value, bool):
+            if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
                 found[f"{name}_{key}".upper().replace("-", "_")] = as_text(value)
     return found
 
@@ -178,15 +185,13 @@ def _tests(builder: Builder, environment: Environment) -> dict[str, TestPlan]:
     return found
 
 
-def _secrets(environment: Environment, found: Mapping[str, Subject]) -> frozenset[str]:
+def _secrets(builder: Builder, environment: Environment, found: Mapping[str, Subject]) -> frozenset[str]:
     values = set(environment.loaded.secrets)
     for subject in found.values():
-        values |= {
-            str(subject.parameters[key])
-            for key, what in subject.kind.credentials.items()
-            if what == "password" and subject.parameters.get(key)
-        }
-    return frozenset(values | {quote(value, safe="") for value in values} - {""})
+        view = builder.resolver.reader("outside")[subject.name]
+        values |= {str(view[key]) for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key)}
+        values.add(unquote(urlsplit(subject.url or "").password or ""))
+    return frozenset((values | {quote(value, safe="") for value in values}) - {""})
 
 
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from envctl.definition.models import SeedStep, Service
 from envctl.kinds import Kind
-from envctl.plan.commands import split
+from envctl.plan.commands import argv
 from envctl.plan.model import Feed, Step
 
 if TYPE_CHECKING:
@@ -32,10 +32,20 @@ def steps_of(builder: Builder, name: str, service: Service, kind: Kind) -> Itera
             hash=_hash(step, [*files, *_inputs(builder, step, at)], builder.loaded.folder),
             files=files,
             where=f"{file}:{line}",
-            command=tuple(split(step.command) if isinstance(step.command, str) else step.command or ()),
+            command=_command(builder, step, name, at),
             needs=step.needs,
             feed=_feed(builder, kind, step, files, name, at),
         )
+
+
+def _command(builder: Builder, step: SeedStep, name: str, at: tuple[str | int, ...]) -> tuple[str, ...]:
+    """References are what the program itself can reach: on this machine the outside addresses."""
+    here = step.in_ in (None, "host")
+    reader = name if step.in_ == "server" else step.in_
+    found: tuple[str, ...] = ()
+    with builder.located(*at, "command"):
+        found = tuple(argv(step.command, builder.resolver.reader("outside") if here else builder.resolver.reader("inside", reader)))
+    return found
 
 
 def _feed(builder: Builder, kind: Kind, step: SeedStep, files: Sequence[Path], name: str, at: tuple[str | int, ...]) -> Feed | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +10,14 @@ from typing import Any
 
 from envctl.definition.dotenv import parse_dotenv
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references
+from envctl.definition.expressions import as_text as written
 from envctl.definition.load import Loaded
 from envctl.definition.models import Build, Command, Service
 from envctl.errors import Problem
 from envctl.kinds import Kind
 from envctl.plan.commands import argv
 from envctl.plan.files import service_files
-from envctl.plan.health import checks_of, healthcheck_of
+from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of
 from envctl.plan.images import build_plan, rewrite
 from envctl.plan.model import BuildPlan, Check, Port, ServicePlan, Setting
 from envctl.plan.seeds import steps_of
@@ -53,9 +53,9 @@ class Builder:
         scope = self.resolver.reader("inside", name)
         applied = Kind(kind=kind.kind, once=kind.once, own=kind.own) if service.from_compose else kind
         build = self._build(name, service)
-        checks = checks_of(kind, service.ready, subject.ports, _has_healthcheck(service))
+        checks = self._checks(subject, service)
         checks = tuple(Check(c.probe, self.tree(c.options, scope, "services", name, "ready")) for c in checks)
-        own = kind.own or service.build is not None or service.run is not None
+        own = service.build is not None or service.run is not None or (kind.own and not service.from_compose)
         return ServicePlan(
             name=name,
             kind=kind,
@@ -79,16 +79,21 @@ class Builder:
             setup=tuple(self._setup(applied, subject, scope)),
             inside=self._properties(subject, "inside"),
             outside=self._properties(subject, "outside"),
-            stop=service.stop if service.stop is not None else (OWN_STOP if own or kind.kind == "service" else 0.0),
+            stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),
             replicas=service.replicas,
             resources=service.resources,
             shell=tuple(map(str, self.tree(kind.shell, scope, "services", name))),
             shell_env=self.tree(kind.shell_env, scope, "services", name),
             tester=any(ref.root == "tester" for ref in self._references(service)),
             from_compose=service.from_compose,
-            compose=service.compose,
+            compose=self.tree(service.compose, scope, "services", name, "compose"),
             kubernetes=service.kubernetes,
         )
+
+    def _checks(self, subject: Subject, service: Service) -> tuple[Check, ...]:
+        if not service.from_compose:
+            return checks_of(subject.kind, service.ready, subject.ports)
+        return checks_of_composed(subject.kind, service.ready, service.compose.get("healthcheck"), bool(subject.ports), bool(service.seed))
 
     def _references(self, service: Service) -> list[Any]:
         return [ref for text in texts([service.env, service.run, service.command, service.with_]) for ref in references(text, ("tester",))]
@@ -188,11 +193,6 @@ class Builder:
         return found
 
 
-def _has_healthcheck(service: Service) -> bool:
-    check = service.compose.get("healthcheck")
-    return isinstance(check, dict) and not check.get("disable")
-
-
 def texts(value: Any) -> Iterator[str]:
     """Every text in a tree."""
     if isinstance(value, str):
@@ -207,10 +207,7 @@ def texts(value: Any) -> Iterator[str]:
 
 def as_text(value: Any) -> str:
     """A value as it stands in an environment: `true`, numbers as they are, lists and maps as JSON."""
-    value = _plain(value)
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return written(_plain(value))
 
 
 def _plain(value: Any) -> Any:

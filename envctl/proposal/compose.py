@@ -33,9 +33,7 @@ def composed(project: Project, file: Name, kinds: Mapping[str, str]) -> list[Com
     if not isinstance(services, dict):
         return []
     return [
-        _composed(name, entry, file, kinds)
-        for name, entry in services.items()
-        if isinstance(entry, dict) and not entry.get("profiles")
+        _composed(name, entry, file, kinds) for name, entry in services.items() if isinstance(entry, dict) and not entry.get("profiles")
     ]
 
 

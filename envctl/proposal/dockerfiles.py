@@ -36,9 +36,7 @@ BASE_PORTS = {"nginx": 80, "httpd": 80, "caddy": 80, "nginxinc/nginx-unprivilege
 MAX_PROGRAMS = 20
 MAX_SOURCES = 200
 _CODE = frozenset([".py", ".js", ".ts", ".mjs", ".go", ".rb", ".java", ".kt", ".php", ".rs", ".cs"])
-_HEALTH = re.compile(
-    r"""["'](/(?:api/)?(?:healthz|health|readyz|ready|livez|health_check|healthcheck|_health))/?["']"""
-)
+_HEALTH = re.compile(r"""["'](/(?:api/)?(?:healthz|health|readyz|ready|livez|health_check|healthcheck|_health))/?["']""")
 _CHECK_URL = re.compile(r"https?://[\w.\-\[\]${}]+(?::[\w${}]+)?(/[\w./-]*)?")
 _PORT_ARGUMENT = re.compile(r"""--port["',=\s]+(\d{2,5})|(?:-b|--bind|--addr)["',=\s]+[\w.]*:(\d{2,5})""")
 

@@ -64,9 +64,7 @@ DRIVERS: dict[str, str] = {
         "pymongo motor mongoengine beanie mongodb mongoose mongoid mongo mongodb-driver-sync "
         "spring-boot-starter-data-mongodb mongodb.driver mongodb/mongodb ext-mongodb go.mongodb.org/mongo-driver"
     ),
-    "elasticsearch": (
-        "elasticsearch @elastic/elasticsearch elastic-transport github.com/elastic/go-elasticsearch elasticsearch-java"
-    ),
+    "elasticsearch": ("elasticsearch @elastic/elasticsearch elastic-transport github.com/elastic/go-elasticsearch elasticsearch-java"),
 }
 """Kind to the names of its drivers, of every language."""
 UNSURE: dict[str, str] = {"s3": "boto3 aioboto3 aiobotocore aws-sdk github.com/aws/aws-sdk-go aws/aws-sdk-php"}

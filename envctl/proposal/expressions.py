@@ -37,7 +37,9 @@ def expression(found: Meaning, server: str, kind: str, *, known: bool, first: st
     if kind == "memcached" and found.property == "servers":
         return f"${{{server}.host}}:${{{server}.port}}"
     if kind == "valkey" and found.property == "url" and found.item not in ("", "0") and found.item.isdigit():
-        return f"redis://${{{server}.username|urlencode}}:${{{server}.password|urlencode}}@${{{server}.host}}:${{{server}.port}}/{found.item}"
+        return (
+            f"redis://${{{server}.username|urlencode}}:${{{server}.password|urlencode}}@${{{server}.host}}:${{{server}.port}}/{found.item}"
+        )
     if found.property == "bucket":
         return f'${{{server}.buckets["{found.item}"].name}}' if found.item else ""
     return _property(found, server, kind, first)

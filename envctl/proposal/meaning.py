@@ -96,9 +96,7 @@ def split_url(value: str) -> SplitResult | None:
 
 def sql_dialect(variable: Variable) -> str:
     """The kind that `DB_CONNECTION=pgsql` and its like name; empty where it is none."""
-    if not re.fullmatch(
-        r"(?:DB|DATABASE)_(?:CONNECTION|ENGINE|DRIVER|CLIENT|DIALECT|TYPE|PROVIDER|ADAPTER)", variable.name
-    ):
+    if not re.fullmatch(r"(?:DB|DATABASE)_(?:CONNECTION|ENGINE|DRIVER|CLIENT|DIALECT|TYPE|PROVIDER|ADAPTER)", variable.name):
         return ""
     value = variable.value.lower()
     if re.search(r"pgsql|postgres|^pg$", value):

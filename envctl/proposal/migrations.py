@@ -77,9 +77,7 @@ def _rails(project: Project) -> Iterator[Migration]:
     for path in project.named("rails"):
         if path.parent.name == "bin":
             folder = path.parent.parent
-            yield Migration(
-                folder, path, "rails", "bin/rails db:prepare", _globs(project, folder, ("db/*.rb", "db/migrate/*.rb"))
-            )
+            yield Migration(folder, path, "rails", "bin/rails db:prepare", _globs(project, folder, ("db/*.rb", "db/migrate/*.rb")))
 
 
 def _prisma(project: Project) -> Iterator[Migration]:
@@ -91,9 +89,7 @@ def _prisma(project: Project) -> Iterator[Migration]:
         has_migrations = project.has(path.parent / "migrations")
         command = "npx prisma migrate deploy" if has_migrations else "npx prisma db push --skip-generate"
         inputs = _globs(project, path.parent, ("schema.prisma", "migrations/*/*.sql"))
-        yield Migration(
-            folder, path, "prisma", command, inputs, kind="mariadb" if provider[1] == "mysql" else "postgres"
-        )
+        yield Migration(folder, path, "prisma", command, inputs, kind="mariadb" if provider[1] == "mysql" else "postgres")
 
 
 def _scripts(project: Project) -> Iterator[Migration]:
@@ -160,7 +156,5 @@ def _folder(project: Project, folder: Name, files: list[Name]) -> Iterator[Migra
 
 def _folder_or_files(project: Project, folder: Name, files: list[Name]) -> tuple[Name, ...]:
     """The folder where its files in the order of their names are exactly *files*."""
-    all_there = sorted(
-        path for path in project.files if path.parent == folder and path.name.endswith((".sql", ".sql.gz"))
-    )
+    all_there = sorted(path for path in project.files if path.parent == folder and path.name.endswith((".sql", ".sql.gz")))
     return (folder,) if all_there == files else tuple(files)

@@ -30,12 +30,8 @@ HEALTH = (
 
 def apis(project: Project) -> list[Api]:
     """The documents of the project, whatever their names: one has `openapi` or `swagger` as a key."""
-    candidates = project.named(
-        "*openapi*.y*ml", "*openapi*.json", "*swagger*.y*ml", "*swagger*.json", "api.y*ml", "*.openapi.y*ml"
-    )
-    below = [
-        path for path in project.named("*.yaml", "*.yml", "*.json") if {"openapi", "contracts"} & set(path.parts[:-1])
-    ]
+    candidates = project.named("*openapi*.y*ml", "*openapi*.json", "*swagger*.y*ml", "*swagger*.json", "api.y*ml", "*.openapi.y*ml")
+    below = [path for path in project.named("*.yaml", "*.yml", "*.json") if {"openapi", "contracts"} & set(path.parts[:-1])]
     paths = list(dict.fromkeys([*candidates, *below]))[:MAX_DOCUMENTS]
     return [api for path in paths if (api := _api(path, project.tree(path))) is not None]
 
@@ -51,11 +47,7 @@ def _api(file: Name, tree: dict[str, Any]) -> Api | None:
     if not isinstance(paths, dict) or not ({"openapi", "swagger"} & tree.keys()):
         return None
     url = _server(tree)
-    host = (
-        ""
-        if re.fullmatch(r"localhost|127\..*|0\.0\.0\.0|.*[{}].*|.*\.local|", url.hostname or "")
-        else url.hostname or ""
-    )
+    host = "" if re.fullmatch(r"localhost|127\..*|0\.0\.0\.0|.*[{}].*|.*\.local|", url.hostname or "") else url.hostname or ""
     operations = [*_operations(paths, tree)][:MAX_OPERATIONS]
     base = url.path.rstrip("/") if re.fullmatch(r"[\w./-]*", url.path) else ""
     return Api(file, host, base, tuple(operations), tuple(_plain(paths, tree)))

@@ -27,11 +27,7 @@ def own_service(program: Program, wiring: Wiring, later: frozenset[str]) -> Prop
     waiting = [name for name in sorted(later) if any(f"${{{name}." in str(entry.value) for entry in env)]
     if waiting:
         body.append(Entry("needs", Flow(dict.fromkeys(waiting, "none")), "they refer to each other"))
-    title = (
-        "The code under test."
-        if program.port
-        else "Code under test that listens on no port; `ready: {log: REGEX}` says when it works."
-    )
+    title = "The code under test." if program.port else "Code under test that listens on no port; `ready: {log: REGEX}` says when it works."
     return Proposed(program.name, "api" if program.port else "", title, str(program.dockerfile), tuple(body))
 
 

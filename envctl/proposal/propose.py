@@ -121,10 +121,5 @@ def _test(runner: Runner) -> Entry:
     command = from_folder(runner.folder, UP, runner.command)
     if not runner.reports:
         return Entry(runner.name, command, runner.because)
-    reports = Flow(
-        tuple(
-            f"{UP}/{report}" if str(runner.folder) == "." else f"{UP}/{runner.folder}/{report}"
-            for report in runner.reports
-        )
-    )
+    reports = Flow(tuple(f"{UP}/{report}" if str(runner.folder) == "." else f"{UP}/{runner.folder}/{report}" for report in runner.reports))
     return Entry(runner.name, (Entry("run", command, runner.because), Entry("reports", reports)))

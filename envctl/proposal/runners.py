@@ -30,19 +30,14 @@ def _pytest(project: Project, dependencies: Collection[str]) -> Iterator[Runner]
     if not marks or not (project.named("pytest.ini", "conftest.py") or "pytest" in dependencies):
         return
     folder = next(
-        (
-            path.parent
-            for path in project.named("pyproject.toml", "pytest.ini", "setup.py", "setup.cfg", "requirements*.txt")
-        ),
+        (path.parent for path in project.named("pyproject.toml", "pytest.ini", "setup.py", "setup.cfg", "requirements*.txt")),
         marks[0].parent,
     )
     inside = [path for path in marks if path.is_relative_to(folder)] or marks
     integration = next((part for path in inside for part in path.parents if part.name in ("integration", "e2e")), None)
     start = _python_start(project, folder)
     target = f" {integration.relative_to(folder)}" if integration and integration.is_relative_to(folder) else ""
-    yield Runner(
-        integration.name if target and integration else "tests", f"{start} -m pytest{target}", folder, str(inside[0])
-    )
+    yield Runner(integration.name if target and integration else "tests", f"{start} -m pytest{target}", folder, str(inside[0]))
 
 
 def _python_start(project: Project, folder: Name) -> str:
@@ -55,11 +50,7 @@ def _npm(project: Project, dependencies: Collection[str]) -> Iterator[Runner]:
     for path in project.named("package.json")[:MAX_RUNNERS]:
         tree = project.tree(path)
         scripts = _map(tree.get("scripts"))
-        found = [
-            name
-            for name in _NPM_SCRIPTS
-            if isinstance(text := scripts.get(name), str) and "no test specified" not in text
-        ]
+        found = [name for name in _NPM_SCRIPTS if isinstance(text := scripts.get(name), str) and "no test specified" not in text]
         special = [name for name in found if name != "test"]
         for name in special or found:
             yield Runner(

@@ -35,9 +35,7 @@ def seeds(evidence: Evidence, known: dict[str, Server], programs: list[Program])
         made = list(_steps(migration, evidence, programs))
         steps += made
         if not made:
-            notes.append(
-                f"{migration.file} is in the format of {migration.tool}: a `command:` with `in: host` could run it."
-            )
+            notes.append(f"{migration.file} is in the format of {migration.tool}: a `command:` with `in: host` could run it.")
     return database.name, steps, notes
 
 
@@ -65,17 +63,13 @@ def _command(migration: Migration, evidence: Evidence, programs: list[Program]) 
     if owner:
         return Entry("command", migration.command, because), Entry("in", owner, "in its image, with its env")
     command = from_folder(migration.folder, "..", migration.command)
-    return Entry("command", command, because), Entry(
-        "in", "host", "on this machine, with the outputs in its environment"
-    )
+    return Entry("command", command, because), Entry("in", "host", "on this machine, with the outputs in its environment")
 
 
 def _owner(folder: Name, evidence: Evidence, programs: list[Program]) -> str:
     """The service built from the nearest folder around *folder*."""
     built = [(program.dockerfile.parent, program.name) for program in programs]
     built += [(service.built, service.name) for service in evidence.composed if service.built is not None]
-    around = [
-        (len(context.parts), name) for context, name in built if context == ROOT or folder.is_relative_to(context)
-    ]
+    around = [(len(context.parts), name) for context, name in built if context == ROOT or folder.is_relative_to(context)]
     longest = max((length for length, _ in around), default=0)
     return next((name for length, name in around if length == longest), "")

@@ -100,9 +100,7 @@ def servers(evidence: Evidence, without: Collection[str]) -> dict[str, Server]:
     for service in evidence.composed:
         kind = FAMILY.get(service.kind, service.kind)
         if kind in NAMES and (kind not in found.servers or not found.servers[kind].known):
-            found.servers[kind] = Server(
-                service.name, kind, str(evidence.compose), composed=True, known=service.recognised
-            )
+            found.servers[kind] = Server(service.name, kind, str(evidence.compose), composed=True, known=service.recognised)
     for variable in evidence.variables:
         if kind := _implied(variable):
             found.add(kind, f"{variable.file}: {variable.name}", True)

@@ -66,10 +66,7 @@ def _mapping(base: str, operation: tuple[str, str, int, str]) -> dict[str, Any]:
 
 
 def _pattern(path: str) -> str:
-    return "".join(
-        "[^/]+" if part.startswith("{") else re.escape(part).replace(r"\-", "-")
-        for part in re.split(r"(\{[^}]*\})", path)
-    )
+    return "".join("[^/]+" if part.startswith("{") else re.escape(part).replace(r"\-", "-") for part in re.split(r"(\{[^}]*\})", path))
 
 
 def _everything(name: str) -> dict[str, Any]:

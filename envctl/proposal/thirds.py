@@ -11,9 +11,7 @@ from envctl.proposal.names import service_name
 from envctl.proposal.servers import Server, server_of
 from envctl.proposal.stubs import api_of, is_elsewhere, is_local, starter, third_party
 
-FOLDERS = frozenset(
-    ["third_party", "third-party", "thirdparty", "external", "clients", "partners", "vendors", "contracts", "stubs"]
-)
+FOLDERS = frozenset(["third_party", "third-party", "thirdparty", "external", "clients", "partners", "vendors", "contracts", "stubs"])
 """Folders in which an OpenAPI document is somebody else's."""
 
 
@@ -37,9 +35,7 @@ class Third:
         return starter(self.name, self.api.base if self.api else "", self.api)
 
 
-def thirds(
-    evidence: Evidence, known: dict[str, Server], taken: Collection[str], without: Collection[str]
-) -> list[Third]:
+def thirds(evidence: Evidence, known: dict[str, Server], taken: Collection[str], without: Collection[str]) -> list[Third]:
     """The third parties that variables and OpenAPI documents show."""
     found: dict[str, Third] = {}
     for variable in evidence.variables:
@@ -86,9 +82,7 @@ def own_name(variable: Variable, evidence: Evidence) -> str:
     if parts is None or parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
         return ""
     ports = {program.name: [program.port] for program in evidence.programs}
-    ports |= {
-        service.name: [number for pair in service.ports for number in pair if number] for service in evidence.composed
-    }
+    ports |= {service.name: [number for pair in service.ports for number in pair if number] for service in evidence.composed}
     if ports.get(parts.hostname):
         return parts.hostname
     if not is_local(parts.hostname):

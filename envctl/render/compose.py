@@ -101,9 +101,8 @@ def files_hash(service: ServicePlan) -> str:
 def build_entry(service: ServicePlan) -> dict[str, Any]:
     assert service.build is not None
     given = service.build.build.model_dump(mode="json", exclude_none=True)
-    if isinstance(given.get("args"), dict):
-        given["args"] = {key: escaped(value) for key, value in given["args"].items()}
-    return {**{key: value for key, value in given.items() if value}, "context": str(service.build.context)}
+    found: dict[str, Any] = escaped({**{key: value for key, value in given.items() if value}, "context": str(service.build.context)})
+    return found
 
 
 def _ports(plan: Plan, service: ServicePlan, standalone: bool) -> list[dict[str, Any]]:
@@ -160,7 +159,7 @@ def _mounts(service: ServicePlan, binaries: dict[str, File], standalone: bool) -
         if standalone and file.text is None:
             beside = f"files/{service.name}/{path.strip('/')}"
             binaries[beside] = file
-            found.append({"type": "bind", "source": f"./{beside}", "target": path, "read_only": True})
+            found.append({"type": "bind", "source": escaped(f"./{beside}"), "target": escaped(path), "read_only": True})
     return found
 
 
@@ -217,7 +216,11 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def escaped(value: Any) -> Any:
-    """Compose interpolates every text of its file: a doubled `$` is a literal one."""
+    """Compose interpolates every text of its file, keys left out: a doubled `$` is a literal one."""
+    if isinstance(value, Mapping):
+        return {key: escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
     return value.replace("$", "$$") if isinstance(value, str) else value
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from envctl.engines import Execution
 from envctl.plan.model import Step
 from envctl.seeding import Seeder, failed
-from envctl.seeding.sql import PIECE
+from envctl.seeding.sql import PIECE, first_error
 
 FIELD = re.compile(rb'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|\Z)')
-ROWS_LINE = re.compile(r"line (\d+)|row (\d+)")
+ROWS_LINE = re.compile(r"COPY .*, line (\d+)|at row (\d+)")
 BOM = b"\xef\xbb\xbf"
 
 Field = bytes | None
@@ -34,7 +34,7 @@ def load(step: Step, seeder: Seeder) -> None:
         raise failed(step, f"{path}:{error.line}", str(error)) from None
     ran = seeder.project.execute(step.service, Execution(step.feed.command, step.feed.env, _gathered(rows)))
     if ran.status:
-        raise failed(step, _where(path, data, ran.output), ran.output, ran.status)
+        raise failed(step, _where(path, data, ran.output), first_error(ran.output), ran.status)
 
 
 class BadCsv(ValueError):
@@ -140,10 +140,13 @@ def _gathered(rows: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _where(path: Path, data: bytes, output: str) -> str:
-    """The server counts the records that it got; the header is one more."""
+    """MariaDB counts the records that it got; PostgreSQL their lines, except those within the first one's quotes."""
     found = ROWS_LINE.search(output)
     if not found:
         return str(path)
-    wanted = int(next(group for group in found.groups() if group))
-    lines = [line for line, _ in islice(records(data), wanted + 1)]
-    return f"{path}:{lines[wanted]}" if wanted < len(lines) else str(path)
+    of_lines, wanted, counted = bool(found.group(1)), int(found.group(1) or found.group(2)), 0
+    for number, (line, fields) in enumerate(islice(records(data), 1, None)):
+        counted += 1 + (sum((field or b"").count(b"\n") for field in fields) if of_lines and number else 0)
+        if counted >= wanted:
+            return f"{path}:{line}"
+    return str(path)

@@ -23,10 +23,10 @@ def load(step: Step, seeder: Seeder) -> None:
         if ran.status:
             found = LINE.search(ran.output)
             where = f"{path}:{next(group for group in found.groups() if group)}" if found else str(path)
-            raise failed(step, where, _first_error(ran.output), ran.status)
+            raise failed(step, where, first_error(ran.output), ran.status)
 
 
-def _first_error(output: str) -> str:
+def first_error(output: str) -> str:
     """From the first line that speaks of an error: what follows (DETAIL, CONTEXT) belongs to it."""
     lines = output.splitlines()
     first = next((index for index, line in enumerate(lines) if re.search(r"ERROR|FATAL|error:", line)), None)

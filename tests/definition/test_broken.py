@@ -36,9 +36,7 @@ def test_a_broken_definition(file: Path) -> None:
     loaded = load(file, project=FOLDER, environ={})
     problems = set(loaded.problems) | set(check(loaded, load_kinds(FOLDER), {}))
     wanted = expected(file)
-    assert Counter(map(place, problems)) == Counter(
-        (match["file"] or file.name, int(match["line"]), match["path"]) for match in wanted
-    )
+    assert Counter(map(place, problems)) == Counter((match["file"] or file.name, int(match["line"]), match["path"]) for match in wanted)
     for match in wanted:
         text = match["message"].replace("PROJECT", str(FOLDER))
         here = [str(problem) for problem in problems if place(problem)[1:] == (int(match["line"]), match["path"])]

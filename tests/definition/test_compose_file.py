@@ -48,7 +48,11 @@ class TestAGrownFile:
     def test_kinds_are_recognised_with_the_credentials_as_written(self, folder: Path) -> None:
         services = opened(folder).definition.services
         assert {name: service.kind for name, service in services.items() if service.kind != "service"} == {
-            **{"db": "postgres", "cache": "redis", "broker": "rabbitmq", "mail": "mail", "migrate": "job"},
+            "db": "postgres",
+            "cache": "redis",
+            "broker": "rabbitmq",
+            "mail": "mail",
+            "migrate": "job",
         }
         assert services["db"].with_ == {"username": "shop", "password": "secret", "databases": ["shop"]}
         assert services["broker"].with_ == {"username": "guest", "password": "guest", "virtual_hosts": ["/"]}
@@ -150,9 +154,7 @@ class TestBelowADefinition:
 
     def test_an_override_file_is_told_of(self, folder: Path) -> None:
         (folder / "compose.override.yaml").write_text("services: {}\n")
-        assert "compose.override.yaml is not read; `from: [compose.yaml, compose.override.yaml]` reads both" in opened(
-            folder
-        ).loaded.losses
+        assert "compose.override.yaml is not read; `from: [compose.yaml, compose.override.yaml]` reads both" in opened(folder).loaded.losses
 
 
 @needs_compose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -244,8 +245,7 @@ def test_every_value_has_a_text(value: Any) -> None:
 
 @given(st.text(alphabet=st.sampled_from("${}()[]'\"\\ab.-|+*19 ,:%~\n")) | st.text())
 def test_any_text_is_evaluated_or_refused(text: str) -> None:
-    for call in (lambda: evaluate("${" + text + "}", SCOPE), lambda: references(text, SCOPE), lambda: evaluate(text, SCOPE)):
-        try:
-            call()
-        except ExpressionError as error:
-            assert str(error)
+    for one in ("${" + text + "}", text):
+        for call in (evaluate, references):
+            with suppress(ExpressionError):
+                call(one, SCOPE)

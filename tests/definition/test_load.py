@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from envctl.definition.dotenv import parse_dotenv
 from envctl.definition.load import load
 
 from .conftest import Load, Write
@@ -33,7 +34,12 @@ VARIABLES = """\
 def test_variables_keep_their_types(loaded: Load) -> None:
     found = loaded(VARIABLES)
     assert found.variables == {
-        **{"text": "17", "number": 3, "half": 0.5, "flag": False, "tags": ["a"], "key": "sk"},
+        "text": "17",
+        "number": 3,
+        "half": 0.5,
+        "flag": False,
+        "tags": ["a"],
+        "key": "sk",
         "url": "http://17/localhost",
     }
     assert found.definition is not None
@@ -44,7 +50,13 @@ def test_variables_keep_their_types(loaded: Load) -> None:
 
 def test_overrides_are_typed_like_the_default(loaded: Load) -> None:
     found = loaded(VARIABLES, text="18", number="5", half="2", flag="true", tags="[b, c]")
-    assert [found.variables[name] for name in ("text", "number", "half", "flag", "tags")] == ["18", 5, 2, True, ["b", "c"]]
+    assert [found.variables[name] for name in ("text", "number", "half", "flag", "tags")] == [
+        "18",
+        5,
+        2,
+        True,
+        ["b", "c"],
+    ]
     assert found.variables["url"] == "http://18/localhost"
 
 
@@ -77,6 +89,12 @@ def test_who_wins(loaded: Load) -> None:
 def test_secrets_are_known(loaded: Load) -> None:
     assert loaded(VARIABLES).secrets == {"sk"}
     assert loaded(VARIABLES, environ={"KEY": "hush"}).secrets == {"hush"}
+
+
+def test_secrets_are_not_told(loaded: Load) -> None:
+    text = "name: shop\nvariables: {key: {secret: true}}\nservices:\n  w: {image: w, port: '${var.key}'}\n"
+    (problem,) = loaded(text, problems=True, key="hunter2").problems
+    assert problem.message == "expected a whole number, not '***'"
 
 
 def test_a_value_from_outside_is_never_a_template(loaded: Load) -> None:
@@ -211,6 +229,22 @@ def test_a_broken_service_hides_nothing_of_the_others(loaded: Load) -> None:
     assert [problem.path for problem in found.problems] == [
         *("services.a.env.U", "services.a.port", "services.db.verison", "services.db.with.durabel", "services.c"),
     ]
+
+
+def test_a_seed_command_takes_no_references(loaded: Load) -> None:
+    text = "name: shop\nservices:\n  db: {kind: postgres, seed: [{command: 'load ${self.url}'}]}\n"
+    (problem,) = loaded(text, problems=True).problems
+    assert problem.path == "services.db.seed.0.command"
+
+
+def test_dotenv_files_are_not_templated() -> None:
+    assert parse_dotenv("# c\nA=1\nexport B='x y'\nC=\"a\\nb\"\nD=$A ${A}\nE=\nF\n") == {
+        "A": "1",
+        "B": "x y",
+        "C": "a\nb",
+        "D": "$A ${A}",
+        "E": "",
+    }
 
 
 @pytest.mark.parametrize("value", ["${db.port}", "x${db.port}", "${self.port}"])

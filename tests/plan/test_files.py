@@ -32,7 +32,11 @@ def texts_of(files: dict[str, File]) -> dict[str, str | None]:
 def test_texts_of_a_kind_are_rendered_and_empty_ones_make_no_file(folder: Path) -> None:
     kind = Kind(
         kind="x",
-        files={"/a": "port ${self.port} $HOME\n", "/b": "{% if not self.on %}x{% endif %}\n \n", "/c": "{% if self.on %}\ny\n{% endif %}\n"},
+        files={
+            "/a": "port ${self.port} $HOME\n",
+            "/b": "{% if not self.on %}x{% endif %}\n \n",
+            "/c": "{% if self.on %}\ny\n{% endif %}\n",
+        },
     )
     assert files_of(folder, kind) == {"/a": File(text="port 1 $HOME\n"), "/c": File(text="y\n")}
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,7 @@ def test_a_cycle_is_closed_and_real(length: int, data: st.DataObject) -> None:
     path = caught.value.path
     assert path[0] == path[-1]
     assert len(path) > 1
-    assert all(other in needs[name] for name, other in zip(path, path[1:], strict=False))
+    assert all(other in needs[name] for name, other in pairwise(path))
     assert str(caught.value) == " -> ".join(path)
 
 

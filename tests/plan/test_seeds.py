@@ -32,7 +32,7 @@ FILES: dict[str, str | bytes] = {
     "schema/1.sql": "a;",
     "schema/3.sql.gz": gzip.compress(b"c;"),
     "schema/notes.txt": "no",
-    "products.csv": "\ufeffid, name ,\"x,y\"\n1,a,b\n",
+    "products.csv": '\ufeffid, name ,"x,y"\n1,a,b\n',
     "more.csv.gz": gzip.compress(b"id\n1\n"),
     "migrations/a/1.py": "1",
     "migrations/b.py": "2",

@@ -100,8 +100,16 @@ def test_the_variables(tmp_path: Path) -> None:
         environ={"FROM_HERE": "here"},
     )
     assert found.env == {
-        "URL": "postgresql://db-username:db-password@db:5432/app", "N": "1", "T": "true", "PORT": "5432", "L": '[1, "db"]',
-        "A": "own", "B": "later", "E": "${HOME}", "LITERAL": "${x} $HOME", "FROM_HERE": "here",
+        "URL": "postgresql://db-username:db-password@db:5432/app",
+        "N": "1",
+        "T": "true",
+        "PORT": "5432",
+        "L": '[1, "db"]',
+        "A": "own",
+        "B": "later",
+        "E": "${HOME}",
+        "LITERAL": "${x} $HOME",
+        "FROM_HERE": "here",
     }
 
 
@@ -157,7 +165,13 @@ def test_a_port_is_reserved_when_its_outside_address_is_read_inside(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("service", "stop"),
-    [("kind: postgres", 0), ("kind: postgres, stop: 3s", 3), ("image: a", 10), ("image: a, stop: 0", 0), ("kind: api, image: a, port: 1", 10)],
+    [
+        ("kind: postgres", 0),
+        ("kind: postgres, stop: 3s", 3),
+        ("image: a", 10),
+        ("image: a, stop: 0", 0),
+        ("kind: api, image: a, port: 1", 10),
+    ],
 )
 def test_own_services_are_stopped_gently(tmp_path: Path, service: str, stop: float) -> None:
     assert planned(tmp_path, service).stop == stop
@@ -227,7 +241,15 @@ def test_all_mistakes_in_one_go(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("x", "x"), (1, "1"), (1.5, "1.5"), (True, "true"), (None, "null"), ([1, "ü"], '[1, "ü"]'), ({"b": (1,), "a": True}, '{"a": true, "b": [1]}')],
+    [
+        ("x", "x"),
+        (1, "1"),
+        (1.5, "1.5"),
+        (True, "true"),
+        (None, "null"),
+        ([1, "ü"], '[1, "ü"]'),
+        ({"b": (1,), "a": True}, '{"a": true, "b": [1]}'),
+    ],
 )
 def test_a_value_as_text(value: object, text: str) -> None:
     assert as_text(value) == text

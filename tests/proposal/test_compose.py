@@ -39,9 +39,7 @@ def test_only_what_lies_on_top_is_proposed(sample):
     found = sample(PROJECT)
     assert found.tree["from"] == "../docker-compose.yml"
     assert list(found.services) == ["database", "cache", "payments", "api"]
-    assert found.services["database"] == {
-        "seed": [{"command": "alembic upgrade head", "in": "api", "inputs": ["../alembic.ini"]}]
-    }
+    assert found.services["database"] == {"seed": [{"command": "alembic upgrade head", "in": "api", "inputs": ["../alembic.ini"]}]}
     assert found.services["api"] == {"env": {"PAYMENTS_URL": "${payments.url}"}}
     assert found.tree["outputs"]["DATABASE_URL"] == "${database.url}"
     assert found.tree["outputs"]["API_URL"] == "${api.url}"
@@ -61,9 +59,7 @@ def test_a_service_that_migrates_already_is_left_to_it(sample):
 @needs_compose
 def test_images_without_a_kind_stand_for_one(sample):
     compose = "services:\n  minio:\n    image: minio/minio:latest\n    ports: ['9000:9000']\n"
-    found = sample(
-        {"compose.yaml": compose, "requirements.txt": "boto3", ".env.example": "S3_ENDPOINT_URL=http://localhost:9000"}
-    )
+    found = sample({"compose.yaml": compose, "requirements.txt": "boto3", ".env.example": "S3_ENDPOINT_URL=http://localhost:9000"})
     assert found.services == {}
     assert found.tree["outputs"]["S3_ENDPOINT_URL"] == "http://${minio.host}:${minio.port}"
 

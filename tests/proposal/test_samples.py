@@ -114,16 +114,12 @@ def test_go_with_golang_migrate_takes_the_way_up_only(sample):
 
 
 def test_plain_sql_files_are_one_step(sample):
-    found = sample(
-        {"requirements.txt": "psycopg[binary]", "migrations/1.sql": "select 1;", "migrations/2.sql": "select 2;"}
-    )
+    found = sample({"requirements.txt": "psycopg[binary]", "migrations/1.sql": "select 1;", "migrations/2.sql": "select 2;"})
     assert found.services["db"]["seed"] == [{"sql": "../migrations"}]
 
 
 def test_formats_with_the_way_back_inside_are_noted_not_run(sample):
-    found = sample(
-        {"go.mod": "require github.com/lib/pq v1.10.9", "migrations/1.sql": "-- +goose Up\nselect 1;\n-- +goose Down\n"}
-    )
+    found = sample({"go.mod": "require github.com/lib/pq v1.10.9", "migrations/1.sql": "-- +goose Up\nselect 1;\n-- +goose Down\n"})
     assert "seed" not in found.services["db"]
     assert "goose" in found.text
 
@@ -140,10 +136,7 @@ def test_flyway_versions_are_in_the_order_of_numbers(sample):
 
 
 def test_spring_migrates_by_itself(sample):
-    pom = "".join(
-        f"<artifactId>{name}</artifactId>"
-        for name in ("postgresql", "flyway-core", "spring-kafka", "spring-boot-starter-mail")
-    )
+    pom = "".join(f"<artifactId>{name}</artifactId>" for name in ("postgresql", "flyway-core", "spring-kafka", "spring-boot-starter-mail"))
     found = sample({"pom.xml": pom, "mvnw": "", "src/main/resources/db/migration/V1__a.sql": "select 1;"})
     assert [service["kind"] for service in found.services.values()] == ["postgres", "kafka", "mail"]
     assert "seed" not in found.services["db"]

@@ -47,12 +47,7 @@ def test_what_is_no_file(tmp_path, sample):
 
 
 def test_folders_of_dependencies_are_skipped(project):
-    root = project(
-        {
-            f"{folder}/requirements.txt": "psycopg"
-            for folder in ("node_modules", ".venv", "vendor/x", "py", "a/b/c/d/e/f/g/h/i")
-        }
-    )
+    root = project({f"{folder}/requirements.txt": "psycopg" for folder in ("node_modules", ".venv", "vendor/x", "py", "a/b/c/d/e/f/g/h/i")})
     (root / "py" / "pyvenv.cfg").write_text("")
     assert gather(root).drivers == ()
     assert all(len(path.parts) <= MAX_DEPTH + 1 for path in Project.read(root).files)
@@ -73,9 +68,7 @@ def test_any_text_is_a_scalar(text):
 
 @given(values, values, values)
 def test_any_entry_is_read_again(key, value, because):
-    tree = Entry(
-        "top", (Entry(key, value, because), Entry("list", Flow((value, 1, True))), Entry("map", Flow({key: value})))
-    )
+    tree = Entry("top", (Entry(key, value, because), Entry("list", Flow((value, 1, True))), Entry("map", Flow({key: value}))))
     text = "\n".join(lines(tree, 0))
     below = {key: value, "list": [value, 1, True], "map": {key: value}}
     if key not in ("list", "map"):

@@ -389,9 +389,7 @@ def test_mysql_hands_on_the_words_of_the_server(servers: Any) -> None:
 def s3_server(status: str, body: str, headers: list[str]) -> Callable[[socket.socket], None]:
     def serve(connection: socket.socket) -> None:
         headers.extend(connection.recv(65536).decode().splitlines())
-        connection.sendall(
-            f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
-        )
+        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode())
 
     return serve
 

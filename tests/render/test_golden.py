@@ -1,0 +1,55 @@
+"""What the examples render to, whole. `UPDATE_GOLDEN=1 pytest tests/render` writes the files anew: read the difference."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from envctl.checks import open_environment
+from envctl.plan.make import make_plan
+from envctl.render.write import write_manifests
+from envctl.rendering import render_setting
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def rendered(name: str) -> str:
+    environment = open_environment(ROOT / "environments" / name / "environment.yaml", cwd=ROOT, environ={})
+    found = write_manifests(make_plan(environment, render_setting(environment, name, "docker", {})), "docker", None)
+    return portable(found.text) + "".join(f"# loss: {loss}\n" for loss in found.losses)
+
+
+def portable(text: str) -> str:
+    """Without what differs from machine to machine, and what changes with the code of the stub and of the shop."""
+    text = text.replace(str(ROOT), "/checkout")
+    text = re.sub(r"envctl/app:[0-9a-f]{16}", "envctl/app:CONTENT", text)
+    text = re.sub(r"envctl\.files: [0-9a-f]{16}", "envctl.files: CONTENT", text)
+    stubs = re.findall(r"source: (text-[0-9a-f]{12})\n\s+target: /opt/envctl-stub/([\w.]+)\n", text)
+    for source, name in stubs:
+        text = re.sub(rf"(  {source}:\n    content: )(?:.*\n)+?(?=  text-|\Z)", rf"\1(envctl/stub/{name})\n", text)
+        text = text.replace(source, f"text-of-stub-{name}")
+    return text
+
+
+@pytest.mark.parametrize("name", ["shop", "streaming"])
+def test_an_example_renders_as_it_did(name: str) -> None:
+    found, file = rendered(name), GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(found, "utf-8")
+    assert found == file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["shop", "streaming", "minimal"])
+def test_an_example_renders_the_same_twice(name: str) -> None:
+    path = ROOT / "environments" / (f"{name}/environment.yaml" if name != "minimal" else "minimal.yaml")
+
+    def once() -> str:
+        environment = open_environment(path, cwd=ROOT, environ={})
+        return write_manifests(make_plan(environment, render_setting(environment, name, "docker", {})), "docker", None).text
+
+    assert once() == once()

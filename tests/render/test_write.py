@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from builders import plan_with, service
+
+from envctl.errors import UsageError
+from envctl.plan.model import File, Plan
+from envctl.render.write import write_manifests
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    (tmp_path / "run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "run.sh").chmod(0o755)
+    return plan_with(service("x", files={"/bin/run": File(source=tmp_path / "run.sh")}), losses=("something",))
+
+
+def test_the_text_alone(plan: Plan) -> None:
+    found = write_manifests(plan, "docker", None)
+    assert found.text.startswith("# t, rendered by envctl: docker compose up --wait\n")
+    assert yaml.safe_load(found.text)["services"].keys() == {"x"}
+    assert found.losses[0] == "something"
+
+
+def test_a_folder_with_all_it_needs(plan: Plan, tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    found = write_manifests(plan, "docker", folder)
+    assert (folder / "compose.yaml").read_text() == found.text
+    assert (folder / "files/x/bin/run").read_text() == "#!/bin/sh\n"
+    assert (folder / "files/x/bin/run").stat().st_mode & 0o111
+    assert sorted(path.name for path in folder.iterdir()) == ["compose.yaml", "files"]
+
+
+def test_a_folder_can_be_written_again(plan: Plan, tmp_path: Path) -> None:
+    write_manifests(plan, "docker", tmp_path / "out")
+    (tmp_path / "out" / "compose.yaml").write_text("of somebody")
+    assert write_manifests(plan, "docker", tmp_path / "out").text == (tmp_path / "out" / "compose.yaml").read_text()
+
+
+def test_a_target_that_is_not_there(plan: Plan) -> None:
+    with pytest.raises(UsageError, match="nothing can be rendered for 'dokcer'") as caught:
+        write_manifests(plan, "dokcer", None)
+    assert caught.value.hint == "did you mean 'docker'?"
+
+
+def test_a_folder_that_cannot_be_written(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"out cannot be written: Not a directory") as caught:
+        write_manifests(plan, "docker", tmp_path / "file" / "out")
+    assert caught.value.exit_code == 2
