@@ -46,7 +46,7 @@ class Board:
         with self._changed:
             row = self.rows[service]
             row.state, row.detail, row.since = state, detail, time.monotonic()
-            if state in ("ready", "done") and row.ready_ms is None:
+            if state in ("ready", "seeded", "done") and row.ready_ms is None:
                 row.ready_ms = round((row.since - self.began) * 1000)
             self._changed.notify_all()
         self.listener(service, row)

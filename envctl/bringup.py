@@ -119,7 +119,8 @@ class BringUp:
             raise OutOfTime(message, self._evidence(service, "readiness")) from None
         if self._dead(service) and not self._ended_well(service):
             raise self._death(service)
-        self.board.set(service.name, "ready")
+        if service.steps or service.setup:
+            self.board.set(service.name, "ready")
 
     def _ended_well(self, service: ServicePlan) -> bool:
         """A Compose file does not say which of its services are jobs: one that ends with 0 is taken for one."""

@@ -94,7 +94,7 @@ def up(request: Request, reporter: Reporter) -> Record:
 
     Raises:
         DefinitionError, UsageError, EngineMissing: nothing was started.
-        ServiceFailed, OutOfTime, Interrupted: it was torn down again unless the request keeps it.
+        ServiceFailed, OutOfTime, Interrupted: it was torn down again, unless the request keeps it or it was up before.
     """
     timer = Timer()
     deadline = timer.began + request.timeout
@@ -104,19 +104,20 @@ def up(request: Request, reporter: Reporter) -> Record:
     timer.phase("plan")
     engine = open_engine(request.engine, request.context)
     with instance.lock(id):
-        record = _record(request, environment, engine, id, name)
-        existed = record.state == "up"
-        record.state, record.process, record.error = "starting", instance.process_mark(), ""
-        record.save()
+        record, existed = None, False
         try:
+            record = _record(request, environment, engine, id, name)
+            existed = record.state in ("up", "failed")
+            record.state, record.process, record.error = "changing" if existed else "starting", instance.process_mark(), ""
+            record.save()
             with signals.deadline(deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {request.timeout:g} s")):
                 _bring_up(request, environment, engine, record, reporter, timer, deadline)
+            record.state, record.process, record.timings_ms = "up", "", timer.phases
+            record.save()
+            write_outputs(record)
         except BaseException as error:
             reporter.end()
-            raise _ended(error, request, engine, record, existed, reporter) from None
-        record.state, record.process, record.timings_ms = "up", "", timer.phases
-        record.save()
-        write_outputs(record)
+            raise (_ended(error, request, engine, record, existed, reporter) if record is not None else error) from None
         reporter.end()
     return record
 
@@ -128,13 +129,15 @@ def instance_name(name: str) -> str:
 
 
 def _record(request: Request, environment: Environment, engine: Engine, id: str, name: str) -> Record:
-    """The record of the instance that is there, or a new one; what the engine has without a record is removed first."""
+    """The record of the instance that is there, or a new one; what was left half-way, or without a record, is removed first."""
     record = instance.load(id)
     if record is not None and (record.engine, record.context) != (request.engine, request.context):
         raise UsageError(f"{name} is up on {record.engine}", hint=f"`envctl down {name}` first, or take another --name")
     if record is not None and record.name != name:
         raise UsageError(f"'{name}' and '{record.name}' would share the id {id}", hint="take another --name")
-    if record is None or request.fresh or record.expired or record.state == "removing":
+    if record is not None and record.owner and instance.process_alive(record.owner):
+        raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
+    if record is None or request.fresh or record.expired or record.owner or record.state in ("starting", "removing"):
         engine.remove(id, record.stop if record else {})
         record = Record(
             name=name, id=id, environment=environment.definition.name, engine=request.engine, context=request.context,
@@ -283,29 +286,18 @@ def _refuse_changed_seeds(plan: Plan, project: Project, record: Record) -> None:
 
 
 def _ended(error: BaseException, request: Request, engine: Engine, record: Record, existed: bool, reporter: Reporter) -> BaseException:
-    """What a failed `up` leaves: nothing, or all of it with --keep; an instance that was up before stays as it is."""
+    """What a failed `up` leaves: nothing, or all of it with --keep; an instance that was up before is never taken away."""
     with signals.shielded():
-        return _ended_quietly(error, request, engine, record, existed, reporter)
-
-
-def _ended_quietly(
-    error: BaseException, request: Request, engine: Engine, record: Record, existed: bool, reporter: Reporter
-) -> BaseException:
-    if isinstance(error, KeyboardInterrupt):
-        error = Interrupted("interrupted; everything is gone")
-    elif not isinstance(error, EnvctlError):
-        return _torn_down(error, engine, record)
-    record.error = str(error)
-    if existed and isinstance(error, UsageError):
-        record.state, record.process = "up", ""
+        if isinstance(error, KeyboardInterrupt):
+            error = Interrupted("interrupted" if existed else "interrupted; everything is gone")
+        ours = isinstance(error, EnvctlError)
+        if not (existed or (request.keep and ours and not isinstance(error, Interrupted))):
+            return _torn_down(error, engine, record)
+        record.state, record.process, record.error = "up" if isinstance(error, UsageError) else "failed", "", str(error)
         record.save()
+        if record.state == "failed":
+            reporter.say(f"left for a look: `envctl logs {record.name}`; `envctl down {record.name}` removes it")
         return error
-    if request.keep and not isinstance(error, Interrupted):
-        record.state, record.process = "failed", ""
-        record.save()
-        reporter.say(f"kept for a look: `envctl logs {record.name}`, `envctl down {record.name}`")
-        return error
-    return _torn_down(error, engine, record)
 
 
 def _torn_down(error: BaseException, engine: Engine, record: Record) -> BaseException:

@@ -49,7 +49,7 @@ def _row(record: Record | None, seen: Seen | None) -> dict[str, Any]:
 def _state(record: Record, seen: Seen | None) -> str:
     if record.state == "starting":
         return "starting" if instance.process_alive(record.process) else "failed"
-    if record.state != "up":
+    if record.state in ("failed", "removing"):
         return "failed"
     if seen is None or not seen.running:
         return "stopped"

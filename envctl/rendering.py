@@ -27,6 +27,8 @@ def render_setting(
     for service in ports or {}:
         if service not in {key[0] for key in keys}:
             raise UsageError(f"--port {service}: there is no such service with a port", hint=did_you_mean(service, [k[0] for k in keys]))
+    main = {service: (service, port) for service, port in reversed(keys)}
+    fixed = {main[service]: port for service, port in (ports or {}).items()}
     return Setting(
         name=name,
         id="".join(c if c.isalnum() or c == "-" else "-" for c in name.lower()),
@@ -34,18 +36,19 @@ def render_setting(
         project=environment.loaded.project,
         engine=engine,
         secret=drawn_from(key_of_name(name)),
-        ports=_spread(keys, name, dict(ports or {})),
+        ports=_spread(keys, name, fixed),
+        fixed=frozenset(fixed),
         environ=environ or {},
         rewrite=images,
     )
 
 
-def _spread(keys: list[PortKey], name: str, given: dict[str, int]) -> dict[PortKey, int]:
-    """A port for each key: given, or by a hash, the next one where two fall on the same."""
-    found: dict[PortKey, int] = {}
+def _spread(keys: list[PortKey], name: str, fixed: Mapping[PortKey, int]) -> dict[PortKey, int]:
+    """A port for each key: the fixed one, or one by a hash, the next one where two fall on the same."""
+    found = dict(fixed)
     for key in keys:
-        port = given.pop(key[0], 0) or FIRST + int(hashlib.sha256(f"{name}/{key}".encode()).hexdigest(), 16) % COUNT
+        port = FIRST + int(hashlib.sha256(f"{name}/{key}".encode()).hexdigest(), 16) % COUNT
         while port in found.values():
             port += 1
-        found[key] = port
-    return found
+        found.setdefault(key, port)
+    return {key: found[key] for key in keys}

@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envctl.checks import Environment
-from envctl.engines import Engine, open_engine
+from envctl.engines import open_engine
 from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
-from envctl.instance import Record
-from envctl.instance import load as load_record
+from envctl.instance import Record, lock, records
 from envctl.orchestrator import Reporter, Request, process_variables, up
 from envctl.report import write_report
 from envctl.selection import Selection
 from envctl.signals import shielded
 from envctl.teardown import tear_down
+
+OURS = 125
+"""The exit status of a failure of ours."""
 
 
 @dataclass(frozen=True)
@@ -58,34 +60,38 @@ def narrowed(request: Request, environment: Environment, names: Sequence[str]) -
 
 
 def run_jobs(request: Request, reporter: Reporter, jobs: Sequence[Job], report: str | None) -> int:
-    """The first exit status that is not 0; the environment is gone when this returns.
+    """The first exit status that is not 0; the environment is gone when this returns, unless it was up before.
 
     Raises:
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
-    record = up(request, reporter)
-    engine = open_engine(record.engine, record.context)
-    status = 125
+    status = OURS
     try:
+        record = up(request, reporter)
         status = _run_all(record, jobs, request)
         if status and report:
-            write_report(engine, record, Path(report))
+            write_report(open_engine(record.engine, record.context), record, Path(report))
         _collect(jobs, report)
     except KeyboardInterrupt:
-        raise Interrupted("interrupted") from None
+        raise Interrupted("interrupted; everything is gone") from None
     finally:
         with shielded():
-            _end(engine, record, request.keep and status != 0)
+            if not (request.keep and status != 0):
+                _remove_owned(request.owner)
     return status
 
 
-def _end(engine: Engine, record: Record, keep: bool) -> None:
-    if keep:
-        return
-    left = tear_down(engine, load_record(record.id) or record)
+def _remove_owned(owner: str) -> None:
+    """Removes what this process owns: an instance that was up before has no owner, and stays."""
+    left = [thing for record in records() if record.owner == owner for thing in _removed(record)]
     if left:
         raise EnvctlError(f"left behind: {', '.join(left)}", hint="`envctl gc` tries again")
+
+
+def _removed(record: Record) -> list[str]:
+    with lock(record.id):
+        return tear_down(open_engine(record.engine, record.context), record)
 
 
 def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.board import Row
 from envctl.cli.failure import masked
-from envctl.durations import format_duration
 from envctl.orchestrator import Reporter
 from envctl.plan.model import Plan
 
@@ -40,17 +39,21 @@ class Lines:
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._last: dict[str, str] = {}
+        self._unseeded: set[str] = set()
         self._lock = threading.Lock()
         self._width = 0
 
     def begin(self, plan: Plan) -> None:
         self._width = max((len(name) for name in plan.services), default=0)
-        self.say(f"{plan.setting.name}: {len(plan.services)} services on {plan.setting.engine} ({plan.setting.id})")
+        self._unseeded = unseeded(plan)
+        count = len(plan.services)
+        self.say(f"{plan.setting.name}: {count} service{'s' if count != 1 else ''} on {plan.setting.engine} ({plan.setting.id})")
 
     def row(self, service: str, row: Row) -> None:
         waiting = row.state == "starting" and row.detail.startswith("waiting")
-        text = row.detail if row.state == "failed" or (row.detail and not waiting and row.detail != row.state) else row.state
-        text = f"{row.state}: {text}" if text != row.state and row.state == "failed" else text
+        state = "ready" if row.state == "seeded" and service in self._unseeded else row.state
+        text = state if not row.detail or row.detail == row.state else row.detail
+        text = f"failed: {row.detail}" if row.state == "failed" else text
         with self._lock:
             if waiting or self._last.get(service) == text:
                 return
@@ -78,12 +81,14 @@ class Table:
         self._rows: dict[str, Row] = {}
         self._done_at: dict[str, float] = {}
         self._title = ""
+        self._unseeded: set[str] = set()
         self._spinners: dict[str, Any] = {}
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=12, transient=False)
 
     def begin(self, plan: Plan) -> None:
         self._title = f"{plan.setting.name} on {plan.setting.engine}"
+        self._unseeded = unseeded(plan)
         self._rows = {name: Row() for name in plan.services}
         if not self._live.is_started:
             self._live.start()
@@ -105,11 +110,14 @@ class Table:
         from rich.text import Text
 
         grid = Grid.grid(padding=(0, 2))
+        for _ in range(5):
+            grid.add_column(no_wrap=True)
         for name, row in list(self._rows.items()):
             took = self._done_at.get(name, time.monotonic()) - self._began
             color = MARKS.get(row.state, ("cyan", ""))[0]
             detail = masked(row.detail) if row.detail != row.state else ""
-            grid.add_row(self._mark(name, row), name, Text(row.state, color), Text(f"{took:5.1f} s", "dim"), Text(detail[:100], "dim"))
+            state = "ready" if row.state == "seeded" and name in self._unseeded else row.state
+            grid.add_row(self._mark(name, row), name, Text(state, color), Text(f"{took:5.1f} s", "dim"), Text(detail[:100], "dim"))
         head = Grid.grid()
         head.add_row(Text(self._title, "bold"))
         head.add_row(grid)
@@ -126,5 +134,6 @@ class Table:
         return spinner
 
 
-def lasting(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else format_duration(seconds)
+def unseeded(plan: Plan) -> set[str]:
+    """For people, a service that has nothing to seed is ready, not seeded."""
+    return {service.name for service in plan.services.values() if not service.steps}

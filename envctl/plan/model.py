@@ -31,6 +31,8 @@ class Setting:
     """A random-looking text for a service and one of its parameters, the same for the instance's life."""
     ports: Mapping[PortKey, int] = field(default_factory=dict)
     """The outside port of every published one."""
+    fixed: frozenset[PortKey] = frozenset()
+    """Those whose number somebody asked for."""
     outside_host: str = "127.0.0.1"
     publish_on: str = "127.0.0.1"
     tester_host: str = "host.docker.internal"
@@ -49,7 +51,7 @@ class Port:
     number: int
     outside: int | None = None
     reserved: bool = False
-    """Somebody inside refers to the outside address, so that it must be known before anything is created."""
+    """Its number was asked for, or somebody inside refers to it, so that it must be known before anything is created."""
 
 
 @dataclass(frozen=True)

@@ -161,8 +161,9 @@ class Builder:
         return self.loaded.path(text, ("services", name, "build"))
 
     def ports(self, subject: Subject) -> tuple[Port, ...]:
+        known = self.resolver.reserved | self.setting.fixed
         return tuple(
-            Port(name, number, self.setting.ports.get((subject.name, name)), (subject.name, name) in self.resolver.reserved)
+            Port(name, number, self.setting.ports.get((subject.name, name)), (subject.name, name) in known)
             for name, number in subject.ports.items()
         )
 

@@ -14,7 +14,7 @@ import pytest
 
 from envctl.definition.models import Ready
 from envctl.kinds import Kind
-from envctl.plan.health import checks_of, healthcheck_of
+from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of
 from envctl.plan.model import Check
 
 SERVER = Kind(kind="db", ready={"probe": "postgres", "x": 1})
@@ -42,15 +42,34 @@ PORTS = {"main": 80, "admin": 81}
         (PLAIN, None, {}, []),
         (JOB, None, PORTS, []),
         (JOB, None, {}, []),
+        (OWN, None, {}, []),
+        (OWN, {"log": "up"}, {}, [Check("log", {"log": "up"})]),
     ],
 )
 def test_checks(kind: Kind, ready: dict[str, Any] | None, ports: dict[str, int], expected: list[Check]) -> None:
-    assert list(checks_of(kind, Ready.model_validate(ready) if ready else None, ports, False)) == expected
+    assert list(checks_of(kind, Ready.model_validate(ready) if ready else None, ports)) == expected
 
 
-def test_a_health_check_of_the_container_stands_for_what_is_not_given() -> None:
-    assert checks_of(PLAIN, None, PORTS, True) == (Check("health"),)
-    assert checks_of(PLAIN, Ready(tcp=True), PORTS, True) == (Check("tcp"),)
+@pytest.mark.parametrize(
+    ("kind", "ready", "healthcheck", "published", "seeded", "probes"),
+    [
+        (PLAIN, None, {"test": "x"}, True, False, ["health"]),
+        (PLAIN, None, {"test": "x", "disable": True}, True, False, ["tcp"]),
+        (PLAIN, None, None, True, False, ["tcp"]),
+        (PLAIN, None, None, False, False, []),
+        (JOB, None, None, True, False, []),
+        (SERVER, None, {"test": "x"}, True, False, ["health"]),
+        (SERVER, None, {"test": "x"}, True, True, ["postgres"]),
+        (PLAIN, {"log": "up"}, {"test": "x"}, True, False, ["log"]),
+        (PLAIN, None, None, True, True, ["tcp"]),
+        (PLAIN, None, None, False, True, []),
+    ],
+)
+def test_checks_of_a_service_of_a_compose_file(
+    kind: Kind, ready: dict[str, Any] | None, healthcheck: object, published: bool, seeded: bool, probes: list[str]
+) -> None:
+    found = checks_of_composed(kind, Ready.model_validate(ready) if ready else None, healthcheck, published, seeded)
+    assert [check.probe for check in found] == probes
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from builders import environment_of, plan_of, plan_with, port, service, setting_
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envctl.definition.expressions import escape
 from envctl.definition.models import Build, Resources
 from envctl.kinds import Kind
 from envctl.plan.make import make_plan
@@ -365,13 +366,7 @@ def test_rendering_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_nasty_password_goes_all_the_way(tmp_path: Path) -> None:
-    plan = plan_of(
-        tmp_path, "services: {db: {kind: postgres}}", secret=lambda service, parameter: NASTY if parameter == "password" else "me"
-    )
-    environment = rendered_environment(plan)
-    assert environment["POSTGRES_PASSWORD"] == NASTY
-
-
-def rendered_environment(plan: Plan) -> dict[str, str]:
+    given = json.dumps(escape(NASTY))
+    plan = plan_of(tmp_path, f"services: {{db: {{kind: postgres, with: {{password: {given}}}}}}}")
     document = yaml.safe_load(compose_yaml(render_compose(plan, standalone=True)))
-    return dict(unescaped(document["services"]["db"]["environment"]))
+    assert unescaped(document["services"]["db"]["environment"])["POSTGRES_PASSWORD"] == NASTY

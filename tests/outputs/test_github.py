@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envctl.outputs.github import masks, text
+
+KEYS = st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True)
+VALUES = st.text(st.characters(exclude_categories=["Cs"])) | st.text("a<=EOF_\n \t")
+
+
+def read(written: str) -> dict[str, str]:
+    """As the runner reads $GITHUB_ENV: `KEY=VALUE`, or `KEY<<MARK`, lines and the mark."""
+    found, lines = {}, written.split("\n")
+    assert lines.pop() == ""
+    while lines:
+        line = lines.pop(0)
+        key, sign, rest = re.fullmatch(r"([^=<]*)(=|<<)(.*)", line, re.DOTALL).groups()  # type: ignore[union-attr]
+        if sign == "<<":
+            end = lines.index(rest)
+            rest, lines = "\n".join(lines[:end]), lines[end + 1 :]
+        found[key] = rest
+    return found
+
+
+@given(st.dictionaries(KEYS, VALUES))
+def test_the_runner_reads_what_was_written(values: dict[str, str]) -> None:
+    assert read(text(values)) == values
+
+
+def test_a_value_cannot_end_itself() -> None:
+    value = "x\n"
+    for _ in range(3):
+        mark = text({"A": value}).split("\n")[0].removeprefix("A<<")
+        assert mark not in value.split("\n")
+        value += f"{mark}\nB=injected\n"
+    assert read(text({"A": value})) == {"A": value}
+
+
+@given(st.lists(VALUES))
+def test_every_line_of_a_secret_is_masked(secrets: list[str]) -> None:
+    shown = masks(secrets).split("\n")[:-1]
+    assert all(line.startswith("::add-mask::") for line in shown)
+    masked = {unquote(line.removeprefix("::add-mask::")) for line in shown}
+    assert {line for secret in secrets for line in secret.splitlines() if line and "%" not in line} <= masked
+
+
+@pytest.mark.parametrize(
+    ("secret", "expected"), [("a%b", "::add-mask::a%25b\n"), ("one\ntwo", "::add-mask::one\n::add-mask::two\n"), ("", ""), ("\n\n", "")]
+)
+def test_masks(secret: str, expected: str) -> None:
+    assert masks([secret]) == expected

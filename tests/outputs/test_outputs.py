@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from builders import record_of
+
+from envctl.errors import UsageError
+from envctl.outputs import FORMATS, formatted, write_outputs
+
+VALUES = {"A": "1", "B": "x y"}
+
+
+@pytest.mark.parametrize(
+    ("format", "text"),
+    [
+        ("dotenv", "A=1\nB=x y\n"),
+        ("shell", "export A=1\nexport B='x y'\n"),
+        ("json", '{\n  "A": "1",\n  "B": "x y"\n}\n'),
+        ("github", "A=1\nB=x y\n"),
+        ("properties", "A=1\nB=x y\n"),
+    ],
+)
+def test_formats(format: str, text: str) -> None:
+    assert formatted(format, VALUES) == text
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_no_outputs_are_readable_too(format: str) -> None:
+    assert formatted(format, {}) == ("{}\n" if format == "json" else "")
+
+
+def test_a_format_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match="there is no format 'jsn'") as caught:
+        formatted("jsn", VALUES)
+    assert caught.value.hint == "did you mean 'json'?"
+    assert caught.value.exit_code == 2
+
+
+def test_json_is_the_values(tmp_path: Path) -> None:
+    values = {"Ä": 'ü"\n\u2028\x00'}
+    assert json.loads(formatted("json", values)) == values
+
+
+# The files of `write:`
+
+
+def test_files_hold_the_outputs_and_are_emptied(tmp_path: Path) -> None:
+    record = record_of(file=str(tmp_path / "environment.yaml"), write={".env.test": "dotenv", "sub/x.json": "json"}, outputs={"A": "ü"})
+    write_outputs(record)
+    assert (tmp_path / ".env.test").read_text("utf-8") == "A='ü'\n"
+    assert json.loads((tmp_path / "sub/x.json").read_text("utf-8")) == {"A": "ü"}
+    record.outputs = {}
+    write_outputs(record)
+    assert (tmp_path / ".env.test").read_bytes() == b""
+    assert (tmp_path / "sub/x.json").read_bytes() == b""
+
+
+def test_nothing_is_made_to_be_empty(tmp_path: Path) -> None:
+    write_outputs(record_of(file=str(tmp_path / "gone" / "environment.yaml"), write={".env": "dotenv"}))
+    assert list(tmp_path.iterdir()) == []
