@@ -124,7 +124,10 @@ def lock(id: str, *, wait: float = 600.0) -> Iterator[None]:
     deadline = time.monotonic() + wait
     while True:
         make_folder(folder)
-        descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        except FileNotFoundError:
+            continue  # removed again in between
         if _locked(descriptor, deadline) and _still_there(descriptor, folder / "lock"):
             break
         os.close(descriptor)  # `down` removed the folder while we waited: the lock was on a file that is gone
@@ -133,9 +136,10 @@ def lock(id: str, *, wait: float = 600.0) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(descriptor)
+        # Before the lock is let go: whoever waits for it may write a record at once.
         if not (folder / RECORD).exists():
             shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
 
 
 def _locked(descriptor: int, deadline: float) -> bool:

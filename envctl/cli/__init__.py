@@ -30,6 +30,10 @@ def _run(words: list[str]) -> int:
     signals.install()
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
     try:
+        if words[:1] == ["down"] and len(words) == 2 and not words[1].startswith("-"):
+            from envctl.cli.ending import down_named
+
+            return down_named(words[1])
         from envctl.cli.app import invoke
 
         return invoke(words, OURS if wraps else 2)

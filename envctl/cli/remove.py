@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from envctl import collection
-from envctl.collection import Removed
+from envctl.cli.ending import down_named, tell
 from envctl.engines import open_engine
 from envctl.engines.choice import default_engine
 from envctl.errors import EnvctlError, UsageError
-from envctl.instance import instance_id, records
-from envctl.lookup import project_of_here, records_here, try_record
+from envctl.instance import records
+from envctl.lookup import records_here
 
 
 def down(
@@ -23,18 +23,9 @@ def down(
     """Remove an instance: containers, networks, volumes, state. Works without the definition, and twice."""
     if (name is None) == (not all):
         raise UsageError("name one instance, or --all")
-    removed = [collection.remove(record) for record in records_here()] if all else []
     if name is not None:
-        record = try_record(name)
-        removed = [collection.remove(record)] if record else _without_record(name)
-    return _tell(removed, "nothing is up in this checkout" if all else f"nothing named '{name}' is up")
-
-
-def _without_record(name: str) -> list[Removed]:
-    """Its state is gone: what carries the id that this checkout gives the name, or that is the name, is still found by label."""
-    engine = open_engine(default_engine())
-    wanted = {name, instance_id(name, project_of_here())}
-    return [collection.remove_by_label(engine, seen.name, seen.id) for seen in engine.instances() if seen.id in wanted]
+        return down_named(name)
+    return tell([collection.remove(record) for record in records_here()], "nothing is up in this checkout")
 
 
 def gc(
@@ -48,17 +39,8 @@ def gc(
             engines[engine, context] = open_engine(engine, context)
         except EnvctlError as error:
             print(f"envctl: {engine}: {error.message}", file=sys.stderr)
-    status = _tell(list(collection.collect(engines)), "nothing to collect")
+    status = tell(list(collection.collect(engines)), "nothing to collect")
     for opened in engines.values():
         for image in opened.prune_images(all=images):
             print(f"removed image {image}", file=sys.stderr)
     return status
-
-
-def _tell(removed: list[Removed], nothing: str) -> int:
-    if not removed:
-        print(nothing, file=sys.stderr)
-    for each in removed:
-        why = f" ({each.why})" if each.why else ""
-        print(f"{each.name} is gone{why}" if not each.left else f"{each.name}: left behind: {', '.join(each.left)}", file=sys.stderr)
-    return 1 if any(each.left for each in removed) else 0

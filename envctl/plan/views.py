@@ -87,9 +87,9 @@ class Resolver:
         if key == "bind":
             return self.bind
         if key == "first":
-            return {name: next(iter(items), None) for name, items in subject.several.items()}
+            return {name: self._name(own, next(iter(items))) if items else None for name, items in subject.several.items()}
         if key in subject.several:
-            return {name: self._item(subject, own, key, name) for name in subject.several[key]}
+            return {self._name(own, name): self._item(subject, own, key, name) for name in subject.several[key]}
         if key in subject.kind.properties:
             return evaluate(subject.kind.properties[key], {**self.scope, "self": own})
         if key in subject.parameters:
@@ -101,6 +101,10 @@ class Resolver:
         if subject.main_port is None:
             raise ExpressionError(f"'{subject.name}' has no port, so it has no address; give it `port:`")
         return self.address(subject, subject.main_port, side)
+
+    def _name(self, own: View, name: str) -> str:
+        """The keys of a definition are texts like any other: `$${` is a literal `${` in them too."""
+        return str(evaluate(name, {**self.scope, "self": own}))
 
     def _item(self, subject: Subject, own: View, key: str, name: str) -> dict[str, Any]:
         item: dict[str, Any] = {"name": name, **subject.several[key][name]}

@@ -1,0 +1,36 @@
+"""`down NAME` without the parser of the command line, which takes longer to import than a database takes to go."""
+
+from __future__ import annotations
+
+import sys
+
+from envctl import collection
+from envctl.collection import Removed
+from envctl.engines import open_engine
+from envctl.engines.choice import default_engine
+from envctl.instance import instance_id
+from envctl.lookup import project_of_here, try_record
+
+
+def down_named(name: str) -> int:
+    """Removes the instance and says so; an instance without a record is found by its label."""
+    record = try_record(name)
+    removed = [collection.remove(record)] if record else _without_record(name)
+    return tell(removed, f"nothing named '{name}' is up")
+
+
+def _without_record(name: str) -> list[Removed]:
+    """What carries the id that this checkout gives the name, or that is the name."""
+    engine = open_engine(default_engine())
+    wanted = {name, instance_id(name, project_of_here())}
+    return [collection.remove_by_label(engine, seen.name, seen.id) for seen in engine.instances() if seen.id in wanted]
+
+
+def tell(removed: list[Removed], nothing: str) -> int:
+    """Prints what is gone and what is not; the exit status."""
+    if not removed:
+        print(nothing, file=sys.stderr)
+    for each in removed:
+        why = f" ({each.why})" if each.why else ""
+        print(f"{each.name} is gone{why}" if not each.left else f"{each.name}: left behind: {', '.join(each.left)}", file=sys.stderr)
+    return 1 if any(each.left for each in removed) else 0

@@ -1,0 +1,22 @@
+"""Kinds are used for real: each module brings few environments up, once for every engine that is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests_support import ENGINES, REQUIRED, Project, missing
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project on the engine under test; what a module leaves up in it is removed at its end."""
+    engine = str(request.param)
+    if engine in missing and engine not in REQUIRED:
+        pytest.skip(f"no {engine} here: {missing[engine]}")
+    folder = tmp_path_factory.mktemp("kinds") / "envctl-tests"
+    folder.mkdir()
+    (folder / "envctl.toml").write_text("")
+    project = Project(folder, engine)
+    yield project
+    project.down()
