@@ -78,6 +78,11 @@ class Record:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
+    def process_variables(self) -> dict[str, str]:
+        """What a test process receives beside the outputs."""
+        return {"ENVCTL_NAME": self.name, "ENVCTL_INSTANCE": self.id, "ENVCTL_ENGINE": self.engine}
+
+    @property
     def expired(self) -> bool:
         return self.expires is not None and self.expires <= now()
 

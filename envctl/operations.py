@@ -12,10 +12,10 @@ from envctl.bringup import BringUp
 from envctl.engines import Project
 from envctl.errors import UsageError
 from envctl.instance import Record
-from envctl.orchestrator import DEFAULT_TIMEOUT, Reporter, process_variables
 from envctl.outputs import write_outputs
 from envctl.plan.model import Plan
 from envctl.replan import project_of
+from envctl.request import DEFAULT_TIMEOUT, Reporter
 from envctl.seeding import Seeder
 
 
@@ -66,7 +66,7 @@ def _again(record: Record, plan: Plan, project: Project, names: list[str], repor
     part = replace(plan, services={name: replace(plan.services[name], needs={}) for name in names})
     board = Board.of(part.services, reporter.row)
     reporter.begin(part)
-    seeder = Seeder(plan, project, {**plan.outputs, **process_variables(record)}, plan.folder)
+    seeder = Seeder(plan, project, {**plan.outputs, **record.process_variables}, plan.folder)
     try:
         BringUp(part, project, record, board, seeder, save=record.save).run(time.monotonic() + timeout)
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 from envctl.checks import open_environment
 from envctl.engines import Engine, Project, open_engine
 from envctl.instance import Record
-from envctl.orchestrator import setting_of
+from envctl.intent import setting_of
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
 from envctl.selection import Selection, select

@@ -15,8 +15,9 @@ from envctl.checks import Environment
 from envctl.engines import open_engine
 from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
 from envctl.instance import Record, lock, records
-from envctl.orchestrator import Reporter, Request, process_variables, up
+from envctl.orchestrator import up
 from envctl.report import write_report
+from envctl.request import Reporter, Request
 from envctl.selection import Selection
 from envctl.signals import shielded
 from envctl.teardown import tear_down
@@ -95,7 +96,7 @@ def _removed(record: Record) -> list[str]:
 
 
 def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:
-    environ = {**os.environ, **record.outputs, **process_variables(record)}
+    environ = {**os.environ, **record.outputs, **record.process_variables}
     worst = 0
     for job in jobs:
         command = job.command or _test_command(record, job, request)

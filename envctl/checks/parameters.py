@@ -176,7 +176,9 @@ def _words(error: ValidationError) -> tuple[str, str]:
         case "minLength" | "minItems" | "minProperties":
             return (f"{shown(value)} is too short: {wanted} at least" if value else "this is empty"), ""
         case "pattern":
-            return f"{shown(value)} has not the right form", f"it must match {wanted}"
+            schema: Any = error.schema
+            described = f" ({schema['description'].rstrip('.')})" if schema.get("description") else ""
+            return f"{shown(value)} has not the right form", f"it must match {wanted}{described}"
         case "required":
             missing = [key for key in wanted if key not in value]
             return f"the key '{missing[0]}' is missing", ""

@@ -12,7 +12,7 @@ from envctl.cli.failure import hide
 from envctl.cli.progress import reporter
 from envctl.instance import Record
 from envctl.lookup import find_record, service_of
-from envctl.orchestrator import DEFAULT_TIMEOUT
+from envctl.request import DEFAULT_TIMEOUT
 
 Timeout = Annotated[
     str | None,

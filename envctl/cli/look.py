@@ -15,7 +15,6 @@ from envctl.cli.show import status as shown_status
 from envctl.engines import Attached, State, open_engine
 from envctl.instance import Record
 from envctl.lookup import find_record, records_here, service_of
-from envctl.orchestrator import process_variables
 from envctl.overview import everything
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -47,7 +46,7 @@ def env(
 ) -> None:
     """Print the outputs again."""
     record = find_record(name)
-    values = _of_service(record, for_) if for_ else {**record.outputs, **process_variables(record)}
+    values = _of_service(record, for_) if for_ else {**record.outputs, **record.process_variables}
     print(outputs.formatted(format, values), end="")
     if format == "github":
         from envctl.outputs.github import masks

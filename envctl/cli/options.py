@@ -14,7 +14,7 @@ import typer
 from envctl.cli import settings
 from envctl.cli.arguments import duration
 from envctl.errors import UsageError
-from envctl.orchestrator import DEFAULT_TIMEOUT, Request
+from envctl.request import DEFAULT_TIMEOUT, Request
 from envctl.selection import Selection
 
 

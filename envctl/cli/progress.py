@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.board import Row
 from envctl.cli.failure import masked
-from envctl.orchestrator import Reporter
 from envctl.plan.model import Plan
+from envctl.request import Reporter
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

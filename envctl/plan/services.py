@@ -84,7 +84,7 @@ class Builder:
             resources=service.resources,
             shell=tuple(map(str, self.tree(kind.shell, scope, "services", name))),
             shell_env=self.tree(kind.shell_env, scope, "services", name),
-            tester=any(ref.root == "tester" for ref in self._references(service)),
+            tester=self._calls_home(service),
             from_compose=service.from_compose,
             compose=self.tree(service.compose, scope, "services", name, "compose"),
             kubernetes=service.kubernetes,
@@ -95,8 +95,11 @@ class Builder:
             return checks_of(subject.kind, service.ready, subject.ports)
         return checks_of_composed(subject.kind, service.ready, service.compose.get("healthcheck"), bool(subject.ports), bool(service.seed))
 
-    def _references(self, service: Service) -> list[Any]:
-        return [ref for text in texts([service.env, service.run, service.command, service.with_]) for ref in references(text, ("tester",))]
+    def _calls_home(self, service: Service) -> bool:
+        """Whether it refers to the machine of the tests, by name or as a server that runs there already (`--use`)."""
+        there = [name for name, subject in self.resolver.subjects.items() if subject.url is not None]
+        readable = [service.env, service.run, service.command, service.with_]
+        return any(ref.root in ("tester", *there) for text in texts(readable) for ref in references(text, ("tester", *there)))
 
     def tree(self, value: Any, scope: Mapping[str, Any], *path: str | int) -> Any:
         try:

@@ -238,6 +238,8 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield f"{name}: its readiness ({', '.join(c.probe for c in service.checks)}), which no program in an image can check"
         if any(file.text is None for file in service.files.values()):
             yield f"{name}: binary or executable files are bind mounts here; `up` copies them into the container"
+        if ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
+            yield f"{name}: the image {service.image} has no tag, so it is what `latest` is on that day"
         yield from (f"{name}: {loss}" for loss in service.kind.losses)
 
 

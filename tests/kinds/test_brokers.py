@@ -1,0 +1,286 @@
+"""RabbitMQ, NATS, Kafka and MQTT: messages through real clients."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import amqp
+import nats
+import paho.mqtt.client as mqtt
+import pytest
+import requests
+from amqp.exceptions import AccessRefused
+from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, eventually, refused, text
+from tests_support import Project
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of `importlib.resources`, on Python 3.11 and 3.12
+    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+
+pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+VHOST = "te nant/ü%\"'$#"
+SERVICES = f"""
+services:
+  rabbit:
+    kind: rabbitmq
+    with:
+      username: {text(USERNAME)}
+      password: {text(PASSWORD)}
+      management: true
+      virtual_hosts: [/, tenant, {text(VHOST)}]
+      users: {{worker: {{}}, {text("x" + USERNAME)}: {{password: {text(PASSWORD)}, tags: monitoring}}}}
+      exchanges: {{events: {{type: topic}}}}
+      queues:
+        orders: {{arguments: {{x-max-length: 3}}}}
+        "tenant's": {{virtual_host: tenant, durable: false}}
+      bindings: [{{exchange: events, queue: orders, routing_key: "order.*"}}]
+  nats: {{kind: nats, with: {{username: {text(USERNAME)}, password: {text(PASSWORD)}, max_payload: 2MB}}}}
+  hashed: {{kind: nats, with: {{password: "$2a$10$looks.like.a.hash", jetstream: false}}}}
+  kafka:
+    kind: kafka
+    with:
+      partitions: 2
+      topics:
+        orders: {{partitions: 3, config: {{cleanup.policy: compact}}}}
+        order-events.v1: {{}}
+      settings: {{message.max.bytes: 2000000}}
+  mqtt:
+    kind: mqtt
+    with:
+      username: {text(USERNAME)}
+      password: {text(PASSWORD)}
+      users: {{sensor: {{}}, {text("x" + USERNAME)}: {{password: {text(PASSWORD)}}}}}
+      settings: {{max_packet_size: 300000}}
+"""
+OUTPUTS = {
+    "RABBIT": "${rabbit.url}",
+    "RABBIT_TENANT": "${rabbit.virtual_hosts.tenant.url}",
+    "RABBIT_ODD": "${(rabbit.virtual_hosts.values()|list)[2].url}",
+    "RABBIT_WORKER": "${rabbit.users.worker.url}",
+    "RABBIT_OTHER": "${(rabbit.users.values()|list)[1].url}",
+    "RABBIT_PAGE": "${rabbit.management_url}",
+    "ORDERS_QUEUE": "${rabbit.queues.orders.name}",
+    "NATS": "${nats.url}",
+    "NATS_MONITOR": "${nats.monitor_url}",
+    "HASHED": "${hashed.url}",
+    "KAFKA": "${kafka.bootstrap}",
+    "EVENTS_TOPIC": '${kafka.topics["order-events.v1"].name}',
+    "KAFKA_INSIDE": "${kafka.inside.bootstrap}",
+    "MQTT": "${mqtt.url}",
+    "MQTT_SENSOR": "${mqtt.users.sensor.url}",
+    "MQTT_OTHER": "${(mqtt.users.values()|list)[1].url}",
+}
+
+
+@pytest.fixture(scope="module")
+def up(home: Project) -> Running:
+    return bring_up(home, "brokers", SERVICES, OUTPUTS)
+
+
+@contextmanager
+def rabbit(url: str, **changed: str) -> Iterator[Any]:
+    """A channel."""
+    at = Url.of(url)
+    given = {"userid": at.username, "password": at.password, "virtual_host": at.path} | changed
+    connection = amqp.Connection(host=f"{at.host}:{at.port}", login_method="PLAIN", connect_timeout=10, read_timeout=10, **given)
+    try:
+        connection.connect()
+        yield connection.channel()
+        connection.close()
+    finally:
+        connection.collect()
+
+
+@pytest.mark.parametrize("who", ["RABBIT", "RABBIT_TENANT", "RABBIT_ODD", "RABBIT_WORKER", "RABBIT_OTHER"])
+def test_rabbitmq_with_every_user_and_virtual_host(up: Running, who: str) -> None:
+    body = secrets.token_hex(8)
+    with rabbit(up[who]) as channel:
+        name, _, _ = channel.queue_declare(exclusive=True)
+        channel.basic_publish_confirm(amqp.Message(body), routing_key=name)
+        assert channel.basic_get(name, no_ack=True).body == body
+
+
+def test_rabbitmq_declares_what_the_definition_says(up: Running) -> None:
+    with rabbit(up["RABBIT"]) as channel:
+        channel.queue_declare(up["ORDERS_QUEUE"], passive=True)
+        for number in range(5):
+            channel.basic_publish_confirm(amqp.Message(str(number)), exchange="events", routing_key="order.made")
+        kept = [channel.basic_get("orders", no_ack=True).body for _ in range(3)]
+        assert kept == ["2", "3", "4"], "bound, and no longer than it may be"
+        assert channel.basic_get("orders") is None
+    with rabbit(up["RABBIT_TENANT"]) as channel:
+        channel.queue_declare("tenant's", passive=True)
+        with pytest.raises(amqp.exceptions.NotFound):
+            channel.queue_declare("orders", passive=True)
+
+
+def test_the_management_page_of_rabbitmq(up: Running) -> None:
+    at = Url.of(up["RABBIT_PAGE"])
+    where = f"http://{at.host}:{at.port}/api/vhosts"
+    with requests.Session() as session:
+        # Bytes: requests writes texts in Latin-1.
+        found = session.get(where, auth=(at.username.encode(), at.password.encode()), timeout=10)
+        assert sorted(host["name"] for host in found.json()) == sorted(["/", "tenant", VHOST])
+        assert session.get(where, auth=("worker", "wrong"), timeout=10).status_code == 401
+
+
+@pytest.mark.parametrize("changed", [{"password": "wrong"}, {"userid": "guest", "password": "guest"}, {"userid": "worker"}])
+def test_rabbitmq_refuses_wrong_credentials(up: Running, changed: dict[str, str]) -> None:
+    with pytest.raises(AccessRefused), rabbit(up["RABBIT"], **changed):
+        pass
+
+
+async def _nats(url: str, **changed: Any) -> Any:
+    """nats-py does not decode what stands in a URL, as other clients of NATS do."""
+    at = Url.of(url)
+    given = {"user": at.username, "password": at.password} | changed
+    given = {key: value for key, value in given.items() if value is not None}
+
+    async def quiet(error: Exception) -> None: ...
+
+    return await nats.connect(f"nats://{at.host}:{at.port}", allow_reconnect=False, error_cb=quiet, **given)
+
+
+@pytest.mark.parametrize("who", ["NATS", "HASHED"])
+def test_nats_hands_messages_on(up: Running, who: str) -> None:
+    async def talk() -> bytes:
+        client = await _nats(up[who])
+        subscription = await client.subscribe("orders.*")
+        await client.publish("orders.made", "bestellt: ü".encode())
+        message = await subscription.next_msg(timeout=10)
+        await client.close()
+        return bytes(message.data)
+
+    assert asyncio.run(talk()) == "bestellt: ü".encode()
+
+
+def test_nats_keeps_streams(up: Running) -> None:
+    async def talk() -> tuple[int, bytes]:
+        client = await _nats(up["NATS"])
+        stream = client.jetstream()
+        await stream.add_stream(name="orders", subjects=["kept.>"])
+        await stream.publish("kept.one", b"1")
+        subscription = await stream.pull_subscribe("kept.>", "reader")
+        (message,) = await subscription.fetch(1, timeout=10)
+        await client.close()
+        return client.max_payload, bytes(message.data)
+
+    assert asyncio.run(talk()) == (2_000_000, b"1") or asyncio.run(talk()) == (2 << 20, b"1")
+
+
+@pytest.mark.parametrize("changed", [{"password": "wrong"}, {"user": "other"}, {"user": None, "password": None}])
+@pytest.mark.parametrize("who", ["NATS", "HASHED"])
+def test_nats_refuses_wrong_credentials(up: Running, who: str, changed: dict[str, str | None]) -> None:
+    with pytest.raises(nats.errors.Error, match="[Aa]uthorization"):
+        asyncio.run(_nats(up[who], **changed))
+
+
+def test_the_monitoring_page_of_nats(up: Running) -> None:
+    with requests.Session() as session:
+        assert session.get(f"{up['NATS_MONITOR']}/varz", timeout=10).json()["auth_required"] is True
+
+
+@contextmanager
+def consumer(up: Running, topic: str) -> Iterator[Any]:
+    found = KafkaConsumer(topic, bootstrap_servers=up["KAFKA"], auto_offset_reset="earliest", consumer_timeout_ms=15000)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def received(up: Running, topic: str, value: bytes) -> bool:
+    with consumer(up, topic) as messages:
+        return any(message.value == value for message in messages)
+
+
+def test_kafka_from_outside(up: Running) -> None:
+    producer = KafkaProducer(bootstrap_servers=up["KAFKA"])
+    value = secrets.token_bytes(16)
+    producer.send(up["EVENTS_TOPIC"], value).get(timeout=15)
+    producer.close()
+    assert received(up, up["EVENTS_TOPIC"], value)
+
+
+def test_kafka_from_inside(up: Running) -> None:
+    value = secrets.token_hex(8)
+    tool = "/opt/kafka/bin/kafka-console-producer.sh"
+    send = f"echo key:{value} | {tool} --bootstrap-server {up['KAFKA_INSIDE']} --topic orders --property parse.key=true --property key.separator=:"
+    assert up["KAFKA_INSIDE"] != up["KAFKA"]
+    up.execute("kafka", "bash", "-c", send).ok()
+    assert received(up, "orders", value.encode())
+
+
+def test_topics_of_kafka(up: Running) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=up["KAFKA"])
+    try:
+        found = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(["orders", "order-events.v1"])}
+    finally:
+        admin.close()
+    assert found == {"orders": 3, "order-events.v1": 2}
+    told = up.execute("kafka", "/opt/kafka/bin/kafka-configs.sh", *_described("topics", "orders")).ok().out
+    assert "cleanup.policy=compact" in told
+
+
+def _described(type: str, name: str) -> list[str]:
+    return ["--bootstrap-server", "127.0.0.1:9092", "--describe", "--entity-type", type, "--entity-name", name]
+
+
+@contextmanager
+def mosquitto(url: str, **changed: str) -> Iterator[tuple[Any, queue.Queue[Any]]]:
+    """A client that tries to connect, and what it is told: reason codes and messages."""
+    at = Url.of(url)
+    given = {"username": at.username, "password": at.password} | changed
+    told: queue.Queue[Any] = queue.Queue()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    if given["username"]:
+        client.username_pw_set(given["username"], given["password"])
+    client.on_connect = lambda _, __, ___, code, ____: told.put(code)
+    client.on_subscribe = lambda _, __, ___, codes, ____: told.put(codes)
+    client.on_message = lambda _, __, message: told.put(message.payload)
+    client.connect(at.host, at.port)
+    client.loop_start()
+    try:
+        yield client, told
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+@pytest.mark.parametrize("who", ["MQTT", "MQTT_SENSOR", "MQTT_OTHER"])
+def test_mqtt_with_every_user(up: Running, who: str) -> None:
+    with mosquitto(up[who]) as (client, told):
+        assert not told.get(timeout=10).is_failure
+        client.subscribe("sensors/#", qos=1)
+        told.get(timeout=10)
+        client.publish("sensors/ü", b"\0 21.5", qos=1)
+        assert told.get(timeout=10) == b"\0 21.5"
+
+
+@pytest.mark.parametrize("changed", [{"password": "wrong"}, {"username": "sensor"}, {"username": ""}])
+def test_mqtt_refuses_wrong_credentials(up: Running, changed: dict[str, str]) -> None:
+    with mosquitto(up["MQTT"], **changed) as (_, told):
+        assert told.get(timeout=10) == "Not authorized"
+
+
+@pytest.mark.parametrize("username", ["a:b", "a\nb", ""])
+def test_names_that_mqtt_does_not_take_are_refused(home: Project, username: str) -> None:
+    refused(home, f"{{kind: mosquitto, with: {{username: {text(username)}}}}}", "services.one.with.username")
+
+
+def test_default_outputs(up: Running) -> None:
+    usual = {"host", "port", "url"}
+    credentials = {"username", "password"}
+    assert up.defaults_of("rabbit").keys() == usual | credentials | {"virtual_host", "management_url"}
+    assert up.defaults_of("nats").keys() == usual | credentials | {"monitor_url"}
+    assert up.defaults_of("kafka").keys() == usual | {"bootstrap"}
+    assert up.defaults_of("mqtt").keys() == usual | credentials
+    for service in ("rabbit", "nats", "mqtt"):
+        assert (up.defaults_of(service)["username"], up.defaults_of(service)["password"]) == (USERNAME, PASSWORD)

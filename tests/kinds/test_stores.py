@@ -1,0 +1,172 @@
+"""Valkey, Redis, Memcached and S3 through their clients."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pymemcache
+import pytest
+import redis
+import requests
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
+from tests_support import Project
+
+USER = USERNAME.replace(" ", "")
+"""Access lists of Valkey and Redis end a name at a blank."""
+KEY = "o'b\"r$i#e%n\\${x}"
+"""An access key stands in a header, in ASCII."""
+
+SERVICES = f"""
+services:
+  valkey:
+    kind: valkey
+    with:
+      username: {text(USER)}
+      password: {text(PASSWORD)}
+      settings: {{maxmemory: 32mb, maxmemory-policy: allkeys-lru, lazyfree-lazy-expire: true}}
+    ready: {{query: DBSIZE}}
+  redis: {{kind: redis, with: {{username: {text(USER)}, password: {text(PASSWORD)}, durable: true}}}}
+  memcached: {{kind: memcached, with: {{memory: 16, max_item: 2m}}}}
+  s3: {{kind: s3, with: {{username: {text(KEY)}, password: {text(PASSWORD)}, buckets: [invoices, foto-s.2024]}}}}
+  files: {{kind: seaweedfs}}
+"""
+OUTPUTS = {
+    "VALKEY": "${valkey.url}",
+    "REDIS": "${redis.url}",
+    "MEMCACHED": "${memcached.url}",
+    "S3": "${s3.url}",
+    "S3_KEY": "${s3.access_key}",
+    "S3_SECRET": "${s3.secret_key}",
+    "S3_REGION": "${s3.region}",
+    "INVOICES": "${s3.buckets.invoices.bucket}",
+    "PHOTOS": '${s3.buckets["foto-s.2024"].url}',
+}
+
+
+@pytest.fixture(scope="module")
+def up(home: Project) -> Running:
+    return bring_up(home, "stores", SERVICES, OUTPUTS)
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def keys(up: Running, kind: str) -> Iterator[Any]:
+    with redis.Redis.from_url(up[kind.upper()]) as client:
+        yield client
+
+
+def test_keys_with_given_credentials(keys: Any) -> None:
+    assert keys.acl_whoami() == USER.encode()
+    keys.set("näme", b"\0\xff")
+    assert keys.get("näme") == b"\0\xff"
+
+
+def test_a_server_takes_the_password_without_a_name(up: Running, kind: str) -> None:
+    at = Url.of(up[kind.upper()])
+    with redis.Redis(at.host, at.port, password=at.password) as client:
+        assert client.acl_whoami() == b"default"
+
+
+@pytest.mark.parametrize(
+    "credentials", [{}, {"password": "wrong"}, {"username": USER, "password": "wrong"}, {"username": "other", "password": PASSWORD}]
+)
+def test_wrong_credentials_are_refused(up: Running, kind: str, credentials: dict[str, str]) -> None:
+    at = Url.of(up[kind.upper()])
+    with redis.Redis(at.host, at.port, **credentials) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+
+
+def test_settings_of_valkey(up: Running) -> None:
+    with redis.Redis.from_url(up["VALKEY"], decode_responses=True) as client:
+        found = client.config_get("maxmemory", "maxmemory-policy", "lazyfree-lazy-expire", "appendonly")
+    assert found == {"maxmemory": str(32 << 20), "maxmemory-policy": "allkeys-lru", "lazyfree-lazy-expire": "yes", "appendonly": "no"}
+
+
+def test_a_durable_server_writes_everything(up: Running) -> None:
+    with redis.Redis.from_url(up["REDIS"], decode_responses=True) as client:
+        assert client.config_get("appendonly") == {"appendonly": "yes"}
+
+
+def test_the_shell_of_a_server_logs_in_by_itself(up: Running, kind: str) -> None:
+    done = up.execute(kind, f"{kind}-cli", "-h", "127.0.0.1", "PING").ok()
+    assert done.out.strip() == "PONG"
+
+
+@pytest.mark.parametrize("username", ["two words", "", "tab\tbed"])
+def test_names_with_blanks_are_refused(home: Project, kind: str, username: str) -> None:
+    refused(home, f"{{kind: {kind}, with: {{username: {text(username)}}}}}", "services.one.with.username")
+
+
+def test_memcached(up: Running) -> None:
+    at = Url.of(up["MEMCACHED"])
+    client = pymemcache.Client((at.host, at.port))
+    big = secrets.token_bytes(1_500_000)
+    client.set("big", big, noreply=False)
+    assert client.get("big") == big
+    assert client.stats()[b"limit_maxbytes"] == 16 << 20
+    client.close()
+
+
+def s3(up: Running, **changed: str) -> Any:
+    given = {"aws_access_key_id": up["S3_KEY"], "aws_secret_access_key": up["S3_SECRET"], "region_name": up["S3_REGION"]} | changed
+    return boto3.client("s3", endpoint_url=up["S3"], config=Config(s3={"addressing_style": "path"}), **given)
+
+
+def test_objects_in_declared_buckets(up: Running) -> None:
+    client = s3(up)
+    assert up["S3_KEY"] == KEY
+    assert {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} == {"invoices", "foto-s.2024"}
+    assert up["PHOTOS"] == "s3://foto-s.2024"
+    body = secrets.token_bytes(100_000)
+    client.put_object(Bucket=up["INVOICES"], Key="2024/Rechnung №1 +&.pdf", Body=body, ContentType="application/pdf")
+    found = client.get_object(Bucket=up["INVOICES"], Key="2024/Rechnung №1 +&.pdf")
+    assert found["ContentType"] == "application/pdf"
+    assert found["Body"].read() == body
+    client.put_object(Bucket="foto-s.2024", Key="a", Body=b"a")
+    assert [item["Key"] for item in client.list_objects_v2(Bucket="foto-s.2024")["Contents"]] == ["a"]
+
+
+def test_a_signed_link_works(up: Running) -> None:
+    link = s3(up).generate_presigned_url("put_object", Params={"Bucket": "invoices", "Key": "by link"})
+    with requests.Session() as session:
+        assert session.put(link, data=b"x", timeout=10).status_code == 200
+        assert session.get(link.partition("?")[0], timeout=10).status_code == 403, "nothing is public"
+
+
+@pytest.mark.parametrize("changed", [{"aws_secret_access_key": "wrong"}, {"aws_access_key_id": "wrong"}])
+def test_a_wrong_key_is_refused(up: Running, changed: dict[str, str]) -> None:
+    with pytest.raises(ClientError) as failed:
+        s3(up, **changed).list_objects_v2(Bucket="invoices")
+    assert failed.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+@pytest.mark.parametrize("username", ["a b", "a/b", "a,b", "a=b", "ä", ""])
+def test_access_keys_that_no_header_takes_are_refused(home: Project, username: str) -> None:
+    refused(home, f"{{kind: s3, with: {{username: {text(username)}}}}}", "services.one.with.username")
+
+
+def test_random_credentials_and_no_bucket(up: Running) -> None:
+    found = up.defaults_of("files")
+    given = {"aws_access_key_id": found["username"], "aws_secret_access_key": found["password"], "region_name": "eu-central-1"}
+    client = boto3.client("s3", endpoint_url=found["url"], **given)
+    assert client.list_buckets()["Buckets"] == []
+
+
+def test_default_outputs(up: Running) -> None:
+    for service in ("valkey", "redis"):
+        found = up.defaults_of(service)
+        assert found.keys() == {"host", "port", "url", "username", "password", "database"}
+        assert (found["username"], found["password"]) == (USER, PASSWORD)
+    assert up.defaults_of("memcached").keys() == {"host", "port", "url"}
+    found = up.defaults_of("s3")
+    assert {"host", "port", "url", "endpoint", "username", "password", "access_key", "secret_key"} <= found.keys()
+    assert (found["access_key"], found["secret_key"]) == (KEY, PASSWORD)
