@@ -107,9 +107,9 @@ def _run_plan(request: Request, plan: Plan, project: Project, record: Record, re
     reporter.begin(plan)
     project.prepare(lambda service, text: board.say(service, text) if service else reporter.say(text))
     timer.phase("images")
+    _refuse_changed_seeds(plan, project, record)
     project.renew(record.expires)
     project.create()
-    _refuse_changed_seeds(plan, project, record)
     timer.phase("create")
     environ = {**plan.outputs, **record.process_variables}
     seeder = Seeder(plan, project, environ, plan.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,18 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        return _unexpected(error, OURS if wraps else EnvctlError.exit_code)
+
+
+def _unexpected(error: Exception, status: int) -> int:
+    """Nobody should have to read a traceback; whoever wants to can."""
+    if os.environ.get("ENVCTL_DEBUG"):
+        raise error
+    full = getattr(error, "errno", None) == errno.ENOSPC
+    advice = "the disk is full" if full else "this is envctl's fault or its surroundings'; ENVCTL_DEBUG=1 shows where it happened"
+    print(f"envctl: {type(error).__name__}: {error}\n  {advice}", file=sys.stderr)
+    return status
 
 
 def _interrupted() -> int:

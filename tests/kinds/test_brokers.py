@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
 import secrets
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,15 +139,10 @@ def test_rabbitmq_refuses_wrong_credentials(up: Running, changed: dict[str, str]
         pass
 
 
-async def _nats(url: str, **changed: Any) -> Any:
+async def _nats(url: str) -> Any:
     """nats-py does not decode what stands in a URL, as other clients of NATS do."""
     at = Url.of(url)
-    given = {"user": at.username, "password": at.password} | changed
-    given = {key: value for key, value in given.items() if value is not None}
-
-    async def quiet(error: Exception) -> None: ...
-
-    return await nats.connect(f"nats://{at.host}:{at.port}", allow_reconnect=False, error_cb=quiet, **given)
+    return await nats.connect(f"nats://{at.host}:{at.port}", user=at.username, password=at.password, allow_reconnect=False)
 
 
 @pytest.mark.parametrize("who", ["NATS", "HASHED"])
@@ -175,11 +172,18 @@ def test_nats_keeps_streams(up: Running) -> None:
     assert asyncio.run(talk()) == (2_000_000, b"1") or asyncio.run(talk()) == (2 << 20, b"1")
 
 
-@pytest.mark.parametrize("changed", [{"password": "wrong"}, {"user": "other"}, {"user": None, "password": None}])
 @pytest.mark.parametrize("who", ["NATS", "HASHED"])
+@pytest.mark.parametrize("changed", [{"pass": "wrong"}, {"user": "other"}, {"user": None, "pass": None}])
 def test_nats_refuses_wrong_credentials(up: Running, who: str, changed: dict[str, str | None]) -> None:
-    with pytest.raises(nats.errors.Error, match="[Aa]uthorization"):
-        asyncio.run(_nats(up[who], **changed))
+    """By hand: refused, nats-py forgets to close its connection."""
+    at = Url.of(up[who])
+    given = {"user": at.username, "pass": at.password, "verbose": False} | changed
+    options = json.dumps({key: value for key, value in given.items() if value is not None})
+    with socket.create_connection((at.host, at.port), timeout=10) as connection, connection.makefile("rwb") as stream:
+        assert stream.readline().startswith(b"INFO ")
+        stream.write(f"CONNECT {options}\r\nPING\r\n".encode())
+        stream.flush()
+        assert stream.readline() == b"-ERR 'Authorization Violation'\r\n"
 
 
 def test_the_monitoring_page_of_nats(up: Running) -> None:

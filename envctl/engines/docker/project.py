@@ -136,7 +136,7 @@ class DockerProject(DockerInstance):
     def incarnation(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
         if service.data is None:
-            return self.ids(service.name)[0]
+            return next(iter(self.containers().get(service.name, [])), "")
         with suppress(NotFound):
             return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
         return ""
