@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from envctl import instance
 from envctl.engines import Engine, Seen, open_engine
-from envctl.errors import EngineMissing, UsageError
+from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.signals import shielded
 from envctl.teardown import tear_down
@@ -49,7 +49,7 @@ def collect(engines: Mapping[tuple[str, str | None], Engine]) -> Iterator[Remove
     for record in records.values():
         engine_there = engines.get((record.engine, record.context))
         if engine_there is not None and not _busy(record):
-            yield _gone(engine_there, record)
+            yield from _removed(engine_there, record, "nothing of it is there")
 
 
 def _reason(seen: Seen, record: Record | None) -> str:
@@ -70,14 +70,11 @@ def _busy(record: Record) -> bool:
 def _collected(engine: Engine, seen: Seen, record: Record | None, why: str) -> Iterator[Removed]:
     if record is None:
         yield remove_by_label(engine, seen.name, seen.id, why)
-        return
+    else:
+        yield from _removed(engine, record, why)
+
+
+def _removed(engine: Engine, record: Record, why: str) -> Iterator[Removed]:
     with suppress(UsageError), instance.lock(record.id, wait=2.0), shielded():
-        yield Removed(record.name, record.id, why, tuple(tear_down(engine, record)))
-
-
-def _gone(engine: Engine, record: Record) -> Removed:
-    """A record of something that is not there (any more)."""
-    left: tuple[str, ...] = ()
-    with suppress(UsageError, EngineMissing), instance.lock(record.id, wait=2.0), shielded():
-        left = tuple(tear_down(engine, record))
-    return Removed(record.name, record.id, "nothing of it is there", left)
+        if instance.load(record.id) == record:  # else a command has worked on it since we looked
+            yield Removed(record.name, record.id, why, tuple(tear_down(engine, record)))

@@ -177,9 +177,10 @@ def process_mark(pid: int | None = None) -> str:
 
 
 def process_alive(mark: str) -> bool | None:
-    """Whether the process of *mark* runs; None where it is another machine's."""
-    host, pid, start = mark.rsplit(":", 2)
-    if host != socket.gethostname():
+    """Whether the process of *mark* runs; None where it is another machine's, or no mark of ours."""
+    host, _, rest = mark.partition(":")
+    pid, _, start = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdecimal():
         return None
     return bool(start) and _start_time(int(pid)) == start
 

@@ -37,13 +37,21 @@ def select(environment: Environment, selection: Selection) -> Environment:
     for name, image in selection.image.items():
         services[name] = services[name].model_copy(update={"image": image, "build": None})
     for name, url in selection.use.items():
-        if not urlsplit(url).hostname:
+        if not _is_url(url):
             raise UsageError(f"--use {name}={url}: this is no URL", hint=f"e.g. --use {name}=postgresql://user:password@127.0.0.1:5432/db")
     if selection.only:
         services = {name: services[name] for name in services if name in _closure(services, selection.only, selection.use)}
     definition = environment.definition.model_copy(update={"services": services})
     definition = _without(definition, set(environment.definition.services) - set(services))
     return replace(environment, definition=definition, used={k: v for k, v in selection.use.items() if k in services})
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _known(option: str, names: Iterable[str], services: Mapping[str, Service]) -> None:
@@ -76,7 +84,7 @@ def _closure(services: Mapping[str, Service], wanted: Iterable[str], used: Mappi
 
 def needed_by(service: Service, names: Sequence[str]) -> list[str]:
     """The services that its references, its `needs` and its seed steps name."""
-    readable = [service.env, service.run, service.command, service.with_]
+    readable = [service.env, service.run, service.command, service.with_, service.ready.model_dump() if service.ready else None]
     referred = [ref.root for text in texts(readable) for ref in references(text, names) if ref.root in names]
     steps = [name for step in service.seed for name in (*step.needs, step.in_) if name in names]
     return [*referred, *(name for name, condition in service.needs.items() if condition != "none"), *(name for name in steps if name)]

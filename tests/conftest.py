@@ -55,7 +55,7 @@ def _nothing_is_left(folder: Path) -> None:
     if "docker" in missing:
         return
     command(["gc", "--images"])
-    left = [thing for thing in labelled() if any(mark in thing for mark in ("envctl-tests", str(folder.parent)))]
+    left = [thing for thing in labelled() if f"{folder.parent}/" in thing]
     assert not left, f"left on Docker: {left}"
 
 

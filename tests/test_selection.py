@@ -131,8 +131,8 @@ def test_an_image_is_taken_instead_of_building(shop: Environment) -> None:
     [
         ({"only": ["ordres"]}, "--only ordres: there is no such service", "did you mean 'orders'?"),
         ({"stub": ["zzz"]}, "--stub zzz: there is no such service", "known: alone, cache, db, mail, orders, page, payments, tools"),
-        ({"use": {"bd": "postgresql://h/x"}}, "--use bd: there is no such service", "did you mean 'db'?"),
-        ({"image": {"bd": "x"}}, "--image bd: there is no such service", "did you mean 'db'?"),
+        ({"use": {"mial": "smtp://h"}}, "--use mial: there is no such service", "did you mean 'mail'?"),
+        ({"image": {"page2": "x"}}, "--image page2: there is no such service", "did you mean 'page'?"),
         (
             {"use": {"db": "localhost:5432"}},
             "--use db=localhost:5432: this is no URL",

@@ -193,7 +193,7 @@ def test_what_another_command_holds_is_not_taken_away(monkeypatch: pytest.Monkey
     saved(expires=PAST)
     engine = FakeEngine([seen_as(expires=PAST)])
     lock = instance.lock
-    monkeypatch.setattr(instance, "lock", lambda id, wait=0.0: lock(id, wait=0))
+    monkeypatch.setattr(instance, "lock", lambda name, wait: lock(name, wait=0))
     with lock("t-123456"):
         assert collected(engine) == []
     assert engine.removed == []

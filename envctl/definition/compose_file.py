@@ -27,7 +27,7 @@ _CONDITIONS = {
     "service_completed_successfully": "done",
 }
 _MANAGED = (
-    *("container_name", "depends_on", "profiles", "ports", "restart", "build", "image", "environment", "env_file"),
+    *("container_name", "depends_on", "profiles", "restart", "build", "image", "environment", "env_file"),
     *("scale", "extends"),
 )
 _TOP = ("volumes", "networks", "configs", "secrets")
@@ -256,7 +256,7 @@ def _ports(name: str, service: Mapping[str, Any], known: Recognised | None, loss
         else:
             losses.append(f"{name}: the {port['protocol']} port {port['target']} is not published")
     main = next(iter(known.ports.values()), None) if known else None
-    ordered = dict.fromkeys([main, *numbers] if main in numbers else numbers)
+    ordered = dict.fromkeys([main, *numbers] if main else numbers)
     names = {number: port for port, number in known.ports.items()} if known else {}
     return {names.get(number) or _WELL_KNOWN.get(number) or f"p{number}": number for number in ordered}
 

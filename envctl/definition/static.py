@@ -32,9 +32,18 @@ def takes_references(path: TreePath) -> bool:
         return len(path) == 2 or path[2:3] == ("run",) or (len(path) == 3 and isinstance(path[2], int))
     if path[:1] != ("services",) or len(path) < 3:
         return False
+    if path[2] == "seed":
+        return path[4:5] == ("command",)
     if path[2] == "ready":
         return len(path) > 3 and path[3] in _IN_READY
     return path[2] in _IN_SERVICE
+
+
+def is_command(path: TreePath) -> bool:
+    """A command line is split into words before it is evaluated: a value with blanks stays one argument."""
+    if path[:1] == ("tests",):
+        return takes_references(path)
+    return path[2:3] in (("run",), ("command",)) or path[2:4] == ("ready", "command") or (path[2:3] == ("seed",) and takes_references(path))
 
 
 @dataclass
@@ -77,6 +86,8 @@ class Static:
         value = evaluate(text, self.scope)
         if path[2:3] == ("env",) and not isinstance(value, str | int | float):
             return text  # what a list or nothing is in an environment is the plan's to say
+        if is_command(path):
+            return text
         return _escaped(value) if waits else value
 
 

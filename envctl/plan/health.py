@@ -8,6 +8,7 @@ from typing import Any
 
 from envctl.definition.models import Ready
 from envctl.kinds import Kind
+from envctl.plan.commands import split
 from envctl.plan.model import Check
 
 COMPOSED_PATIENCE = 10.0
@@ -41,7 +42,8 @@ def _given(ready: Ready, probe: str) -> list[Check]:
     if ready.tcp:
         found.append(Check("tcp", port))
     if ready.command is not None:
-        found.append(Check("command", {"command": ready.command}))
+        words = split(ready.command) if isinstance(ready.command, str) else list(ready.command)
+        found.append(Check("command", {"command": words}))
     if ready.log is not None:
         found.append(Check("log", {"log": ready.log}))
     if ready.query is not None:

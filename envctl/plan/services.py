@@ -93,7 +93,8 @@ class Builder:
     def _checks(self, subject: Subject, service: Service) -> tuple[Check, ...]:
         if not service.from_compose:
             return checks_of(subject.kind, service.ready, subject.ports)
-        return checks_of_composed(subject.kind, service.ready, service.compose.get("healthcheck"), bool(subject.ports), bool(service.seed))
+        given = service.compose
+        return checks_of_composed(subject.kind, service.ready, given.get("healthcheck"), bool(given.get("ports")), bool(service.seed))
 
     def _calls_home(self, service: Service) -> bool:
         """Whether it refers to the machine of the tests, by name or as a server that runs there already (`--use`)."""

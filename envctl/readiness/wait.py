@@ -61,8 +61,9 @@ def wait_until_ready(
             try:
                 probe(target)
             except (NotReady, OSError) as error:
-                history.add(f"{name}: {error or type(error).__name__}")
-                raise NotReady(f"{name}: {error}") from None
+                words = f"{name}: {str(error) or type(error).__name__}"
+                history.add(words)
+                raise NotReady(words) from None
 
     retrying = Retrying(
         retry=retry_if_exception_type(NotReady),

@@ -59,7 +59,7 @@ def labels(plan: Plan) -> dict[str, str]:
 
 
 def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries: dict[str, File], standalone: bool) -> dict[str, Any]:
-    fragment = {key: value for key, value in service.compose.items() if key not in ("healthcheck",)} if service.from_compose else {}
+    fragment = {key: value for key, value in service.compose.items() if key not in ("healthcheck", "ports")} if service.from_compose else {}
     own: dict[str, Any] = {"image": service.image, "labels": _own_labels(plan, service), "init": True}
     if service.build is not None and standalone:
         own |= {"build": build_entry(service), "pull_policy": "build"}

@@ -90,7 +90,7 @@ class TestAGrownFile:
         assert services["worker"].replicas == 2
         assert services["migrate"].compose["command"] == ["./wait-for-it.sh", "db:5432", "--", "python", "migrate.py"]
         assert services["db"].compose["healthcheck"]["test"][1] == "pg_isready -U $${POSTGRES_USER}"
-        managed = {"container_name", "depends_on", "ports", "restart", "image", "build", "environment", "profiles"}
+        managed = {"container_name", "depends_on", "restart", "image", "build", "environment", "profiles"}
         assert not [name for name, service in services.items() if managed & set(service.compose)]
 
     def test_the_rest_of_the_file(self, folder: Path) -> None:

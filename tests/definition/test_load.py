@@ -231,10 +231,16 @@ def test_a_broken_service_hides_nothing_of_the_others(loaded: Load) -> None:
     ]
 
 
-def test_a_seed_command_takes_no_references(loaded: Load) -> None:
-    text = "name: shop\nservices:\n  db: {kind: postgres, seed: [{command: 'load ${self.url}'}]}\n"
+def test_a_seed_command_takes_references_and_a_seed_file_none(loaded: Load) -> None:
+    text = "name: shop\nservices:\n  db: {kind: postgres, seed: [{command: 'load ${self.url}'}, {sql: '${self.url}'}]}\n"
     (problem,) = loaded(text, problems=True).problems
-    assert problem.path == "services.db.seed.0.command"
+    assert problem.path == "services.db.seed.1.sql"
+
+
+def test_a_command_line_is_split_before_it_is_evaluated(loaded: Load) -> None:
+    text = "name: shop\nvariables: {word: a b}\nservices:\n  j: {kind: job, image: x:1, run: 'say ${var.word}', env: {W: '${var.word}'}}\n"
+    service = loaded(text).definition.services["j"]
+    assert (service.run, service.env["W"]) == ("say ${var.word}", "a b")
 
 
 def test_dotenv_files_are_not_templated() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -72,13 +72,17 @@ def bring_up(project: Project, name: str, services: str, outputs: Mapping[str, s
     return Running(project, name, second, first["outputs"])
 
 
-def refused(project: Project, service: str, *words: str) -> None:
-    """A definition with this one service is refused, before anything starts, by an error with all of *words*."""
-    project.environment("refused", f"services:\n  one: {service}\n")
+def refused(project: Project, kind: str, key: str, values: Sequence[str], word: str = "") -> None:
+    """A definition with a service of *kind* for each of *values* is refused: each value on its line, with *word*."""
+    lines = [f"  s{number}: {{kind: {kind}, with: {{{key}: {text(value)}}}}}\n" for number, value in enumerate(values)]
+    project.environment("refused", "services:\n" + "".join(lines))
     done = project.envctl("validate", "refused")
     assert done.status == 2, done
-    for word in ("refused.yaml:3:", *words):
-        assert word in done.err
+    said = [line for line in done.err.splitlines() if "refused.yaml:" in line]
+    assert len(said) == len(values), done.err
+    for number, line in enumerate(said):
+        assert f"refused.yaml:{number + 3}: services.s{number}.with.{key}: " in line
+        assert word in line
 
 
 def eventually(look: Callable[[], Found | None], what: str, seconds: float = 30.0) -> Found:

@@ -14,6 +14,8 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from tests_support import Project
 
 USER = USERNAME.replace(" ", "")
@@ -65,7 +67,7 @@ def keys(up: Running, kind: str) -> Iterator[Any]:
 
 
 def test_keys_with_given_credentials(keys: Any) -> None:
-    assert keys.acl_whoami() == USER.encode()
+    assert keys.acl_whoami() == USER
     keys.set("näme", b"\0\xff")
     assert keys.get("näme") == b"\0\xff"
 
@@ -73,7 +75,7 @@ def test_keys_with_given_credentials(keys: Any) -> None:
 def test_a_server_takes_the_password_without_a_name(up: Running, kind: str) -> None:
     at = Url.of(up[kind.upper()])
     with redis.Redis(at.host, at.port, password=at.password) as client:
-        assert client.acl_whoami() == b"default"
+        assert client.acl_whoami() == "default"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_a_server_takes_the_password_without_a_name(up: Running, kind: str) -> N
 )
 def test_wrong_credentials_are_refused(up: Running, kind: str, credentials: dict[str, str]) -> None:
     at = Url.of(up[kind.upper()])
-    with redis.Redis(at.host, at.port, **credentials) as client, pytest.raises(redis.AuthenticationError):
+    with redis.Redis(at.host, at.port, retry=Retry(NoBackoff(), 0), **credentials) as client, pytest.raises(redis.AuthenticationError):
         client.ping()
 
 
@@ -101,9 +103,8 @@ def test_the_shell_of_a_server_logs_in_by_itself(up: Running, kind: str) -> None
     assert done.out.strip() == "PONG"
 
 
-@pytest.mark.parametrize("username", ["two words", "", "tab\tbed"])
-def test_names_with_blanks_are_refused(home: Project, kind: str, username: str) -> None:
-    refused(home, f"{{kind: {kind}, with: {{username: {text(username)}}}}}", "services.one.with.username")
+def test_names_with_blanks_are_refused(home: Project, kind: str) -> None:
+    refused(home, kind, "username", ["two words", "", "tab\tbed", "nul\0"], "without blanks")
 
 
 def test_memcached(up: Running) -> None:
@@ -149,9 +150,8 @@ def test_a_wrong_key_is_refused(up: Running, changed: dict[str, str]) -> None:
     assert failed.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
-@pytest.mark.parametrize("username", ["a b", "a/b", "a,b", "a=b", "ä", ""])
-def test_access_keys_that_no_header_takes_are_refused(home: Project, username: str) -> None:
-    refused(home, f"{{kind: s3, with: {{username: {text(username)}}}}}", "services.one.with.username")
+def test_access_keys_that_no_header_takes_are_refused(home: Project) -> None:
+    refused(home, "s3", "username", ["a b", "a/b", "a,b", "a=b", "ä", ""], "in ASCII without blanks, commas, slashes")
 
 
 def test_random_credentials_and_no_bucket(up: Running) -> None:

@@ -1,0 +1,1 @@
+"""How fast envctl is, beside what a team would use without it: `python -m benchmarks --help`."""

@@ -1,0 +1,95 @@
+"""Two sides measured in turn, A B A B, so that whatever else the machine does falls on both."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+ROWS = ("up", "up_lean", "up_testcontainers", "again", "down", "render", "render_process", "version", "memory")
+"""In the order of the table: each is a module of `benchmarks.rows`."""
+
+Measure = Callable[[], float]
+"""One run, set-up and clean-up of its own not counted: seconds, or what the row's unit is."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Ours, and what it is compared with; a row without a rival has an absolute goal."""
+
+    ours: Measure
+    theirs: Measure | None = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At most *limit*: times the rival, or in the row's unit where there is none. None is a row for comparison only."""
+
+    limit: float | None
+    unit: str = "s"
+    rival: str = ""
+
+    @property
+    def text(self) -> str:
+        if self.limit is None:
+            return "none"
+        return f"<= {self.limit:g} x" if self.rival else f"<= {self.limit:g} {self.unit}"
+
+
+class Row(Protocol):
+    """A module of `benchmarks.rows`: what it measures, its goal, and both sides, opened for the length of the row."""
+
+    WHAT: str
+    GOAL: Goal
+
+    def sides(self, work: Path) -> AbstractContextManager[Sides]: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a row gave: a figure per run for each side."""
+
+    name: str
+    what: str
+    goal: Goal
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...] = ()
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        return tuple(a / b for a, b in zip(self.ours, self.theirs, strict=False))
+
+    @property
+    def figure(self) -> float:
+        """What the goal is about: the median of the ratios of pairs, or our median."""
+        return statistics.median(self.ratios or self.ours)
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.goal.limit is None else self.figure <= self.goal.limit
+
+
+def load(name: str) -> Row:
+    row: Row = import_module(f"benchmarks.rows.{name}")  # type: ignore[assignment]
+    return row
+
+
+def measured(name: str, runs: int, work: Path, say: Callable[[str], None]) -> Result:
+    """One row: a warm-up that is not counted, then *runs* pairs."""
+    row = load(name)
+    with row.sides(work) as sides:
+        pairs = list(_pairs(sides, runs, say))
+    ours, theirs = tuple(a for a, _ in pairs), tuple(b for _, b in pairs if b is not None)
+    return Result(name, row.WHAT, row.GOAL, ours, theirs)
+
+
+def _pairs(sides: Sides, runs: int, say: Callable[[str], None]) -> Iterator[tuple[float, float | None]]:
+    for number in range(runs + 1):
+        ours, theirs = sides.ours(), sides.theirs() if sides.theirs else None
+        say(f"  {f'run {number}' if number else 'warm-up'}: {ours:.3f}" + (f" / {theirs:.3f}" if theirs is not None else ""))
+        if number:
+            yield ours, theirs

@@ -1,0 +1,1 @@
+"""One module a row: WHAT, GOAL, and `sides(work)`."""

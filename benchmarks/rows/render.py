@@ -1,0 +1,42 @@
+"""From a definition file of 500 services to the text of its Compose file; Python and its imports are not counted.
+
+A process for each run, so that nothing is cached from the run before.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.definitions import large
+from benchmarks.harness import Goal, Sides
+from benchmarks.programs import environment, run
+
+WHAT = "load, plan and render 500 services (without Python's start and imports)"
+GOAL = Goal(1.0)
+
+
+@contextmanager
+def sides(work: Path) -> Iterator[Sides]:
+    file, env = large(work / "large"), environment(work)
+    yield Sides(lambda: float(run([sys.executable, "-m", __name__, str(file)], env)))
+
+
+def _render(file: str) -> float:
+    from envctl.checks import open_environment
+    from envctl.plan.make import make_plan
+    from envctl.render.write import write_manifests
+    from envctl.rendering import render_setting
+
+    began = time.perf_counter()
+    environment = open_environment(file)
+    plan = make_plan(environment, render_setting(environment, "large", "docker", {}))
+    assert write_manifests(plan, "docker", None).text.count("image:") == 500
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    print(_render(sys.argv[1]))

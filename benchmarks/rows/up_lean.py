@@ -1,0 +1,34 @@
+"""As `up`, but against the fastest way we know to write that Compose file by hand; for comparison, without a goal.
+
+What `render` writes has to run on any daemon, so it carries files as `configs` and builds the image; a file written by
+hand for this machine mounts them and takes the image that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import shop
+from benchmarks.harness import Goal, Sides
+
+WHAT = "`envctl up shop`, seeded"
+GOAL = Goal(None, rival="`docker compose up --wait` of that file with bind mounts and the image built before, not seeded")
+
+
+@contextmanager
+def sides(work: Path) -> Iterator[Sides]:
+    with shop.ours(work) as ours, shop.theirs(shop.lean(work)) as theirs:
+
+        def our_up() -> float:
+            took = ours.up()
+            ours.down()
+            return took
+
+        def their_up() -> float:
+            took = theirs.up()
+            theirs.down()
+            return took
+
+        yield Sides(our_up, their_up)

@@ -1,0 +1,51 @@
+"""The same six services by testcontainers-python, one after the other, as its documentation shows; not seeded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from benchmarks import shop
+from benchmarks.harness import Goal, Sides
+from benchmarks.programs import ROOT, Failed
+
+WHAT = "`envctl up shop`, seeded"
+GOAL = Goal(0.4, rival="testcontainers-python, the same services one after the other, not seeded")
+PROGRAM = [sys.executable, "-m", "benchmarks.testcontainers_shop"]
+
+
+@contextmanager
+def sides(work: Path) -> Iterator[Sides]:
+    services = yaml.safe_load(shop.rendered(work).read_text("utf-8"))["services"]
+    app = services["orders"]["image"]
+    with shop.ours(work) as ours:
+
+        def our_up() -> float:
+            took = ours.up()
+            ours.down()
+            return took
+
+        yield Sides(our_up, lambda: _their_up(app))
+
+
+def _their_up(app: str) -> float:
+    """Until the program says that all are up; it takes them down when its input ends."""
+    # Its reaper's image cannot be pulled everywhere, and would be one container more to start.
+    env = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
+    began = time.perf_counter()
+    with subprocess.Popen([*PROGRAM, app], cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        took = time.perf_counter() - began
+        process.stdin.close()
+    if said != "up\n" or process.returncode:
+        raise Failed(f"{' '.join(PROGRAM)} ended with {process.returncode} and said {said!r}")
+    return took

@@ -1,0 +1,95 @@
+"""The shop (`environments/shop`) as each side brings it up and takes it away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.programs import COMPOSE, ENVCTL, Failed, environment, run, seconds
+
+NAME = "bench-envctl"
+PROJECT = "bench-compose"
+
+
+@dataclass(frozen=True)
+class Ours:
+    """An instance of the benchmark's own."""
+
+    env: Mapping[str, str]
+
+    @property
+    def up_command(self) -> list[str]:
+        return [ENVCTL, "up", "shop", "--name", NAME]
+
+    def up(self) -> float:
+        return seconds(self.up_command, self.env)
+
+    def down(self) -> float:
+        return seconds([ENVCTL, "down", NAME], self.env)
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """The file that `envctl render` writes, under plain Docker Compose."""
+
+    file: Path
+
+    def command(self, *words: str) -> list[str]:
+        return [*COMPOSE, "-p", PROJECT, "-f", str(self.file), *words]
+
+    def up(self) -> float:
+        return seconds(self.command("up", "--wait"))
+
+    def down(self) -> float:
+        return seconds(self.command("down", "-t", "0", "-v"))
+
+
+@contextmanager
+def ours(work: Path) -> Iterator[Ours]:
+    """Nothing of it is left, however the row ends."""
+    instance = Ours(environment(work))
+    try:
+        yield instance
+    finally:
+        with suppress(Failed):
+            instance.down()
+
+
+@contextmanager
+def theirs(file: Path) -> Iterator[Theirs]:
+    project = Theirs(file)
+    try:
+        yield project
+    finally:
+        with suppress(Failed):
+            project.down()
+
+
+def rendered(work: Path) -> Path:
+    folder = work / "rendered"
+    run([ENVCTL, "render", "shop", "--name", PROJECT, "-o", str(folder)], environment(work))
+    return folder / "compose.yaml"
+
+
+def lean(work: Path) -> Path:
+    """The same without what plain Compose is slow at: images are built beforehand, texts are bind mounts."""
+    file = rendered(work)
+    tree: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    texts = {name: _written(work / "texts" / name, config["content"]) for name, config in tree.pop("configs", {}).items()}
+    for service in tree["services"].values():
+        service.pop("build", None)
+        service.pop("pull_policy", None)
+        mounts = [f"{texts[entry['source']]}:{entry['target']}:ro" for entry in service.pop("configs", [])]
+        service["volumes"] = [*service.get("volumes", []), *mounts]
+    return _written(work / "lean.yaml", yaml.safe_dump(tree, sort_keys=False))
+
+
+def _written(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.replace("$$", "$") if path.parent.name == "texts" else text, "utf-8")
+    return path
