@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ RESULTS = Path(__file__).with_name("results.md")
 
 def main() -> int:
     given = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is up is taken down
     results: list[Result] = []
     status = 0
     for name in given.rows or ROWS:

@@ -9,9 +9,13 @@ from contextlib import ExitStack
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
-from testcontainers.postgres import PostgresContainer
 
 from benchmarks.programs import ROOT
+
+try:
+    from testcontainers.community.postgres import PostgresContainer
+except ImportError:  # before 4.15
+    from testcontainers.postgres import PostgresContainer
 
 SHOP = ROOT / "environments" / "shop"
 STUB = ROOT / "envctl" / "stub"

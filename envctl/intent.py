@@ -39,7 +39,8 @@ def record_of(request: Request, environment: Environment, engine: Engine, id: st
         engine.remove(id, record.stop if record else {})
         record = Record(
             name=name, id=id, environment=environment.definition.name, engine=request.engine, context=request.context,
-            project=str(environment.loaded.project), file=str(environment.loaded.file), created=instance.now(), secret=secrets.token_hex(32),
+            project=str(environment.loaded.project), file=str(environment.loaded.file), created=instance.now(),
+            secret=secrets.token_hex(32),
         )  # fmt: skip
     ttl = request.ttl or environment.definition.ttl
     record.expires = instance.now(ttl) if ttl else None

@@ -33,7 +33,7 @@ class Request:
     engine: str = "docker"
     context: str | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
-    selection: Selection = Selection()
+    selection: Selection = field(default_factory=Selection)
     ports: Mapping[str, int] = field(default_factory=dict)
     ttl: float | None = None
     timeout: float = DEFAULT_TIMEOUT

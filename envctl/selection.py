@@ -10,7 +10,7 @@ from envctl.checks import Environment
 from envctl.definition.expressions import references
 from envctl.definition.models import Definition, Service
 from envctl.errors import UsageError, did_you_mean
-from envctl.plan.services import texts
+from envctl.plan.reading import texts
 
 
 @dataclass(frozen=True)

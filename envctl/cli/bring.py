@@ -75,7 +75,7 @@ def run(
 
 
 @expanded
-def test(
+def test_(
     env: Environment,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[TEST]...", show_default=False, help="Tests of the definition; all without it.")

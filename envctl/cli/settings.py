@@ -68,8 +68,13 @@ def default_map(command: Any) -> dict[str, Any]:
         if key.replace("-", "_") not in KEYS | set(TABLES):
             raise DefinitionError([Problem(_file(), 1, key, "unknown key", did_you_mean(key, sorted(KEYS | set(TABLES))))])
     plain = {key.replace("-", "_"): _option(value) for key, value in given.items() if key not in TABLES}
-    options = {name: {param.name for param in sub.params} for name, sub in command.commands.items()} if plain else {}
-    return {name: {key: value for key, value in plain.items() if key in known} for name, known in options.items()}
+    return {name: _known(sub, plain) for name, sub in command.commands.items()} if plain else {}
+
+
+def _known(command: Any, plain: dict[str, Any]) -> dict[str, Any]:
+    """The defaults of *command*'s options; an argument (`down NAME`) is said each time."""
+    options = {param.name for param in command.params if param.param_type_name == "option"}
+    return {key: value for key, value in plain.items() if key in options}
 
 
 def _option(value: Any) -> Any:

@@ -96,12 +96,15 @@ def _http(url: str) -> str:
     )
 
 
+_NODE_CONNECTS = 'require("net").connect(+process.argv[1], "127.0.0.1", () => process.exit(0)).on("error", () => process.exit(1))'
+
+
 def _tcp(port: int) -> str:
     return _first_of(
         nc=f"nc -z 127.0.0.1 {port}",
         bash=f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}'",
         python3=f"python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}), 2)'",
-        node=f'node -e \'require("net").connect({port}, "127.0.0.1").on("connect", () => process.exit(0)).on("error", () => process.exit(1))\'',
+        node=f"node -e '{_NODE_CONNECTS}' {port}",
     )
 
 

@@ -26,7 +26,7 @@ def rewrite(image: str, prefixes: Mapping[str, str]) -> str:
 
 def full_name(image: str) -> str:
     """The name with its registry: Docker's own rule for what the first part is."""
-    first, slash, rest = image.partition("/")
+    first, slash, _ = image.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         return image
     return f"docker.io/{image}" if slash else f"docker.io/library/{image}"
@@ -56,9 +56,9 @@ def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Pa
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted([*files, *links]):
             path = Path(folder, name)
-            if ignored is None or not ignored.match(path.relative_to(context).as_posix()):
-                if path.is_symlink() or path.is_file():
-                    yield path
+            kept = ignored is None or not ignored.match(path.relative_to(context).as_posix())
+            if kept and (path.is_symlink() or path.is_file()):
+                yield path
 
 
 def _ignored(context: Path) -> re.Pattern[str] | None:

@@ -15,7 +15,8 @@ from envctl.kinds import Kind, items_of, parameters_of
 from envctl.plan.commands import argv
 from envctl.plan.graph import Cycle, start_order
 from envctl.plan.model import Plan, PortKey, Setting, Step, TestPlan
-from envctl.plan.services import Builder, as_text, texts
+from envctl.plan.reading import Reading, as_text, texts
+from envctl.plan.services import ports_of, service_plan
 from envctl.plan.views import Resolver, Side, Subject
 
 UNKNOWN_PORT = 0
@@ -53,7 +54,7 @@ def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, u
 def _ports(service: Service, kind: Kind) -> dict[str, int]:
     if service.from_compose:
         return dict(service.ports)
-    ports = {key: number for key, number in kind.ports.items()}
+    ports = dict(kind.ports)
     if service.port is not None:
         main = next(iter(ports), "http" if kind.kind == "api" else "main")
         ports = {main: service.port, **{key: number for key, number in ports.items() if key != main}}
@@ -68,18 +69,18 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
     """
     found = subjects(environment, setting)
     resolver = Resolver(found, _address(setting), _scope(environment, setting))
-    builder = Builder(environment.loaded, setting, resolver, [])
+    reading = Reading(environment.loaded, setting, resolver, [])
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
     needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
-    order = _order(builder, running, needs)
-    services = {name: builder.service(found[name], running[name], needs[name]) for name in order}
-    outputs = _outputs(builder, environment)
-    tests = _tests(builder, environment)
-    if builder.problems:
-        raise DefinitionError(builder.problems)
+    order = _order(reading, running, needs)
+    services = {name: service_plan(reading, found[name], running[name], needs[name]) for name in order}
+    outputs = _outputs(reading, environment)
+    tests = _tests(reading, environment)
+    if reading.problems:
+        raise DefinitionError(reading.problems)
     # Ports are read last: a reference anywhere may have reserved one.
     services = {
-        name: replace(plan, ports=builder.ports(found[name]), steps=tuple(_waiting(step, environment, running) for step in plan.steps))
+        name: replace(plan, ports=ports_of(reading, found[name]), steps=tuple(_waiting(step, environment, running) for step in plan.steps))
         for name, plan in services.items()
     }
     return Plan(
@@ -89,7 +90,7 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
         write=environment.definition.write,
         tests=tests,
         folder=environment.loaded.folder,
-        secrets=_secrets(builder, environment, found),
+        secrets=_secrets(reading, environment, found),
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
@@ -139,7 +140,7 @@ def _condition(environment: Environment, other: Service, condition: str) -> str:
     return "seeded" if condition == "done" and not other.from_compose else condition
 
 
-def _order(builder: Builder, running: Mapping[str, Service], needs: Mapping[str, Mapping[str, str]]) -> list[str]:
+def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str, Mapping[str, str]]) -> list[str]:
     seeding = {name: {o: c for step in service.seed for o, c in step.needs.items()} for name, service in running.items()}
     try:
         return start_order(needs, seeding)
@@ -147,26 +148,26 @@ def _order(builder: Builder, running: Mapping[str, Service], needs: Mapping[str,
         first = cycle.path[0]
         hint = f"break it with `needs: {{{cycle.path[1]}: none}}` in '{first}'"
         raise DefinitionError(
-            [*builder.problems, builder.problem(("services", first), f"services need each other: {cycle}", hint)]
+            [*reading.problems, reading.problem(("services", first), f"services need each other: {cycle}", hint)]
         ) from None
 
 
-def _outputs(builder: Builder, environment: Environment) -> dict[str, str]:
-    scope = builder.resolver.reader("outside")
+def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
+    scope = reading.resolver.reader("outside")
     if environment.definition.outputs is None:
-        return _default_outputs(builder)
+        return _default_outputs(reading)
     found: dict[str, str] = {}
     for key, text in environment.definition.outputs.items():
-        with builder.located("outputs", key):
+        with reading.located("outputs", key):
             found[key] = as_text(evaluate(text, scope) if isinstance(text, str) else text)
     return found
 
 
-def _default_outputs(builder: Builder) -> dict[str, str]:
+def _default_outputs(reading: Reading) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
     found = {}
-    for name, subject in builder.resolver.subjects.items():
-        view = builder.resolver.reader("outside")[name]
+    for name, subject in reading.resolver.subjects.items():
+        view = reading.resolver.reader("outside")[name]
         for key in ("host", "port", *subject.kind.properties, *subject.kind.credentials):
             try:
                 value = view[key]
@@ -177,18 +178,18 @@ def _default_outputs(builder: Builder) -> dict[str, str]:
     return found
 
 
-def _tests(builder: Builder, environment: Environment) -> dict[str, TestPlan]:
-    scope, found = builder.resolver.reader("outside"), {}
+def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
+    scope, found = reading.resolver.reader("outside"), {}
     for name, test in environment.definition.tests.items():
-        with builder.located("tests", name):
+        with reading.located("tests", name):
             found[name] = TestPlan(tuple(argv(test.run, scope)), tuple(test.reports), tuple(test.only))
     return found
 
 
-def _secrets(builder: Builder, environment: Environment, found: Mapping[str, Subject]) -> frozenset[str]:
+def _secrets(reading: Reading, environment: Environment, found: Mapping[str, Subject]) -> frozenset[str]:
     values = set(environment.loaded.secrets)
     for subject in found.values():
-        view = builder.resolver.reader("outside")[subject.name]
+        view = reading.resolver.reader("outside")[subject.name]
         values |= {str(view[key]) for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key)}
         values.add(unquote(urlsplit(subject.url or "").password or ""))
     return frozenset((values | {quote(value, safe="") for value in values}) - {""})

@@ -9,75 +9,66 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from envctl.definition.models import SeedStep, Service
 from envctl.kinds import Kind
-from envctl.plan.commands import argv
 from envctl.plan.model import Feed, Step
-
-if TYPE_CHECKING:
-    from envctl.plan.services import Builder
+from envctl.plan.reading import Reading
 
 
-def steps_of(builder: Builder, name: str, service: Service, kind: Kind) -> Iterator[Step]:
+def steps_of(reading: Reading, name: str, service: Service, kind: Kind) -> Iterator[Step]:
     for number, step in enumerate(service.seed):
         at = ("services", name, "seed", number)
-        files = tuple(_files(builder, step, at))
-        file, line = builder.loaded.source.at(at)
+        files = tuple(_files(reading, step, at))
+        file, line = reading.loaded.source.at(at)
         yield Step(
             service=name,
             number=number,
             step=step,
-            hash=_hash(step, [*files, *_inputs(builder, step, at)], builder.loaded.folder),
+            hash=_hash(step, [*files, *_inputs(reading, step, at)], reading.loaded.folder),
             files=files,
             where=f"{file}:{line}",
-            command=_command(builder, step, name, at),
+            command=_command(reading, step, name, at),
             needs=step.needs,
-            feed=_feed(builder, kind, step, files, name, at),
+            feed=_feed(reading, kind, step, files, name, at),
         )
 
 
-def _command(builder: Builder, step: SeedStep, name: str, at: tuple[str | int, ...]) -> tuple[str, ...]:
+def _command(reading: Reading, step: SeedStep, name: str, at: tuple[str | int, ...]) -> tuple[str, ...]:
     """References are what the program itself can reach: on this machine the outside addresses."""
-    here = step.in_ in (None, "host")
-    reader = name if step.in_ == "server" else step.in_
-    found: tuple[str, ...] = ()
-    with builder.located(*at, "command"):
-        found = tuple(argv(step.command, builder.resolver.reader("outside") if here else builder.resolver.reader("inside", reader)))
-    return found
+    if step.in_ in (None, "host"):
+        return reading.argv(step.command, reading.resolver.reader("outside"), *at, "command")
+    return reading.argv(step.command, reading.resolver.reader("inside", name if step.in_ == "server" else step.in_), *at, "command")
 
 
-def _feed(builder: Builder, kind: Kind, step: SeedStep, files: Sequence[Path], name: str, at: tuple[str | int, ...]) -> Feed | None:
+def _feed(reading: Reading, kind: Kind, step: SeedStep, files: Sequence[Path], name: str, at: tuple[str | int, ...]) -> Feed | None:
     feed = kind.seeds.get(step.format)
     if feed is None:
         return None
-    scope = builder.resolver.reader("inside", name)
+    scope = reading.resolver.reader("inside", name)
     columns = header(files[0]) if step.csv is not None and files else []
     scope |= {"step": {"database": step.database or scope["self"]["first"].get("databases"), "into": step.into, "columns": columns}}
-    command = builder.tree(feed.command, scope, *at)
-    return Feed(tuple(map(str, command)), {key: str(value) for key, value in builder.tree(feed.env, scope, *at).items()}, feed.dialect)
+    command = reading.tree(feed.command, scope, *at)
+    return Feed(tuple(map(str, command)), {key: str(value) for key, value in reading.tree(feed.env, scope, *at).items()}, feed.dialect)
 
 
 def header(path: Path) -> list[str]:
     """The names in the first line of a CSV file."""
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else path.open(encoding="utf-8-sig", newline="")
-    )
-    with opened as stream:
+    open_text = gzip.open if path.suffix == ".gz" else open
+    with open_text(path, "rt", encoding="utf-8-sig", newline="") as stream:
         return [name.strip() for name in next(csv.reader(stream), [])]
 
 
-def _files(builder: Builder, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[Path]:
+def _files(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[Path]:
     named = step.sql or step.csv
     if named is not None:
-        path = builder.loaded.path(named, at)
+        path = reading.loaded.path(named, at)
         yield from sorted(p for p in path.iterdir() if p.name.endswith((".sql", ".sql.gz"))) if path.is_dir() else [path]
 
 
-def _inputs(builder: Builder, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[Path]:
+def _inputs(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[Path]:
     for number, pattern in enumerate(step.inputs):
-        folder = builder.loaded.base((*at, "inputs", number))
+        folder = reading.loaded.base((*at, "inputs", number))
         # Not Path.glob: before Python 3.13 its `**` finds folders only.
         found = (folder / name for name in glob.iglob(pattern, root_dir=folder, recursive=True))
         yield from sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)

@@ -9,7 +9,7 @@ from tests_support import Project, missing
 
 LOOKED_AT = """
 variables:
-  token: {from: NO_SUCH_VARIABLE, secret: true, default: "to%ken-of-two\\nlines"}
+  token: {from: NO_SUCH_VARIABLE, secret: true, default: "to%ken-of\\ntwo lines"}
 services:
   db:
     kind: postgres

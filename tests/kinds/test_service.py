@@ -28,33 +28,46 @@ class Answers(h.BaseHTTPRequestHandler):
         self.end_headers()
 h.HTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answers).serve_forever()
 """
-EARLY = json.dumps(
-    ["python3", "-c", "import socket, sys; print(socket.create_connection((sys.argv[1], 7000), 2).recv(5))", "${by-tcp.host}"]
-)
+TALKING = ["by-tcp", "by-port", "by-log", "by-command", "by-words"]
+ASK = """
+import socket, sys, urllib.request
+for name in sys.argv[2:]:
+    print(socket.create_connection((name, 7000), 5).recv(5).decode())
+print(urllib.request.urlopen(sys.argv[1]).status)
+"""
+ASKS = json.dumps(["python3", "-c", ASK, "http://${by-http.host}:${by-http.ports.web}", *(f"${{{name}.host}}" for name in TALKING)])
 
 SERVICES = f"""
 x-python: &python {{image: "python:3.13-slim", stop: 0s}}
 services:
   by-tcp: {{<<: *python, run: {program(LISTEN + ANSWER)}, port: 7000}}
-  by-tcp-too: {{<<: *python, run: {program(LISTEN + ANSWER)}, ports: {{talk: 7000, idle: 7001}}, ready: {{tcp: true, port: talk}}}}
+  by-port: {{<<: *python, run: {program(LISTEN + ANSWER)}, ports: {{talk: 7000, idle: 7001}}, ready: {{tcp: true, port: talk}}}}
   by-log: {{<<: *python, run: {program(LISTEN + "print('listening: 7000')", ANSWER)}, port: 7000, ready: {{log: "^listening: [0-9]+$"}}}}
   by-command:
     <<: *python
     run: {program(LISTEN + "open('/tmp/rea dy', 'w').close()", ANSWER)}
     port: 7000
     ready: {{command: [test, -e, /tmp/rea dy]}}
-  by-words: {{<<: *python, run: {program(LISTEN + "open('/tmp/ready', 'w').close()", ANSWER)}, port: 7000, ready: {{command: test -e /tmp/ready}}}}
+  by-words:
+    <<: *python
+    run: {program(LISTEN + "open('/tmp/ready', 'w').close()", ANSWER)}
+    port: 7000
+    ready: {{command: test -e /tmp/ready}}
   by-http:
     <<: *python
     run: {program(DATED)}
     ports: {{idle: 7001, web: 8000}}
     env: {{PORT: "${{self.ports.web}}"}}
     ready: {{http: "/any?thing=1", status: [204], port: web, timeout: 20s}}
-  all-of-them: {{<<: *python, run: {program("print('on')", DATED)}, port: 8000, env: {{PORT: "8000"}}, ready: {{http: /, log: "on", command: "true", tcp: true}}}}
+  all-of-them:
+    <<: *python
+    run: {program("print('on')", DATED)}
+    port: 8000
+    env: {{PORT: "8000"}}
+    ready: {{http: /, log: "on", command: "true", tcp: true}}
   portless: {{<<: *python, run: {program("time.sleep(600)")}}}
-  asks: {{kind: job, <<: *python, run: {EARLY}}}
+  asks: {{kind: job, <<: *python, run: {ASKS}}}
 """
-TALKING = ["by-tcp", "by-tcp-too", "by-log", "by-command", "by-words"]
 OUTPUTS = {name.upper().replace("-", "_"): f"${{{name}.host}}:${{{name}.port}}" for name in TALKING} | {
     "BY_HTTP": "http://${by-http.host}:${by-http.ports.web}",
     "ALL": "${all-of-them.url}",
@@ -71,18 +84,16 @@ def test_it_answers_once_it_is_ready(up: Running, service: str) -> None:
     host, _, port = up[service.upper().replace("-", "_")].rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         assert connection.recv(5) == b"hello"
-    assert up.shown["services"][service]["ready_ms"] >= 400
 
 
 @pytest.mark.parametrize("output", ["BY_HTTP", "ALL"])
 def test_it_answers_http_once_it_is_ready(up: Running, output: str) -> None:
     with urllib.request.urlopen(up[output], timeout=10) as answer:
         assert answer.status == 204
-    assert up.shown["services"]["by-http"]["ready_ms"] >= 700
 
 
 def test_who_refers_to_it_finds_it_ready(up: Running) -> None:
-    assert up.project.envctl("logs", up.name, "asks").ok().out == "b'hello'\n"
+    assert up.project.envctl("logs", up.name, "asks").ok().out == "hello\n" * len(TALKING) + "204\n"
 
 
 def test_one_without_a_port_runs(up: Running) -> None:
@@ -101,7 +112,6 @@ def test_several_ports_are_published(up: Running) -> None:
     [
         ("{log: never said, timeout: 1s}", "no log line matches 'never said' yet"),
         ("{command: [sh, -c, 'echo not yet; exit 7'], timeout: 1s}", "sh ended with 7: not yet"),
-        ("{http: /teapot, timeout: 1s}", "GET /teapot answered 404"),
         ("{tcp: true, port: 7001, timeout: 1s}", ""),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from envctl.definition.expressions import escape
 from envctl.errors import DefinitionError
 from envctl.plan.model import Port, ServicePlan
-from envctl.plan.services import as_text
+from envctl.plan.reading import as_text
 
 DB = "db: {kind: postgres}\n"
 

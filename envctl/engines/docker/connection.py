@@ -20,7 +20,10 @@ TIMEOUT = 60
 NEWEST_API = (1, 44)
 """What we were written against; an older daemon speaks its own version."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
-NOT_THERE = "start it (Docker Desktop, or `sudo systemctl start docker`), check DOCKER_HOST and `docker context ls`; `envctl doctor` says what works here"
+NOT_THERE = (
+    "start it (Docker Desktop, or `sudo systemctl start docker`), check DOCKER_HOST and `docker context ls`; "
+    "`envctl doctor` says what works here"
+)
 
 
 @dataclass

@@ -1,0 +1,79 @@
+"""Reading a definition for a plan: what is the same for every service, and where its mistakes are gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from envctl.definition.expressions import ExpressionError, evaluate_tree
+from envctl.definition.expressions import as_text as written
+from envctl.definition.load import Loaded
+from envctl.definition.models import Command
+from envctl.errors import Problem
+from envctl.plan.commands import argv
+from envctl.plan.model import Setting
+from envctl.plan.views import Resolver, View
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A definition, its setting, and what its references give."""
+
+    loaded: Loaded
+    setting: Setting
+    resolver: Resolver
+    problems: list[Problem]
+
+    @contextmanager
+    def located(self, *path: str | int) -> Iterator[None]:
+        """Mistakes in expressions under *path* become problems of the definition."""
+        try:
+            yield
+        except ExpressionError as error:
+            self.problems.append(self.problem(path, str(error)))
+
+    def argv(self, command: Command | None, scope: Mapping[str, Any], *path: str | int) -> tuple[str, ...]:
+        """The arguments of *command*, none where there is a mistake in it."""
+        words: list[str] = []
+        with self.located(*path):
+            words = argv(command, scope)
+        return tuple(words)
+
+    def problem(self, path: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
+        file, line = self.loaded.source.at(path)
+        return Problem(file, line, ".".join(map(str, path)), message, hint)
+
+    def tree(self, value: Any, scope: Mapping[str, Any], *path: str | int) -> Any:
+        try:
+            return plain(evaluate_tree(value, scope))
+        except ExpressionError as error:
+            self.problems.append(self.problem((*path, *getattr(error, "path", ())), str(error)))
+            return type(value)() if isinstance(value, dict | list | str) else value
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a tree."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts(item)
+
+
+def as_text(value: Any) -> str:
+    """A value as it stands in an environment: `true`, numbers as they are, lists and maps as JSON."""
+    return written(plain(value))
+
+
+def plain(value: Any) -> Any:
+    """Views as what they are called, maps and lists as plain ones."""
+    if isinstance(value, View):
+        return str(value)  # raises: a service is no value
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

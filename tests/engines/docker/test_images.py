@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import plan_with, service
+from docker.errors import APIError
+from fakedaemon import FakeDaemon, running
+
+from envctl.definition.models import Build
+from envctl.engines.docker import images
+from envctl.engines.docker.composer import ComposeFailed
+from envctl.engines.docker.connection import Connection
+from envctl.errors import ServiceFailed
+from envctl.keeper.docker_api import Daemon, Endpoint
+from envctl.plan.model import BuildPlan, ServicePlan
+
+
+class FakeApi:
+    """Pulls and removals, remembered."""
+
+    def __init__(self) -> None:
+        self.pulled: list[tuple[str, str | None]] = []
+        self.removed: list[str] = []
+        self.events: list[dict[str, Any]] = []
+        self.error: APIError | None = None
+        self.listed: list[dict[str, Any]] = []
+        self.used: list[dict[str, Any]] = []
+        self.in_use: set[str] = set()
+
+    def pull(self, name: str, tag: str | None, stream: bool, decode: bool) -> Iterator[dict[str, Any]]:
+        self.pulled.append((name, tag))
+        if self.error is not None:
+            raise self.error
+        yield from self.events
+
+    def containers(self, all: bool) -> list[dict[str, Any]]:
+        return self.used
+
+    def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
+        assert filters == {"label": "envctl.build"}
+        return self.listed
+
+    def remove_image(self, id: str, force: bool) -> None:
+        if id in self.in_use:
+            raise APIError("conflict")
+        self.removed.append(id)
+
+
+class Fake:
+    """A daemon that has the images *here*; `composed` are the command lines that Compose got, with the file that it read."""
+
+    def __init__(self, server: FakeDaemon, here: set[str]) -> None:
+        self.api, self.here = FakeApi(), here
+        self.connection = Connection(Endpoint(server.host), None, Daemon(Endpoint(server.host), 5), "1.41")
+        self.connection._local.client = self.api
+        self.composed: list[tuple[list[str], dict[str, Any]]] = []
+        self.said: list[tuple[str, str]] = []
+        self.fails = ""
+
+    def compose(self, words: list[str], environment: dict[str, str]) -> str:
+        self.composed.append((words, json.loads(Path(words[1]).read_text())))
+        if self.fails:
+            raise ComposeFailed(self.fails)
+        return ""
+
+    def ensure(self, folder: Path, *services: ServicePlan) -> None:
+        images.ensure_images(self.connection, plan_with(*services), folder, lambda name, text: self.said.append((name, text)))
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
+    here: set[str] = set()
+
+    def answer(method: str, path: str, query: dict[str, str]) -> tuple[int, Any]:
+        image = path.removeprefix("/images/").removesuffix("/json")
+        if image == "broken:1":
+            return 500, {"message": "disk"}
+        return (200, {"Id": image}) if image in here else (404, {"message": "no such image"})
+
+    with running(answer) as server:
+        found = Fake(server, here)
+        # each thread would make a client of its own
+        monkeypatch.setattr(Connection, "api", found.api)
+        monkeypatch.setattr(images, "run_compose", found.compose)
+        yield found
+
+
+def built(name: str, tag: str = "app:abc", **build: Any) -> ServicePlan:
+    return service(name, image=tag, build=BuildPlan(Build(**build), Path("/p/app"), tag))
+
+
+# Pulling
+
+
+def test_only_what_is_missing_is_pulled_and_once(fake: Fake, tmp_path: Path) -> None:
+    fake.here.add("here:1")
+    fake.ensure(tmp_path, service("a", image="here:1"), service("b", image="gone:1"), service("c", image="gone:1"))
+    assert fake.api.pulled == [("gone", "1")]
+
+
+@pytest.mark.parametrize(
+    ("image", "reference"),
+    [
+        ("postgres:17", ("postgres", "17")),
+        ("postgres", ("postgres", "latest")),
+        ("corp:5000/a/b", ("corp:5000/a/b", "latest")),
+        ("corp:5000/a/b:1", ("corp:5000/a/b", "1")),
+        ("a@sha256:00", ("a@sha256:00", None)),
+        ("a:1@sha256:00", ("a:1@sha256:00", None)),
+    ],
+)
+def test_an_image_without_a_tag_is_its_latest(fake: Fake, tmp_path: Path, image: str, reference: tuple[str, str | None]) -> None:
+    fake.ensure(tmp_path, service("a", image=image))
+    assert fake.api.pulled == [reference]
+
+
+def test_progress_is_told(fake: Fake, tmp_path: Path) -> None:
+    fake.api.events = [
+        {"status": "Pulling fs layer", "progressDetail": {}},
+        {"status": "Downloading", "progressDetail": {"current": 5, "total": 10}},
+        {"status": "Downloading", "progressDetail": {}},
+        {"status": "Download complete"},
+    ]
+    fake.ensure(tmp_path, service("a", image="x:1"))
+    assert fake.said == [("a", "pulling x:1: 50 % of a layer")]
+
+
+@pytest.mark.parametrize(
+    ("why", "advice"),
+    [
+        ("pull access denied for x", "log in to the registry (`docker login`), or check the image's name"),
+        ("Unauthorized", "log in to the registry"),
+        ("write: no space left on device", "the daemon's disk is full: `docker system df` shows what takes the room"),
+        ("manifest unknown", "check the name and the network; `images` in envctl.toml sends pulls to a mirror"),
+    ],
+)
+def test_a_pull_that_fails_says_why_and_what_to_do(fake: Fake, tmp_path: Path, why: str, advice: str) -> None:
+    fake.api.events = [{"error": f"{why}\n  and more"}]
+    with pytest.raises(ServiceFailed) as caught:
+        fake.ensure(tmp_path, service("a", image="x:1"))
+    assert caught.value.message == f"a: the image x:1 cannot be pulled: {why} and more"
+    assert caught.value.evidence is not None
+    assert caught.value.evidence.step == "pull"
+    assert caught.value.evidence.advice.startswith(advice)
+
+
+def test_a_registry_that_refuses(fake: Fake, tmp_path: Path) -> None:
+    fake.api.error = APIError("500 Server Error", explanation="Get https://registry: no such host")
+    with pytest.raises(ServiceFailed, match="the image x:1 cannot be pulled: Get https://registry: no such host"):
+        fake.ensure(tmp_path, service("a", image="x:1"))
+
+
+def test_a_daemon_that_cannot_say(fake: Fake, tmp_path: Path) -> None:
+    with pytest.raises(ServiceFailed, match="Docker cannot say whether broken:1 is there: disk"):
+        fake.ensure(tmp_path, service("a", image="broken:1"))
+
+
+# Building
+
+
+def test_what_is_built_already_is_not_built_again(fake: Fake, tmp_path: Path) -> None:
+    fake.here.add("app:abc")
+    fake.ensure(tmp_path, built("a"), built("b"))
+    assert fake.composed == []
+
+
+def test_two_services_share_what_is_built(fake: Fake, tmp_path: Path) -> None:
+    fake.ensure(tmp_path, built("a"), built("b"), built("c", "other:abc"))
+    ((words, file),) = fake.composed
+    assert words[2:] == ["build", *file["services"]]
+    assert len(file["services"]) == 2
+    assert {entry["image"] for entry in file["services"].values()} == {"app:abc", "other:abc"}
+    assert sorted(text for _, text in fake.said) == ["building app:abc", "building other:abc"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("labels", [{"mine": "$1"}, ["mine=$1"]])
+def test_a_built_image_is_labelled(fake: Fake, tmp_path: Path, labels: Any) -> None:
+    fake.ensure(tmp_path, built("a", labels=labels, target="t"))
+    build = fake.composed[0][1]["services"]["a"]["build"]
+    assert build == {"context": "/p/app", "target": "t", "labels": {"mine": "$$1", "envctl.build": "app:abc"}}
+
+
+def test_a_build_that_fails(fake: Fake, tmp_path: Path) -> None:
+    fake.fails = "\n".join(["#1 ..."] * 80 + ["#9 [b 2/3] RUN false", "ERROR: exit code: 1"])
+    with pytest.raises(ServiceFailed) as caught:
+        fake.ensure(tmp_path, built("a"), built("b", "other:abc"))
+    evidence = caught.value.evidence
+    assert evidence is not None
+    assert caught.value.message == "a, b: the image cannot be built"
+    assert (evidence.service, evidence.step, len(evidence.logs)) == ("b", "build", 60)
+    assert evidence.logs[-1] == "ERROR: exit code: 1"
+    assert evidence.advice == "`docker build /p/app` shows the same"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_without_room(fake: Fake, tmp_path: Path) -> None:
+    fake.fails = "write /x: no space left on device"
+    with pytest.raises(ServiceFailed) as caught:
+        fake.ensure(tmp_path, built("a"))
+    assert caught.value.evidence is not None
+    assert caught.value.evidence.advice == "the daemon's disk is full: `docker system df`"
+
+
+# What is kept
+
+
+@pytest.fixture
+def stored(fake: Fake) -> Callable[[bool], list[str]]:
+    old = time.time() - 30 * 86400
+    fake.api.used = [{"ImageID": "used"}]
+    fake.api.in_use = {"stuck"}
+    fake.api.listed = [
+        {"Id": "used", "Created": old, "RepoTags": ["a:1"]},
+        {"Id": "old", "Created": old, "RepoTags": ["b:1", "b:2"]},
+        {"Id": "new", "Created": time.time(), "RepoTags": ["c:1"]},
+        {"Id": "stuck", "Created": old, "RepoTags": ["d:1"]},
+        {"Id": "sha256:0123456789abcdef", "Created": old, "RepoTags": None},
+    ]
+    return lambda everything: images.prune(fake.connection, everything)
+
+
+@pytest.mark.parametrize(
+    ("everything", "removed"), [(False, ["b:1", "b:2", "sha256:0123456789ab"]), (True, ["b:1", "b:2", "c:1", "sha256:0123456789ab"])]
+)
+def test_old_images_that_nobody_uses_are_removed(stored: Callable[[bool], list[str]], everything: bool, removed: list[str]) -> None:
+    assert stored(everything) == removed
