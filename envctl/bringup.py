@@ -73,6 +73,7 @@ class BringUp:
             if service.once:
                 self._wait_until_done(service)
             else:
+                self._look_ahead(service)
                 self._wait_until_ready(service)
                 self._set_up(service)
                 self._seed(service)
@@ -88,6 +89,18 @@ class BringUp:
         with self.gate.enter(self.urgency.get(service.name, 0)):
             self.project.start(service)
         self.board.say(service.name, "waiting until it is ready" if service.checks else "")
+
+    def _look_ahead(self, service: ServicePlan) -> None:
+        """What the seeds will need is made while the server gets ready."""
+        pending = service.steps[len(self._recorded(service).get("steps", [])) :]
+        for step in pending:
+            other = self.plan.services.get(step.step.in_ or "")
+            if other is not None and other.name != service.name:
+                threading.Thread(target=self._expect, args=(other, step.command), daemon=True).start()
+
+    def _expect(self, other: ServicePlan, command: tuple[str, ...]) -> None:
+        with suppress(Exception):  # it is made again when it is run, and fails there if it must
+            self.project.expect_once(other, command)
 
     def _wait_until_done(self, service: ServicePlan) -> None:
         while not self.board.failed:

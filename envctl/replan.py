@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envctl.checks import open_environment
+from envctl.checks import Environment, open_environment
 from envctl.engines import Engine, Project, open_engine
 from envctl.instance import Record
 from envctl.intent import setting_of
@@ -20,12 +20,14 @@ def plan_of(record: Record, engine: Engine | None = None) -> Plan:
         DefinitionError: it has mistakes now.
     """
     engine = engine or open_engine(record.engine, record.context)
+    return make_plan(_environment(record), setting_of(record, engine, record.options.get("images", {})))
+
+
+def _environment(record: Record) -> Environment:
+    """The definition, with what the command line of `up` changed in it."""
     chosen = record.options
     environment = open_environment(record.file, cwd=Path(record.project), overrides=chosen.get("set", {}))
-    environment = select(
-        environment, Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {}))
-    )
-    return make_plan(environment, setting_of(record, engine, chosen.get("images", {})))
+    return select(environment, Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {})))
 
 
 def project_of(record: Record) -> tuple[Engine, Plan, Project]:
@@ -39,6 +41,4 @@ def environment_by_hand(record: Record, service: str) -> dict[str, str]:
     from envctl.plan.make import environment_outside
 
     engine = open_engine(record.engine, record.context)
-    chosen = record.options
-    environment = open_environment(record.file, cwd=Path(record.project), overrides=chosen.get("set", {}))
-    return environment_outside(environment, setting_of(record, engine, {}), service)
+    return environment_outside(_environment(record), setting_of(record, engine, {}), service)

@@ -166,6 +166,8 @@ class FakeProject:
             self.environments.append(what.env)
         return self.answers.get(tuple(what.argv), Ran(0, ""))
 
+    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None: ...
+
     def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
         self.ran_once.append((service.name, tuple(argv)))
         return self.answers.get(tuple(argv), Ran(0, ""))

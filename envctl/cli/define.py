@@ -71,8 +71,7 @@ def render(
     """Write the manifests that `up` would use; nothing is started."""
     environment = select(open_environment(env, cwd=Path.cwd(), overrides=opt.pairs("--set", options.set, "K=V")), opt.selection(options))
     name = options.name or environment.definition.name
-    ports = {key: int(text) for key, text in opt.pairs("--port", options.port, "S=N").items()}
-    plan = make_plan(environment, render_setting(environment, name, engine, settings.images(), ports, dict(os.environ)))
+    plan = make_plan(environment, render_setting(environment, name, engine, settings.images(), opt.ports(options), dict(os.environ)))
     rendered = write_manifests(plan, engine, Path(output) if output else None)
     if not output:
         print(rendered.text, end="")

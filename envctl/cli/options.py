@@ -69,7 +69,7 @@ def request(environment: str, options: Running, owner: str = "") -> Request:
         context=options.context,
         overrides=pairs("--set", options.set, "K=V"),
         selection=selection(options),
-        ports={name: _port(name, text) for name, text in pairs("--port", options.port, "S=N").items()},
+        ports=ports(options),
         ttl=duration("--ttl", options.ttl),
         timeout=duration("--timeout", options.timeout) or DEFAULT_TIMEOUT,
         fresh=options.fresh,
@@ -88,6 +88,10 @@ def selection(options: Chosen) -> Selection:
     )
 
 
+def ports(options: Chosen) -> dict[str, int]:
+    return {name: _port(name, text) for name, text in pairs("--port", options.port, "S=N").items()}
+
+
 def pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
     found = {}
     for value in values:
@@ -99,7 +103,7 @@ def pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
 
 
 def _port(service: str, text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65536:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UsageError(f"--port {service}={text}: this is no port number")
     return int(text)
 

@@ -22,14 +22,18 @@ def settings() -> dict[str, Any]:
     Raises:
         DefinitionError: it is no TOML.
     """
+    return _nearest()[1]
+
+
+def _nearest() -> tuple[Path, dict[str, Any]]:
     for folder in (Path.cwd(), *Path.cwd().parents):
         for name, keys in (("envctl.toml", ()), ("pyproject.toml", ("tool", "envctl"))):
             found = _read(folder / name, keys)
             if found is not None:
-                return found
+                return folder / name, found
         if (folder / ".git").exists():
             break
-    return {}
+    return Path("envctl.toml"), {}
 
 
 def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
@@ -66,25 +70,18 @@ def default_map(command: Any) -> dict[str, Any]:
     given = settings()
     for key in given:
         if key.replace("-", "_") not in KEYS | set(TABLES):
-            raise DefinitionError([Problem(_file(), 1, key, "unknown key", did_you_mean(key, sorted(KEYS | set(TABLES))))])
+            raise DefinitionError([Problem(_nearest()[0], 1, key, "unknown key", did_you_mean(key, sorted(KEYS | set(TABLES))))])
     plain = {key.replace("-", "_"): _option(value) for key, value in given.items() if key not in TABLES}
     return {name: _known(sub, plain) for name, sub in command.commands.items()} if plain else {}
 
 
 def _known(command: Any, plain: dict[str, Any]) -> dict[str, Any]:
     """The defaults of *command*'s options; an argument (`down NAME`) is said each time."""
-    options = {param.name for param in command.params if param.param_type_name == "option"}
-    return {key: value for key, value in plain.items() if key in options}
+    options = {param.name: param for param in command.params if param.param_type_name == "option"}
+    return {key: [value] if options[key].multiple and isinstance(value, str) else value for key, value in plain.items() if key in options}
 
 
 def _option(value: Any) -> Any:
     if isinstance(value, dict):
         return [f"{key}={item}" for key, item in value.items()]
     return value
-
-
-def _file() -> Path:
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        if (folder / "envctl.toml").exists():
-            return folder / "envctl.toml"
-    return Path("pyproject.toml")

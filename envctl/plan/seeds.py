@@ -14,6 +14,7 @@ from envctl.definition.models import SeedStep, Service
 from envctl.kinds import Kind
 from envctl.plan.model import Feed, Step
 from envctl.plan.reading import Reading
+from envctl.plan.views import Side
 
 
 def steps_of(reading: Reading, name: str, service: Service, kind: Kind) -> Iterator[Step]:
@@ -35,10 +36,9 @@ def steps_of(reading: Reading, name: str, service: Service, kind: Kind) -> Itera
 
 
 def _command(reading: Reading, step: SeedStep, name: str, at: tuple[str | int, ...]) -> tuple[str, ...]:
-    """References are what the program itself can reach: on this machine the outside addresses."""
-    if step.in_ in (None, "host"):
-        return reading.argv(step.command, reading.resolver.reader("outside"), *at, "command")
-    return reading.argv(step.command, reading.resolver.reader("inside", name if step.in_ == "server" else step.in_), *at, "command")
+    """References are what the program itself can reach: on this machine the outside addresses. `self` is the seeded service."""
+    side: Side = "outside" if step.in_ in (None, "host") else "inside"
+    return reading.argv(step.command, reading.resolver.reader(side, name), *at, "command")
 
 
 def _feed(reading: Reading, kind: Kind, step: SeedStep, files: Sequence[Path], name: str, at: tuple[str | int, ...]) -> Feed | None:

@@ -6,7 +6,6 @@ import csv
 import gzip
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -47,6 +46,7 @@ TOOL = """\
 #!/bin/sh
 MYSQL_PWD="$PASSWORD" mariadb --skip-ssl -h "$HOST" -u "$USER_NAME" app -e "insert into log (who, what) values ('tool', '$1')"
 """
+SERVER = "\"insert into log (who, what) values ('server', 'x')\""
 SERVICES = f"""
 services:
   db:
@@ -61,12 +61,12 @@ services:
         database: other
       - sql: seeds/steps
         database: other
-      - command: sh -c 'MYSQL_PWD="$ENVCTL_PASSWORD" mariadb -h127.0.0.1 -u"$ENVCTL_USERNAME" app -e "$0"' "insert into log (who, what) values ('server', 'x')"
+      - command: sh -c 'MYSQL_PWD="$ENVCTL_PASSWORD" mariadb -h127.0.0.1 -u"$ENVCTL_USERNAME" app -e "$0"' {SERVER}
         in: server
-      - command: [/tool.sh, "it is ${{db.databases.app.name}}"]
+      - command: [/tool.sh, "it is ${{self.databases.app.name}}"]
         in: app
         inputs: [tool/**, "seeds/*.sql"]
-      - command: [{json.dumps(sys.executable)}, seeds/fill.py, "${{db.port}}", a b]
+      - command: [{json.dumps(sys.executable)}, seeds/fill.py, "${{self.port}}", a b]
         inputs: seeds/fill.py
   app:
     build: tool
@@ -163,12 +163,11 @@ def _with(steps: str) -> str:
 
 
 def failing(broken: Running, step: str) -> Done:
-    """How a first step ends that is given to the running server."""
+    """How a step ends that is new to the running server."""
+    table = "create or replace table people (id int primary key, name varchar(5) not null);\n"
+    broken.project.write("environments/seeds/people.sql", table)
     broken.project.environment("broken", _with(f"[{{sql: seeds/people.sql}}, {step}]"))
-    broken.project.write(
-        "environments/seeds/people.sql", "create or replace table people (id int primary key, name varchar(5) not null);\n"
-    )
-    done = broken.project.envctl("reset", "broken", "db")
+    done = broken.project.envctl("up", "broken")
     assert done.status == 1, done
     return done
 
@@ -178,7 +177,7 @@ def failing(broken: Running, step: str) -> Done:
     [
         ("id,name\n1,a\n2,b,c\n", 3, "3 fields where the header has 2"),
         ('id,name\n1,"a\nb"\n2,a"b\n', 4, "quote"),
-        ('id,name\n1,"a\nb"\n2,longer than five\n', 4, "Data too long for column 'name'"),
+        ('id,name\n1,"a\nb"\n2,longer than five\n', 4, "Data truncated for column 'name'"),
         ('id,name\n1,a\n\n2,b\n1,c\n', 5, "Duplicate entry '1'"),
         ("id,name\n1,a\nx,b\n", 3, "Incorrect integer value: 'x'"),
         ("id,name\n1,a\n2,\n", 3, "Column"),
@@ -212,7 +211,3 @@ def test_a_failing_program_is_quoted(broken: Running, step: str, words: str) -> 
     assert words in done.err
     assert "broken.yaml:" in done.err
     assert "db: seed step 2 failed" in done.err
-
-
-def test_paths(home: Project) -> None:
-    assert isinstance(home.folder, Path)

@@ -43,6 +43,10 @@ def compose_program() -> list[str]:
 class ComposeFailed(Exception):
     """Compose ended with an error; the text is what it printed."""
 
+    def __init__(self, output: str, status: int = 1) -> None:
+        super().__init__(output)
+        self.status = status
+
 
 def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> str:
     """Its output.
@@ -68,7 +72,7 @@ def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: P
         _end(process)
         raise
     if process.returncode:
-        raise ComposeFailed(output.strip())
+        raise ComposeFailed(output.strip(), process.returncode)
     return output
 
 

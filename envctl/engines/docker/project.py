@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import os
 import re
-import tarfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +13,13 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from envctl.engines import PortTaken, Ran, Say, SubnetTaken
+from envctl.engines.docker.archive import archive
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import DockerInstance
+from envctl.engines.docker.oneoff import OneOffs
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
-from envctl.plan.model import File, Plan, ServicePlan
+from envctl.plan.model import Plan, ServicePlan
 from envctl.render.compose import compose_text, labels, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
@@ -33,6 +32,10 @@ class DockerProject(DockerInstance):
 
     plan: Plan = field(kw_only=True)
     folder: Path = field(kw_only=True)
+    _once: OneOffs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._once = OneOffs(self.connection, self.plan)
 
     def prepare(self, say: Say) -> None:
         ensure_images(self.connection, self.plan, self.folder, say)
@@ -99,39 +102,24 @@ class DockerProject(DockerInstance):
             with suppress(Exception):
                 events.close()
 
+    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        """Makes the container of a `run_once` that will come, while there is nothing else to do."""
+        self._once.expect(service, tuple(argv))
+
     def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
         """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
-        api = self.connection.api
-        marks = {
-            **labels(self.plan),
-            "envctl.service": service.name,
-            "com.docker.compose.project": self.id,
-            "com.docker.compose.oneoff": "True",
-        }
-        config = api.create_host_config(network_mode=self._network(), init=True, extra_hosts=_hosts(service))
-        made = api.create_container(
-            service.image, list(argv[1:]), entrypoint=[argv[0]], environment=dict(service.env), labels=marks, host_config=config,
-            user=None if service.user is None else f"{service.user}:{service.user}", working_dir=service.compose.get("working_dir"),
-        )  # fmt: skip
+        if service.compose:
+            return self._composed_once(service, argv)
+        return self._once.run(service, tuple(argv))
+
+    def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
+        """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
+        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(self.folder / "compose.json")]
+        options = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
-            if service.files:
-                api.put_archive(made["Id"], "/", archive(service.files))
-            api.start(made["Id"])
-            status = api.wait(made["Id"], timeout=None)["StatusCode"]
-            return Ran(int(status), api.logs(made["Id"]).decode(errors="replace"))
-        except APIError as error:
-            return Ran(126, str(error.explanation or error))
-        finally:
-            threading.Thread(target=self._discarded, args=(made["Id"],)).start()  # 0.2 s that nobody need wait for
-
-    def _discarded(self, container: str) -> None:
-        with suppress(APIError):
-            self.connection.api.remove_container(container, force=True, v=True)
-
-    def _network(self) -> str:
-        for network in self.connection.api.networks(filters={"label": [f"envctl.instance={self.id}"]}):
-            return str(network["Name"])
-        return "bridge"
+            return Ran(0, run_compose([*command, *options], self.connection.environment))
+        except ComposeFailed as error:
+            return Ran(error.status, str(error))
 
     def incarnation(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
@@ -159,22 +147,6 @@ def _tell(events: Iterable[dict[str, Any]], died: Callable[[str, int], None]) ->
         for event in events:
             attributes = event["Actor"]["Attributes"]
             died(attributes.get("com.docker.compose.service", ""), int(attributes.get("exitCode", 0)))
-
-
-def archive(files: Mapping[str, File]) -> bytes:
-    """A tar of *files*: readable by every user, executable where they are here."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, file in files.items():
-            content = file.text.encode() if file.text is not None else file.source.read_bytes()  # type: ignore[union-attr]
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(content), 0o755 if file.source is not None and os.access(file.source, os.X_OK) else 0o644
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def _hosts(service: ServicePlan) -> dict[str, str] | None:
-    return {"host.docker.internal": "host-gateway"} if service.tester else None
 
 
 def _cannot_create(output: str) -> EnvctlError:

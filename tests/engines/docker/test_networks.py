@@ -32,13 +32,18 @@ class FakeApi:
         return self.found
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module")
 def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A machine whose routes a test writes."""
     path = tmp_path_factory.mktemp("proc") / "route"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "Path", lambda name: {"/proc/net/route": path}[name])
         yield path
+
+
+@pytest.fixture(autouse=True)
+def _no_routes(routes: Path) -> None:
+    routes.unlink(missing_ok=True)
 
 
 def write_routes(path: Path, *subnets: str) -> None:

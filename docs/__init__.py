@@ -1,0 +1,1 @@
+"""What writes the generated parts of this folder: `python -m docs.generate`."""

@@ -1,0 +1,74 @@
+"""The commands with their arguments and options, out of the Typer application, and the exit codes, out of the errors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from docs.markdown import sentence, table
+from envctl import errors
+from envctl.cli.app import build
+from envctl.cli.options import Running, expanded
+
+
+def commands() -> str:
+    found: Any = typer.main.get_command(build([]))
+    return "\n\n".join("\n\n".join(_section(name, command)) for name, command in found.commands.items())
+
+
+def _section(name: str, command: Any) -> Iterator[str]:
+    yield f"### envctl {name}"
+    yield f"```text\n{_usage(name, command)}\n```"
+    yield sentence(" ".join(inspect.cleandoc(command.help or "").split()))
+    shared = _shared() if name in ("up", "run", "test") else set()
+    rows = [_row(param) for param in command.params if param.name not in shared]
+    if rows:
+        yield table(("", "Says", "Variable"), rows)
+    if shared:
+        yield "And the [options of bringing up](#options-of-up-run-and-test)."
+
+
+def _usage(name: str, command: Any) -> str:
+    words = [_metavar(param) for param in command.params if param.param_type_name == "argument"]
+    return " ".join(["envctl", name, *(["[OPTIONS]"] if len(words) < len(command.params) else []), *words])
+
+
+def _metavar(param: Any) -> str:
+    text = str(param.metavar or param.name.upper())
+    return text if param.required or text.startswith(("[", "--")) else f"[{text}]"
+
+
+def _row(param: Any) -> tuple[str, str, str]:
+    if param.param_type_name == "argument":
+        return (f"`{param.metavar}`", sentence(getattr(param, "help", "") or ""), "")
+    names = ", ".join(f"`{name}`" for name in [*param.opts, *param.secondary_opts])
+    value = f" `{param.metavar}`" if param.metavar and not param.is_flag else ""
+    default = f" Default: `{param.default}`." if param.show_default and param.default not in (None, False, [], ()) else ""
+    return (names + value, sentence(param.help or "") + default, f"`{param.envvar}`" if param.envvar else "")
+
+
+def options_table() -> str:
+    """What `up`, `run` and `test` share."""
+
+    @expanded
+    def nothing(options: Running) -> None:
+        """Nothing."""
+
+    app = typer.Typer(add_completion=False)
+    app.command()(nothing)
+    command: Any = typer.main.get_command(app)
+    return table(("", "Says", "Variable"), [_row(param) for param in command.params])
+
+
+def _shared() -> set[str]:
+    return set(Running.__dataclass_fields__)
+
+
+def tree_of_errors() -> str:
+    """The tree as `envctl.errors` draws it."""
+    text = inspect.getdoc(errors) or ""
+    drawn = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    return "```text\n" + "\n".join(drawn) + "\n```"

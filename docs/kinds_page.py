@@ -1,0 +1,134 @@
+"""A section for each kind, out of `templates/kinds/` and `docs/examples/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from docs.markdown import code, sentence, table
+from docs.schema_page import kind_of
+from envctl.kinds import Kind, Several, load_kinds
+
+EXAMPLES = Path(__file__).resolve().parent / "examples"
+GENERAL = ("api", "service", "job", "stub")
+"""These come first: they are what a team brings itself."""
+SHARED = {
+    "http": "it answers HTTP on `{path}`",
+    "tcp": "its port accepts a connection",
+    "postgres": "a query on the first database, with the instance's user and password, over TCP",
+    "mysql": "a query on the first database, with the instance's user and password, over TCP",
+    "redis": "`PING` after logging in",
+    "memcached": "the protocol's `version`",
+    "amqp": "an AMQP connection with the instance's user and password, to its virtual host",
+    "nats": "`CONNECT` with the instance's user and password, then `PING`",
+    "kafka": "ApiVersions, then the broker's own metadata",
+    "mqtt": "`CONNECT` with the instance's user and password",
+    "s3": "a signed request for the list of buckets",
+    "smtp": "an SMTP login, and the web page",
+}
+"""What the probe of that name asks for."""
+
+
+def all_kinds() -> dict[str, Kind]:
+    """Each kind once, under its first name."""
+    kinds = load_kinds()
+    found = {name: kind for name in kinds if (kind := kinds[name]).kind == name}
+    return {name: found[name] for name in (*GENERAL, *sorted(set(found) - set(GENERAL)))}
+
+
+def overview() -> str:
+    rows = [
+        (f"[`{name}`](#{name})", kind.title, f"`{kind.image}:{kind.version}`" if kind.image else "yours", ", ".join(kind.seeds) or "")
+        for name, kind in all_kinds().items()
+    ]
+    return table(("Kind", "What", "Image", "Seeds, besides `command`"), rows)
+
+
+def kinds() -> str:
+    return "\n\n".join("\n\n".join(_section(name, kind)) for name, kind in all_kinds().items())
+
+
+def _section(name: str, kind: Kind) -> Iterator[str]:
+    yield f"## {name}"
+    also = f" Also called {', '.join(code(other) for other in kind.also)}." if kind.also else ""
+    yield f"{kind.title}. {sentence(kind.description)}{also}"
+    yield from _example(name)
+    yield "\n".join(f"- **{what}:** {text}" for what, text in _facts(kind))
+    if kind.parameters:
+        yield "Parameters (`with:`):"
+        yield table(("Name", "Takes", "Default", "Says"), [_parameter(*item) for item in kind.parameters.items()])
+    for key, several in kind.several.items():
+        yield _several(key, several)
+
+
+def _example(name: str) -> Iterator[str]:
+    """The example's definition, and before it the files that it refers to."""
+    folder = EXAMPLES / name
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    for path in files:
+        yield f"`environments/{path.relative_to(folder)}`:"
+        yield f"```{path.suffix.lstrip('.')}\n{path.read_text('utf-8').rstrip()}\n```"
+    yield f"```yaml\n{(EXAMPLES / f'{name}.yaml').read_text('utf-8').rstrip()}\n```"
+
+
+def _facts(kind: Kind) -> Iterator[tuple[str, str]]:
+    if kind.image:
+        versions = f"; known to work: {', '.join(kind.versions)}" if kind.versions else ""
+        yield "Image", f"`{kind.image}`, version {kind.version}{versions}"
+    if kind.ports:
+        yield "Ports", ", ".join(f"`{name}` {number}{_when(kind, name)}" for name, number in kind.ports.items())
+    yield "Properties", ", ".join(code(name) for name in _properties(kind))
+    if ready := _ready(kind):
+        yield "Ready when", ready
+    yield "Seeds", ", ".join(code(name) for name in (*kind.seeds, "command"))
+    if kind.shell:
+        yield "`envctl shell`", f"`{kind.shell[0]}`"
+    for loss in (*([f"in `render`'s file no health check: {kind.healthcheck_loss}"] if kind.healthcheck_loss else []), *kind.losses):
+        yield "To know", loss
+
+
+def _when(kind: Kind, port: str) -> str:
+    return f" (with `{kind.ports_when[port]}: true`)" if port in kind.ports_when else ""
+
+
+def _properties(kind: Kind) -> list[str]:
+    """Those of its own; parameters, and what every service has, can be named too."""
+    return list(dict.fromkeys(["host", "port", *kind.properties, *kind.credentials]))
+
+
+def _ready(kind: Kind) -> str:
+    if kind.once:
+        return "it has ended with 0 (it is then `done`)"
+    probe = kind.ready.get("probe", "")
+    return SHARED[probe].format(**{"path": "/", **kind.ready}) if probe else ""
+
+
+def _parameter(name: str, schema: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    default = schema.get("default")
+    return (f"`{name}`", _takes(schema), "" if default in (None, [], {}) else code(default), sentence(schema.get("description", "")))
+
+
+def _takes(schema: Mapping[str, Any]) -> str:
+    if "project-path" in str(schema):
+        return "path, or list of paths"
+    return kind_of(schema)
+
+
+def _several(key: str, several: Several) -> str:
+    """A list, or a map of name to options."""
+    options = ", ".join(f"`{name}`: {_option(schema)}" for name, schema in several.options.items())
+    default = f"; without it {', '.join(code(name) for name in several.default)}" if several.default else ""
+    lines = [f"`{key}` is a name, a list of names, or a map of names to options{default}."]
+    if options:
+        lines.append(f"Options: {options}.")
+    if several.properties:
+        shown = ", ".join(code(name) for name in dict.fromkeys(["name", *several.properties]))
+        lines.append(f"Each has {shown}: `${{service.{key}.NAME.{next(iter(several.properties))}}}`.")
+    return " ".join(lines)
+
+
+def _option(schema: Mapping[str, Any]) -> str:
+    says = schema.get("description", "").rstrip(".")
+    default = f" (default {code(schema['default'])})" if "default" in schema else ""
+    return f"{says[:1].lower()}{says[1:]}{default}" if says else f"{kind_of(schema)}{default}"

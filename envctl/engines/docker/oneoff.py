@@ -1,0 +1,69 @@
+"""Commands in containers of their own: the image, environment, files and network of a service, before it starts."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from docker.errors import APIError
+
+from envctl.engines import Ran
+from envctl.engines.docker.archive import archive
+from envctl.engines.docker.connection import Connection
+from envctl.plan.model import Plan, ServicePlan
+from envctl.render.compose import labels
+
+Key = tuple[str, tuple[str, ...]]
+
+
+@dataclass
+class OneOffs:
+    """One instance's; a container that is expected is there before its command's turn comes."""
+
+    connection: Connection
+    plan: Plan
+    _made: dict[Key, str] = field(default_factory=dict)
+
+    def expect(self, service: ServicePlan, argv: tuple[str, ...]) -> None:
+        with suppress(APIError):  # whoever runs it meets the same error, and can say so
+            self._made[service.name, argv] = self._create(service, argv)
+
+    def run(self, service: ServicePlan, argv: tuple[str, ...]) -> Ran:
+        """What *argv* printed, and its exit status."""
+        api, container = self.connection.api, ""
+        try:
+            container = self._made.pop((service.name, argv), "") or self._create(service, argv)
+            api.start(container)
+            status = api.wait(container, timeout=None)["StatusCode"]
+            return Ran(int(status), api.logs(container).decode(errors="replace"))
+        except APIError as error:
+            return Ran(126, str(error.explanation or error))
+        finally:
+            threading.Thread(target=self._discard, args=(container,)).start()  # 0.2 s that nobody need wait for
+
+    def _create(self, service: ServicePlan, argv: tuple[str, ...]) -> str:
+        api, id = self.connection.api, self.plan.setting.id
+        marks = labels(self.plan) | {
+            "envctl.service": service.name,
+            "com.docker.compose.project": id,
+            "com.docker.compose.oneoff": "True",
+        }
+        config = api.create_host_config(network_mode=id, init=True, extra_hosts=_hosts(service))
+        made: dict[str, Any] = api.create_container(
+            service.image, list(argv[1:]), entrypoint=[argv[0]], environment=dict(service.env), labels=marks, host_config=config,
+            user=None if service.user is None else f"{service.user}:{service.user}",
+        )  # fmt: skip
+        container = str(made["Id"])
+        if service.files:
+            api.put_archive(container, "/", archive(service.files))
+        return container
+
+    def _discard(self, container: str) -> None:
+        with suppress(APIError):
+            self.connection.api.remove_container(container, force=True, v=True)
+
+
+def _hosts(service: ServicePlan) -> dict[str, str] | None:
+    return {"host.docker.internal": "host-gateway"} if service.tester else None

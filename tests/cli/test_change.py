@@ -1,0 +1,177 @@
+"""`restart`, `seed`, `reset`, `down`, `gc`: what changes an instance or ends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from processes import nothing_is_left, states_of, things_of, until
+from tests_support import Project, command
+
+from envctl.instance import instance_id
+
+pytestmark = pytest.mark.docker
+
+OWN = """
+services:
+  cache: {kind: valkey, seed: [{command: valkey-cli set key seeded, in: server}]}
+  api:
+    kind: api
+    build: ./api
+    run: python -m http.server 8000
+    port: 8000
+outputs: {API: "${api.url}"}
+"""
+STUB = "services: {site: {kind: stub}}\noutputs: {SITE: '${site.url}'}\n"
+
+
+@pytest.fixture
+def own(project: Project) -> Project:
+    project.environment("env", OWN)
+    project.write("environments/api/Dockerfile", "FROM python:3.13-slim\nWORKDIR /srv\nCOPY index.html .\n")
+    project.write("environments/api/index.html", "one")
+    return project
+
+
+def page(outputs: dict[str, str]) -> str:
+    with urllib.request.urlopen(outputs["API"], timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def cached(project: Project, *words: str) -> str:
+    return project.envctl("exec", "env", "cache", "--", "valkey-cli", *words).ok().out.strip()
+
+
+def test_restart_seed_and_reset(own: Project) -> None:
+    """One instance through all of it: addresses stay, data only goes when it is asked to."""
+    shown = own.envctl("up", "env", "--json").ok().json
+    outputs, before = shown["outputs"], shown["services"]
+    assert cached(own, "get", "key") == "seeded"
+
+    done = own.envctl("restart", "env", "api").ok()
+    assert done.out == ""
+    assert page(outputs) == "one"
+
+    own.write("environments/api/index.html", "two")
+    own.envctl("restart", "env", "api").ok()
+    assert page(outputs) == "one", "only --build builds"
+    own.envctl("restart", "env", "api", "--build").ok()
+    assert page(outputs) == "two"
+
+    assert cached(own, "set", "mine", "1") == "OK"
+    own.envctl("seed", "env").ok()
+    own.envctl("seed", "env", "cache").ok()
+    assert cached(own, "get", "mine") == "1", "what is seeded is not seeded again"
+    own.environment("env", OWN.replace("in: server}", "in: server}, {command: valkey-cli set more yes, in: server}"))
+    own.envctl("seed", "env").ok()
+    assert (cached(own, "get", "more"), cached(own, "get", "mine")) == ("yes", "1")
+
+    own.envctl("reset", "env", "cache").ok()
+    assert (cached(own, "get", "key"), cached(own, "get", "mine")) == ("seeded", "")
+    after = own.envctl("status", "env", "--json").ok().json["services"]
+    assert {name: entry["endpoints"] for name, entry in after.items()} == {name: entry["endpoints"] for name, entry in before.items()}
+
+    for words in (["restart", "env", "apy"], ["seed", "env", "cahce"], ["reset", "env", "cahce"]):
+        done = own.envctl(*words)
+        assert (done.status, done.out) == (2, "")
+        assert "did you mean" in done.err
+    own.envctl("down", "env").ok()
+    assert list(own.envctl("list", "--json").ok().json) == []
+
+
+def test_down_twice_and_without_the_definition(project: Project) -> None:
+    project.environment("env", STUB)
+    project.envctl("up", "env").ok()
+    (project.folder / "environments/env.yaml").unlink()
+    first = project.envctl("down", "env").ok()
+    assert (first.out, first.err) == ("", "env is gone\n")
+    nothing_is_left(project)
+    second = project.envctl("down", "env").ok()
+    assert (second.out, second.err) == ("", "nothing named 'env' is up\n")
+
+
+def test_down_with_a_broken_definition(project: Project) -> None:
+    project.environment("env", STUB)
+    project.envctl("up", "env").ok()
+    project.environment("env", "services: [\n")
+    project.envctl("logs", "env").ok()
+    project.envctl("status", "env").ok()
+    project.envctl("down", "env").ok()
+    nothing_is_left(project)
+
+
+@pytest.mark.parametrize("how", ["gone", "torn"])
+def test_down_after_the_state_was_deleted(project: Project, how: str) -> None:
+    project.environment("env", STUB)
+    project.envctl("up", "env").ok()
+    [folder] = states_of(project)
+    if how == "gone":
+        shutil.rmtree(folder)
+    else:
+        (folder / "instance.json").write_text('{"name": "env"')
+    done = project.envctl("down", "env").ok()
+    assert "env is gone" in done.err
+    assert things_of(project) == []
+    assert not folder.exists()
+
+
+def test_down_by_id_from_anywhere(project: Project, tmp_path: Path) -> None:
+    project.environment("env", STUB)
+    project.envctl("up", "env").ok()
+    elsewhere = Project(tmp_path / "elsewhere")
+    elsewhere.write("envctl.toml", "")
+    assert elsewhere.envctl("down", "env").ok().err == "nothing named 'env' is up\n"
+    assert things_of(project) != [], "two checkouts do not notice each other"
+    elsewhere.envctl("down", instance_id("env", project.folder)).ok()
+    nothing_is_left(project)
+
+
+def test_down_all(project: Project) -> None:
+    project.environment("env", STUB)
+    project.envctl("up", "env", "--name", "one").ok()
+    project.envctl("up", "env", "--name", "two").ok()
+    done = project.envctl("down", "--all").ok()
+    assert sorted(done.err.splitlines()) == ["one is gone", "two is gone"]
+    nothing_is_left(project)
+
+
+def test_gc_removes_what_has_expired_and_nothing_else(project: Project) -> None:
+    project.environment("env", STUB)
+    project.envctl("up", "env", "--name", "short", "--ttl", "3s").ok()
+    project.envctl("up", "env", "--name", "long", "--ttl", "1h").ok()
+    expires = project.envctl("status", "short", "--json").ok().json["expires"]
+    until(lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) > expires)
+    done = project.envctl("gc").ok()
+    assert f"short is gone (expired {expires})" in done.err
+    assert [row["name"] for row in project.envctl("list", "--json").ok().json] == ["long"]
+
+
+def test_gc_finds_by_label_what_another_state_folder_knew(project: Project, tmp_path: Path) -> None:
+    project.environment("env", STUB)
+    other = {"XDG_STATE_HOME": str(tmp_path / "other")}
+    project.envctl("up", "env", "--ttl", "1s", env=other).ok()
+    until(lambda: "(expired " in command(["gc"], project.folder).ok().err)
+    assert things_of(project) == []
+    project.envctl("gc", env=other).ok()
+    assert list((tmp_path / "other/envctl").iterdir()) == []
+
+
+def test_gc_sweeps_a_state_folder_without_a_record(project: Project) -> None:
+    """A command was killed between its lock and its first word."""
+    folder = Path(os.environ["XDG_STATE_HOME"], "envctl", "killed-early-000000")
+    folder.mkdir(parents=True)
+    (folder / "lock").touch()
+    project.envctl("gc").ok()
+    assert not folder.exists()
+
+
+def test_built_images_are_collected(own: Project) -> None:
+    own.write("environments/api/index.html", f"this test's own {own.folder}")
+    own.envctl("run", "env", "--only", "api", "--", "true").ok()
+    kept = own.envctl("gc").ok()
+    assert "removed image envctl/api:" not in kept.err, "young images are a cache"
+    assert "removed image envctl/api:" in own.envctl("gc", "--images").ok().err

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from envctl.cli import app, settings
+from envctl.cli.options import Chosen, Running, expanded, pairs, request, selection
+from envctl.errors import UsageError
+from envctl.request import DEFAULT_TIMEOUT
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "settings", lambda: {"images": {"docker.io": "mirror"}})
+
+
+# K=V
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], {}),
+        (["a=b", "c="], {"a": "b", "c": ""}),
+        (["a=b=c", "a=d"], {"a": "d"}),
+        (["url=postgresql://u:p@h/d?x=y"], {"url": "postgresql://u:p@h/d?x=y"}),
+    ],
+)
+def test_pairs(values: list[str], expected: dict[str, str]) -> None:
+    assert pairs("--set", values, "K=V") == expected
+
+
+@pytest.mark.parametrize("value", ["a", "", "=b"])
+def test_what_is_no_pair(value: str) -> None:
+    with pytest.raises(UsageError, match=f"--use {value}: this is not of the form S=URL") as caught:
+        pairs("--use", [value], "S=URL")
+    assert caught.value.exit_code == 2
+
+
+# The request
+
+
+def test_the_standard_request() -> None:
+    found = request("shop", Running(engine="docker"))
+    assert (found.environment, found.engine, found.name, found.ttl, found.timeout) == ("shop", "docker", None, None, DEFAULT_TIMEOUT)
+    assert (found.fresh, found.keep, found.owner, found.images) == (False, False, "", {"docker.io": "mirror"})
+
+
+def test_every_option_reaches_the_request() -> None:
+    found = request(
+        "shop",
+        Running(
+            name="n", set=["a=b"], only=["x"], stub=["y"], use=["z=http://h"], port=["x=8000"], image=["x=i:1"],
+            engine="docker", context="c", ttl="2h", timeout="1m", fresh=True, keep=True,
+        ),
+        owner="me",
+    )  # fmt: skip
+    assert (found.name, found.context, found.ttl, found.timeout, found.fresh, found.keep, found.owner) == (
+        "n",
+        "c",
+        7200,
+        60,
+        True,
+        True,
+        "me",
+    )
+    assert (found.overrides, found.ports) == ({"a": "b"}, {"x": 8000})
+    assert found.selection == selection(Chosen(only=["x"], stub=["y"], use=["z=http://h"], image=["x=i:1"]))
+    assert found.options == {
+        "set": {"a": "b"},
+        "only": ["x"],
+        "stub": ["y"],
+        "use": {"z": "http://h"},
+        "image": {"x": "i:1"},
+        "port": {"x": 8000},
+        "images": {"docker.io": "mirror"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"port": ["db=0"]}, "--port db=0: this is no port number"),
+        ({"port": ["db=65536"]}, "--port db=65536: this is no port number"),
+        ({"port": ["db=x"]}, "--port db=x: this is no port number"),
+        ({"port": ["db=-1"]}, "--port db=-1: this is no port number"),
+        ({"port": ["db=²"]}, "--port db=²: this is no port number"),
+        ({"port": ["5432"]}, "--port 5432: this is not of the form S=N"),
+        ({"ttl": "soon"}, "--ttl soon: 'soon' is no duration; write it like 30s, 15m, 2h or 1h30m"),
+        ({"timeout": "-1"}, "--timeout -1: '-1' is no duration"),
+    ],
+)
+def test_options_that_are_not_of_their_form(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        request("shop", Running(engine="docker", **options))
+    assert caught.value.message.startswith(message)
+
+
+# Options of several commands
+
+
+@dataclass(frozen=True)
+class Base:
+    name: Annotated[str | None, typer.Option(help="Its name.")] = None
+
+
+@dataclass(frozen=True)
+class More(Base):
+    only: Annotated[list[str], typer.Option(help="Several.")] = field(default_factory=list)
+    fresh: Annotated[bool, typer.Option("--fresh")] = False
+
+
+def command(env: str, options: More, loud: bool = False) -> str:
+    """Says what it got."""
+    return f"{env} {options.name} {options.only} {options.fresh} {loud}"
+
+
+def test_the_fields_are_parameters() -> None:
+    found = expanded(command)
+    assert list(inspect.signature(found).parameters) == ["env", "loud", "name", "only", "fresh"]
+    assert found.__doc__ == "Says what it got."
+    assert found(env="e", loud=True, name="n", only=["a"], fresh=True) == "e n ['a'] True True"
+
+
+def test_typer_takes_them() -> None:
+    cli = typer.Typer()
+    cli.command()(lambda **given: None)
+    cli = typer.Typer()
+
+    @cli.command()
+    @expanded
+    def shown(env: str, options: More, loud: bool = False) -> None:
+        print(command(env, options, loud))
+
+    runner = CliRunner()
+    assert runner.invoke(cli, ["e"]).output == "e None [] False False\n"
+    assert runner.invoke(cli, ["e", "--only", "a", "--only", "b", "--fresh", "--name", "n"]).output == "e n ['a', 'b'] True False\n"
+    assert runner.invoke(cli, ["e", "--unknown"]).exit_code == 2
+
+
+def test_every_option_but_set_is_a_variable_too() -> None:
+    cli = typer.main.get_command(app.build(["up"]))
+    parameters = {parameter.name: parameter for parameter in cli.commands["up"].params}  # type: ignore[attr-defined]
+    for option in fields(Running):
+        expected = None if option.name == "set" else f"ENVCTL_{option.name.upper()}"
+        assert parameters[option.name].envvar == expected
+        assert parameters[option.name].help

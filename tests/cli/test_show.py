@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import record_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envctl.cli.show import endpoints, status, table
+
+CELLS = st.text(st.characters(categories=["L", "N"]), max_size=6)
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    standard = {"kind": "postgres", "state": "seeded", "ready_ms": 1234, "endpoints": {"main": {"host": "127.0.0.1", "port": 20000}}}
+    return {**standard, **changes}
+
+
+def test_what_is_up() -> None:
+    two = {"smtp": {"host": "127.0.0.1", "port": 1}, "web": {"host": "127.0.0.1", "port": 22222}}
+    services = {"db": entry(), "mail": entry(endpoints=two), "worker": entry(endpoints={})}
+    record = record_of(name="shop", services=services, outputs={"A": "b"}, timings_ms={"total": 1260}, expires="2030-01-01T02:00:00Z")
+    assert endpoints(record).splitlines() == [
+        "shop is up (1.3 s, until 2030-01-01T02:00:00Z)",
+        "  db    main  127.0.0.1:20000",
+        "  mail  smtp  127.0.0.1:1",
+        "  mail  web   127.0.0.1:22222",
+        "envctl env shop prints its 1 outputs; envctl down shop removes it",
+    ]
+
+
+def test_what_is_up_without_an_end() -> None:
+    assert endpoints(record_of()).splitlines()[0] == "t is up (0.0 s)"
+
+
+def test_how_it_is() -> None:
+    shown = {
+        "name": "shop",
+        "id": "shop-123456",
+        "engine": "docker",
+        "state": "ready",
+        "expires": "then",
+        "services": {"db": entry(), "worker": entry(kind="service", state="starting", ready_ms=None, endpoints={})},
+    }
+    assert status(shown).splitlines() == [
+        "shop (shop-123456) on docker: ready, expires then",
+        "  SERVICE  KIND      STATE     READY  ENDPOINTS",
+        "  db       postgres  seeded    1.2 s  main 127.0.0.1:20000",
+        "  worker   service   starting",
+    ]
+
+
+def test_nothing_has_no_lines() -> None:
+    assert table([]) == []
+
+
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1), st.sampled_from(["", "  "]))
+def test_columns_stand_below_each_other(rows: list[tuple[str, str, str]], indent: str) -> None:
+    lines = table(rows, indent)
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    starts = [len(indent), len(indent) + widths[0] + 2, len(indent) + widths[0] + widths[1] + 4]
+    for line, row in zip(lines, rows, strict=True):
+        assert line == line.rstrip()
+        assert [line[start : start + len(cell)] for start, cell in zip(starts, row, strict=True)] == list(row)
+
+
+@pytest.mark.parametrize("rows", [[("a",)], [("", "b")]])
+def test_small_tables(rows: list[tuple[str, ...]]) -> None:
+    assert len(table(rows)) == 1

@@ -1,0 +1,27 @@
+"""The environments that ship are run with their own tests: they pass, and nothing stays."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from tests_support import REPO, Project, labelled
+
+
+@pytest.mark.parametrize("name", ["streaming", "shop"])
+def test_its_own_tests_pass_and_nothing_is_left(home: Project, name: str) -> None:
+    copied = home.folder / "environments" / name
+    ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
+    shutil.copytree(REPO / "environments" / name, copied, ignore=ignored)
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"environments/{name}/tests"]
+    done = home.envctl("run", name, "--", *tests).ok()
+    assert " passed" in done.out
+    assert "failed" not in done.out
+    assert home.envctl("list", "--json").ok().json == []
+    assert not _left(home.folder)
+
+
+def _left(folder: Path) -> list[str]:
+    return [thing for thing in labelled() if str(folder) in thing]
