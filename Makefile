@@ -29,10 +29,11 @@ lint: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[bench]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-docs: .venv/dev  ## the generated pages
+docs: .venv/dev  ## the generated pages, and the picture
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m docs.picture
 
 clean:
 	rm -rf .venv dist build

@@ -78,7 +78,8 @@ def _facts(kind: Kind) -> Iterator[tuple[str, str]]:
         yield "Image", f"`{kind.image}`, version {kind.version}{versions}"
     if kind.ports:
         yield "Ports", ", ".join(f"`{name}` {number}{_when(kind, name)}" for name, number in kind.ports.items())
-    yield "Properties", ", ".join(code(name) for name in _properties(kind))
+    if not kind.once:
+        yield "Properties", ", ".join(code(name) for name in _properties(kind))
     if ready := _ready(kind):
         yield "Ready when", ready
     yield "Seeds", ", ".join(code(name) for name in (*kind.seeds, "command"))
@@ -124,7 +125,8 @@ def _several(key: str, several: Several) -> str:
         lines.append(f"Options: {options}.")
     if several.properties:
         shown = ", ".join(code(name) for name in dict.fromkeys(["name", *several.properties]))
-        lines.append(f"Each has {shown}: `${{service.{key}.NAME.{next(iter(several.properties))}}}`.")
+        example = "url" if "url" in several.properties else next(iter(several.properties))
+        lines.append(f"Each has {shown}: `${{service.{key}.NAME.{example}}}`.")
     return " ".join(lines)
 
 

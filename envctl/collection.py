@@ -32,9 +32,12 @@ def remove(record: Record) -> Removed:
 
 
 def remove_by_label(engine: Engine, name: str, id: str, why: str = "") -> Removed:
-    """Removes what carries *id*, where there is no record of it."""
-    with shielded():
-        return Removed(name, id, why, tuple(engine.remove(id, {})))
+    """Removes what carries *id*, where there is no record of it, or none that can be read."""
+    with instance.lock(id), shielded():
+        left = tuple(engine.remove(id, {}))
+        if not left:
+            instance.forget(id)
+        return Removed(name, id, why, left)
 
 
 def collect(engines: Mapping[tuple[str, str | None], Engine]) -> Iterator[Removed]:
@@ -50,6 +53,7 @@ def collect(engines: Mapping[tuple[str, str | None], Engine]) -> Iterator[Remove
         engine_there = engines.get((record.engine, record.context))
         if engine_there is not None and not _busy(record):
             yield from _removed(engine_there, record, "nothing of it is there")
+    instance.sweep()
 
 
 def _reason(seen: Seen, record: Record | None) -> str:

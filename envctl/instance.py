@@ -12,7 +12,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,7 +75,7 @@ class Record:
         write_private(self.folder / RECORD, json.dumps(asdict(self), ensure_ascii=False))
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        forget(self.id)
 
     @property
     def process_variables(self) -> dict[str, str]:
@@ -116,6 +116,18 @@ def records() -> list[Record]:
     except OSError:
         return []
     return [record for folder in folders if (record := load(folder)) is not None]
+
+
+def forget(id: str) -> None:
+    shutil.rmtree(state_home() / id, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Removes folders without a record that nobody works on: a command was killed before its first word, or after its last."""
+    for folder in state_home().glob("*/"):
+        if not (folder / RECORD).exists():
+            with suppress(UsageError), lock(folder.name, wait=0.0):
+                pass  # whoever lets the lock go removes such a folder
 
 
 @contextmanager

@@ -90,7 +90,8 @@ def choose(environment: Environment, engine: Engine, record: Record, request: Re
     fresh = engine.free_ports([key for key in wanted if key not in kept], [*kept.values(), *others])
     record.ports = {f"{service}/{port}": number for (service, port), number in {**kept, **fresh}.items()}
     if record.subnet is None:
-        record.subnet = engine.free_subnet(record.id, len(environment.definition.services), refused)
+        containers = sum(service.replicas for service in environment.definition.services.values())
+        record.subnet = engine.free_subnet(record.id, containers, refused)
     record.save()
 
 

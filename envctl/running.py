@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -96,12 +97,18 @@ def _removed(record: Record) -> list[str]:
 
 
 def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:
-    environ = {**os.environ, **record.outputs, **record.process_variables}
+    environ = {**os.environ, **record.outputs, **record.process_variables, "PATH": _path_with_ourselves()}
     worst = 0
     for job in jobs:
         command = job.command or _test_command(record, job, request)
         worst = worst or run_command(command, environ, job.folder)
     return worst
+
+
+def _path_with_ourselves() -> str:
+    """Tests may call `envctl restart`: it is found though its virtual environment is not active."""
+    path = os.environ.get("PATH", os.defpath)
+    return path if shutil.which("envctl") else os.pathsep.join([path, str(Path(sys.executable).parent)])
 
 
 def _test_command(record: Record, job: Job, request: Request) -> tuple[str, ...]:

@@ -144,6 +144,7 @@ class FakeProject:
     fed: list[bytes] = field(default_factory=list)
     environments: list[Mapping[str, str]] = field(default_factory=list)
     ran_once: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    expected: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     died: Callable[[str, int], None] = lambda service, status: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -166,7 +167,8 @@ class FakeProject:
             self.environments.append(what.env)
         return self.answers.get(tuple(what.argv), Ran(0, ""))
 
-    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None: ...
+    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        self.expected.append((service.name, tuple(argv)))
 
     def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
         self.ran_once.append((service.name, tuple(argv)))

@@ -345,6 +345,26 @@ def test_new_data_are_seeded_anew() -> None:
     assert record.seeds == {"db": {"incarnation": "second", "steps": ["hash 0"]}}
 
 
+def test_a_command_in_another_image_is_expected_while_the_server_gets_ready() -> None:
+    """What has run, and what runs in the server, is not."""
+    given = [step_of("db", number, step={"command": "x", "in": where}) for number, where in enumerate(["orders", "orders", "db"])]
+    record = record_of(seeds={"db": {"incarnation": "first", "steps": ["hash 0"]}})
+    project = FakeProject(seen={"db": State(True, health="starting")})
+    line = Line(service("orders"), service("db", steps=tuple(given), **HEALTH), project=project, record=record)
+    expect = project.expect_once
+    project.expect_once = lambda *words: (expect(*words), healthy(project, "db")())[0]  # type: ignore[method-assign]
+    line.run()
+    assert project.expected == [("orders", ("seed", "1"))]
+    assert project.ran_once == [("orders", ("seed", "1"))]
+
+
+def test_what_cannot_be_expected_is_made_when_its_turn_comes() -> None:
+    project = FakeProject()
+    project.expect_once = lambda *words: (_ for _ in ()).throw(OSError("busy"))  # type: ignore[method-assign]
+    step = step_of("db", step={"command": "x", "in": "orders"})
+    assert Line(service("orders"), service("db", steps=(step,)), project=project).run().project.ran_once == [("orders", ("seed", "0"))]
+
+
 def test_a_step_that_fails_is_not_recorded() -> None:
     project = FakeProject(answers={("seed", "1"): Ran(2, "no such table")})
     line = Line(service("db", steps=steps(3)), service("page", needs={"db": "seeded"}), project=project)

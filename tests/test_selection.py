@@ -100,6 +100,11 @@ def test_what_a_readiness_check_names_is_needed_too(tmp_path: Path) -> None:
     assert set(selected(environment_of(tmp_path, text), only=["a"]).definition.services) == {"a", "b"}
 
 
+def test_a_cycle_ends_somewhere(tmp_path: Path) -> None:
+    text = "services: {a: {image: x, needs: {b: started}}, b: {image: x, needs: [a, c]}, c: {image: x}, d: {image: x}}"
+    assert set(selected(environment_of(tmp_path, text), only=["a"]).definition.services) == {"a", "b", "c"}
+
+
 # --stub
 
 

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from envctl.board import Row
-from envctl.cli.failure import masked
+from envctl.cli.failure import hide, masked
 from envctl.plan.model import Plan
 from envctl.request import Reporter
 
@@ -27,7 +27,9 @@ def reporter(quiet: bool = False) -> Reporter:
 
 
 class Silent:
-    def begin(self, plan: Plan) -> None: ...
+    def begin(self, plan: Plan) -> None:
+        hide(plan.secrets)
+
     def row(self, service: str, row: Row) -> None: ...
     def say(self, text: str) -> None: ...
     def end(self) -> None: ...
@@ -44,6 +46,7 @@ class Lines:
         self._width = 0
 
     def begin(self, plan: Plan) -> None:
+        hide(plan.secrets)
         self._width = max((len(name) for name in plan.services), default=0)
         self._unseeded = unseeded(plan)
         count = len(plan.services)
@@ -87,6 +90,7 @@ class Table:
         self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=12, transient=False)
 
     def begin(self, plan: Plan) -> None:
+        hide(plan.secrets)
         self._title = f"{plan.setting.name} on {plan.setting.engine}"
         self._unseeded = unseeded(plan)
         self._rows = {name: Row() for name in plan.services}

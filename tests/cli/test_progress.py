@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr
+from dataclasses import replace
 
 import pytest
 from builders import plan_with, service, step_of
@@ -115,6 +116,16 @@ def test_lines_hold_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     failure.hide(["topsecret"])
     Lines().row("db", Row("failed", "cannot log in with topsecret"))
     assert shown(capsys.readouterr().err) == ["db  failed: cannot log in with ***"]
+
+
+@pytest.mark.parametrize("kind", [Silent, Lines, Table])
+def test_whoever_knows_the_plan_knows_its_secrets(terminal: Terminal, kind: type[Silent] | type[Lines] | type[Table]) -> None:
+    """From then on nothing that is printed holds one, be it the log of a service that failed."""
+    with redirect_stderr(terminal):
+        found = kind()
+        found.begin(replace(PLAN, secrets=frozenset(["topsecret"])))
+        found.end()
+    assert failure.masked("the topsecret word") == "the *** word"
 
 
 # The table

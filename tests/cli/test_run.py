@@ -101,11 +101,12 @@ def test_a_report_of_what_failed(site: Project) -> None:
 
 
 def test_what_was_up_stays_up(site: Project) -> None:
-    first = site.envctl("up", "env", "--json").ok().json
+    outputs = site.envctl("up", "env", "--json").ok().json["outputs"]
     before = set(things_of(site))
     assert site.envctl("run", "env", "--", "sh", "-c", "exit 1").status == 1
     assert set(things_of(site)) == before
-    assert site.envctl("status", "env", "--json").ok().json["services"] == first["services"]
+    shown = site.envctl("status", "env", "--json").ok().json
+    assert (shown["state"], shown["outputs"]) == ("seeded", outputs)
 
 
 def test_keep_leaves_a_failed_run(site: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ def test_its_own_tests_pass_and_nothing_is_left(home: Project, name: str) -> Non
     ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
     shutil.copytree(REPO / "environments" / name, copied, ignore=ignored)
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"environments/{name}/tests"]
-    done = home.envctl("run", name, "--", *tests).ok()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = home.envctl("run", name, "--", *tests, env={"PATH": path}).ok()
     assert " passed" in done.out
     assert "failed" not in done.out
     assert home.envctl("list", "--json").ok().json == []

@@ -76,7 +76,7 @@ def test_plain_compose_brings_all_of_it_up(rendered: Path) -> None:
         states.keys() - WITHOUT_A_CHECK, "healthy"
     )
     assert (states["nats"], states["once"]) == ("running", "exited 0")
-    assert compose(rendered, "logs", "--no-log-prefix", "once").startswith("postgresql://")
+    assert "postgresql://" in compose(rendered, "logs", "--no-log-prefix", "once")
 
 
 def _state(entry: dict[str, Any]) -> str:

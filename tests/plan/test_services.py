@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import FIRST_PORT, plan_of
+from builders import FIRST_PORT, environment_of, plan_of, setting_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envctl.definition.expressions import escape
+from envctl.definition.models import Service
 from envctl.errors import DefinitionError
+from envctl.plan.make import make_plan
 from envctl.plan.model import Port, ServicePlan
 from envctl.plan.reading import as_text
 
@@ -230,6 +233,39 @@ def test_a_job_is_done_and_everything_else_seeded(tmp_path: Path) -> None:
     assert (planned(tmp_path, "kind: job, image: a").final, planned(tmp_path, "image: a").final) == ("done", "seeded")
 
 
+# Services of a Compose file
+
+
+def composed(folder: Path, kind: str = "service", **given: Any) -> ServicePlan:
+    """The service `x` as a Compose file describes it; nothing of its kind is applied."""
+    environment = environment_of(folder, "services: {x: {image: a}}")
+    described = Service.model_validate({"kind": kind, "image": "a:1", "from_compose": True, **given})
+    changed = environment.definition.model_copy(update={"services": {"x": described}})
+    environment = replace(environment, definition=changed)
+    return make_plan(environment, setting_of(environment)).services["x"]
+
+
+def test_nothing_of_its_kind_is_added_to_a_service_of_a_compose_file(tmp_path: Path) -> None:
+    found = composed(tmp_path, "postgres", env={"POSTGRES_PASSWORD": "p"}, ports={"5432": 5432}, **{"with": {"password": "p"}})
+    assert (found.env, found.command, found.files, found.data, found.user) == ({"POSTGRES_PASSWORD": "p"}, (), {}, None, None)
+    assert [port.number for port in found.ports] == [5432]
+    assert found.outside["url"].endswith(f":p@127.0.0.1:{FIRST_PORT}/app")
+    assert found.stop == 0
+
+
+@pytest.mark.parametrize(
+    ("fragment", "probes"),
+    [
+        ({"healthcheck": {"test": "x"}, "ports": [{"target": 1}]}, ["health"]),
+        ({"healthcheck": {"disable": True}, "ports": [{"target": 1}]}, ["tcp"]),
+        ({"ports": [{"target": 1}]}, ["tcp"]),
+        ({}, []),
+    ],
+)
+def test_a_service_of_a_compose_file_is_ready_as_compose_has_it(tmp_path: Path, fragment: dict[str, Any], probes: list[str]) -> None:
+    assert [check.probe for check in composed(tmp_path, compose=fragment, ports={"main": 1}).checks] == probes
+
+
 # Mistakes
 
 
@@ -237,6 +273,14 @@ def test_all_mistakes_in_one_go(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as caught:
         planned(tmp_path, "image: a, env: {A: '${db.port // 0}', B: fine, C: '${self.name + 1}'}, run: 'x ${db.port + db.name}'")
     assert [problem.path for problem in caught.value.problems] == ["services.x.env.A", "services.x.env.C", "services.x.run"]
+    assert {problem.line for problem in caught.value.problems} == {4}
+
+
+def test_a_mistake_in_a_kind_is_located_at_its_service(tmp_path: Path) -> None:
+    kind = {"templates/kinds/odd.yaml": "image: odd\nenv: {A: '${self.name // 0}'}\ncommand: [x, '${self.name + 1}']\n"}
+    with pytest.raises(DefinitionError) as caught:
+        planned(tmp_path, "kind: odd", kind)
+    assert [problem.path for problem in caught.value.problems] == ["services.x.1", "services.x.A"]
     assert {problem.line for problem in caught.value.problems} == {4}
 
 

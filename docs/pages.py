@@ -1,0 +1,84 @@
+"""What stands in a page: fenced blocks and their file names, links, headings. For the tests of the documentation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"(?:^`([^`\n]+)`:\n+)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""A line that is a path and a colon before a block makes the block that file of the project."""
+EMPTY = re.compile(r"^<!-- files: (.+) -->$", re.MULTILINE)
+"""Files that examples refer to, and whose contents do not matter."""
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+INLINE = re.compile(r"(?<!`)`(envctl [^`\n]+)`(?!`)")
+SCRIPTED = re.compile(r"^\s*(?:- run: |run: )?(envctl .+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    page: Path
+    line: int
+    file: str
+    language: str
+    text: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def definition(self) -> str:
+        """The file of a definition; empty where the block is none."""
+        if self.language != "yaml" or (self.file and not self.file.startswith("environments/")):
+            return ""
+        name = re.match(r"(?:#.*\n)*name: ([\w-]+)\n", self.text)
+        return self.file or f"environments/{name[1]}.yaml" if name else ""
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text("utf-8")
+    for found in FENCE.finditer(text):
+        yield Block(page, text.count("\n", 0, found.start()) + 1, found[1] or "", found[2], found[3])
+
+
+def write_project(page: Path, folder: Path) -> None:
+    """Every file and definition of *page* in a project of its own."""
+    (folder / "envctl.toml").touch()
+    for name in (name for found in EMPTY.finditer(page.read_text("utf-8")) for name in found[1].split()):
+        _write(folder / name, '{"mappings": []}' if name.endswith(".json") else "")
+    for block in blocks(page):
+        if name := block.file or block.definition:
+            _write(folder / name, block.text)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def commands(page: Path) -> Iterator[tuple[str, str]]:
+    """`envctl ...` in shell blocks and workflows: where, and the line without its comment, pipe or redirection."""
+    for block in blocks(page):
+        if block.language in ("sh", "yaml"):
+            for found in SCRIPTED.finditer(block.text):
+                yield block.where, re.split(r"\s+#|\s+[|>]{1,2}\s|\s+&&", found[1])[0]
+
+
+def mentions(page: Path) -> Iterator[str]:
+    """`envctl ...` within sentences, which may leave words out."""
+    yield from (found[1] for found in INLINE.finditer(FENCE.sub("", page.read_text("utf-8"))))
+
+
+def links(page: Path) -> Iterator[str]:
+    yield from (target for target in LINK.findall(FENCE.sub("", page.read_text("utf-8"))) if "://" not in target)
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings as GitHub names them."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text("utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

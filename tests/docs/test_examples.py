@@ -1,0 +1,123 @@
+"""The documentation does what it says: examples are valid, commands exist, links lead somewhere, pages are up to date."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from docs import pages, picture
+from docs.pages import PAGES, ROOT
+from envctl.checks import open_environment
+from envctl.cli.app import COMMANDS, build
+from envctl.cli.settings import KEYS, TABLES
+from envctl.definition.find import find_environment
+from envctl.kinds import load_kinds
+from envctl.plan.make import make_plan
+from envctl.rendering import render_setting
+
+APP: Any = typer.main.get_command(build([]))
+DEFINITIONS = [block for page in PAGES for block in pages.blocks(page) if block.definition]
+SHOWN = [item for page in PAGES for item in pages.commands(page)]
+
+
+@pytest.mark.parametrize("block", DEFINITIONS, ids=lambda block: block.where)
+def test_definitions_are_valid(block: pages.Block, tmp_path: Path) -> None:
+    if "from: ../docker-compose.yml" in block.text and shutil.which("docker") is None:
+        pytest.skip("Docker Compose reads Compose files")
+    pages.write_project(block.page, tmp_path)
+    environment = open_environment(str(tmp_path / block.definition), cwd=tmp_path, environ={})
+    plan = make_plan(environment, render_setting(environment, environment.definition.name, "docker", {}))
+    assert plan.services
+
+
+def test_every_kind_has_an_example() -> None:
+    kinds = load_kinds()
+    assert {path.stem for path in (ROOT / "docs" / "examples").glob("*.yaml")} == {kinds[name].kind for name in kinds}
+
+
+def test_definitions_of_a_page_have_names_of_their_own() -> None:
+    files = [(block.page, block.definition) for block in DEFINITIONS]
+    assert sorted(set(files)) == sorted(files)
+
+
+@pytest.mark.parametrize(("where", "line"), SHOWN, ids=lambda text: text[:50])
+def test_commands_can_be_typed(where: str, line: str) -> None:
+    _, name, *words = shlex.split(line)
+    command = APP.commands[name]
+    with command.make_context(name, words):
+        pass
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_sentences_mention_exists(page: Path) -> None:
+    for text in pages.mentions(page):
+        _, name, *words = text.partition(" -- ")[0].split()
+        if name.startswith("-"):
+            continue
+        assert name in COMMANDS, text
+        known = {option for param in APP.commands[name].params for option in (*param.opts, *param.secondary_opts)}
+        assert [word for word in words if word.startswith("-") and word.partition("=")[0] not in known] == [], text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in pages.links(page):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in pages.anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_other_blocks_can_be_read(page: Path) -> None:
+    readers = {"yaml": yaml.safe_load, "json": yaml.safe_load, "toml": tomllib.loads}
+    for block in pages.blocks(page):
+        content = readers.get(block.language, str)(block.text)
+        if block.language == "toml" and "images" in content:
+            assert set(content) <= KEYS | set(TABLES), block.where
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    done = subprocess.run([sys.executable, "-m", "docs.generate", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_examples_of_the_repository_name_the_schema() -> None:
+    for name in ("minimal", "shop", "streaming"):
+        file = find_environment(name, ROOT).file
+        first = file.read_text("utf-8").splitlines()[0]
+        assert first.startswith("# yaml-language-server: $schema="), file
+        assert (file.parent / first.partition("=")[2]).resolve() == ROOT / "docs" / "schema.json"
+
+
+def test_the_picture_is_the_same_each_time() -> None:
+    drawn = picture.picture()
+    assert drawn == picture.picture()
+    kept = ET.parse(ROOT / "docs" / "run.svg").getroot()
+    words = " ".join("".join(kept.itertext()).split())
+    environment = open_environment("shop", cwd=ROOT)
+    assert [name for name in environment.definition.services if name not in words] == []
+    assert set(picture.MOMENTS) == set(environment.definition.services)
+
+
+def test_benchmarks_can_be_asked_for() -> None:
+    """They are not run here: times do not belong into tests."""
+    done = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    from benchmarks.harness import ROWS, load
+
+    assert all(name in done.stdout for name in ROWS)
+    for name in ROWS:
+        row = load(name)
+        assert row.WHAT
+        assert row.GOAL.text
+        assert callable(row.sides)

@@ -1,0 +1,43 @@
+"""Sixty instances at once: Docker's own pools hold some thirty networks, ours hold them all."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from envctl.engines.docker import DockerEngine, open_engine
+from envctl.engines.docker.removal import labelled
+from envctl.parallel import each
+
+pytestmark = pytest.mark.docker
+
+COUNT = 60
+IDS = [f"many-{os.getpid()}-{number:02}" for number in range(COUNT)]
+
+
+@pytest.fixture
+def engine() -> Iterator[DockerEngine]:
+    found = open_engine(None)
+    yield found
+    each(lambda id: found.remove(id, {}), IDS)
+    assert not [entry for entry in labelled(found.connection.daemon, "envctl.instance")["network"] if entry["Name"] in IDS]
+
+
+def test_sixty_instances_have_networks(engine: DockerEngine) -> None:
+    from docker.types import IPAMConfig, IPAMPool
+
+    def make(id: str) -> str:
+        subnet = engine.free_subnet(id, 5, ())
+        assert subnet is not None
+        ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)])
+        engine.connection.api.create_network(id, ipam=ipam, labels={"envctl.instance": id, "envctl.name": id})
+        return subnet
+
+    subnets = [ipaddress.ip_network(make(id)) for id in IDS]
+    assert len(set(subnets)) == COUNT
+    assert not [(a, b) for a in subnets for b in subnets if a is not b and a.overlaps(b)]
+    assert all(subnet.num_addresses >= 8 for subnet in subnets)
+    assert engine.free_subnet("another", 200, ()) is not None, "there is still room for a large one"
