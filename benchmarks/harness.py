@@ -74,7 +74,7 @@ class Result:
 
 
 def load(name: str) -> Row:
-    row: Row = import_module(f"benchmarks.rows.{name}")  # type: ignore[assignment]
+    row: Row = import_module(f"benchmarks.rows.{name}")
     return row
 
 

@@ -99,10 +99,10 @@ def _typed(schema: Schema) -> Iterator[str]:
             yield f"list of {_inner(schema, 'items')}"
         elif name == "object":
             yield f"map of names to {_inner(schema, 'additionalProperties')}" if "properties" not in schema else _record(schema)
-        elif name not in ("null", None):
-            yield {"string": "text", "integer": "number", "boolean": "true or false"}.get(name, name)
         elif name is None:
             yield "any value"
+        elif name != "null":
+            yield {"string": "text", "integer": "number", "boolean": "true or false"}.get(name, str(name))
 
 
 def _record(schema: Schema) -> str:

@@ -228,6 +228,8 @@ def _losses(plan: Plan) -> Iterator[str]:
     yield from plan.losses
     for service in plan.services.values():
         name = service.name
+        if service.once and not any(name in other.needs for other in plan.services.values()):
+            yield f"{name}: nobody needs this job, and `docker compose up --wait` takes the end of such a container for a failure"
         if service.steps:
             yield f"{name}: its {len(service.steps)} seed steps; plain Compose starts it empty, `envctl up` seeds it"
         if service.setup:

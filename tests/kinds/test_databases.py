@@ -35,6 +35,7 @@ services:
       databases: [app, audit, {text(ODD)}]
       users: {{reader: {{}}, {text("x" + USERNAME)}: {{password: {text(PASSWORD)}}}}}
       settings: {{max-connections: 43}}
+    ready: {{query: "select count(*) from information_schema.tables"}}
   my-sql: {{kind: mysql, with: {{username: root}}}}
 """
 OUTPUTS = {

@@ -63,6 +63,7 @@ def rendered(project: Project) -> Iterator[Path]:
     folder = project.folder / "out"
     done = project.envctl("render", "all", "--engine", "docker", "-o", str(folder)).ok()
     assert "nats: its readiness" in done.err
+    assert "nobody needs" not in done.err
     yield folder
     compose(folder, "down", "-v", "--timeout", "0", "--remove-orphans")
 
@@ -81,3 +82,9 @@ def test_plain_compose_brings_all_of_it_up(rendered: Path) -> None:
 
 def _state(entry: dict[str, Any]) -> str:
     return entry["Health"] or (f"exited {entry['ExitCode']}" if entry["State"] == "exited" else entry["State"])
+
+
+def test_a_job_that_nobody_needs_is_a_loss(project: Project) -> None:
+    project.environment("job", "services:\n  once: {kind: job, image: busybox}\n")
+    done = project.envctl("render", "job", "--engine", "docker").ok()
+    assert "once: nobody needs this job" in done.err

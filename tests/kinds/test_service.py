@@ -110,9 +110,9 @@ def test_several_ports_are_published(up: Running) -> None:
 @pytest.mark.parametrize(
     ("ready", "words"),
     [
-        ("{log: never said, timeout: 1s}", "no log line matches 'never said' yet"),
-        ("{command: [sh, -c, 'echo not yet; exit 7'], timeout: 1s}", "sh ended with 7: not yet"),
-        ("{tcp: true, port: 7001, timeout: 1s}", ""),
+        ("{log: never said, timeout: 0.5s}", "no log line matches 'never said' yet"),
+        ("{command: [sh, -c, 'echo not yet; exit 7'], timeout: 0.5s}", "sh ended with 7: not yet"),
+        ("{tcp: true, port: 7001, timeout: 0.5s}", ""),
     ],
 )
 def test_one_that_does_not_get_ready_says_what_it_did(home: Project, ready: str, words: str) -> None:
@@ -122,7 +122,7 @@ def test_one_that_does_not_get_ready_says_what_it_did(home: Project, ready: str,
     )
     done = home.envctl("up", "late")
     assert done.status == 124
-    assert "one did not get ready within 1 s" in done.err
+    assert "one did not get ready within 0.5 s" in done.err
     assert words in done.err
 
 
