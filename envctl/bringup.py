@@ -21,6 +21,8 @@ from envctl.readiness.wait import History, wait_until_ready
 from envctl.seeding import Seeder, seed
 
 LOG_LINES = 40
+LAST_CREATE = 5.0
+"""Seconds that a container which is being created may take to be there."""
 ATTEMPT_TIMEOUT = 1.0
 """Seconds of one attempt: short, so that a death is noticed between two."""
 
@@ -39,6 +41,7 @@ class BringUp:
     save: Callable[[], None] = lambda: None
     gate: Gate = field(default_factory=lambda: Gate(max(2, os.cpu_count() or 2)))
     urgency: Mapping[str, int] = field(default_factory=dict)
+    _ahead: list[threading.Thread] = field(default_factory=list)
     _saving: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, deadline: float) -> None:
@@ -54,6 +57,8 @@ class BringUp:
             finals = {service.name: service.final for service in self.plan.services.values()}
             if not self.board.wait_all(finals, deadline) and not self.board.failed:
                 self.board.fail(self._out_of_time(finals))
+        for thread in self._ahead:  # what is created after the tear-down would stay
+            thread.join(LAST_CREATE)
         if self.board.failure is not None:
             raise self.board.failure
 
@@ -96,7 +101,9 @@ class BringUp:
         for step in pending:
             other = self.plan.services.get(step.step.in_ or "")
             if other is not None and other.name != service.name:
-                threading.Thread(target=self._expect, args=(other, step.command), daemon=True).start()
+                thread = threading.Thread(target=self._expect, args=(other, step.command), daemon=True)
+                self._ahead.append(thread)
+                thread.start()
 
     def _expect(self, other: ServicePlan, command: tuple[str, ...]) -> None:
         with suppress(Exception):  # it is made again when it is run, and fails there if it must

@@ -67,9 +67,9 @@ def up(request: Request, reporter: Reporter) -> Record:
             record.save()
             with signals.deadline(deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {request.timeout:g} s")):
                 _bring_up(request, environment, engine, record, reporter, timer, deadline)
+            write_outputs(record)
             record.state, record.process, record.timings_ms = "up", "", timer.phases
             record.save()
-            write_outputs(record)
         except BaseException as error:
             reporter.end()
             raise (_ended(error, request, engine, record, existed, reporter) if record is not None else error) from None

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from envctl import instance
+from envctl.document import document
 from envctl.engines import Engine, Seen, open_engine
 from envctl.engines.choice import default_engine
 from envctl.errors import EngineMissing, EnvctlError
@@ -53,4 +54,7 @@ def _state(record: Record, seen: Seen | None) -> str:
         return "failed"
     if seen is None or not seen.running:
         return "stopped"
-    return "seeded"
+    with suppress(EnvctlError):
+        attached = open_engine(record.engine, record.context).attach(record.id)
+        return str(document(record, attached.states())["state"])
+    return "stopped"

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from envctl.engines import Engine
+from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.outputs import write_outputs
 
@@ -17,6 +18,7 @@ def tear_down(engine: Engine, record: Record) -> list[str]:
         record.save()
     left = list(engine.remove(record.id, record.stop))
     if not left:
-        write_outputs(replace(record, outputs={}))
+        with suppress(UsageError):  # a file of `write:` that cannot be emptied must not keep the rest
+            write_outputs(replace(record, outputs={}))
         record.remove()
     return left

@@ -18,6 +18,8 @@ from typing import TypeVar
 from tests_support import Done, Project, labelled
 
 Found = TypeVar("Found")
+Moments = Callable[[str, int], list[float]]
+"""So many moments (seconds) of the time that a command takes."""
 
 
 def until(condition: Callable[[], Found], seconds: float = 60.0, what: str = "") -> Found:

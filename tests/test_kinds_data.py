@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from jsonschema import Draft202012Validator
 
-from envctl.definition.expressions import escape, evaluate_tree, render_text
+from envctl.definition.expressions import escape, evaluate, evaluate_tree, render_text
 from envctl.kinds import Kind, items_of, load_kinds, parameters_of
 from envctl.plan.views import Resolver, Subject
 
@@ -257,6 +257,9 @@ def test_web_serves_the_root_unless_it_has_a_configuration() -> None:
     assert "include /etc/nginx/envctl.d/*;" in files_of("web", config="web.conf")["/etc/nginx/envctl.conf"]
 
 
-def test_s3_keys_are_json() -> None:
-    identities = json.loads(files_of("s3", password=NASTY)["/etc/seaweedfs/envctl.json"])["identities"]
-    assert identities[0]["credentials"] == [{"accessKey": "me", "secretKey": NASTY}]
+def test_s3_takes_its_keys_from_variables() -> None:
+    """The server expands `$NAME` in its file: a secret with a dollar sign would be another one."""
+    (identity,) = json.loads(files_of("s3", password=NASTY)["/etc/seaweedfs/envctl.json"])["identities"]
+    assert identity["credentials"] == [{"accessKey": "${ENVCTL_USERNAME}", "secretKey": "${ENVCTL_PASSWORD}"}]
+    env = {key: evaluate(text, scope_of("s3", password=NASTY)) for key, text in kind_of("s3").env.items()}
+    assert env == {"ENVCTL_USERNAME": "me", "ENVCTL_PASSWORD": NASTY}

@@ -17,6 +17,7 @@ from envctl.cli.arguments import Environment
 from envctl.cli.options import Chosen, expanded
 from envctl.definition.find import environments
 from envctl.errors import DefinitionError, EnvctlError, UsageError
+from envctl.intent import instance_name
 from envctl.plan.make import make_plan
 from envctl.render.write import write_manifests
 from envctl.rendering import render_setting
@@ -70,7 +71,7 @@ def render(
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""
     environment = select(open_environment(env, cwd=Path.cwd(), overrides=opt.pairs("--set", options.set, "K=V")), opt.selection(options))
-    name = options.name or environment.definition.name
+    name = instance_name(options.name or environment.definition.name)
     plan = make_plan(environment, render_setting(environment, name, engine, settings.images(), opt.ports(options), dict(os.environ)))
     rendered = write_manifests(plan, engine, Path(output) if output else None)
     if not output:

@@ -48,7 +48,8 @@ def environments(cwd: Path) -> dict[str, Path]:
 
 
 def is_compose_file(file: Path) -> bool:
-    return _COMPOSE.fullmatch(file.name) is not None
+    """By its name; whatever stands in `environments/` is a definition."""
+    return _COMPOSE.fullmatch(file.name) is not None and file.parent.name != "environments"
 
 
 def project_of(folder: Path) -> Path:

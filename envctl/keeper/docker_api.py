@@ -104,11 +104,12 @@ class Daemon:
     def get(self, path: str, **query: Any) -> Any:
         return self.request("GET", path, query)
 
-    def request(self, method: str, path: str, query: Mapping[str, Any] | None = None) -> Any:
+    def request(self, method: str, path: str, query: Mapping[str, Any] | None = None, patience: float = 0.0) -> Any:
         """The JSON of the answer, None where it has none.
 
         Args:
             query: texts as they are, anything else as JSON (`filters`).
+            patience: seconds that the daemon itself may take, beside what an answer takes.
 
         Raises:
             ApiError: an answer of 400 and above.
@@ -116,17 +117,20 @@ class Daemon:
         """
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (query or {}).items()}
         target = quote(path) + ("?" + urlencode(texts) if texts else "")
-        status, body = self._exchange(method, target)
+        status, body = self._exchange(method, target, patience)
         if status >= 400:
             raise ApiError(status, _message(body))
         return json.loads(body) if body.strip() else None
 
-    def _exchange(self, method: str, target: str) -> tuple[int, bytes]:
+    def _exchange(self, method: str, target: str, patience: float) -> tuple[int, bytes]:
         for attempt in range(2):
             connection: _Connection = getattr(self._local, "connection", None) or _Connection(self.endpoint, self.timeout)
             self._local.connection = connection
             fresh = connection.sock is None
             try:
+                if connection.sock is None:
+                    connection.connect()
+                connection.sock.settimeout(self.timeout + patience)
                 connection.request(method, target)
                 answer = connection.getresponse()
                 return answer.status, answer.read()

@@ -28,11 +28,18 @@ def formatted(format: str, values: Mapping[str, str]) -> str:
 
 
 def write_outputs(record: Record) -> None:
-    """The files of `write:` hold the outputs of *record*; without outputs they are emptied."""
+    """The files of `write:` hold the outputs of *record*; without outputs they are emptied.
+
+    Raises:
+        UsageError: one cannot be written.
+    """
     folder = Path(record.file).parent
     for name, format in record.write.items():
         path = folder / name
         if not record.outputs and not path.exists():
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(formatted(format, record.outputs) if record.outputs else "", "utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(formatted(format, record.outputs) if record.outputs else "", "utf-8")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}", hint="`write:` names the files that hold the outputs") from None

@@ -19,8 +19,9 @@ def rewrite(image: str, prefixes: Mapping[str, str]) -> str:
         return image
     full = full_name(image)
     for prefix in sorted(prefixes, key=len, reverse=True):
-        if full == prefix or full.startswith(prefix.rstrip("/") + "/"):
-            return prefixes[prefix].rstrip("/") + full[len(prefix.rstrip("/")) :]
+        rest = full.removeprefix(prefix.rstrip("/"))
+        if rest != full and rest[:1] in ("", "/", ":", "@"):
+            return prefixes[prefix].rstrip("/") + rest
     return image
 
 

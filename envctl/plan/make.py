@@ -16,7 +16,7 @@ from envctl.plan.commands import argv
 from envctl.plan.graph import Cycle, start_order
 from envctl.plan.model import Plan, PortKey, Setting, Step, TestPlan
 from envctl.plan.reading import Reading, as_text, texts
-from envctl.plan.services import ports_of, service_plan
+from envctl.plan.services import ports_of, service_plan, variables
 from envctl.plan.views import Resolver, Side, Subject
 
 UNKNOWN_PORT = 0
@@ -191,6 +191,7 @@ def _secrets(reading: Reading, environment: Environment, found: Mapping[str, Sub
     for subject in found.values():
         view = reading.resolver.reader("outside")[subject.name]
         values |= {str(view[key]) for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key)}
+        values |= {str(item["password"]) for key in subject.several for item in view[key].values() if item.get("password")}
         values.add(unquote(urlsplit(subject.url or "").password or ""))
     return frozenset((values | {quote(value, safe="") for value in values}) - {""})
 
@@ -199,5 +200,8 @@ def environment_outside(environment: Environment, setting: Setting, name: str) -
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
     resolver = Resolver(subjects(environment, setting), _address(setting), _scope(environment, setting), bind="127.0.0.1")
-    scope = resolver.reader("outside", name)
-    return {key: as_text(evaluate(text, scope)) for key, text in service.env.items() if text is not None}
+    reading = Reading(environment.loaded, setting, resolver, [])
+    found = variables(reading, service, environment.kinds[service.kind], resolver.reader("outside", name), name)
+    if reading.problems:
+        raise DefinitionError(reading.problems)
+    return found

@@ -146,6 +146,8 @@ class ServicePlan:
     from_compose: bool = False
     compose: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Any = field(default_factory=dict)
+    later: tuple[str, ...] = ()
+    """Keys that are given and that nothing acts on yet."""
 
     @property
     def once(self) -> bool:

@@ -7,6 +7,7 @@ import glob
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,10 +47,22 @@ def _feed(reading: Reading, kind: Kind, step: SeedStep, files: Sequence[Path], n
     if feed is None:
         return None
     scope = reading.resolver.reader("inside", name)
-    columns = header(files[0]) if step.csv is not None and files else []
+    columns = _columns(reading, files[0], at) if step.csv is not None and files else []
     scope |= {"step": {"database": step.database or scope["self"]["first"].get("databases"), "into": step.into, "columns": columns}}
     command = reading.tree(feed.command, scope, *at)
     return Feed(tuple(map(str, command)), {key: str(value) for key, value in reading.tree(feed.env, scope, *at).items()}, feed.dialect)
+
+
+def _columns(reading: Reading, path: Path, at: tuple[str | int, ...]) -> list[str]:
+    try:
+        found = header(path)
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+        what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        reading.problems.append(reading.problem((*at, "csv"), f"the header of '{path.name}' cannot be read: {what}"))
+        return []
+    if not any(found):
+        reading.problems.append(reading.problem((*at, "csv"), f"'{path.name}' has no header", "its first line names the columns"))
+    return found
 
 
 def header(path: Path) -> list[str]:

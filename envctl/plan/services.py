@@ -40,7 +40,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         or ((), _kind_command(reading, applied, scope, name))[service.run is None],
         run=reading.argv(service.run, scope, "services", name, "run"),
         folder=_folder(reading, name, service),
-        env=_env(reading, service, applied, scope, name),
+        env=variables(reading, service, applied, scope, name),
         files=_files(reading, service, applied, scope, name),
         ports=ports_of(reading, subject),
         user=applied.user,
@@ -62,6 +62,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         from_compose=service.from_compose,
         compose=reading.tree(service.compose, scope, "services", name, "compose"),
         kubernetes=service.kubernetes,
+        later=tuple(key for key in ("scope", "faults", "expose") if getattr(service, key) is not None),
     )
 
 
@@ -87,7 +88,8 @@ def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: 
     return tuple(found)
 
 
-def _env(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, str]:
+def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, str]:
+    """The environment of a service: its kind's, its files', its own."""
     env = dict(reading.tree(kind.env, scope, "services", name))
     for file in service.env_file:
         env |= parse_dotenv(reading.loaded.path(file, ("services", name, "env_file")).read_text("utf-8"))

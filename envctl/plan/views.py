@@ -42,17 +42,16 @@ class Resolver:
     """What every expression sees: var, env, instance, tester, lane."""
     bind: str = "0.0.0.0"
     reserved: set[tuple[str, str]] = field(default_factory=set)
+    _readers: dict[Side, dict[str, Any]] = field(default_factory=dict)
     _cache: dict[tuple[str, Side, str, bool], Any] = field(default_factory=dict)
     _busy: set[tuple[str, Side, str, bool]] = field(default_factory=set)
 
     def reader(self, side: Side, own: str | None = None) -> dict[str, Any]:
         """The scope of an expression that a service (inside) or the test process (outside) reads."""
-        inside = side == "inside"
-        scope: dict[str, Any] = dict(self.scope)
-        scope |= {name: View(self, name, side, inside) for name in self.subjects}
-        if own is not None:
-            scope["self"] = View(self, own, side, inside)
-        return scope
+        if side not in self._readers:
+            self._readers[side] = dict(self.scope) | {name: View(self, name, side, side == "inside") for name in self.subjects}
+        everybody = self._readers[side]
+        return everybody if own is None else everybody | {"self": everybody[own]}
 
     def value(self, service: str, side: Side, key: str, from_inside: bool) -> Any:
         mark = (service, side, key, from_inside)  # by reader: what the test process has asked for reserves nothing

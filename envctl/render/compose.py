@@ -14,6 +14,8 @@ INTERVAL = "1s"
 """Of health checks in a file that Compose itself brings up. Under `up` readiness is ours, and they only inform."""
 QUIET_INTERVAL = "15s"
 OWN_VOLUME = "data"
+BUILT = "envctl.build"
+"""The label of images that we build."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,15 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
         own["configs"] = mounted
     if service.from_compose:
         return merged(fragment, {key: value for key, value in own.items() if key not in ("init", "stop_grace_period")})
-    return merged(own, service.compose)
+    return merged(own, {key: _mapped(value) if key in MAPS else value for key, value in service.compose.items()})
+
+
+MAPS = ("environment", "labels")
+"""Keys that a fragment may also give as a list of NAME=VALUE."""
+
+
+def _mapped(value: Any) -> Any:
+    return dict(str(item).partition("=")[::2] for item in value) if isinstance(value, list) else value
 
 
 def _own_labels(plan: Plan, service: ServicePlan) -> dict[str, str]:
@@ -99,9 +109,13 @@ def files_hash(service: ServicePlan) -> str:
 
 
 def build_entry(service: ServicePlan) -> dict[str, Any]:
+    """Compose's `build:` with the label by which the image is known as ours, so that `gc` finds it."""
     assert service.build is not None
     given = service.build.build.model_dump(mode="json", exclude_none=True)
-    found: dict[str, Any] = escaped({**{key: value for key, value in given.items() if value}, "context": str(service.build.context)})
+    marks = given.get("labels") or {}
+    marks = dict(item.partition("=")[::2] for item in marks) if isinstance(marks, list) else marks
+    own = {"context": str(service.build.context), "labels": {**marks, BUILT: service.image}}
+    found: dict[str, Any] = escaped({**{key: value for key, value in given.items() if value}, **own})
     return found
 
 
@@ -243,6 +257,7 @@ def _losses(plan: Plan) -> Iterator[str]:
         if ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
             yield f"{name}: the image {service.image} has no tag, so it is what `latest` is on that day"
         yield from (f"{name}: {loss}" for loss in service.kind.losses)
+        yield from (f"{name}: `{key}`, which this version does not act on yet" for key in service.later)
 
 
 def compose_text(rendered: Rendered) -> str:

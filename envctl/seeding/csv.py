@@ -86,9 +86,10 @@ def checked(data: bytes) -> list[list[Field]]:
 
 
 def postgres_csv(data: bytes) -> Iterator[bytes]:
-    """What COPY ... (FORMAT csv) reads: the file itself, unless it mixes line ends, which COPY refuses."""
+    """What COPY ... (FORMAT csv) reads: the file itself, unless it mixes line ends or has blank lines, which COPY refuses."""
     returns, breaks = data.count(b"\r"), data.count(b"\n")
-    if returns in (0, breaks) and data.count(b"\r\n") == returns:
+    blank = data.startswith((b"\n", b"\r")) or b"\n\n" in data or b"\r\n\r\n" in data
+    if returns in (0, breaks) and data.count(b"\r\n") == returns and not blank:
         return _body(data)
     return _quoted(checked(data))
 

@@ -12,7 +12,8 @@ from processes import held_port, nothing_is_left
 from tests_support import Project
 
 from envctl.cli.progress import Silent
-from envctl.engines.docker import DockerEngine, images, networks, project as docker_project
+from envctl.engines.docker import DockerEngine, images, networks
+from envctl.engines.docker import project as docker_project
 from envctl.engines.docker.composer import ComposeFailed
 from envctl.errors import ServiceFailed
 from envctl.orchestrator import up
@@ -86,12 +87,12 @@ def test_a_port_that_was_taken_after_the_choice(site: Project, monkeypatch: pyte
     with held_port() as taken:
 
         def late(self: DockerEngine, wanted: Sequence[PortKey], used: Iterable[int]) -> Mapping[PortKey, int]:
-            choices.append({key: taken for key in wanted} if not choices else real(wanted, [*used, taken], True))
+            choices.append(dict.fromkeys(wanted, taken) if not choices else real(wanted, [*used, taken], True))
             return choices[-1]
 
         monkeypatch.setattr(DockerEngine, "free_ports", late)
         record = up(Request("env", cwd=site.folder), Silent())
-        assert [list(choice.values()) for choice in choices][0] == [taken]
+        assert list(choices[0].values()) == [taken]
         assert len(choices) == 2
         assert record.state == "up"
         assert record.services["site"]["endpoints"]["http"]["port"] == choices[1]["site", "http"] != taken

@@ -22,7 +22,7 @@ IDS = [f"many-{os.getpid()}-{number:02}" for number in range(COUNT)]
 def engine() -> Iterator[DockerEngine]:
     found = open_engine(None)
     yield found
-    each(lambda id: found.remove(id, {}), IDS)
+    each(lambda name: found.remove(name, {}), IDS)
     assert not [entry for entry in labelled(found.connection.daemon, "envctl.instance")["network"] if entry["Name"] in IDS]
 
 

@@ -99,14 +99,14 @@ def test_one_that_never_gets_ready_ends_at_the_timeout(project: Project) -> None
     project.environment("env", service("python -uc 'import time; print(\"waiting for nobody\"); time.sleep(600)'"))
     done = late(project, "--timeout", "3s")
     in_order(done.err, "envctl: out of time: slow is still starting", "service    slow", "probe  ", "times)", "waiting for nobody", "try  ")
-    assert "refused" in done.err.lower()
 
 
 def test_one_that_never_gets_ready_ends_at_its_own_timeout(project: Project) -> None:
     run = "python -u -m http.server 8000"
     project.environment("env", service(run, ready={"http": "/nothing", "timeout": "2s"}))
     done = late(project)
-    in_order(done.err, "slow did not get ready within 2 s", "service    slow", "step       readiness", "404", "GET /nothing", "try  ")
+    told = done.err.partition("envctl: ")[2]
+    in_order(told, "slow did not get ready within 2 s", "service    slow", "step       readiness", "times)", '"GET /nothing', "try  ")
 
 
 def test_a_job_that_fails(project: Project) -> None:
@@ -140,7 +140,7 @@ def test_one_that_dies_while_others_are_on_their_way(project: Project) -> None:
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ("{command: valkey-cli set a, in: server}", "wrong number of arguments"),
+        ("{command: sh -c 'echo in the server; exit 6', in: server}", "in the server"),
         ("{command: sh -c 'echo on this machine; exit 6'}", "on this machine"),
         ("{command: /no/such/program}", "/no/such/program: No such file or directory"),
         ("{command: sh -c 'echo in its image; exit 6', in: job}", "in its image"),

@@ -333,15 +333,24 @@ def test_a_network_that_nobody_uses_is_not_made(fragment: dict[str, Any]) -> Non
             "x: binary or executable files are bind mounts here; `up` copies them into the container",
         ),
         ({"kind": Kind(kind="stub", losses=["no password"])}, "x: no password"),
+        (
+            {"kind": Kind(kind="job", once=True)},
+            "x: nobody needs this job, and `docker compose up --wait` takes the end of such a container for a failure",
+        ),
     ],
 )
 def test_losses_are_listed(changes: dict[str, Any], loss: str) -> None:
     assert render_compose(plan_with(service("x", **changes)), standalone=True).losses == (loss,)
 
 
-@pytest.mark.parametrize("changes", [{}, {"healthcheck": HEALTH, "checks": (Check("tcp"),)}, {"kind": Kind(kind="job", once=True)}])
+@pytest.mark.parametrize("changes", [{}, {"healthcheck": HEALTH, "checks": (Check("tcp"),)}])
 def test_what_is_expressed_is_no_loss(changes: dict[str, Any]) -> None:
     assert render_compose(plan_with(service("x", **changes)), standalone=True).losses == ()
+
+
+def test_a_job_that_somebody_needs_is_no_loss() -> None:
+    job = service("x", kind=Kind(kind="job", once=True))
+    assert render_compose(plan_with(job, service("y", needs={"x": "done"})), standalone=True).losses == ()
 
 
 def test_losses_of_the_plan_come_first() -> None:

@@ -24,7 +24,7 @@ def find_endpoint(context: str | None) -> tuple[Endpoint, str | None]:
         return _from_environment(), None
     name = context or os.environ.get("DOCKER_CONTEXT") or _current()
     if name == "default":
-        return Endpoint(DEFAULT), None
+        return Endpoint(DEFAULT), context
     return _of_context(name), name
 
 

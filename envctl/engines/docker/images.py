@@ -18,9 +18,8 @@ from envctl.errors import Evidence, ServiceFailed
 from envctl.keeper.docker_api import ApiError
 from envctl.parallel import each
 from envctl.plan.model import Plan, ServicePlan
+from envctl.render.compose import BUILT, build_entry
 
-BUILT = "envctl.build"
-"""The label of images that we build."""
 AUTHENTICATION = ("denied", "unauthorized", "authentication required", "no basic auth")
 
 
@@ -110,14 +109,8 @@ def build(connection: Connection, services: list[ServicePlan], folder: Path, say
 
 
 def _build_entries(services: list[ServicePlan]) -> Iterator[tuple[str, dict[str, Any]]]:
-    from envctl.render.compose import build_entry
-
     for service in services:
-        entry = build_entry(service)
-        marks = {BUILT: service.image}
-        given = entry.get("labels") or {}
-        given = dict(item.partition("=")[::2] for item in given) if isinstance(given, list) else given
-        yield service.name, {"image": service.image, "build": {**entry, "labels": {**given, **marks}}}
+        yield service.name, {"image": service.image, "build": build_entry(service)}
 
 
 def _cannot_build(services: list[ServicePlan], output: str) -> ServiceFailed:

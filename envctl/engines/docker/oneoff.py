@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,17 +25,24 @@ class OneOffs:
 
     connection: Connection
     plan: Plan
-    _made: dict[Key, str] = field(default_factory=dict)
+    _made: dict[Key, Future[str]] = field(default_factory=dict)
 
     def expect(self, service: ServicePlan, argv: tuple[str, ...]) -> None:
-        with suppress(APIError):  # whoever runs it meets the same error, and can say so
-            self._made[service.name, argv] = self._create(service, argv)
+        """Creates the container; whoever runs the command waits for it, and meets the error if there is one."""
+        made = self._made[service.name, argv] = Future()
+        try:
+            made.set_result(self._create(service, argv))
+        except APIError as error:
+            made.set_exception(error)
 
     def run(self, service: ServicePlan, argv: tuple[str, ...]) -> Ran:
         """What *argv* printed, and its exit status."""
-        api, container = self.connection.api, ""
+        api, expected = self.connection.api, self._made.pop((service.name, argv), None)
         try:
-            container = self._made.pop((service.name, argv), "") or self._create(service, argv)
+            container = expected.result() if expected is not None else self._create(service, argv)
+        except APIError as error:
+            return Ran(126, str(error.explanation or error))
+        try:
             api.start(container)
             status = api.wait(container, timeout=None)["StatusCode"]
             return Ran(int(status), api.logs(container).decode(errors="replace"))

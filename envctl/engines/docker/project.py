@@ -104,7 +104,8 @@ class DockerProject(DockerInstance):
 
     def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
         """Makes the container of a `run_once` that will come, while there is nothing else to do."""
-        self._once.expect(service, tuple(argv))
+        if not service.compose:
+            self._once.expect(service, tuple(argv))
 
     def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
         """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""

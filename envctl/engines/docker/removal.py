@@ -60,5 +60,5 @@ def _remove_container(daemon: Daemon, container: Entry, stop: Mapping[str, float
     seconds = stop.get(container["Labels"].get("envctl.service", ""), 0)
     if seconds and container["State"] == "running":
         with suppress(ApiError):
-            daemon.request("POST", f"{path}/stop", {"t": str(max(1, round(seconds)))})
+            daemon.request("POST", f"{path}/stop", {"t": str(max(1, round(seconds)))}, patience=seconds)
     daemon.request("DELETE", path, {"force": "1", "v": "1"})

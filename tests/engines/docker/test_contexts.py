@@ -34,7 +34,7 @@ def context(config: Path, name: str, docker: dict[str, Any] | None, tls: bool = 
 
 def test_without_anything_it_is_the_usual_socket() -> None:
     assert find_endpoint(None) == (Endpoint(DEFAULT), None)
-    assert find_endpoint("default") == (Endpoint(DEFAULT), None)
+    assert find_endpoint("default") == (Endpoint(DEFAULT), "default")
 
 
 def test_a_context_by_name(config: Path) -> None:
