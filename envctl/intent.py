@@ -45,7 +45,7 @@ def record_of(request: Request, environment: Environment, engine: Engine, id: st
     ttl = request.ttl or environment.definition.ttl
     record.expires = instance.now(ttl) if ttl else None
     # The owner is a label, and a changed label recreates containers: an instance that is up keeps the one it has.
-    record.owner = record.owner if record.state == "up" else request.owner
+    record.owner = record.owner if record.state in ("up", "changing") else request.owner
     record.options, record.file = request.options, str(environment.loaded.file)
     return record
 

@@ -62,7 +62,7 @@ def up(request: Request, reporter: Reporter) -> Record:
         record, existed = None, False
         try:
             record = record_of(request, environment, engine, id, name)
-            existed = record.state in ("up", "failed")
+            existed = record.state in ("up", "failed", "changing")  # the last: a command that changed it was killed
             record.state, record.process, record.error = "changing" if existed else "starting", instance.process_mark(), ""
             record.save()
             with signals.deadline(deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {request.timeout:g} s")):

@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, NoReturn
 
 ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
+_asked = threading.Event()
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    """Only the first one raises: a second one would interrupt what the first has begun to clear away."""
+    if not _asked.is_set():
+        _asked.set()
+        raise KeyboardInterrupt
 
 
 def install() -> None:
     """SIGTERM and SIGHUP end a command as Ctrl-C does; one that was ignored (nohup) stays ignored."""
+    _asked.clear()
+    sys.unraisablehook = _raise_again
     for number in ASKING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+
+
+def _raise_again(lost: Any) -> None:
+    """Python drops what is raised in a finalizer, and the user's wish with it: it is asked again a moment later."""
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+        return
+    _asked.clear()
+    main = threading.main_thread().ident or 0
+    threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
+
+
+def leave(status: int) -> NoReturn:
+    """Ends an interrupted command with *status*.
+
+    (`sys.exit` would not always: Python gives the signals their default effect back before it ends, and kills itself with
+    SIGINT when a KeyboardInterrupt, though it was caught, had passed through an `exec` of a text, as dataclasses use it.)
+    """
+    with shielded():
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 @contextmanager
@@ -30,7 +65,8 @@ def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[Non
         return
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise error()
+        if not _asked.is_set():  # else it is being cleared away already
+            raise error()
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))

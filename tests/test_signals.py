@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -39,6 +40,32 @@ def test_an_ignored_signal_stays_ignored() -> None:
     signals.install()
     ask(signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_who_asks_twice_is_heard_once() -> None:
+    """The second would interrupt what the first has begun to clear away."""
+    signals.install()
+    with pytest.raises(KeyboardInterrupt):
+        ask(signal.SIGINT)
+    for number in signals.ASKING:
+        ask(number)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_a_finalizer_swallowed_comes_again() -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            ask(signal.SIGINT)
+
+    before = sys.unraisablehook
+    signals.install()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lost = Finalized()
+            del lost
+            time.sleep(10)
+    finally:
+        sys.unraisablehook = before
 
 
 @pytest.mark.parametrize("number", signals.ASKING)

@@ -22,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     status = _run(words)
     _flush()
+    if status == Interrupted.exit_code:
+        from envctl import signals
+
+        signals.leave(status)
     sys.exit(status)
 
 

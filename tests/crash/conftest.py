@@ -11,9 +11,16 @@ from tests_support import Project
 
 PAIR = """
 services:
-  events: {kind: nats}
-  site: {kind: stub, needs: [events]}
-outputs: {SITE: "${site.url}", EVENTS: "${events.url}"}
+  cache:
+    kind: valkey
+    seed: [{command: python -c pass, in: api}, {command: valkey-cli set key seeded, in: server}]
+  api:
+    kind: api
+    image: python:3.13-slim
+    run: python -m http.server 8000
+    port: 8000
+    env: {CACHE: "${cache.url}"}
+outputs: {API: "${api.url}", CACHE: "${cache.url}"}
 """
 
 

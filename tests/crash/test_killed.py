@@ -73,15 +73,12 @@ def test_an_instance_that_was_up_outlives_a_killed_up(pair: Project, moments: Mo
         running.process.wait()
     pair.envctl("gc").ok()
     assert before <= set(things_of(pair))
-    pair.write(
-        "environments/env.yaml",
-        (pair.folder / "environments/env.yaml").read_text().replace("services:", "services:\n  bad: {image: 'nosuch.invalid/x:1'}"),
-    )
+    file = pair.folder / "environments/env.yaml"
+    good = file.read_text()
+    file.write_text(good.replace("services:", "services:\n  bad: {image: 'nosuch.invalid/x:1'}"))
     assert pair.envctl("up", "env").status == 1
     assert before <= set(things_of(pair))
-    pair.write(
-        "environments/env.yaml", (pair.folder / "environments/env.yaml").read_text().replace("\n  bad: {image: 'nosuch.invalid/x:1'}", "")
-    )
+    file.write_text(good)
     assert pair.envctl("up", "env", "--json").ok().json["outputs"] == outputs
     assert {thing for thing in before if thing.startswith("container")} <= set(things_of(pair))
 

@@ -22,7 +22,7 @@ def test_two_at_once(pair: Project) -> None:
 
 def test_four_instances_of_one_environment_at_once(pair: Project) -> None:
     with ExitStack() as stack:
-        running = [stack.enter_context(started(pair, "run", "env", "--name", f"n{n}", "--", "sh", "-c", "echo $SITE")) for n in range(4)]
+        running = [stack.enter_context(started(pair, "run", "env", "--name", f"n{n}", "--", "sh", "-c", "echo $API")) for n in range(4)]
         ended = [each.ended().ok() for each in running]
     assert len({done.out for done in ended}) == 4
     nothing_is_left(pair)

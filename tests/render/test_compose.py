@@ -72,7 +72,7 @@ def test_values_come_back_byte_for_byte(text: str, standalone: bool) -> None:
         assert mounted["target"] == f"/etc/{text}"
         assert unescaped(document)["configs"][mounted["source"]] == {"content": text}
         build = shown["build"]
-        assert (build["args"]["A"], build["labels"], build.get("dockerfile_inline", "")) == (text, {"a": text}, text)
+        assert (build["args"]["A"], build["labels"]["a"], build.get("dockerfile_inline", "")) == (text, text, text)
 
 
 @given(st.dictionaries(TEXT, TEXT | st.integers() | st.booleans() | st.none() | st.lists(TEXT)))
@@ -264,7 +264,7 @@ def test_changed_files_make_another_container(tmp_path: Path) -> None:
 def test_a_build_is_composes_to_make() -> None:
     build = BuildPlan(Build(context="./a", target="t", args={"A": "$1", "B": None}), Path("/p/a"), "x:abc")
     found = entry(service("x", image="x:abc", build=build))
-    assert found["build"] == {"context": "/p/a", "target": "t", "args": {"A": "$$1", "B": None}}
+    assert found["build"] == {"context": "/p/a", "target": "t", "args": {"A": "$$1", "B": None}, "labels": {"envctl.build": "x:abc"}}
     assert found["pull_policy"] == "build"
     assert "build" not in entry(service("x", build=build), standalone=False)
 
