@@ -30,7 +30,10 @@ def record_of(request: Request, environment: Environment, engine: Engine, id: st
     """The record of the instance that is there, or a new one; what was left half-way, or without a record, is removed first."""
     record = instance.load(id)
     if record is not None and (record.engine, record.context) != (request.engine, request.context):
-        raise UsageError(f"{name} is up on {record.engine}", hint=f"`envctl down {name}` first, or take another --name")
+        raise UsageError(
+            f"{name} is up on {record.engine}{f' at {record.context}' if record.context else ''}",
+            hint=f"`envctl down {name}` first, or take another --name",
+        )
     if record is not None and record.name != name:
         raise UsageError(f"'{name}' and '{record.name}' would share the id {id}", hint="take another --name")
     if record is not None and record.owner and instance.process_alive(record.owner):

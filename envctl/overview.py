@@ -8,7 +8,7 @@ from typing import Any
 from envctl import instance
 from envctl.document import document
 from envctl.engines import Engine, Seen, open_engine
-from envctl.engines.choice import default_engine
+from envctl.engines.choice import default_engine, lasting_context
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.instance import Record
 from envctl.lookup import project_of_here
@@ -25,7 +25,8 @@ def everything(all: bool) -> list[dict[str, Any]]:
 
 def engines(records: list[Record]) -> list[Engine]:
     """Each engine that an instance of ours is on, and the default one where it is there."""
-    wanted = {(record.engine, record.context) for record in records} | {(default_engine(), None)}
+    default = default_engine()
+    wanted = {(record.engine, record.context) for record in records} | {(default, lasting_context(default))}
     found = []
     for name, context in sorted(wanted, key=str):
         with suppress(EngineMissing, EnvctlError):

@@ -44,17 +44,20 @@ def _raise_again(lost: Any) -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """Ends an interrupted command with *status*.
+    """Ends the process with *status*, whatever signal still comes: Python gives them their default effect back before it ends.
 
-    (`sys.exit` would not always: Python gives the signals their default effect back before it ends, and kills itself with
-    SIGINT when a KeyboardInterrupt, though it was caught, had passed through an `exec` of a text, as dataclasses use it.)
+    An interrupted one ends by itself: Python would kill it with SIGINT when its KeyboardInterrupt, though it was caught, had
+    passed through an `exec` of a text, as dataclasses use it.
     """
-    with shielded():
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
-        sys.stderr.flush()
-        os._exit(status)
+    for number in ASKING:
+        signal.signal(number, signal.SIG_IGN)
+    if not _asked.is_set():
+        sys.exit(status)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 @contextmanager

@@ -16,8 +16,10 @@ from envctl.errors import OutOfTime
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
     """Those of before, whatever a test does."""
-    before = {number: signal.getsignal(number) for number in signals.ASKING}
+    before, hook = {number: signal.getsignal(number) for number in signals.ASKING}, sys.unraisablehook
     yield
+    signals.install()  # nobody has asked yet
+    sys.unraisablehook = hook
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -51,21 +53,21 @@ def test_who_asks_twice_is_heard_once() -> None:
         ask(number)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_that_a_finalizer_swallowed_comes_again() -> None:
-    class Finalized:
-        def __del__(self) -> None:
-            ask(signal.SIGINT)
+class Finalized:
+    def __del__(self) -> None:
+        ask(signal.SIGINT)
 
-    before = sys.unraisablehook
+
+def finalized() -> None:
+    lost = Finalized()
+    del lost
+    time.sleep(10)
+
+
+def test_an_interrupt_that_a_finalizer_swallowed_comes_again() -> None:
     signals.install()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            lost = Finalized()
-            del lost
-            time.sleep(10)
-    finally:
-        sys.unraisablehook = before
+    with pytest.raises(KeyboardInterrupt):
+        finalized()
 
 
 @pytest.mark.parametrize("number", signals.ASKING)

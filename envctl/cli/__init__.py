@@ -20,19 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words == ["--version"]:  # before anything is imported: it must feel instant
         print(f"envctl {__version__}")
         return
-    status = _run(words)
-    _flush()
-    if status == Interrupted.exit_code:
-        from envctl import signals
-
-        signals.leave(status)
-    sys.exit(status)
-
-
-def _run(words: list[str]) -> int:
     from envctl import signals
 
     signals.install()
+    status = _run(words)
+    _flush()
+    signals.leave(status)
+
+
+def _run(words: list[str]) -> int:
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
     try:
         if words[:1] == ["down"] and len(words) == 2 and not words[1].startswith("-"):

@@ -60,13 +60,14 @@ def request(environment: str, options: Running, owner: str = "") -> Request:
     Raises:
         UsageError: one that is not of its form.
     """
-    from envctl.engines.choice import default_engine
+    from envctl.engines.choice import default_engine, lasting_context
 
+    engine = options.engine or default_engine(options.context)
     return Request(
         environment=environment,
         name=options.name,
-        engine=options.engine or default_engine(options.context),
-        context=options.context,
+        engine=engine,
+        context=lasting_context(engine, options.context),
         overrides=pairs("--set", options.set, "K=V"),
         selection=selection(options),
         ports=ports(options),

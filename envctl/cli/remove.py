@@ -9,10 +9,11 @@ import typer
 
 from envctl import collection
 from envctl.cli.ending import down_named, tell
+from envctl.collection import Removed
 from envctl.engines import open_engine
-from envctl.engines.choice import default_engine
-from envctl.errors import EnvctlError, UsageError
-from envctl.instance import records
+from envctl.engines.choice import default_engine, lasting_context
+from envctl.errors import EngineMissing, EnvctlError, UsageError
+from envctl.instance import Record, records
 from envctl.lookup import records_here
 
 
@@ -25,14 +26,23 @@ def down(
         raise UsageError("name one instance, or --all")
     if name is not None:
         return down_named(name)
-    return tell([collection.remove(record) for record in records_here()], "nothing is up in this checkout")
+    return tell([_removed(record) for record in records_here()], "nothing is up in this checkout")
+
+
+def _removed(record: Record) -> Removed:
+    """A daemon that does not answer keeps its instance; the others go all the same."""
+    try:
+        return collection.remove(record)
+    except EngineMissing as error:
+        return Removed(record.name, record.id, "", (error.message,))
 
 
 def gc(
     images: Annotated[bool, typer.Option("--images", help="Also every image that envctl built and nothing uses.")] = False,
 ) -> int:
     """Remove what has expired, and what has lost its owner on this host."""
-    wanted = {(record.engine, record.context) for record in records()} | {(default_engine(), None)}
+    default = default_engine()
+    wanted = {(record.engine, record.context) for record in records()} | {(default, lasting_context(default))}
     engines = {}
     for engine, context in wanted:
         try:

@@ -7,6 +7,7 @@ import socket
 from urllib.parse import urlsplit
 
 from envctl.engines import ENGINES
+from envctl.errors import EngineMissing
 
 
 def default_engine(context: str | None = None) -> str:
@@ -16,6 +17,19 @@ def default_engine(context: str | None = None) -> str:
     from envctl.engines.docker.contexts import find_endpoint
 
     return "docker" if _listens(find_endpoint(None)[0].host) else "local"
+
+
+def lasting_context(engine: str, context: str | None = None) -> str | None:
+    """The daemon that *context* or the environment names now, for the record: `down` must find it when the environment has changed."""
+    if engine != "docker":
+        return context
+    from envctl.engines.docker.contexts import find_endpoint
+
+    try:
+        endpoint, name = find_endpoint(context)
+    except EngineMissing:
+        return context  # whoever opens it says so
+    return endpoint.host if name in (None, "default") else name
 
 
 def _listens(host: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,12 +85,7 @@ def test_an_interrupt_leaves_what_was_up(pair: Project, moments: Moments) -> Non
 
 def test_an_ignored_signal_stays_ignored(pair: Project) -> None:
     """`nohup envctl up`, and a shell that starts it in the background."""
-    program = (
-        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    )
-    words = ["-m", "envctl", "run", "env", "--", "sh", "-c", "kill -HUP $PPID; sleep 0.2; exit 3"]
-    import sys
-
-    done = subprocess.run([sys.executable, "-c", program, *words], cwd=pair.folder, capture_output=True, text=True)
+    script = f"trap '' HUP; exec {sys.executable} -m envctl run env -- sh -c 'kill -HUP $PPID; sleep 0.2; exit 3'"
+    done = subprocess.run(["sh", "-c", script], cwd=pair.folder, capture_output=True, text=True)
     assert done.returncode == 3, done.stderr
     nothing_is_left(pair)

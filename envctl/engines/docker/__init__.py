@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ class DockerEngine:
     def place(self) -> Place:
         """A daemon on another machine publishes where we can reach it, which is not its loopback address."""
         host = self.connection.hostname
-        return Place(host, "0.0.0.0") if host else Place()
+        return Place(host, "0.0.0.0", _our_address(host)) if host else Place()
 
     def free_ports(self, wanted: Sequence[PortKey], taken: Iterable[int]) -> Mapping[PortKey, int]:
         from envctl.engines.docker.networks import free_ports
@@ -63,6 +64,16 @@ class DockerEngine:
             for entry in entries:
                 found.setdefault(entry["Labels"]["envctl.instance"], []).append(entry)
         return [_seen(id, entries) for id, entries in sorted(found.items())]
+
+
+def _our_address(host: str) -> str:
+    """The address of this machine that *host* can reach: the one that packets to it leave from (none is sent)."""
+    import socket
+
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, 9))
+        return str(probe.getsockname()[0])
+    return Place.tester_host
 
 
 def _seen(id: str, entries: Sequence[dict[str, Any]]) -> Seen:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from envctl.errors import EngineMissing
@@ -48,8 +49,12 @@ class ComposeFailed(Exception):
         self.status = status
 
 
-def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> str:
+def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None, patience: float = 0.0) -> str:
     """Its output.
+
+    Args:
+        patience: seconds that it may go on for when we are interrupted. What it has asked the daemon for is created even if it
+            ends, perhaps after everything has been removed.
 
     Raises:
         ComposeFailed: it did not end with 0.
@@ -69,20 +74,20 @@ def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: P
     try:
         output, _ = process.communicate()
     except BaseException:
-        _end(process)
+        _end(process, patience)
         raise
     if process.returncode:
         raise ComposeFailed(output.strip(), process.returncode)
     return output
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.communicate(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
+def _end(process: subprocess.Popen[str], patience: float) -> None:
+    for number, seconds in ((None, patience), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        if number is not None:
+            process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=seconds)
+            return
 
 
 def _end_with_us() -> None:

@@ -71,9 +71,10 @@ class Connection:
     def environment(self) -> dict[str, str]:
         """For Docker's own programs, so that they talk to the same daemon."""
         env = {key: value for key, value in os.environ.items() if key != "DOCKER_CONTEXT"}
-        if self.context:
-            return {key: value for key, value in env.items() if key != "DOCKER_HOST"} | {"DOCKER_CONTEXT": self.context}
-        return env
+        if self.context is None:
+            return env
+        named = {"DOCKER_HOST" if "://" in self.context else "DOCKER_CONTEXT": self.context}
+        return {key: value for key, value in env.items() if key != "DOCKER_HOST"} | named
 
 
 def connect(context: str | None = None) -> Connection:

@@ -15,24 +15,29 @@ DEFAULT = "unix:///var/run/docker.sock"
 
 
 def find_endpoint(context: str | None) -> tuple[Endpoint, str | None]:
-    """The daemon's endpoint, and the name of the context that says so.
+    """The daemon's endpoint, and the context that says so.
+
+    Args:
+        context: a name, or a daemon's URL: so the record of an instance keeps what DOCKER_HOST said.
 
     Raises:
         EngineMissing: there is no such context.
     """
     if context is None and os.environ.get("DOCKER_HOST"):
-        return _from_environment(), None
+        return _of_url(os.environ["DOCKER_HOST"]), None
+    if context is not None and "://" in context:
+        return _of_url(context), context
     name = context or os.environ.get("DOCKER_CONTEXT") or _current()
     if name == "default":
         return Endpoint(DEFAULT), context
     return _of_context(name), name
 
 
-def _from_environment() -> Endpoint:
+def _of_url(url: str) -> Endpoint:
     verify = bool(os.environ.get("DOCKER_TLS_VERIFY"))
     secure = verify or os.environ.get("DOCKER_TLS")
     folder = os.environ.get("DOCKER_CERT_PATH") or str(config_folder())
-    return Endpoint(os.environ["DOCKER_HOST"], folder if secure else None, verify)
+    return Endpoint(url if "://" in url else f"tcp://{url}", folder if secure else None, verify)
 
 
 def config_folder() -> Path:

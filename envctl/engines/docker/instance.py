@@ -91,7 +91,8 @@ class DockerInstance:
         """The command line that runs *argv* in the container on this terminal."""
         terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
         variables = [part for key in env for part in ("-e", key)]
-        where = ["--context", self.connection.context] if self.connection.context else []
+        context = self.connection.context or ""
+        where = ["--host" if "://" in context else "--context", context] if context else []
         return ["docker", *where, "exec", "-i", *terminal, *variables, *(["-u", user] if user else []), self.ids(service)[0], *argv]
 
 

@@ -52,7 +52,8 @@ class DockerProject(DockerInstance):
         file.write_text(compose_text(rendered), "utf-8")
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
         try:
-            run_compose([*command, "create", "--no-build", "--pull", "never", "--remove-orphans"], self.connection.environment)
+            options = ["create", "--no-build", "--pull", "never", "--remove-orphans"]
+            run_compose([*command, *options], self.connection.environment, patience=10.0)
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
         self._ids = self.containers()

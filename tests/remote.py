@@ -1,0 +1,110 @@
+"""Daemons that are not at the usual socket: a second one on a machine of its own (a network namespace), and a way by TCP to the first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import socketserver
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from processes import until
+
+SOCKET = "/var/run/docker.sock"
+
+
+class Forward(socketserver.BaseRequestHandler):
+    """Bytes to the daemon's socket and back; an end of one side is handed on, as an exec with input needs it."""
+
+    def handle(self) -> None:
+        with socket.socket(socket.AF_UNIX) as daemon:
+            daemon.connect(SOCKET)
+            back = threading.Thread(target=copied, args=(daemon, self.request), daemon=True)
+            back.start()
+            copied(self.request, daemon)
+            back.join()
+
+
+def copied(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(65536):
+            target.sendall(piece)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+class Forwarder(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+
+@contextmanager
+def on_loopback(port: int = 0) -> Iterator[str]:
+    """The first daemon at a TCP address of this machine."""
+    with Forwarder(("127.0.0.1", port), Forward) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@contextmanager
+def on_another_machine(images: Sequence[str]) -> Iterator[str]:
+    """A second daemon that has *images*. Its addresses, ports and rules are its own: to us it is another machine."""
+    if os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("nsenter"):
+        pytest.skip("a second daemon needs root, ip and nsenter")
+    folder = Path(tempfile.mkdtemp(prefix="envctl-remote-"))
+    with network(number := os.getpid() % 250) as (namespace, address):
+        host = f"tcp://{address}:2375"
+        # Not `ip netns exec`: that mounts another /sys, without the control groups.
+        line = ["nsenter", f"--net=/var/run/netns/{namespace}", "dockerd", "-H", host, "--tls=false", "--bip", f"10.233.{number}.1/24"]
+        line += ["--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid")]
+        with (folder / "log").open("wb") as log:
+            daemon = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
+        try:
+            until(lambda: daemon.poll() is not None or docker(host, "version").returncode == 0, 60, "a second daemon")
+            assert daemon.poll() is None, (folder / "log").read_text()[-2000:]
+            load(host, images)
+            yield host
+        finally:
+            daemon.terminate()
+            daemon.wait(60)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def network(number: int) -> Iterator[tuple[str, str]]:
+    """A namespace, and its address; it reaches us by a pair of interfaces."""
+    namespace, ours, theirs = f"envctl-{os.getpid()}", f"ect{os.getpid()}", f"ecr{os.getpid()}"
+    inside = ["-n", namespace]
+    commands = [
+        ["netns", "add", namespace],
+        ["link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", namespace],
+        ["addr", "add", f"10.232.{number}.1/30", "dev", ours],
+        ["link", "set", ours, "up"],
+        [*inside, "addr", "add", f"10.232.{number}.2/30", "dev", theirs],
+        [*inside, "link", "set", theirs, "up"],
+        [*inside, "link", "set", "lo", "up"],
+    ]
+    try:
+        for words in commands:
+            subprocess.run(["ip", *words], check=True)
+        yield namespace, f"10.232.{number}.2"
+    finally:
+        subprocess.run(["ip", "netns", "del", namespace], check=False)
+        subprocess.run(["ip", "link", "del", ours], check=False, stderr=subprocess.DEVNULL)
+
+
+def docker(host: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", "--host", host, *words], capture_output=True, text=True)
+
+
+def load(host: str, images: Sequence[str]) -> None:
+    with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saved:
+        subprocess.run(["docker", "--host", host, "load"], stdin=saved.stdout, stdout=subprocess.DEVNULL, check=True)
