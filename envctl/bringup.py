@@ -15,7 +15,7 @@ from envctl.engines import Execution, Project
 from envctl.errors import EnvctlError, Evidence, OutOfTime, ServiceFailed
 from envctl.gate import Gate, urgencies
 from envctl.instance import Record
-from envctl.plan.model import Plan, ServicePlan
+from envctl.plan.model import Check, Plan, ServicePlan
 from envctl.readiness import NotReady, Target
 from envctl.readiness.wait import History, wait_until_ready
 from envctl.seeding import Seeder, seed
@@ -57,10 +57,17 @@ class BringUp:
             finals = {service.name: service.final for service in self.plan.services.values()}
             if not self.board.wait_all(finals, deadline) and not self.board.failed:
                 self.board.fail(self._out_of_time(finals))
+            self._look_again()
         for thread in self._ahead:  # what is created after the tear-down would stay
             thread.join(LAST_CREATE)
         if self.board.failure is not None:
             raise self.board.failure
+
+    def _look_again(self) -> None:
+        """One that has no check, or died between two looks, must not pass for up."""
+        for service in self.plan.services.values():
+            if not self.board.failed and not service.once and self._dead(service) and not self._ended_well(service):
+                self.board.fail(self._death(service))
 
     def _guarded(self, service: ServicePlan) -> None:
         try:
@@ -120,8 +127,10 @@ class BringUp:
 
     def _wait_until_ready(self, service: ServicePlan) -> None:
         history = self.histories[service.name] = History()
-        until = time.monotonic() + min([service.ready_timeout, *(c.options["patience"] for c in service.checks if "patience" in c.options)])
-        checks = [(check.probe, self._target(service, check.options)) for check in service.checks]
+        asked = self._checks(service)
+        patience = min((check.options["patience"] for check in asked if "patience" in check.options), default=None)
+        until = time.monotonic() + (service.ready_timeout if patience is None else patience)
+        checks = [(check.probe, self._target(service, check.options)) for check in asked]
         try:
             wait_until_ready(checks, history, lambda _: self.board.failed or time.monotonic() > until or self._dead(service))
         except NotReady as error:
@@ -132,7 +141,7 @@ class BringUp:
                     self.board.set(service.name, "done")
                     return
                 raise self._death(service) from None
-            if "patience" in service.checks[0].options:
+            if patience is not None:
                 self.board.set(service.name, "ready", "it opens no port")
                 return
             message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}"
@@ -141,6 +150,13 @@ class BringUp:
             raise self._death(service)
         if service.steps or service.setup:
             self.board.set(service.name, "ready")
+
+    def _checks(self, service: ServicePlan) -> tuple[Check, ...]:
+        """Where nobody says how it is ready, the health check that its image brings along does."""
+        unsaid = not service.checks or "patience" in service.checks[0].options
+        if unsaid and not service.once and self.project.state(service.name).health:
+            return (Check("health"),)
+        return service.checks
 
     def _ended_well(self, service: ServicePlan) -> bool:
         """A Compose file does not say which of its services are jobs: one that ends with 0 is taken for one."""

@@ -26,7 +26,8 @@ def document(record: Record, states: Mapping[str, State] | None = None) -> dict[
 def _service(entry: Mapping[str, Any], state: State | None, asked: bool) -> dict[str, Any]:
     shown = {key: entry.get(key) for key in ("kind", "state", "ready_ms", "endpoints")}
     if asked and (state is None or not state.running) and shown["state"] not in ("done", "pending"):
-        shown["state"] = "failed" if state is not None and state.status else "stopped"
+        failed, ended = state is not None and state.status, state is not None and state.status == 0 and entry.get("ends")
+        shown["state"] = "failed" if failed else "done" if ended else "stopped"
     return shown
 
 

@@ -28,6 +28,8 @@ class EnvctlError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.record: object = None
+        """The record of the instance that it is about, for whoever prints a document of it."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message

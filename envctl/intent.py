@@ -101,7 +101,10 @@ def choose(environment: Environment, engine: Engine, record: Record, request: Re
 def remember(plan: Plan, record: Record) -> None:
     record.outputs, record.secrets, record.write = dict(plan.outputs), sorted(plan.secrets), dict(plan.write)
     record.stop = {service.name: service.stop for service in plan.services.values() if service.stop}
+    before = record.services
     record.services = {name: described(service) for name, service in plan.services.items()}
+    for name in record.services.keys() & before.keys():
+        record.services[name] |= {key: before[name].get(key) for key in ("state", "ready_ms")}
     record.save()
 
 
@@ -111,6 +114,7 @@ def described(service: ServicePlan) -> dict[str, Any]:
     return {
         "kind": service.kind.kind, "state": "pending", "ready_ms": None,
         "endpoints": {name: {"host": host, "port": port} for name, port in addresses(service).items()},
+        "ends": service.once or service.from_compose,
         "shell": list(service.shell), "shell_env": dict(service.shell_env), "user": service.user,
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from envctl import instance
 from envctl.board import Board
 from envctl.bringup import BringUp
-from envctl.engines import Project
+from envctl.engines import Engine, Project
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.outputs import write_outputs
@@ -22,12 +22,13 @@ from envctl.seeding import Seeder
 def restart(record: Record, service: str, build: bool, reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
     """Stops and starts one service, from a new image with *build*; ports and data stay."""
     with instance.lock(record.id):
-        _, plan, project = project_of(record)
+        engine, plan, project = project_of(record)
         if service not in plan.services:
             raise UsageError(f"{service} runs elsewhere (--use); envctl cannot restart it")
         if build:
-            project.prepare(lambda _, text: reporter.say(text))
-            project.create()
+            part = _part(engine, plan, [service], record)
+            part.prepare(lambda _, text: reporter.say(text))
+            part.create(whole=False)
         else:
             project.stop(plan.services[service])
         _again(record, plan, project, [service], reporter, timeout)
@@ -43,13 +44,15 @@ def seed(record: Record, services: Iterable[str], reporter: Reporter, timeout: f
 def reset(record: Record, services: Iterable[str], reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
     """Back to the seeded state: the data is thrown away and made again; who uses it goes on running."""
     with instance.lock(record.id):
-        _, plan, project = project_of(record)
+        engine, plan, project = project_of(record)
         names = list(services) or _with_data(plan)
+        part = _part(engine, plan, names, record)
+        part.prepare(lambda _, text: reporter.say(text))
         for name in names:
             project.discard(plan.services[name])
             record.seeds.pop(name, None)
         record.save()
-        project.create()
+        part.create(whole=False)
         _again(record, plan, project, names, reporter, timeout)
 
 
@@ -60,6 +63,12 @@ def _seeded(plan: Plan) -> list[str]:
 def _with_data(plan: Plan) -> list[str]:
     """Every server with data or seeds; the team's own services keep running."""
     return [s.name for s in plan.services.values() if (s.data or s.steps) and not s.once]
+
+
+def _part(engine: Engine, plan: Plan, names: list[str], record: Record) -> Project:
+    """Some services alone: the others, whose definition or source may have changed since, stay as they are."""
+    services = {name: replace(plan.services[name], needs={}) for name in names}
+    return engine.project(replace(plan, services=services), record.folder)
 
 
 def _again(record: Record, plan: Plan, project: Project, names: list[str], reporter: Reporter, timeout: float) -> None:

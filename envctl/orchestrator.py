@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from envctl import instance, signals
 from envctl.board import Board
 from envctl.bringup import BringUp
 from envctl.checks import Environment, open_environment
 from envctl.engines import Engine, PortTaken, Project, SubnetTaken, open_engine
-from envctl.errors import EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError
+from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError
 from envctl.instance import Record
 from envctl.intent import choose, instance_name, port_key, record_of, remember, setting_of
 from envctl.outputs import write_outputs
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
+from envctl.rendering import render_setting
+from envctl.report import write_report
 from envctl.request import Reporter, Request
 from envctl.seeding import Seeder
 from envctl.selection import select
@@ -56,6 +61,8 @@ def up(request: Request, reporter: Reporter) -> Record:
     environment = open_selected(request)
     name = instance_name(request.name or environment.definition.name)
     id = instance.instance_id(name, environment.loaded.project)
+    # Mistakes that only a plan shows must show before anything of an instance that is up is touched.
+    make_plan(environment, render_setting(environment, name, request.engine, request.images, environ=dict(os.environ)))
     timer.phase("plan")
     engine = open_engine(request.engine, request.context)
     with instance.lock(id):
@@ -143,13 +150,23 @@ def _ended(error: BaseException, request: Request, engine: Engine, record: Recor
         if isinstance(error, KeyboardInterrupt):
             error = Interrupted("interrupted" if existed else "interrupted; everything is gone")
         ours = isinstance(error, EnvctlError)
+        if isinstance(error, EnvctlError):
+            error.record = record
+            _report(request, engine, record)
         if not (existed or (request.keep and ours and not isinstance(error, Interrupted))):
             return _torn_down(error, engine, record)
-        record.state, record.process, record.error = "up" if isinstance(error, UsageError) else "failed", "", str(error)
+        record.state, record.process, record.error = "up" if isinstance(error, UsageError | DefinitionError) else "failed", "", str(error)
         record.save()
         if record.state == "failed":
             reporter.say(f"left for a look: `envctl logs {record.name}`; `envctl down {record.name}` removes it")
         return error
+
+
+def _report(request: Request, engine: Engine, record: Record) -> None:
+    """Logs and status while they are still there."""
+    if request.report:
+        with suppress(OSError):
+            write_report(engine, record, Path(request.report))
 
 
 def _torn_down(error: BaseException, engine: Engine, record: Record) -> BaseException:

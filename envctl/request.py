@@ -41,6 +41,8 @@ class Request:
     keep: bool = False
     owner: str = ""
     images: Mapping[str, str] = field(default_factory=dict)
+    report: str | None = None
+    """Where logs and status go when it fails."""
     cwd: Path = field(default_factory=Path.cwd)
 
     @property

@@ -70,7 +70,7 @@ def run_jobs(request: Request, reporter: Reporter, jobs: Sequence[Job], report: 
     """
     status = OURS
     try:
-        record = up(request, reporter)
+        record = up(replace(request, report=report), reporter)
         status = _run_all(record, jobs, request)
         if status and report:
             write_report(open_engine(record.engine, record.context), record, Path(report))
@@ -101,7 +101,10 @@ def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:
     worst = 0
     for job in jobs:
         command = job.command or _test_command(record, job, request)
-        worst = worst or run_command(command, environ, job.folder)
+        status = run_command(command, environ, job.folder)
+        if len(jobs) > 1:
+            print(f"envctl: {job.test}: exit {status}", file=sys.stderr)
+        worst = worst or status
     return worst
 
 

@@ -311,9 +311,19 @@ def test_a_need_that_is_never_met(slow: FakeProject) -> None:
 def test_patience_with_a_port_that_may_never_open() -> None:
     ports = (port("main", 80, 1),)  # nothing listens there
     check = Check("tcp", {"patience": 0.05})
-    line = Line(service("x", ports=ports, outside={"host": "127.0.0.1", "port": 1}, checks=(check,), from_compose=True)).run()
+    line = Line(service("x", ports=ports, outside={"host": "127.0.0.1", "port": 1}, checks=(check,), from_compose=True))
+    line.project.seen["x"] = State(True)
+    line.run()
     assert line.states == {"x": "seeded"}
     assert ("x", "ready", "it opens no port") in line.told
+
+
+def test_the_health_check_of_an_image_counts_where_nothing_else_is_said() -> None:
+    line = Line(service("x"), service("y", needs={"x": "ready"}))
+    line.project.seen["x"] = State(True, health="starting")
+    with pytest.raises(OutOfTime, match="x is still starting"):
+        line.run(0.3)
+    assert line.states["y"] == "pending"
 
 
 # Seeds

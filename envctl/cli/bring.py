@@ -47,11 +47,11 @@ def up(env: Environment, options: Running, as_json: Json = False) -> None:
 def _print_failure(wanted: Any, error: EnvctlError) -> None:
     """The same document with what is known, and the error."""
     name = wanted.name or wanted.environment
-    known = next((r for r in instance.records() if r.name == name), None)
     empty = Record(
         name=name, id="", environment=wanted.environment, engine=wanted.engine, project="", file="", created="", secret="", state="failed"
     )
-    print(json.dumps(document(known or empty) | {"state": "failed", "error": masked(describe(error))}, ensure_ascii=False))
+    known = error.record if isinstance(error.record, Record) else empty
+    print(json.dumps(document(known) | {"state": "failed", "error": masked(describe(error))}, ensure_ascii=False))
 
 
 def _reporter() -> Any:

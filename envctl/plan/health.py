@@ -61,6 +61,12 @@ def healthcheck_of(checks: Sequence[Check], ports: Mapping[str, int]) -> tuple[s
     return ("CMD-SHELL", " && ".join(f"{{ {text}; }}" for text in commands)) if commands else ()
 
 
+def unexpressed(kind: Kind, checks: Sequence[Check], ports: Mapping[str, int]) -> list[str]:
+    """The checks that the rendered health check leaves out."""
+    left = checks[1:] if kind.healthcheck else [check for check in checks if not _command(check, ports)]
+    return [check.probe for check in left]
+
+
 def _command(check: Check, ports: Mapping[str, int]) -> str:
     if check.probe == "http" and check.options.get("status") != "any":
         path = check.options.get("path", "/")

@@ -115,6 +115,9 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
 def _image(reading: Reading, subject: Subject, service: Service, build: BuildPlan | None) -> str:
     if build is not None:
         return build.tag
+    if not service.image and not subject.kind.image and reading.setting.engine == "docker":
+        hint = "`image: REF`, or `build: FOLDER` with a Dockerfile"
+        reading.problems.append(reading.problem(("services", subject.name), "on Docker it needs an image", hint))
     if service.image:
         return rewrite(service.image, reading.setting.rewrite)
     image = evaluate_tree(subject.kind.image or "", reading.resolver.reader("inside", subject.name))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from envctl.plan.health import unexpressed
 from envctl.plan.model import File, Plan, ServicePlan
 
 INTERVAL = "1s"
@@ -200,6 +201,8 @@ def _networks(plan: Plan) -> dict[str, Any]:
     needs_default = any(
         not service.compose.get("networks") and not service.compose.get("network_mode") for service in plan.services.values()
     )
+    if found.get("default", {}).get("external"):
+        return found
     if "default" in found:
         found["default"] = merged(default, {k: v for k, v in found["default"].items() if k not in ("name", "labels")})
     elif needs_default:
@@ -252,6 +255,8 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield f"{name}: its readiness ({service.kind.healthcheck_loss}); who needs it starts as soon as it has started"
         elif service.checks and not _check(service) and not service.once:
             yield f"{name}: its readiness ({', '.join(c.probe for c in service.checks)}), which no program in an image can check"
+        elif left := ([] if service.from_compose else unexpressed(service.kind, service.checks, {p.name: p.number for p in service.ports})):
+            yield f"{name}: a part of its readiness ({', '.join(left)}), which no program in an image can check"
         if any(file.text is None for file in service.files.values()):
             yield f"{name}: binary or executable files are bind mounts here; `up` copies them into the container"
         if ":" not in service.image.rpartition("/")[2] and "@" not in service.image:

@@ -37,9 +37,14 @@ def seed(step: Step, seeder: Seeder) -> None:
     loader.load(step, seeder)
 
 
+ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"
+
+
 def failed(step: Step, where: str, words: str, status: int | None = None) -> ServiceFailed:
     """The error of a step: *where* is the seed's file:line, *words* are the server's."""
     lines = tuple(line for line in words.strip().splitlines() if line.strip())
     said = lines[-1] if lines else "it printed nothing"
-    evidence = Evidence(step.service, f"seed {step.number + 1} ({step.title}), {step.where}", exit_status=status, logs=lines[-40:])
+    evidence = Evidence(
+        step.service, f"seed {step.number + 1} ({step.title}), {step.where}", exit_status=status, logs=lines[-40:], advice=ADVICE
+    )
     return ServiceFailed(f"{step.service}: seed step {step.number + 1} failed at {where}: {said}", evidence)

@@ -15,7 +15,8 @@ def load(step: Step, seeder: Seeder) -> None:
     if where in (None, "host"):
         ran = _here(step, seeder)
     elif where in ("server", step.service):
-        ran = seeder.project.execute(step.service, Execution(step.command))
+        own = seeder.plan.services[step.service].shell_env  # what the server's own client needs to log in
+        ran = seeder.project.execute(step.service, Execution(step.command, own))
     else:
         ran = seeder.project.run_once(seeder.plan.services[where], step.command)
     if ran.status:

@@ -343,7 +343,7 @@ def test_losses_are_listed(changes: dict[str, Any], loss: str) -> None:
     assert render_compose(plan_with(service("x", **changes)), standalone=True).losses == (loss,)
 
 
-@pytest.mark.parametrize("changes", [{}, {"healthcheck": HEALTH, "checks": (Check("tcp"),)}])
+@pytest.mark.parametrize("changes", [{}, {"healthcheck": HEALTH, "checks": (Check("tcp"),), "ports": (port("main", 80),)}])
 def test_what_is_expressed_is_no_loss(changes: dict[str, Any]) -> None:
     assert render_compose(plan_with(service("x", **changes)), standalone=True).losses == ()
 

@@ -40,19 +40,22 @@ class DockerProject(DockerInstance):
     def prepare(self, say: Say) -> None:
         ensure_images(self.connection, self.plan, self.folder, say)
 
-    def create(self) -> None:
+    def create(self, *, whole: bool = True) -> None:
         """Creates what is not there and recreates what has changed; nothing is started.
+
+        Args:
+            whole: the plan is all of the instance, so that what it does not name goes; else it is a part, and the rest stays as it is.
 
         Raises:
             SubnetTaken, PortTaken: another choice may work.
             EnvctlError: Compose's own words.
         """
         rendered = render_compose(self.plan, standalone=False)
-        file = self.folder / "compose.json"
+        file = self.folder / ("compose.json" if whole else "part.json")
         file.write_text(compose_text(rendered), "utf-8")
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
         try:
-            options = ["create", "--no-build", "--pull", "never", "--remove-orphans"]
+            options = ["create", "--no-build", "--pull", "never", *(["--remove-orphans"] if whole else [])]
             run_compose([*command, *options], self.connection.environment, patience=10.0)
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
