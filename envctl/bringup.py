@@ -23,6 +23,8 @@ from envctl.seeding import Seeder, seed
 LOG_LINES = 40
 LAST_CREATE = 5.0
 """Seconds that a container which is being created may take to be there."""
+SETTLED, LOOK = 1.0, 0.025
+"""Seconds that a service without any check must run, and between two looks at it."""
 ATTEMPT_TIMEOUT = 1.0
 """Seconds of one attempt: short, so that a death is noticed between two."""
 
@@ -146,10 +148,18 @@ class BringUp:
                 return
             message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}"
             raise OutOfTime(message, self._evidence(service, "readiness")) from None
+        if not asked:
+            self._settle(service)
         if self._dead(service) and not self._ended_well(service):
             raise self._death(service)
         if service.steps or service.setup:
             self.board.set(service.name, "ready")
+
+    def _settle(self, service: ServicePlan) -> None:
+        """One that nobody can ask is up when it has run for a while: most that fail at all fail at once."""
+        until = time.monotonic() + SETTLED
+        while time.monotonic() < until and service.name not in self.deaths and not self.board.failed:
+            time.sleep(LOOK)
 
     def _checks(self, service: ServicePlan) -> tuple[Check, ...]:
         """Where nobody says how it is ready, the health check that its image brings along does."""

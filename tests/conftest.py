@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,15 @@ import pytest
 from tests_support import ENGINES, REQUIRED, Project, command, labelled, missing, why_not
 
 
+def _heed_signals() -> None:
+    """What runs under nohup, or behind a shell's `&`, is born ignoring signals, and so is all that it starts."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _heed_signals()
     for name in ENGINES:
         if why := why_not(name):
             missing[name] = why
