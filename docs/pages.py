@@ -46,11 +46,15 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(page, text.count("\n", 0, found.start()) + 1, found[1] or "", found[2], found[3])
 
 
+LEAST = {".json": '{"mappings": []}', ".csv": "id\n"}
+"""What a file of that kind holds at least."""
+
+
 def write_project(page: Path, folder: Path) -> None:
     """Every file and definition of *page* in a project of its own."""
     (folder / "envctl.toml").touch()
     for name in (name for found in EMPTY.finditer(page.read_text("utf-8")) for name in found[1].split()):
-        _write(folder / name, '{"mappings": []}' if name.endswith(".json") else "")
+        _write(folder / name, LEAST.get(Path(name).suffix, ""))
     for block in blocks(page):
         if name := block.file or block.definition:
             _write(folder / name, block.text)
