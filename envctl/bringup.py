@@ -132,7 +132,7 @@ class BringUp:
         asked = self._checks(service)
         patience = min((check.options["patience"] for check in asked if "patience" in check.options), default=None)
         until = time.monotonic() + (service.ready_timeout if patience is None else patience)
-        checks = [(check.probe, self._target(service, check.options)) for check in asked]
+        checks = [(check.probe, self._target(service, check.options, replica)) for check in asked for replica in range(service.replicas)]
         try:
             wait_until_ready(checks, history, lambda _: self.board.failed or time.monotonic() > until or self._dead(service))
         except NotReady as error:
@@ -172,13 +172,13 @@ class BringUp:
         """A Compose file does not say which of its services are jobs: one that ends with 0 is taken for one."""
         return service.from_compose and self.deaths.get(service.name) == 0
 
-    def _target(self, service: ServicePlan, options: Mapping[str, Any]) -> Target:
-        place, ports = self.plan.setting, {port.name: port.outside or 0 for port in service.ports}
+    def _target(self, service: ServicePlan, options: Mapping[str, Any], replica: int) -> Target:
+        place, ports = self.plan.setting, {port.name: (port.outside or 0) + replica for port in service.ports}
         named = options.get("port")
-        port = ports.get(str(named)) or next((p.outside for p in service.ports if p.number == named), None)
+        port = ports.get(str(named)) or next((ports[p.name] for p in service.ports if p.number == named), None)
         return Target(
             host=str(service.outside.get("host") or place.outside_host),
-            port=port or int(service.outside.get("port") or 0),
+            port=port or int(service.outside.get("port") or 0) + replica,
             ports=ports,
             properties=service.outside,
             options={key: value for key, value in options.items() if key != "port"},

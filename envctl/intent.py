@@ -49,7 +49,8 @@ def record_of(request: Request, environment: Environment, engine: Engine, id: st
     record.expires = instance.now(ttl) if ttl else None
     # The owner is a label, and a changed label recreates containers: an instance that is up keeps the one it has.
     record.owner = record.owner if record.state in ("up", "changing") else request.owner
-    record.options, record.file = request.options, str(environment.loaded.file)
+    # Other commands come from other shells: what this one's environment gave is kept with what the command line said.
+    record.options, record.file = {**request.options, "set": dict(environment.loaded.given)}, str(environment.loaded.file)
     return record
 
 
@@ -90,7 +91,8 @@ def choose(environment: Environment, engine: Engine, record: Record, request: Re
             )
         kept[main] = number
     others = [port for other in instance.records() if other.id != record.id for port in other.ports.values()]
-    fresh = engine.free_ports([key for key in wanted if key not in kept], [*kept.values(), *others])
+    services = environment.definition.services
+    fresh = engine.free_ports({key: services[key[0]].replicas for key in wanted if key not in kept}, [*kept.values(), *others])
     record.ports = {f"{service}/{port}": number for (service, port), number in {**kept, **fresh}.items()}
     if record.subnet is None:
         containers = sum(service.replicas for service in environment.definition.services.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -9,28 +10,31 @@ from envctl import instance
 from envctl.document import document
 from envctl.engines import Engine, Seen, open_engine
 from envctl.engines.choice import default_engine, lasting_context
-from envctl.errors import EngineMissing, EnvctlError
+from envctl.errors import EnvctlError
 from envctl.instance import Record
 from envctl.lookup import project_of_here
 
 
-def everything(all: bool) -> list[dict[str, Any]]:
-    """Rows as `list --json` prints them, this checkout's or everybody's that can be seen."""
+def everything(all: bool, unseen: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Rows as `list --json` prints them, this checkout's or everybody's; *unseen* is told of engines that do not answer."""
     records = {record.id: record for record in instance.records()}
-    seen = {found.id: found for engine in engines(list(records.values())) for found in engine.instances()}
+    seen = {found.id: found for engine in engines(list(records.values()), unseen) for found in engine.instances()}
     here = str(project_of_here())
     rows = [_row(records.get(id), seen.get(id)) for id in sorted({*records, *seen})]
     return [row for row in rows if all or row["project"] == here]
 
 
-def engines(records: list[Record]) -> list[Engine]:
+def engines(records: list[Record], unseen: Callable[[str], None]) -> list[Engine]:
     """Each engine that an instance of ours is on, and the default one where it is there."""
     default = default_engine()
     wanted = {(record.engine, record.context) for record in records} | {(default, lasting_context(default))}
     found = []
     for name, context in sorted(wanted, key=str):
-        with suppress(EngineMissing, EnvctlError):
+        try:
             found.append(open_engine(name, context))
+        except EnvctlError as error:
+            if any((record.engine, record.context) == (name, context) for record in records):
+                unseen(error.message)
     return found
 
 
@@ -41,7 +45,7 @@ def _row(record: Record | None, seen: Seen | None) -> dict[str, Any]:
             "state": _state(record, seen), "created": record.created, "expires": record.expires, "project": record.project,
         }  # fmt: skip
     assert seen is not None
-    state = "stopped" if not seen.running else "failed" if seen.running < seen.total else "seeded"
+    state = "stopped" if not seen.running else "failed" if seen.running + seen.done < seen.total else "seeded"
     return {
         "name": seen.name, "id": seen.id, "environment": seen.environment, "engine": "docker", "state": state,
         "created": seen.created, "expires": seen.expires, "project": seen.project,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class FakeEngine:
     taken: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
 
-    def free_ports(self, wanted: Sequence[PortKey], taken: Iterable[int]) -> Mapping[PortKey, int]:
+    def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
         self.taken = sorted(taken)
         return {key: 1 + number for number, key in enumerate(wanted)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from envctl.definition.load import Loaded
 from envctl.definition.models import Service
@@ -62,6 +62,9 @@ class _Service:
         elif service.image is not None:
             hint = f"`image: {service.image.partition(':')[0]}:{service.version}` says both"
             yield self.problem(("version",), "`image` replaces the kind's image with its version, so this has no effect", hint)
+        elif kind.versions and not _known_version(service.version, kind.versions):
+            hint = f"{known}; or give a whole `image: {kind.image}:{service.version}`"
+            yield self.problem(("version",), f"the kind '{kind.kind}' does not know version '{service.version}'", hint)
 
     def ready(self) -> Iterator[Problem]:
         ready, kind = self._service.ready, self._kind
@@ -101,6 +104,12 @@ class _Service:
         if self._service.replicas > 1 and (self._kind.data or self._kind.once) and not self._service.from_compose:
             why = "runs once" if self._kind.once else "keeps data, which its copies would not share"
             yield self.problem(("replicas",), f"'{self._name}' {why}", "only programs without data have replicas")
+
+
+def _known_version(version: str, known: Iterable[str]) -> bool:
+    """Whether its major is one of those *known*; a tag without a number says nothing."""
+    major = re.match(r"[0-9]+", version)
+    return major is None or major.group() in {each.split(".")[0] for each in known}
 
 
 def port_names(service: Service, kind: Kind) -> list[str]:

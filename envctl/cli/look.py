@@ -93,7 +93,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """The instances of this checkout."""
-    rows = everything(all)
+    rows = everything(all, lambda why: print(f"envctl: {why}; what is on it is shown as stopped", file=sys.stderr))
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
     elif not rows:

@@ -58,7 +58,10 @@ def _after_line(text: str) -> list[str]:
 
 def images() -> dict[str, str]:
     found = settings().get("images", {})
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+    if not (isinstance(found, dict) and all(isinstance(value, str) for value in found.values())):
+        hint = 'images = {"docker.io" = "registry.corp/hub"}'
+        raise DefinitionError([Problem(_nearest()[0], 1, "images", "expected a table of prefixes to what stands in their place", hint)])
+    return dict(found)
 
 
 def default_map(command: Any) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class Loaded:
     project: Path
     source: Source
     variables: dict[str, Any] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    """The variables that `--set` or the environment gave, as texts."""
     secrets: frozenset[str] = frozenset()
     problems: list[Problem] = field(default_factory=list)
     compose_extra: dict[str, Any] = field(default_factory=dict)
@@ -94,6 +96,7 @@ def load(
         project=project,
         source=document.source,
         variables=variables.values,
+        given=variables.given,
         secrets=frozenset(variables.secrets),
         problems=[*document.problems, *variables.problems, *static.problems, *checked.problems],
         compose_extra=gathering.compose_extra,

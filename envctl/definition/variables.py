@@ -23,6 +23,8 @@ class Variables:
     broken: set[str] = field(default_factory=set)
     secrets: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    given: dict[str, str] = field(default_factory=dict)
+    """The texts that came with `--set` or from the environment: with these alone the same values come out again."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def _set(name: str, spec: _Spec, given: tuple[str, str] | None, environ: Mapping
         default = evaluate_tree(spec.default, {"var": found.values, "env": environ})
     value = default if given is None else typed(given[0], default if spec.has_default else "", given[1])
     found.values[name] = value
+    found.given |= {name: given[0]} if given is not None else {}
     if spec.secret:
         found.secrets |= {_masked(item) for _, item in walk(value)} - {""}
 

@@ -40,6 +40,7 @@ def write_outputs(record: Record) -> None:
             continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # a new one: there are passwords in it
             path.write_text(formatted(format, record.outputs) if record.outputs else "", "utf-8")
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="`write:` names the files that hold the outputs") from None

@@ -199,6 +199,7 @@ def _secrets(reading: Reading, environment: Environment, found: Mapping[str, Sub
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
+    setting = replace(setting, tester_host="127.0.0.1")
     resolver = Resolver(subjects(environment, setting), _address(setting), _scope(environment, setting), bind="127.0.0.1")
     reading = Reading(environment.loaded, setting, resolver, [])
     found = variables(reading, service, environment.kinds[service.kind], resolver.reader("outside", name), name)

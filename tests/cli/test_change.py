@@ -175,3 +175,29 @@ def test_built_images_are_collected(own: Project) -> None:
     kept = own.envctl("gc").ok()
     assert "removed image envctl/api:" not in kept.err, "young images are a cache"
     assert "removed image envctl/api:" in own.envctl("gc", "--images").ok().err
+
+
+def test_another_shell_knows_the_variables(project: Project) -> None:
+    """What `up` took from its environment is kept: commands of other shells need not have it, nor the same."""
+    project.environment(
+        "env",
+        "variables: {word: {from: SOME_WORD}, more: one}\n"
+        "services: {site: {kind: stub, env: {WORD: '${var.word}', MORE: '${var.more}'}}}\noutputs: {WORD: '${var.word} ${var.more}'}\n",
+    )
+    given = {"SOME_WORD": "kept", "ENVCTL_VAR_MORE": "two"}
+    assert project.envctl("up", "env", "--json", env=given).ok().json["outputs"]["WORD"] == "kept two"
+    project.envctl("restart", "env", "site").ok()
+    shown = project.envctl("exec", "env", "site", "--", "sh", "-c", "echo $WORD $MORE").ok().out
+    assert shown == "kept two\n"
+    assert project.envctl("env", "env", "--for", "site", env={"ENVCTL_VAR_MORE": "three"}).ok().out.count("two") == 1
+    assert project.envctl("up", "env").status == 2, "a new `up` must be given them"
+
+
+def test_reset_leaves_services_whose_source_was_edited(own: Project) -> None:
+    outputs = own.envctl("up", "env", "--json").ok().json["outputs"]
+    before = [line for line in things_of(own) if "api" in line]
+    own.write("environments/api/index.html", "edited")
+    assert cached(own, "set", "mine", "1") == "OK"
+    own.envctl("reset", "env").ok()
+    assert (page(outputs), cached(own, "get", "mine"), cached(own, "get", "key")) == ("one", "", "seeded")
+    assert [line for line in things_of(own) if "api" in line] == before

@@ -160,3 +160,12 @@ def test_a_test_that_is_not_there(tested: Project) -> None:
     done = tested.envctl("test", "env", "god")
     assert done.status == 125
     assert "did you mean 'good'?" in done.err
+
+
+def test_a_report_of_an_environment_that_failed(project: Project) -> None:
+    project.environment("env", "services: {bad: {image: 'python:3.13-slim', run: 'sh -c \"echo oh no; exit 4\"', port: 80}}\n")
+    done = project.envctl("run", "env", "--report", "made", "--", "true")
+    assert done.status == 125
+    assert "oh no" in (project.folder / "made/bad.log").read_text()
+    assert json.loads((project.folder / "made/status.json").read_text())["services"]["bad"]["state"] == "failed"
+    nothing_is_left(project)

@@ -60,11 +60,18 @@ def test_a_file_that_cannot_be_read(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [('[images]\n"docker.io" = "mirror"\n', {"docker.io": "mirror"}), ("images = 1", {}), ("", {})],
+    [('[images]\n"docker.io" = "mirror"\n', {"docker.io": "mirror"}), ("", {})],
 )
 def test_images(folder: Path, text: str, expected: dict[str, str]) -> None:
     write(folder, {"envctl.toml": text})
     assert settings.images() == expected
+
+
+@pytest.mark.parametrize("text", ["images = 1", "[images]\nx = 1"])
+def test_images_that_are_no_table(folder: Path, text: str) -> None:
+    write(folder, {"envctl.toml": text})
+    with pytest.raises(DefinitionError, match=r"envctl\.toml:1: images: expected a table"):
+        settings.images()
 
 
 # Defaults of options

@@ -263,3 +263,26 @@ def test_the_state_is_private(project: Project) -> None:
     [folder] = states_of(project)
     assert oct(folder.stat().st_mode & 0o777) == "0o700"
     assert all(oct(Path(path).stat().st_mode & 0o077) == "0o0" for path in folder.glob("instance.json"))
+
+
+def test_the_document_of_a_namesake(project: Project) -> None:
+    """Two names that give one id: the one that is up is left alone, and the document is the other's."""
+    words(project).envctl("up", "env", "--name", "a_b").ok()
+    before = things_of(project)
+    done = project.envctl("up", "env", "--name", "a-b", "--json")
+    assert done.status == 2
+    assert (done.json["name"], done.json["state"]) == ("a-b", "failed")
+    assert "would share the id" in done.json["error"]
+    assert things_of(project) == before
+
+
+def test_every_replica_has_a_port_and_is_asked(project: Project) -> None:
+    project.environment(
+        "env",
+        "services:\n  site:\n    image: python:3.13-slim\n    run: python -u -m http.server 8000\n    port: 8000\n    replicas: 3\n"
+        "    ready: {http: /}\noutputs: {SITE: '${site.url}', PORT: '${site.port}'}\n".replace("'${site.url}'", "x"),
+    )
+    first = int(project.envctl("up", "env", "--json").ok().json["outputs"]["PORT"])
+    for port in range(first, first + 3):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            assert answer.status == 200

@@ -111,13 +111,13 @@ def test_numbers_as_text_are_what_stands_in_the_file(loaded: Load) -> None:
         name: shop
         variables: {python: 3.10}
         services:
-          db: {kind: postgres, version: 1.10}
+          db: {kind: postgres, version: 17.10}
           w: {image: "w:${var.python}", env: {A: 007, B: 0x1F, C: yes, D: true, E: 1e3, F: "", G: }}
         """
     )
     assert found.definition is not None
     services = found.definition.services
-    assert services["db"].version == "1.10"
+    assert services["db"].version == "17.10"
     assert services["w"].image == "w:3.10"
     assert services["w"].env == {"A": "007", "B": "0x1F", "C": "yes", "D": "true", "E": "1e3", "F": "", "G": None}
 

@@ -86,7 +86,7 @@ def test_a_port_that_was_taken_after_the_choice(site: Project, monkeypatch: pyte
     choices: list[Mapping[PortKey, int]] = []
     with held_port() as taken:
 
-        def late(self: DockerEngine, wanted: Sequence[PortKey], used: Iterable[int]) -> Mapping[PortKey, int]:
+        def late(self: DockerEngine, wanted: Mapping[PortKey, int], used: Iterable[int]) -> Mapping[PortKey, int]:
             choices.append(dict.fromkeys(wanted, taken) if not choices else real(wanted, [*used, taken], True))
             return choices[-1]
 

@@ -31,7 +31,7 @@ class DockerEngine:
         host = self.connection.hostname
         return Place(host, "0.0.0.0", _our_address(host)) if host else Place()
 
-    def free_ports(self, wanted: Sequence[PortKey], taken: Iterable[int]) -> Mapping[PortKey, int]:
+    def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
         from envctl.engines.docker.networks import free_ports
 
         return free_ports(wanted, taken, probe=not self.connection.hostname)
@@ -89,6 +89,7 @@ def _seen(id: str, entries: Sequence[dict[str, Any]]) -> Seen:
         created=min((_created(entry) for entry in entries), default=""),
         expires=expires,
         running=sum(entry["State"] == "running" for entry in containers),
+        done=sum(str(entry.get("Status", "")).startswith("Exited (0)") for entry in containers),
         total=len(containers),
     )
 

@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import random
 import socket
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from docker import APIClient
@@ -22,15 +22,22 @@ POOL = "10.231.0.0/16"
 """Docker's own address pools hold some thirty networks; this one holds two thousand of ours."""
 
 
-def free_ports(wanted: Sequence[PortKey], taken: Iterable[int], probe: bool) -> dict[PortKey, int]:
-    """A port for each of *wanted*; with *probe* (the daemon is on this machine) one that can be bound now."""
+def free_ports(wanted: Mapping[PortKey, int], taken: Iterable[int], probe: bool) -> dict[PortKey, int]:
+    """The first of so many ports in a row for each of *wanted*; with *probe* (the daemon is on this machine) they can be bound now."""
     used, found = set(taken), {}
     candidates = iter(random.sample(PORTS, len(PORTS)))
-    for key in wanted:
-        found[key] = next((port for port in candidates if port not in used and (not probe or _bindable(port))), 0)
-        if not found[key]:
+    for key, width in wanted.items():
+        rows = (range(port, port + width) for port in candidates)
+        row = next((row for row in rows if all(_free(port, used, probe) for port in row)), None)
+        if row is None:
             raise EnvctlError(f"no free port between {PORTS.start} and {PORTS.stop}", hint="`envctl list --all` shows what runs")
+        used |= set(row)
+        found[key] = row.start
     return found
+
+
+def _free(port: int, used: Collection[int], probe: bool) -> bool:
+    return port in PORTS and port not in used and (not probe or _bindable(port))
 
 
 def _bindable(port: int) -> bool:
