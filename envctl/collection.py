@@ -11,7 +11,7 @@ from envctl.engines import Engine, Seen, open_engine
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.signals import shielded
-from envctl.teardown import tear_down
+from envctl.teardown import clear, tear_down
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def remove(record: Record) -> Removed:
 def remove_by_label(engine: Engine, name: str, id: str, why: str = "") -> Removed:
     """Removes what carries *id*, where there is no record of it, or none that can be read."""
     with instance.lock(id), shielded():
-        left = tuple(engine.remove(id, {}))
+        left = tuple(clear(engine, id, {}))
         if not left:
             instance.forget(id)
         return Removed(name, id, why, left)

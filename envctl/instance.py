@@ -54,6 +54,10 @@ class Record:
     subnet: str | None = None
     process: str = ""
     """The process that works on it now, as `pid:start time`."""
+    keeper: str = ""
+    """Its keeper, likewise."""
+    local: list[str] = field(default_factory=list)
+    """Services that are processes of this machine though the engine is another one."""
     options: dict[str, Any] = field(default_factory=dict)
     """What the definition was changed by (--set, --only, --stub, ...), to plan it again."""
     ports: dict[str, int] = field(default_factory=dict)
@@ -81,6 +85,14 @@ class Record:
     def process_variables(self) -> dict[str, str]:
         """What a test process receives beside the outputs."""
         return {"ENVCTL_NAME": self.name, "ENVCTL_INSTANCE": self.id, "ENVCTL_ENGINE": self.engine}
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The labels that everything of it carries."""
+        return {
+            "envctl.name": self.name, "envctl.instance": self.id, "envctl.project": self.project, "envctl.owner": self.owner,
+            "envctl.environment": self.environment,
+        }  # fmt: skip
 
     @property
     def expired(self) -> bool:
@@ -195,6 +207,11 @@ def process_alive(mark: str) -> bool | None:
     if host != socket.gethostname() or not pid.isdecimal():
         return None
     return bool(start) and _start_time(int(pid)) == start
+
+
+def running(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and whom nobody has asked (a zombie) is none."""
+    return bool(_start_time(pid))
 
 
 def _start_time(pid: int) -> str:

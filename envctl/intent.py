@@ -12,12 +12,14 @@ from envctl import instance
 from envctl.checks import Environment
 from envctl.definition.models import NAME
 from envctl.engines import Engine
+from envctl.engines.local.places import services_folder
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance import Record
 from envctl.plan.make import published
 from envctl.plan.model import Plan, ServicePlan, Setting
 from envctl.plan.secrets import drawn_from
 from envctl.request import Request
+from envctl.teardown import clear
 
 
 def instance_name(name: str) -> str:
@@ -39,7 +41,7 @@ def record_of(request: Request, environment: Environment, engine: Engine, id: st
     if record is not None and record.owner and instance.process_alive(record.owner):
         raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
     if record is None or request.fresh or record.expired or record.owner or record.state in ("starting", "removing"):
-        engine.remove(id, record.stop if record else {})
+        clear(engine, id, record.stop if record else {})
         record = Record(
             name=name, id=id, environment=environment.definition.name, engine=request.engine, context=request.context,
             project=str(environment.loaded.project), file=str(environment.loaded.file), created=instance.now(),
@@ -69,6 +71,8 @@ def setting_of(record: Record, engine: Engine, request_images: Mapping[str, str]
         tester_host=place.tester_host,
         owner=record.owner,
         subnet=record.subnet,
+        folder=services_folder(record.id),
+        local=frozenset(record.local),
         environ=dict(os.environ),
         rewrite=request_images,
     )

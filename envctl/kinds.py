@@ -43,7 +43,8 @@ class Setup(Model):
     when: str = Field("", description="A key of `several`: it runs once, and not at all where there is no item.")
     command: list[str]
     env: dict[str, str] = Field(default_factory=dict)
-    stdin: str = ""
+    stdin: str = Field("", description="A whole Jinja2 text.")
+    again: int | None = Field(None, description="The exit status that says: the server does not answer yet.")
 
 
 class Recognise(Model):
@@ -55,10 +56,52 @@ class Recognise(Model):
     )
 
 
-class Local(Model):
-    """How the same server runs as a process of this machine (the local engine)."""
+class Program(Model):
+    """Where a server's program may be found on this machine: one of these."""
 
-    model_config = Model.model_config | {"extra": "allow"}
+    module: str = Field("", description="This Python itself, where that module is there.")
+    package: str = Field("", description="A Python package that holds it ...")
+    folder: str = Field("", description="... and its path in there.")
+    script: str = Field("", description="A program that a Python package installs beside Python itself.")
+    path: str = Field("", description="A program of PATH, or a pattern of absolute paths.")
+    version: str = Field("", description="Its major version, where it is known; else the program is asked.")
+    extra: bool = Field(False, description="It comes with envctl[local].")
+
+
+class Missing(Model):
+    """A file that must be there before anything starts: `each` is a parameter with a list, `file` may name its `item`."""
+
+    each: str
+    file: str = Field(description="Below the folder that holds the program's `bin`; a pattern.")
+    message: str = Field(description="What is missing otherwise.")
+
+
+class Local(Model):
+    """How the same server runs as a process of this machine: what is said here stands in the place of the kind's own key."""
+
+    programs: list[Program] = Field(default_factory=list, description="The first that is there, one of the wanted version before others.")
+    version_of: list[str] = Field(default_factory=lambda: ["--version"], description="Arguments that make it print its version.")
+    install: str = Field("", description="What to do where it is not there.")
+    unprivileged: bool = Field(False, description="It refuses to run as root: root gives it another user.")
+    template: list[str] = Field(default_factory=list, description="Fills `data`, once per version: later ones are copies.")
+    first: list[Setup] = Field(default_factory=list, description="Commands right after the first start, tried until the server answers.")
+    missing: list[Missing] = Field(default_factory=list)
+    env: dict[str, str] | None = None
+    command: list[str] | None = None
+    files: dict[str, str] | None = None
+    mounts: dict[str, Any] | None = None
+    data: str | None = None
+    setup: list[Setup] | None = None
+    seeds: dict[str, SeedFeed] | None = None
+    query: list[str] | None = None
+    shell: list[str] | None = None
+    ready: dict[str, Any] | None = None
+    losses: list[str] = Field(default_factory=list, description="What is different there.")
+
+    @property
+    def replaced(self) -> dict[str, Any]:
+        own = ("env", "command", "files", "mounts", "data", "setup", "seeds", "query", "shell", "ready")
+        return {key: value for key in own if (value := getattr(self, key)) is not None}
 
 
 class Kind(Model):
@@ -109,7 +152,7 @@ class Kind(Model):
     once: bool = Field(False, description="Runs once; `done` when it ends with 0.")
     losses: list[str] = Field(default_factory=list, description="What a user of this kind should know.")
     recognise: Recognise = Recognise()
-    local: Local | None = None
+    local: Local | None = Field(None, description="As a process of this machine; without it, it only runs in a container.")
     kubernetes: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -209,6 +252,11 @@ def _inherited(file: Path, files: Mapping[str, list[Path]], chain: tuple[Path, .
     base = _inherited(found, files, (*chain, file))
     own = {key: value for key, value in (base.tree or {}).items() if key not in ("kind", "also", "recognise")}
     return merge(Document(own, base.source), document)
+
+
+def localised(kind: Kind) -> Kind:
+    """*kind* as a process of this machine has it."""
+    return kind.model_copy(update={**(kind.local.replaced if kind.local else {}), "entrypoint": []})
 
 
 def recogniser(kinds: Mapping[str, Kind]) -> Recogniser:

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from envctl import instance, signals
+from envctl import instance, keeping, signals
 from envctl.board import Board
 from envctl.bringup import BringUp
 from envctl.checks import Environment, open_environment
@@ -72,11 +72,14 @@ def up(request: Request, reporter: Reporter) -> Record:
             existed = record.state in ("up", "failed", "changing")  # the last: a command that changed it was killed
             record.state, record.process, record.error = "changing" if existed else "starting", instance.process_mark(), ""
             record.save()
+            keeping.ensure(record, watched=not existed)
             with signals.deadline(deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {request.timeout:g} s")):
                 _bring_up(request, environment, engine, record, reporter, timer, deadline)
             write_outputs(record)
             record.state, record.process, record.timings_ms = "up", "", timer.phases
             record.save()
+            if not record.owner:
+                keeping.release(id)
         except BaseException as error:
             reporter.end()
             raise (_ended(error, request, engine, record, existed, reporter) if record is not None else error) from None
@@ -115,7 +118,7 @@ def _run_plan(request: Request, plan: Plan, project: Project, record: Record, re
     project.prepare(lambda service, text: board.say(service, text) if service else reporter.say(text))
     timer.phase("images")
     _refuse_changed_seeds(plan, project, record)
-    project.renew(record.expires)
+    project.renew(record.expires, record.marks)
     project.create()
     timer.phase("create")
     environ = {**plan.outputs, **record.process_variables}
@@ -157,6 +160,7 @@ def _ended(error: BaseException, request: Request, engine: Engine, record: Recor
             return _torn_down(error, engine, record)
         record.state, record.process, record.error = "up" if isinstance(error, UsageError | DefinitionError) else "failed", "", str(error)
         record.save()
+        keeping.release(record.id)
         if record.state == "failed":
             reporter.say(f"left for a look: `envctl logs {record.name}`; `envctl down {record.name}` removes it")
         return error

@@ -7,11 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from envctl import keeping
 from envctl.checks import Environment
 from envctl.engines import open_engine
 from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
@@ -25,6 +26,8 @@ from envctl.teardown import tear_down
 
 OURS = 125
 """The exit status of a failure of ours."""
+LOOK = 0.5
+"""Seconds between two looks at the keeper."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:
     worst = 0
     for job in jobs:
         command = job.command or _test_command(record, job, request)
-        status = run_command(command, environ, job.folder)
+        status = run_command(command, environ, job.folder, lambda: keeping.lost(record.id))
         if len(jobs) > 1:
             print(f"envctl: {job.test}: exit {status}", file=sys.stderr)
         worst = worst or status
@@ -121,22 +124,32 @@ def _test_command(record: Record, job: Job, request: Request) -> tuple[str, ...]
     return plan_of(record).tests[job.test].run
 
 
-def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path | None) -> int:
-    """Its exit status, 128 + n when signal n ended it.
+def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path | None, lost: Callable[[], bool] = lambda: False) -> int:
+    """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether it makes sense to go on.
 
     Raises:
         UsageError: it cannot be started.
+        EnvctlError: the environment was lost.
     """
     try:
-        process = subprocess.Popen(command, env=environ, cwd=folder)
+        process = subprocess.Popen(command, env=environ, cwd=folder, close_fds=True)
     except OSError as error:
         raise UsageError(f"{command[0]} cannot be started: {error.strerror}") from None
     try:
-        status = process.wait()
+        status = _ended(process, lost)
     except KeyboardInterrupt:
         _stop(process)
         raise
     return status if status >= 0 else 128 - status
+
+
+def _ended(process: subprocess.Popen[bytes], lost: Callable[[], bool]) -> int:
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(LOOK)
+        if lost():
+            _stop(process)
+            raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

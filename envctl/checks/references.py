@@ -119,7 +119,7 @@ class _References:
 
 def _properties(service: Service, kind: Kind) -> list[str]:
     address = ["host", "port", "ports"] if port_names(service, kind) else []
-    shared = ["name", "bind", "first", *_SIDES]
+    shared = ["name", "bind", "prefix", "first", *_SIDES]
     return list(dict.fromkeys([*address, *kind.properties, *kind.parameters, *kind.several, *shared]))
 
 

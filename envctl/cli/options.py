@@ -7,6 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ import typer
 from envctl.cli import settings
 from envctl.cli.arguments import duration
 from envctl.errors import UsageError
+from envctl.lookup import try_record
 from envctl.request import DEFAULT_TIMEOUT, Request
 from envctl.selection import Selection
 
@@ -62,12 +64,13 @@ def request(environment: str, options: Running, owner: str = "") -> Request:
     """
     from envctl.engines.choice import default_engine, lasting_context
 
-    engine = options.engine or default_engine(options.context)
+    there = None if options.engine or options.context else try_record(options.name or Path(environment).stem)
+    engine = options.engine or (there.engine if there else default_engine(options.context))
     return Request(
         environment=environment,
         name=options.name,
         engine=engine,
-        context=lasting_context(engine, options.context),
+        context=there.context if there else lasting_context(engine, options.context),
         overrides=pairs("--set", options.set, "K=V"),
         selection=selection(options),
         ports=ports(options),

@@ -1,1 +1,1 @@
-"""What runs beside an instance, standard library only; so far Docker's API over its socket, which removal uses as well."""
+"""What runs beside an instance, standard library only: the keeper, its supervisor of local processes, Docker's API over its socket."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -68,7 +68,7 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
         DefinitionError: references that lead nowhere, a cycle; all of them in one go.
     """
     found = subjects(environment, setting)
-    resolver = Resolver(found, _address(setting), _scope(environment, setting))
+    resolver = Resolver(found, _address(setting), _scope(environment, setting), _bind(setting), setting.prefix)
     reading = Reading(environment.loaded, setting, resolver, [])
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
     needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
@@ -109,12 +109,18 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
 
 def _address(setting: Setting) -> Any:
     def address(subject: Subject, port: str, side: Side) -> tuple[str, int]:
-        if side == "inside":
+        if side == "inside" and not setting.is_local(subject.name):
             return subject.name, subject.ports[port]
+        if side == "inside" and setting.engine != "local":
+            return subject.name, setting.ports.get((subject.name, port), UNKNOWN_PORT)  # its name leads to the gateway
         published = subject.kind.outside_port if port == subject.main_port and subject.kind.outside_port else port
         return setting.outside_host, setting.ports.get((subject.name, published), UNKNOWN_PORT)
 
     return address
+
+
+def _bind(setting: Setting) -> Callable[[str], str]:
+    return lambda service: "127.0.0.1" if setting.is_local(service) else "0.0.0.0"
 
 
 def _needs(name: str, service: Service, environment: Environment, running: Mapping[str, Service]) -> dict[str, str]:
@@ -200,7 +206,7 @@ def environment_outside(environment: Environment, setting: Setting, name: str) -
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
     setting = replace(setting, tester_host="127.0.0.1")
-    resolver = Resolver(subjects(environment, setting), _address(setting), _scope(environment, setting), bind="127.0.0.1")
+    resolver = Resolver(subjects(environment, setting), _address(setting), _scope(environment, setting), bind=lambda _: "127.0.0.1")
     reading = Reading(environment.loaded, setting, resolver, [])
     found = variables(reading, service, environment.kinds[service.kind], resolver.reader("outside", name), name)
     if reading.problems:

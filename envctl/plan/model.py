@@ -38,9 +38,22 @@ class Setting:
     tester_host: str = "host.docker.internal"
     owner: str = ""
     subnet: str | None = None
+    folder: Path = Path()
+    """Where local processes have their files, a folder each."""
+    local: frozenset[str] = frozenset()
+    """Services that run as processes of this machine though the engine is another one (`--local`)."""
+    gateway: str = ""
+    """The address at which containers reach those."""
     environ: Mapping[str, str] = field(default_factory=dict)
     rewrite: Mapping[str, str] = field(default_factory=dict)
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
+
+    def is_local(self, service: str) -> bool:
+        return self.engine == "local" or service in self.local
+
+    def prefix(self, service: str) -> str:
+        """The folder below which a service finds what is / in a container."""
+        return str(self.folder / service) if self.is_local(service) else ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,28 @@ class Step:
 
 
 @dataclass(frozen=True)
+class FirstStep:
+    """A command right after a server's first start; *again* is its status for a server that does not answer yet."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    stdin: str
+    again: int | None
+
+
+@dataclass(frozen=True)
+class LocalPlan:
+    """What a service needs as a process of this machine, beside what it needs anywhere."""
+
+    version: str
+    """The version that is asked for; empty where there is none."""
+    template: tuple[str, ...] = ()
+    first: tuple[FirstStep, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+    """Pattern of a file below the program's prefix, and what to say where it is not there."""
+
+
+@dataclass(frozen=True)
 class ServicePlan:
     """One service, everything evaluated for its place inside the environment."""
 
@@ -141,6 +176,8 @@ class ServicePlan:
     folder: Path | None = None
     shell: tuple[str, ...] = ()
     shell_env: Mapping[str, str] = field(default_factory=dict)
+    local: LocalPlan | None = None
+    """It is a process of this machine."""
     tester: bool = False
     """It refers to the machine of the tests."""
     from_compose: bool = False

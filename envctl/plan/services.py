@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from envctl.definition.dotenv import parse_dotenv
-from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references
+from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
 from envctl.definition.models import Build, Service
-from envctl.kinds import Kind
+from envctl.kinds import Kind, Local, Setup, localised
 from envctl.plan.files import service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, Port, ServicePlan
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, LocalPlan, Port, ServicePlan
 from envctl.plan.reading import Reading, as_text, plain, texts
 from envctl.plan.seeds import steps_of
 from envctl.plan.views import Subject, View, property_names
@@ -23,11 +24,13 @@ OWN_STOP = 10.0
 
 
 def service_plan(reading: Reading, subject: Subject, service: Service, needs: Mapping[str, str]) -> ServicePlan:
-    kind, name = subject.kind, subject.name
-    scope = reading.resolver.reader("inside", name)
+    name, local = subject.name, reading.setting.is_local(subject.name)
+    kind = localised(subject.kind) if local else subject.kind
+    # A process of this machine beside containers reaches them where the tests do.
+    scope = reading.resolver.reader("outside" if local and reading.setting.engine != "local" else "inside", name)
     applied = Kind(kind=kind.kind, once=kind.once, own=kind.own) if service.from_compose else kind
     build = _build(reading, name, service)
-    checks = _checks(reading, subject, service)
+    checks = _checks(reading, kind, subject, service)
     checks = tuple(Check(c.probe, reading.tree(c.options, scope, "services", name, "ready")) for c in checks)
     own = service.build is not None or service.run is not None or (kind.own and not service.from_compose)
     return ServicePlan(
@@ -38,7 +41,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         entrypoint=tuple(map(str, reading.tree(applied.entrypoint, scope, "services", name))),
         command=reading.argv(service.command, scope, "services", name, "command")
         or ((), _kind_command(reading, applied, scope, name))[service.run is None],
-        run=reading.argv(service.run, scope, "services", name, "run"),
+        run=_run(reading, service, scope, name),
         folder=_folder(reading, name, service),
         env=variables(reading, service, applied, scope, name),
         files=_files(reading, service, applied, scope, name),
@@ -50,7 +53,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         healthcheck=_healthcheck(reading, applied, checks, subject, scope),
         needs=needs,
         steps=tuple(steps_of(reading, name, service, kind)),
-        setup=tuple(_setup(reading, applied, subject, scope)),
+        setup=tuple(_setup(reading, applied.setup, subject, scope)),
         inside=_properties(reading, subject, "inside"),
         outside=_properties(reading, subject, "outside"),
         stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),
@@ -58,6 +61,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         resources=service.resources,
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
+        local=_local(reading, kind, subject, service, scope) if local else None,
         tester=_calls_home(reading, service),
         from_compose=service.from_compose,
         compose=reading.tree(service.compose, scope, "services", name, "compose"),
@@ -66,11 +70,11 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     )
 
 
-def _checks(reading: Reading, subject: Subject, service: Service) -> tuple[Check, ...]:
+def _checks(reading: Reading, kind: Kind, subject: Subject, service: Service) -> tuple[Check, ...]:
     if not service.from_compose:
-        return checks_of(subject.kind, service.ready, subject.ports)
+        return checks_of(kind, service.ready, subject.ports)
     given = service.compose
-    return checks_of_composed(subject.kind, service.ready, given.get("healthcheck"), bool(given.get("ports")), bool(service.seed))
+    return checks_of_composed(kind, service.ready, given.get("healthcheck"), bool(given.get("ports")), bool(service.seed))
 
 
 def _calls_home(reading: Reading, service: Service) -> bool:
@@ -115,7 +119,7 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
 def _image(reading: Reading, subject: Subject, service: Service, build: BuildPlan | None) -> str:
     if build is not None:
         return build.tag
-    if not service.image and not subject.kind.image and reading.setting.engine == "docker":
+    if not service.image and not subject.kind.image and not reading.setting.is_local(subject.name):
         hint = "`image: REF`, or `build: FOLDER` with a Dockerfile"
         reading.problems.append(reading.problem(("services", subject.name), "on Docker it needs an image", hint))
     if service.image:
@@ -128,7 +132,7 @@ def _image(reading: Reading, subject: Subject, service: Service, build: BuildPla
 
 
 def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
-    if service.build is None:
+    if service.build is None or reading.setting.is_local(name):
         return None
     build = Build(context=service.build) if isinstance(service.build, str) else service.build
     context = reading.loaded.path(build.context, ("services", name, "build"))
@@ -156,23 +160,55 @@ def _healthcheck(reading: Reading, kind: Kind, checks: tuple[Check, ...], subjec
     return () if kind.healthcheck_loss else healthcheck_of(checks, subject.ports)
 
 
+def _run(reading: Reading, service: Service, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    if not (service.shell and isinstance(service.run, str)):
+        return reading.argv(service.run, scope, "services", name, "run")
+    text = reading.tree(service.run, scope, "services", name, "run")
+    return ("sh", "-c", as_text(text))
+
+
+def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, scope: Mapping[str, Any]) -> LocalPlan:
+    """What a process of this machine needs; the problem where it cannot be one."""
+    where = ("services", subject.name)
+    if kind.own and not service.run:
+        hint = "`run: COMMAND` starts it from source; or bring it up on Docker"
+        reading.problems.append(reading.problem(where, "nothing says how it runs as a process of this machine", hint))
+    elif not kind.own and kind.local is None and not service.run:
+        hint = "use Docker, or `--use S=URL` for one that runs already"
+        reading.problems.append(reading.problem(where, f"the kind '{kind.kind}' only runs in a container", hint))
+    local = kind.local or Local()
+    tree = partial(reading.tree, scope=scope)
+    first = tuple(FirstStep(*made, step.again) for step in local.first for made in _setup(reading, [step], subject, scope))
+    missing = tuple(
+        (str(evaluate(each.file, {**scope, "item": item})), str(evaluate(each.message, {**scope, "item": item})))
+        for each in local.missing
+        for item in _listed(scope["self"][each.each])
+    )
+    template = tuple(map(str, tree(local.template)))
+    return LocalPlan(service.version or kind.version or "", template, first, missing)
+
+
+def _listed(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str) else list(value)
+
+
 def _setup(
-    reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str, Any]
+    reading: Reading, steps: Sequence[Setup], subject: Subject, scope: Mapping[str, Any]
 ) -> Iterator[tuple[tuple[str, ...], dict[str, str], str]]:
     own: View = scope["self"]
-    for setup in kind.setup:
+    for setup in steps:
         once: list[Any] = [None] if not setup.when or own[setup.when] else []
         for item in own[setup.each].values() if setup.each else once:
             inner = {**scope, "item": item}
             command = reading.tree(setup.command, inner, "services", subject.name)
-            yield tuple(map(str, command)), reading.tree(setup.env, inner, "services", subject.name), str(evaluate(setup.stdin, inner))
+            yield tuple(map(str, command)), reading.tree(setup.env, inner, "services", subject.name), render_text(setup.stdin, inner)
 
 
 def _properties(reading: Reading, subject: Subject, side: Any) -> dict[str, Any]:
     """Every property that has a value on that side."""
     view, found = View(reading.resolver, subject.name, side, False), {}
     for key in property_names(subject):
-        if key in ("inside", "outside", "first", "bind"):
+        if key in ("inside", "outside", "first", "bind", "prefix"):
             continue
         try:
             found[key] = plain(view[key])

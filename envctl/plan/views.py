@@ -40,7 +40,8 @@ class Resolver:
     address: Callable[[Subject, str, Side], tuple[str, int]]
     scope: Mapping[str, Any]
     """What every expression sees: var, env, instance, tester, lane."""
-    bind: str = "0.0.0.0"
+    bind: Callable[[str], str] = lambda service: "0.0.0.0"
+    prefix: Callable[[str], str] = lambda service: ""
     reserved: set[tuple[str, str]] = field(default_factory=set)
     _readers: dict[Side, dict[str, Any]] = field(default_factory=dict)
     _cache: dict[tuple[str, Side, str, bool], Any] = field(default_factory=dict)
@@ -84,7 +85,9 @@ class Resolver:
         if key == "name":
             return subject.name
         if key == "bind":
-            return self.bind
+            return self.bind(subject.name)
+        if key == "prefix":
+            return self.prefix(subject.name)
         if key == "first":
             return {name: self._name(own, next(iter(items))) if items else None for name, items in subject.several.items()}
         if key in subject.several:
@@ -144,7 +147,7 @@ class View(Mapping[str, Any]):
 def property_names(subject: Subject) -> list[str]:
     """Every name that a reference to the subject may use, in the order in which they are shown."""
     address = ["host", "port", "ports"] if subject.ports else []
-    names = [*address, *subject.kind.properties, *subject.parameters, *subject.several, "name", "bind", "first"]
+    names = [*address, *subject.kind.properties, *subject.parameters, *subject.several, "name", "bind", "prefix", "first"]
     return list(dict.fromkeys([*names, "inside", "outside"]))
 
 

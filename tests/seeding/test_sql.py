@@ -5,13 +5,10 @@ from pathlib import Path
 
 import pytest
 from builders import FakeProject, feed, plan_with, step_of
-from hypothesis import given
-from hypothesis import strategies as st
 
 from envctl.engines import Ran
 from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
-from envctl.seeding.sql import PIECE, pieces
 
 
 def load(folder: Path, files: dict[str, bytes], ran: Ran | None = None) -> FakeProject:
@@ -27,16 +24,6 @@ def test_each_file_is_one_run_of_the_client(tmp_path: Path) -> None:
     project = load(tmp_path, {"1.sql": b"create $$;\r\n", "2.sql.gz": gzip.compress(b"insert \xff;")})
     assert project.fed == [b"create $$;\r\n", b"insert \xff;"]
     assert project.environments == [{"PASSWORD": "x"}] * 2
-
-
-@given(st.integers(0, 3), st.sampled_from([-1, 0, 1]))
-def test_pieces_are_the_file(tmp_path_factory: pytest.TempPathFactory, count: int, more: int) -> None:
-    path = tmp_path_factory.getbasetemp() / "large.sql"
-    content = b"x" * max(0, count * PIECE + more)
-    path.write_bytes(content)
-    found = list(pieces(path))
-    assert b"".join(found) == content
-    assert all(0 < len(piece) <= PIECE for piece in found)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +48,29 @@ def test_a_failure_says_file_line_and_the_servers_words(tmp_path: Path, output: 
     assert caught.value.evidence.exit_status == 3
 
 
-def test_what_follows_an_error_belongs_to_it(tmp_path: Path) -> None:
+def test_the_servers_words_are_shown_in_its_order(tmp_path: Path) -> None:
     output = "NOTICE: before\npsql:<stdin>:1: ERROR:  duplicate key\nDETAIL:  Key (id)=(1) already exists.\n"
-    with pytest.raises(ServiceFailed) as caught:
+    with pytest.raises(ServiceFailed, match="duplicate key") as caught:
         load(tmp_path, {"1.sql": b"x"}, Ran(3, output))
     assert caught.value.evidence is not None
-    assert "DETAIL:  Key (id)=(1) already exists." in caught.value.evidence.logs
+    assert caught.value.evidence.logs == tuple(output.splitlines())
+
+
+@pytest.mark.parametrize(("before", "after"), [(100, 1), (100, 99), (5, 99)])
+def test_the_error_is_among_the_lines_that_are_shown(tmp_path: Path, before: int, after: int) -> None:
+    output = [*(f"NOTICE: {n}" for n in range(before)), "ERROR: x", *(f"DETAIL: {n}" for n in range(after))]
+    with pytest.raises(ServiceFailed, match="ERROR: x") as caught:
+        load(tmp_path, {"1.sql": b"x"}, Ran(3, "\n".join(output)))
+    assert caught.value.evidence is not None
+    logs = caught.value.evidence.logs
+    assert len(logs) == 40
+    assert "ERROR: x" in logs
+    assert list(logs) == output[output.index(logs[0]) :][:40]
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(ServiceFailed, match=r"seed step 1 failed at .*1\.sql\.gz: it cannot be read: Compressed file ended before"):
+        load(tmp_path, {"1.sql.gz": gzip.compress(b"insert;" * 1000)[:-9]})
 
 
 def test_after_a_failure_the_next_file_is_not_run(tmp_path: Path) -> None:

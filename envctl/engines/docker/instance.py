@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from envctl.engines import Execution, Ran, State
 from envctl.engines.docker.connection import Connection
 from envctl.errors import EnvctlError
 from envctl.keeper.docker_api import ApiError
+
+MARKER = "expires"
 
 
 @dataclass
@@ -86,6 +89,20 @@ class DockerInstance:
                 for name in services
             }
         )
+
+    def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
+        """The marker of the new time is made before the old one goes; the latest counts."""
+        from docker.errors import NotFound
+
+        api = self.connection.api
+        old = [v["Name"] for v in api.volumes(filters={"label": [f"envctl.instance={self.id}", "envctl.expires"]})["Volumes"] or []]
+        name = f"{self.id}-{MARKER}-{re.sub(r'[^0-9TZ]', '', expires)}" if expires else ""
+        if expires and name not in old:
+            api.create_volume(name, labels={**marks, "envctl.expires": expires})
+        for volume in old:
+            if volume != name:
+                with suppress(NotFound):
+                    api.remove_volume(volume)
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> list[str]:
         """The command line that runs *argv* in the container on this terminal."""

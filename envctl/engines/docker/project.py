@@ -20,10 +20,9 @@ from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.docker.oneoff import OneOffs
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.plan.model import Plan, ServicePlan
-from envctl.render.compose import compose_text, labels, render_compose
+from envctl.render.compose import compose_text, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
-MARKER = "expires"
 
 
 @dataclass
@@ -134,17 +133,9 @@ class DockerProject(DockerInstance):
             return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
         return ""
 
-    def renew(self, expires: str | None) -> None:
-        """The marker of the new time is made before the old one goes; the latest counts."""
-        api = self.connection.api
-        old = [v["Name"] for v in api.volumes(filters={"label": [f"envctl.instance={self.id}", "envctl.expires"]})["Volumes"] or []]
-        name = f"{self.id}-{MARKER}-{re.sub(r'[^0-9TZ]', '', expires)}" if expires else ""
-        if expires and name not in old:
-            api.create_volume(name, labels={**labels(self.plan), "envctl.expires": expires})
-        for volume in old:
-            if volume != name:
-                with suppress(NotFound):
-                    api.remove_volume(volume)
+    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
+        """The container's own words say more than we could."""
+        return None
 
 
 def _tell(events: Iterable[dict[str, Any]], died: Callable[[str, int], None]) -> None:

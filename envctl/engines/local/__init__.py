@@ -1,0 +1,90 @@
+"""The local engine: the same services as processes of this machine, no Docker, no root."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envctl.engines import Place, Seen
+from envctl.engines.local.instance import LocalInstance
+from envctl.engines.local.places import services_folder
+from envctl.instance import Record, records
+
+if TYPE_CHECKING:
+    from envctl.engines.local.project import LocalProject
+    from envctl.plan.model import Plan, PortKey
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """This machine."""
+
+    name: str = "local"
+    _held: dict[PortKey, list[socket.socket]] = field(default_factory=dict)
+
+    def place(self) -> Place:
+        return Place(tester_host="127.0.0.1")
+
+    def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
+        from envctl.engines.local.ports import hold_ports
+
+        return hold_ports(wanted, taken, self._held)
+
+    def free_subnet(self, id: str, size: int, refused: Iterable[str]) -> str | None:
+        return None
+
+    def project(self, plan: Plan, folder: Path) -> LocalProject:
+        from envctl.engines.local.project import LocalProject
+
+        return LocalProject(plan.setting.id, plan=plan)
+
+    def attach(self, id: str) -> LocalInstance:
+        return LocalInstance(id)
+
+    def instances(self) -> Sequence[Seen]:
+        """Those on disk: what has lost its record has no name, and is found by its mark when it is removed."""
+        return [_seen(record) for record in records() if record.engine == self.name]
+
+    def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]:
+        """Processes first, those too that have lost their keeper; then their files."""
+        from envctl import keeping
+        from envctl.keeper.marks import kill_marked
+
+        keeping.stop_processes(id, stop)
+        if keeping.find(id) is None:
+            kill_marked(id)
+        folder = services_folder(id)
+        shutil.rmtree(folder, ignore_errors=True)
+        return [str(folder)] if folder.exists() else []
+
+    def prune_images(self, all: bool) -> Sequence[str]:
+        return []
+
+
+def _seen(record: Record) -> Seen:
+    states = LocalInstance(record.id).states().values()
+    return Seen(
+        id=record.id,
+        name=record.name,
+        environment=record.environment,
+        project=record.project,
+        owner=record.owner,
+        created=record.created,
+        expires=record.expires,
+        running=sum(state.running for state in states),
+        total=len(record.services),
+        done=sum(state.status == 0 for state in states),
+    )
+
+
+def open_engine(context: str | None) -> LocalEngine:
+    from envctl.errors import EngineMissing
+
+    if sys.platform == "win32":
+        raise EngineMissing("local processes need Linux or macOS", hint="use Docker, or WSL")
+    return LocalEngine()

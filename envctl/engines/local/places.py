@@ -1,0 +1,55 @@
+"""Where local processes have their files: below the state, or, as root, where an unprivileged server can reach them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+from envctl.instance import state_home
+
+ROOTS_STATE = Path("/var/lib/envctl")
+ROOTS_CACHE = Path("/var/cache/envctl")
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def services_folder(id: str) -> Path:
+    """The folder of an instance's services. (Root's home and state are closed to the user that a server runs as.)"""
+    return ROOTS_STATE / id if is_root() else state_home() / id / "local"
+
+
+def cache_folder() -> Path:
+    """What can be made again: copied programs, initialised data directories."""
+    if is_root():
+        return ROOTS_CACHE
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "envctl"
+
+
+def make_services_folder(id: str) -> Path:
+    """Nobody may list it; as root, others may pass through it to the folders that are theirs."""
+    folder = services_folder(id)
+    mode = 0o711 if is_root() else 0o700
+    for each in (folder.parent, folder):
+        each.mkdir(mode=mode, parents=True, exist_ok=True)
+        if each is folder or is_root():
+            each.chmod(mode)
+    return folder
+
+
+def unprivileged() -> int | None:
+    """The user for servers that refuse root; None where we are not root."""
+    if not is_root():
+        return None
+    try:
+        return pwd.getpwnam("nobody").pw_uid
+    except KeyError:
+        return 65534
+
+
+def reachable(path: Path) -> bool:
+    """Whether every user may come to *path*, read it and, where it is a program, run it."""
+    ways = [path, *path.parents]
+    return all(folder.stat().st_mode & 0o001 for folder in ways) and bool(path.stat().st_mode & 0o004)

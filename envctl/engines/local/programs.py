@@ -1,0 +1,122 @@
+"""A server's program on this machine: from a Python package, or of PATH."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from envctl.engines.local.places import cache_folder, is_root, reachable
+from envctl.kinds import Local, Program
+
+
+@dataclass(frozen=True)
+class Found:
+    """A program and the version that it says it has; empty where it does not say."""
+
+    path: Path
+    version: str = ""
+    python: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+
+def find_program(local: Local, wanted: str) -> Found | None:
+    """The first program of the wanted major version; else the one of the nearest later version, else of the nearest earlier one."""
+    found = [
+        Found(path, each.version or _version(path, tuple(local.version_of)), bool(each.module))
+        for each in local.programs
+        for path in _paths(each)
+    ]
+    if not found or not wanted:
+        return found[0] if found else None
+    return next((one for one in found if not one.version or major(one.version) == major(wanted)), None) or _nearest(found, wanted)
+
+
+def major(version: str) -> int:
+    match = re.match(r"\d+", version)
+    return int(match.group()) if match else 0
+
+
+def _nearest(found: Sequence[Found], wanted: str) -> Found:
+    later = [one for one in found if major(one.version) > major(wanted)]
+    if later:
+        return min(later, key=lambda one: major(one.version))
+    return max(found, key=lambda one: major(one.version))
+
+
+def _paths(program: Program) -> Iterator[Path]:
+    if program.module:
+        if _has(program.module):
+            yield Path(sys.executable)
+    elif program.package:
+        yield from _of_package(program.package, program.folder)
+    elif program.script:
+        yield from _there(os.path.join(sysconfig.get_path("scripts"), program.script))
+    elif os.path.isabs(program.path):
+        for path in sorted(glob.glob(program.path), reverse=True):
+            yield from _there(path)
+    else:
+        yield from _there(shutil.which(program.path) or "")
+
+
+def _has(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _of_package(package: str, inside: str) -> Iterator[Path]:
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        yield from _there(os.path.join(folder, inside))
+
+
+def _there(path: str) -> Iterator[Path]:
+    if path and os.path.isfile(path) and os.access(path, os.X_OK):
+        yield Path(path)
+
+
+@lru_cache
+def _version(path: Path, arguments: tuple[str, ...]) -> str:
+    """The first number with a point in it that the program prints; some say theirs on stderr."""
+    try:
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    match = re.search(r"\d+(?:\.\d+)+", done.stdout + done.stderr)
+    return match.group() if match else ""
+
+
+def for_everybody(found: Found) -> Found:
+    """*found* where an unprivileged user can run it: as root, in a closed place, a copy of its installation."""
+    if not is_root() or reachable(found.path):
+        return found
+    prefix = found.folder.parent
+    target = cache_folder() / "programs" / f"{prefix.name}-{found.version}-{int(prefix.stat().st_mtime)}"
+    if not target.exists():
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        copy = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copytree(prefix, copy, symlinks=True)
+        subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)
+        _moved(copy, target)
+    return Found(target / found.folder.name / found.path.name, found.version)
+
+
+def _moved(copy: Path, target: Path) -> None:
+    try:
+        os.rename(copy, target)
+    except OSError:
+        shutil.rmtree(copy, ignore_errors=True)  # somebody else was quicker

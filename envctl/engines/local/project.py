@@ -1,0 +1,220 @@
+"""One instance of local processes with its plan: files written, processes handed to the keeper."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envctl import keeping
+from envctl.engines import PortTaken, Ran, Say
+from envctl.engines.local.files import write_files
+from envctl.engines.local.instance import LOGS, LocalInstance, run
+from envctl.engines.local.places import make_services_folder, services_folder
+from envctl.engines.local.specs import Prepared, Spec, prepare, resolved, spec_of
+from envctl.engines.local.templates import Template, copy, template
+from envctl.errors import EnvctlError, Evidence, ServiceFailed
+from envctl.plan.model import Plan, ServicePlan
+
+TAKEN = ("address already in use", "address in use", "eaddrinuse")
+FIRST_TIMEOUT, AGAIN = 30.0, 0.01
+"""Seconds that a server gets to answer its first command, and between two attempts."""
+
+
+@dataclass
+class LocalProject(LocalInstance):
+    """The plan's services that are processes of this machine."""
+
+    plan: Plan = field(kw_only=True)
+    _prepared: dict[str, Prepared] = field(default_factory=dict)
+    _once: int = 0
+    _naming: threading.Lock = field(default_factory=threading.Lock)
+
+    def root(self, service: str) -> Path:
+        return services_folder(self.id) / service
+
+    def prepare(self, say: Say) -> None:
+        """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
+        for service in self.plan.services.values():
+            self._prepared[service.name] = prepared = prepare(service)
+            for loss in prepared.losses:
+                say("", f"{service.name}: {loss}")
+            if self._template(prepared) is None and service.local and service.local.template:
+                say(service.name, "initialising")
+
+    def _template(self, prepared: Prepared) -> Template | None:
+        local, found = prepared.service.local, prepared.program
+        if local is None or not local.template or found is None:
+            return None
+        return template(prepared.service.name, found, local.template, prepared.user)
+
+    def create(self, *, whole: bool = True) -> None:
+        """Folders, files and data of what is new; what has changed is stopped, what is gone is removed."""
+        make_services_folder(self.id)
+        (self.state_folder / LOGS).mkdir(mode=0o700, exist_ok=True)
+        before = self.specs()
+        after = {} if whole else dict(before)
+        for service in self.plan.services.values():
+            after[service.name] = spec = spec_of(self._found(service), self.root(service.name))
+            if service.name in before and before[service.name].mark != spec.mark:
+                self.stop(service)
+            self._make(service, spec)
+        for name in before.keys() - after.keys():
+            self._stopped(name, 0.0)
+            shutil.rmtree(self.root(name), ignore_errors=True)
+        self.keep_specs(after)
+
+    def _found(self, service: ServicePlan) -> Prepared:
+        if service.name not in self._prepared:
+            self._prepared[service.name] = prepare(service)
+        return self._prepared[service.name]
+
+    def _make(self, service: ServicePlan, spec: Spec) -> None:
+        root = self.root(service.name)
+        fresh = not (root / ".incarnation").exists()
+        if fresh:
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir(mode=0o700)
+        write_files(root, service, spec.user)
+        if fresh:
+            self._fill(service)
+            (root / ".incarnation").write_text(secrets.token_hex(8))
+        if spec.user is not None:
+            os.chown(root, spec.user, spec.user)
+
+    def _fill(self, service: ServicePlan) -> None:
+        """The data directory: a copy of the template, or an empty one."""
+        prepared = self._found(service)
+        made = self._template(prepared)
+        if service.data is None:
+            return
+        data = self.root(service.name) / service.data.lstrip("/")
+        data.parent.mkdir(parents=True, exist_ok=True)
+        if made is not None:
+            copy(made.data, data)
+        else:
+            data.mkdir(exist_ok=True)
+            if prepared.user is not None:
+                os.chown(data, prepared.user, prepared.user)
+
+    def start(self, service: ServicePlan) -> None:
+        """Starts the process; the first commands of new data run before this returns."""
+        if self.state(service.name).running:
+            return
+        spec = self.spec(service.name)
+        self._start(service.name, service.name, spec)
+        self._first(service, spec)
+
+    def _start(self, name: str, service: str, spec: Spec, argv: Sequence[str] = ()) -> None:
+        body = {
+            "name": name, "argv": resolved(tuple(argv) or spec.argv, spec.env, spec.cwd), "env": dict(spec.env), "cwd": spec.cwd,
+            "log": str(self.log_file(name)), "user": spec.user, "limits": dict(spec.limits), "stop_signal": "SIGTERM",
+        }  # fmt: skip
+        status, answer = self._keeper().ask("POST", "/v1/processes", body)
+        if status not in (201, 409):
+            why = answer.get("error", status) if isinstance(answer, dict) else status
+            advice = "check `run:`; programs are looked up in PATH as this shell has it"
+            raise ServiceFailed(f"{service} cannot start: {why}", Evidence(service, "start", advice=advice))
+
+    def _keeper(self) -> keeping.Keeper:
+        keeper = keeping.find(self.id)
+        if keeper is None:
+            raise keeping.KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts anew")
+        return keeper
+
+    def _first(self, service: ServicePlan, spec: Spec) -> None:
+        """As long as the server does not answer yet, the client says so with a status of its own."""
+        done = self.root(service.name) / ".first"
+        if service.local is None or not service.local.first or done.exists():
+            return
+        made = self._template(self._found(service))
+        for step in service.local.first:
+            env = {**spec.env, **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}}
+            ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
+            if ran is not None and ran.status:
+                lines = tuple(ran.output.splitlines()[-40:])
+                raise ServiceFailed(
+                    f"{service.name}: {step.argv[0]} ended with {ran.status}", Evidence(service.name, "first start", logs=lines)
+                )
+        done.touch()
+
+    def _tried(
+        self, service: ServicePlan, argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: bytes, again: int | None
+    ) -> Ran | None:
+        """None where the server has ended: whoever waits for it says more."""
+        deadline = time.monotonic() + FIRST_TIMEOUT
+        while True:
+            ran = run(argv, env, spec, (stdin,))
+            if ran.status != again or time.monotonic() > deadline:
+                return ran
+            if not self.state(service.name).running:
+                return None
+            time.sleep(AGAIN)
+
+    def stop(self, service: ServicePlan) -> None:
+        self._stopped(service.name, max(service.stop, 10.0))
+
+    def _stopped(self, name: str, grace: float) -> None:
+        keeper = keeping.find(self.id)
+        if keeper is not None:
+            keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace}", timeout=grace + 30)
+
+    def discard(self, service: ServicePlan) -> None:
+        self._stopped(service.name, 0.0)
+        shutil.rmtree(self.root(service.name), ignore_errors=True)
+
+    @contextmanager
+    def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:
+        sock, answer = self._keeper().stream("/v1/deaths")
+        threading.Thread(target=_tell, args=(answer, died), name="deaths", daemon=True).start()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
+        """Somebody may have taken the port between the choice and the start."""
+        words = self.logs(service.name, 40).lower()
+        return PortTaken(service.name, "somebody else listens there") if service.ports and any(word in words for word in TAKEN) else None
+
+    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        """Nothing takes time here."""
+
+    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
+        """*argv* as a process of its own with the environment, the files and the folder of *service*."""
+        with self._naming:
+            self._once += 1
+            name = f"{service.name}#{os.getpid()}-{self._once}"
+        log = self.log_file(name)
+        try:
+            self._start(name, service.name, self.spec(service.name), argv)
+            while (told := self.processes().get(name)) and told["running"]:
+                time.sleep(0.02)
+            if told is None:
+                return Ran(126, "the keeper has ended, and the command with it")
+            return Ran(int(told["status"]), log.read_text("utf-8", "replace") if log.exists() else "")
+        finally:
+            with suppress(EnvctlError):
+                self._stopped(name, 0.0)
+            log.unlink(missing_ok=True)
+
+    def incarnation(self, service: ServicePlan) -> str:
+        with suppress(OSError):
+            return (self.root(service.name) / ".incarnation").read_text()
+        return ""
+
+
+def _tell(answer: object, died: Callable[[str, int], None]) -> None:
+    with suppress(Exception):  # the stream is closed under our feet when nobody listens any more
+        for line in answer:  # type: ignore[attr-defined]
+            told = json.loads(line)
+            died(told["name"], int(told["status"]))

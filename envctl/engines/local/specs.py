@@ -1,0 +1,132 @@
+"""A service of the plan -> the process that runs it: arguments, environment, folder, user."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envctl.engines.local.places import unprivileged
+from envctl.engines.local.programs import Found, find_program, for_everybody
+from envctl.errors import EngineMissing
+from envctl.plan.model import ServicePlan
+from envctl.render.compose import files_hash
+
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is handed to the keeper, and kept for the commands that come later."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    user: int | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    mark: str = ""
+    """A hash of all that it is made of: another one means another process."""
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Spec:
+        return cls(**{**kept, "argv": tuple(kept["argv"])})
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A service with the program that runs it."""
+
+    service: ServicePlan
+    program: Found | None
+    user: int | None
+    losses: tuple[str, ...] = ()
+
+
+def prepare(service: ServicePlan) -> Prepared:
+    """Finds the program, and what is different here.
+
+    Raises:
+        EngineMissing: this machine cannot run the service; the message says what to do.
+    """
+    losses = [*_unlimited(service)]
+    local = service.kind.local
+    if service.run or local is None:
+        return Prepared(service, None, None, tuple(losses))
+    assert service.local is not None
+    found = find_program(local, service.local.version)
+    if found is None:
+        hint = f"{local.install or 'install it'}; or run this service on Docker"
+        raise EngineMissing(f"{service.name}: there is no program for the kind '{service.kind.kind}' on this machine", hint=hint)
+    user = unprivileged() if local.unprivileged else None
+    found = for_everybody(found) if user is not None else found
+    for pattern, message in service.local.missing:
+        if not any(found.folder.parent.glob(pattern.lstrip("/"))):
+            raise EngineMissing(f"{service.name}: {message}")
+    wanted = service.local.version
+    if not found.python and found.version and wanted and found.version.split(".")[0] != wanted.split(".")[0]:
+        losses.insert(0, f"version {found.version} in the place of {wanted}")
+    return Prepared(service, found, user, (*losses, *local.losses))
+
+
+def _unlimited(service: ServicePlan) -> list[str]:
+    limited = service.resources is not None and service.resources.cpu is not None
+    return ["its CPU is not limited"] if limited else []
+
+
+def spec_of(prepared: Prepared, root: Path) -> Spec:
+    service, found = prepared.service, prepared.program
+    argv, env = (*service.run, *service.command), dict(service.env)
+    own = found is None
+    if found is not None:
+        argv = (str(found.path), *service.command[1:])
+    env = {**(_inherited() if own else _plain(root)), **env}
+    env["PATH"] = service.env.get("PATH") or search_path(found)
+    folder = str(service.folder or root) if own else str(root)
+    spec = Spec(argv, env, folder, prepared.user, _limits(service))
+    mark = hashlib.sha256(json.dumps([asdict(spec), files_hash(service), list(service.local.template if service.local else ())]).encode())
+    return Spec(argv, env, folder, prepared.user, spec.limits, mark.hexdigest())
+
+
+def search_path(found: Found | None) -> str:
+    """PATH as if the virtual environment that envctl lives in were active, unless another one is; a server's own folder comes first."""
+    path = os.environ.get("PATH", SYSTEM_PATH)
+    if found is not None and not found.python:
+        return f"{found.folder}{os.pathsep}{path}"
+    alone = sys.prefix != sys.base_prefix and not os.environ.get("VIRTUAL_ENV")
+    here = str(Path(sys.executable).parent)
+    return f"{here}{os.pathsep}{path}" if alone else f"{path}{os.pathsep}{here}"
+
+
+def _inherited() -> dict[str, str]:
+    """A program of the team's own gets what it would get in this shell; options of ours are none of its business."""
+    return {"PYTHONUNBUFFERED": "1", **{key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}}
+
+
+def _plain(root: Path) -> dict[str, str]:
+    return {"HOME": str(root), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+
+
+def _limits(service: ServicePlan) -> dict[str, float]:
+    limit = service.resources
+    return {"memory_bytes": bytes_of(limit.memory)} if limit is not None and limit.memory is not None else {}
+
+
+def bytes_of(size: str) -> int:
+    """Compose's sizes: `256M` and `256MiB` are the same."""
+    match = re.fullmatch(r"([0-9.]+)([kmg]?)i?b?", size.lower())
+    assert match is not None, size
+    return int(float(match.group(1)) * 1024 ** " kmg".index(match.group(2) or " "))
+
+
+def resolved(argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> tuple[str, ...]:
+    """The program of *argv* by the PATH of *env*, as a shell in *cwd* finds it."""
+    if "/" in argv[0]:
+        return argv
+    return (shutil.which(argv[0], path=env.get("PATH")) or argv[0], *argv[1:])

@@ -1,0 +1,74 @@
+"""Data directories that are filled once per version and then copied: initialising PostgreSQL takes half a second, a copy 50 ms."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envctl.engines.local.places import cache_folder, is_root
+from envctl.engines.local.programs import Found
+from envctl.errors import Evidence, ServiceFailed
+
+
+@dataclass(frozen=True)
+class Template:
+    """A filled data directory, and the secret that was given to whoever filled it."""
+
+    data: Path
+    secret: str
+
+
+def template(service: str, found: Found, command: Sequence[str], user: int | None) -> Template:
+    """The one of this program and command, made where it is not there.
+
+    Raises:
+        ServiceFailed: the command does not succeed.
+    """
+    mark = hashlib.sha256("\0".join([str(found.path), str(found.path.stat().st_mtime_ns), *command, str(user)]).encode()).hexdigest()[:12]
+    folder = cache_folder() / "templates" / f"{found.path.name}-{found.version}-{mark}"
+    if not (folder / "data").exists():
+        _make(service, folder, found, command, user)
+    return Template(folder / "data", (folder / "secret").read_text())
+
+
+def _make(service: str, folder: Path, found: Found, command: Sequence[str], user: int | None) -> None:
+    folder.parent.mkdir(mode=0o711 if is_root() else 0o700, parents=True, exist_ok=True)
+    new = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(new, ignore_errors=True)
+    (new / "data").mkdir(parents=True)
+    (new / "secret").write_text(secrets.token_urlsafe(24))
+    (new / "secret").chmod(0o600)
+    for path in (new, new / "data", new / "secret"):
+        if user is not None:
+            os.chown(path, user, user)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    groups: list[int] | None = [] if user is not None else None
+    done = subprocess.run(
+        [str(found.folder / command[0]), *command[1:]], cwd=new / "data", user=user, group=user, extra_groups=groups,
+        env={"PATH": f"{found.folder}:/usr/bin:/bin", "LANG": "C", "HOME": str(new)}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        shutil.rmtree(new, ignore_errors=True)
+        lines = tuple(done.stdout.splitlines()[-40:])
+        evidence = Evidence(service, "initialise", exit_status=done.returncode, logs=lines, advice="the program's words say more")
+        raise ServiceFailed(f"{service}: {command[0]} ended with {done.returncode}", evidence)
+    try:
+        os.rename(new, folder)
+    except OSError:
+        shutil.rmtree(new, ignore_errors=True)  # somebody else was quicker
+
+
+def copy(source: Path, target: Path) -> None:
+    """A copy with owners and times; blocks are shared where the file system can (`cp` knows how, and is there on every Unix)."""
+    clone = ["-c"] if sys.platform == "darwin" else ["--reflink=auto"]
+    if subprocess.run(["cp", "-Rp", *clone, str(source), str(target)], capture_output=True, check=False).returncode:
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run(["cp", "-Rp", str(source), str(target)], check=True)

@@ -1,0 +1,57 @@
+"""What the keeper is told when it is started: a JSON file; its paths are absolute.
+
+{"id", "folder": of the instance's state, "address_file": to be written, "token", "expires": stamp or null,
+ "owner_fd": a descriptor or null, "ports_held": [descriptors], "teardown": [argv], "teardown_env": {}, "mark"}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+
+
+class Config:
+    """The file's content."""
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        folder: str,
+        address_file: str,
+        token: str,
+        mark: str,
+        expires: str | None = None,
+        owner_fd: int | None = None,
+        ports_held: Sequence[int] = (),
+        teardown: Sequence[str] = (),
+        teardown_env: dict[str, str] | None = None,
+    ) -> None:
+        self.id, self.folder, self.address_file, self.token, self.mark = id, folder, address_file, token, mark
+        self.expires, self.owner_fd, self.ports_held = expires, owner_fd, ports_held
+        self.teardown, self.teardown_env = teardown, teardown_env or {}
+
+
+def load(path: str) -> Config:
+    with open(path, encoding="utf-8") as stream:
+        return Config(**json.load(stream))
+
+
+def publish(config: Config, port: int) -> None:
+    """Writes the address file at once, readable by its owner alone."""
+    beside = f"{config.address_file}.{os.getpid()}"
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as stream:
+        json.dump({"port": port, "token": config.token, "pid": os.getpid()}, stream)
+    os.replace(beside, config.address_file)
+
+
+def withdraw(config: Config) -> None:
+    """Removes the address file, unless a later keeper has written it."""
+    try:
+        with open(config.address_file, encoding="utf-8") as stream:
+            if json.load(stream)["pid"] == os.getpid():
+                os.unlink(config.address_file)
+    except (OSError, ValueError, KeyError):
+        pass  # gone with its folder

@@ -1,0 +1,191 @@
+"""The keeper's life: it waits for its owner's end, for the instance's expiry and for signals, while threads answer requests.
+
+It ends in one of four ways, always without processes and address file:
+* the owner's end, or the expiry: the teardown command is run until it succeeds;
+* POST /v1/stop;
+* SIGTERM or SIGINT (SIGHUP is ignored);
+* the state folder is gone, and nothing runs.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+from envctl.keeper import config, system, tree
+from envctl.keeper.deaths import Deaths
+from envctl.keeper.http_api import Api, seconds
+from envctl.keeper.processes import Processes
+from envctl.keeper.teardown import Teardown
+from envctl.keeper.wakeup import Wakeup
+from envctl.keeper.web import Server
+
+LOOK = 30.0
+"""Seconds after which the state folder is looked for; the clock may have been set as well."""
+RELEASE = b"release\n"
+
+
+class Keeper:
+    """To be made in the main thread; `run` returns when everything is over."""
+
+    def __init__(self, settings: config.Config) -> None:
+        self.config = settings
+        self.tearing_down = False
+        self.expires: str | None = None
+        self._expires_at: float | None = None
+        self._ending = False
+        self._left = threading.Event()
+        self._signalled = False
+        self._teardown: Teardown | None = None
+        self._wakeup = Wakeup([signal.SIGCHLD, signal.SIGTERM, signal.SIGINT])
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wakeup.reader, selectors.EVENT_READ)
+        self._owner = self._watched_owner()
+        self._said = b""
+        self.deaths = Deaths()
+        self.processes = Processes(settings.mark, self.deaths, self._wakeup.wake)
+        self.expire(settings.expires)
+
+    def _watched_owner(self) -> socket.socket | None:
+        for descriptor in self.config.ports_held:
+            os.set_inheritable(descriptor, False)
+        if self.config.owner_fd is None:
+            return None
+        os.set_inheritable(self.config.owner_fd, False)
+        owner = socket.socket(fileno=self.config.owner_fd)
+        owner.setblocking(False)
+        self._selector.register(owner, selectors.EVENT_READ)
+        return owner
+
+    @property
+    def owned(self) -> bool:
+        return self._owner is not None
+
+    def expire(self, stamp: str | None) -> None:
+        """
+        Raises:
+            ValueError: no time stamp.
+        """
+        self._expires_at = None if stamp is None else seconds(stamp)
+        self.expires = stamp
+        self._wakeup.wake()
+
+    def release(self) -> None:
+        self._owner = None  # the loop lets go of the socket; threads decide only what it means
+        self._wakeup.wake()
+
+    def stop(self, graces: Mapping[str, float]) -> None:
+        """On request: everything but the answer, after which `leave` is called."""
+        self._ending = True
+        try:
+            self.processes.stop_all(graces)
+            config.withdraw(self.config)
+        except BaseException:
+            self.leave()  # the end is tried once more, and comes anyhow
+            raise
+
+    def leave(self) -> None:
+        self._left.set()
+        self._wakeup.wake()
+
+    def run(self) -> None:
+        server = Server(self.config.token, Api(self))
+        server.serve()
+        config.publish(self.config, server.port)
+        self.say(f"keeper of {self.config.id}, port {server.port}")
+        try:
+            reason = self._reason_to_end()
+            self.say(f"ends: {reason}")
+            self._let_go()
+            self.processes.stop_all({})
+        finally:
+            config.withdraw(self.config)
+        if self.tearing_down and self.config.teardown and not self._signalled:
+            self._teardown = Teardown(self.config.teardown, self.config.teardown_env, self._wait, self.say)
+            self._teardown.run()
+
+    def _reason_to_end(self) -> str:
+        while True:
+            if self._signalled:
+                return "signal"
+            if self._left.is_set():
+                return "request"
+            owner_ended = self._owner_ended()
+            if not self._ending and (owner_ended or self._expired()):
+                self.tearing_down = True
+                return "the owner's end" if owner_ended else "expired"
+            if not self._ending and not os.path.isdir(self.config.folder) and not self.processes.running():
+                return "its folder is gone"
+            self._wait(self._patience())
+
+    def _expired(self) -> bool:
+        expires = self._expires_at
+        return expires is not None and time.time() >= expires
+
+    def _owner_ended(self) -> bool:
+        while (owner := self._owner) is not None:
+            try:
+                data = owner.recv(4096)
+            except BlockingIOError:
+                return False
+            except OSError:
+                data = b""
+            if not data:
+                self._let_go()
+                return self.owned  # asked again: it may have been released meanwhile, and closed after that
+            self._said = (self._said + data)[-4096:]
+            if RELEASE in self._said:
+                self.release()
+        self._let_go()
+        return False
+
+    def _let_go(self) -> None:
+        """Closes the owner's socket when nothing more is expected from it: it would be readable for ever."""
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket) and key.fileobj is not self._wakeup.reader:
+                self._selector.unregister(key.fileobj)
+                key.fileobj.close()
+
+    def _patience(self) -> float:
+        expires = self._expires_at
+        return LOOK if expires is None else min(max(expires - time.time(), 0.0) + 0.001, LOOK)
+
+    def _wait(self, patience: float) -> bool:
+        """False once a signal asks to end."""
+        self._selector.select(patience)
+        signals = self._wakeup.drain()
+        if signal.SIGCHLD in signals and system.LINUX:
+            tree.reap_adopted(self._own)
+        if signals & {signal.SIGTERM, signal.SIGINT}:
+            self._signalled = True
+        return not self._signalled
+
+    def _own(self) -> Collection[int]:
+        process = self._teardown.process if self._teardown else None
+        return [*self.processes.own(), *([process.pid] if process else [])]
+
+    def say(self, words: str) -> None:
+        with suppress(OSError):  # the log's disk is full
+            print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), words, file=sys.stderr, flush=True)
+
+
+def main(path: str) -> None:
+    system.become_subreaper()
+    status = 1
+    try:
+        settings = config.load(path)
+        os.chdir("/")  # whatever folder it was started in may be unmounted
+        Keeper(settings).run()
+        status = 0
+    except BaseException as error:
+        print(f"keeper: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(status)  # threads that still serve somebody must not keep it

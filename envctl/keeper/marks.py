@@ -1,0 +1,41 @@
+"""The mark that every local process carries in its environment: by it those are found whose keeper and supervisor died at once.
+
+A program that writes over its own environment (PostgreSQL and nginx do, to show a title) is not found.
+"""
+
+from __future__ import annotations
+
+import os
+
+from envctl.keeper import system, tree
+
+MARK = "ENVCTL_MARK"
+PROCESS = "ENVCTL_PROCESS"
+"""The name of the process; tells whose a daemon is that left its parent and its session."""
+SUPERVISOR = "ENVCTL_SUPERVISOR"
+"""The mark, as the supervisor itself carries it: nothing below a living one is an orphan."""
+
+
+def marked(prefix: str = "") -> dict[int, str]:
+    """Living processes whose mark begins with *prefix*, and their marks."""
+    table = system.processes()
+    found = {pid: values[MARK] for pid, values in system.variables([MARK]).items() if values.get(MARK, "").startswith(prefix)}
+    return {pid: mark for pid, mark in found.items() if mark and pid in table and not table[pid].zombie}
+
+
+def orphans(mark_prefix: str) -> list[int]:
+    """Marked processes without a living supervisor above them."""
+    found = marked(mark_prefix)
+    table = system.processes()
+    supervisors = {pid for pid, values in system.variables([SUPERVISOR]).items() if values.get(SUPERVISOR)}
+    return sorted(pid for pid in found if not tree.ancestors(pid, table) & supervisors)
+
+
+def kill_marked(mark: str, patience: float = 10.0) -> list[int]:
+    """Kills all that carry exactly *mark*, and all below them, except ourselves and those above us; answers with what was killed."""
+    return sorted(tree.kill_all(lambda table: _doomed(mark, table), patience=patience))
+
+
+def _doomed(mark: str, table: tree.Table) -> set[int]:
+    roots = [pid for pid, values in system.variables([MARK]).items() if values.get(MARK) == mark]
+    return tree.with_descendants(roots, table) - tree.ancestors(os.getpid(), table)

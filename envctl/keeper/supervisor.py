@@ -1,0 +1,241 @@
+"""The supervisor: parent and subreaper of an instance's local processes; when the keeper's end closes it kills them all.
+
+The keeper asks `start`, `stop` and `stop_all`, each with an `id` that the answer carries. The end of a process is told without being
+asked for, as {"end": name, "status": n}, after its whole tree is gone and its output is in the log.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from envctl.keeper import marks, system, tree
+from envctl.keeper.channel import Channel
+from envctl.keeper.limits import Limits
+from envctl.keeper.logs import Log
+from envctl.keeper.spawn import CannotStart, start
+from envctl.keeper.wakeup import Wakeup
+
+CHUNK = 1 << 16
+PIPE = 1 << 20
+"""No pipe holds more: what the dead have left in it."""
+PAUSE = 0.005
+LONGEST_PAUSE = 0.5
+
+
+class Child:
+    """A process that was asked for, with all that it started."""
+
+    def __init__(self, name: str, pid: int, output: int, log: Log, limits: Limits, stop_signal: int) -> None:
+        self.name, self.pid, self.output, self.log, self.limits, self.stop_signal = name, pid, output, log, limits, stop_signal
+        self.status: int | None = None
+        self.deadline: float | None = None
+        """When politeness ends."""
+        self.look: float | None = None
+        """When to kill what is left of it, again."""
+        self.pause = PAUSE
+        self.waiting: list[int] = []
+
+    def end_now(self) -> None:
+        self.deadline, self.look = None, 0.0
+
+
+class Supervisor:
+    """The loop; everything in it happens in one thread, as processes die with the thread that started them."""
+
+    def __init__(self, stream: socket.socket, mark: str) -> None:
+        self.channel, self.mark = Channel(stream), mark
+        self.children: dict[str, Child] = {}
+        self.stopping: list[int] = []
+        self.open = True
+        self.wakeup = Wakeup([signal.SIGCHLD])
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(stream, selectors.EVENT_READ, self._requests)
+        self.selector.register(self.wakeup.reader, selectors.EVENT_READ, self._reap)
+
+    def run(self) -> None:
+        while self.open:
+            for key, _ in self.selector.select(self._patience()):
+                key.data()
+            self._advance()
+        self._end()
+
+    def _patience(self) -> float | None:
+        times = [moment for child in self.children.values() for moment in (child.deadline, child.look) if moment is not None]
+        return max(min(times) - time.monotonic(), 0.0) if times else None
+
+    def _requests(self) -> None:
+        messages = self.channel.receive()
+        if messages is None:
+            self.open = False
+        for message in messages or []:
+            {"start": self._start, "stop": self._stop, "stop_all": self._stop_all}[message["do"]](message)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            self.channel.send(message)
+        except OSError:
+            self.open = False
+
+    def _start(self, message: dict[str, Any]) -> None:
+        name = message["name"]
+        try:
+            child = self._started(name, message)
+        except CannotStart as error:
+            self._tell({"id": message["id"], "error": str(error)})
+        else:
+            self.children[name] = child
+            self.selector.register(child.output, selectors.EVENT_READ, lambda: self._copy(child))
+            self._tell({"id": message["id"], "pid": child.pid, "enforced": child.limits.enforced})
+
+    def _started(self, name: str, message: dict[str, Any]) -> Child:
+        try:
+            log = Log(message["log"])
+        except OSError as error:
+            raise CannotStart(f"log {message['log']}: {error.strerror}") from None
+        limits = Limits(name, **message["limits"])
+        env = message["env"] | {marks.MARK: self.mark, marks.PROCESS: name}
+        env.pop(marks.SUPERVISOR, None)
+        try:
+            pid, output = start(message["argv"], env, message["cwd"], message["user"], limits)
+        except CannotStart:
+            log.close()
+            limits.remove()
+            raise
+        except OSError as error:  # no more processes, or descriptors
+            log.close()
+            limits.remove()
+            raise CannotStart(f"{error.strerror}") from None
+        os.set_blocking(output, False)
+        return Child(name, pid, output, log, limits, message["stop_signal"])
+
+    def _stop(self, message: dict[str, Any]) -> None:
+        child = self.children.get(message["name"])
+        if child is None:
+            self._tell({"id": message["id"]})
+            return
+        child.waiting.append(message["id"])
+        self._send_away(child, message["grace"])
+
+    def _stop_all(self, message: dict[str, Any]) -> None:
+        self.stopping.append(message["id"])
+        for name, child in self.children.items():
+            self._send_away(child, message["grace"].get(name, 0))
+
+    def _send_away(self, child: Child, grace: float) -> None:
+        if child.look is not None:
+            return  # it is being killed
+        if grace <= 0:
+            child.end_now()
+            return
+        if child.deadline is None:
+            system.send(child.pid, child.stop_signal, os.killpg)
+            system.send(child.pid, signal.SIGCONT, os.killpg)  # whoever is halted hears nothing
+        until = time.monotonic() + grace
+        child.deadline = until if child.deadline is None else min(until, child.deadline)
+
+    def _copy(self, child: Child) -> int:
+        """One piece of the output; a program that writes faster than this has to wait."""
+        try:
+            data = os.read(child.output, CHUNK)
+        except BlockingIOError:
+            return 0
+        if data:
+            child.log.write(data)
+        elif child.output in self.selector.get_map():
+            self.selector.unregister(child.output)  # it has closed its output and may run on
+        return len(data)
+
+    def _reap(self) -> None:
+        self.wakeup.drain()
+        mains = {child.pid: child for child in self.children.values()}
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if child := mains.get(pid):
+                code = os.waitstatus_to_exitcode(status)
+                child.status = code if code >= 0 else 128 - code
+                child.end_now()
+        for child in mains.values():
+            if child.look is not None:
+                child.look = 0.0
+
+    def _advance(self) -> None:
+        now = time.monotonic()
+        for child in list(self.children.values()):
+            if child.deadline is not None and now >= child.deadline:
+                child.end_now()
+            if child.look is not None and now >= child.look:
+                self._clear(child)
+        if not self.children:
+            for id in self.stopping:
+                self._tell({"id": id})
+            self.stopping.clear()
+
+    def _clear(self, child: Child) -> None:
+        left = tree.kill(lambda table: self._members(child, table))
+        if not left and child.status is not None:
+            self._finish(child)
+            return
+        child.look = time.monotonic() + child.pause
+        child.pause = min(2 * child.pause, LONGEST_PAUSE)
+
+    def _members(self, child: Child, table: tree.Table) -> set[int]:
+        """All of its tree: by descent, by session, and daemons that left both by the name in their environment."""
+        me = os.getpid()
+        mine = tree.descendants(me, table)
+        if len(self.children) == 1:  # whoever else there is belongs to nobody
+            return mine | self._marked(child, None)
+        others = {other.pid for other in self.children.values()} - {child.pid}
+        adopted = {pid for pid in mine if table[pid].parent == me and pid not in others}
+        roots = {pid for pid in adopted if child.pid in (pid, table[pid].session, table[pid].group)}
+        return tree.with_descendants(roots | self._marked(child, adopted - roots), table) - others
+
+    def _marked(self, child: Child, among: set[int] | None) -> set[int]:
+        if system.LINUX and among is None:
+            return set()
+        found = system.variables([marks.MARK, marks.PROCESS], among if system.LINUX else None)
+        return {pid for pid, values in found.items() if values == {marks.MARK: self.mark, marks.PROCESS: child.name}}
+
+    def _finish(self, child: Child) -> None:
+        del self.children[child.name]
+        self._drain(child)
+        child.limits.remove()
+        self._tell({"end": child.name, "status": child.status})
+        for id in child.waiting:
+            self._tell({"id": id})
+
+    def _drain(self, child: Child) -> None:
+        """What it left in the pipe, and no more: a stranger may hold the other end, and write on."""
+        copied = 0
+        while copied < PIPE and (size := self._copy(child)):
+            copied += size
+        if child.output in self.selector.get_map():
+            self.selector.unregister(child.output)
+        os.close(child.output)
+        child.log.close()
+
+    def _end(self) -> None:
+        me = os.getpid()
+        tree.kill_all(lambda table: tree.descendants(me, table), self._reap)
+        if not system.LINUX:
+            marks.kill_marked(self.mark)
+
+
+def main(descriptor: int) -> None:
+    os.set_inheritable(descriptor, False)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    system.become_subreaper()
+    Supervisor(socket.socket(fileno=descriptor), os.environ[marks.SUPERVISOR]).run()
+    sys.stdout.flush()
+    os._exit(0)

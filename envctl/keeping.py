@@ -1,0 +1,198 @@
+"""The keeper of an instance as a command sees it: started before anything else, asked over HTTP, told to let go.
+
+The keeper itself is `envctl/keeper`, a program of its own. It watches the other end of a socket that its owner holds: when
+that ends without a word, it tears the instance down.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envctl import instance
+from envctl.errors import EnvctlError
+from envctl.instance import Record
+
+ADDRESS, CONFIG, LOG = "keeper.json", "keeper-config.json", "keeper.log"
+PROGRAM = Path(__file__).resolve().parent / "keeper"
+BY_KEEPER = "ENVCTL_KEEPER"
+"""Set for the command that a keeper runs: nobody is left who would wait for a gentle end."""
+START_TIMEOUT = 15.0
+
+_held: dict[str, socket.socket] = {}
+"""Our ends of the sockets by which keepers watch us."""
+_children: list[subprocess.Popen[bytes]] = []
+"""Keepers that we have started: nobody waits for them, and Python must not complain."""
+
+
+class KeeperGone(EnvctlError):
+    """The keeper of an instance does not answer."""
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Where one answers."""
+
+    port: int
+    token: str
+    pid: int
+
+    def ask(self, method: str, path: str, body: Any = None, timeout: float | None = 60.0) -> tuple[int, Any]:
+        """Status and JSON of the answer.
+
+        Raises:
+            KeeperGone: nobody answers.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            answer = self._request(connection, method, path, body)
+            return answer.status, json.loads(answer.read() or b"null")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise KeeperGone(f"the keeper does not answer: {str(error) or type(error).__name__}") from None
+        finally:
+            connection.close()
+
+    def _request(self, connection: http.client.HTTPConnection, method: str, path: str, body: Any) -> http.client.HTTPResponse:
+        content = None if body is None else json.dumps(body).encode()
+        connection.request(method, path, content, {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"})
+        return connection.getresponse()
+
+    def stream(self, path: str) -> tuple[socket.socket, http.client.HTTPResponse]:
+        """An answer that goes on as long as somebody reads, and the socket that ends it when it is shut down."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.connect()
+        sock = connection.sock
+        answer = self._request(connection, "GET", path, None)
+        sock.settimeout(None)
+        return sock, answer
+
+
+def find(id: str) -> Keeper | None:
+    """The keeper that has published its address and still runs."""
+    try:
+        told = json.loads((instance.state_home() / id / ADDRESS).read_text("utf-8"))
+        keeper = Keeper(int(told["port"]), str(told["token"]), int(told["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return keeper if instance.running(keeper.pid) else None
+
+
+def ensure(record: Record, *, watched: bool) -> Keeper:
+    """The instance's keeper, started where none runs.
+
+    Args:
+        watched: it tears the instance down when this process ends before `release`.
+
+    Raises:
+        EnvctlError: it cannot be started.
+    """
+    keeper = find(record.id)
+    if keeper is None:
+        return _spawn(record, watched=watched)
+    keeper.ask("POST", "/v1/expires", {"expires": record.expires})
+    return keeper
+
+
+def _spawn(record: Record, *, watched: bool) -> Keeper:
+    ours, theirs = socket.socketpair()
+    folder = record.folder
+    config = {
+        "id": record.id, "folder": str(folder), "address_file": str(folder / ADDRESS), "token": secrets.token_urlsafe(24),
+        "expires": record.expires, "owner_fd": theirs.fileno() if watched else None, "ports_held": [],
+        "teardown": [sys.executable, "-m", "envctl", "down", record.id], "teardown_env": {BY_KEEPER: "1"}, "mark": record.id,
+    }  # fmt: skip
+    (folder / ADDRESS).unlink(missing_ok=True)
+    instance.write_private(folder / CONFIG, json.dumps(config))
+    process = _started(folder, theirs.fileno())
+    theirs.close()
+    _children.append(process)
+    record.keeper = instance.process_mark(process.pid)
+    record.save()
+    keeper = _published(record.id, process)
+    if watched:
+        _held[record.id] = ours
+    else:
+        ours.close()
+    return keeper
+
+
+def _started(folder: Path, descriptor: int) -> subprocess.Popen[bytes]:
+    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(PROGRAM), str(folder / CONFIG)], cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env=_environment(), start_new_session=True, pass_fds=[descriptor],
+        )  # fmt: skip
+    finally:
+        os.close(log)
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what chooses options: the command that it runs in the end must mean this instance alone."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_") or key == "ENVCTL_MARK"}
+
+
+def _published(id: str, process: subprocess.Popen[bytes]) -> Keeper:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
+        keeper = find(id)
+        if keeper is not None:
+            return keeper
+        time.sleep(0.005)
+    with suppress(OSError):
+        process.kill()
+    words = (instance.state_home() / id / LOG).read_text("utf-8", "replace").strip().splitlines()
+    raise EnvctlError(f"the keeper of {id} does not start: {words[-1] if words else 'it says nothing'}")
+
+
+def release(id: str) -> None:
+    """From now on the instance outlives this process."""
+    held = _held.pop(id, None)
+    if held is not None:
+        with suppress(OSError):
+            held.sendall(b"release\n")
+        held.close()
+
+
+def lost(id: str) -> bool:
+    """Whether the keeper that watches us has ended."""
+    held = _held.get(id)
+    if held is None:
+        return False
+    readable, _, _ = select.select([held], [], [], 0)
+    return bool(readable)
+
+
+def stop_processes(id: str, grace: Mapping[str, float]) -> None:
+    """The local processes end, each within its grace; the keeper stays."""
+    keeper = find(id)
+    if keeper is None:
+        return
+    with suppress(KeeperGone):
+        _, running = keeper.ask("GET", "/v1/processes")
+        from envctl.parallel import each
+
+        patience = max([*grace.values(), 0.0]) + 30
+        each(lambda name: keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace.get(name, 0)}", timeout=patience), list(running or {}))
+
+
+def dismiss(keeper: Keeper | None, id: str) -> None:
+    """The keeper ends; nothing is torn down. (It is found before the record goes, and told after.)"""
+    held = _held.pop(id, None)
+    if keeper is not None:
+        with suppress(KeeperGone):
+            keeper.ask("POST", "/v1/stop", {})
+    if held is not None:
+        held.close()
