@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from .markup import ENDS, ENDS_PARAGRAPH, GONE_WITH_CONTENT, OF_HEAD, SCOPE, SECTIONS, TAGS, VOID, escaped, shown_attributes
+from .markup import ENDS, ENDS_PARAGRAPH, GONE_WITH_CONTENT, OF_HEAD, OF_TABLE, SCOPE, SECTIONS, TAGS, VOID, escaped, shown_attributes
 
 
 def clean(page: str) -> str:
@@ -27,6 +27,8 @@ class _Cleaner(HTMLParser):
         self._open: list[str] = []
         self._muted = 0
         self._style = 0
+        self._quirks = True
+        self._fresh_pre = False
 
     def document(self, leading: str) -> str:
         self._close_to(0)
@@ -40,6 +42,7 @@ class _Cleaner(HTMLParser):
             self._section = {"html": self._section, "head": "head", "body": "body"}[tag] if self._section != "body" else "body"
             return
         self._enter(tag)
+        self._fresh_pre = tag in ("pre", "textarea", "listing")
         self._make_room(tag)
         self._style = len(self._target) if tag == "style" else self._style
         self._write(f"<{tag}{shown_attributes(tag, self.get_starttag_text() or '')}>" if tag in TAGS else "")
@@ -55,13 +58,17 @@ class _Cleaner(HTMLParser):
             self._close_to(0)
             self._section = "between"
         elif tag in self._open:
-            self._close_to(len(self._open) - 1 - self._open[::-1].index(tag))
+            self._end({tag}, _scope_of(tag))
         elif tag in ("p", "br"):
             self.handle_starttag(tag, [])
             self._close_to(len(self._open) - (tag == "p"))
 
+    def handle_decl(self, decl: str) -> None:
+        self._quirks = self._quirks and bool(self._open or self._section != "before")
+
     def handle_data(self, data: str) -> None:
-        text = data
+        text = data.removeprefix("\n") if self._fresh_pre else data
+        data, self._fresh_pre = text, False
         if not self._open and self._section != "body":
             stripped = data.lstrip("\t\n\f\r ")
             blank, text = data[: len(data) - len(stripped)], stripped
@@ -77,7 +84,7 @@ class _Cleaner(HTMLParser):
         self._section = "head" if tag in OF_HEAD else "body"
 
     def _make_room(self, tag: str) -> None:
-        if tag in ENDS_PARAGRAPH:
+        if tag in ENDS_PARAGRAPH and not (tag == "table" and self._quirks):
             self._end({"p"}, SCOPE)
         if tag in ENDS:
             self._end(*ENDS[tag])
@@ -124,3 +131,10 @@ class _Cleaner(HTMLParser):
     @property
     def _target(self) -> list[str]:
         return self._written["head" if self._section == "head" else "body"]
+
+
+def _scope_of(tag: str) -> frozenset[str]:
+    """What an end tag does not reach beyond."""
+    if tag == "table":
+        return frozenset()
+    return frozenset({"table"}) if tag in OF_TABLE else SCOPE

@@ -21,6 +21,8 @@ _CHARSETS = ((r"win-(.*)", r"windows-\1"), (r"utf(\d.*)", r"utf-\1"), (r"latin[-
 def read_header(part: Part, line: str) -> None:
     """Take one unfolded line into a part."""
     name, _, value = line.partition(":")
+    if not line:
+        return
     name, value = name.strip(SPACE).lower(), value.strip(SPACE)
     handler = _HANDLERS.get(name)
     text = replace_words((handler(part, value) if handler else None) or value)

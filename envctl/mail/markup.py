@@ -40,6 +40,7 @@ ENDS_PARAGRAPH = _words(
 )
 SCOPE = _words("table td th caption button marquee template")
 ENDS = {"li": ({"li"}, {"ul", "ol"}), "dd": ({"dd", "dt"}, {"dl"}), "dt": ({"dd", "dt"}, {"dl"}), "option": ({"option"}, {"select"})}
+OF_TABLE = _words("caption colgroup tbody td tfoot th thead tr")
 SECTIONS = frozenset(("tbody", "thead", "tfoot"))
 
 _ALLOWED_URI = re.compile(

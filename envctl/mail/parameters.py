@@ -6,7 +6,7 @@ import re
 
 from .words import SPACE, replace_words
 
-_CONTINUED = re.compile(r"(.*?)\*(?:(\d{1,4})\*?)?")
+_CONTINUED = re.compile(r"(.*?)\*(?:(\d{1,9})\*?)?")
 _ENCODED = re.compile(r"([^']*)'[^']*'(.*)", re.DOTALL)
 
 

@@ -238,6 +238,23 @@ def test_all_output_is_there_before_the_end_is_told(one: Keeper) -> None:
         assert one.log_of("a").read_text().split() == [str(number) for number in range(20000)]
 
 
+def test_what_the_dead_left_in_the_pipe_is_read(one: Keeper, tmp_path: Path) -> None:
+    program = """
+import fcntl, os, sys, time
+fcntl.fcntl(1, 1031, 1 << 20)  # F_SETPIPE_SZ
+while not os.path.exists(sys.argv[1]): time.sleep(0.01)
+os.write(1, b"x" * 900_000)
+"""
+    pid = one.started("a", sys.executable, "-c", program, str(tmp_path / "go"))
+    supervisor = one.supervisor()
+    os.kill(supervisor, signal.SIGSTOP)  # it sees the output and the end at once
+    (tmp_path / "go").touch()
+    until(lambda: not alive(pid))
+    os.kill(supervisor, signal.SIGCONT)
+    assert one.status_of("a") == 0
+    assert one.log_of("a").stat().st_size == 900_000
+
+
 def test_logs_are_of_limited_size_and_memory_too(one: Keeper) -> None:
     from keeper.keepers import memory_kb
 

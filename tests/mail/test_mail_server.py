@@ -220,7 +220,7 @@ def test_the_page_lists_and_shows_messages_as_text(mail: MailServer) -> None:
 
 def test_each_message_is_one_line_of_the_log(start_mail: Start) -> None:
     server = start_mail()
-    server.send(written("=?utf-8?Q?first=0Aforged?=").as_bytes(), recipients=["x@example.org", "y@example.org"])
+    server.send(b"Subject: =?utf-8?Q?first=0Aforged?=\r\n\r\ntext", recipients=["x@example.org", "y@example.org"])
     identity = server.inbox(1)[0]["id"]
 
     assert server.output.read_text("utf-8").splitlines() == [

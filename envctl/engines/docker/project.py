@@ -133,6 +133,9 @@ class DockerProject(DockerInstance):
             return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
         return ""
 
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
     def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
         """The container's own words say more than we could."""
         return None

@@ -19,8 +19,8 @@ from envctl.engines import PortTaken, Ran, Say
 from envctl.engines.local.files import write_files
 from envctl.engines.local.instance import LOGS, LocalInstance, run
 from envctl.engines.local.places import make_services_folder, services_folder
-from envctl.engines.local.specs import Prepared, Spec, prepare, resolved, spec_of
-from envctl.engines.local.templates import Template, copy, template
+from envctl.engines.local.specs import SYSTEM_PATH, Prepared, Spec, prepare, resolved, spec_of
+from envctl.engines.local.templates import Template, fill, spare_command, template
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.plan.model import Plan, ServicePlan
 
@@ -99,7 +99,7 @@ class LocalProject(LocalInstance):
         data = self.root(service.name) / service.data.lstrip("/")
         data.parent.mkdir(parents=True, exist_ok=True)
         if made is not None:
-            copy(made.data, data)
+            fill(made, data)
         else:
             data.mkdir(exist_ok=True)
             if prepared.user is not None:
@@ -185,6 +185,16 @@ class LocalProject(LocalInstance):
         """Somebody may have taken the port between the choice and the start."""
         words = self.logs(service.name, 40).lower()
         return PortTaken(service.name, "somebody else listens there") if service.ports and any(word in words for word in TAKEN) else None
+
+    def finish(self) -> None:
+        """Data directories of the next instance are copied while nobody waits."""
+        for name, prepared in self._prepared.items():
+            made = self._template(prepared)
+            command = spare_command(made) if made else None
+            if command and made:
+                spec = Spec(tuple(command), {"PATH": SYSTEM_PATH}, str(made.data.parent))
+                with suppress(EnvctlError):
+                    self._start(f"{name}#spare", name, spec)
 
     def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
         """Nothing takes time here."""

@@ -9,12 +9,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from envctl.engines.local.places import cache_folder, is_root
 from envctl.engines.local.programs import Found
 from envctl.errors import Evidence, ServiceFailed
+
+COPY = ["-Rp", "-c" if sys.platform == "darwin" else "--reflink=auto"]
+"""With owners and times; blocks are shared where the file system can. (`cp` knows how, and is there on every Unix.)"""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,23 @@ def _make(service: str, folder: Path, found: Found, command: Sequence[str], user
         shutil.rmtree(new, ignore_errors=True)  # somebody else was quicker
 
 
-def copy(source: Path, target: Path) -> None:
-    """A copy with owners and times; blocks are shared where the file system can (`cp` knows how, and is there on every Unix)."""
-    clone = ["-c"] if sys.platform == "darwin" else ["--reflink=auto"]
-    if subprocess.run(["cp", "-Rp", *clone, str(source), str(target)], capture_output=True, check=False).returncode:
+def fill(made: Template, target: Path) -> None:
+    """*target* becomes a copy of the template: one that was made ahead, or a new one."""
+    for spare in made.data.parent.glob("spare-*"):
+        with suppress(OSError):
+            os.rename(spare, target)  # whoever is first has it; another file system has none
+            return
+    if subprocess.run(["cp", *COPY, str(made.data), str(target)], capture_output=True, check=False).returncode:
         shutil.rmtree(target, ignore_errors=True)
-        subprocess.run(["cp", "-Rp", str(source), str(target)], check=True)
+        subprocess.run(["cp", "-Rp", str(made.data), str(target)], check=True)
+
+
+def spare_command(made: Template) -> list[str] | None:
+    """What makes a copy ahead, for the next instance; None where there is one."""
+    folder = made.data.parent
+    if any(folder.glob("spare-*")):
+        return None
+    name = secrets.token_hex(4)
+    script = 'cp "$@" && mv "$0" "$SPARE" || rm -rf "$0"'
+    new = str(folder / f".{name}")
+    return ["env", f"SPARE={folder / f'spare-{name}'}", "sh", "-c", script, new, *COPY, str(made.data), new]
