@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-from envctl import instance
+from envctl import instance, keeping
 from envctl.board import Board
 from envctl.bringup import BringUp
-from envctl.engines import Engine, Project
+from envctl.engines import Engine, Project, open_engine
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.outputs import write_outputs
@@ -54,6 +54,15 @@ def reset(record: Record, services: Iterable[str], reporter: Reporter, timeout: 
         record.save()
         part.create(whole=False)
         _again(record, plan, project, names, reporter, timeout)
+
+
+def extend(record: Record, seconds: float) -> None:
+    """It expires *seconds* from now: on the engine's marker first, then for the keeper."""
+    with instance.lock(record.id):
+        record.expires = instance.now(seconds)
+        open_engine(record.engine, record.context).attach(record.id).renew(record.expires, record.marks)
+        record.save()
+        keeping.ensure(record, watched=False)
 
 
 def _seeded(plan: Plan) -> list[str]:

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(words: list[str]) -> int:
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
     try:
+        _mind(words)
         if words[:1] == ["down"] and len(words) == 2 and not words[1].startswith("-"):
             from envctl.cli.ending import down_named
 
@@ -50,6 +51,16 @@ def _run(words: list[str]) -> int:
         return 141
     except Exception as error:
         return _unexpected(error, OURS if wraps else EnvctlError.exit_code)
+
+
+def _mind(words: list[str]) -> None:
+    """A keeper's own command minds nobody else's instance."""
+    from envctl.keeping import BY_KEEPER
+
+    if words and not {"--help", "-h", "--version"} & set(words) and not os.environ.get(BY_KEEPER):
+        from envctl.minding import mind_keepers
+
+        mind_keepers(words if "down" in words else ())
 
 
 def _unexpected(error: Exception, status: int) -> int:

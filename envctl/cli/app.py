@@ -29,6 +29,7 @@ COMMANDS = {
     "reset": "change",
     "list": "look",
     "down": "remove",
+    "extend": "change",
     "gc": "remove",
     "doctor": "doctor",
 }

@@ -1,7 +1,8 @@
-"""`restart`, `seed`, `reset`: what changes an instance."""
+"""`restart`, `seed`, `reset`, `extend`: what changes an instance."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -42,6 +43,17 @@ def reset(name: Instance, service: OneService = None, timeout: Timeout = None) -
     """Back to the seeded state: data is thrown away and seeded anew."""
     record = _record(name)
     operations.reset(record, [service_of(record, s) for s in service or []], reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
+
+
+def extend(
+    name: Instance, time: Annotated[str, typer.Argument(metavar="D", show_default=False, help="How long from now: 30m, 2h, 1d.")]
+) -> None:
+    """More time: the instance is removed that long from now, and not earlier."""
+    record = find_record(name)
+    seconds = duration("D", time)
+    assert seconds is not None
+    operations.extend(record, seconds)
+    print(f"{record.name} lasts until {record.expires}", file=sys.stderr)
 
 
 def _record(name: str) -> Record:

@@ -37,30 +37,25 @@ class _Cleaner(HTMLParser):
         return f"<html{given['html']}><head{given['head']}>{head}</head>{between}<body{given['body']}>{leading}{body}</body></html>"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = shown_attributes(tag, self.get_starttag_text() or "")
         if tag in self._attributes:
-            self._attributes[tag] = self._attributes[tag] or shown_attributes(tag, self.get_starttag_text() or "")
+            self._attributes[tag] = self._attributes[tag] or attributes
             self._section = {"html": self._section, "head": "head", "body": "body"}[tag] if self._section != "body" else "body"
-            return
-        self._enter(tag)
-        self._fresh_pre = tag in ("pre", "textarea", "listing")
-        self._make_room(tag)
-        self._style = len(self._target) if tag == "style" else self._style
-        self._write(f"<{tag}{shown_attributes(tag, self.get_starttag_text() or '')}>" if tag in TAGS else "")
-        if tag not in VOID:
-            self._muted += tag in GONE_WITH_CONTENT
-            self._open.append(tag)
+        else:
+            self._start(tag, attributes)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)  # the slash means nothing in HTML
 
     def handle_endtag(self, tag: str) -> None:
+        self._fresh_pre = False
         if tag == "head" and self._section in ("before", "head"):
             self._close_to(0)
             self._section = "between"
         elif tag in self._open:
             self._end({tag}, _scope_of(tag))
         elif tag in ("p", "br"):
-            self.handle_starttag(tag, [])
+            self._start(tag)  # browsers take these for a whole element
             self._close_to(len(self._open) - (tag == "p"))
 
     def handle_decl(self, decl: str) -> None:
@@ -77,6 +72,16 @@ class _Cleaner(HTMLParser):
         if text:
             self._enter("#text")
             self._write(text if self._open[-1:] == ["style"] else escaped(text))
+
+    def _start(self, tag: str, attributes: str = "") -> None:
+        self._enter(tag)
+        self._fresh_pre = tag in ("pre", "textarea", "listing")
+        self._make_room(tag)
+        self._style = len(self._target) if tag == "style" else self._style
+        self._write(f"<{tag}{attributes}>" if tag in TAGS else "")
+        if tag not in VOID:
+            self._muted += tag in GONE_WITH_CONTENT
+            self._open.append(tag)
 
     def _enter(self, tag: str) -> None:
         if self._section == "body" or (self._open and self._section == "head"):

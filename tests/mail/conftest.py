@@ -100,6 +100,12 @@ def start_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
+def mail_server_at() -> Callable[[int, int], MailServer]:
+    """A mail server that somebody else runs, by its two ports."""
+    return MailServer
+
+
+@pytest.fixture(scope="session")
 def _shared_mail(start_mail: Start) -> MailServer:
     return start_mail()
 

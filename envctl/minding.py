@@ -1,0 +1,53 @@
+"""Every command minds the keepers first: one that was killed is started again, or its instance is collected."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+
+from envctl import instance
+from envctl.errors import EnvctlError
+from envctl.instance import Record
+
+
+def mind_keepers(ending: Collection[str] = ()) -> None:
+    """Instances whose name or id is in *ending* are about to go anyway."""
+    for record in instance.records():
+        if record.keeper and instance.process_alive(record.keeper) is False and not {record.name, record.id} & set(ending):
+            with suppress(EnvctlError), instance.lock(record.id, wait=0.0):
+                _minded(record.id)
+
+
+def _minded(id: str) -> None:
+    """Looked at again, now that nobody else works on it."""
+    record = instance.load(id)
+    if record is None or instance.process_alive(record.keeper) is not False:
+        return
+    why = _why_gone(record)
+    if why:
+        _collect(record, why)
+    else:
+        from envctl import keeping
+
+        keeping.ensure(record, watched=False)
+
+
+def _why_gone(record: Record) -> str:
+    if record.engine == "local":
+        return "its keeper was killed, and its processes with it"
+    if record.expired:
+        return f"expired {record.expires}"
+    if record.owner and instance.process_alive(record.owner) is False:
+        return "its owner has ended"
+    return "its command was killed" if record.state in ("starting", "removing") else ""
+
+
+def _collect(record: Record, why: str) -> None:
+    from envctl.engines import open_engine
+    from envctl.signals import shielded
+    from envctl.teardown import tear_down
+
+    with shielded():
+        left = tear_down(open_engine(record.engine, record.context), record)
+    print(f"envctl: {record.name} ({record.id}) was removed: {why}{'; left behind: ' + ', '.join(left) if left else ''}", file=sys.stderr)
