@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from envctl import instance
 from envctl.errors import EnvctlError
@@ -29,6 +30,8 @@ ADDRESS, CONFIG, LOG = "keeper.json", "keeper-config.json", "keeper.log"
 PROGRAM = Path(__file__).resolve().parent / "keeper"
 BY_KEEPER = "ENVCTL_KEEPER"
 """Set for the command that a keeper runs: nobody is left who would wait for a gentle end."""
+ABOUT = "ENVCTL_ABOUT"
+"""In the environment of keepers: the instance's labels."""
 START_TIMEOUT = 15.0
 
 _held: dict[str, socket.socket] = {}
@@ -58,11 +61,14 @@ class Keeper:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             answer = self._request(connection, method, path, body)
-            return answer.status, json.loads(answer.read() or b"null")
+            content = json.loads(answer.read() or b"null")
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise KeeperGone(f"the keeper does not answer: {str(error) or type(error).__name__}") from None
         finally:
             connection.close()
+        if answer.status == 503:
+            raise KeeperGone("the instance is being removed: it has expired, or lost its owner")
+        return answer.status, content
 
     def _request(self, connection: http.client.HTTPConnection, method: str, path: str, body: Any) -> http.client.HTTPResponse:
         content = None if body is None else json.dumps(body).encode()
@@ -115,7 +121,7 @@ def _spawn(record: Record, *, watched: bool) -> Keeper:
     }  # fmt: skip
     (folder / ADDRESS).unlink(missing_ok=True)
     instance.write_private(folder / CONFIG, json.dumps(config))
-    process = _started(folder, theirs.fileno())
+    process = _started(folder, theirs.fileno(), record.marks)
     theirs.close()
     _children.append(process)
     record.keeper = instance.process_mark(process.pid)
@@ -128,20 +134,30 @@ def _spawn(record: Record, *, watched: bool) -> Keeper:
     return keeper
 
 
-def _started(folder: Path, descriptor: int) -> subprocess.Popen[bytes]:
+def _started(folder: Path, descriptor: int, marks: Mapping[str, str]) -> subprocess.Popen[bytes]:
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", str(PROGRAM), str(folder / CONFIG)], cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env=_environment(), start_new_session=True, pass_fds=[descriptor],
+            env=_environment(folder.name, marks), start_new_session=True, pass_fds=[descriptor],
         )  # fmt: skip
     finally:
         os.close(log)
 
 
-def _environment() -> dict[str, str]:
-    """Ours without what chooses options: the command that it runs in the end must mean this instance alone."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_") or key == "ENVCTL_MARK"}
+def _environment(id: str, marks: Mapping[str, str]) -> dict[str, str]:
+    """Ours without what chooses options, for the command that it runs in the end must mean this instance alone; and what says whose it is."""
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    return {**plain, "ENVCTL_MARK": id, ABOUT: quote(json.dumps(dict(marks)), safe="")}
+
+
+def seen_alone() -> dict[str, dict[str, str]]:
+    """The labels of instances whose keeper runs, by id: also of those whose state somebody has deleted."""
+    from envctl.keeper.system import variables
+
+    told = [values.get(ABOUT, "") for values in variables([ABOUT]).values()]
+    labels = [json.loads(unquote(text)) for text in told if text]
+    return {found["envctl.instance"]: found for found in labels}
 
 
 def _published(id: str, process: subprocess.Popen[bytes]) -> Keeper:

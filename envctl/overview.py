@@ -18,16 +18,16 @@ from envctl.lookup import project_of_here
 def everything(all: bool, unseen: Callable[[str], None]) -> list[dict[str, Any]]:
     """Rows as `list --json` prints them, this checkout's or everybody's; *unseen* is told of engines that do not answer."""
     records = {record.id: record for record in instance.records()}
-    seen = {found.id: found for engine in engines(list(records.values()), unseen) for found in engine.instances()}
+    seen = {found.id: (engine.name, found) for engine in engines(list(records.values()), unseen) for found in engine.instances()}
     here = str(project_of_here())
-    rows = [_row(records.get(id), seen.get(id)) for id in sorted({*records, *seen})]
+    rows = [_row(records.get(id), *seen.get(id, ("", None))) for id in sorted({*records, *seen})]
     return [row for row in rows if all or row["project"] == here]
 
 
 def engines(records: list[Record], unseen: Callable[[str], None]) -> list[Engine]:
     """Each engine that an instance of ours is on, and the default one where it is there."""
     default = default_engine()
-    wanted = {(record.engine, record.context) for record in records} | {(default, lasting_context(default))}
+    wanted = {(record.engine, record.context) for record in records} | {(default, lasting_context(default)), ("local", None)}
     found = []
     for name, context in sorted(wanted, key=str):
         try:
@@ -38,7 +38,7 @@ def engines(records: list[Record], unseen: Callable[[str], None]) -> list[Engine
     return found
 
 
-def _row(record: Record | None, seen: Seen | None) -> dict[str, Any]:
+def _row(record: Record | None, engine: str, seen: Seen | None) -> dict[str, Any]:
     if record is not None:
         return {
             "name": record.name, "id": record.id, "environment": record.environment, "engine": record.engine,
@@ -47,7 +47,7 @@ def _row(record: Record | None, seen: Seen | None) -> dict[str, Any]:
     assert seen is not None
     state = "stopped" if not seen.running else "failed" if seen.running + seen.done < seen.total else "seeded"
     return {
-        "name": seen.name, "id": seen.id, "environment": seen.environment, "engine": "docker", "state": state,
+        "name": seen.name, "id": seen.id, "environment": seen.environment, "engine": engine, "state": state,
         "created": seen.created, "expires": seen.expires, "project": seen.project,
     }  # fmt: skip
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
-ENGINES = ("docker",)
+ENGINES = ("docker", "local")
 REQUIRED = [name for name in os.environ.get("ENVCTL_TEST_REQUIRE", "").split(",") if name]
 missing: dict[str, str] = {}
 

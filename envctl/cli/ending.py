@@ -21,9 +21,11 @@ def down_named(name: str) -> int:
 
 def _without_record(name: str) -> list[Removed]:
     """What carries the id that this checkout gives the name, or that is the name."""
-    engine = open_engine(default_engine())
+    engines = [open_engine(engine) for engine in dict.fromkeys([default_engine(), "local"])]
     wanted = {name, instance_id(name, project_of_here())}
-    return [collection.remove_by_label(engine, seen.name, seen.id) for seen in engine.instances() if seen.id in wanted]
+    return [
+        collection.remove_by_label(engine, seen.name, seen.id) for engine in engines for seen in engine.instances() if seen.id in wanted
+    ]
 
 
 def tell(removed: list[Removed], nothing: str) -> int:

@@ -42,7 +42,7 @@ def gc(
 ) -> int:
     """Remove what has expired, and what has lost its owner on this host."""
     default = default_engine()
-    wanted = {(record.engine, record.context) for record in records()} | {(default, lasting_context(default))}
+    wanted = {(record.engine, record.context) for record in records()} | {(default, lasting_context(default)), ("local", None)}
     engines = {}
     for engine, context in wanted:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +134,7 @@ def test_two_instances_side_by_side(on: Project) -> None:
 
 def test_down_finds_it_after_the_state_was_deleted_by_hand(on: Project) -> None:
     shown = seeded(on).envctl("up", "env", "--json").ok().json
-    for path in (instance.state_home() / shown["id"]).iterdir():
-        path.unlink()
-    (instance.state_home() / shown["id"]).rmdir()
+    shutil.rmtree(instance.state_home() / shown["id"])
     listed = on.envctl("list", "--json").ok().json
     assert [(row["id"], row["environment"]) for row in listed] == [(shown["id"], "env")]
     on.envctl("down", "env").ok()

@@ -29,7 +29,7 @@ API = """
   {name}:
     kind: api
     image: python:3.13-slim
-    run: python3 -u ${{self.folder}}/show.py
+    run: python3 -u ${{self.prefix}}/srv/show.py
     port: 8000
     files: {{/srv/show.py: show.py}}
     env:
@@ -50,7 +50,7 @@ NASTY = [
 
 
 def api(name: str, *, more: str = "") -> str:
-    return API.format(name=name).replace("${self.folder}", "/srv") + more
+    return API.format(name=name) + more
 
 
 def get(url: str) -> Any:
@@ -82,7 +82,7 @@ services:
   j:
     kind: job
     image: python:3.13-slim
-    run: python3 /srv/args.py ${var.blank} "two words" ${var.quote} $HOME
+    run: python3 ${self.prefix}/srv/args.py ${var.blank} "two words" ${var.quote} $HOME
     files: {/srv/args.py: args.py}
 """
     shown.environment("e", text)
@@ -95,12 +95,13 @@ def test_files_arrive_whether_text_binary_or_folder(shown: Project) -> None:
     (shown.folder / "environments/data/sub").mkdir(parents=True)
     (shown.folder / "environments/data/b.bin").write_bytes(binary)
     shown.write("environments/data/sub/t.txt", "text with $ and ${x}\n")
-    more = "      SHOW_FILES: /data/b.bin:/data/sub/t.txt\n"
+    more = "      SHOW_FILES: ${self.prefix}/data/b.bin:${self.prefix}/data/sub/t.txt\n"
     text = api("a", more=more).replace("files: {/srv/show.py: show.py}", "files: {/srv/show.py: show.py, /data: data}")
     shown.environment("e", "services:" + text + "outputs: {URL: '${a.url}'}\n")
     seen = get(shown.envctl("up", "e", "--json").ok().json["outputs"]["URL"])["files"]
-    assert bytes.fromhex(seen["/data/b.bin"]) == binary
-    assert bytes.fromhex(seen["/data/sub/t.txt"]) == b"text with $ and ${x}\n"
+    first, second = seen
+    assert bytes.fromhex(seen[first]) == binary
+    assert bytes.fromhex(seen[second]) == b"text with $ and ${x}\n"
 
 
 def test_a_changed_file_and_a_changed_variable_reach_the_service(shown: Project) -> None:
@@ -166,18 +167,18 @@ def test_one_that_never_gets_ready_runs_out_of_time(shown: Project) -> None:
 
 
 def test_logs_and_commands_inside(shown: Project) -> None:
-    shown.environment("e", "services:" + api("a"))
+    shown.environment("e", "services:" + api("a", more="      WORD: one\n"))
     shown.envctl("up", "e").ok()
     assert shown.envctl("logs", "e", "a").ok().out.startswith("begun\n")
-    ran = shown.envctl("exec", "e", "a", "--", "python3", "-c", "import os; print(os.environ['PORT']); exit(5)")
-    assert (ran.status, ran.out) == (5, "8000\n")
+    ran = shown.envctl("exec", "e", "a", "--", "python3", "-c", "import os; print(os.environ['WORD']); exit(5)")
+    assert (ran.status, ran.out) == (5, "one\n")
 
 
 def test_a_restarted_service_keeps_its_address(shown: Project) -> None:
-    shown.environment("e", "services:" + api("a") + "outputs: {URL: '${a.url}'}\n")
+    shown.environment("e", "services:" + api("a", more="      WORD: one\n") + "outputs: {URL: '${a.url}'}\n")
     outputs = shown.envctl("up", "e", "--json").ok().json["outputs"]
     shown.envctl("restart", "e", "a").ok()
-    assert get(outputs["URL"])["env"]["PORT"] == "8000"
+    assert get(outputs["URL"])["env"]["WORD"] == "one"
 
 
 def test_what_has_expired_is_collected_and_the_rest_stays(shown: Project) -> None:

@@ -9,7 +9,7 @@ import smtplib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,18 +62,26 @@ class MailServer:
         with self.connect() as connection:
             connection.sendmail(sender, list(recipients), raw)
 
-    def inbox(self, size: int) -> list[dict[str, Any]]:
-        """The messages once there are so many: MailDev takes a message before it has read it."""
-        deadline = time.monotonic() + 60
-        while len(messages := self.get("/email").json) < size and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert len(messages) == size
-        return list(messages)
+    def listed(self) -> dict[str, dict[str, Any]]:
+        """What is in the inbox, by the ids."""
+        return {message["id"]: message for message in self.get("/email").json}
 
-    def only(self, raw: bytes, **envelope: Any) -> dict[str, Any]:
-        """What the API lists after one message."""
+    def wait_for(self, number: int, known: Collection[str] = ()) -> list[dict[str, Any]]:
+        """So many messages besides those that are known: MailDev takes a message before it has read it."""
+        deadline = time.monotonic() + 60
+        while True:
+            found = [message for identity, message in self.listed().items() if identity not in known]
+            if len(found) >= number:
+                assert len(found) == number
+                return found
+            assert time.monotonic() < deadline, f"{len(found)} messages instead of {number}"
+            time.sleep(0.02)
+
+    def take(self, raw: bytes, **envelope: Any) -> dict[str, Any]:
+        """Send a message; what the API lists of it."""
+        known = self.listed()
         self.send(raw, **envelope)
-        return self.inbox(1)[0]
+        return self.wait_for(1, known)[0]
 
 
 Start = Callable[..., MailServer]

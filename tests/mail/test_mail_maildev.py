@@ -292,8 +292,7 @@ def _wait_for(server: MailServer) -> None:
 
 @pytest.fixture
 def both(maildev: MailServer, mail: MailServer) -> tuple[MailServer, MailServer]:
-    """MailDev and ours, both with empty inboxes."""
-    maildev.call("DELETE", "/email/all")
+    """MailDev and ours. Nothing is deleted between tests: two deletions right after each other can crash MailDev."""
     return maildev, mail
 
 
@@ -310,11 +309,10 @@ def measured(server: MailServer, raw: bytes) -> dict[str, Any]:
     """What the API lists after one message; MailDev at times takes the size of its file before that is written."""
     deadline = time.monotonic() + 60
     while True:
-        listed = server.only(raw, recipients=ALL)
+        listed = server.take(raw, recipients=ALL)
         if listed["size"] == len(server.get(f"/email/{listed['id']}/source").body) >= len(raw):
             return listed
         assert time.monotonic() < deadline
-        server.call("DELETE", "/email/all")
 
 
 def everything(server: MailServer, raw: bytes) -> dict[str, Any]:
@@ -365,8 +363,8 @@ QUERIES = [
     "?from.address=ann@example.org",
     "?from.name=Ann",
     "?to.address=b@example.org&subject=two",
-    "?headers.x-tag=red",
-    "?headers.x-tag=blue",
+    "?headers.x-tag=a",
+    "?headers.x-tag=b",
     "?read=false",
     "?subject=two&skip=1",
     "?envelope.from.address=sender@example.org",
@@ -380,20 +378,19 @@ QUERIES = [
 ]
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_a_query_selects_as_maildev_does(both: tuple[MailServer, MailServer], query: str) -> None:
-    for server in both:
-        server.send(
-            lines("From: Ann <ann@example.org>", "To: a@example.org, b@example.org", "Subject: one", "X-Tag: red", "X-Tag: blue", "", "")
+def test_a_query_selects_as_maildev_does(both: tuple[MailServer, MailServer]) -> None:
+    def selected(server: MailServer) -> dict[str, list[str]]:
+        server.call("DELETE", "/email/all")
+        server.take(
+            lines("From: Ann <ann@example.org>", "To: a@example.org, b@example.org", "Subject: one", "X-Tag: a", "X-Tag: b", "", "")
         )
-        server.inbox(1)
-        server.send(lines("From: ann@example.org", "To: b@example.org", "Subject: two", "X-Tag: red", "Importance: high", "", ""))
-        server.inbox(2)
-        server.send(attached())
-        server.inbox(3)
+        server.take(lines("From: ann@example.org", "To: b@example.org", "Subject: two", "X-Tag: a", "Importance: high", "", ""))
+        server.take(attached())
+        return {query: [one["subject"] for one in server.get(f"/email{query}").json] for query in QUERIES}
 
-    theirs, ours = ([one["subject"] for one in server.get(f"/email{query}").json] for server in both)
+    theirs, ours = map(selected, both)
 
+    assert theirs[""] == ["one", "two", "files"]
     assert ours == theirs
 
 
@@ -406,7 +403,7 @@ REQUESTS = [
     "DELETE /email/x",
     "GET /email/ID/attachment/y",
     "GET /email/ID/html",
-    "GET /EMAIL/",
+    "GET /EMAIL/ID/",
     "GET /email/read-all",
     "PATCH /email/x",
     "PATCH /email/read-all",
@@ -419,7 +416,6 @@ REQUESTS = [
     "GET /healthz",
     "HEAD /healthz",
     "OPTIONS /email",
-    "GET /reloadMailsFromDirectory",
     "DELETE /email/ID",
     "DELETE /email/all",
 ]
@@ -428,7 +424,8 @@ REQUESTS = [
 @pytest.mark.parametrize("request_line", REQUESTS)
 def test_a_request_is_answered_as_by_maildev(both: tuple[MailServer, MailServer], request_line: str) -> None:
     def answered(server: MailServer) -> Any:
-        identity = server.only(lines("Subject: x", "", "text"))["id"]
+        server.call("PATCH", "/email/read-all")
+        identity = server.take(lines("Subject: x", "", "text"))["id"]
         method, path = request_line.replace("ID", identity).split()
         reply = server.call(method, path)
         names = ("Content-Type", "Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Content-Security-Policy")
@@ -448,9 +445,11 @@ def test_the_configuration_is_that_of_maildev(both: tuple[MailServer, MailServer
 
 def test_a_reload_shows_what_maildev_shows(both: tuple[MailServer, MailServer]) -> None:
     def reloaded(server: MailServer) -> Any:
-        server.only(plain())
-        server.get("/reloadMailsFromDirectory")
-        return comparable(server.inbox(1)[0])
+        known = server.listed().keys()
+        identity = server.take(plain())["id"]
+        assert server.get("/reloadMailsFromDirectory").json is True
+        (message,) = (one for one in server.wait_for(len(known) + 1) if one["id"] == identity)
+        return comparable(message)
 
     theirs, ours = map(reloaded, both)
 
@@ -523,12 +522,17 @@ def converse(server: MailServer, dialogue: list[str]) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("name", DIALOGUES)
 def test_a_dialogue_goes_as_with_maildev(both: tuple[MailServer, MailServer], name: str) -> None:
-    theirs, ours = both
     arrives = DIALOGUES[name][-1].endswith(".") or DIALOGUES[name][-1].upper() == "QUIT"
 
-    assert converse(ours, DIALOGUES[name]) == converse(theirs, DIALOGUES[name])
-    kept = [[(comparable(one), server.get(f"/email/{one['id']}/source").body) for one in server.inbox(int(arrives))] for server in both]
-    assert kept[1] == kept[0]
+    def held(server: MailServer) -> Any:
+        known = server.listed()
+        codes = converse(server, DIALOGUES[name])
+        kept = server.wait_for(int(arrives), known)
+        return codes, [(comparable(one), server.get(f"/email/{one['id']}/source").body) for one in kept]
+
+    theirs, ours = map(held, both)
+
+    assert ours == theirs
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_a_message_is_listed_with_all_that_maildev_tells(mail: MailServer) -> No
     )
     raw = head + b"\r\nHello"
 
-    document = mail.only(raw, sender="a@example.org", recipients=["b@example.org", "c@example.org"])
+    document = mail.take(raw, sender="a@example.org", recipients=["b@example.org", "c@example.org"])
 
     assert document == {
         "text": "Hello\n",
@@ -82,22 +82,22 @@ def test_a_message_is_there_as_soon_as_it_was_taken(mail: MailServer) -> None:
 
 
 def test_reading_marks_as_read(mail: MailServer) -> None:
-    first = mail.only(written().as_bytes())["id"]
+    first = mail.take(written().as_bytes())["id"]
     mail.send(written("other").as_bytes())
 
     assert mail.get(f"/email/{first}").json["read"] is True
-    assert [one["read"] for one in mail.inbox(2)] == [True, False]
+    assert [one["read"] for one in mail.wait_for(2)] == [True, False]
     assert mail.call("PATCH", "/email/read-all").json == 1
-    assert [one["read"] for one in mail.inbox(2)] == [True, True]
+    assert [one["read"] for one in mail.wait_for(2)] == [True, True]
 
 
 def test_messages_are_deleted(mail: MailServer) -> None:
     for subject in ("one", "two", "three"):
         mail.send(written(subject).as_bytes())
-    identity = mail.inbox(3)[1]["id"]
+    identity = mail.wait_for(3)[1]["id"]
 
     assert mail.call("DELETE", f"/email/{identity}").json is True
-    assert [one["subject"] for one in mail.inbox(2)] == ["one", "three"]
+    assert [one["subject"] for one in mail.wait_for(2)] == ["one", "three"]
     assert mail.call("DELETE", f"/email/{identity}").status == 500
     assert mail.get(f"/email/{identity}").status == 404
     assert mail.call("DELETE", "/email/all").json is True
@@ -109,7 +109,7 @@ def test_an_attachment_comes_back_as_it_was(mail: MailServer) -> None:
     content = bytes(range(256)) * 2000
     message.add_attachment(content, maintype="application", subtype="pdf", filename="Übersicht.pdf")
 
-    listed = mail.only(message.as_bytes())
+    listed = mail.take(message.as_bytes())
 
     (attachment,) = listed["attachments"]
     assert (attachment["fileName"], attachment["contentType"], attachment["length"]) == ("Übersicht.pdf", "application/pdf", len(content))
@@ -123,7 +123,7 @@ def test_an_inline_image_is_linked_in_the_page(mail: MailServer) -> None:
     part: Any = message.get_payload(1)
     part.add_related(b"GIF89a", "image", "gif", cid="<logo@x>")
 
-    listed = mail.only(message.as_bytes())
+    listed = mail.take(message.as_bytes())
 
     page = mail.get(f"/email/{listed['id']}/html").text
     address = f"//127.0.0.1:{mail.web_port}/email/{listed['id']}/attachment/{listed['attachments'][0]['generatedFileName']}"
@@ -136,14 +136,14 @@ def test_addresses_beyond_ascii_are_taken(mail: MailServer, address: str) -> Non
     with mail.connect() as connection:
         connection.sendmail(address, [address], "Subject: x\r\n\r\nü".encode(), mail_options=["SMTPUTF8", "BODY=8BITMIME"])
 
-    envelope = mail.inbox(1)[0]["envelope"]
+    envelope = mail.wait_for(1)[0]["envelope"]
 
     assert envelope["from"] == {"address": address, "args": {"SMTPUTF8": True, "BODY": "8BITMIME"}}
     assert envelope["to"] == [{"address": address, "args": False}]
 
 
 def test_a_bounce_has_no_sender(mail: MailServer) -> None:
-    assert mail.only(written().as_bytes(), sender="")["envelope"]["from"]["address"] == ""
+    assert mail.take(written().as_bytes(), sender="")["envelope"]["from"]["address"] == ""
 
 
 def test_several_messages_go_over_one_connection(mail: MailServer) -> None:
@@ -151,7 +151,7 @@ def test_several_messages_go_over_one_connection(mail: MailServer) -> None:
         for number in range(3):
             connection.send_message(written(str(number)), "a@example.org", [f"{number}@example.org"])
 
-    assert [(one["subject"], one["envelope"]["to"][0]["address"]) for one in mail.inbox(3)] == [
+    assert [(one["subject"], one["envelope"]["to"][0]["address"]) for one in mail.wait_for(3)] == [
         (str(n), f"{n}@example.org") for n in range(3)
     ]
 
@@ -204,7 +204,7 @@ def test_without_credentials_nobody_is_asked(mail: MailServer) -> None:
 
 
 def test_the_page_lists_and_shows_messages_as_text(mail: MailServer) -> None:
-    listed = mail.only(b"From: <b>x</b> <a@example.org>\r\nSubject: <script>alert(1)</script>\r\n\r\n<i>text</i>")
+    listed = mail.take(b"From: <b>x</b> <a@example.org>\r\nSubject: <script>alert(1)</script>\r\n\r\n<i>text</i>")
 
     overview, shown = mail.get("/"), mail.get(f"/?id={listed['id']}")
 
@@ -221,7 +221,7 @@ def test_the_page_lists_and_shows_messages_as_text(mail: MailServer) -> None:
 def test_each_message_is_one_line_of_the_log(start_mail: Start) -> None:
     server = start_mail()
     server.send(b"Subject: =?utf-8?Q?first=0Aforged?=\r\n\r\ntext", recipients=["x@example.org", "y@example.org"])
-    identity = server.inbox(1)[0]["id"]
+    identity = server.wait_for(1)[0]["id"]
 
     assert server.output.read_text("utf-8").splitlines() == [
         f"listening on 127.0.0.1: SMTP {server.smtp_port}, web {server.web_port}",

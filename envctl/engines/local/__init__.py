@@ -47,8 +47,12 @@ class LocalEngine:
         return LocalInstance(id)
 
     def instances(self) -> Sequence[Seen]:
-        """Those on disk: what has lost its record has no name, and is found by its mark when it is removed."""
-        return [_seen(record) for record in records() if record.engine == self.name]
+        """Those on disk, and those whose state is gone though their keepers run."""
+        from envctl.keeping import seen_alone
+
+        known = {record.id: _seen(record) for record in records() if record.engine == self.name}
+        everything = {record.id for record in records()}
+        return [*known.values(), *(_alone(id, labels) for id, labels in seen_alone().items() if id not in everything)]
 
     def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]:
         """Processes first, those too that have lost their keeper; then their files."""
@@ -80,6 +84,11 @@ def _seen(record: Record) -> Seen:
         total=len(record.services),
         done=sum(state.status == 0 for state in states),
     )
+
+
+def _alone(id: str, labels: Mapping[str, str]) -> Seen:
+    name, owner = labels["envctl.name"], labels["envctl.owner"]
+    return Seen(id, name, labels["envctl.environment"], labels["envctl.project"], owner, "", None, running=1, total=1)
 
 
 def open_engine(context: str | None) -> LocalEngine:
