@@ -146,7 +146,7 @@ def _started(folder: Path, descriptor: int, marks: Mapping[str, str]) -> subproc
 
 
 def _environment(id: str, marks: Mapping[str, str]) -> dict[str, str]:
-    """Ours without what chooses options, for the command that it runs in the end must mean this instance alone; and what says whose it is."""
+    """Ours without what chooses options, as the command that it runs in the end must mean this instance; and whose it is."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
     return {**plain, "ENVCTL_MARK": id, ABOUT: quote(json.dumps(dict(marks)), safe="")}
 
