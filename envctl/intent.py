@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 from collections.abc import Mapping
@@ -73,9 +74,15 @@ def setting_of(record: Record, engine: Engine, request_images: Mapping[str, str]
         subnet=record.subnet,
         folder=services_folder(record.id),
         local=frozenset(record.local),
+        gateway=_gateway(record.subnet),
         environ=dict(os.environ),
         rewrite=request_images,
     )
+
+
+def _gateway(subnet: str | None) -> str:
+    """The first address of a network is the bridge's own."""
+    return str(next(ipaddress.ip_network(subnet).hosts())) if subnet else ""
 
 
 def port_key(text: str) -> tuple[str, str]:

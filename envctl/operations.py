@@ -9,7 +9,8 @@ from dataclasses import replace
 from envctl import instance, keeping
 from envctl.board import Board
 from envctl.bringup import BringUp
-from envctl.engines import Engine, Project, open_engine
+from envctl.engines import Engine, Project
+from envctl.engines.places import attached, open_project
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.outputs import write_outputs
@@ -60,7 +61,7 @@ def extend(record: Record, seconds: float) -> None:
     """It expires *seconds* from now: on the engine's marker first, then for the keeper."""
     with instance.lock(record.id):
         record.expires = instance.now(seconds)
-        open_engine(record.engine, record.context).attach(record.id).renew(record.expires, record.marks)
+        attached(record).renew(record.expires, record.marks)
         record.save()
         keeping.ensure(record, watched=False)
 
@@ -77,7 +78,7 @@ def _with_data(plan: Plan) -> list[str]:
 def _part(engine: Engine, plan: Plan, names: list[str], record: Record) -> Project:
     """Some services alone: the others, whose definition or source may have changed since, stay as they are."""
     services = {name: replace(plan.services[name], needs={}) for name in names}
-    return engine.project(replace(plan, services=services), record.folder)
+    return open_project(engine, replace(plan, services=services), record.folder)
 
 
 def _again(record: Record, plan: Plan, project: Project, names: list[str], reporter: Reporter, timeout: float) -> None:

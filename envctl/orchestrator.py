@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from envctl.board import Board
 from envctl.bringup import BringUp
 from envctl.checks import Environment, open_environment
 from envctl.engines import Engine, PortTaken, Project, SubnetTaken, open_engine
-from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError
+from envctl.engines.places import open_project
+from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError, did_you_mean
 from envctl.instance import Record
 from envctl.intent import choose, instance_name, port_key, record_of, remember, setting_of
 from envctl.outputs import write_outputs
@@ -61,14 +63,16 @@ def up(request: Request, reporter: Reporter) -> Record:
     environment = open_selected(request)
     name = instance_name(request.name or environment.definition.name)
     id = instance.instance_id(name, environment.loaded.project)
+    local = _local(request, environment)
     # Mistakes that only a plan shows must show before anything of an instance that is up is touched.
-    make_plan(environment, render_setting(environment, name, request.engine, request.images, environ=dict(os.environ)))
+    make_plan(environment, render_setting(environment, name, request.engine, request.images, environ=dict(os.environ), local=local))
     timer.phase("plan")
     engine = open_engine(request.engine, request.context)
     with instance.lock(id):
         record, existed = None, False
         try:
             record = record_of(request, environment, engine, id, name)
+            record.local = list(local)
             existed = record.state in ("up", "failed", "changing")  # the last: a command that changed it was killed
             record.state, record.process, record.error = "changing" if existed else "starting", instance.process_mark(), ""
             record.save()
@@ -87,6 +91,15 @@ def up(request: Request, reporter: Reporter) -> Record:
     return record
 
 
+def _local(request: Request, environment: Environment) -> Sequence[str]:
+    """The services of `--local`, where that says more than the engine does."""
+    known = list(environment.definition.services)
+    for name in request.local:
+        if name not in known:
+            raise UsageError(f"--local {name}: there is no such service", hint=did_you_mean(name, known))
+    return request.local if request.engine != "local" else ()
+
+
 def _bring_up(
     request: Request, environment: Environment, engine: Engine, record: Record, reporter: Reporter, timer: Timer, deadline: float
 ) -> None:
@@ -98,7 +111,7 @@ def _bring_up(
         remember(plan, record)
         timer.phase("plan")
         try:
-            _run_plan(request, plan, engine.project(plan, record.folder), record, reporter, timer, deadline)
+            _run_plan(request, plan, open_project(engine, plan, record.folder), record, reporter, timer, deadline)
         except PortTaken as error:
             if attempt + 1 == TRIES or error.service in request.ports:
                 raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint="take another one with --port") from None
@@ -156,7 +169,7 @@ def _ended(error: BaseException, request: Request, engine: Engine, record: Recor
         ours = isinstance(error, EnvctlError)
         if isinstance(error, EnvctlError):
             error.record = record
-            _report(request, engine, record)
+            _report(request, record)
         if not (existed or (request.keep and ours and not isinstance(error, Interrupted))):
             return _torn_down(error, engine, record)
         record.state, record.process, record.error = "up" if isinstance(error, UsageError | DefinitionError) else "failed", "", str(error)
@@ -167,11 +180,11 @@ def _ended(error: BaseException, request: Request, engine: Engine, record: Recor
         return error
 
 
-def _report(request: Request, engine: Engine, record: Record) -> None:
+def _report(request: Request, record: Record) -> None:
     """Logs and status while they are still there."""
     if request.report:
         with suppress(OSError):
-            write_report(engine, record, Path(request.report))
+            write_report(record, Path(request.report))
 
 
 def _torn_down(error: BaseException, engine: Engine, record: Record) -> BaseException:

@@ -10,6 +10,7 @@ from envctl import instance
 from envctl.document import document
 from envctl.engines import Engine, Seen, open_engine
 from envctl.engines.choice import default_engine, lasting_context
+from envctl.engines.places import attached
 from envctl.errors import EnvctlError
 from envctl.instance import Record
 from envctl.lookup import project_of_here
@@ -60,6 +61,5 @@ def _state(record: Record, seen: Seen | None) -> str:
     if seen is None or not seen.running:
         return "stopped"
     with suppress(EnvctlError):
-        attached = open_engine(record.engine, record.context).attach(record.id)
-        return str(document(record, attached.states())["state"])
+        return str(document(record, attached(record).states())["state"])
     return "stopped"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from queue import Empty, Queue, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -53,3 +54,24 @@ def _next(done: SimpleQueue[tuple[int, R | None, BaseException | None]]) -> tupl
             return done.get(timeout=0.5)  # so that a signal is handled in between
         except Empty:
             continue
+
+
+def merged(streams: Sequence[Iterable[T]]) -> Iterator[T]:
+    """What all *streams* give, as it comes, until all have ended; one that fails has ended."""
+    queue: Queue[tuple[T] | None] = Queue(1000)
+
+    def read(stream: Iterable[T]) -> None:
+        with suppress(Exception):  # whatever it came from went away
+            for item in stream:
+                queue.put((item,))
+        queue.put(None)
+
+    for stream in streams:
+        threading.Thread(target=read, args=(stream,), daemon=True).start()
+    ended = 0
+    while ended < len(streams):
+        item = queue.get()
+        if item is None:
+            ended += 1
+        else:
+            yield item[0]

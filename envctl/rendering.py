@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from envctl.checks import Environment
 from envctl.errors import UsageError, did_you_mean
@@ -21,6 +21,7 @@ def render_setting(
     images: Mapping[str, str],
     ports: Mapping[str, int] | None = None,
     environ: Mapping[str, str] | None = None,
+    local: Iterable[str] = (),
 ) -> Setting:
     """Ports are only those that somebody inside must know; passwords come from *name*, for `up` draws real ones."""
     keys = published(environment)
@@ -38,6 +39,7 @@ def render_setting(
         secret=drawn_from(key_of_name(name)),
         ports=_spread(keys, name, fixed),
         fixed=frozenset(fixed),
+        local=frozenset(local),
         environ=environ or {},
         rewrite=images,
     )

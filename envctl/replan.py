@@ -6,6 +6,7 @@ from pathlib import Path
 
 from envctl.checks import Environment, open_environment
 from envctl.engines import Engine, Project, open_engine
+from envctl.engines.places import open_project
 from envctl.instance import Record
 from envctl.intent import setting_of
 from envctl.plan.make import make_plan
@@ -33,7 +34,7 @@ def _environment(record: Record) -> Environment:
 def project_of(record: Record) -> tuple[Engine, Plan, Project]:
     engine = open_engine(record.engine, record.context)
     plan = plan_of(record, engine)
-    return engine, plan, engine.project(plan, record.folder)
+    return engine, plan, open_project(engine, plan, record.folder)
 
 
 def environment_by_hand(record: Record, service: str) -> dict[str, str]:

@@ -7,20 +7,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from envctl.document import document
-from envctl.engines import Engine
+from envctl.engines.places import attached
 from envctl.instance import Record
 
 
-def write_report(engine: Engine, record: Record, folder: Path) -> None:
+def write_report(record: Record, folder: Path) -> None:
     """`status.json` and `SERVICE.log` for every service; credentials are masked."""
     folder.mkdir(parents=True, exist_ok=True)
-    attached = engine.attach(record.id)
+    there = attached(record)
     with suppress(Exception):  # a daemon that fails now must not hide why the command failed
-        status = json.dumps(document(record, attached.states()), ensure_ascii=False, indent=2)
+        status = json.dumps(document(record, there.states()), ensure_ascii=False, indent=2)
         (folder / "status.json").write_text(_masked(status, record), "utf-8")
     for service in record.services:
         with suppress(Exception):
-            (folder / f"{service}.log").write_text(_masked(attached.logs(service), record), "utf-8")
+            (folder / f"{service}.log").write_text(_masked(there.logs(service), record), "utf-8")
 
 
 def _masked(text: str, record: Record) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,6 +40,8 @@ class Request:
     fresh: bool = False
     keep: bool = False
     owner: str = ""
+    local: Sequence[str] = ()
+    """Services that are processes of this machine, whatever the engine is."""
     images: Mapping[str, str] = field(default_factory=dict)
     report: str | None = None
     """Where logs and status go when it fails."""

@@ -76,7 +76,7 @@ def run_jobs(request: Request, reporter: Reporter, jobs: Sequence[Job], report: 
         record = up(replace(request, report=report), reporter)
         status = _run_all(record, jobs, request)
         if status and report:
-            write_report(open_engine(record.engine, record.context), record, Path(report))
+            write_report(record, Path(report))
         _collect(jobs, report)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; everything is gone") from None

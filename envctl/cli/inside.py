@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from envctl.cli.arguments import Instance, ServiceName
-from envctl.engines import open_engine
+from envctl.engines.places import attached
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance import Record
 from envctl.lookup import find_record, service_of
@@ -36,10 +36,10 @@ def shell(name: Instance, service: ServiceName) -> int:
 
 
 def _inside(record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None) -> int:
-    attached = open_engine(record.engine, record.context).attach(record.id)
-    if not attached.state(service_of(record, service)).running:
+    there = attached(record)
+    if not there.state(service_of(record, service)).running:
         raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {record.name} {service}` may say why")
-    line = attached.interactive(service, argv, env, user)
+    line = there.interactive(service, argv, env, user)
     # Ctrl-C is the command's: on a terminal it gets it from there.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -12,7 +12,8 @@ from envctl import outputs
 from envctl.cli.arguments import Instance
 from envctl.cli.show import document, table
 from envctl.cli.show import status as shown_status
-from envctl.engines import Attached, State, open_engine
+from envctl.engines import Attached, State
+from envctl.engines.places import attached
 from envctl.instance import Record
 from envctl.lookup import find_record, records_here, service_of
 from envctl.overview import everything
@@ -34,7 +35,7 @@ def status(
 
 
 def _states(record: Record) -> dict[str, State]:
-    return dict(open_engine(record.engine, record.context).attach(record.id).states())
+    return dict(attached(record).states())
 
 
 def env(
@@ -69,19 +70,19 @@ def logs(
     """What the services have printed."""
     record = find_record(name)
     names = [service_of(record, s) for s in service or record.services]
-    attached = open_engine(record.engine, record.context).attach(record.id)
+    there = attached(record)
     prefix = len(names) > 1
     if follow:
-        _follow(attached, names, tail, prefix)
+        _follow(there, names, tail, prefix)
         return
     for each in names:
-        for line in attached.logs(each, tail).splitlines():
+        for line in there.logs(each, tail).splitlines():
             print(f"{each} | {line}" if prefix else line)
 
 
-def _follow(attached: Attached, names: list[str], tail: int | None, prefix: bool) -> None:
+def _follow(there: Attached, names: list[str], tail: int | None, prefix: bool) -> None:
     rest: dict[str, bytes] = {}
-    for name, piece in attached.follow(names, tail):
+    for name, piece in there.follow(names, tail):
         *lines, rest[name] = (rest.get(name, b"") + piece).split(b"\n")
         for line in lines:
             text = line.decode(errors="replace")

@@ -48,6 +48,9 @@ class Chosen:
 class Running(Chosen):
     """What says how it is brought up."""
 
+    local: Annotated[Many, _option("A service as a process of this machine, from source (repeatable).", env="LOCAL", metavar="S")] = field(
+        default_factory=list
+    )
     engine: Annotated[str | None, _option("docker, kubernetes or local.", env="ENGINE", metavar="E")] = None
     context: Annotated[str | None, _option("A Docker context.", env="CONTEXT", metavar="C")] = None
     ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
@@ -80,6 +83,7 @@ def request(environment: str, options: Running, owner: str = "") -> Request:
         keep=options.keep,
         owner=owner,
         images=settings.images(),
+        local=tuple(options.local),
     )
 
 

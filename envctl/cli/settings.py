@@ -11,7 +11,24 @@ from envctl.errors import DefinitionError, Problem, did_you_mean
 
 TABLES = ("images",)
 """Keys that are no options."""
-KEYS = {"name", "set", "only", "stub", "use", "port", "image", "engine", "context", "ttl", "timeout", "fresh", "keep", "report", "strict"}
+KEYS = {
+    "name",
+    "set",
+    "only",
+    "stub",
+    "use",
+    "port",
+    "image",
+    "local",
+    "engine",
+    "context",
+    "ttl",
+    "timeout",
+    "fresh",
+    "keep",
+    "report",
+    "strict",
+}
 """Options that may have a default here; a test compares them with the commands'."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,7 +76,7 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
     own |= {"depends_on": _depends_on(plan, service)} if service.needs else {}
     own |= {"healthcheck": _healthcheck(service, standalone)} if _check(service) else {}
     own |= {"stop_grace_period": f"{max(service.stop, 1):g}s"}
-    own |= {"extra_hosts": ["host.docker.internal:host-gateway"]} if service.tester else {}
+    own |= {"extra_hosts": hosts} if (hosts := extra_hosts(plan, service)) else {}
     own |= {"scale": service.replicas} if service.replicas > 1 else {}
     own |= _resources(service)
     if volumes := _mounts(service, binaries, standalone):
@@ -85,6 +86,13 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
     if service.from_compose:
         return merged(fragment, {key: value for key, value in own.items() if key not in ("init", "stop_grace_period")})
     return merged(own, {key: _mapped(value) if key in MAPS else value for key, value in service.compose.items()})
+
+
+def extra_hosts(plan: Plan, service: ServicePlan) -> list[str]:
+    """Names that lead to this machine: the tests', and those of services that run on it."""
+    gateway = plan.setting.gateway if sys.platform == "linux" and plan.setting.gateway else "host-gateway"
+    local = [f"{name}:{gateway}" for name in sorted(plan.setting.local)]
+    return [*(["host.docker.internal:host-gateway"] if service.tester else []), *local]
 
 
 MAPS = ("environment", "labels")

@@ -9,13 +9,14 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import Queue
+from itertools import repeat
 from typing import Any
 
 from envctl.engines import Execution, Ran, State
 from envctl.engines.docker.connection import Connection
 from envctl.errors import EnvctlError
 from envctl.keeper.docker_api import ApiError
+from envctl.parallel import merged
 
 MARKER = "expires"
 
@@ -83,12 +84,9 @@ class DockerInstance:
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         """Service and piece of output, as they come, until all have ended."""
-        yield from merged_streams(
-            {
-                name: self.connection.api.logs(self.ids(name)[0], stream=True, follow=True, tail="all" if tail is None else tail)
-                for name in services
-            }
-        )
+        last: Any = "all" if tail is None else tail
+        logs = {name: self.connection.api.logs(self.ids(name)[0], stream=True, follow=True, tail=last) for name in services}
+        yield from merged([zip(repeat(name), stream) for name, stream in logs.items()])
 
     def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
         """The marker of the new time is made before the old one goes; the latest counts."""
@@ -143,23 +141,3 @@ def _write(raw: Any, stdin: Iterable[bytes], errors: list[Exception]) -> None:
         errors.append(error)
     with suppress(OSError):
         raw.shutdown(socket.SHUT_WR)
-
-
-def merged_streams(streams: Mapping[str, Iterable[bytes]]) -> Iterator[tuple[str, bytes]]:
-    queue: Queue[tuple[str, bytes] | None] = Queue(1000)
-
-    def read(name: str, stream: Iterable[bytes]) -> None:
-        with suppress(Exception):  # the daemon went away: the stream has ended
-            for piece in stream:
-                queue.put((name, piece))
-        queue.put(None)
-
-    for name, stream in streams.items():
-        threading.Thread(target=read, args=(name, stream), daemon=True).start()
-    ended = 0
-    while ended < len(streams):
-        item = queue.get()
-        if item is None:
-            ended += 1
-        else:
-            yield item

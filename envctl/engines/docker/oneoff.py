@@ -14,7 +14,7 @@ from envctl.engines import Ran
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.connection import Connection
 from envctl.plan.model import Plan, ServicePlan
-from envctl.render.compose import labels
+from envctl.render.compose import extra_hosts, labels
 
 Key = tuple[str, tuple[str, ...]]
 
@@ -58,7 +58,7 @@ class OneOffs:
             "com.docker.compose.project": id,
             "com.docker.compose.oneoff": "True",
         }
-        config = api.create_host_config(network_mode=id, init=True, extra_hosts=_hosts(service))
+        config = api.create_host_config(network_mode=id, init=True, extra_hosts=extra_hosts(self.plan, service) or None)
         made: dict[str, Any] = api.create_container(
             service.image, list(argv[1:]), entrypoint=[argv[0]], environment=dict(service.env), labels=marks, host_config=config,
             user=None if service.user is None else f"{service.user}:{service.user}",
@@ -71,7 +71,3 @@ class OneOffs:
     def _discard(self, container: str) -> None:
         with suppress(APIError):
             self.connection.api.remove_container(container, force=True, v=True)
-
-
-def _hosts(service: ServicePlan) -> dict[str, str] | None:
-    return {"host.docker.internal": "host-gateway"} if service.tester else None
