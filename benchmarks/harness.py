@@ -10,7 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-ROWS = ("up", "up_lean", "up_testcontainers", "again", "down", "render", "render_process", "version", "memory")
+ROWS = (
+    "up", "up_lean", "up_testcontainers", "again", "down", "up_local", "postgres_local", "render", "render_process", "version", "memory",
+    "keeper_memory",
+)  # fmt: skip
 """In the order of the table: each is a module of `benchmarks.rows`."""
 
 Measure = Callable[[], float]

@@ -21,16 +21,17 @@ class Ours:
     """An instance of the benchmark's own."""
 
     env: Mapping[str, str]
+    engine: str = "docker"
 
     @property
     def up_command(self) -> list[str]:
-        return [ENVCTL, "up", "shop", "--name", NAME]
+        return [ENVCTL, "up", "shop", "--name", f"{NAME}-{self.engine}", "--engine", self.engine]
 
     def up(self) -> float:
         return seconds(self.up_command, self.env)
 
     def down(self) -> float:
-        return seconds([ENVCTL, "down", NAME], self.env)
+        return seconds([ENVCTL, "down", f"{NAME}-{self.engine}"], self.env)
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class Theirs:
 
 
 @contextmanager
-def ours(work: Path) -> Iterator[Ours]:
+def ours(work: Path, engine: str = "docker") -> Iterator[Ours]:
     """Nothing of it is left, however the row ends."""
-    instance = Ours(environment(work))
+    instance = Ours(environment(work), engine)
     try:
         yield instance
     finally:

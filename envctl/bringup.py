@@ -17,7 +17,7 @@ from envctl.gate import Gate, urgencies
 from envctl.instance import Record
 from envctl.plan.model import Check, Plan, ServicePlan
 from envctl.readiness import NotReady, Target
-from envctl.readiness.wait import History, wait_until_ready
+from envctl.readiness.wait import History, probe_named, wait_until_ready
 from envctl.seeding import Seeder, seed
 
 LOG_LINES = 40
@@ -54,6 +54,7 @@ class BringUp:
         """
         self.urgency = urgencies(self.plan)
         with self.project.deaths(self._died):
+            threading.Thread(target=self._import_probes, daemon=True).start()
             for service in self.plan.services.values():
                 threading.Thread(target=self._guarded, args=(service,), name=service.name, daemon=True).start()
             finals = {service.name: service.final for service in self.plan.services.values()}
@@ -64,6 +65,12 @@ class BringUp:
             thread.join(LAST_CREATE)
         if self.board.failure is not None:
             raise self.board.failure
+
+    def _import_probes(self) -> None:
+        """While servers start: a driver takes as long to import as some of them to get ready."""
+        for name in dict.fromkeys(check.probe for service in self.plan.services.values() for check in service.checks):
+            with suppress(ImportError):  # who needs it says so
+                probe_named(name)
 
     def _look_again(self) -> None:
         """One that has no check, or died between two looks, must not pass for up."""

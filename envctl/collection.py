@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from envctl import instance
+from envctl import instance, keeping
 from envctl.engines import Engine, Seen, open_engine
 from envctl.errors import UsageError
 from envctl.instance import Record
@@ -24,16 +24,20 @@ class Removed:
     left: tuple[str, ...] = ()
 
 
-def remove(record: Record) -> Removed:
-    """Removes an instance that has a record."""
+def remove(record: Record) -> Removed | None:
+    """Removes an instance that has a record; None where it is another keeper's than the one for which we do it."""
     engine = open_engine(record.engine, record.context)
     with instance.lock(record.id), shielded():
-        return Removed(record.name, record.id, "", tuple(tear_down(engine, record)))
+        record = instance.load(record.id) or record  # whoever had the lock may have changed it
+        return None if keeping.replaced(record) else Removed(record.name, record.id, "", tuple(tear_down(engine, record)))
 
 
-def remove_by_label(engine: Engine, name: str, id: str, why: str = "") -> Removed:
+def remove_by_label(engine: Engine, name: str, id: str, why: str = "") -> Removed | None:
     """Removes what carries *id*, where there is no record of it, or none that can be read."""
     with instance.lock(id), shielded():
+        record = instance.load(id)
+        if record is not None and keeping.replaced(record):
+            return None
         left = tuple(clear(engine, id, {}))
         if not left:
             instance.forget(id)
@@ -73,7 +77,9 @@ def _busy(record: Record) -> bool:
 
 def _collected(engine: Engine, seen: Seen, record: Record | None, why: str) -> Iterator[Removed]:
     if record is None:
-        yield remove_by_label(engine, seen.name, seen.id, why)
+        removed = remove_by_label(engine, seen.name, seen.id, why)
+        if removed is not None:
+            yield removed
     else:
         yield from _removed(engine, record, why)
 

@@ -20,7 +20,7 @@ from envctl.plan.make import published
 from envctl.plan.model import Plan, ServicePlan, Setting
 from envctl.plan.secrets import drawn_from
 from envctl.request import Request
-from envctl.teardown import clear
+from envctl.teardown import clear, was_killed
 
 
 def instance_name(name: str) -> str:
@@ -42,7 +42,7 @@ def record_of(request: Request, environment: Environment, engine: Engine, id: st
     if record is not None and record.owner and instance.process_alive(record.owner):
         raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
     if record is None or request.fresh or record.expired or record.owner or record.state in ("starting", "removing"):
-        clear(engine, id, record.stop if record else {})
+        clear(engine, id, record.stop if record else {}, record is not None and was_killed(record))
         record = Record(
             name=name, id=id, environment=environment.definition.name, engine=request.engine, context=request.context,
             project=str(environment.loaded.project), file=str(environment.loaded.file), created=instance.now(),

@@ -15,8 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ BY_KEEPER = "ENVCTL_KEEPER"
 """Set for the command that a keeper runs: nobody is left who would wait for a gentle end."""
 ABOUT = "ENVCTL_ABOUT"
 """In the environment of keepers: the instance's labels."""
+MARK = "ENVCTL_MARK"
+"""In the environment of all that belongs to an instance: its id."""
 START_TIMEOUT = 15.0
 
 _held: dict[str, socket.socket] = {}
@@ -95,6 +97,20 @@ def find(id: str) -> Keeper | None:
     return keeper if instance.running(keeper.pid) else None
 
 
+@contextmanager
+def marking(id: str) -> Iterator[None]:
+    """What this process starts meanwhile carries the instance's mark: should we be killed, the keeper finds it."""
+    before = os.environ.get(MARK)
+    os.environ[MARK] = id
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[MARK]
+        else:
+            os.environ[MARK] = before
+
+
 def ensure(record: Record, *, watched: bool) -> Keeper:
     """The instance's keeper, started where none runs.
 
@@ -105,10 +121,11 @@ def ensure(record: Record, *, watched: bool) -> Keeper:
         EnvctlError: it cannot be started.
     """
     keeper = find(record.id)
-    if keeper is None:
-        return _spawn(record, watched=watched)
-    keeper.ask("POST", "/v1/expires", {"expires": record.expires})
-    return keeper
+    if keeper is not None:
+        with suppress(KeeperGone):  # it removes an earlier instance of this name: that its keeper is another one now tells it to stop
+            keeper.ask("POST", "/v1/expires", {"expires": record.expires})
+            return keeper
+    return _spawn(record, watched=watched)
 
 
 def _spawn(record: Record, *, watched: bool) -> Keeper:
@@ -118,6 +135,7 @@ def _spawn(record: Record, *, watched: bool) -> Keeper:
         "id": record.id, "folder": str(folder), "address_file": str(folder / ADDRESS), "token": secrets.token_urlsafe(24),
         "expires": record.expires, "owner_fd": theirs.fileno() if watched else None, "ports_held": [],
         "teardown": [sys.executable, "-m", "envctl", "down", record.id], "teardown_env": {BY_KEEPER: "1"}, "mark": record.id,
+        "processes": record.engine == "local" or bool(record.local),
     }  # fmt: skip
     (folder / ADDRESS).unlink(missing_ok=True)
     instance.write_private(folder / CONFIG, json.dumps(config))
@@ -148,7 +166,7 @@ def _started(folder: Path, descriptor: int, marks: Mapping[str, str]) -> subproc
 def _environment(id: str, marks: Mapping[str, str]) -> dict[str, str]:
     """Ours without what chooses options, as the command that it runs in the end must mean this instance; and whose it is."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
-    return {**plain, "ENVCTL_MARK": id, ABOUT: quote(json.dumps(dict(marks)), safe="")}
+    return {**plain, MARK: id, ABOUT: quote(json.dumps(dict(marks)), safe="")}
 
 
 def seen_alone() -> dict[str, dict[str, str]]:
@@ -171,6 +189,12 @@ def _published(id: str, process: subprocess.Popen[bytes]) -> Keeper:
         process.kill()
     words = (instance.state_home() / id / LOG).read_text("utf-8", "replace").strip().splitlines()
     raise EnvctlError(f"the keeper of {id} does not start: {words[-1] if words else 'it says nothing'}")
+
+
+def replaced(record: Record) -> bool:
+    """Whether we tear down for a keeper whose instance has another one by now: a command has started anew meanwhile."""
+    ours = bool(os.environ.get(BY_KEEPER)) and record.keeper != instance.process_mark(os.getppid())
+    return ours and instance.process_alive(record.keeper) is True
 
 
 def release(id: str) -> None:

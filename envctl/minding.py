@@ -14,15 +14,21 @@ from envctl.instance import Record
 def mind_keepers(ending: Collection[str] = ()) -> None:
     """Instances whose name or id is in *ending* are about to go anyway."""
     for record in instance.records():
-        if record.keeper and instance.process_alive(record.keeper) is False and not {record.name, record.id} & set(ending):
+        if _alone(record) and not {record.name, record.id} & set(ending):
             with suppress(EnvctlError), instance.lock(record.id, wait=0.0):
                 _minded(record.id)
+    instance.sweep()
+
+
+def _alone(record: Record) -> bool:
+    """Whether its keeper has been killed, or a command was before it had started one."""
+    return instance.process_alive(record.keeper or record.process) is False
 
 
 def _minded(id: str) -> None:
     """Looked at again, now that nobody else works on it."""
     record = instance.load(id)
-    if record is None or instance.process_alive(record.keeper) is not False:
+    if record is None or not _alone(record):
         return
     why = _why_gone(record)
     if why:
@@ -34,6 +40,8 @@ def _minded(id: str) -> None:
 
 
 def _why_gone(record: Record) -> str:
+    if not record.keeper:
+        return "its command was killed"
     if record.engine == "local":
         return "its keeper was killed, and its processes with it"
     if record.expired:

@@ -87,7 +87,8 @@ def _again(record: Record, plan: Plan, project: Project, names: list[str], repor
     reporter.begin(part)
     seeder = Seeder(plan, project, {**plan.outputs, **record.process_variables}, plan.folder)
     try:
-        BringUp(part, project, record, board, seeder, save=record.save).run(time.monotonic() + timeout)
+        with keeping.marking(record.id):
+            BringUp(part, project, record, board, seeder, save=record.save).run(time.monotonic() + timeout)
     finally:
         reporter.end()
         for name, row in board.rows.items():

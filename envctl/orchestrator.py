@@ -77,7 +77,8 @@ def up(request: Request, reporter: Reporter) -> Record:
             record.state, record.process, record.error = "changing" if existed else "starting", instance.process_mark(), ""
             record.save()
             keeping.ensure(record, watched=not existed)
-            with signals.deadline(deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {request.timeout:g} s")):
+            late = signals.deadline(deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {request.timeout:g} s"))
+            with keeping.marking(id), late:
                 _bring_up(request, environment, engine, record, reporter, timer, deadline)
             write_outputs(record)
             record.state, record.process, record.timings_ms = "up", "", timer.phases

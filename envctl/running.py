@@ -101,7 +101,7 @@ def _removed(record: Record) -> list[str]:
 
 def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:
     # By the mark the keeper finds the command and what it has started, should we be killed.
-    environ = {**os.environ, **record.outputs, **record.process_variables, "PATH": _path_with_ourselves(), "ENVCTL_MARK": record.id}
+    environ = {**os.environ, **record.outputs, **record.process_variables, "PATH": _path_with_ourselves(), keeping.MARK: record.id}
     worst = 0
     for job in jobs:
         command = job.command or _test_command(record, job, request)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from envctl import keeping
+from envctl import instance, keeping
 from envctl.engines import Engine, open_engine
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.outputs import write_outputs
 
+LAST_CREATE = 1.0
+"""Seconds after which that is there, too, what a killed command had asked an engine for."""
+
 
 def tear_down(engine: Engine, record: Record) -> list[str]:
     """Removes everything of the instance; what could not be removed comes back, and then its record stays."""
+    killed = was_killed(record)
     record.state = "removing"
     with suppress(OSError):
         record.save()
     keeper = keeping.find(record.id)
-    left = _removed(engine, record.id, {} if os.environ.get(keeping.BY_KEEPER) else record.stop)
+    left = _removed(engine, record.id, {} if os.environ.get(keeping.BY_KEEPER) else record.stop, killed)
     if not left:
         with suppress(UsageError):  # a file of `write:` that cannot be emptied must not keep the rest
             write_outputs(replace(record, outputs={}))
@@ -30,15 +35,25 @@ def tear_down(engine: Engine, record: Record) -> list[str]:
     return left
 
 
-def clear(engine: Engine, id: str, stop: Mapping[str, float]) -> list[str]:
+def clear(engine: Engine, id: str, stop: Mapping[str, float], killed: bool = False) -> list[str]:
     """Removes what carries *id*, its keeper too; a record stays."""
     keeper = keeping.find(id)
-    left = _removed(engine, id, stop)
+    left = _removed(engine, id, stop, killed)
     keeping.dismiss(keeper, id)
     return left
 
 
-def _removed(engine: Engine, id: str, stop: Mapping[str, float]) -> list[str]:
+def was_killed(record: Record) -> bool:
+    """Whether a command ended while it worked on the instance."""
+    return instance.process_alive(record.process) is False
+
+
+def _removed(engine: Engine, id: str, stop: Mapping[str, float], killed: bool) -> list[str]:
     """Processes of this machine first: they use what runs elsewhere."""
-    local: Sequence[str] = () if engine.name == "local" else open_engine("local").remove(id, stop)
-    return [*local, *engine.remove(id, stop)]
+    if engine.name == "local":
+        return list(engine.remove(id, stop))
+    left = [*open_engine("local").remove(id, stop), *engine.remove(id, stop)]
+    if killed and not left:
+        time.sleep(LAST_CREATE)
+        left = list(engine.remove(id, stop))
+    return left

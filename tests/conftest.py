@@ -68,6 +68,20 @@ def _nothing_is_left(folder: Path) -> None:
     assert not left, f"left on Docker: {left}"
 
 
+@pytest.fixture(params=ENGINES)
+def on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]:
+    """A project on the engine under test: what uses it runs once for every engine that is here."""
+    engine = str(request.param)
+    if engine in missing and engine not in REQUIRED:
+        pytest.skip(f"no {engine} here: {missing[engine]}")
+    folder = tmp_path / "envctl-tests"
+    folder.mkdir()
+    (folder / "envctl.toml").write_text("")
+    project = Project(folder, engine)
+    yield project
+    project.down()
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """An empty project; whatever a test left up in it is removed."""

@@ -9,13 +9,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests_support import Done, Project, labelled
+from tests_support import Done, Project, labelled, missing
+
+from envctl.engines.local.places import services_folder
+from envctl.instance import instance_id
+from envctl.keeper import system
 
 Found = TypeVar("Found")
 Moments = Callable[[str, int], list[float]]
@@ -85,40 +89,68 @@ def started(project: Project, *words: str, env: Mapping[str, str] | None = None)
 
 def things_of(project: Project) -> list[str]:
     """What carries the project's label on Docker."""
-    return [thing for thing in labelled() if thing.endswith(f" {project.folder}")]
+    return [thing for thing in labelled() if thing.endswith(f" {project.folder}")] if "docker" not in missing else []
+
+
+def digits_of(project: Project) -> str:
+    """The end of the ids of the project's instances."""
+    return instance_id("x", project.folder)[1:]
 
 
 def states_of(project: Project) -> list[Path]:
-    """The state folders of the project's instances; one without a record is anybody's, so it counts."""
-    home = Path(os.environ["XDG_STATE_HOME"], "envctl")
-    return [path for path in sorted(home.glob("*")) if _is_of(path / "instance.json", project)]
+    """The state folders of the project's instances."""
+    return sorted(Path(os.environ["XDG_STATE_HOME"], "envctl").glob(f"*{digits_of(project)}"))
 
 
-def _is_of(record: Path, project: Project) -> bool:
-    try:
-        return str(project.folder) in record.read_text("utf-8")
-    except FileNotFoundError:
-        return record.parent.exists()
+def folders_of(project: Project) -> list[Path]:
+    """Where its local services have their files."""
+    return sorted(services_folder("x").parent.glob(f"*{digits_of(project)}"))
 
 
-def processes_of(mark: str) -> list[str]:
-    """Command lines of processes, this one left out, that hold *mark* (a folder's or an instance's name)."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if mark in line and int(path.parent.name) != os.getpid():
-            found.append(line)
+def processes_of(mark: str) -> dict[int, str]:
+    """Processes, this one left out, whose command line, folder or mark holds *mark* (a folder's name, or an id); zombies hold none."""
+    marks = system.variables(["ENVCTL_MARK"])
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        pid = int(path.name)
+        with suppress(OSError):
+            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            seen = f"{line} {os.readlink(path / 'cwd')} {marks.get(pid, {}).get('ENVCTL_MARK')}"
+            if mark in seen and pid != os.getpid():
+                found[pid] = line
     return found
 
 
-def nothing_is_left(project: Project, ids: Sequence[str] = ()) -> None:
-    assert things_of(project) == []
-    assert states_of(project) == []
-    for mark in (str(project.folder), *ids):
-        assert processes_of(mark) == []
+def keepers_of(id: str) -> list[int]:
+    return [pid for pid, line in processes_of(f"/{id}/keeper-config.json").items() if "-I -S" in line]
+
+
+def supervisors_of(id: str) -> list[int]:
+    return [pid for pid, values in system.variables(["ENVCTL_SUPERVISOR"]).items() if values["ENVCTL_SUPERVISOR"] == id]
+
+
+def kill(pids: Iterable[int]) -> None:
+    """All at once, as far as a test can."""
+    for pid in pids:
+        system.send(pid, signal.SIGKILL)
+
+
+def left_of(project: Project) -> list[str]:
+    """Whatever is there of the project's instances, on every engine."""
+    processes = {**processes_of(str(project.folder)), **processes_of(digits_of(project))}
+    return [*things_of(project), *map(str, states_of(project)), *map(str, folders_of(project)), *processes.values()]
+
+
+def nothing_is_left(project: Project) -> None:
+    """At once, but for a keeper that has answered that it goes."""
+    with suppress(AssertionError):
+        until(lambda: not left_of(project), 3.0)
+    assert left_of(project) == []
+
+
+def nothing_stays(project: Project) -> None:
+    """Without any command: those who notice are quicker than the deadline here by far, unless the machine is busy."""
+    until(lambda: not left_of(project), 45.0, "the end of what a killed command had begun")
 
 
 @contextmanager

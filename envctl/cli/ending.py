@@ -16,10 +16,10 @@ def down_named(name: str) -> int:
     """Removes the instance and says so; an instance without a record is found by its label."""
     record = try_record(name)
     removed = [collection.remove(record)] if record else _without_record(name)
-    return tell(removed, f"nothing named '{name}' is up")
+    return tell(list(filter(None, removed)), f"nothing named '{name}' is up")
 
 
-def _without_record(name: str) -> list[Removed]:
+def _without_record(name: str) -> list[Removed | None]:
     """What carries the id that this checkout gives the name, or that is the name."""
     engines = [open_engine(engine) for engine in dict.fromkeys([default_engine(), "local"])]
     wanted = {name, instance_id(name, project_of_here())}

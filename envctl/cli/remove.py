@@ -26,10 +26,10 @@ def down(
         raise UsageError("name one instance, or --all")
     if name is not None:
         return down_named(name)
-    return tell([_removed(record) for record in records_here()], "nothing is up in this checkout")
+    return tell(list(filter(None, map(_removed, records_here()))), "nothing is up in this checkout")
 
 
-def _removed(record: Record) -> Removed:
+def _removed(record: Record) -> Removed | None:
     """A daemon that does not answer keeps its instance; the others go all the same."""
     try:
         return collection.remove(record)

@@ -1,7 +1,8 @@
 """What the keeper is told when it is started: a JSON file; its paths are absolute.
 
 {"id", "folder": of the instance's state, "address_file": to be written, "token", "expires": stamp or null,
- "owner_fd": a descriptor or null, "ports_held": [descriptors], "teardown": [argv], "teardown_env": {}, "mark"}
+ "owner_fd": a descriptor or null, "ports_held": [descriptors], "teardown": [argv], "teardown_env": {}, "mark",
+ "processes": true where local processes will come}
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ class Config:
         ports_held: Sequence[int] = (),
         teardown: Sequence[str] = (),
         teardown_env: dict[str, str] | None = None,
+        processes: bool = False,
     ) -> None:
         self.id, self.folder, self.address_file, self.token, self.mark = id, folder, address_file, token, mark
         self.expires, self.owner_fd, self.ports_held = expires, owner_fd, ports_held
         self.teardown, self.teardown_env = teardown, teardown_env or {}
+        self.processes = processes
 
 
 def load(path: str) -> Config:

@@ -101,6 +101,8 @@ class Keeper:
         server.serve()
         config.publish(self.config, server.port)
         self.say(f"keeper of {self.config.id}, port {server.port}")
+        if self.config.processes:
+            self.processes.expect()
         try:
             reason = self._reason_to_end()
             self.say(f"ends: {reason}")

@@ -108,6 +108,10 @@ class Processes:
             process.pid, process.since = answer.get("pid", 0), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             self._changed.notify_all()
 
+    def expect(self) -> None:
+        """The supervisor is there before the first process is asked for."""
+        self._supervisor()
+
     def _supervisor(self) -> Link:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._link is None or self._link.process.returncode is None)

@@ -1,69 +1,161 @@
-"""SIGKILL at any moment: whatever it was doing, `gc` leaves nothing of it, and of nothing else."""
+"""SIGKILL at any moment: nothing is left of what a command had begun, without anybody's doing; what was up stays."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from processes import Moments, nothing_is_left, processes_of, started, states_of, things_of, until
-from tests_support import Project
+from processes import (
+    Moments,
+    Running,
+    keepers_of,
+    kill,
+    nothing_is_left,
+    nothing_stays,
+    started,
+    states_of,
+    things_of,
+    until,
+)
+from tests_support import Done, Project
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+from envctl import instance
 
-KILLS = 12
+pytestmark = pytest.mark.slow
+
+KILLS = 8
+Victims = Callable[[Running, str], Sequence[int]]
 
 
-def killed(project: Project, words: list[str], after: float) -> str:
-    """How far it had got."""
+def id_of(project: Project, name: str = "env") -> str:
+    return instance.instance_id(name, project.folder)
+
+
+def the_command(running: Running, id: str) -> Sequence[int]:
+    return [running.process.pid]
+
+
+def the_keeper(running: Running, id: str) -> Sequence[int]:
+    return keepers_of(id)
+
+
+def both(running: Running, id: str) -> Sequence[int]:
+    return [running.process.pid, *keepers_of(id)]
+
+
+def killed(project: Project, words: Sequence[str], after: float, victims: Victims, id: str) -> Done:
+    """How it ended."""
     with started(project, *words) as running:
         try:
             running.process.wait(after)
         except subprocess.TimeoutExpired:
-            running.send(signal.SIGKILL)
-        running.process.wait()
-        return running.err
+            kill(victims(running, id))
+        return running.ended()
 
 
-def collected(project: Project, names: list[str]) -> None:
-    until(lambda: not processes_of(str(project.folder)), what="the end of what a killed command had started")
-    project.envctl("gc").ok()
-    for name in names:  # what had come up before it was to be killed is no leftover
-        project.envctl("down", name)
-    nothing_is_left(project)
+def killed_each(project: Project, words: Sequence[str], moments: Sequence[float], victims: Victims) -> dict[str, Done]:
+    """An instance for each moment, two at a time, and how their commands ended."""
+    names = [f"kill-{number}" for number in range(len(moments))]
+
+    def one(name: str, moment: float) -> Done:
+        return killed(project, [words[0], "env", "--name", name, *words[1:]], moment, victims, id_of(project, name))
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(names, pool.map(one, names, moments), strict=True))
+
+
+def left_up(project: Project, names: Sequence[str]) -> list[str]:
+    """Those of *names* that had come up before their command was killed; the others are waited for."""
+
+    def state(name: str) -> str:
+        record = instance.load(id_of(project, name))
+        return record.state if record is not None else ""
+
+    until(lambda: {state(name) for name in names} <= {"", "up"}, 45.0, "the end of what had not come up")
+    return [name for name in names if state(name)]
 
 
 def test_up_killed(pair: Project, moments: Moments) -> None:
-    names = [f"kill-{number}" for number in range(KILLS)]
-    jobs = [(["up", "env", "--name", name], moment) for name, moment in zip(names, moments("up", KILLS), strict=True)]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda job: killed(pair, *job), jobs))
-    finished = [row["name"] for row in pair.envctl("list", "--json").ok().json if row["state"] == "seeded"]
-    collected(pair, finished)
+    ended = killed_each(pair, ["up"], moments("up", KILLS), the_command)
+    for name in left_up(pair, list(ended)):
+        pair.envctl("down", name).ok()
+    nothing_stays(pair)
 
 
 def test_run_killed(pair: Project, moments: Moments) -> None:
     """Also while it tears down. An instance with an owner goes with it, however far it was."""
-    names = [f"kill-{number}" for number in range(KILLS)]
-    jobs = [
-        (["run", "env", "--name", name, "--", "sleep", "0.1"], moment) for name, moment in zip(names, moments("run", KILLS), strict=True)
-    ]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda job: killed(pair, *job), jobs))
-    collected(pair, [])
+    killed_each(pair, ["run", "--", "sleep", "0.1"], moments("run", KILLS), the_command)
+    nothing_stays(pair)
 
 
-@pytest.mark.parametrize("part", [0.3, 0.6, 0.8])
+def test_the_keeper_killed_while_it_comes_up(pair: Project, moments: Moments) -> None:
+    """`up` fails, or succeeds on an engine that goes on without; then there is a keeper again after the next command."""
+    ended = killed_each(pair, ["up"], moments("up", KILLS), the_keeper)
+    assert {done.status for done in ended.values()} <= {0, 1}
+    assert not any("Traceback" in done.err or "fault" in done.err for done in ended.values()), ended
+    shown = pair.envctl("list", "--json").ok()
+    there = [row["name"] for row in shown.json]
+    if pair.engine == "docker":
+        assert there == [name for name, done in ended.items() if done.status == 0], shown
+    for name in there:
+        assert len(keepers_of(id_of(pair, name))) == 1
+        assert pair.envctl("status", name, "--json").ok().json["state"] == "seeded"
+        pair.envctl("down", name).ok()
+    nothing_is_left(pair)
+
+
+def test_command_and_keeper_killed_at_once(pair: Project, moments: Moments) -> None:
+    """Then it is the next command, of any kind, that notices."""
+    for words in (["up"], ["run", "--", "sleep", "0.1"]):
+        ended = killed_each(pair, words, moments(words[0], KILLS // 2), both)
+        pair.envctl("list").ok()
+        for name in left_up(pair, list(ended)):  # a local one had lost its processes, and is gone
+            assert pair.engine == "docker"
+            pair.envctl("down", name).ok()
+        nothing_is_left(pair)
+
+
+@pytest.mark.parametrize("place", ["host", "api", "server"])
+def test_up_killed_while_it_seeds(pair: Project, place: str) -> None:
+    file = pair.folder / "environments/env.yaml"
+    file.write_text(file.read_text().replace("{command: sleep 0.1}", f"{{command: sleep 1000, in: {place}}}"))
+    with started(pair, "up", "env") as running:
+        running.says("seeding")
+        kill([running.process.pid])
+    nothing_stays(pair)
+
+
+@pytest.mark.parametrize("word", ["sleep 1000 & sleep 1000", "setsid sleep 1000 & exec env -i sleep 1000"], ids=["plain", "astray"])
+def test_what_run_has_started_ends_with_it(pair: Project, word: str) -> None:
+    with started(pair, "run", "env", "--", "sh", "-c", f"echo begun; {word}") as running:
+        running.says("begun")
+        kill([running.process.pid])
+    nothing_stays(pair)
+
+
+def test_run_notices_that_its_keeper_is_gone(pair: Project) -> None:
+    with started(pair, "run", "env", "--", "sh", "-c", "echo begun; exec sleep 1000") as running:
+        running.says("begun")
+        kill(keepers_of(id_of(pair)))
+        done = running.ended()
+    assert done.status == 125
+    assert "the keeper of the environment has ended" in done.err
+    nothing_is_left(pair)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.7])
 def test_down_killed(pair: Project, moments: Moments, part: float) -> None:
     [moment] = moments("down", 1)
     pair.envctl("up", "env").ok()
-    killed(pair, ["down", "env"], max(moment, 0.3) * part)
+    killed(pair, ["down", "env"], max(moment, 0.3) * part, the_command, id_of(pair))
     pair.envctl("down", "env").ok()
     nothing_is_left(pair)
 
 
-def test_an_instance_that_was_up_outlives_a_killed_up(pair: Project, moments: Moments) -> None:
+def test_an_instance_that_was_up_outlives_a_killed_up(pair: Project) -> None:
     """Its data is somebody's: neither `gc` nor the next `up`, nor one that is interrupted, takes it away."""
     outputs = pair.envctl("up", "env", "--json").ok().json["outputs"]
     before = set(things_of(pair))
@@ -73,9 +165,10 @@ def test_an_instance_that_was_up_outlives_a_killed_up(pair: Project, moments: Mo
         running.process.wait()
     pair.envctl("gc").ok()
     assert before <= set(things_of(pair))
+    assert pair.envctl("status", "env", "--json").ok().json["services"]["cache"]["state"] == "seeded"
     file = pair.folder / "environments/env.yaml"
     good = file.read_text()
-    file.write_text(good.replace("services:", "services:\n  bad: {image: 'nosuch.invalid/x:1'}"))
+    file.write_text(good.replace("services:", "services:\n  bad: {image: 'nosuch.invalid/x:1', run: nosuch}"))
     assert pair.envctl("up", "env").status == 1
     assert before <= set(things_of(pair))
     file.write_text(good)
@@ -84,9 +177,11 @@ def test_an_instance_that_was_up_outlives_a_killed_up(pair: Project, moments: Mo
 
 
 def test_a_killed_up_is_taken_over_by_the_next(pair: Project, moments: Moments) -> None:
+    """At once, while the keeper of the one that was killed still removes it."""
     for moment in moments("up", 3):
-        killed(pair, ["up", "env"], moment)
+        killed(pair, ["up", "env"], moment, the_command, id_of(pair))
         pair.envctl("up", "env").ok()
         assert pair.envctl("status", "env", "--json").ok().json["state"] == "seeded"
+        assert len(keepers_of(id_of(pair))) == 1
         pair.envctl("down", "env").ok()
     nothing_is_left(pair)

@@ -67,7 +67,7 @@ class LocalInstance:
 
     def execute(self, service: str, what: Execution) -> Ran:
         spec = self.spec(service)
-        env = {**spec.env, **what.env, "ENVCTL_MARK": self.id}
+        env = {**spec.env, **what.env, keeping.MARK: self.id}
         return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
 
     def log_file(self, service: str) -> Path:
@@ -102,7 +102,7 @@ class LocalInstance:
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> list[str]:
         """The command line that runs *argv* with the service's environment, in its folder, on this terminal."""
         spec = self.spec(service)
-        whole = {**spec.env, **env}
+        whole = {**spec.env, **env, keeping.MARK: self.id}
         variables = [f"{key}={value}" for key, value in whole.items()]
         return ["env", "-C", spec.cwd, "-i", *_terminal(whole), *variables, *resolved(tuple(argv), whole, spec.cwd)]
 

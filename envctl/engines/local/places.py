@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 from pathlib import Path
 
-from envctl.instance import state_home
+from envctl.instance import running, state_home
 
 ROOTS_STATE = Path("/var/lib/envctl")
 ROOTS_CACHE = Path("/var/cache/envctl")
@@ -37,6 +38,16 @@ def make_services_folder(id: str) -> Path:
         if each is folder or is_root():
             each.chmod(mode)
     return folder
+
+
+def unfinished(path: Path) -> Path:
+    """Where this process makes *path* until it is whole; what processes that were killed have left there is removed."""
+    ours = path.with_name(f".{path.name}.{os.getpid()}")
+    for each in path.parent.glob(f".{path.name}.*"):
+        number = each.suffix[1:]
+        if each == ours or (number.isdecimal() and not running(int(number))):
+            shutil.rmtree(each, ignore_errors=True)
+    return ours
 
 
 def unprivileged() -> int | None:

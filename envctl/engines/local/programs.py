@@ -15,8 +15,10 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from envctl.engines.local.places import cache_folder, is_root, reachable
+from envctl.engines.local.places import cache_folder, is_root, reachable, unfinished
 from envctl.kinds import Local, Program
+
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def for_everybody(found: Found) -> Found:
     target = cache_folder() / "programs" / f"{prefix.name}-{found.version}-{int(prefix.stat().st_mtime)}"
     if not target.exists():
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        copy = target.with_name(f".{target.name}.{os.getpid()}")
+        copy = unfinished(target)
         shutil.copytree(prefix, copy, symlinks=True)
         subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)
         _moved(copy, target)

@@ -19,13 +19,13 @@ from envctl.engines import PortTaken, Ran, Say
 from envctl.engines.local.files import write_files
 from envctl.engines.local.instance import LOGS, LocalInstance, run
 from envctl.engines.local.places import make_services_folder, services_folder
-from envctl.engines.local.specs import SYSTEM_PATH, Prepared, Spec, prepare, resolved, spec_of
-from envctl.engines.local.templates import Template, fill, spare_command, template
+from envctl.engines.local.specs import Prepared, Spec, prepare, resolved, spec_of
+from envctl.engines.local.templates import Template, fill, make_spare, template
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.plan.model import Plan, ServicePlan
 
 TAKEN = ("address already in use", "address in use", "eaddrinuse")
-FIRST_TIMEOUT, AGAIN = 30.0, 0.01
+FIRST_TIMEOUT, AGAIN = 30.0, 0.003
 """Seconds that a server gets to answer its first command, and between two attempts."""
 
 
@@ -138,6 +138,7 @@ class LocalProject(LocalInstance):
         made = self._template(self._found(service))
         for step in service.local.first:
             env = {**spec.env, **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}}
+            env[keeping.MARK] = self.id
             ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
             if ran is not None and ran.status:
                 lines = tuple(ran.output.splitlines()[-40:])
@@ -152,11 +153,22 @@ class LocalProject(LocalInstance):
         """None where the server has ended: whoever waits for it says more."""
         deadline = time.monotonic() + FIRST_TIMEOUT
         while True:
+            self._listens(service, deadline)
             ran = run(argv, env, spec, (stdin,))
             if ran.status != again or time.monotonic() > deadline:
                 return ran
             if not self.state(service.name).running:
                 return None
+            time.sleep(AGAIN)
+
+    def _listens(self, service: ServicePlan, deadline: float) -> None:
+        """Asking whether anybody listens costs nothing; a client that finds nobody takes longer than the server's start."""
+        port = next((port.outside for port in service.ports), None)
+        while port and time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return
+            if not self.state(service.name).running:
+                return
             time.sleep(AGAIN)
 
     def stop(self, service: ServicePlan) -> None:
@@ -188,13 +200,10 @@ class LocalProject(LocalInstance):
 
     def finish(self) -> None:
         """Data directories of the next instance are copied while nobody waits."""
-        for name, prepared in self._prepared.items():
+        for prepared in self._prepared.values():
             made = self._template(prepared)
-            command = spare_command(made) if made else None
-            if command and made:
-                spec = Spec(tuple(command), {"PATH": SYSTEM_PATH}, str(made.data.parent))
-                with suppress(EnvctlError):
-                    self._start(f"{name}#spare", name, spec)
+            if made is not None:
+                make_spare(made)
 
     def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
         """Nothing takes time here."""

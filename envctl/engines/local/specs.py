@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from envctl.engines.local.places import unprivileged
-from envctl.engines.local.programs import Found, find_program, for_everybody
+from envctl.engines.local.programs import SYSTEM_PATH, Found, find_program, for_everybody
 from envctl.errors import EngineMissing
 from envctl.plan.model import ServicePlan
 from envctl.render.compose import files_hash
-
-SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from envctl.engines.local.places import cache_folder, is_root
-from envctl.engines.local.programs import Found
+from envctl.engines.local.places import cache_folder, is_root, unfinished
+from envctl.engines.local.programs import SYSTEM_PATH, Found
 from envctl.errors import Evidence, ServiceFailed
 
 COPY = ["-Rp", "-c" if sys.platform == "darwin" else "--reflink=auto"]
@@ -44,8 +44,7 @@ def template(service: str, found: Found, command: Sequence[str], user: int | Non
 
 def _make(service: str, folder: Path, found: Found, command: Sequence[str], user: int | None) -> None:
     folder.parent.mkdir(mode=0o711 if is_root() else 0o700, parents=True, exist_ok=True)
-    new = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(new, ignore_errors=True)
+    new = unfinished(folder)
     (new / "data").mkdir(parents=True)
     (new / "secret").write_text(secrets.token_urlsafe(24))
     (new / "secret").chmod(0o600)
@@ -55,7 +54,7 @@ def _make(service: str, folder: Path, found: Found, command: Sequence[str], user
         path.chmod(0o700 if path.is_dir() else 0o600)
     groups: list[int] | None = [] if user is not None else None
     done = subprocess.run(
-        [str(found.folder / command[0]), *command[1:]], cwd=new / "data", user=user, group=user, extra_groups=groups,
+        command, cwd=new / "data", user=user, group=user, extra_groups=groups,
         env={"PATH": f"{found.folder}:/usr/bin:/bin", "LANG": "C", "HOME": str(new)}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
@@ -81,12 +80,22 @@ def fill(made: Template, target: Path) -> None:
         subprocess.run(["cp", "-Rp", str(made.data), str(target)], check=True)
 
 
-def spare_command(made: Template) -> list[str] | None:
-    """What makes a copy ahead, for the next instance; None where there is one."""
+def make_spare(made: Template) -> None:
+    """A copy for the next instance, where there is none, made by a process that takes its time and belongs to no instance."""
     folder = made.data.parent
     if any(folder.glob("spare-*")):
-        return None
+        return
     name = secrets.token_hex(4)
     script = 'cp "$@" && mv "$0" "$SPARE" || rm -rf "$0"'
     new = str(folder / f".{name}")
-    return ["env", f"SPARE={folder / f'spare-{name}'}", "sh", "-c", script, new, *COPY, str(made.data), new]
+    _copying.append(
+        subprocess.Popen(
+            ["nice", "sh", "-c", script, new, *COPY, str(made.data), new],
+            env={"PATH": SYSTEM_PATH, "SPARE": str(folder / f"spare-{name}")}, cwd="/", start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+    )  # fmt: skip
+
+
+_copying: list[subprocess.Popen[bytes]] = []
+"""Nobody waits for them, and Python must not complain."""

@@ -1,0 +1,25 @@
+"""The shop as processes of this machine against the shop in containers: the same definition, both seeded, both warm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import shop
+from benchmarks.harness import Goal, Sides
+
+WHAT = "`envctl up shop --engine local`, seeded"
+GOAL = Goal(0.35, rival="`envctl up shop` on Docker, seeded")
+
+
+@contextmanager
+def sides(work: Path) -> Iterator[Sides]:
+    with shop.ours(work / "local", "local") as local, shop.ours(work / "docker") as docker:
+        yield Sides(lambda: _up(local), lambda: _up(docker))
+
+
+def _up(instance: shop.Ours) -> float:
+    took = instance.up()
+    instance.down()
+    return took
