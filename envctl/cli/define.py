@@ -38,7 +38,7 @@ def validate(
     for name in names:
         try:
             environment = open_environment(name, cwd=Path.cwd(), overrides=overrides)
-            plan = make_plan(environment, render_setting(environment, environment.definition.name, "docker", {}))
+            plan = make_plan(environment, render_setting(environment, environment.definition.name, "", {}))
             print(f"{name}: {len(plan.services)} service{'s' if len(plan.services) != 1 else ''}, no mistakes")
         except DefinitionError as error:
             broken += len(error.problems)

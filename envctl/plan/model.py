@@ -27,6 +27,7 @@ class Setting:
     environment: str
     project: Path
     engine: str
+    """Empty where it is not known yet: what only one engine wants is not asked for."""
     secret: Callable[[str, str], str]
     """A random-looking text for a service and one of its parameters, the same for the instance's life."""
     ports: Mapping[PortKey, int] = field(default_factory=dict)

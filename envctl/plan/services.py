@@ -119,8 +119,8 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
 def _image(reading: Reading, subject: Subject, service: Service, build: BuildPlan | None) -> str:
     if build is not None:
         return build.tag
-    if not service.image and not subject.kind.image and not reading.setting.is_local(subject.name):
-        hint = "`image: REF`, or `build: FOLDER` with a Dockerfile"
+    if not service.image and not subject.kind.image and reading.setting.engine and not reading.setting.is_local(subject.name):
+        hint = "`image: REF`, or `build: FOLDER` with a Dockerfile; or `--engine local`"
         reading.problems.append(reading.problem(("services", subject.name), "on Docker it needs an image", hint))
     if service.image:
         return rewrite(service.image, reading.setting.rewrite)

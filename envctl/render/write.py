@@ -26,6 +26,8 @@ def write_manifests(plan: Plan, engine: str, folder: Path | None) -> Written:
     Raises:
         UsageError: there is no such target, or the folder cannot be written.
     """
+    if engine == "local":
+        raise UsageError("local processes have no manifests", hint="`envctl up --engine local` starts them; `render` is for docker")
     if engine not in TARGETS:
         raise UsageError(f"nothing can be rendered for '{engine}'", hint=did_you_mean(engine, TARGETS))
     rendered = render_compose(plan, standalone=True)
