@@ -18,6 +18,7 @@ from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, 
 from envctl.instance import Record
 from envctl.intent import choose, instance_name, port_key, record_of, remember, setting_of
 from envctl.outputs import write_outputs
+from envctl.parallel import each
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
 from envctl.rendering import render_setting
@@ -132,8 +133,7 @@ def _run_plan(request: Request, plan: Plan, project: Project, record: Record, re
     project.prepare(lambda service, text: board.say(service, text) if service else reporter.say(text))
     timer.phase("images")
     _refuse_changed_seeds(plan, project, record)
-    project.renew(record.expires, record.marks)
-    project.create()
+    each(lambda step: step(), [lambda: project.renew(record.expires, record.marks), project.create])
     timer.phase("create")
     environ = {**plan.outputs, **record.process_variables}
     seeder = Seeder(plan, project, environ, plan.folder)

@@ -39,7 +39,7 @@ class DockerEngine:
     def free_subnet(self, id: str, size: int, refused: Iterable[str]) -> str | None:
         from envctl.engines.docker.networks import free_subnet
 
-        return free_subnet(self.connection.api, id, size, tuple(refused))
+        return free_subnet(self.connection.daemon, id, size, tuple(refused))
 
     def project(self, plan: Plan, folder: Path) -> DockerProject:
         from envctl.engines.docker.project import DockerProject

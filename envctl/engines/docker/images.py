@@ -9,9 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError, NotFound
-
 from envctl.engines import Say
+from envctl.engines.docker import sdk
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection
 from envctl.errors import Evidence, ServiceFailed
@@ -61,7 +60,7 @@ def pull(connection: Connection, service: ServicePlan, say: Say) -> None:
                 raise _cannot_pull(service, str(event["error"]))
             if text := _progress(event):
                 say(service.name, f"pulling {service.image}: {text}")
-    except (APIError, NotFound) as error:
+    except (sdk.APIError, sdk.NotFound) as error:
         raise _cannot_pull(service, str(error.explanation or error)) from None
 
 
@@ -133,7 +132,7 @@ def prune(connection: Connection, all: bool) -> list[str]:
     removed: list[str] = []
     for image in api.images(filters={"label": BUILT}):
         if image["Id"] not in used and (all or image["Created"] < oldest):
-            with suppress(APIError):
+            with suppress(sdk.APIError):
                 api.remove_image(image["Id"], force=True)
                 removed += image["RepoTags"] or [image["Id"][:19]]
     return removed

@@ -8,8 +8,7 @@ import random
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-
-from docker import APIClient
+from typing import Any, Protocol
 
 from envctl.errors import EnvctlError
 from envctl.plan.model import PortKey
@@ -50,9 +49,15 @@ def _bindable(port: int) -> bool:
     return True
 
 
-def free_subnet(api: APIClient, id: str, size: int, refused: Collection[str], pool: str = POOL) -> str:
+class Asked(Protocol):
+    """A daemon that answers."""
+
+    def get(self, path: str, **query: Any) -> Any: ...
+
+
+def free_subnet(daemon: Asked, id: str, size: int, refused: Collection[str], pool: str = POOL) -> str:
     """A subnet for *size* containers that overlaps with no Docker network and no route of this machine."""
-    taken: list[Network] = [*_docker_subnets(api), *_routes(), *(ipaddress.ip_network(text) for text in refused)]
+    taken: list[Network] = [*_docker_subnets(daemon), *_routes(), *(ipaddress.ip_network(text) for text in refused)]
     prefix = min(27, 32 - (size + 3).bit_length())
     subnets: list[Network] = list(ipaddress.ip_network(pool).subnets(new_prefix=prefix))
     start = int(hashlib.sha256(id.encode()).hexdigest(), 16) % len(subnets)
@@ -62,8 +67,8 @@ def free_subnet(api: APIClient, id: str, size: int, refused: Collection[str], po
     raise EnvctlError(f"no free subnet in {pool}", hint="`envctl gc` removes what has expired; `envctl list --all` shows what runs")
 
 
-def _docker_subnets(api: APIClient) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    for network in api.networks():
+def _docker_subnets(daemon: Asked) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for network in daemon.get("/networks"):
         for config in (network.get("IPAM") or {}).get("Config") or []:
             if config.get("Subnet"):
                 yield ipaddress.ip_network(config["Subnet"], strict=False)

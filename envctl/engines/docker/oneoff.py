@@ -8,9 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from docker.errors import APIError
-
 from envctl.engines import Ran
+from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.connection import Connection
 from envctl.plan.model import Plan, ServicePlan
@@ -32,7 +31,7 @@ class OneOffs:
         made = self._made[service.name, argv] = Future()
         try:
             made.set_result(self._create(service, argv))
-        except APIError as error:
+        except sdk.APIError as error:
             made.set_exception(error)
 
     def run(self, service: ServicePlan, argv: tuple[str, ...]) -> Ran:
@@ -40,13 +39,13 @@ class OneOffs:
         api, expected = self.connection.api, self._made.pop((service.name, argv), None)
         try:
             container = expected.result() if expected is not None else self._create(service, argv)
-        except APIError as error:
+        except sdk.APIError as error:
             return Ran(126, str(error.explanation or error))
         try:
             api.start(container)
             status = api.wait(container, timeout=None)["StatusCode"]
             return Ran(int(status), api.logs(container).decode(errors="replace"))
-        except APIError as error:
+        except sdk.APIError as error:
             return Ran(126, str(error.explanation or error))
         finally:
             threading.Thread(target=self._discard, args=(container,)).start()  # 0.2 s that nobody need wait for
@@ -69,5 +68,5 @@ class OneOffs:
         return container
 
     def _discard(self, container: str) -> None:
-        with suppress(APIError):
+        with suppress(sdk.APIError):
             self.connection.api.remove_container(container, force=True, v=True)

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError, NotFound
-
 from envctl.engines import PortTaken, Ran, Say, SubnetTaken
+from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.images import ensure_images
@@ -66,7 +65,7 @@ class DockerProject(DockerInstance):
                 if service.files and self._never_started(container):
                     self.connection.api.put_archive(container, "/", archive(service.files))
                 self.connection.api.start(container)
-            except APIError as error:
+            except sdk.APIError as error:
                 raise self._cannot_start(service, str(error.explanation or error)) from None
 
     def _never_started(self, container: str) -> bool:
@@ -85,10 +84,10 @@ class DockerProject(DockerInstance):
         """The container and its data are gone; `create` makes new ones."""
         api = self.connection.api
         for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
-            with suppress(NotFound):
+            with suppress(sdk.NotFound):
                 api.remove_container(container, force=True, v=True)
         if service.data is not None:
-            with suppress(NotFound):
+            with suppress(sdk.NotFound):
                 api.remove_volume(f"{self.id}_{service.name}-data", force=True)
         self._ids.pop(service.name, None)
 
@@ -129,7 +128,7 @@ class DockerProject(DockerInstance):
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
         if service.data is None:
             return next(iter(self.containers().get(service.name, [])), "")
-        with suppress(NotFound):
+        with suppress(sdk.NotFound):
             return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
         return ""
 

@@ -28,7 +28,8 @@ class FakeApi:
     def __init__(self, *subnets: str) -> None:
         self.found: list[dict[str, Any]] = [{"IPAM": {"Config": [{"Subnet": subnet}]}} for subnet in subnets]
 
-    def networks(self) -> list[dict[str, Any]]:
+    def get(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        assert path == "/networks"
         return self.found
 
 
@@ -56,7 +57,7 @@ def write_routes(path: Path, *subnets: str) -> None:
 
 
 def free(*taken: str, size: int = 5, id: str = "t-123456", refused: list[str] | None = None, pool: str = POOL) -> ipaddress.IPv4Network:
-    return ipaddress.IPv4Network(free_subnet(FakeApi(*taken), id, size, refused or [], pool))  # type: ignore[arg-type]
+    return ipaddress.IPv4Network(free_subnet(FakeApi(*taken), id, size, refused or [], pool))
 
 
 # Subnets
@@ -97,7 +98,7 @@ def test_a_default_route_takes_nothing(routes: Path) -> None:
 def test_networks_without_a_subnet(network: dict[str, Any]) -> None:
     api = FakeApi("fd00::/64")
     api.found.append(network)
-    assert free_subnet(api, "x", 1, [])  # type: ignore[arg-type]
+    assert free_subnet(api, "x", 1, [])
 
 
 def test_a_full_pool() -> None:
