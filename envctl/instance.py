@@ -21,17 +21,28 @@ from typing import Any
 from envctl.errors import UsageError
 
 RECORD = "instance.json"
+ID = re.compile(r"[a-z0-9-]{1,48}-[0-9a-f]{6}")
+"""What `instance_id` gives."""
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def state_home() -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(base) / "envctl"
+    base = os.environ.get("XDG_STATE_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.local/state")) / "envctl"
+
+
+def user_name() -> str:
+    """The user's; the number where nobody knows a name (a container with a foreign uid)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def instance_id(name: str, project: Path) -> str:
     """The name, fit for Compose and Kubernetes, and six digits of project folder, user and host."""
-    mark = hashlib.sha256("\0".join((str(project), getpass.getuser(), socket.gethostname())).encode()).hexdigest()[:6]
+    mark = hashlib.sha256("\0".join((str(project), user_name(), socket.gethostname())).encode()).hexdigest()[:6]
     return f"{re.sub(r'[^a-z0-9-]', '-', name.lower())}-{mark}"
 
 

@@ -92,7 +92,7 @@ def port_key(text: str) -> tuple[str, str]:
 
 def choose(environment: Environment, engine: Engine, record: Record, request: Request, refused: list[str]) -> None:
     """Ports and the subnet: those that the record has, new ones for the rest."""
-    wanted = published(environment)
+    wanted = published(environment, environment.definition.services if record.engine == "local" else record.local)
     kept = {key: record.ports[f"{key[0]}/{key[1]}"] for key in wanted if f"{key[0]}/{key[1]}" in record.ports}
     for service, number in request.ports.items():
         main = next((key for key in wanted if key[0] == service), None)

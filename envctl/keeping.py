@@ -31,9 +31,10 @@ PROGRAM = Path(__file__).resolve().parent / "keeper"
 BY_KEEPER = "ENVCTL_KEEPER"
 """Set for the command that a keeper runs: nobody is left who would wait for a gentle end."""
 ABOUT = "ENVCTL_ABOUT"
-"""In the environment of keepers: the instance's labels."""
+"""In the environment of keepers: the instance's labels, and its engine."""
 MARK = "ENVCTL_MARK"
 """In the environment of all that belongs to an instance: its id."""
+LABELS = ("envctl.name", "envctl.instance", "envctl.project", "envctl.owner", "envctl.environment", "envctl.engine")
 START_TIMEOUT = 15.0
 
 _held: dict[str, socket.socket] = {}
@@ -65,7 +66,7 @@ class Keeper:
             answer = self._request(connection, method, path, body)
             content = json.loads(answer.read() or b"null")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise KeeperGone(f"the keeper does not answer: {str(error) or type(error).__name__}") from None
+            raise _gone(error) from None
         finally:
             connection.close()
         if answer.status == 503:
@@ -78,13 +79,24 @@ class Keeper:
         return connection.getresponse()
 
     def stream(self, path: str) -> tuple[socket.socket, http.client.HTTPResponse]:
-        """An answer that goes on as long as somebody reads, and the socket that ends it when it is shut down."""
+        """An answer that goes on as long as somebody reads, and the socket that ends it when it is shut down.
+
+        Raises:
+            KeeperGone: nobody answers.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.connect()
-        sock = connection.sock
-        answer = self._request(connection, "GET", path, None)
+        try:
+            connection.connect()
+            sock = connection.sock
+            answer = self._request(connection, "GET", path, None)
+        except (OSError, http.client.HTTPException) as error:
+            raise _gone(error) from None
         sock.settimeout(None)
         return sock, answer
+
+
+def _gone(error: Exception) -> KeeperGone:
+    return KeeperGone(f"the keeper does not answer: {str(error) or type(error).__name__}")
 
 
 def find(id: str) -> Keeper | None:
@@ -139,17 +151,16 @@ def _spawn(record: Record, *, watched: bool) -> Keeper:
     }  # fmt: skip
     (folder / ADDRESS).unlink(missing_ok=True)
     instance.write_private(folder / CONFIG, json.dumps(config))
-    process = _started(folder, theirs.fileno(), record.marks)
+    process = _started(folder, theirs.fileno(), {**record.marks, "envctl.engine": record.engine})
     theirs.close()
     _children.append(process)
     record.keeper = instance.process_mark(process.pid)
     record.save()
-    keeper = _published(record.id, process)
     if watched:
         _held[record.id] = ours
     else:
         ours.close()
-    return keeper
+    return _published(record.id, process)
 
 
 def _started(folder: Path, descriptor: int, marks: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -170,12 +181,30 @@ def _environment(id: str, marks: Mapping[str, str]) -> dict[str, str]:
 
 
 def seen_alone() -> dict[str, dict[str, str]]:
-    """The labels of instances whose keeper runs, by id: also of those whose state somebody has deleted."""
+    """The labels of instances whose keeper runs, by id: also of those whose state somebody has deleted.
+
+    An environment is what whoever started the process says: only our own processes are asked, and what is no id is no path either.
+    """
     from envctl.keeper.system import variables
 
-    told = [values.get(ABOUT, "") for values in variables([ABOUT]).values()]
-    labels = [json.loads(unquote(text)) for text in told if text]
+    told = [values.get(ABOUT, "") for pid, values in variables([ABOUT]).items() if _is_ours(pid)]
+    labels = [found for text in told if (found := _labels(text))]
     return {found["envctl.instance"]: found for found in labels}
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() if os.path.isdir("/proc/self") else True
+    except OSError:
+        return False
+
+
+def _labels(text: str) -> dict[str, str]:
+    with suppress(ValueError):
+        found = json.loads(unquote(text))
+        if isinstance(found, dict) and instance.ID.fullmatch(str(found.get("envctl.instance"))):
+            return {key: str(found.get(key, "")) for key in LABELS}
+    return {}
 
 
 def _published(id: str, process: subprocess.Popen[bytes]) -> Keeper:
@@ -206,11 +235,11 @@ def release(id: str) -> None:
         held.close()
 
 
-def lost(id: str) -> bool:
-    """Whether the keeper that watches us has ended."""
-    held = _held.get(id)
+def lost(record: Record) -> bool:
+    """Whether the keeper has ended: the one that watches us, or that of an instance that was up before."""
+    held = _held.get(record.id)
     if held is None:
-        return False
+        return instance.process_alive(record.keeper) is False
     readable, _, _ = select.select([held], [], [], 0)
     return bool(readable)
 

@@ -64,7 +64,7 @@ class Program(Model):
     folder: str = Field("", description="... and its path in there.")
     script: str = Field("", description="A program that a Python package installs beside Python itself.")
     path: str = Field("", description="A program of PATH, or a pattern of absolute paths.")
-    version: str = Field("", description="Its major version, where it is known; else the program is asked.")
+    version: str = Field("", description="Its major version, where it is known; else the program is asked, or its path.")
     extra: bool = Field(False, description="It comes with envctl[local].")
 
 
@@ -80,15 +80,19 @@ class Local(Model):
     """How the same server runs as a process of this machine: what is said here stands in the place of the kind's own key."""
 
     programs: list[Program] = Field(default_factory=list, description="The first that is there, one of the wanted version before others.")
-    version_of: list[str] = Field(default_factory=lambda: ["--version"], description="Arguments that make it print its version.")
+    version_of: list[str] = Field(
+        default_factory=lambda: ["--version"], description="Arguments that make it print its version; without any, its path says it."
+    )
     install: str = Field("", description="What to do where it is not there.")
+    ports: list[str] = Field(default_factory=list, description="Ports for nobody but itself: `self.private.NAME` is the number of one.")
     unprivileged: bool = Field(False, description="It refuses to run as root: root gives it another user.")
+    stop_signal: str = Field("SIGTERM", description="What asks it to end.")
     template: list[str] = Field(default_factory=list, description="Fills `data`, once per version: later ones are copies.")
     first: list[Setup] = Field(default_factory=list, description="Commands right after the first start, tried until the server answers.")
     missing: list[Missing] = Field(default_factory=list)
     env: dict[str, str] | None = None
     command: list[str] | None = None
-    files: dict[str, str] | None = None
+    files: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own; an empty text takes one away.")
     mounts: dict[str, Any] | None = None
     data: str | None = None
     setup: list[Setup] | None = None
@@ -100,7 +104,7 @@ class Local(Model):
 
     @property
     def replaced(self) -> dict[str, Any]:
-        own = ("env", "command", "files", "mounts", "data", "setup", "seeds", "query", "shell", "ready")
+        own = ("env", "command", "mounts", "data", "setup", "seeds", "query", "shell", "ready")
         return {key: value for key in own if (value := getattr(self, key)) is not None}
 
 
@@ -256,7 +260,8 @@ def _inherited(file: Path, files: Mapping[str, list[Path]], chain: tuple[Path, .
 
 def localised(kind: Kind) -> Kind:
     """*kind* as a process of this machine has it."""
-    return kind.model_copy(update={**(kind.local.replaced if kind.local else {}), "entrypoint": []})
+    local = kind.local or Local()
+    return kind.model_copy(update={**local.replaced, "files": kind.files | local.files, "entrypoint": []})
 
 
 def recogniser(kinds: Mapping[str, Kind]) -> Recogniser:

@@ -89,6 +89,7 @@ def _again(record: Record, plan: Plan, project: Project, names: list[str], repor
     try:
         with keeping.marking(record.id):
             BringUp(part, project, record, board, seeder, save=record.save).run(time.monotonic() + timeout)
+        project.finish()
     finally:
         reporter.end()
         for name, row in board.rows.items():

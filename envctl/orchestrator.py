@@ -15,8 +15,10 @@ from envctl.checks import Environment, open_environment
 from envctl.engines import Engine, PortTaken, Project, SubnetTaken, open_engine
 from envctl.engines.places import open_project
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError, did_you_mean
+from envctl.guard import guarded
 from envctl.instance import Record
 from envctl.intent import choose, instance_name, port_key, record_of, remember, setting_of
+from envctl.keeping import KeeperGone
 from envctl.outputs import write_outputs
 from envctl.parallel import each
 from envctl.plan.make import make_plan
@@ -69,7 +71,7 @@ def up(request: Request, reporter: Reporter) -> Record:
     make_plan(environment, render_setting(environment, name, request.engine, request.images, environ=dict(os.environ), local=local))
     timer.phase("plan")
     engine = open_engine(request.engine, request.context)
-    with instance.lock(id):
+    with guarded() as watched, instance.lock(id):
         record, existed = None, False
         try:
             record = record_of(request, environment, engine, id, name)
@@ -78,9 +80,12 @@ def up(request: Request, reporter: Reporter) -> Record:
             record.state, record.process, record.error = "changing" if existed else "starting", instance.process_mark(), ""
             record.save()
             keeping.ensure(record, watched=not existed)
+            watched()
             late = signals.deadline(deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {request.timeout:g} s"))
             with keeping.marking(id), late:
                 _bring_up(request, environment, engine, record, reporter, timer, deadline)
+            if record.expired:
+                raise KeeperGone("its keeper has begun to remove it")
             write_outputs(record)
             record.state, record.process, record.timings_ms = "up", "", timer.phases
             record.save()
@@ -167,6 +172,8 @@ def _ended(error: BaseException, request: Request, engine: Engine, record: Recor
     with signals.shielded():
         if isinstance(error, KeyboardInterrupt):
             error = Interrupted("interrupted" if existed else "interrupted; everything is gone")
+        if record.expired and isinstance(error, EnvctlError) and not isinstance(error, OutOfTime | Interrupted):
+            error = EnvctlError("its ttl has passed while it was brought up", hint="give it more: `--ttl`, or `ttl:` of the definition")
         ours = isinstance(error, EnvctlError)
         if isinstance(error, EnvctlError):
             error.record = record

@@ -17,6 +17,7 @@ from envctl.checks import Environment
 from envctl.engines import open_engine
 from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
 from envctl.instance import Record, lock, records
+from envctl.keeper import marks
 from envctl.orchestrator import up
 from envctl.report import write_report
 from envctl.request import Reporter, Request
@@ -26,6 +27,8 @@ from envctl.teardown import tear_down
 
 OURS = 125
 """The exit status of a failure of ours."""
+COMMAND = "#command"
+"""The name in its mark."""
 LOOK = 0.5
 """Seconds between two looks at the keeper."""
 
@@ -82,14 +85,25 @@ def run_jobs(request: Request, reporter: Reporter, jobs: Sequence[Job], report: 
         raise Interrupted("interrupted; everything is gone") from None
     finally:
         with shielded():
-            if not (request.keep and status != 0):
+            if request.keep and status != 0:
+                _keep_owned(request.owner)
+            else:
                 _remove_owned(request.owner)
     return status
 
 
+def _owned(owner: str) -> list[Record]:
+    """An instance that was up before has no owner."""
+    return [record for record in records() if record.owner == owner]
+
+
+def _keep_owned(owner: str) -> None:
+    for record in _owned(owner):
+        keeping.release(record.id)
+
+
 def _remove_owned(owner: str) -> None:
-    """Removes what this process owns: an instance that was up before has no owner, and stays."""
-    left = [thing for record in records() if record.owner == owner for thing in _removed(record)]
+    left = [thing for record in _owned(owner) for thing in _removed(record)]
     if left:
         raise EnvctlError(f"left behind: {', '.join(left)}", hint="`envctl gc` tries again")
 
@@ -101,11 +115,12 @@ def _removed(record: Record) -> list[str]:
 
 def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:
     # By the mark the keeper finds the command and what it has started, should we be killed.
-    environ = {**os.environ, **record.outputs, **record.process_variables, "PATH": _path_with_ourselves(), keeping.MARK: record.id}
+    environ = {**os.environ, **record.outputs, **record.process_variables, "PATH": _path_with_ourselves()}
+    environ |= {marks.MARK: record.id, marks.PROCESS: COMMAND}
     worst = 0
     for job in jobs:
         command = job.command or _test_command(record, job, request)
-        status = run_command(command, environ, job.folder, lambda: keeping.lost(record.id))
+        status = run_command(command, environ, job.folder, lambda: keeping.lost(record))
         if len(jobs) > 1:
             print(f"envctl: {job.test}: exit {status}", file=sys.stderr)
         worst = worst or status
@@ -137,32 +152,32 @@ def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path
     except OSError as error:
         raise UsageError(f"{command[0]} cannot be started: {error.strerror}") from None
     try:
-        status = _ended(process, lost)
+        status = _ended(process, environ, lost)
     except KeyboardInterrupt:
-        _stop(process)
+        _stop(process, environ)
         raise
     return status if status >= 0 else 128 - status
 
 
-def _ended(process: subprocess.Popen[bytes], lost: Callable[[], bool]) -> int:
+def _ended(process: subprocess.Popen[bytes], environ: Mapping[str, str], lost: Callable[[], bool]) -> int:
     while True:
         with suppress(subprocess.TimeoutExpired):
             return process.wait(LOOK)
         if lost():
-            _stop(process)
+            _stop(process, environ)
             raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Politely, then firmly, then for certain. (On a terminal Ctrl-C has reached it already.)"""
+def _stop(process: subprocess.Popen[bytes], environ: Mapping[str, str]) -> None:
+    """Politely, then firmly, then for certain; then what it has left behind. (On a terminal Ctrl-C has reached it already.)"""
     with shielded():
         for number, patience in ((None, 2.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
             if number is not None:
-                with suppress(ProcessLookupError):
-                    process.send_signal(number)
+                process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(patience)
-                return
+                break
+        marks.kill_marked(environ[marks.MARK], process=COMMAND)
 
 
 def _collect(jobs: Sequence[Job], report: str | None) -> None:

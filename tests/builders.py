@@ -13,6 +13,7 @@ from typing import Any
 from envctl.checks import Environment, open_environment
 from envctl.definition.models import SeedStep
 from envctl.engines import Execution, Ran, State
+from envctl.errors import EnvctlError
 from envctl.instance import Record
 from envctl.kinds import Kind
 from envctl.plan.make import make_plan, published
@@ -145,6 +146,8 @@ class FakeProject:
     environments: list[Mapping[str, str]] = field(default_factory=list)
     ran_once: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     expected: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    known: dict[str, EnvctlError] = field(default_factory=dict)
+    """Why a service died, where its engine knows it."""
     died: Callable[[str, int], None] = lambda service, status: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -176,6 +179,9 @@ class FakeProject:
 
     def incarnation(self, service: ServicePlan) -> str:
         return self.incarnations.get(service.name, "first")
+
+    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
+        return self.known.get(service.name)
 
     @contextmanager
     def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:

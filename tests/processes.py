@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,8 +25,8 @@ from envctl.instance import instance_id
 from envctl.keeper import system
 
 Found = TypeVar("Found")
-Moments = Callable[[str, int], list[float]]
-"""So many moments (seconds) of the time that a command takes."""
+Moments = Callable[[str], list[float]]
+"""Moments (seconds) of the time that a command takes."""
 
 
 def until(condition: Callable[[], Found], seconds: float = 60.0, what: str = "") -> Found:
@@ -84,6 +87,59 @@ def started(project: Project, *words: str, env: Mapping[str, str] | None = None)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+@dataclass
+class Terminal:
+    """`envctl` on a terminal of its own, which a test can close."""
+
+    process: subprocess.Popen[bytes]
+    side: int
+    seen: str = ""
+
+    def says(self, text: str, seconds: float = 60.0) -> None:
+        until(lambda: self._read(text), seconds, f"{text!r} on the terminal")
+
+    def _read(self, text: str) -> bool:
+        while select.select([self.side], [], [], 0)[0]:
+            try:
+                self.seen += os.read(self.side, 1 << 16).decode(errors="replace")
+            except OSError:
+                break  # nobody holds the other side any more
+        assert text in self.seen or self.process.poll() is None, self.seen
+        return text in self.seen
+
+    def close(self) -> None:
+        """As when its window is closed: the foreground processes get SIGHUP, and nothing can be written any more."""
+        if self.side >= 0:
+            os.close(self.side)
+            self.side = -1
+
+
+@contextmanager
+def controlled(project: Project, *words: str) -> Iterator[Terminal]:
+    """`envctl WORDS` as the leader of a session with a terminal; killed when it outlives the block."""
+    ours, theirs = os.openpty()
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_") and key != "CI"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "envctl", *words],
+        cwd=project.folder,
+        env={**environ, "ENVCTL_ENGINE": project.engine, "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    terminal = Terminal(process, ours)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+        if process.poll() is None:
+            process.kill()
             process.wait()
 
 

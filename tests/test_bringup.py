@@ -133,20 +133,24 @@ def test_a_service_is_probed_where_the_tests_reach_it() -> None:
     ports = (port("main", 80, 20000), port("admin", 81, 20001))
     found = service("a", ports=ports, outside={"host": "h", "port": 20000, "url": "x"})
     target = Line(found).work._target
-    assert (target(found, {"port": "admin", "path": "/"}).port, target(found, {"port": 81}).port, target(found, {}).port) == (
-        20001,
-        20001,
-        20000,
-    )
-    assert target(found, {"port": "admin", "path": "/"}).options == {"path": "/"}
-    assert target(found, {}).host == "h"
-    assert target(found, {}).ports == {"main": 20000, "admin": 20001}
-    assert target(found, {}).properties == {"host": "h", "port": 20000, "url": "x"}
+    asked = [target(found, options, 0).port for options in ({"port": "admin", "path": "/"}, {"port": 81}, {})]
+    assert asked == [20001, 20001, 20000]
+    assert target(found, {"port": "admin", "path": "/"}, 0).options == {"path": "/"}
+    assert target(found, {}, 0).host == "h"
+    assert target(found, {}, 0).ports == {"main": 20000, "admin": 20001}
+    assert target(found, {}, 0).properties == {"host": "h", "port": 20000, "url": "x"}
+
+
+def test_every_replica_is_probed_at_its_own_port() -> None:
+    found = service("a", ports=(port("main", 80, 20000), port("admin", 81, 20010)), outside={"host": "h", "port": 20000}, replicas=3)
+    targets = [Line(found).work._target(found, {}, replica) for replica in range(3)]
+    assert [target.port for target in targets] == [20000, 20001, 20002]
+    assert targets[2].ports == {"main": 20002, "admin": 20012}
 
 
 def test_a_probe_can_ask_the_service() -> None:
     project = FakeProject(logged={"a": "ready: yes"}, answers={("check",): Ran(3, "no")})
-    target = Line(service("a"), project=project).work._target(service("a"), {})
+    target = Line(service("a"), project=project).work._target(service("a"), {}, 0)
     assert target.run(["check"]) == (3, "no")
     assert target.logs() == "ready: yes"
 

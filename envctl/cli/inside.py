@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from typing import Annotated, Any
@@ -39,13 +38,13 @@ def _inside(record: Record, service: str, argv: list[str], env: dict[str, str], 
     there = attached(record)
     if not there.state(service_of(record, service)).running:
         raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {record.name} {service}` may say why")
-    line = there.interactive(service, argv, env, user)
+    what = there.interactive(service, argv, env, user)
     # Ctrl-C is the command's: on a terminal it gets it from there.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        status = subprocess.run(line, env={**os.environ, **env}, check=False, preexec_fn=_default_interrupt).returncode
+        status = subprocess.run(what.argv, env=what.env, cwd=what.cwd, check=False, preexec_fn=_default_interrupt).returncode
     except OSError as error:
-        raise EnvctlError(f"{line[0]} cannot be started: {error.strerror}") from None
+        raise EnvctlError(f"{what.argv[0]} cannot be started: {error.strerror}") from None
     return status if status >= 0 else 128 - status
 
 

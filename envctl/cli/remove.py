@@ -52,5 +52,6 @@ def gc(
     status = tell(list(collection.collect(engines)), "nothing to collect")
     for opened in engines.values():
         for image in opened.prune_images(all=images):
-            print(f"removed image {image}", file=sys.stderr)
+            what = "image" if opened.name == "docker" else "data directory"
+            print(f"removed {what} {image}", file=sys.stderr)
     return status

@@ -92,6 +92,15 @@ class Execution:
     stdin: Iterable[bytes] = ()
 
 
+@dataclass(frozen=True)
+class OnTerminal:
+    """What to start on this terminal so that it runs inside a service; secrets are in the environment, where nobody else sees them."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: str | None = None
+
+
 class Attached(Protocol):
     """An instance that is there, known by its id alone."""
 
@@ -101,7 +110,7 @@ class Attached(Protocol):
     def logs(self, service: str, tail: int | None = None) -> str: ...
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]: ...
     def renew(self, expires: str | None, marks: Mapping[str, str]) -> None: ...
-    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> list[str]: ...
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal: ...
 
 
 class Project(Attached, Protocol):
@@ -148,4 +157,7 @@ def open_engine(name: str, context: str | None = None) -> Engine:
     return engine
 
 
-__all__ = ["Attached", "Engine", "Execution", "Place", "PortTaken", "Project", "Ran", "Say", "Seen", "State", "SubnetTaken", "open_engine"]
+__all__ = [
+    "Attached", "Engine", "Execution", "OnTerminal", "Place", "PortTaken", "Project", "Ran", "Say", "Seen", "State", "SubnetTaken",
+    "open_engine",
+]  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.engines import Attached, Engine, Execution, Project, Ran, Say, State, open_engine
+from envctl.engines import Attached, Engine, Execution, OnTerminal, Project, Ran, Say, State, open_engine
 from envctl.engines.local.instance import LocalInstance
 from envctl.errors import EnvctlError
 from envctl.parallel import merged
@@ -72,7 +72,7 @@ class Beside:
         parts = {side: [name for name in services if self.of(name) is side] for side in (self.there, self.here)}
         return merged([side.follow(names, tail) for side, names in parts.items() if names])
 
-    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> list[str]:
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
         return self.of(service).interactive(service, argv, env, user)
 
     def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
@@ -100,12 +100,12 @@ class Together(Beside):
         """Containers first: one that gives its place to a process lets go of its port, and the network gets its address."""
         self.project_there.create(whole=whole)
         self.project_here.create(whole=whole)
-        for name in self.names if RELAYED else ():
-            for port in self.plan.services[name].ports:
-                _relay(self.plan.setting.id, self.plan.setting.gateway, port.outside or 0)
 
     def start(self, service: ServicePlan) -> None:
+        """A process gets its relay each time: it went with the keeper that had it."""
         self.project_of(service).start(service)
+        for port in service.ports if RELAYED and service.name in self.names else ():
+            _relay(self.plan.setting.id, self.plan.setting.gateway, port.outside or 0)
 
     def stop(self, service: ServicePlan) -> None:
         self.project_of(service).stop(service)

@@ -124,7 +124,8 @@ class Keeper:
             if not self._ending and (owner_ended or self._expired()):
                 self.tearing_down = True
                 return "the owner's end" if owner_ended else "expired"
-            if not self._ending and not os.path.isdir(self.config.folder) and not self.processes.running():
+            if not self._ending and not os.path.isdir(self.config.folder):
+                self.tearing_down = True
                 return "its folder is gone"
             self._wait(self._patience())
 

@@ -6,6 +6,8 @@ import os
 import resource
 from contextlib import suppress
 
+from envctl.keeper import system
+
 CGROUPS = "/sys/fs/cgroup"
 PERIOD = 100_000
 
@@ -14,13 +16,14 @@ class Limits:
     """What is asked for, and the control group that enforces it, if any.
 
     Attributes:
-        enforced: `cgroup`, `rlimit` (address space, of each process alone) or None, for `memory_bytes` and `cpu`.
+        enforced: `cgroup`, `rlimit` (writable memory, of each process alone) or None, for `memory_bytes` and `cpu`.
     """
 
     def __init__(self, name: str, memory_bytes: int | None = None, cpu: float | None = None, root: str = CGROUPS) -> None:
         self.memory_bytes, self.cpu = memory_bytes, cpu
         self.group = _control_group(name, memory_bytes, cpu, root)
-        weaker = "rlimit" if memory_bytes else None
+        # Memory that it may write to: address space alone is reserved by the gigabyte (Go, Node). macOS lets nobody set it.
+        weaker = "rlimit" if memory_bytes and system.LINUX else None
         self.enforced = {
             "memory_bytes": "cgroup" if self.group and memory_bytes else weaker,
             "cpu": "cgroup" if self.group and cpu else None,
@@ -34,7 +37,7 @@ class Limits:
     def confine(self) -> None:
         """In the child, last of all."""
         if self.enforced["memory_bytes"] == "rlimit" and self.memory_bytes:
-            resource.setrlimit(resource.RLIMIT_AS, (self.memory_bytes, self.memory_bytes))
+            resource.setrlimit(resource.RLIMIT_DATA, (self.memory_bytes, self.memory_bytes))
 
     def remove(self) -> None:
         if self.group:

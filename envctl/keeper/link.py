@@ -32,7 +32,8 @@ class Link:
         with theirs:
             self.process = _launch(mark, theirs.fileno())
         self._channel = Channel(ours)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def ask(
         self, do: str, then: Callable[[dict[str, Any]], None] | None = None, patience: float | None = None, **message: Any
@@ -57,10 +58,11 @@ class Link:
         return call.answer
 
     def close(self) -> None:
-        """The supervisor kills what it has, and ends."""
+        """The supervisor kills what it has, and ends; `lost` has done its part, which takes the keeper's later children for strays."""
         with suppress(OSError):  # it has been closed
             self._channel.stream.shutdown(socket.SHUT_RDWR)
         self.process.wait()
+        self._reader.join()
 
     def _read(self) -> None:
         while (messages := self._channel.receive()) is not None:

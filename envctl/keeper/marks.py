@@ -31,11 +31,18 @@ def orphans(mark_prefix: str) -> list[int]:
     return sorted(pid for pid in found if not tree.ancestors(pid, table) & supervisors)
 
 
-def kill_marked(mark: str, patience: float = 10.0) -> list[int]:
-    """Kills all that carry exactly *mark*, and all below them, except ourselves and those above us; answers with what was killed."""
-    return sorted(tree.kill_all(lambda table: _doomed(mark, table), patience=patience))
+def kill_marked(mark: str, patience: float = 10.0, process: str | None = None) -> list[int]:
+    """Kills all that carry exactly *mark*, and all below them, except ourselves and those above us; answers with what was killed.
+
+    Args:
+        process: only those that carry this name too.
+    """
+    return sorted(tree.kill_all(lambda table: _doomed(mark, process, table), patience=patience))
 
 
-def _doomed(mark: str, table: tree.Table) -> set[int]:
-    roots = [pid for pid, values in system.variables([MARK]).items() if values.get(MARK) == mark]
+def _doomed(mark: str, process: str | None, table: tree.Table) -> set[int]:
+    found = system.variables([MARK, PROCESS, SUPERVISOR])
+    # A supervisor that was halted does not notice that its keeper has ended.
+    marked = {pid: values for pid, values in found.items() if mark in (values.get(MARK), values.get(SUPERVISOR))}
+    roots = [pid for pid, values in marked.items() if process in (None, values.get(PROCESS))]
     return tree.with_descendants(roots, table) - tree.ancestors(os.getpid(), table)

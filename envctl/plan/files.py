@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from envctl.definition.expressions import evaluate_tree, render_text
+from envctl.definition.expressions import ExpressionError, evaluate_tree, render_text
 from envctl.kinds import Kind
 from envctl.plan.model import File
 
@@ -17,6 +17,9 @@ OURS = "envctl:"
 
 def service_files(kind: Kind, scope: Mapping[str, Any], files: Mapping[str, str], resolve: Callable[[str, str], Path]) -> dict[str, File]:
     """Path inside to its file; *resolve* finds a path that the definition names under `with` or `files`."""
+    for path in files:
+        if ".." in PurePosixPath(path).parts:
+            raise ExpressionError(f"'{path}' leads out of the container: `..` has no place in a path inside")
     found = {path: File(text=text) for path, text in _texts(kind, scope)}
     for target, value in kind.mounts.items():
         for source in _listed(evaluate_tree(value, scope)):

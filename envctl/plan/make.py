@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -17,20 +17,21 @@ from envctl.plan.graph import Cycle, start_order
 from envctl.plan.model import Plan, PortKey, Setting, Step, TestPlan
 from envctl.plan.reading import Reading, as_text, texts
 from envctl.plan.services import ports_of, service_plan, variables
-from envctl.plan.views import Resolver, Side, Subject
+from envctl.plan.views import Resolver, Side, Subject, private
 
 UNKNOWN_PORT = 0
 """Stands for a port that the engine will choose; only `render` leaves ports to it."""
 
 
-def published(environment: Environment) -> list[PortKey]:
-    """Every port that gets an outside address, in the order of the definition."""
-    return [
-        (name, port)
-        for name, subject in subjects(environment).items()
-        for port in subject.ports
-        if not subject.url and not (subject.kind.outside_port and port == subject.main_port)
-    ]
+def published(environment: Environment, local: Collection[str] = ()) -> list[PortKey]:
+    """Every port that gets a number outside, in the order of the definition; of *local* services their private ones too."""
+    running = {name: subject for name, subject in subjects(environment).items() if not subject.url}
+    return [(name, port) for name, subject in running.items() for port in _numbered(subject, name in local)]
+
+
+def _numbered(subject: Subject, local: bool) -> list[str]:
+    ports = [port for port in subject.ports if not (subject.kind.outside_port and port == subject.main_port)]
+    return ports + [private(port) for port in subject.private] if local else ports
 
 
 def subjects(environment: Environment, setting: Setting | None = None) -> dict[str, Subject]:

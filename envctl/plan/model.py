@@ -143,6 +143,10 @@ class LocalPlan:
     first: tuple[FirstStep, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
     """Pattern of a file below the program's prefix, and what to say where it is not there."""
+    wanted: int = 1
+    """How many of it the definition asks for; one runs."""
+    image: str = ""
+    """The image that was asked for in the place of the kind's own; the program of this machine stands in its place."""
 
 
 @dataclass(frozen=True)

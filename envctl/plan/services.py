@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         inside=_properties(reading, subject, "inside"),
         outside=_properties(reading, subject, "outside"),
         stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),
-        replicas=service.replicas,
+        replicas=1 if local else service.replicas,
         resources=service.resources,
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
@@ -170,7 +171,7 @@ def _run(reading: Reading, service: Service, scope: Mapping[str, Any], name: str
 def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, scope: Mapping[str, Any]) -> LocalPlan:
     """What a process of this machine needs; the problem where it cannot be one."""
     where = ("services", subject.name)
-    if kind.own and not service.run:
+    if (kind.own or service.from_compose) and not service.run:
         hint = "`run: COMMAND` starts it from source; or bring it up on Docker"
         reading.problems.append(reading.problem(where, "nothing says how it runs as a process of this machine", hint))
     elif not kind.own and kind.local is None and not service.run:
@@ -185,7 +186,14 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
         for item in _listed(scope["self"][each.each])
     )
     template = tuple(map(str, tree(local.template)))
-    return LocalPlan(service.version or kind.version or "", template, first, missing)
+    image = "" if kind.own else service.image or ""
+    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image)
+
+
+def _version(kind: Kind, service: Service) -> str:
+    """The one that is asked for; an image says it by its tag."""
+    tag = re.search(r":(\d[^/:@]*)(@|$)", service.image or "")
+    return tag[1] if tag else "" if service.image else service.version or kind.version or ""
 
 
 def _listed(value: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -12,6 +12,11 @@ from envctl.kinds import Kind
 
 Side = Literal["inside", "outside"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def private(port: str) -> str:
+    """What a private port is called among the others: no port of a definition can have that name."""
+    return f".{port}"
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,11 @@ class Subject:
     @property
     def main_port(self) -> str | None:
         return next(iter(self.ports), None)
+
+    @property
+    def private(self) -> Sequence[str]:
+        """What it listens on as a process of this machine, and nobody else is told of."""
+        return self.kind.local.ports if self.kind.local else ()
 
 
 @dataclass
@@ -82,6 +92,8 @@ class Resolver:
             return self._main(subject, side)[0 if key == "host" else 1]
         if key == "ports":
             return {name: self.address(subject, name, side)[1] for name in subject.ports}
+        if key == "private":
+            return {name: self.address(subject, private(name), "outside")[1] for name in subject.private}
         if key == "name":
             return subject.name
         if key == "bind":

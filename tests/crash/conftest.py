@@ -23,6 +23,9 @@ services:
 outputs: {API: "${api.url}", CACHE: "${cache.url}"}
 """
 
+COUNT = {"docker": 5, "local": 8}
+"""Moments of each command; `benchmarks/crashes.py` tries more."""
+
 
 @pytest.fixture
 def pair(on: Project) -> Project:
@@ -39,14 +42,15 @@ def took() -> dict[tuple[str, str], float]:
 def moments(pair: Project, took: dict[tuple[str, str], float]) -> Moments:
     """So many moments, one in each part of the time that `up`, or `run`, takes here and now."""
 
-    def drawn(word: str, count: int) -> list[float]:
+    def drawn(word: str) -> list[float]:
+        count = COUNT[pair.engine]
         if (pair.engine, word) not in took:
             words = ["run", "env", "--", "true"] if word == "run" else [word, "env"]
             began = time.monotonic()
             pair.envctl(*words).ok()
             took[pair.engine, word] = time.monotonic() - began
             pair.envctl("down", "env")
-        source = random.Random(f"{word} {count}")
+        source = random.Random(word)
         return [(part + source.random()) / count * took[pair.engine, word] for part in range(count)]
 
     return drawn

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+import pytest
+import yaml
 from tests_support import Done, Project
+
+from envctl.definition.expressions import references
+from envctl.engines.local.programs import find_program
+from envctl.kinds import Kinds, load_kinds
 
 Found = TypeVar("Found")
 
@@ -42,34 +48,76 @@ class Url:
 
 @dataclass(frozen=True)
 class Running:
-    """An environment that is up: what `up --json` printed, and the outputs of the same without `outputs:`."""
+    """An environment that is up: what `up --json` printed, and the outputs of the same without `outputs:`.
+
+    Who asks for a service that this engine cannot run, or for an output of one, is skipped; *without* says why.
+    """
 
     project: Project
     name: str
     shown: Mapping[str, Any]
     defaults: Mapping[str, str] = field(default_factory=dict)
+    without: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, output: str) -> str:
+        self.needs(output)
         return str(self.shown["outputs"][output])
 
+    def needs(self, name: str) -> None:
+        if name in self.without:
+            pytest.skip(self.without[name])
+
     def execute(self, service: str, *argv: str) -> Done:
+        self.needs(service)
         return self.project.envctl("exec", self.name, service, "--", *argv)
 
     def defaults_of(self, service: str) -> dict[str, str]:
         """Property, small, to its default output."""
+        self.needs(service)
         prefix = f"{service}_".upper().replace("-", "_")
         return {key.removeprefix(prefix).lower(): value for key, value in self.defaults.items() if key.startswith(prefix)}
 
 
 def bring_up(project: Project, name: str, services: str, outputs: Mapping[str, str]) -> Running:
     """The environment without `outputs:` first, then with them: nothing restarts for it."""
+    without = {} if project.engine == "docker" else unrunnable(project, services)
+    if without:
+        services = json.dumps({"services": {key: tree for key, tree in _services(services).items() if key not in without}})[1:-1]
+        lost = {key: why for key, value in outputs.items() for service, why in without.items() if _refers(value, service)}
+        outputs, without = {key: value for key, value in outputs.items() if key not in lost}, without | lost
     project.environment(name, services)
     first = project.envctl("up", name, "--json").ok().json
     lines = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in outputs.items())
     project.environment(name, f"{services}\noutputs:\n{lines}" if lines else services)
     second = project.envctl("up", name, "--json").ok().json
     assert {k: v["endpoints"] for k, v in first["services"].items()} == {k: v["endpoints"] for k, v in second["services"].items()}
-    return Running(project, name, second, first["outputs"])
+    return Running(project, name, second, first["outputs"], without)
+
+
+def unrunnable(project: Project, services: str) -> dict[str, str]:
+    """The services that this machine cannot run as processes, and why; where it can run none, there is nothing to test."""
+    kinds, found = load_kinds(project.folder), _services(services)
+    without = {name: why for name, tree in found.items() if (why := why_not_here(kinds, tree.get("kind", "service")))}
+    if len(without) == len(found):
+        pytest.skip("; ".join(without.values()))
+    return without
+
+
+def why_not_here(kinds: Kinds, name: str) -> str:
+    kind = kinds[name]
+    if kind.own:
+        return ""
+    if kind.local is None:
+        return f"{kind.kind} only runs in a container"
+    return "" if find_program(kind.local, "") else f"no program for {kind.kind} here: {kind.local.install}"
+
+
+def _services(text: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(text)["services"])
+
+
+def _refers(text: str, service: str) -> bool:
+    return any(reference.root == service for reference in references(text, [service]))
 
 
 def refused(project: Project, kind: str, key: str, values: Sequence[str], word: str = "") -> None:

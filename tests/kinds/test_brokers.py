@@ -18,6 +18,7 @@ import paho.mqtt.client as mqtt
 import pytest
 import requests
 from amqp.exceptions import AccessRefused
+from kinds.listening import listens_here_alone
 from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from tests_support import Project
 
@@ -278,12 +279,21 @@ def test_names_that_mqtt_does_not_take_are_refused(home: Project) -> None:
     refused(home, "mosquitto", "username", ["a:b", "a\nb", ""], "without colons")
 
 
-def test_default_outputs(up: Running) -> None:
-    usual = {"host", "port", "url"}
-    credentials = {"username", "password"}
-    assert up.defaults_of("rabbit").keys() == usual | credentials | {"virtual_host", "management_url"}
-    assert up.defaults_of("nats").keys() == usual | credentials | {"monitor_url"}
-    assert up.defaults_of("kafka").keys() == usual | {"bootstrap"}
-    assert up.defaults_of("mqtt").keys() == usual | credentials
-    for service in ("rabbit", "nats", "mqtt"):
-        assert (up.defaults_of(service)["username"], up.defaults_of(service)["password"]) == (USERNAME, PASSWORD)
+@pytest.mark.parametrize(
+    ("service", "more"),
+    [
+        ("rabbit", {"username", "password", "virtual_host", "management_url"}),
+        ("nats", {"username", "password", "monitor_url"}),
+        ("kafka", {"bootstrap"}),
+        ("mqtt", {"username", "password"}),
+    ],
+)
+def test_default_outputs(up: Running, service: str, more: set[str]) -> None:
+    found = up.defaults_of(service)
+    assert found.keys() == {"host", "port", "url"} | more
+    if "password" in more:
+        assert (found["username"], found["password"]) == (USERNAME, PASSWORD)
+
+
+def test_processes_listen_on_loopback_alone(up: Running) -> None:
+    listens_here_alone(up, {"rabbit": {"names", "tools"}})

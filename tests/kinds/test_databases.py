@@ -7,6 +7,7 @@ from typing import Any
 import pg8000.native
 import pymysql
 import pytest
+from kinds.listening import listens_here_alone
 from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from tests_support import Project
 
@@ -24,7 +25,7 @@ services:
       password: {text(PASSWORD)}
       databases: {{app: {{}}, audit: {{owner: reporter}}, {text(ODD)}: {{}}}}
       users: {{reporter: {{}}, {text(USERNAME)}: {{password: {text(PASSWORD)}}}}}
-      extensions: [pg_trgm]
+      extensions: [EXTENSION]
       settings: {{max_connections: 42, application_name: "it's a $test"}}
     ready: {{query: "select count(*) from pg_database"}}
   maria:
@@ -55,9 +56,13 @@ OUTPUTS = {
 }
 
 
+EXTENSIONS = {"docker": ("pg_trgm", "similarity('a', 'a')"), "local": ("vector", "'[1]'::vector <-> '[2]'::vector")}
+"""One that is there, and an expression over it that gives 1."""
+
+
 @pytest.fixture(scope="module")
 def up(home: Project) -> Running:
-    return bring_up(home, "databases", SERVICES, OUTPUTS)
+    return bring_up(home, "databases", SERVICES.replace("EXTENSION", EXTENSIONS[home.engine][0]), OUTPUTS)
 
 
 def postgres(url: str, sql: str, **changed: Any) -> Any:
@@ -85,8 +90,9 @@ def test_postgres_with_given_credentials(up: Running) -> None:
 
 
 def test_several_databases_of_postgres(up: Running) -> None:
-    assert postgres(up["PG_AUDIT"], "select current_database(), similarity('a', 'a')") == [["audit", 1.0]]
-    assert postgres(up["PG_ODD"], "select current_database(), similarity('a', 'a')") == [[ODD, 1.0]]
+    _, one = EXTENSIONS[up.project.engine]
+    assert postgres(up["PG_AUDIT"], f"select current_database(), {one}") == [["audit", 1.0]]
+    assert postgres(up["PG_ODD"], f"select current_database(), {one}") == [[ODD, 1.0]]
     at = Url.of(up["PG"])
     assert up["PG_AUDIT_JDBC"] == f"jdbc:postgresql://{at.host}:{at.port}/audit", "no password in it"
 
@@ -105,8 +111,10 @@ def test_postgres_refuses_a_wrong_password(up: Running, changed: dict[str, str])
 
 
 def test_postgres_asks_for_a_password_inside_too(up: Running) -> None:
-    for host in ("127.0.0.1", "/var/run/postgresql"):
-        done = up.execute("pg", "psql", "-w", "-h", host, "-U", OWNER, "-d", "app", "-c", "select 1")
+    sockets = ["/var/run/postgresql"] if up.project.engine == "docker" else []
+    port = ["-p", str(Url.of(up["PG"]).port)] if up.project.engine == "local" else []
+    for host in ["127.0.0.1", *sockets]:
+        done = up.execute("pg", "psql", "-w", "-h", host, *port, "-U", OWNER, "-d", "app", "-c", "select 1")
         assert done.status == 2, host
         assert "no password supplied" in done.err + done.out
 
@@ -149,9 +157,10 @@ def test_mariadb_refuses_wrong_credentials(up: Running, changed: dict[str, Any])
 
 
 def test_mariadb_asks_for_a_password_inside_too(up: Running) -> None:
-    for host in ("--host=127.0.0.1", "--protocol=socket"):
-        done = up.execute("maria", "mariadb", "--no-defaults", host, "--user=root", "-e", "select 1")
-        assert done.status == 1, host
+    here = ["--host=127.0.0.1", f"--port={Url.of(up['MARIA']).port}"]
+    for where in [["--host=127.0.0.1"], ["--protocol=socket"]] if up.project.engine == "docker" else [here]:
+        done = up.execute("maria", "mariadb", "--no-defaults", *where, "--user=root", "-e", "select 1")
+        assert done.status == 1, where
         assert "Access denied" in done.err + done.out
 
 
@@ -168,3 +177,7 @@ def test_default_outputs(up: Running, service: str) -> None:
     assert (found["host"], found["port"], found["username"], found["password"]) == (at.host, str(at.port), at.username, at.password)
     assert found["database"] == "app"
     assert at.password not in found["jdbc_url"]
+
+
+def test_processes_listen_on_loopback_alone(up: Running) -> None:
+    listens_here_alone(up)

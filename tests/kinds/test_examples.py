@@ -13,6 +13,8 @@ from tests_support import REPO, Project, labelled
 
 @pytest.mark.parametrize("name", ["streaming", "shop"])
 def test_its_own_tests_pass_and_nothing_is_left(home: Project, name: str) -> None:
+    if home.engine == "local" and name == "streaming":
+        pytest.skip("kafka only runs in a container")
     copied = home.folder / "environments" / name
     ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
     shutil.copytree(REPO / "environments" / name, copied, ignore=ignored)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from kinds.listening import listens_here_alone
 from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, eventually, refused, text
 from tests_support import Project
 
@@ -27,14 +28,13 @@ services:
     build: ./program
     port: 8000
     ready: {{http: /healthz}}
-    env: {{GREETING: {text(PASSWORD)}, PAYMENTS_URL: "${{payments.url}}"}}
+    env: {{GREETING: {text(PASSWORD)}, PAYMENTS_URL: "${{payments.url}}", BIND: "${{self.bind}}", PORT: "${{self.port}}"}}
   plain:
     kind: api
     image: python:3.13-slim
-    run: python3 -u -m http.server --bind ${{self.bind}} ${{self.port}}
+    run: python3 -u -m http.server --bind ${{self.bind}} --directory ${{self.prefix}}/srv ${{self.port}}
     port: 8080
     files: {{/srv/data/: pages, /srv/one.bin: pages/pixel.bin}}
-    compose: {{working_dir: /srv}}
     needs: {{once: done}}
   once: {{kind: job, image: "python:3.13-slim", run: [python3, -c, "print('migrated')"]}}
 """
@@ -62,7 +62,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-http.server.ThreadingHTTPServer(("", 8000), Answers).serve_forever()
+http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Answers).serve_forever()
 """
 STUB = """
 {"mappings": [
@@ -91,7 +91,14 @@ def up(home: Project) -> Running:
     home.write("environments/stubs/more/__files/answer.txt", "from a file: ü")
     home.write("environments/program/main.py", PROGRAM)
     home.write("environments/program/Dockerfile", 'FROM python:3.13-slim\nCOPY main.py /main.py\nCMD ["python3", "-u", "/main.py"]\n')
-    return bring_up(home, "http", SERVICES, OUTPUTS)
+    return bring_up(home, "http", SERVICES if home.engine == "docker" else as_processes(SERVICES), OUTPUTS)
+
+
+def as_processes(services: str) -> str:
+    """Nothing reads a Dockerfile's command, nor a configuration for nginx (which tests of their own see refused)."""
+    return services.replace("build: ./program", "build: ./program\n    run: python3 -u main.py").replace(
+        "with: {config: proxy.conf}", "with: {}"
+    )
 
 
 @pytest.fixture
@@ -116,6 +123,8 @@ def test_several_folders_and_files_are_served_as_one(up: Running, http: requests
 
 
 def test_a_configuration_of_the_project(up: Running, http: requests.Session) -> None:
+    if up.project.engine == "local":
+        pytest.skip("files are served by Python here")
     page = http.get(up["PROXY"], timeout=10)
     assert "Grüße" in page.content.decode()
     assert page.headers["X-Via"] == "proxy"
@@ -209,3 +218,7 @@ def test_default_outputs(up: Running) -> None:
     found = up.defaults_of("mail")
     assert found.keys() == {"host", "port", "url", "username", "password", "web_url", "web_port"}
     assert (found["username"], found["password"]) == (MAIL_USER, PASSWORD)
+
+
+def test_processes_listen_on_loopback_alone(up: Running) -> None:
+    listens_here_alone(up)

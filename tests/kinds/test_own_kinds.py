@@ -41,7 +41,7 @@ files:
     import http.server, json, os, sys
     class Answers(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            body = json.dumps({"key": os.environ["CLOCK_KEY"], "path": self.path, **json.load(open("/etc/clock.json"))}).encode()
+            body = json.dumps({"key": os.environ["CLOCK_KEY"], "path": self.path, **json.load(open("".join(sys.argv[3:]) + "/etc/clock.json"))}).encode()
             self.send_response(200)
             self.end_headers()
             self.wfile.write(body)
@@ -51,10 +51,13 @@ writable: [/tmp]
 ready: {probe: http, path: /healthz}
 setup:
   - each: alarms
-    command: [sh, -c, "echo ${item.name|shell} >> /tmp/set"]
+    command: [sh, -c, "echo ${item.name|shell} >> ${self.prefix}/tmp/set"]
 properties:
   url: http://${self.host}:${self.port}
   shown_key: ${self.key}
+local:
+  programs: [{module: http.server}]
+  command: [python3, -u, "${self.prefix}/srv/clock.py", "${self.bind}", "${self.port}", "${self.prefix}"]
 """
 LEDGER = """
 kind: ledger
@@ -117,7 +120,8 @@ def test_a_kind_of_the_projects_own(up: Running) -> None:
     said = asked(up["CLOCK"])
     assert said == {"key": PASSWORD, "path": "/", "zone": "CET", "alarms": {"it's late": "23:00", "early": "never"}}
     assert asked(up["LATE"])["path"] == "/alarms/it%27s%20late"
-    assert up.execute("clock", "cat", "/tmp/set").ok().out == "it's late\nearly\n"
+    place = "/tmp/set" if up.project.engine == "docker" else "tmp/set"
+    assert up.execute("clock", "cat", place).ok().out == "it's late\nearly\n"
     assert up.defaults_of("clock").keys() == {"host", "port", "url", "shown_key", "key"}
 
 

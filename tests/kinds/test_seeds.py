@@ -10,8 +10,10 @@ from typing import Any
 
 import pymysql
 import pytest
-from kinds.support import Running, Url, bring_up
+from kinds.support import Running, Url, bring_up, why_not_here
 from tests_support import Done, Project
+
+from envctl.kinds import load_kinds
 
 SCHEMA = """\
 CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(20) NOT NULL, note TEXT, born DATE, raw VARBINARY(40));
@@ -44,7 +46,7 @@ with pymysql.connect(host=url.hostname, port=url.port, user=unquote(url.username
 """
 TOOL = """\
 #!/bin/sh
-MYSQL_PWD="$PASSWORD" mariadb --skip-ssl -h "$HOST" -u "$USER_NAME" app -e "insert into log (who, what) values ('tool', '$1')"
+MYSQL_PWD="$PASSWORD" mariadb --skip-ssl -h "$HOST" -P "$PORT" -u "$USER_NAME" app -e "insert into log (who, what) values ('tool', '$1')"
 """
 SERVER = "\"insert into log (who, what) values ('server', 'x')\""
 SERVICES = f"""
@@ -61,9 +63,9 @@ services:
         database: other
       - sql: seeds/steps
         database: other
-      - command: sh -c 'MYSQL_PWD="$ENVCTL_PASSWORD" mariadb -h127.0.0.1 -u"$ENVCTL_USERNAME" app -e "$0"' {SERVER}
+      - command: sh -c 'MYSQL_PWD="$ENVCTL_PASSWORD" mariadb --no-defaults --skip-ssl -h127.0.0.1 -P${{self.port}} -u"$ENVCTL_USERNAME" app -e "$0"' {SERVER}
         in: server
-      - command: [/tool.sh, "it is ${{self.databases.app.name}}"]
+      - command: [./tool.sh, "it is ${{self.databases.app.name}}"]
         in: app
         inputs: [tool/**, "seeds/*.sql"]
       - command: [{json.dumps(sys.executable)}, seeds/fill.py, "${{self.port}}", a b]
@@ -72,7 +74,7 @@ services:
     build: tool
     run: [sh, -c, 'echo up; exec sleep 600']
     stop: 0s
-    env: {{HOST: "${{db.host}}", PASSWORD: "${{db.password}}", USER_NAME: "${{db.username}}"}}
+    env: {{HOST: "${{db.host}}", PORT: "${{db.port}}", PASSWORD: "${{db.password}}", USER_NAME: "${{db.username}}"}}
 """
 OUTPUTS = {"DB": "${db.url}"}
 
@@ -90,12 +92,14 @@ def write(home: Project) -> None:
     home.write("environments/seeds/steps/2.sql", "insert into t values (2);\n")
     home.write("environments/seeds/steps/1.sql", "create table t (n int);\n")
     home.write("environments/seeds/fill.py", FILL)
-    home.write("environments/tool/Dockerfile", "FROM mariadb:11.8\nCOPY --chmod=755 tool.sh /tool.sh\nENTRYPOINT []\n")
-    home.write("environments/tool/tool.sh", TOOL)
+    home.write("environments/tool/Dockerfile", "FROM mariadb:11.8\nWORKDIR /\nCOPY --chmod=755 tool.sh /tool.sh\nENTRYPOINT []\n")
+    home.write("environments/tool/tool.sh", TOOL).chmod(0o755)
 
 
 @pytest.fixture(scope="module")
 def up(home: Project) -> Running:
+    if home.engine == "local" and (why := why_not_here(load_kinds(), "mariadb")):
+        pytest.skip(why)
     write(home)
     home.environment("seeds", SERVICES + f"outputs: {json.dumps(OUTPUTS)}\n")
     return Running(home, "seeds", home.envctl("up", "seeds", "--json").ok().json)

@@ -7,6 +7,7 @@ import socket
 import urllib.request
 
 import pytest
+from kinds.listening import listens_here_alone
 from kinds.support import Running, bring_up
 from tests_support import Project
 
@@ -18,7 +19,7 @@ def program(*lines: str) -> str:
     return json.dumps(["python3", "-u", "-c", "\n".join([LATE, *lines])]).replace("${", "$${")
 
 
-LISTEN = 's = socket.create_server(("0.0.0.0", 7000)); '
+LISTEN = 's = socket.create_server((os.environ["BIND"], int(os.environ["PORT"]))); '
 ANSWER = "[c.sendall(b'hello') or c.close() for c, _ in iter(s.accept, None)]"
 DATED = """
 class Answers(h.BaseHTTPRequestHandler):
@@ -26,44 +27,50 @@ class Answers(h.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(204 if time.monotonic() - self.began > 0.3 else 503)
         self.end_headers()
-h.HTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answers).serve_forever()
+h.HTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Answers).serve_forever()
 """
 TALKING = ["by-tcp", "by-port", "by-log", "by-command", "by-words"]
 ASK = """
 import socket, sys, urllib.request
-for name in sys.argv[2:]:
-    print(socket.create_connection((name, 7000), 5).recv(5).decode())
+for address in sys.argv[2:]:
+    host, _, port = address.rpartition(":")
+    print(socket.create_connection((host, int(port)), 5).recv(5).decode())
 print(urllib.request.urlopen(sys.argv[1]).status)
 """
-ASKS = json.dumps(["python3", "-c", ASK, "http://${by-http.host}:${by-http.ports.web}", *(f"${{{name}.host}}" for name in TALKING)])
+ASKS = json.dumps(
+    ["python3", "-c", ASK, "http://${by-http.host}:${by-http.ports.web}", *(f"${{{name}.host}}:${{{name}.port}}" for name in TALKING)]
+)
+AT = 'env: {BIND: "${self.bind}", PORT: "${self.port}", PREFIX: "${self.prefix}"}'
 
 SERVICES = f"""
 x-python: &python {{image: "python:3.13-slim", stop: 0s}}
 services:
-  by-tcp: {{<<: *python, run: {program(LISTEN + ANSWER)}, port: 7000}}
-  by-port: {{<<: *python, run: {program(LISTEN + ANSWER)}, ports: {{talk: 7000, idle: 7001}}, ready: {{tcp: true, port: talk}}}}
-  by-log: {{<<: *python, run: {program(LISTEN + "print('listening: 7000')", ANSWER)}, port: 7000, ready: {{log: "^listening: [0-9]+$"}}}}
+  by-tcp: {{<<: *python, run: {program(LISTEN + ANSWER)}, port: 7000, {AT}}}
+  by-port: {{<<: *python, run: {program(LISTEN + ANSWER)}, ports: {{talk: 7000, idle: 7001}}, ready: {{tcp: true, port: talk}}, {AT}}}
+  by-log: {{<<: *python, run: {program(LISTEN + "print('listening: 7000')", ANSWER)}, port: 7000, ready: {{log: "^listening: [0-9]+$"}}, {AT}}}
   by-command:
     <<: *python
-    run: {program(LISTEN + "open('/tmp/rea dy', 'w').close()", ANSWER)}
+    run: {program(LISTEN + "open(os.environ['PREFIX'] + '/rea dy', 'w').close()", ANSWER)}
     port: 7000
-    ready: {{command: [test, -e, /tmp/rea dy]}}
+    {AT}
+    ready: {{command: [test, -e, "${{self.prefix}}/rea dy"]}}
   by-words:
     <<: *python
-    run: {program(LISTEN + "open('/tmp/ready', 'w').close()", ANSWER)}
+    run: {program(LISTEN + "open(os.environ['PREFIX'] + '/ready', 'w').close()", ANSWER)}
     port: 7000
-    ready: {{command: test -e /tmp/ready}}
+    {AT}
+    ready: {{command: "test -e ${{self.prefix}}/ready"}}
   by-http:
     <<: *python
     run: {program(DATED)}
     ports: {{idle: 7001, web: 8000}}
-    env: {{PORT: "${{self.ports.web}}"}}
+    env: {{BIND: "${{self.bind}}", PORT: "${{self.ports.web}}"}}
     ready: {{http: "/any?thing=1", status: [204], port: web, timeout: 20s}}
   all-of-them:
     <<: *python
     run: {program("print('on')", DATED)}
     port: 8000
-    env: {{PORT: "8000"}}
+    {AT}
     ready: {{http: /, log: "on", command: "true", tcp: true}}
   portless: {{<<: *python, run: {program("time.sleep(600)")}}}
   asks: {{kind: job, <<: *python, run: {ASKS}}}
@@ -107,6 +114,10 @@ def test_several_ports_are_published(up: Running) -> None:
     assert up.defaults_of("by-tcp").keys() == {"host", "port", "url"}
 
 
+def test_processes_listen_on_loopback_alone(up: Running) -> None:
+    listens_here_alone(up)
+
+
 @pytest.mark.parametrize(
     ("ready", "words"),
     [
@@ -116,7 +127,7 @@ def test_several_ports_are_published(up: Running) -> None:
     ],
 )
 def test_one_that_does_not_get_ready_says_what_it_did(home: Project, ready: str, words: str) -> None:
-    run = "python3 -m http.server --bind 0.0.0.0 7000"
+    run = "'python3 -m http.server --bind ${self.bind} ${self.port}'"
     home.environment(
         "late", f"services:\n  one: {{image: 'python:3.13-slim', run: {run}, ports: {{a: 7000, b: 7001}}, ready: {ready}, stop: 0s}}\n"
     )

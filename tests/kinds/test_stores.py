@@ -13,6 +13,7 @@ import redis
 import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from kinds.listening import listens_here_alone
 from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -37,6 +38,7 @@ services:
   s3: {{kind: s3, with: {{username: {text(KEY)}, password: {text(PASSWORD)}, buckets: [invoices, foto-s.2024]}}}}
   files: {{kind: seaweedfs}}
 """
+WEED = {"s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc"}
 OUTPUTS = {
     "VALKEY": "${valkey.url}",
     "REDIS": "${redis.url}",
@@ -99,7 +101,8 @@ def test_a_durable_server_writes_everything(up: Running) -> None:
 
 
 def test_the_shell_of_a_server_logs_in_by_itself(up: Running, kind: str) -> None:
-    done = up.execute(kind, f"{kind}-cli", "-h", "127.0.0.1", "PING").ok()
+    client = [f"{kind}-cli"] if up.project.engine == "docker" else ["valkey-cli", "-p", str(Url.of(up[kind.upper()]).port)]
+    done = up.execute(kind, *client, "-h", "127.0.0.1", "PING").ok()
     assert done.out.strip() == "PONG"
 
 
@@ -170,3 +173,7 @@ def test_default_outputs(up: Running) -> None:
     found = up.defaults_of("s3")
     assert {"host", "port", "url", "endpoint", "username", "password", "access_key", "secret_key"} <= found.keys()
     assert (found["access_key"], found["secret_key"]) == (KEY, PASSWORD)
+
+
+def test_processes_listen_on_loopback_alone(up: Running) -> None:
+    listens_here_alone(up, {name: WEED for name in ("s3", "files")})

@@ -300,3 +300,87 @@ def test_a_mistake_in_a_kind_is_located_at_its_service(tmp_path: Path) -> None:
 )
 def test_a_value_as_text(value: object, text: str) -> None:
     assert as_text(value) == text
+
+
+# As a process of this machine
+
+
+def local(folder: Path, service: str, files: dict[str, str | bytes] | None = None) -> ServicePlan:
+    environment = environment_of(folder, f"services:\n  {DB}  x: {{{service}}}\n", files)
+    return make_plan(environment, setting_of(environment, engine="local", folder=Path("/services"))).services["x"]
+
+
+def test_a_process_listens_on_loopback_below_its_folder(tmp_path: Path) -> None:
+    found = local(tmp_path, "run: \"serve ${self.bind} ${self.port} ${self.prefix}/etc/x\", port: 8000, env: {DB: '${db.host}:${db.port}'}")
+    assert found.run == ("serve", "127.0.0.1", str(FIRST_PORT + 1), "/services/x/etc/x")
+    assert found.env == {"DB": f"127.0.0.1:{FIRST_PORT}"}
+    assert (found.folder, found.image, found.build) == (tmp_path, "", None)
+
+
+def test_it_runs_in_the_folder_of_its_source(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"source/Dockerfile": "FROM x\n"}
+    assert local(tmp_path, "build: ./source, run: serve", files).folder == tmp_path / "source"
+    assert local(tmp_path, "build: {context: source}, run: serve", files).folder == tmp_path / "source"
+
+
+@pytest.mark.parametrize(
+    ("service", "run"),
+    [
+        ("run: 'a | b \"$X\" ${db.port}', shell: true", ("sh", "-c", f'a | b "$X" {FIRST_PORT}')),
+        ("run: 'a | b'", ("a", "|", "b")),
+        ("run: 'a | b', shell: false", ("a", "|", "b")),
+        ("run: [a, '| b'], shell: true", ("a", "| b")),
+    ],
+)
+def test_a_shell_only_where_it_is_asked_for(tmp_path: Path, service: str, run: tuple[str, ...]) -> None:
+    assert local(tmp_path, service).run == run
+
+
+def test_a_shell_in_a_container_too(tmp_path: Path) -> None:
+    assert planned(tmp_path, "image: a, run: 'a | b', shell: true").run == ("sh", "-c", "a | b")
+
+
+def test_a_server_as_a_process(tmp_path: Path) -> None:
+    found = local(tmp_path, "kind: postgres, version: 16, with: {extensions: [hstore]}")
+    assert found.local is not None
+    assert found.local.version == "16"
+    assert [file for file, _ in found.local.missing] == ["share/postgresql/extension/hstore.control"]
+    assert "/services/x/data" in found.command
+    assert found.entrypoint == ()
+    assert planned(tmp_path, "kind: postgres").local is None
+
+
+@pytest.mark.parametrize(
+    ("service", "message"),
+    [
+        ("image: a", "nothing says how it runs as a process of this machine; `run: COMMAND` starts it from source"),
+        ("kind: kafka", "the kind 'kafka' only runs in a container; use Docker, or `--use S=URL`"),
+    ],
+)
+def test_what_cannot_be_a_process(tmp_path: Path, service: str, message: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        local(tmp_path, service)
+    [problem] = caught.value.problems
+    assert message in str(problem)
+
+
+def beside(folder: Path) -> dict[str, ServicePlan]:
+    """`x` is a process beside containers; `page` is one of these."""
+    text = f"""
+    services:
+      {DB}
+      x: {{run: "serve ${{self.bind}}", port: 8000, env: {{DB: "${{db.host}}:${{db.port}}"}}}}
+      page: {{image: a, port: 80, env: {{X: "${{x.host}}:${{x.port}}", DB: "${{db.host}}:${{db.port}}"}}}}
+    outputs: {{X: "${{x.host}}:${{x.port}}"}}
+    """
+    environment = environment_of(folder, text)
+    return dict(make_plan(environment, setting_of(environment, local=frozenset(["x"]), folder=Path("/services"))).services)
+
+
+def test_a_process_beside_containers_reaches_them_where_the_tests_do(tmp_path: Path) -> None:
+    x = beside(tmp_path)["x"]
+    assert (x.env, x.run) == ({"DB": f"127.0.0.1:{FIRST_PORT}"}, ("serve", "127.0.0.1"))
+
+
+def test_containers_reach_it_by_its_name_and_its_outside_port(tmp_path: Path) -> None:
+    assert beside(tmp_path)["page"].env == {"X": f"x:{FIRST_PORT + 1}", "DB": "db:5432"}

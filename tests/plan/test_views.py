@@ -171,7 +171,7 @@ def test_a_view_lists_the_properties() -> None:
 
 
 def test_a_service_without_ports_has_no_address_to_list() -> None:
-    assert property_names(subject("program", PROGRAM)) == ["name", "bind", "first", "inside", "outside"]
+    assert property_names(subject("program", PROGRAM)) == ["name", "bind", "prefix", "first", "inside", "outside"]
 
 
 def test_views_are_told_apart() -> None:

@@ -146,6 +146,17 @@ def test_keys_of_a_service(changes: dict[str, Any], expected: dict[str, Any]) ->
     assert {key: found[key] for key in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("platform", "gateway", "host"),
+    [("linux", "10.0.0.1", "10.0.0.1"), ("linux", "", "host-gateway"), ("darwin", "10.0.0.1", "host-gateway")],
+)
+def test_processes_of_this_machine_are_known_by_name(monkeypatch: pytest.MonkeyPatch, platform: str, gateway: str, host: str) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    setting = setting_with(gateway=gateway, local=frozenset(["orders", "api"]))
+    found = rendered(service("x", tester=True), setting=setting)["services"]["x"]
+    assert found["extra_hosts"] == ["host.docker.internal:host-gateway", f"api:{host}", f"orders:{host}"]
+
+
 def test_what_is_not_given_is_not_there() -> None:
     assert entry(service("x")).keys() == {"image", "labels", "init", "stop_grace_period"}
 

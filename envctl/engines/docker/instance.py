@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from envctl.engines import Execution, Ran, State
+from envctl.engines import Execution, OnTerminal, Ran, State
 from envctl.engines.docker.connection import Connection
 from envctl.errors import EnvctlError
 from envctl.keeper.docker_api import ApiError
@@ -102,13 +102,14 @@ class DockerInstance:
                 with suppress(NotFound):
                     api.remove_volume(volume)
 
-    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> list[str]:
-        """The command line that runs *argv* in the container on this terminal."""
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
+        """The Docker program, which takes the values of *env* from its own environment."""
         terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
         variables = [part for key in env for part in ("-e", key)]
         context = self.connection.context or ""
         where = ["--host" if "://" in context else "--context", context] if context else []
-        return ["docker", *where, "exec", "-i", *terminal, *variables, *(["-u", user] if user else []), self.ids(service)[0], *argv]
+        line = ["docker", *where, "exec", "-i", *terminal, *variables, *(["-u", user] if user else []), self.ids(service)[0], *argv]
+        return OnTerminal(line, {**os.environ, **env})
 
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:

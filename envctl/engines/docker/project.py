@@ -18,6 +18,7 @@ from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.docker.oneoff import OneOffs
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
+from envctl.instance import write_private
 from envctl.plan.model import Plan, ServicePlan
 from envctl.render.compose import compose_text, render_compose
 
@@ -50,7 +51,7 @@ class DockerProject(DockerInstance):
         """
         rendered = render_compose(self.plan, standalone=False)
         file = self.folder / ("compose.json" if whole else "part.json")
-        file.write_text(compose_text(rendered), "utf-8")
+        write_private(file, compose_text(rendered))
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
         try:
             options = ["create", "--no-build", "--pull", "never", *(["--remove-orphans"] if whole else [])]

@@ -52,7 +52,8 @@ class LocalEngine:
 
         known = {record.id: _seen(record) for record in records() if record.engine == self.name}
         everything = {record.id for record in records()}
-        return [*known.values(), *(_alone(id, labels) for id, labels in seen_alone().items() if id not in everything)]
+        alone = {id: labels for id, labels in seen_alone().items() if labels["envctl.engine"] == self.name and id not in everything}
+        return [*known.values(), *(_alone(id, labels) for id, labels in alone.items())]
 
     def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]:
         """Processes first, those too that have lost their keeper; then their files."""
@@ -62,12 +63,16 @@ class LocalEngine:
         keeping.stop_processes(id, stop)
         if keeping.find(id) is None:
             kill_marked(id)
+        LocalInstance(id).forget()
         folder = services_folder(id)
         shutil.rmtree(folder, ignore_errors=True)
         return [str(folder)] if folder.exists() else []
 
     def prune_images(self, all: bool) -> Sequence[str]:
-        return []
+        """What is kept here are initialised data directories."""
+        from envctl.engines.local.templates import prune
+
+        return prune(everything=all)
 
 
 def _seen(record: Record) -> Seen:

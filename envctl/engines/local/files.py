@@ -19,13 +19,13 @@ def write_files(root: Path, service: ServicePlan, user: int | None) -> None:
         _folder(root, target.parent, user)
         _write(target, file)
         if user is not None:
-            os.chown(target, user, user)
+            os.chown(target, user, user, follow_symlinks=False)
 
 
 def _folder(root: Path, folder: Path, user: int | None) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for each in _between(root, folder) if user is not None else ():
-        os.chown(each, user or 0, user or 0)
+        os.chown(each, user or 0, user or 0, follow_symlinks=False)
 
 
 def _between(root: Path, folder: Path) -> Iterator[Path]:

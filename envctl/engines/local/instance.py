@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from envctl import keeping
-from envctl.engines import Execution, Ran, State
+from envctl.engines import Execution, OnTerminal, Ran, State
 from envctl.engines.local.specs import Spec, resolved
 from envctl.errors import EnvctlError
 from envctl.instance import state_home, write_private
 
-SPECS, LOGS = "local.json", "logs"
+SPECS, LOGS, OLDER = "local.json", "logs", ".1"
 LOOK = 0.1
 """Seconds between two looks at a log that is followed."""
 
@@ -44,6 +45,11 @@ class LocalInstance:
     def keep_specs(self, specs: Mapping[str, Spec]) -> None:
         write_private(self.state_folder / SPECS, json.dumps({name: asdict(spec) for name, spec in specs.items()}))
 
+    def forget(self) -> None:
+        """What a later instance of this id must not find."""
+        (self.state_folder / SPECS).unlink(missing_ok=True)
+        shutil.rmtree(self.state_folder / LOGS, ignore_errors=True)
+
     def spec(self, service: str) -> Spec:
         try:
             return self.specs()[service]
@@ -67,7 +73,7 @@ class LocalInstance:
 
     def execute(self, service: str, what: Execution) -> Ran:
         spec = self.spec(service)
-        env = {**spec.env, **what.env, keeping.MARK: self.id}
+        env = {**spec.environment, **what.env, keeping.MARK: self.id}
         return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
 
     def log_file(self, service: str) -> Path:
@@ -75,68 +81,79 @@ class LocalInstance:
 
     def logs(self, service: str, tail: int | None = None) -> str:
         """What it has printed, from the older file on where there is one."""
-        path = self.log_file(service)
-        texts = [each.read_bytes() for each in (path.with_name(path.name + ".1"), path) if each.exists()]
-        text = b"".join(texts).decode(errors="replace")
-        return text if tail is None else "".join(text.splitlines(keepends=True)[-tail:] if tail else [])
+        with closing(_Reader(self.log_file(service))) as reader:
+            return _last(reader.begin(), tail).decode(errors="replace")
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
-        places = {}
-        for name in services:
-            text = self.logs(name, tail)
-            places[name] = _Place(self.log_file(name), _size(self.log_file(name)))
-            if text:
-                yield name, text.encode()
-        while True:
-            running = {name for name, state in self.states().items() if state.running}
-            for name in services:
-                if piece := places[name].more():
-                    yield name, piece
-            if not running & set(services):
-                return
-            time.sleep(LOOK)
+        with ExitStack() as stack:
+            readers = {name: stack.enter_context(closing(_Reader(self.log_file(name)))) for name in services}
+            for name, reader in readers.items():
+                if text := _last(reader.begin(), tail):
+                    yield name, text
+            while True:
+                running = {name for name, state in self.states().items() if state.running}
+                pieces = {name: piece for name, reader in readers.items() if (piece := reader.more())}
+                yield from pieces.items()
+                if not running & set(services):
+                    return
+                if not pieces:  # else there may be more, and an older file that is about to go
+                    time.sleep(LOOK)
 
     def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
         """The record and the keeper know it; nothing here carries a label."""
 
-    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> list[str]:
-        """The command line that runs *argv* with the service's environment, in its folder, on this terminal."""
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
+        """*argv* with the service's environment, in its folder."""
         spec = self.spec(service)
-        whole = {**spec.env, **env, keeping.MARK: self.id}
-        variables = [f"{key}={value}" for key, value in whole.items()]
-        return ["env", "-C", spec.cwd, "-i", *_terminal(whole), *variables, *resolved(tuple(argv), whole, spec.cwd)]
+        whole = {**_terminal(), **spec.environment, **env, keeping.MARK: self.id}
+        return OnTerminal(resolved(tuple(argv), whole, spec.cwd), whole, spec.cwd)
 
 
-def _terminal(env: Mapping[str, str]) -> list[str]:
-    return [f"{key}={os.environ[key]}" for key in ("TERM", "COLUMNS", "LINES") if key in os.environ and key not in env]
+def _terminal() -> dict[str, str]:
+    return {key: os.environ[key] for key in ("TERM", "COLUMNS", "LINES") if key in os.environ}
 
 
 def _state(name: str, told: Mapping[str, Any]) -> State:
     return State(bool(told["running"]), told["status"], id=f"{name}:{told['pid']}:{told['since']}")
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _last(text: bytes, lines: int | None) -> bytes:
+    return text if lines is None else b"".join(text.splitlines(keepends=True)[-lines:] if lines else [])
 
 
 @dataclass
-class _Place:
-    """How far a log has been read; one that has become shorter is a new one."""
+class _Reader:
+    """A log that is read as it grows; one that is moved away is read to its end before the new one is opened."""
 
     path: Path
-    at: int
+    _stream: BinaryIO | None = None
+
+    def begin(self) -> bytes:
+        """All of it so far, from the older file on."""
+        older = self.path.with_name(self.path.name + OLDER)
+        return (older.read_bytes() if older.exists() else b"") + self.more()
 
     def more(self) -> bytes:
-        size = _size(self.path)
-        if size < self.at:
-            self.at = 0
-        if size == self.at:
-            return b""
-        with self.path.open("rb") as stream:
-            stream.seek(self.at)
-            piece = stream.read(1 << 20)
-        self.at += len(piece)
+        moved = self._moved()  # asked first: then nothing is written to it any more
+        piece = self._stream.read() if self._stream is not None else b""
+        if moved:
+            self.close()
+            with suppress(FileNotFoundError):
+                self._stream = self.path.open("rb")
+                piece += self._stream.read()
         return piece
+
+    def _moved(self) -> bool:
+        try:
+            there = self.path.stat().st_ino
+        except FileNotFoundError:
+            return self._stream is None
+        return self._stream is None or os.fstat(self._stream.fileno()).st_ino != there
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
 
 def run(argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: Iterable[bytes] = ()) -> Ran:
@@ -146,13 +163,20 @@ def run(argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: Iterable
         Exception: whatever *stdin* raised; the command is killed before it sees an end of its input that is none.
     """
     user = spec.user
+    theirs, ours = os.pipe()
+    if user is not None:
+        os.fchown(theirs, user, user)  # else it could not open /dev/stdin, as MariaDB's client does
     try:
         process = subprocess.Popen(
-            argv, env=dict(env), cwd=spec.cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            argv, env=dict(env), cwd=spec.cwd, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             user=user, group=user, extra_groups=[] if user is not None else None,
         )  # fmt: skip
     except OSError as error:
+        os.close(ours)
         return Ran(127, f"{argv[0]}: {error.strerror}")
+    finally:
+        os.close(theirs)
+    process.stdin = os.fdopen(ours, "wb")
     errors: list[Exception] = []
     writer = threading.Thread(target=_feed, args=(process, stdin, errors), daemon=True)
     writer.start()

@@ -26,7 +26,16 @@ def cache_folder() -> Path:
     """What can be made again: copied programs, initialised data directories."""
     if is_root():
         return ROOTS_CACHE
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "envctl"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "envctl"
+
+
+def make_passable(base: Path, name: str) -> Path:
+    """The folder *name* of the cache: whatever the umask, a server's user may pass through, and nobody else may list it."""
+    for each in (base, base / name):
+        each.mkdir(parents=True, exist_ok=True)
+        each.chmod(0o711 if is_root() else 0o700)
+    return base / name
 
 
 def make_services_folder(id: str) -> Path:

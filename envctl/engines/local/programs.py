@@ -15,10 +15,13 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from envctl.engines.local.places import cache_folder, is_root, reachable, unfinished
+from envctl.engines.local.places import cache_folder, is_root, make_passable, reachable, unfinished
+from envctl.errors import EngineMissing
 from envctl.kinds import Local, Program
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+SERVERS_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
+"""Where servers are that a user's PATH leaves out."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +31,25 @@ class Found:
     path: Path
     version: str = ""
     python: bool = False
+    package: bool = False
+    """It comes with a Python package: what lies beside it is its own."""
 
     @property
     def folder(self) -> Path:
         return self.path.parent
 
 
-def find_program(local: Local, wanted: str) -> Found | None:
+def find_program(local: Local, wanted: str, search: str | None = None) -> Found | None:
     """The first program of the wanted major version; else the one of the nearest later version, else of the nearest earlier one."""
     found = [
-        Found(path, each.version or _version(path, tuple(local.version_of)), bool(each.module))
+        Found(path, each.version or _version(path, tuple(local.version_of)), bool(each.module), bool(each.package))
         for each in local.programs
-        for path in _paths(each)
+        for path in _paths(each, search or os.environ.get("PATH", SYSTEM_PATH))
     ]
     if not found or not wanted:
         return found[0] if found else None
-    return next((one for one in found if not one.version or major(one.version) == major(wanted)), None) or _nearest(found, wanted)
+    exact = next((one for one in found if one.version and major(one.version) == major(wanted)), None)
+    return exact or (_nearest([one for one in found if one.version], wanted) if found[0].version else found[0])
 
 
 def major(version: str) -> int:
@@ -58,7 +64,7 @@ def _nearest(found: Sequence[Found], wanted: str) -> Found:
     return max(found, key=lambda one: major(one.version))
 
 
-def _paths(program: Program) -> Iterator[Path]:
+def _paths(program: Program, search: str) -> Iterator[Path]:
     if program.module:
         if _has(program.module):
             yield Path(sys.executable)
@@ -70,7 +76,7 @@ def _paths(program: Program) -> Iterator[Path]:
         for path in sorted(glob.glob(program.path), reverse=True):
             yield from _there(path)
     else:
-        yield from _there(shutil.which(program.path) or "")
+        yield from _there(shutil.which(program.path, path=f"{search}{os.pathsep}{SERVERS_PATH}") or "")
 
 
 def _has(module: str) -> bool:
@@ -93,12 +99,18 @@ def _there(path: str) -> Iterator[Path]:
 
 @lru_cache
 def _version(path: Path, arguments: tuple[str, ...]) -> str:
-    """The first number with a point in it that the program prints; some say theirs on stderr."""
+    """The first number with a point in it that the program prints (some on stderr), or that stands in its path."""
+    if not arguments:
+        return _number(str(path.resolve()))
     try:
         done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError):
         return ""
-    match = re.search(r"\d+(?:\.\d+)+", done.stdout + done.stderr)
+    return _number(done.stdout + done.stderr)
+
+
+def _number(text: str) -> str:
+    match = re.search(r"\d+(?:\.\d+)+", text)
     return match.group() if match else ""
 
 
@@ -106,10 +118,13 @@ def for_everybody(found: Found) -> Found:
     """*found* where an unprivileged user can run it: as root, in a closed place, a copy of its installation."""
     if not is_root() or reachable(found.path):
         return found
+    if not found.package:
+        hint = "install it for everybody, e.g. in /usr/local"
+        raise EngineMissing(f"{found.path} lies in a folder that is closed to the user it would have to run as", hint=hint)
     prefix = found.folder.parent
     target = cache_folder() / "programs" / f"{prefix.name}-{found.version}-{int(prefix.stat().st_mtime)}"
     if not target.exists():
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_passable(cache_folder(), "programs")
         copy = unfinished(target)
         shutil.copytree(prefix, copy, symlinks=True)
         subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from envctl import keeping
 from envctl.engines import PortTaken, Ran, Say
@@ -25,6 +26,8 @@ from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.plan.model import Plan, ServicePlan
 
 TAKEN = ("address already in use", "address in use", "eaddrinuse")
+KILLED = 137
+LIMITS = {"memory_bytes": "memory", "cpu": "CPU"}
 FIRST_TIMEOUT, AGAIN = 30.0, 0.003
 """Seconds that a server gets to answer its first command, and between two attempts."""
 
@@ -35,6 +38,7 @@ class LocalProject(LocalInstance):
 
     plan: Plan = field(kw_only=True)
     _prepared: dict[str, Prepared] = field(default_factory=dict)
+    _say: Say = lambda service, text: None
     _once: int = 0
     _naming: threading.Lock = field(default_factory=threading.Lock)
 
@@ -43,6 +47,7 @@ class LocalProject(LocalInstance):
 
     def prepare(self, say: Say) -> None:
         """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
+        self._say = say
         for service in self.plan.services.values():
             self._prepared[service.name] = prepared = prepare(service)
             for loss in prepared.losses:
@@ -115,14 +120,22 @@ class LocalProject(LocalInstance):
 
     def _start(self, name: str, service: str, spec: Spec, argv: Sequence[str] = ()) -> None:
         body = {
-            "name": name, "argv": resolved(tuple(argv) or spec.argv, spec.env, spec.cwd), "env": dict(spec.env), "cwd": spec.cwd,
-            "log": str(self.log_file(name)), "user": spec.user, "limits": dict(spec.limits), "stop_signal": "SIGTERM",
+            "name": name, "argv": resolved(tuple(argv) or spec.argv, spec.environment, spec.cwd), "env": spec.environment, "cwd": spec.cwd,
+            "log": str(self.log_file(name)), "user": spec.user, "limits": dict(spec.limits), "stop_signal": spec.stop_signal,
         }  # fmt: skip
         status, answer = self._keeper().ask("POST", "/v1/processes", body)
         if status not in (201, 409):
             why = answer.get("error", status) if isinstance(answer, dict) else status
             advice = "check `run:`; programs are looked up in PATH as this shell has it"
             raise ServiceFailed(f"{service} cannot start: {why}", Evidence(service, "start", advice=advice))
+        enforced = answer.get("enforced", {}) if status == 201 else spec.limits
+        for limit in spec.limits:
+            if enforced.get(limit) is None:
+                self._say("", f"{service}: its {LIMITS[limit]} is not limited: the kernel lets nobody but its administrator do that here")
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """While something is brought up, a keeper that is gone is a failure, and no mere absence."""
+        return dict(self._keeper().ask("GET", "/v1/processes")[1] or {})
 
     def _keeper(self) -> keeping.Keeper:
         keeper = keeping.find(self.id)
@@ -137,7 +150,7 @@ class LocalProject(LocalInstance):
             return
         made = self._template(self._found(service))
         for step in service.local.first:
-            env = {**spec.env, **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}}
+            env = {**spec.environment, **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}}
             env[keeping.MARK] = self.id
             ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
             if ran is not None and ran.status:
@@ -186,10 +199,18 @@ class LocalProject(LocalInstance):
     @contextmanager
     def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:
         sock, answer = self._keeper().stream("/v1/deaths")
-        threading.Thread(target=_tell, args=(answer, died), name="deaths", daemon=True).start()
+        done = threading.Event()
+
+        def listen() -> None:
+            _tell(answer, died)
+            for name in () if done.is_set() else self.plan.services:  # the keeper is gone
+                died(name, KILLED)
+
+        threading.Thread(target=listen, name="deaths", daemon=True).start()
         try:
             yield
         finally:
+            done.set()
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,18 @@ class Spec:
     env: Mapping[str, str]
     cwd: str
     user: int | None = None
-    limits: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, int | float] = field(default_factory=dict)
+    stop_signal: str = "SIGTERM"
+    inherits: bool = False
+    """A program of the team's own gets what it would get in this shell, too. (That is not kept: there may be tokens in it.)"""
     mark: str = ""
-    """A hash of all that it is made of: another one means another process."""
+    """A hash of what the definition says: another one means another process."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All of its variables; options of ours are none of its business."""
+        shell = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")} if self.inherits else {}
+        return {"PYTHONUNBUFFERED": "1", **shell, **self.env}
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Spec:
@@ -53,7 +62,9 @@ def prepare(service: ServicePlan) -> Prepared:
     Raises:
         EngineMissing: this machine cannot run the service; the message says what to do.
     """
-    losses = [*_unlimited(service)]
+    losses: list[str] = []
+    if service.local is not None and service.local.wanted > 1:
+        losses.append(f"one process in the place of {service.local.wanted} replicas")
     local = service.kind.local
     if service.run or local is None:
         return Prepared(service, None, None, tuple(losses))
@@ -66,30 +77,31 @@ def prepare(service: ServicePlan) -> Prepared:
     found = for_everybody(found) if user is not None else found
     for pattern, message in service.local.missing:
         if not any(found.folder.parent.glob(pattern.lstrip("/"))):
-            raise EngineMissing(f"{service.name}: {message}")
+            raise EngineMissing(f"{service.name}: {message}", hint="run this service on Docker, or `--use S=URL` for one that runs already")
     wanted = service.local.version
     if not found.python and found.version and wanted and found.version.split(".")[0] != wanted.split(".")[0]:
         losses.insert(0, f"version {found.version} in the place of {wanted}")
+    if not found.python and service.command[0] not in ("sh", found.path.name):
+        losses.insert(0, f"{found.path.name} in the place of {service.command[0]}")
+    if service.local.image:
+        losses.append(f"{found.path.name} of this machine in the place of the image {service.local.image}")
     return Prepared(service, found, user, (*losses, *local.losses))
-
-
-def _unlimited(service: ServicePlan) -> list[str]:
-    limited = service.resources is not None and service.resources.cpu is not None
-    return ["its CPU is not limited"] if limited else []
 
 
 def spec_of(prepared: Prepared, root: Path) -> Spec:
     service, found = prepared.service, prepared.program
     argv, env = (*service.run, *service.command), dict(service.env)
     own = found is None
-    if found is not None:
+    if found is not None and service.command[0] != "sh":  # a shell finds the program by its PATH
         argv = (str(found.path), *service.command[1:])
-    env = {**(_inherited() if own else _plain(root)), **env}
-    env["PATH"] = service.env.get("PATH") or search_path(found)
+    said = dict(env)
+    env = {**({} if own else _plain(root)), **env, "PATH": service.env.get("PATH") or search_path(found)}
     folder = str(service.folder or root) if own else str(root)
-    spec = Spec(argv, env, folder, prepared.user, _limits(service))
-    mark = hashlib.sha256(json.dumps([asdict(spec), files_hash(service), list(service.local.template if service.local else ())]).encode())
-    return Spec(argv, env, folder, prepared.user, spec.limits, mark.hexdigest())
+    signal = service.kind.local.stop_signal if service.kind.local and not own else "SIGTERM"
+    spec = Spec(argv, env, folder, prepared.user, _limits(service), signal, own)
+    template = list(service.local.template) if service.local else []
+    mark = json.dumps([asdict(replace(spec, env=said)), files_hash(service), template])
+    return replace(spec, mark=hashlib.sha256(mark.encode()).hexdigest())
 
 
 def search_path(found: Found | None) -> str:
@@ -102,18 +114,16 @@ def search_path(found: Found | None) -> str:
     return f"{here}{os.pathsep}{path}" if alone else f"{path}{os.pathsep}{here}"
 
 
-def _inherited() -> dict[str, str]:
-    """A program of the team's own gets what it would get in this shell; options of ours are none of its business."""
-    return {"PYTHONUNBUFFERED": "1", **{key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}}
-
-
 def _plain(root: Path) -> dict[str, str]:
-    return {"HOME": str(root), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    return {"HOME": str(root), "LANG": "C.UTF-8"}
 
 
-def _limits(service: ServicePlan) -> dict[str, float]:
+def _limits(service: ServicePlan) -> dict[str, int | float]:
     limit = service.resources
-    return {"memory_bytes": bytes_of(limit.memory)} if limit is not None and limit.memory is not None else {}
+    if limit is None:
+        return {}
+    memory: dict[str, int | float] = {"memory_bytes": bytes_of(limit.memory)} if limit.memory is not None else {}
+    return memory | ({"cpu": limit.cpu} if limit.cpu is not None else {})
 
 
 def bytes_of(size: str) -> int:

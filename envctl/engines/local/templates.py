@@ -8,17 +8,21 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from envctl.engines.local.places import cache_folder, is_root, unfinished
+from envctl.engines.local.places import cache_folder, make_passable, unfinished
 from envctl.engines.local.programs import SYSTEM_PATH, Found
 from envctl.errors import Evidence, ServiceFailed
 
 COPY = ["-Rp", "-c" if sys.platform == "darwin" else "--reflink=auto"]
 """With owners and times; blocks are shared where the file system can. (`cp` knows how, and is there on every Unix.)"""
+
+
+KEPT_SECONDS, UNFINISHED_SECONDS = 7 * 86400, 600
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,12 @@ def template(service: str, found: Found, command: Sequence[str], user: int | Non
     folder = cache_folder() / "templates" / f"{found.path.name}-{found.version}-{mark}"
     if not (folder / "data").exists():
         _make(service, folder, found, command, user)
+    os.utime(folder)  # by which `prune` knows that it is used
     return Template(folder / "data", (folder / "secret").read_text())
 
 
 def _make(service: str, folder: Path, found: Found, command: Sequence[str], user: int | None) -> None:
-    folder.parent.mkdir(mode=0o711 if is_root() else 0o700, parents=True, exist_ok=True)
+    make_passable(cache_folder(), "templates")
     new = unfinished(folder)
     (new / "data").mkdir(parents=True)
     (new / "secret").write_text(secrets.token_urlsafe(24))
@@ -99,3 +104,18 @@ def make_spare(made: Template) -> None:
 
 _copying: list[subprocess.Popen[bytes]] = []
 """Nobody waits for them, and Python must not complain."""
+
+
+def prune(*, everything: bool) -> list[str]:
+    """Removes copies that nobody finished, and templates that nobody has used for a while; they are made again when they are wanted."""
+    removed = []
+    for folder in (cache_folder() / "templates").glob("*/"):
+        age = time.time() - folder.stat().st_mtime
+        if everything or age > KEPT_SECONDS or (folder.name.startswith(".") and age > UNFINISHED_SECONDS):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(str(folder))
+            continue
+        for part in folder.glob(".*"):
+            if time.time() - part.stat().st_mtime > UNFINISHED_SECONDS:
+                shutil.rmtree(part, ignore_errors=True)
+    return removed

@@ -1,0 +1,165 @@
+"""The command line on the local engine: no Docker is needed for any of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from processes import nothing_is_left, nothing_stays, started, states_of, until
+from tests_support import Project, command
+
+from envctl.instance import running
+
+PAIR = """
+ttl: 1h
+services:
+  site: {kind: stub, with: {routes: routes.json}}
+  worker:
+    run: 'echo "I ask $SITE" | sed s/http:..//; exec sleep 600'
+    shell: true
+    env: {SITE: "${site.url}", TOKEN: "it's $HOME"}
+outputs: {SITE: "${site.url}"}
+"""
+ROUTES = '{"request": {"url": "/"}, "response": {"body": "the stub"}}'
+
+
+@pytest.fixture
+def local(project: Project) -> Iterator[Project]:
+    project.environment("env", PAIR)
+    project.write("environments/routes.json", ROUTES)
+    found = Project(project.folder, "local")
+    yield found
+    found.down()
+
+
+def expires(project: Project) -> str:
+    return str(project.envctl("status", "env", "--json").ok().json["expires"])
+
+
+# Up, looked at, gone
+
+
+def test_up_look_and_down(local: Project) -> None:
+    done = local.envctl("up", "env", "--json").ok()
+    with urllib.request.urlopen(done.json["outputs"]["SITE"], timeout=10) as answer:
+        assert answer.read() == b"the stub"
+    assert (done.json["engine"], done.json["state"]) == ("local", "seeded")
+    address = done.json["outputs"]["SITE"].removeprefix("http://")
+    assert local.envctl("logs", "env", "worker").ok().out == f"I ask {address}\n"
+    assert local.envctl("exec", "env", "worker", "--", "sh", "-c", 'echo "$TOKEN"; exit 3').status == 3
+    assert local.envctl("exec", "env", "worker", "--", "sh", "-c", 'echo "$TOKEN"').ok().out == "it's $HOME\n"
+    assert local.envctl("down", "env").ok().err == "env is gone\n"
+    nothing_is_left(local)
+
+
+def test_logs_are_followed_until_the_service_ends(local: Project) -> None:
+    local.envctl("up", "env").ok()
+    with started(local, "logs", "env", "worker", "-f") as following:
+        following.says("I ask")
+        local.envctl("down", "env").ok()
+        assert following.ended().status == 0
+
+
+def test_a_shell_only_where_it_is_asked_for(local: Project) -> None:
+    """Without `shell: true` an argument is an argument, whatever a shell would make of it."""
+    local.environment("env", "services:\n  one: {kind: job, run: \"python3 -c 'import sys; print(sys.argv[1:])' $HOME '*' ;\"}\n")
+    local.envctl("up", "env").ok()
+    assert local.envctl("logs", "env", "one").ok().out == "['$HOME', '*', ';']\n"
+    local.environment("env", 'services:\n  one: {kind: job, shell: true, run: "echo a | tr a b; echo $WORD", env: {WORD: c}}\n')
+    local.envctl("up", "env", "--fresh").ok()
+    assert local.envctl("logs", "env", "one").ok().out == "b\nc\n"
+
+
+# An instance that is up keeps its engine
+
+
+def test_up_again_without_an_engine(local: Project) -> None:
+    first = local.envctl("up", "env", "--json").ok().json
+    second = command(["up", "env", "--json"], local.folder).ok().json
+    assert (second["engine"], second["id"], second["outputs"]) == ("local", first["id"], first["outputs"])
+    third = command(["up", "other", "--name", "env", "--json"], local.folder)
+    assert third.status == 2, "there is no such environment, whatever is up"
+
+
+def test_up_again_on_another_engine_is_refused(local: Project) -> None:
+    local.envctl("up", "env", "--only", "site").ok()
+    if (done := command(["up", "env", "--only", "site", "--engine", "docker"], local.folder)).status == 3:
+        pytest.skip("no Docker here")
+    assert done.status == 2
+    assert "env is up on local" in done.err
+    assert "`envctl down env` first, or take another --name" in done.err
+    local.envctl("status", "env").ok()
+
+
+# More time
+
+
+def test_extend(local: Project) -> None:
+    local.envctl("up", "env", "--ttl", "1h").ok()
+    before = expires(local)
+    done = local.envctl("extend", "env", "3h")
+    assert (done.status, done.out) == (0, "")
+    told = re.fullmatch(r"env lasts until (\S+)\n", done.err)
+    assert told is not None
+    assert told[1] == expires(local)
+    more = datetime.fromisoformat(told[1]) - datetime.fromisoformat(before)
+    assert 7100 < more.total_seconds() < 7500
+    assert local.envctl("list", "--json").ok().json[0]["expires"] == told[1]
+
+
+def test_extend_can_shorten_and_then_it_goes(local: Project) -> None:
+    local.envctl("up", "env").ok()
+    local.envctl("extend", "env", "1s").ok()
+    nothing_stays(local)
+
+
+def test_what_had_no_end_gets_one(local: Project) -> None:
+    local.environment("env", PAIR.replace("ttl: 1h\n", ""))
+    local.envctl("up", "env").ok()
+    assert expires(local) == "None"
+    local.envctl("extend", "env", "1d").ok()
+    assert expires(local) != "None"
+
+
+def test_extend_what_is_not_up(local: Project) -> None:
+    done = local.envctl("extend", "env", "1h")
+    assert (done.status, done.out) == (2, "")
+    assert "nothing named 'env' is up in this checkout" in done.err
+
+
+def test_extend_with_a_name_that_is_nearly_right(local: Project) -> None:
+    local.envctl("up", "env", "--only", "site").ok()
+    done = local.envctl("extend", "evn", "1h")
+    assert (done.status, done.out) == (2, "")
+    assert "did you mean 'env'?" in done.err
+
+
+@pytest.mark.parametrize("words", [["soon"], ["-1h"], ["1y"], []])
+def test_extend_by_what_is_no_duration(local: Project, words: list[str]) -> None:
+    local.envctl("up", "env", "--only", "site").ok()
+    before = expires(local)
+    done = local.envctl("extend", "env", *words)
+    assert (done.status, done.out) == (2, "")
+    assert "Traceback" not in done.err
+    assert expires(local) == before
+    if words == ["soon"]:
+        assert "D soon: 'soon' is no duration; write it like 30s, 15m, 2h or 1h30m" in done.err
+
+
+# Its keeper was killed
+
+
+def test_the_next_command_collects_what_lost_its_keeper(local: Project) -> None:
+    local.envctl("up", "env", "--only", "site").ok()
+    [folder] = states_of(local)
+    pid = int(re.findall(r'"pid": (\d+)', (folder / "keeper.json").read_text())[0])
+    os.kill(pid, 9)
+    until(lambda: not running(pid))
+    done = local.envctl("list", "--json").ok()
+    assert done.json == []
+    assert f"env ({folder.name}) was removed: its keeper was killed, and its processes with it" in done.err
+    nothing_is_left(local)

@@ -1,0 +1,64 @@
+"""Folders of the test's own, and a real keeper for one instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import plan_with, record_of, service
+
+from envctl import keeping
+from envctl.engines.local import places, templates
+from envctl.engines.local.project import LocalProject
+from envctl.plan.model import LocalPlan, Plan, ServicePlan
+
+ID = "t-123456"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where everything goes, as root too; programs of a test need not be where everybody can run them."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(places, "ROOTS_STATE", tmp_path / "services")
+    monkeypatch.setattr(places, "ROOTS_CACHE", tmp_path / "cache" / "envctl")
+    yield tmp_path
+    for process in (*templates._copying, *keeping._children):
+        process.wait(30)
+
+
+@pytest.fixture
+def keeper(home: Path) -> Iterator[keeping.Keeper]:
+    """The keeper of ID; its processes go with it."""
+    record = record_of(id=ID, engine="local")
+    record.save()
+    found = keeping.ensure(record, watched=False)
+    yield found
+    keeping.dismiss(keeping.find(ID), ID)
+
+
+def shell(name: str, script: str, folder: Path, **changes: Any) -> ServicePlan:
+    """A service that is a shell script."""
+    return service(name, run=("sh", "-c", script), folder=folder, local=LocalPlan(""), **changes)
+
+
+def plan_of(*services: ServicePlan) -> Plan:
+    return plan_with(*services)
+
+
+Made = Callable[..., LocalProject]
+
+
+@pytest.fixture
+def made(keeper: keeping.Keeper) -> Made:
+    """Services that are created, not started."""
+
+    def make(*services: ServicePlan) -> LocalProject:
+        project = LocalProject(ID, plan=plan_of(*services))
+        project.prepare(lambda service, text: None)
+        project.create()
+        return project
+
+    return make

@@ -1,0 +1,225 @@
+"""Processes that are there: their states, logs, and commands beside them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from processes import until
+
+from envctl import keeping
+from envctl.engines import Execution
+from envctl.engines.local.instance import LocalInstance, run
+from envctl.engines.local.specs import Spec
+from envctl.errors import EnvctlError
+
+from .conftest import ID, Made, shell
+
+SLEEPS = "echo started; exec sleep 600"
+
+
+@pytest.fixture
+def one(home: Path) -> LocalInstance:
+    """An instance without a keeper, whose logs a test writes."""
+    (home / "state/envctl" / ID / "logs").mkdir(parents=True)
+    return LocalInstance(ID)
+
+
+def spec(folder: Path, **env: str) -> Spec:
+    return Spec(("true",), {"PATH": os.environ["PATH"], **env}, str(folder))
+
+
+# Logs
+
+
+def write(instance: LocalInstance, text: str, service: str = "a") -> None:
+    with instance.log_file(service).open("a") as stream:
+        stream.write(text)
+
+
+def rotate(instance: LocalInstance) -> None:
+    path = instance.log_file("a")
+    path.rename(path.with_name(path.name + ".1"))
+
+
+def test_logs_begin_in_the_older_file(one: LocalInstance) -> None:
+    assert one.logs("a") == ""
+    write(one, "1\n2\n")
+    rotate(one)
+    write(one, "3\n4")
+    assert one.logs("a") == "1\n2\n3\n4"
+    assert [one.logs("a", tail) for tail in (0, 1, 3, 9)] == ["", "4", "2\n3\n4", "1\n2\n3\n4"]
+
+
+def test_bytes_that_are_no_text(one: LocalInstance) -> None:
+    one.log_file("a").write_bytes(b"a\xff\n")
+    assert one.logs("a") == "a�\n"
+
+
+@pytest.fixture
+def alive(one: LocalInstance, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The services that run."""
+    found = {"a", "b"}
+    told = {"pid": 1, "status": None, "since": ""}
+    monkeypatch.setattr(LocalInstance, "processes", lambda self: {name: {**told, "running": name in found} for name in ("a", "b")})
+    return found
+
+
+@pytest.mark.usefixtures("alive")
+def test_following_goes_on_as_it_is_written(one: LocalInstance) -> None:
+    write(one, "1\n2\n")
+    with closing(one.follow(["a"], 1)) as stream:  # type: ignore[type-var]
+        assert next(stream) == ("a", b"2\n")
+        write(one, "3\n")
+        assert next(stream) == ("a", b"3\n")
+
+
+@pytest.mark.usefixtures("alive")
+def test_following_over_a_rotation_loses_nothing(one: LocalInstance) -> None:
+    """What was written between the last look and the rotation stands in the older file; the new one may be the longer one."""
+    write(one, "1\n")
+    with closing(one.follow(["a"], None)) as stream:  # type: ignore[type-var]
+        assert next(stream) == ("a", b"1\n")
+        write(one, "2\n")
+        rotate(one)
+        write(one, "3, which is longer\n")
+        assert next(stream) == ("a", b"2\n3, which is longer\n")
+        write(one, "4\n")
+        rotate(one)
+        assert next(stream) == ("a", b"4\n")
+        write(one, "5\n")
+        assert next(stream) == ("a", b"5\n")
+
+
+@pytest.mark.usefixtures("alive")
+def test_following_what_has_printed_nothing_yet(one: LocalInstance) -> None:
+    stream = one.follow(["a", "b"], None)
+    with closing(stream):  # type: ignore[type-var]
+        write(one, "first\n", "b")
+        assert next(stream) == ("b", b"first\n")
+        write(one, "second\n")
+        assert next(stream) == ("a", b"second\n")
+
+
+def test_following_ends_with_the_last_process(one: LocalInstance, alive: set[str]) -> None:
+    stream = one.follow(["a", "b"], 0)
+    write(one, "before\n")
+    alive.discard("a")
+    write(one, "b too\n", "b")
+    alive.discard("b")
+    write(one, "last words\n")
+    assert list(stream) == []  # all of it was there before, and none of it was asked for
+    assert list(one.follow(["a"], None)) == [("a", b"before\nlast words\n")]
+
+
+def test_the_last_words_are_not_lost(one: LocalInstance, alive: set[str]) -> None:
+    stream = one.follow(["a"], None)
+    write(one, "1\n")
+    assert next(stream) == ("a", b"1\n")
+    write(one, "last words\n")
+    alive.clear()
+    assert list(stream) == [("a", b"last words\n")]
+
+
+# Commands beside a process
+
+
+def test_a_command_has_the_services_environment_and_folder(one: LocalInstance, tmp_path: Path) -> None:
+    one.keep_specs({"a": spec(tmp_path, A="of the service", B="too")})
+    ran = one.execute("a", Execution(["sh", "-c", "pwd; echo $A, $B, $ENVCTL_MARK; exit 3"], {"A": "of the command"}))
+    assert (ran.status, ran.output) == (3, f"{tmp_path}\nof the command, too, {ID}\n")
+
+
+def test_specs_are_kept_for_ourselves(one: LocalInstance, tmp_path: Path) -> None:
+    kept = {"a": spec(tmp_path, SECRET="x")}
+    one.keep_specs(kept)
+    assert one.specs() == kept
+    assert stat.S_IMODE((one.state_folder / "local.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "{", None])
+def test_specs_that_are_not_there(one: LocalInstance, text: str | None) -> None:
+    if text is not None:
+        (one.state_folder / "local.json").write_text(text)
+    assert one.specs() == {}
+    with pytest.raises(EnvctlError, match="a: its process is not there"):
+        one.execute("a", Execution(["true"]))
+
+
+def test_standard_input_is_streamed(tmp_path: Path) -> None:
+    ran = run(["wc", "-c"], os.environ, spec(tmp_path), (b"x" * 65536 for _ in range(20)))
+    assert ran.output.strip() == str(20 * 65536)
+
+
+def test_a_command_that_does_not_read_its_input(tmp_path: Path) -> None:
+    ran = run(["sh", "-c", "exec <&-; echo enough; exit 4"], os.environ, spec(tmp_path), (b"x" * 65536 for _ in range(20)))
+    assert (ran.status, ran.output) == (4, "enough\n")
+
+
+def test_an_input_that_fails_kills_the_command(tmp_path: Path) -> None:
+    """It would take the end of its input for the end of the data, and commit half of it."""
+
+    def rows() -> Iterator[bytes]:
+        yield b"1\n"
+        raise ValueError("line 2: no such column")
+
+    with pytest.raises(ValueError, match="line 2"):
+        run(["sh", "-c", f"cat > {tmp_path}/read; touch {tmp_path}/committed"], os.environ, spec(tmp_path), rows())
+    assert not (tmp_path / "committed").exists()
+
+
+def test_how_a_command_ends(tmp_path: Path) -> None:
+    assert run(["sh", "-c", "kill -TERM $$"], os.environ, spec(tmp_path)).status == 128 + 15
+    assert run(["no-such-program"], os.environ, spec(tmp_path)).status == 127
+    assert run(["sh", "-c", "echo out; echo err >&2"], os.environ, spec(tmp_path)).output == "out\nerr\n"
+
+
+def test_secrets_of_a_command_on_the_terminal_stand_in_no_argument(
+    one: LocalInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody on the machine can read arguments."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("OF_THIS_SHELL", "yes")
+    one.keep_specs({"a": spec(tmp_path, SECRET="of the service")})
+    what = one.interactive("a", ["sh", "-i"], {"PASSWORD": "of the client"}, None)
+    assert (list(what.argv)[1:], what.cwd) == (["-i"], str(tmp_path))
+    assert dict(what.env) == {
+        "TERM": "xterm", "PYTHONUNBUFFERED": "1", "PATH": os.environ["PATH"], "SECRET": "of the service",
+        "PASSWORD": "of the client", keeping.MARK: ID,
+    }  # fmt: skip
+
+
+# What the keeper says
+
+
+def test_states(made: Made, tmp_path: Path) -> None:
+    project = made(shell("a", SLEEPS, tmp_path), shell("b", "exit 3", tmp_path), shell("c", "true", tmp_path))
+    instance = LocalInstance(ID)
+    assert instance.states() == {}
+    for name in ("a", "b"):
+        project.start(project.plan.services[name])
+    until(lambda: not instance.state("b").running)
+    until(lambda: instance.logs("a") == "started\n")
+    states = instance.states()
+    assert [(states[name].running, states[name].status) for name in ("a", "b")] == [(True, None), (False, 3)]
+    assert states["a"].id.startswith("a:")
+    assert not instance.state("c").running
+
+
+def test_without_a_keeper_nothing_runs(one: LocalInstance) -> None:
+    assert (one.states(), one.state("a").running) == ({}, False)
+
+
+def test_a_real_log_that_is_rotated_is_followed(made: Made, tmp_path: Path) -> None:
+    """More than a log holds, printed by a process."""
+    script = f"{sys.executable} -c 'for n in range(1500): print(n, \"x\" * 8000, flush=True)'"
+    project = made(shell("a", script, tmp_path))
+    project.start(project.plan.services["a"])
+    seen = b"".join(piece for _, piece in LocalInstance(ID).follow(["a"], None))
+    assert [int(line.split()[0]) for line in seen.splitlines()] == list(range(1500))
+    assert project.log_file("a").with_name("a.log.1").exists()

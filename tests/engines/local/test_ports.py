@@ -1,0 +1,181 @@
+"""Ports that are held until their servers listen, and another one where somebody was quicker."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+from processes import held_port, nothing_is_left
+from tests_support import Project
+
+from envctl.engines.local import ports
+from envctl.engines.local.ports import PORTS, hold_ports
+from envctl.errors import EnvctlError
+from envctl.plan.model import PortKey
+
+KEYS = [("db", "main"), ("mail", "smtp"), ("mail", "web")]
+Held = dict[PortKey, list[socket.socket]]
+linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no port is held")
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    """A command's ports: let go when it ends."""
+    found: Held = {}
+    yield found
+    let_go(found)
+
+
+@pytest.fixture
+def others() -> Iterator[Held]:
+    """Another command's."""
+    found: Held = {}
+    yield found
+    let_go(found)
+
+
+def let_go(held: Held) -> None:
+    for each in (each for row in held.values() for each in row):
+        each.close()
+
+
+def listens(port: int, reuse: bool) -> bool:
+    """Whether a server may, that sets SO_REUSEADDR or not."""
+    with closing(socket.socket()) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        try:
+            server.bind(("127.0.0.1", port))
+            server.listen()
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture
+def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command tries the same ports in the same order."""
+    monkeypatch.setattr(ports, "sample", lambda found, count: list(found))
+
+
+# The choice
+
+
+def test_each_has_one_of_its_own(held: Held) -> None:
+    found = hold_ports(dict.fromkeys(KEYS, 1), [], held)
+    assert list(found) == KEYS
+    assert len(set(found.values())) == 3
+    assert all(port in PORTS for port in found.values())
+
+
+@pytest.mark.usefixtures("in_order")
+def test_none_that_is_taken(held: Held, others: Held) -> None:
+    first = hold_ports({KEYS[0]: 1}, [], held)[KEYS[0]]
+    let_go(held)
+    assert hold_ports({KEYS[1]: 1}, [first], others)[KEYS[1]] > first
+
+
+@pytest.mark.usefixtures("in_order")
+def test_replicas_have_a_row(held: Held, others: Held) -> None:
+    first = hold_ports({KEYS[0]: 1}, [], others)[KEYS[0]]
+    row = hold_ports({KEYS[0]: 3}, [first + 2], held)[KEYS[0]]
+    assert row > first + 2
+    assert [each.getsockname()[1] for each in held[KEYS[0]]] == [row, row + 1, row + 2]
+
+
+def test_a_row_ends_with_the_last_port(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "PORTS", range(20000, 20002))
+    with pytest.raises(EnvctlError, match="no free port between 20000 and 20002"):
+        hold_ports({KEYS[0]: 3}, [], held)
+
+
+def test_somebody_listens_there(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held_port() as port:
+        monkeypatch.setattr(ports, "PORTS", range(port, port + 1))
+        with pytest.raises(EnvctlError, match="no free port") as caught:
+            hold_ports({KEYS[0]: 1}, [], held)
+    assert "envctl list --all" in caught.value.hint
+
+
+# Held
+
+
+@linux
+@pytest.mark.usefixtures("in_order")
+def test_nobody_is_given_one_that_is_held(held: Held, others: Held) -> None:
+    ours = set(hold_ports(dict.fromkeys(KEYS, 1), [], held).values())
+    theirs = set(hold_ports(dict.fromkeys(KEYS, 1), [], others).values())
+    assert not ours & theirs
+
+
+@linux
+def test_a_server_listens_on_one_that_is_held(held: Held) -> None:
+    port = hold_ports({KEYS[0]: 1}, [], held)[KEYS[0]]
+    assert [listens(port, reuse=True), listens(port, reuse=False)] == [True, False]
+
+
+@linux
+def test_one_that_is_asked_for_again_is_not_held(held: Held) -> None:
+    hold_ports(dict.fromkeys(KEYS, 1), [], held)
+    port = hold_ports({KEYS[0]: 1}, [], held)[KEYS[0]]
+    assert listens(port, reuse=False)
+    assert all(each.fileno() != -1 for each in held[KEYS[1]]), "the others are"
+
+
+def test_elsewhere_than_on_linux_none_is(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert listens(hold_ports({KEYS[0]: 1}, [], held)[KEYS[0]], reuse=False)
+
+
+# A clash
+
+SERVER = """
+import http.server, socketserver, sys
+class Server(socketserver.TCPServer):
+    allow_reuse_address = False
+Server((sys.argv[1], int(sys.argv[2])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+CLASH = """
+services:
+  site: {kind: api, run: "python3 server.py ${self.bind} ${self.port}", port: 8000}
+  twin: {kind: api, run: "python3 server.py ${self.bind} ${self.port}", port: 8000, needs: [site]}
+outputs: {SITE: "${site.url}", TWIN: "${twin.url}"}
+"""
+
+
+@pytest.fixture
+def clash(project: Project) -> Iterator[Project]:
+    project.environment("env", CLASH)
+    project.write("environments/server.py", SERVER)
+    local = Project(project.folder, "local")
+    yield local
+    local.down()
+
+
+def test_a_server_that_cannot_share_its_port_gets_another_one(clash: Project) -> None:
+    """It sets no SO_REUSEADDR, so that it cannot listen where we hold its port."""
+    done = clash.envctl("up", "env", "--json").ok()
+    outputs = done.json["outputs"]
+    assert outputs["SITE"] != outputs["TWIN"]
+    for url in outputs.values():
+        with urllib.request.urlopen(f"{url}/server.py", timeout=10) as answer:
+            assert answer.read().decode() == SERVER
+    again = clash.envctl("up", "env", "--json").ok()
+    assert again.json["outputs"] == outputs
+    clash.envctl("down", "env").ok()
+    nothing_is_left(clash)
+
+
+def test_a_port_that_was_asked_for_is_not_changed(clash: Project) -> None:
+    with ExitStack() as stack:
+        port = stack.enter_context(held_port())
+        done = clash.envctl("up", "env", "--port", f"site={port}", "--json")
+    assert done.status == 1
+    assert "site: its port is taken" in done.err
+    assert "take another one with --port" in done.err
+    assert json.loads(done.out)["state"] == "failed"
+    nothing_is_left(clash)

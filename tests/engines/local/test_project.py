@@ -1,0 +1,292 @@
+"""Services that a keeper starts, stops and loses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import port, record_of, service
+from processes import until
+
+from envctl import keeping
+from envctl.definition.models import Resources
+from envctl.engines import PortTaken
+from envctl.engines.local import LocalEngine, open_engine
+from envctl.engines.local.project import KILLED
+from envctl.errors import EnvctlError, ServiceFailed
+from envctl.instance import running
+from envctl.kinds import Kind
+from envctl.plan.model import File
+
+from .conftest import ID, Made, plan_of, shell
+
+SLEEPS = "exec sleep 600"
+
+
+def printed(path: Path) -> str:
+    return str(until(lambda: path.exists() and path.read_text()))
+
+
+# Started
+
+
+def test_a_service_runs_in_its_folder_with_its_environment_and_files(made: Made, tmp_path: Path) -> None:
+    script = 'echo "$PWD $WORD $(cat $ROOT/etc/thing)"'
+    root = LocalEngine().project(plan_of(), tmp_path).root("a")
+    project = made(shell("a", script, tmp_path, env={"WORD": "word", "ROOT": str(root)}, files={"/etc/thing": File("file")}))
+    project.start(project.plan.services["a"])
+    assert until(lambda: project.logs("a")) == f"{tmp_path} word file\n"
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    assert stat.S_IMODE(project.log_file("a").stat().st_mode) == 0o600
+    assert stat.S_IMODE(project.log_file("a").parent.stat().st_mode) == 0o700
+
+
+def test_one_that_runs_is_not_started_again(made: Made, tmp_path: Path) -> None:
+    project = made(shell("a", f"echo; {SLEEPS}", tmp_path))
+    for _ in range(2):
+        project.start(project.plan.services["a"])
+    assert project.state("a").running
+    assert until(lambda: project.logs("a")) == "\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"run": ("no-such-program", "x")}, "no such program"), ({"folder": Path("/no/such/folder")}, "no such folder")],
+)
+def test_one_that_cannot_start_says_why(made: Made, tmp_path: Path, changes: dict[str, object], why: str) -> None:
+    project = made(replace(shell("a", SLEEPS, tmp_path), **changes))  # type: ignore[arg-type]
+    with pytest.raises(ServiceFailed, match=f"a cannot start: .*{why}") as caught:
+        project.start(project.plan.services["a"])
+    assert caught.value.evidence is not None
+    assert "`run:`" in caught.value.evidence.advice
+
+
+def test_nothing_starts_without_a_keeper(made: Made, keeper: keeping.Keeper, tmp_path: Path) -> None:
+    project = made(shell("a", SLEEPS, tmp_path))
+    keeping.dismiss(keeper, ID)
+    with pytest.raises(keeping.KeeperGone):
+        project.start(project.plan.services["a"])
+
+
+@pytest.mark.parametrize(
+    ("enforced", "losses"),
+    [
+        ({"memory_bytes": "rlimit", "cpu": None}, ["a: its CPU is not limited: the kernel lets nobody but its administrator do that here"]),
+        ({"memory_bytes": "cgroup", "cpu": "cgroup"}, []),
+    ],
+)
+def test_a_limit_that_the_kernel_refuses_is_a_loss(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enforced: dict[str, str | None], losses: list[str]
+) -> None:
+    ask, told = keeping.Keeper.ask, []
+
+    def refusing(keeper: keeping.Keeper, method: str, path: str, body: Any = None, timeout: float | None = 60.0) -> tuple[int, Any]:
+        status, answer = ask(keeper, method, path, body, timeout)
+        return status, {**answer, "enforced": enforced} if status == 201 else answer
+
+    project = made(shell("a", SLEEPS, tmp_path, resources=Resources(memory="1G", cpu=0.5)))
+    project.prepare(lambda service, text: told.append(text))
+    monkeypatch.setattr(keeping.Keeper, "ask", refusing)
+    project.start(project.plan.services["a"])
+    assert told == losses
+
+
+# Stopped
+
+
+def test_stopping_is_polite_and_what_it_had_started_goes_too(made: Made, tmp_path: Path) -> None:
+    script = f"trap 'echo bye > {tmp_path}/bye; exit 0' TERM; sleep 600 & echo $! > {tmp_path}/child; wait"
+    project = made(shell("a", script, tmp_path))
+    project.start(project.plan.services["a"])
+    child = int(printed(tmp_path / "child"))
+    project.stop(project.plan.services["a"])
+    assert (tmp_path / "bye").exists()
+    assert not running(child)
+    assert (project.state("a").running, project.state("a").status) == (False, 0)
+
+
+def test_discarded_data_are_gone_and_new_ones_are_others(made: Made, tmp_path: Path) -> None:
+    db = shell("a", SLEEPS, tmp_path, data="/data", kind=Kind(kind="service"))
+    project = made(db)
+    project.start(db)
+    before = project.incarnation(db)
+    (project.root("a") / "data/row").touch()
+    project.discard(db)
+    assert not project.state("a").running
+    assert (project.root("a").exists(), project.incarnation(db)) == (False, "")
+    project.create(whole=False)
+    assert project.incarnation(db) not in ("", before)
+    assert list((project.root("a") / "data").iterdir()) == []
+
+
+# Changed
+
+
+def test_create_again_keeps_data_and_what_runs(made: Made, tmp_path: Path) -> None:
+    db = shell("a", SLEEPS, tmp_path, data="/data")
+    project = made(db)
+    project.start(db)
+    before = (project.incarnation(db), project.state("a").id)
+    (project.root("a") / "data/row").touch()
+    again = made(db)
+    assert (again.incarnation(db), again.state("a").id) == before
+    assert (project.root("a") / "data/row").exists()
+
+
+def test_what_has_changed_is_stopped_and_keeps_its_data(made: Made, tmp_path: Path) -> None:
+    db = shell("a", SLEEPS, tmp_path, data="/data")
+    first = made(db)
+    first.start(db)
+    second = made(replace(db, env={"WORD": "other"}))
+    assert not second.state("a").running
+    assert second.incarnation(db) == first.incarnation(db)
+
+
+def test_what_the_definition_names_no_more_is_gone(made: Made, tmp_path: Path) -> None:
+    a, b = shell("a", SLEEPS, tmp_path), shell("b", SLEEPS, tmp_path)
+    for each in (a, b):
+        made(a, b).start(each)
+    project = made(a)
+    assert {name: state.running for name, state in project.states().items()} == {"a": True, "b": False}
+    assert (list(project.specs()), project.root("b").exists()) == (["a"], False)
+
+
+def test_a_part_leaves_the_rest_alone(made: Made, tmp_path: Path) -> None:
+    a, b = shell("a", SLEEPS, tmp_path), shell("b", SLEEPS, tmp_path)
+    made(a, b).start(b)
+    part = LocalEngine().project(plan_of(a), tmp_path)
+    part.create(whole=False)
+    assert (sorted(part.specs()), part.state("b").running) == (["a", "b"], True)
+
+
+# Once
+
+
+def test_a_command_of_its_own(made: Made, tmp_path: Path) -> None:
+    project = made(shell("a", SLEEPS, tmp_path, env={"WORD": "word"}))
+    a = project.plan.services["a"]
+    ran = project.run_once(a, ["sh", "-c", "echo $WORD $PWD; echo err >&2; exit 3"])
+    assert (ran.status, ran.output) == (3, f"word {tmp_path}\nerr\n")
+    assert project.run_once(a, ["true"]).output == ""
+    assert project.states() == {}, "it is no service"
+    assert list(project.log_file("x").parent.iterdir()) == []
+
+
+def test_commands_at_the_same_time(made: Made, tmp_path: Path) -> None:
+    project = made(shell("a", SLEEPS, tmp_path))
+    found: dict[int, str] = {}
+
+    def once(number: int) -> None:
+        found[number] = project.run_once(project.plan.services["a"], ["sh", "-c", f"sleep 0.1; echo {number}"]).output
+
+    threads = [threading.Thread(target=once, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {number: f"{number}\n" for number in range(5)}
+
+
+# Death
+
+
+def test_a_death_is_told(made: Made, tmp_path: Path) -> None:
+    project = made(shell("a", "exit 3", tmp_path))
+    told: list[tuple[str, int]] = []
+    with project.deaths(lambda *words: told.append(words)):
+        project.start(project.plan.services["a"])
+        assert until(lambda: told) == [("a", 3)]
+    assert told == [("a", 3)]
+
+
+def test_with_the_keeper_everything_dies(made: Made, keeper: keeping.Keeper, tmp_path: Path) -> None:
+    project = made(shell("a", SLEEPS, tmp_path), shell("b", SLEEPS, tmp_path))
+    told: list[tuple[str, int]] = []
+    with project.deaths(lambda *words: told.append(words)):
+        project.start(project.plan.services["a"])
+        os.kill(keeper.pid, signal.SIGKILL)
+        until(lambda: len(told) == 2)
+    assert sorted(told) == [("a", KILLED), ("b", KILLED)]
+    with pytest.raises(keeping.KeeperGone):
+        project.state("a")
+
+
+@pytest.mark.parametrize("words", ["bind: Address already in use", "listen EADDRINUSE: address", "could not bind: address in use"])
+def test_a_port_that_somebody_has_taken(made: Made, tmp_path: Path, words: str) -> None:
+    project = made(shell("a", f"echo '{words}'; exit 1", tmp_path, ports=(port("main", 80, 20000),)), shell("b", "exit 1", tmp_path))
+    for each in project.plan.services.values():
+        project.start(each)
+        until(lambda name=each.name: not project.state(name).running)
+    assert isinstance(project.why_it_died(project.plan.services["a"]), PortTaken)
+    assert project.why_it_died(project.plan.services["b"]) is None
+
+
+# Removed
+
+
+def test_removing_takes_processes_and_files(made: Made, tmp_path: Path) -> None:
+    project = made(shell("a", f"echo up; {SLEEPS}", tmp_path))
+    project.start(project.plan.services["a"])
+    until(lambda: project.logs("a"))
+    engine = LocalEngine()
+    assert engine.remove(ID, {}) == []
+    assert not project.state("a").running
+    assert not project.root("a").parent.exists()
+    assert (project.specs(), project.logs("a")) == ({}, "")
+    assert engine.remove(ID, {}) == [], "twice"
+
+
+def test_removing_finds_processes_by_their_mark(made: Made, keeper: keeping.Keeper, tmp_path: Path) -> None:
+    """The keeper and the supervisor were killed at once."""
+    project = made(shell("a", f"echo $$ > {tmp_path}/pid; {SLEEPS}", tmp_path))
+    project.start(project.plan.services["a"])
+    pid = int(printed(tmp_path / "pid"))
+    supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(supervisor, signal.SIGSTOP)
+    os.kill(keeper.pid, signal.SIGKILL)
+    until(lambda: keeping.find(ID) is None)
+    assert LocalEngine().remove(ID, {}) == []
+    until(lambda: not running(pid) and not running(supervisor))
+
+
+def test_what_cannot_be_removed_is_named(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = made(service("a", run=("true",), folder=tmp_path))
+    monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
+    assert LocalEngine().remove(ID, {}) == [str(project.root("a").parent)]
+
+
+def test_instances_are_seen(made: Made, tmp_path: Path) -> None:
+    project = made(shell("a", SLEEPS, tmp_path), shell("job", "exit 0", tmp_path))
+    for each in project.plan.services.values():
+        project.start(each)
+    until(lambda: not project.state("job").running)
+    [seen] = [each for each in LocalEngine().instances() if each.id == ID]
+    assert (seen.name, seen.running, seen.done) == ("t", 1, 1)
+
+
+def test_one_whose_state_somebody_has_deleted_is_seen_by_its_keeper(keeper: keeping.Keeper, home: Path) -> None:
+    (home / "state/envctl" / ID / "instance.json").unlink()
+    [seen] = [each for each in LocalEngine().instances() if each.id == ID]
+    assert (seen.name, seen.environment, seen.project, seen.running) == ("t", "t", "/project", 1)
+
+
+def test_one_of_another_engine_is_that_engines_to_see(home: Path) -> None:
+    record = record_of(id=ID, engine="docker")
+    record.save()
+    found = keeping.ensure(record, watched=False)
+    (record.folder / "instance.json").unlink()
+    assert ID not in [each.id for each in LocalEngine().instances()]
+    keeping.dismiss(found, ID)
+
+
+def test_windows_has_no_local_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(EnvctlError, match="Linux or macOS"):
+        open_engine(None)

@@ -1,0 +1,228 @@
+"""A service of the plan -> the process that runs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import service
+
+from envctl.definition.models import Resources
+from envctl.engines.local import specs
+from envctl.engines.local.programs import Found
+from envctl.engines.local.specs import Prepared, Spec, bytes_of, prepare, resolved, search_path, spec_of
+from envctl.errors import EngineMissing
+from envctl.kinds import Kind, Local
+from envctl.plan.model import File, LocalPlan, ServicePlan
+
+SERVER = Found(Path("/opt/db/bin/server"), "16.1")
+PYTHON = Found(Path(sys.executable), "1", True)
+HERE = str(Path(sys.executable).parent)
+
+
+def own(**changes: Any) -> ServicePlan:
+    return service("api", **{"run": ("serve",), "folder": Path("/source"), "local": LocalPlan(""), **changes})
+
+
+def server(**changes: Any) -> ServicePlan:
+    kind = Kind(kind="db", local=Local(install="install it from there", losses=["one thing less"]))
+    return service("db", **{"kind": kind, "command": ("server", "-x"), "local": LocalPlan("16"), **changes})
+
+
+def spec(given: ServicePlan, found: Found | None = None, user: int | None = None) -> Spec:
+    return spec_of(Prepared(given, found, user), Path("/root-of/it"))
+
+
+# The program
+
+
+def test_what_a_team_runs() -> None:
+    made = spec(own(run=("serve", "--port", "1"), env={"A": "b"}))
+    assert (made.argv, made.cwd, made.env["A"], made.user) == (("serve", "--port", "1"), "/source", "b", None)
+
+
+def test_a_server_is_started_by_its_path() -> None:
+    made = spec(server(), SERVER, 65534)
+    assert (made.argv, made.cwd, made.user) == (("/opt/db/bin/server", "-x"), "/root-of/it", 65534)
+
+
+def test_what_is_kept_of_it_is_read_again() -> None:
+    made = spec(server(resources=Resources(memory="1M")), SERVER, 65534)
+    assert Spec.of(asdict(made)) == made
+
+
+def test_a_program_is_looked_up_in_the_path_of_its_service(tmp_path: Path) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    env = {"PATH": str(tmp_path)}
+    assert resolved(("tool", "a"), env, "/") == (str(tool), "a")
+    assert resolved(("./tool", "a"), env, "/") == ("./tool", "a")
+    assert resolved(("no-such-tool", "a"), env, "/") == ("no-such-tool", "a")
+
+
+# Its environment
+
+
+def test_a_program_of_the_team_inherits_ours_without_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THIS_SHELL", "yes")
+    monkeypatch.setenv("ENVCTL_ENGINE", "docker")
+    made = spec(own(env={"OF_THIS_SHELL": "no"}))
+    assert made.environment["OF_THIS_SHELL"] == "no"
+    assert spec(own()).environment["OF_THIS_SHELL"] == "yes"
+    assert "OF_THIS_SHELL" not in spec(own()).env, "what is kept on disk is what the definition says"
+    assert not [key for key in made.environment if key.startswith("ENVCTL_")]
+
+
+def test_another_shell_is_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = spec(own())
+    monkeypatch.setenv("SHLVL", "77")
+    monkeypatch.setenv("PATH", "/elsewhere")
+    assert spec(own()).mark == before.mark
+    assert spec(own(env={"A": "b"})).mark != before.mark
+
+
+def test_a_server_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THIS_SHELL", "yes")
+    made = spec(server(env={"A": "b"}), SERVER)
+    assert {key: value for key, value in made.environment.items() if key != "PATH"} == {
+        "HOME": "/root-of/it", "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", "A": "b",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool, str], None]:
+    """Envctl in a virtual environment or not, and the one that the shell has activated."""
+
+    def be(virtual: bool, active: str) -> None:
+        monkeypatch.setattr(sys, "base_prefix", "/usr" if virtual else sys.prefix)
+        monkeypatch.setenv("VIRTUAL_ENV", active)
+        monkeypatch.setenv("PATH", "/shell/bin:/bin")
+
+    return be
+
+
+@pytest.mark.parametrize(
+    ("virtual", "active", "expected"),
+    [
+        (True, "", f"{HERE}:/shell/bin:/bin"),
+        (True, "/project/.venv", f"/shell/bin:/bin:{HERE}"),
+        (False, "", f"/shell/bin:/bin:{HERE}"),
+    ],
+    ids=["as if ours were active", "another one is", "we are in none"],
+)
+@pytest.mark.parametrize("found", [None, PYTHON])
+def test_the_path(shell: Callable[[bool, str], None], found: Found | None, virtual: bool, active: str, expected: str) -> None:
+    shell(virtual, active)
+    assert search_path(found) == expected
+
+
+def test_a_server_finds_its_own_tools_first(shell: Callable[[bool, str], None]) -> None:
+    shell(True, "")
+    assert search_path(SERVER) == "/opt/db/bin:/shell/bin:/bin"
+
+
+def test_a_path_that_is_given_stays() -> None:
+    assert spec(own(env={"PATH": "/mine"})).env["PATH"] == "/mine"
+
+
+# What makes it another process
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"run": ("serve", "--more")},
+        {"env": {"A": "b"}},
+        {"folder": Path("/elsewhere")},
+        {"files": {"/etc/x": File("content")}},
+        {"resources": Resources(memory="1M")},
+        {"local": LocalPlan("", template=("fill",))},
+    ],
+)
+def test_another_mark(changes: dict[str, Any]) -> None:
+    assert spec(own(**changes)).mark != spec(own()).mark
+
+
+def test_the_same_mark() -> None:
+    assert spec(own(ready_timeout=5.0, needs={"db": "ready"})).mark == spec(own()).mark
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("256M", 256 << 20), ("256MiB", 256 << 20), ("256mb", 256 << 20), ("1.5g", 3 << 29), ("64k", 1 << 16), ("100", 100)],
+)
+def test_sizes(text: str, number: int) -> None:
+    assert bytes_of(text) == number
+
+
+@pytest.mark.parametrize(
+    ("resources", "limits"),
+    [
+        (Resources(memory="1M", cpu=0.5), {"memory_bytes": 1 << 20, "cpu": 0.5}),
+        (Resources(memory="1M"), {"memory_bytes": 1 << 20}),
+        (Resources(cpu=2), {"cpu": 2.0}),
+        (None, {}),
+    ],
+)
+def test_limits(resources: Resources | None, limits: dict[str, float]) -> None:
+    assert spec(own(resources=resources)).limits == limits
+
+
+# What this machine cannot do
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> Callable[[Found | None], None]:
+    monkeypatch.setattr(specs, "unprivileged", lambda: 65534)
+    monkeypatch.setattr(specs, "for_everybody", lambda found: replace(found, path=Path("/copy/bin/server")))
+
+    def be(what: Found | None) -> None:
+        monkeypatch.setattr(specs, "find_program", lambda local, version: what)
+
+    return be
+
+
+def test_a_program_that_is_not_here(found: Callable[[Found | None], None]) -> None:
+    found(None)
+    with pytest.raises(EngineMissing, match="db: there is no program for the kind 'db' on this machine") as caught:
+        prepare(server())
+    assert caught.value.hint == "install it from there; or run this service on Docker"
+
+
+def test_losses_are_told(found: Callable[[Found | None], None]) -> None:
+    found(SERVER)
+    assert prepare(server()).losses == ("one thing less",)
+    assert prepare(server(local=LocalPlan("17"))).losses == ("version 16.1 in the place of 17", "one thing less")
+    assert prepare(server(local=LocalPlan(""))).losses == ("one thing less",)
+
+
+def test_a_server_that_refuses_root(found: Callable[[Found | None], None]) -> None:
+    found(SERVER)
+    assert (prepare(server()).user, prepare(server()).program) == (None, SERVER)
+    refusing = server(kind=Kind(kind="db", local=Local(unprivileged=True)))
+    assert (prepare(refusing).user, prepare(refusing).program) == (65534, Found(Path("/copy/bin/server"), "16.1"))
+
+
+def test_a_file_that_is_missing(found: Callable[[Found | None], None], tmp_path: Path) -> None:
+    found(Found(tmp_path / "bin/server", "16.1"))
+    asking = server(local=LocalPlan("16", missing=(("share/*/thing.control", "it has no extension 'thing'"),)))
+    with pytest.raises(EngineMissing, match="db: it has no extension 'thing'"):
+        prepare(asking)
+    (tmp_path / "share/x").mkdir(parents=True)
+    (tmp_path / "share/x/thing.control").touch()
+    assert prepare(asking).program is not None
+
+
+def test_what_a_team_runs_needs_no_program_of_a_kind(found: Callable[[Found | None], None]) -> None:
+    found(None)
+    assert prepare(server(run=("mine",))) == Prepared(server(run=("mine",)), None, None, ())
+    assert os.fspath(spec(server(run=("mine",), folder=Path("/source"))).cwd) == "/source"

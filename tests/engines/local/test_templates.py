@@ -1,0 +1,195 @@
+"""Data directories that are filled once and then copied."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+from processes import until
+
+from envctl.engines.local import places, templates
+from envctl.engines.local.places import cache_folder, is_root
+from envctl.engines.local.programs import Found
+from envctl.engines.local.templates import Template, fill, make_spare, template
+from envctl.errors import ServiceFailed
+
+SH = Found(Path("/bin/sh"), "1.0")
+
+
+def making(folder: Path, script: str = "echo data > file") -> list[str]:
+    """Fills a data directory; every time is counted in `times`."""
+    return ["sh", "-c", f"echo >> {folder}/times; {script}"]
+
+
+def times(folder: Path) -> int:
+    return len((folder / "times").read_text())
+
+
+def kept() -> list[str]:
+    return sorted(path.name for path in (cache_folder() / "templates").iterdir())
+
+
+# Made once
+
+
+def test_it_is_made_once(tmp_path: Path) -> None:
+    first = template("db", SH, making(tmp_path), None)
+    assert (first.data / "file").read_text() == "data\n"
+    assert template("db", SH, making(tmp_path), None) == first
+    assert times(tmp_path) == 1
+
+
+def test_another_program_or_command_makes_another_one(tmp_path: Path) -> None:
+    made = {
+        template("db", SH, making(tmp_path), None).data,
+        template("db", SH, making(tmp_path, "true"), None).data,
+        template("db", Found(Path("/bin/cp"), "1.0"), making(tmp_path), None).data,
+    }
+    assert (len(made), times(tmp_path)) == (3, 3)
+
+
+def test_whoever_fills_it_is_given_a_secret(tmp_path: Path) -> None:
+    made = template("db", SH, making(tmp_path, "cp ../secret file"), None)
+    assert (made.data / "file").read_text() == made.secret
+    assert len(made.secret) >= 24
+    assert stat.S_IMODE((made.data.parent / "secret").stat().st_mode) == 0o600
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (made.data, made.data.parent)} == {0o700}
+    assert made.secret != template("db", SH, making(tmp_path, "true"), None).secret
+
+
+def test_a_command_that_fails_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ServiceFailed, match="db: sh ended with 3") as caught:
+        template("db", SH, making(tmp_path, "echo out; echo no room >&2; exit 3"), None)
+    assert caught.value.evidence is not None
+    assert caught.value.evidence.logs == ("out", "no room")
+    assert kept() == []
+
+
+def test_what_was_not_finished_is_made_again(tmp_path: Path) -> None:
+    made = template("db", SH, making(tmp_path), None).data.parent
+    dead = made.rename(made.with_name(f".{made.name}.999999999"))
+    assert (template("db", SH, making(tmp_path), None).data / "file").exists()
+    assert not dead.exists()
+
+
+MAKE = """
+import sys
+from pathlib import Path
+from envctl.engines.local import places
+from envctl.engines.local.programs import Found
+from envctl.engines.local.templates import template
+places.ROOTS_CACHE = Path(sys.argv[1])
+made = template("db", Found(Path("/bin/sh"), "1.0"), sys.argv[2:], None)
+print(made.secret, (made.data / "file").read_text().strip())
+"""
+
+
+def test_two_at_the_same_time_have_the_same_one(tmp_path: Path) -> None:
+    """Each waits in its command until the other one is there too."""
+    meet = f"echo data > file; touch {tmp_path}/$$; until [ $(ls {tmp_path}/[0-9]* | wc -l) = 2 ]; do sleep 0.01; done"
+    line = [sys.executable, "-c", MAKE, str(cache_folder()), *making(tmp_path, meet)]
+    both = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = {process.communicate(timeout=60)[0] for process in both}
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(told) == 1
+    assert told.pop().endswith(" data\n")
+    assert len(kept()) == 1
+    assert times(tmp_path) == 2
+
+
+@pytest.mark.skipif(not is_root(), reason="only root can give files away")
+def test_as_root_another_user_fills_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        monkeypatch.setattr(places, "ROOTS_CACHE", Path(folder, "cache"))
+        made = template("db", SH, ["sh", "-c", "id -u > file; id -G >> file; cat ../secret > mine"], 65534)
+        assert (made.data / "file").read_text().split() == ["65534", "65534"]
+        assert (made.data / "file").stat().st_uid == 65534
+        assert (made.data / "mine").read_text() == made.secret
+
+
+# Copied
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Template:
+    return template("db", SH, making(tmp_path, "echo data > file; chmod 600 file; mkdir -m 700 sub; echo more > sub/file"), None)
+
+
+def spares(made: Template) -> list[Path]:
+    return sorted(made.data.parent.glob("spare-*"))
+
+
+def test_a_copy_is_whole_and_its_own(filled: Template, tmp_path: Path) -> None:
+    fill(filled, tmp_path / "mine")
+    assert (tmp_path / "mine/sub/file").read_text() == "more\n"
+    assert stat.S_IMODE((tmp_path / "mine/file").stat().st_mode) == 0o600
+    (tmp_path / "mine/file").write_text("changed")
+    assert (filled.data / "file").read_text() == "data\n"
+
+
+def test_where_cp_does_not_know_how_to_share_blocks(filled: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "COPY", ["-Rp", "--no-such-option"])
+    fill(filled, tmp_path / "mine")
+    assert (tmp_path / "mine/file").read_text() == "data\n"
+
+
+def test_a_spare_is_taken_once(filled: Template, tmp_path: Path) -> None:
+    make_spare(filled)
+    [spare] = until(lambda: spares(filled))
+    number = spare.stat().st_ino
+    fill(filled, tmp_path / "first")
+    assert (tmp_path / "first").stat().st_ino == number
+    assert spares(filled) == []
+    fill(filled, tmp_path / "second")
+    assert (tmp_path / "second/sub/file").read_text() == "more\n"
+
+
+def test_many_at_the_same_time_and_one_spare(filled: Template, tmp_path: Path) -> None:
+    make_spare(filled)
+    [spare] = until(lambda: spares(filled))
+    number = spare.stat().st_ino
+    targets = [tmp_path / str(each) for each in range(6)]
+    threads = [threading.Thread(target=fill, args=(filled, target)) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(target / "sub/file").read_text() for target in targets] == ["more\n"] * 6
+    assert sum(target.stat().st_ino == number for target in targets) == 1
+
+
+def test_one_spare_is_enough(filled: Template, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_spare(filled)
+    until(lambda: spares(filled))
+    monkeypatch.setattr(subprocess, "Popen", None)
+    make_spare(filled)
+    assert len(spares(filled)) == 1
+
+
+def test_a_spare_that_cannot_be_made_leaves_nothing(filled: Template) -> None:
+    gone = Template(filled.data.with_name("gone"), "")
+    before = set(filled.data.parent.iterdir())
+    make_spare(gone)
+    templates._copying[-1].wait(10)
+    assert set(filled.data.parent.iterdir()) == before
+
+
+def test_who_makes_spares_belongs_to_no_instance(filled: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its keeper would kill it."""
+    monkeypatch.setenv("ENVCTL_MARK", "t-123456")
+    seen = tmp_path / "seen"
+    monkeypatch.setattr(templates, "COPY", [f"--target-directory={tmp_path}/nowhere"])
+    monkeypatch.setattr(templates, "SYSTEM_PATH", f"{tmp_path}/bin:{os.defpath}")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/cp").write_text(f"#!/bin/sh\nenv > {seen}\n")
+    (tmp_path / "bin/cp").chmod(0o755)
+    make_spare(filled)
+    templates._copying[-1].wait(10)
+    assert "ENVCTL" not in seen.read_text()

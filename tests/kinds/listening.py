@@ -1,0 +1,91 @@
+"""What the processes of an instance listen on, as the kernel has it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from kinds.support import Running
+
+from envctl.instance import load
+from envctl.keeper import tree
+from envctl.keeper.marks import SUPERVISOR, marked
+from envctl.keeper.system import processes, variables
+
+
+def listens_here_alone(up: Running, private: dict[str, set[str]] | None = None) -> None:
+    """All of it at 127.0.0.1: endpoints, and the ports in *private*, which nobody is told of."""
+    if up.project.engine != "local" or not sys.platform.startswith("linux"):
+        pytest.skip("processes of this machine, as /proc shows them")
+    found = listening(pids_of(up.shown["id"]))
+    elsewhere = {(_name(pid), host) for pid, places in found.items() for host, _ in places if host != "127.0.0.1"}
+    assert elsewhere <= {("epmd", "::1")}, "Erlang's name server always listens there too"
+    ports = {port for places in found.values() for _, port in places}
+    shown = {at["port"] for service in up.shown["services"].values() for at in service["endpoints"].values()}
+    assert shown <= ports | _idle(up)
+    for service in set(private or ()) - up.without.keys():
+        _keeps_to_itself(up, service, (private or {})[service], ports)
+
+
+def _idle(up: Running) -> set[int]:
+    """Ports that a test declares and nobody listens on."""
+    return {at["port"] for service in up.shown["services"].values() for name, at in service["endpoints"].items() if name == "idle"}
+
+
+def _keeps_to_itself(up: Running, service: str, names: set[str], ports: set[int]) -> None:
+    record = load(up.shown["id"])
+    assert record is not None
+    private = {key.partition("/.")[2]: number for key, number in record.ports.items() if key.startswith(f"{service}/.")}
+    assert private.keys() == names
+    assert set(private.values()) <= ports, "each of them was given out, and is used"
+    told = [up.project.envctl(*words).ok().out for words in (["status", up.name, "--json"], ["env", up.name])]
+    assert not [number for number in private.values() if str(number) in "".join(told)]
+
+
+def listening(pids: set[int]) -> dict[int, set[tuple[str, int]]]:
+    """Process to the addresses at which it takes TCP connections, or datagrams."""
+    owners = {inode: pid for pid in pids for inode in _sockets(pid)}
+    found: dict[int, set[tuple[str, int]]] = {}
+    for table, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == state and fields[9] in owners:
+                found.setdefault(owners[fields[9]], set()).add(_address(fields[1]))
+    return found
+
+
+def _sockets(pid: int) -> list[str]:
+    try:
+        links = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return []
+    return [link[8:-1] for link in links if link.startswith("socket:[")]
+
+
+def _address(text: str) -> tuple[str, int]:
+    """The kernel shows words of four bytes in the machine's own order."""
+    host, _, port = text.partition(":")
+    words = [bytes.fromhex(host[at : at + 8])[::-1] for at in range(0, len(host), 8)]
+    return str(ipaddress.ip_address(b"".join(words))), int(port, 16)
+
+
+def pids_of(id: str) -> set[int]:
+    """By the supervisor, because PostgreSQL writes over its own mark; and the keeper above it."""
+    table = processes()
+    supervisors = {pid for pid, values in variables([SUPERVISOR]).items() if values.get(SUPERVISOR, "").startswith(id)}
+    return tree.with_descendants(supervisors | set(marked(id)), table) | {table[pid].parent for pid in supervisors}
+
+
+def words(pid: int) -> bytes:
+    """Its arguments; none where it is gone, or nobody has reaped it yet."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _name(pid: int) -> str:
+    return os.path.basename(words(pid).split(b"\0")[0].decode())

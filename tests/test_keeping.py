@@ -1,0 +1,334 @@
+"""The keeper of an instance as a command sees it."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from builders import record_of
+from processes import until
+
+from envctl import instance, keeping
+from envctl.errors import EnvctlError
+from envctl.instance import Record
+from envctl.keeping import Keeper, KeeperGone
+
+ID = "t-123456"
+FUTURE, LATER = "2999-01-01T00:00:00Z", "2999-01-02T00:00:00Z"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder of the test's own; every keeper of it ends with the test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    before = list(keeping._children)
+    yield tmp_path
+    keeping.dismiss(keeping.find(ID), ID)
+    for process in keeping._children[len(before) :]:
+        process.kill()
+        process.wait(30)
+
+
+@pytest.fixture
+def record() -> Record:
+    found = record_of(engine="local")
+    found.save()
+    return found
+
+
+def shown(keeper: Keeper) -> dict[str, Any]:
+    status, content = keeper.ask("GET", "/v1/keeper")
+    assert status == 200
+    return dict(content)
+
+
+def killed(keeper: Keeper) -> None:
+    os.kill(keeper.pid, signal.SIGKILL)
+    until(lambda: not instance.running(keeper.pid))
+
+
+# Found
+
+
+def test_no_keeper_has_told_where_it_is(record: Record) -> None:
+    assert keeping.find(ID) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"port": 1, "token": "x"}', '{"port": "x", "token": "x", "pid": 1}'])
+def test_an_address_that_cannot_be_read(record: Record, text: str) -> None:
+    (record.folder / "keeper.json").write_text(text)
+    assert keeping.find(ID) is None
+
+
+def test_a_keeper_that_has_ended_is_none(record: Record) -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    (record.folder / "keeper.json").write_text(json.dumps({"port": 1, "token": "x", "pid": process.pid}))
+    assert keeping.find(ID) is None
+
+
+# Started
+
+
+def test_one_is_started_and_known(record: Record) -> None:
+    keeper = keeping.ensure(record, watched=False)
+    assert keeping.find(ID) == keeper
+    assert shown(keeper)["id"] == ID
+    assert instance.process_mark(keeper.pid) == record.keeper
+    saved = instance.load(ID)
+    assert saved is not None
+    assert saved.keeper == record.keeper
+
+
+def test_there_is_one_and_it_learns_when_the_instance_expires(record: Record) -> None:
+    record.expires = FUTURE
+    keeper = keeping.ensure(record, watched=False)
+    assert shown(keeper)["expires"] == FUTURE
+    record.expires = LATER
+    assert keeping.ensure(record, watched=False) == keeper
+    assert shown(keeper)["expires"] == LATER
+    record.expires = None
+    keeping.ensure(record, watched=False)
+    assert shown(keeper)["expires"] is None
+
+
+def test_one_that_was_killed_is_started_again(record: Record) -> None:
+    first = keeping.ensure(record, watched=False)
+    killed(first)
+    second = keeping.ensure(record, watched=False)
+    assert second.pid != first.pid
+    assert shown(second)["id"] == ID
+
+
+def test_what_says_who_it_is_and_holds_secrets_is_ours_alone(record: Record) -> None:
+    keeping.ensure(record, watched=False)
+    modes = {path.name: path.stat().st_mode & 0o077 for path in [record.folder, *record.folder.iterdir()]}
+    assert set(modes.values()) == {0}
+    assert {"keeper.json", "keeper-config.json", "keeper.log"} <= modes.keys()
+
+
+def test_its_environment_has_no_options(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that it runs in the end must mean this instance."""
+    monkeypatch.setenv("ENVCTL_NAME", "other")
+    monkeypatch.setenv("OF_THIS_SHELL", "yes")
+    found = keeping._environment(ID, {"envctl.name": "Zoë %"})
+    assert {key for key in found if key.startswith("ENVCTL_")} == {"ENVCTL_MARK", "ENVCTL_ABOUT"}
+    assert (found["ENVCTL_MARK"], found["OF_THIS_SHELL"]) == (ID, "yes")
+    assert found["ENVCTL_ABOUT"].isascii()
+    assert " " not in found["ENVCTL_ABOUT"]
+
+
+def test_an_instance_is_known_by_its_keeper_alone(record: Record) -> None:
+    keeping.ensure(record, watched=False)
+    assert keeping.seen_alone()[ID] == {**record.marks, "envctl.engine": "local"}
+
+
+def marked(about: str, user: int | None = None) -> subprocess.Popen[bytes]:
+    """A process that says whose keeper it is."""
+    return subprocess.Popen(["sleep", "600"], env={"PATH": os.defpath, "ENVCTL_ABOUT": quote(about, safe="")}, user=user)
+
+
+@pytest.mark.parametrize("about", ["", "no json", "[]", "{}", '{"envctl.instance": "../../etc"}', '{"envctl.instance": 3}'])
+def test_what_is_no_keepers_word_is_not_believed(about: str) -> None:
+    before = keeping.seen_alone()
+    with marked(about) as process:
+        assert keeping.seen_alone() == before
+        process.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start another user's process")
+def test_nor_is_another_users() -> None:
+    with marked(json.dumps(record_of().marks)) as ours, marked(json.dumps(record_of(id="s-123456").marks), 12345) as theirs:
+        assert "t-123456" in keeping.seen_alone()
+        assert "s-123456" not in keeping.seen_alone()
+        ours.kill()
+        theirs.kill()
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("print('one'); print('no room for it'); raise SystemExit(3)", "no room for it"),
+        ("raise SystemExit(3)", "it says nothing"),
+        ("import time; print('waits', flush=True); time.sleep(600)", "waits"),
+    ],
+    ids=["it ends", "in silence", "it hangs"],
+)
+def test_one_that_does_not_start_says_why(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(script)
+    monkeypatch.setattr(keeping, "PROGRAM", program)
+    monkeypatch.setattr(keeping, "START_TIMEOUT", 1.0)
+    with pytest.raises(EnvctlError, match=f"the keeper of {ID} does not start: {words}"):
+        keeping.ensure(record, watched=False)
+    until(lambda: keeping._children[-1].poll() is not None)
+    assert keeping.find(ID) is None
+
+
+# Watched
+
+
+def test_a_watched_one_tears_down_when_its_owner_ends(record: Record) -> None:
+    record.owner = instance.process_mark()
+    record.save()
+    keeper = keeping.ensure(record, watched=True)
+    assert shown(keeper)["owned"]
+    keeping._held.pop(ID).close()  # as the kernel does it for a process that ends
+    until(lambda: instance.load(ID) is None)
+    until(lambda: not instance.running(keeper.pid))
+
+
+def test_a_released_one_outlives_its_owner(record: Record) -> None:
+    keeper = keeping.ensure(record, watched=True)
+    keeping.release(ID)
+    until(lambda: not shown(keeper)["owned"])
+    assert instance.load(ID) is not None
+    keeping.release(ID)  # nobody is held any more
+
+
+def test_an_unwatched_one_has_no_owner(record: Record) -> None:
+    assert not shown(keeping.ensure(record, watched=False))["owned"]
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["it watches us", "it was there before"])
+def test_a_lost_keeper_is_noticed(record: Record, watched: bool) -> None:
+    keeper = keeping.ensure(record, watched=watched)
+    assert not keeping.lost(record)
+    killed(keeper)
+    until(lambda: keeping.lost(record))
+
+
+# The end
+
+
+def test_a_dismissed_one_ends_and_tears_nothing_down(record: Record) -> None:
+    keeper = keeping.ensure(record, watched=True)
+    keeping.dismiss(keeper, ID)
+    until(lambda: not instance.running(keeper.pid))
+    assert instance.load(ID) is not None
+    assert not (record.folder / "keeper.json").exists()
+    keeping.dismiss(keeper, ID)  # twice, and where none was
+    keeping.dismiss(None, ID)
+
+
+def test_an_instance_that_expires_is_removed(record: Record) -> None:
+    record.expires = instance.now(1)
+    record.save()
+    keeper = keeping.ensure(record, watched=False)
+    until(lambda: instance.load(ID) is None)
+    until(lambda: not instance.running(keeper.pid))
+
+
+def test_stopping_processes_leaves_the_keeper(record: Record) -> None:
+    keeper = keeping.ensure(record, watched=False)
+    record.folder.joinpath("logs").mkdir()
+    for name in ("a", "b"):
+        log = str(record.folder / "logs" / name)
+        body = {"name": name, "argv": ["sleep", "600"], "env": {"PATH": os.defpath}, "cwd": "/", "log": log}
+        assert keeper.ask("POST", "/v1/processes", body)[0] == 201
+    keeping.stop_processes(ID, {"a": 5.0})
+    told = keeper.ask("GET", "/v1/processes")[1]
+    assert {name: (each["running"], each["status"]) for name, each in told.items()} == {"a": (False, 143), "b": (False, 137)}
+    keeping.stop_processes("nobody-000000", {})
+
+
+# Whoever does not answer
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[Keeper]:
+    """Somebody at a keeper's address who always gives the same answer."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield Keeper(server.server_address[1], "x", os.getpid())
+        server.shutdown()
+        thread.join()
+
+
+def test_a_keeper_that_tears_down_is_gone() -> None:
+    with answering(503, b'{"error": "it is tearing down"}') as keeper, pytest.raises(KeeperGone, match="it has expired, or lost its owner"):
+        keeper.ask("GET", "/v1/keeper")
+
+
+def test_who_answers_in_another_language_is_no_keeper() -> None:
+    with answering(200, b"<html>") as keeper, pytest.raises(KeeperGone, match="the keeper does not answer"):
+        keeper.ask("GET", "/v1/keeper")
+
+
+def test_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for ask in (lambda keeper: keeper.ask("GET", "/v1/keeper"), lambda keeper: keeper.stream("/v1/deaths")):
+        with pytest.raises(KeeperGone, match=r"the keeper does not answer: .*refused"):
+            ask(Keeper(port, "x", 1))
+
+
+def test_one_that_removes_an_earlier_instance_of_the_name_gives_way(record: Record) -> None:
+    """It learns that the record names another keeper now, and stops."""
+    with answering(503, b"{}") as old:
+        address = {"port": old.port, "token": "x", "pid": os.getpid()}
+        (record.folder / "keeper.json").write_text(json.dumps(address))
+        new = keeping.ensure(record, watched=False)
+    assert new.pid != os.getpid()
+    assert shown(new)["id"] == ID
+
+
+# Whose it is
+
+
+def test_what_starts_meanwhile_carries_the_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mark() -> str:
+        script = "import os; print(os.environ.get('ENVCTL_MARK'))"
+        return subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+
+    monkeypatch.delenv("ENVCTL_MARK", raising=False)
+    with keeping.marking(ID):
+        with keeping.marking("inner-000000"):
+            assert mark() == "inner-000000"
+        assert mark() == ID
+    assert mark() == "None"
+
+
+def test_the_mark_goes_though_something_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENVCTL_MARK", raising=False)
+    with pytest.raises(OSError, match="no"), keeping.marking(ID):
+        raise OSError("no")
+    assert "ENVCTL_MARK" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("by_keeper", "keeper", "answer"),
+    [
+        ("", instance.process_mark(), False),
+        ("1", instance.process_mark(), True),
+        ("1", instance.process_mark(os.getppid()), False),
+        ("1", "elsewhere:1:1", False),
+        ("1", "", False),
+    ],
+    ids=["no keeper asks us", "another keeper has it now", "our own keeper has it", "another machine's", "none has"],
+)
+def test_who_may_tear_down(monkeypatch: pytest.MonkeyPatch, by_keeper: str, keeper: str, answer: bool) -> None:
+    monkeypatch.setenv("ENVCTL_KEEPER", by_keeper)
+    assert keeping.replaced(record_of(keeper=keeper)) is answer
