@@ -41,7 +41,8 @@ files:
     import http.server, json, os, sys
     class Answers(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            body = json.dumps({"key": os.environ["CLOCK_KEY"], "path": self.path, **json.load(open("".join(sys.argv[3:]) + "/etc/clock.json"))}).encode()
+            said = json.load(open("".join(sys.argv[3:]) + "/etc/clock.json"))
+            body = json.dumps({"key": os.environ["CLOCK_KEY"], "path": self.path, **said}).encode()
             self.send_response(200)
             self.end_headers()
             self.wfile.write(body)

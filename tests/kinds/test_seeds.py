@@ -63,7 +63,9 @@ services:
         database: other
       - sql: seeds/steps
         database: other
-      - command: sh -c 'MYSQL_PWD="$ENVCTL_PASSWORD" mariadb --no-defaults --skip-ssl -h127.0.0.1 -P${{self.port}} -u"$ENVCTL_USERNAME" app -e "$0"' {SERVER}
+      - command: >-
+          sh -c 'MYSQL_PWD="$ENVCTL_PASSWORD" mariadb --no-defaults --skip-ssl -h127.0.0.1 -P${{self.port}}
+          -u"$ENVCTL_USERNAME" app -e "$0"' {SERVER}
         in: server
       - command: [./tool.sh, "it is ${{self.databases.app.name}}"]
         in: app

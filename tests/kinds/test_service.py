@@ -47,7 +47,7 @@ x-python: &python {{image: "python:3.13-slim", stop: 0s}}
 services:
   by-tcp: {{<<: *python, run: {program(LISTEN + ANSWER)}, port: 7000, {AT}}}
   by-port: {{<<: *python, run: {program(LISTEN + ANSWER)}, ports: {{talk: 7000, idle: 7001}}, ready: {{tcp: true, port: talk}}, {AT}}}
-  by-log: {{<<: *python, run: {program(LISTEN + "print('listening: 7000')", ANSWER)}, port: 7000, ready: {{log: "^listening: [0-9]+$"}}, {AT}}}
+  by-log: {{<<: *python, run: {program(LISTEN + "print('listening: 7000')", ANSWER)}, port: 7000, ready: {{log: "^listening: .+"}}, {AT}}}
   by-command:
     <<: *python
     run: {program(LISTEN + "open(os.environ['PREFIX'] + '/rea dy', 'w').close()", ANSWER)}

@@ -176,4 +176,4 @@ def test_default_outputs(up: Running) -> None:
 
 
 def test_processes_listen_on_loopback_alone(up: Running) -> None:
-    listens_here_alone(up, {name: WEED for name in ("s3", "files")})
+    listens_here_alone(up, dict.fromkeys(("s3", "files"), WEED))
