@@ -25,6 +25,8 @@ LAST_CREATE = 5.0
 """Seconds that a container which is being created may take to be there."""
 SETTLED, LOOK = 1.0, 0.025
 """Seconds that a service without any check must run, and between two looks at it."""
+REFUSED = 5.0
+"""Seconds of nothing but a refused login after which waiting is no use."""
 ATTEMPT_TIMEOUT = 1.0
 """Seconds of one attempt: short, so that a death is noticed between two."""
 
@@ -141,7 +143,7 @@ class BringUp:
         until = time.monotonic() + (service.ready_timeout if patience is None else patience)
         checks = [(check.probe, self._target(service, check.options, replica)) for check in asked for replica in range(service.replicas)]
         try:
-            wait_until_ready(checks, history, lambda _: self.board.failed or time.monotonic() > until or self._dead(service))
+            wait_until_ready(checks, history, lambda _: self._given_up(service, history, until))
         except NotReady as error:
             if self.board.failed:
                 return
@@ -153,6 +155,10 @@ class BringUp:
             if patience is not None:
                 self.board.set(service.name, "ready", "it opens no port")
                 return
+            if self._refused(history):
+                advice = f"its data was made with other credentials: `envctl reset NAME {service.name}` makes it anew, or give it those it has"
+                message = f"{service.name} does not know the credentials that the definition gives it: {error}"
+                raise ServiceFailed(message, self._evidence(service, "readiness", advice=advice)) from None
             message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}"
             raise OutOfTime(message, self._evidence(service, "readiness")) from None
         if not asked:
@@ -161,6 +167,13 @@ class BringUp:
             raise self._death(service)
         if service.steps or service.setup:
             self.board.set(service.name, "ready")
+
+    def _given_up(self, service: ServicePlan, history: History, until: float) -> bool:
+        return self.board.failed or time.monotonic() > until or self._dead(service) or self._refused(history)
+
+    def _refused(self, history: History) -> bool:
+        """A server that was up before has its users already; a new one may be about to make them."""
+        return self.record.state != "starting" and history.refused_seconds > REFUSED
 
     def _settle(self, service: ServicePlan) -> None:
         """One that nobody can ask is up when it has run for a while: most that fail at all fail at once."""
@@ -180,12 +193,13 @@ class BringUp:
         return service.from_compose and self.deaths.get(service.name) == 0
 
     def _target(self, service: ServicePlan, options: Mapping[str, Any], replica: int) -> Target:
-        place, ports = self.plan.setting, {port.name: (port.outside or 0) + replica for port in service.ports}
+        place = self.plan.setting
+        ports = {name: number + replica for name, number in self.project.doors(service).items()}
         named = options.get("port")
         port = ports.get(str(named)) or next((ports[p.name] for p in service.ports if p.number == named), None)
         return Target(
             host=str(service.outside.get("host") or place.outside_host),
-            port=port or int(service.outside.get("port") or 0) + replica,
+            port=port or self._main_port(service, ports) + replica,
             ports=ports,
             properties=service.outside,
             options={key: value for key, value in options.items() if key != "port"},
@@ -194,6 +208,11 @@ class BringUp:
             logs=lambda: self.project.logs(service.name),
             health=lambda: self.project.state(service.name).health,
         )
+
+    def _main_port(self, service: ServicePlan, doors: Mapping[str, int]) -> int:
+        """Of its address outside, which leads through another port where a kind says so."""
+        main = int(service.outside.get("port") or 0)
+        return next((doors[port.name] for port in service.ports if port.outside == main and port.name in doors), main)
 
     def _execute(self, service: str, argv: Any) -> tuple[int, str]:
         ran = self.project.execute(service, Execution(list(argv)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from envctl import instance, keeping
 from envctl.engines import Engine, Seen, open_engine
+from envctl.engines.choice import Place
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.signals import shielded
@@ -24,12 +25,16 @@ class Removed:
     left: tuple[str, ...] = ()
 
 
-def remove(record: Record) -> Removed | None:
-    """Removes an instance that has a record; None where it is another keeper's than the one for which we do it."""
-    engine = open_engine(record.engine, record.context)
+def remove(record: Record, wait: bool = True) -> Removed | None:
+    """Removes an instance that has a record; None where it is another keeper's than the one for which we do it.
+
+    Args:
+        wait: until everything is gone, where the engine takes its time.
+    """
+    engine = open_engine(*record.place)
     with instance.lock(record.id), shielded():
         record = instance.load(record.id) or record  # whoever had the lock may have changed it
-        return None if keeping.replaced(record) else Removed(record.name, record.id, "", tuple(tear_down(engine, record)))
+        return None if keeping.replaced(record) else Removed(record.name, record.id, "", tuple(tear_down(engine, record, wait)))
 
 
 def remove_by_label(engine: Engine, name: str, id: str, why: str = "") -> Removed | None:
@@ -44,7 +49,7 @@ def remove_by_label(engine: Engine, name: str, id: str, why: str = "") -> Remove
         return Removed(name, id, why, left)
 
 
-def collect(engines: Mapping[tuple[str, str | None], Engine]) -> Iterator[Removed]:
+def collect(engines: Mapping[Place, Engine]) -> Iterator[Removed]:
     """Removes what has expired anywhere, and what has lost its owner on this host."""
     records = {record.id: record for record in instance.records()}
     for engine in engines.values():
@@ -54,7 +59,7 @@ def collect(engines: Mapping[tuple[str, str | None], Engine]) -> Iterator[Remove
             if why:
                 yield from _collected(engine, seen, record, why)
     for record in records.values():
-        engine_there = engines.get((record.engine, record.context))
+        engine_there = engines.get(record.place)
         if engine_there is not None and not _busy(record):
             yield from _removed(engine_there, record, "nothing of it is there")
     instance.sweep()

@@ -182,7 +182,7 @@ def _output(command: list[str], environ: Mapping[str, str]) -> str:
 
 
 def kubernetes(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """What the kubeconfig says; the cluster itself is not asked."""
+    """What the kubeconfig says, and what its cluster answers."""
     yield from _engine("kubernetes", "the Kubernetes engine")
     program = shutil.which("kubectl")
     text = f"kubectl is {program}" if program else "there is no kubectl on the PATH"
@@ -192,12 +192,20 @@ def kubernetes(environ: Mapping[str, str]) -> Iterator[Finding]:
     context, file = _current_context(files)
     if context:
         yield Finding("kubernetes", True, f"the current context is {context} ({file})", needed=True)
+        yield from _cluster()
     elif environ.get("KUBERNETES_SERVICE_HOST"):
         yield Finding("kubernetes", True, "this is a pod of a cluster", needed=True)
     else:
         names = ", ".join(map(str, files))
         advice = "`kubectl config use-context NAME`, or set KUBECONFIG; `--context` names one for a command"
         yield Finding("kubernetes", False, f"no current context in {names}", advice, needed=True)
+
+
+def _cluster() -> Iterator[Finding]:
+    from envctl.engines.kubernetes.examination import examine
+
+    for ok, text, advice in examine():
+        yield Finding("kubernetes", ok, text, advice, needed=True)
 
 
 def _current_context(files: Iterable[Path]) -> tuple[str, Path | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import getpass
 import hashlib
@@ -19,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from envctl.errors import UsageError
+from envctl.keeper.system import start_time
 
 RECORD = "instance.json"
 ID = re.compile(r"[a-z0-9-]{1,48}-[0-9a-f]{6}")
 """What `instance_id` gives."""
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -59,6 +62,10 @@ class Record:
     created: str
     secret: str
     context: str | None = None
+    namespace: str | None = None
+    """A namespace of others', where the instance has none of its own."""
+    registry: str | None = None
+    """Where images that are built here are pushed."""
     owner: str = ""
     state: str = "starting"
     expires: str | None = None
@@ -72,6 +79,8 @@ class Record:
     options: dict[str, Any] = field(default_factory=dict)
     """What the definition was changed by (--set, --only, --stub, ...), to plan it again."""
     ports: dict[str, int] = field(default_factory=dict)
+    forwards: list[dict[str, Any]] = field(default_factory=list)
+    """On Kubernetes: what leads to those."""
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)
@@ -87,15 +96,26 @@ class Record:
 
     def save(self) -> None:
         make_folder(self.folder)
-        write_private(self.folder / RECORD, json.dumps(asdict(self), ensure_ascii=False))
+        with _usable():
+            write_private(self.folder / RECORD, json.dumps(asdict(self), ensure_ascii=False))
 
     def remove(self) -> None:
         forget(self.id)
 
     @property
+    def place(self) -> tuple[str, str | None, str | None]:
+        """Engine, context and namespace."""
+        return self.engine, self.context, self.namespace
+
+    @property
     def process_variables(self) -> dict[str, str]:
         """What a test process receives beside the outputs."""
-        return {"ENVCTL_NAME": self.name, "ENVCTL_INSTANCE": self.id, "ENVCTL_ENGINE": self.engine}
+        return {"ENVCTL_NAME": self.name, "ENVCTL_INSTANCE": self.id, "ENVCTL_ENGINE": self.engine} | self._cluster_variables
+
+    @property
+    def _cluster_variables(self) -> dict[str, str]:
+        told = {"ENVCTL_CONTEXT": self.context, "ENVCTL_NAMESPACE": self.namespace} if self.engine == "kubernetes" else {}
+        return {key: value for key, value in told.items() if value}
 
     @property
     def marks(self) -> dict[str, str]:
@@ -111,9 +131,30 @@ class Record:
 
 
 def make_folder(folder: Path) -> None:
-    """The folder of an instance; nobody else reads it, nor the names beside it."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """The folder of an instance; nobody else reads it, nor the names beside it.
+
+    Raises:
+        UsageError: there can be none where the state is to be.
+    """
+    with _usable():
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """A place that is none for state is the user's to change; a full disk is another matter.
+
+    Raises:
+        UsageError
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        hint = "XDG_STATE_HOME says where it is (else ~/.local/state): a folder that this user can write to"
+        raise UsageError(f"envctl cannot keep its state in {state_home()}: {error.filename}: {error.strerror}", hint=hint) from None
 
 
 def write_private(path: Path, text: str) -> None:
@@ -165,7 +206,8 @@ def lock(id: str, *, wait: float = 600.0) -> Iterator[None]:
     while True:
         make_folder(folder)
         try:
-            descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+            with _usable():
+                descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         except FileNotFoundError:
             continue  # removed again in between
         if _locked(descriptor, deadline) and _still_there(descriptor, folder / "lock"):
@@ -208,7 +250,7 @@ def now(after: float = 0.0) -> str:
 def process_mark(pid: int | None = None) -> str:
     """`host:pid:start`, which no later process of this machine shares."""
     pid = pid or os.getpid()
-    return f"{socket.gethostname()}:{pid}:{_start_time(pid)}"
+    return f"{socket.gethostname()}:{pid}:{start_time(pid)}"
 
 
 def process_alive(mark: str) -> bool | None:
@@ -217,27 +259,9 @@ def process_alive(mark: str) -> bool | None:
     pid, _, start = rest.partition(":")
     if host != socket.gethostname() or not pid.isdecimal():
         return None
-    return bool(start) and _start_time(int(pid)) == start
+    return bool(start) and start_time(int(pid)) == start
 
 
 def running(pid: int) -> bool:
     """Whether there is such a process; one that has ended and whom nobody has asked (a zombie) is none."""
-    return bool(_start_time(pid))
-
-
-def _start_time(pid: int) -> str:
-    """Empty for a process that has ended, a zombie too."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return _start_time_by_ps(pid)
-    return "" if fields[0] in "ZX" else fields[19]
-
-
-def _start_time_by_ps(pid: int) -> str:
-    import subprocess
-
-    if os.path.isdir("/proc/self"):
-        return ""
-    shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
-    return "" if not shown or shown.startswith("Z") else "-".join(shown.split()[1:]).replace(":", ".")
+    return bool(start_time(pid))

@@ -32,9 +32,11 @@ def instance_name(name: str) -> str:
 def record_of(request: Request, environment: Environment, engine: Engine, id: str, name: str) -> Record:
     """The record of the instance that is there, or a new one; what was left half-way, or without a record, is removed first."""
     record = instance.load(id)
-    if record is not None and (record.engine, record.context) != (request.engine, request.context):
+    there = (request.engine, request.context, request.namespace)
+    if record is not None and (record.engine, record.context, record.namespace) != there:
+        where = ", ".join(filter(None, (record.context, record.namespace)))
         raise UsageError(
-            f"{name} is up on {record.engine}{f' at {record.context}' if record.context else ''}",
+            f"{name} is up on {record.engine}{f' at {where}' if where else ''}",
             hint=f"`envctl down {name}` first, or take another --name",
         )
     if record is not None and record.name != name:
@@ -46,13 +48,14 @@ def record_of(request: Request, environment: Environment, engine: Engine, id: st
         record = Record(
             name=name, id=id, environment=environment.definition.name, engine=request.engine, context=request.context,
             project=str(environment.loaded.project), file=str(environment.loaded.file), created=instance.now(),
-            secret=secrets.token_hex(32),
+            secret=secrets.token_hex(32), namespace=request.namespace,
         )  # fmt: skip
     ttl = request.ttl or environment.definition.ttl
     record.expires = instance.now(ttl) if ttl else None
     # The owner is a label, and a changed label recreates containers: an instance that is up keeps the one it has.
     record.owner = record.owner if record.state in ("up", "changing") else request.owner
     # Other commands come from other shells: what this one's environment gave is kept with what the command line said.
+    record.registry = request.registry or record.registry
     record.options, record.file = {**request.options, "set": dict(environment.loaded.given)}, str(environment.loaded.file)
     return record
 
@@ -75,6 +78,8 @@ def setting_of(record: Record, engine: Engine, request_images: Mapping[str, str]
         folder=services_folder(record.id),
         local=frozenset(record.local),
         gateway=_gateway(record.subnet),
+        registry=record.registry,
+        shared=record.namespace is not None,
         environ=dict(os.environ),
         rewrite=request_images,
     )

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from urllib.parse import quote, unquote
 from envctl import instance
 from envctl.errors import EnvctlError
 from envctl.instance import Record
+from envctl.keeper.system import start_time
 
 ADDRESS, CONFIG, LOG = "keeper.json", "keeper-config.json", "keeper.log"
 PROGRAM = Path(__file__).resolve().parent / "keeper"
@@ -36,15 +38,23 @@ MARK = "ENVCTL_MARK"
 """In the environment of all that belongs to an instance: its id."""
 LABELS = ("envctl.name", "envctl.instance", "envctl.project", "envctl.owner", "envctl.environment", "envctl.engine")
 START_TIMEOUT = 15.0
+QUICK = 3.0
+"""Seconds within which a keeper says something; one that does not is halted, or stuck."""
 
 _held: dict[str, socket.socket] = {}
 """Our ends of the sockets by which keepers watch us."""
 _children: list[subprocess.Popen[bytes]] = []
 """Keepers that we have started: nobody waits for them, and Python must not complain."""
+_silent: set[Keeper] = set()
+"""Those that have not answered: they are waited for once, and not at every question."""
 
 
 class KeeperGone(EnvctlError):
     """The keeper of an instance does not answer."""
+
+
+class KeeperSilent(KeeperGone):
+    """It runs, and says nothing."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +64,41 @@ class Keeper:
     port: int
     token: str
     pid: int
+    start: str = ""
+    """When the process began, by which a later one of that number is told from it; empty where the keeper has not said."""
+
+    @property
+    def runs(self) -> bool:
+        found = start_time(self.pid)
+        return bool(found) and self.start in ("", found)
+
+    def kill(self) -> None:
+        """For one that is silent; whoever cannot be told from another process is left alone."""
+        if self.start and self.runs:
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def ask(self, method: str, path: str, body: Any = None, timeout: float | None = 60.0) -> tuple[int, Any]:
         """Status and JSON of the answer.
 
+        Args:
+            timeout: for this request; whether there is anybody who answers shows earlier.
+
         Raises:
             KeeperGone: nobody answers.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        if self in _silent:
+            raise KeeperSilent("the keeper does not answer")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=QUICK)
         try:
+            if timeout is None or timeout > QUICK:
+                self._request(connection, "GET", "/v1/keeper", None).read()
+                _give(connection, timeout)
             answer = self._request(connection, method, path, body)
             content = json.loads(answer.read() or b"null")
+        except TimeoutError:
+            _silent.add(self)
+            raise KeeperSilent("the keeper does not answer") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise _gone(error) from None
         finally:
@@ -84,7 +118,7 @@ class Keeper:
         Raises:
             KeeperGone: nobody answers.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=QUICK)
         try:
             connection.connect()
             sock = connection.sock
@@ -95,6 +129,12 @@ class Keeper:
         return sock, answer
 
 
+def _give(connection: http.client.HTTPConnection, timeout: float | None) -> None:
+    connection.timeout = timeout
+    if connection.sock is not None:
+        connection.sock.settimeout(timeout)
+
+
 def _gone(error: Exception) -> KeeperGone:
     return KeeperGone(f"the keeper does not answer: {str(error) or type(error).__name__}")
 
@@ -103,10 +143,10 @@ def find(id: str) -> Keeper | None:
     """The keeper that has published its address and still runs."""
     try:
         told = json.loads((instance.state_home() / id / ADDRESS).read_text("utf-8"))
-        keeper = Keeper(int(told["port"]), str(told["token"]), int(told["pid"]))
+        keeper = Keeper(int(told["port"]), str(told["token"]), int(told["pid"]), str(told.get("start", "")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return keeper if instance.running(keeper.pid) else None
+    return keeper if keeper.runs else None
 
 
 @contextmanager
@@ -134,10 +174,23 @@ def ensure(record: Record, *, watched: bool) -> Keeper:
     """
     keeper = find(record.id)
     if keeper is not None:
-        with suppress(KeeperGone):  # it removes an earlier instance of this name: that its keeper is another one now tells it to stop
-            keeper.ask("POST", "/v1/expires", {"expires": record.expires})
+        try:
+            keeper.ask("POST", "/v1/expires", {"expires": record.expires}, QUICK)
+        except KeeperSilent:
+            end_silent(keeper, record.id)
+        except KeeperGone:
+            pass  # it removes an earlier instance of this name: that its keeper is another one now tells it to stop
+        else:
             return keeper
     return _spawn(record, watched=watched)
+
+
+def end_silent(keeper: Keeper, id: str) -> None:
+    """A keeper that does not answer holds nothing together: it goes, and the processes below it, before anybody touches their files."""
+    from envctl.keeper.marks import kill_marked
+
+    keeper.kill()
+    kill_marked(id)
 
 
 def _spawn(record: Record, *, watched: bool) -> Keeper:
@@ -145,9 +198,10 @@ def _spawn(record: Record, *, watched: bool) -> Keeper:
     folder = record.folder
     config = {
         "id": record.id, "folder": str(folder), "address_file": str(folder / ADDRESS), "token": secrets.token_urlsafe(24),
-        "expires": record.expires, "owner_fd": theirs.fileno() if watched else None, "ports_held": [],
+        "expires": record.expires, "owner_fd": theirs.fileno() if watched else None,
         "teardown": [sys.executable, "-m", "envctl", "down", record.id], "teardown_env": {BY_KEEPER: "1"}, "mark": record.id,
         "processes": record.engine == "local" or bool(record.local),
+        "reseed": [sys.executable, "-m", "envctl", "seed", record.id] if record.engine == "kubernetes" else [],
     }  # fmt: skip
     (folder / ADDRESS).unlink(missing_ok=True)
     instance.write_private(folder / CONFIG, json.dumps(config))
@@ -244,17 +298,31 @@ def lost(record: Record) -> bool:
     return bool(readable)
 
 
-def stop_processes(id: str, grace: Mapping[str, float]) -> None:
-    """The local processes end, each within its grace; the keeper stays."""
+def stop_processes(id: str, grace: Mapping[str, float]) -> bool:
+    """The local processes end, each within its grace; the keeper stays. False where there is none that would have seen to it."""
     keeper = find(id)
     if keeper is None:
-        return
-    with suppress(KeeperGone):
-        _, running = keeper.ask("GET", "/v1/processes")
+        return False
+    patience = max([*grace.values(), 0.0]) + 30
+    try:
+        _, running = keeper.ask("GET", "/v1/processes", timeout=QUICK)
         from envctl.parallel import each
 
-        patience = max([*grace.values(), 0.0]) + 30
         each(lambda name: keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace.get(name, 0)}", timeout=patience), list(running or {}))
+    except KeeperSilent:
+        keeper.kill()
+        return False
+    except KeeperGone:
+        _wait_for_its_end(id, patience)
+        return False
+    return True
+
+
+def _wait_for_its_end(id: str, patience: float) -> None:
+    """It stops the processes itself, as its instance has expired; its address goes after them."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and find(id) is not None:
+        time.sleep(0.02)
 
 
 def dismiss(keeper: Keeper | None, id: str) -> None:

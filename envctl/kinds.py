@@ -108,6 +108,32 @@ class Local(Model):
         return {key: value for key in own if (value := getattr(self, key)) is not None}
 
 
+class Sysctl(Model):
+    name: str
+    value: str
+
+
+class Amount(Model):
+    """What of the node's, as Kubernetes writes it."""
+
+    cpu: str = ""
+    memory: str = ""
+
+
+class Kubernetes(Model):
+    """What a pod of the kind needs beside what a container needs anywhere."""
+
+    user: int | None = Field(None, description="User and group id, where `user` of the kind is not it.")
+    read_only: bool | None = Field(None, description="Its root is read-only; without it, where `writable` says what is not.")
+    writable: list[str] = Field(default_factory=list, description="Paths that stay writable, on top of the kind's own.")
+    init_copies: dict[str, str] = Field(default_factory=dict, description="Folder of the image to the writable path that it fills first.")
+    probe: dict[str, Any] = Field(default_factory=dict, description="Kubernetes' own check (`httpGet`, `tcpSocket`); ports by name.")
+    sysctls: list[Sysctl] = Field(default_factory=list)
+    env: dict[str, str] = Field(default_factory=dict, description="Variables that are set where nothing else sets them.")
+    requests: Amount = Amount()
+    limits: Amount = Amount()
+
+
 class Kind(Model):
     """Everything about a kind that is not protocol code.
 
@@ -157,7 +183,7 @@ class Kind(Model):
     losses: list[str] = Field(default_factory=list, description="What a user of this kind should know.")
     recognise: Recognise = Recognise()
     local: Local | None = Field(None, description="As a process of this machine; without it, it only runs in a container.")
-    kubernetes: dict[str, Any] = Field(default_factory=dict)
+    kubernetes: Kubernetes = Kubernetes()
 
 
 def load_kinds(project: Path | None = None) -> Kinds:

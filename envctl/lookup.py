@@ -28,7 +28,20 @@ def find_record(name: str, project: Path | None = None) -> Record:
 def try_record(name: str, project: Path | None = None) -> Record | None:
     project = project or project_of(Path.cwd())
     found = [record for record in instance.records() if record.name == name and record.project == str(project)]
-    return found[0] if found else instance.load(name)
+    return found[0] if found else instance.load(name) or _from_cluster(name, project)
+
+
+def _from_cluster(name: str, project: Path) -> Record | None:
+    """An instance that was brought up on another machine, by its id; by its name where that is of a checkout at the same place."""
+    from envctl.engines.choice import cluster
+
+    for place in cluster():
+        from envctl.engines.kubernetes.adoption import adopted
+
+        record = adopted(place, name, str(project))
+        if record is not None:
+            return record
+    return None
 
 
 def records_here(project: Path | None = None) -> list[Record]:

@@ -21,14 +21,18 @@ def mind_keepers(ending: Collection[str] = ()) -> None:
 
 
 def _alone(record: Record) -> bool:
-    """Whether its keeper has been killed, or a command was before it had started one."""
-    return instance.process_alive(record.keeper or record.process) is False
+    """Whether its keeper has been killed, or a command was: before it had started one, or at its own work beside one that lives on."""
+    return instance.process_alive(record.keeper or record.process) is False or _half_done(record)
+
+
+def _half_done(record: Record) -> bool:
+    return record.state in ("starting", "removing") and instance.process_alive(record.process) is False
 
 
 def _minded(id: str) -> None:
     """Looked at again, now that nobody else works on it."""
     record = instance.load(id)
-    if record is None or not _alone(record):
+    if record is None or not _alone(record) or _is_seen_to(record):
         return
     why = _why_gone(record)
     if why:
@@ -39,8 +43,20 @@ def _minded(id: str) -> None:
         keeping.ensure(record, watched=False)
 
 
+def _is_seen_to(record: Record) -> bool:
+    """Whether a keeper that lives has noticed the end of the command itself, or is about to: it watches its owner."""
+    from envctl import keeping
+
+    keeper = keeping.find(record.id)
+    if keeper is None:  # while it removes the instance it has no address any more
+        return instance.process_alive(record.keeper) is True
+    with suppress(keeping.KeeperGone):
+        return bool((keeper.ask("GET", "/v1/keeper", timeout=keeping.QUICK)[1] or {}).get("owned"))
+    return False
+
+
 def _why_gone(record: Record) -> str:
-    if not record.keeper:
+    if not record.keeper or _half_done(record):
         return "its command was killed"
     if record.engine == "local":
         return "its keeper was killed, and its processes with it"
@@ -57,5 +73,5 @@ def _collect(record: Record, why: str) -> None:
     from envctl.teardown import tear_down
 
     with shielded():
-        left = tear_down(open_engine(record.engine, record.context), record)
+        left = tear_down(open_engine(*record.place), record)
     print(f"envctl: {record.name} ({record.id}) was removed: {why}{'; left behind: ' + ', '.join(left) if left else ''}", file=sys.stderr)

@@ -70,7 +70,7 @@ def up(request: Request, reporter: Reporter) -> Record:
     # Mistakes that only a plan shows must show before anything of an instance that is up is touched.
     make_plan(environment, render_setting(environment, name, request.engine, request.images, environ=dict(os.environ), local=local))
     timer.phase("plan")
-    engine = open_engine(request.engine, request.context)
+    engine = open_engine(request.engine, request.context, request.namespace)
     with guarded() as watched, instance.lock(id):
         record, existed = None, False
         try:

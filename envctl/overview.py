@@ -9,7 +9,7 @@ from typing import Any
 from envctl import instance
 from envctl.document import document
 from envctl.engines import Engine, Seen, open_engine
-from envctl.engines.choice import default_engine, lasting_context
+from envctl.engines.choice import places
 from envctl.engines.places import attached
 from envctl.errors import EnvctlError
 from envctl.instance import Record
@@ -27,14 +27,13 @@ def everything(all: bool, unseen: Callable[[str], None]) -> list[dict[str, Any]]
 
 def engines(records: list[Record], unseen: Callable[[str], None]) -> list[Engine]:
     """Each engine that an instance of ours is on, and the default one where it is there."""
-    default = default_engine()
-    wanted = {(record.engine, record.context) for record in records} | {(default, lasting_context(default)), ("local", None)}
+    wanted = {record.place for record in records} | set(places())
     found = []
-    for name, context in sorted(wanted, key=str):
+    for place in sorted(wanted, key=str):
         try:
-            found.append(open_engine(name, context))
+            found.append(open_engine(*place))
         except EnvctlError as error:
-            if any((record.engine, record.context) == (name, context) for record in records):
+            if any(record.place == place for record in records):
                 unseen(error.message)
     return found
 

@@ -22,6 +22,7 @@ def render_setting(
     ports: Mapping[str, int] | None = None,
     environ: Mapping[str, str] | None = None,
     local: Iterable[str] = (),
+    shared: bool = False,
 ) -> Setting:
     """Ports are only those that somebody inside must know; passwords come from *name*, for `up` draws real ones."""
     keys = published(environment)
@@ -42,6 +43,7 @@ def render_setting(
         local=frozenset(local),
         environ=environ or {},
         rewrite=images,
+        shared=shared,
     )
 
 

@@ -20,7 +20,7 @@ def plan_of(record: Record, engine: Engine | None = None) -> Plan:
     Raises:
         DefinitionError: it has mistakes now.
     """
-    engine = engine or open_engine(record.engine, record.context)
+    engine = engine or open_engine(*record.place)
     return make_plan(_environment(record), setting_of(record, engine, record.options.get("images", {})))
 
 
@@ -32,7 +32,7 @@ def _environment(record: Record) -> Environment:
 
 
 def project_of(record: Record) -> tuple[Engine, Plan, Project]:
-    engine = open_engine(record.engine, record.context)
+    engine = open_engine(*record.place)
     plan = plan_of(record, engine)
     return engine, plan, open_project(engine, plan, record.folder)
 
@@ -41,5 +41,5 @@ def environment_by_hand(record: Record, service: str) -> dict[str, str]:
     """What *service* would get if it ran on this machine: the same variables, with outside addresses."""
     from envctl.plan.make import environment_outside
 
-    engine = open_engine(record.engine, record.context)
+    engine = open_engine(*record.place)
     return environment_outside(_environment(record), setting_of(record, engine, {}), service)

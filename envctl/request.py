@@ -32,6 +32,10 @@ class Request:
     name: str | None = None
     engine: str = "docker"
     context: str | None = None
+    namespace: str | None = None
+    registry: str | None = None
+    cluster: Mapping[str, Any] = field(default_factory=dict)
+    """`[kubernetes]` of envctl.toml: what a cluster wants of everything that is put into it."""
     overrides: Mapping[str, str] = field(default_factory=dict)
     selection: Selection = field(default_factory=Selection)
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -54,4 +58,5 @@ class Request:
         return {
             "set": dict(self.overrides), "only": list(chosen.only), "stub": list(chosen.stub), "use": dict(chosen.use),
             "image": dict(chosen.image), "port": dict(self.ports), "images": dict(self.images),
+            "kubernetes": dict(self.cluster),
         }  # fmt: skip

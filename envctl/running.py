@@ -110,7 +110,7 @@ def _remove_owned(owner: str) -> None:
 
 def _removed(record: Record) -> list[str]:
     with lock(record.id):
-        return tear_down(open_engine(record.engine, record.context), record)
+        return tear_down(open_engine(*record.place), record)
 
 
 def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:

@@ -18,21 +18,29 @@ LAST_CREATE = 1.0
 """Seconds after which that is there, too, what a killed command had asked an engine for."""
 
 
-def tear_down(engine: Engine, record: Record) -> list[str]:
+def tear_down(engine: Engine, record: Record, wait: bool = True) -> list[str]:
     """Removes everything of the instance; what could not be removed comes back, and then its record stays."""
     killed = was_killed(record)
-    record.state = "removing"
-    with suppress(OSError):
-        record.save()
+    record.state, record.process = "removing", instance.process_mark()  # by which the next command sees that we were killed
+    _save(record)
     keeper = keeping.find(record.id)
-    left = _removed(engine, record.id, {} if os.environ.get(keeping.BY_KEEPER) else record.stop, killed)
+    left = _removed(engine, record.id, {} if os.environ.get(keeping.BY_KEEPER) else record.stop, killed, wait)
     if not left:
         with suppress(UsageError):  # a file of `write:` that cannot be emptied must not keep the rest
             write_outputs(replace(record, outputs={}))
         record.remove()
         # Last: until here a killed command is noticed by it.
         keeping.dismiss(keeper, record.id)
+    else:
+        record.process = ""
+        _save(record)
     return left
+
+
+def _save(record: Record) -> None:
+    """A full disk must not keep anybody from removing what fills it."""
+    with suppress(OSError, UsageError):
+        record.save()
 
 
 def clear(engine: Engine, id: str, stop: Mapping[str, float], killed: bool = False) -> list[str]:
@@ -48,11 +56,11 @@ def was_killed(record: Record) -> bool:
     return instance.process_alive(record.process) is False
 
 
-def _removed(engine: Engine, id: str, stop: Mapping[str, float], killed: bool) -> list[str]:
+def _removed(engine: Engine, id: str, stop: Mapping[str, float], killed: bool, wait: bool = True) -> list[str]:
     """Processes of this machine first: they use what runs elsewhere."""
     if engine.name == "local":
         return list(engine.remove(id, stop))
-    left = [*open_engine("local").remove(id, stop), *engine.remove(id, stop)]
+    left = [*open_engine("local").remove(id, stop), *engine.remove(id, stop, wait)]
     if killed and not left:
         time.sleep(LAST_CREATE)
         left = list(engine.remove(id, stop))

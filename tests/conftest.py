@@ -27,10 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        wanted = item.get_closest_marker("docker")
-        if wanted and "docker" in missing and "docker" not in REQUIRED:
-            item.add_marker(pytest.mark.skip(reason=f"no Docker here: {missing['docker']}"))
+    for item, name in ((item, name) for item in items for name in ENGINES):
+        if item.get_closest_marker(name) and name in missing and name not in REQUIRED:
+            item.add_marker(pytest.mark.skip(reason=f"no {name} here: {missing[name]}"))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

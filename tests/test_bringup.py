@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from builders import FakeProject, job, plan_with, port, record_of, service, step_of
 
+from envctl import bringup
 from envctl.board import Board
 from envctl.bringup import BringUp
 from envctl.definition.models import Resources
@@ -16,6 +17,7 @@ from envctl.engines import Ran, State
 from envctl.errors import EnvctlError, OutOfTime, ServiceFailed
 from envctl.instance import Record
 from envctl.plan.model import Check, ServicePlan
+from envctl.readiness import LoginRefused, Target, wait
 from envctl.seeding import Seeder
 
 SERVER = {"step": {"command": "x", "in": "server"}}
@@ -295,6 +297,27 @@ def test_the_deadline_names_who_is_late(slow: FakeProject) -> None:
     assert error.evidence.logs == ("still", "starting")
     assert "its health check says starting" in error.evidence.history[0]
     assert line.states["mail"] == "seeded"
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def probe(target: Target) -> None:
+        raise LoginRefused("no such user")
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: probe)
+    monkeypatch.setattr(bringup, "REFUSED", 0.05)
+
+
+@pytest.mark.parametrize("state", ["changing", "up"])
+def test_credentials_that_kept_data_does_not_know(refusing: None, state: str) -> None:
+    error = Line(service("db", **HEALTH), record=record_of(state=state)).fails()
+    assert error.message == "db does not know the credentials that the definition gives it: health: no such user"
+    assert "`envctl reset NAME db`" in error.evidence.advice
+
+
+def test_a_new_server_may_be_about_to_make_its_users(refusing: None) -> None:
+    error = Line(service("db", ready_timeout=0.3, **HEALTH), record=record_of(state="starting")).fails(OutOfTime)
+    assert error.message == "db did not get ready within 0.3 s: health: no such user"
 
 
 def test_a_service_has_a_deadline_of_its_own(slow: FakeProject) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from envctl import instance
 from envctl.errors import UsageError
+from envctl.keeper import system
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", fullmatch=True)
 
@@ -115,6 +116,47 @@ def test_a_record_that_cannot_be_read_is_none(home: Path, content: str) -> None:
     record_of().save()
     assert instance.load("broken") is None
     assert [record.id for record in instance.records()] == ["t-123456"]
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_where_the_state_is_to_be_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file" / below))
+    for work in (record_of().save, lambda: instance.lock("t-123456").__enter__()):
+        with pytest.raises(UsageError, match=r"cannot keep its state in .*file") as caught:
+            work()
+        assert "XDG_STATE_HOME" in caught.value.hint
+    assert instance.records() == []
+    instance.sweep()
+
+
+@pytest.mark.parametrize("closed", ["", "envctl", "envctl/t-123456"])
+def test_a_state_folder_that_cannot_be_written_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprivileged: None, closed: str
+) -> None:
+    (tmp_path / closed).mkdir(parents=True, exist_ok=True)
+    (tmp_path / closed).chmod(0o555)
+    for work in (record_of().save, lambda: instance.lock("t-123456").__enter__()):
+        with pytest.raises(UsageError, match="Permission denied"):
+            work()
+    (tmp_path / closed).chmod(0o755)
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Iterator[None]:
+    """Root may write everywhere; pytest's own folder is closed to others above the test's."""
+    if os.geteuid():
+        yield
+        return
+    os.chown(tmp_path, 65534, 65534)
+    before = [(folder, folder.stat().st_mode) for folder in tmp_path.parents if folder.stat().st_mode & 0o011 != 0o011]
+    for folder, mode in before:
+        folder.chmod(mode | 0o011)
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+    for folder, mode in before:
+        folder.chmod(mode)
 
 
 def test_without_a_folder_there_are_no_records() -> None:
@@ -249,9 +291,8 @@ def test_a_zombie_has_ended(zombie: int) -> None:
 
 def test_without_proc_ps_says_when_a_process_began(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = subprocess.CompletedProcess([], 0, "S+   Thu Jan  1 00:00:00 2030\n", "")
-    monkeypatch.setattr(os.path, "isdir", lambda path: False)
+    monkeypatch.setattr(system, "LINUX", False)
     monkeypatch.setattr(subprocess, "run", lambda *words, **options: answer)
-    monkeypatch.setattr(Path, "read_text", lambda *words, **options: (_ for _ in ()).throw(OSError))
     assert instance.process_mark(1) == f"{socket.gethostname()}:1:Thu-Jan-1-00.00.00-2030"
     answer.stdout = "Z    Thu Jan  1 00:00:00 2030\n"
     assert instance.process_mark(1) == f"{socket.gethostname()}:1:"

@@ -23,7 +23,10 @@ from processes import until
 from envctl import instance, keeping
 from envctl.errors import EnvctlError
 from envctl.instance import Record
-from envctl.keeping import Keeper, KeeperGone
+from envctl.keeper.marks import kill_marked
+from envctl.keeper.marks import marked as marked_processes
+from envctl.keeper.system import start_time
+from envctl.keeping import Keeper, KeeperGone, KeeperSilent
 
 ID = "t-123456"
 FUTURE, LATER = "2999-01-01T00:00:00Z", "2999-01-02T00:00:00Z"
@@ -77,6 +80,20 @@ def test_a_keeper_that_has_ended_is_none(record: Record) -> None:
     process.wait()
     (record.folder / "keeper.json").write_text(json.dumps({"port": 1, "token": "x", "pid": process.pid}))
     assert keeping.find(ID) is None
+
+
+def test_a_reused_number_is_no_keeper(record: Record) -> None:
+    """Another process has the number of one that was killed."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        address = {"port": 1, "token": "x", "pid": process.pid, "start": "1"}
+        (record.folder / "keeper.json").write_text(json.dumps(address))
+        assert keeping.find(ID) is None
+        Keeper(1, "x", process.pid, "1").kill()
+        Keeper(1, "x", process.pid).kill()
+        assert process.poll() is None, "nobody is killed who cannot be told from another"
+        (record.folder / "keeper.json").write_text(json.dumps(address | {"start": start_time(process.pid)}))
+        assert keeping.find(ID) == Keeper(1, "x", process.pid, start_time(process.pid))
+        process.kill()
 
 
 # Started
@@ -238,10 +255,10 @@ def test_stopping_processes_leaves_the_keeper(record: Record) -> None:
         log = str(record.folder / "logs" / name)
         body = {"name": name, "argv": ["sleep", "600"], "env": {"PATH": os.defpath}, "cwd": "/", "log": log}
         assert keeper.ask("POST", "/v1/processes", body)[0] == 201
-    keeping.stop_processes(ID, {"a": 5.0})
+    assert keeping.stop_processes(ID, {"a": 5.0})
     told = keeper.ask("GET", "/v1/processes")[1]
     assert {name: (each["running"], each["status"]) for name, each in told.items()} == {"a": (False, 143), "b": (False, 137)}
-    keeping.stop_processes("nobody-000000", {})
+    assert not keeping.stop_processes("nobody-000000", {})
 
 
 # Whoever does not answer
@@ -293,6 +310,47 @@ def test_one_that_removes_an_earlier_instance_of_the_name_gives_way(record: Reco
         new = keeping.ensure(record, watched=False)
     assert new.pid != os.getpid()
     assert shown(new)["id"] == ID
+
+
+@pytest.fixture
+def alone() -> Iterator[Record]:
+    """An instance whose id no other run of these tests has: what carries it is killed."""
+    found = record_of(engine="local", id=f"h-{os.getpid():06x}")
+    found.save()
+    yield found
+    kill_marked(found.id)
+
+
+def halted(record: Record, monkeypatch: pytest.MonkeyPatch) -> Keeper:
+    """One with a process, that has been stopped; nobody has to wait long for it."""
+    keeper = keeping.ensure(record, watched=False)
+    body = {"name": "a", "argv": ["sleep", "600"], "env": {"PATH": os.defpath}, "cwd": "/", "log": str(record.folder / "a.log")}
+    assert keeper.ask("POST", "/v1/processes", body)[0] == 201
+    os.kill(keeper.pid, signal.SIGSTOP)
+    monkeypatch.setattr(keeping, "QUICK", 0.3)
+    return keeper
+
+
+@pytest.mark.parametrize("timeout", [0.2, 600.0, None], ids=["a quick question", "a long one", "one without an end"])
+def test_a_halted_one_is_silent(alone: Record, monkeypatch: pytest.MonkeyPatch, timeout: float | None) -> None:
+    keeper = halted(alone, monkeypatch)
+    with pytest.raises(KeeperSilent):
+        keeper.ask("GET", "/v1/processes", timeout=timeout)
+    monkeypatch.setattr(keeping, "QUICK", 600.0)
+    with pytest.raises(KeeperSilent):
+        keeper.ask("GET", "/v1/processes")
+
+
+def test_a_halted_one_is_replaced_and_what_it_had_ends_first(alone: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = halted(alone, monkeypatch)
+    monkeypatch.setattr(keeping, "_spawn", lambda record, watched: (instance.running(old.pid), marked_processes(record.id)))
+    assert keeping.ensure(alone, watched=False) == (False, {})
+
+
+def test_removing_ends_a_halted_one(alone: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = halted(alone, monkeypatch)
+    assert not keeping.stop_processes(alone.id, {"a": 10.0})
+    until(lambda: not instance.running(old.pid))
 
 
 # Whose it is

@@ -51,7 +51,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(keeping, "ensure", found.ensure)
     monkeypatch.setattr(teardown, "tear_down", found.tear_down)
-    monkeypatch.setattr(engines, "open_engine", lambda name, context: name)
+    monkeypatch.setattr(engines, "open_engine", lambda name, *place: name)
     return found
 
 
@@ -85,6 +85,10 @@ STARTED, REMOVED, LEFT_ALONE = (["t-123456"], []), ([], ["t-123456"]), ([], [])
         ({"keeper": "elsewhere:1:1"}, LEFT_ALONE),
         ({"keeper": "", "state": "starting", "process": instance.process_mark()}, LEFT_ALONE),
         ({"keeper": "", "process": ""}, LEFT_ALONE),
+        ({"keeper": instance.process_mark(), "state": "removing", "process": instance.process_mark()}, LEFT_ALONE),
+        ({"keeper": instance.process_mark(), "state": "removing", "process": ""}, LEFT_ALONE),
+        ({"keeper": instance.process_mark(), "state": "changing", "process": ended()}, LEFT_ALONE),
+        ({"keeper": instance.process_mark(), "state": "removing", "process": ended()}, LEFT_ALONE),
     ],
     ids=[
         *[
@@ -98,10 +102,32 @@ STARTED, REMOVED, LEFT_ALONE = (["t-123456"], []), ([], ["t-123456"]), ([], [])
         ],
         *["expired", "ownerless", "starting", "removing", "local processes", "killed before it had a keeper"],
         *["its keeper runs", "its keeper knows it", "another machine's keeper", "a command is at its start", "of an earlier version"],
+        *["being removed", "it could not be removed", "its keeper outlives a change", "its keeper removes it"],
     ],
 )
 def test_an_instance(world: World, changes: dict[str, Any], expected: tuple[list[str], list[str]]) -> None:
     saved(**changes)
+    mind_keepers()
+    assert world.done == expected
+
+
+class FakeKeeper:
+    def __init__(self, owned: bool | None) -> None:
+        self.owned = owned
+
+    def ask(self, method: str, path: str, timeout: float) -> tuple[int, Any]:
+        if self.owned is None:
+            raise keeping.KeeperSilent("no answer")
+        return 200, {"owned": self.owned}
+
+
+@pytest.mark.parametrize("state", ["starting", "removing"])
+@pytest.mark.parametrize(("owned", "expected"), [(True, LEFT_ALONE), (False, REMOVED), (None, REMOVED)], ids=["watched", "not", "silent"])
+def test_whose_command_was_killed_beside_its_keeper(
+    world: World, monkeypatch: pytest.MonkeyPatch, state: str, owned: bool | None, expected: tuple[list[str], list[str]]
+) -> None:
+    monkeypatch.setattr(keeping, "find", lambda instance: FakeKeeper(owned))
+    saved(keeper=instance.process_mark(), state=state, process=ended())
     mind_keepers()
     assert world.done == expected
 
@@ -159,7 +185,7 @@ def test_it_is_looked_at_again_under_the_lock(world: World, monkeypatch: pytest.
 
 
 def test_one_that_cannot_be_helped_does_not_keep_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_engine(name: str, context: str | None) -> str:
+    def open_engine(name: str, *place: object) -> str:
         if name == "docker":
             raise EnvctlError("no daemon")
         return name

@@ -11,6 +11,7 @@ from builders import record_of
 from envctl import collection, instance
 from envctl.collection import Removed, collect, remove, remove_by_label
 from envctl.engines import Seen
+from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.teardown import tear_down
 
@@ -36,7 +37,7 @@ class FakeEngine:
     def instances(self) -> Sequence[Seen]:
         return self.seen
 
-    def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]:
+    def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         self.removed.append((id, stop))
         return [f"network {id}"] if id in self.stuck else []
 
@@ -73,13 +74,27 @@ def test_what_is_left_keeps_its_record(home: Path) -> None:
     assert tear_down(FakeEngine(stuck=["t-123456"]), record) == ["network t-123456"]  # type: ignore[arg-type]
     found = instance.load(record.id)
     assert found is not None
-    assert found.state == "removing"
+    assert (found.state, found.process) == ("removing", ""), "nobody was killed: `gc` or `down` may try again, not every command"
     assert (home / ".env").read_text() == "A=b"
 
 
-def test_it_works_where_the_record_cannot_be_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_removes_it_is_on_disk_before_anything_goes() -> None:
+    """By which the next command sees that it was killed."""
+    seen: list[Record | None] = []
+
+    class Looking(FakeEngine):
+        def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
+            seen.append(instance.load(id))
+            return []
+
+    tear_down(Looking(), saved(process=""))  # type: ignore[arg-type]
+    assert [(found.state, found.process) for found in seen if found] == [("removing", instance.process_mark())]
+
+
+@pytest.mark.parametrize("error", [OSError("full"), UsageError("read-only")])
+def test_it_works_where_the_record_cannot_be_saved(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     record = saved()
-    monkeypatch.setattr(Record, "save", lambda self: (_ for _ in ()).throw(OSError("read-only")))
+    monkeypatch.setattr(Record, "save", lambda self: (_ for _ in ()).throw(error))
     assert tear_down(FakeEngine(), record) == []  # type: ignore[arg-type]
     assert instance.load(record.id) is None
 
@@ -92,7 +107,7 @@ def test_a_definition_that_is_gone_does_not_matter(home: Path) -> None:
 
 def test_down_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine()
-    monkeypatch.setattr(collection, "open_engine", lambda name, context: engine)
+    monkeypatch.setattr(collection, "open_engine", lambda name, *place: engine)
     record = saved()
     assert [remove(record), remove(record)] == [Removed("t", "t-123456", "")] * 2
     assert instance.records() == []
@@ -108,7 +123,7 @@ def test_by_label_alone() -> None:
 
 
 def collected(engine: FakeEngine, **engines: FakeEngine) -> list[Removed]:
-    return list(collect({("docker", None): engine, **{(name, None): other for name, other in engines.items()}}))  # type: ignore[dict-item]
+    return list(collect({("docker", None, None): engine, **{(name, None, None): other for name, other in engines.items()}}))  # type: ignore[dict-item]
 
 
 def ended() -> str:

@@ -8,7 +8,7 @@ import pytest
 import tenacity.nap
 from tenacity import RetryCallState
 
-from envctl.readiness import NotReady, Target, wait
+from envctl.readiness import LoginRefused, NotReady, Target, wait
 from envctl.readiness.wait import KEPT, History, probe_named, wait_until_ready
 
 Probe = Callable[[Target], None]
@@ -68,6 +68,19 @@ def test_a_relapse_between_the_passes_is_waited_out(monkeypatch: pytest.MonkeyPa
     asked = answering(monkeypatch, a=[None, NotReady("restarting"), None])
     assert seen(waited("a")) == ["a: restarting"]
     assert asked == ["a"] * 3
+
+
+@pytest.mark.parametrize(
+    ("answers", "refused"),
+    [([LoginRefused("a"), LoginRefused("b")], True), ([LoginRefused("a"), NotReady("b")], False), ([NotReady("a"), LoginRefused("b")], True)],
+)
+def test_only_refusals_without_a_break_count(monkeypatch: pytest.MonkeyPatch, answers: list[Exception | None], refused: bool) -> None:
+    answering(monkeypatch, a=answers)
+    history = History()
+    with pytest.raises(NotReady):
+        wait_until_ready([("a", TARGET)], history, after(2))
+    assert (history.refused is not None) is refused
+    assert (history.refused_seconds > 0) is refused
 
 
 def test_every_check_must_pass(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
-ENGINES = ("docker", "local")
+ENGINES = ("docker", "kubernetes", "local")
+REGISTRY = os.environ.get("ENVCTL_TEST_REGISTRY", "127.0.0.1:5000")
+"""Where the cluster under test pulls what is built here."""
 REQUIRED = [name for name in os.environ.get("ENVCTL_TEST_REQUIRE", "").split(",") if name]
 missing: dict[str, str] = {}
 
@@ -94,7 +96,7 @@ class Project:
         self.write(f"environments/{name}.yaml", f"name: {name}\n{text}")
 
     def envctl(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 300) -> Done:
-        return command(list(words), self.folder, {"ENVCTL_ENGINE": self.engine, **(env or {})}, timeout)
+        return command(list(words), self.folder, {"ENVCTL_ENGINE": self.engine, "ENVCTL_REGISTRY": REGISTRY, **(env or {})}, timeout)
 
     def down(self) -> None:
         self.envctl("down", "--all")

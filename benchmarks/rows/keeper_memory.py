@@ -17,17 +17,17 @@ GOAL = Goal(30, unit="MB")
 def sides(work: Path) -> Iterator[Sides]:
     with shop.ours(work, "local") as ours:
 
-        def resident() -> float:
+        def measure() -> float:
             ours.up()
             [address] = (work / "state/envctl").glob("*/keeper-config.json")
-            found = _resident(str(address))
+            found = resident(str(address))
             ours.down()
             return found
 
-        yield Sides(resident)
+        yield Sides(measure)
 
 
-def _resident(config: str) -> float:
+def resident(config: str) -> float:
     """Megabytes of the process that was started with *config*."""
     for status in Path("/proc").glob("[0-9]*/status"):
         try:

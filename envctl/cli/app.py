@@ -70,6 +70,7 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 def invoke(words: Sequence[str], usage_status: int) -> int:
     """The exit status of the command line *words*; usage errors are printed and give *usage_status*."""
     try:
+        settings.export()
         command = typer.main.get_command(build(words))
         result = command.main(list(words), prog_name="envctl", standalone_mode=False, default_map=settings.default_map(command))
     except typer.Exit as end:

@@ -11,6 +11,7 @@ from envctl import operations
 from envctl.cli.arguments import Instance, ServiceName, duration
 from envctl.cli.failure import hide
 from envctl.cli.progress import reporter
+from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.lookup import find_record, service_of
 from envctl.request import DEFAULT_TIMEOUT
@@ -49,9 +50,10 @@ def extend(
     name: Instance, time: Annotated[str, typer.Argument(metavar="D", show_default=False, help="How long from now: 30m, 2h, 1d.")]
 ) -> None:
     """More time: the instance is removed that long from now, and not earlier."""
-    record = find_record(name)
     seconds = duration("D", time)
-    assert seconds is not None
+    if not seconds:
+        raise UsageError(f"{time} is no time to live", hint=f"like 2h; `envctl down {name}` removes it now")
+    record = find_record(name)
     operations.extend(record, seconds)
     print(f"{record.name} lasts until {record.expires}", file=sys.stderr)
 

@@ -68,12 +68,31 @@ def render(
         str | None, typer.Option("-o", "--output", metavar="DIR", help="A folder for it; stdout without.", show_default=False)
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail when the target cannot express something.")] = False,
+    registry: Annotated[
+        str | None,
+        typer.Option("--registry", metavar="R", envvar="ENVCTL_REGISTRY", help="Where the cluster pulls what is built here from."),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", metavar="NS", envvar="ENVCTL_NAMESPACE", help="A namespace that is there already.")
+    ] = None,
+    existing_secret: Annotated[
+        str | None, typer.Option("--existing-secret", metavar="NAME", help="A Secret with the passwords, instead of writing them.")
+    ] = None,
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""
     environment = select(open_environment(env, cwd=Path.cwd(), overrides=opt.pairs("--set", options.set, "K=V")), opt.selection(options))
     name = instance_name(options.name or environment.definition.name)
-    plan = make_plan(environment, render_setting(environment, name, engine, settings.images(), opt.ports(options), dict(os.environ)))
-    rendered = write_manifests(plan, engine, Path(output) if output else None)
+    setting = render_setting(
+        environment,
+        name,
+        engine,
+        settings.images(),
+        opt.ports(options),
+        dict(os.environ),
+        shared=bool(namespace and engine == "kubernetes"),
+    )
+    wanted = opt.cluster_options(setting, registry, namespace, existing_secret) if engine == "kubernetes" else None
+    rendered = write_manifests(make_plan(environment, setting), engine, Path(output) if output else None, wanted)
     if not output:
         print(rendered.text, end="")
     for loss in rendered.losses:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import sys
 
 from envctl import collection
+from envctl.cli.settings import export
 from envctl.collection import Removed
 from envctl.engines import open_engine
-from envctl.engines.choice import default_engine
+from envctl.engines.choice import places
 from envctl.instance import instance_id
 from envctl.lookup import project_of_here, try_record
 
 
-def down_named(name: str) -> int:
+def down_named(name: str, wait: bool = True) -> int:
     """Removes the instance and says so; an instance without a record is found by its label."""
     record = try_record(name)
-    removed = [collection.remove(record)] if record else _without_record(name)
+    removed = [collection.remove(record, wait)] if record else _without_record(name)
     return tell(list(filter(None, removed)), f"nothing named '{name}' is up")
 
 
 def _without_record(name: str) -> list[Removed | None]:
     """What carries the id that this checkout gives the name, or that is the name."""
-    engines = [open_engine(engine) for engine in dict.fromkeys([default_engine(), "local"])]
+    export()
+    engines = [open_engine(*place) for place in places()]
     wanted = {name, instance_id(name, project_of_here())}
     return [
         collection.remove_by_label(engine, seen.name, seen.id) for engine in engines for seen in engine.instances() if seen.id in wanted

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,10 @@ from envctl.errors import UsageError
 from envctl.lookup import try_record
 from envctl.request import DEFAULT_TIMEOUT, Request
 from envctl.selection import Selection
+
+if TYPE_CHECKING:
+    from envctl.plan.model import Setting
+    from envctl.render.kubernetes import Options as ClusterOptions
 
 
 def _option(help: str, *names: str, env: str = "", metavar: str | None = None, **more: Any) -> Any:
@@ -52,7 +56,13 @@ class Running(Chosen):
         default_factory=list
     )
     engine: Annotated[str | None, _option("docker, kubernetes or local.", env="ENGINE", metavar="E")] = None
-    context: Annotated[str | None, _option("A Docker context.", env="CONTEXT", metavar="C")] = None
+    context: Annotated[str | None, _option("A Docker context, or one of the kubeconfig.", env="CONTEXT", metavar="C")] = None
+    namespace: Annotated[
+        str | None, _option("An existing Kubernetes namespace, instead of one of its own.", env="NAMESPACE", metavar="NS")
+    ] = None
+    registry: Annotated[str | None, _option("Where images that are built here are pushed for a cluster.", env="REGISTRY", metavar="R")] = (
+        None
+    )
     ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
     timeout: Annotated[str | None, _option("One deadline for all of it (10m).", env="TIMEOUT", metavar="D")] = None
     fresh: Annotated[bool, _option("Start over: no data of before.", "--fresh", env="FRESH")] = False
@@ -74,6 +84,9 @@ def request(environment: str, options: Running, owner: str = "") -> Request:
         name=options.name,
         engine=engine,
         context=there.context if there else lasting_context(engine, options.context),
+        namespace=there.namespace if there else options.namespace,
+        registry=options.registry,
+        cluster=settings.cluster(),
         overrides=pairs("--set", options.set, "K=V"),
         selection=selection(options),
         ports=ports(options),
@@ -85,6 +98,17 @@ def request(environment: str, options: Running, owner: str = "") -> Request:
         images=settings.images(),
         local=tuple(options.local),
     )
+
+
+def cluster_options(setting: Setting, registry: str | None, namespace: str | None, existing_secret: str | None) -> ClusterOptions:
+    """For plain `kubectl apply`, with what envctl.toml says of clusters."""
+    from envctl.plan.addresses import dns_label
+    from envctl.render.kubernetes import Options
+
+    given = settings.cluster()
+    given |= {"pull_secrets": tuple(given.get("pull_secrets", ()))}
+    place = namespace or dns_label(setting.id)
+    return Options(standalone=True, namespace=place, registry=registry, existing_secret=existing_secret, **given)
 
 
 def selection(options: Chosen) -> Selection:

@@ -11,7 +11,7 @@ from envctl import collection
 from envctl.cli.ending import down_named, tell
 from envctl.collection import Removed
 from envctl.engines import open_engine
-from envctl.engines.choice import default_engine, lasting_context
+from envctl.engines.choice import places
 from envctl.errors import EngineMissing, EnvctlError, UsageError
 from envctl.instance import Record, records
 from envctl.lookup import records_here
@@ -20,19 +20,20 @@ from envctl.lookup import records_here
 def down(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The instance.", show_default=False)] = None,
     all: Annotated[bool, typer.Option("--all", help="Every instance of this checkout.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="On Kubernetes: do not wait until the namespace is gone.")] = False,
 ) -> int:
     """Remove an instance: containers, networks, volumes, state. Works without the definition, and twice."""
     if (name is None) == (not all):
         raise UsageError("name one instance, or --all")
     if name is not None:
-        return down_named(name)
-    return tell(list(filter(None, map(_removed, records_here()))), "nothing is up in this checkout")
+        return down_named(name, not no_wait)
+    return tell(list(filter(None, [_removed(record, not no_wait) for record in records_here()])), "nothing is up in this checkout")
 
 
-def _removed(record: Record) -> Removed | None:
+def _removed(record: Record, wait: bool) -> Removed | None:
     """A daemon that does not answer keeps its instance; the others go all the same."""
     try:
-        return collection.remove(record)
+        return collection.remove(record, wait)
     except EngineMissing as error:
         return Removed(record.name, record.id, "", (error.message,))
 
@@ -41,14 +42,13 @@ def gc(
     images: Annotated[bool, typer.Option("--images", help="Also every image that envctl built and nothing uses.")] = False,
 ) -> int:
     """Remove what has expired, and what has lost its owner on this host."""
-    default = default_engine()
-    wanted = {(record.engine, record.context) for record in records()} | {(default, lasting_context(default)), ("local", None)}
+    wanted = {record.place for record in records()} | set(places())
     engines = {}
-    for engine, context in wanted:
+    for place in wanted:
         try:
-            engines[engine, context] = open_engine(engine, context)
+            engines[place] = open_engine(*place)
         except EnvctlError as error:
-            print(f"envctl: {engine}: {error.message}", file=sys.stderr)
+            print(f"envctl: {place[0]}: {error.message}", file=sys.stderr)
     status = tell(list(collection.collect(engines)), "nothing to collect")
     for opened in engines.values():
         for image in opened.prune_images(all=images):

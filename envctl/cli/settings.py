@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from envctl.errors import DefinitionError, Problem, did_you_mean
 
-TABLES = ("images",)
+TABLES = ("images", "kubernetes")
 """Keys that are no options."""
 KEYS = {
     "name",
@@ -22,12 +23,15 @@ KEYS = {
     "local",
     "engine",
     "context",
+    "namespace",
+    "registry",
     "ttl",
     "timeout",
     "fresh",
     "keep",
     "report",
     "strict",
+    "existing_secret",
 }
 """Options that may have a default here; a test compares them with the commands'."""
 
@@ -79,6 +83,42 @@ def images() -> dict[str, str]:
         hint = 'images = {"docker.io" = "registry.corp/hub"}'
         raise DefinitionError([Problem(_nearest()[0], 1, "images", "expected a table of prefixes to what stands in their place", hint)])
     return dict(found)
+
+
+CLUSTER: dict[str, tuple[type, str]] = {
+    "labels": (dict, 'labels = {"team" = "shop"}'),
+    "pull_secrets": (list, 'pull_secrets = ["registry-login"]'),
+    "priority_class": (str, 'priority_class = "low"'),
+    "quota": (dict, 'quota = {"requests.cpu" = "4"}'),
+}
+"""Keys of `[kubernetes]`, their types, and an example of each."""
+
+
+def cluster() -> dict[str, Any]:
+    """What a cluster wants of everything that is put into it.
+
+    Raises:
+        DefinitionError: an unknown key, or a value of another type.
+    """
+    found = settings().get("kubernetes", {})
+    if not isinstance(found, dict):
+        raise DefinitionError([Problem(_nearest()[0], 1, "kubernetes", "expected a table", "[kubernetes]")])
+    for key, value in found.items():
+        if key not in CLUSTER:
+            raise DefinitionError([Problem(_nearest()[0], 1, f"kubernetes.{key}", "unknown key", did_you_mean(key, sorted(CLUSTER)))])
+        kind, example = CLUSTER[key]
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        if not isinstance(value, kind) or not all(isinstance(item, str) for item in items):
+            raise DefinitionError([Problem(_nearest()[0], 1, f"kubernetes.{key}", "this is not of its form", example)])
+    return dict(found)
+
+
+def export() -> None:
+    """Where a cluster is the configured place, commands that take no option for it look there too."""
+    given = settings()
+    if given.get("engine") == "kubernetes" and not os.environ.get("ENVCTL_ENGINE"):
+        told = {f"ENVCTL_{key.upper()}": given[key] for key in ("engine", "context", "namespace") if isinstance(given.get(key), str)}
+        os.environ.update({key: value for key, value in told.items() if key not in os.environ})
 
 
 def default_map(command: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The seam between the orchestrator and what runs services: only the verbs that the orchestrator calls.
 
-An engine is a module of this folder with `open_engine(context) -> Engine`; it is imported when it is chosen.
+An engine is a module of this folder with `open_engine(context, namespace) -> Engine`; it is imported when it is chosen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from envctl.errors import EnvctlError, UsageError, did_you_mean
 if TYPE_CHECKING:
     from envctl.plan.model import Plan, PortKey, ServicePlan
 
-ENGINES = ("docker", "local")
+ENGINES = ("docker", "kubernetes", "local")
 
 
 class PortTaken(EnvctlError):
@@ -39,7 +39,6 @@ class Place:
     outside_host: str = "127.0.0.1"
     publish_on: str = "127.0.0.1"
     tester_host: str = "host.docker.internal"
-    inside: str = "name"
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,7 @@ class Project(Attached, Protocol):
     def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran: ...
     def finish(self) -> None: ...
     def incarnation(self, service: ServicePlan) -> str: ...
+    def doors(self, service: ServicePlan) -> Mapping[str, int]: ...
 
 
 class Engine(Protocol):
@@ -140,12 +140,12 @@ class Engine(Protocol):
     def project(self, plan: Plan, folder: Path) -> Project: ...
     def attach(self, id: str) -> Attached: ...
     def instances(self) -> Sequence[Seen]: ...
-    def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]: ...
+    def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]: ...
     def prune_images(self, all: bool) -> Sequence[str]: ...
 
 
-def open_engine(name: str, context: str | None = None) -> Engine:
-    """The engine of that name.
+def open_engine(name: str, context: str | None = None, namespace: str | None = None) -> Engine:
+    """The engine of that name; *context* is the daemon or cluster, *namespace* a part of it that others use too.
 
     Raises:
         UsageError: there is no such engine.
@@ -153,11 +153,20 @@ def open_engine(name: str, context: str | None = None) -> Engine:
     """
     if name not in ENGINES:
         raise UsageError(f"there is no engine '{name}'", hint=did_you_mean(name, ENGINES))
-    engine: Engine = import_module(f"envctl.engines.{name}").open_engine(context)
+    engine: Engine = import_module(f"envctl.engines.{name}").open_engine(context, namespace)
     return engine
+
+
+def refuse_namespace(where: str, namespace: str | None) -> None:
+    """
+    Raises:
+        UsageError: there is one.
+    """
+    if namespace is not None:
+        raise UsageError(f"--namespace {namespace}: {where} has no namespaces", hint="it goes with `--engine kubernetes`")
 
 
 __all__ = [
     "Attached", "Engine", "Execution", "OnTerminal", "Place", "PortTaken", "Project", "Ran", "Say", "Seen", "State", "SubnetTaken",
-    "open_engine",
+    "open_engine", "refuse_namespace",
 ]  # fmt: skip

@@ -10,6 +10,10 @@ from envctl.engines import ENGINES
 from envctl.errors import EngineMissing
 
 
+Place = tuple[str, str | None, str | None]
+"""Engine, context and namespace."""
+
+
 def default_engine(context: str | None = None) -> str:
     """Asks no more than whether somebody listens: importing an SDK for that would cost a quarter of a second."""
     if context or os.environ.get("DOCKER_CONTEXT") or "local" not in ENGINES:
@@ -20,7 +24,15 @@ def default_engine(context: str | None = None) -> str:
 
 
 def lasting_context(engine: str, context: str | None = None) -> str | None:
-    """The daemon that *context* or the environment names now, for the record: `down` must find it when the environment has changed."""
+    """The daemon or cluster that *context* or the environment names now, for the record: `down` must find it when the environment has changed.
+
+    Raises:
+        UsageError: a cluster that nobody has named and that is not of this machine.
+    """
+    if engine == "kubernetes":
+        from envctl.engines.kubernetes.contexts import approved
+
+        return approved(context)
     if engine != "docker":
         return context
     from envctl.engines.docker.contexts import find_endpoint
@@ -30,6 +42,20 @@ def lasting_context(engine: str, context: str | None = None) -> str | None:
     except EngineMissing:
         return context  # whoever opens it says so
     return endpoint.host if name in (None, "default") else name
+
+
+def places() -> list[Place]:
+    """Where instances may be beside those that are on record: this machine, its daemon, and the cluster that the configuration names."""
+    default = default_engine()
+    return list(dict.fromkeys([(default, lasting_context(default), None), ("local", None, None), *cluster()]))
+
+
+def cluster() -> list[Place]:
+    """The cluster of the configuration (ENVCTL_ENGINE, ENVCTL_CONTEXT, ENVCTL_NAMESPACE, or envctl.toml's); none where that is of another engine."""
+    if os.environ.get("ENVCTL_ENGINE") != "kubernetes":
+        return []
+    context = os.environ.get("ENVCTL_CONTEXT") or None
+    return [("kubernetes", lasting_context("kubernetes", context), os.environ.get("ENVCTL_NAMESPACE") or None)]
 
 
 def _listens(host: str) -> bool:

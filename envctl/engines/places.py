@@ -29,7 +29,7 @@ def attached(record: Record) -> Attached:
     Raises:
         EngineMissing: its engine is not there.
     """
-    engine = open_engine(record.engine, record.context)
+    engine = open_engine(*record.place)
     there = engine.attach(record.id)
     return Beside(there, LocalInstance(record.id), frozenset(record.local)) if record.local else there
 
@@ -128,6 +128,9 @@ class Together(Beside):
 
     def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
         return self.project_of(service).run_once(service, argv)
+
+    def doors(self, service: ServicePlan) -> Mapping[str, int]:
+        return self.project_of(service).doors(service)
 
     def incarnation(self, service: ServicePlan) -> str:
         return self.project_of(service).incarnation(service)

@@ -1,8 +1,8 @@
 """What the keeper is told when it is started: a JSON file; its paths are absolute.
 
 {"id", "folder": of the instance's state, "address_file": to be written, "token", "expires": stamp or null,
- "owner_fd": a descriptor or null, "ports_held": [descriptors], "teardown": [argv], "teardown_env": {}, "mark",
- "processes": true where local processes will come}
+ "owner_fd": a descriptor or null, "teardown": [argv], "teardown_env": {}, "mark",
+ "processes": true where local processes will come, "reseed": [argv] that makes the data of a service anew, which comes after it}
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+
+from envctl.keeper import system
 
 
 class Config:
@@ -25,15 +27,15 @@ class Config:
         mark: str,
         expires: str | None = None,
         owner_fd: int | None = None,
-        ports_held: Sequence[int] = (),
         teardown: Sequence[str] = (),
         teardown_env: dict[str, str] | None = None,
         processes: bool = False,
+        reseed: Sequence[str] = (),
     ) -> None:
         self.id, self.folder, self.address_file, self.token, self.mark = id, folder, address_file, token, mark
-        self.expires, self.owner_fd, self.ports_held = expires, owner_fd, ports_held
+        self.expires, self.owner_fd = expires, owner_fd
         self.teardown, self.teardown_env = teardown, teardown_env or {}
-        self.processes = processes
+        self.processes, self.reseed = processes, reseed
 
 
 def load(path: str) -> Config:
@@ -46,8 +48,18 @@ def publish(config: Config, port: int) -> None:
     beside = f"{config.address_file}.{os.getpid()}"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w", encoding="utf-8") as stream:
-        json.dump({"port": port, "token": config.token, "pid": os.getpid()}, stream)
+        json.dump({"port": port, "token": config.token, "pid": os.getpid(), "start": system.start_time(os.getpid())}, stream)
     os.replace(beside, config.address_file)
+
+
+def graces(config: Config) -> dict[str, float]:
+    """What the definition gives each service to end (`stop:`), as the last command has written it into the instance's state."""
+    try:
+        with open(os.path.join(config.folder, "instance.json"), encoding="utf-8") as stream:
+            told = json.load(stream)["stop"]
+        return {name: float(seconds) for name, seconds in told.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # gone, or another version's
 
 
 def withdraw(config: Config) -> None:

@@ -11,6 +11,10 @@ DELETE /v1/processes/NAME?grace=SECONDS
                           200 {"status"} once nothing of its tree is left, however often; 404 none was started. No grace: killed at once
 GET /v1/deaths            200, then a line {"name", "status"} for every end of a process, until the client closes
 POST /v1/relays           {"listen": [host, port], "to": [host, port]} -> 201 {"port"}; 422 it cannot listen there
+PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace", "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port],
+                            "gate": bool}]} -> 200 {"forwards": {name: {"port"}}}, these and no others; 422 one cannot listen
+GET /v1/forwards          200 {name: {"port", "pod": name or null, "state": "ready", "waiting" or "refused", "error"}}
+POST /v1/forwards/approve {"name", "pod_uid"} -> 200: a gated forward leads to that pod from now on; 404 there is none of that name
 POST /v1/stop             {"grace": {name: seconds}} -> 200 once nothing is left; the address file is gone, and so is the keeper after that
 
 What is not 2xx is {"error": words}: 400, 401, 403 (another Host), 404, 405, 413 (16 MB), 503 (it is tearing down, or ending).
@@ -60,6 +64,8 @@ class Api:
             ("v1", "processes"): {"GET": self.processes, "POST": self.start},
             ("v1", "deaths"): {"GET": self.deaths},
             ("v1", "relays"): {"POST": self.relay},
+            ("v1", "forwards"): {"GET": self.forwards, "PUT": self.set_forwards},
+            ("v1", "forwards", "approve"): {"POST": self.approve},
             ("v1", "stop"): {"POST": self.stop},
         }
 
@@ -132,12 +138,39 @@ class Api:
         relay.serve()
         return Answer(201, {"port": relay.port})
 
+    def forwards(self, _request: Request) -> Answer:
+        return Answer(200, self.keeper.forwards.shown())
+
+    def set_forwards(self, request: Request) -> Answer:
+        cluster, namespace = _needed(request.body, "cluster", dict), _needed(request.body, "namespace", str)
+        wanted = _needed(request.body, "forwards", list)
+        if not isinstance(cluster.get("server"), str) or not all(map(_is_forward, wanted)):
+            raise Refused(400, "cluster has a server; each forward a name, a selector, a port and where to listen")
+        try:
+            made = self.keeper.forwards.set(cluster, namespace, wanted)
+        except (OSError, OverflowError) as error:
+            raise Refused(422, f"cannot listen: {error}") from None
+        return Answer(200, {"forwards": {name: {"port": forward.port} for name, forward in made.items()}})
+
+    def approve(self, request: Request) -> Answer:
+        name = _needed(request.body, "name", str)
+        if not self.keeper.forwards.approve(name, _needed(request.body, "pod_uid", str)):
+            raise Refused(404, f"no forward {name}")
+        return Answer()
+
     def stop(self, request: Request) -> Answer:
         graces = _optional(request.body, "grace", dict) or {}
         if not all(isinstance(grace, int | float) for grace in graces.values()):
             raise Refused(400, "grace holds numbers of seconds")
         self.keeper.stop({name: _finite(grace) for name, grace in graces.items()})
         return Answer(then=self.keeper.leave)
+
+
+def _is_forward(told: Any) -> bool:
+    match told:
+        case {"name": str(), "selector": str(), "port": int(), "listen": [str(), int()]}:
+            return True
+    return False
 
 
 def _process(body: dict[str, Any]) -> dict[str, Any]:

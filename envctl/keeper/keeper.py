@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from envctl.keeper import config, system, tree
 from envctl.keeper.deaths import Deaths
@@ -27,9 +28,14 @@ from envctl.keeper.teardown import Teardown
 from envctl.keeper.wakeup import Wakeup
 from envctl.keeper.web import Server
 
+if TYPE_CHECKING:
+    from envctl.keeper.cluster.forwards import Forwards
+
 LOOK = 30.0
 """Seconds after which the state folder is looked for; the clock may have been set as well."""
 RELEASE = b"release\n"
+EXPIRED = "expired"
+"""The end that nobody hurries: services write their coverage, as they do when somebody asks for it."""
 
 
 class Keeper:
@@ -52,11 +58,10 @@ class Keeper:
         self._said = b""
         self.deaths = Deaths()
         self.processes = Processes(settings.mark, self.deaths, self._wakeup.wake)
+        self._forwards: Forwards | None = None
         self.expire(settings.expires)
 
     def _watched_owner(self) -> socket.socket | None:
-        for descriptor in self.config.ports_held:
-            os.set_inheritable(descriptor, False)
         if self.config.owner_fd is None:
             return None
         os.set_inheritable(self.config.owner_fd, False)
@@ -64,6 +69,23 @@ class Keeper:
         owner.setblocking(False)
         self._selector.register(owner, selectors.EVENT_READ)
         return owner
+
+    @property
+    def forwards(self) -> Forwards:
+        """Imported when they are asked for: TLS alone takes 8 MB."""
+        if self._forwards is None:
+            from envctl.keeper.cluster.forwards import Forwards
+
+            self._forwards = Forwards(self.config.id, self.config.folder, self.config.reseed, self.config.teardown_env, self.say)
+        return self._forwards
+
+    def _take_up_forwards(self) -> None:
+        """Those of a keeper before this one."""
+        if os.path.exists(os.path.join(self.config.folder, "forwards.json")):
+            try:
+                self.forwards.take_up()
+            except OSError as error:
+                self.say(f"port forwards: {error}")
 
     @property
     def owned(self) -> bool:
@@ -103,11 +125,12 @@ class Keeper:
         self.say(f"keeper of {self.config.id}, port {server.port}")
         if self.config.processes:
             self.processes.expect()
+        self._take_up_forwards()
         try:
             reason = self._reason_to_end()
             self.say(f"ends: {reason}")
             self._let_go()
-            self.processes.stop_all({})
+            self.processes.stop_all(config.graces(self.config) if reason == EXPIRED else {})
         finally:
             config.withdraw(self.config)
         if self.tearing_down and self.config.teardown and not self._signalled:
@@ -123,7 +146,7 @@ class Keeper:
             owner_ended = self._owner_ended()
             if not self._ending and (owner_ended or self._expired()):
                 self.tearing_down = True
-                return "the owner's end" if owner_ended else "expired"
+                return "the owner's end" if owner_ended else EXPIRED
             if not self._ending and not os.path.isdir(self.config.folder):
                 self.tearing_down = True
                 return "its folder is gone"
@@ -173,7 +196,8 @@ class Keeper:
 
     def _own(self) -> Collection[int]:
         process = self._teardown.process if self._teardown else None
-        return [*self.processes.own(), *([process.pid] if process else [])]
+        seeding = self._forwards.own() if self._forwards else []
+        return [*self.processes.own(), *seeding, *([process.pid] if process else [])]
 
     def say(self, words: str) -> None:
         with suppress(OSError):  # the log's disk is full

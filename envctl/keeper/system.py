@@ -89,6 +89,15 @@ def _variables_of_ps(names: Collection[str]) -> dict[int, dict[str, str]]:
     return found
 
 
+def start_time(pid: int) -> str:
+    """When a process began, in the system's own terms; empty for one that has ended, a zombie too."""
+    if LINUX:
+        fields = (_read(f"/proc/{pid}/stat") or b"").rpartition(b")")[2].decode().split()
+        return "" if not fields or fields[0] in "ZX" else fields[19]
+    shown = _ps("-o", "stat=,lstart=", "-p", str(pid)).strip()
+    return "" if not shown or shown.startswith("Z") else "-".join(shown.split()[1:]).replace(":", ".")
+
+
 def memory_kb() -> int:
     """What this process holds of the memory."""
     if LINUX:

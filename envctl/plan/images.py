@@ -39,10 +39,11 @@ def build_plan(build: Build, context: Path, name: str | None) -> BuildPlan:
     # The Dockerfile counts by itself: Docker reads it even if it is ignored, or stands elsewhere.
     dockerfile = context / (build.dockerfile or "Dockerfile")
     digest.update(dockerfile.read_bytes() if dockerfile.is_file() else b"")
-    for path in context_files(context, _ignored(context)):
+    for path in context_files(context, _ignored(context, dockerfile)):
         digest.update(_entry(context, path))
+    content = digest.hexdigest()[:16]
     stem = name or f"envctl/{_safe(context.name)}"
-    return BuildPlan(build, context, f"{stem}:{digest.hexdigest()[:16]}" if ":" not in stem.rpartition("/")[2] else stem)
+    return BuildPlan(build, context, f"{stem}:{content}" if ":" not in stem.rpartition("/")[2] else stem, content)
 
 
 def _entry(context: Path, path: Path) -> bytes:
@@ -62,10 +63,11 @@ def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Pa
                 yield path
 
 
-def _ignored(context: Path) -> re.Pattern[str] | None:
-    """The patterns of `.dockerignore` as one expression; files that an exception (`!`) may bring back are kept."""
+def _ignored(context: Path, dockerfile: Path) -> re.Pattern[str] | None:
+    """The patterns of the ignore file as one expression; files that an exception (`!`) may bring back are kept."""
+    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")  # beside the Dockerfile, it wins
     try:
-        lines = (context / ".dockerignore").read_text("utf-8").splitlines()
+        lines = (own if own.is_file() else context / ".dockerignore").read_text("utf-8").splitlines()
     except OSError:
         return None
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]

@@ -81,7 +81,12 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
         raise DefinitionError(reading.problems)
     # Ports are read last: a reference anywhere may have reserved one.
     services = {
-        name: replace(plan, ports=ports_of(reading, found[name]), steps=tuple(_waiting(step, environment, running) for step in plan.steps))
+        name: replace(
+            plan,
+            ports=ports_of(reading, found[name]),
+            steps=tuple(_waiting(step, environment, running) for step in plan.steps),
+            refers=frozenset(_referred(name, running[name], environment)),
+        )
         for name, plan in services.items()
     }
     return Plan(
@@ -111,7 +116,7 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
 def _address(setting: Setting) -> Any:
     def address(subject: Subject, port: str, side: Side) -> tuple[str, int]:
         if side == "inside" and not setting.is_local(subject.name):
-            return subject.name, subject.ports[port]
+            return setting.host(subject.name), subject.ports[port]
         if side == "inside" and setting.engine != "local":
             return subject.name, setting.ports.get((subject.name, port), UNKNOWN_PORT)  # its name leads to the gateway
         published = subject.kind.outside_port if port == subject.main_port and subject.kind.outside_port else port
@@ -126,12 +131,17 @@ def _bind(setting: Setting) -> Callable[[str], str]:
 
 def _needs(name: str, service: Service, environment: Environment, running: Mapping[str, Service]) -> dict[str, str]:
     """References (what they need: everything) under what `needs` says; a job that is needed is a job that is done."""
-    readable = [service.env, service.run, service.command, service.with_, service.ready.model_dump() if service.ready else None]
-    names = list(environment.definition.services)
-    referred = [ref.root for text in texts(readable) for ref in references(text, names)]
+    referred = _referred(name, service, environment)
     needs: dict[str, str] = {root: "seeded" for root in referred if root in running and root != name}
     needs |= {other: condition for other, condition in service.needs.items() if other in running or condition == "none"}
     return {other: _condition(environment, running[other], c) for other, c in needs.items() if c != "none" and other != name}
+
+
+def _referred(name: str, service: Service, environment: Environment) -> list[str]:
+    """The services whose properties it reads, in order; itself where it asks for its own address."""
+    readable = [service.env, service.run, service.command, service.with_, service.ready.model_dump() if service.ready else None]
+    found = [ref for text in texts(readable) for ref in references(text, [*environment.definition.services, "self"])]
+    return [name if ref.root == "self" else ref.root for ref in found if ref.root != "self" or ref.path[:1] in (("host",), ("url",))]
 
 
 def _waiting(step: Step, environment: Environment, running: Mapping[str, Service]) -> Step:

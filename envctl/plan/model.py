@@ -13,6 +13,7 @@ from typing import Any
 
 from envctl.definition.models import Build, Resources, SeedStep
 from envctl.kinds import Kind
+from envctl.plan.addresses import dns_label
 
 PortKey = tuple[str, str]
 """Service and the name of one of its ports."""
@@ -46,11 +47,21 @@ class Setting:
     gateway: str = ""
     """The address at which containers reach those."""
     environ: Mapping[str, str] = field(default_factory=dict)
+    registry: str | None = None
+    """Where images that are built here are pushed, so that a cluster gets at them."""
+    shared: bool = False
+    """Its namespace is not its own (`--namespace`): the names of its services begin with its id."""
     rewrite: Mapping[str, str] = field(default_factory=dict)
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
 
     def is_local(self, service: str) -> bool:
         return self.engine == "local" or service in self.local
+
+    def host(self, service: str) -> str:
+        """Its address inside."""
+        if self.engine != "kubernetes":
+            return service
+        return dns_label(self.id, service) if self.shared else dns_label(service)
 
     def prefix(self, service: str) -> str:
         """The folder below which a service finds what is / in a container."""
@@ -91,6 +102,8 @@ class BuildPlan:
     build: Build
     context: Path
     tag: str
+    content: str = ""
+    """The hash of everything that makes it; a tag that the definition gives does not say it."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +198,8 @@ class ServicePlan:
     """It is a process of this machine."""
     tester: bool = False
     """It refers to the machine of the tests."""
+    refers: frozenset[str] = frozenset()
+    """Services, itself and those that run elsewhere included, whose addresses it was given; `needs` says what it waits for."""
     from_compose: bool = False
     compose: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Any = field(default_factory=dict)
@@ -194,6 +209,10 @@ class ServicePlan:
     @property
     def once(self) -> bool:
         return self.kind.once
+
+    @property
+    def outside_ports(self) -> dict[str, int]:
+        return {port.name: port.outside or 0 for port in self.ports}
 
     @property
     def final(self) -> str:

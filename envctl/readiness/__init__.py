@@ -16,6 +16,10 @@ class NotReady(Exception):
     """The server is not ready yet; the text says what it did instead."""
 
 
+class LoginRefused(NotReady):
+    """The server is there, and does not know these credentials."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a probe may use: the endpoint from outside, the service's outside properties, and the check's options."""

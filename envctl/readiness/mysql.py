@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from envctl.readiness import NotReady, Target
+from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness._wire import foreign_errors, lent_socket, shown
+
+ACCESS_DENIED = 1045
 
 
 def probe(target: Target) -> None:
@@ -30,4 +32,5 @@ def probe(target: Target) -> None:
             with connection, connection.cursor() as cursor:
                 cursor.execute(str(target.options.get("query") or "select 1"))
         except pymysql.MySQLError as error:
-            raise NotReady(shown(error.args[-1] if error.args else error)) from error
+            kind = LoginRefused if error.args and error.args[0] == ACCESS_DENIED else NotReady
+            raise kind(shown(error.args[-1] if error.args else error)) from error

@@ -6,14 +6,19 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from envctl.readiness import NotReady, Target
+from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness._wire import foreign_errors, lent_socket, shown
 
 
-def _words(error: Exception) -> str:
-    """pg8000 hands over the server's error fields as a dict: M is the message."""
+WRONG_PASSWORD = "28P01"
+
+
+def _not_ready(error: Exception) -> NotReady:
+    """pg8000 hands over the server's error fields as a dict: C is the code, M the message."""
     fields = error.args[0] if error.args else error
-    return shown(fields.get("M", fields) if isinstance(fields, dict) else fields)
+    if not isinstance(fields, dict):
+        return NotReady(shown(fields))
+    return (LoginRefused if fields.get("C") == WRONG_PASSWORD else NotReady)(shown(fields.get("M", fields)))
 
 
 @cache
@@ -52,4 +57,4 @@ def probe(target: Target) -> None:
         except (native.DatabaseError, native.InterfaceError) as error:
             if isinstance(error.__cause__, OSError):
                 raise error.__cause__ from None
-            raise NotReady(_words(error)) from error
+            raise _not_ready(error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from envctl.readiness import NotReady, Target
+from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness._wire import Wire, shown
 
 
@@ -20,7 +20,7 @@ def _ask(wire: Wire, words: Sequence[str]) -> None:
     if not answer or answer[0] not in "+-:$*%~_#,":
         raise NotReady(f"no answer of Redis: {shown(answer)}")
     if answer[0] == "-":
-        raise NotReady(shown(answer[1:]))
+        raise (LoginRefused if answer.startswith("-WRONGPASS") else NotReady)(shown(answer[1:]))
 
 
 def probe(target: Target) -> None:

@@ -10,7 +10,7 @@ from importlib import import_module
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 from tenacity.stop import stop_base
 
-from envctl.readiness import NotReady, Probe, Target
+from envctl.readiness import LoginRefused, NotReady, Probe, Target
 
 FIRST_WAIT, LONGEST_WAIT = 0.025, 0.25
 """Seconds between attempts: little at first, so that a quick server is seen at once."""
@@ -29,6 +29,12 @@ class History:
 
     began: float = field(default_factory=time.monotonic)
     lines: list[tuple[float, str, int]] = field(default_factory=list)
+    refused: float | None = None
+    """Since when the server has said nothing but that it does not know the credentials."""
+
+    @property
+    def refused_seconds(self) -> float:
+        return 0.0 if self.refused is None else time.monotonic() - self.refused
 
     def add(self, text: str) -> None:
         at = time.monotonic() - self.began
@@ -63,6 +69,7 @@ def wait_until_ready(
             except (NotReady, OSError) as error:
                 words = f"{name}: {str(error) or type(error).__name__}"
                 history.add(words)
+                history.refused = (history.refused or time.monotonic()) if isinstance(error, LoginRefused) else None
                 raise NotReady(words) from None
 
     retrying = Retrying(

@@ -17,7 +17,7 @@ INTERVAL = "1s"
 QUIET_INTERVAL = "15s"
 OWN_VOLUME = "data"
 BUILT = "envctl.build"
-"""The label of images that we build."""
+"""The label of images that we build: a hash of what they are made of."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def build_entry(service: ServicePlan) -> dict[str, Any]:
     given = service.build.build.model_dump(mode="json", exclude_none=True)
     marks = given.get("labels") or {}
     marks = dict(item.partition("=")[::2] for item in marks) if isinstance(marks, list) else marks
-    own = {"context": str(service.build.context), "labels": {**marks, BUILT: service.image}}
+    own = {"context": str(service.build.context), "labels": {**marks, BUILT: service.build.content or service.image}}
     found: dict[str, Any] = escaped({**{key: value for key, value in given.items() if value}, **own})
     return found
 

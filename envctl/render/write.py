@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envctl.errors import UsageError, did_you_mean
-from envctl.plan.model import Plan
+from envctl.plan.addresses import dns_label
+from envctl.plan.model import File, Plan
 from envctl.render.compose import compose_yaml, render_compose
 
-TARGETS = ("docker",)
+if TYPE_CHECKING:
+    from envctl.render.kubernetes import Options
+
+TARGETS = ("docker", "kubernetes")
 
 
 @dataclass(frozen=True)
@@ -20,33 +26,47 @@ class Written:
     losses: tuple[str, ...]
 
 
-def write_manifests(plan: Plan, engine: str, folder: Path | None) -> Written:
-    """`compose.yaml` in *folder* with the files it needs; the text alone without a folder.
+def write_manifests(plan: Plan, engine: str, folder: Path | None, options: Options | None = None) -> Written:
+    """`compose.yaml` in *folder* with the files it needs, or `manifests.yaml`; the text alone without a folder.
 
     Raises:
         UsageError: there is no such target, or the folder cannot be written.
     """
     if engine == "local":
-        raise UsageError("local processes have no manifests", hint="`envctl up --engine local` starts them; `render` is for docker")
+        hint = "`envctl up --engine local` starts them; `render` is for docker and kubernetes"
+        raise UsageError("local processes have no manifests", hint=hint)
     if engine not in TARGETS:
         raise UsageError(f"nothing can be rendered for '{engine}'", hint=did_you_mean(engine, TARGETS))
-    rendered = render_compose(plan, standalone=True)
-    text = f"# {plan.setting.environment}, rendered by envctl: docker compose up --wait\n" + compose_yaml(rendered)
+    name, written, binaries = _composed(plan) if engine == "docker" else _clustered(plan, options)
     if folder is not None:
         try:
-            _write(folder, text, rendered.binaries)
+            _write(folder, name, written.text, binaries)
         except OSError as error:
             raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
-    return Written(text, rendered.losses)
+    return written
 
 
-def _write(folder: Path, text: str, binaries: object) -> None:
-    assert isinstance(binaries, dict)
+def _composed(plan: Plan) -> tuple[str, Written, Mapping[str, File]]:
+    rendered = render_compose(plan, standalone=True)
+    text = f"# {plan.setting.environment}, rendered by envctl: docker compose up --wait\n" + compose_yaml(rendered)
+    return "compose.yaml", Written(text, rendered.losses), rendered.binaries
+
+
+def _clustered(plan: Plan, options: Options | None) -> tuple[str, Written, Mapping[str, File]]:
+    from envctl.render.kubernetes import Options, manifests_yaml, render_kubernetes
+
+    manifests = render_kubernetes(plan, options or Options(standalone=True, namespace=dns_label(plan.setting.id)))
+    text = f"# {plan.setting.environment}, rendered by envctl: kubectl apply -f manifests.yaml\n" + manifests_yaml(manifests)
+    return "manifests.yaml", Written(text, manifests.losses), {}
+
+
+def _write(folder: Path, name: str, text: str, binaries: Mapping[str, File]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, file in binaries.items():
-        target = folder / name
+    for path, file in binaries.items():
+        assert file.source is not None
+        target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file.source, target)
-    beside = folder / ".compose.yaml.new"
+    beside = folder / f".{name}.new"
     beside.write_text(text, "utf-8")
-    os.replace(beside, folder / "compose.yaml")
+    os.replace(beside, folder / name)

@@ -110,7 +110,7 @@ def sides(calls: Calls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tupl
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     found = Side("docker", calls), Side("local", calls)
     engines = {side.name: FakeEngine(side.name, side) for side in found}
-    monkeypatch.setattr(places, "open_engine", lambda name, context=None: engines[name])
+    monkeypatch.setattr(places, "open_engine", lambda name, *place: engines[name])
     return found
 
 

@@ -107,8 +107,8 @@ def test_a_subnet_that_was_taken_after_the_choice(site: Project, monkeypatch: py
 
     def first_a_bad_one(self: DockerEngine, id: str, size: int, refused: Iterable[str]) -> str:
         refusals.append(tuple(refused))
-        default = next(network for network in self.connection.api.networks() if network["Name"] == "bridge")
-        return real(self.connection.api, id, size, refusals[-1]) if refusals[-1] else str(default["IPAM"]["Config"][0]["Subnet"])
+        default = next(network for network in self.connection.daemon.get("/networks") if network["Name"] == "bridge")
+        return real(self.connection.daemon, id, size, refusals[-1]) if refusals[-1] else str(default["IPAM"]["Config"][0]["Subnet"])
 
     monkeypatch.setattr(DockerEngine, "free_subnet", first_a_bad_one)
     record = up(Request("env", cwd=site.folder), Silent())

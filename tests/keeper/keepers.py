@@ -67,13 +67,13 @@ class Keeper:
         folder.mkdir(mode=0o700)
         self.config = {
             "id": "shop-0a1b2c", "folder": str(folder), "address_file": str(self.address_file), "token": self.token, "expires": None,
-            "owner_fd": None, "ports_held": [], "teardown": [], "teardown_env": {}, "mark": self.mark,
+            "owner_fd": None, "teardown": [], "teardown_env": {}, "mark": self.mark,
         } | settings  # fmt: skip
         path = folder / "keeper-config.json"
         path.write_text(json.dumps(self.config))
         path.chmod(0o600)
         owner = self.config["owner_fd"]
-        passed = [*([owner] if owner is not None else []), *self.config["ports_held"]]
+        passed = [owner] if owner is not None else []
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", PROGRAM, str(path)],

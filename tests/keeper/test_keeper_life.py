@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -135,27 +134,39 @@ def test_nobody_below_holds_the_owners_socket(tmp_path: Path) -> None:
         assert [kept in found for found in descriptors.values()] == [False, False]
 
 
-def test_it_keeps_ports_for_others(tmp_path: Path) -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        address = held.getsockname()
-        with keeper(tmp_path / "state", ports_held=[held.fileno()]) as one:
-            held.close()
-            pid = one.started("a", "sleep", "100")
-            with socket.socket() as another, pytest.raises(OSError, match="in use"):
-                another.bind(address)
-            one.end("a")
-            assert not alive(pid)
-    with socket.socket() as another:
-        another.bind(address)
-
-
 def test_an_expired_one_tears_down(tmp_path: Path) -> None:
     with keeper(tmp_path / "state", expires=stamp(2), teardown=teardown(tmp_path / "torn"), teardown_env={"WHO": "x"}) as one:
         pids = started_tree(one, tmp_path)
         assert ended(one) == 0
         assert not any(map(alive, pids))
         assert (tmp_path / "torn").read_text() == "x /\n"
+
+
+SLOW = "trap 'sleep 0.3; echo bye; exit' TERM; echo ready; while :; do sleep 0.02; done"
+
+
+@pytest.mark.parametrize(
+    ("told", "last"), [('{"stop": {"polite": 10.0}}', "bye"), ('{"stop": {}}', "ready"), ('{"stop": 3}', "ready"), ("", "ready")]
+)
+def test_expiry_gives_services_the_time_that_the_definition_gives_them(tmp_path: Path, told: str, last: str) -> None:
+    with keeper(tmp_path / "state", teardown=teardown(tmp_path / "torn")) as one:
+        (one.folder / "instance.json").write_text(told)
+        one.started("polite", "sh", "-c", SLOW)
+        until(lambda: one.log_of("polite").read_text() == "ready\n")
+        one.ask("POST", "/v1/expires", {"expires": stamp(-1)})
+        assert ended(one) == 0
+        assert one.log_of("polite").read_text().splitlines()[-1] == last
+        assert (tmp_path / "torn").exists()
+
+
+def test_the_owners_end_hurries(tmp_path: Path) -> None:
+    with owner() as (ours, theirs), keeper(tmp_path / "state", owner_fd=theirs) as one:
+        (one.folder / "instance.json").write_text('{"stop": {"polite": 10.0}}')
+        one.started("polite", "sh", "-c", SLOW)
+        until(lambda: one.log_of("polite").read_text() == "ready\n")
+        ours.close()
+        assert ended(one) == 0
+        assert one.log_of("polite").read_text() == "ready\n"
 
 
 def test_expiry_can_be_put_off_and_called_off_and_brought_on(tmp_path: Path) -> None:

@@ -96,6 +96,14 @@ def test_a_name_without_a_tag_gets_one(context: Path, name: str, expected: str |
     assert found == expected if expected else found == f"{name}:{tag(context).partition(':')[2]}"
 
 
+def test_a_given_tag_does_not_hide_the_content(context: Path) -> None:
+    first = build_plan(Build.model_validate({}), context, "me/app:1")
+    (context / "src/main.py").write_text("2\n")
+    second = build_plan(Build.model_validate({}), context, "me/app:1")
+    assert first.tag == second.tag == "me/app:1"
+    assert first.content != second.content
+
+
 def test_a_folder_without_a_usable_name_is_called_image(tmp_path: Path) -> None:
     (tmp_path / "ü").mkdir()
     assert tag(tmp_path / "ü").startswith("envctl/image:")
@@ -162,6 +170,24 @@ def test_what_dockerignore_leaves_out_does_not_count(context: Path, ignored: str
     before = tag(context)
     (context / file).write_text("changed")
     assert (tag(context) != before) is counts
+
+
+def test_the_ignore_file_of_a_dockerfile_wins(context: Path) -> None:
+    (context / ".dockerignore").write_text("src\n")
+    (context / "Dockerfile.dockerignore").write_text("docs\n")
+    before = tag(context)
+    (context / "docs/notes.md").write_text("changed")
+    assert tag(context) == before
+    (context / "src/main.py").write_text("changed")
+    assert tag(context) != before
+
+
+def test_the_ignore_file_of_another_dockerfile_does_not(context: Path) -> None:
+    (context / "Dockerfile.dockerignore").write_text("docs\n")
+    (context / "Dockerfile.other").write_text("FROM scratch\n")
+    before = tag(context, dockerfile="Dockerfile.other")
+    (context / "docs/notes.md").write_text("changed")
+    assert tag(context, dockerfile="Dockerfile.other") != before
 
 
 def test_a_dockerfile_counts_even_if_it_is_ignored(context: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from envctl.readiness import NotReady, Target
+from envctl.readiness import LoginRefused, NotReady, Target
 
 PROTOCOLS = ["http", "postgres", "mysql", "redis", "nats", "amqp", "kafka", "mqtt", "memcached", "s3", "smtp"]
 PASSWORD = "päss$'\n"
@@ -315,14 +315,14 @@ def test_smtp_says_why_it_refuses(servers: Any) -> None:
 # The protocols that a library speaks
 
 
-def postgres_server(queries: list[str], failure: str = "") -> Callable[[socket.socket], None]:
+def postgres_server(queries: list[str], failure: str = "", code: str = "57P03") -> Callable[[socket.socket], None]:
     def message(kind: bytes, body: bytes) -> bytes:
         return kind + struct.pack(">i", len(body) + 4) + body
 
     def serve(connection: socket.socket) -> None:
         connection.recv(65536)
         if failure:
-            connection.sendall(message(b"E", b"SFATAL\0C57P03\0M" + failure.encode() + b"\0\0"))
+            connection.sendall(message(b"E", b"SFATAL\0C" + code.encode() + b"\0M" + failure.encode() + b"\0\0"))
             return
         ready = message(b"Z", b"I")
         connection.sendall(message(b"R", struct.pack(">i", 0)) + ready)
@@ -344,6 +344,22 @@ def test_postgres_runs_its_query(servers: Any) -> None:
 def test_postgres_hands_on_the_words_of_the_server(servers: Any) -> None:
     words = "the database system is starting up"
     assert not_ready("postgres", servers.target(postgres_server([], words))) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "refusing", "busy"),
+    [
+        ("postgres", lambda: postgres_server([], "no", "28P01"), lambda: postgres_server([], "no", "57P03")),
+        ("mysql", lambda: mysql_server([], "no", 1045), lambda: mysql_server([], "no", 1129)),
+        ("redis", lambda: redis_server([], b"-WRONGPASS no\r\n"), lambda: redis_server([], b"-LOADING no\r\n")),
+    ],
+)
+def test_a_refused_login_is_told_from_a_server_that_is_not_ready(name: str, refusing: Any, busy: Any, servers: Any) -> None:
+    with pytest.raises(LoginRefused, match="no"):
+        probe(name, servers.target(refusing()))
+    with pytest.raises(NotReady) as caught:
+        probe(name, servers.target(busy()))
+    assert not isinstance(caught.value, LoginRefused)
 
 
 def mysql_server(commands: list[bytes], failure: str = "") -> Callable[[socket.socket], None]:

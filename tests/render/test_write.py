@@ -51,3 +51,18 @@ def test_a_folder_that_cannot_be_written(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"out cannot be written: Not a directory") as caught:
         write_manifests(plan, "docker", tmp_path / "file" / "out")
     assert caught.value.exit_code == 2
+
+
+def test_objects_of_a_cluster(plan: Plan, tmp_path: Path) -> None:
+    found = write_manifests(plan, "kubernetes", tmp_path / "out")
+    assert found.text.startswith("# t, rendered by envctl: kubectl apply -f manifests.yaml\n")
+    assert (tmp_path / "out" / "manifests.yaml").read_text() == found.text
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifests.yaml"]
+    kinds = [each["kind"] for each in yaml.safe_load_all(found.text)]
+    assert (kinds[0], kinds[-1]) == ("Namespace", "Deployment")
+    assert found.losses[0] == "something"
+
+
+def test_local_processes_have_no_manifests(plan: Plan) -> None:
+    with pytest.raises(UsageError, match="local processes have no manifests"):
+        write_manifests(plan, "local", None)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envctl.engines import Place, Seen
+from envctl.engines import Place, Seen, refuse_namespace
 from envctl.engines.docker.connection import Connection, connect
 from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.docker.removal import labelled, remove_instance
@@ -49,7 +49,7 @@ class DockerEngine:
     def attach(self, id: str) -> DockerInstance:
         return DockerInstance(self.connection, id)
 
-    def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]:
+    def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         return remove_instance(self.connection.daemon, id, stop)
 
     def prune_images(self, all: bool) -> Sequence[str]:
@@ -101,5 +101,6 @@ def _created(entry: Mapping[str, Any]) -> str:
     return str(value)[:19] + "Z"
 
 
-def open_engine(context: str | None) -> DockerEngine:
+def open_engine(context: str | None, namespace: str | None = None) -> DockerEngine:
+    refuse_namespace("Docker", namespace)
     return DockerEngine(connect(context))

@@ -30,7 +30,7 @@ def ensure_images(connection: Connection, plan: Plan, folder: Path, say: Say) ->
     """
     built = _first_of_each(service for service in plan.services.values() if service.build is not None)
     pulled = _first_of_each(service for service in plan.services.values() if service.build is None)
-    missing = each(lambda service: not present(connection, service.image), [*built, *pulled])
+    missing = each(lambda service: not _here(connection, service), [*built, *pulled])
     to_build = [service for service, absent in zip(built, missing, strict=False) if absent]
     to_pull = [service for service, absent in zip(pulled, missing[len(built) :], strict=True) if absent]
     each(lambda service: pull(connection, service, say), to_pull, width=4)
@@ -44,13 +44,28 @@ def _first_of_each(services: Iterable[ServicePlan]) -> list[ServicePlan]:
 
 
 def present(connection: Connection, image: str) -> bool:
+    return _seen(connection, image) is not None
+
+
+def _here(connection: Connection, service: ServicePlan) -> bool:
+    return _current(connection, service) if service.build is not None else present(connection, service.image)
+
+
+def _current(connection: Connection, service: ServicePlan) -> bool:
+    """Whether it has been built of what is there now: a tag that the definition gives does not say that, its label does."""
+    assert service.build is not None
+    seen, content = _seen(connection, service.image), service.build.content
+    labels = ((seen or {}).get("Config") or {}).get("Labels") or {}
+    return seen is not None and (service.image.endswith(content) or labels.get(BUILT) == content)
+
+
+def _seen(connection: Connection, image: str) -> Any:
     try:
-        connection.daemon.get(f"/images/{image}/json")
+        return connection.daemon.get(f"/images/{image}/json")
     except ApiError as error:
         if error.status == 404:
-            return False
+            return None
         raise ServiceFailed(f"Docker cannot say whether {image} is there: {error}") from None
-    return True
 
 
 def pull(connection: Connection, service: ServicePlan, say: Say) -> None:

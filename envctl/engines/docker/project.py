@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +132,10 @@ class DockerProject(DockerInstance):
         with suppress(sdk.NotFound):
             return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
         return ""
+
+    def doors(self, service: ServicePlan) -> Mapping[str, int]:
+        """Where its readiness is asked for: at the ports that everybody uses."""
+        return service.outside_ports
 
     def finish(self) -> None:
         """Nothing is left to do."""

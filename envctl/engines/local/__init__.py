@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.engines import Place, Seen
+from envctl.engines import Place, Seen, refuse_namespace
 from envctl.engines.local.instance import LocalInstance
 from envctl.engines.local.places import services_folder
 from envctl.instance import Record, records
@@ -55,13 +55,12 @@ class LocalEngine:
         alone = {id: labels for id, labels in seen_alone().items() if labels["envctl.engine"] == self.name and id not in everything}
         return [*known.values(), *(_alone(id, labels) for id, labels in alone.items())]
 
-    def remove(self, id: str, stop: Mapping[str, float]) -> Sequence[str]:
+    def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         """Processes first, those too that have lost their keeper; then their files."""
         from envctl import keeping
         from envctl.keeper.marks import kill_marked
 
-        keeping.stop_processes(id, stop)
-        if keeping.find(id) is None:
+        if not keeping.stop_processes(id, stop):
             kill_marked(id)
         LocalInstance(id).forget()
         folder = services_folder(id)
@@ -96,8 +95,10 @@ def _alone(id: str, labels: Mapping[str, str]) -> Seen:
     return Seen(id, name, labels["envctl.environment"], labels["envctl.project"], owner, "", None, running=1, total=1)
 
 
-def open_engine(context: str | None) -> LocalEngine:
+def open_engine(context: str | None, namespace: str | None = None) -> LocalEngine:
     from envctl.errors import EngineMissing
+
+    refuse_namespace("this machine", namespace)
 
     if sys.platform == "win32":
         raise EngineMissing("local processes need Linux or macOS", hint="use Docker, or WSL")

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from envctl import keeping
 from envctl.engines import Execution, OnTerminal, Ran, State
-from envctl.engines.local.specs import Spec, resolved
+from envctl.engines.local.spec import Spec, resolved
 from envctl.errors import EnvctlError
 from envctl.instance import state_home, write_private
 
@@ -62,7 +62,7 @@ class LocalInstance:
         if keeper is None:
             return {}
         with suppress(keeping.KeeperGone):
-            return dict(keeper.ask("GET", "/v1/processes")[1] or {})
+            return dict(keeper.ask("GET", "/v1/processes", timeout=keeping.QUICK)[1] or {})
         return {}
 
     def states(self) -> Mapping[str, State]:

@@ -20,7 +20,8 @@ from envctl.engines import PortTaken, Ran, Say
 from envctl.engines.local.files import write_files
 from envctl.engines.local.instance import LOGS, LocalInstance, run
 from envctl.engines.local.places import make_services_folder, services_folder
-from envctl.engines.local.specs import Prepared, Spec, prepare, resolved, spec_of
+from envctl.engines.local.spec import Spec, resolved
+from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
 from envctl.engines.local.templates import Template, fill, make_spare, template
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.plan.model import Plan, ServicePlan
@@ -48,8 +49,9 @@ class LocalProject(LocalInstance):
     def prepare(self, say: Say) -> None:
         """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
         self._say = say
+        self._prepared |= prepare_all(self.plan.services.values())
         for service in self.plan.services.values():
-            self._prepared[service.name] = prepared = prepare(service)
+            prepared = self._prepared[service.name]
             for loss in prepared.losses:
                 say("", f"{service.name}: {loss}")
             if self._template(prepared) is None and service.local and service.local.template:
@@ -135,7 +137,7 @@ class LocalProject(LocalInstance):
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """While something is brought up, a keeper that is gone is a failure, and no mere absence."""
-        return dict(self._keeper().ask("GET", "/v1/processes")[1] or {})
+        return dict(self._keeper().ask("GET", "/v1/processes", timeout=keeping.QUICK)[1] or {})
 
     def _keeper(self) -> keeping.Keeper:
         keeper = keeping.find(self.id)
@@ -218,6 +220,10 @@ class LocalProject(LocalInstance):
         """Somebody may have taken the port between the choice and the start."""
         words = self.logs(service.name, 40).lower()
         return PortTaken(service.name, "somebody else listens there") if service.ports and any(word in words for word in TAKEN) else None
+
+    def doors(self, service: ServicePlan) -> Mapping[str, int]:
+        """Where its readiness is asked for: at the ports that everybody uses."""
+        return service.outside_ports
 
     def finish(self) -> None:
         """Data directories of the next instance are copied while nobody waits."""

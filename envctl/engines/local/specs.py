@@ -6,44 +6,21 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from envctl.engines.local.places import unprivileged
 from envctl.engines.local.programs import SYSTEM_PATH, Found, find_program, for_everybody
+from envctl.engines.local.spec import Spec
 from envctl.errors import EngineMissing
+from envctl.kinds import Kind, Local
 from envctl.plan.model import ServicePlan
 from envctl.render.compose import files_hash
 
-
-@dataclass(frozen=True)
-class Spec:
-    """What is handed to the keeper, and kept for the commands that come later."""
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    cwd: str
-    user: int | None = None
-    limits: Mapping[str, int | float] = field(default_factory=dict)
-    stop_signal: str = "SIGTERM"
-    inherits: bool = False
-    """A program of the team's own gets what it would get in this shell, too. (That is not kept: there may be tokens in it.)"""
-    mark: str = ""
-    """A hash of what the definition says: another one means another process."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """All of its variables; options of ours are none of its business."""
-        shell = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")} if self.inherits else {}
-        return {"PYTHONUNBUFFERED": "1", **shell, **self.env}
-
-    @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Spec:
-        return cls(**{**kept, "argv": tuple(kept["argv"])})
+SHOWN = 3
+"""Paths that are named; a folder may have thousands."""
 
 
 @dataclass(frozen=True)
@@ -56,36 +33,89 @@ class Prepared:
     losses: tuple[str, ...] = ()
 
 
+def prepare_all(services: Iterable[ServicePlan]) -> dict[str, Prepared]:
+    """Each by its name.
+
+    Raises:
+        EngineMissing: this machine cannot run some of them; all are named in one go.
+    """
+    found, missing = {}, []
+    for service in services:
+        try:
+            found[service.name] = prepare(service)
+        except EngineMissing as error:
+            missing.append(error)
+    if missing:
+        raise _together(missing)
+    return found
+
+
+def _together(missing: Sequence[EngineMissing]) -> EngineMissing:
+    hints = dict.fromkeys(error.hint for error in missing if error.hint)
+    return EngineMissing("; ".join(error.message for error in missing), hint="\n  ".join(hints))
+
+
 def prepare(service: ServicePlan) -> Prepared:
     """Finds the program, and what is different here.
 
     Raises:
         EngineMissing: this machine cannot run the service; the message says what to do.
     """
-    losses: list[str] = []
-    if service.local is not None and service.local.wanted > 1:
-        losses.append(f"one process in the place of {service.local.wanted} replicas")
     local = service.kind.local
     if service.run or local is None:
-        return Prepared(service, None, None, tuple(losses))
-    assert service.local is not None
-    found = find_program(local, service.local.version)
+        return Prepared(service, None, None, (*_fewer(service), *_elsewhere(service)))
+    found, user = _program(service, local), unprivileged() if local.unprivileged else None
+    found = for_everybody(found) if user is not None else found
+    _refuse_half(service, found)
+    return Prepared(
+        service, found, user, (*_another(service, found), *_fewer(service), *_no_image(service, found), *local.losses, *_elsewhere(service))
+    )
+
+
+def _program(service: ServicePlan, local: Local) -> Found:
+    found = find_program(local, service.local.version if service.local else "")
     if found is None:
         hint = f"{local.install or 'install it'}; or run this service on Docker"
         raise EngineMissing(f"{service.name}: there is no program for the kind '{service.kind.kind}' on this machine", hint=hint)
-    user = unprivileged() if local.unprivileged else None
-    found = for_everybody(found) if user is not None else found
-    for pattern, message in service.local.missing:
+    return found
+
+
+def _refuse_half(service: ServicePlan, found: Found) -> None:
+    """An installation may lack a part that the definition asks for, an extension say."""
+    for pattern, message in service.local.missing if service.local else ():
         if not any(found.folder.parent.glob(pattern.lstrip("/"))):
             raise EngineMissing(f"{service.name}: {message}", hint="run this service on Docker, or `--use S=URL` for one that runs already")
-    wanted = service.local.version
-    if not found.python and found.version and wanted and found.version.split(".")[0] != wanted.split(".")[0]:
-        losses.insert(0, f"version {found.version} in the place of {wanted}")
+
+
+def _another(service: ServicePlan, found: Found) -> Iterator[str]:
+    """Losses of another program, or of another version."""
+    wanted = service.local.version if service.local else ""
     if not found.python and service.command[0] not in ("sh", found.path.name):
-        losses.insert(0, f"{found.path.name} in the place of {service.command[0]}")
-    if service.local.image:
-        losses.append(f"{found.path.name} of this machine in the place of the image {service.local.image}")
-    return Prepared(service, found, user, (*losses, *local.losses))
+        yield f"{found.path.name} in the place of {service.command[0]}"
+    if not found.python and found.version and wanted and found.version.split(".")[0] != wanted.split(".")[0]:
+        yield f"version {found.version} in the place of {wanted}"
+
+
+def _fewer(service: ServicePlan) -> Iterator[str]:
+    if service.local is not None and service.local.wanted > 1:
+        yield f"one process in the place of {service.local.wanted} replicas"
+
+
+def _no_image(service: ServicePlan, found: Found) -> Iterator[str]:
+    if service.local is not None and service.local.image:
+        yield f"{found.path.name} of this machine in the place of the image {service.local.image}"
+
+
+def _elsewhere(service: ServicePlan) -> Iterator[str]:
+    """The root of a process is this machine's; a kind knows that of its own files and mounts, whoever wrote `files:` may not."""
+    hidden = [path for path, file in service.files.items() if file.source is not None and not _mounted(path, service.kind)]
+    if hidden:
+        more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
+        yield f"its files are not at {', '.join(hidden[:SHOWN])}{more} but below a folder of its own, which ${{self.prefix}} names"
+
+
+def _mounted(path: str, kind: Kind) -> bool:
+    return any(PurePosixPath(path).is_relative_to(folder) for folder in kind.mounts)
 
 
 def spec_of(prepared: Prepared, root: Path) -> Spec:
@@ -131,10 +161,3 @@ def bytes_of(size: str) -> int:
     match = re.fullmatch(r"([0-9.]+)([kmg]?)i?b?", size.lower())
     assert match is not None, size
     return int(float(match.group(1)) * 1024 ** " kmg".index(match.group(2) or " "))
-
-
-def resolved(argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> tuple[str, ...]:
-    """The program of *argv* by the PATH of *env*, as a shell in *cwd* finds it."""
-    if "/" in argv[0]:
-        return argv
-    return (shutil.which(argv[0], path=env.get("PATH")) or argv[0], *argv[1:])

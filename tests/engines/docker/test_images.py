@@ -61,6 +61,7 @@ class Fake:
         self.composed: list[tuple[list[str], dict[str, Any]]] = []
         self.said: list[tuple[str, str]] = []
         self.fails = ""
+        self.labels: dict[str, str] | None = None
 
     def compose(self, words: list[str], environment: dict[str, str]) -> str:
         self.composed.append((words, json.loads(Path(words[1]).read_text())))
@@ -80,7 +81,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
         image = path.removeprefix("/images/").removesuffix("/json")
         if image == "broken:1":
             return 500, {"message": "disk"}
-        return (200, {"Id": image}) if image in here else (404, {"message": "no such image"})
+        return (200, {"Id": image, "Config": {"Labels": found.labels}}) if image in here else (404, {"message": "no such image"})
 
     with running(answer) as server:
         found = Fake(server, here)
@@ -167,6 +168,15 @@ def test_what_is_built_already_is_not_built_again(fake: Fake, tmp_path: Path) ->
     fake.here.add("app:abc")
     fake.ensure(tmp_path, built("a"), built("b"))
     assert fake.composed == []
+
+
+@pytest.mark.parametrize(("label", "builds"), [("abc", 0), ("old", 1), (None, 1)])
+def test_the_content_decides_where_the_tag_does_not_say_it(fake: Fake, tmp_path: Path, label: str | None, builds: int) -> None:
+    fake.here.add("app:1")
+    fake.labels = {"envctl.build": label} if label else None
+    fake.ensure(tmp_path, service("a", image="app:1", build=BuildPlan(Build(), Path("/p/app"), "app:1", "abc")))
+    assert len(fake.composed) == builds
+    assert all(file["services"]["a"]["build"]["labels"] == {"envctl.build": "abc"} for _, file in fake.composed)
 
 
 def test_two_services_share_what_is_built(fake: Fake, tmp_path: Path) -> None:

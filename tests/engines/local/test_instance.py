@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +16,7 @@ from processes import until
 from envctl import keeping
 from envctl.engines import Execution
 from envctl.engines.local.instance import LocalInstance, run
-from envctl.engines.local.specs import Spec
+from envctl.engines.local.spec import Spec
 from envctl.errors import EnvctlError
 
 from .conftest import ID, Made, shell
@@ -223,3 +224,11 @@ def test_a_real_log_that_is_rotated_is_followed(made: Made, tmp_path: Path) -> N
     seen = b"".join(piece for _, piece in LocalInstance(ID).follow(["a"], None))
     assert [int(line.split()[0]) for line in seen.splitlines()] == list(range(1500))
     assert project.log_file("a").with_name("a.log.1").exists()
+
+
+def test_whoever_looks_at_an_instance_needs_no_kinds() -> None:
+    """`list` and `status` run often, and the models of a definition take longer to import than all else that they do."""
+    script = "import sys, envctl.cli.look, envctl.engines.places, envctl.engines.local.instance; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "envctl.engines.local.spec" in loaded
+    assert not {"envctl.kinds", "envctl.plan.model", "envctl.definition.models", "envctl.render.compose", "pydantic"} & set(loaded)

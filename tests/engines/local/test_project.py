@@ -256,6 +256,21 @@ def test_removing_finds_processes_by_their_mark(made: Made, keeper: keeping.Keep
     until(lambda: not running(pid) and not running(supervisor))
 
 
+def test_nothing_is_removed_below_processes_of_a_halted_keeper(
+    made: Made, keeper: keeping.Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = made(shell("a", f"echo $$ > {tmp_path}/pid; {SLEEPS}", tmp_path))
+    project.start(project.plan.services["a"])
+    pid = int(printed(tmp_path / "pid"))
+    os.kill(keeper.pid, signal.SIGSTOP)
+    monkeypatch.setattr(keeping, "QUICK", 0.3)
+    alive: list[bool] = []
+    monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: alive.append(running(pid)))
+    LocalEngine().remove(ID, {"a": 10.0})
+    assert alive
+    assert not any(alive)
+
+
 def test_what_cannot_be_removed_is_named(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = made(service("a", run=("true",), folder=tmp_path))
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)

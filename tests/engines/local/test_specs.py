@@ -15,7 +15,8 @@ from builders import service
 from envctl.definition.models import Resources
 from envctl.engines.local import specs
 from envctl.engines.local.programs import Found
-from envctl.engines.local.specs import Prepared, Spec, bytes_of, prepare, resolved, search_path, spec_of
+from envctl.engines.local.spec import Spec, resolved
+from envctl.engines.local.specs import Prepared, bytes_of, prepare, prepare_all, search_path, spec_of
 from envctl.errors import EngineMissing
 from envctl.kinds import Kind, Local
 from envctl.plan.model import File, LocalPlan, ServicePlan
@@ -196,6 +197,33 @@ def test_a_program_that_is_not_here(found: Callable[[Found | None], None]) -> No
     with pytest.raises(EngineMissing, match="db: there is no program for the kind 'db' on this machine") as caught:
         prepare(server())
     assert caught.value.hint == "install it from there; or run this service on Docker"
+
+
+def test_all_that_is_missing_is_named_in_one_go(found: Callable[[Found | None], None]) -> None:
+    found(None)
+    with pytest.raises(EngineMissing) as caught:
+        prepare_all([server(), own(), replace(server(), name="other")])
+    assert [text for text in caught.value.message.split("; ") if "no program for the kind 'db'" in text] == [
+        f"{name}: there is no program for the kind 'db' on this machine" for name in ("db", "other")
+    ]
+    assert caught.value.hint == "install it from there; or run this service on Docker", "once"
+    found(SERVER)
+    assert list(prepare_all([server(), own()])) == ["db", "api"]
+
+
+@pytest.mark.parametrize("given", [own, server])
+def test_files_that_the_program_cannot_see_are_a_loss(
+    found: Callable[[Found | None], None], given: Callable[..., ServicePlan], tmp_path: Path
+) -> None:
+    found(SERVER)
+    of_project, of_kind = File("text", tmp_path / "x"), File("text")
+    kind = Kind(kind="db", local=Local(), mounts={"/docker-entrypoint": None})
+    plain = given(kind=kind, files={"/etc/kind.conf": of_kind, "/docker-entrypoint/x.sql": of_project})
+    assert prepare(plain).losses == ()
+    hidden = given(kind=kind, files={"/etc/kind.conf": of_kind, **{f"/etc/{name}": of_project for name in "abcde"}})
+    assert prepare(hidden).losses == (
+        "its files are not at /etc/a, /etc/b, /etc/c and 2 more but below a folder of its own, which ${self.prefix} names",
+    )
 
 
 def test_losses_are_told(found: Callable[[Found | None], None]) -> None:

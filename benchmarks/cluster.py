@@ -1,0 +1,68 @@
+"""The shop on a cluster as each side brings it up and takes it away, and where images that are built here are pushed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from benchmarks.programs import ENVCTL, Failed, environment, run, seconds
+
+REGISTRY = os.environ.get("ENVCTL_REGISTRY", "127.0.0.1:5000")
+OPTIONS = ("--engine", "kubernetes", "--registry", REGISTRY)
+NAME = "bench-cluster"
+PATIENCE = "--timeout=300s"
+
+
+class Ours:
+    """An instance of the benchmark's own."""
+
+    def __init__(self, work: Path, definition: str = "shop") -> None:
+        self.env, self.definition = environment(work), definition
+
+    def up(self) -> float:
+        return seconds([ENVCTL, "up", self.definition, "--name", NAME, *OPTIONS], self.env)
+
+    def output(self, name: str) -> str:
+        import json
+
+        return str(json.loads(run([ENVCTL, "env", NAME, "--format", "json"], self.env))[name])
+
+    def down(self) -> float:
+        return seconds([ENVCTL, "down", NAME], self.env)
+
+
+class Theirs:
+    """What `envctl render` writes, applied by kubectl, which waits until all of it is ready."""
+
+    def __init__(self, work: Path) -> None:
+        self.namespace, self.folder = "bench-kubectl", work / "rendered"
+        run([ENVCTL, "render", "shop", "--name", self.namespace, *OPTIONS, "-o", str(self.folder)], environment(work))
+
+    def up(self) -> float:
+        applied = seconds(["kubectl", "apply", "-f", str(self.folder / "manifests.yaml")])
+        return applied + seconds(["kubectl", "wait", "-n", self.namespace, "--for=condition=Ready", "pod", "--all", PATIENCE])
+
+    def down(self) -> None:
+        run(["kubectl", "delete", "namespace", self.namespace, "--ignore-not-found"])
+
+
+@contextmanager
+def ours(work: Path, definition: str = "shop") -> Iterator[Ours]:
+    instance = Ours(work, definition)
+    try:
+        yield instance
+    finally:
+        with suppress(Failed):
+            instance.down()
+
+
+@contextmanager
+def theirs(work: Path) -> Iterator[Theirs]:
+    project = Theirs(work)
+    try:
+        yield project
+    finally:
+        with suppress(Failed):
+            project.down()

@@ -1,0 +1,142 @@
+"""Which cluster: a context of the kubeconfig, and whether it may be used without being named.
+
+Somebody's current context may be production: only a context that is named, or recognisably this machine's own, is acted on.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from envctl.errors import EngineMissing, UsageError, did_you_mean
+
+IN_CLUSTER = "in-cluster"
+"""The name of the cluster whose pod we are, where there is no kubeconfig."""
+LOCAL_NAMES = ("docker-desktop", "rancher-desktop", "minikube", "orbstack", "colima")
+LOCAL_PREFIXES = ("kind-", "k3d-", "minikube-")
+LOOPBACK_NAMES = ("localhost", "kubernetes.docker.internal", "host.docker.internal")
+NO_CLUSTER = "set KUBECONFIG, or `kubectl config get-contexts`; `envctl doctor` says what works here"
+
+
+@dataclass(frozen=True)
+class Context:
+    """An entry of the kubeconfig."""
+
+    name: str
+    server: str
+    cluster: Mapping[str, Any]
+    user: Mapping[str, Any]
+    namespace: str = "default"
+
+    @property
+    def local(self) -> bool:
+        """Whether nobody else can be hurt: a cluster of this machine, by its name or its address."""
+        if self.name in LOCAL_NAMES or self.name.startswith(LOCAL_PREFIXES):
+            return True
+        host = urlsplit(self.server).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback or _is_ours(host)
+        except ValueError:
+            return host in LOOPBACK_NAMES
+
+
+def _is_ours(address: str) -> bool:
+    """Whether it is an address of this machine: nobody can bind another one."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def config_files() -> str:
+    return os.environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
+
+
+def find_context(name: str | None) -> Context:
+    """The context of that name; the current one without a name.
+
+    Raises:
+        EngineMissing: there is none.
+    """
+    config = _config(config_files())
+    if config is None:
+        if name in (None, IN_CLUSTER) and os.environ.get("KUBERNETES_SERVICE_HOST"):
+            return Context(
+                IN_CLUSTER, f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ.get('KUBERNETES_SERVICE_PORT', '443')}", {}, {}
+            )
+        raise EngineMissing(f"there is no kubeconfig at {config_files()}", hint=NO_CLUSTER)
+    contexts = _named(config, "contexts", "context")
+    wanted = name or str(config.get("current-context") or "")
+    if not wanted:
+        raise EngineMissing(
+            "the kubeconfig has no current context", hint=f"name one with --context: {', '.join(contexts) or 'it has none'}"
+        )
+    if wanted not in contexts:
+        raise EngineMissing(f"there is no Kubernetes context '{wanted}' in {config_files()}", hint=did_you_mean(wanted, list(contexts)))
+    entry = contexts[wanted]
+    cluster = _named(config, "clusters", "cluster").get(str(entry.get("cluster")), {})
+    user = _named(config, "users", "user").get(str(entry.get("user")), {})
+    return Context(wanted, str(cluster.get("server", "")), cluster, user, str(entry.get("namespace") or "default"))
+
+
+def approved(name: str | None, ask: bool = True) -> str:
+    """The context to act on; a current one that is not recognisably local is asked for on a terminal, and refused elsewhere.
+
+    Raises:
+        UsageError: nobody named it.
+    """
+    context = find_context(name)
+    if name is not None or context.local:
+        return context.name
+    hint = f"say so: `--context {context.name}`, ENVCTL_CONTEXT, or `context` in envctl.toml"
+    if not (ask and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            f"the current Kubernetes context is {context.name} ({context.server}), which nobody named and is not of this machine", hint=hint
+        )
+    sys.stderr.write(f"envctl: act on the Kubernetes context {context.name} ({context.server})? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError(f"not acting on {context.name}", hint=hint)
+    return context.name
+
+
+@lru_cache
+def _config(files: str) -> dict[str, Any] | None:
+    """All files of KUBECONFIG as one, merged by the SDK; relative paths are made absolute."""
+    from kubernetes.config import ConfigException
+    from kubernetes.config.kube_config import KubeConfigMerger
+
+    try:
+        merged = KubeConfigMerger(files).config  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+        raise EngineMissing(f"the kubeconfig {files} cannot be read: {error}", hint=NO_CLUSTER) from None
+    except Exception as error:  # PyYAML's errors, which the SDK lets through
+        raise EngineMissing(f"the kubeconfig {files} is no YAML: {' '.join(str(error).split())}", hint=NO_CLUSTER) from None
+    return dict(merged.value) if merged is not None else None
+
+
+def _named(config: Mapping[str, Any], many: str, one: str) -> dict[str, dict[str, Any]]:
+    """name -> entry; the SDK wraps entries in nodes that know their file."""
+    found = {}
+    for node in config.get(many) or []:
+        entry, path = getattr(node, "value", node), getattr(node, "path", None)
+        if isinstance(entry, dict) and isinstance(entry.get(one), dict):
+            found[str(entry.get("name"))] = _absolute(entry[one], path)
+    return found
+
+
+PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+
+
+def _absolute(entry: dict[str, Any], file: str | None) -> dict[str, Any]:
+    folder = os.path.dirname(os.path.abspath(file)) if file else ""
+    return {key: os.path.join(folder, value) if key in PATHS and isinstance(value, str) else value for key, value in entry.items()}

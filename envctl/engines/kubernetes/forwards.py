@@ -1,0 +1,162 @@
+"""The port forwards of an instance, which its keeper holds: one fixed local port for each port of a service."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from envctl import instance, keeping
+from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
+from envctl.errors import EnvctlError
+from envctl.plan.model import Plan, ServicePlan
+
+FILE = "forwards.json"
+HANDS = "hands"
+HANDS_PORT = 15099
+PROBE = "#probe"
+Forward = dict[str, Any]
+
+
+def forwards_of(plan: Plan) -> list[Forward]:
+    """One for each port that has a number outside, and one for the hands of a service that has some."""
+    found = []
+    for service in plan.services.values():
+        for port in service.ports:
+            if port.outside:
+                found.append(forward(plan.setting.id, service.name, port.name, port.number, port.outside))
+    return found
+
+
+def forward(id: str, service: str, port: str, number: int, local: int) -> Forward:
+    selector = f"envctl.instance={id},envctl.service={service}"
+    return {"name": f"{service}/{port}", "selector": selector, "port": number, "listen": ["127.0.0.1", local]}
+
+
+def with_gates(id: str, forwards: Iterable[Forward]) -> list[Forward]:
+    """Endpoints that are gated stay so."""
+    gated = {entry["name"] for entry in kept(id) if entry.get("gate")}
+    return [entry | ({"gate": True} if entry["name"] in gated else {}) for entry in forwards]
+
+
+def set_forwards(id: str, context: Context, namespace: str, forwards: Iterable[Forward], whole: bool) -> dict[str, int]:
+    """Hands them to the keeper; without *whole* the others stay.
+
+    Raises:
+        EnvctlError: there is no keeper, or a port is taken.
+    """
+    keeper = keeping.find(id)
+    if keeper is None:
+        raise keeping.KeeperGone(f"the keeper of {id} has ended, and its port forwards with it", hint="`envctl up` starts anew")
+    before = {} if whole else {entry["name"]: entry for entry in kept(id)}
+    wanted = {**before, **{entry["name"]: entry for entry in forwards}}
+    status, answer = keeper.ask(
+        "PUT", "/v1/forwards", {"cluster": credentials(context), "namespace": namespace, "forwards": list(wanted.values())}
+    )
+    if status != 200:
+        raise EnvctlError(f"a port forward cannot be made: {answer.get('error', status) if isinstance(answer, dict) else status}")
+    return {name: int(told["port"]) for name, told in answer["forwards"].items()}
+
+
+def kept(id: str) -> list[Forward]:
+    """Those that the keeper has, as it keeps them on disk."""
+    with suppress(OSError, ValueError, KeyError):
+        return list(json.loads((instance.state_home() / id / FILE).read_text("utf-8"))["forwards"])
+    return []
+
+
+def approve(id: str, name: str, pod: str) -> None:
+    """Opens a gated endpoint: what it leads to has its data."""
+    keeper = keeping.find(id)
+    if keeper is not None:
+        keeper.ask("POST", "/v1/forwards/approve", {"name": name, "pod_uid": pod})
+
+
+def seen(id: str) -> dict[str, Any]:
+    keeper = keeping.find(id)
+    if keeper is None:
+        return {}
+    status, answer = keeper.ask("GET", "/v1/forwards")
+    return dict(answer) if status == 200 and isinstance(answer, dict) else {}
+
+
+def is_gated(service: ServicePlan) -> bool:
+    """Whether its data is made by us, so that a replaced pod must not answer before it is made again.
+
+    A command on this machine seeds through the endpoint itself, which must be open for it.
+    """
+    outside = any(step.command and step.step.in_ in (None, "host") for step in service.steps)
+    return bool(service.steps or service.setup) and not outside
+
+
+def probing(id: str, context: Context, namespace: str, service: ServicePlan) -> dict[str, int]:
+    """Doors of our own to a service whose endpoint is closed until it has its data."""
+    if not any(entry.get("gate") and entry["name"].partition("/")[0] == service.name for entry in kept(id)):
+        return service.outside_ports
+    ours = [forward(id, service.name, f"{port.name}{PROBE}", port.number, port.outside or 0) for port in service.ports]
+    ports = {entry["name"]: entry["listen"][1] for entry in kept(id)}
+    for entry in ours:
+        entry["listen"][1] = ports.get(entry["name"]) or free_port()
+    made = set_forwards(id, context, namespace, ours, whole=False)
+    return {port.name: made[entry["name"]] for port, entry in zip(service.ports, ours, strict=True)}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def credentials(context: Context) -> dict[str, Any]:
+    """The kubeconfig's entry with its files read: the keeper neither reads YAML nor follows paths."""
+    cluster, user = context.cluster, context.user
+    if context.name == IN_CLUSTER:
+        folder = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+        return {**EMPTY, "server": context.server, "ca": (folder / "ca.crt").read_text(), "token": (folder / "token").read_text()}
+    return {
+        "server": context.server,
+        "ca": _pem(cluster, "certificate-authority"),
+        "insecure": bool(cluster.get("insecure-skip-tls-verify")),
+        "tls_server_name": cluster.get("tls-server-name"),
+        "cert": _pem(user, "client-certificate"),
+        "key": _pem(user, "client-key"),
+        "token": user.get("token") or (_read(user.get("tokenFile")) or "").strip() or None,
+        "exec": _exec(user.get("exec")),
+        "proxy": cluster.get("proxy-url"),
+        "user": user.get("username"),
+        "password": user.get("password"),
+    }
+
+
+EMPTY: Mapping[str, Any] = {
+    "insecure": False, "tls_server_name": None, "cert": None, "key": None, "exec": None, "proxy": None, "user": None, "password": None,
+}  # fmt: skip
+
+
+def _exec(told: Any) -> dict[str, Any] | None:
+    if not isinstance(told, dict):
+        return None
+    env = {str(entry["name"]): str(entry["value"]) for entry in told.get("env") or []}
+    return {
+        "command": [str(told["command"]), *map(str, told.get("args") or [])],
+        "env": env,
+        "api_version": str(told.get("apiVersion", "")),
+    }
+
+
+def _pem(entry: Mapping[str, Any], key: str) -> str | None:
+    data = entry.get(f"{key}-data")
+    return base64.b64decode(data).decode() if data else _read(entry.get(key))
+
+
+def _read(path: Any) -> str | None:
+    if not path:
+        return None
+    try:
+        return Path(str(path)).read_text("utf-8").strip() + "\n"
+    except OSError as error:
+        raise EnvctlError(f"the kubeconfig names {path}, which cannot be read: {error.strerror}") from None

@@ -1,0 +1,123 @@
+"""Images that are built here reach the cluster: pushed to a registry, or loaded into a cluster of this machine."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from envctl.engines import Say
+from envctl.engines.kubernetes.contexts import Context
+from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
+from envctl.parallel import each
+from envctl.plan.model import Plan, ServicePlan
+from envctl.render.kubernetes import pushed_image
+
+LOADERS = {
+    "kind-": ("kind", "load", "docker-image", "{image}", "--name", "{cluster}"),
+    "k3d-": ("k3d", "image", "import", "{image}", "--cluster", "{cluster}"),
+    "minikube": ("minikube", "image", "load", "{image}", "--profile", "{context}"),
+}
+SHARED = ("docker-desktop", "rancher-desktop", "orbstack", "colima")
+"""Clusters that see Docker's images themselves."""
+
+
+def bring_images(context: Context, plan: Plan, folder: Path, say: Say) -> None:
+    """Every image that is built is where the cluster's nodes find it.
+
+    Raises:
+        UsageError: nobody said where to push.
+        EngineMissing: there is no Docker to build with.
+        ServiceFailed: it cannot be built, or pushed.
+    """
+    built = [service for service in plan.services.values() if service.build is not None]
+    if not built:
+        return
+    registry = plan.setting.registry
+    if registry is None and _loader(context) is None and context.name not in SHARED:
+        names = ", ".join(service.name for service in built)
+        raise UsageError(
+            f"{names}: built here, and the cluster of {context.name} cannot get at it",
+            hint="`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` takes a ready one",
+        )
+    each(lambda service: _bring(context, service, registry, say), _built(plan, folder, say))
+
+
+def _built(plan: Plan, folder: Path, say: Say) -> list[ServicePlan]:
+    """Built by Docker, once for each image."""
+    from dataclasses import replace
+
+    from envctl.engines.docker.connection import connect
+    from envctl.engines.docker.images import ensure_images
+
+    built = {service.name: service for service in plan.services.values() if service.build is not None}
+    try:
+        connection = connect(None)
+    except EngineMissing as error:
+        raise EngineMissing(
+            f"{', '.join(built)}: nothing here can build images: {error.message}", hint="`--image S=REF` takes a ready one"
+        ) from None
+    ensure_images(connection, replace(plan, services=built), folder, say)
+    return list({service.image: service for service in built.values()}.values())
+
+
+def _bring(context: Context, service: ServicePlan, registry: str | None, say: Say) -> None:
+    if registry is not None:
+        _push(service, pushed_image(service.image, registry), say)
+    elif (loader := _loader(context)) is not None:
+        say(service.name, f"loading {service.image} into {context.name}")
+        cluster = context.name.partition("-")[2]
+        _run(service, [word.format(image=service.image, cluster=cluster, context=context.name) for word in loader], "load")
+
+
+def _loader(context: Context) -> tuple[str, ...] | None:
+    return next((loader for prefix, loader in LOADERS.items() if context.name.startswith(prefix)), None)
+
+
+def _push(service: ServicePlan, target: str, say: Say) -> None:
+    """Its tag is its content, so what is there already need not be sent again."""
+    if _is_there(target):
+        return
+    say(service.name, f"pushing {target}")
+    _run(service, ["docker", "tag", service.image, target], "push")
+    _run(service, ["docker", "push", "-q", target], "push")
+
+
+def _is_there(target: str) -> bool:
+    """Only a registry of this machine is asked directly: others want a login, which Docker knows and we do not."""
+    import http.client
+
+    from envctl.engines.kubernetes.contexts import LOOPBACK_NAMES
+
+    parts = urlsplit(f"//{target}")
+    if parts.hostname not in (*LOOPBACK_NAMES, "127.0.0.1", "::1"):
+        return False
+    name, _, tag = parts.path.lstrip("/").rpartition(":")
+    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=3)
+    try:
+        accept = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, */*"
+        connection.request("HEAD", f"/v2/{name}/manifests/{tag}", headers={"Accept": accept})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _run(service: ServicePlan, command: list[str], step: str) -> None:
+    if shutil.which(command[0]) is None:
+        raise EnvctlError(
+            f"{service.name}: {command[0]} is needed to {step} its image", hint=f"install {command[0]}, or use `--registry R`"
+        )
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        lines = tuple(line for line in done.stdout.splitlines() if line.strip())
+        advice = "log in (`docker login`), and check that the registry is the one that the cluster pulls from"
+        last = lines[-1] if lines else f"exit {done.returncode}"
+        raise ServiceFailed(
+            f"{service.name}: its image cannot be brought to the cluster: {last}",
+            Evidence(service.name, step, logs=lines[-20:], advice=advice),
+        )

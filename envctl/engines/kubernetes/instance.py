@@ -1,0 +1,129 @@
+"""An instance on Kubernetes that is there: its pods' states, logs, and commands beside its servers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
+
+from envctl.engines import Execution, OnTerminal, Ran, State
+from envctl.engines.kubernetes.api import Api, ApiError, path_of
+from envctl.engines.kubernetes.pods import SERVICE, own_container, service_of, state_of
+from envctl.engines.kubernetes.pods import newest as newest_of
+from envctl.engines.kubernetes.records import EXPIRES, keep, secret_name
+from envctl.errors import EnvctlError, UsageError
+from envctl.instance import load
+from envctl.parallel import merged
+
+Object = dict[str, Any]
+
+
+@dataclass
+class KubernetesInstance:
+    """The pods that carry the label of *id* in *namespace*; *shared* where that is not the instance's own."""
+
+    api: Api
+    id: str
+    namespace: str
+    shared: bool = False
+    _tokens: dict[str, str] = field(default_factory=dict)
+
+    def pods(self, service: str = "") -> list[Object]:
+        selector = f"envctl.instance={self.id}" + (f",{SERVICE}={service}" if service else "")
+        return self.api.list("v1", "Pod", self.namespace, selector)
+
+    def pod(self, service: str) -> Object:
+        found = newest_of(self.pods(service))
+        if found is None:
+            raise EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
+        return found
+
+    def state(self, service: str) -> State:
+        return state_of(newest_of(self.pods(service)))
+
+    def states(self) -> Mapping[str, State]:
+        by_service: dict[str, list[Object]] = {}
+        for pod in self.pods():
+            if service_of(pod):
+                by_service.setdefault(service_of(pod), []).append(pod)
+        return {name: state_of(newest_of(pods)) for name, pods in by_service.items()}
+
+    def execute(self, service: str, what: Execution) -> Ran:
+        """Beside the server, with its own client: no right to exec is needed."""
+        from envctl.engines.kubernetes.hands import execute
+
+        return execute(self.api, self.id, self.namespace, service, what)
+
+    def logs(self, service: str, tail: int | None = None) -> str:
+        """Of the container that runs now, or, where that has nothing to say yet, of the one before."""
+        pod = newest_of(self.pods(service))
+        if pod is None:
+            return ""
+        for previous in ("false", "true"):
+            try:
+                text = self._log(pod, tail, previous)
+            except ApiError as error:
+                if error.status in (400, 404):
+                    continue
+                raise
+            if text:
+                return text
+        return ""
+
+    def _log(self, pod: Object, tail: int | None, previous: str) -> str:
+        query = {"container": own_container(pod), "previous": previous} | ({"tailLines": str(tail)} if tail is not None else {})
+        return self.api.text(f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log", **query)
+
+    def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
+        yield from merged([zip(repeat(name), self._followed(name, tail)) for name in services])
+
+    def _followed(self, service: str, tail: int | None) -> Iterator[bytes]:
+        pod = self.pod(service)
+        query = {"container": own_container(pod), "follow": "true"} | ({"tailLines": str(tail)} if tail is not None else {})
+        answer = self.api.stream(f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log", None, **query)
+        yield from answer.stream(65536, decode_content=True)
+
+    def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
+        """The namespace's annotation, or that of the record in a namespace of others; and the record itself."""
+        record = load(self.id)
+        if record is not None:
+            record.expires = expires
+            if self.api.get("v1", "Namespace", None, self.namespace) if not self.shared else True:
+                keep(self.api, self.namespace, record)
+        if not self.shared:
+            self._annotate("Namespace", None, self.namespace, {EXPIRES: expires})
+        else:
+            self._annotate("Secret", self.namespace, secret_name(self.id), {EXPIRES: expires})
+
+    def _annotate(self, kind: str, namespace: str | None, name: str, annotations: Mapping[str, str | None]) -> None:
+        patch = {"metadata": {"annotations": dict(annotations)}}
+        try:
+            self.api.request("PATCH", path_of("v1", kind, namespace, name), patch, "application/merge-patch+json")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
+        """kubectl, which asks for the right to exec. It hands over no variables, so `env` does."""
+        if shutil.which("kubectl") is None:
+            raise UsageError(
+                "`exec` and `shell` on Kubernetes need kubectl", hint="install it; `envctl env NAME` gives the addresses to any client here"
+            )
+        pod = self.pod(service)
+        terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
+        words = [f"{key}={value}" for key, value in env.items()]
+        inside = ["env", *words, *argv] if words else list(argv)
+        place = ["--context", self.api.context.name, "-n", self.namespace]
+        line = ["kubectl", *place, "exec", "-i", *terminal, pod["metadata"]["name"], "-c", own_container(pod), "--", *inside]
+        return OnTerminal(line, dict(os.environ))
+
+
+def may(api: Api, namespace: str, verb: str, resource: str, sub: str = "", group: str = "") -> bool:
+    """Whether we have that right (a SelfSubjectAccessReview)."""
+    asked = {"namespace": namespace, "verb": verb, "resource": resource, "group": group} | ({"subresource": sub} if sub else {})
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": asked}}
+    answer = api.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
+    return bool(answer.get("status", {}).get("allowed"))

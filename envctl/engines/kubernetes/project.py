@@ -1,0 +1,271 @@
+"""One instance on Kubernetes with its plan: applied service by service, its pods watched, its ports forwarded by the keeper."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envctl.engines import Execution, Ran, Say, State
+from envctl.engines.kubernetes import trouble
+from envctl.engines.kubernetes.api import ApiError, Object
+from envctl.engines.kubernetes.forwards import approve, forwards_of, is_gated, probing, set_forwards, with_gates
+from envctl.engines.kubernetes.images import bring_images
+from envctl.engines.kubernetes.instance import KubernetesInstance
+from envctl.engines.kubernetes.pods import exit_status, newest, uid
+from envctl.engines.kubernetes.records import keep
+from envctl.engines.kubernetes.restarting import restart_in_place
+from envctl.engines.kubernetes.watching import Pods
+from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
+from envctl.instance import load
+from envctl.parallel import each
+from envctl.plan.model import Plan, ServicePlan
+from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
+
+ACCOUNT = 30.0
+"""Seconds that a new namespace may take to let pods be made."""
+
+
+@dataclass
+class KubernetesProject(KubernetesInstance):
+    """The instance with its plan; *folder* is where files for building stay."""
+
+    plan: Plan = field(kw_only=True)
+    folder: Path = field(kw_only=True)
+    options: Options = field(kw_only=True)
+    _watched: Pods | None = None
+    _rendered: Manifests | None = None
+    _once: int = 0
+    _naming: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def manifests(self) -> Manifests:
+        if self._rendered is None:
+            self._rendered = render_kubernetes(self.plan, self.options)
+        return self._rendered
+
+    def prepare(self, say: Say) -> None:
+        if self.plan.setting.local:
+            raise UsageError(
+                f"--local {', '.join(sorted(self.plan.setting.local))}: pods cannot reach this machine", hint="use --local with Docker"
+            )
+        bring_images(self.api.context, self.plan, self.folder, say)
+
+    def create(self, *, whole: bool = True) -> None:
+        """Everything but what runs; what the plan does not name any more goes.
+
+        Raises:
+            UsageError: the namespace is somebody else's.
+            EnvctlError: the API server's own words.
+        """
+        first, rest = self.manifests.common[:1], self.manifests.common[1:]
+        if not self.shared:
+            self._refuse_foreign()
+            each(self._apply, first)
+        else:
+            rest = self.manifests.common
+        self._keep_record(whole)
+        objects = [item for parts in self.manifests.services.values() for item in parts.objects]
+        each(self._apply, [*rest, *objects], width=8)
+        if whole:
+            self._remove_strays()
+        set_forwards(self.id, self.api.context, self.namespace, with_gates(self.id, forwards_of(self.plan)), whole)
+
+    def _keep_record(self, whole: bool) -> None:
+        """Beside the instance, so that another machine finds there how to use it."""
+        record = load(self.id)
+        if record is None:
+            return
+        if whole:
+            record.forwards = forwards_of(self.plan)
+        keep(self.api, self.namespace, record)
+
+    def _refuse_foreign(self) -> None:
+        found = self.api.get("v1", "Namespace", None, self.namespace)
+        if found is None:
+            return
+        if (found["metadata"].get("labels") or {}).get("envctl.instance") != self.id:
+            hint = "take another --name, or use it as it is with `--namespace`"
+            raise UsageError(f"there is a namespace {self.namespace} that is not envctl's", hint=hint)
+        if found["metadata"].get("deletionTimestamp"):
+            raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="wait for it: `envctl down` does")
+
+    def _apply(self, item: Object) -> Object:
+        try:
+            return self.api.apply(item)
+        except ApiError as error:
+            raise self._refused(item, error) from None
+
+    def _refused(self, item: Object, error: ApiError) -> EnvctlError:
+        name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get("envctl.service", "")
+        if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
+            hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
+            return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
+        found = trouble.refusal(error.message)
+        if found is not None:
+            return ServiceFailed(f"{service or name}: {found.what}", Evidence(service or name, found.step, advice=found.advice))
+        return EnvctlError(f"{name} is refused: {error.message}", hint="`envctl render --engine kubernetes` shows what is asked for")
+
+    def _remove_strays(self) -> None:
+        """What an earlier plan has made and this one does not."""
+        wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
+        for version, kind in (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("batch/v1", "Job"), ("v1", "Service")):
+            for item in self.api.list(version, kind, self.namespace, f"envctl.instance={self.id}"):
+                if (kind, item["metadata"]["name"]) not in wanted:
+                    self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
+
+    def start(self, service: ServicePlan) -> None:
+        """Applies what runs; a job that has changed cannot be changed, and is made anew."""
+        until = time.monotonic() + ACCOUNT
+        for item in self.manifests.services[service.name].workload:
+            while True:
+                try:
+                    self.api.apply(item)
+                    break
+                except ApiError as error:
+                    if item["kind"] == "Job" and error.status == 422:
+                        self._delete_job(item)
+                    elif not ("serviceaccount" in error.message and time.monotonic() < until):
+                        raise self._refused(item, error) from None
+                    time.sleep(0.1)
+
+    def _delete_job(self, item: Object) -> None:
+        self.api.delete("batch/v1", "Job", self.namespace, item["metadata"]["name"], grace=0)
+
+    def stop(self, service: ServicePlan) -> None:
+        """What has data gets a new container in the same pod; of the rest the pods go, and new ones come at once."""
+        pods = self.pods(service.name)
+        if service.data is not None and all(self._restarted(pod) for pod in pods):
+            return
+        gone = [uid(pod) for pod in pods]
+        for pod in pods:
+            self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"])
+        self._until(lambda pods: not any(uid(pod) in gone for pod in pods), service.name, max(service.stop, 10.0) + 30)
+
+    def _restarted(self, pod: Object) -> bool:
+        return restart_in_place(self.api, pod, lambda: self.api.get("v1", "Pod", self.namespace, pod["metadata"]["name"]))
+
+    def discard(self, service: ServicePlan) -> None:
+        """Data lives as long as its pod."""
+        for item in self.manifests_of(service):
+            self.api.delete(item["apiVersion"], item["kind"], self.namespace, item["metadata"]["name"], grace=0)
+        for pod in self.pods(service.name):
+            self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=0)
+        self._until(lambda pods: not pods, service.name, 60.0)
+
+    def manifests_of(self, service: ServicePlan) -> Sequence[Object]:
+        parts = self.manifests.services.get(service.name)
+        return parts.workload if parts is not None else ()
+
+    def _until(self, condition: Callable[[list[Object]], bool], service: str, patience: float) -> None:
+        until = time.monotonic() + patience
+        while not condition(self.pods(service)) and time.monotonic() < until:
+            time.sleep(0.1)
+
+    @contextmanager
+    def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:
+        watched = Pods(self.api, self.namespace, self.id, died, self._owners)
+        watched.begin()
+        self._watched = watched
+        try:
+            yield
+        finally:
+            self._watched = None
+            watched.close()
+
+    def _owners(self) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(item["metadata"]["name"] for item in parts.workload) for name, parts in self.manifests.services.items()}
+
+    def state(self, service: str) -> State:
+        """As it is watched, while it is; one that will not heal is not running."""
+        watched = self._watched
+        return watched.state(service) if watched is not None else super().state(service)
+
+    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
+        """What Kubernetes says of its pod; where that has ended by itself, its own words say more."""
+        found = self._watched.troubles.get(service.name) if self._watched is not None else None
+        if found is None:
+            return None
+        lines = tuple(self.logs(service.name, 40).splitlines()) if found.step == "start" else ()
+        return ServiceFailed(f"{service.name}: {found.what}", Evidence(service.name, found.step, logs=lines, advice=found.advice))
+
+    def execute(self, service: str, what: Execution) -> Ran:
+        """A readiness check's command is the kubelet's to run, in the server's own container: what it found is asked for."""
+        checks = self.plan.services[service].checks if service in self.plan.services else ()
+        if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
+            healthy = self.state(service).health == "healthy"
+            return Ran(0 if healthy else 1, "" if healthy else "the kubelet's probe has not succeeded yet")
+        return super().execute(service, what)
+
+    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        """A pod cannot be made without being started."""
+
+    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
+        """*argv* in a Job with the image, the environment and the files of *service*."""
+        with self._naming:
+            self._once += 1
+            name = f"once-{self._once}"
+        job = once_job(self.plan, service, argv, name, self.options)
+        self._delete_job(job)
+        try:
+            self._apply(job)
+            return self._ran(job["metadata"]["name"], service)
+        finally:
+            threading.Thread(target=self._delete_job, args=(job,)).start()
+
+    def _ran(self, job: str, service: ServicePlan) -> Ran:
+        selector = f"batch.kubernetes.io/job-name={job}"
+        watched = self._watched
+        assert watched is not None
+
+        def pod() -> Object | None:
+            return newest(
+                p for p in watched.known.values() if (p["metadata"].get("labels") or {}).get("batch.kubernetes.io/job-name") == job
+            )
+
+        def over() -> bool:
+            found = pod()
+            return found is not None and (found["status"].get("phase") in ("Succeeded", "Failed") or trouble.of_pod(found) is not None)
+
+        if not watched.wait(over):
+            return Ran(126, f"its Job {job} ({selector}) did not end")
+        found = pod()
+        assert found is not None
+        stuck = trouble.of_pod(found)
+        if stuck is not None and found["status"].get("phase") not in ("Succeeded", "Failed"):
+            return Ran(126, f"{stuck.what}\n{stuck.advice}")
+        status = exit_status(found)
+        return Ran(1 if status is None else status, self._log(found, None, "false"))
+
+    def finish(self) -> None:
+        """The record is kept beside the instance; endpoints with data of ours refuse from now on when a pod has been replaced."""
+        self._keep_record(whole=False)
+        gated = {service.name: service for service in self.plan.services.values() if is_gated(service)}
+        forwards = [entry | {"gate": True} for entry in forwards_of(self.plan) if entry["name"].partition("/")[0] in gated]
+        if forwards:
+            set_forwards(self.id, self.api.context, self.namespace, forwards, whole=False)
+        for entry in forwards:
+            service = gated[entry["name"].partition("/")[0]]
+            if self._has_everything(service):
+                approve(self.id, entry["name"], self.incarnation(service))
+
+    def _has_everything(self, service: ServicePlan) -> bool:
+        record = load(self.id)
+        told = record.seeds.get(service.name, {}) if record is not None else {}
+        return bool(told) and told.get("incarnation") == self.incarnation(service) and len(told.get("steps", [])) == len(service.steps)
+
+    def doors(self, service: ServicePlan) -> Mapping[str, int]:
+        return probing(self.id, self.api.context, self.namespace, service)
+
+    def incarnation(self, service: ServicePlan) -> str:
+        """Data lives as long as its pod."""
+        pod = self._watched.of(service.name) if self._watched is not None else newest(self.pods(service.name))
+        return uid(pod) if pod is not None else ""
+
+
+def _words(command: Any) -> list[str]:
+    return list(map(str, command)) if isinstance(command, list | tuple) else []

@@ -1,0 +1,136 @@
+"""Why a service does not come up, in one sentence with what to do, as soon as it cannot heal by itself.
+
+What Kubernetes repeats for ever (a pull that fails, a container that ends) would otherwise only be a deadline that passes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from envctl.engines.kubernetes.pods import own_status, unschedulable, waiting
+
+Object = dict[str, Any]
+PULL = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect", "RegistryUnavailable")
+CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CreateContainerError", "StartError")
+PULLS = 2
+"""Attempts at an image before it is given up: a registry may hiccup once."""
+SCALING = ("TriggeredScaleUp", "NotTriggerScaleUp")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One sentence, and what would help; *soon* is how many seconds it may take to heal."""
+
+    what: str
+    advice: str
+    step: str = "start"
+    patience: float = 0.0
+
+
+def of_pod(pod: Mapping[str, Any], image: str = "") -> Trouble | None:
+    """What keeps this pod from running and will go on doing so."""
+    for container, reason, message in waiting(pod):
+        if reason in PULL:
+            return _pull(pod, container, reason, message)
+        if reason in CREATE:
+            return Trouble(
+                f"its container {container} cannot be created: {_line(message) or reason}", "`kubectl describe pod` shows the whole story"
+            )
+        if reason == "CrashLoopBackOff" and container != own_status(pod).get("name"):
+            return Trouble(f"its container {container} ends again and again", "its log says why: `envctl logs`")
+    if why := unschedulable(pod):
+        return Trouble(f"no node takes it: {_line(why)}", _room(why), "schedule", patience=10.0)
+    if pod.get("status", {}).get("reason") == "Evicted":
+        return Trouble(
+            f"it was evicted: {_line(str(pod['status'].get('message', '')))}", "the node is short of it: give it less, or the cluster more"
+        )
+    return None
+
+
+def _pull(pod: Mapping[str, Any], container: str, reason: str, message: str) -> Trouble:
+    spec = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+    image = next((str(c["image"]) for c in spec if c["name"] == container), "")
+    patience = 6.0 if reason == "ErrImagePull" and not _final(message) else 0.0
+    return Trouble(f"the image {image} cannot be pulled: {_cause(message) or reason}", _pull_advice(message), "pull", patience)
+
+
+def _final(message: str) -> bool:
+    return any(word in message.lower() for word in ("not found", "denied", "unauthorized", "invalid", "manifest unknown"))
+
+
+def _pull_advice(message: str) -> str:
+    if any(word in message.lower() for word in ("denied", "unauthorized", "authentication")):
+        return "name the pull secrets in envctl.toml: `[kubernetes] pull_secrets`"
+    return "built here: `--registry R`; a mirror: `images` in envctl.toml; another image: `--image S=REF`"
+
+
+def _cause(message: str) -> str:
+    """containerd tells the same thing in three layers; the innermost is the reason."""
+    parts = [part.strip(' "') for part in re.split(r": ", _line(message)) if part.strip()]
+    return ": ".join(parts[-2:]) if len(parts) > 3 else _line(message)
+
+
+def _room(why: str) -> str:
+    if "Insufficient" in why:
+        return "ask for less in `resources:`, remove other instances (`envctl list --all`), or give the cluster a bigger node"
+    if "taint" in why:
+        return "the nodes are tainted: a `kubernetes:` fragment may add tolerations"
+    return "`kubectl describe pod` shows what it asks for"
+
+
+REFUSED = (
+    (re.compile(r"exceeded quota: ([^,]+), requested: ([^,]+).*used: ([^,]+).*limited: (.+)$"), "quota"),
+    (re.compile(r"violates PodSecurity \"?([^\":]+)\"?: (.+)$"), "security"),
+    (re.compile(r"admission webhook \"([^\"]+)\" denied the request: ?(.*)$"), "webhook"),
+    (re.compile(r"forbidden: (.+)$"), "forbidden"),
+)
+
+
+def of_event(event: Mapping[str, Any]) -> Trouble | None:
+    """Why no pod is made: what a controller says when its request is refused."""
+    if event.get("reason") not in ("FailedCreate", "FailedScheduling", "FailedMount"):
+        return None
+    if event.get("reason") != "FailedCreate":
+        return None
+    return refusal(str(event.get("message", "")))
+
+
+def refusal(message: str) -> Trouble | None:
+    text = _line(message)
+    for pattern, what in REFUSED:
+        found = pattern.search(text)
+        if found:
+            return _refused(what, found)
+    return None
+
+
+def _refused(what: str, found: re.Match[str]) -> Trouble:
+    if what == "quota":
+        quota, asked, used, limit = found.groups()
+        return Trouble(
+            f"the quota {quota} of the namespace is exceeded: it asks for {asked}, used are {used} of {limit}",
+            "ask for less in `resources:`, end other instances, or have the quota raised", "admission",
+        )  # fmt: skip
+    if what == "security":
+        return Trouble(
+            f"Pod Security ({found.group(1)}) refuses its pod: {found.group(2)}",
+            "a `kubernetes:` fragment asks for more than the namespace allows, or its image needs root", "admission",
+        )  # fmt: skip
+    if what == "webhook":
+        return Trouble(
+            f"the cluster's admission webhook {found.group(1)} refuses it: {found.group(2)}",
+            "a rule of this cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it wants", "admission",
+        )  # fmt: skip
+    return Trouble(f"the cluster refuses its pod: {found.group(1)}", "`envctl doctor` shows the rights that are needed", "admission")
+
+
+def scaling_up(events: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether an autoscaler has promised a node."""
+    return any(event.get("reason") == "TriggeredScaleUp" for event in events)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,177 @@
+"""The pods and warnings of one instance as the API server tells of them: watched, never polled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from envctl.engines import State
+from envctl.engines.kubernetes import trouble
+from envctl.engines.kubernetes.api import Api, ApiError, events, hang_up, path_of
+from envctl.engines.kubernetes.pods import INSTANCE, alive, exit_status, is_running, newest, own_status, service_of, state_of, uid
+from envctl.engines.kubernetes.trouble import Trouble
+from envctl.errors import EnvctlError
+
+Object = dict[str, Any]
+PAUSE = 0.5
+SILENCE = 240.0
+"""Seconds without a word after which a watch is begun anew: a connection may have died without one."""
+NO_STATUS = -1
+
+
+@dataclass
+class Pods:
+    """What is known now; `changed` is notified whenever that is more."""
+
+    api: Api
+    namespace: str
+    id: str
+    died: Callable[[str, int], None] = lambda service, status: None
+    owners: Callable[[], Mapping[str, tuple[str, ...]]] = dict
+    """Service to the names of its workloads: events are about those, and about what is named after them."""
+    known: dict[str, Object] = field(default_factory=dict)
+    """By uid."""
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    """By service: what will not heal."""
+    warnings: dict[str, list[Object]] = field(default_factory=dict)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    _told: set[tuple[str, int]] = field(default_factory=set)
+    _answers: list[Any] = field(default_factory=list)
+    _closed: bool = False
+    _listed: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self) -> None:
+        """Returns when what is there is known.
+
+        Raises:
+            EnvctlError: the pods cannot be listed.
+        """
+        version = self._list()
+        self._listed.set()
+        threading.Thread(target=self._follow_pods, args=(version,), name="pods", daemon=True).start()
+        threading.Thread(target=self._follow_events, name="events", daemon=True).start()
+
+    def close(self) -> None:
+        self._closed = True
+        with self.changed:
+            self.changed.notify_all()
+        for answer in self._answers:
+            hang_up(answer)
+
+    def of(self, service: str) -> Object | None:
+        with self.changed:
+            return newest(pod for pod in self.known.values() if service_of(pod) == service)
+
+    def state(self, service: str) -> State:
+        return state_of(self.of(service))
+
+    def wait(self, condition: Callable[[], bool], patience: float | None = None) -> bool:
+        """Whether *condition* came true; it is looked at whenever something has changed."""
+        until = None if patience is None else time.monotonic() + patience
+        with self.changed:
+            while not condition():
+                left = 0.5 if until is None else min(until - time.monotonic(), 0.5)
+                if left <= 0 or self._closed:
+                    return False
+                self.changed.wait(left)  # now and then, so that a signal is handled
+        return True
+
+    def _selector(self) -> str:
+        return f"{INSTANCE}={self.id}"
+
+    def _list(self) -> str:
+        answer = self.api.request("GET", path_of("v1", "Pod", self.namespace), labelSelector=self._selector())
+        with self.changed:
+            self.known = {uid(pod): pod for pod in answer["items"]}
+            self.changed.notify_all()
+        for pod in answer["items"]:
+            self._look(pod)
+        return str(answer["metadata"]["resourceVersion"])
+
+    def _follow_pods(self, version: str) -> None:
+        while not self._closed:
+            try:
+                version = self._watch_pods(version)
+            except Exception:  # a stream breaks in many ways, also when it is closed by us
+                time.sleep(PAUSE)
+                with suppress(EnvctlError):
+                    version = self._list()
+
+    def _watch_pods(self, version: str) -> str:
+        query = {"labelSelector": self._selector(), "resourceVersion": version, "watch": "true", "allowWatchBookmarks": "true"}
+        answer = self.api.stream(path_of("v1", "Pod", self.namespace), patience=SILENCE, **query)
+        self._answers.append(answer)
+        for event in events(answer):
+            if event["type"] == "ERROR":
+                raise ApiError(int(event["object"].get("code", 410)), str(event["object"].get("message", "")))
+            version = str(event["object"]["metadata"]["resourceVersion"])
+            if event["type"] != "BOOKMARK":
+                self._take(event["type"], event["object"])
+        return version
+
+    def _take(self, what: str, pod: Object) -> None:
+        with self.changed:
+            if what == "DELETED":
+                self.known.pop(uid(pod), None)
+            else:
+                self.known[uid(pod)] = pod
+            self.changed.notify_all()
+        if what != "DELETED":
+            self._look(pod)
+
+    def _look(self, pod: Object) -> None:
+        """Whether it has ended, or will never begin."""
+        service = service_of(pod)
+        if not service or not alive(pod):
+            return
+        found = trouble.of_pod(pod)
+        if found is not None:
+            self._trouble(service, found, pod)
+        restarts = int(own_status(pod).get("restartCount", 0))
+        status = exit_status(pod)
+        if status is not None and not is_running(pod) and (uid(pod), restarts) not in self._told:
+            self._told.add((uid(pod), restarts))
+            self.died(service, status)
+
+    def _trouble(self, service: str, found: Trouble, pod: Object | None = None) -> None:
+        if found.patience:
+            timer = threading.Timer(found.patience, self._still, (service, found, pod))
+            timer.daemon = True
+            timer.start()
+            return
+        if service not in self.troubles:
+            self.troubles[service] = found
+            self.died(service, NO_STATUS)
+
+    def _still(self, service: str, found: Trouble, pod: Object | None) -> None:
+        """It had time to heal."""
+        now = self.known.get(uid(pod)) if pod else None
+        left = trouble.of_pod(now) if now is not None and alive(now) else None
+        if left is None or self._closed or trouble.scaling_up(self.warnings.get(service, [])):
+            return
+        self._trouble(service, Trouble(left.what, left.advice, left.step))
+
+    def _follow_events(self) -> None:
+        """Warnings are evidence only: without the right to see them, there is less of it."""
+        while not self._closed:
+            with suppress(Exception):
+                version = self.api.request("GET", path_of("v1", "Event", self.namespace), limit="1")["metadata"]["resourceVersion"]
+                answer = self.api.stream(path_of("v1", "Event", self.namespace), SILENCE, watch="true", resourceVersion=str(version))
+                self._answers.append(answer)
+                for event in events(answer):
+                    self._warned(event["object"])
+            if not self._closed:
+                time.sleep(PAUSE)
+
+    def _warned(self, event: Mapping[str, Any]) -> None:
+        about = str((event.get("involvedObject") or {}).get("name", ""))
+        for service, names in self.owners().items():
+            if any(about == name or about.startswith(f"{name}-") for name in names):
+                self.warnings.setdefault(service, []).append(dict(event))
+                found = trouble.of_event(event)
+                if found is not None:
+                    self._trouble(service, found)

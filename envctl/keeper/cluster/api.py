@@ -1,0 +1,201 @@
+"""The API server with the standard library: its address and credentials, as a kubeconfig gives them, as texts.
+
+{"server": url, "ca": pem or null, "insecure": bool, "tls_server_name", "cert": pem, "key": pem, "token", "user", "password",
+ "proxy": url, "exec": {"command": [...], "env": {...}, "api_version"}}
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+CONNECT = 10.0
+PLUGIN = 60.0
+EARLY = 30.0
+"""Seconds before their end at which credentials of a plugin are asked for again."""
+
+
+class Refused(Exception):
+    """The API server did not do it; the text is its own, or the plugin's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Cluster:
+    """One API server, as one user; used by many threads."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.told = told
+        parts = urlsplit(told["server"])
+        self.secure, self.host = parts.scheme != "http", parts.hostname or ""
+        self.port = parts.port or (443 if self.secure else 80)
+        self.base = parts.path.rstrip("/")
+        self._lock = threading.Lock()
+        self._given: dict[str, Any] = {}
+        self._until = 0.0
+        self._tls: ssl.SSLContext | None = None
+
+    def connect(self) -> socket.socket:
+        """A stream to it, over TLS and through its proxy where it has them.
+
+        Raises:
+            OSError
+            Refused: the proxy, or the plugin of the credentials.
+        """
+        stream = self._stream()
+        if not self.secure:
+            return stream
+        try:
+            return self._context().wrap_socket(stream, server_hostname=self.told.get("tls_server_name") or self.host)
+        except BaseException:
+            stream.close()
+            raise
+
+    def _stream(self) -> socket.socket:
+        proxy = self.told.get("proxy")
+        if not proxy:
+            return socket.create_connection((self.host, self.port), CONNECT)
+        parts = urlsplit(proxy)
+        stream = socket.create_connection((parts.hostname or "", parts.port or 3128), CONNECT)
+        stream.sendall(f"CONNECT {self.host}:{self.port} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n\r\n".encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer and (piece := stream.recv(1)):
+            answer += piece
+        first = answer.partition(b"\r\n")[0]
+        if b" 200 " not in first:
+            stream.close()
+            raise Refused(502, f"the proxy {proxy} refuses: {first.decode(errors='replace')}")
+        return stream
+
+    def _context(self) -> ssl.SSLContext:
+        """One for all connections, so that later ones resume the session."""
+        with self._lock:
+            given = self._credentials()
+            if self._tls is None:
+                self._tls = self._make_context(given)
+            return self._tls
+
+    def _make_context(self, given: dict[str, Any]) -> ssl.SSLContext:
+        context = ssl.create_default_context(cadata=self.told.get("ca") or None)
+        if self.told.get("insecure"):
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        cert, key = given.get("cert") or self.told.get("cert"), given.get("key") or self.told.get("key")
+        if cert and key:
+            _load_pair(context, cert, key)
+        return context
+
+    def _credentials(self) -> dict[str, Any]:
+        """Of the plugin, asked again when what it gave is about to end; the lock is held."""
+        if not self.told.get("exec") or (self._given and time.time() < self._until):
+            return self._given
+        status = _ask_plugin(self.told["exec"], self.told["server"])
+        self._given = {"token": status.get("token"), "cert": status.get("clientCertificateData"), "key": status.get("clientKeyData")}
+        ends = status.get("expirationTimestamp")
+        self._until = datetime.fromisoformat(ends).timestamp() - EARLY if ends else float("inf")
+        self._tls = None
+        return self._given
+
+    def headers(self) -> dict[str, str]:
+        with self._lock:
+            token = self._credentials().get("token") or self.told.get("token")
+        if token:
+            return {"Authorization": f"Bearer {token}"}
+        if self.told.get("user") and self.told.get("password"):
+            pair = f"{self.told['user']}:{self.told['password']}".encode()
+            return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        return {}
+
+    def forget_credentials(self) -> None:
+        """They were refused."""
+        with self._lock:
+            self._given = {}
+
+    @property
+    def authority(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def open(self, path: str, timeout: float | None, **query: str) -> http.client.HTTPResponse:
+        """The answer to a GET; it is read, and closed, by the caller.
+
+        Raises:
+            OSError, http.client.HTTPException
+            Refused: its status is not 200.
+        """
+        connection = http.client.HTTPConnection(self.host, self.port)
+        connection.sock = self.connect()
+        connection.sock.settimeout(timeout)
+        target = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
+        connection.request("GET", target, headers={"Host": self.authority, "Accept": "application/json", **self.headers()})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            words = answer.read(65536)
+            connection.close()
+            if answer.status == 401:
+                self.forget_credentials()
+            raise Refused(answer.status, _message(words, answer.status))
+        return answer
+
+    def get(self, path: str, **query: str) -> Any:
+        with self.open(path, CONNECT, **query) as answer:
+            return json.loads(answer.read())
+
+    def watch(self, path: str, timeout: float, **query: str) -> Iterator[dict[str, Any]]:
+        """The events of a watch, until it ends.
+
+        Args:
+            timeout: seconds of silence after which it ends with OSError.
+        """
+        with self.open(path, timeout, watch="true", **query) as answer:
+            while line := answer.readline():
+                if line.strip():
+                    yield json.loads(line)
+
+
+def _message(words: bytes, status: int) -> str:
+    with suppress(ValueError, AttributeError):
+        return str(json.loads(words).get("message") or f"HTTP {status}")
+    return words.decode(errors="replace").strip() or f"HTTP {status}"
+
+
+def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
+    """OpenSSL takes files only; they are ours alone, and gone at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for name, text in (("cert", cert), ("key", key)):
+            path = os.path.join(folder, name)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+                stream.write(text)
+            paths.append(path)
+        context.load_cert_chain(*paths)
+
+
+def _ask_plugin(told: dict[str, Any], server: str) -> dict[str, Any]:
+    """https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins"""
+    version = told.get("api_version") or "client.authentication.k8s.io/v1"
+    asked = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False, "cluster": {"server": server}}}
+    env = {**os.environ, **told.get("env", {}), "KUBERNETES_EXEC_INFO": json.dumps(asked)}
+    try:
+        done = subprocess.run(told["command"], env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=PLUGIN, check=False)
+        answer = json.loads(done.stdout) if done.returncode == 0 else {}
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise Refused(401, f"{told['command'][0]} gives no credentials: {error}") from None
+    status = answer.get("status") if isinstance(answer, dict) else None
+    if not isinstance(status, dict):
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        raise Refused(401, f"{told['command'][0]} gives no credentials: {words[-1] if words else f'exit {done.returncode}'}")
+    return status

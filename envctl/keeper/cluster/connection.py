@@ -1,0 +1,111 @@
+"""One connection through a port forward: bytes both ways, blocking, so that each side waits for the other.
+
+The protocol is `v4.channel.k8s.io`: the first byte of a message is its channel, 0 for data and 1 for an error's text; both begin with
+the port's number. A client's half-close cannot be passed on (kubectl cannot either): the answer is still handed over, and the
+connection ends with the server, or when that says nothing more for a while.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import suppress
+
+from envctl.keeper.cluster.api import Cluster, Refused
+from envctl.keeper.cluster.websocket import Ended, Unwilling, WebSocket, open_websocket
+
+PROTOCOL = "v4.channel.k8s.io"
+DATA, ERROR = 0, 1
+CHUNK = 128 * 1024
+OPENING = 15.0
+AFTER_CLIENT = 10.0
+"""Seconds of silence from the server after which a client that has shut down its side is taken for gone."""
+
+
+class Broken(Exception):
+    """The other end of the forward refused or broke; the text says why."""
+
+
+def dial(cluster: Cluster, namespace: str, pod: str, port: int) -> WebSocket:
+    """
+    Raises:
+        OSError, Refused: the API server does not answer, or refuses.
+    """
+    stream = cluster.connect()
+    try:
+        stream.settimeout(OPENING)
+        path = f"{cluster.base}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}"
+        opened = open_websocket(stream, cluster.authority, path, cluster.headers(), PROTOCOL)
+        stream.settimeout(None)
+    except Unwilling as error:
+        stream.close()
+        if error.status == 401:
+            cluster.forget_credentials()
+        raise Refused(error.status, str(error)) from None
+    except BaseException:
+        stream.close()
+        raise
+    return opened
+
+
+class Connection:
+    """A client's connection and its WebSocket."""
+
+    def __init__(self, client: socket.socket, server: WebSocket, uid: str) -> None:
+        self.client, self.server, self.uid = client, server, uid
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def run(self) -> str:
+        """Carries bytes until the end; why it broke, if it did."""
+        threading.Thread(target=self._up, daemon=True).start()
+        try:
+            self._down()
+        except Broken as error:
+            reset(self.client)
+            return str(error)
+        except (Ended, OSError):
+            pass
+        finally:
+            self.server.close()
+        _close(self.client)
+        return ""
+
+    def break_off(self) -> None:
+        """The pod is gone: nobody should wait for it."""
+        reset(self.client)
+        self.server.close()
+
+    def _up(self) -> None:
+        buffer = bytearray(CHUNK + 1)  # the channel before the data
+        view = memoryview(buffer)
+        with suppress(OSError, ValueError):
+            while read := self.client.recv_into(view[1:]):
+                self.server.send(bytes(view[: read + 1]))
+        with suppress(OSError):
+            self.server.stream.settimeout(AFTER_CLIENT)
+
+    def _down(self) -> None:
+        opening = {DATA, ERROR}
+        while True:
+            message = self.server.receive()
+            channel = message[0] if message else DATA
+            if channel in opening:
+                opening.discard(channel)  # the port's number
+            elif channel == ERROR:
+                raise Broken(message[1:].decode(errors="replace"))
+            elif channel == DATA:
+                self.client.sendall(memoryview(message)[1:])
+
+
+def reset(client: socket.socket) -> None:
+    """So that it does not look like an answer that is complete."""
+    with suppress(OSError):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    _close(client)
+
+
+def _close(client: socket.socket) -> None:
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
+    client.close()

@@ -1,0 +1,120 @@
+"""One endpoint: a local port that leads to whichever pod is behind a service now."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from envctl.keeper.cluster.api import Cluster, Refused
+from envctl.keeper.cluster.connection import Connection, dial, reset
+from envctl.keeper.cluster.pods import Pod, Pods
+from envctl.keeper.cluster.websocket import WebSocket
+
+PATIENCE, PAUSE = 5.0, 0.1
+"""Seconds for which an API server that hiccups is asked again, and between two attempts."""
+
+
+def labels_of(selector: str) -> dict[str, str]:
+    return dict(part.partition("=")[::2] for part in selector.split(","))
+
+
+class Forward:
+    """Listens from the moment it is made.
+
+    Args:
+        told: {"name", "selector", "port", "listen": [host, port], "gate": bool, "approved": uid or null}
+
+    Raises:
+        OSError: it cannot listen there.
+    """
+
+    def __init__(self, told: Mapping[str, Any], cluster: Cluster, namespace: str, pods: Pods) -> None:
+        self.name, self.selector, self.number = str(told["name"]), labels_of(told["selector"]), int(told["port"])
+        self.gate, self.approved = bool(told.get("gate")), told.get("approved")
+        self.error = ""
+        self.cluster, self.namespace, self.pods = cluster, namespace, pods
+        self._connections: set[Connection] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._listening = socket.create_server((str(told["listen"][0]), int(told["listen"][1])), backlog=128)
+        self.port: int = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, name=self.name, daemon=True).start()
+
+    @property
+    def told(self) -> dict[str, Any]:
+        selector = ",".join(f"{key}={value}" for key, value in self.selector.items())
+        found = {"name": self.name, "selector": selector, "port": self.number, "listen": ["127.0.0.1", self.port]}
+        return found | ({"gate": True, "approved": self.approved} if self.gate else {})
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        pod = self.pods.best(self.selector)
+        state = "waiting" if pod is None else "ready" if self._open(pod) else "refused"
+        return {"port": self.port, "pod": pod.name if pod else None, "state": state, "error": self.error or self.pods.error}
+
+    def _open(self, pod: Pod) -> bool:
+        return not self.gate or self.approved == pod.uid
+
+    def target(self) -> Pod | None:
+        """The pod to lead to; none where none runs, or its data is not there yet."""
+        pod = self.pods.best(self.selector)
+        return pod if pod is not None and self._open(pod) else None
+
+    def close(self) -> None:
+        self._closed = True
+        self._listening.close()
+        self._break(lambda connection: True)
+
+    def look(self) -> None:
+        """Connections to pods that are gone are broken off."""
+        self._break(lambda connection: not self.pods.there(connection.uid))
+
+    def _break(self, which: Any) -> None:
+        with self._lock:
+            broken = [connection for connection in self._connections if which(connection)]
+        for connection in broken:
+            connection.break_off()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                if not self._closed:
+                    time.sleep(PAUSE)  # no descriptors for now
+                continue
+            try:
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            except RuntimeError:  # no threads for now
+                reset(client)
+
+    def _serve(self, client: socket.socket) -> None:
+        found = self._dialled()
+        if found is None:
+            reset(client)
+            return
+        server, pod = found
+        connection = Connection(client, server, pod.uid)
+        with self._lock:
+            self._connections.add(connection)
+        try:
+            self.error = connection.run()
+        finally:
+            with self._lock:
+                self._connections.discard(connection)
+
+    def _dialled(self) -> tuple[WebSocket, Pod] | None:
+        """Tried again while the pod is there and the API server is not."""
+        until = time.monotonic() + PATIENCE
+        while (pod := self.target()) is not None:
+            try:
+                return dial(self.cluster, self.namespace, pod.name, self.number), pod
+            except (OSError, Refused) as error:
+                self.error = str(error)
+                if time.monotonic() > until or (isinstance(error, Refused) and error.status in (403, 404)):
+                    return None
+            time.sleep(PAUSE)
+        return None

@@ -1,0 +1,185 @@
+"""Plan -> Kubernetes objects, as data; `render_kubernetes` makes them all, `once_job` one that runs a command of a seed.
+
+What runs under `up` is these very objects, applied service by service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from envctl.errors import UsageError
+from envctl.plan.addresses import dns_label
+from envctl.plan.model import Plan, ServicePlan
+from envctl.render.kubernetes import hands, network, ordering
+from envctl.render.kubernetes.composed import aliases
+from envctl.render.kubernetes.files import config_maps
+from envctl.render.kubernetes.hands import PORT as HANDS_PORT
+from envctl.render.kubernetes.hands import hands_token
+from envctl.render.kubernetes.losses import losses
+from envctl.render.kubernetes.objects import (
+    Object,
+    Options,
+    common_name,
+    label_value,
+    labels,
+    merged,
+    metadata,
+    namespace_annotations,
+    selector,
+)
+from envctl.render.kubernetes.pods import Made, main_name, numbers, pushed_image
+from envctl.render.kubernetes.rendering import Rendering
+from envctl.render.kubernetes.secrets import vault_of
+from envctl.render.kubernetes.templates import Templates
+from envctl.render.kubernetes.workload import once, workload
+from envctl.render.kubernetes.writing import yaml_text
+
+__all__ = [
+    "HANDS_PORT",
+    "Manifests",
+    "Object",
+    "Options",
+    "Parts",
+    "hands_token",
+    "label_value",
+    "main_name",
+    "manifests_yaml",
+    "once_job",
+    "pushed_image",
+    "render_kubernetes",
+    "selector",
+]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The objects of one service: what its pod needs, and what makes the pod."""
+
+    objects: tuple[Object, ...]
+    workload: tuple[Object, ...]
+
+
+@dataclass(frozen=True)
+class Manifests:
+    common: tuple[Object, ...]
+    services: Mapping[str, Parts]
+    losses: tuple[str, ...]
+
+    def everything(self) -> tuple[Object, ...]:
+        """In an order that `kubectl apply` takes: what is referred to stands first."""
+        objects = [each for parts in self.services.values() for each in parts.objects]
+        return (*self.common, *objects, *(each for parts in self.services.values() for each in parts.workload))
+
+
+def render_kubernetes(plan: Plan, options: Options) -> Manifests:
+    """The objects of *plan*.
+
+    Raises:
+        UsageError: a file is too large, two objects would have one name, or a template is wrong.
+    """
+    rendering = _rendering(plan, options)
+    made: dict[str, Made] = {}
+    services: dict[str, Parts] = {}
+    for service in plan.services.values():
+        services[service.name], made[service.name] = _parts(rendering, service)
+    keys = {key: what for each in made.values() for key, what in each.drawer.says.items()}
+    found = Manifests(
+        tuple(_common(rendering)), services, tuple(losses(rendering, {name: each.files for name, each in made.items()}, keys))
+    )
+    _check_names(found)
+    return found
+
+
+def once_job(plan: Plan, service: ServicePlan, argv: Sequence[str], name: str, options: Options) -> Object:
+    """A Job that runs *argv* once with the image, environment, files and network of *service*, whose other objects must be there."""
+    return once(_rendering(plan, replace(options, standalone=False)), service, argv, name)
+
+
+def manifests_yaml(manifests: Manifests) -> str:
+    """For `kubectl apply -f`, and for people to read."""
+    return "".join(yaml_text(each) for each in manifests.everything())
+
+
+def _rendering(plan: Plan, options: Options) -> Rendering:
+    later: dict[str, tuple[str, ...]] = {}
+    for step in (step for service in plan.services.values() for step in service.steps if step.step.in_):
+        later[str(step.step.in_)] = (*later.get(str(step.step.in_), ()), *step.command)
+    return Rendering(plan, options, vault_of(plan), Templates(plan.setting.project), network.readers(plan), later)
+
+
+def _common(rendering: Rendering) -> Iterator[Object]:
+    plan, options, render = rendering.plan, rendering.options, rendering.templates.render
+    if not plan.setting.shared:
+        marks = labels(plan, options)
+        yield render("namespace", namespace=options.namespace, labels=marks, annotations=namespace_annotations(plan, options))
+    yield render("serviceaccount", metadata=rendering.metadata(rendering.account))
+    if options.quota and not plan.setting.shared:  # in a namespace of others it would bind them, too
+        yield render("resourcequota", metadata=rendering.metadata(common_name(plan, "quota")), hard=dict(options.quota))
+    yield from network.common(rendering)
+
+
+def _parts(rendering: Rendering, service: ServicePlan) -> tuple[Parts, Made]:
+    running, made = workload(rendering, service)
+    raw = service.kubernetes
+    if isinstance(raw, Mapping) and raw:
+        running = _merged(rendering, service, running, raw)
+    more = [_adopted(rendering, service, each) for each in raw] if isinstance(raw, list) else []
+    objects = [*_secret(rendering, service, made), *_config_maps(rendering, service, made), *network.policies(rendering, service)]
+    return Parts((*objects, *_service(rendering, service), *more), (running,)), made
+
+
+def _secret(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
+    if made.drawer.held and rendering.options.existing_secret is None:
+        yield rendering.templates.render("secret", metadata=rendering.metadata(made.drawer.secret, service), data=made.drawer.data())
+
+
+def _config_maps(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
+    for name, texts, binaries in config_maps(made.files, f"{rendering.host(service)}-files"):
+        yield rendering.templates.render("configmap", metadata=rendering.metadata(name, service), data=texts, binary=binaries)
+    yield from hands.config_map(rendering, service)
+
+
+def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
+    ports_by_number = {port.number: port.name for port in reversed(service.ports)}
+    names: dict[int, str] = {}
+    for number in numbers(service):
+        name = dns_label(ports_by_number[number])
+        names[number] = name if name not in names.values() else dns_label(name, str(number))
+    if ordering.listens_when_done(rendering, service):
+        names[ordering.DONE_PORT] = "envctl-done"
+    ports = [{"name": name, "port": number, "targetPort": number, "protocol": "TCP"} for number, name in names.items()]
+    if ports or service.from_compose:
+        for name in (rendering.host(service), *([] if rendering.plan.setting.shared else aliases(service))):
+            meta, selected = rendering.metadata(name, service), selector(rendering.plan, service)
+            yield rendering.templates.render("service", metadata=meta, ports=ports, selector=selected, headless=service.from_compose)
+
+
+def _merged(rendering: Rendering, service: ServicePlan, below: Object, raw: Mapping[str, object]) -> Object:
+    """The fragment wins, but for what the object is found by."""
+    found: Object = merged(below, raw)
+    own = below["metadata"]
+    meta = found["metadata"]
+    ours = {"name": own["name"], "namespace": own["namespace"], "labels": {**meta.get("labels", {}), **own["labels"]}}
+    return {**found, "metadata": {**meta, **ours}}
+
+
+def _adopted(rendering: Rendering, service: ServicePlan, given: object) -> Object:
+    """An object of the definition's own, in our namespace and with our labels."""
+    if not (isinstance(given, dict) and given.get("apiVersion") and given.get("kind") and (given.get("metadata") or {}).get("name")):
+        raise UsageError(f"{service.name}: each object under `kubernetes:` wants `apiVersion`, `kind` and `metadata` with a `name`")
+    meta, own = given["metadata"], metadata(rendering.plan, rendering.options, given["metadata"]["name"], service)
+    return {**given, "metadata": {**meta, "namespace": own["namespace"], "labels": {**meta.get("labels", {}), **own["labels"]}}}
+
+
+def _check_names(found: Manifests) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for each in found.everything():
+        key = (each["kind"], each["metadata"]["name"])
+        owner = each["metadata"].get("labels", {}).get("app.kubernetes.io/component", "the instance")
+        if key in seen:
+            raise UsageError(
+                f"{seen[key]} and {owner} would both have the {key[0]} {key[1]}",
+                hint="names on Kubernetes are small letters, digits and hyphens; rename one of them",
+            )
+        seen[key] = owner

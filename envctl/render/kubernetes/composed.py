@@ -1,0 +1,159 @@
+"""What a Compose file says of a service, as far as a pod can have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from envctl.plan.addresses import dns_label
+from envctl.plan.files import read
+from envctl.plan.model import File, Plan, ServicePlan
+
+MOST_FILES, MOST_BYTES = 50, 512 << 10
+
+TRANSLATED = (
+    "command",
+    "entrypoint",
+    "healthcheck",
+    "ports",
+    "user",
+    "working_dir",
+    "volumes",
+    "tmpfs",
+    "deploy",
+    "stop_grace_period",
+    "configs",
+    "secrets",
+)
+UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open")
+"""What makes no difference in a pod, or has a counterpart of ours."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    user: int | None = None
+    folder: str = ""
+    writable: tuple[str, ...] = ()
+    resources: Mapping[str, str] | None = None
+
+
+def composed(service: ServicePlan) -> Composed:
+    given = service.compose if service.from_compose else {}
+    user = str(given.get("user", "")).partition(":")[0]
+    return Composed(
+        command=_words(given.get("entrypoint")),
+        args=_words(given.get("command")),
+        user=int(user) if user.isdigit() and int(user) > 0 else None,
+        folder=str(plain(given.get("working_dir", ""))),
+        writable=tuple(dict.fromkeys(_writable(given))),
+        resources=given.get("deploy", {}).get("resources", {}).get("limits"),
+    )
+
+
+def plain(value: Any) -> Any:
+    """Compose prints a literal `$` doubled."""
+    return value.replace("$$", "$") if isinstance(value, str) else value
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(str(plain(word)) for word in value) if isinstance(value, list) else (str(plain(value)),) if value else ()
+
+
+def _writable(given: Mapping[str, Any]) -> Iterator[str]:
+    """Volumes and file systems in memory; what is bound from the machine is a loss."""
+    tmpfs = given.get("tmpfs", [])
+    yield from (str(path).partition(":")[0].rstrip("/") for path in ([tmpfs] if isinstance(tmpfs, str) else tmpfs))
+    for volume in given.get("volumes", []):
+        if isinstance(volume, Mapping) and volume.get("type") in ("volume", "tmpfs") and volume.get("target"):
+            yield str(plain(volume["target"])).rstrip("/")
+
+
+def composed_probe(service: ServicePlan) -> dict[str, Any] | None:
+    """Its health check, where it has one."""
+    given = service.compose.get("healthcheck")
+    test = given.get("test") if isinstance(given, Mapping) and not given.get("disable") else None
+    words = [str(plain(word)) for word in test] if isinstance(test, list) else []
+    if not words or words[0] == "NONE":
+        return None
+    return {"exec": {"command": words[1:] if words[0] == "CMD" else ["sh", "-c", *words[1:]]}}
+
+
+def composed_files(plan: Plan, service: ServicePlan) -> dict[str, File]:
+    """The files that its Compose file puts into it: bound ones of the project as they are now, configs and secrets."""
+    if not service.from_compose:
+        return {}
+    found: dict[str, File] = {}
+    for volume in _bound(service):
+        source, target = Path(str(plain(volume["source"]))), str(plain(volume["target"]))
+        if is_copied(plan, source):
+            found |= {str(PurePosixPath(target, path.relative_to(source))): read(path) for path in _files(source)}
+    for what, folder in (("configs", "/"), ("secrets", "/run/secrets/")):
+        for given in service.compose.get(what) or []:
+            file = _shared(plan.compose_extra.get(what, {}).get(given.get("source")) or {})
+            if file is not None:
+                found[str(PurePosixPath(folder, str(plain(given.get("target") or given["source"]))))] = file
+    return found
+
+
+def _bound(service: ServicePlan) -> list[Mapping[str, Any]]:
+    given = service.compose.get("volumes") or []
+    return [each for each in given if isinstance(each, Mapping) and each.get("type") == "bind" and each.get("source")]
+
+
+def is_copied(plan: Plan, source: Path) -> bool:
+    """A few small files of the project; a source tree that is bound for development is in the image anyway."""
+    if not source.resolve().is_relative_to(plan.setting.project.resolve()):
+        return False
+    files = list(islice(_files(source), MOST_FILES + 1))
+    return 0 < len(files) <= MOST_FILES and sum(path.stat().st_size for path in files) <= MOST_BYTES
+
+
+def _files(source: Path) -> Iterator[Path]:
+    yield from [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else []
+
+
+def _shared(given: Mapping[str, Any]) -> File | None:
+    """A config or secret of the file's own; one of the shell's variables, or of the cluster, is a loss."""
+    if isinstance(given.get("content"), str):
+        return File(text=plain(given["content"]))
+    path = Path(str(given.get("file", "")))
+    return read(path) if path.is_file() else None
+
+
+def aliases(service: ServicePlan) -> list[str]:
+    """The other names by which its Compose file lets it be found, as far as they are names in a cluster."""
+    given = service.compose.get("networks") if service.from_compose else None
+    networks = given.values() if isinstance(given, Mapping) else []
+    names = [str(alias) for network in networks if network for alias in network.get("aliases") or []]
+    return [name for name in dict.fromkeys(names) if name == dns_label(name) and name != dns_label(service.name)]
+
+
+def composed_losses(plan: Plan, service: ServicePlan) -> Iterator[str]:
+    if not service.from_compose:
+        if service.compose:
+            yield f"`compose:` ({', '.join(service.compose)}) is Compose's alone; `kubernetes:` is the place for the same here"
+        return
+    given = service.compose
+    for volume in _bound(service):
+        if is_copied(plan, Path(str(plain(volume["source"])))):
+            yield f"{volume['source']} is copied to {volume['target']} as it is now: a pod has no folders of this machine"
+        else:
+            yield f"{volume['source']} is not on {volume['target']}: a pod has no folders of this machine, and only small ones are copied"
+    for volume in given.get("volumes", []):
+        if isinstance(volume, Mapping) and volume.get("type") == "volume" and volume.get("source"):
+            yield f"the volume {volume['source']} is an empty folder of the pod's own"
+    for what in ("configs", "secrets"):
+        for each in given.get(what) or []:
+            if _shared(plan.compose_extra.get(what, {}).get(each.get("source")) or {}) is None:
+                yield f"{what}: {each.get('source')}, which is no file and no text"
+    user = str(given.get("user", "")).partition(":")[0]
+    if user and not (user.isdigit() and int(user) > 0):
+        yield f"`user: {user}` of its Compose file: a pod's user is a number, and not root's"
+    left = [key for key in given if key not in (*TRANSLATED, *UNSAID)]
+    if left:
+        yield f"of its Compose file: {', '.join(left)}"

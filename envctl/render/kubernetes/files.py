@@ -1,0 +1,207 @@
+"""The files of a service as ConfigMaps, those with secrets in its Secret, and where they are mounted."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from envctl.errors import UsageError
+from envctl.plan.model import File, ServicePlan
+from envctl.render.kubernetes.secrets import Drawer, key_of
+
+LIMIT = 1 << 20
+"""Bytes of a ConfigMap or Secret, which the API server enforces."""
+APPLIED = 200_000
+"""Bytes of JSON that plain `kubectl apply` can take: it keeps what it applied in an annotation, which may have 256 KiB."""
+OURS = "/opt/envctl-"
+"""Folders that no image has: mounted whole, where a file of any other folder is mounted by itself beside those of the image."""
+SECRETS = "/run/secrets/"
+"""Where Compose puts its secrets."""
+READ, RUN = 0o444, 0o555
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file inside, and where its content is."""
+
+    path: str
+    key: str
+    content: bytes
+    executable: bool
+    secret: bool
+
+    @property
+    def size(self) -> int:
+        """As JSON has it."""
+        text = self.text
+        return len(json.dumps(text)) if text is not None else len(self.content) * 4 // 3 + 4
+
+    @property
+    def text(self) -> str | None:
+        try:
+            return self.content.decode()
+        except UnicodeDecodeError:
+            return None
+
+
+@dataclass(frozen=True)
+class Filed:
+    """What a service's files become."""
+
+    maps: tuple[tuple[Entry, ...], ...] = ()
+    """A ConfigMap each."""
+    volumes: tuple[dict[str, Any], ...] = ()
+    mounts: tuple[dict[str, Any], ...] = ()
+    large: tuple[Entry, ...] = ()
+    """Those that plain `kubectl apply` cannot take."""
+
+
+def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> Iterator[Entry]:
+    """Every file with its content read.
+
+    Raises:
+        UsageError: one is too large for Kubernetes, or its path is none there.
+    """
+    taken: set[str] = set()
+    for given, file in files.items():
+        path = "/" + given.lstrip("/")
+        content = _content(file)
+        if len(content) > LIMIT:
+            raise UsageError(
+                f"{service.name}: {path} has {len(content) >> 10} KiB, and a file on Kubernetes may have 1024",
+                hint="put it into the image (`build:`)",
+            )
+        if ":" in path:
+            raise UsageError(f"{service.name}: {path} cannot be mounted on Kubernetes: a path there has no colon")
+        yield Entry(path, _key(path, taken), content, _executable(file), _secret(service, given, content, drawer))
+
+
+def _content(file: File) -> bytes:
+    if file.text is not None:
+        return file.text.encode()
+    return file.source.read_bytes() if file.source is not None else b""
+
+
+def _executable(file: File) -> bool:
+    return file.text is None and file.source is not None and bool(file.source.stat().st_mode & 0o111)
+
+
+def _secret(service: ServicePlan, path: str, content: bytes, drawer: Drawer) -> bool:
+    """Also what a kind makes of a password: a hash of a weak one gives it away."""
+    template = service.kind.files.get(path, "")
+    return (
+        path.startswith(SECRETS)
+        or "passw" in template
+        or drawer.vault.hidden(content.decode("latin-1"))
+        or drawer.vault.hidden(content.decode("utf-8", "replace"))
+    )
+
+
+def _key(path: str, taken: set[str]) -> str:
+    stem = re.sub(r"[^-._a-zA-Z0-9]+", "_", path.strip("/"))[-120:].lstrip("._-") or "file"
+    key, number = stem, 2
+    while key in taken:
+        key, number = f"{stem}-{number}", number + 1
+    taken.add(key)
+    return key
+
+
+def filed(service: ServicePlan, files: Mapping[str, File], drawer: Drawer, map_name: str) -> Filed:
+    """ConfigMaps are called *map_name*, *map_name*-2 and so on."""
+    found = list(entries(service, files, drawer))
+    public = [entry for entry in found if not entry.secret]
+    maps = tuple(_packed(public))
+    where = {entry.path: _map_name(map_name, number) for number, group in enumerate(maps) for entry in group}
+    sources = [_source(service, entry, where.get(entry.path), drawer) for entry in found]
+    if sum(entry.size for entry in found if entry.secret) > LIMIT:
+        raise UsageError(f"{service.name}: its files with passwords have more than the 1024 KiB of a Secret")
+    volumes, mounts = _mounted(sources)
+    return Filed(maps, tuple(volumes), tuple(mounts), tuple(entry for entry in found if entry.size > APPLIED))
+
+
+def _map_name(stem: str, number: int) -> str:
+    return stem if number == 0 else f"{stem}-{number + 1}"
+
+
+def _packed(found: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
+    """In the order of their paths, as many in one as `kubectl apply` takes."""
+    group: list[Entry] = []
+    for entry in sorted(found, key=lambda entry: entry.path):
+        if group and sum(each.size for each in group) + entry.size > APPLIED:
+            yield tuple(group)
+            group = []
+        group.append(entry)
+    if group:
+        yield tuple(group)
+
+
+@dataclass(frozen=True)
+class _Source:
+    entry: Entry
+    kind: str
+    name: str
+    key: str
+
+
+def _source(service: ServicePlan, entry: Entry, config_map: str | None, drawer: Drawer) -> _Source:
+    if config_map is not None:
+        return _Source(entry, "configMap", config_map, entry.key)
+    reference = drawer.put(key_of(service.name, "file", entry.key), entry.content, f"the file {entry.path}")
+    return _Source(entry, "secret", reference["name"], reference["key"])
+
+
+def _mounted(sources: Iterable[_Source]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    folders: dict[str, list[_Source]] = {}
+    singles: dict[tuple[str, str, bool], list[_Source]] = {}
+    for source in sources:
+        if source.entry.path.startswith(OURS) and len(parts := PurePosixPath(source.entry.path).parts) > 3:
+            folders.setdefault("/".join(("", *parts[1:3])), []).append(source)
+        else:
+            singles.setdefault((source.kind, source.name, source.entry.executable), []).append(source)
+    volumes: list[dict[str, Any]] = []
+    mounts: list[dict[str, Any]] = []
+    for number, (folder, group) in enumerate(folders.items()):
+        volumes.append(_folder(f"folder-{number}", folder, group))
+        mounts.append({"name": f"folder-{number}", "mountPath": folder, "readOnly": True})
+    for number, ((kind, name, executable), group) in enumerate(singles.items()):
+        volumes.append(_volume(f"files-{number}", kind, name, executable, group))
+        mounts += [{"name": f"files-{number}", "mountPath": s.entry.path, "subPath": s.key, "readOnly": True} for s in group]
+    return volumes, mounts
+
+
+def _folder(name: str, folder: str, group: list[_Source]) -> dict[str, Any]:
+    by_source: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for source in group:
+        mode = {"mode": RUN} if source.entry.executable else {}
+        item = {"key": source.key, "path": source.entry.path.removeprefix(folder + "/"), **mode}
+        by_source.setdefault((source.kind, source.name), []).append(item)
+    sources = [{kind: {"name": source, "items": items}} for (kind, source), items in by_source.items()]
+    return {"name": name, "projected": {"defaultMode": READ, "sources": sources}}
+
+
+def _volume(name: str, kind: str, source: str, executable: bool, group: list[_Source]) -> dict[str, Any]:
+    """Of a Secret only what is mounted: the rest is no business of a file system."""
+    mode = {"defaultMode": RUN if executable else READ}
+    if kind == "configMap":
+        return {"name": name, "configMap": {"name": source, **mode}}
+    items = [{"key": each.key, "path": each.key} for each in group]
+    return {"name": name, "secret": {"secretName": source, **mode, "items": items}}
+
+
+def texts(group: Iterable[Entry]) -> dict[str, str]:
+    return {entry.key: entry.text for entry in group if entry.text is not None}
+
+
+def binaries(group: Iterable[Entry]) -> dict[str, str]:
+    return {entry.key: base64.b64encode(entry.content).decode() for entry in group if entry.text is None}
+
+
+def config_maps(filed: Filed, stem: str) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, str]]]:
+    """Name, texts and binaries of each."""
+    for number, group in enumerate(filed.maps):
+        yield _map_name(stem, number), texts(group), binaries(group)

@@ -1,0 +1,114 @@
+"""Who may reach whom: nobody anybody, DNS, and exactly what the references need."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from itertools import permutations
+from typing import Any
+from urllib.parse import urlsplit
+
+from envctl.definition.expressions import references
+from envctl.plan.model import Plan, ServicePlan
+from envctl.plan.views import LOOPBACK
+from envctl.render.kubernetes.objects import Object, common_name, label_value, selector
+from envctl.render.kubernetes.ordering import DONE_PORT, listens_when_done
+from envctl.render.kubernetes.pods import NETWORK, numbers
+from envctl.render.kubernetes.rendering import Rendering
+
+NODE_LOCAL_DNS = "169.254.20.10/32"
+"""Where clusters with NodeLocal DNSCache answer: on the node, which no selector of pods finds."""
+_KNOWN_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "mysql": 3306, "redis": 6379, "amqp": 5672, "nats": 4222}
+
+
+def readers(plan: Plan) -> dict[str, frozenset[str]]:
+    """Every service and those that may reach it: by a reference, by a need, or by a seed step that runs in their place."""
+    found: dict[str, set[str]] = {name: set() for name in plan.services}
+    for reader, target in _pairs(plan):
+        if target in found and reader in found:
+            found[target].add(reader)
+    return {name: frozenset(names) for name, names in found.items()}
+
+
+def _pairs(plan: Plan) -> Iterator[tuple[str, str]]:
+    names = list(plan.services)
+    # Services of a Compose file reach each other without saying so.
+    yield from permutations([service.name for service in plan.services.values() if service.from_compose], 2)
+    for service in plan.services.values():
+        yield from ((service.name, other) for other in (*service.needs, *service.refers))
+        for step in service.steps:
+            where = step.step.in_ if step.step.in_ and step.step.in_ in plan.services else service.name
+            words = [step.step.command] if isinstance(step.step.command, str) else step.step.command or []
+            named = [ref.root for word in words for ref in references(word, names)]
+            yield from ((where, other) for other in (service.name, *step.needs, *named) if where != service.name or other != where)
+
+
+def common(rendering: Rendering) -> Iterator[Object]:
+    """Deny everything, allow DNS."""
+    plan, everybody = rendering.plan, selector(rendering.plan)
+    yield _policy(rendering, common_name(plan, "deny"), everybody, types=["Ingress", "Egress"])
+    system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+    dns = {
+        "to": [system, {"ipBlock": {"cidr": NODE_LOCAL_DNS}}],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }
+    yield _policy(rendering, common_name(plan, "dns"), everybody, types=["Egress"], egress=[dns])
+
+
+def policies(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
+    """One for a service: who comes in, and where it goes."""
+    ingress, egress = list(_ingress(rendering, service)), list(_egress(rendering, service))
+    if ingress or egress:
+        types = [*(["Ingress"] if ingress else []), *(["Egress"] if egress else [])]
+        own = _network(rendering, service.name)
+        yield _policy(rendering, rendering.host(service), own, service, types=types, ingress=ingress, egress=egress)
+
+
+def _policy(
+    rendering: Rendering, name: str, selected: Mapping[str, str], service: ServicePlan | None = None, *, types: list[str], **rules: Any
+) -> Object:
+    values = {"ingress": [], "egress": [], **rules}
+    return rendering.templates.render("networkpolicy", metadata=rendering.metadata(name, service), selector=selected, types=types, **values)
+
+
+def _network(rendering: Rendering, service: str) -> dict[str, str]:
+    return {**selector(rendering.plan), NETWORK: label_value(service)}
+
+
+def _ingress(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
+    peers = [{"podSelector": {"matchLabels": _network(rendering, name)}} for name in sorted(rendering.access[service.name])]
+    ports = _ports(rendering, service)
+    if peers and ports is not None:
+        yield {"from": peers, **ports}
+
+
+def _egress(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
+    for name in sorted(name for name, readers in rendering.access.items() if service.name in readers):
+        ports = _ports(rendering, rendering.plan.services[name])
+        if ports is not None:
+            yield {"to": [{"podSelector": {"matchLabels": _network(rendering, name)}}], **ports}
+    for name in sorted(service.refers & set(rendering.plan.used)):
+        if rule := _outside(rendering.plan.used[name]):
+            yield rule
+
+
+def _ports(rendering: Rendering, service: ServicePlan) -> Object | None:
+    """Those of *service*, for a rule; None where it listens on none. A Compose file names only those that it publishes: all of them."""
+    if service.from_compose:
+        return {}
+    found = [*numbers(service), *([DONE_PORT] if listens_when_done(rendering, service) else [])]
+    return {"ports": [{"protocol": "TCP", "port": number} for number in found]} if found else None
+
+
+def _outside(url: str) -> Object | None:
+    """A server that runs already: its address where the URL has one, else its port anywhere, since a policy knows no names."""
+    parts = urlsplit(url)
+    port = parts.port or _KNOWN_PORTS.get(parts.scheme)
+    if port is None or parts.hostname in LOOPBACK:
+        return None
+    rule: Object = {"ports": [{"protocol": "TCP", "port": port}]}
+    try:
+        address = ipaddress.ip_address(parts.hostname or "")
+    except ValueError:
+        return rule
+    return {"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], **rule}

@@ -1,0 +1,93 @@
+"""What every object of an instance carries: its names, labels and annotations."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from envctl.plan.addresses import dns_label
+from envctl.plan.model import Plan, ServicePlan
+
+Object = dict[str, Any]
+_LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the objects are wanted: what the cluster asks for, and who applies them."""
+
+    standalone: bool
+    """For plain `kubectl apply`: the order of starting is in the pods. Otherwise for `up`, which keeps it itself."""
+    namespace: str
+    registry: str | None = None
+    existing_secret: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    pull_secrets: tuple[str, ...] = ()
+    priority_class: str = ""
+    quota: Mapping[str, str] = field(default_factory=dict)
+    expires: str | None = None
+
+
+def label_value(text: str) -> str:
+    """*text* as the value of a label: what is not allowed there is replaced, and told apart by a hash."""
+    if _LABEL.fullmatch(text):
+        return text
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', text)[:50].strip('-_.')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".lstrip("-")
+
+
+def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> dict[str, str]:
+    """The well-known ones and ours; ours win over those that envctl.toml adds."""
+    setting = plan.setting
+    own = {
+        "app.kubernetes.io/instance": label_value(setting.id),
+        "app.kubernetes.io/managed-by": "envctl",
+        "app.kubernetes.io/part-of": label_value(setting.environment),
+        "envctl.instance": label_value(setting.id),
+        "envctl.name": label_value(setting.name),
+    }
+    if service is not None:
+        own |= {
+            "app.kubernetes.io/component": label_value(service.name),
+            "app.kubernetes.io/name": label_value(service.kind.kind),
+            "envctl.service": label_value(service.name),
+        }
+    else:
+        own |= {"app.kubernetes.io/name": "envctl"}
+    return dict(sorted({**options.labels, **own}.items()))
+
+
+def namespace_annotations(plan: Plan, options: Options) -> dict[str, str]:
+    """What may change, or is no label by its characters: of the namespace."""
+    setting = plan.setting
+    found = {"envctl.project": str(setting.project), "envctl.owner": setting.owner, "envctl.environment": setting.environment}
+    return found | ({"envctl.expires": options.expires} if options.expires else {})
+
+
+def metadata(plan: Plan, options: Options, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
+    return {"name": name, "namespace": options.namespace, "labels": labels(plan, options, service)}
+
+
+def selector(plan: Plan, service: ServicePlan | None = None) -> dict[str, str]:
+    """Of the pods of a service, or of the instance."""
+    own = {"envctl.instance": label_value(plan.setting.id)}
+    return own | ({"envctl.service": label_value(service.name)} if service is not None else {})
+
+
+def common_name(plan: Plan, *words: str) -> str:
+    """The name of something that belongs to no service: a namespace of others may hold several instances."""
+    return dns_label(plan.setting.id, *words) if plan.setting.shared else dns_label("envctl", *words)
+
+
+def merged(below: Any, above: Any, key: str = "") -> Any:
+    """Maps merge, what is None above goes, containers are found by their names, anything else above wins."""
+    if isinstance(below, Mapping) and isinstance(above, Mapping):
+        kept = {name: value for name, value in below.items() if name not in above or above[name] is not None}
+        return kept | {name: merged(kept.get(name), value, name) for name, value in above.items() if value is not None}
+    if key in ("containers", "initContainers") and isinstance(below, list) and isinstance(above, list):
+        given = {item.get("name"): item for item in above}
+        changed = [merged(item, given.pop(item["name"], {})) for item in below]
+        return [*changed, *given.values()]
+    return above

@@ -1,0 +1,76 @@
+"""The order of starting where nobody keeps it: init containers that wait, for plain `kubectl apply`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envctl.plan.model import ServicePlan
+from envctl.render.kubernetes import pods
+from envctl.render.kubernetes.objects import Object
+from envctl.render.kubernetes.rendering import Rendering
+
+DONE_PORT = 15098
+"""On which a job's pod says that the job is done."""
+_WAIT = """\
+import socket, sys, time
+for place in sys.argv[1:]:
+    host, port = place.rsplit(":", 1)
+    print("waiting for", place, flush=True)
+    while True:
+        try:
+            socket.create_connection((host, int(port)), 2).close()
+            break
+        except OSError:
+            time.sleep(0.25)
+"""
+_DONE = """\
+import socket, sys
+with socket.create_server(("", int(sys.argv[1]))) as server:
+    print("the job is done", flush=True)
+    while True:
+        server.accept()[0].close()
+"""
+
+
+def waits(rendering: Rendering, service: ServicePlan) -> list[Object]:
+    """One init container that waits for all that *service* needs: a Service without a ready pod refuses connections."""
+    places = [f"{host}:{port}" for host, port in awaited(rendering, service)]
+    if not rendering.options.standalone or not places:
+        return []
+    command = ["python3", "-c", _WAIT, *places]
+    return [pods.container(rendering, "envctl-wait", rendering.python, command=command)]
+
+
+def awaited(rendering: Rendering, service: ServicePlan) -> Iterator[tuple[str, int]]:
+    for name, condition in service.needs.items():
+        other = rendering.plan.services.get(name)
+        if other is None or condition == "started":
+            continue
+        if other.once:
+            yield rendering.host(other), DONE_PORT
+        elif other.ports:
+            yield rendering.host(other), other.ports[0].number
+
+
+def not_awaited(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
+    """What it needs ready and cannot wait for: nothing listens there."""
+    for name, condition in service.needs.items():
+        other = rendering.plan.services.get(name)
+        if other is not None and condition != "started" and not other.once and not other.ports:
+            yield name
+
+
+def listens_when_done(rendering: Rendering, service: ServicePlan) -> bool:
+    """Pods may not ask the API server about a job, so its own pod tells those that wait for it."""
+    return rendering.options.standalone and service.once and rendering.needed(service)
+
+
+def done_container(rendering: Rendering) -> Object:
+    """Runs after the job itself, which is an init container then."""
+    return pods.container(
+        rendering,
+        "envctl-done",
+        rendering.python,
+        command=["python3", "-c", _DONE, str(DONE_PORT)],
+        ports=[{"containerPort": DONE_PORT, "protocol": "TCP"}],
+    )

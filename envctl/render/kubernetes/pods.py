@@ -1,0 +1,265 @@
+"""The pod of a service: admitted under restricted Pod Security, whatever it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from envctl.kinds import Amount
+from envctl.plan.model import ServicePlan
+from envctl.render.kubernetes import hands, probes
+from envctl.render.kubernetes.composed import Composed, composed, composed_files
+from envctl.render.kubernetes.files import Filed, filed
+from envctl.render.kubernetes.objects import Object, label_value, labels
+from envctl.render.kubernetes.rendering import Rendering
+from envctl.render.kubernetes.secrets import Composer, Drawer
+
+NOBODY = 65534
+"""The user where neither a kind nor the definition names one."""
+NETWORK = "envctl.network"
+"""The label that says whose rights in the network a pod has: a service's own pods, and the jobs that run in its place."""
+_OWN = Amount(cpu="25m", memory="48Mi")
+_MOST = Amount(cpu="2", memory="512Mi")
+_SMALL = {"requests": Amount(cpu="10m", memory="24Mi"), "limits": Amount(cpu="1", memory="128Mi")}
+HANDS_MOST = Amount(cpu="2", memory="512Mi")
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A pod, and what it needs beside it."""
+
+    pod: Object
+    drawer: Drawer
+    files: Filed
+
+
+@dataclass(frozen=True)
+class Once:
+    """A command in the place of a service's own program."""
+
+    argv: Sequence[str]
+
+
+def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object] = (), once: Once | None = None) -> Made:
+    """The pod template of *service*, with *waits* before everything else."""
+    drawer, given = rendering.drawer(service), composed(service)
+    files = {**composed_files(rendering.plan, service), **service.files}
+    found = filed(service, files, drawer, f"{rendering.host(service)}-files")
+    volumes, mounts = _volumes(service, given, found)
+    main, more = _main(rendering, service, given, drawer, mounts, once)
+    helpers, helper_volumes = hands.containers(rendering, service, main, drawer) if once is None else ([], [])
+    copies = [_copy(rendering, service, source, target) for source, target in service.kind.kubernetes.init_copies.items()]
+    init = [*waits, *([] if service.from_compose else copies)]
+    containers = [main, *helpers]
+    _note_later(rendering, service, drawer)
+    pod = rendering.templates.render(
+        "pod",
+        labels=_pod_labels(rendering, service, once),
+        annotations=_content(rendering, service, drawer, found),
+        account=rendering.account,
+        restart="Never" if once is not None or service.once else "Always",
+        grace=max(1, math.ceil(service.stop)),
+        shared_processes=service.kind.own and not helpers,
+        user=user_of(service),
+        sysctls=[sysctl.model_dump() for sysctl in service.kind.kubernetes.sysctls],
+        priority_class=rendering.options.priority_class,
+        pull_secrets=[{"name": name} for name in rendering.options.pull_secrets],
+        init=init,
+        containers=containers,
+        volumes=[*volumes, *more, *helper_volumes],
+    )
+    return Made(pod, drawer, found)
+
+
+def user_of(service: ServicePlan) -> int:
+    known = composed(service).user or service.user or service.kind.kubernetes.user or service.kind.user
+    return known if known else NOBODY
+
+
+def user_is_known(service: ServicePlan) -> bool:
+    return bool(composed(service).user or service.user or service.kind.kubernetes.user or service.kind.user)
+
+
+def pushed_image(image: str, registry: str | None) -> str:
+    """The name of an image that was built here, in the registry from which the cluster pulls."""
+    return f"{registry.rstrip('/')}/{image}" if registry else image
+
+
+def image_of(rendering: Rendering, service: ServicePlan) -> str:
+    return pushed_image(service.image, rendering.options.registry) if service.build is not None else service.image
+
+
+def container(rendering: Rendering, name: str, image: str, **values: Any) -> Object:
+    """A container; what is not given is not there."""
+    standard: dict[str, Any] = {
+        "command": [],
+        "args": [],
+        "env": [],
+        "ports": [],
+        "probe": None,
+        "startup": None,
+        "readiness": None,
+        "mounts": [],
+    }
+    return rendering.templates.render("container", **{**standard, "read_only": True, **_SMALL, **values, "name": name, "image": image})
+
+
+def _main(
+    rendering: Rendering, service: ServicePlan, given: Composed, drawer: Drawer, mounts: list[Object], once: Once | None
+) -> tuple[Object, list[Object]]:
+    """The container of the service itself, and the volumes that its probe wants."""
+    composer = Composer(drawer, _environment(service))
+    command, args = _words(service, given) if once is None else (tuple(once.argv), ())
+    check = probes.handler(service) if once is None else None
+    volume = None
+    if check is not None:
+        check, volume = probes.without_secrets(service, check, drawer)
+    if volume is not None:
+        mounts = [*mounts, {"name": "probe", "mountPath": probes.SCRIPT, "readOnly": True}]
+    made = container(
+        rendering,
+        main_name(service),
+        image_of(rendering, service),
+        command=composer.words(command),
+        args=composer.words(args),
+        env=composer.env(),
+        ports=[{"containerPort": number, "protocol": "TCP"} for number in numbers(service)],
+        read_only=_read_only(service),
+        probe=check,
+        startup=check and probes.startup(service, check),
+        readiness=check and probes.readiness(check),
+        mounts=mounts,
+        **_resources(service, given),
+    )
+    if given.folder:
+        made["workingDir"] = given.folder
+    return made, [volume] if volume else []
+
+
+def main_name(service: ServicePlan) -> str:
+    """Of the container that is the service itself."""
+    return re.sub(r"[^a-z0-9-]", "-", service.name.lower()).strip("-")[:50].strip("-") or "main"
+
+
+def numbers(service: ServicePlan) -> list[int]:
+    return list(dict.fromkeys(port.number for port in service.ports))
+
+
+def _words(service: ServicePlan, given: Composed) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    command = service.run or service.entrypoint or given.command
+    args = service.command or (() if service.run else given.args)
+    return tuple(command), tuple(args)
+
+
+def _environment(service: ServicePlan) -> dict[str, str]:
+    return {**service.kind.kubernetes.env, **service.env}
+
+
+def _read_only(service: ServicePlan) -> bool:
+    """Whether its kind says what must stay writable; a program of the team's own may write anywhere that its user may."""
+    own = service.kind.kubernetes
+    if service.from_compose or service.kind.own:
+        return bool(own.read_only)
+    return own.read_only if own.read_only is not None else bool(service.kind.writable)
+
+
+def _volumes(service: ServicePlan, given: Composed, found: Filed) -> tuple[list[Object], list[Object]]:
+    """Empty folders where it writes, and its files."""
+    folders = _folders(service, given)
+    volumes: list[Object] = [{"name": f"folder-of-{number}", "emptyDir": {}} for number in range(len(folders))]
+    mounts: list[Object] = [{"name": f"folder-of-{number}", "mountPath": path} for number, path in enumerate(folders)]
+    return [*volumes, *found.volumes], [*mounts, *found.mounts]
+
+
+def _folders(service: ServicePlan, given: Composed) -> list[str]:
+    """Of a Compose file's service only what holds data: its image may be a cousin of the kind's, with files in the other places."""
+    own = service.kind.kubernetes.writable
+    if service.from_compose:
+        return sorted({*own, *([service.kind.data] if service.kind.data else []), *given.writable, "/tmp"})
+    found = {*own, *service.kind.writable, *([service.data] if service.data else [])}
+    return sorted(found if _read_only(service) else {*found, "/tmp"})
+
+
+def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) -> Object:
+    """Fills a writable folder with what the image has there."""
+    folders = _folders(service, Composed())
+    return container(
+        rendering,
+        f"copy-{folders.index(target)}",
+        image_of(rendering, service),
+        command=["cp", "-r", f"{source}/.", "/envctl-copy/"],
+        mounts=[{"name": f"folder-of-{folders.index(target)}", "mountPath": "/envctl-copy"}],
+    )
+
+
+def _pod_labels(rendering: Rendering, service: ServicePlan, once: Once | None) -> dict[str, str]:
+    found = {**labels(rendering.plan, rendering.options, service), NETWORK: label_value(service.name)}
+    if once is not None:
+        del found["envctl.service"]
+        found |= {"envctl.once": "true", "envctl.for": label_value(service.name)}
+    return found
+
+
+def _content(rendering: Rendering, service: ServicePlan, drawer: Drawer, found: Filed) -> dict[str, str]:
+    """A pod must be made anew when its files or passwords are others. With a key: a hash would give a weak password away."""
+    key = rendering.plan.setting.secret(service.name, "content").encode()
+    digest = hmac.new(key or b"envctl", digestmod=hashlib.sha256)
+    digest.update(json.dumps([[entry.key, hashlib.sha256(entry.content).hexdigest()] for group in found.maps for entry in group]).encode())
+    if rendering.options.existing_secret is None:
+        digest.update(json.dumps(drawer.data()).encode())
+    return {"envctl.content": digest.hexdigest()[:16]}
+
+
+def _note_later(rendering: Rendering, service: ServicePlan, drawer: Drawer) -> None:
+    """Secrets of the seed commands that run in this service's place: jobs of theirs refer to its Secret."""
+    if not rendering.options.standalone:
+        drawer.note(*rendering.later.get(service.name, ()))
+
+
+def _resources(service: ServicePlan, given: Composed) -> dict[str, Amount]:
+    """Requests and limits always: a quota admits no pod without."""
+    kind = service.kind.kubernetes
+    limit = Amount(cpu=kind.limits.cpu or _MOST.cpu, memory=kind.limits.memory or _MOST.memory)
+    asked = Amount(cpu=kind.requests.cpu or _OWN.cpu, memory=kind.requests.memory or _OWN.memory)
+    cpu, memory = _asked(service, given)
+    if cpu:
+        milli = max(1, round(cpu * 1000))
+        limit = limit.model_copy(update={"cpu": f"{milli}m"})
+        asked = asked.model_copy(update={"cpu": f"{min(milli, _milli(asked.cpu))}m"})
+    if memory:
+        size = size_of(memory)
+        limit = limit.model_copy(update={"memory": bytes_text(size)})
+        asked = asked.model_copy(update={"memory": bytes_text(min(size, size_of(asked.memory)))})
+    return {"requests": asked, "limits": limit}
+
+
+def _asked(service: ServicePlan, given: Composed) -> tuple[float, str]:
+    if service.resources is not None:
+        return service.resources.cpu or 0.0, service.resources.memory or ""
+    limits: Mapping[str, Any] = given.resources or {}
+    return float(limits.get("cpus") or 0), str(limits.get("memory") or "")
+
+
+def _milli(text: str) -> int:
+    return int(text[:-1]) if text.endswith("m") else round(float(text) * 1000)
+
+
+def size_of(text: str) -> int:
+    """Bytes of `256M`, which means 256 MiB in a definition as it does in Compose."""
+    match = re.fullmatch(r"([0-9.]+)([kKmMgG]?)i?[bB]?", text)
+    assert match, text
+    return round(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def bytes_text(size: int) -> str:
+    for unit, factor in (("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)

@@ -1,0 +1,106 @@
+"""When a pod is ready: the kind's check, or the definition's, as the kubelet asks it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from envctl.plan.health import unexpressed
+from envctl.plan.model import Check, ServicePlan
+from envctl.render.kubernetes.composed import composed_probe
+from envctl.render.kubernetes.secrets import Drawer, key_of
+
+PATIENCE = 5
+"""Times the ready timeout until the kubelet kills what does not become ready: a server killed while it makes its data never will."""
+SCRIPT = "/opt/envctl-probe"
+Handler = dict[str, Any]
+
+
+def handler(service: ServicePlan) -> Handler | None:
+    """The check as Kubernetes has it; None where nothing can be asked."""
+    if service.once:
+        return None
+    if service.from_compose and (given := composed_probe(service)):
+        return given
+    ports = {port.name: port.number for port in service.ports}
+    if service.kind.kubernetes.probe and not service.from_compose and not _asked(service):
+        return _numbered(service.kind.kubernetes.probe, ports)
+    if not service.healthcheck or service.kind.own:
+        native = [found for check in service.checks if (found := _native(check, ports))]
+        rest = [check for check in service.checks if not _native(check, ports)]
+        if native and not any(check.probe == "command" for check in rest) and len(native) == 1:
+            return native[0]
+        if not service.healthcheck:
+            return native[0] if native else None
+    return command(service.healthcheck) if service.healthcheck else None
+
+
+def _asked(service: ServicePlan) -> bool:
+    """Whether the definition asks more than the kind does, in a way that a command can."""
+    return len(service.checks) > 1 and service.kind.own
+
+
+def _numbered(probe: Mapping[str, Any], ports: Mapping[str, int]) -> Handler:
+    """The kind's probe with numbers for the names of its ports, which a definition may have moved."""
+    return {how: {**what, "port": ports.get(what["port"], what["port"])} if "port" in what else dict(what) for how, what in probe.items()}
+
+
+def _native(check: Check, ports: Mapping[str, int]) -> Handler | None:
+    named: Any = check.options.get("port")
+    port = named if isinstance(named, int) else ports.get(named, next(iter(ports.values()), None))
+    if port is None or check.probe not in ("http", "tcp"):
+        return None
+    if check.probe == "http" and check.options.get("status") is None:
+        return {"httpGet": {"path": check.options.get("path", "/"), "port": port}}
+    return {"tcpSocket": {"port": port}}
+
+
+def command(test: tuple[str, ...] | list[str]) -> Handler | None:
+    """Compose's `test`: CMD and arguments, or CMD-SHELL and a text."""
+    if not test or test[0] == "NONE":
+        return None
+    words = list(test[1:]) if test[0] == "CMD" else ["sh", "-c", *test[1:]] if test[0] == "CMD-SHELL" else list(test)
+    return {"exec": {"command": words}}
+
+
+def without_secrets(service: ServicePlan, found: Handler, drawer: Drawer) -> tuple[Handler, dict[str, Any] | None]:
+    """A command that names a password is a script in the Secret: probes know no references. With the volume of the script."""
+    words = found.get("exec", {}).get("command", [])
+    if not any(drawer.vault.hidden(word) for word in words):
+        return found, None
+    import shlex
+
+    text = words[2] if words[:2] == ["sh", "-c"] and len(words) == 3 else shlex.join(words)
+    reference = drawer.put(key_of(service.name, "probe"), f"{text}\n".encode(), "the command that asks whether it is ready")
+    items = [{"key": reference["key"], "path": "check"}]
+    volume = {"name": "probe", "secret": {"secretName": reference["name"], "defaultMode": 0o444, "items": items}}
+    return {"exec": {"command": ["sh", f"{SCRIPT}/check"]}}, volume
+
+
+def startup(service: ServicePlan, found: Handler) -> dict[str, Any]:
+    tries = max(30, math.ceil(service.ready_timeout * PATIENCE))
+    return {**found, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": tries}
+
+
+def readiness(found: Handler) -> dict[str, Any]:
+    return {**found, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}
+
+
+def left_out(service: ServicePlan) -> list[str]:
+    """The checks that no probe makes."""
+    if service.once or service.from_compose:
+        return []
+    ports = {port.name: port.number for port in service.ports}
+    found = handler(service)
+    if found is None:
+        return [check.probe for check in service.checks]
+    if "exec" in found:
+        return unexpressed(service.kind, service.checks, ports)
+    if service.kind.kubernetes.probe and not service.kind.own:
+        return [check.probe for check in service.checks[1:]]
+    return [check.probe for check in service.checks if _native(check, ports) != found] + [
+        f"http with status {check.options['status']}"
+        for check in service.checks
+        if check.probe == "http" and check.options.get("status") not in (None, "any") and _native(check, ports) == found
+    ]

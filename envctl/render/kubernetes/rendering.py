@@ -1,0 +1,53 @@
+"""What one rendering knows: its plan, what is wanted of it, and what is found out once for all services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from envctl.plan.images import rewrite
+from envctl.plan.model import Plan, ServicePlan
+from envctl.render.kubernetes.objects import Options, common_name, metadata
+from envctl.render.kubernetes.secrets import Drawer, Vault
+from envctl.render.kubernetes.templates import Templates
+
+PYTHON = "python:3.13-slim"
+"""What our own containers are made of: the stub's image, so that a node has it already."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    plan: Plan
+    options: Options
+    vault: Vault
+    templates: Templates
+    access: Mapping[str, frozenset[str]]
+    """Service to those that may reach it."""
+    later: Mapping[str, tuple[str, ...]]
+    """Service to the words of the seed commands that run in its place."""
+
+    @property
+    def account(self) -> str:
+        return common_name(self.plan)
+
+    @property
+    def python(self) -> str:
+        return rewrite(PYTHON, self.plan.setting.rewrite)
+
+    def host(self, service: ServicePlan) -> str:
+        return self.plan.setting.host(service.name)
+
+    def drawer(self, service: ServicePlan) -> Drawer:
+        return Drawer(self.vault, self.options.existing_secret or self.host(service))
+
+    def metadata(self, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
+        return metadata(self.plan, self.options, name, service)
+
+    def needed(self, job: ServicePlan) -> bool:
+        """Whether somebody waits for the end of *job*."""
+        return any(
+            needs.get(job.name) == "done"
+            for other in self.plan.services.values()
+            for needs in (other.needs, *(step.needs for step in other.steps))
+        )

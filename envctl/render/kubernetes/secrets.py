@@ -1,0 +1,158 @@
+"""Passwords live in Secrets only: what contains one is composed of references to them.
+
+Kubernetes replaces `$(NAME)` in `env`, `command` and `args` by the variable NAME that is defined before, and `$$` by `$`; nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from envctl.plan.model import Plan
+
+_SECRET_NAMES = re.compile("passw|secret", re.IGNORECASE)
+VARIABLE = "ENVCTL_SECRET_"
+
+
+@dataclass(frozen=True)
+class Vault:
+    """Every secret text of a plan and the key under which Secrets hold it."""
+
+    keys: Mapping[str, str]
+    pattern: re.Pattern[str] | None
+
+    def hidden(self, text: str) -> bool:
+        return self.pattern is not None and self.pattern.search(text) is not None
+
+    def pieces(self, text: str) -> Iterator[tuple[str, bool]]:
+        """*text* in pieces, with whether each is a secret; the longest one wins where several begin."""
+        last = 0
+        for match in self.pattern.finditer(text) if self.pattern else ():
+            if match.start() > last:
+                yield text[last : match.start()], False
+            yield match[0], True
+            last = match.end()
+        if last < len(text):
+            yield text[last:], False
+
+
+def vault_of(plan: Plan) -> Vault:
+    named: dict[str, str] = {}
+    for key, text in _named(plan):
+        named.setdefault(text, key)
+    texts = {*plan.secrets, *(quote(text, safe="") for text in named), *named} - {""}
+    found: dict[str, str] = {text: named[text] for text in sorted(texts) if text in named}
+    encoded = {quote(text, safe=""): key for text, key in named.items()}
+    for text in sorted(texts - set(found)):
+        found[text] = f"{encoded[text]}.url" if text in encoded else f"secret-{len(found) + 1}"
+    found = dict(_distinct(found))
+    longest_first = sorted(found, key=lambda text: (-len(text), text))
+    return Vault(found, re.compile("|".join(map(re.escape, longest_first))) if found else None)
+
+
+def _named(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Keys and texts: what properties call a password, then what a variable holds and is one of the plan's secrets."""
+    for service in plan.services.values():
+        for path, text in _leaves(service.inside):
+            if text and (text in plan.secrets or _SECRET_NAMES.search(path[-1])):
+                yield key_of(service.name, *path), text
+    for service in plan.services.values():
+        yield from ((key_of(service.name, name), text) for name, text in service.env.items() if text in plan.secrets)
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, (*path, str(key)))
+    elif isinstance(value, str) and path:
+        yield path, value
+
+
+def _distinct(found: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    taken: set[str] = set()
+    for text, key in found.items():
+        number, own = 2, key
+        while own in taken:
+            own, number = f"{key}-{number}", number + 1
+        taken.add(own)
+        yield text, own
+
+
+def key_of(*words: str) -> str:
+    """The words as a key of a Secret or ConfigMap."""
+    return ".".join(re.sub(r"[^-._a-zA-Z0-9]+", "-", word).strip("-") or "x" for word in words)[:200]
+
+
+@dataclass
+class Drawer:
+    """What one service's Secret must hold: filled while its pod is made."""
+
+    vault: Vault
+    secret: str
+    """The Secret's name."""
+    held: dict[str, bytes] = field(default_factory=dict)
+    """Key to content."""
+    says: dict[str, str] = field(default_factory=dict)
+    """Key to what it holds, for whoever fills a Secret by hand."""
+
+    def put(self, key: str, content: bytes, what: str) -> dict[str, Any]:
+        """A reference to *content*, which is in the Secret from now on."""
+        self.held[key] = content
+        self.says[key] = what
+        return {"name": self.secret, "key": key}
+
+    def note(self, *texts: str) -> None:
+        """Secrets that somebody composes later."""
+        for text in texts:
+            for piece, hidden in self.vault.pieces(text):
+                if hidden:
+                    self.text(piece)
+
+    def text(self, text: str) -> dict[str, Any]:
+        """A reference to one of the vault's texts."""
+        key = self.vault.keys[text]
+        return self.put(key, text.encode(), "percent-encoded for URLs" if key.endswith(".url") else "as it is")
+
+    def data(self) -> dict[str, str]:
+        return {key: base64.b64encode(self.held[key]).decode() for key in sorted(self.held)}
+
+
+class Composer:
+    """The variables and arguments of one container. Secrets become variables of their own, defined before all others."""
+
+    def __init__(self, drawer: Drawer, env: Mapping[str, str]) -> None:
+        self._drawer, self._env = drawer, env
+        self._names: dict[str, str] = {}
+
+    def env(self) -> list[dict[str, Any]]:
+        """Every variable. To be called last: it begins with the secrets that anything here was composed of."""
+        own = [self._variable(name, value) for name, value in self._env.items()]
+        secrets = sorted((name, text) for text, name in self._names.items())
+        return [*(self._secret(name, text) for name, text in secrets), *own]
+
+    def word(self, text: str) -> str:
+        """*text* as Kubernetes is to read it: literal, but for its secrets."""
+        pieces = self._drawer.vault.pieces(text)
+        return "".join(f"$({self._reference(piece)})" if hidden else piece.replace("$", "$$") for piece, hidden in pieces)
+
+    def words(self, texts: Iterable[str]) -> list[str]:
+        return [self.word(text) for text in texts]
+
+    def _variable(self, name: str, value: str) -> dict[str, Any]:
+        return self._secret(name, value) if value in self._drawer.vault.keys else {"name": name, "value": self.word(value)}
+
+    def _secret(self, name: str, text: str) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"secretKeyRef": self._drawer.text(text)}}
+
+    def _reference(self, text: str) -> str:
+        """The variable that holds *text*; a name that is taken gets another letter."""
+        if text not in self._names:
+            name = VARIABLE + re.sub(r"[^A-Z0-9]", "_", self._drawer.vault.keys[text].upper())
+            while name in self._env or name in self._names.values():
+                name += "_"
+            self._names[text] = name
+        return self._names[text]

@@ -1,0 +1,96 @@
+"""The objects as Jinja2 templates of YAML; a project's own `templates/kubernetes/` wins over ours.
+
+A value never becomes a part of the YAML: an expression leaves a mark in the text, and the value takes its place when the text has been
+read. So no value needs quoting, whatever it holds, and texts that differ in values alone are read once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, pass_context
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from envctl.errors import UsageError
+from envctl.render.kubernetes.objects import Object
+from envctl.resources import templates
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MARK = re.compile("\ue000(\\d+)\ue001")
+_VALUES = "values of this rendering"
+
+
+class Templates:
+    """The templates of a project, each compiled once."""
+
+    def __init__(self, project: Path) -> None:
+        self._folders = [project / "templates" / "kubernetes", templates("kubernetes")]
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=FileSystemLoader(self._folders), undefined=StrictUndefined, autoescape=False, finalize=_marked
+        )
+        self._compiled: dict[str, Template] = {}
+
+    def render(self, name: str, /, **values: Any) -> Object:
+        """The object that `NAME.yaml.j2` makes of *values*.
+
+        Raises:
+            UsageError: the template, or the YAML that it makes, is wrong.
+        """
+        kept: list[Any] = []
+        try:
+            text = self._template(name).render({**values, _VALUES: kept})
+        except TemplateError as error:
+            raise self._wrong(name, f"{type(error).__name__}: {error}") from None
+        try:
+            found = filled(_read(text), kept)
+        except yaml.YAMLError as error:
+            raise self._wrong(name, " ".join(str(error).split())) from None
+        if not isinstance(found, dict) or not _complete(found):
+            raise self._wrong(name, "no object: it wants `apiVersion`, `kind` and `metadata` with a `name`")
+        return found
+
+    def _template(self, name: str) -> Template:
+        if name not in self._compiled:
+            self._compiled[name] = self._environment.get_template(f"{name}.yaml.j2")
+        return self._compiled[name]
+
+    def _wrong(self, name: str, what: str) -> UsageError:
+        file = next((folder / f"{name}.yaml.j2" for folder in self._folders if (folder / f"{name}.yaml.j2").is_file()), Path(name))
+        return UsageError(f"{file}: {what}")
+
+
+@pass_context
+def _marked(context: Context, value: Any) -> Any:
+    kept: list[Any] = context[_VALUES]
+    if isinstance(value, StrictUndefined):
+        str(value)  # raises
+    kept.append(value)
+    return f"\ue000{len(kept) - 1}\ue001"
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> Any:
+    return yaml.load(text, _LOADER)
+
+
+def filled(tree: Any, values: list[Any]) -> Any:
+    """A copy of *tree* with values where their marks are."""
+    if isinstance(tree, str):
+        whole = _MARK.fullmatch(tree)
+        return values[int(whole[1])] if whole else _MARK.sub(lambda mark: str(values[int(mark[1])]), tree)
+    if isinstance(tree, dict):
+        return {filled(key, values): filled(value, values) for key, value in tree.items()}
+    return [filled(item, values) for item in tree] if isinstance(tree, list) else tree
+
+
+def _complete(found: Mapping[str, Any]) -> bool:
+    """Whether it is an object; pods and containers are parts of one."""
+    if "apiVersion" not in found and "kind" not in found:
+        return "spec" in found or "image" in found
+    return bool(found.get("apiVersion") and found.get("kind") and (found.get("metadata") or {}).get("name"))

@@ -1,0 +1,166 @@
+"""Which cluster, and whether it may be acted on without being named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from envctl.engines.kubernetes import contexts
+from envctl.engines.kubernetes.contexts import Context, approved, find_context
+from envctl.engines.kubernetes.forwards import credentials
+from envctl.errors import EngineMissing, UsageError
+
+
+def config(path: Path, current: str | None = "remote", **clusters: str) -> Path:
+    """A kubeconfig with a context, a cluster and a user of each name."""
+    names = {"remote": "https://10.1.2.3:6443", **clusters}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority": "ca.pem"}} for name, server in names.items()],
+        "users": [{"name": name, "user": {"token": f"t-{name}"}} for name in names],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": f"ns-{name}"}} for name in names],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document | ({"current-context": current} if current else {})))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    contexts._config.cache_clear()
+
+
+def test_the_current_one_and_a_named_one(tmp_path: Path) -> None:
+    config(tmp_path / "config", other="https://10.1.2.4")
+    assert (find_context(None).name, find_context(None).namespace) == ("remote", "ns-remote")
+    assert find_context("other").server == "https://10.1.2.4"
+
+
+def test_several_files_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = config(tmp_path / "a" / "config"), config(tmp_path / "b" / "config", current=None, more="https://10.9.9.9")
+    monkeypatch.setenv("KUBECONFIG", f"{first}:{second}")
+    assert find_context("more").cluster["certificate-authority"] == str(second.parent / "ca.pem")
+    assert find_context(None).cluster["certificate-authority"] == str(first.parent / "ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (None, "there is no kubeconfig"),
+        ("{", "cannot be read|is no YAML"),
+        ("", "cannot be read|no current context"),
+        ("contexts: []", "no current context"),
+        ("{contexts: [], current-context: x}", "no Kubernetes context 'x'"),
+    ],
+)
+def test_what_is_no_configuration(tmp_path: Path, written: str | None, words: str) -> None:
+    if written is not None:
+        (tmp_path / "config").write_text(written)
+    with pytest.raises(EngineMissing, match=words):
+        find_context(None)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    config(tmp_path / "config")
+    with pytest.raises(EngineMissing) as error:
+        find_context("remotte")
+    assert "did you mean 'remote'" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "server", "local"),
+    [
+        ("kind-x", "https://10.0.0.1", True),
+        ("k3d-x", "https://x.example", True),
+        ("minikube", "https://192.168.49.2:8443", True),
+        ("docker-desktop", "https://kubernetes.docker.internal:6443", True),
+        ("any", "https://127.0.0.1:6443", True),
+        ("any", "https://127.8.8.8:6443", True),
+        ("any", "https://[::1]:6443", True),
+        ("any", "https://localhost:6443", True),
+        ("production", "https://10.1.2.3:6443", False),
+        ("kinder", "https://api.example.com", False),
+        ("localhost.example.com", "https://localhost.example.com", False),
+        ("any", "", False),
+    ],
+)
+def test_a_cluster_of_this_machine_is_recognised(name: str, server: str, local: bool) -> None:
+    assert Context(name, server, {}, {}).local is local
+
+
+def test_one_that_is_named_is_acted_on(tmp_path: Path) -> None:
+    config(tmp_path / "config")
+    assert approved("remote") == "remote"
+
+
+def test_a_local_one_need_not_be_named(tmp_path: Path) -> None:
+    config(tmp_path / "config", current="here", here="https://127.0.0.1:6443")
+    assert approved(None) == "here"
+
+
+def test_without_a_terminal_it_is_refused_and_says_how_to_say_so(tmp_path: Path) -> None:
+    config(tmp_path / "config")
+    with pytest.raises(UsageError, match="nobody named") as error:
+        approved(None)
+    assert "--context remote" in error.value.hint
+
+
+class Terminal:
+    def __init__(self, answer: str) -> None:
+        self.answer, self.said = answer, ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        return self.answer
+
+    def write(self, text: str) -> None:
+        self.said += text
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("Yes\n", True), ("\n", False), ("n\n", False), ("", False)])
+def test_on_a_terminal_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, goes: bool) -> None:
+    config(tmp_path / "config")
+    terminal = Terminal(answer)
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr("sys.stderr", terminal)
+    if goes:
+        assert approved(None) == "remote"
+    else:
+        with pytest.raises(UsageError):
+            approved(None)
+    assert "remote" in terminal.said
+    assert "10.1.2.3" in terminal.said
+
+
+def test_a_pod_of_a_cluster_uses_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    assert find_context(None) == Context("in-cluster", "https://10.96.0.1:443", {}, {})
+
+
+def test_the_keeper_gets_texts_and_no_paths(tmp_path: Path) -> None:
+    config(tmp_path / "config")
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    told = credentials(find_context(None))
+    assert (told["server"], told["token"]) == ("https://10.1.2.3:6443", "t-remote")
+    assert told["ca"].startswith("-----BEGIN")
+
+
+def test_a_plugin_is_handed_on() -> None:
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "aws",
+        "args": ["eks", "get-token"],
+        "env": [{"name": "A", "value": "b"}],
+    }
+    told = credentials(Context("x", "https://x", {}, {"exec": plugin}))
+    assert told["exec"] == {"command": ["aws", "eks", "get-token"], "env": {"A": "b"}, "api_version": "client.authentication.k8s.io/v1"}

@@ -1,0 +1,256 @@
+"""What only a real cluster shows: who reaches whom, what a lost pod does, which rights suffice, what is left alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pg8000.native
+import pytest
+from processes import until
+from tests_support import REPO, Project, missing
+
+pytestmark = pytest.mark.kubernetes
+
+DB = """
+services:
+  db:
+    kind: postgres
+    seed:
+      - sql: schema.sql
+  friend:
+    image: python:3.13-slim
+    run: python3 -c 'import time; time.sleep(9999)'
+    env: {DB: "${db.host}:${db.port}"}
+  stranger:
+    image: python:3.13-slim
+    run: python3 -c 'import time; time.sleep(9999)'
+outputs: {HOST: "${db.host}", PORT: "${db.port}", USER: "${db.username}", PASSWORD: "${db.password}", DB: "${db.database}"}
+"""
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 5432), 3); print('reached')"
+
+
+def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
+    done = subprocess.run(["kubectl", *words], input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or not check, done.stderr
+    return done.stdout if check else done.stdout + done.stderr
+
+
+@pytest.fixture
+def cluster(project: Project) -> Iterator[Project]:
+    found = Project(project.folder, "kubernetes")
+    found.write("environments/schema.sql", "create table t (n int); insert into t values (1), (2);\n")
+    yield found
+    if "kubernetes" not in missing:
+        found.down()
+
+
+def rows(outputs: dict[str, str]) -> Any:
+    with pg8000.native.Connection(
+        outputs["USER"], host=outputs["HOST"], port=int(outputs["PORT"]), password=outputs["PASSWORD"], database=outputs["DB"], timeout=5
+    ) as connection:
+        return connection.run("select count(*) from t")[0][0]
+
+
+@pytest.fixture
+def other_namespace() -> Iterator[str]:
+    name = f"envctl-others-{os.getpid()}"
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+def test_only_who_refers_to_a_database_reaches_it(cluster: Project, other_namespace: str) -> None:
+    cluster.environment("env", DB)
+    shown = cluster.envctl("up", "env", "--json").ok().json
+    id = shown["id"]
+
+    def reached(namespace: str, *pod: str, host: str = "db") -> str:
+        return kubectl("exec", "-n", namespace, *pod, "--", "python3", "-c", CONNECT, host, check=False)
+
+    assert "reached" in reached(id, "deploy/friend")
+    assert "reached" not in reached(id, "deploy/stranger")
+    spec = {"containers": [{"name": "p", "image": "python:3.13-slim", "imagePullPolicy": "IfNotPresent", "command": ["sleep", "999"]}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}
+    kubectl("apply", "-n", other_namespace, "-f", "-", stdin=json.dumps(pod))
+    kubectl("wait", "-n", other_namespace, "--for=condition=Ready", "pod/p", "--timeout=60s")
+    address = kubectl("get", "pod", "-n", id, "-l", "envctl.service=db", "-o", "jsonpath={.items[0].status.podIP}")
+    for host in (f"db.{id}.svc.cluster.local", address):
+        assert "reached" not in reached(other_namespace, "p", host=host)
+
+
+def test_a_deleted_pod_is_seeded_again_before_its_endpoint_answers(cluster: Project) -> None:
+    cluster.environment("env", DB)
+    outputs = cluster.envctl("up", "env", "--json").ok().json["outputs"]
+    id = cluster.envctl("status", "env", "--json").ok().json["id"]
+    assert rows(outputs) == 2
+    kubectl("delete", "pod", "-n", id, "-l", "envctl.service=db", "--wait=false")
+    seen = []
+
+    def answers() -> bool:
+        try:
+            seen.append(rows(outputs))
+        except Exception as error:
+            seen.append(error)
+            return False
+        return len(seen) > 1 and isinstance(seen[-2], Exception)
+
+    until(answers, seconds=90, what="the endpoint answers again")
+    assert [entry for entry in seen if not isinstance(entry, Exception)][-1] == 2
+    assert all(entry == 2 for entry in seen if not isinstance(entry, Exception)), "never without its data"
+
+
+def test_a_namespace_of_others_is_neither_used_nor_removed(cluster: Project) -> None:
+    cluster.environment("env", "services: {s: {kind: stub}}\n")
+    id = cluster.envctl("up", "env", "--json").ok().json["id"]
+    cluster.envctl("down", "env").ok()
+    kubectl("create", "namespace", id)
+    try:
+        refused = cluster.envctl("up", "env")
+        assert refused.status == 2
+        assert f"there is a namespace {id} that is not envctl's" in refused.err
+        cluster.envctl("down", "env")
+        assert id in kubectl("get", "namespace", id, "-o", "name")
+    finally:
+        kubectl("delete", "namespace", id, "--wait=false")
+
+
+def test_an_existing_namespace_keeps_what_is_not_ours(cluster: Project, other_namespace: str) -> None:
+    kubectl("create", "configmap", "theirs", "-n", other_namespace)
+    cluster.environment("env", DB)
+    first = cluster.envctl("up", "env", "--json", "--namespace", other_namespace, "--name", "one").ok().json
+    second = cluster.envctl("up", "env", "--json", "--namespace", other_namespace, "--name", "two").ok().json
+    assert rows(first["outputs"]) == rows(second["outputs"]) == 2
+    cluster.envctl("down", "one").ok()
+    assert rows(second["outputs"]) == 2
+    cluster.envctl("down", "two").ok()
+    left = kubectl("get", "all,configmaps,secrets,networkpolicies,serviceaccounts", "-n", other_namespace, "-o", "name")
+    assert "configmap/theirs" in left
+    assert not [line for line in left.splitlines() if "one-" in line or "two-" in line]
+
+
+ACCOUNT = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: envctl, namespace: NS}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NS}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: envctl-provisioner}
+subjects: [{kind: ServiceAccount, name: envctl, namespace: NS}]
+"""
+
+
+def as_account(namespace: str, folder: Path) -> dict[str, str]:
+    """A kubeconfig of its service account `envctl`."""
+    token = kubectl("create", "token", "envctl", "-n", namespace, "--duration=1h").strip()
+    view = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    view["users"] = [{"name": "restricted", "user": {"token": token}}]
+    view["contexts"] = [{"name": "restricted", "context": {"cluster": view["clusters"][0]["name"], "user": "restricted"}}]
+    path = folder / "restricted.json"
+    path.write_text(json.dumps(view | {"current-context": "restricted"}))
+    return {"KUBECONFIG": str(path), "ENVCTL_CONTEXT": "restricted"}
+
+
+def test_the_rights_of_rbac_yaml_suffice(cluster: Project, other_namespace: str) -> None:
+    kubectl("apply", "-f", str(REPO / "templates/kubernetes/rbac.yaml"), check=False)
+    kubectl("apply", "-f", "-", stdin=ACCOUNT.replace("NS", other_namespace))
+    try:
+        env = as_account(other_namespace, cluster.folder)
+        cluster.environment("env", DB)
+        shown = cluster.envctl("up", "env", "--json", env=env).ok().json
+        assert rows(shown["outputs"]) == 2
+        assert "database system is ready" in cluster.envctl("logs", "env", "db", env=env).ok().out
+        cluster.envctl("extend", "env", "1h", env=env).ok()
+        cluster.envctl("restart", "env", "friend", env=env).ok()
+        assert [row["id"] for row in cluster.envctl("list", "--json", env=env).ok().json] == [shown["id"]]
+        cluster.envctl("down", "env", env=env).ok()
+        assert shown["id"] not in kubectl("get", "namespaces", "-o", "name")
+    finally:
+        kubectl("delete", "clusterrolebinding", other_namespace)
+
+
+def test_another_machine_uses_it_by_its_id(cluster: Project, tmp_path: Path) -> None:
+    cluster.environment("env", DB)
+    shown = cluster.envctl("up", "env", "--json", "--ttl", "1h").ok().json
+    elsewhere = {"XDG_STATE_HOME": str(tmp_path / "elsewhere")}
+    again = cluster.envctl("status", shown["id"], "--json", env=elsewhere).ok().json
+    assert again["state"] == "seeded"
+    assert cluster.envctl("env", shown["id"], "--format", "json", env=elsewhere).ok().json["PASSWORD"] == shown["outputs"]["PASSWORD"]
+    assert "database system is ready" in cluster.envctl("logs", shown["id"], "db", env=elsewhere).ok().out
+    cluster.envctl("extend", shown["id"], "3h", env=elsewhere).ok()
+    assert [row["expires"] > shown["expires"] for row in cluster.envctl("list", "--json").ok().json if row["id"] == shown["id"]]
+    cluster.envctl("down", shown["id"], env=elsewhere).ok()
+    assert shown["id"] not in kubectl("get", "namespaces", "-o", "name")
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        ("{image: 'envctl.invalid/none:1', port: 80}", ["cannot be pulled", "--image"]),
+        ("{kind: stub, resources: {cpu: 999}}", ["no node takes it", "Insufficient cpu"]),
+        ("{kind: stub, kubernetes: {spec: {template: {spec: {hostNetwork: true}}}}}", ["Pod Security", "restricted", "host"]),
+    ],
+)
+def test_what_cannot_heal_is_said_in_a_sentence_and_given_up(cluster: Project, service: str, words: list[str]) -> None:
+    cluster.environment("env", f"services: {{s: {service}}}\n")
+    failed = cluster.envctl("up", "env", "--timeout", "50s")
+    assert failed.status == 1, failed.err
+    assert all(word in failed.err for word in words), failed.err
+    assert cluster.envctl("list", "--json").ok().json == []
+
+
+def test_a_quota_is_named(cluster: Project, other_namespace: str) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": {"limits.memory": "1Mi"}}}
+    kubectl("apply", "-n", other_namespace, "-f", "-", stdin=json.dumps(quota))
+    cluster.environment("env", "services: {s: {kind: stub}}\n")
+    failed = cluster.envctl("up", "env", "--namespace", other_namespace, "--timeout", "60s")
+    assert failed.status == 1
+    assert "quota team" in failed.err, failed.err
+
+
+def test_a_context_that_nobody_named_is_refused(cluster: Project, tmp_path: Path) -> None:
+    view = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    view["clusters"][0]["cluster"]["server"] = "https://10.255.255.1:6443"
+    (tmp_path / "config").write_text(json.dumps(view))
+    cluster.environment("env", "services: {s: {kind: stub}}\n")
+    refused = cluster.envctl("up", "env", env={"KUBECONFIG": str(tmp_path / "config")})
+    assert refused.status == 2
+    assert view["current-context"] in refused.err
+    assert "--context" in refused.err
+
+
+def test_a_killed_up_leaves_nothing(cluster: Project) -> None:
+    cluster.environment("env", DB)
+    for moment in (0.7, 2.0, 5.0):
+        words = [sys.executable, "-m", "envctl", "up", "env", "--name", f"k{int(moment * 10)}"]
+        process = subprocess.Popen(words, cwd=cluster.folder, env={**os.environ, "ENVCTL_ENGINE": "kubernetes"}, stderr=subprocess.DEVNULL)
+        time.sleep(moment)
+        process.kill()
+        process.wait()
+    until(lambda: not mine(cluster), seconds=90, what="their namespaces to go")
+
+
+def mine(cluster: Project) -> list[str]:
+    found = json.loads(kubectl("get", "namespaces", "-l", "envctl.instance", "-o", "json"))["items"]
+    project = str(cluster.folder)
+    return [item["metadata"]["name"] for item in found if item["metadata"].get("annotations", {}).get("envctl.project") == project]
+
+
+def test_passwords_are_in_secrets_alone(cluster: Project) -> None:
+    cluster.environment("env", DB.replace('DB: "${db.host}', 'URL: "${db.url}", DB: "${db.host}'))
+    shown = cluster.envctl("up", "env", "--json").ok().json
+    password = shown["outputs"]["PASSWORD"]
+    objects = kubectl("get", "all,configmaps,networkpolicies,serviceaccounts", "-n", shown["id"], "-o", "json")
+    assert password not in objects
+    assert base64.b64encode(password.encode()).decode() not in objects
+    url = kubectl("exec", "-n", shown["id"], "deploy/friend", "--", "printenv", "URL").strip()
+    assert password in url
