@@ -155,12 +155,7 @@ class BringUp:
             if patience is not None:
                 self.board.set(service.name, "ready", "it opens no port")
                 return
-            if self._refused(history):
-                advice = f"its data was made with other credentials: `envctl reset NAME {service.name}` makes it anew, or give it those it has"
-                message = f"{service.name} does not know the credentials that the definition gives it: {error}"
-                raise ServiceFailed(message, self._evidence(service, "readiness", advice=advice)) from None
-            message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}"
-            raise OutOfTime(message, self._evidence(service, "readiness")) from None
+            raise self._not_ready(service, history, error) from None
         if not asked:
             self._settle(service)
         if self._dead(service) and not self._ended_well(service):
@@ -174,6 +169,14 @@ class BringUp:
     def _refused(self, history: History) -> bool:
         """A server that was up before has its users already; a new one may be about to make them."""
         return self.record.state != "starting" and history.refused_seconds > REFUSED
+
+    def _not_ready(self, service: ServicePlan, history: History, error: NotReady) -> ServiceFailed:
+        if self._refused(history):
+            advice = f"if its data was made with others: `envctl reset NAME {service.name}` makes it anew; or give it those that it has"
+            message = f"{service.name} does not know the credentials that the definition gives it: {error}"
+            return ServiceFailed(message, self._evidence(service, "readiness", advice=advice))
+        message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}"
+        return OutOfTime(message, self._evidence(service, "readiness"))
 
     def _settle(self, service: ServicePlan) -> None:
         """One that nobody can ask is up when it has run for a while: most that fail at all fail at once."""
@@ -194,12 +197,13 @@ class BringUp:
 
     def _target(self, service: ServicePlan, options: Mapping[str, Any], replica: int) -> Target:
         place = self.plan.setting
-        ports = {name: number + replica for name, number in self.project.doors(service).items()}
+        doors = self.project.doors(service)
+        ports = {name: number + replica for name, number in doors.items()}
         named = options.get("port")
         port = ports.get(str(named)) or next((ports[p.name] for p in service.ports if p.number == named), None)
         return Target(
             host=str(service.outside.get("host") or place.outside_host),
-            port=port or self._main_port(service, ports) + replica,
+            port=port or self._main_port(service, doors) + replica,
             ports=ports,
             properties=service.outside,
             options={key: value for key, value in options.items() if key != "port"},

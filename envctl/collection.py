@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +35,22 @@ def remove(record: Record, wait: bool = True) -> Removed | None:
     engine = open_engine(*record.place)
     with instance.lock(record.id), shielded():
         record = instance.load(record.id) or record  # whoever had the lock may have changed it
+        if _extended(engine, record):
+            return None
         return None if keeping.replaced(record) else Removed(record.name, record.id, "", tuple(tear_down(engine, record, wait)))
+
+
+def _extended(engine: Engine, record: Record) -> bool:
+    """Whether somebody on another machine has given it more time than its keeper here, for which we remove it, knew of."""
+    if not (os.environ.get(keeping.BY_KEEPER) and record.expired):
+        return False
+    expires = next((seen.expires for seen in engine.instances() if seen.id == record.id), None)
+    if expires is None or expires <= instance.now():
+        return False
+    record.expires = expires
+    record.save()
+    keeping.ensure(record, watched=False)
+    return True
 
 
 def remove_by_label(engine: Engine, name: str, id: str, why: str = "") -> Removed | None:

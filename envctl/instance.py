@@ -79,8 +79,6 @@ class Record:
     options: dict[str, Any] = field(default_factory=dict)
     """What the definition was changed by (--set, --only, --stub, ...), to plan it again."""
     ports: dict[str, int] = field(default_factory=dict)
-    forwards: list[dict[str, Any]] = field(default_factory=list)
-    """On Kubernetes: what leads to those."""
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)

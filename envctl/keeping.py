@@ -37,7 +37,7 @@ ABOUT = "ENVCTL_ABOUT"
 MARK = "ENVCTL_MARK"
 """In the environment of all that belongs to an instance: its id."""
 LABELS = ("envctl.name", "envctl.instance", "envctl.project", "envctl.owner", "envctl.environment", "envctl.engine")
-START_TIMEOUT = 15.0
+START_TIMEOUT, SUPERVISOR_TIMEOUT = 15.0, 10.0
 QUICK = 3.0
 """Seconds within which a keeper says something; one that does not is halted, or stuck."""
 
@@ -187,9 +187,13 @@ def ensure(record: Record, *, watched: bool) -> Keeper:
 
 def end_silent(keeper: Keeper, id: str) -> None:
     """A keeper that does not answer holds nothing together: it goes, and the processes below it, before anybody touches their files."""
-    from envctl.keeper.marks import kill_marked
+    from envctl.keeper.marks import kill_marked, supervised
 
     keeper.kill()
+    # Its supervisor notices, kills what it has and reaps it: in a container nobody else may, and a server takes a zombie for a rival.
+    deadline = time.monotonic() + SUPERVISOR_TIMEOUT
+    while supervised(id) and time.monotonic() < deadline:
+        time.sleep(0.02)
     kill_marked(id)
 
 
@@ -310,7 +314,7 @@ def stop_processes(id: str, grace: Mapping[str, float]) -> bool:
 
         each(lambda name: keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace.get(name, 0)}", timeout=patience), list(running or {}))
     except KeeperSilent:
-        keeper.kill()
+        end_silent(keeper, id)
         return False
     except KeeperGone:
         _wait_for_its_end(id, patience)

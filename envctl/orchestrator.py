@@ -145,11 +145,12 @@ def _run_plan(request: Request, plan: Plan, project: Project, record: Record, re
     work = BringUp(plan, project, record, board, seeder, save=record.save)
     try:
         work.run(deadline)
-        project.finish()
     finally:
         for name, row in board.rows.items():
             record.services[name] |= {"state": row.state, "ready_ms": row.ready_ms}
         timer.phase("services")
+    record.save()
+    project.finish()
 
 
 def _refuse_changed_seeds(plan: Plan, project: Project, record: Record) -> None:

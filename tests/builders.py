@@ -159,6 +159,9 @@ class FakeProject:
     def state(self, service: str) -> State:
         return self.seen.get(service, State(service in self.started, health="healthy"))
 
+    def doors(self, service: ServicePlan) -> Mapping[str, int]:
+        return service.outside_ports
+
     def logs(self, service: str, tail: int | None = None) -> str:
         return self.logged.get(service, "")
 

@@ -72,7 +72,11 @@ def test_a_relapse_between_the_passes_is_waited_out(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("answers", "refused"),
-    [([LoginRefused("a"), LoginRefused("b")], True), ([LoginRefused("a"), NotReady("b")], False), ([NotReady("a"), LoginRefused("b")], True)],
+    [
+        ([LoginRefused("a"), LoginRefused("b")], True),
+        ([LoginRefused("a"), NotReady("b")], False),
+        ([NotReady("a"), LoginRefused("b")], True),
+    ],
 )
 def test_only_refusals_without_a_break_count(monkeypatch: pytest.MonkeyPatch, answers: list[Exception | None], refused: bool) -> None:
     answering(monkeypatch, a=answers)

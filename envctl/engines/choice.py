@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from envctl.engines import ENGINES
 from envctl.errors import EngineMissing
 
-
 Place = tuple[str, str | None, str | None]
 """Engine, context and namespace."""
 
@@ -24,7 +23,7 @@ def default_engine(context: str | None = None) -> str:
 
 
 def lasting_context(engine: str, context: str | None = None) -> str | None:
-    """The daemon or cluster that *context* or the environment names now, for the record: `down` must find it when the environment has changed.
+    """The daemon or cluster that is meant now, for the record: `down` must find it when the environment has changed.
 
     Raises:
         UsageError: a cluster that nobody has named and that is not of this machine.
@@ -51,7 +50,7 @@ def places() -> list[Place]:
 
 
 def cluster() -> list[Place]:
-    """The cluster of the configuration (ENVCTL_ENGINE, ENVCTL_CONTEXT, ENVCTL_NAMESPACE, or envctl.toml's); none where that is of another engine."""
+    """The cluster of the configuration: ENVCTL_ENGINE, ENVCTL_CONTEXT, ENVCTL_NAMESPACE, or envctl.toml's."""
     if os.environ.get("ENVCTL_ENGINE") != "kubernetes":
         return []
     context = os.environ.get("ENVCTL_CONTEXT") or None

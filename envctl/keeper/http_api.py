@@ -11,8 +11,9 @@ DELETE /v1/processes/NAME?grace=SECONDS
                           200 {"status"} once nothing of its tree is left, however often; 404 none was started. No grace: killed at once
 GET /v1/deaths            200, then a line {"name", "status"} for every end of a process, until the client closes
 POST /v1/relays           {"listen": [host, port], "to": [host, port]} -> 201 {"port"}; 422 it cannot listen there
-PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace", "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port],
-                            "gate": bool}]} -> 200 {"forwards": {name: {"port"}}}, these and no others; 422 one cannot listen
+PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace",
+                           "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port], "gate": bool}]}
+                          200 {"forwards": {name: {"port"}}}, these and no others; 422 one cannot listen
 GET /v1/forwards          200 {name: {"port", "pod": name or null, "state": "ready", "waiting" or "refused", "error"}}
 POST /v1/forwards/approve {"name", "pod_uid"} -> 200: a gated forward leads to that pod from now on; 404 there is none of that name
 POST /v1/stop             {"grace": {name: seconds}} -> 200 once nothing is left; the address file is gone, and so is the keeper after that

@@ -31,6 +31,13 @@ def orphans(mark_prefix: str) -> list[int]:
     return sorted(pid for pid in found if not tree.ancestors(pid, table) & supervisors)
 
 
+def supervised(mark: str) -> bool:
+    """Whether a supervisor of *mark* lives."""
+    found = [pid for pid, values in system.variables([SUPERVISOR]).items() if values.get(SUPERVISOR) == mark]
+    table = system.processes() if found else {}
+    return any(pid in table and not table[pid].zombie for pid in found)
+
+
 def kill_marked(mark: str, patience: float = 10.0, process: str | None = None) -> list[int]:
     """Kills all that carry exactly *mark*, and all below them, except ourselves and those above us; answers with what was killed.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from envctl.keeper import system
@@ -44,33 +44,45 @@ def start(argv: Sequence[str], env: Mapping[str, str], cwd: str, user: int | Non
 def _become(
     argv: Sequence[str], env: Mapping[str, str], cwd: str, user: int | None, limits: Limits, parent: int, output: int, failure: int
 ) -> None:
-    step = "session"
+    step = ""
     try:
-        os.setsid()
-        _defaults()
-        _standard_streams(output)
-        step = "limits"
-        limits.enter()
-        step = f"user {user}"
-        if user is not None:
-            with suppress(OSError):  # else it could not open /dev/stdout, as servers do whose log it is
-                os.fchown(1, user, user)
-            os.setgroups([])
-            os.setgid(user)
-            os.setuid(user)
-        system.die_with_parent()
-        if os.getppid() != parent:
-            os._exit(0)
-        step = f"cwd {cwd}"
-        os.chdir(cwd)
-        step = "limits"
-        limits.confine()
-        step = f"program {argv[0]}"
-        os.execvpe(argv[0], list(argv), dict(env))
+        steps: list[tuple[str, Callable[[], object]]] = [
+            ("session", lambda: _leave(output)),
+            ("limits", limits.enter),
+            (f"user {user}", lambda: _change_to(user)),
+            ("parent", lambda: _stay_with(parent)),
+            (f"cwd {cwd}", lambda: os.chdir(cwd)),
+            ("limits", limits.confine),
+            (f"program {argv[0]}", lambda: os.execvpe(argv[0], list(argv), dict(env))),
+        ]
+        for name, do in steps:
+            step = name
+            do()
     except BaseException as error:
         os.write(failure, f"{step}: {_words(error, step)}".encode(errors="replace")[:4000])
     finally:
         os._exit(127)
+
+
+def _leave(output: int) -> None:
+    os.setsid()
+    _defaults()
+    _standard_streams(output)
+
+
+def _change_to(user: int | None) -> None:
+    if user is not None:
+        with suppress(OSError):  # else it could not open /dev/stdout, as servers do whose log it is
+            os.fchown(1, user, user)
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+
+
+def _stay_with(parent: int) -> None:
+    system.die_with_parent()
+    if os.getppid() != parent:
+        os._exit(0)
 
 
 def _words(error: BaseException, step: str) -> str:

@@ -115,19 +115,11 @@ class Server:
 
     def _exchange(self, stream: socket.socket, reader: BinaryIO) -> bool:
         """Whether the connection stays open."""
-        more = False
-        try:
-            stream.settimeout(IDLE_TIMEOUT)
-            if not reader.peek(1):  # type: ignore[attr-defined]
-                return False
-            stream.settimeout(READ_TIMEOUT)
-            request = _read_head(reader)
-            self._admit(request)
-            _read_body(request, stream, reader)
-            more = request.headers.get("connection", "").lower() != "close"
-            answer = self._answer(request)
-        except Refused as refused:
-            answer = Answer(refused.status, {"error": str(refused)})
+        stream.settimeout(IDLE_TIMEOUT)
+        if not reader.peek(1):  # type: ignore[attr-defined]
+            return False
+        stream.settimeout(READ_TIMEOUT)
+        answer, more = self._heard(stream, reader)
         if answer.follow:
             answer.follow(stream)
             return False
@@ -140,6 +132,16 @@ class Server:
         if not more:
             _linger(stream)
         return more
+
+    def _heard(self, stream: socket.socket, reader: BinaryIO) -> tuple[Answer, bool]:
+        """The answer to the next request, and whether another one may follow it."""
+        try:
+            request = _read_head(reader)
+            self._admit(request)
+            _read_body(request, stream, reader)
+        except Refused as refused:
+            return Answer(refused.status, {"error": str(refused)}), False
+        return self._answer(request), request.headers.get("connection", "").lower() != "close"
 
     def _answer(self, request: Request) -> Answer:
         try:

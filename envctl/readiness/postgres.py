@@ -9,7 +9,6 @@ from typing import Any
 from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness._wire import foreign_errors, lent_socket, shown
 
-
 WRONG_PASSWORD = "28P01"
 
 

@@ -15,8 +15,7 @@ import sys
 import threading
 from select import select
 
-GONE = 255
-"""The status of a command whose loop ended while it ran."""
+GONE = 255  # the status of a command whose loop ended while it ran
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 waiting = {}
 begun = set()
@@ -34,8 +33,7 @@ def main(folder, port):
         threading.Thread(target=hear, args=(done,), daemon=True).start()
         print(f"listening on {server.getsockname()[1]}", flush=True)
         while True:
-            connection = server.accept()[0]
-            threading.Thread(target=serve, args=(connection, folder, todo), daemon=True).start()
+            threading.Thread(target=serve, args=(server.accept()[0], folder, todo), daemon=True).start()
 
 
 def hear(done):
@@ -66,7 +64,7 @@ def serve(connection, folder, todo):
                 connection.sendall(json.dumps({"status": status, "size": output.tell()}).encode() + b"\n")
                 output.seek(0)
                 connection.sendfile(output)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError) as error:
             answer(connection, 126, f"this is no request: {error!r}\n".encode())
         except OSError as error:
             print(f"{number}: {error}", file=sys.stderr, flush=True)

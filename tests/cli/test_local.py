@@ -117,6 +117,16 @@ def test_extend_can_shorten_and_then_it_goes(local: Project) -> None:
     nothing_stays(local)
 
 
+@pytest.mark.parametrize("time", ["0", "0s", "0h0m"])
+def test_extend_by_nothing_is_a_mistake(local: Project, time: str) -> None:
+    local.envctl("up", "env", "--only", "site").ok()
+    done = local.envctl("extend", "env", time)
+    assert (done.status, done.out) == (2, "")
+    assert f"{time} is no time to live" in done.err
+    assert "`envctl down env` removes it now" in done.err
+    local.envctl("status", "env").ok()
+
+
 def test_what_had_no_end_gets_one(local: Project) -> None:
     local.environment("env", PAIR.replace("ttl: 1h\n", ""))
     local.envctl("up", "env").ok()

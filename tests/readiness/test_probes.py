@@ -362,7 +362,7 @@ def test_a_refused_login_is_told_from_a_server_that_is_not_ready(name: str, refu
     assert not isinstance(caught.value, LoginRefused)
 
 
-def mysql_server(commands: list[bytes], failure: str = "") -> Callable[[socket.socket], None]:
+def mysql_server(commands: list[bytes], failure: str = "", code: int = 1130) -> Callable[[socket.socket], None]:
     okay = b"\x00\x00\x00\x02\x00\x00\x00"
 
     def packet(number: int, body: bytes) -> bytes:
@@ -377,7 +377,7 @@ def mysql_server(commands: list[bytes], failure: str = "") -> Callable[[socket.s
 
     def serve(connection: socket.socket) -> None:
         if failure:
-            connection.sendall(packet(0, b"\xff" + struct.pack("<H", 1130) + failure.encode()))
+            connection.sendall(packet(0, b"\xff" + struct.pack("<H", code) + failure.encode()))
             return
         connection.sendall(packet(0, greeting()))
         commands.append(connection.recv(65536))

@@ -22,6 +22,7 @@ from envctl.kinds import Kind, load_kinds
 from envctl.plan.make import make_plan
 from envctl.plan.model import Check, File, Plan, ServicePlan, Setting
 from envctl.render.kubernetes import Manifests, Options, label_value, manifests_yaml, once_job, pushed_image, render_kubernetes
+from envctl.render.kubernetes.secrets import one_of
 from envctl.rendering import render_setting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -206,6 +207,13 @@ def test_composed_values_come_back_byte_for_byte(before: str, secret: str, after
     assert [expanded(word, given_env) for word in container["command"]] == ["sh", value]
     assert [expanded(word, given_env) for word in container["args"]] == [after, value]
     assert list(yaml.safe_load_all(manifests_yaml(found))) == list(found.everything())
+
+
+@given(st.lists(st.text("ab(.", min_size=1, max_size=6), min_size=1, unique=True), st.text("ab(.", max_size=30))
+def test_the_longest_secret_is_found(texts: list[str], text: str) -> None:
+    longest_first = "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
+    found = [each[0] for each in re.finditer(one_of(sorted(texts)), text)]
+    assert found == [each[0] for each in re.finditer(longest_first, text)]
 
 
 def test_a_secret_stands_in_no_other_object() -> None:

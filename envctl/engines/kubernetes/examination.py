@@ -13,9 +13,9 @@ from envctl.parallel import each
 
 Told = tuple[bool, str, str]
 """Whether it is well, what was found, what to do."""
+APPLIED = ("deployments", "statefulsets", "jobs", "services", "configmaps", "secrets", "networkpolicies", "serviceaccounts")
 RIGHTS = (
-    ("patch", "deployments"), ("patch", "statefulsets"), ("patch", "jobs"), ("patch", "services"), ("patch", "configmaps"), ("patch", "secrets"),
-    ("patch", "networkpolicies"), ("patch", "serviceaccounts"), ("delete", "pods"), ("watch", "pods"), ("watch", "events"),
+    *(("patch", what) for what in APPLIED), ("delete", "pods"), ("watch", "pods"), ("watch", "events"),
     ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
 )  # fmt: skip
 """What `up` does in a namespace."""

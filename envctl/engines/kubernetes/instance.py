@@ -13,9 +13,8 @@ from envctl.engines import Execution, OnTerminal, Ran, State
 from envctl.engines.kubernetes.api import Api, ApiError, path_of
 from envctl.engines.kubernetes.pods import SERVICE, own_container, service_of, state_of
 from envctl.engines.kubernetes.pods import newest as newest_of
-from envctl.engines.kubernetes.records import EXPIRES, keep, secret_name
+from envctl.engines.kubernetes.records import EXPIRES, secret_name
 from envctl.errors import EnvctlError, UsageError
-from envctl.instance import load
 from envctl.parallel import merged
 
 Object = dict[str, Any]
@@ -87,12 +86,7 @@ class KubernetesInstance:
         yield from answer.stream(65536, decode_content=True)
 
     def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
-        """The namespace's annotation, or that of the record in a namespace of others; and the record itself."""
-        record = load(self.id)
-        if record is not None:
-            record.expires = expires
-            if self.api.get("v1", "Namespace", None, self.namespace) if not self.shared else True:
-                keep(self.api, self.namespace, record)
+        """An annotation of the namespace; of the record in a namespace of others."""
         if not self.shared:
             self._annotate("Namespace", None, self.namespace, {EXPIRES: expires})
         else:

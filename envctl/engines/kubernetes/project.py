@@ -13,11 +13,12 @@ from typing import Any
 from envctl.engines import Execution, Ran, Say, State
 from envctl.engines.kubernetes import trouble
 from envctl.engines.kubernetes.api import ApiError, Object
-from envctl.engines.kubernetes.forwards import approve, forwards_of, is_gated, probing, set_forwards, with_gates
+from envctl.engines.kubernetes.forwards import PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance
 from envctl.engines.kubernetes.pods import exit_status, newest, uid
 from envctl.engines.kubernetes.records import keep
+from envctl.engines.kubernetes.removal import not_ours
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
@@ -68,29 +69,37 @@ class KubernetesProject(KubernetesInstance):
             each(self._apply, first)
         else:
             rest = self.manifests.common
-        self._keep_record(whole)
+        if whole:
+            self._note_forwards()
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
         each(self._apply, [*rest, *objects], width=8)
         if whole:
             self._remove_strays()
         set_forwards(self.id, self.api.context, self.namespace, with_gates(self.id, forwards_of(self.plan)), whole)
 
-    def _keep_record(self, whole: bool) -> None:
-        """Beside the instance, so that another machine finds there how to use it."""
+    def _note_forwards(self) -> None:
+        """With the record of the intent, beside the instance: another machine finds there how to use it, and to remove it."""
         record = load(self.id)
-        if record is None:
-            return
-        if whole:
-            record.forwards = forwards_of(self.plan)
-        keep(self.api, self.namespace, record)
+        if record is not None:
+            keep(self.api, self.namespace, record, forwards_of(self.plan))
+
+    def _keep_record(self) -> None:
+        record = load(self.id)
+        if record is not None:
+            record.state = "up"
+            keep(self.api, self.namespace, record, self._all_forwards())
+
+    def _all_forwards(self) -> list[dict[str, Any]]:
+        """Also of the services that a part of a plan leaves out."""
+        ours = {entry["name"]: entry for entry in kept(self.id) if PROBE not in entry["name"]}
+        return [{key: value for key, value in entry.items() if key not in ("gate", "approved")} for entry in ours.values()]
 
     def _refuse_foreign(self) -> None:
         found = self.api.get("v1", "Namespace", None, self.namespace)
         if found is None:
             return
         if (found["metadata"].get("labels") or {}).get("envctl.instance") != self.id:
-            hint = "take another --name, or use it as it is with `--namespace`"
-            raise UsageError(f"there is a namespace {self.namespace} that is not envctl's", hint=hint)
+            raise not_ours(self.namespace)
         if found["metadata"].get("deletionTimestamp"):
             raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="wait for it: `envctl down` does")
 
@@ -243,7 +252,7 @@ class KubernetesProject(KubernetesInstance):
 
     def finish(self) -> None:
         """The record is kept beside the instance; endpoints with data of ours refuse from now on when a pod has been replaced."""
-        self._keep_record(whole=False)
+        self._keep_record()
         gated = {service.name: service for service in self.plan.services.values() if is_gated(service)}
         forwards = [entry | {"gate": True} for entry in forwards_of(self.plan) if entry["name"].partition("/")[0] in gated]
         if forwards:

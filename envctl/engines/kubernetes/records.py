@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -12,7 +12,7 @@ from envctl.engines.kubernetes.api import Api, ApiError
 from envctl.instance import Record
 
 Object = dict[str, Any]
-KEY = "record.json"
+KEY, FORWARDS = "record.json", "forwards"
 OURS_ALONE = ("process", "keeper")
 """What means nothing on another machine."""
 EXPIRES = "envctl.expires"
@@ -23,9 +23,9 @@ def secret_name(id: str) -> str:
     return f"{id}-instance"
 
 
-def keep(api: Api, namespace: str, record: Record) -> None:
-    """Writes the record beside the instance."""
-    content = {key: value for key, value in asdict(record).items() if key not in OURS_ALONE}
+def keep(api: Api, namespace: str, record: Record, forwards: Sequence[Mapping[str, Any]]) -> None:
+    """Writes the record beside the instance, with what leads to its ports."""
+    content = {key: value for key, value in asdict(record).items() if key not in OURS_ALONE} | {FORWARDS: list(forwards)}
     text = json.dumps(content, ensure_ascii=False)
     api.apply(
         {
@@ -53,18 +53,18 @@ def told_of(record: Record) -> dict[str, str]:
     return told | ({EXPIRES: record.expires} if record.expires else {})
 
 
-def read(secret: Object) -> Record | None:
-    """The record in a Secret of ours; None where a later version has written what we do not know."""
+def read(secret: Object) -> tuple[Record, list[Object]] | None:
+    """The record in a Secret of ours, and its forwards; None where a later version has written what we do not know."""
     try:
         content = json.loads(base64.b64decode(secret["data"][KEY]))
         known = {field.name for field in fields(Record)}
-        return Record(**{key: value for key, value in content.items() if key in known})
+        return Record(**{key: value for key, value in content.items() if key in known}), list(content[FORWARDS])
     except (KeyError, ValueError, TypeError):
         return None
 
 
-def find(api: Api, namespace: str | None, selector: str) -> Iterator[tuple[str, Record]]:
-    """Namespace and record of every instance that matches; without a namespace all that may be seen."""
+def find(api: Api, namespace: str | None, selector: str) -> Iterator[tuple[Record, list[Object]]]:
+    """Record and forwards of every instance that matches; without a namespace all that may be seen."""
     for place in [namespace] if namespace else own_namespaces(api, selector):
         try:
             secrets = api.list("v1", "Secret", place, f"{KIND}=true,{selector}" if selector else f"{KIND}=true")
@@ -73,9 +73,9 @@ def find(api: Api, namespace: str | None, selector: str) -> Iterator[tuple[str, 
                 continue
             raise
         for secret in secrets:
-            record = read(secret)
-            if record is not None:
-                yield place, record
+            found = read(secret)
+            if found is not None:
+                yield found
 
 
 def own_namespaces(api: Api, selector: str = "") -> list[str]:

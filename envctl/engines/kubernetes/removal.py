@@ -29,13 +29,17 @@ def remove_namespace(api: Api, name: str, id: str, wait: bool = True) -> list[st
     if found is None:
         return []
     if (found["metadata"].get("labels") or {}).get("envctl.instance") != id:
-        raise UsageError(
-            f"the namespace {name} is not envctl's: it does not carry the label envctl.instance={id}", hint="take another --name"
-        )
+        raise not_ours(name)
     api.delete("v1", "Namespace", None, name)
     if not wait:
         return []
     return [] if _gone(api, name) else [f"namespace {name}{_why_still_there(api, name)}"]
+
+
+def not_ours(name: str) -> UsageError:
+    return UsageError(
+        f"there is a namespace {name} that is not envctl's", hint="take another --name, or use it as it is with `--namespace`"
+    )
 
 
 def _gone(api: Api, name: str) -> bool:

@@ -83,7 +83,7 @@ def _room(why: str) -> str:
 
 REFUSED = (
     (re.compile(r"exceeded quota: ([^,]+), requested: ([^,]+).*used: ([^,]+).*limited: (.+)$"), "quota"),
-    (re.compile(r"violates PodSecurity \"?([^\":]+)\"?: (.+)$"), "security"),
+    (re.compile(r'violates PodSecurity "([^"]+)": (.+)$'), "security"),
     (re.compile(r"admission webhook \"([^\"]+)\" denied the request: ?(.*)$"), "webhook"),
     (re.compile(r"forbidden: (.+)$"), "forbidden"),
 )
@@ -122,7 +122,8 @@ def _refused(what: str, found: re.Match[str]) -> Trouble:
     if what == "webhook":
         return Trouble(
             f"the cluster's admission webhook {found.group(1)} refuses it: {found.group(2)}",
-            "a rule of this cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it wants", "admission",
+            "a rule of this cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it wants",
+            "admission",
         )  # fmt: skip
     return Trouble(f"the cluster refuses its pod: {found.group(1)}", "`envctl doctor` shows the rights that are needed", "admission")
 

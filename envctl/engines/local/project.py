@@ -49,7 +49,7 @@ class LocalProject(LocalInstance):
     def prepare(self, say: Say) -> None:
         """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
         self._say = say
-        self._prepared |= prepare_all(self.plan.services.values())
+        self._prepared |= prepare_all(self.plan.services.values(), self.root)
         for service in self.plan.services.values():
             prepared = self._prepared[service.name]
             for loss in prepared.losses:

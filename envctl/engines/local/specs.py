@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +15,7 @@ from envctl.engines.local.places import unprivileged
 from envctl.engines.local.programs import SYSTEM_PATH, Found, find_program, for_everybody
 from envctl.engines.local.spec import Spec
 from envctl.errors import EngineMissing
-from envctl.kinds import Kind, Local
+from envctl.kinds import Local
 from envctl.plan.model import ServicePlan
 from envctl.render.compose import files_hash
 
@@ -33,7 +33,7 @@ class Prepared:
     losses: tuple[str, ...] = ()
 
 
-def prepare_all(services: Iterable[ServicePlan]) -> dict[str, Prepared]:
+def prepare_all(services: Iterable[ServicePlan], root: Callable[[str], Path]) -> dict[str, Prepared]:
     """Each by its name.
 
     Raises:
@@ -42,7 +42,7 @@ def prepare_all(services: Iterable[ServicePlan]) -> dict[str, Prepared]:
     found, missing = {}, []
     for service in services:
         try:
-            found[service.name] = prepare(service)
+            found[service.name] = prepare(service, root(service.name))
         except EngineMissing as error:
             missing.append(error)
     if missing:
@@ -55,21 +55,23 @@ def _together(missing: Sequence[EngineMissing]) -> EngineMissing:
     return EngineMissing("; ".join(error.message for error in missing), hint="\n  ".join(hints))
 
 
-def prepare(service: ServicePlan) -> Prepared:
+def prepare(service: ServicePlan, root: Path | None = None) -> Prepared:
     """Finds the program, and what is different here.
+
+    Args:
+        root: where its files will be.
 
     Raises:
         EngineMissing: this machine cannot run the service; the message says what to do.
     """
     local = service.kind.local
     if service.run or local is None:
-        return Prepared(service, None, None, (*_fewer(service), *_elsewhere(service)))
+        return Prepared(service, None, None, (*_fewer(service), *_elsewhere(service, root)))
     found, user = _program(service, local), unprivileged() if local.unprivileged else None
     found = for_everybody(found) if user is not None else found
     _refuse_half(service, found)
-    return Prepared(
-        service, found, user, (*_another(service, found), *_fewer(service), *_no_image(service, found), *local.losses, *_elsewhere(service))
-    )
+    losses = [*_another(service, found), *_fewer(service), *_no_image(service, found), *local.losses, *_elsewhere(service, root)]
+    return Prepared(service, found, user, tuple(losses))
 
 
 def _program(service: ServicePlan, local: Local) -> Found:
@@ -106,16 +108,22 @@ def _no_image(service: ServicePlan, found: Found) -> Iterator[str]:
         yield f"{found.path.name} of this machine in the place of the image {service.local.image}"
 
 
-def _elsewhere(service: ServicePlan) -> Iterator[str]:
-    """The root of a process is this machine's; a kind knows that of its own files and mounts, whoever wrote `files:` may not."""
-    hidden = [path for path, file in service.files.items() if file.source is not None and not _mounted(path, service.kind)]
+def _elsewhere(service: ServicePlan, root: Path | None) -> Iterator[str]:
+    """The root of a process is this machine's; whoever wrote `files:` for a container may not think of it."""
+    hidden = [path for path, file in service.files.items() if file.source is not None and not _seen(path, service, root)]
     if hidden:
         more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
         yield f"its files are not at {', '.join(hidden[:SHOWN])}{more} but below a folder of its own, which ${{self.prefix}} names"
 
 
-def _mounted(path: str, kind: Kind) -> bool:
-    return any(PurePosixPath(path).is_relative_to(folder) for folder in kind.mounts)
+def _seen(path: str, service: ServicePlan, root: Path | None) -> bool:
+    """Whether somebody tells the program where the file is: the definition, or its kind, which knows its mounts and first scripts."""
+    folder = PurePosixPath(path).parent
+    told = "\n".join([*service.run, *service.command, *service.env.values()])
+    if root is not None and (str(root) if service.run else f"{root}{folder}") in told:
+        return True
+    first = [word for step in service.local.first for word in step.argv] if service.local and not service.run else []
+    return str(folder) in "\n".join(first) or any(folder.is_relative_to(mount) for mount in service.kind.mounts)
 
 
 def spec_of(prepared: Prepared, root: Path) -> Spec:

@@ -21,6 +21,9 @@ from envctl.errors import Evidence, ServiceFailed
 COPY = ["-Rp", "-c" if sys.platform == "darwin" else "--reflink=auto"]
 """With owners and times; blocks are shared where the file system can. (`cp` knows how, and is there on every Unix.)"""
 
+NAMELESS = "could not look up effective user ID"
+"""What PostgreSQL says to a user without an entry in /etc/passwd, as containers of CI systems have it."""
+A_NAME = "`echo envctl:x:$(id -u):$(id -g)::/tmp:/bin/sh >> /etc/passwd`, or run as a user that has one"
 
 KEPT_SECONDS, UNFINISHED_SECONDS = 7 * 86400, 600
 
@@ -49,6 +52,19 @@ def template(service: str, found: Found, command: Sequence[str], user: int | Non
 
 def _make(service: str, folder: Path, found: Found, command: Sequence[str], user: int | None) -> None:
     make_passable(cache_folder(), "templates")
+    new = _empty(folder, user)
+    done = _run(new, found, command, user)
+    if done.returncode:
+        shutil.rmtree(new, ignore_errors=True)
+        raise _failure(service, command[0], done)
+    try:
+        os.rename(new, folder)
+    except OSError:
+        shutil.rmtree(new, ignore_errors=True)  # somebody else was quicker
+
+
+def _empty(folder: Path, user: int | None) -> Path:
+    """A template to be, with its secret, for the eyes of *user* alone."""
     new = unfinished(folder)
     (new / "data").mkdir(parents=True)
     (new / "secret").write_text(secrets.token_urlsafe(24))
@@ -57,21 +73,24 @@ def _make(service: str, folder: Path, found: Found, command: Sequence[str], user
         if user is not None:
             os.chown(path, user, user)
         path.chmod(0o700 if path.is_dir() else 0o600)
+    return new
+
+
+def _run(new: Path, found: Found, command: Sequence[str], user: int | None) -> subprocess.CompletedProcess[str]:
     groups: list[int] | None = [] if user is not None else None
-    done = subprocess.run(
+    return subprocess.run(
         command, cwd=new / "data", user=user, group=user, extra_groups=groups,
         env={"PATH": f"{found.folder}:/usr/bin:/bin", "LANG": "C", "HOME": str(new)}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
-    if done.returncode:
-        shutil.rmtree(new, ignore_errors=True)
-        lines = tuple(done.stdout.splitlines()[-40:])
-        evidence = Evidence(service, "initialise", exit_status=done.returncode, logs=lines, advice="the program's words say more")
-        raise ServiceFailed(f"{service}: {command[0]} ended with {done.returncode}", evidence)
-    try:
-        os.rename(new, folder)
-    except OSError:
-        shutil.rmtree(new, ignore_errors=True)  # somebody else was quicker
+
+
+def _failure(service: str, program: str, done: subprocess.CompletedProcess[str]) -> ServiceFailed:
+    advice = "the program's words say more"
+    if NAMELESS in done.stdout:
+        advice = f"the user id {os.geteuid()} has no name here, and this server wants one: {A_NAME}"
+    evidence = Evidence(service, "initialise", exit_status=done.returncode, logs=tuple(done.stdout.splitlines()[-40:]), advice=advice)
+    return ServiceFailed(f"{service}: {program} ended with {done.returncode}", evidence)
 
 
 def fill(made: Template, target: Path) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUED, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -104,10 +105,8 @@ class WebSocket:
 
     def close(self) -> None:
         """Also for whoever waits in `receive`."""
-        try:
+        with suppress(OSError):
             self.stream.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self.stream.close()
 
 

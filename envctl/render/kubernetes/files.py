@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -35,7 +36,7 @@ class Entry:
     executable: bool
     secret: bool
 
-    @property
+    @cached_property
     def size(self) -> int:
         """As JSON has it."""
         text = self.text

@@ -25,6 +25,8 @@ def losses(rendering: Rendering, files: Mapping[str, Filed], keys: Mapping[str, 
             yield f"{name}: it runs on the machine of the tests ({urlsplit(url).netloc.rpartition('@')[2]}), which no pod can reach"
     if plan.compose_extra.get("networks"):
         yield f"networks of the Compose file ({', '.join(plan.compose_extra['networks'])}): its services reach each other on one"
+    if not options.standalone:
+        yield "a client that closes its sending half: no port forward passes that on, so the server sees the end with the connection's"
     if options.quota and plan.setting.shared:
         yield f"the quota of envctl.toml: in {options.namespace} it would bind everybody else, too"
     if options.existing_secret:

@@ -19,7 +19,7 @@ from envctl.engines.local.spec import Spec, resolved
 from envctl.engines.local.specs import Prepared, bytes_of, prepare, prepare_all, search_path, spec_of
 from envctl.errors import EngineMissing
 from envctl.kinds import Kind, Local
-from envctl.plan.model import File, LocalPlan, ServicePlan
+from envctl.plan.model import File, FirstStep, LocalPlan, ServicePlan
 
 SERVER = Found(Path("/opt/db/bin/server"), "16.1")
 PYTHON = Found(Path(sys.executable), "1", True)
@@ -202,13 +202,13 @@ def test_a_program_that_is_not_here(found: Callable[[Found | None], None]) -> No
 def test_all_that_is_missing_is_named_in_one_go(found: Callable[[Found | None], None]) -> None:
     found(None)
     with pytest.raises(EngineMissing) as caught:
-        prepare_all([server(), own(), replace(server(), name="other")])
+        prepare_all([server(), own(), replace(server(), name="other")], Path)
     assert [text for text in caught.value.message.split("; ") if "no program for the kind 'db'" in text] == [
         f"{name}: there is no program for the kind 'db' on this machine" for name in ("db", "other")
     ]
     assert caught.value.hint == "install it from there; or run this service on Docker", "once"
     found(SERVER)
-    assert list(prepare_all([server(), own()])) == ["db", "api"]
+    assert list(prepare_all([server(), own()], Path)) == ["db", "api"]
 
 
 @pytest.mark.parametrize("given", [own, server])
@@ -224,6 +224,30 @@ def test_files_that_the_program_cannot_see_are_a_loss(
     assert prepare(hidden).losses == (
         "its files are not at /etc/a, /etc/b, /etc/c and 2 more but below a folder of its own, which ${self.prefix} names",
     )
+
+
+FIRST = LocalPlan("16", first=(FirstStep(("sh", "-c", 'for each in "$0"/init.d/*'), {}, "", None),))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (own(run=("serve", "/init.d/x")), True),
+        (own(run=("serve", "/root-of/it/init.d/x")), False),
+        (own(env={"CONFIG": "/root-of/it"}), False),
+        (server(), True),
+        (server(command=("server", "-c", "/init.d/x")), True),
+        (server(command=("server", "-D", "/root-of/it/data")), True),
+        (server(command=("server", "-c", "/root-of/it/init.d/x")), False),
+        (server(local=FIRST), False),
+    ],
+)
+def test_who_is_told_where_a_file_is_can_see_it(
+    found: Callable[[Found | None], None], tmp_path: Path, given: ServicePlan, told: bool
+) -> None:
+    found(SERVER)
+    losses = prepare(replace(given, files={"/init.d/x": File("text", tmp_path / "x")}), Path("/root-of/it")).losses
+    assert any("its files are not at /init.d/x " in loss for loss in losses) is told
 
 
 def test_losses_are_told(found: Callable[[Found | None], None]) -> None:

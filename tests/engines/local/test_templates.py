@@ -71,6 +71,15 @@ def test_a_command_that_fails_says_so_and_leaves_nothing(tmp_path: Path) -> None
     assert kept() == []
 
 
+def test_a_user_without_a_name_is_told_how_to_get_one(tmp_path: Path) -> None:
+    words = f"initdb: error: could not look up effective user ID {os.geteuid()}: user does not exist"
+    with pytest.raises(ServiceFailed) as caught:
+        template("db", SH, making(tmp_path, f"echo '{words}' >&2; exit 1"), None)
+    assert caught.value.evidence is not None
+    assert f"the user id {os.geteuid()} has no name here" in caught.value.evidence.advice
+    assert "/etc/passwd" in caught.value.evidence.advice
+
+
 def test_what_was_not_finished_is_made_again(tmp_path: Path) -> None:
     made = template("db", SH, making(tmp_path), None).data.parent
     dead = made.rename(made.with_name(f".{made.name}.999999999"))
