@@ -152,7 +152,7 @@ def _usable() -> Iterator[None]:
         if error.errno not in REFUSALS:
             raise
         hint = "XDG_STATE_HOME says where it is (else ~/.local/state): a folder that this user can write to"
-        raise UsageError(f"envctl cannot keep its state in {state_home()}: {error.filename}: {error.strerror}", hint=hint) from None
+        raise UsageError(f"no state can be kept in {state_home()}: {error.filename}: {error.strerror}", hint=hint) from None
 
 
 def write_private(path: Path, text: str) -> None:

@@ -123,7 +123,7 @@ def test_a_file_where_the_state_is_to_be_is_said_so(tmp_path: Path, monkeypatch:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file" / below))
     for work in (record_of().save, lambda: instance.lock("t-123456").__enter__()):
-        with pytest.raises(UsageError, match=r"cannot keep its state in .*file") as caught:
+        with pytest.raises(UsageError, match=r"no state can be kept in .*file") as caught:
             work()
         assert "XDG_STATE_HOME" in caught.value.hint
     assert instance.records() == []

@@ -20,7 +20,7 @@ import pytest
 from builders import record_of
 from processes import until
 
-from envctl import instance, keeping
+from envctl import asking, instance, keeping
 from envctl.errors import EnvctlError
 from envctl.instance import Record
 from envctl.keeper.marks import kill_marked
@@ -327,7 +327,7 @@ def halted(record: Record, monkeypatch: pytest.MonkeyPatch) -> Keeper:
     body = {"name": "a", "argv": ["sleep", "600"], "env": {"PATH": os.defpath}, "cwd": "/", "log": str(record.folder / "a.log")}
     assert keeper.ask("POST", "/v1/processes", body)[0] == 201
     os.kill(keeper.pid, signal.SIGSTOP)
-    monkeypatch.setattr(keeping, "QUICK", 0.3)
+    monkeypatch.setattr(asking, "QUICK", 0.3)
     return keeper
 
 
@@ -336,7 +336,7 @@ def test_a_halted_one_is_silent(alone: Record, monkeypatch: pytest.MonkeyPatch, 
     keeper = halted(alone, monkeypatch)
     with pytest.raises(KeeperSilent):
         keeper.ask("GET", "/v1/processes", timeout=timeout)
-    monkeypatch.setattr(keeping, "QUICK", 600.0)
+    monkeypatch.setattr(asking, "QUICK", 600.0)
     with pytest.raises(KeeperSilent):
         keeper.ask("GET", "/v1/processes")
 

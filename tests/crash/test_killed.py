@@ -178,6 +178,25 @@ def test_run_notices_that_its_keeper_is_gone(pair: Project) -> None:
     nothing_is_left(pair)
 
 
+HALF_WAY = """
+import os, signal
+from envctl import teardown
+from envctl.cli import main
+
+teardown._removed = lambda *words: os.kill(os.getpid(), signal.SIGKILL)
+main(["down", "env"])
+"""
+
+
+def test_what_a_killed_down_has_left_is_collected_by_the_next_command(pair: Project) -> None:
+    """Its keeper lives on, and nobody else knows that the instance was to go."""
+    pair.envctl("up", "env").ok()
+    env = {**os.environ, "ENVCTL_ENGINE": pair.engine}
+    assert subprocess.run([sys.executable, "-c", HALF_WAY], cwd=pair.folder, env=env, check=False).returncode == -signal.SIGKILL
+    assert "was removed: its command was killed" in pair.envctl("list").ok().err
+    nothing_is_left(pair)
+
+
 @pytest.mark.parametrize("moment", [0.15, 0.3])
 def test_down_killed(pair: Project, moment: float) -> None:
     pair.envctl("up", "env").ok()

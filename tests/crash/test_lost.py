@@ -71,6 +71,20 @@ def test_a_killed_keeper(pair: Project) -> None:
     nothing_is_left(pair)
 
 
+def test_a_halted_keeper(pair: Project) -> None:
+    """Nobody waits for one that says nothing: `up` replaces it, `down` removes what it held."""
+    pair.envctl("up", "env").ok()
+    [first] = keepers_of(id_of(pair))
+    os.kill(first, signal.SIGSTOP)
+    pair.envctl("up", "env").ok()
+    [second] = keepers_of(id_of(pair))
+    assert second != first
+    assert services(pair) == SEEDED
+    os.kill(second, signal.SIGSTOP)
+    pair.envctl("down", "env").ok()
+    nothing_is_left(pair)
+
+
 def test_a_killed_supervisor(pair: Project) -> None:
     if pair.engine != "local":
         pytest.skip("it is for local processes")

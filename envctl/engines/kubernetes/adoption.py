@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import socket
+
 from envctl import instance, keeping
 from envctl.engines.kubernetes import KubernetesEngine, open_engine
-from envctl.engines.kubernetes.forwards import Forward, set_forwards
+from envctl.engines.kubernetes.forwards import Forward, free_port, set_forwards
 from envctl.engines.kubernetes.records import find
 from envctl.instance import Record
 
@@ -24,8 +27,43 @@ def adopted(place: Place, name: str, project: str) -> Record | None:
     with instance.lock(record.id):
         record.save()
         keeping.ensure(record, watched=False)
-        set_forwards(record.id, engine.api.context, engine.namespace or record.id, forwards, whole=True)
+        set_forwards(record.id, engine.api.context, engine.namespace or record.id, _at_free_ports(record, forwards), whole=True)
     return record
+
+
+def _at_free_ports(record: Record, forwards: list[Forward]) -> list[Forward]:
+    """The same ports as on the other machine, but for those that somebody else has on this one."""
+    found = []
+    for entry in forwards:
+        host, port = entry["listen"]
+        if _is_free(port):
+            found.append(entry)
+        else:
+            fresh = free_port()
+            _move(record, port, fresh)
+            found.append({**entry, "listen": [host, fresh]})
+    record.save()
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _move(record: Record, port: int, fresh: int) -> None:
+    """In what the tests receive, a port stands alone or behind a colon."""
+    pattern = re.compile(rf"(^|:){port}(?![0-9])")
+    record.outputs = {key: pattern.sub(rf"\g<1>{fresh}", text) for key, text in record.outputs.items()}
+    record.ports = {key: fresh if number == port else number for key, number in record.ports.items()}
+    for entry in record.services.values():
+        for told in entry["endpoints"].values():
+            told["port"] = fresh if told["port"] == port else told["port"]
 
 
 Found = tuple[Record, list[Forward]]

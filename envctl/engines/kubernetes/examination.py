@@ -13,13 +13,13 @@ from envctl.parallel import each
 
 Told = tuple[bool, str, str]
 """Whether it is well, what was found, what to do."""
-APPLIED = ("deployments", "statefulsets", "jobs", "services", "configmaps", "secrets", "networkpolicies", "serviceaccounts")
+APPLIED = ("deployments", "jobs", "services", "configmaps", "secrets", "networkpolicies", "serviceaccounts")
 RIGHTS = (
     *(("patch", what) for what in APPLIED), ("delete", "pods"), ("watch", "pods"), ("watch", "events"),
     ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
 )  # fmt: skip
 """What `up` does in a namespace."""
-GROUPS = {"deployments": "apps", "statefulsets": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io"}
+GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io"}
 
 
 def examine() -> Iterator[Told]:

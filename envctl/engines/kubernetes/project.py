@@ -122,7 +122,7 @@ class KubernetesProject(KubernetesInstance):
     def _remove_strays(self) -> None:
         """What an earlier plan has made and this one does not."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
-        for version, kind in (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("batch/v1", "Job"), ("v1", "Service")):
+        for version, kind in (("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service")):
             for item in self.api.list(version, kind, self.namespace, f"envctl.instance={self.id}"):
                 if (kind, item["metadata"]["name"]) not in wanted:
                     self.api.delete(version, kind, self.namespace, item["metadata"]["name"])

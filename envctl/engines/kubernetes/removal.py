@@ -11,7 +11,7 @@ from envctl.parallel import each
 
 Object = dict[str, Any]
 KINDS = (
-    ("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),
+    ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),
     ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ResourceQuota"), ("v1", "ServiceAccount"), ("v1", "Secret"),
 )  # fmt: skip
 """What an instance in somebody else's namespace is made of; the record's Secret goes last."""

@@ -15,7 +15,7 @@ import pytest
 from builders import port, record_of, service
 from processes import until
 
-from envctl import keeping
+from envctl import asking, keeping
 from envctl.definition.models import Resources
 from envctl.engines import PortTaken
 from envctl.engines.local import LocalEngine, open_engine
@@ -263,7 +263,7 @@ def test_nothing_is_removed_below_processes_of_a_halted_keeper(
     project.start(project.plan.services["a"])
     pid = int(printed(tmp_path / "pid"))
     os.kill(keeper.pid, signal.SIGSTOP)
-    monkeypatch.setattr(keeping, "QUICK", 0.3)
+    monkeypatch.setattr(asking, "QUICK", 0.3)
     alive: list[bool] = []
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: alive.append(running(pid)))
     LocalEngine().remove(ID, {"a": 10.0})
