@@ -75,6 +75,10 @@ def serve(connection, folder, todo):
 
 def answer(connection, status, text):
     connection.sendall(json.dumps({"status": status, "size": len(text)}).encode() + b"\n" + text)
+    connection.shutdown(socket.SHUT_WR)  # closed with input that nobody has read, it would be reset, and the answer lost
+    connection.settimeout(5)
+    while connection.recv(1 << 16):
+        pass
 
 
 def write(folder, number, request, stream):

@@ -79,6 +79,7 @@ def test_every_option_reaches_the_request() -> None:
         "image": {"x": "i:1"},
         "port": {"x": 8000},
         "images": {"docker.io": "mirror"},
+        "kubernetes": {},
     }
 
 

@@ -27,6 +27,7 @@ def portable(text: str) -> str:
     """Without what differs from machine to machine, and what changes with the code of the stub and of the shop."""
     text = text.replace(str(ROOT), "/checkout")
     text = re.sub(r"envctl/app:[0-9a-f]{16}", "envctl/app:CONTENT", text)
+    text = re.sub(r"envctl\.build: [0-9a-f]{16}", "envctl.build: CONTENT", text)
     text = re.sub(r"envctl\.files: [0-9a-f]{16}", "envctl.files: CONTENT", text)
     stubs = re.findall(r"source: (text-[0-9a-f]{12})\n\s+target: /opt/envctl-stub/([\w.]+)\n", text)
     for source, name in stubs:
