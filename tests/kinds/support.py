@@ -80,7 +80,7 @@ class Running:
 
 def bring_up(project: Project, name: str, services: str, outputs: Mapping[str, str]) -> Running:
     """The environment without `outputs:` first, then with them: nothing restarts for it."""
-    without = {} if project.engine == "docker" else unrunnable(project, services)
+    without = {} if project.engine != "local" else unrunnable(project, services)
     if without:
         services = json.dumps({"services": {key: tree for key, tree in _services(services).items() if key not in without}})[1:-1]
         lost = {key: why for key, value in outputs.items() for service, why in without.items() if _refers(value, service)}

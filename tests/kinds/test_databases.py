@@ -56,7 +56,8 @@ OUTPUTS = {
 }
 
 
-EXTENSIONS = {"docker": ("pg_trgm", "similarity('a', 'a')"), "local": ("vector", "'[1]'::vector <-> '[2]'::vector")}
+TRGM = ("pg_trgm", "similarity('a', 'a')")
+EXTENSIONS = {"docker": TRGM, "kubernetes": TRGM, "local": ("vector", "'[1]'::vector <-> '[2]'::vector")}
 """One that is there, and an expression over it that gives 1."""
 
 
@@ -111,7 +112,7 @@ def test_postgres_refuses_a_wrong_password(up: Running, changed: dict[str, str])
 
 
 def test_postgres_asks_for_a_password_inside_too(up: Running) -> None:
-    sockets = ["/var/run/postgresql"] if up.project.engine == "docker" else []
+    sockets = ["/var/run/postgresql"] if up.project.engine != "local" else []
     port = ["-p", str(Url.of(up["PG"]).port)] if up.project.engine == "local" else []
     for host in ["127.0.0.1", *sockets]:
         done = up.execute("pg", "psql", "-w", "-h", host, *port, "-U", OWNER, "-d", "app", "-c", "select 1")
@@ -158,7 +159,7 @@ def test_mariadb_refuses_wrong_credentials(up: Running, changed: dict[str, Any])
 
 def test_mariadb_asks_for_a_password_inside_too(up: Running) -> None:
     here = ["--host=127.0.0.1", f"--port={Url.of(up['MARIA']).port}"]
-    for where in [["--host=127.0.0.1"], ["--protocol=socket"]] if up.project.engine == "docker" else [here]:
+    for where in [["--host=127.0.0.1"], ["--protocol=socket"]] if up.project.engine != "local" else [here]:
         done = up.execute("maria", "mariadb", "--no-defaults", *where, "--user=root", "-e", "select 1")
         assert done.status == 1, where
         assert "Access denied" in done.err + done.out

@@ -91,7 +91,7 @@ def up(home: Project) -> Running:
     home.write("environments/stubs/more/__files/answer.txt", "from a file: ü")
     home.write("environments/program/main.py", PROGRAM)
     home.write("environments/program/Dockerfile", 'FROM python:3.13-slim\nCOPY main.py /main.py\nCMD ["python3", "-u", "/main.py"]\n')
-    return bring_up(home, "http", SERVICES if home.engine == "docker" else as_processes(SERVICES), OUTPUTS)
+    return bring_up(home, "http", SERVICES if home.engine != "local" else as_processes(SERVICES), OUTPUTS)
 
 
 def as_processes(services: str) -> str:

@@ -101,7 +101,7 @@ def test_a_durable_server_writes_everything(up: Running) -> None:
 
 
 def test_the_shell_of_a_server_logs_in_by_itself(up: Running, kind: str) -> None:
-    client = [f"{kind}-cli"] if up.project.engine == "docker" else ["valkey-cli", "-p", str(Url.of(up[kind.upper()]).port)]
+    client = [f"{kind}-cli"] if up.project.engine != "local" else ["valkey-cli", "-p", str(Url.of(up[kind.upper()]).port)]
     done = up.execute(kind, *client, "-h", "127.0.0.1", "PING").ok()
     assert done.out.strip() == "PONG"
 

@@ -16,7 +16,7 @@ from envctl.engines.kubernetes.api import ApiError, Object
 from envctl.engines.kubernetes.forwards import PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.pods import exit_status, newest, uid
+from envctl.engines.kubernetes.pods import exit_status, newest, service_of, uid
 from envctl.engines.kubernetes.records import keep
 from envctl.engines.kubernetes.removal import not_ours
 from envctl.engines.kubernetes.restarting import restart_in_place
@@ -129,18 +129,30 @@ class KubernetesProject(KubernetesInstance):
 
     def start(self, service: ServicePlan) -> None:
         """Applies what runs; a job that has changed cannot be changed, and is made anew."""
-        until = time.monotonic() + ACCOUNT
+        before = [uid(pod) for pod in self._watched_pods(service.name)]
         for item in self.manifests.services[service.name].workload:
-            while True:
-                try:
-                    self.api.apply(item)
-                    break
-                except ApiError as error:
-                    if item["kind"] == "Job" and error.status == 422:
-                        self._delete_job(item)
-                    elif not ("serviceaccount" in error.message and time.monotonic() < until):
-                        raise self._refused(item, error) from None
-                    time.sleep(0.1)
+            old = self.api.get(item["apiVersion"], item["kind"], self.namespace, item["metadata"]["name"]) if before else None
+            new = self._apply_at_last(item)
+            if old is not None and old["metadata"].get("generation") != new["metadata"].get("generation"):
+                # Its pods are replaced; until they are gone they would pass for the new ones.
+                self._until(lambda pods: not any(uid(pod) in before for pod in pods), service.name, max(service.stop, 10.0) + 30)
+
+    def _watched_pods(self, service: str) -> list[Object]:
+        watched = self._watched
+        return self.pods(service) if watched is None else [pod for pod in list(watched.known.values()) if service_of(pod) == service]
+
+    def _apply_at_last(self, item: Object) -> Object:
+        """A namespace that is new has no service account for a moment."""
+        until = time.monotonic() + ACCOUNT
+        while True:
+            try:
+                return self.api.apply(item)
+            except ApiError as error:
+                if item["kind"] == "Job" and error.status == 422:
+                    self._delete_job(item)
+                elif not ("serviceaccount" in error.message and time.monotonic() < until):
+                    raise self._refused(item, error) from None
+                time.sleep(0.1)
 
     def _delete_job(self, item: Object) -> None:
         self.api.delete("batch/v1", "Job", self.namespace, item["metadata"]["name"], grace=0)
@@ -159,16 +171,11 @@ class KubernetesProject(KubernetesInstance):
         return restart_in_place(self.api, pod, lambda: self.api.get("v1", "Pod", self.namespace, pod["metadata"]["name"]))
 
     def discard(self, service: ServicePlan) -> None:
-        """Data lives as long as its pod."""
-        for item in self.manifests_of(service):
-            self.api.delete(item["apiVersion"], item["kind"], self.namespace, item["metadata"]["name"], grace=0)
+        """Data lives as long as its pod: that goes, and an empty one comes."""
+        gone = [uid(pod) for pod in self.pods(service.name)]
         for pod in self.pods(service.name):
             self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=0)
-        self._until(lambda pods: not pods, service.name, 60.0)
-
-    def manifests_of(self, service: ServicePlan) -> Sequence[Object]:
-        parts = self.manifests.services.get(service.name)
-        return parts.workload if parts is not None else ()
+        self._until(lambda pods: not any(uid(pod) in gone for pod in pods), service.name, 60.0)
 
     def _until(self, condition: Callable[[list[Object]], bool], service: str, patience: float) -> None:
         until = time.monotonic() + patience

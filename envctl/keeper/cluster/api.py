@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -120,6 +120,10 @@ class Cluster:
             return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
         return {}
 
+    def _headers(self) -> dict[str, str]:
+        """`close`: else the answer does not own its stream, and nobody closes that."""
+        return {"Host": self.authority, "Accept": "application/json", "Connection": "close", **self.headers()}
+
     def forget_credentials(self) -> None:
         """They were refused."""
         with self._lock:
@@ -129,18 +133,18 @@ class Cluster:
     def authority(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    def open(self, path: str, timeout: float | None, **query: str) -> http.client.HTTPResponse:
-        """The answer to a GET; it is read, and closed, by the caller.
+    def open(self, path: str, timeout: float | None, **query: str) -> tuple[http.client.HTTPResponse, socket.socket]:
+        """The answer to a GET, which the caller reads and closes, and its stream.
 
         Raises:
             OSError, http.client.HTTPException
             Refused: its status is not 200.
         """
         connection = http.client.HTTPConnection(self.host, self.port)
-        connection.sock = self.connect()
-        connection.sock.settimeout(timeout)
+        connection.sock = stream = self.connect()
+        stream.settimeout(timeout)
         target = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
-        connection.request("GET", target, headers={"Host": self.authority, "Accept": "application/json", **self.headers()})
+        connection.request("GET", target, headers=self._headers())
         answer = connection.getresponse()
         if answer.status != 200:
             words = answer.read(65536)
@@ -148,19 +152,23 @@ class Cluster:
             if answer.status == 401:
                 self.forget_credentials()
             raise Refused(answer.status, _message(words, answer.status))
-        return answer
+        return answer, stream
 
     def get(self, path: str, **query: str) -> Any:
-        with self.open(path, CONNECT, **query) as answer:
+        answer, stream = self.open(path, CONNECT, **query)
+        with stream, answer:
             return json.loads(answer.read())
 
-    def watch(self, path: str, timeout: float, **query: str) -> Iterator[dict[str, Any]]:
+    def watch(self, path: str, timeout: float, opened: Callable[[socket.socket], None], **query: str) -> Iterator[dict[str, Any]]:
         """The events of a watch, until it ends.
 
         Args:
             timeout: seconds of silence after which it ends with OSError.
+            opened: told of the stream: who shuts it down ends the watch.
         """
-        with self.open(path, timeout, watch="true", **query) as answer:
+        answer, stream = self.open(path, timeout, watch="true", **query)
+        with stream, answer:
+            opened(stream)
             while line := answer.readline():
                 if line.strip():
                     yield json.loads(line)

@@ -99,13 +99,14 @@ class Connection:
 
 
 def reset(client: socket.socket) -> None:
-    """So that it does not look like an answer that is complete."""
+    """So that it does not look like an answer that is complete: no orderly end, which a shutdown of the sending side would be."""
     with suppress(OSError):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    _close(client)
+    _close(client, socket.SHUT_RD)
 
 
-def _close(client: socket.socket) -> None:
+def _close(client: socket.socket, how: int = socket.SHUT_RDWR) -> None:
+    """Shut down first: that wakes the thread that waits in it, and keeps it open meanwhile."""
     with suppress(OSError):
-        client.shutdown(socket.SHUT_RDWR)
+        client.shutdown(how)
     client.close()

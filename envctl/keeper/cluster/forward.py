@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from envctl.keeper.cluster.api import Cluster, Refused
@@ -65,6 +66,7 @@ class Forward:
 
     def close(self) -> None:
         self._closed = True
+        _wake(self._listening)
         self._listening.close()
         self._break(lambda connection: True)
 
@@ -118,3 +120,12 @@ class Forward:
                     return None
             time.sleep(PAUSE)
         return None
+
+
+def _wake(listening: socket.socket) -> None:
+    """Whoever waits in `accept` keeps the port. Linux takes a shutdown; elsewhere a connection does it."""
+    try:
+        listening.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        with suppress(OSError):
+            socket.create_connection(listening.getsockname(), 1).close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -39,11 +41,19 @@ class Pods:
         self._known: dict[str, Pod] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._stream: socket.socket | None = None
         self.error = ""
         threading.Thread(target=self._follow, name="pods", daemon=True).start()
 
     def stop(self) -> None:
         self._stopped.set()
+        with suppress(OSError, AttributeError):
+            self._stream.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+
+    def _opened(self, stream: socket.socket) -> None:
+        self._stream = stream
+        if self._stopped.is_set():
+            self.stop()
 
     def best(self, selector: Mapping[str, str]) -> Pod | None:
         """The one to lead to: it runs; one that is ready before others, then the newest."""
@@ -77,7 +87,7 @@ class Pods:
 
     def _watch(self, version: str) -> None:
         query = {"labelSelector": self._selector, "resourceVersion": version, "allowWatchBookmarks": "true"}
-        for event in self._cluster.watch(self._path, SILENCE, **query):
+        for event in self._cluster.watch(self._path, SILENCE, self._opened, **query):
             if self._stopped.is_set():
                 return
             if event["type"] == "ERROR":

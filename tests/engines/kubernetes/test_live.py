@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import socket
 import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,23 +230,6 @@ def test_a_context_that_nobody_named_is_refused(cluster: Project, tmp_path: Path
     assert refused.status == 2
     assert view["current-context"] in refused.err
     assert "--context" in refused.err
-
-
-def test_a_killed_up_leaves_nothing(cluster: Project) -> None:
-    cluster.environment("env", DB)
-    for moment in (0.7, 2.0, 5.0):
-        words = [sys.executable, "-m", "envctl", "up", "env", "--name", f"k{int(moment * 10)}"]
-        process = subprocess.Popen(words, cwd=cluster.folder, env={**os.environ, "ENVCTL_ENGINE": "kubernetes"}, stderr=subprocess.DEVNULL)
-        time.sleep(moment)
-        process.kill()
-        process.wait()
-    until(lambda: not mine(cluster), seconds=90, what="their namespaces to go")
-
-
-def mine(cluster: Project) -> list[str]:
-    found = json.loads(kubectl("get", "namespaces", "-l", "envctl.instance", "-o", "json"))["items"]
-    project = str(cluster.folder)
-    return [item["metadata"]["name"] for item in found if item["metadata"].get("annotations", {}).get("envctl.project") == project]
 
 
 def test_passwords_are_in_secrets_alone(cluster: Project) -> None:

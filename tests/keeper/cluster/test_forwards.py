@@ -1,0 +1,357 @@
+"""A local port that leads to whichever pod is behind a service now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keeper.cluster.apiserver import ApiServer, api_server, pod
+from processes import until
+
+from envctl.keeper.cluster.forwards import Forwards
+
+SELECTOR = "envctl.instance=one-123456,envctl.service=db"
+
+
+@pytest.fixture
+def api() -> Iterator[ApiServer]:
+    with api_server() as found:
+        yield found
+
+
+class Server:
+    """A server in a pod: *serve* gets each connection."""
+
+    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+        self._serve, self._listening = serve, socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.port: int = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            self._serve(connection)
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+def echo(connection: socket.socket) -> None:
+    while piece := connection.recv(65536):
+        connection.sendall(piece)
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
+    servers: list[Server] = []
+
+    def serve(how: Callable[[socket.socket], None]) -> int:
+        servers.append(Server(how))
+        return servers[-1].port
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def forwards(tmp_path: Path) -> Iterator[Forwards]:
+    found = Forwards("one-123456", str(tmp_path), [], {}, lambda words: None)
+    yield found
+    found.close()
+
+
+def wanted(port: int = 5432, **more: Any) -> list[dict[str, Any]]:
+    return [{"name": "db/postgres", "selector": SELECTOR, "port": port, "listen": ["127.0.0.1", 0], **more}]
+
+
+def told(api: ApiServer, **more: Any) -> dict[str, Any]:
+    return {"server": api.url, "token": "secret", **more}
+
+
+def made(forwards: Forwards, api: ApiServer, **more: Any) -> int:
+    return forwards.set(told(api), "ns", wanted(**more))["db/postgres"].port
+
+
+def state(forwards: Forwards) -> str:
+    return str(forwards.shown()["db/postgres"]["state"])
+
+
+def dialled(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), 20)
+
+
+def asked(port: int, words: bytes = b"hello") -> bytes:
+    """What comes back; nothing where the connection is refused."""
+    with suppress(OSError), dialled(port) as connection:
+        connection.sendall(words)
+        return connection.recv(65536)
+    return b""
+
+
+def led(api: ApiServer, name: str, target: int, **more: Any) -> None:
+    api.ports[name, 5432] = target
+    api.put(pod(name, **more), "ADDED")
+
+
+def test_it_leads_to_the_pod(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    led(api, "a", serving(echo))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    assert asked(port) == b"hello"
+    assert forwards.shown()["db/postgres"] == {"port": port, "pod": "a", "state": "ready", "error": ""}
+
+
+def test_without_a_pod_it_refuses_and_does_not_hang(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    port = made(forwards, api)
+    assert asked(port) == b""
+    assert state(forwards) == "waiting"
+    led(api, "a", serving(echo), running=False)
+    assert asked(port) == b""
+    led(api, "a", serving(echo), ready=False)
+    until(lambda: asked(port) == b"hello", what="a pod that runs is led to before it is ready: our own probe asks it")
+
+
+def test_much_both_ways_arrives_unharmed(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    led(api, "a", serving(echo))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    content = os.urandom(1 << 20) * 20
+    found = hashlib.sha256()
+    with dialled(port) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(content,))
+        sender.start()
+        left = len(content)
+        while left and (piece := connection.recv(1 << 18)):
+            found.update(piece)
+            left -= len(piece)
+        sender.join()
+    assert found.digest() == hashlib.sha256(content).digest()
+
+
+def test_a_slow_reader_holds_the_server_back(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    sent = [0]
+
+    def pour(connection: socket.socket) -> None:
+        for _ in range(200):
+            connection.sendall(bytes(1 << 20))
+            sent[0] += 1
+
+    led(api, "a", serving(pour))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    with dialled(port):
+        before = -1
+        while before != sent[0]:
+            before = sent[0]
+            threading.Event().wait(0.5)
+        assert sent[0] < 100, "what nobody reads is not taken"
+
+
+def test_many_at_once(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    led(api, "a", serving(echo))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    connections = [dialled(port) for _ in range(100)]
+    for number, connection in enumerate(connections):
+        connection.sendall(b"%d" % number)
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(lambda each: each.recv(100), connections)) == [b"%d" % number for number in range(100)]
+    for connection in connections:
+        connection.close()
+
+
+def test_an_answer_after_the_clients_half_close_is_delivered(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(100)
+        threading.Event().wait(1.5)
+        connection.sendall(b"late")
+
+    led(api, "a", serving(answer))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    with dialled(port) as connection:
+        connection.sendall(b"x")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b"late"
+        assert connection.recv(100) == b"", "and the server's close is"
+
+
+def test_a_replaced_pod_takes_over_under_the_same_port(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    led(api, "a", serving(echo))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    with dialled(port) as old:
+        old.sendall(b"x")
+        assert old.recv(10) == b"x"
+        api.remove("a")
+        with pytest.raises(ConnectionResetError):
+            old.recv(10)
+    assert asked(port) == b""
+    led(api, "b", serving(lambda connection: connection.sendall(b"from b")))
+    until(lambda: asked(port) == b"from b")
+
+
+def test_the_newest_that_is_ready_is_led_to(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    led(api, "old", serving(lambda connection: connection.sendall(b"old")))
+    port = made(forwards, api)
+    until(lambda: asked(port) == b"old")
+    led(api, "new", serving(lambda connection: connection.sendall(b"new")), created="2026-02-01T00:00:00Z", ready=False)
+    until(lambda: len(forwards.shown()) == 1)
+    assert asked(port) == b"old"
+    led(api, "new", api.ports["new", 5432], created="2026-02-01T00:00:00Z")
+    until(lambda: asked(port) == b"new")
+
+
+def test_a_port_that_nobody_listens_on_is_a_reset_and_says_why(api: ApiServer, forwards: Forwards) -> None:
+    api.put(pod("a"), "ADDED")
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    with dialled(port) as connection, pytest.raises(ConnectionResetError):
+        connection.recv(10)
+    until(lambda: "connection refused in the pod" in forwards.shown()["db/postgres"]["error"])
+
+
+def test_it_survives_a_hiccup_of_the_api_server(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    led(api, "a", serving(echo))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    api.refusing = True
+    api.break_watches()
+    timer = threading.Timer(0.7, setattr, (api, "refusing", False))
+    timer.start()
+    assert asked(port) == b"hello", "a new connection waits for it"
+    api.remove("a")
+    led(api, "b", serving(lambda connection: connection.sendall(b"from b")))
+    until(lambda: asked(port) == b"from b", what="the watch has begun again")
+
+
+def test_credentials_that_are_refused_are_said(api: ApiServer, forwards: Forwards) -> None:
+    forwards.set({"server": api.url, "token": "wrong"}, "ns", wanted())
+    until(lambda: "who are you" in forwards.shown()["db/postgres"]["error"])
+
+
+PLUGIN = """
+import json, os, pathlib, sys
+asked = json.loads(os.environ["KUBERNETES_EXEC_INFO"])
+count = pathlib.Path(sys.argv[1])
+count.write_text(count.read_text() + "x" if count.exists() else "x")
+print(json.dumps({"apiVersion": asked["apiVersion"], "kind": "ExecCredential", "status": {"token": os.environ["MINE"]}}))
+"""
+
+
+def test_a_plugin_gives_the_credentials_and_is_asked_again_when_they_are_refused(
+    api: ApiServer, forwards: Forwards, serving: Any, tmp_path: Path
+) -> None:
+    led(api, "a", serving(echo))
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+    api.token = "later"
+    plugin = {"command": [sys.executable, str(tmp_path / "plugin.py"), str(tmp_path / "count")], "env": {"MINE": "later"}}
+    port = forwards.set({"server": api.url, "exec": plugin}, "ns", wanted())["db/postgres"].port
+    until(lambda: asked(port) == b"hello")
+    assert (tmp_path / "count").read_text() == "x", "what it gave is used again"
+    api.token = "changed"
+    assert asked(port) == b""
+    assert len((tmp_path / "count").read_text()) > 1
+
+
+def test_a_later_set_leaves_what_is_the_same_and_closes_the_rest(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    led(api, "a", serving(echo))
+    port = made(forwards, api)
+    until(lambda: asked(port) == b"hello")
+    with dialled(port) as connection:
+        connection.sendall(b"1")
+        assert connection.recv(10) == b"1"
+        other = {**wanted()[0], "name": "db/other"}
+        again = forwards.set(told(api), "ns", [{**wanted()[0], "listen": ["127.0.0.1", port]}, other])
+        assert again["db/postgres"].port == port
+        connection.sendall(b"2")
+        assert connection.recv(10) == b"2"
+        forwards.set(told(api), "ns", [other])
+        with pytest.raises(ConnectionResetError):
+            connection.recv(10)
+    with pytest.raises(ConnectionRefusedError):
+        dialled(port)
+
+
+def test_a_taken_port_is_an_error(api: ApiServer, forwards: Forwards) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder, pytest.raises(OSError, match="in use"):
+        made(forwards, api, listen=["127.0.0.1", holder.getsockname()[1]])
+
+
+def test_a_later_keeper_takes_them_up(api: ApiServer, forwards: Forwards, serving: Any, tmp_path: Path) -> None:
+    led(api, "a", serving(echo))
+    port = made(forwards, api)
+    assert (tmp_path / "forwards.json").stat().st_mode & 0o777 == 0o600
+    forwards.close()
+    later = Forwards("one-123456", str(tmp_path), [], {}, lambda words: None)
+    try:
+        later.take_up()
+        until(lambda: asked(port) == b"hello")
+    finally:
+        later.close()
+
+
+def test_a_gated_endpoint_waits_for_its_pods_data(api: ApiServer, serving: Any, tmp_path: Path) -> None:
+    """A replaced pod is seeded again, once, before anybody reaches it."""
+    reseed = [
+        sys.executable,
+        "-c",
+        "import os, sys; open(sys.argv[1], 'a').write(os.environ['WORD'] + sys.argv[2] + ';')",
+        str(tmp_path / "ran"),
+    ]
+    forwards = Forwards("one-123456", str(tmp_path), reseed, {"WORD": "again:"}, lambda words: None)
+    try:
+        led(api, "a", serving(echo))
+        port = made(forwards, api, gate=True)
+        until(lambda: state(forwards) == "refused")
+        assert asked(port) == b""
+        assert not (tmp_path / "ran").exists(), "at first whoever brings it up seeds it"
+        assert forwards.approve("db/postgres", "uid-a")
+        assert asked(port) == b"hello"
+        api.remove("a")
+        led(api, "b", serving(lambda connection: connection.sendall(b"from b")))
+        until(lambda: (tmp_path / "ran").exists() and (tmp_path / "ran").read_text() == "again:db;")
+        assert asked(port) == b""
+        api.put(pod("b"))
+        forwards.approve("db/postgres", "uid-b")
+        assert asked(port) == b"from b"
+        assert (tmp_path / "ran").read_text() == "again:db;"
+        assert not forwards.approve("db/none", "uid-b")
+    finally:
+        forwards.close()
+
+
+def test_a_seeding_that_fails_is_said(api: ApiServer, serving: Any, tmp_path: Path) -> None:
+    forwards = Forwards("one-123456", str(tmp_path), [sys.executable, "-c", "raise SystemExit(3)"], {}, lambda words: None)
+    try:
+        led(api, "a", serving(echo))
+        made(forwards, api, gate=True, approved="uid-before")
+        until(lambda: "ended with 3" in forwards.shown()["db/postgres"]["error"])
+    finally:
+        forwards.close()
+
+
+def test_what_is_kept_is_what_was_set(api: ApiServer, forwards: Forwards, tmp_path: Path) -> None:
+    port = made(forwards, api, gate=True)
+    forwards.approve("db/postgres", "u")
+    kept = json.loads((tmp_path / "forwards.json").read_text())
+    assert kept["namespace"] == "ns"
+    assert kept["forwards"] == [
+        {"name": "db/postgres", "selector": SELECTOR, "port": 5432, "listen": ["127.0.0.1", port], "gate": True, "approved": "u"}
+    ]
