@@ -25,7 +25,7 @@ demo: .venv/demo  ## the shop: brought up, tested, gone
 	$(BIN)/envctl gc --images
 
 test: .venv/dev lint  ## the whole suite; engines that are not here are skipped and named
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from benchmarks.programs import ENVCTL, environment, run
 from envctl.engines import Engine, open_engine
 from envctl.engines.docker import DockerEngine
 from envctl.engines.docker.removal import labelled
+from envctl.engines.kubernetes import KubernetesEngine
 from envctl.engines.local.places import services_folder
 from envctl.instance import instance_id
 from envctl.keeper import marks, system
@@ -84,16 +85,17 @@ class Case:
     engines: Sequence[str] = ("docker", "local")
 
 
+EVERYWHERE = ("docker", "kubernetes", "local")
 RUN = ("run", "--", "sleep", "0.1")
 CASES = [
-    Case("`up`", ("up",), Instance.command),
+    Case("`up`", ("up",), Instance.command, engines=EVERYWHERE),
     Case("`up`, most of it seeding", ("up",), Instance.command, seeding=1.5),
-    Case("`run`", RUN, Instance.command),
+    Case("`run`", RUN, Instance.command, engines=EVERYWHERE),
     Case("`run`, while it tears down", RUN, Instance.command, part=(0.75, 1.0)),
     Case("the keeper of a `run`", RUN, Instance.keeper),
     Case("the keeper of an `up`, then `envctl list`", ("up",), Instance.keeper, then=True),
     Case("`up` and its keeper, then `envctl list`", ("up",), Instance.both, then=True),
-    Case("`run` and its keeper, then `envctl list`", RUN, Instance.both, then=True),
+    Case("`run` and its keeper, then `envctl list`", RUN, Instance.both, then=True, engines=EVERYWHERE),
     Case("the supervisor under a `run`", RUN, Instance.supervisor, engines=("local",)),
     Case("keeper and supervisor under a `run`", RUN, Instance.keeper_and_supervisor, engines=("local",)),
     Case("a service under a `run`", RUN, Instance.service, engines=("local",)),
@@ -179,6 +181,8 @@ class Bench:
         folders = [self.work / "state/envctl" / id, services_folder(id)]
         found = [str(folder) for folder in folders if folder.exists()]
         found += [f"process {pid}: {_line(pid)!r}" for pid in marks.marked(id)]
+        if isinstance(self.engine, KubernetesEngine) and not found and self.engine.api.get("v1", "Namespace", None, id):
+            found.append(f"namespace {id}")
         if isinstance(self.engine, DockerEngine) and not found:
             entries = labelled(self.engine.connection.daemon, f"envctl.instance={id}")
             found += [f"{what} {entry.get('Name') or entry['Id']}" for what, several in entries.items() for entry in several]
@@ -227,7 +231,7 @@ def rows(bench: Bench, count: int, workers: int) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.crashes", description=__doc__)
-    parser.add_argument("--engine", choices=["docker", "local"], default="local")
+    parser.add_argument("--engine", choices=EVERYWHERE, default="local")
     parser.add_argument("--moments", type=int, default=50, help="per case (50)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="instances at a time (one for each processor)")
     given = parser.parse_args()

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from tests_support import ENGINES, REQUIRED, Project, command, labelled, missing, why_not
+from tests_support import ENGINES, REQUIRED, Project, command, labelled, missing, namespaces, why_not
+
+
+class NoParameters:
+    """Of a test without any."""
+
+    params: ClassVar[Mapping[str, Any]] = {}
 
 
 def _heed_signals() -> None:
@@ -27,9 +33,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on a cluster mostly wait for it, so they are a queue of their own: `-n 2 --dist loadgroup`."""
+    for item in items:
+        on_a_cluster = item.get_closest_marker("kubernetes") or "kubernetes" in getattr(item, "callspec", NoParameters).params.values()
+        item.add_marker(pytest.mark.xdist_group("cluster" if on_a_cluster else "others"))
     for item, name in ((item, name) for item in items for name in ENGINES):
         if item.get_closest_marker(name) and name in missing and name not in REQUIRED:
             item.add_marker(pytest.mark.skip(reason=f"no {name} here: {missing[name]}"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Once, when no queue can need them any more."""
+    if not hasattr(session.config, "workerinput") and "docker" not in missing:
+        command(["gc", "--images"])
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -60,11 +76,12 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _nothing_is_left(folder: Path) -> None:
     instances = sorted(path.name for path in (folder / "envctl").glob("*"))
     assert not instances, f"left in the state folder: {instances}"
-    if "docker" in missing:
-        return
-    command(["gc", "--images"])
-    left = [thing for thing in labelled() if f"{folder.parent}/" in thing]
-    assert not left, f"left on Docker: {left}"
+    if "docker" not in missing:
+        left = [thing for thing in labelled() if f"{folder.parent}/" in thing]
+        assert not left, f"left on Docker: {left}"
+    if "kubernetes" not in missing:
+        left = [name for name, project in namespaces().items() if project.startswith(f"{folder.parent}/")]
+        assert not left, f"left on the cluster: {left}"
 
 
 @pytest.fixture(params=ENGINES)

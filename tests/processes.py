@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests_support import Done, Project, labelled, missing
+from tests_support import Done, Project, labelled, missing, namespaces
 
 from envctl.engines.local.places import services_folder
 from envctl.instance import instance_id
@@ -146,15 +146,8 @@ def controlled(project: Project, *words: str) -> Iterator[Terminal]:
 def things_of(project: Project) -> list[str]:
     """What carries the project's label: containers, networks and volumes on Docker, namespaces on a cluster."""
     if project.engine == "kubernetes":
-        return namespaces_of(project)
+        return [f"namespace {name}" for name, folder in namespaces().items() if folder == str(project.folder)]
     return [thing for thing in labelled() if thing.endswith(f" {project.folder}")] if "docker" not in missing else []
-
-
-def namespaces_of(project: Project) -> list[str]:
-    words = ["kubectl", "get", "namespaces", "-l", "envctl.instance", "-o", "json"]
-    found = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)["items"]
-    marks = {item["metadata"]["name"]: item["metadata"].get("annotations", {}).get("envctl.project") for item in found}
-    return [f"namespace {name}" for name, folder in marks.items() if folder == str(project.folder)]
 
 
 def digits_of(project: Project) -> str:

@@ -47,6 +47,14 @@ def labelled(label: str = "envctl.instance") -> list[str]:
     return found
 
 
+def namespaces() -> dict[str, str]:
+    """The namespaces that are instances, and the projects that they belong to; those that are on their way out are gone."""
+    words = ["kubectl", "get", "namespaces", "-l", "envctl.instance", "-o", "json"]
+    found = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)["items"]
+    there = [item["metadata"] for item in found if "deletionTimestamp" not in item["metadata"]]
+    return {meta["name"]: meta.get("annotations", {}).get("envctl.project", "") for meta in there}
+
+
 @dataclass(frozen=True)
 class Done:
     """How a command ended."""
@@ -99,4 +107,4 @@ class Project:
         return command(list(words), self.folder, {"ENVCTL_ENGINE": self.engine, "ENVCTL_REGISTRY": REGISTRY, **(env or {})}, timeout)
 
     def down(self) -> None:
-        self.envctl("down", "--all")
+        self.envctl("down", "--all", "--no-wait")

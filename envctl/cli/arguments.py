@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -25,3 +26,16 @@ def duration(option: str, text: str | None) -> float | None:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"{option} {text}: {error}") from None
+
+
+Engine = Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Look there too: kubernetes.")]
+Context = Annotated[str | None, typer.Option("--context", metavar="C", show_default=False, help="A context of the kubeconfig.")]
+Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show_default=False, help="One that instances share.")]
+
+
+def look_there_too(engine: str | None, context: str | None, namespace: str | None) -> None:
+    """A cluster is looked at where it is configured; so it is, for this command, when it is named."""
+    told = {"ENVCTL_ENGINE": engine, "ENVCTL_CONTEXT": context, "ENVCTL_NAMESPACE": namespace}
+    if context or namespace:
+        told["ENVCTL_ENGINE"] = engine or "kubernetes"
+    os.environ.update({key: value for key, value in told.items() if value})

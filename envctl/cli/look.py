@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from envctl import outputs
-from envctl.cli.arguments import Instance
+from envctl.cli.arguments import Context, Engine, Instance, Namespace, look_there_too
 from envctl.cli.show import document, table
 from envctl.cli.show import status as shown_status
 from envctl.engines import Attached, State
@@ -92,8 +92,12 @@ def _follow(there: Attached, names: list[str], tail: int | None, prefix: bool) -
 def list_(
     all: Annotated[bool, typer.Option("--all", help="Everybody's that can be seen, not only this checkout's.")] = False,
     as_json: Json = False,
+    engine: Engine = None,
+    context: Context = None,
+    namespace: Namespace = None,
 ) -> None:
     """The instances of this checkout."""
+    look_there_too(engine, context, namespace)
     rows = everything(all, lambda why: print(f"envctl: {why}; what is on it is shown as stopped", file=sys.stderr))
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))

@@ -90,7 +90,7 @@ def request(environment: str, options: Running, owner: str = "") -> Request:
         overrides=pairs("--set", options.set, "K=V"),
         selection=selection(options),
         ports=ports(options),
-        ttl=duration("--ttl", options.ttl),
+        ttl=_ttl(options.ttl),
         timeout=duration("--timeout", options.timeout) or DEFAULT_TIMEOUT,
         fresh=options.fresh,
         keep=options.keep,
@@ -109,6 +109,13 @@ def cluster_options(setting: Setting, registry: str | None, namespace: str | Non
     given |= {"pull_secrets": tuple(given.get("pull_secrets", ()))}
     place = namespace or dns_label(setting.id)
     return Options(standalone=True, namespace=place, registry=registry, existing_secret=existing_secret, **given)
+
+
+def _ttl(text: str | None) -> float | None:
+    seconds = duration("--ttl", text)
+    if seconds == 0:
+        raise UsageError(f"--ttl {text}: this is no time to live", hint="like 2h; without it, what the definition says")
+    return seconds
 
 
 def selection(options: Chosen) -> Selection:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from envctl import collection
+from envctl.cli.arguments import Context, Engine, Namespace, look_there_too
 from envctl.cli.ending import down_named, tell
 from envctl.collection import Removed
 from envctl.engines import open_engine
@@ -40,8 +41,12 @@ def _removed(record: Record, wait: bool) -> Removed | None:
 
 def gc(
     images: Annotated[bool, typer.Option("--images", help="Also every image that envctl built and nothing uses.")] = False,
+    engine: Engine = None,
+    context: Context = None,
+    namespace: Namespace = None,
 ) -> int:
     """Remove what has expired, and what has lost its owner on this host."""
+    look_there_too(engine, context, namespace)
     wanted = {record.place for record in records()} | set(places())
     engines = {}
     for place in wanted:
