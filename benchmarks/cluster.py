@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from benchmarks.programs import ENVCTL, Failed, environment, run, seconds
 
@@ -21,16 +23,20 @@ class Ours:
     def __init__(self, work: Path, definition: str = "shop") -> None:
         self.env, self.definition = environment(work), definition
 
+    @property
+    def command(self) -> list[str]:
+        return [ENVCTL, "up", self.definition, "--name", NAME, *OPTIONS]
+
     def up(self) -> float:
-        return seconds([ENVCTL, "up", self.definition, "--name", NAME, *OPTIONS], self.env)
+        return seconds(self.command, self.env)
 
-    def output(self, name: str) -> str:
-        import json
+    def shown(self) -> Any:
+        """What `up --json` prints; it comes up where it is not up yet."""
+        return json.loads(run([*self.command, "--json"], self.env))
 
-        return str(json.loads(run([ENVCTL, "env", NAME, "--format", "json"], self.env))[name])
-
-    def down(self) -> float:
-        return seconds([ENVCTL, "down", NAME], self.env)
+    def down(self) -> None:
+        for record in Path(self.env["XDG_STATE_HOME"], "envctl").glob(f"{NAME}-*"):
+            run([ENVCTL, "down", record.name], self.env)
 
 
 class Theirs:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from envctl import instance, keeping
@@ -22,7 +23,7 @@ from envctl.seeding import Seeder
 
 def restart(record: Record, service: str, build: bool, reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
     """Stops and starts one service, from a new image with *build*; ports and data stay."""
-    with instance.lock(record.id):
+    with _alone(record) as record:
         engine, plan, project = project_of(record)
         if service not in plan.services:
             raise UsageError(f"{service} runs elsewhere (--use); envctl cannot restart it")
@@ -37,14 +38,14 @@ def restart(record: Record, service: str, build: bool, reporter: Reporter, timeo
 
 def seed(record: Record, services: Iterable[str], reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
     """Runs the seed steps that have not been run yet."""
-    with instance.lock(record.id):
+    with _alone(record) as record:
         _, plan, project = project_of(record)
         _again(record, plan, project, list(services) or _seeded(plan), reporter, timeout)
 
 
 def reset(record: Record, services: Iterable[str], reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
     """Back to the seeded state: the data is thrown away and made again; who uses it goes on running."""
-    with instance.lock(record.id):
+    with _alone(record) as record:
         engine, plan, project = project_of(record)
         names = list(services) or _with_data(plan)
         part = _part(engine, plan, names, record)
@@ -59,11 +60,21 @@ def reset(record: Record, services: Iterable[str], reporter: Reporter, timeout: 
 
 def extend(record: Record, seconds: float) -> None:
     """It expires *seconds* from now: on the engine's marker first, then for the keeper."""
-    with instance.lock(record.id):
+    with _alone(record) as record:
         record.expires = instance.now(seconds)
         attached(record).renew(record.expires, record.marks)
         record.save()
         keeping.ensure(record, watched=False)
+
+
+@contextmanager
+def _alone(record: Record) -> Iterator[Record]:
+    """The record as whoever had the lock before has left it."""
+    with instance.lock(record.id):
+        found = instance.load(record.id)
+        if found is None:
+            raise UsageError(f"{record.name} has been removed meanwhile")
+        yield found
 
 
 def _seeded(plan: Plan) -> list[str]:

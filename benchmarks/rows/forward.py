@@ -38,7 +38,7 @@ services:
     files: {/srv/serve.py: serve.py}
     port: 8000
     ready: {tcp: true}
-outputs: {URL: "${s.url}", ID: "${instance.id}"}
+outputs: {URL: "${s.url}"}
 """
 
 
@@ -47,8 +47,8 @@ def sides(work: Path) -> Iterator[Sides]:
     (work / "serve.py").write_text(SERVER)
     (work / "blob.yaml").write_text(DEFINITION)
     with cluster.ours(work, str(work / "blob.yaml")) as ours:
-        ours.up()
-        url, namespace = ours.output("URL"), ours.output("ID")
+        shown = ours.shown()
+        url, namespace = shown["outputs"]["URL"], shown["id"]
         with _forwarded(namespace) as theirs:
             yield Sides(lambda: _taken(url), lambda: _taken(theirs))
 

@@ -268,10 +268,17 @@ def test_a_file_that_kubernetes_does_not_take() -> None:
 
 
 def test_a_folder_of_ours_is_mounted_whole() -> None:
-    found = rendered(service("x", files={"/opt/envctl-stub/a/b.py": File(text="b"), "/opt/envctl-stub/c.py": File(text="c")}))
+    found = rendered(service("x", files={"/opt/envctl-stub/b.py": File(text="b"), "/opt/envctl-stub/c.py": File(text="c")}))
     (volume,) = (each for each in pod(found, "x")["volumes"] if "projected" in each)
-    items = [{"key": "opt_envctl-stub_a_b.py", "path": "a/b.py"}, {"key": "opt_envctl-stub_c.py", "path": "c.py"}]
+    items = [{"key": "opt_envctl-stub_b.py", "path": "b.py"}, {"key": "opt_envctl-stub_c.py", "path": "c.py"}]
     assert volume["projected"]["sources"] == [{"configMap": {"name": "x-files", "items": items}}]
+
+
+def test_one_with_folders_inside_is_not_for_they_would_be_links() -> None:
+    found = rendered(service("x", files={"/opt/envctl-routes/a/b.json": File(text="b"), "/opt/envctl-routes/c.json": File(text="c")}))
+    assert not [each for each in pod(found, "x")["volumes"] if "projected" in each]
+    mounts = {each["mountPath"] for each in pod(found, "x")["containers"][0]["volumeMounts"]}
+    assert mounts >= {"/opt/envctl-routes/a/b.json", "/opt/envctl-routes/c.json"}
 
 
 # The network

@@ -214,8 +214,14 @@ class KubernetesProject(KubernetesInstance):
         checks = self.plan.services[service].checks if service in self.plan.services else ()
         if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
             healthy = self.state(service).health == "healthy"
-            return Ran(0 if healthy else 1, "" if healthy else "the kubelet's probe has not succeeded yet")
+            return Ran(0 if healthy else 1, "" if healthy else self._probed(service))
         return super().execute(service, what)
+
+    def _probed(self, service: str) -> str:
+        """What the kubelet has said of its probe."""
+        told = self._watched.warnings.get(service, []) if self._watched is not None else []
+        said = [str(event.get("message", "")) for event in told if event.get("reason") == "Unhealthy"]
+        return said[-1] if said else "the kubelet's probe has not succeeded yet"
 
     def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
         """A pod cannot be made without being started."""

@@ -2,14 +2,17 @@
 
 The protocol is `v4.channel.k8s.io`: the first byte of a message is its channel, 0 for data and 1 for an error's text; both begin with
 the port's number. A client's half-close cannot be passed on (kubectl cannot either): the answer is still handed over, and the
-connection ends with the server, or when that says nothing more for a while.
+connection ends with the server. A client that has closed for good looks the same, but must let go of the server: one that serves
+one client at a time would wait for it.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+import sys
 import threading
+import time
 from contextlib import suppress
 
 from envctl.keeper.cluster.api import Cluster, Refused
@@ -19,8 +22,8 @@ PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
 CHUNK = 128 * 1024
 OPENING = 15.0
-AFTER_CLIENT = 10.0
-"""Seconds of silence from the server after which a client that has shut down its side is taken for gone."""
+LOOK, SILENCE = 0.25, 10.0
+"""Seconds between two looks at a client that has shut down its side, and of silence from the server after which it is taken for gone."""
 
 
 class Broken(Exception):
@@ -54,6 +57,7 @@ class Connection:
 
     def __init__(self, client: socket.socket, server: WebSocket, uid: str) -> None:
         self.client, self.server, self.uid = client, server, uid
+        self._over, self._heard = threading.Event(), time.monotonic()
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def run(self) -> str:
@@ -67,6 +71,7 @@ class Connection:
         except (Ended, OSError):
             pass
         finally:
+            self._over.set()
             self.server.close()
         _close(self.client)
         return ""
@@ -82,13 +87,21 @@ class Connection:
         with suppress(OSError, ValueError):
             while read := self.client.recv_into(view[1:]):
                 self.server.send(bytes(view[: read + 1]))
-        with suppress(OSError):
-            self.server.stream.settimeout(AFTER_CLIENT)
+        self._after_client()
+
+    def _after_client(self) -> None:
+        """It sends nothing more; it may still want to hear the answer."""
+        while not self._over.is_set():
+            if has_left(self.client) or time.monotonic() - self._heard > SILENCE:
+                self.server.close()
+                return
+            self._over.wait(LOOK)
 
     def _down(self) -> None:
         opening = {DATA, ERROR}
         while True:
             message = self.server.receive()
+            self._heard = time.monotonic()
             channel = message[0] if message else DATA
             if channel in opening:
                 opening.discard(channel)  # the port's number
@@ -96,6 +109,24 @@ class Connection:
                 raise Broken(message[1:].decode(errors="replace"))
             elif channel == DATA:
                 self.client.sendall(memoryview(message)[1:])
+
+
+def has_left(client: socket.socket) -> bool:
+    """Whether nobody holds the other end any more; False where the system does not say (only Linux does)."""
+    try:
+        ours, theirs = _hex(client.getsockname()), _hex(client.getpeername())
+        with open("/proc/net/tcp", encoding="ascii") as table:
+            rows = [line.split() for line in table]
+    except OSError:
+        return False
+    inode = next((row[9] for row in rows if row[1:3] == [theirs, ours]), "0")
+    return inode == "0"
+
+
+def _hex(address: tuple[str, int]) -> str:
+    """As the kernel prints it: the address as a number of this machine, the port."""
+    number = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
+    return f"{number:08X}:{address[1]:04X}"
 
 
 def reset(client: socket.socket) -> None:

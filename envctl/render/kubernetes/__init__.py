@@ -152,7 +152,10 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
     if ports or service.from_compose:
         for name in (rendering.host(service), *([] if rendering.plan.setting.shared else aliases(service))):
             meta, selected = rendering.metadata(name, service), selector(rendering.plan, service)
-            yield rendering.templates.render("service", metadata=meta, ports=ports, selector=selected, headless=service.from_compose)
+            early = not rendering.options.standalone
+            yield rendering.templates.render(
+                "service", metadata=meta, ports=ports, selector=selected, headless=service.from_compose, early=early
+            )
 
 
 def _merged(rendering: Rendering, service: ServicePlan, below: Object, raw: Mapping[str, object]) -> Object:

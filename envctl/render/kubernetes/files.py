@@ -158,10 +158,13 @@ def _source(service: ServicePlan, entry: Entry, config_map: str | None, drawer: 
 
 def _mounted(sources: Iterable[_Source]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     folders: dict[str, list[_Source]] = {}
+    sources = list(sources)
+    nested = {_own_folder(source.entry.path) for source in sources if len(PurePosixPath(source.entry.path).parts) > 4}
     singles: dict[tuple[str, str, bool], list[_Source]] = {}
     for source in sources:
-        if source.entry.path.startswith(OURS) and len(parts := PurePosixPath(source.entry.path).parts) > 3:
-            folders.setdefault("/".join(("", *parts[1:3])), []).append(source)
+        folder = _own_folder(source.entry.path)
+        if folder and folder not in nested:
+            folders.setdefault(folder, []).append(source)
         else:
             singles.setdefault((source.kind, source.name, source.entry.executable), []).append(source)
     volumes: list[dict[str, Any]] = []
@@ -173,6 +176,12 @@ def _mounted(sources: Iterable[_Source]) -> tuple[list[dict[str, Any]], list[dic
         volumes.append(_volume(f"files-{number}", kind, name, executable, group))
         mounts += [{"name": f"files-{number}", "mountPath": s.entry.path, "subPath": s.key, "readOnly": True} for s in group]
     return volumes, mounts
+
+
+def _own_folder(path: str) -> str:
+    """Empty where an image may have it. One with folders inside is not mounted whole: they would be links, which few programs follow."""
+    parts = PurePosixPath(path).parts
+    return "/".join(("", *parts[1:3])) if path.startswith(OURS) and len(parts) > 3 else ""
 
 
 def _folder(name: str, folder: str, group: list[_Source]) -> dict[str, Any]:

@@ -181,9 +181,12 @@ def carry(api: ApiServer, client: WebSocket, port: int, target: int | None) -> N
             client.close()
 
     threading.Thread(target=down, daemon=True).start()
-    with suppress(OSError, Ended), server:
+    with suppress(OSError, Ended):
         while True:
             server.sendall(client.receive()[1:])
+    with suppress(OSError):
+        server.shutdown(socket.SHUT_RDWR)
+    server.close()
 
 
 @contextmanager

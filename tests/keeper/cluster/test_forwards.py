@@ -192,6 +192,23 @@ def test_an_answer_after_the_clients_half_close_is_delivered(api: ApiServer, for
         assert connection.recv(100) == b"", "and the server's close is"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a client that has closed from one that waits")
+def test_a_client_that_has_closed_lets_go_of_the_server(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    ended = threading.Event()
+
+    def patient(connection: socket.socket) -> None:
+        while connection.recv(100):
+            pass
+        ended.set()
+
+    led(api, "a", serving(patient))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    with dialled(port) as connection:
+        connection.sendall(b"x")
+    assert ended.wait(5), "before the server's silence tells"
+
+
 def test_a_replaced_pod_takes_over_under_the_same_port(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     led(api, "a", serving(echo))
     port = made(forwards, api)
