@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.harness import ROWS, Result, load, measured
 from benchmarks.programs import Failed
 from benchmarks.report import document, table
+from benchmarks.store import keep
 
 RESULTS = Path(__file__).with_name("results.md")
 
@@ -28,8 +29,8 @@ def main() -> int:
             _say(f"{name}: {error}")
             status = 1
     print(table(results))
-    if given.write and not status:
-        RESULTS.write_text(document(results, given.runs), "utf-8")
+    if given.write:
+        RESULTS.write_text(document(*keep(results)), "utf-8")
         _say(f"wrote {RESULTS}; `make docs` copies it into README.md and docs/benchmarks.md")
     return status
 
@@ -38,11 +39,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description="Measures envctl beside what it is compared with.")
     parser.add_argument("rows", nargs="*", metavar="ROW", choices=[[], *ROWS], help=f"one or more of {', '.join(ROWS)}; all without one")
     parser.add_argument("--runs", type=int, default=7, help="pairs per row (7)")
-    parser.add_argument("--write", action="store_true", help=f"write the table to {RESULTS.parent.name}/{RESULTS.name}")
-    given = parser.parse_args()
-    if given.write and given.rows:
-        parser.error("--write takes all rows: a part of them would replace the whole table")
-    return given
+    kept = f"keep the rows in {RESULTS.parent.name}/, and write the table of all to {RESULTS.name}"
+    parser.add_argument("--write", action="store_true", help=kept)
+    return parser.parse_args()
 
 
 def _measured(name: str, runs: int) -> Result:

@@ -6,7 +6,6 @@ import os
 import platform
 import statistics
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.harness import Result
@@ -46,11 +45,16 @@ def _ratio(result: Result) -> str:
     return f"{result.figure:.2f} ({min(result.ratios):.2f} to {max(result.ratios):.2f})"
 
 
-def document(results: Sequence[Result], runs: int) -> str:
-    """What `--write` writes."""
-    today = datetime.now(UTC).strftime("%Y-%m-%d")
-    head = f"Measured on {today}: medians of {runs} runs, both sides in turn, one run before them not counted; the ratio is the"
+def document(results: Sequence[Result], days: Sequence[str]) -> str:
+    """What `--write` writes; *days* are those on which a row was measured."""
+    when = " and ".join(sorted(set(days)))
+    head = f"Measured on {when}: medians of {_runs(results)} runs, both sides in turn, one run before them not counted; the ratio is the"
     return "\n".join([f"{head}\nmedian of the ratios of the pairs (lowest to highest).", "", table(results), "", *machine(), ""])
+
+
+def _runs(results: Sequence[Result]) -> str:
+    counts = sorted({len(result.ours) for result in results})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def machine() -> Iterator[str]:
