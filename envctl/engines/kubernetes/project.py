@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from envctl.engines.kubernetes.forwards import PROBE, approve, forwards_of, is_g
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance
 from envctl.engines.kubernetes.pods import exit_status, newest, service_of, uid
+from envctl.engines.kubernetes.records import KIND as RECORD
 from envctl.engines.kubernetes.records import keep
 from envctl.engines.kubernetes.removal import not_ours
 from envctl.engines.kubernetes.restarting import restart_in_place
@@ -27,6 +29,10 @@ from envctl.parallel import each
 from envctl.plan.model import Plan, ServicePlan
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
 
+STRAYS = (
+    ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service"), ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+)  # fmt: skip
 ACCOUNT = 30.0
 """Seconds that a new namespace may take to let pods be made."""
 
@@ -40,8 +46,6 @@ class KubernetesProject(KubernetesInstance):
     options: Options = field(kw_only=True)
     _watched: Pods | None = None
     _rendered: Manifests | None = None
-    _once: int = 0
-    _naming: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def manifests(self) -> Manifests:
@@ -63,17 +67,15 @@ class KubernetesProject(KubernetesInstance):
             UsageError: the namespace is somebody else's.
             EnvctlError: the API server's own words.
         """
-        first, rest = self.manifests.common[:1], self.manifests.common[1:]
+        common, again = list(self.manifests.common), True
         if not self.shared:
-            self._refuse_foreign()
-            each(self._apply, first)
-        else:
-            rest = self.manifests.common
+            again = self._is_there()
+            self._apply(common.pop(0))
         if whole:
             self._note_forwards()
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
-        each(self._apply, [*rest, *objects], width=8)
-        if whole:
+        each(self._apply, [*common, *objects], width=8)
+        if whole and again:
             self._remove_strays()
         set_forwards(self.id, self.api.context, self.namespace, with_gates(self.id, forwards_of(self.plan)), whole)
 
@@ -94,14 +96,16 @@ class KubernetesProject(KubernetesInstance):
         ours = {entry["name"]: entry for entry in kept(self.id) if PROBE not in entry["name"]}
         return [{key: value for key, value in entry.items() if key not in ("gate", "approved")} for entry in ours.values()]
 
-    def _refuse_foreign(self) -> None:
+    def _is_there(self) -> bool:
+        """Whether its namespace is; somebody else's is refused."""
         found = self.api.get("v1", "Namespace", None, self.namespace)
         if found is None:
-            return
+            return False
         if (found["metadata"].get("labels") or {}).get("envctl.instance") != self.id:
             raise not_ours(self.namespace)
         if found["metadata"].get("deletionTimestamp"):
             raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="wait for it: `envctl down` does")
+        return True
 
     def _apply(self, item: Object) -> Object:
         try:
@@ -122,8 +126,8 @@ class KubernetesProject(KubernetesInstance):
     def _remove_strays(self) -> None:
         """What an earlier plan has made and this one does not."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
-        for version, kind in (("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service")):
-            for item in self.api.list(version, kind, self.namespace, f"envctl.instance={self.id}"):
+        for version, kind in STRAYS:
+            for item in self.api.list(version, kind, self.namespace, f"envctl.instance={self.id},!{RECORD}"):
                 if (kind, item["metadata"]["name"]) not in wanted:
                     self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
 
@@ -228,11 +232,7 @@ class KubernetesProject(KubernetesInstance):
 
     def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
         """*argv* in a Job with the image, the environment and the files of *service*."""
-        with self._naming:
-            self._once += 1
-            name = f"once-{self._once}"
-        job = once_job(self.plan, service, argv, name, self.options)
-        self._delete_job(job)
+        job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self.options)
         try:
             self._apply(job)
             return self._ran(job["metadata"]["name"], service)
