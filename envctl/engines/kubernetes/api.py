@@ -138,13 +138,6 @@ class Api:
         with SuppressMissing():
             self.request("DELETE", path_of(version, kind, namespace, name), options)
 
-    def delete_all(self, version: str, kind: str, namespace: str, selector: str, grace: int | None = None) -> None:
-        options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        if grace is not None:
-            options["gracePeriodSeconds"] = grace
-        with SuppressMissing():
-            self.request("DELETE", path_of(version, kind, namespace), options, labelSelector=selector)
-
 
 class SuppressMissing(suppress):
     """For what is gone already."""

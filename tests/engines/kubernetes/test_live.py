@@ -13,6 +13,7 @@ from typing import Any
 
 import pg8000.native
 import pytest
+import yaml
 from processes import until
 from tests_support import REPO, Project, missing
 
@@ -140,17 +141,16 @@ def test_an_existing_namespace_keeps_what_is_not_ours(cluster: Project, other_na
     assert not [line for line in left.splitlines() if "one-" in line or "two-" in line]
 
 
-ACCOUNT = """
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: envctl, namespace: NS}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: NS}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: envctl-provisioner}
-subjects: [{kind: ServiceAccount, name: envctl, namespace: NS}]
-"""
+def account(namespace: str) -> list[dict[str, Any]]:
+    """What rbac.yaml says, for an account and a shared namespace that are both *namespace*, bound to nothing else."""
+    text = (REPO / "templates/kubernetes/rbac.yaml").read_text().replace("namespace: envctl\n", f"namespace: {namespace}\n")
+    found = list(yaml.safe_load_all(text.replace("team-tests", namespace)))
+    for item in found:
+        if item["kind"].startswith("Cluster"):
+            item["metadata"]["name"] += f"-{namespace}"
+        if item["kind"] == "ClusterRoleBinding":
+            item["roleRef"]["name"] += f"-{namespace}"
+    return found
 
 
 def as_account(namespace: str, folder: Path) -> dict[str, str]:
@@ -164,22 +164,26 @@ def as_account(namespace: str, folder: Path) -> dict[str, str]:
     return {"KUBECONFIG": str(path), "ENVCTL_CONTEXT": "restricted"}
 
 
-def test_the_rights_of_rbac_yaml_suffice(cluster: Project, other_namespace: str) -> None:
-    kubectl("apply", "-f", str(REPO / "templates/kubernetes/rbac.yaml"), check=False)
-    kubectl("apply", "-f", "-", stdin=ACCOUNT.replace("NS", other_namespace))
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_rights_of_rbac_yaml_suffice(cluster: Project, other_namespace: str, shared: bool) -> None:
+    items = [item for item in account(other_namespace) if not (shared and item["kind"].startswith("Cluster"))]
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     try:
-        env = as_account(other_namespace, cluster.folder)
+        env = as_account(other_namespace, cluster.folder) | ({"ENVCTL_NAMESPACE": other_namespace} if shared else {})
         cluster.environment("env", DB)
         shown = cluster.envctl("up", "env", "--json", env=env).ok().json
         assert rows(shown["outputs"]) == 2
         assert "database system is ready" in cluster.envctl("logs", "env", "db", env=env).ok().out
         cluster.envctl("extend", "env", "1h", env=env).ok()
         cluster.envctl("restart", "env", "friend", env=env).ok()
+        cluster.envctl("restart", "env", "db", env=env).ok()
+        assert rows(shown["outputs"]) == 2
         assert [row["id"] for row in cluster.envctl("list", "--json", env=env).ok().json] == [shown["id"]]
         cluster.envctl("down", "env", env=env).ok()
-        assert shown["id"] not in kubectl("get", "namespaces", "-o", "name")
+        assert not [line for line in kubectl("get", "deploy,secret,svc", "-A", "-o", "name").splitlines() if shown["id"] in line]
     finally:
-        kubectl("delete", "clusterrolebinding", other_namespace)
+        for kind in ("clusterrolebinding", "clusterrole"):
+            kubectl("delete", kind, f"envctl-provisioner-{other_namespace}", "--ignore-not-found")
 
 
 def test_another_machine_uses_it_by_its_id(cluster: Project, tmp_path: Path) -> None:
