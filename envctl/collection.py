@@ -44,10 +44,10 @@ def _extended(engine: Engine, record: Record) -> bool:
     """Whether somebody on another machine has given it more time than its keeper here, for which we remove it, knew of."""
     if not (os.environ.get(keeping.BY_KEEPER) and record.expired):
         return False
-    expires = next((seen.expires for seen in engine.instances() if seen.id == record.id), None)
-    if expires is None or expires <= instance.now():
+    seen = next((seen for seen in engine.instances() if seen.id == record.id), None)
+    if seen is None or (seen.expires is not None and seen.expires <= instance.now()):
         return False
-    record.expires = expires
+    record.expires = seen.expires
     record.save()
     keeping.ensure(record, watched=False)
     return True

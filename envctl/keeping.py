@@ -120,6 +120,8 @@ def _started(folder: Path, descriptor: int, marks: Mapping[str, str]) -> subproc
 def _environment(id: str, marks: Mapping[str, str]) -> dict[str, str]:
     """Ours without what chooses options, as the command that it runs in the end must mean this instance; and whose it is."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    if plain.get("KUBECONFIG"):  # its commands are run in another folder
+        plain["KUBECONFIG"] = os.pathsep.join(map(os.path.abspath, filter(None, plain["KUBECONFIG"].split(os.pathsep))))
     return {**plain, MARK: id, ABOUT: quote(json.dumps(dict(marks)), safe="")}
 
 

@@ -74,7 +74,8 @@ def _alone(record: Record) -> Iterator[Record]:
         found = instance.load(record.id)
         if found is None:
             raise UsageError(f"{record.name} has been removed meanwhile")
-        yield found
+        vars(record).update(vars(found))
+        yield record
 
 
 def _seeded(plan: Plan) -> list[str]:

@@ -24,6 +24,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
 
+def asked() -> bool:
+    """Whether a signal has come: some code (pydantic's) makes another error of the KeyboardInterrupt that it raises."""
+    return _asked.is_set()
+
+
 def install() -> None:
     """SIGTERM and SIGHUP end a command as Ctrl-C does; one that was ignored (nohup) stays ignored."""
     _asked.clear()

@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(words: list[str]) -> int:
+    from envctl import signals
+
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
     try:
         _mind(words)
@@ -50,6 +52,8 @@ def _run(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
+        if signals.asked():
+            return _interrupted()
         return _unexpected(error, OURS if wraps else EnvctlError.exit_code)
 
 

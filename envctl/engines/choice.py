@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from envctl.engines import ENGINES
-from envctl.errors import EngineMissing
+from envctl.errors import EngineMissing, UsageError
 
 Place = tuple[str, str | None, str | None]
 """Engine, context and namespace."""
@@ -45,8 +46,11 @@ def lasting_context(engine: str, context: str | None = None) -> str | None:
 
 def places() -> list[Place]:
     """Where instances may be beside those that are on record: this machine, its daemon, and the cluster that the configuration names."""
+    there: list[Place] = []
     default = default_engine()
-    return list(dict.fromkeys([(default, lasting_context(default), None), ("local", None, None), *cluster()]))
+    with suppress(UsageError, EngineMissing):  # a cluster that may not be acted on keeps nobody from the rest
+        there = cluster()
+    return list(dict.fromkeys([(default, lasting_context(default), None), ("local", None, None), *there]))
 
 
 def cluster() -> list[Place]:

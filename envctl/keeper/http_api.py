@@ -12,6 +12,7 @@ DELETE /v1/processes/NAME?grace=SECONDS
 GET /v1/deaths            200, then a line {"name", "status"} for every end of a process, until the client closes
 POST /v1/relays           {"listen": [host, port], "to": [host, port]} -> 201 {"port"}; 422 it cannot listen there
 PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace",
+                           "whole": false where the others stay,
                            "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port], "gate": bool}]}
                           200 {"forwards": {name: {"port"}}}, these and no others; 422 one cannot listen
 GET /v1/forwards          200 {name: {"port", "pod": name or null, "state": "ready", "waiting" or "refused", "error"}}
@@ -148,7 +149,7 @@ class Api:
         if not isinstance(cluster.get("server"), str) or not all(map(_is_forward, wanted)):
             raise Refused(400, "cluster has a server; each forward a name, a selector, a port and where to listen")
         try:
-            made = self.keeper.forwards.set(cluster, namespace, wanted)
+            made = self.keeper.forwards.set(cluster, namespace, wanted, request.body.get("whole") is not False)
         except (OSError, OverflowError) as error:
             raise Refused(422, f"cannot listen: {error}") from None
         return Answer(200, {"forwards": {name: {"port": forward.port} for name, forward in made.items()}})

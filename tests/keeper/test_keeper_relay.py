@@ -135,10 +135,8 @@ def test_a_reset_is_passed_on(one: Keeper) -> None:
 def test_a_server_that_is_not_there_resets(one: Keeper) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        with (
-            socket.create_connection(("127.0.0.1", relay(one, unused.getsockname()[1])), 20) as stream,
-            pytest.raises(ConnectionResetError),
-        ):
+        port = relay(one, unused.getsockname()[1])
+        with pytest.raises(ConnectionResetError), socket.create_connection(("127.0.0.1", port), 20) as stream:
             stream.recv(10)
 
 

@@ -24,9 +24,9 @@ POOL = "10.231.0.0/16"
 def free_ports(wanted: Mapping[PortKey, int], taken: Iterable[int], probe: bool) -> dict[PortKey, int]:
     """The first of so many ports in a row for each of *wanted*; with *probe* (the daemon is on this machine) they can be bound now."""
     used, found = set(taken), {}
-    candidates = iter(random.sample(PORTS, len(PORTS)))
+    candidates = random.sample(PORTS, len(PORTS))
     for key, width in wanted.items():
-        rows = (range(port, port + width) for port in candidates)
+        rows = (range(port, port + width) for port in candidates if port not in used)
         row = next((row for row in rows if all(_free(port, used, probe) for port in row)), None)
         if row is None:
             raise EnvctlError(f"no free port between {PORTS.start} and {PORTS.stop}", hint="`envctl list --all` shows what runs")

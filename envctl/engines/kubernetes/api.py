@@ -130,11 +130,13 @@ class Api:
         answer = self.request("GET", path_of(version, kind, namespace), **given)
         return [{"apiVersion": version, "kind": kind, **item} for item in answer.get("items") or []]
 
-    def delete(self, version: str, kind: str, namespace: str | None, name: str, grace: int | None = None) -> None:
+    def delete(self, version: str, kind: str, namespace: str | None, name: str, grace: int | None = None, uid: str = "") -> None:
         """Foreground is for whoever waits: here dependants go by the garbage collector. What is gone already is fine."""
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
+        if uid:  # and not one of the same name that somebody has made since
+            options["preconditions"] = {"uid": uid}
         with SuppressMissing():
             self.request("DELETE", path_of(version, kind, namespace, name), options)
 

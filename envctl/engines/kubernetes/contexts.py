@@ -21,7 +21,7 @@ IN_CLUSTER = "in-cluster"
 """The name of the cluster whose pod we are, where there is no kubeconfig."""
 LOCAL_NAMES = ("docker-desktop", "rancher-desktop", "minikube", "orbstack", "colima")
 LOCAL_PREFIXES = ("kind-", "k3d-", "minikube-")
-LOOPBACK_NAMES = ("localhost", "kubernetes.docker.internal", "host.docker.internal")
+LOOPBACK_NAMES = ("localhost", "kubernetes.docker.internal", "host.docker.internal", "k8s.orb.local")
 NO_CLUSTER = "set KUBECONFIG, or `kubectl config get-contexts`; `envctl doctor` says what works here"
 
 
@@ -37,14 +37,14 @@ class Context:
 
     @property
     def local(self) -> bool:
-        """Whether nobody else can be hurt: a cluster of this machine, by its name or its address."""
-        if self.name in LOCAL_NAMES or self.name.startswith(LOCAL_PREFIXES):
-            return True
+        """Whether nobody else can be hurt: a cluster of this machine, by its address; by its name where the address is a private one."""
         host = urlsplit(self.server).hostname or ""
+        named = self.name in LOCAL_NAMES or self.name.startswith(LOCAL_PREFIXES)
         try:
-            return ipaddress.ip_address(host).is_loopback or _is_ours(host)
+            address = ipaddress.ip_address(host)
         except ValueError:
             return host in LOOPBACK_NAMES
+        return address.is_loopback or _is_ours(host) or (named and address.is_private)
 
 
 def _is_ours(address: str) -> bool:

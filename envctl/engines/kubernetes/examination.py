@@ -15,7 +15,7 @@ Told = tuple[bool, str, str]
 """Whether it is well, what was found, what to do."""
 APPLIED = ("deployments", "jobs", "services", "configmaps", "secrets", "networkpolicies", "serviceaccounts")
 RIGHTS = (
-    *(("patch", what) for what in APPLIED), ("delete", "pods"), ("watch", "pods"), ("watch", "events"),
+    *(("patch", what) for what in APPLIED), ("patch", "pods"), ("delete", "pods"), ("watch", "pods"), ("watch", "events"),
     ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
 )  # fmt: skip
 """What `up` does in a namespace."""

@@ -52,11 +52,8 @@ def set_forwards(id: str, context: Context, namespace: str, forwards: Iterable[F
     keeper = keeping.find(id)
     if keeper is None:
         raise keeping.KeeperGone(f"the keeper of {id} has ended, and its port forwards with it", hint="`envctl up` starts anew")
-    before = {} if whole else {entry["name"]: entry for entry in kept(id)}
-    wanted = {**before, **{entry["name"]: entry for entry in forwards}}
-    status, answer = keeper.ask(
-        "PUT", "/v1/forwards", {"cluster": credentials(context), "namespace": namespace, "forwards": list(wanted.values())}
-    )
+    body = {"cluster": credentials(context), "namespace": namespace, "forwards": list(forwards), "whole": whole}
+    status, answer = keeper.ask("PUT", "/v1/forwards", body)
     if status != 200:
         raise EnvctlError(f"a port forward cannot be made: {answer.get('error', status) if isinstance(answer, dict) else status}")
     return {name: int(told["port"]) for name, told in answer["forwards"].items()}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -11,6 +14,7 @@ from typing import Any
 
 from envctl.engines import Execution, OnTerminal, Ran, State
 from envctl.engines.kubernetes.api import Api, ApiError, path_of
+from envctl.engines.kubernetes.contexts import IN_CLUSTER
 from envctl.engines.kubernetes.pods import SERVICE, own_container, service_of, state_of
 from envctl.engines.kubernetes.pods import newest as newest_of
 from envctl.engines.kubernetes.records import EXPIRES, secret_name
@@ -101,18 +105,29 @@ class KubernetesInstance:
                 raise
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
-        """kubectl, which asks for the right to exec. It hands over no variables, so `env` does."""
+        """kubectl, which asks for the right to exec; values of *env* reach the container by its standard input, never by an argument."""
         if shutil.which("kubectl") is None:
             raise UsageError(
                 "`exec` and `shell` on Kubernetes need kubectl", hint="install it; `envctl env NAME` gives the addresses to any client here"
             )
         pod = self.pod(service)
+        context = [] if self.api.context.name == IN_CLUSTER else ["--context", self.api.context.name]
+        place = ["kubectl", *context, "-n", self.namespace, "exec", "-i"]
+        target = [pod["metadata"]["name"], "-c", own_container(pod), "--"]
         terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
-        words = [f"{key}={value}" for key, value in env.items()]
-        inside = ["env", *words, *argv] if words else list(argv)
-        place = ["--context", self.api.context.name, "-n", self.namespace]
-        line = ["kubectl", *place, "exec", "-i", *terminal, pod["metadata"]["name"], "-c", own_container(pod), "--", *inside]
-        return OnTerminal(line, dict(os.environ))
+        inside = _with_variables([*place, *target], env, argv) if env else list(argv)
+        return OnTerminal([*place, *terminal, *target, *inside], dict(os.environ))
+
+
+def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:
+    """A file in the container, which is removed as soon as it has been read."""
+    path = f"/tmp/.envctl-{secrets.token_hex(8)}"
+    text = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items())
+    done = subprocess.run([*line, "sh", "-c", 'umask 077; cat > "$0"', path], input=text.encode(), capture_output=True, check=False)
+    if done.returncode:
+        why = done.stderr.decode(errors="replace").strip().splitlines()
+        raise EnvctlError(f"the command cannot be given its variables: {why[-1] if why else done.returncode}")
+    return ["sh", "-c", '. "$0"; rm -f "$0"; exec "$@"', path, *argv]
 
 
 def may(api: Api, namespace: str, verb: str, resource: str, sub: str = "", group: str = "") -> bool:

@@ -13,8 +13,18 @@ OURS = "envctl-"
 SERVICE, INSTANCE = "envctl.service", "envctl.instance"
 
 
+JOB = "job:"
+"""Before the name of a Job that runs a command: its pods are of no service."""
+
+
 def service_of(pod: Mapping[str, Any]) -> str:
     return str((pod["metadata"].get("labels") or {}).get(SERVICE, ""))
+
+
+def owner_of(pod: Mapping[str, Any]) -> str:
+    """Its service, or its Job."""
+    job = (pod["metadata"].get("labels") or {}).get("batch.kubernetes.io/job-name", "")
+    return service_of(pod) or (f"{JOB}{job}" if job else "")
 
 
 def uid(pod: Mapping[str, Any]) -> str:

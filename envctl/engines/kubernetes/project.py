@@ -17,7 +17,7 @@ from envctl.engines.kubernetes.api import ApiError, Object
 from envctl.engines.kubernetes.forwards import PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.pods import exit_status, newest, service_of, uid
+from envctl.engines.kubernetes.pods import JOB, exit_status, newest, service_of, uid
 from envctl.engines.kubernetes.records import KIND as RECORD
 from envctl.engines.kubernetes.records import keep
 from envctl.engines.kubernetes.removal import not_ours
@@ -46,6 +46,7 @@ class KubernetesProject(KubernetesInstance):
     options: Options = field(kw_only=True)
     _watched: Pods | None = None
     _rendered: Manifests | None = None
+    _jobs: set[str] = field(default_factory=set)
 
     @property
     def manifests(self) -> Manifests:
@@ -198,7 +199,8 @@ class KubernetesProject(KubernetesInstance):
             watched.close()
 
     def _owners(self) -> dict[str, tuple[str, ...]]:
-        return {name: tuple(item["metadata"]["name"] for item in parts.workload) for name, parts in self.manifests.services.items()}
+        found = {name: tuple(item["metadata"]["name"] for item in parts.workload) for name, parts in self.manifests.services.items()}
+        return found | {f"{JOB}{name}": (name,) for name in self._jobs}
 
     def state(self, service: str) -> State:
         """As it is watched, while it is; one that will not heal is not running."""
@@ -233,33 +235,26 @@ class KubernetesProject(KubernetesInstance):
     def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
         """*argv* in a Job with the image, the environment and the files of *service*."""
         job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self.options)
+        self._jobs.add(job["metadata"]["name"])
         try:
             self._apply(job)
-            return self._ran(job["metadata"]["name"], service)
+            return self._ran(job["metadata"]["name"])
         finally:
             threading.Thread(target=self._delete_job, args=(job,)).start()
 
-    def _ran(self, job: str, service: ServicePlan) -> Ran:
-        selector = f"batch.kubernetes.io/job-name={job}"
+    def _ran(self, job: str) -> Ran:
         watched = self._watched
         assert watched is not None
 
-        def pod() -> Object | None:
-            return newest(
-                p for p in watched.known.values() if (p["metadata"].get("labels") or {}).get("batch.kubernetes.io/job-name") == job
-            )
-
         def over() -> bool:
-            found = pod()
-            return found is not None and (found["status"].get("phase") in ("Succeeded", "Failed") or trouble.of_pod(found) is not None)
+            found = watched.of(f"{JOB}{job}")
+            return f"{JOB}{job}" in watched.troubles or (found is not None and found["status"].get("phase") in ("Succeeded", "Failed"))
 
         if not watched.wait(over):
-            return Ran(126, f"its Job {job} ({selector}) did not end")
-        found = pod()
-        assert found is not None
-        stuck = trouble.of_pod(found)
-        if stuck is not None and found["status"].get("phase") not in ("Succeeded", "Failed"):
-            return Ran(126, f"{stuck.what}\n{stuck.advice}")
+            return Ran(126, f"the Job {job} did not end")
+        stuck, found = watched.troubles.get(f"{JOB}{job}"), watched.of(f"{JOB}{job}")
+        if stuck is not None or found is None:
+            return Ran(126, f"{stuck.what}\n{stuck.advice}" if stuck else f"the pod of the Job {job} has gone")
         status = exit_status(found)
         return Ran(1 if status is None else status, self._log(found, None, "false"))
 
@@ -272,8 +267,8 @@ class KubernetesProject(KubernetesInstance):
             set_forwards(self.id, self.api.context, self.namespace, forwards, whole=False)
         for entry in forwards:
             service = gated[entry["name"].partition("/")[0]]
-            if self._has_everything(service):
-                approve(self.id, entry["name"], self.incarnation(service))
+            # Of a pod that was replaced meanwhile the keeper makes the data anew: no pod has that number.
+            approve(self.id, entry["name"], self.incarnation(service) if self._has_everything(service) else "none")
 
     def _has_everything(self, service: ServicePlan) -> bool:
         record = load(self.id)

@@ -9,12 +9,14 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from envctl.engines.kubernetes.api import Api, ApiError
-from envctl.instance import Record
+from envctl.instance import ID, Record
 
 Object = dict[str, Any]
 KEY, FORWARDS = "record.json", "forwards"
 OURS_ALONE = ("process", "keeper")
 """What means nothing on another machine."""
+THEIRS_ALONE = ("file", "write", "local")
+"""Paths of the machine that brought it up."""
 EXPIRES = "envctl.expires"
 KIND = "envctl.record"
 
@@ -57,8 +59,18 @@ def read(secret: Object) -> tuple[Record, list[Object]] | None:
     """The record in a Secret of ours, and its forwards; None where a later version has written what we do not know."""
     try:
         content = json.loads(base64.b64decode(secret["data"][KEY]))
-        known = {field.name for field in fields(Record)}
-        return Record(**{key: value for key, value in content.items() if key in known}), list(content[FORWARDS])
+        known = {field.name for field in fields(Record)} - {*OURS_ALONE, *THEIRS_ALONE}
+        record = Record(**{key: value for key, value in content.items() if key in known}, file="")
+        # Whoever may write Secrets there has written it: it must not lead anywhere else on this machine.
+        labels = secret["metadata"].get("labels") or {}
+        if (
+            not ID.fullmatch(record.id)
+            or labels.get("envctl.instance") != record.id
+            or secret["metadata"]["name"] != secret_name(record.id)
+        ):
+            return None
+        record.state = "up"  # a command of that machine works on it, or has: it is not for this one to tell
+        return record, list(content[FORWARDS])
     except (KeyError, ValueError, TypeError):
         return None
 

@@ -12,7 +12,7 @@ from envctl.parallel import each
 Object = dict[str, Any]
 KINDS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),
-    ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ResourceQuota"), ("v1", "ServiceAccount"), ("v1", "Secret"),
+    ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ServiceAccount"), ("v1", "Secret"),
 )  # fmt: skip
 """What an instance in somebody else's namespace is made of; the record's Secret goes last."""
 PATIENCE = 300.0
@@ -30,7 +30,7 @@ def remove_namespace(api: Api, name: str, id: str, wait: bool = True) -> list[st
         return []
     if (found["metadata"].get("labels") or {}).get("envctl.instance") != id:
         raise not_ours(name)
-    api.delete("v1", "Namespace", None, name)
+    api.delete("v1", "Namespace", None, name, uid=found["metadata"]["uid"])
     if not wait:
         return []
     return [] if _gone(api, name) else [f"namespace {name}{_why_still_there(api, name)}"]
@@ -91,7 +91,7 @@ def _delete_all(api: Api, namespace: str, id: str) -> list[Object]:
         try:
             items = api.list(version, kind, namespace, f"envctl.instance={id}")
         except ApiError as error:
-            if error.status in (403, 404):
+            if error.status == 404:
                 continue
             raise
         fresh = [item for item in items if not item["metadata"].get("deletionTimestamp")]

@@ -13,16 +13,15 @@ from typing import Any
 from envctl.engines.kubernetes.pods import own_status, unschedulable, waiting
 
 Object = dict[str, Any]
+HICCUP = 12.0
+"""Seconds in which a registry, or the kubelet's view of a Secret, may recover."""
 PULL = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect", "RegistryUnavailable")
 CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CreateContainerError", "StartError")
-PULLS = 2
-"""Attempts at an image before it is given up: a registry may hiccup once."""
-SCALING = ("TriggeredScaleUp", "NotTriggerScaleUp")
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """One sentence, and what would help; *soon* is how many seconds it may take to heal."""
+    """One sentence, and what would help; *patience* is how many seconds it may take to heal."""
 
     what: str
     advice: str
@@ -37,8 +36,9 @@ def of_pod(pod: Mapping[str, Any], image: str = "") -> Trouble | None:
             return _pull(pod, container, reason, message)
         if reason in CREATE:
             return Trouble(
-                f"its container {container} cannot be created: {_line(message) or reason}", "`kubectl describe pod` shows the whole story"
-            )
+                f"its container {container} cannot be created: {_line(message) or reason}", "`kubectl describe pod` shows the whole story",
+                patience=0.0 if _final(message) else HICCUP,
+            )  # fmt: skip
         if reason == "CrashLoopBackOff" and container != own_status(pod).get("name"):
             return Trouble(f"its container {container} ends again and again", "its log says why: `envctl logs`")
     if why := unschedulable(pod):
@@ -53,12 +53,12 @@ def of_pod(pod: Mapping[str, Any], image: str = "") -> Trouble | None:
 def _pull(pod: Mapping[str, Any], container: str, reason: str, message: str) -> Trouble:
     spec = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
     image = next((str(c["image"]) for c in spec if c["name"] == container), "")
-    patience = 6.0 if reason == "ErrImagePull" and not _final(message) else 0.0
+    patience = 0.0 if reason in ("ErrImageNeverPull", "InvalidImageName") or _final(message) else HICCUP
     return Trouble(f"the image {image} cannot be pulled: {_cause(message) or reason}", _pull_advice(message), "pull", patience)
 
 
 def _final(message: str) -> bool:
-    return any(word in message.lower() for word in ("not found", "denied", "unauthorized", "invalid", "manifest unknown"))
+    return any(word in message.lower() for word in ("not found", "denied", "unauthorized", "invalid", "manifest unknown", "no such host"))
 
 
 def _pull_advice(message: str) -> str:

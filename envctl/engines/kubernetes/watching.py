@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 from envctl.engines import State
 from envctl.engines.kubernetes import trouble
 from envctl.engines.kubernetes.api import Api, ApiError, events, hang_up, path_of
-from envctl.engines.kubernetes.pods import INSTANCE, alive, exit_status, is_running, newest, own_status, service_of, state_of, uid
+from envctl.engines.kubernetes.pods import INSTANCE, alive, exit_status, is_running, newest, own_status, owner_of, state_of, uid
 from envctl.engines.kubernetes.trouble import Trouble
 from envctl.errors import EnvctlError
 
@@ -64,7 +65,7 @@ class Pods:
 
     def of(self, service: str) -> Object | None:
         with self.changed:
-            return newest(pod for pod in self.known.values() if service_of(pod) == service)
+            return newest(pod for pod in self.known.values() if owner_of(pod) == service)
 
     def state(self, service: str) -> State:
         return state_of(self.of(service))
@@ -125,8 +126,9 @@ class Pods:
 
     def _look(self, pod: Object) -> None:
         """Whether it has ended, or will never begin."""
-        service = service_of(pod)
-        if not service or not alive(pod):
+        service = owner_of(pod)
+        now = self.of(service) if service else None
+        if now is None or not alive(pod) or uid(now) != uid(pod):  # others were replaced, perhaps long ago
             return
         found = trouble.of_pod(pod)
         if found is not None:
@@ -170,7 +172,7 @@ class Pods:
     def _warned(self, event: Mapping[str, Any]) -> None:
         about = str((event.get("involvedObject") or {}).get("name", ""))
         for service, names in self.owners().items():
-            if any(about == name or about.startswith(f"{name}-") for name in names):
+            if any(re.fullmatch(rf"{re.escape(name)}(-[0-9a-z]{{5,10}}){{0,2}}", about) for name in names):
                 self.warnings.setdefault(service, []).append(dict(event))
                 found = trouble.of_event(event)
                 if found is not None:

@@ -22,8 +22,9 @@ PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
 CHUNK = 128 * 1024
 OPENING = 15.0
-LOOK, SILENCE = 0.25, 10.0
-"""Seconds between two looks at a client that has shut down its side, and of silence from the server after which it is taken for gone."""
+LOOK, SILENCE = 0.25, 600.0
+"""Seconds between two looks at a client that has shut down its side; and of silence from the server after which it is taken for gone
+where the system does not say whether it is."""
 
 
 class Broken(Exception):
@@ -62,24 +63,30 @@ class Connection:
 
     def run(self) -> str:
         """Carries bytes until the end; why it broke, if it did."""
-        threading.Thread(target=self._up, daemon=True).start()
+        up = threading.Thread(target=self._up, daemon=True)
+        up.start()
+        broken = ""
         try:
             self._down()
         except Broken as error:
-            reset(self.client)
-            return str(error)
-        except (Ended, OSError):
-            pass
-        finally:
-            self._over.set()
-            self.server.close()
+            broken = str(error)
+            _unfinished(self.client)
+        except (Ended, OSError) as error:
+            if not getattr(error, "orderly", False):  # what has come may be a part of the answer
+                _unfinished(self.client)
+        self._over.set()
+        self.server.end()
+        with suppress(OSError):
+            self.client.shutdown(socket.SHUT_RD)  # it wakes the other thread, and sends nothing
+        up.join()
+        self.server.close()
         _close(self.client)
-        return ""
+        return broken
 
     def break_off(self) -> None:
         """The pod is gone: nobody should wait for it."""
-        reset(self.client)
-        self.server.close()
+        _unfinished(self.client)
+        self.server.end()
 
     def _up(self) -> None:
         buffer = bytearray(CHUNK + 1)  # the channel before the data
@@ -92,8 +99,8 @@ class Connection:
     def _after_client(self) -> None:
         """It sends nothing more; it may still want to hear the answer."""
         while not self._over.is_set():
-            if has_left(self.client) or time.monotonic() - self._heard > SILENCE:
-                self.server.close()
+            if has_left(self.client) or (sys.platform != "linux" and time.monotonic() - self._heard > SILENCE):
+                self.break_off()
                 return
             self._over.wait(LOOK)
 
@@ -130,14 +137,20 @@ def _hex(address: tuple[str, int]) -> str:
 
 
 def reset(client: socket.socket) -> None:
-    """So that it does not look like an answer that is complete: no orderly end, which a shutdown of the sending side would be."""
+    """Closed so that it does not look like an answer that is complete."""
+    _unfinished(client)
+    client.close()
+
+
+def _unfinished(client: socket.socket) -> None:
+    """Closing it will reset it: no orderly end, which a shutdown of the sending side would be."""
     with suppress(OSError):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    _close(client, socket.SHUT_RD)
+        client.shutdown(socket.SHUT_RD)
 
 
-def _close(client: socket.socket, how: int = socket.SHUT_RDWR) -> None:
-    """Shut down first: that wakes the thread that waits in it, and keeps it open meanwhile."""
+def _close(client: socket.socket) -> None:
     with suppress(OSError):
-        client.shutdown(how)
+        if not client.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
+            client.shutdown(socket.SHUT_RDWR)
     client.close()

@@ -35,7 +35,8 @@ class Forward:
     def __init__(self, told: Mapping[str, Any], cluster: Cluster, namespace: str, pods: Pods) -> None:
         self.name, self.selector, self.number = str(told["name"]), labels_of(told["selector"]), int(told["port"])
         self.gate, self.approved = bool(told.get("gate")), told.get("approved")
-        self.error = ""
+        self.error = self.failure = ""
+        """Of the last connection; of making its data anew."""
         self.cluster, self.namespace, self.pods = cluster, namespace, pods
         self._connections: set[Connection] = set()
         self._lock = threading.Lock()
@@ -54,7 +55,7 @@ class Forward:
     def shown(self) -> dict[str, Any]:
         pod = self.pods.best(self.selector)
         state = "waiting" if pod is None else "ready" if self._open(pod) else "refused"
-        return {"port": self.port, "pod": pod.name if pod else None, "state": state, "error": self.error or self.pods.error}
+        return {"port": self.port, "pod": pod.name if pod else None, "state": state, "error": self.failure or self.error or self.pods.error}
 
     def _open(self, pod: Pod) -> bool:
         return not self.gate or self.approved == pod.uid
@@ -102,6 +103,8 @@ class Forward:
         connection = Connection(client, server, pod.uid)
         with self._lock:
             self._connections.add(connection)
+        if self._closed or not self.pods.there(pod.uid):  # since it was dialled
+            connection.break_off()
         try:
             self.error = connection.run()
         finally:
@@ -114,7 +117,7 @@ class Forward:
         while (pod := self.target()) is not None:
             try:
                 return dial(self.cluster, self.namespace, pod.name, self.number), pod
-            except (OSError, Refused) as error:
+            except (OSError, ValueError, Refused) as error:
                 self.error = str(error)
                 if time.monotonic() > until or (isinstance(error, Refused) and error.status in (403, 404)):
                     return None

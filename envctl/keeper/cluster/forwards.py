@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from envctl.keeper.cluster.pods import Pods
 
 FILE = "forwards.json"
 INSTANCE = "envctl.instance"
+AGAIN = 15.0
+"""Seconds after which what failed is tried again."""
 
 
 class Forwards:
@@ -54,8 +57,8 @@ class Forwards:
             return
         self.set(told["cluster"], told["namespace"], told["forwards"])
 
-    def set(self, cluster: dict[str, Any], namespace: str, wanted: Sequence[Mapping[str, Any]]) -> dict[str, Forward]:
-        """These and no others; those that are there already stay untouched.
+    def set(self, cluster: dict[str, Any], namespace: str, wanted: Sequence[Mapping[str, Any]], whole: bool = True) -> dict[str, Forward]:
+        """These, and no others where they are the *whole*; those that are there already stay untouched.
 
         Raises:
             OSError: one cannot listen.
@@ -63,7 +66,7 @@ class Forwards:
         with self._lock:
             self._connect(cluster, namespace)
             names = {str(told["name"]) for told in wanted}
-            for name in self._forwards.keys() - names:
+            for name in self._forwards.keys() - names if whole else ():
                 self._forwards.pop(name).close()
             for told in wanted:
                 self._set_one(told)
@@ -98,8 +101,10 @@ class Forwards:
         with self._lock:
             forward = self._forwards.get(name)
             if forward is not None:
-                forward.approved = uid
+                forward.approved, forward.failure = uid, ""
                 self._keep()
+        if forward is not None:
+            self._look_at(forward)
         return forward is not None
 
     def shown(self) -> dict[str, Any]:
@@ -128,9 +133,12 @@ class Forwards:
             forwards = list(self._forwards.values())
         for forward in forwards:
             forward.look()
-            pod = forward.pods.best(forward.selector)
-            if pod is not None and pod.helped and forward.gate and forward.approved not in (None, pod.uid):
-                self._make_anew(forward, pod.uid)
+            self._look_at(forward)
+
+    def _look_at(self, forward: Forward) -> None:
+        pod = forward.pods.best(forward.selector)
+        if pod is not None and pod.helped and forward.gate and forward.approved not in (None, pod.uid):
+            self._make_anew(forward, pod.uid)
 
     def _make_anew(self, forward: Forward, uid: str) -> None:
         """A server that lost its data gets it again, once for each pod, before its endpoint answers."""
@@ -138,20 +146,24 @@ class Forwards:
         if not self._reseed or (service, uid) in self._asked:
             return
         self._asked.add((service, uid))
-        threading.Thread(target=self._seed, args=(service, forward), daemon=True).start()
+        threading.Thread(target=self._seed, args=(service, forward, uid), daemon=True).start()
 
-    def _seed(self, service: str, forward: Forward) -> None:
+    def _seed(self, service: str, forward: Forward, uid: str) -> None:
         self._say(f"{service}: its pod was replaced; it is seeded again")
         try:
             process = subprocess.Popen(
                 [*self._reseed, service], env=os.environ | self._env, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
             )
         except OSError as error:
-            forward.error = f"it cannot be seeded again: {error}"
+            forward.failure = f"it cannot be seeded again: {error}"
             return
         self._seeding[service] = process
         status = process.wait()
         self._seeding.pop(service, None)
         self._say(f"{service}: seeding ended with {status}")
         if status:
-            forward.error = f"its pod was replaced, and seeding it again ended with {status}; the keeper's log says why"
+            forward.failure = f"its pod was replaced, and seeding it again ended with {status}; the keeper's log says why"
+            time.sleep(AGAIN)
+            self._asked.discard((service, uid))
+            if self._forwards.get(forward.name) is forward:
+                self._look_at(forward)

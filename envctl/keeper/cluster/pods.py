@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from envctl.keeper.cluster.api import Cluster, Refused
 
-SILENCE = 300.0
+SILENCE = 90.0
+"""Seconds; bookmarks come about each minute."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 OURS = "envctl-"
 """Containers of ours begin so; they say nothing of the service."""

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import socket
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -21,7 +22,11 @@ LONGEST_HEAD = 65536
 
 
 class Ended(Exception):
-    """The other side has ended it; the text is its reason."""
+    """The other side has ended it; the text is its reason. Without its word (a close frame) what came may be a part."""
+
+    def __init__(self, words: str, orderly: bool = False) -> None:
+        super().__init__(words)
+        self.orderly = orderly
 
 
 class Unwilling(Exception):
@@ -36,7 +41,7 @@ class WebSocket:
     """One that is open. One thread may send while another receives."""
 
     def __init__(self, stream: socket.socket, rest: bytes = b"") -> None:
-        self.stream = stream
+        self.stream, self._sending = stream, threading.Lock()
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
         self._view[: len(rest)] = rest
@@ -50,7 +55,8 @@ class WebSocket:
             head = bytes((FINAL | opcode, MASKED | 126)) + size.to_bytes(2)
         else:
             head = bytes((FINAL | opcode, MASKED | 127)) + size.to_bytes(8)
-        self.stream.sendall(head + NO_MASK + payload)
+        with self._sending:  # a pong comes from the thread that receives
+            self.stream.sendall(head + NO_MASK + payload)
 
     def receive(self) -> bytes:
         """The next message, its parts put together; pings are answered.
@@ -64,7 +70,7 @@ class WebSocket:
             if opcode == PING:
                 self.send(payload, PONG)
             elif opcode == CLOSE:
-                raise Ended(payload[2:].decode(errors="replace"))
+                raise Ended(payload[2:].decode(errors="replace"), orderly=True)
             elif opcode in (BINARY, TEXT, CONTINUED):
                 parts.append(payload)
                 if final:
@@ -103,10 +109,15 @@ class WebSocket:
             self._start, self._end = used, read
         return b"".join(parts)
 
-    def close(self) -> None:
-        """Also for whoever waits in `receive`."""
+    def end(self) -> None:
+        """For whoever waits in `receive` or `send`, from any thread. Closed it is by its owner alone, when nobody uses it any more:
+        OpenSSL would go on with the number of the descriptor, which may be another connection's by then.
+        """
         with suppress(OSError):
-            self.stream.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self.stream, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.end()
         self.stream.close()
 
 

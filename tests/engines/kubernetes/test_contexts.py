@@ -76,7 +76,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None
     ("name", "server", "local"),
     [
         ("kind-x", "https://10.0.0.1", True),
-        ("k3d-x", "https://x.example", True),
+        ("k3d-x", "https://x.example", False),
+        ("k3d-x", "https://0.0.0.0:6550", True),
+        ("kind-prod", "https://8.8.8.8", False),
         ("minikube", "https://192.168.49.2:8443", True),
         ("docker-desktop", "https://kubernetes.docker.internal:6443", True),
         ("any", "https://127.0.0.1:6443", True),

@@ -52,10 +52,11 @@ def cluster(project: Project) -> Iterator[Project]:
         found.down()
 
 
-def rows(outputs: dict[str, str]) -> Any:
+def rows(outputs: dict[str, str], before: str = "select 1") -> Any:
     with pg8000.native.Connection(
         outputs["USER"], host=outputs["HOST"], port=int(outputs["PORT"]), password=outputs["PASSWORD"], database=outputs["DB"], timeout=5
     ) as connection:
+        connection.run(before)
         return connection.run("select count(*) from t")[0][0]
 
 
@@ -176,8 +177,9 @@ def test_the_rights_of_rbac_yaml_suffice(cluster: Project, other_namespace: str,
         assert "database system is ready" in cluster.envctl("logs", "env", "db", env=env).ok().out
         cluster.envctl("extend", "env", "1h", env=env).ok()
         cluster.envctl("restart", "env", "friend", env=env).ok()
+        rows(shown["outputs"], "insert into t values (3)")
         cluster.envctl("restart", "env", "db", env=env).ok()
-        assert rows(shown["outputs"]) == 2
+        assert rows(shown["outputs"]) == 3, "its data stays"
         assert [row["id"] for row in cluster.envctl("list", "--json", env=env).ok().json] == [shown["id"]]
         cluster.envctl("down", "env", env=env).ok()
         assert not [line for line in kubectl("get", "deploy,secret,svc", "-A", "-o", "name").splitlines() if shown["id"] in line]

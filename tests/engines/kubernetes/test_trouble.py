@@ -22,7 +22,7 @@ PULL = (
 @pytest.mark.parametrize(
     ("seen", "words", "advice"),
     [
-        (pod("ImagePullBackOff", "Back-off pulling image"), "postgres:17 cannot be pulled", "--registry"),
+        (pod("ImagePullBackOff", "Back-off pulling image: not found"), "postgres:17 cannot be pulled", "--registry"),
         (pod("ErrImagePull", PULL), "postgres:17 cannot be pulled: .*not found", "--image"),
         (pod("ErrImagePull", "denied: access forbidden"), "denied", "pull_secrets"),
         (pod("CreateContainerConfigError", 'secret "x" not found'), 'secret "x" not found', "describe"),
@@ -38,8 +38,9 @@ def test_a_container_that_cannot_start(seen: dict[str, Any], words: str, advice:
     assert advice in found.advice
 
 
-def test_a_registry_may_hiccup_once() -> None:
-    found = of_pod(pod("ErrImagePull", "connection reset by peer"))
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"])
+def test_a_registry_or_a_kubelet_may_hiccup(reason: str) -> None:
+    found = of_pod(pod(reason, "connection reset by peer"))
     assert found is not None
     assert found.patience > 0
 

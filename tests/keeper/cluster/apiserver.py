@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from envctl.keeper.cluster.websocket import GUID, Ended, WebSocket
+from envctl.keeper.cluster.websocket import CLOSE, GUID, Ended, WebSocket
 
 PROTOCOL = "v4.channel.k8s.io"
 
@@ -178,6 +178,7 @@ def carry(api: ApiServer, client: WebSocket, port: int, target: int | None) -> N
         with suppress(OSError):
             while piece := server.recv(32768):
                 client.send(b"\0" + piece)
+            client.send((1000).to_bytes(2), CLOSE)
             client.close()
 
     threading.Thread(target=down, daemon=True).start()

@@ -209,6 +209,18 @@ def test_a_client_that_has_closed_lets_go_of_the_server(api: ApiServer, forwards
     assert ended.wait(5), "before the server's silence tells"
 
 
+def test_an_answer_that_breaks_off_does_not_look_complete(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    led(api, "a", serving(lambda connection: connection.sendall(b"half") or threading.Event().wait(5)))  # type: ignore[func-returns-value]
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    with dialled(port) as connection:
+        assert connection.recv(100) == b"half"
+        for forward in api.forwards:
+            forward.close()
+        with pytest.raises(ConnectionResetError):
+            connection.recv(100)
+
+
 def test_a_replaced_pod_takes_over_under_the_same_port(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     led(api, "a", serving(echo))
     port = made(forwards, api)
