@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl import instance, keeping
+from envctl.engines import PortTaken
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
 from envctl.errors import EnvctlError
 from envctl.plan.model import Plan, ServicePlan
@@ -52,9 +53,13 @@ def set_forwards(id: str, context: Context, namespace: str, forwards: Iterable[F
     keeper = keeping.find(id)
     if keeper is None:
         raise keeping.KeeperGone(f"the keeper of {id} has ended, and its port forwards with it", hint="`envctl up` starts anew")
-    body = {"cluster": credentials(context), "namespace": namespace, "forwards": list(forwards), "whole": whole}
+    body: dict[str, Any] = {"cluster": credentials(context), "namespace": namespace, "forwards": list(forwards), "whole": whole}
     status, answer = keeper.ask("PUT", "/v1/forwards", body)
     if status != 200:
+        words = str(answer.get("error", "")) if isinstance(answer, dict) else ""
+        taken = next((entry["name"] for entry in body["forwards"] if f", {entry['listen'][1]})" in words), None)
+        if taken is not None:  # since it was chosen
+            raise PortTaken(taken.partition("/")[0], words)
         raise EnvctlError(f"a port forward cannot be made: {answer.get('error', status) if isinstance(answer, dict) else status}")
     return {name: int(told["port"]) for name, told in answer["forwards"].items()}
 
