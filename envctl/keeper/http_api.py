@@ -141,7 +141,7 @@ class Api:
         return Answer(201, {"port": relay.port})
 
     def forwards(self, _request: Request) -> Answer:
-        return Answer(200, self.keeper.forwards.shown())
+        return Answer(200, self.keeper.forwards_shown)
 
     def set_forwards(self, request: Request) -> Answer:
         cluster, namespace = _needed(request.body, "cluster", dict), _needed(request.body, "namespace", str)

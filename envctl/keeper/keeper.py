@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envctl.keeper import config, system, tree
 from envctl.keeper.deaths import Deaths
@@ -59,6 +59,7 @@ class Keeper:
         self.deaths = Deaths()
         self.processes = Processes(settings.mark, self.deaths, self._wakeup.wake)
         self._forwards: Forwards | None = None
+        self._making_forwards = threading.Lock()
         self.expire(settings.expires)
 
     def _watched_owner(self) -> socket.socket | None:
@@ -73,19 +74,24 @@ class Keeper:
     @property
     def forwards(self) -> Forwards:
         """Imported when they are asked for: TLS alone takes 8 MB."""
-        if self._forwards is None:
-            from envctl.keeper.cluster.forwards import Forwards
+        with self._making_forwards:
+            if self._forwards is None:
+                from envctl.keeper.cluster.forwards import Forwards
 
-            self._forwards = Forwards(self.config.id, self.config.folder, self.config.reseed, self.config.teardown_env, self.say)
+                self._forwards = Forwards(self.config.id, self.config.folder, self.config.reseed, self.config.teardown_env, self.say)
         return self._forwards
 
+    @property
+    def forwards_shown(self) -> dict[str, Any]:
+        return self._forwards.shown() if self._forwards else {}
+
     def _take_up_forwards(self) -> None:
-        """Those of a keeper before this one."""
+        """Those of a keeper before this one; whoever asks for the same later must find them."""
         if os.path.exists(os.path.join(self.config.folder, "forwards.json")):
             try:
                 self.forwards.take_up()
-            except OSError as error:
-                self.say(f"port forwards: {error}")
+            except Exception as error:  # a keeper without forwards still ends the instance
+                self.say(f"port forwards: {type(error).__name__}: {error}")
 
     @property
     def owned(self) -> bool:
@@ -120,12 +126,12 @@ class Keeper:
 
     def run(self) -> None:
         server = Server(self.config.token, Api(self))
+        self._take_up_forwards()
         server.serve()
         config.publish(self.config, server.port)
         self.say(f"keeper of {self.config.id}, port {server.port}")
         if self.config.processes:
             self.processes.expect()
-        self._take_up_forwards()
         try:
             reason = self._reason_to_end()
             self.say(f"ends: {reason}")

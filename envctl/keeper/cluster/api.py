@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 CONNECT = 10.0
 PLUGIN = 60.0
@@ -49,6 +49,7 @@ class Cluster:
         self._given: dict[str, Any] = {}
         self._until = 0.0
         self._tls: ssl.SSLContext | None = None
+        self._resumable: ssl.SSLSession | None = None
 
     def connect(self) -> socket.socket:
         """A stream to it, over TLS and through its proxy where it has them.
@@ -61,34 +62,41 @@ class Cluster:
         if not self.secure:
             return stream
         try:
-            return self._context().wrap_socket(stream, server_hostname=self.told.get("tls_server_name") or self.host)
+            context, session = self._context()
+            return context.wrap_socket(stream, server_hostname=self.told.get("tls_server_name") or self.host, session=session)
         except BaseException:
             stream.close()
             raise
 
+    def remember(self, stream: socket.socket) -> None:
+        """Later connections resume its session, which it has once something was read from it (TLS 1.3)."""
+        if isinstance(stream, ssl.SSLSocket):
+            with self._lock:
+                self._resumable = stream.session if stream.context is self._tls else None
+
     def _stream(self) -> socket.socket:
         proxy = self.told.get("proxy")
         if not proxy:
-            return socket.create_connection((self.host, self.port), CONNECT)
+            return _alert(socket.create_connection((self.host, self.port), CONNECT))
         parts = urlsplit(proxy)
-        stream = socket.create_connection((parts.hostname or "", parts.port or 3128), CONNECT)
-        stream.sendall(f"CONNECT {self.host}:{self.port} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n\r\n".encode())
-        answer = b""
-        while b"\r\n\r\n" not in answer and (piece := stream.recv(1)):
-            answer += piece
-        first = answer.partition(b"\r\n")[0]
-        if b" 200 " not in first:
+        stream = _alert(socket.create_connection((parts.hostname or "", parts.port or 3128), CONNECT))
+        try:
+            first = _through(stream, self.authority, _basic(unquote(parts.username or ""), unquote(parts.password or "")))
+        except BaseException:
             stream.close()
-            raise Refused(502, f"the proxy {proxy} refuses: {first.decode(errors='replace')}")
+            raise
+        if b" 200" not in first:
+            stream.close()
+            raise Refused(502, f"the proxy {parts.hostname} refuses: {first.decode(errors='replace')}")
         return stream
 
-    def _context(self) -> ssl.SSLContext:
-        """One for all connections, so that later ones resume the session."""
+    def _context(self) -> tuple[ssl.SSLContext, ssl.SSLSession | None]:
+        """One for all connections, and the session that can be resumed."""
         with self._lock:
             given = self._credentials()
             if self._tls is None:
-                self._tls = self._make_context(given)
-            return self._tls
+                self._tls, self._resumable = self._make_context(given), None
+            return self._tls, self._resumable
 
     def _make_context(self, given: dict[str, Any]) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=self.told.get("ca") or None)
@@ -105,8 +113,7 @@ class Cluster:
             return self._given
         status = _ask_plugin(self.told["exec"], self.told["server"])
         self._given = {"token": status.get("token"), "cert": status.get("clientCertificateData"), "key": status.get("clientKeyData")}
-        ends = status.get("expirationTimestamp")
-        self._until = datetime.fromisoformat(ends).timestamp() - EARLY if ends else float("inf")
+        self._until = _end_of(status) - EARLY
         self._tls = None
         return self._given
 
@@ -115,10 +122,8 @@ class Cluster:
             token = self._credentials().get("token") or self.told.get("token")
         if token:
             return {"Authorization": f"Bearer {token}"}
-        if self.told.get("user") and self.told.get("password"):
-            pair = f"{self.told['user']}:{self.told['password']}".encode()
-            return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-        return {}
+        basic = _basic(self.told.get("user") or "", self.told.get("password") or "")
+        return {"Authorization": basic} if basic else {}
 
     def _headers(self) -> dict[str, str]:
         """`close`: else the answer does not own its stream, and nobody closes that."""
@@ -144,8 +149,12 @@ class Cluster:
         connection.sock = stream = self.connect()
         stream.settimeout(timeout)
         target = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
-        connection.request("GET", target, headers=self._headers())
-        answer = connection.getresponse()
+        try:
+            connection.request("GET", target, headers=self._headers())
+            answer = connection.getresponse()
+        except BaseException:
+            stream.close()
+            raise
         if answer.status != 200:
             words = answer.read(65536)
             connection.close()
@@ -172,6 +181,39 @@ class Cluster:
             while line := answer.readline():
                 if line.strip():
                     yield json.loads(line)
+
+
+def _alert(stream: socket.socket) -> socket.socket:
+    """Small messages go at once; an other side that is gone without a word (a laptop that slept, a router) is noticed within a minute."""
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return stream
+
+
+def _through(proxy: socket.socket, authority: str, basic: str) -> bytes:
+    """The first line of what the proxy says."""
+    told = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", *([f"Proxy-Authorization: {basic}"] if basic else []), "", ""]
+    proxy.sendall("\r\n".join(told).encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer and (piece := proxy.recv(1)):
+        answer += piece
+    return answer.partition(b"\r\n")[0]
+
+
+def _basic(user: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}" if user and password else ""
+
+
+def _end_of(status: dict[str, Any]) -> float:
+    """Of a plugin's credentials, in seconds since 1970."""
+    ends = status.get("expirationTimestamp")
+    try:
+        return datetime.fromisoformat(ends).timestamp() if ends else float("inf")
+    except (TypeError, ValueError):
+        raise Refused(401, f"the plugin's credentials end at no time: {ends}") from None
 
 
 def _message(words: bytes, status: int) -> str:

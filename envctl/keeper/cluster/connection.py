@@ -8,6 +8,7 @@ one client at a time would wait for it.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import sys
@@ -20,7 +21,7 @@ from envctl.keeper.cluster.websocket import Ended, Unwilling, WebSocket, open_we
 
 PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
-CHUNK = 128 * 1024
+CHUNK = 64 * 1024
 OPENING = 15.0
 LOOK, SILENCE = 0.25, 600.0
 """Seconds between two looks at a client that has shut down its side; and of silence from the server after which it is taken for gone
@@ -41,7 +42,7 @@ def dial(cluster: Cluster, namespace: str, pod: str, port: int) -> WebSocket:
         stream.settimeout(OPENING)
         path = f"{cluster.base}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}"
         opened = open_websocket(stream, cluster.authority, path, cluster.headers(), PROTOCOL)
-        stream.settimeout(None)
+        cluster.remember(stream)
     except Unwilling as error:
         stream.close()
         if error.status == 401:
@@ -59,6 +60,9 @@ class Connection:
     def __init__(self, client: socket.socket, server: WebSocket, uid: str) -> None:
         self.client, self.server, self.uid = client, server, uid
         self._over, self._heard = threading.Event(), time.monotonic()
+        self._broken = False
+        self._writable = select.poll()
+        self._writable.register(client, select.POLLOUT)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def run(self) -> str:
@@ -84,17 +88,30 @@ class Connection:
         return broken
 
     def break_off(self) -> None:
-        """The pod is gone: nobody should wait for it."""
+        """Nobody should wait for what does not come; `run` closes both."""
+        self._broken = True
         _unfinished(self.client)
         self.server.end()
 
     def _up(self) -> None:
         buffer = bytearray(CHUNK + 1)  # the channel before the data
         view = memoryview(buffer)
-        with suppress(OSError, ValueError):
+        try:
             while read := self.client.recv_into(view[1:]):
-                self.server.send(bytes(view[: read + 1]))
+                if not self._sent(bytes(view[: read + 1])):
+                    return
+        except OSError:  # a client that breaks off wants no answer
+            self.break_off()
+            return
         self._after_client()
+
+    def _sent(self, message: bytes) -> bool:
+        """False once the server takes nothing more; what it has said before is still handed over."""
+        try:
+            self.server.send(message)
+        except OSError:
+            return False
+        return True
 
     def _after_client(self) -> None:
         """It sends nothing more; it may still want to hear the answer."""
@@ -115,18 +132,30 @@ class Connection:
             elif channel == ERROR:
                 raise Broken(message[1:].decode(errors="replace"))
             elif channel == DATA:
-                self.client.sendall(memoryview(message)[1:])
+                self._hand_over(memoryview(message)[1:])
+
+    def _hand_over(self, left: memoryview) -> None:
+        """Looks up now and then: only the end of writing, which is an orderly one, would wake who waits for a client that does not read."""
+        while left:
+            try:
+                left = left[self.client.send(left, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                self._writable.poll(1000 * LOOK)
+                if self._broken:
+                    raise Ended("") from None
 
 
 def has_left(client: socket.socket) -> bool:
     """Whether nobody holds the other end any more; False where the system does not say (only Linux does)."""
     try:
         ours, theirs = _hex(client.getsockname()), _hex(client.getpeername())
-        with open("/proc/net/tcp", encoding="ascii") as table:
-            rows = [line.split() for line in table]
+    except OSError:  # it was reset
+        return True
+    try:
+        with open("/proc/net/tcp", encoding="ascii") as table:  # never as a whole: many ask at once
+            inode = next((row[9] for row in map(str.split, table) if row[1:3] == [theirs, ours]), "0")
     except OSError:
         return False
-    inode = next((row[9] for row in rows if row[1:3] == [theirs, ours]), "0")
     return inode == "0"
 
 

@@ -41,14 +41,15 @@ class Forward:
         self._connections: set[Connection] = set()
         self._lock = threading.Lock()
         self._closed = False
-        self._listening = socket.create_server((str(told["listen"][0]), int(told["listen"][1])), backlog=128)
+        self._host = str(told["listen"][0])
+        self._listening = socket.create_server((self._host, int(told["listen"][1])), backlog=128)
         self.port: int = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, name=self.name, daemon=True).start()
 
     @property
     def told(self) -> dict[str, Any]:
         selector = ",".join(f"{key}={value}" for key, value in self.selector.items())
-        found = {"name": self.name, "selector": selector, "port": self.number, "listen": ["127.0.0.1", self.port]}
+        found = {"name": self.name, "selector": selector, "port": self.number, "listen": [self._host, self.port]}
         return found | ({"gate": True, "approved": self.approved} if self.gate else {})
 
     @property
@@ -119,8 +120,10 @@ class Forward:
                 return dial(self.cluster, self.namespace, pod.name, self.number), pod
             except (OSError, ValueError, Refused) as error:
                 self.error = str(error)
-                if time.monotonic() > until or (isinstance(error, Refused) and error.status in (403, 404)):
+                if time.monotonic() > until or (isinstance(error, Refused) and error.status == 403):
                     return None
+                if isinstance(error, Refused) and error.status == 404:
+                    self.pods.doubt()
             time.sleep(PAUSE)
         return None
 

@@ -45,17 +45,20 @@ class Forwards:
         return [process.pid for process in list(self._seeding.values())]
 
     def take_up(self) -> None:
-        """Those that an earlier keeper had; nothing where it had none.
-
-        Raises:
-            OSError: a port is taken.
-        """
+        """Those that an earlier keeper had, as far as their ports are free; nothing where it had none."""
         try:
             with open(self._path, encoding="utf-8") as stream:
                 told = json.load(stream)
-        except (OSError, ValueError):
-            return
-        self.set(told["cluster"], told["namespace"], told["forwards"])
+            cluster, namespace, wanted = told["cluster"], told["namespace"], told["forwards"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # another version's
+        with self._lock:
+            self._connect(cluster, namespace)
+            for each in wanted:
+                try:
+                    self._set_one(each)
+                except OSError as error:
+                    self._say(f"port forward {each['name']}: {error}")
 
     def set(self, cluster: dict[str, Any], namespace: str, wanted: Sequence[Mapping[str, Any]], whole: bool = True) -> dict[str, Forward]:
         """These, and no others where they are the *whole*; those that are there already stay untouched.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,8 @@ from envctl.keeper.cluster.api import Cluster, Refused
 SILENCE = 90.0
 """Seconds; bookmarks come about each minute."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+LASTED = 5.0
+"""Seconds after which the end of a watch is no failure."""
 OURS = "envctl-"
 """Containers of ours begin so; they say nothing of the service."""
 
@@ -48,8 +51,7 @@ class Pods:
 
     def stop(self) -> None:
         self._stopped.set()
-        with suppress(OSError, AttributeError):
-            self._stream.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+        self.doubt()
 
     def _opened(self, stream: socket.socket) -> None:
         self._stream = stream
@@ -67,16 +69,25 @@ class Pods:
         with self._lock:
             return uid in self._known
 
+    def doubt(self) -> None:
+        """What is known may be wrong, since a watch whose connection died in silence tells nothing: they are listed anew."""
+        stream = self._stream
+        if stream is not None:
+            with suppress(OSError):  # it has ended meanwhile
+                stream.shutdown(socket.SHUT_RDWR)
+
     def _follow(self) -> None:
         failures = 0
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 self._watch(self._list())
-                failures = 0
             except Exception as error:  # whatever breaks a connection; the pods that are known stay so meanwhile
                 self.error = str(error) or type(error).__name__
-                self._stopped.wait(PAUSES[min(failures, len(PAUSES) - 1)])
-                failures += 1
+            if time.monotonic() - began > LASTED:
+                failures = 0
+            self._stopped.wait(PAUSES[min(failures, len(PAUSES) - 1)])
+            failures += 1
 
     def _list(self) -> str:
         answer = self._cluster.get(self._path, labelSelector=self._selector)

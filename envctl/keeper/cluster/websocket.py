@@ -13,11 +13,13 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
+from envctl.keeper.cluster.wire import Wire
+
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUED, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 FINAL, MASKED = 0x80, 0x80
 NO_MASK = b"\0\0\0\0"
-BUFFER = 256 * 1024
+BUFFER = 64 * 1024
 LONGEST_HEAD = 65536
 
 
@@ -38,10 +40,11 @@ class Unwilling(Exception):
 
 
 class WebSocket:
-    """One that is open. One thread may send while another receives."""
+    """One that is open; the stream is its own. One thread may send while another receives."""
 
     def __init__(self, stream: socket.socket, rest: bytes = b"") -> None:
-        self.stream, self._sending = stream, threading.Lock()
+        self._wire, self._sending = Wire(stream), threading.Lock()
+        self._owed: bytes | None = None
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
         self._view[: len(rest)] = rest
@@ -55,8 +58,22 @@ class WebSocket:
             head = bytes((FINAL | opcode, MASKED | 126)) + size.to_bytes(2)
         else:
             head = bytes((FINAL | opcode, MASKED | 127)) + size.to_bytes(8)
-        with self._sending:  # a pong comes from the thread that receives
-            self.stream.sendall(head + NO_MASK + payload)
+        with self._sending:  # a pong comes from another thread
+            self._wire.sendall(head + NO_MASK + payload)
+
+    def _pong(self, payload: bytes) -> None:
+        """By a thread of its own: who receives must not wait until the other side reads, which may wait for just that.
+
+        Only the latest of several pings has to be answered.
+        """
+        waiting, self._owed = self._owed is not None, payload
+        if not waiting:
+            threading.Thread(target=self._pay, daemon=True).start()
+
+    def _pay(self) -> None:
+        with suppress(OSError):
+            self.send(self._owed or b"", PONG)
+        self._owed = None
 
     def receive(self) -> bytes:
         """The next message, its parts put together; pings are answered.
@@ -68,7 +85,7 @@ class WebSocket:
         while True:
             final, opcode, payload = self._frame()
             if opcode == PING:
-                self.send(payload, PONG)
+                self._pong(payload)
             elif opcode == CLOSE:
                 raise Ended(payload[2:].decode(errors="replace"), orderly=True)
             elif opcode in (BINARY, TEXT, CONTINUED):
@@ -100,7 +117,7 @@ class WebSocket:
         self._start = self._end = 0
         missing = size - held
         while missing:
-            read = self.stream.recv_into(self._buffer)
+            read = self._wire.recv_into(self._buffer)
             if not read:
                 raise Ended("")
             used = min(read, missing)
@@ -110,15 +127,13 @@ class WebSocket:
         return b"".join(parts)
 
     def end(self) -> None:
-        """For whoever waits in `receive` or `send`, from any thread. Closed it is by its owner alone, when nobody uses it any more:
-        OpenSSL would go on with the number of the descriptor, which may be another connection's by then.
-        """
-        with suppress(OSError):
-            socket.socket.shutdown(self.stream, socket.SHUT_RDWR)
+        """For both threads; who waits is woken."""
+        self._wire.end()
 
     def close(self) -> None:
-        self.end()
-        self.stream.close()
+        """When neither uses it any more."""
+        self._wire.end()
+        self._wire.close()
 
 
 def open_websocket(stream: socket.socket, host: str, path: str, headers: Mapping[str, str], protocol: str) -> WebSocket:

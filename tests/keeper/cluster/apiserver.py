@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,24 +39,30 @@ def pod(
 class ApiServer:
     """What it says is what its attributes hold; `connect` is where the port of a pod leads."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.pods: dict[str, dict[str, Any]] = {}
         self.ports: dict[tuple[str, int], int] = {}
         self.token = "secret"
         self.refusing = False
         self.forwards: list[WebSocket] = []
         self.asked = 0
+        self.known: str | None = None
+        """What a client has to say of itself, where it is not the token."""
+        self.resumed: list[bool] = []
         self._version = 1
         self._changed = threading.Condition()
         self._log: list[tuple[int, str, dict[str, Any]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self._open = True
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def put(self, seen: dict[str, Any], what: str = "MODIFIED") -> None:
         with self._changed:
@@ -110,9 +117,11 @@ class ApiServer:
 
             def do_GET(self) -> None:
                 api.asked += 1
+                if isinstance(self.connection, ssl.SSLSocket):
+                    api.resumed.append(bool(self.connection.session_reused))
                 parts = urlsplit(self.path)
                 query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-                if self.headers.get("Authorization") != f"Bearer {api.token}":
+                if self.headers.get("Authorization") != (api.known or f"Bearer {api.token}"):
                     self._say(401, {"message": "who are you"})
                 elif api.refusing:
                     self._say(503, {"message": "not now"})
@@ -191,8 +200,8 @@ def carry(api: ApiServer, client: WebSocket, port: int, target: int | None) -> N
 
 
 @contextmanager
-def api_server() -> Iterator[ApiServer]:
-    server = ApiServer()
+def api_server(tls: ssl.SSLContext | None = None) -> Iterator[ApiServer]:
+    server = ApiServer(tls)
     try:
         yield server
     finally:

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import socket
+import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,8 +18,10 @@ from typing import Any
 
 import pytest
 from keeper.cluster.apiserver import ApiServer, api_server, pod
+from keeper.keepers import PROGRAM, keeper
 from processes import until
 
+from envctl.keeper.cluster import pods
 from envctl.keeper.cluster.forwards import Forwards
 
 SELECTOR = "envctl.instance=one-123456,envctl.service=db"
@@ -209,6 +213,52 @@ def test_a_client_that_has_closed_lets_go_of_the_server(api: ApiServer, forwards
     assert ended.wait(5), "before the server's silence tells"
 
 
+def read_all(connection: socket.socket) -> None:
+    while connection.recv(1 << 20):
+        pass
+
+
+def test_a_client_that_breaks_off_lets_go_of_the_server(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    ended = threading.Event()
+
+    def patient(connection: socket.socket) -> None:
+        connection.sendall(b"here")
+        while connection.recv(100):
+            pass
+        ended.set()
+
+    led(api, "a", serving(patient))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    with dialled(port) as connection:
+        assert connection.recv(10) == b"here"
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert ended.wait(20)
+
+
+def test_a_client_that_does_not_read_keeps_nothing_of_a_pod_that_is_gone(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    sent = [0]
+
+    def pour(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(bytes(1 << 20))
+            sent[0] += 1
+
+    led(api, "a", serving(pour))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    with dialled(port) as connection:
+        until(lambda: sent[0])
+        before = -1
+        while before != sent[0]:
+            before = sent[0]
+            threading.Event().wait(0.5)
+        api.remove("a")
+        until(lambda: not forwards._forwards["db/postgres"]._connections, 20)
+        with pytest.raises(ConnectionResetError):
+            read_all(connection)
+
+
 def test_an_answer_that_breaks_off_does_not_look_complete(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     led(api, "a", serving(lambda connection: connection.sendall(b"half") or threading.Event().wait(5)))  # type: ignore[func-returns-value]
     port = made(forwards, api)
@@ -268,6 +318,24 @@ def test_it_survives_a_hiccup_of_the_api_server(api: ApiServer, forwards: Forwar
     api.remove("a")
     led(api, "b", serving(lambda connection: connection.sendall(b"from b")))
     until(lambda: asked(port) == b"from b", what="the watch has begun again")
+
+
+def test_a_watch_that_has_died_in_silence_is_doubted(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    led(api, "a", serving(echo))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    api.ports["b", 5432] = serving(lambda connection: connection.sendall(b"from b"))
+    api.pods = {"b": pod("b")}
+    assert asked(port) == b"from b", "the pod that is known is not found, and so the pods are listed anew"
+
+
+def test_a_watch_that_ends_at_once_is_not_begun_at_once(api: ApiServer, forwards: Forwards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "PAUSES", (60.0,))
+    monkeypatch.setattr(api, "since", lambda version: iter([None]))
+    made(forwards, api)
+    until(lambda: api.asked == 2)
+    threading.Event().wait(0.5)
+    assert api.asked == 2, "a list and a watch"
 
 
 def test_credentials_that_are_refused_are_said(api: ApiServer, forwards: Forwards) -> None:
@@ -334,6 +402,51 @@ def test_a_later_keeper_takes_them_up(api: ApiServer, forwards: Forwards, servin
         until(lambda: asked(port) == b"hello")
     finally:
         later.close()
+
+
+def test_those_whose_ports_are_free_are_taken_up(api: ApiServer, forwards: Forwards, tmp_path: Path) -> None:
+    said: list[str] = []
+    made_ = forwards.set(told(api), "ns", [*wanted(), {**wanted()[0], "name": "db/other"}])
+    taken, free = made_["db/postgres"].port, made_["db/other"].port
+    forwards.close()
+    later = Forwards("one-123456", str(tmp_path), [], {}, said.append)
+    try:
+        with socket.create_server(("127.0.0.1", taken)):
+            later.take_up()
+        assert {name: shown["port"] for name, shown in later.shown().items()} == {"db/other": free}
+        assert any("db/postgres" in words and "in use" in words for words in said)
+    finally:
+        later.close()
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"cluster": {}}'])
+def test_a_file_of_another_version_is_left_alone(forwards: Forwards, tmp_path: Path, content: str) -> None:
+    (tmp_path / "forwards.json").write_text(content)
+    forwards.take_up()
+    assert forwards.shown() == {}
+    assert (tmp_path / "forwards.json").read_text() == content
+
+
+def test_a_keeper_that_can_be_asked_has_taken_them_up(api: ApiServer, tmp_path: Path) -> None:
+    """Else whoever asks it for the same would find the ports taken, by itself."""
+    with keeper(tmp_path / "state", id="one-123456") as running:
+        body = {"cluster": told(api), "namespace": "ns", "forwards": wanted()}
+        port = running.ask("PUT", "/v1/forwards", body)[1]["forwards"]["db/postgres"]["port"]
+        running.kill()
+        running.address_file.unlink()
+        running.process = subprocess.Popen([sys.executable, "-I", "-S", PROGRAM, str(running.folder / "keeper-config.json")])
+        until(running.address_file.exists)
+        running._port = 0
+        assert running.ask("GET", "/v1/forwards")[1]["db/postgres"]["port"] == port
+        again = {**body, "forwards": wanted(listen=["127.0.0.1", port])}
+        assert running.ask("PUT", "/v1/forwards", again) == (200, {"forwards": {"db/postgres": {"port": port}}})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="maps of a process")
+def test_a_keeper_without_forwards_does_not_load_tls_to_say_so(tmp_path: Path) -> None:
+    with keeper(tmp_path / "state") as running:
+        assert running.ask("GET", "/v1/forwards") == (200, {})
+        assert "_ssl" not in Path(f"/proc/{running.pid}/maps").read_text()
 
 
 def test_a_gated_endpoint_waits_for_its_pods_data(api: ApiServer, serving: Any, tmp_path: Path) -> None:

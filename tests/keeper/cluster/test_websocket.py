@@ -73,6 +73,22 @@ def test_a_ping_is_answered_in_between() -> None:
         assert answer.endswith(b"are you there")
 
 
+def test_a_ping_does_not_wait_for_what_is_being_sent_nor_cut_it() -> None:
+    """The other side reads nothing until we have read: who receives must go on meanwhile."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        opened, long = WebSocket(ours), b"x" * (4 << 20)
+        sender = threading.Thread(target=opened.send, args=(long,), daemon=True)
+        sender.start()
+        for _ in range(50):
+            theirs.sendall(frame(b"are you there", FINAL | PING) + frame(b"data"))
+            assert opened.receive() == b"data"
+        other = WebSocket(theirs)
+        assert other._frame() == (True, 2, long)
+        assert other._frame() == (True, PONG, b"are you there")
+        sender.join()
+
+
 def test_what_a_client_sends_is_masked() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:

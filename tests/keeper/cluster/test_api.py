@@ -1,0 +1,191 @@
+"""How a forward reaches an API server: TLS, credentials, plugins, a proxy."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keeper.cluster.apiserver import ApiServer, api_server
+
+from envctl.keeper.cluster.api import Cluster, Refused
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+
+
+def openssl(*words: str) -> None:
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, and the pairs of a server (127.0.0.1, `kubernetes`) and of a client; a stranger's authority."""
+    found = tmp_path_factory.mktemp("pki")
+    for name in ("ca", "stranger"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={name}",
+                "-keyout", str(found / f"{name}.key"), "-out", str(found / f"{name}.crt"))  # fmt: skip
+    (found / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:kubernetes")
+    for name in ("server", "client"):
+        openssl(
+            "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", str(found / f"{name}.key"), "-out", str(found / name)
+        )
+        openssl("x509", "-req", "-days", "1", "-in", str(found / name), "-CA", str(found / "ca.crt"), "-CAkey", str(found / "ca.key"),
+                "-CAcreateserial", "-extfile", str(found / "names"), "-out", str(found / f"{name}.crt"))  # fmt: skip
+    return found
+
+
+@pytest.fixture
+def api(folder: Path) -> Iterator[ApiServer]:
+    """It wants a certificate of its clients."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder / "ca.crt"))
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    with api_server(context) as found:
+        yield found
+
+
+def text(folder: Path, name: str) -> str:
+    return (folder / name).read_text()
+
+
+def told(api: ApiServer, folder: Path, **more: Any) -> dict[str, Any]:
+    pair = {"cert": text(folder, "client.crt"), "key": text(folder, "client.key")}
+    return {"server": api.url, "ca": text(folder, "ca.crt"), "token": "secret", **pair, **more}
+
+
+def test_both_show_their_certificates_and_later_connections_resume(
+    api: ApiServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    cluster = Cluster(told(api, folder))
+    for _ in range(3):
+        answer, stream = cluster.open("/api/v1/namespaces/ns/pods", 20)
+        with stream, answer:
+            assert b"items" in answer.read()
+            cluster.remember(stream)
+    assert api.resumed == [False, True, True]
+    assert not list(tmp_path.iterdir()), "a private key that was written for OpenSSL is gone"
+
+
+def test_a_server_that_is_not_who_it_should_be_is_refused(api: ApiServer, folder: Path) -> None:
+    for wrong in ({"ca": text(folder, "stranger.crt")}, {"tls_server_name": "example.org"}):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            Cluster(told(api, folder, **wrong)).get("/pods")
+    for right in ({"tls_server_name": "kubernetes"}, {"ca": None, "insecure": True}):
+        assert "items" in Cluster(told(api, folder, **right)).get("/pods")
+
+
+def test_user_and_password(api: ApiServer, folder: Path) -> None:
+    api.known = "Basic " + base64.b64encode(b"me:p\xc3\xa4ss").decode()
+    assert "items" in Cluster(told(api, folder, token=None, user="me", password="p\u00e4ss")).get("/pods")
+
+
+PLUGIN = """
+import json, pathlib, sys
+count, ends, cert, key = sys.argv[1:]
+with open(count, "a") as stream:
+    stream.write("x")
+given = {"token": "secret", "clientCertificateData": pathlib.Path(cert).read_text(), "clientKeyData": pathlib.Path(key).read_text()}
+print(json.dumps({"kind": "ExecCredential", "status": given | ({"expirationTimestamp": ends} if ends else {})}))
+"""
+
+
+def stamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+@pytest.mark.parametrize(("seconds", "once"), [(None, True), (3600, True), (5, False)])
+def test_a_plugin_is_asked_again_before_its_credentials_end(
+    api: ApiServer, folder: Path, tmp_path: Path, seconds: int | None, once: bool
+) -> None:
+    ends = "" if seconds is None else stamp(seconds)
+    pair = [str(folder / "client.crt"), str(folder / "client.key")]
+    plugin = {"command": [sys.executable, "-c", PLUGIN, str(tmp_path / "count"), ends, *pair], "env": {}}
+    cluster = Cluster(told(api, folder, token=None, cert=None, key=None, exec=plugin))
+    for _ in range(2):
+        assert "items" in cluster.get("/pods")
+    assert ((tmp_path / "count").read_text() == "x") is once
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("import sys; sys.exit('log in first')", "log in first"),
+        ("print('{}')", "no credentials"),
+        ("print('no JSON')", "no credentials"),
+        ("""print('{"status": {"token": "t", "expirationTimestamp": "tomorrow"}}')""", "tomorrow"),
+    ],
+)
+def test_a_plugin_that_gives_nothing_is_said(api: ApiServer, folder: Path, program: str, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        Cluster(told(api, folder, exec={"command": [sys.executable, "-c", program], "env": {}})).get("/pods")
+
+
+def test_a_plugin_that_is_missing_is_said(api: ApiServer, folder: Path) -> None:
+    with pytest.raises(Refused, match="/none/there"):
+        Cluster(told(api, folder, exec={"command": ["/none/there"], "env": {}})).get("/pods")
+
+
+class Proxy:
+    """Leads on who knows its password."""
+
+    def __init__(self, expected: bytes) -> None:
+        self._expected, self._listening = expected, socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                threading.Thread(target=self._lead, args=(client,), daemon=True).start()
+
+    def _lead(self, client: socket.socket) -> None:
+        asked = b""
+        while not asked.endswith(b"\r\n\r\n"):
+            asked += client.recv(1)
+        with client:
+            if self._expected not in asked:
+                client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+                return
+            host, _, port = asked.split()[1].decode().rpartition(":")
+            with socket.create_connection((host, int(port))) as server:
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=copied, args=(server, client), daemon=True)
+                back.start()
+                copied(client, server)
+                back.join()
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+def copied(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := one.recv(65536):
+            other.sendall(piece)
+        other.shutdown(socket.SHUT_WR)
+
+
+def test_a_proxy_and_its_password(api: ApiServer, folder: Path) -> None:
+    expected = b"Proxy-Authorization: Basic " + base64.b64encode(b"me:a@b")
+    proxy = Proxy(expected)
+    try:
+        assert "items" in Cluster(told(api, folder, proxy=f"http://me:a%40b@127.0.0.1:{proxy.port}")).get("/pods")
+        with pytest.raises(Refused, match="407") as refused:
+            Cluster(told(api, folder, proxy=f"http://me:wrong@127.0.0.1:{proxy.port}")).get("/pods")
+        assert "wrong" not in str(refused.value), "a password is not said"
+    finally:
+        proxy.close()
