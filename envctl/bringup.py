@@ -21,8 +21,6 @@ from envctl.readiness.wait import History, probe_named, wait_until_ready
 from envctl.seeding import Seeder, seed
 
 LOG_LINES = 40
-LAST_CREATE = 5.0
-"""Seconds that a container which is being created may take to be there."""
 SETTLED, LOOK = 1.0, 0.025
 """Seconds that a service without any check must run, and between two looks at it."""
 REFUSED = 5.0
@@ -45,7 +43,6 @@ class BringUp:
     save: Callable[[], None] = lambda: None
     gate: Gate = field(default_factory=lambda: Gate(max(2, os.cpu_count() or 2)))
     urgency: Mapping[str, int] = field(default_factory=dict)
-    _ahead: list[threading.Thread] = field(default_factory=list)
     _saving: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, deadline: float) -> None:
@@ -55,6 +52,15 @@ class BringUp:
             ServiceFailed, OutOfTime: with the evidence of the service that is to blame.
         """
         self.urgency = urgencies(self.plan)
+        try:
+            self._run(deadline)
+        except BaseException as error:
+            self.board.fail(error)  # by which the threads see that it is over
+            raise
+        if self.board.failure is not None:
+            raise self.board.failure
+
+    def _run(self, deadline: float) -> None:
         with self.project.deaths(self._died):
             threading.Thread(target=self._import_probes, daemon=True).start()
             for service in self.plan.services.values():
@@ -63,10 +69,6 @@ class BringUp:
             if not self.board.wait_all(finals, deadline) and not self.board.failed:
                 self.board.fail(self._out_of_time(finals))
             self._look_again()
-        for thread in self._ahead:  # what is created after the tear-down would stay
-            thread.join(LAST_CREATE)
-        if self.board.failure is not None:
-            raise self.board.failure
 
     def _import_probes(self) -> None:
         """While servers start: a driver takes as long to import as some of them to get ready."""
@@ -119,9 +121,7 @@ class BringUp:
         for step in pending:
             other = self.plan.services.get(step.step.in_ or "")
             if other is not None and other.name != service.name:
-                thread = threading.Thread(target=self._expect, args=(other, step.command), daemon=True)
-                self._ahead.append(thread)
-                thread.start()
+                threading.Thread(target=self._expect, args=(other, step.command), daemon=True).start()
 
     def _expect(self, other: ServicePlan, command: tuple[str, ...]) -> None:
         with suppress(Exception):  # it is made again when it is run, and fails there if it must

@@ -12,6 +12,7 @@ from envctl import instance, keeping, signals
 from envctl.board import Board
 from envctl.bringup import BringUp
 from envctl.checks import Environment, open_environment
+from envctl.creating import reopen, settle
 from envctl.engines import Engine, PortTaken, Project, SubnetTaken, open_engine
 from envctl.engines.places import open_project
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError, did_you_mean
@@ -31,6 +32,8 @@ from envctl.selection import select
 from envctl.teardown import tear_down
 
 TRIES = 5
+LAST_CREATE = 20.0
+"""Seconds that a daemon may take to answer what it was asked before we were interrupted."""
 GRACE = 0.5
 """Seconds after the deadline: whoever waits for services notices it first, and can say for which."""
 
@@ -61,6 +64,7 @@ def up(request: Request, reporter: Reporter) -> Record:
         DefinitionError, UsageError, EngineMissing: nothing was started.
         ServiceFailed, OutOfTime, Interrupted: it was torn down again, unless the request keeps it or it was up before.
     """
+    reopen()
     timer = Timer()
     deadline = timer.began + request.timeout
     environment = open_selected(request)
@@ -198,6 +202,7 @@ def _report(request: Request, record: Record) -> None:
 
 def _torn_down(error: BaseException, engine: Engine, record: Record) -> BaseException:
     record.stop = {}  # nobody waits for the coverage of what has failed
+    settle(LAST_CREATE)
     left = tear_down(engine, record)
     if left and isinstance(error, EnvctlError):
         error.hint = f"{error.hint}\n  left behind: {', '.join(left)}".strip()

@@ -9,10 +9,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
+from pathlib import Path
 
 import pytest
 from processes import Moments, Running, nothing_is_left, started, states_of, things_of, until
 from tests_support import Done, Project
+
+from envctl.engines.docker.composer import compose_program
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +64,31 @@ def test_interrupted(pair: Project, moments: Moments, words: Sequence[str]) -> N
         if done.status == 0 and words[0] == "up":
             pair.envctl("down", f"stop-{number}").ok()
     assert [done.status for done in ended].count(130) >= len(drawn) // 2
+    nothing_is_left(pair)
+
+
+def test_what_docker_was_asked_for_is_waited_for(pair: Project, tmp_path: Path) -> None:
+    """Networks and containers that are there a second after the interrupt only, whoever has ended by then."""
+    if pair.engine != "docker":
+        pytest.skip("it is about Compose")
+    slow = tmp_path / "cli-plugins" / "docker-compose"
+    slow.parent.mkdir()
+    # Its file as it was, and a process that nobody ends: what a daemon does that was asked already.
+    slow.write_text(f"""#!/bin/sh
+cp "$6" {tmp_path}/compose.json
+touch {tmp_path}/begun
+(sleep 1
+{compose_program()[0]} -p "$2" --project-directory "$4" -f {tmp_path}/compose.json create >/dev/null 2>&1
+touch {tmp_path}/ended) &
+wait $!
+""")
+    slow.chmod(0o755)
+    with started(pair, "up", "env", env={"DOCKER_CONFIG": str(tmp_path)}) as running:
+        until((tmp_path / "begun").exists)
+        running.send(signal.SIGINT)
+        done = running.ended()
+    assert done.status == 130, done
+    until((tmp_path / "ended").exists)
     nothing_is_left(pair)
 
 

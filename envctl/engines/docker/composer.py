@@ -49,12 +49,8 @@ class ComposeFailed(Exception):
         self.status = status
 
 
-def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None, patience: float = 0.0) -> str:
-    """Its output.
-
-    Args:
-        patience: seconds that it may go on for when we are interrupted. What it has asked the daemon for is created even if it
-            ends, perhaps after everything has been removed.
+def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> str:
+    """Its output; it ends when we are interrupted, but what it has asked the daemon for is created nevertheless.
 
     Raises:
         ComposeFailed: it did not end with 0.
@@ -74,17 +70,16 @@ def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: P
     try:
         output, _ = process.communicate()
     except BaseException:
-        _end(process, patience)
+        _end(process)
         raise
     if process.returncode:
         raise ComposeFailed(output.strip(), process.returncode)
     return output
 
 
-def _end(process: subprocess.Popen[str], patience: float) -> None:
-    for number, seconds in ((None, patience), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        if number is not None:
-            process.send_signal(number)
+def _end(process: subprocess.Popen[str]) -> None:
+    for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=seconds)
             return

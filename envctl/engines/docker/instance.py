@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
+from envctl.creating import creating
 from envctl.engines import Execution, OnTerminal, Ran, State
 from envctl.engines.docker.connection import Connection
 from envctl.errors import EnvctlError
@@ -96,7 +97,8 @@ class DockerInstance:
         old = [v["Name"] for v in api.volumes(filters={"label": [f"envctl.instance={self.id}", "envctl.expires"]})["Volumes"] or []]
         name = f"{self.id}-{MARKER}-{re.sub(r'[^0-9TZ]', '', expires)}" if expires else ""
         if expires and name not in old:
-            api.create_volume(name, labels={**marks, "envctl.expires": expires})
+            with creating():
+                api.create_volume(name, labels={**marks, "envctl.expires": expires})
         for volume in old:
             if volume != name:
                 with suppress(NotFound):

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from envctl.creating import creating
 from envctl.engines import Ran
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
@@ -58,10 +59,11 @@ class OneOffs:
             "com.docker.compose.oneoff": "True",
         }
         config = api.create_host_config(network_mode=id, init=True, extra_hosts=extra_hosts(self.plan, service) or None)
-        made: dict[str, Any] = api.create_container(
-            service.image, list(argv[1:]), entrypoint=[argv[0]], environment=dict(service.env), labels=marks, host_config=config,
-            user=None if service.user is None else f"{service.user}:{service.user}",
-        )  # fmt: skip
+        with creating():
+            made: dict[str, Any] = api.create_container(
+                service.image, list(argv[1:]), entrypoint=[argv[0]], environment=dict(service.env), labels=marks, host_config=config,
+                user=None if service.user is None else f"{service.user}:{service.user}",
+            )  # fmt: skip
         container = str(made["Id"])
         if service.files:
             api.put_archive(container, "/", archive(service.files))

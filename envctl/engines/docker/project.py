@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.creating import creating
 from envctl.engines import PortTaken, Ran, Say, SubnetTaken
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
@@ -55,7 +56,8 @@ class DockerProject(DockerInstance):
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
         try:
             options = ["create", "--no-build", "--pull", "never", *(["--remove-orphans"] if whole else [])]
-            run_compose([*command, *options], self.connection.environment, patience=10.0)
+            with creating():
+                run_compose([*command, *options], self.connection.environment)
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
         self._ids = self.containers()

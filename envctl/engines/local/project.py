@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl import keeping
+from envctl.creating import creating
 from envctl.engines import PortTaken, Ran, Say
 from envctl.engines.local.files import write_files
 from envctl.engines.local.instance import LOGS, LocalInstance, run
@@ -65,6 +66,10 @@ class LocalProject(LocalInstance):
 
     def create(self, *, whole: bool = True) -> None:
         """Folders, files and data of what is new; what has changed is stopped, what is gone is removed."""
+        with creating():
+            self._create(whole)
+
+    def _create(self, whole: bool) -> None:
         make_services_folder(self.id)
         (self.state_folder / LOGS).mkdir(mode=0o700, exist_ok=True)
         before = self.specs()
@@ -125,7 +130,8 @@ class LocalProject(LocalInstance):
             "name": name, "argv": resolved(tuple(argv) or spec.argv, spec.environment, spec.cwd), "env": spec.environment, "cwd": spec.cwd,
             "log": str(self.log_file(name)), "user": spec.user, "limits": dict(spec.limits), "stop_signal": spec.stop_signal,
         }  # fmt: skip
-        status, answer = self._keeper().ask("POST", "/v1/processes", body)
+        with creating():
+            status, answer = self._keeper().ask("POST", "/v1/processes", body)
         if status not in (201, 409):
             why = answer.get("error", status) if isinstance(answer, dict) else status
             advice = "check `run:`; programs are looked up in PATH as this shell has it"
