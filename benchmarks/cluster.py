@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.programs import ENVCTL, Failed, environment, run, seconds
+from benchmarks.lifecycle import gone
+from benchmarks.programs import ENVCTL, environment, run, seconds
 
 REGISTRY = os.environ.get("ENVCTL_REGISTRY", "127.0.0.1:5000")
 OPTIONS = ("--engine", "kubernetes", "--registry", REGISTRY)
@@ -54,21 +54,9 @@ class Theirs:
         run(["kubectl", "delete", "namespace", self.namespace, "--ignore-not-found"])
 
 
-@contextmanager
-def ours(work: Path, definition: str = "shop") -> Iterator[Ours]:
-    instance = Ours(work, definition)
-    try:
-        yield instance
-    finally:
-        with suppress(Failed):
-            instance.down()
+def ours(work: Path, definition: str = "shop") -> AbstractContextManager[Ours]:
+    return gone(Ours(work, definition))
 
 
-@contextmanager
-def theirs(work: Path) -> Iterator[Theirs]:
-    project = Theirs(work)
-    try:
-        yield project
-    finally:
-        with suppress(Failed):
-            project.down()
+def theirs(work: Path) -> AbstractContextManager[Theirs]:
+    return gone(Theirs(work))

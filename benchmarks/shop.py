@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks.programs import COMPOSE, ENVCTL, Failed, environment, run, seconds
+from benchmarks.lifecycle import gone
+from benchmarks.programs import COMPOSE, ENVCTL, environment, run, seconds
 
 NAME = "bench-envctl"
 PROJECT = "bench-compose"
@@ -50,25 +51,12 @@ class Theirs:
         return seconds(self.command("down", "-t", "0", "-v"))
 
 
-@contextmanager
-def ours(work: Path, engine: str = "docker") -> Iterator[Ours]:
-    """Nothing of it is left, however the row ends."""
-    instance = Ours(environment(work), engine)
-    try:
-        yield instance
-    finally:
-        with suppress(Failed):
-            instance.down()
+def ours(work: Path, engine: str = "docker") -> AbstractContextManager[Ours]:
+    return gone(Ours(environment(work), engine))
 
 
-@contextmanager
-def theirs(file: Path) -> Iterator[Theirs]:
-    project = Theirs(file)
-    try:
-        yield project
-    finally:
-        with suppress(Failed):
-            project.down()
+def theirs(file: Path) -> AbstractContextManager[Theirs]:
+    return gone(Theirs(file))
 
 
 def rendered(work: Path) -> Path:

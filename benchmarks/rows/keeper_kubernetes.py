@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import cluster
 from benchmarks.harness import Goal, Sides
-from benchmarks.rows.keeper_memory import resident
+from benchmarks.keepers import keeper_memory
 
 WHAT = "resident memory of an instance's keeper on Kubernetes, with its port forwards"
 GOAL = Goal(80, unit="MB")
@@ -17,12 +17,4 @@ GOAL = Goal(80, unit="MB")
 @contextmanager
 def sides(work: Path) -> Iterator[Sides]:
     with cluster.ours(work) as ours:
-
-        def measure() -> float:
-            ours.up()
-            [config] = (work / "state/envctl").glob("*/keeper-config.json")
-            found = resident(str(config))
-            ours.down()
-            return found
-
-        yield Sides(measure)
+        yield Sides(keeper_memory(ours, work))

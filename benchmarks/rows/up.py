@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import shop
 from benchmarks.harness import Goal, Sides
+from benchmarks.lifecycle import upping
 
 WHAT = "`envctl up shop`, seeded"
 GOAL = Goal(0.8, rival="`docker compose up --wait` of the file that `envctl render` writes, not seeded")
@@ -19,15 +20,4 @@ GOAL = Goal(0.8, rival="`docker compose up --wait` of the file that `envctl rend
 @contextmanager
 def sides(work: Path) -> Iterator[Sides]:
     with shop.ours(work) as ours, shop.theirs(shop.rendered(work)) as theirs:
-
-        def our_up() -> float:
-            took = ours.up()
-            ours.down()
-            return took
-
-        def their_up() -> float:
-            took = theirs.up()
-            theirs.down()
-            return took
-
-        yield Sides(our_up, their_up)
+        yield Sides(upping(ours), upping(theirs))

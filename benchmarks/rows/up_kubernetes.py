@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import cluster
 from benchmarks.harness import Goal, Sides
+from benchmarks.lifecycle import upping
 
 WHAT = "`envctl up shop --engine kubernetes`, seeded"
 GOAL = Goal(1.15, rival="`kubectl apply` and `kubectl wait` of the file that `envctl render` writes, not seeded")
@@ -19,15 +20,4 @@ GOAL = Goal(1.15, rival="`kubectl apply` and `kubectl wait` of the file that `en
 @contextmanager
 def sides(work: Path) -> Iterator[Sides]:
     with cluster.ours(work) as ours, cluster.theirs(work) as theirs:
-
-        def our_up() -> float:
-            took = ours.up()
-            ours.down()
-            return took
-
-        def their_up() -> float:
-            took = theirs.up()
-            theirs.down()
-            return took
-
-        yield Sides(our_up, their_up)
+        yield Sides(upping(ours), upping(theirs))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import shop
 from benchmarks.harness import Goal, Sides
+from benchmarks.lifecycle import upping
 
 WHAT = "`envctl up shop`, seeded"
 GOAL = Goal(None, rival="`docker compose up --wait` of that file with bind mounts and the image built before, not seeded")
@@ -20,15 +21,4 @@ GOAL = Goal(None, rival="`docker compose up --wait` of that file with bind mount
 @contextmanager
 def sides(work: Path) -> Iterator[Sides]:
     with shop.ours(work) as ours, shop.theirs(shop.lean(work)) as theirs:
-
-        def our_up() -> float:
-            took = ours.up()
-            ours.down()
-            return took
-
-        def their_up() -> float:
-            took = theirs.up()
-            theirs.down()
-            return took
-
-        yield Sides(our_up, their_up)
+        yield Sides(upping(ours), upping(theirs))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import shop
 from benchmarks.harness import Goal, Sides
+from benchmarks.lifecycle import upping
 
 WHAT = "`envctl up shop --engine local`, seeded"
 GOAL = Goal(0.35, rival="`envctl up shop` on Docker, seeded")
@@ -16,10 +17,4 @@ GOAL = Goal(0.35, rival="`envctl up shop` on Docker, seeded")
 @contextmanager
 def sides(work: Path) -> Iterator[Sides]:
     with shop.ours(work / "local", "local") as local, shop.ours(work / "docker") as docker:
-        yield Sides(lambda: _up(local), lambda: _up(docker))
-
-
-def _up(instance: shop.Ours) -> float:
-    took = instance.up()
-    instance.down()
-    return took
+        yield Sides(upping(local), upping(docker))

@@ -14,6 +14,7 @@ import yaml
 
 from benchmarks import shop
 from benchmarks.harness import Goal, Sides
+from benchmarks.lifecycle import upping
 from benchmarks.programs import ROOT, Failed
 
 WHAT = "`envctl up shop`, seeded"
@@ -26,13 +27,7 @@ def sides(work: Path) -> Iterator[Sides]:
     services = yaml.safe_load(shop.rendered(work).read_text("utf-8"))["services"]
     app = services["orders"]["image"]
     with shop.ours(work) as ours:
-
-        def our_up() -> float:
-            took = ours.up()
-            ours.down()
-            return took
-
-        yield Sides(our_up, lambda: _their_up(app))
+        yield Sides(upping(ours), lambda: _their_up(app))
 
 
 def _their_up(app: str) -> float:

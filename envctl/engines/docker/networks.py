@@ -4,49 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import random
-import socket
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from envctl.errors import EnvctlError
-from envctl.plan.model import PortKey
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-PORTS = range(20000, 32000)
-"""Below what kernels hand out for outgoing connections (32768 and up), so that a stopped service finds its port free again."""
 POOL = "10.231.0.0/16"
 """Docker's own address pools hold some thirty networks; this one holds two thousand of ours."""
-
-
-def free_ports(wanted: Mapping[PortKey, int], taken: Iterable[int], probe: bool) -> dict[PortKey, int]:
-    """The first of so many ports in a row for each of *wanted*; with *probe* (the daemon is on this machine) they can be bound now."""
-    used, found = set(taken), {}
-    candidates = random.sample(PORTS, len(PORTS))
-    for key, width in wanted.items():
-        rows = (range(port, port + width) for port in candidates if port not in used)
-        row = next((row for row in rows if all(_free(port, used, probe) for port in row)), None)
-        if row is None:
-            raise EnvctlError(f"no free port between {PORTS.start} and {PORTS.stop}", hint="`envctl list --all` shows what runs")
-        used |= set(row)
-        found[key] = row.start
-    return found
-
-
-def _free(port: int, used: Collection[int], probe: bool) -> bool:
-    return port in PORTS and port not in used and (not probe or _bindable(port))
-
-
-def _bindable(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 class Asked(Protocol):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import socket
 
 from envctl import instance, keeping
+from envctl.engines.choice import Place
 from envctl.engines.kubernetes import KubernetesEngine, open_engine
-from envctl.engines.kubernetes.forwards import Forward, free_port, set_forwards
+from envctl.engines.kubernetes.forwards import Forward, set_forwards
 from envctl.engines.kubernetes.records import find
+from envctl.engines.ports import any_port, bindable
 from envctl.instance import Record
-
-Place = tuple[str, str | None, str | None]
 
 
 def adopted(place: Place, name: str, project: str) -> Record | None:
@@ -36,24 +35,14 @@ def _at_free_ports(record: Record, forwards: list[Forward]) -> list[Forward]:
     found = []
     for entry in forwards:
         host, port = entry["listen"]
-        if _is_free(port):
+        if bindable(port):
             found.append(entry)
         else:
-            fresh = free_port()
+            fresh = any_port()
             _move(record, port, fresh)
             found.append({**entry, "listen": [host, fresh]})
     record.save()
     return found
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _move(record: Record, port: int, fresh: int) -> None:

@@ -17,6 +17,7 @@ import urllib3
 from kubernetes import client
 from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config
 
+from envctl.creating import creating
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context, config_files
 from envctl.errors import EngineMissing, EnvctlError
 
@@ -24,7 +25,6 @@ Object = dict[str, Any]
 MANAGER = "envctl"
 CONNECT, ANSWER = 5.0, 60.0
 POOL = 32
-CORE = ""
 PLURALS = {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses"}
 CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding")
 
@@ -113,7 +113,8 @@ class Api:
         """Server-side apply; what somebody else has changed in our fields is taken back."""
         meta = item["metadata"]
         path = path_of(item["apiVersion"], item["kind"], meta.get("namespace"), meta["name"])
-        found: Object = self.request("PATCH", path, item, "application/apply-patch+yaml", fieldManager=MANAGER, force="true")
+        with creating():
+            found: Object = self.request("PATCH", path, item, "application/apply-patch+yaml", fieldManager=MANAGER, force="true")
         return found
 
     def get(self, version: str, kind: str, namespace: str | None, name: str) -> Object | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from envctl import instance, keeping
 from envctl.engines import PortTaken
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
+from envctl.engines.ports import any_port
 from envctl.errors import EnvctlError
 from envctl.plan.model import Plan, ServicePlan
 
@@ -78,14 +78,6 @@ def approve(id: str, name: str, pod: str) -> None:
         keeper.ask("POST", "/v1/forwards/approve", {"name": name, "pod_uid": pod})
 
 
-def seen(id: str) -> dict[str, Any]:
-    keeper = keeping.find(id)
-    if keeper is None:
-        return {}
-    status, answer = keeper.ask("GET", "/v1/forwards")
-    return dict(answer) if status == 200 and isinstance(answer, dict) else {}
-
-
 def is_gated(service: ServicePlan) -> bool:
     """Whether its data is made by us, so that a replaced pod must not answer before it is made again.
 
@@ -102,15 +94,9 @@ def probing(id: str, context: Context, namespace: str, service: ServicePlan) -> 
     ours = [forward(id, service.name, f"{port.name}{PROBE}", port.number, port.outside or 0) for port in service.ports]
     ports = {entry["name"]: entry["listen"][1] for entry in kept(id)}
     for entry in ours:
-        entry["listen"][1] = ports.get(entry["name"]) or free_port()
+        entry["listen"][1] = ports.get(entry["name"]) or any_port()
     made = set_forwards(id, context, namespace, ours, whole=False)
     return {port.name: made[entry["name"]] for port, entry in zip(service.ports, ours, strict=True)}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def credentials(context: Context) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from contextlib import suppress
 from envctl import instance
 from envctl.engines import Execution, Ran
 from envctl.engines.kubernetes.api import Api
-from envctl.engines.kubernetes.forwards import HANDS, HANDS_PORT, forward, free_port, kept, set_forwards
+from envctl.engines.kubernetes.forwards import HANDS, HANDS_PORT, forward, kept, set_forwards
+from envctl.engines.ports import any_port
 from envctl.errors import EnvctlError
 from envctl.plan.secrets import drawn_from
 
@@ -62,7 +63,7 @@ def _port(api: Api, id: str, namespace: str, service: str) -> int:
     for entry in kept(id):
         if entry["name"] == name and entry["listen"][1]:
             return int(entry["listen"][1])
-    made = set_forwards(id, api.context, namespace, [forward(id, service, HANDS, HANDS_PORT, free_port())], whole=False)
+    made = set_forwards(id, api.context, namespace, [forward(id, service, HANDS, HANDS_PORT, any_port())], whole=False)
     return made[name]
 
 

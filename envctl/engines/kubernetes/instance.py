@@ -8,20 +8,17 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
 
 from envctl.engines import Execution, OnTerminal, Ran, State
-from envctl.engines.kubernetes.api import Api, ApiError, path_of
+from envctl.engines.kubernetes.api import Api, ApiError, Object, path_of
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
 from envctl.engines.kubernetes.pods import SERVICE, own_container, service_of, state_of
 from envctl.engines.kubernetes.pods import newest as newest_of
 from envctl.engines.kubernetes.records import EXPIRES, secret_name
 from envctl.errors import EnvctlError, UsageError
 from envctl.parallel import merged
-
-Object = dict[str, Any]
 
 
 @dataclass
@@ -32,7 +29,6 @@ class KubernetesInstance:
     id: str
     namespace: str
     shared: bool = False
-    _tokens: dict[str, str] = field(default_factory=dict)
 
     def pods(self, service: str = "") -> list[Object]:
         selector = f"envctl.instance={self.id}" + (f",{SERVICE}={service}" if service else "")

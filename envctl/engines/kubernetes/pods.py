@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from envctl.engines import State
+from envctl.engines.kubernetes.api import Object
 
-Object = dict[str, Any]
 OURS = "envctl-"
 """Containers whose names begin so are ours, beside the service's own."""
 SERVICE, INSTANCE = "envctl.service", "envctl.instance"

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from envctl.engines.kubernetes.api import Api, ApiError
+from envctl.engines.kubernetes.api import Api, ApiError, Object
 from envctl.instance import ID, Record
 
-Object = dict[str, Any]
 KEY, FORWARDS = "record.json", "forwards"
 OURS_ALONE = ("process", "keeper")
 """What means nothing on another machine."""
@@ -90,7 +89,7 @@ def find(api: Api, namespace: str | None, selector: str) -> Iterator[tuple[Recor
                 yield found
 
 
-def own_namespaces(api: Api, selector: str = "") -> list[str]:
+def own_namespaces(api: Api, selector: str) -> list[str]:
     """The namespaces that are instances; none where namespaces may not be listed."""
     try:
         found = api.list("v1", "Namespace", None, f"envctl.instance,{selector}" if selector else "envctl.instance")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from envctl.engines.kubernetes.api import Api, ApiError, events, path_of
+from envctl.engines.kubernetes.api import Api, ApiError, Object, events, path_of
 from envctl.errors import EnvctlError, UsageError
 from envctl.parallel import each
 
-Object = dict[str, Any]
 KINDS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),
     ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ServiceAccount"), ("v1", "Secret"),

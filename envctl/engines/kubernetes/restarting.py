@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from envctl.engines.kubernetes.api import Api, ApiError, path_of
+from envctl.engines.kubernetes.api import Api, ApiError, Object, path_of
 from envctl.engines.kubernetes.pods import own_container, own_status
 
-Object = dict[str, Any]
 HUB, LIBRARY = "docker.io/", "docker.io/library/"
 PATIENCE, PAUSE = 60.0, 0.1
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from envctl.engines.kubernetes.pods import own_status, unschedulable, waiting
 
-Object = dict[str, Any]
 HICCUP = 12.0
 """Seconds in which a registry, or the kubelet's view of a Secret, may recover."""
 PULL = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect", "RegistryUnavailable")

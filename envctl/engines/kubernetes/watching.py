@@ -12,12 +12,11 @@ from typing import Any
 
 from envctl.engines import State
 from envctl.engines.kubernetes import trouble
-from envctl.engines.kubernetes.api import Api, ApiError, events, hang_up, path_of
+from envctl.engines.kubernetes.api import Api, ApiError, Object, events, hang_up, path_of
 from envctl.engines.kubernetes.pods import INSTANCE, alive, exit_status, is_running, newest, own_status, owner_of, state_of, uid
 from envctl.engines.kubernetes.trouble import Trouble
 from envctl.errors import EnvctlError
 
-Object = dict[str, Any]
 PAUSE = 0.5
 SILENCE = 240.0
 """Seconds without a word after which a watch is begun anew: a connection may have died without one."""
@@ -43,7 +42,6 @@ class Pods:
     _told: set[tuple[str, int]] = field(default_factory=set)
     _answers: list[Any] = field(default_factory=list)
     _closed: bool = False
-    _listed: threading.Event = field(default_factory=threading.Event)
 
     def begin(self) -> None:
         """Returns when what is there is known.
@@ -52,7 +50,6 @@ class Pods:
             EnvctlError: the pods cannot be listed.
         """
         version = self._list()
-        self._listed.set()
         threading.Thread(target=self._follow_pods, args=(version,), name="pods", daemon=True).start()
         threading.Thread(target=self._follow_events, name="events", daemon=True).start()
 

@@ -8,11 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from random import sample
 
+from envctl.engines.ports import PORTS
 from envctl.errors import EnvctlError
 from envctl.plan.model import PortKey
-
-PORTS = range(20000, 32000)
-"""Below what kernels hand out for outgoing connections, so that a restarted service finds its port free again."""
 
 
 def hold_ports(wanted: Mapping[PortKey, int], taken: Iterable[int], held: dict[PortKey, list[socket.socket]]) -> dict[PortKey, int]:

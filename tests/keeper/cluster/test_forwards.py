@@ -197,15 +197,21 @@ def test_an_answer_after_the_clients_half_close_is_delivered(api: ApiServer, for
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a client that has closed from one that waits")
-def test_a_client_that_has_closed_lets_go_of_the_server(api: ApiServer, forwards: Forwards, serving: Any) -> None:
-    ended = threading.Event()
+def patient(ended: threading.Event, greeting: bytes = b"") -> Callable[[socket.socket], None]:
+    """A server that reads until its client has gone, and says so."""
 
-    def patient(connection: socket.socket) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(greeting)
         while connection.recv(100):
             pass
         ended.set()
 
-    led(api, "a", serving(patient))
+    return serve
+
+
+def test_a_client_that_has_closed_lets_go_of_the_server(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    ended = threading.Event()
+    led(api, "a", serving(patient(ended)))
     port = made(forwards, api)
     until(lambda: state(forwards) == "ready")
     with dialled(port) as connection:
@@ -220,14 +226,7 @@ def read_all(connection: socket.socket) -> None:
 
 def test_a_client_that_breaks_off_lets_go_of_the_server(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     ended = threading.Event()
-
-    def patient(connection: socket.socket) -> None:
-        connection.sendall(b"here")
-        while connection.recv(100):
-            pass
-        ended.set()
-
-    led(api, "a", serving(patient))
+    led(api, "a", serving(patient(ended, b"here")))
     port = made(forwards, api)
     until(lambda: state(forwards) == "ready")
     with dialled(port) as connection:

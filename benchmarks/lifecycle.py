@@ -1,0 +1,41 @@
+"""What the rows do with either side: bring it up, take it away, and leave nothing however they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, TypeVar
+
+from benchmarks.programs import Failed
+
+
+class Side(Protocol):
+    """An environment as one of the two sides has it."""
+
+    def up(self) -> float: ...
+
+    def down(self) -> Any: ...
+
+
+S = TypeVar("S", bound=Side)
+
+
+@contextmanager
+def gone(side: S) -> Iterator[S]:
+    """Nothing of it is left, however the row ends."""
+    try:
+        yield side
+    finally:
+        with suppress(Failed):
+            side.down()
+
+
+def upping(side: Side) -> Callable[[], float]:
+    """Measures seconds of `up`; it is down again afterwards."""
+
+    def measure() -> float:
+        took = side.up()
+        side.down()
+        return took
+
+    return measure
