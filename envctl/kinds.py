@@ -168,6 +168,7 @@ class Kind(Model):
         description="Folder inside to project paths (an expression: one or a list), or to `envctl:FOLDER` of this package.",
     )
     data: str | None = Field(None, description="The data directory.")
+    kept: bool | str = Field(True, description="Whether data outlives the server's process; or the parameter that says so.")
     writable: list[str] = Field(default_factory=list, description="Paths that stay writable on a read-only root.")
     ready: dict[str, Any] = Field(default_factory=dict, description="`probe: NAME` and its options.")
     healthcheck: list[str] = Field(default_factory=list, description="The same check as a command in the image.")

@@ -90,6 +90,7 @@ def test_names_of_parameters_ports_and_items_exist(name: str) -> None:
     assert kind.credentials.keys() <= kind.parameters.keys()
     assert kind.ports_when.keys() <= kind.ports.keys()
     assert set(kind.ports_when.values()) <= kind.parameters.keys()
+    assert isinstance(kind.kept, bool) or kind.kept in kind.parameters
     assert not kind.outside_port or kind.outside_port in kind.ports
     assert {setup.each for setup in kind.setup} | {setup.when for setup in kind.setup} <= {"", *kind.several}
     recognised = kind.recognise.parameters.keys()

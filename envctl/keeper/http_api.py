@@ -16,7 +16,7 @@ PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace",
                            "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port], "gate": bool}]}
                           200 {"forwards": {name: {"port"}}}, these and no others; 422 one cannot listen
 GET /v1/forwards          200 {name: {"port", "pod": name or null, "state": "ready", "waiting" or "refused", "error"}}
-POST /v1/forwards/approve {"name", "pod_uid"} -> 200: a gated forward leads to that pod from now on; 404 there is none of that name
+POST /v1/forwards/approve {"name", "incarnation"} -> 200: it leads to that data from now on; 404 there is no such forward
 POST /v1/stop             {"grace": {name: seconds}} -> 200 once nothing is left; the address file is gone, and so is the keeper after that
 
 What is not 2xx is {"error": words}: 400, 401, 403 (another Host), 404, 405, 413 (16 MB), 503 (it is tearing down, or ending).
@@ -156,7 +156,7 @@ class Api:
 
     def approve(self, request: Request) -> Answer:
         name = _needed(request.body, "name", str)
-        if not self.keeper.forwards.approve(name, _needed(request.body, "pod_uid", str)):
+        if not self.keeper.forwards.approve(name, _needed(request.body, "incarnation", str)):
             raise Refused(404, f"no forward {name}")
         return Answer()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pg8000.native
 import pytest
+import redis
 from tests_support import Project
 
 from envctl import instance
@@ -119,6 +120,35 @@ def test_restart_keeps_port_and_data(on: Project) -> None:
     on.envctl("restart", "env", "db").ok()
     assert query(shown["outputs"], "select name from people where id = 9") == [["kept"]]
     assert on.envctl("status", "env", "--json").ok().json["services"]["db"]["endpoints"] == shown["services"]["db"]["endpoints"]
+
+
+CACHE = """
+services:
+  cache: {kind: valkey, seed: [{command: python3 seeds/fill.py}]}
+outputs: {CACHE: "${cache.url}"}
+"""
+FILL = """
+import os, re, socket
+user, password, host, port = re.match(r"redis://(.*):(.*)@(.*):(\\d+)/0", os.environ["CACHE"]).groups()
+with socket.create_connection((host, int(port))) as server:
+    for command in (f"auth {user} {password}", "incr seeded"):
+        server.sendall(command.encode() + b"\\r\\n")
+        assert server.recv(100)[:1] in (b"+", b":")
+"""
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_server_that_keeps_nothing_is_seeded_again_when_it_starts_again(on: Project, durable: bool) -> None:
+    on.environment("env", CACHE.replace("valkey,", f"valkey, with: {{durable: {str(durable).lower()}}},"))
+    on.write("environments/seeds/fill.py", FILL)
+    shown = on.envctl("up", "env", "--json").ok().json
+    with redis.Redis.from_url(shown["outputs"]["CACHE"]) as client:
+        client.set("mine", "1")
+        on.envctl("up", "env").ok()
+        assert (client.get("seeded"), client.get("mine")) == (b"1", b"1"), "it was not started again"
+    on.envctl("restart", "env", "cache").ok()
+    with redis.Redis.from_url(shown["outputs"]["CACHE"]) as client:
+        assert (client.get("seeded"), client.get("mine")) == (b"1", b"1" if durable else None)
 
 
 def test_two_instances_side_by_side(on: Project) -> None:

@@ -129,9 +129,12 @@ class DockerProject(DockerInstance):
 
     def incarnation(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
-        if service.data is None:
-            return next(iter(self.containers().get(service.name, [])), "")
+        container = next(iter(self.containers().get(service.name, [])), "")
         with suppress(sdk.NotFound):
+            if service.forgets:
+                return f"{container} {self.connection.api.inspect_container(container)['State']['StartedAt']}" if container else ""
+            if service.data is None:
+                return container
             return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
         return ""
 

@@ -71,11 +71,11 @@ def kept(id: str) -> list[Forward]:
     return []
 
 
-def approve(id: str, name: str, pod: str) -> None:
+def approve(id: str, name: str, incarnation: str) -> None:
     """Opens a gated endpoint: what it leads to has its data."""
     keeper = keeping.find(id)
     if keeper is not None:
-        keeper.ask("POST", "/v1/forwards/approve", {"name": name, "pod_uid": pod})
+        keeper.ask("POST", "/v1/forwards/approve", {"name": name, "incarnation": incarnation})
 
 
 def is_gated(service: ServicePlan) -> bool:
@@ -100,11 +100,11 @@ def probing(id: str, context: Context, namespace: str, service: ServicePlan) -> 
 
 
 def credentials(context: Context) -> dict[str, Any]:
-    """The kubeconfig's entry with its files read: the keeper neither reads YAML nor follows paths."""
+    """The kubeconfig's entry with its files read: the keeper reads no YAML, and no file but a token's, which expires."""
     cluster, user = context.cluster, context.user
     if context.name == IN_CLUSTER:
         folder = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-        return {**EMPTY, "server": context.server, "ca": (folder / "ca.crt").read_text(), "token": (folder / "token").read_text()}
+        return {**EMPTY, "server": context.server, "ca": (folder / "ca.crt").read_text(), "token_file": str(folder / "token")}
     return {
         "server": context.server,
         "ca": _pem(cluster, "certificate-authority"),
@@ -112,7 +112,8 @@ def credentials(context: Context) -> dict[str, Any]:
         "tls_server_name": cluster.get("tls-server-name"),
         "cert": _pem(user, "client-certificate"),
         "key": _pem(user, "client-key"),
-        "token": user.get("token") or (_read(user.get("tokenFile")) or "").strip() or None,
+        "token": user.get("token"),
+        "token_file": user.get("tokenFile") if _read(user.get("tokenFile")) else None,
         "exec": _exec(user.get("exec")),
         "proxy": cluster.get("proxy-url"),
         "user": user.get("username"),
@@ -121,7 +122,8 @@ def credentials(context: Context) -> dict[str, Any]:
 
 
 EMPTY: Mapping[str, Any] = {
-    "insecure": False, "tls_server_name": None, "cert": None, "key": None, "exec": None, "proxy": None, "user": None, "password": None,
+    "insecure": False, "tls_server_name": None, "cert": None, "key": None, "token": None, "exec": None, "proxy": None, "user": None,
+    "password": None,
 }  # fmt: skip
 
 

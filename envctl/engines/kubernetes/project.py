@@ -17,7 +17,7 @@ from envctl.engines.kubernetes.api import ApiError, Object
 from envctl.engines.kubernetes.forwards import PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.pods import JOB, exit_status, newest, service_of, uid
+from envctl.engines.kubernetes.pods import JOB, exit_status, newest, own_status, service_of, uid
 from envctl.engines.kubernetes.records import KIND as RECORD
 from envctl.engines.kubernetes.records import keep
 from envctl.engines.kubernetes.removal import not_ours
@@ -279,9 +279,11 @@ class KubernetesProject(KubernetesInstance):
         return probing(self.id, self.api.context, self.namespace, service)
 
     def incarnation(self, service: ServicePlan) -> str:
-        """Data lives as long as its pod."""
+        """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
         pod = self._watched.of(service.name) if self._watched is not None else newest(self.pods(service.name))
-        return uid(pod) if pod is not None else ""
+        if pod is None:
+            return ""
+        return f"{uid(pod)} {own_status(pod).get('containerID', '')}" if service.forgets else uid(pod)
 
 
 def _words(command: Any) -> list[str]:

@@ -21,6 +21,8 @@ PAUSE = 0.5
 SILENCE = 240.0
 """Seconds without a word after which a watch is begun anew: a connection may have died without one."""
 NO_STATUS = -1
+LAST = 50
+"""Warnings of a service that are kept: one that crashes again and again has many."""
 
 
 @dataclass
@@ -170,7 +172,9 @@ class Pods:
         about = str((event.get("involvedObject") or {}).get("name", ""))
         for service, names in self.owners().items():
             if any(re.fullmatch(rf"{re.escape(name)}(-[0-9a-z]{{5,10}}){{0,2}}", about) for name in names):
-                self.warnings.setdefault(service, []).append(dict(event))
+                told = self.warnings.setdefault(service, [])
+                told.append(dict(event))
+                del told[:-LAST]
                 found = trouble.of_event(event)
                 if found is not None:
                     self._trouble(service, found)

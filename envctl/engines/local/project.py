@@ -260,6 +260,8 @@ class LocalProject(LocalInstance):
             log.unlink(missing_ok=True)
 
     def incarnation(self, service: ServicePlan) -> str:
+        if service.forgets:
+            return self.state(service.name).id
         with suppress(OSError):
             return (self.root(service.name) / ".incarnation").read_text()
         return ""

@@ -1,7 +1,7 @@
 """The API server with the standard library: its address and credentials, as a kubeconfig gives them, as texts.
 
 {"server": url, "ca": pem or null, "insecure": bool, "tls_server_name", "cert": pem, "key": pem, "token", "user", "password",
- "proxy": url, "exec": {"command": [...], "env": {...}, "api_version"}}
+ "token_file": path, "proxy": url, "exec": {"command": [...], "env": {...}, "api_version"}}
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ class Cluster:
         self._until = 0.0
         self._tls: ssl.SSLContext | None = None
         self._resumable: ssl.SSLSession | None = None
+
+    def renew(self, told: dict[str, Any]) -> None:
+        """Other credentials for the same server, from the next connection on."""
+        with self._lock:
+            self.told, self._given, self._until, self._tls = told, {}, 0.0, None
 
     def connect(self) -> socket.socket:
         """A stream to it, over TLS and through its proxy where it has them.
@@ -119,11 +124,19 @@ class Cluster:
 
     def headers(self) -> dict[str, str]:
         with self._lock:
-            token = self._credentials().get("token") or self.told.get("token")
+            token = self._credentials().get("token") or self._token_of_file() or self.told.get("token")
         if token:
             return {"Authorization": f"Bearer {token}"}
         basic = _basic(self.told.get("user") or "", self.told.get("password") or "")
         return {"Authorization": basic} if basic else {}
+
+    def _token_of_file(self) -> str:
+        """Read each time: whoever mounted it puts another one there before it expires."""
+        with suppress(OSError):
+            if path := self.told.get("token_file"):
+                with open(path, encoding="utf-8") as stream:
+                    return stream.read().strip()
+        return ""
 
     def _headers(self) -> dict[str, str]:
         """`close`: else the answer does not own its stream, and nobody closes that."""

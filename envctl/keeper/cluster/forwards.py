@@ -38,11 +38,11 @@ class Forwards:
         self._cluster: Cluster | None = None
         self._pods: Pods | None = None
         self._asked: set[tuple[str, str]] = set()
-        self._seeding: dict[str, subprocess.Popen[bytes]] = {}
+        self._seeding: list[subprocess.Popen[bytes]] = []
 
     def own(self) -> list[int]:
         """Processes of ours, which somebody waits for."""
-        return [process.pid for process in list(self._seeding.values())]
+        return [process.pid for process in list(self._seeding)]
 
     def take_up(self) -> None:
         """Those that an earlier keeper had, as far as their ports are free; nothing where it had none."""
@@ -77,7 +77,10 @@ class Forwards:
             return dict(self._forwards)
 
     def _connect(self, cluster: dict[str, Any], namespace: str) -> None:
-        if self._cluster is not None and (cluster, namespace) == (self._told, self._namespace):
+        if self._cluster is not None and (cluster["server"], namespace) == (self._told["server"], self._namespace):
+            if cluster != self._told:
+                self._told = cluster
+                self._cluster.renew(cluster)
             return
         self.close()
         self._told, self._namespace, self._cluster = cluster, namespace, Cluster(cluster)
@@ -99,12 +102,12 @@ class Forwards:
         mine = there.told
         return (mine["selector"], mine["port"]) == (told["selector"], told["port"]) and told["listen"][1] in (0, there.port)
 
-    def approve(self, name: str, uid: str) -> bool:
-        """Whether there is such a forward: from now on it leads to that pod."""
+    def approve(self, name: str, incarnation: str) -> bool:
+        """Whether there is such a forward: from now on it leads to the pod, or the container, that has this data."""
         with self._lock:
             forward = self._forwards.get(name)
             if forward is not None:
-                forward.approved, forward.failure = uid, ""
+                forward.approved, forward.failure = incarnation, ""
                 self._keep()
         if forward is not None:
             self._look_at(forward)
@@ -140,19 +143,19 @@ class Forwards:
 
     def _look_at(self, forward: Forward) -> None:
         pod = forward.pods.best(forward.selector)
-        if pod is not None and pod.helped and forward.gate and forward.approved not in (None, pod.uid):
-            self._make_anew(forward, pod.uid)
+        if pod is not None and pod.helped and forward.gate and forward.approved not in (None, *pod.incarnations):
+            self._make_anew(forward, pod.incarnations[-1])
 
-    def _make_anew(self, forward: Forward, uid: str) -> None:
-        """A server that lost its data gets it again, once for each pod, before its endpoint answers."""
+    def _make_anew(self, forward: Forward, incarnation: str) -> None:
+        """A server that lost its data gets it again, once, before its endpoint answers."""
         service = forward.name.partition("/")[0]
-        if not self._reseed or (service, uid) in self._asked:
+        if not self._reseed or (service, incarnation) in self._asked:
             return
-        self._asked.add((service, uid))
-        threading.Thread(target=self._seed, args=(service, forward, uid), daemon=True).start()
+        self._asked.add((service, incarnation))
+        threading.Thread(target=self._seed, args=(service, forward, incarnation), daemon=True).start()
 
-    def _seed(self, service: str, forward: Forward, uid: str) -> None:
-        self._say(f"{service}: its pod was replaced; it is seeded again")
+    def _seed(self, service: str, forward: Forward, incarnation: str) -> None:
+        self._say(f"{service}: it was replaced; it is seeded again")
         try:
             process = subprocess.Popen(
                 [*self._reseed, service], env=os.environ | self._env, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
@@ -160,13 +163,13 @@ class Forwards:
         except OSError as error:
             forward.failure = f"it cannot be seeded again: {error}"
             return
-        self._seeding[service] = process
+        self._seeding.append(process)
         status = process.wait()
-        self._seeding.pop(service, None)
+        self._seeding.remove(process)
         self._say(f"{service}: seeding ended with {status}")
         if status:
-            forward.failure = f"its pod was replaced, and seeding it again ended with {status}; the keeper's log says why"
+            forward.failure = f"it was replaced, and seeding it again ended with {status}; the keeper's log says why"
             time.sleep(AGAIN)
-            self._asked.discard((service, uid))
+            self._asked.discard((service, incarnation))
             if self._forwards.get(forward.name) is forward:
                 self._look_at(forward)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pg8000.native
 import pytest
+import redis
 import yaml
 from processes import until
 from tests_support import REPO, Project, missing
@@ -101,6 +102,37 @@ def test_a_deleted_pod_is_seeded_again_before_its_endpoint_answers(cluster: Proj
 
     until(answers, seconds=90, what="the endpoint answers again")
     assert set(seen) <= {None, 2}, "never without its data"
+
+
+CACHE = """
+services: {cache: {kind: valkey, seed: [{command: valkey-cli set key seeded, in: server}]}}
+outputs: {CACHE: "${cache.url}"}
+"""
+
+
+def test_a_server_that_keeps_nothing_is_seeded_again_before_its_endpoint_answers(cluster: Project) -> None:
+    """Its container ends and is made again in the same pod."""
+    cluster.environment("env", CACHE)
+    shown = cluster.envctl("up", "env", "--json").ok().json
+    seen: list[bytes | None] = []
+
+    def answers() -> bool:
+        try:
+            with redis.Redis.from_url(shown["outputs"]["CACHE"], socket_timeout=5) as client:
+                seen.append(client.get("key"))
+                return True
+        except redis.RedisError:
+            return False
+
+    assert answers()
+    kubectl("exec", "-n", shown["id"], "deploy/cache", "--", "sh", "-c", "valkey-cli set key lost; kill 1")
+    until(lambda: not answers(), what="the end of its server")
+    until(answers, seconds=90, what="the endpoint answers again")
+    assert set(seen) <= {b"seeded", b"lost"}, "never without its data"
+    assert seen[-1] == b"seeded"
+    pods = json.loads(kubectl("get", "pods", "-n", shown["id"], "-o", "json"))["items"]
+    assert len(pods) == 1
+    assert any(status["restartCount"] for status in pods[0]["status"]["containerStatuses"])
 
 
 def listens(outputs: dict[str, str]) -> bool:

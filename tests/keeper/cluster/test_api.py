@@ -91,6 +91,24 @@ def test_user_and_password(api: ApiServer, folder: Path) -> None:
     assert "items" in Cluster(told(api, folder, token=None, user="me", password="p\u00e4ss")).get("/pods")
 
 
+def test_a_tokens_file_is_read_again(api: ApiServer, folder: Path, tmp_path: Path) -> None:
+    """It is replaced before what was in it expires."""
+    cluster = Cluster(told(api, folder, token=None, token_file=str(tmp_path / "token")))
+    for api.token in ("first", "second"):
+        (tmp_path / "token").write_text(f"{api.token}\n")
+        assert "items" in cluster.get("/pods")
+
+
+def test_new_credentials_count_from_then_on(api: ApiServer, folder: Path) -> None:
+    cluster = Cluster(told(api, folder))
+    assert "items" in cluster.get("/pods")
+    api.token = "another"
+    with pytest.raises(Refused):
+        cluster.get("/pods")
+    cluster.renew(told(api, folder, token="another"))
+    assert "items" in cluster.get("/pods")
+
+
 PLUGIN = """
 import json, pathlib, sys
 count, ends, cert, key = sys.argv[1:]

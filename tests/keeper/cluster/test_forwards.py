@@ -121,6 +121,20 @@ def test_it_leads_to_the_pod(api: ApiServer, forwards: Forwards, serving: Any) -
     assert forwards.shown()["db/postgres"] == {"port": port, "pod": "a", "state": "ready", "error": ""}
 
 
+def test_new_credentials_leave_the_other_forwards_and_their_connections(api: ApiServer, forwards: Forwards, serving: Any) -> None:
+    """A token that was renewed comes with the next command, which may be about one service."""
+    led(api, "a", serving(echo))
+    port = made(forwards, api)
+    until(lambda: state(forwards) == "ready")
+    with dialled(port) as connection:
+        api.token = "renewed"
+        other = [{**wanted()[0], "name": "db/other"}]
+        assert set(forwards.set(told(api, token="renewed"), "ns", other, whole=False)) == {"db/postgres", "db/other"}
+        connection.sendall(b"still here")
+        assert connection.recv(100) == b"still here"
+    assert asked(port) == b"hello"
+
+
 def test_without_a_pod_it_refuses_and_does_not_hang(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     port = made(forwards, api)
     assert asked(port) == b""
@@ -474,6 +488,34 @@ def test_a_gated_endpoint_waits_for_its_pods_data(api: ApiServer, serving: Any, 
         assert asked(port) == b"from b"
         assert (tmp_path / "ran").read_text() == "again:db;"
         assert not forwards.approve("db/none", "uid-b")
+    finally:
+        forwards.close()
+
+
+def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api: ApiServer, serving: Any, tmp_path: Path) -> None:
+    def replaced(container: str) -> None:
+        told = pod("a")
+        told["status"]["containerStatuses"][0]["containerID"] = container
+        api.put(told)
+
+    reseed = [sys.executable, "-c", "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + ';')", str(tmp_path / "ran")]
+    forwards = Forwards("one-123456", str(tmp_path), reseed, {}, lambda words: None)
+    try:
+        led(api, "a", serving(echo))
+        replaced("first")
+        port = made(forwards, api, gate=True)
+        forwards.approve("db/postgres", "uid-a first")
+        until(lambda: asked(port) == b"hello")
+        replaced("second")
+        until(lambda: (tmp_path / "ran").exists() and (tmp_path / "ran").read_text() == "db;")
+        assert asked(port) == b""
+        forwards.approve("db/postgres", "uid-a second")
+        assert asked(port) == b"hello"
+        forwards.approve("db/postgres", "uid-a")
+        replaced("third")
+        until(lambda: forwards._pods is not None and "uid-a third" in forwards._pods.best({}).incarnations)  # type: ignore[union-attr]
+        assert asked(port) == b"hello"
+        assert (tmp_path / "ran").read_text() == "db;"
     finally:
         forwards.close()
 
