@@ -24,7 +24,7 @@ demo: .venv/demo  ## the shop: brought up, tested, gone
 	$(BIN)/envctl run shop -- $(BIN)/python -m pytest environments/shop/tests
 	$(BIN)/envctl gc --images
 
-test: .venv/dev lint  ## the whole suite; engines that are not here are skipped and named (PYTEST_ARGS="-n 2 --dist loadgroup" is faster)
+test: .venv/dev lint  ## the whole suite; engines that are not here are skipped and named (PYTEST_ARGS="-n 2" is faster)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: .venv/dev

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from tests_support import ENGINES, REQUIRED, Project, command, labelled, missing, namespaces, why_not
-
-
-class NoParameters:
-    """Of a test without any."""
-
-    params: ClassVar[Mapping[str, Any]] = {}
 
 
 def _heed_signals() -> None:
@@ -32,11 +27,25 @@ def pytest_configure(config: pytest.Config) -> None:
             missing[name] = why
 
 
+ON_A_CLUSTER = re.compile(r"/kubernetes/test_live|\[(.*-)?kubernetes\b")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n 2` tests on a cluster, which mostly wait for it, are a queue of their own.
+
+    (`--dist loadgroup` does nothing under pytest 9: it renames tests by an attribute that is not read any more.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Queues(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "cluster" if ON_A_CLUSTER.search(nodeid) else "others"
+
+    return Queues(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on a cluster mostly wait for it, so they are a queue of their own: `-n 2 --dist loadgroup`."""
-    for item in items:
-        on_a_cluster = item.get_closest_marker("kubernetes") or "kubernetes" in getattr(item, "callspec", NoParameters).params.values()
-        item.add_marker(pytest.mark.xdist_group("cluster" if on_a_cluster else "others"))
     for item, name in ((item, name) for item in items for name in ENGINES):
         if item.get_closest_marker(name) and name in missing and name not in REQUIRED:
             item.add_marker(pytest.mark.skip(reason=f"no {name} here: {missing[name]}"))

@@ -144,8 +144,8 @@ def test_command_and_keeper_killed_at_once(pair: Project, moments: Moments) -> N
     for words in (["up"], ["run", "--", "sleep", "0.1"]):
         ended = killed_each(pair, words, moments(words[0])[::2], both)
         pair.envctl("list").ok()
-        for name in left_up(pair, list(ended)):  # a local one had lost its processes, and is gone
-            assert pair.engine != "local", name
+        for name in left_up(pair, list(ended)):  # a local one had lost its processes, and is gone, unless it was quicker
+            assert pair.engine != "local" or ended[name].status == 0, name
         pair.envctl("down", "--all").ok()
         nothing_is_left(pair)
 

@@ -12,6 +12,7 @@ from processes import held_port, nothing_is_left
 from tests_support import Project
 
 from envctl.cli.progress import Silent
+from envctl.engines import ports
 from envctl.engines.docker import DockerEngine, images, networks
 from envctl.engines.docker import project as docker_project
 from envctl.engines.docker.composer import ComposeFailed
@@ -82,7 +83,7 @@ def test_a_port_that_was_asked_for_and_is_taken(site: Project) -> None:
 @pytest.mark.docker
 def test_a_port_that_was_taken_after_the_choice(site: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one is chosen, and nobody is told."""
-    real = networks.free_ports
+    real = ports.free_ports
     choices: list[Mapping[PortKey, int]] = []
     with held_port() as taken:
 
