@@ -43,6 +43,8 @@ class BringUp:
     save: Callable[[], None] = lambda: None
     gate: Gate = field(default_factory=lambda: Gate(max(2, os.cpu_count() or 2)))
     urgency: Mapping[str, int] = field(default_factory=dict)
+    _ran: dict[str, str] = field(default_factory=dict)
+    """Services that ran before they were started, and as which container or process."""
     _saving: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, deadline: float) -> None:
@@ -111,6 +113,8 @@ class BringUp:
 
     def _start(self, service: ServicePlan) -> None:
         self.board.set(service.name, "starting", "starting")
+        if not (service.checks or service.once) and (before := self.project.state(service.name)).running:
+            self._ran[service.name] = before.id
         with self.gate.enter(self.urgency.get(service.name, 0)):
             self.project.start(service)
         self.board.say(service.name, "waiting until it is ready" if service.checks else "")
@@ -179,7 +183,9 @@ class BringUp:
         return OutOfTime(message, self._evidence(service, "readiness"))
 
     def _settle(self, service: ServicePlan) -> None:
-        """One that nobody can ask is up when it has run for a while: most that fail at all fail at once."""
+        """One that nobody can ask is up when it has run for a while: most that fail at all fail at once. One that ran before has."""
+        if self._ran.get(service.name, "") == self.project.state(service.name).id != "":
+            return
         until = time.monotonic() + SETTLED
         while time.monotonic() < until and service.name not in self.deaths and not self.board.failed:
             time.sleep(LOOK)

@@ -231,6 +231,12 @@ def test_a_service_that_dies_while_it_starts(status: int, words: str, advice: st
     assert "its health check says nothing yet" in error.evidence.history[0]
 
 
+def test_a_service_without_a_check_that_ran_before_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bringup, "SETTLED", 1000.0)
+    line = Line(service("worker"), project=FakeProject(seen={"worker": State(True, id="c1")})).run()
+    assert line.work.board.rows["worker"].state == "seeded"
+
+
 def test_a_service_without_a_check_that_dies_at_once() -> None:
     project = FakeProject()
     project.on_start["worker"] = lambda: project.dies("worker", 2)

@@ -18,6 +18,7 @@ from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.docker.oneoff import OneOffs
+from envctl.engines.docker.unchanged import forget, remember, unchanged
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance import write_private
 from envctl.plan.model import Plan, ServicePlan
@@ -50,9 +51,15 @@ class DockerProject(DockerInstance):
             SubnetTaken, PortTaken: another choice may work.
             EnvctlError: Compose's own words.
         """
-        rendered = render_compose(self.plan, standalone=False)
+        text = compose_text(render_compose(self.plan, standalone=False))
+        if not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
+            self._compose(text, whole)
+        self._ids = self.containers()
+
+    def _compose(self, text: str, whole: bool) -> None:
+        forget(self.folder)
         file = self.folder / ("compose.json" if whole else "part.json")
-        write_private(file, compose_text(rendered))
+        write_private(file, text)
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
         try:
             options = ["create", "--no-build", "--pull", "never", *(["--remove-orphans"] if whole else [])]
@@ -60,7 +67,8 @@ class DockerProject(DockerInstance):
                 run_compose([*command, *options], self.connection.environment)
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
-        self._ids = self.containers()
+        if whole:
+            remember(self.folder, text)
 
     def start(self, service: ServicePlan) -> None:
         for container in self.ids(service.name):
