@@ -34,7 +34,7 @@ ON_A_CLUSTER = re.compile(r"/kubernetes/test_live|\[(.*-)?kubernetes\b")
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `-n 2` tests on a cluster, which mostly wait for it, are a queue of their own.
 
-    (`--dist loadgroup` does nothing under pytest 9: it renames tests by an attribute that is not read any more.)
+    (`--dist loadgroup` of xdist 3.8 does not group anything under pytest 9.2.)
     """
     from xdist.scheduler import LoadScopeScheduling
 

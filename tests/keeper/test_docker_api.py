@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fakedaemon import FakeDaemon, running
+from keeper.cluster.servers import asking_for_certificates
 
 from envctl.keeper.docker_api import ApiError, Daemon, Endpoint
 
@@ -176,9 +177,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def secure(certificates: Path) -> Iterator[str]:
     """A daemon that wants a client's certificate, and answers one request."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificates / "ca.pem"))
-    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
-    context.verify_mode = ssl.CERT_REQUIRED
+    context = asking_for_certificates(certificates / "ca.pem", certificates / "cert.pem", certificates / "key.pem")
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

@@ -15,11 +15,19 @@ from typing import Any
 from envctl.creating import creating
 from envctl.engines import Execution, OnTerminal, Ran, State
 from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.networks import Asked
 from envctl.errors import EnvctlError
 from envctl.keeper.docker_api import ApiError
 from envctl.parallel import merged
 
 MARKER = "expires"
+
+
+def containers_of(daemon: Asked, id: str) -> list[dict[str, Any]]:
+    """Of the services of *id*, as the daemon lists them."""
+    wanted = {"label": [f"envctl.instance={id}", "com.docker.compose.oneoff=False"]}
+    found: list[dict[str, Any]] = daemon.get("/containers/json", all="1", filters=wanted)
+    return found
 
 
 @dataclass
@@ -32,8 +40,7 @@ class DockerInstance:
 
     def containers(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        wanted = {"label": [f"envctl.instance={self.id}", "com.docker.compose.oneoff=False"]}
-        for container in self.connection.daemon.get("/containers/json", all="1", filters=wanted):
+        for container in containers_of(self.connection.daemon, self.id):
             found.setdefault(container["Labels"]["com.docker.compose.service"], []).append(container["Id"])
         return {name: sorted(ids) for name, ids in found.items()}
 

@@ -137,12 +137,11 @@ class DockerProject(DockerInstance):
 
     def incarnation(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
-        container = next(iter(self.containers().get(service.name, [])), "")
         with suppress(sdk.NotFound):
-            if service.forgets:
-                return f"{container} {self.connection.api.inspect_container(container)['State']['StartedAt']}" if container else ""
-            if service.data is None:
-                return container
+            if service.forgets or service.data is None:
+                container = next(iter(self.containers().get(service.name, [])), "")
+                started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.forgets else ""
+                return f"{container} {started}".rstrip()
             return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
         return ""
 

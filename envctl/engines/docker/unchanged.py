@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from envctl.engines.docker.instance import containers_of
 from envctl.engines.docker.networks import Asked
 from envctl.instance import write_private
 from envctl.keeper.docker_api import ApiError
@@ -31,10 +32,10 @@ def unchanged(daemon: Asked, plan: Plan, folder: Path, text: str) -> bool:
     note = folder / NOTE
     if not note.exists() or note.read_text() != _hash(text) or any(service.compose for service in plan.services.values()):
         return False
-    mine = {"label": [f"envctl.instance={plan.setting.id}"]}
-    containers = daemon.get("/containers/json", all="1", filters={"label": [*mine["label"], "com.docker.compose.oneoff=False"]})
+    id = plan.setting.id
+    containers, networks = containers_of(daemon, id), daemon.get("/networks", filters={"label": [f"envctl.instance={id}"]})
     try:
-        return bool(daemon.get("/networks", filters=mine)) and _all_there(containers, plan) and _of_images(daemon, containers, plan)
+        return bool(networks) and _all_there(containers, plan) and _of_images(daemon, containers, plan)
     except ApiError:
         return False  # an image has gone
 
@@ -43,12 +44,12 @@ def _service_of(container: Container) -> str:
     return str(container["Labels"].get("com.docker.compose.service"))
 
 
-def _all_there(containers: list[Container], plan: Plan) -> bool:
+def _all_there(containers: Sequence[Container], plan: Plan) -> bool:
     wanted = [service.name for service in plan.services.values() for _ in range(service.replicas)]
     return sorted(map(_service_of, containers)) == sorted(wanted)
 
 
-def _of_images(daemon: Asked, containers: list[Container], plan: Plan) -> bool:
+def _of_images(daemon: Asked, containers: Sequence[Container], plan: Plan) -> bool:
     """A tag may stand for another image by now."""
     ids = {image: daemon.get(f"/images/{image}/json")["Id"] for image in {service.image for service in plan.services.values()}}
     return all(container["ImageID"] == ids[plan.services[_service_of(container)].image] for container in containers)

@@ -104,7 +104,7 @@ def credentials(context: Context) -> dict[str, Any]:
     cluster, user = context.cluster, context.user
     if context.name == IN_CLUSTER:
         folder = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-        return {**EMPTY, "server": context.server, "ca": (folder / "ca.crt").read_text(), "token_file": str(folder / "token")}
+        return {"server": context.server, "ca": (folder / "ca.crt").read_text(), "token_file": str(folder / "token")}
     return {
         "server": context.server,
         "ca": _pem(cluster, "certificate-authority"),
@@ -119,12 +119,6 @@ def credentials(context: Context) -> dict[str, Any]:
         "user": user.get("username"),
         "password": user.get("password"),
     }
-
-
-EMPTY: Mapping[str, Any] = {
-    "insecure": False, "tls_server_name": None, "cert": None, "key": None, "token": None, "exec": None, "proxy": None, "user": None,
-    "password": None,
-}  # fmt: skip
 
 
 def _exec(told: Any) -> dict[str, Any] | None:

@@ -92,7 +92,7 @@ def find(api: Api, namespace: str | None, selector: str) -> Iterator[tuple[Recor
 def own_namespaces(api: Api, selector: str) -> list[str]:
     """The namespaces that are instances; none where namespaces may not be listed."""
     try:
-        found = api.list("v1", "Namespace", None, f"envctl.instance,{selector}" if selector else "envctl.instance")
+        found = api.list("v1", "Namespace", None, f"envctl.instance,{selector}")
     except ApiError as error:
         if error.status == 403:
             return []

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from keeper.cluster.apiserver import ApiServer, api_server
+from keeper.cluster.servers import Server, asking_for_certificates
 
 from envctl.keeper.cluster.api import Cluster, Refused
 
@@ -48,10 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def api(folder: Path) -> Iterator[ApiServer]:
     """It wants a certificate of its clients."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder / "ca.crt"))
-    context.load_cert_chain(folder / "server.crt", folder / "server.key")
-    context.verify_mode = ssl.CERT_REQUIRED
-    with api_server(context) as found:
+    with api_server(asking_for_certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key")) as found:
         yield found
 
 
@@ -155,39 +153,25 @@ def test_a_plugin_that_is_missing_is_said(api: ApiServer, folder: Path) -> None:
         Cluster(told(api, folder, exec={"command": ["/none/there"], "env": {}})).get("/pods")
 
 
-class Proxy:
+def proxy_that_knows(expected: bytes) -> Server:
     """Leads on who knows its password."""
 
-    def __init__(self, expected: bytes) -> None:
-        self._expected, self._listening = expected, socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listening.accept()
-                threading.Thread(target=self._lead, args=(client,), daemon=True).start()
-
-    def _lead(self, client: socket.socket) -> None:
+    def lead(client: socket.socket) -> None:
         asked = b""
         while not asked.endswith(b"\r\n\r\n"):
             asked += client.recv(1)
-        with client:
-            if self._expected not in asked:
-                client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
-                return
-            host, _, port = asked.split()[1].decode().rpartition(":")
-            with socket.create_connection((host, int(port))) as server:
-                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                back = threading.Thread(target=copied, args=(server, client), daemon=True)
-                back.start()
-                copied(client, server)
-                back.join()
+        if expected not in asked:
+            client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            return
+        host, _, port = asked.split()[1].decode().rpartition(":")
+        with socket.create_connection((host, int(port))) as server:
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=copied, args=(server, client), daemon=True)
+            back.start()
+            copied(client, server)
+            back.join()
 
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+    return Server(lead)
 
 
 def copied(one: socket.socket, other: socket.socket) -> None:
@@ -199,7 +183,7 @@ def copied(one: socket.socket, other: socket.socket) -> None:
 
 def test_a_proxy_and_its_password(api: ApiServer, folder: Path) -> None:
     expected = b"Proxy-Authorization: Basic " + base64.b64encode(b"me:a@b")
-    proxy = Proxy(expected)
+    proxy = proxy_that_knows(expected)
     try:
         assert "items" in Cluster(told(api, folder, proxy=f"http://me:a%40b@127.0.0.1:{proxy.port}")).get("/pods")
         with pytest.raises(Refused, match="407") as refused:

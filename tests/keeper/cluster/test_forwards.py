@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from keeper.cluster.apiserver import ApiServer, api_server, pod
+from keeper.cluster.servers import Server
 from keeper.keepers import PROGRAM, keeper
 from processes import until
 
@@ -31,28 +32,6 @@ SELECTOR = "envctl.instance=one-123456,envctl.service=db"
 def api() -> Iterator[ApiServer]:
     with api_server() as found:
         yield found
-
-
-class Server:
-    """A server in a pod: *serve* gets each connection."""
-
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
-        self._serve, self._listening = serve, socket.create_server(("127.0.0.1", 0), backlog=200)
-        self.port: int = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listening.accept()
-                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            self._serve(connection)
-
-    def close(self) -> None:
-        self._listening.close()
 
 
 def echo(connection: socket.socket) -> None:
@@ -210,7 +189,6 @@ def test_an_answer_after_the_clients_half_close_is_delivered(api: ApiServer, for
         assert connection.recv(100) == b"", "and the server's close is"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a client that has closed from one that waits")
 def patient(ended: threading.Event, greeting: bytes = b"") -> Callable[[socket.socket], None]:
     """A server that reads until its client has gone, and says so."""
 
@@ -223,6 +201,7 @@ def patient(ended: threading.Event, greeting: bytes = b"") -> Callable[[socket.s
     return serve
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a client that has closed from one that waits")
 def test_a_client_that_has_closed_lets_go_of_the_server(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     ended = threading.Event()
     led(api, "a", serving(patient(ended)))
