@@ -22,7 +22,7 @@ from envctl.engines import Engine, open_engine
 from envctl.engines.docker import DockerEngine
 from envctl.engines.docker.removal import labelled
 from envctl.engines.kubernetes import KubernetesEngine
-from envctl.engines.local.places import services_folder
+from envctl.engines.local.folders import services_folder
 from envctl.instance import instance_id
 from envctl.keeper import marks, system
 

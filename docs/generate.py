@@ -14,8 +14,8 @@ from pathlib import Path
 from docs.commands_page import commands, options_table, tree_of_errors
 from docs.kinds_page import kinds, overview
 from docs.schema_page import definition
-from envctl.kinds import load_kinds
-from envctl.schema import json_schema
+from envctl.definition.json_schema import json_schema
+from envctl.definition.kinds import load_kinds
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent

@@ -8,7 +8,7 @@ from typing import Any
 
 from docs.markdown import code, sentence, table
 from docs.schema_page import kind_of
-from envctl.kinds import Kind, Several, load_kinds
+from envctl.definition.kinds import Kind, Several, load_kinds
 
 EXAMPLES = Path(__file__).resolve().parent / "examples"
 GENERAL = ("api", "service", "job", "stub")

@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from envctl.board import Row
 from envctl.cli.progress import Table
+from envctl.lifecycle.service_states import Row
 
 FILE = Path(__file__).with_name("run.svg")
 COMMAND = "envctl run shop -- pytest environments/shop/tests"

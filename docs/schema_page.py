@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from docs.markdown import code, sentence, table
-from envctl.kinds import load_kinds
-from envctl.schema import json_schema
+from envctl.definition.json_schema import json_schema
+from envctl.definition.kinds import load_kinds
 
 Schema = Mapping[str, Any]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from envctl.checks import Environment, open_environment
+from envctl.definition.kinds import Kind
 from envctl.definition.models import SeedStep
 from envctl.engines import Execution, Ran, State
+from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
 from envctl.instance import Record
-from envctl.kinds import Kind
 from envctl.plan.make import make_plan, published
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
 

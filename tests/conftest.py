@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests_support import ENGINES, REQUIRED, Project, command, labelled, missing, namespaces, why_not
+
+from tests.support import ENGINES, REQUIRED, Project, command, labelled, missing, namespaces, why_not
 
 
 def _heed_signals() -> None:

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests_support import Done, Project, labelled, missing, namespaces
-
-from envctl.engines.local.places import services_folder
+from envctl.engines.local.folders import services_folder
 from envctl.instance import instance_id
 from envctl.keeper import system
+from tests.support import Done, Project, labelled, missing, namespaces
 
 Found = TypeVar("Found")
 Moments = Callable[[str], list[float]]
@@ -222,7 +221,9 @@ def held_port(host: str = "127.0.0.1") -> Iterator[int]:
 
 FORKING = """
 import json, os, sys
-from envctl import checks, rendering, orchestrator
+from envctl import environment
+from envctl.plan import render_setting
+from envctl.lifecycle import up
 from envctl.cli import main
 from envctl.cli.app import build
 build([])

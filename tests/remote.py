@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from processes import until
+
+from tests.processes import until
 
 SOCKET = "/var/run/docker.sock"
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from processes import digits_of, folders_of, processes_of
-from tests_support import Project
 
+from envctl.definition.kinds import load_kinds
 from envctl.engines.local.programs import find_program
-from envctl.kinds import load_kinds
+from tests.processes import digits_of, folders_of, processes_of
+from tests.support import Project
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from processes import started, states_of
-from remote import SOCKET, docker, on_another_machine, on_loopback
-from tests_support import Project, missing
+
+from tests.processes import started, states_of
+from tests.remote import SOCKET, docker, on_another_machine, on_loopback
+from tests.support import Project, missing
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

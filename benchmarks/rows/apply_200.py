@@ -16,13 +16,14 @@ SERVICE = "  s{number}: {{kind: stub, kubernetes: {{spec: {{replicas: 0}}}}}}\n"
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from envctl import instance, keeping
-from envctl.checks import open_environment
+from envctl import instance
+from envctl.keeper_client import keepers
+from envctl.environment import open_environment
 from envctl.engines import open_engine
 from envctl.engines.choice import lasting_context
-from envctl.parallel import each
+from envctl.process.threads import each
 from envctl.plan.make import make_plan
-from envctl.rendering import render_setting
+from envctl.plan.render_setting import render_setting
 
 environment = open_environment(sys.argv[1], cwd=Path.cwd())
 began = time.process_time()
@@ -35,13 +36,13 @@ project = engine.project(plan, record.folder)
 try:
     with instance.lock(record.id):
         record.save()
-        keeping.ensure(record, watched=False)
+        keepers.ensure(record, watched=False)
         project.create()
         with project.deaths(lambda service, status: None):
             each(project.start, list(plan.services.values()))
             print(time.process_time() - began)
 finally:
-    from envctl.teardown import tear_down
+    from envctl.lifecycle.down import tear_down
 
     tear_down(engine, record)
 """

@@ -41,10 +41,10 @@ def sides(work: Path) -> Iterator[Sides]:
 
 
 def _bare() -> float:
-    from envctl.engines.local.places import unprivileged
+    from envctl.definition.kinds import load_kinds
+    from envctl.engines.local.folders import unprivileged
     from envctl.engines.local.programs import find_program, for_everybody
     from envctl.engines.local.templates import template
-    from envctl.kinds import load_kinds
 
     local = load_kinds()["postgres"].local
     assert local is not None

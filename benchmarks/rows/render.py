@@ -26,10 +26,10 @@ def sides(work: Path) -> Iterator[Sides]:
 
 
 def _render(file: str) -> float:
-    from envctl.checks import open_environment
+    from envctl.environment import open_environment
     from envctl.plan.make import make_plan
+    from envctl.plan.render_setting import render_setting
     from envctl.render.write import write_manifests
-    from envctl.rendering import render_setting
 
     began = time.perf_counter()
     environment = open_environment(file)

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words == ["--version"]:  # before anything is imported: it must feel instant
         print(f"envctl {__version__}")
         return
-    from envctl import signals
+    from envctl.process import signals
 
     signals.install()
     status = _run(words)
@@ -29,13 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(words: list[str]) -> int:
-    from envctl import signals
+    from envctl.process import signals
 
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
     try:
         _mind(words)
         if words[:1] == ["down"] and len(words) == 2 and not words[1].startswith("-"):
-            from envctl.cli.ending import down_named
+            from envctl.cli.down import down_named
 
             return down_named(words[1])
         from envctl.cli.app import invoke
@@ -59,10 +59,10 @@ def _run(words: list[str]) -> int:
 
 def _mind(words: list[str]) -> None:
     """A keeper's own command minds nobody else's instance."""
-    from envctl.keeping import BY_KEEPER
+    from envctl.keeper_client.keepers import BY_KEEPER
 
     if words and not {"--help", "-h", "--version"} & set(words) and not os.environ.get(BY_KEEPER):
-        from envctl.minding import mind_keepers
+        from envctl.lifecycle.recovery import mind_keepers
 
         mind_keepers(words if "down" in words else ())
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from envctl.durations import parse_duration
+from envctl.definition.durations import parse_duration
 from envctl.errors import UsageError
 
 Environment = Annotated[

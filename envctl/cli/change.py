@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from envctl import operations
 from envctl.cli.arguments import Instance, ServiceName, duration
 from envctl.cli.failure import hide
 from envctl.cli.progress import reporter
 from envctl.errors import UsageError
+from envctl.inspect.lookup import find_record, service_of
 from envctl.instance import Record
-from envctl.lookup import find_record, service_of
-from envctl.request import DEFAULT_TIMEOUT
+from envctl.lifecycle import change
+from envctl.lifecycle.request import DEFAULT_TIMEOUT
 
 Timeout = Annotated[
     str | None,
@@ -31,19 +31,19 @@ def restart(
 ) -> None:
     """Start one service again; its ports and its data stay."""
     record = _record(name)
-    operations.restart(record, service_of(record, service), build, reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
+    change.restart(record, service_of(record, service), build, reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
 
 
 def seed(name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
     """Seed what is not seeded yet."""
     record = _record(name)
-    operations.seed(record, [service_of(record, s) for s in service or []], reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
+    change.seed(record, [service_of(record, s) for s in service or []], reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
 
 
 def reset(name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
     """Back to the seeded state: data is thrown away and seeded anew."""
     record = _record(name)
-    operations.reset(record, [service_of(record, s) for s in service or []], reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
+    change.reset(record, [service_of(record, s) for s in service or []], reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
 
 
 def extend(
@@ -54,7 +54,7 @@ def extend(
     if not seconds:
         raise UsageError(f"{time} is no time to live", hint=f"like 2h; `envctl down {name}` removes it now")
     record = find_record(name)
-    operations.extend(record, seconds)
+    change.extend(record, seconds)
     print(f"{record.name} lasts until {record.expires}", file=sys.stderr)
 
 

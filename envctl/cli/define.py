@@ -10,18 +10,18 @@ from typing import Annotated
 
 import typer
 
-from envctl.checks import open_environment
 from envctl.cli import options as opt
 from envctl.cli import settings
 from envctl.cli.arguments import Environment
 from envctl.cli.options import Chosen, expanded
 from envctl.definition.find import environments
+from envctl.environment import open_environment
 from envctl.errors import DefinitionError, EnvctlError, UsageError
-from envctl.intent import instance_name
+from envctl.lifecycle.intent import instance_name
 from envctl.plan.make import make_plan
+from envctl.plan.render_setting import render_setting
+from envctl.plan.transforms.select import select
 from envctl.render.write import write_manifests
-from envctl.rendering import render_setting
-from envctl.selection import select
 
 
 def validate(
@@ -51,8 +51,8 @@ def validate(
 def schema() -> None:
     """Print the JSON Schema of definitions, the kinds of this project included."""
     from envctl.definition.find import project_of
-    from envctl.kinds import load_kinds
-    from envctl.schema import json_schema
+    from envctl.definition.json_schema import json_schema
+    from envctl.definition.kinds import load_kinds
 
     print(json.dumps(json_schema(load_kinds(project_of(Path.cwd()))), indent=2, ensure_ascii=False))
 

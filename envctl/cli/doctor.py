@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from envctl.doctor import Finding, findings, working
 from envctl.errors import EngineMissing
+from envctl.inspect.doctor import Finding, findings, working
 
 MARKS = {True: "✓", False: "✗"}
 ASCII_MARKS = {True: "+", False: "x"}

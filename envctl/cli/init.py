@@ -12,10 +12,10 @@ import typer
 
 from envctl.definition.models import NAME, RESERVED
 from envctl.errors import EnvctlError, UsageError
-from envctl.proposal import Evidence, Proposal, gather, proposal_text, propose
+from envctl.init import Evidence, Proposal, gather, proposal_text, propose
 
 FOLDER = "environments"
-SCHEMA = "envctl.schema.json"
+SCHEMA = "envctl.definition.json_schema.json"
 
 
 def init_(
@@ -74,8 +74,8 @@ def _wanted(name: str, kind: str, because: str) -> bool:
 def _schema(root: Path) -> dict[str, str]:
     import json
 
-    from envctl.kinds import load_kinds
-    from envctl.schema import json_schema
+    from envctl.definition.json_schema import json_schema
+    from envctl.definition.kinds import load_kinds
 
     return {SCHEMA: json.dumps(json_schema(load_kinds(root)), indent=2, ensure_ascii=False) + "\n"}
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from envctl.cli.arguments import Instance, ServiceName
-from envctl.engines.places import attached
+from envctl.engines.common.mixed import attached
 from envctl.errors import EnvctlError, UsageError
+from envctl.inspect.lookup import find_record, service_of
 from envctl.instance import Record
-from envctl.lookup import find_record, service_of
 
 
 def exec_(

@@ -13,10 +13,10 @@ from envctl.cli.arguments import Context, Engine, Instance, Namespace, look_ther
 from envctl.cli.show import document, table
 from envctl.cli.show import status as shown_status
 from envctl.engines import Attached, State
-from envctl.engines.places import attached
+from envctl.engines.common.mixed import attached
+from envctl.inspect.list import everything
+from envctl.inspect.lookup import find_record, records_here, service_of
 from envctl.instance import Record
-from envctl.lookup import find_record, records_here, service_of
-from envctl.overview import everything
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -56,7 +56,7 @@ def env(
 
 
 def _of_service(record: Record, service: str) -> dict[str, str]:
-    from envctl.replan import environment_by_hand
+    from envctl.lifecycle.replan import environment_by_hand
 
     return environment_by_hand(record, service_of(record, service))
 

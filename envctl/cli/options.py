@@ -15,9 +15,9 @@ import typer
 from envctl.cli import settings
 from envctl.cli.arguments import duration
 from envctl.errors import UsageError
-from envctl.lookup import try_record
-from envctl.request import DEFAULT_TIMEOUT, Request
-from envctl.selection import Selection
+from envctl.inspect.lookup import try_record
+from envctl.lifecycle.request import DEFAULT_TIMEOUT, Request
+from envctl.plan.transforms.select import Selection
 
 if TYPE_CHECKING:
     from envctl.plan.model import Setting

@@ -8,10 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from envctl.board import Row
 from envctl.cli.failure import hide, masked
+from envctl.lifecycle.request import Reporter
+from envctl.lifecycle.service_states import Row
 from envctl.plan.model import Plan
-from envctl.request import Reporter
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

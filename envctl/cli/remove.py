@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from envctl import collection
 from envctl.cli.arguments import Context, Engine, Namespace, look_there_too
-from envctl.cli.ending import down_named, tell
-from envctl.collection import Removed
+from envctl.cli.down import down_named, tell
 from envctl.engines import open_engine
 from envctl.engines.choice import places
 from envctl.errors import EngineMissing, EnvctlError, UsageError
+from envctl.inspect.lookup import records_here
 from envctl.instance import Record, records
-from envctl.lookup import records_here
+from envctl.lifecycle import gc as collecting
+from envctl.lifecycle.gc import Removed
 
 
 def down(
@@ -34,7 +34,7 @@ def down(
 def _removed(record: Record, wait: bool) -> Removed | None:
     """A daemon that does not answer keeps its instance; the others go all the same."""
     try:
-        return collection.remove(record, wait)
+        return collecting.remove(record, wait)
     except EngineMissing as error:
         return Removed(record.name, record.id, "", (error.message,))
 
@@ -54,7 +54,7 @@ def gc(
             engines[place] = open_engine(*place)
         except EnvctlError as error:
             print(f"envctl: {place[0]}: {error.message}", file=sys.stderr)
-    status = tell(list(collection.collect(engines)), "nothing to collect")
+    status = tell(list(collecting.collect(engines)), "nothing to collect")
     for opened in engines.values():
         for image in opened.prune_images(all=images):
             what = "image" if opened.name == "docker" else "data directory"

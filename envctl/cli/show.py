@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from envctl.document import document
+from envctl.inspect.status import document
 from envctl.instance import Record
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.containment import inside
 from envctl.definition.expressions import escape
-from envctl.definition.inside import inside
 from envctl.definition.models import NAME
 from envctl.definition.source import Source, TreePath, displayed
 from envctl.definition.yaml_nodes import YamlError, pairs, parse_nodes

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from envctl.definition.compose_file import Recogniser, Request, read_compose
+from envctl.definition.containment import inside
 from envctl.definition.expressions import ExpressionError, evaluate
-from envctl.definition.inside import inside
 from envctl.definition.source import Document, Source, TreePath, displayed, merge, read
 from envctl.errors import Problem
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from envctl.definition.inside import What, inside
+from envctl.definition.containment import What, inside
 from envctl.definition.models import Build, Definition, SeedStep, Service
 from envctl.definition.source import Source, TreePath
 from envctl.errors import Problem

@@ -166,7 +166,7 @@ def _environment(**options: Any) -> Sandbox:
 
 
 def _our_filters() -> Mapping[str, Callable[..., Any]]:
-    from envctl.escaping import FILTERS
+    from envctl.definition.escaping import FILTERS
 
     return FILTERS
 

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from envctl.keeper import config, system, tree
-from envctl.keeper.deaths import Deaths
+from envctl.keeper.exit_events import Deaths
 from envctl.keeper.http_api import Api, seconds
 from envctl.keeper.processes import Processes
 from envctl.keeper.teardown import Teardown

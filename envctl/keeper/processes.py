@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from envctl.keeper import marks, system, tree
-from envctl.keeper.deaths import Deaths
+from envctl.keeper.exit_events import Deaths
 from envctl.keeper.link import Link
 from envctl.keeper.spawn import CannotStart
 

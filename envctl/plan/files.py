@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envctl.definition.expressions import ExpressionError, evaluate_tree, render_text
-from envctl.kinds import Kind
+from envctl.definition.kinds import Kind
 from envctl.plan.model import File
 
 OURS = "envctl:"

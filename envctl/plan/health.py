@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from envctl.definition.kinds import Kind
 from envctl.definition.models import Ready
-from envctl.kinds import Kind
 from envctl.plan.commands import split
 from envctl.plan.model import Check
 

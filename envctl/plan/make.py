@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from envctl.checks import Environment
 from envctl.definition.expressions import ExpressionError, evaluate, references
+from envctl.definition.kinds import Kind, items_of, parameters_of
 from envctl.definition.models import Service
+from envctl.environment import Environment
 from envctl.errors import DefinitionError
-from envctl.kinds import Kind, items_of, parameters_of
 from envctl.plan.commands import argv
 from envctl.plan.graph import Cycle, start_order
 from envctl.plan.model import Plan, PortKey, Setting, Step, TestPlan

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.kinds import Kind
 from envctl.definition.models import Build, Resources, SeedStep
-from envctl.kinds import Kind
 from envctl.plan.addresses import dns_label
 
 PortKey = tuple[str, str]

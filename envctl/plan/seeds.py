@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from envctl.definition.kinds import Kind
 from envctl.definition.models import SeedStep, Service
-from envctl.kinds import Kind
 from envctl.plan.model import Feed, Step
 from envctl.plan.reading import Reading
 from envctl.plan.views import Side

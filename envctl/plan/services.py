@@ -10,8 +10,8 @@ from typing import Any
 
 from envctl.definition.dotenv import parse_dotenv
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
+from envctl.definition.kinds import Kind, Local, Setup, localised
 from envctl.definition.models import Build, Service
-from envctl.kinds import Kind, Local, Setup, localised
 from envctl.plan.files import service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of
 from envctl.plan.images import build_plan, rewrite

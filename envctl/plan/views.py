@@ -8,7 +8,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree
-from envctl.kinds import Kind
+from envctl.definition.kinds import Kind
 
 Side = Literal["inside", "outside"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests_support import Project, missing
+
+from tests.support import Project, missing
 
 LOOKED_AT = """
 variables:

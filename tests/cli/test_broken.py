@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from processes import forked
-from tests_support import Done, command
+
+from tests.processes import forked
+from tests.support import Done, command
 
 BROKEN = Path(__file__).parent.parent / "definition/broken"
 FILES = sorted(path.name for path in BROKEN.glob("*.yaml"))

@@ -8,11 +8,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from processes import keepers_of, kill, nothing_is_left, states_of, things_of, until
-from tests_support import Project, command
 
 from envctl import instance
 from envctl.instance import instance_id
+from tests.processes import keepers_of, kill, nothing_is_left, states_of, things_of, until
+from tests.support import Project, command
 
 pytestmark = pytest.mark.docker
 

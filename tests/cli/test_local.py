@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-from processes import nothing_is_left, nothing_stays, started, states_of, until
-from tests_support import Project, command
 
 from envctl.instance import running
+from tests.processes import nothing_is_left, nothing_stays, started, states_of, until
+from tests.support import Project, command
 
 PAIR = """
 ttl: 1h

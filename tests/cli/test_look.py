@@ -12,10 +12,10 @@ from pathlib import Path
 
 import dotenv
 import pytest
-from processes import started, until
-from tests_support import Done, Project
 
 from envctl.instance import instance_id
+from tests.processes import started, until
+from tests.support import Done, Project
 
 pytestmark = pytest.mark.docker
 

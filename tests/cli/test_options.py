@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from envctl.cli import app, settings
 from envctl.cli.options import Chosen, Running, expanded, pairs, request, selection
 from envctl.errors import UsageError
-from envctl.request import DEFAULT_TIMEOUT
+from envctl.lifecycle.request import DEFAULT_TIMEOUT
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from contextlib import redirect_stderr
 from dataclasses import replace
 
 import pytest
-from builders import plan_with, service, step_of
 
-from envctl.board import STATES, Row
 from envctl.cli import failure, progress
 from envctl.cli.progress import Lines, Silent, Table, reporter
+from envctl.lifecycle.service_states import STATES, Row
+from tests.builders import plan_with, service, step_of
 
 PLAN = plan_with(service("db", steps=(step_of("db"),)), service("orders"))
 

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import nothing_is_left, started, states_of, things_of
-from tests_support import Project
+
+from tests.processes import nothing_is_left, started, states_of, things_of
+from tests.support import Project
 
 pytestmark = pytest.mark.docker
 

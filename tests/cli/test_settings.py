@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import typer
-from builders import write
 
 from envctl.cli import app, settings
 from envctl.errors import DefinitionError
+from tests.builders import write
 
 
 @pytest.fixture(autouse=True)

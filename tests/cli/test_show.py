@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from builders import record_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.cli.show import endpoints, status, table
+from tests.builders import record_of
 
 CELLS = st.text(st.characters(categories=["L", "N"]), max_size=6)
 

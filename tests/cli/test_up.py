@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from processes import held_port, states_of, things_of
-from tests_support import Project
 
 from envctl.instance import instance_id
+from tests.processes import held_port, states_of, things_of
+from tests.support import Project
 
 pytestmark = pytest.mark.docker
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import typer
-from processes import forked
-from tests_support import Project, command
 
 from envctl import __version__
 from envctl.cli.app import COMMANDS, build
 from envctl.cli.settings import KEYS
+from tests.processes import forked
+from tests.support import Project, command
 
 ESCAPE = "\x1b["
 COMPLETE = {"_ENVCTL_COMPLETE": "complete_bash", "COMP_CWORD": "1"}

@@ -11,10 +11,10 @@ from typing import Any
 import pg8000.native
 import pytest
 import redis
-from tests_support import Project
 
 from envctl import instance
 from envctl.engines import open_engine
+from tests.support import Project
 
 DB = """
 services:

@@ -8,8 +8,9 @@ import urllib.request
 from typing import Any
 
 import pytest
-from processes import until
-from tests_support import Project
+
+from tests.processes import until
+from tests.support import Project
 
 SHOW = """
 import http.server, json, os, pathlib, sys

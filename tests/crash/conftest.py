@@ -6,8 +6,9 @@ import random
 import time
 
 import pytest
-from processes import Moments
-from tests_support import Project
+
+from tests.processes import Moments
+from tests.support import Project
 
 PAIR = """
 services:

@@ -12,10 +12,10 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-from processes import Moments, Running, nothing_is_left, started, states_of, things_of, until
-from tests_support import Done, Project
 
 from envctl.engines.docker.composer import compose_program
+from tests.processes import Moments, Running, nothing_is_left, started, states_of, things_of, until
+from tests.support import Done, Project
 
 pytestmark = pytest.mark.slow
 

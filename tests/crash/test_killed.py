@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from processes import (
+
+from envctl import instance
+from tests.processes import (
     Moments,
     Running,
     keepers_of,
@@ -22,9 +24,7 @@ from processes import (
     things_of,
     until,
 )
-from tests_support import Done, Project
-
-from envctl import instance
+from tests.support import Done, Project
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +89,8 @@ def test_up_killed(pair: Project, moments: Moments) -> None:
 
 SUDDEN = """
 import os, signal, sys
-from envctl import keeping, orchestrator
+from envctl.keeper_client import keepers
+from envctl.lifecycle import up
 from envctl.cli import main
 
 def sudden(*arguments, **named):
@@ -98,7 +99,7 @@ def sudden(*arguments, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 
 module, name, when = sys.argv[1].split()
-holder = {"keeping": keeping, "orchestrator": orchestrator}[module]
+holder = {"keeping": keepers, "orchestrator": orchestrator}[module]
 real = getattr(holder, name)
 setattr(holder, name, sudden)
 main(["up", "env", "--name", sys.argv[2]])
@@ -180,10 +181,10 @@ def test_run_notices_that_its_keeper_is_gone(pair: Project) -> None:
 
 HALF_WAY = """
 import os, signal
-from envctl import teardown
+from envctl.lifecycle import down
 from envctl.cli import main
 
-teardown._removed = lambda *words: os.kill(os.getpid(), signal.SIGKILL)
+down._removed = lambda *words: os.kill(os.getpid(), signal.SIGKILL)
 main(["down", "env"])
 """
 

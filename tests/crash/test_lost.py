@@ -9,7 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from processes import (
+
+from envctl.instance import instance_id
+from tests.processes import (
     controlled,
     forked,
     keepers_of,
@@ -21,9 +23,7 @@ from processes import (
     supervisors_of,
     until,
 )
-from tests_support import Project
-
-from envctl.instance import instance_id
+from tests.support import Project
 
 pytestmark = pytest.mark.slow
 

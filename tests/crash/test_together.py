@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
-from processes import nothing_is_left, started, states_of, things_of, until
-from tests_support import Project
+
+from tests.processes import nothing_is_left, started, states_of, things_of, until
+from tests.support import Project
 
 pytestmark = pytest.mark.slow
 

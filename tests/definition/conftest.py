@@ -8,10 +8,10 @@ from textwrap import dedent
 
 import pytest
 
-from envctl.checks import check
+from envctl.definition.kinds import load_kinds
 from envctl.definition.load import Loaded, load
+from envctl.environment import check
 from envctl.errors import Problem
-from envctl.kinds import load_kinds
 
 Write = Callable[..., Path]
 Load = Callable[..., Loaded]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from envctl.checks import check
+from envctl.definition.kinds import load_kinds
 from envctl.definition.load import load
+from envctl.environment import check
 from envctl.errors import DefinitionError, Problem
-from envctl.kinds import load_kinds
 
 FOLDER = Path(__file__).parent / "broken"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -44,7 +44,7 @@ def test_a_broken_definition(file: Path) -> None:
 
 
 def test_a_cycle_is_found_by_the_plan(tmp_path: Path) -> None:
-    from envctl.checks import open_environment
+    from envctl.environment import open_environment
     from envctl.plan.make import make_plan
     from envctl.plan.model import Setting
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from envctl.checks import Environment, open_environment
 from envctl.definition.compose_file import Request, read_compose
 from envctl.definition.expressions import evaluate
 from envctl.definition.source import Source
+from envctl.environment import Environment, open_environment
 from envctl.errors import DefinitionError, EngineMissing
 
 HERE = Path(__file__).parent / "compose"

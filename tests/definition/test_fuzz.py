@@ -10,11 +10,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from envctl.checks import check
+from envctl.definition.kinds import load_kinds
 from envctl.definition.load import load
 from envctl.definition.source import parse
+from envctl.environment import check
 from envctl.errors import Problem
-from envctl.kinds import load_kinds
 
 VALID = (Path(__file__).parent / "valid.yaml").read_text("utf-8")
 TREE: dict[str, Any] = parse(VALID, Path("valid.yaml")).tree or {}

@@ -17,13 +17,13 @@ import yaml
 
 from docs import pages, picture
 from docs.pages import PAGES, ROOT
-from envctl.checks import open_environment
 from envctl.cli.app import COMMANDS, build
 from envctl.cli.settings import KEYS, TABLES
 from envctl.definition.find import find_environment
-from envctl.kinds import load_kinds
+from envctl.definition.kinds import load_kinds
+from envctl.environment import open_environment
 from envctl.plan.make import make_plan
-from envctl.rendering import render_setting
+from envctl.plan.render_setting import render_setting
 
 APP: Any = typer.main.get_command(build([]))
 DEFINITIONS = [block for page in PAGES for block in pages.blocks(page) if block.definition]

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import held_port, nothing_is_left
-from tests_support import Project
 
 from envctl.cli.progress import Silent
-from envctl.engines import ports
+from envctl.engines.common import ports
 from envctl.engines.docker import DockerEngine, images, networks
 from envctl.engines.docker import project as docker_project
 from envctl.engines.docker.composer import ComposeFailed
 from envctl.errors import ServiceFailed
-from envctl.orchestrator import up
+from envctl.lifecycle.request import Request
+from envctl.lifecycle.up import up
 from envctl.plan.model import PortKey
-from envctl.request import Request
+from tests.processes import held_port, nothing_is_left
+from tests.support import Project
 
 SITE = "services: {site: {kind: stub}}\noutputs: {SITE: '${site.url}'}\n"
 FULL = "failed to solve: write /var/lib/docker/x: no space left on device"

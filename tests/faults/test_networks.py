@@ -10,7 +10,7 @@ import pytest
 
 from envctl.engines.docker import DockerEngine, open_engine
 from envctl.engines.docker.removal import labelled
-from envctl.parallel import each
+from envctl.process.threads import each
 
 pytestmark = pytest.mark.docker
 

@@ -8,8 +8,9 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from processes import nothing_is_left, things_of
-from tests_support import Done, Project
+
+from tests.processes import nothing_is_left, things_of
+from tests.support import Done, Project
 
 pytestmark = pytest.mark.docker
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from keeper.keepers import Keeper, keeper
+
+from tests.keeper.keepers import Keeper, keeper
 
 
 @pytest.fixture

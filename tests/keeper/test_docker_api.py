@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakedaemon import FakeDaemon, running
-from keeper.cluster.servers import asking_for_certificates
 
 from envctl.keeper.docker_api import ApiError, Daemon, Endpoint
+from tests.fakedaemon import FakeDaemon, running
+from tests.keeper.cluster.servers import asking_for_certificates
 
 
 def echo(method: str, path: str, query: dict[str, str]) -> tuple[int, Any]:

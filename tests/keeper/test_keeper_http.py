@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from keeper.keepers import Keeper, until
-from keeper.keepers import stat as stat_of
+
+from tests.keeper.keepers import Keeper, until
+from tests.keeper.keepers import stat as stat_of
 
 BAD_TOKENS = ["", "Bearer", "Bearer ", "Bearer wrong", "Basic {token}", "{token}", "Bearer {token} ", "Bearer {token}x", "bearer {token}"]
 
@@ -148,7 +149,7 @@ print(stream.recv(12)[-3:].decode())
 def test_it_is_small_and_idle(one: Keeper) -> None:
     from time import sleep
 
-    from keeper.keepers import cpu_ticks, memory_kb
+    from tests.keeper.keepers import cpu_ticks, memory_kb
 
     one.started("a", "sleep", "100")
     with one.deaths():

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from keeper.keepers import Keeper, alive, keeper, owner, pid_in, stat, until
-from keeper.test_keeper_processes import leaver, marked_of
 
 from envctl.keeper import marks
+from tests.keeper.keepers import Keeper, alive, keeper, owner, pid_in, stat, until
+from tests.keeper.test_keeper_processes import leaver, marked_of
 
 
 def stamp(seconds: float) -> str:
@@ -60,7 +60,7 @@ def test_stop_does_not_need_who_asked_for_it(one: Keeper) -> None:
 
 def test_a_halted_supervisor_does_not_keep_the_keeper(one: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     from envctl.keeper import processes
-    from envctl.keeper.deaths import Deaths
+    from envctl.keeper.exit_events import Deaths
 
     monkeypatch.setattr(processes, "PATIENCE", 0.3)
     mine = processes.Processes(one.mark, Deaths())

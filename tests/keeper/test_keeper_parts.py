@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from keeper.keepers import alive, until
 
 from envctl.keeper import limits, marks, system, teardown, tree
 from envctl.keeper.http_api import seconds
 from envctl.keeper.limits import Limits
 from envctl.keeper.logs import Log
+from tests.keeper.keepers import alive, until
 
 TABLE_OF_MACOS = """
     1     0     1 Ss
@@ -70,7 +70,7 @@ def test_the_real_ps_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def memory_by_proc(pid: int) -> int:
-    from keeper.keepers import memory_kb
+    from tests.keeper.keepers import memory_kb
 
     return memory_kb(pid)
 

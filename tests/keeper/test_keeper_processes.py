@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keeper.keepers import Keeper, alive, pid_in, until
+
+from tests.keeper.keepers import Keeper, alive, pid_in, until
 
 LEAVER = """
 import os, sys, time
@@ -256,7 +257,7 @@ os.write(1, b"x" * 900_000)
 
 
 def test_logs_are_of_limited_size_and_memory_too(one: Keeper) -> None:
-    from keeper.keepers import memory_kb
+    from tests.keeper.keepers import memory_kb
 
     size = 35 * 1024 * 1024
     one.started("a", sys.executable, "-c", f"import os\nb = b'x' * 65535 + b'\\n'\nfor _ in range({size} // len(b)): os.write(1, b)")

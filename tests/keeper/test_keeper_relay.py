@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
-from keeper.keepers import Keeper, memory_kb, until
+
+from tests.keeper.keepers import Keeper, memory_kb, until
 
 SIZE = 20 * 1024 * 1024
 
@@ -177,7 +178,7 @@ def test_it_ends_with_the_keeper(one: Keeper) -> None:
 
 
 def test_an_idle_relay_costs_nothing(one: Keeper) -> None:
-    from keeper.keepers import cpu_ticks
+    from tests.keeper.keepers import cpu_ticks
 
     with server(echo_at_the_end) as port, socket.create_connection(("127.0.0.1", relay(one, port)), 20) as stream:
         address = stream.getpeername()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests_support import ENGINES, REQUIRED, Project, missing
+
+from tests.support import ENGINES, REQUIRED, Project, missing
 
 
 @pytest.fixture(scope="module", params=ENGINES)

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from kinds.support import Running
 
 from envctl.instance import load
 from envctl.keeper import tree
 from envctl.keeper.marks import SUPERVISOR, marked
 from envctl.keeper.system import processes, variables
+from tests.kinds.support import Running
 
 
 def listens_here_alone(up: Running, private: dict[str, set[str]] | None = None) -> None:

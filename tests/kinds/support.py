@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from tests_support import Done, Project
 
 from envctl.definition.expressions import references
+from envctl.definition.kinds import Kinds, load_kinds
 from envctl.engines.local.programs import find_program
-from envctl.kinds import Kinds, load_kinds
+from tests.support import Done, Project
 
 Found = TypeVar("Found")
 

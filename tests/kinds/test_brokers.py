@@ -18,9 +18,10 @@ import paho.mqtt.client as mqtt
 import pytest
 import requests
 from amqp.exceptions import AccessRefused
-from kinds.listening import listens_here_alone
-from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
-from tests_support import Project
+
+from tests.kinds.listening import listens_here_alone
+from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
+from tests.support import Project
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of `importlib.resources`, on Python 3.11 and 3.12

@@ -7,9 +7,10 @@ from typing import Any
 import pg8000.native
 import pymysql
 import pytest
-from kinds.listening import listens_here_alone
-from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
-from tests_support import Project
+
+from tests.kinds.listening import listens_here_alone
+from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
+from tests.support import Project
 
 OWNER = "zö #% ; x`y"
 """PostgreSQL's initdb takes neither quotes nor dollar signs nor backslashes."""

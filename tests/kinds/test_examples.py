@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests_support import REPO, Project, labelled
+
+from tests.support import REPO, Project, labelled
 
 
 @pytest.mark.parametrize("name", ["streaming", "shop"])

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import requests
-from kinds.listening import listens_here_alone
-from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, eventually, refused, text
-from tests_support import Project
+
+from tests.kinds.listening import listens_here_alone
+from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, eventually, refused, text
+from tests.support import Project
 
 MAIL_USER = f"{USERNAME}@example.org"
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kinds.listening import listening, words
-from tests_support import REPO, Done, Project
 
-from envctl.engines.local.places import reachable
+from envctl.engines.local.folders import reachable
+from tests.kinds.listening import listening, words
+from tests.support import REPO, Done, Project
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ import urllib.request
 import pg8000.native
 import pymemcache
 import pytest
-from kinds.support import PASSWORD, Running, Url, bring_up, text
-from tests_support import Project
+
+from tests.kinds.support import PASSWORD, Running, Url, bring_up, text
+from tests.support import Project
 
 CLOCK = """
 kind: clock

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kinds.support import PASSWORD, USERNAME, text
-from tests_support import Project
+
+from tests.kinds.support import PASSWORD, USERNAME, text
+from tests.support import Project
 
 pytestmark = pytest.mark.docker
 

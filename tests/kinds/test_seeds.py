@@ -10,10 +10,10 @@ from typing import Any
 
 import pymysql
 import pytest
-from kinds.support import Running, Url, bring_up, why_not_here
-from tests_support import Done, Project
 
-from envctl.kinds import load_kinds
+from envctl.definition.kinds import load_kinds
+from tests.kinds.support import Running, Url, bring_up, why_not_here
+from tests.support import Done, Project
 
 SCHEMA = """\
 CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(20) NOT NULL, note TEXT, born DATE, raw VARBINARY(40));

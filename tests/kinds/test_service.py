@@ -7,9 +7,10 @@ import socket
 import urllib.request
 
 import pytest
-from kinds.listening import listens_here_alone
-from kinds.support import Running, bring_up
-from tests_support import Project
+
+from tests.kinds.listening import listens_here_alone
+from tests.kinds.support import Running, bring_up
+from tests.support import Project
 
 LATE = "import os, socket, threading, time, http.server as h; time.sleep(0.4)"
 """Each program does nothing for a while: who does not wait for its check comes too early."""

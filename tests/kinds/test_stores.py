@@ -13,11 +13,12 @@ import redis
 import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from kinds.listening import listens_here_alone
-from kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from tests_support import Project
+
+from tests.kinds.listening import listens_here_alone
+from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
+from tests.support import Project
 
 USER = USERNAME.replace(" ", "")
 """Access lists of Valkey and Redis end a name at a blank."""

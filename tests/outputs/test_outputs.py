@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import record_of
 
 from envctl.errors import UsageError
 from envctl.outputs import FORMATS, formatted, write_outputs
+from tests.builders import record_of
 
 VALUES = {"A": "1", "B": "x y"}
 

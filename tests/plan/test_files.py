@@ -3,14 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders import write
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.definition.expressions import ExpressionError
-from envctl.kinds import Kind
+from envctl.definition.kinds import Kind
 from envctl.plan.files import read, service_files
 from envctl.plan.model import File
+from tests.builders import write
 
 SCOPE = {"self": {"port": 1, "on": True, "routes": ["a.json", "b"], "nothing": None}}
 
@@ -56,7 +56,7 @@ def test_mounted_files_lie_below_their_folder(folder: Path, mounted: object, exp
 
 
 def test_a_folder_of_this_package_can_be_mounted(folder: Path) -> None:
-    found = files_of(folder, Kind(kind="x", mounts={"/opt/stub": "envctl:stub"}))
+    found = files_of(folder, Kind(kind="x", mounts={"/opt/stub": "envctl:servers/stub"}))
     assert "/opt/stub/__main__.py" in found
     assert not any("__pycache__" in path for path in found)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from envctl.definition.kinds import Kind
 from envctl.definition.models import Ready
-from envctl.kinds import Kind
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of
 from envctl.plan.model import Check
 

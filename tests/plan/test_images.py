@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builders import write
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.definition.models import Build
 from envctl.plan.images import build_plan, full_name, rewrite
+from tests.builders import write
 
 MIRROR = {
     "docker.io": "registry.corp/hub",

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import FIRST_PORT, environment_of, plan_of, setting_of, write
 
 from envctl.errors import DefinitionError
 from envctl.plan import model
 from envctl.plan.make import environment_outside, make_plan, published
-from envctl.selection import Selection, select
+from envctl.plan.transforms.select import Selection, select
+from tests.builders import FIRST_PORT, environment_of, plan_of, setting_of, write
 
 PAIR = """
 services:
@@ -239,8 +239,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from builders import environment_of, setting_of
-from envctl.checks import open_environment
+from tests.builders import environment_of, setting_of
+from envctl.environment import open_environment
 from envctl.plan.make import make_plan
 from envctl.render.compose import compose_yaml, render_compose
 environment = open_environment(Path(sys.argv[1]) / "environment.yaml", cwd=Path(sys.argv[1]), environ={})

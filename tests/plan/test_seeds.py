@@ -4,10 +4,10 @@ import gzip
 from pathlib import Path
 
 import pytest
-from builders import plan_of
 
 from envctl.plan.model import Plan, Step
 from envctl.plan.seeds import header
+from tests.builders import plan_of
 
 SERVICES = """
 services:

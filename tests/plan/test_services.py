@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import FIRST_PORT, environment_of, plan_of, setting_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from envctl.errors import DefinitionError
 from envctl.plan.make import make_plan
 from envctl.plan.model import Port, ServicePlan
 from envctl.plan.reading import as_text
+from tests.builders import FIRST_PORT, environment_of, plan_of, setting_of
 
 DB = "db: {kind: postgres}\n"
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envctl.definition.escaping import urlencode
 from envctl.definition.expressions import ExpressionError, escape, evaluate
-from envctl.escaping import urlencode
-from envctl.kinds import Kind, Several
+from envctl.definition.kinds import Kind, Several
 from envctl.plan.views import Resolver, Side, Subject, View, property_names
 
 SERVER = Kind(

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 import yaml
-from builders import environment_of, plan_of, plan_with, port, service, setting_of, step_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.definition.expressions import escape
+from envctl.definition.kinds import Kind
 from envctl.definition.models import Build, Resources
-from envctl.kinds import Kind
 from envctl.plan.make import make_plan
 from envctl.plan.model import BuildPlan, Check, File, Plan, ServicePlan, Setting
 from envctl.render.compose import Rendered, build_entry, compose_text, compose_yaml, escaped, files_hash, labels, merged, render_compose
+from tests.builders import environment_of, plan_of, plan_with, port, service, setting_of, step_of
 
 HEALTH = ("CMD", "true")
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

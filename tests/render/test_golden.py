@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from envctl.checks import open_environment
+from envctl.environment import open_environment
 from envctl.plan.make import make_plan
+from envctl.plan.render_setting import render_setting
 from envctl.render.write import write_manifests
-from envctl.rendering import render_setting
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,7 +31,7 @@ def portable(text: str) -> str:
     text = re.sub(r"envctl\.files: [0-9a-f]{16}", "envctl.files: CONTENT", text)
     stubs = re.findall(r"source: (text-[0-9a-f]{12})\n\s+target: /opt/envctl-stub/([\w.]+)\n", text)
     for source, name in stubs:
-        text = re.sub(rf"(  {source}:\n    content: )(?:.*\n)+?(?=  text-|\Z)", rf"\1(envctl/stub/{name})\n", text)
+        text = re.sub(rf"(  {source}:\n    content: )(?:.*\n)+?(?=  text-|\Z)", rf"\1(envctl/servers/stub/{name})\n", text)
         text = text.replace(source, f"text-of-stub-{name}")
     return text
 

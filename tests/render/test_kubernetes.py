@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 import yaml
-from builders import job, plan_of, plan_with, port, service, step_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.checks import open_environment
+from envctl.definition.kinds import Kind, load_kinds
 from envctl.definition.models import Resources
+from envctl.environment import open_environment
 from envctl.errors import UsageError
-from envctl.kinds import Kind, load_kinds
 from envctl.plan.make import make_plan
 from envctl.plan.model import Check, File, Plan, ServicePlan, Setting
+from envctl.plan.render_setting import render_setting
 from envctl.render.kubernetes import Manifests, Options, label_value, manifests_yaml, once_job, pushed_image, render_kubernetes
 from envctl.render.kubernetes.secrets import one_of
-from envctl.rendering import render_setting
+from tests.builders import job, plan_of, plan_with, port, service, step_of
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = [

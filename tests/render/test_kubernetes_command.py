@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from tests_support import Project
+
+from tests.support import Project
 
 SERVICES = """
 services:

@@ -4,15 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from builders import environment_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.checks import Environment
+from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.make import make_plan
+from envctl.plan.render_setting import COUNT, FIRST, render_setting
 from envctl.render.compose import render_compose
-from envctl.rendering import COUNT, FIRST, render_setting
+from tests.builders import environment_of
 
 SERVICES = """
 services:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from builders import plan_with, service
 
 from envctl.errors import UsageError
 from envctl.plan.model import File, Plan
 from envctl.render.write import write_manifests
+from tests.builders import plan_with, service
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import FakeProject, plan_with, service, step_of
 
 from envctl.engines import Ran
 from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
+from tests.builders import FakeProject, plan_with, service, step_of
 
 SAY = "import os, sys; print(os.getcwd()); print(os.environ['DB']); print(sys.stdin.read()); print('err', file=sys.stderr)"
 

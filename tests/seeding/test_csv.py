@@ -5,14 +5,14 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from builders import FakeProject, feed, plan_with, step_of
-from seeding.reference import READERS
 
 from envctl.engines import Execution, Ran
 from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
 from envctl.seeding.csv.dialects import DIALECTS
 from envctl.seeding.files import PIECE
+from tests.builders import FakeProject, feed, plan_with, step_of
+from tests.seeding.reference import READERS
 
 
 def load(

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seeding.reference import READERS
 
 from envctl.seeding.csv.dialects import DIALECTS, postgres_csv
 from envctl.seeding.csv.records import chunks
+from tests.seeding.reference import READERS
 
 VALUES = st.none() | st.text(st.sampled_from('ab",\n\r\t\\ü N.'))
 ROWS = st.integers(1, 3).flatmap(lambda width: st.lists(st.lists(VALUES, min_size=width, max_size=width), max_size=5))

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from seeding import reference
 
 from envctl.seeding.csv import records
 from envctl.seeding.csv.records import chunks, rows
 from envctl.seeding.files import BadFile
+from tests.seeding import reference
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 TABLES = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(TEXT, min_size=width, max_size=width), min_size=1, max_size=6))

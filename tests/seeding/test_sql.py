@@ -4,11 +4,11 @@ import gzip
 from pathlib import Path
 
 import pytest
-from builders import FakeProject, feed, plan_with, step_of
 
 from envctl.engines import Ran
 from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
+from tests.builders import FakeProject, feed, plan_with, step_of
 
 
 def load(folder: Path, files: dict[str, bytes], ran: Ran | None = None) -> FakeProject:

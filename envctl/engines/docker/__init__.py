@@ -32,7 +32,7 @@ class DockerEngine:
         return Place(host, "0.0.0.0", _our_address(host)) if host else Place()
 
     def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
-        from envctl.engines.ports import free_ports
+        from envctl.engines.common.ports import free_ports
 
         return free_ports(wanted, taken, probe=not self.connection.hostname)
 

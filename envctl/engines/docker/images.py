@@ -15,8 +15,8 @@ from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection
 from envctl.errors import Evidence, ServiceFailed
 from envctl.keeper.docker_api import ApiError
-from envctl.parallel import each
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.threads import each
 from envctl.render.compose import BUILT, build_entry
 
 AUTHENTICATION = ("denied", "unauthorized", "authentication required", "no basic auth")

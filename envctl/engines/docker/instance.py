@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from envctl.creating import creating
 from envctl.engines import Execution, OnTerminal, Ran, State
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.networks import Asked
 from envctl.errors import EnvctlError
 from envctl.keeper.docker_api import ApiError
-from envctl.parallel import merged
+from envctl.process.creation import creating
+from envctl.process.threads import merged
 
 MARKER = "expires"
 

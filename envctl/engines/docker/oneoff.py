@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.creating import creating
 from envctl.engines import Ran
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.connection import Connection
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.creation import creating
 from envctl.render.compose import extra_hosts, labels
 
 Key = tuple[str, tuple[str, ...]]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.creating import creating
 from envctl.engines import PortTaken, Ran, Say, SubnetTaken
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
@@ -22,6 +21,7 @@ from envctl.engines.docker.unchanged import forget, remember, unchanged
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance import write_private
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.creation import creating
 from envctl.render.compose import compose_text, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from envctl.keeper.docker_api import ApiError, Daemon
-from envctl.parallel import each
+from envctl.process.threads import each
 
 ROUNDS = 5
 Entry = dict[str, Any]

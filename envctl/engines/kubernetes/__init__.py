@@ -35,7 +35,7 @@ class KubernetesEngine:
 
     def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
         """Of this machine: the keeper's forwards listen there."""
-        from envctl.engines.ports import free_ports
+        from envctl.engines.common.ports import free_ports
 
         return free_ports(wanted, taken, probe=True)
 

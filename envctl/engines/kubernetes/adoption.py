@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from envctl import instance, keeping
+from envctl import instance
 from envctl.engines.choice import Place
+from envctl.engines.common.ports import any_port, bindable
 from envctl.engines.kubernetes import KubernetesEngine, open_engine
 from envctl.engines.kubernetes.forwards import Forward, set_forwards
 from envctl.engines.kubernetes.records import find
-from envctl.engines.ports import any_port, bindable
 from envctl.instance import Record
+from envctl.keeper_client import keepers
 
 
 def adopted(place: Place, name: str, project: str) -> Record | None:
@@ -25,7 +26,7 @@ def adopted(place: Place, name: str, project: str) -> Record | None:
     record.owner = ""  # its owner is a process of that machine, whose keeper minds it
     with instance.lock(record.id):
         record.save()
-        keeping.ensure(record, watched=False)
+        keepers.ensure(record, watched=False)
         set_forwards(record.id, engine.api.context, engine.namespace or record.id, _at_free_ports(record, forwards), whole=True)
     return record
 

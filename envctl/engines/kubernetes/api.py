@@ -17,9 +17,9 @@ import urllib3
 from kubernetes import client
 from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config
 
-from envctl.creating import creating
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context, config_files
 from envctl.errors import EngineMissing, EnvctlError
+from envctl.process.creation import creating
 
 Object = dict[str, Any]
 MANAGER = "envctl"

@@ -9,11 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from envctl import instance, keeping
+from envctl import instance
 from envctl.engines import PortTaken
+from envctl.engines.common.ports import any_port
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
-from envctl.engines.ports import any_port
 from envctl.errors import EnvctlError
+from envctl.keeper_client import keepers
 from envctl.plan.model import Plan, ServicePlan
 
 FILE = "forwards.json"
@@ -50,9 +51,9 @@ def set_forwards(id: str, context: Context, namespace: str, forwards: Iterable[F
     Raises:
         EnvctlError: there is no keeper, or a port is taken.
     """
-    keeper = keeping.find(id)
+    keeper = keepers.find(id)
     if keeper is None:
-        raise keeping.KeeperGone(f"the keeper of {id} has ended, and its port forwards with it", hint="`envctl up` starts anew")
+        raise keepers.KeeperGone(f"the keeper of {id} has ended, and its port forwards with it", hint="`envctl up` starts anew")
     body: dict[str, Any] = {"cluster": credentials(context), "namespace": namespace, "forwards": list(forwards), "whole": whole}
     status, answer = keeper.ask("PUT", "/v1/forwards", body)
     if status != 200:
@@ -73,7 +74,7 @@ def kept(id: str) -> list[Forward]:
 
 def approve(id: str, name: str, incarnation: str) -> None:
     """Opens a gated endpoint: what it leads to has its data."""
-    keeper = keeping.find(id)
+    keeper = keepers.find(id)
     if keeper is not None:
         keeper.ask("POST", "/v1/forwards/approve", {"name": name, "incarnation": incarnation})
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from envctl.engines import Say
 from envctl.engines.kubernetes.contexts import Context
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
-from envctl.parallel import each
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.threads import each
 from envctl.render.kubernetes import pushed_image
 
 LOADERS = {

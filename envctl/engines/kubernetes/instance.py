@@ -18,7 +18,7 @@ from envctl.engines.kubernetes.pods import SERVICE, own_container, service_of, s
 from envctl.engines.kubernetes.pods import newest as newest_of
 from envctl.engines.kubernetes.records import EXPIRES, secret_name
 from envctl.errors import EnvctlError, UsageError
-from envctl.parallel import merged
+from envctl.process.threads import merged
 
 
 @dataclass
@@ -52,7 +52,7 @@ class KubernetesInstance:
 
     def execute(self, service: str, what: Execution) -> Ran:
         """Beside the server, with its own client: no right to exec is needed."""
-        from envctl.engines.kubernetes.hands import execute
+        from envctl.engines.kubernetes.exec_agent import execute
 
         return execute(self.api, self.id, self.namespace, service, what)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.engines import Execution, Ran, Say, State
-from envctl.engines.kubernetes import trouble
+from envctl.engines.kubernetes import pod_failures
 from envctl.engines.kubernetes.api import ApiError, Object
 from envctl.engines.kubernetes.forwards import PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
@@ -25,8 +25,8 @@ from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance import load
-from envctl.parallel import each
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.threads import each
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
 
 STRAYS = (
@@ -119,7 +119,7 @@ class KubernetesProject(KubernetesInstance):
         if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
             hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
             return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
-        found = trouble.refusal(error.message)
+        found = pod_failures.refusal(error.message)
         if found is not None:
             return ServiceFailed(f"{service or name}: {found.what}", Evidence(service or name, found.step, advice=found.advice))
         return EnvctlError(f"{name} is refused: {error.message}", hint="`envctl render --engine kubernetes` shows what is asked for")

@@ -6,7 +6,7 @@ import time
 
 from envctl.engines.kubernetes.api import Api, ApiError, Object, events, path_of
 from envctl.errors import EnvctlError, UsageError
-from envctl.parallel import each
+from envctl.process.threads import each
 
 KINDS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),

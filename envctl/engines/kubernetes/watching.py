@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envctl.engines import State
-from envctl.engines.kubernetes import trouble
+from envctl.engines.kubernetes import pod_failures
 from envctl.engines.kubernetes.api import Api, ApiError, Object, events, hang_up, path_of
+from envctl.engines.kubernetes.pod_failures import Trouble
 from envctl.engines.kubernetes.pods import INSTANCE, alive, exit_status, is_running, newest, own_status, owner_of, state_of, uid
-from envctl.engines.kubernetes.trouble import Trouble
 from envctl.errors import EnvctlError
 
 PAUSE = 0.5
@@ -129,7 +129,7 @@ class Pods:
         now = self.of(service) if service else None
         if now is None or not alive(pod) or uid(now) != uid(pod):  # others were replaced, perhaps long ago
             return
-        found = trouble.of_pod(pod)
+        found = pod_failures.of_pod(pod)
         if found is not None:
             self._trouble(service, found, pod)
         restarts = int(own_status(pod).get("restartCount", 0))
@@ -151,8 +151,8 @@ class Pods:
     def _still(self, service: str, found: Trouble, pod: Object | None) -> None:
         """It had time to heal."""
         now = self.known.get(uid(pod)) if pod else None
-        left = trouble.of_pod(now) if now is not None and alive(now) else None
-        if left is None or self._closed or trouble.scaling_up(self.warnings.get(service, [])):
+        left = pod_failures.of_pod(now) if now is not None and alive(now) else None
+        if left is None or self._closed or pod_failures.scaling_up(self.warnings.get(service, [])):
             return
         self._trouble(service, Trouble(left.what, left.advice, left.step))
 
@@ -175,6 +175,6 @@ class Pods:
                 told = self.warnings.setdefault(service, [])
                 told.append(dict(event))
                 del told[:-LAST]
-                found = trouble.of_event(event)
+                found = pod_failures.of_event(event)
                 if found is not None:
                     self._trouble(service, found)

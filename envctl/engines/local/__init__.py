@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.engines import Place, Seen, refuse_namespace
+from envctl.engines.local.folders import services_folder
 from envctl.engines.local.instance import LocalInstance
-from envctl.engines.local.places import services_folder
 from envctl.instance import Record, records
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LocalEngine:
 
     def instances(self) -> Sequence[Seen]:
         """Those on disk, and those whose state is gone though their keepers run."""
-        from envctl.keeping import seen_alone
+        from envctl.keeper_client.keepers import seen_alone
 
         known = {record.id: _seen(record) for record in records() if record.engine == self.name}
         everything = {record.id for record in records()}
@@ -57,10 +57,10 @@ class LocalEngine:
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         """Processes first, those too that have lost their keeper; then their files."""
-        from envctl import keeping
         from envctl.keeper.marks import kill_marked
+        from envctl.keeper_client import keepers
 
-        if not keeping.stop_processes(id, stop):
+        if not keepers.stop_processes(id, stop):
             kill_marked(id)
         LocalInstance(id).forget()
         folder = services_folder(id)

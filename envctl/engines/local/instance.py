@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from envctl import keeping
 from envctl.engines import Execution, OnTerminal, Ran, State
 from envctl.engines.local.spec import Spec, resolved
 from envctl.errors import EnvctlError
 from envctl.instance import state_home, write_private
+from envctl.keeper_client import keepers
 
 SPECS, LOGS, OLDER = "local.json", "logs", ".1"
 LOOK = 0.1
@@ -58,11 +58,11 @@ class LocalInstance:
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """What the keeper says of each process; nothing where it is gone, for then they are too."""
-        keeper = keeping.find(self.id)
+        keeper = keepers.find(self.id)
         if keeper is None:
             return {}
-        with suppress(keeping.KeeperGone):
-            return dict(keeper.ask("GET", "/v1/processes", timeout=keeping.QUICK)[1] or {})
+        with suppress(keepers.KeeperGone):
+            return dict(keeper.ask("GET", "/v1/processes", timeout=keepers.QUICK)[1] or {})
         return {}
 
     def states(self) -> Mapping[str, State]:
@@ -73,7 +73,7 @@ class LocalInstance:
 
     def execute(self, service: str, what: Execution) -> Ran:
         spec = self.spec(service)
-        env = {**spec.environment, **what.env, keeping.MARK: self.id}
+        env = {**spec.environment, **what.env, keepers.MARK: self.id}
         return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
 
     def log_file(self, service: str) -> Path:
@@ -105,7 +105,7 @@ class LocalInstance:
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
         """*argv* with the service's environment, in its folder."""
         spec = self.spec(service)
-        whole = {**_terminal(), **spec.environment, **env, keeping.MARK: self.id}
+        whole = {**_terminal(), **spec.environment, **env, keepers.MARK: self.id}
         return OnTerminal(resolved(tuple(argv), whole, spec.cwd), whole, spec.cwd)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from random import sample
 
-from envctl.engines.ports import PORTS
+from envctl.engines.common.ports import PORTS
 from envctl.errors import EnvctlError
 from envctl.plan.model import PortKey
 

@@ -15,9 +15,9 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from envctl.engines.local.places import cache_folder, is_root, make_passable, reachable, unfinished
+from envctl.definition.kinds import Local, Program
+from envctl.engines.local.folders import cache_folder, is_root, make_passable, reachable, unfinished
 from envctl.errors import EngineMissing
-from envctl.kinds import Local, Program
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 SERVERS_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/opt/homebrew/bin:/opt/homebrew/sbin"

@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl import keeping
-from envctl.creating import creating
 from envctl.engines import PortTaken, Ran, Say
 from envctl.engines.local.files import write_files
+from envctl.engines.local.folders import make_services_folder, services_folder
 from envctl.engines.local.instance import LOGS, LocalInstance, run
-from envctl.engines.local.places import make_services_folder, services_folder
 from envctl.engines.local.spec import Spec, resolved
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
 from envctl.engines.local.templates import Template, fill, make_spare, template
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
+from envctl.keeper_client import keepers
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.creation import creating
 
 TAKEN = ("address already in use", "address in use", "eaddrinuse")
 KILLED = 137
@@ -143,12 +143,12 @@ class LocalProject(LocalInstance):
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """While something is brought up, a keeper that is gone is a failure, and no mere absence."""
-        return dict(self._keeper().ask("GET", "/v1/processes", timeout=keeping.QUICK)[1] or {})
+        return dict(self._keeper().ask("GET", "/v1/processes", timeout=keepers.QUICK)[1] or {})
 
-    def _keeper(self) -> keeping.Keeper:
-        keeper = keeping.find(self.id)
+    def _keeper(self) -> keepers.Keeper:
+        keeper = keepers.find(self.id)
         if keeper is None:
-            raise keeping.KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts anew")
+            raise keepers.KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts anew")
         return keeper
 
     def _first(self, service: ServicePlan, spec: Spec) -> None:
@@ -159,7 +159,7 @@ class LocalProject(LocalInstance):
         made = self._template(self._found(service))
         for step in service.local.first:
             env = {**spec.environment, **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}}
-            env[keeping.MARK] = self.id
+            env[keepers.MARK] = self.id
             ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
             if ran is not None and ran.status:
                 lines = tuple(ran.output.splitlines()[-40:])
@@ -196,7 +196,7 @@ class LocalProject(LocalInstance):
         self._stopped(service.name, max(service.stop, 10.0))
 
     def _stopped(self, name: str, grace: float) -> None:
-        keeper = keeping.find(self.id)
+        keeper = keepers.find(self.id)
         if keeper is not None:
             keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace}", timeout=grace + 30)
 

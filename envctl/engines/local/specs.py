@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from envctl.engines.local.places import unprivileged
+from envctl.definition.kinds import Local
+from envctl.engines.local.folders import unprivileged
 from envctl.engines.local.programs import SYSTEM_PATH, Found, find_program, for_everybody
 from envctl.engines.local.spec import Spec
 from envctl.errors import EngineMissing
-from envctl.kinds import Local
 from envctl.plan.model import ServicePlan
 from envctl.render.compose import files_hash
 

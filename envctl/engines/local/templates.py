@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from envctl.engines.local.places import cache_folder, make_passable, unfinished
+from envctl.engines.local.folders import cache_folder, make_passable, unfinished
 from envctl.engines.local.programs import SYSTEM_PATH, Found
 from envctl.errors import Evidence, ServiceFailed
 

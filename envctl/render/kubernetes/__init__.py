@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from envctl.errors import UsageError
 from envctl.plan.addresses import dns_label
 from envctl.plan.model import Plan, ServicePlan
-from envctl.render.kubernetes import hands, network, ordering
+from envctl.render.kubernetes import exec_agent, network, ordering
 from envctl.render.kubernetes.composed import aliases
+from envctl.render.kubernetes.exec_agent import PORT as HANDS_PORT
+from envctl.render.kubernetes.exec_agent import hands_token
 from envctl.render.kubernetes.files import config_maps
-from envctl.render.kubernetes.hands import PORT as HANDS_PORT
-from envctl.render.kubernetes.hands import hands_token
 from envctl.render.kubernetes.losses import losses
 from envctl.render.kubernetes.objects import (
     Object,
@@ -137,7 +137,7 @@ def _secret(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[
 def _config_maps(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
     for name, texts, binaries in config_maps(made.files, f"{rendering.host(service)}-files"):
         yield rendering.templates.render("configmap", metadata=rendering.metadata(name, service), data=texts, binary=binaries)
-    yield from hands.config_map(rendering, service)
+    yield from exec_agent.config_map(rendering, service)
 
 
 def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:

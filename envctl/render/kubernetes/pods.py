@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from envctl.kinds import Amount
+from envctl.definition.kinds import Amount
 from envctl.plan.model import ServicePlan
-from envctl.render.kubernetes import hands, probes
+from envctl.render.kubernetes import exec_agent, probes
 from envctl.render.kubernetes.composed import Composed, composed, composed_files
 from envctl.render.kubernetes.files import Filed, filed
 from envctl.render.kubernetes.objects import Object, label_value, labels
@@ -54,7 +54,7 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     found = filed(service, files, drawer, f"{rendering.host(service)}-files")
     volumes, mounts = _volumes(service, given, found)
     main, more = _main(rendering, service, given, drawer, mounts, once)
-    helpers, helper_volumes = hands.containers(rendering, service, main, drawer) if once is None else ([], [])
+    helpers, helper_volumes = exec_agent.containers(rendering, service, main, drawer) if once is None else ([], [])
     copies = [_copy(rendering, service, source, target) for source, target in service.kind.kubernetes.init_copies.items()]
     init = [*waits, *([] if service.from_compose else copies)]
     containers = [main, *helpers]

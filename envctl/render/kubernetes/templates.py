@@ -18,8 +18,8 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from envctl.errors import UsageError
+from envctl.files.package_data import templates
 from envctl.render.kubernetes.objects import Object
-from envctl.resources import templates
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MARK = re.compile("\ue000(\\d+)\ue001")

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import plan_with, service
 from docker.errors import APIError
-from fakedaemon import FakeDaemon, running
 
 from envctl.definition.models import Build
 from envctl.engines.docker import images
@@ -18,6 +16,8 @@ from envctl.engines.docker.connection import Connection
 from envctl.errors import ServiceFailed
 from envctl.keeper.docker_api import Daemon, Endpoint
 from envctl.plan.model import BuildPlan, ServicePlan
+from tests.builders import plan_with, service
+from tests.fakedaemon import FakeDaemon, running
 
 
 class FakeApi:

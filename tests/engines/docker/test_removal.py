@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fakedaemon import FakeDaemon, running
 
 from envctl.engines.docker.removal import ROUNDS, labelled, remove_instance
 from envctl.keeper.docker_api import Daemon, Endpoint
+from tests.fakedaemon import FakeDaemon, running
 
 Thing = dict[str, Any]
 

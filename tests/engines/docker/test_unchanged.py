@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import plan_with, service
 
 from envctl.engines.docker.unchanged import forget, remember, unchanged
 from envctl.keeper.docker_api import ApiError
+from tests.builders import plan_with, service
 
 TEXT = "services: {}"
 PLAN = plan_with(service("db"), service("api", replicas=2))

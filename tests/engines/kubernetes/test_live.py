@@ -15,8 +15,9 @@ import pg8000.native
 import pytest
 import redis
 import yaml
-from processes import until
-from tests_support import REPO, Project, missing
+
+from tests.processes import until
+from tests.support import REPO, Project, missing
 
 pytestmark = pytest.mark.kubernetes
 

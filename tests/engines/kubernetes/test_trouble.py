@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from envctl.engines.kubernetes.trouble import of_event, of_pod, refusal, scaling_up
+from envctl.engines.kubernetes.pod_failures import of_event, of_pod, refusal, scaling_up
 
 
 def pod(reason: str = "", message: str = "", **more: Any) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import plan_with, record_of, service
 
-from envctl import keeping
-from envctl.engines.local import places, templates
+from envctl.engines.local import folders, templates
 from envctl.engines.local.project import LocalProject
+from envctl.keeper_client import keepers
 from envctl.plan.model import LocalPlan, Plan, ServicePlan
+from tests.builders import plan_with, record_of, service
 
 ID = "t-123456"
 
@@ -22,21 +22,21 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where everything goes, as root too; programs of a test need not be where everybody can run them."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(places, "ROOTS_STATE", tmp_path / "services")
-    monkeypatch.setattr(places, "ROOTS_CACHE", tmp_path / "cache" / "envctl")
+    monkeypatch.setattr(folders, "ROOTS_STATE", tmp_path / "services")
+    monkeypatch.setattr(folders, "ROOTS_CACHE", tmp_path / "cache" / "envctl")
     yield tmp_path
-    for process in (*templates._copying, *keeping._children):
+    for process in (*templates._copying, *keepers._children):
         process.wait(30)
 
 
 @pytest.fixture
-def keeper(home: Path) -> Iterator[keeping.Keeper]:
+def keeper(home: Path) -> Iterator[keepers.Keeper]:
     """The keeper of ID; its processes go with it."""
     record = record_of(id=ID, engine="local")
     record.save()
-    found = keeping.ensure(record, watched=False)
+    found = keepers.ensure(record, watched=False)
     yield found
-    keeping.dismiss(keeping.find(ID), ID)
+    keepers.dismiss(keepers.find(ID), ID)
 
 
 def shell(name: str, script: str, folder: Path, **changes: Any) -> ServicePlan:
@@ -52,7 +52,7 @@ Made = Callable[..., LocalProject]
 
 
 @pytest.fixture
-def made(keeper: keeping.Keeper) -> Made:
+def made(keeper: keepers.Keeper) -> Made:
     """Services that are created, not started."""
 
     def make(*services: ServicePlan) -> LocalProject:

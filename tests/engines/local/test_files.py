@@ -7,12 +7,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from builders import service
 
+from envctl.definition.kinds import Kind
 from envctl.engines.local.files import write_files
-from envctl.engines.local.places import is_root
-from envctl.kinds import Kind
+from envctl.engines.local.folders import is_root
 from envctl.plan.model import File, ServicePlan
+from tests.builders import service
 
 
 @pytest.fixture

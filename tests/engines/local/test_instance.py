@@ -11,13 +11,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from processes import until
 
-from envctl import keeping
 from envctl.engines import Execution
 from envctl.engines.local.instance import LocalInstance, run
 from envctl.engines.local.spec import Spec
 from envctl.errors import EnvctlError
+from envctl.keeper_client import keepers
+from tests.processes import until
 
 from .conftest import ID, Made, shell
 
@@ -192,7 +192,7 @@ def test_secrets_of_a_command_on_the_terminal_stand_in_no_argument(
     size = ("COLUMNS", "LINES")  # what a terminal's size is, where somebody has told
     assert {key: value for key, value in what.env.items() if key not in size} == {
         "TERM": "xterm", "PYTHONUNBUFFERED": "1", "PATH": os.environ["PATH"], "SECRET": "of the service",
-        "PASSWORD": "of the client", keeping.MARK: ID,
+        "PASSWORD": "of the client", keepers.MARK: ID,
     }  # fmt: skip
 
 
@@ -229,7 +229,9 @@ def test_a_real_log_that_is_rotated_is_followed(made: Made, tmp_path: Path) -> N
 
 def test_whoever_looks_at_an_instance_needs_no_kinds() -> None:
     """`list` and `status` run often, and the models of a definition take longer to import than all else that they do."""
-    script = "import sys, envctl.cli.look, envctl.engines.places, envctl.engines.local.instance; print(*sys.modules)"
+    script = "import sys, envctl.cli.look, envctl.engines.common.mixed, envctl.engines.local.instance; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert "envctl.engines.local.spec" in loaded
-    assert not {"envctl.kinds", "envctl.plan.model", "envctl.definition.models", "envctl.render.compose", "pydantic"} & set(loaded)
+    assert not {"envctl.definition.kinds", "envctl.plan.model", "envctl.definition.models", "envctl.render.compose", "pydantic"} & set(
+        loaded
+    )

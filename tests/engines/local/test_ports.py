@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
-from processes import held_port, nothing_is_left
-from tests_support import Project
 
 from envctl.engines.local import ports
 from envctl.engines.local.ports import PORTS, hold_ports
 from envctl.errors import EnvctlError
 from envctl.plan.model import PortKey
+from tests.processes import held_port, nothing_is_left
+from tests.support import Project
 
 KEYS = [("db", "main"), ("mail", "smtp"), ("mail", "web")]
 Held = dict[PortKey, list[socket.socket]]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from envctl.definition.kinds import Local, Program
 from envctl.engines.local import programs
 from envctl.engines.local.programs import Found, find_program, for_everybody
-from envctl.kinds import Local, Program
 
 
 def program(path: Path, script: str = "echo server 1.2", mode: int = 0o755) -> Path:

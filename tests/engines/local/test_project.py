@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import port, record_of, service
-from processes import until
 
-from envctl import asking, keeping
+from envctl.definition.kinds import Kind
 from envctl.definition.models import Resources
 from envctl.engines import PortTaken
 from envctl.engines.local import LocalEngine, open_engine
 from envctl.engines.local.project import KILLED
 from envctl.errors import EnvctlError, ServiceFailed
 from envctl.instance import running
-from envctl.kinds import Kind
+from envctl.keeper_client import client, keepers
 from envctl.plan.model import File
+from tests.builders import port, record_of, service
+from tests.processes import until
 
 from .conftest import ID, Made, plan_of, shell
 
@@ -68,10 +68,10 @@ def test_one_that_cannot_start_says_why(made: Made, tmp_path: Path, changes: dic
     assert "`run:`" in caught.value.evidence.advice
 
 
-def test_nothing_starts_without_a_keeper(made: Made, keeper: keeping.Keeper, tmp_path: Path) -> None:
+def test_nothing_starts_without_a_keeper(made: Made, keeper: keepers.Keeper, tmp_path: Path) -> None:
     project = made(shell("a", SLEEPS, tmp_path))
-    keeping.dismiss(keeper, ID)
-    with pytest.raises(keeping.KeeperGone):
+    keepers.dismiss(keeper, ID)
+    with pytest.raises(keepers.KeeperGone):
         project.start(project.plan.services["a"])
 
 
@@ -85,15 +85,15 @@ def test_nothing_starts_without_a_keeper(made: Made, keeper: keeping.Keeper, tmp
 def test_a_limit_that_the_kernel_refuses_is_a_loss(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enforced: dict[str, str | None], losses: list[str]
 ) -> None:
-    ask, told = keeping.Keeper.ask, []
+    ask, told = keepers.Keeper.ask, []
 
-    def refusing(keeper: keeping.Keeper, method: str, path: str, body: Any = None, timeout: float | None = 60.0) -> tuple[int, Any]:
+    def refusing(keeper: keepers.Keeper, method: str, path: str, body: Any = None, timeout: float | None = 60.0) -> tuple[int, Any]:
         status, answer = ask(keeper, method, path, body, timeout)
         return status, {**answer, "enforced": enforced} if status == 201 else answer
 
     project = made(shell("a", SLEEPS, tmp_path, resources=Resources(memory="1G", cpu=0.5)))
     project.prepare(lambda service, text: told.append(text))
-    monkeypatch.setattr(keeping.Keeper, "ask", refusing)
+    monkeypatch.setattr(keepers.Keeper, "ask", refusing)
     project.start(project.plan.services["a"])
     assert told == losses
 
@@ -206,7 +206,7 @@ def test_a_death_is_told(made: Made, tmp_path: Path) -> None:
     assert told == [("a", 3)]
 
 
-def test_with_the_keeper_everything_dies(made: Made, keeper: keeping.Keeper, tmp_path: Path) -> None:
+def test_with_the_keeper_everything_dies(made: Made, keeper: keepers.Keeper, tmp_path: Path) -> None:
     project = made(shell("a", SLEEPS, tmp_path), shell("b", SLEEPS, tmp_path))
     told: list[tuple[str, int]] = []
     with project.deaths(lambda *words: told.append(words)):
@@ -214,7 +214,7 @@ def test_with_the_keeper_everything_dies(made: Made, keeper: keeping.Keeper, tmp
         os.kill(keeper.pid, signal.SIGKILL)
         until(lambda: len(told) == 2)
     assert sorted(told) == [("a", KILLED), ("b", KILLED)]
-    with pytest.raises(keeping.KeeperGone):
+    with pytest.raises(keepers.KeeperGone):
         project.state("a")
 
 
@@ -243,7 +243,7 @@ def test_removing_takes_processes_and_files(made: Made, tmp_path: Path) -> None:
     assert engine.remove(ID, {}) == [], "twice"
 
 
-def test_removing_finds_processes_by_their_mark(made: Made, keeper: keeping.Keeper, tmp_path: Path) -> None:
+def test_removing_finds_processes_by_their_mark(made: Made, keeper: keepers.Keeper, tmp_path: Path) -> None:
     """The keeper and the supervisor were killed at once."""
     project = made(shell("a", f"echo $$ > {tmp_path}/pid; {SLEEPS}", tmp_path))
     project.start(project.plan.services["a"])
@@ -251,19 +251,19 @@ def test_removing_finds_processes_by_their_mark(made: Made, keeper: keeping.Keep
     supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(supervisor, signal.SIGSTOP)
     os.kill(keeper.pid, signal.SIGKILL)
-    until(lambda: keeping.find(ID) is None)
+    until(lambda: keepers.find(ID) is None)
     assert LocalEngine().remove(ID, {}) == []
     until(lambda: not running(pid) and not running(supervisor))
 
 
 def test_nothing_is_removed_below_processes_of_a_halted_keeper(
-    made: Made, keeper: keeping.Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Made, keeper: keepers.Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = made(shell("a", f"echo $$ > {tmp_path}/pid; {SLEEPS}", tmp_path))
     project.start(project.plan.services["a"])
     pid = int(printed(tmp_path / "pid"))
     os.kill(keeper.pid, signal.SIGSTOP)
-    monkeypatch.setattr(asking, "QUICK", 0.3)
+    monkeypatch.setattr(client, "QUICK", 0.3)
     alive: list[bool] = []
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: alive.append(running(pid)))
     LocalEngine().remove(ID, {"a": 10.0})
@@ -286,7 +286,7 @@ def test_instances_are_seen(made: Made, tmp_path: Path) -> None:
     assert (seen.name, seen.running, seen.done) == ("t", 1, 1)
 
 
-def test_one_whose_state_somebody_has_deleted_is_seen_by_its_keeper(keeper: keeping.Keeper, home: Path) -> None:
+def test_one_whose_state_somebody_has_deleted_is_seen_by_its_keeper(keeper: keepers.Keeper, home: Path) -> None:
     (home / "state/envctl" / ID / "instance.json").unlink()
     [seen] = [each for each in LocalEngine().instances() if each.id == ID]
     assert (seen.name, seen.environment, seen.project, seen.running) == ("t", "t", "/project", 1)
@@ -295,10 +295,10 @@ def test_one_whose_state_somebody_has_deleted_is_seen_by_its_keeper(keeper: keep
 def test_one_of_another_engine_is_that_engines_to_see(home: Path) -> None:
     record = record_of(id=ID, engine="docker")
     record.save()
-    found = keeping.ensure(record, watched=False)
+    found = keepers.ensure(record, watched=False)
     (record.folder / "instance.json").unlink()
     assert ID not in [each.id for each in LocalEngine().instances()]
-    keeping.dismiss(found, ID)
+    keepers.dismiss(found, ID)
 
 
 def test_windows_has_no_local_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import service
 
+from envctl.definition.kinds import Kind, Local
 from envctl.definition.models import Resources
 from envctl.engines.local import specs
 from envctl.engines.local.programs import Found
 from envctl.engines.local.spec import Spec, resolved
 from envctl.engines.local.specs import Prepared, bytes_of, prepare, prepare_all, search_path, spec_of
 from envctl.errors import EngineMissing
-from envctl.kinds import Kind, Local
 from envctl.plan.model import File, FirstStep, LocalPlan, ServicePlan
+from tests.builders import service
 
 SERVER = Found(Path("/opt/db/bin/server"), "16.1")
 PYTHON = Found(Path(sys.executable), "1", True)

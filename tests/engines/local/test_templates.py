@@ -11,13 +11,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from processes import until
 
-from envctl.engines.local import places, templates
-from envctl.engines.local.places import cache_folder, is_root
+from envctl.engines.local import folders, templates
+from envctl.engines.local.folders import cache_folder, is_root
 from envctl.engines.local.programs import Found
 from envctl.engines.local.templates import Template, fill, make_spare, template
 from envctl.errors import ServiceFailed
+from tests.processes import until
 
 SH = Found(Path("/bin/sh"), "1.0")
 
@@ -90,10 +90,10 @@ def test_what_was_not_finished_is_made_again(tmp_path: Path) -> None:
 MAKE = """
 import sys
 from pathlib import Path
-from envctl.engines.local import places
+from envctl.engines.local import folders
 from envctl.engines.local.programs import Found
 from envctl.engines.local.templates import template
-places.ROOTS_CACHE = Path(sys.argv[1])
+folders.ROOTS_CACHE = Path(sys.argv[1])
 made = template("db", Found(Path("/bin/sh"), "1.0"), sys.argv[2:], None)
 print(made.secret, (made.data / "file").read_text().strip())
 """
@@ -116,7 +116,7 @@ def test_two_at_the_same_time_have_the_same_one(tmp_path: Path) -> None:
 def test_as_root_another_user_fills_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
-        monkeypatch.setattr(places, "ROOTS_CACHE", Path(folder, "cache"))
+        monkeypatch.setattr(folders, "ROOTS_CACHE", Path(folder, "cache"))
         made = template("db", SH, ["sh", "-c", "id -u > file; id -G >> file; cat ../secret > mine"], 65534)
         assert (made.data / "file").read_text().split() == ["65534", "65534"]
         assert (made.data / "file").stat().st_uid == 65534

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keeper.cluster.apiserver import ApiServer, api_server
-from keeper.cluster.servers import Server, asking_for_certificates
 
 from envctl.keeper.cluster.api import Cluster, Refused
+from tests.keeper.cluster.apiserver import ApiServer, api_server
+from tests.keeper.cluster.servers import Server, asking_for_certificates
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keeper.cluster.apiserver import ApiServer, api_server, pod
-from keeper.cluster.servers import Server
-from keeper.keepers import PROGRAM, keeper
-from processes import until
 
 from envctl.keeper.cluster import pods
 from envctl.keeper.cluster.forwards import Forwards
+from tests.keeper.cluster.apiserver import ApiServer, api_server, pod
+from tests.keeper.cluster.servers import Server
+from tests.keeper.keepers import PROGRAM, keeper
+from tests.processes import until
 
 SELECTOR = "envctl.instance=one-123456,envctl.service=db"
 

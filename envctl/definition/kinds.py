@@ -1,0 +1,373 @@
+"""Kinds are data: `templates/kinds/NAME.yaml` -> Kind. A project's own `templates/kinds/` wins over ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from envctl.definition.compose_file import Recognised, Recogniser
+from envctl.definition.expressions import ExpressionError, evaluate, references
+from envctl.definition.messages import problems_of
+from envctl.definition.models import Model
+from envctl.definition.source import Document, Source, merge, read, walk
+from envctl.errors import DefinitionError, Problem, did_you_mean
+from envctl.files.package_data import templates
+
+
+class Several(Model):
+    """What a server declares several of: databases, users, queues. `with: {databases: ...}` is a list or a map to options."""
+
+    default: list[str] = Field(default_factory=list, description="Names where the definition gives none (expressions allowed).")
+    options: dict[str, Any] = Field(default_factory=dict, description="JSON Schema properties of one item's options.")
+    properties: dict[str, str] = Field(default_factory=dict, description="Expressions over `item` (its options and `name`) and `self`.")
+
+
+class SeedFeed(Model):
+    """How a seed format reaches the server: a command in its container that reads the data on standard input."""
+
+    command: list[str] = Field(default_factory=list, description="Argument list; expressions see `self`, `step` and `columns`.")
+    env: dict[str, str] = Field(default_factory=dict)
+    dialect: str = Field("", description="How the bytes are written: `sql`, `postgres-csv` or `mysql-tsv`.")
+
+
+class Setup(Model):
+    """A command in the container after the server is ready and before its seeds, once for each item of `each`."""
+
+    each: str = Field("", description="A key of `several`.")
+    when: str = Field("", description="A key of `several`: it runs once, and not at all where there is no item.")
+    command: list[str]
+    env: dict[str, str] = Field(default_factory=dict)
+    stdin: str = Field("", description="A whole Jinja2 text.")
+    again: int | None = Field(None, description="The exit status that says: the server does not answer yet.")
+
+
+class Recognise(Model):
+    """How a service of a Compose file is known to be of this kind, and where its parameters stand."""
+
+    images: list[str] = Field(default_factory=list)
+    parameters: dict[str, list[str]] = Field(
+        default_factory=dict, description="Parameter to the variables that set it; `=x` is the image's default."
+    )
+
+
+class Program(Model):
+    """Where a server's program may be found on this machine: one of these."""
+
+    module: str = Field("", description="This Python itself, where that module is there.")
+    package: str = Field("", description="A Python package that holds it ...")
+    folder: str = Field("", description="... and its path in there.")
+    script: str = Field("", description="A program that a Python package installs beside Python itself.")
+    path: str = Field("", description="A program of PATH, or a pattern of absolute paths.")
+    version: str = Field("", description="Its major version, where it is known; else the program is asked, or its path.")
+    extra: bool = Field(False, description="It comes with envctl[local].")
+
+
+class Missing(Model):
+    """A file that must be there before anything starts: `each` is a parameter with a list, `file` may name its `item`."""
+
+    each: str
+    file: str = Field(description="Below the folder that holds the program's `bin`; a pattern.")
+    message: str = Field(description="What is missing otherwise.")
+
+
+class Local(Model):
+    """How the same server runs as a process of this machine: what is said here stands in the place of the kind's own key."""
+
+    programs: list[Program] = Field(default_factory=list, description="The first that is there, one of the wanted version before others.")
+    version_of: list[str] = Field(
+        default_factory=lambda: ["--version"], description="Arguments that make it print its version; without any, its path says it."
+    )
+    install: str = Field("", description="What to do where it is not there.")
+    ports: list[str] = Field(default_factory=list, description="Ports for nobody but itself: `self.private.NAME` is the number of one.")
+    unprivileged: bool = Field(False, description="It refuses to run as root: root gives it another user.")
+    stop_signal: str = Field("SIGTERM", description="What asks it to end.")
+    template: list[str] = Field(default_factory=list, description="Fills `data`, once per version: later ones are copies.")
+    first: list[Setup] = Field(default_factory=list, description="Commands right after the first start, tried until the server answers.")
+    missing: list[Missing] = Field(default_factory=list)
+    env: dict[str, str] | None = None
+    command: list[str] | None = None
+    files: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own; an empty text takes one away.")
+    mounts: dict[str, Any] | None = None
+    data: str | None = None
+    setup: list[Setup] | None = None
+    seeds: dict[str, SeedFeed] | None = None
+    query: list[str] | None = None
+    shell: list[str] | None = None
+    ready: dict[str, Any] | None = None
+    losses: list[str] = Field(default_factory=list, description="What is different there.")
+
+    @property
+    def replaced(self) -> dict[str, Any]:
+        own = ("env", "command", "mounts", "data", "setup", "seeds", "query", "shell", "ready")
+        return {key: value for key in own if (value := getattr(self, key)) is not None}
+
+
+class Sysctl(Model):
+    name: str
+    value: str
+
+
+class Amount(Model):
+    """What of the node's, as Kubernetes writes it."""
+
+    cpu: str = ""
+    memory: str = ""
+
+
+class Kubernetes(Model):
+    """What a pod of the kind needs beside what a container needs anywhere."""
+
+    user: int | None = Field(None, description="User and group id, where `user` of the kind is not it.")
+    read_only: bool | None = Field(None, description="Its root is read-only; without it, where `writable` says what is not.")
+    writable: list[str] = Field(default_factory=list, description="Paths that stay writable, on top of the kind's own.")
+    init_copies: dict[str, str] = Field(default_factory=dict, description="Folder of the image to the writable path that it fills first.")
+    probe: dict[str, Any] = Field(default_factory=dict, description="Kubernetes' own check (`httpGet`, `tcpSocket`); ports by name.")
+    sysctls: list[Sysctl] = Field(default_factory=list)
+    env: dict[str, str] = Field(default_factory=dict, description="Variables that are set where nothing else sets them.")
+    requests: Amount = Amount()
+    limits: Amount = Amount()
+
+
+class Kind(Model):
+    """Everything about a kind that is not protocol code.
+
+    Texts are expressions as in a definition, seen by `self` (this service inside the environment: every property, every
+    parameter of `with`, and of `several` lists of items) and `instance`. `files` are whole Jinja2 texts: `{% for %}` works there.
+    """
+
+    kind: str
+    also: list[str] = Field(default_factory=list, description="Other names.")
+    title: str = ""
+    description: str = ""
+    extends: str | None = None
+    image: str | None = Field(None, description="Without a tag: `version` is the tag.")
+    version: str | None = None
+    tag: str = Field("", description="The image's tag where it is not the version: an expression over `version` and `self`.")
+    versions: list[str] = Field(default_factory=list, description="Major versions it is known to work with.")
+    ports: dict[str, int] = Field(default_factory=dict, description="Name to number; the first is the main one.")
+    outside_port: str = Field("", description="The port whose outside address is that of the main one (an advertised listener).")
+    ports_when: dict[str, str] = Field(default_factory=dict, description="A port to the parameter that must be true for it.")
+    user: int | None = Field(None, description="User and group id of the server.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="JSON Schema properties of `with`.")
+    credentials: dict[str, Literal["username", "password"]] = Field(
+        default_factory=dict, description="Parameters that are drawn at random where the definition does not give them."
+    )
+    several: dict[str, Several] = Field(default_factory=dict)
+    env: dict[str, str] = Field(default_factory=dict)
+    entrypoint: list[str] = Field(default_factory=list)
+    command: list[str] = Field(default_factory=list)
+    files: dict[str, str] = Field(default_factory=dict, description="Path inside to a Jinja2 text; an empty text makes no file.")
+    mounts: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Folder inside to project paths (an expression: one or a list), or to `envctl:FOLDER` of this package.",
+    )
+    data: str | None = Field(None, description="The data directory.")
+    kept: bool | str = Field(True, description="Whether data outlives the server's process; or the parameter that says so.")
+    writable: list[str] = Field(default_factory=list, description="Paths that stay writable on a read-only root.")
+    ready: dict[str, Any] = Field(default_factory=dict, description="`probe: NAME` and its options.")
+    healthcheck: list[str] = Field(default_factory=list, description="The same check as a command in the image.")
+    healthcheck_loss: str = Field("", description="Why there is none, for the loss report.")
+    properties: dict[str, str] = Field(default_factory=dict, description="What references may name besides host, port and the parameters.")
+    setup: list[Setup] = Field(default_factory=list)
+    seeds: dict[str, SeedFeed] = Field(default_factory=dict)
+    query: list[str] = Field(default_factory=list, description="Client command that runs `query` (a string) in the container.")
+    shell: list[str] = Field(default_factory=list, description="The interactive client in the container.")
+    shell_env: dict[str, str] = Field(default_factory=dict)
+    own: bool = Field(False, description="The team's own code: it is stopped gently.")
+    once: bool = Field(False, description="Runs once; `done` when it ends with 0.")
+    losses: list[str] = Field(default_factory=list, description="What a user of this kind should know.")
+    recognise: Recognise = Recognise()
+    local: Local | None = Field(None, description="As a process of this machine; without it, it only runs in a container.")
+    kubernetes: Kubernetes = Kubernetes()
+
+
+def load_kinds(project: Path | None = None) -> Kinds:
+    """Every kind by its names; a file is read when its kind is asked for. The project's `templates/kinds/` wins."""
+    folders = [templates("kinds")] + ([project / "templates" / "kinds"] if project else [])
+    files: dict[str, list[Path]] = {}
+    for file in (file for folder in folders for file in sorted(folder.glob("*.yaml"))):
+        files.setdefault(file.stem, []).insert(0, file)
+    also = {name: stem for stem, found in files.items() for file in found for name in _other_names(file) if name not in files}
+    return Kinds(files, also)
+
+
+_ALSO = re.compile(r"^also:[ ]*\[([^\]\n]*)\]", re.MULTILINE)
+
+
+def _other_names(file: Path) -> list[str]:
+    """The names of `also: [...]`, without reading YAML: most files are never needed."""
+    try:
+        found = _ALSO.search(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [name.strip(" \"'") for name in found.group(1).split(",") if name.strip()] if found else []
+
+
+@dataclass(frozen=True)
+class Kinds(Mapping[str, Kind]):
+    """Kind by name or other name.
+
+    `kinds["x"]` raises KeyError where there is no such kind, and DefinitionError where its file is wrong.
+    """
+
+    files: Mapping[str, list[Path]]
+    """Name to the files of that kind, the one that counts first."""
+    also: Mapping[str, str]
+    _read: dict[str, Kind | DefinitionError] = field(default_factory=dict, compare=False)
+
+    def __getitem__(self, name: str) -> Kind:
+        stem = self.also.get(name, name)
+        if stem not in self._read:
+            self._read[stem] = _kind_or_error(self.files[stem][0], self.files)
+        found = self._read[stem]
+        if isinstance(found, DefinitionError):
+            raise found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self.files, *self.also])
+
+    def __len__(self) -> int:
+        return len(self.files) + len(self.also)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.files or name in self.also
+
+
+def _kind_or_error(file: Path, files: Mapping[str, list[Path]]) -> Kind | DefinitionError:
+    try:
+        return _read_kind(file, files)
+    except DefinitionError as error:
+        return error
+
+
+def _read_kind(file: Path, files: Mapping[str, list[Path]]) -> Kind:
+    document = _inherited(file, files, ())
+    data = document.tree or {}
+    if data.get("kind", file.stem) != file.stem:
+        problem = document.source.problem(("kind",), f"a kind is called like its file: '{file.stem}'")
+        raise DefinitionError([problem])
+    try:
+        kind = Kind.model_validate({**data, "kind": file.stem})
+    except ValidationError as error:
+        raise DefinitionError([_known(p, data) for p in problems_of(error, data, (), document.source)]) from None
+    if problems := list(_texts_of(data, document.source)):
+        raise DefinitionError(problems)
+    return kind
+
+
+def _inherited(file: Path, files: Mapping[str, list[Path]], chain: tuple[Path, ...]) -> Document:
+    """The file's tree on top of that of the kind it extends."""
+    document = read(file, what="a kind")
+    if document.tree is None or document.problems:
+        raise DefinitionError(document.problems)
+    parent = document.tree.get("extends")
+    if parent is None:
+        return document
+    if parent == file.stem:
+        found = next((other for other in files[file.stem] if other not in (file, *chain)), None)
+    else:
+        found = files[parent][0] if isinstance(parent, str) and parent in files else None
+    if found is None:
+        hint = did_you_mean(str(parent), [name for name in files if name != file.stem])
+        raise DefinitionError([document.source.problem(("extends",), f"there is no kind '{parent}' to extend", hint)])
+    if found in (file, *chain):
+        names = " -> ".join(one.stem for one in (*chain, file, found))
+        raise DefinitionError([document.source.problem(("extends",), f"kinds extend each other: {names}")])
+    base = _inherited(found, files, (*chain, file))
+    own = {key: value for key, value in (base.tree or {}).items() if key not in ("kind", "also", "recognise")}
+    return merge(Document(own, base.source), document)
+
+
+def localised(kind: Kind) -> Kind:
+    """*kind* as a process of this machine has it."""
+    local = kind.local or Local()
+    return kind.model_copy(update={**local.replaced, "files": kind.files | local.files, "entrypoint": []})
+
+
+def recogniser(kinds: Mapping[str, Kind]) -> Recogniser:
+    """Knows the kind of an image by `recognise`; kinds whose files are wrong are left out."""
+
+    def recognise(image: str) -> Recognised | None:
+        return next((known for names, known in found() if _matches(image, names)), None)
+
+    @cache
+    def found() -> list[tuple[list[str], Recognised]]:
+        usable = (kind for name in kinds if (kind := _usable(kinds, name)) is not None and kind.kind == name)
+        return [(kind.recognise.images, _recognised(kind)) for kind in usable if kind.recognise.images]
+
+    return recognise
+
+
+def _usable(kinds: Mapping[str, Kind], name: str) -> Kind | None:
+    try:
+        return kinds[name]
+    except DefinitionError:
+        return None
+
+
+def _recognised(kind: Kind) -> Recognised:
+    places = kind.recognise.parameters
+    return Recognised(kind.kind, kind.ports, places, tuple(kind.several), tuple(kind.credentials))
+
+
+def _matches(image: str, names: list[str]) -> bool:
+    """Whether an image is one of *names*, from Docker Hub or from a mirror of it."""
+    repository = re.sub(r":[^/:]*$", "", image.partition("@")[0])
+    first, slash, rest = repository.partition("/")
+    has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    path = (rest if has_registry else repository).removeprefix("library/")
+    return path in names or (has_registry and any(path.endswith("/" + name) for name in names))
+
+
+def _known(problem: Problem, data: Mapping[str, Any]) -> Problem:
+    """Unknown keys of a kind are answered with a kind's keys, not a definition's."""
+    if not problem.message.startswith("unknown key") or "." in problem.path:
+        return problem
+    return Problem(problem.file, problem.line, problem.path, problem.message, did_you_mean(problem.path, list(Kind.model_fields)))
+
+
+def _texts_of(data: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    """Expressions that cannot be read; `files` are whole texts, which the plan reads."""
+    for path, text in walk({key: value for key, value in data.items() if key not in ("files", "parameters")}):
+        if isinstance(text, str) and "${" in text:
+            try:
+                references(text, ())
+            except ExpressionError as error:
+                yield source.problem(path, str(error))
+
+
+def parameters_of(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter of *kind*: as given, else its default, else None."""
+    defaults = {name: schema.get("default") if isinstance(schema, dict) else None for name, schema in kind.parameters.items()}
+    return {**defaults, **given}
+
+
+def items_of(kind: Kind, key: str, given: Any, service: str) -> dict[str, dict[str, Any]]:
+    """What *given* declares several of: name to options, the defaults of options filled in.
+
+    *given* is a name, a list of names (or of maps with a `name`), a map of name to options, or None for the kind's default.
+    """
+    several = kind.several[key]
+    if given is None:
+        given = [evaluate(name, {"self": {"name": service}}) for name in several.default]
+    defaults = {name: schema["default"] for name, schema in several.options.items() if "default" in schema}
+    return {name: {**defaults, **options} for name, options in _items(given)}
+
+
+def _items(given: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(given, Mapping):
+        for name, options in given.items():
+            yield str(name), dict(options) if isinstance(options, Mapping) else {}
+    elif isinstance(given, list | tuple):
+        for item in given:
+            options = dict(item) if isinstance(item, Mapping) else {"name": item}
+            yield str(options.pop("name", "")), options
+    else:
+        yield str(given), {}

@@ -1,0 +1,100 @@
+"""Commands beside a server, through a port forward to the two containers that stand in its pod for that (`templates/kubernetes/hands.py`).
+
+A client's half-close cannot pass a port forward, so the input is framed: a length, a newline, so many bytes; a 0 ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from envctl import instance
+from envctl.engines import Execution, Ran
+from envctl.engines.common.ports import any_port
+from envctl.engines.kubernetes.api import Api
+from envctl.engines.kubernetes.forwards import HANDS, HANDS_PORT, forward, kept, set_forwards
+from envctl.errors import EnvctlError
+from envctl.plan.secrets import drawn_from
+
+BEGIN = 60.0
+"""Seconds that the hands may take to be there."""
+PAUSE = 0.1
+
+
+def execute(api: Api, id: str, namespace: str, service: str, what: Execution) -> Ran:
+    """Runs *what* with the client of *service*'s image.
+
+    Raises:
+        EnvctlError: the hands do not answer; or whatever the input raised.
+    """
+    record = instance.load(id)
+    if record is None:
+        raise EnvctlError(f"{id} is not known here")
+    token = drawn_from(bytes.fromhex(record.secret))(service, HANDS)
+    head = json.dumps({"token": token, "argv": list(what.argv), "env": dict(what.env)}).encode() + b"\n"
+    port = _port(api, id, namespace, service)
+    until = time.monotonic() + BEGIN
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 10) as stream:
+                stream.settimeout(None)
+                return _spoken(stream, head, what.stdin)
+        except (ConnectionError, _Unheard) as error:
+            # Nothing has been done yet: the forward or the hands are not up, and the first answer comes after all of the input.
+            if time.monotonic() > until or isinstance(error, _Broken):
+                raise EnvctlError(f"{service}: the commands beside it are not answered: {error or type(error).__name__}") from None
+            time.sleep(PAUSE)
+
+
+class _Unheard(Exception):
+    """It ended before anything was said."""
+
+
+class _Broken(ConnectionError):
+    """It ended in the middle: the command may have run."""
+
+
+def _port(api: Api, id: str, namespace: str, service: str) -> int:
+    name = f"{service}/{HANDS}"
+    for entry in kept(id):
+        if entry["name"] == name and entry["listen"][1]:
+            return int(entry["listen"][1])
+    made = set_forwards(id, api.context, namespace, [forward(id, service, HANDS, HANDS_PORT, any_port())], whole=False)
+    return made[name]
+
+
+def _spoken(stream: socket.socket, head: bytes, stdin: Iterable[bytes]) -> Ran:
+    stream.sendall(head)
+    errors: list[Exception] = []
+    sent = threading.Event()
+    writer = threading.Thread(target=_feed, args=(stream, stdin, errors, sent), daemon=True)
+    writer.start()
+    answer = stream.makefile("rb")
+    line = answer.readline()
+    if errors:
+        raise errors[0]
+    if not line:
+        raise _Broken("the connection ended") if sent.is_set() else _Unheard()
+    told = json.loads(line)
+    output = answer.read(int(told["size"]))
+    writer.join(1)
+    return Ran(int(told["status"]), output.decode(errors="replace"))
+
+
+def _feed(stream: socket.socket, stdin: Iterable[bytes], errors: list[Exception], sent: threading.Event) -> None:
+    try:
+        for piece in stdin:
+            if piece:
+                stream.sendall(b"%d\n" % len(piece) + piece)
+                sent.set()
+        stream.sendall(b"0\n")
+    except OSError:
+        return  # the command ended before it had read everything; its status says so
+    except Exception as error:
+        errors.append(error)
+        with suppress(OSError):
+            stream.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,81 @@
+"""A loaded definition against its kinds: what each kind takes, needs and offers, and where references lead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envctl.definition.find import find_environment
+from envctl.definition.kinds import Kind, load_kinds, recogniser
+from envctl.definition.load import Loaded, load, masked
+from envctl.definition.models import Definition, Service
+from envctl.environment.parameters import check_parameters
+from envctl.environment.references import check_references
+from envctl.environment.services import check_service
+from envctl.errors import DefinitionError, Problem, did_you_mean
+
+__all__ = ["Environment", "check", "open_environment"]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A definition without mistakes, and the kinds that it can use."""
+
+    loaded: Loaded
+    definition: Definition
+    kinds: Mapping[str, Kind]
+    used: Mapping[str, str] = field(default_factory=dict)
+    """Services that run already somewhere (`--use`), and their URLs."""
+
+
+def open_environment(
+    env: str | os.PathLike[str],
+    *,
+    cwd: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Environment:
+    """The environment that *env* names.
+
+    Raises:
+        UsageError: there is no such environment.
+        DefinitionError: it has mistakes; all of them in one go.
+        EngineMissing: it is a Compose file, and Docker Compose is not there.
+    """
+    found = find_environment(os.fspath(env), cwd or Path.cwd())
+    kinds = load_kinds(found.project)
+    loaded = load(found.file, project=found.project, overrides=overrides, environ=environ, recognise=recogniser(kinds))
+    problems = [*loaded.problems, *check(loaded, kinds, environ)]
+    if problems or loaded.definition is None:
+        raise DefinitionError(problems)
+    return Environment(loaded, loaded.definition, kinds)
+
+
+def check(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str] = os.environ) -> list[Problem]:
+    """Mistakes that only show against the kinds; nothing is raised for them."""
+    if loaded.definition is None:
+        return []
+    problems: list[Problem] = []
+    known: dict[str, Kind] = {}
+    for name, service in loaded.definition.services.items():
+        problems += _known_kind(name, service, loaded, kinds, known)
+    for name, service in loaded.definition.services.items():
+        if name in known:
+            problems += check_service(name, service, known[name], loaded, known)
+            problems += check_parameters(name, service, known[name], loaded)
+    problems += check_references(loaded, known, environ)
+    unknown = {".".join(map(str, path)) for path in loaded.unknown}
+    return [masked(problem, loaded.secrets) for problem in problems if problem.path not in unknown]
+
+
+def _known_kind(name: str, service: Service, loaded: Loaded, kinds: Mapping[str, Kind], known: dict[str, Kind]) -> Iterator[Problem]:
+    """Finds the service's kind, or says what is wrong with it (in the kind's own file, where that is broken)."""
+    try:
+        known[name] = kinds[service.kind]
+    except KeyError:
+        path = ("services", name, "kind")
+        yield loaded.source.problem(path, f"unknown kind '{service.kind}'", did_you_mean(service.kind, list(kinds), limit=40))
+    except DefinitionError as error:
+        yield from error.problems

@@ -1,0 +1,212 @@
+"""`with:` against the kind's parameters (JSON Schema) and what it declares several of."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from envctl.definition.containment import inside, outside
+from envctl.definition.expressions import has_expression
+from envctl.definition.kinds import Kind
+from envctl.definition.load import Loaded
+from envctl.definition.messages import shown
+from envctl.definition.models import Service
+from envctl.definition.paths import locate
+from envctl.definition.source import TreePath, walk
+from envctl.errors import Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from jsonschema import FormatChecker, ValidationError
+
+PROJECT_PATH = "project-path"
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a map",
+    "null": "nothing",
+}
+
+
+def check_parameters(name: str, service: Service, kind: Kind, loaded: Loaded) -> Iterator[Problem]:
+    """Mistakes in the `with` of one service."""
+    at: TreePath = ("services", name, "with")
+    for key, value in service.with_.items():
+        if service.from_compose and value == "":
+            continue  # the file gives no such credential
+        if key in kind.several:
+            yield from _several(value, kind.several[key].options, (*at, key), loaded)
+        elif key in kind.parameters:
+            yield from _against(kind.parameters[key], value, (*at, key), loaded)
+        else:
+            hint = did_you_mean(key, [*kind.parameters, *kind.several], limit=40)
+            message = f"the kind '{kind.kind}' has no parameter '{key}'"
+            yield loaded.source.problem((*at, key), message, hint)
+    if kind.kind == "stub":
+        yield from _routes(service.with_.get("routes"), (*at, "routes"), loaded)
+
+
+def _several(value: Any, options: Mapping[str, Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
+    """A name, a list of names (or of maps with a name), or a map of name to options."""
+    schema = {"type": "object", "properties": dict(options), "additionalProperties": False}
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if item is not None:
+                yield from _against(schema, item, (*at, name), loaded)
+    elif isinstance(value, list):
+        named = {**schema, "properties": {**options, "name": {"type": "string"}}, "required": ["name"]}
+        for index, item in enumerate(value):
+            wanted: dict[str, Any] = named if isinstance(item, dict) else {"type": "string", "minLength": 1}
+            yield from _against(wanted, item, (*at, index), loaded)
+        yield from _twice(value, at, loaded)
+    elif not isinstance(value, str):
+        hint = f"`{at[-1]}: [one, two]` or `{at[-1]}: {{one: {{}}, two: {{}}}}`"
+        yield loaded.source.problem(at, f"expected a list of names or a map of names to options, not {shown(value)}", hint)
+
+
+def _twice(names: list[Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, item in enumerate(names):
+        name = item.get("name") if isinstance(item, dict) else item
+        if isinstance(name, str):
+            if name in seen:
+                yield loaded.source.problem((*at, index), f"'{name}' stands twice")
+            seen.add(name)
+
+
+def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
+    """What is wrong with *value*; a text with expressions is known later only."""
+    from jsonschema import Draft202012Validator
+
+    reason = _wrong_schema(json.dumps(schema, sort_keys=True))
+    try:
+        validator = Draft202012Validator(schema, format_checker=_formats(at, loaded))
+        found = [] if reason else list(validator.iter_errors(value))
+    except (RecursionError, re.error) as error:
+        reason = str(error)
+    if reason:
+        yield loaded.source.problem(at, f"the kind's schema of this is wrong: {reason}", "correct it in the kind's file")
+        return
+    for mistake in found:
+        for leaf in _leaves(mistake):
+            if not _is_later(leaf.instance):
+                yield from _problems(leaf, at, loaded)
+
+
+@lru_cache(maxsize=1024)
+def _wrong_schema(text: str) -> str:
+    """What is wrong with a kind's schema; checking one costs more than using it, and services share them."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(json.loads(text))
+    except (SchemaError, RecursionError, re.error) as error:
+        return str(getattr(error, "message", error))
+    return ""
+
+
+def _formats(at: TreePath, loaded: Loaded) -> FormatChecker:
+    """One format of ours: a path of the project, which must be there."""
+    from jsonschema import FormatChecker
+
+    def is_there(value: object) -> bool:
+        if isinstance(value, str) and not has_expression(value):
+            found = inside(value, loaded.base(locate(loaded.tree, value, at)), loaded.project, what="file or folder")
+            if isinstance(found, str):
+                raise ValueError(found)
+        return True
+
+    checker = FormatChecker(formats=())
+    checker.checks(PROJECT_PATH, raises=ValueError)(is_there)
+    return checker
+
+
+def _is_later(value: Any) -> bool:
+    return any(isinstance(text, str) and has_expression(text) for _, text in walk(value))
+
+
+def _leaves(error: ValidationError) -> Iterator[ValidationError]:
+    """The mistakes below a choice: those of the branch that the value was meant for."""
+    if error.validator not in ("oneOf", "anyOf") or not error.context:
+        yield error
+        return
+    here = len(error.absolute_path)
+    wrong_type = {e.schema_path[0] for e in error.context if e.validator == "type" and len(e.absolute_path) == here}
+    meant = [e for e in error.context if e.schema_path[0] not in wrong_type]
+    if not meant:
+        yield error
+    for inner in meant:
+        yield from _leaves(inner)
+
+
+def _problems(error: ValidationError, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
+    path: TreePath = (*at, *error.absolute_path)
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        schema: Any = error.schema
+        known = list(schema.get("properties", {}))
+        for key in error.instance:
+            if key not in known:
+                yield loaded.source.problem((*path, key), f"unknown key '{key}'", did_you_mean(key, known, limit=40))
+        return
+    message, hint = _words(error)
+    yield loaded.source.problem(path, message, hint)
+
+
+def _words(error: ValidationError) -> tuple[str, str]:
+    value: Any = error.instance
+    wanted: Any = error.validator_value
+    match error.validator:
+        case "type":
+            hint = f'write it in quotes: "{value}"' if wanted == "string" and isinstance(value, int | float) else ""
+            return f"expected {_type(wanted)}, not {shown(value)}", hint
+        case "oneOf" | "anyOf":
+            return f"expected {_alternatives(error)}, not {shown(value)}", ""
+        case "enum":
+            known = [str(item) for item in wanted]
+            return f"{shown(value)} is none of {', '.join(known)}", did_you_mean(str(value), known)
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
+            bound = "at least" if "inimum" in error.validator else "at most"
+            return f"{shown(value)} is out of range: it must be {bound} {wanted}", ""
+        case "minLength" | "minItems" | "minProperties":
+            return (f"{shown(value)} is too short: {wanted} at least" if value else "this is empty"), ""
+        case "pattern":
+            schema: Any = error.schema
+            described = f" ({schema['description'].rstrip('.')})" if schema.get("description") else ""
+            return f"{shown(value)} has not the right form", f"it must match {wanted}{described}"
+        case "required":
+            missing = [key for key in wanted if key not in value]
+            return f"the key '{missing[0]}' is missing", ""
+        case "format":
+            return str(error.cause or error.message), ""
+    return error.message, ""
+
+
+def _type(wanted: Any) -> str:
+    names = wanted if isinstance(wanted, list) else [wanted]
+    return " or ".join(_TYPES.get(name, str(name)) for name in names)
+
+
+def _alternatives(error: ValidationError) -> str:
+    types = [_type(inner.validator_value) for inner in error.context or () if inner.validator == "type"]
+    return " or ".join(dict.fromkeys(types)) or "something else"
+
+
+def _routes(value: Any, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
+    """What the stub itself would say of its routes."""
+    from envctl.servers.stub.loading import MappingError, load
+
+    texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    paths = [loaded.path(text, at) for text in texts if isinstance(text, str) and not has_expression(text)]
+    if not all(path.exists() and not outside(path, loaded.project) for path in paths):
+        return
+    try:
+        load(paths)
+    except MappingError as error:
+        for message in error.messages:
+            yield loaded.source.problem(at, message)

@@ -1,0 +1,1 @@
+"""Files: those of the package."""

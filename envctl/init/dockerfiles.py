@@ -1,0 +1,161 @@
+"""Dockerfiles: the services of the project's own, where their builds start, their ports, and when they are ready."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from envctl.init.model import ROOT, Name, Program
+from envctl.init.names import service_name
+from envctl.init.project import Project
+
+VARIANTS = frozenset(
+    [
+        "dev",
+        "development",
+        "local",
+        "debug",
+        "test",
+        "tests",
+        "ci",
+        "prod",
+        "production",
+        "release",
+        "base",
+        "build",
+        "builder",
+        "docs",
+        "lint",
+        "alpine",
+        "slim",
+    ]
+)
+BASE_PORTS = {"nginx": 80, "httpd": 80, "caddy": 80, "nginxinc/nginx-unprivileged": 8080}
+"""Images whose server listens without an EXPOSE."""
+MAX_PROGRAMS = 20
+MAX_SOURCES = 200
+_CODE = frozenset([".py", ".js", ".ts", ".mjs", ".go", ".rb", ".java", ".kt", ".php", ".rs", ".cs"])
+_HEALTH = re.compile(r"""["'](/(?:api/)?(?:healthz|health|readyz|ready|livez|health_check|healthcheck|_health))/?["']""")
+_CHECK_URL = re.compile(r"https?://[\w.\-\[\]${}]+(?::[\w${}]+)?(/[\w./-]*)?")
+_PORT_ARGUMENT = re.compile(r"""--port["',=\s]+(\d{2,5})|(?:-b|--bind|--addr)["',=\s]+[\w.]*:(\d{2,5})""")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    name: str
+    rest: str
+
+
+def programs(project: Project) -> list[Program]:
+    """A service for each Dockerfile that is not a variant of another one."""
+    found: list[Program] = []
+    for path in _chosen(project):
+        taken = [program.name for program in found]
+        found.append(_program(project, path, service_name(_stem(path), taken)))
+    return found[:MAX_PROGRAMS]
+
+
+def _chosen(project: Project) -> Iterator[Name]:
+    named = project.named("Dockerfile", "Containerfile", "Dockerfile.*", "*.Dockerfile", "*.dockerfile")
+    plain = {path.parent for path in named if path.name in ("Dockerfile", "Containerfile")}
+    for path in sorted(named, key=lambda path: (len(path.parts), _suffix(path) != "", path)):
+        suffix = _suffix(path)
+        if suffix in VARIANTS and path.parent in plain:
+            continue
+        if any(step.name == "FROM" for step in instructions(project.text(path))):
+            plain |= {path.parent} if suffix in VARIANTS else set()
+            yield path
+
+
+def _suffix(path: Name) -> str:
+    if path.name in ("Dockerfile", "Containerfile"):
+        return ""
+    return path.name.removeprefix("Dockerfile.") if path.name.startswith("Dockerfile.") else path.stem
+
+
+def _stem(path: Name) -> str:
+    suffix = _suffix(path)
+    if suffix and suffix not in VARIANTS:
+        return suffix
+    folder = path.parent
+    while folder.name in ("docker", "build", "deploy", "container", "containers", "src"):
+        folder = folder.parent
+    return folder.name or "app"
+
+
+def _program(project: Project, path: Name, name: str) -> Program:
+    steps = list(instructions(project.text(path)))
+    context = _context(project, path, steps)
+    port, port_because = _port(steps)
+    ready, ready_because = _ready(project, context, path, steps)
+    return Program(name, context, path, port, f"{path}: {port_because}" if port else "", ready, ready_because)
+
+
+def instructions(text: str) -> Iterator[Instruction]:
+    """The instructions with their continued lines joined, comments left out."""
+    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    for line in re.sub(r"[\\`][ \t]*\n", " ", lines).splitlines():
+        name, _, rest = line.strip().partition(" ")
+        if name.isalpha():
+            yield Instruction(name.upper(), rest.strip())
+
+
+def _context(project: Project, path: Name, steps: Iterable[Instruction]) -> Name:
+    """The nearest folder with all that the file copies: `docker/api/Dockerfile` is often built from the root."""
+    sources = [source for step in steps for source in _copied(step)]
+    folders = [path.parent, *path.parent.parents]
+    for folder in folders:
+        if all(_exists(project, folder, source) for source in sources):
+            return folder
+    return path.parent
+
+
+def _copied(step: Instruction) -> list[str]:
+    if step.name not in ("COPY", "ADD") or "--from=" in step.rest or "<<" in step.rest:
+        return []
+    words = re.findall(r"[^\s\[\]\",]+", step.rest)
+    return [word for word in words[:-1] if not word.startswith("--") and "$" not in word and "://" not in word]
+
+
+def _exists(project: Project, folder: Name, source: str) -> bool:
+    source = source.strip("/") or "."
+    if "*" in source or "?" in source:
+        return True  # the pattern of an optional file matches nothing without harm
+    return ".." not in source.split("/") and project.has(folder / source)
+
+
+def _port(steps: Iterable[Instruction]) -> tuple[int | None, str]:
+    """The first port that the file speaks of, and the instruction that does."""
+    known: dict[str, str] = {}
+    base = ""
+    for step in steps:
+        if step.name in ("ENV", "ARG"):
+            known |= dict(re.findall(r"(\w+)[=\s]\"?(\d+)", step.rest))
+        elif step.name == "FROM":
+            base = re.split(r"[:@\s]", re.sub(r"^--\S+\s+", "", step.rest))[0]
+        elif port := _port_of(step, known):
+            return port, step.name
+    return (BASE_PORTS[base], f"FROM {base}") if base in BASE_PORTS else (None, "")
+
+
+def _port_of(step: Instruction, known: Mapping[str, str]) -> int:
+    if step.name in ("CMD", "ENTRYPOINT"):
+        match = _PORT_ARGUMENT.search(step.rest)
+        return int(match[1] or match[2]) if match else 0
+    if step.name != "EXPOSE":
+        return 0
+    words = [word.removesuffix("/tcp").strip("${}") for word in step.rest.split()]
+    numbers = [known.get(word, word) for word in words]
+    return next((int(text) for text in numbers if re.fullmatch(r"\d{1,5}", text) and 0 < int(text) < 65536), 0)
+
+
+def _ready(project: Project, context: Name, path: Name, steps: Iterable[Instruction]) -> tuple[str, str]:
+    for step in steps:
+        if step.name == "HEALTHCHECK" and (match := _CHECK_URL.search(step.rest)):
+            return match[1] or "/", f"{path}: HEALTHCHECK"
+    sources = [file for file in project.below(path.parent if path.parent != ROOT else context) if file.suffix in _CODE]
+    for file in sources[:MAX_SOURCES]:
+        if "test" not in str(file).lower() and (match := _HEALTH.search(project.text(file))):
+            return match[1], str(file)
+    return "", ""

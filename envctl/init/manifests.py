@@ -1,0 +1,152 @@
+"""Dependency manifests -> the names of what they depend on. Another manifest is another entry of MANIFESTS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from envctl.init.model import Name
+from envctl.init.project import Project
+
+_PYTHON = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?")
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """A name as the drivers' table has it (small letters, `-` for `_`); an extra makes `name[extra]` as well."""
+
+    name: str
+    file: Name
+
+
+def dependencies(project: Project) -> list[Dependency]:
+    """What all manifests of the project name, each once a file."""
+    found: dict[Dependency, None] = {}
+    for pattern, read in MANIFESTS.items():
+        for path in project.named(pattern):
+            for name in read(project, path):
+                found[Dependency(_normal(name), path)] = None
+    return list(found)
+
+
+def _normal(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
+
+
+def _with_extras(name: str, extras: Iterable[object]) -> Iterator[str]:
+    yield name
+    yield from (f"{name}[{str(extra).strip()}]" for extra in extras)
+
+
+def _python(requirement: object) -> Iterator[str]:
+    if match := _PYTHON.match(str(requirement)):
+        yield from _with_extras(match[1], (match[2] or "").split(",") if match[2] else ())
+
+
+def _requirements(project: Project, path: Name) -> Iterator[str]:
+    for line in project.text(path).splitlines():
+        if not line.lstrip().startswith(("#", "-")):
+            yield from _python(line)
+
+
+def _pyproject(project: Project, path: Name) -> Iterator[str]:
+    tree = project.tree(path)
+    own, tool = _map(tree.get("project")), _map(tree.get("tool"))
+    groups = [*_map(own.get("optional-dependencies")).values(), *_map(tree.get("dependency-groups")).values()]
+    for listed in (own.get("dependencies"), _map(tool.get("uv")).get("dev-dependencies"), *groups):
+        for requirement in listed if isinstance(listed, list) else ():
+            yield from _python(requirement)
+    poetry = _map(tool.get("poetry"))
+    for table in (poetry, *map(_map, _map(poetry.get("group")).values())):
+        for key in ("dependencies", "dev-dependencies"):
+            yield from _table(table.get(key), "extras")
+
+
+def _table(table: object, extras: str) -> Iterator[str]:
+    for name, value in _map(table).items():
+        listed = _map(value).get(extras)
+        yield from _with_extras(name, listed if isinstance(listed, list) else ())
+
+
+def _pipfile(project: Project, path: Name) -> Iterator[str]:
+    tree = _toml(project.text(path))
+    for key in ("packages", "dev-packages"):
+        yield from _table(tree.get(key), "extras")
+
+
+def _package_json(project: Project, path: Name) -> Iterator[str]:
+    tree = project.tree(path)
+    for key in ("dependencies", "devDependencies", "optionalDependencies"):
+        yield from _map(tree.get(key))
+
+
+def _go(project: Project, path: Name) -> Iterator[str]:
+    for line in project.text(path).splitlines():
+        match = re.match(r"\s*(?:require\s+)?([\w.-]+\.[\w.-]+/\S+)\s+v\d", line)
+        if match and "// indirect" not in line:
+            yield re.sub(r"/v\d+$", "", match[1])
+
+
+def _gemfile(project: Project, path: Name) -> Iterator[str]:
+    yield from re.findall(r"""^\s*gem\s*\(?["']([\w.-]+)["']""", project.text(path), re.MULTILINE)
+
+
+def _maven(project: Project, path: Name) -> Iterator[str]:
+    yield from re.findall(r"<artifactId>\s*([\w.-]+)\s*</artifactId>", project.text(path))
+
+
+def _gradle(project: Project, path: Name) -> Iterator[str]:
+    """`group:artifact:version` in quotes; a plugin's id stands for itself."""
+    text = project.text(path)
+    yield from re.findall(r"""["'][\w.-]+:([\w.-]+)(?::[^"']*)?["']""", text)
+    yield from re.findall(r"""\bid\s*\(?\s*["']([\w.-]+)["']""", text)
+
+
+def _composer(project: Project, path: Name) -> Iterator[str]:
+    tree = project.tree(path)
+    for key in ("require", "require-dev"):
+        yield from _map(tree.get(key))
+
+
+def _cargo(project: Project, path: Name) -> Iterator[str]:
+    tree = project.tree(path)
+    for key in ("dependencies", "dev-dependencies"):
+        yield from _table(tree.get(key), "features")
+        yield from _table(_map(tree.get("workspace")).get(key), "features")
+
+
+def _dotnet(project: Project, path: Name) -> Iterator[str]:
+    yield from re.findall(r"""<PackageReference\s[^>]*Include="([\w.-]+)\"""", project.text(path))
+
+
+def _map(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _toml(text: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except ValueError:
+        return {}
+
+
+MANIFESTS: dict[str, Callable[[Project, Name], Iterable[str]]] = {
+    "requirements*.txt": _requirements,
+    "requirements*.in": _requirements,
+    "pyproject.toml": _pyproject,
+    "Pipfile": _pipfile,
+    "package.json": _package_json,
+    "go.mod": _go,
+    "Gemfile": _gemfile,
+    "pom.xml": _maven,
+    "build.gradle": _gradle,
+    "build.gradle.kts": _gradle,
+    "composer.json": _composer,
+    "Cargo.toml": _cargo,
+    "*.csproj": _dotnet,
+}
+"""File name to what reads the names in it."""

@@ -1,0 +1,29 @@
+"""`--report DIR`: what is needed to see afterwards why a run failed."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from envctl.engines.common.mixed import attached
+from envctl.inspect.status import document
+from envctl.instance import Record
+
+
+def write_report(record: Record, folder: Path) -> None:
+    """`status.json` and `SERVICE.log` for every service; credentials are masked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    there = attached(record)
+    with suppress(Exception):  # a daemon that fails now must not hide why the command failed
+        status = json.dumps(document(record, there.states()), ensure_ascii=False, indent=2)
+        (folder / "status.json").write_text(_masked(status, record), "utf-8")
+    for service in record.services:
+        with suppress(Exception):
+            (folder / f"{service}.log").write_text(_masked(there.logs(service), record), "utf-8")
+
+
+def _masked(text: str, record: Record) -> str:
+    for secret in sorted(record.secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,1 @@
+"""How commands start an instance's keeper, hold it and ask it."""

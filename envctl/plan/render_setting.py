@@ -1,0 +1,58 @@
+"""The setting of `render`: everything derived from the instance's name, so that the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from envctl.environment import Environment
+from envctl.errors import UsageError, did_you_mean
+from envctl.plan.make import published
+from envctl.plan.model import PortKey, Setting
+from envctl.plan.secrets import drawn_from, key_of_name
+
+FIRST, COUNT = 20000, 12000
+
+
+def render_setting(
+    environment: Environment,
+    name: str,
+    engine: str,
+    images: Mapping[str, str],
+    ports: Mapping[str, int] | None = None,
+    environ: Mapping[str, str] | None = None,
+    local: Iterable[str] = (),
+    shared: bool = False,
+) -> Setting:
+    """Ports are only those that somebody inside must know; passwords come from *name*, for `up` draws real ones."""
+    keys = published(environment)
+    for service in ports or {}:
+        if service not in {key[0] for key in keys}:
+            raise UsageError(f"--port {service}: there is no such service with a port", hint=did_you_mean(service, [k[0] for k in keys]))
+    main = {service: (service, port) for service, port in reversed(keys)}
+    fixed = {main[service]: port for service, port in (ports or {}).items()}
+    return Setting(
+        name=name,
+        id="".join(c if c.isalnum() or c == "-" else "-" for c in name.lower()),
+        environment=environment.definition.name,
+        project=environment.loaded.project,
+        engine=engine,
+        secret=drawn_from(key_of_name(name)),
+        ports=_spread(keys, name, fixed),
+        fixed=frozenset(fixed),
+        local=frozenset(local),
+        environ=environ or {},
+        rewrite=images,
+        shared=shared,
+    )
+
+
+def _spread(keys: list[PortKey], name: str, fixed: Mapping[PortKey, int]) -> dict[PortKey, int]:
+    """A port for each key: the fixed one, or one by a hash, the next one where two fall on the same."""
+    found = dict(fixed)
+    for key in keys:
+        port = FIRST + int(hashlib.sha256(f"{name}/{key}".encode()).hexdigest(), 16) % COUNT
+        while port in found.values():
+            port += 1
+        found.setdefault(key, port)
+    return {key: found[key] for key in keys}

@@ -1,0 +1,1 @@
+"""This process: its signals, its threads, and what they have asked an engine for."""

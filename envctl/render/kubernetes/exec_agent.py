@@ -1,0 +1,92 @@
+"""Hands and ears: commands beside a server, with its own client, without the right to `exec`.
+
+Two containers more in a server's pod. `envctl-ears` (ours, `templates/kubernetes/hands.py`) listens on the pod's loopback, where only
+a port forward arrives, and writes what it is asked as scripts; `envctl-hands` is the server's image with a loop that runs them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from envctl.files.package_data import templates
+from envctl.plan.model import Plan, ServicePlan
+from envctl.render.kubernetes import pods
+from envctl.render.kubernetes.objects import Object
+from envctl.render.kubernetes.rendering import Rendering
+from envctl.render.kubernetes.secrets import Drawer
+
+PORT = 15099
+FOLDER = "/run/envctl-hands"
+TOKEN_KEY = "hands"
+SCRIPT_KEY = "hands.py"
+_SCRIPT_FOLDER = "/opt/envctl-hands"
+LOOP = """\
+d=$0; umask 077
+until [ -p "$d/todo" ] && [ -p "$d/done" ]; do sleep 0.1 2>/dev/null || sleep 1; done
+echo "restarted 0" > "$d/done"
+while :; do
+  read -r what n < "$d/todo" || { sleep 1; continue; }
+  case $what in
+    run) echo "$n begun" > "$d/done"; ( ( sh "$d/$n.run" < "$d/$n.in" > "$d/$n.out" 2>&1; echo "$n $?" > "$d/done" ) & ) ;;
+    kill) kill "$n" 2>/dev/null ;;
+  esac
+done
+"""
+"""Each request in a shell of its own, twice removed, so that this one never has to wait for it. Read by dash, bash and busybox alike."""
+
+
+def hands_token(plan: Plan, service: ServicePlan) -> str:
+    return plan.setting.secret(service.name, "hands")
+
+
+def has_hands(rendering: Rendering, service: ServicePlan) -> bool:
+    return not rendering.options.standalone and not service.once and rendering.options.existing_secret is None and _wanted(service)
+
+
+def _wanted(service: ServicePlan) -> bool:
+    inside = any(step.feed is not None or step.step.in_ == "server" for step in service.steps)
+    return inside or bool(service.setup) or any(check.probe == "query" for check in service.checks)
+
+
+def script_name(rendering: Rendering, service: ServicePlan) -> str:
+    return f"{rendering.host(service)}-hands"
+
+
+@lru_cache
+def script() -> str:
+    return templates("kubernetes", "hands.py").read_text("utf-8")
+
+
+def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer: Drawer) -> tuple[list[Object], list[Object]]:
+    """Ears, then hands, whose loop waits for the ears' pipes; and the volumes between them."""
+    if not has_hands(rendering, service):
+        return [], []
+    token = drawer.put(TOKEN_KEY, hands_token(rendering.plan, service).encode(), "what whoever speaks to its hands must know")
+    shared = {"name": "envctl-hands", "mountPath": FOLDER}
+    ears = pods.container(
+        rendering,
+        "envctl-ears",
+        rendering.python,
+        command=["python3", "-I", "-S", f"{_SCRIPT_FOLDER}/{SCRIPT_KEY}", FOLDER, str(PORT)],
+        env=[{"name": "ENVCTL_HANDS_TOKEN", "valueFrom": {"secretKeyRef": token}}],
+        mounts=[shared, {"name": "envctl-hands-script", "mountPath": _SCRIPT_FOLDER, "readOnly": True}],
+    )
+    loop = pods.container(
+        rendering,
+        "envctl-hands",
+        main["image"],
+        command=["sh", "-c", LOOP.replace("$", "$$"), FOLDER],
+        env=main.get("env", []),
+        mounts=[*main.get("volumeMounts", []), shared],
+        read_only=main["securityContext"]["readOnlyRootFilesystem"],
+        limits=pods.HANDS_MOST,
+    )
+    script_volume = {"name": "envctl-hands-script", "configMap": {"name": script_name(rendering, service), "defaultMode": 0o444}}
+    return [ears, loop], [{"name": "envctl-hands", "emptyDir": {}}, script_volume]
+
+
+def config_map(rendering: Rendering, service: ServicePlan) -> list[Object]:
+    if not has_hands(rendering, service):
+        return []
+    meta = rendering.metadata(script_name(rendering, service), service)
+    return [rendering.templates.render("configmap", metadata=meta, data={SCRIPT_KEY: script()}, binary={})]

@@ -1,0 +1,161 @@
+"""Kinds from files: ours, a project's own, what they inherit, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from envctl.definition.kinds import Kinds, items_of, load_kinds, parameters_of, recogniser
+from envctl.errors import DefinitionError
+
+
+@pytest.fixture
+def kind_files(tmp_path: Path) -> Path:
+    folder = tmp_path / "templates" / "kinds"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def kinds_with(folder: Path, **texts: str) -> Kinds:
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(dedent(text))
+    return load_kinds(folder.parent.parent)
+
+
+def test_every_built_in_kind_can_be_read() -> None:
+    kinds = load_kinds()
+    assert {kinds[name].kind for name in kinds} == set(kinds.files)
+    assert {"postgres", "api", "service", "job", "stub"} <= set(kinds)
+
+
+def test_other_names() -> None:
+    kinds = load_kinds()
+    assert kinds["postgresql"] is kinds["postgres"]
+    with pytest.raises(KeyError):
+        kinds["oracle"]
+
+
+def test_a_file_is_read_when_its_kind_is_asked_for(kind_files: Path) -> None:
+    kinds = kinds_with(kind_files, broken="kind: [", good="title: Good\n")
+    assert "broken" in kinds
+    assert kinds["good"].title == "Good"
+    with pytest.raises(DefinitionError):
+        kinds["broken"]
+
+
+def test_a_kind_of_the_project_wins(kind_files: Path) -> None:
+    kinds = kinds_with(kind_files, mail="kind: mail\nimage: mailpit\nports: {smtp: 25}\n")
+    assert (kinds["mail"].image, kinds["mail"].ports, kinds["mail"].parameters) == ("mailpit", {"smtp": 25}, {})
+
+
+def test_a_kind_extends_another(kind_files: Path) -> None:
+    kinds = kinds_with(
+        kind_files,
+        postgis="extends: postgres\nimage: postgis/postgis\nversion: 17-3.5\nparameters: {topology: {type: boolean, default: false}}\n",
+        deeper="extends: postgis\ntitle: Deeper\nenv: {A: b}\n",
+    )
+    postgres, postgis, deeper = kinds["postgres"], kinds["postgis"], kinds["deeper"]
+    assert (postgis.kind, postgis.image, postgis.also) == ("postgis", "postgis/postgis", [])
+    assert set(postgis.parameters) == {*postgres.parameters, "topology"}
+    assert postgis.ready == postgres.ready
+    assert postgis.recognise.images == []
+    assert (deeper.image, deeper.env) == ("postgis/postgis", {**postgres.env, "A": "b"})
+
+
+def test_a_replacement_extends_what_it_replaces(kind_files: Path) -> None:
+    kinds = kinds_with(kind_files, postgres="extends: postgres\nversion: '16'\n")
+    assert kinds["postgres"].version == "16"
+    assert kinds["postgresql"].ports == {"postgres": 5432}
+
+
+WRONG = {
+    "unknown key": ("image: x\nimagee: y\n", 2, "imagee", "unknown key 'imagee'; did you mean 'image'?"),
+    "wrong type": ("ports:\n  web: many\n", 2, "ports.web", "expected a whole number, not 'many'"),
+    "other name": ("kind: other\n", 1, "kind", "a kind is called like its file: 'mine'"),
+    "no parent": (
+        "extends: postgers\n",
+        1,
+        "extends",
+        "there is no kind 'postgers' to extend; did you mean 'postgres'?",
+    ),
+    "itself": ("extends: mine\n", 1, "extends", "there is no kind 'mine' to extend"),
+    "no YAML": ("image: x\nports: [\n", 3, "", "this is no YAML"),
+    "a list": ("- image\n", 1, "", "a kind is a map"),
+    "expression": ("env:\n  A: x\n  B: ${self.\n", 3, "env.B", "has no closing"),
+    "filter": ("properties: {url: '${self.host|urlencod}'}\n", 1, "properties.url", "did you mean 'urlencode'?"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "path", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_kind(kind_files: Path, text: str, line: int, path: str, message: str) -> None:
+    kinds = kinds_with(kind_files, mine=text)
+    with pytest.raises(DefinitionError) as caught:
+        kinds["mine"]
+    (problem,) = caught.value.problems
+    assert (problem.file.name, problem.line, problem.path) == ("mine.yaml", line, path)
+    assert message in str(problem)
+
+
+def test_kinds_that_extend_each_other(kind_files: Path) -> None:
+    kinds = kinds_with(kind_files, one="extends: two\n", two="extends: one\n")
+    with pytest.raises(DefinitionError, match=r"kinds extend each other: one -> two -> one"):
+        kinds["one"]
+
+
+def test_parameters_have_their_defaults() -> None:
+    nats = load_kinds()["nats"]
+    assert parameters_of(nats, {"jetstream": False, "password": "p"}) == {
+        "username": None,
+        "password": "p",
+        "jetstream": False,
+        "max_payload": "1MB",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "items"),
+    [
+        (None, {"app": {}}),
+        ("shop", {"shop": {}}),
+        (["shop", "audit"], {"shop": {}, "audit": {}}),
+        ({"shop": None, "audit": {"owner": "x"}}, {"shop": {}, "audit": {"owner": "x"}}),
+        ([{"name": "shop", "owner": "x"}, "b"], {"shop": {"owner": "x"}, "b": {}}),
+        ([], {}),
+        ([17], {"17": {}}),
+    ],
+)
+def test_what_a_server_has_several_of(given: object, items: object) -> None:
+    assert items_of(load_kinds()["postgres"], "databases", given, "db") == items
+
+
+def test_options_have_their_defaults() -> None:
+    queues = items_of(load_kinds()["rabbitmq"], "queues", {"a": {"durable": False}, "b": {}}, "bus")
+    assert (queues["a"]["durable"], queues["b"]["durable"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        ("postgres", "postgres"),
+        ("postgres:17-alpine", "postgres"),
+        ("docker.io/library/postgres:17", "postgres"),
+        ("registry.corp:5000/hub/library/postgres:17@sha256:abc", "postgres"),
+        ("bitnami/redis:7", "redis"),
+        ("ghcr.io/team/bitnami/redis", "redis"),
+        ("rabbitmq:3-management", "rabbitmq"),
+        ("team/postgres", None),
+        ("oliver006/redis_exporter", None),
+        ("postgres-backup", None),
+    ],
+)
+def test_images_are_recognised(image: str, kind: str | None) -> None:
+    known = recogniser(load_kinds())(image)
+    assert (known.kind if known else None) == kind
+
+
+def test_a_broken_kind_recognises_nothing(kind_files: Path) -> None:
+    recognise = recogniser(kinds_with(kind_files, mine="recognise: {images: [mine]}\n", wrong="kind: [\n"))
+    assert recognise("mine:1") is not None
+    assert recognise("wrong") is None

@@ -1,0 +1,98 @@
+"""Where local processes have their files, as root and as anybody else."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+import pytest
+
+from envctl.engines.local import folders
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+
+@pytest.fixture
+def nobody_special(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_services_of_root_are_where_a_server_can_reach_them(root: None) -> None:
+    assert folders.services_folder("t-123456") == folders.ROOTS_STATE / "t-123456"
+    assert folders.cache_folder() == folders.ROOTS_CACHE
+
+
+def test_services_of_others_are_in_their_state(nobody_special: None, home: Path) -> None:
+    assert folders.services_folder("t-123456") == home / "state/envctl/t-123456/local"
+    assert folders.cache_folder() == home / "cache/envctl"
+
+
+def test_the_cache_without_a_word_about_it(nobody_special: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert folders.cache_folder() == Path("/home/me/.cache/envctl")
+
+
+def test_others_pass_through_roots_folder_and_do_not_list_it(root: None) -> None:
+    folder = folders.make_services_folder("t-123456")
+    assert (mode(folder), mode(folder.parent)) == (0o711, 0o711)
+
+
+def test_a_mask_does_not_close_roots_folder(root: None) -> None:
+    before = os.umask(0o077)
+    try:
+        folder = folders.make_services_folder("t-123456")
+    finally:
+        os.umask(before)
+    assert (mode(folder), mode(folder.parent)) == (0o711, 0o711)
+
+
+def test_the_folder_of_others_is_closed(nobody_special: None, home: Path) -> None:
+    home.joinpath("state/envctl/t-123456").mkdir(mode=0o700, parents=True)
+    folder = folders.make_services_folder("t-123456")
+    assert (mode(folder), mode(folder.parent)) == (0o700, 0o700)
+    assert folders.make_services_folder("t-123456") == folder
+
+
+def test_servers_that_refuse_root_run_as_nobody(root: None) -> None:
+    assert folders.unprivileged() == pwd.getpwnam("nobody").pw_uid
+
+
+def test_where_there_is_no_nobody(root: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: {}[name])
+    assert folders.unprivileged() == 65534
+
+
+def test_without_root_servers_run_as_ourselves(nobody_special: None) -> None:
+    assert folders.unprivileged() is None
+
+
+# What everybody can reach
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "can"),
+    [(0o755, 0o755, True), (0o711, 0o755, True), (0o700, 0o755, False), (0o755, 0o700, False), (0o755, 0o711, False)],
+)
+def test_who_can_reach_a_program(monkeypatch: pytest.MonkeyPatch, folder: int, file: int, can: bool) -> None:
+    modes = {Path("/x/bin/server"): file, Path("/x/bin"): folder, Path("/x"): 0o755, Path("/"): 0o755}
+    monkeypatch.setattr(Path, "stat", lambda path: os.stat_result((modes[path], *range(9))))
+    assert folders.reachable(Path("/x/bin/server")) is can
+
+
+def test_what_the_dead_have_not_finished_is_removed(tmp_path: Path) -> None:
+    alive, dead, other = (tmp_path / f".thing.{end}" for end in (os.getppid(), 999999999, "x"))
+    for folder in (alive, dead, other):
+        folder.mkdir()
+    ours = folders.unfinished(tmp_path / "thing")
+    assert ours == tmp_path / f".thing.{os.getpid()}"
+    assert sorted(tmp_path.glob(".thing.*")) == sorted([alive, other])

@@ -1,0 +1,88 @@
+"""Over a Compose file: what it has is not proposed again."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from envctl.init.compose import composed, image_name
+from envctl.init.gather import image_kinds
+from envctl.init.model import Name
+from envctl.init.project import Project
+
+COMPOSE = """\
+services:
+  database:
+    image: postgres:17
+    environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: pw, POSTGRES_DB: shop}
+    ports: ["5432:5432"]
+  api:
+    build: .
+    ports: ["${API_PORT:-8000}:8000"]
+    environment:
+      DATABASE_URL: postgresql://shop:pw@database:5432/shop
+      PAYMENTS_URL: https://pay.example.com
+"""
+PROJECT = {
+    "docker-compose.yml": COMPOSE,
+    "Dockerfile": "FROM python:3.13\nEXPOSE 8000\n",
+    "requirements.txt": "psycopg\nredis\n",
+    "alembic.ini": "",
+    ".env.example": "DATABASE_URL=postgresql://shop:pw@localhost:5432/shop\nPAYMENTS_URL=https://pay.example.com\nAPI_URL=http://localhost:8000\n",
+}
+needs_compose = pytest.mark.skipif(shutil.which("docker") is None, reason="Compose resolves the file")
+
+
+@needs_compose
+def test_only_what_lies_on_top_is_proposed(sample):
+    found = sample(PROJECT)
+    assert found.tree["from"] == "../docker-compose.yml"
+    assert list(found.services) == ["database", "cache", "payments", "api"]
+    assert found.services["database"] == {"seed": [{"command": "alembic upgrade head", "in": "api", "inputs": ["../alembic.ini"]}]}
+    assert found.services["api"] == {"env": {"PAYMENTS_URL": "${payments.url}"}}
+    assert found.tree["outputs"]["DATABASE_URL"] == "${database.url}"
+    assert found.tree["outputs"]["API_URL"] == "${api.url}"
+    assert found.tree["outputs"]["REDIS_URL"] == "${cache.url}"
+    assert found.plan.services["api"].env["PAYMENTS_URL"].startswith("http://payments:")
+    assert found.plan.outputs["DATABASE_URL"].endswith("/shop")
+
+
+@needs_compose
+def test_a_service_that_migrates_already_is_left_to_it(sample):
+    text = COMPOSE + "  migrate:\n    build: .\n    command: alembic upgrade head\n"
+    found = sample({**PROJECT, "docker-compose.yml": text})
+    assert "seed" not in found.text.split("outputs:")[0].replace("seeded", "")
+    assert "migrate (docker-compose.yml)" in found.text
+
+
+@needs_compose
+def test_images_without_a_kind_stand_for_one(sample):
+    compose = "services:\n  minio:\n    image: minio/minio:latest\n    ports: ['9000:9000']\n"
+    found = sample({"compose.yaml": compose, "requirements.txt": "boto3", ".env.example": "S3_ENDPOINT_URL=http://localhost:9000"})
+    assert found.services == {}
+    assert found.tree["outputs"]["S3_ENDPOINT_URL"] == "http://${minio.host}:${minio.port}"
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("postgres:17", "postgres"),
+        ("docker.io/library/postgres:17@sha256:abc", "postgres"),
+        ("valkey/valkey", "valkey/valkey"),
+        ("registry:5000/x/y:1", "registry:5000/x/y"),
+        ("${IMAGE:-redis}:7", "redis"),
+        (None, ""),
+    ],
+)
+def test_image_names(image, name):
+    assert image_name(image) == name
+
+
+@pytest.mark.parametrize(
+    "text", ["", "services: 3", "services: [a]", "services:\n  a: 1\n  b: {ports: 3, build: 7}\n", "\0", "a: [" * 9000]
+)
+def test_strange_files_give_nothing_or_little(tmp_path, text):
+    (tmp_path / "compose.yaml").write_text(text)
+    found = composed(Project.read(tmp_path), Name("compose.yaml"), image_kinds(tmp_path))
+    assert all(not service.kind for service in found)

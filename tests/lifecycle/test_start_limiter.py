@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import threading
+import time
+
+from envctl.lifecycle.start_limiter import Gate, urgencies
+from tests.builders import plan_with, service, step_of
+
+
+def until(condition: object) -> None:
+    """Waits for what another thread is about to do."""
+    deadline = time.monotonic() + 5
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_the_most_urgent_goes_in_first() -> None:
+    gate, order = Gate(1), []
+
+    def go(name: str, urgency: int) -> None:
+        with gate.enter(urgency):
+            order.append(name)
+
+    threads = [threading.Thread(target=go, args=each) for each in (("low", 1), ("first", 2), ("second", 2), ("high", 3))]
+    with gate.enter(0):
+        for number, thread in enumerate(threads):
+            thread.start()
+            until(lambda count=number + 1: len(gate._waiting) == count)
+    for thread in threads:
+        thread.join(5)
+    assert order == ["high", "first", "second", "low"]
+
+
+def test_no_more_than_its_width_are_inside() -> None:
+    gate, inside, most, lock = Gate(2), 0, 0, threading.Lock()
+
+    def go() -> None:
+        nonlocal inside, most
+        with gate.enter(0):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.005)
+            with lock:
+                inside -= 1
+
+    threads = [threading.Thread(target=go) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert most == 2
+
+
+def test_a_failure_makes_room() -> None:
+    gate = Gate(1)
+    try:
+        with gate.enter(0):
+            raise ValueError
+    except ValueError:
+        pass
+    with gate.enter(0):
+        assert gate._inside == 1
+
+
+def test_urgent_is_what_much_still_waits_for() -> None:
+    """Its own start and seeds, and those of the longest chain of whoever waits for it."""
+    plan = plan_with(
+        service("db", steps=(step_of("db"), step_of("db", 1))),
+        service("mail"),
+        service("events"),
+        service("worker", needs={"events": "ready", "mail": "ready"}),
+        service("orders", needs={"db": "seeded", "events": "ready"}),
+        service("page", needs={"orders": "ready", "elsewhere": "ready"}),
+    )
+    assert urgencies(plan) == {"page": 1, "orders": 2, "worker": 1, "events": 3, "mail": 2, "db": 5}

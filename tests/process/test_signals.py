@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from envctl.errors import OutOfTime
+from envctl.process import signals
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """Those of before, whatever a test does."""
+    before, hook = {number: signal.getsignal(number) for number in signals.ASKING}, sys.unraisablehook
+    yield
+    signals.install()  # nobody has asked yet
+    sys.unraisablehook = hook
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def ask(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(0)  # the handler runs between two instructions
+
+
+@pytest.mark.parametrize("number", signals.ASKING)
+def test_a_signal_ends_a_command_as_ctrl_c_does(number: int) -> None:
+    signals.install()
+    with pytest.raises(KeyboardInterrupt):
+        ask(number)
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """As under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals.install()
+    ask(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_who_asks_twice_is_heard_once() -> None:
+    """The second would interrupt what the first has begun to clear away."""
+    signals.install()
+    with pytest.raises(KeyboardInterrupt):
+        ask(signal.SIGINT)
+    for number in signals.ASKING:
+        ask(number)
+
+
+class Finalized:
+    def __del__(self) -> None:
+        ask(signal.SIGINT)
+
+
+def finalized() -> None:
+    lost = Finalized()
+    del lost
+    time.sleep(10)
+
+
+def test_an_interrupt_that_a_finalizer_swallowed_comes_again() -> None:
+    signals.install()
+    with pytest.raises(KeyboardInterrupt):
+        finalized()
+
+
+@pytest.mark.parametrize("number", signals.ASKING)
+def test_nothing_disturbs_a_removal(number: int) -> None:
+    signals.install()
+    with signals.shielded():
+        ask(number)
+    with pytest.raises(KeyboardInterrupt):
+        ask(number)
+
+
+def test_a_failing_removal_gives_the_signals_back() -> None:
+    signals.install()
+    with pytest.raises(ValueError, match="x"), signals.shielded():
+        raise ValueError("x")
+    with pytest.raises(KeyboardInterrupt):
+        ask(signal.SIGTERM)
+
+
+def test_a_deadline_ends_whatever_waits() -> None:
+    with pytest.raises(OutOfTime), signals.deadline(0.02, lambda: OutOfTime("late")):
+        threading.Event().wait(10)
+
+
+def test_a_deadline_that_has_passed_ends_it_at_once() -> None:
+    with pytest.raises(OutOfTime), signals.deadline(-5, lambda: OutOfTime("late")):
+        threading.Event().wait(10)
+
+
+def test_after_a_deadline_nothing_rings() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    with signals.deadline(60, lambda: OutOfTime("late")):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_a_thread_has_no_deadline() -> None:
+    done: list[bool] = []
+
+    def work() -> None:
+        with signals.deadline(-1, lambda: OutOfTime("late")):
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(5)
+    assert done == [True]
