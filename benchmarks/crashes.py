@@ -41,7 +41,7 @@ services:
 outputs: {API: "${api.url}"}
 """
 PATIENCE = 60.0
-LOOK = 0.02
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Bench:
                 return Outcome(stayed=True)
             if waited > PATIENCE:
                 return Outcome(waited, tuple(left))
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
         return Outcome(time.monotonic() - began)
 
     def left(self, id: str) -> list[str]:

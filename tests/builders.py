@@ -12,7 +12,7 @@ from typing import Any
 
 from envctl.definition.kinds import Kind
 from envctl.definition.models import SeedStep
-from envctl.engines import Execution, Ran, State
+from envctl.engines import CommandResult, Execution, ServiceState
 from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
 from envctl.instance import Record
@@ -128,18 +128,18 @@ def record_of(**changes: Any) -> Record:
 
 
 @dataclass
-class FakeProject:
+class FakeDeployment:
     """What an engine does for one instance, remembered instead of done.
 
     `started` gets the names in order, `executed` service and arguments, `fed` what each execution read.
     """
 
-    seen: dict[str, State] = field(default_factory=dict)
+    seen: dict[str, ServiceState] = field(default_factory=dict)
     """A service's state once it is started."""
-    answers: dict[tuple[str, ...], Ran] = field(default_factory=dict)
+    answers: dict[tuple[str, ...], CommandResult] = field(default_factory=dict)
     on_start: dict[str, Callable[[], None]] = field(default_factory=dict)
     logged: dict[str, str] = field(default_factory=dict)
-    incarnations: dict[str, str] = field(default_factory=dict)
+    data_ids: dict[str, str] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     executed: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     fed: list[bytes] = field(default_factory=list)
@@ -156,42 +156,42 @@ class FakeProject:
             self.started.append(service.name)
         self.on_start.get(service.name, lambda: None)()
 
-    def state(self, service: str) -> State:
-        return self.seen.get(service, State(service in self.started, health="healthy"))
+    def state(self, service: str) -> ServiceState:
+        return self.seen.get(service, ServiceState(service in self.started, health="healthy"))
 
-    def doors(self, service: ServicePlan) -> Mapping[str, int]:
+    def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return service.outside_ports
 
     def logs(self, service: str, tail: int | None = None) -> str:
         return self.logged.get(service, "")
 
-    def execute(self, service: str, what: Execution) -> Ran:
+    def execute(self, service: str, what: Execution) -> CommandResult:
         content = b"".join(what.stdin)
         with self._lock:
             self.executed.append((service, tuple(what.argv)))
             self.fed.append(content)
             self.environments.append(what.env)
-        return self.answers.get(tuple(what.argv), Ran(0, ""))
+        return self.answers.get(tuple(what.argv), CommandResult(0, ""))
 
-    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
+    def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         self.expected.append((service.name, tuple(argv)))
 
-    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         self.ran_once.append((service.name, tuple(argv)))
-        return self.answers.get(tuple(argv), Ran(0, ""))
+        return self.answers.get(tuple(argv), CommandResult(0, ""))
 
-    def incarnation(self, service: ServicePlan) -> str:
-        return self.incarnations.get(service.name, "first")
+    def data_id(self, service: ServicePlan) -> str:
+        return self.data_ids.get(service.name, "first")
 
-    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         return self.known.get(service.name)
 
     @contextmanager
-    def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:
+    def exit_events(self, died: Callable[[str, int], None]) -> Iterator[None]:
         self.died = died
         yield
 
     def dies(self, service: str, status: int, **changes: Any) -> None:
         """The service ends now, and the engine says so."""
-        self.seen[service] = State(False, status, **changes)
+        self.seen[service] = ServiceState(False, status, **changes)
         self.died(service, status)

@@ -62,9 +62,9 @@ def _mind(words: list[str]) -> None:
     from envctl.keeper_client.keepers import BY_KEEPER
 
     if words and not {"--help", "-h", "--version"} & set(words) and not os.environ.get(BY_KEEPER):
-        from envctl.lifecycle.recovery import mind_keepers
+        from envctl.lifecycle.recovery import recover_instances
 
-        mind_keepers(words if "down" in words else ())
+        recover_instances(words if "down" in words else ())
 
 
 def _unexpected(error: Exception, status: int) -> int:

@@ -6,7 +6,7 @@ import sys
 
 from envctl.cli.settings import export
 from envctl.engines import open_engine
-from envctl.engines.choice import places
+from envctl.engines.choice import known_locations
 from envctl.inspect.lookup import project_of_here, try_record
 from envctl.instance import instance_id
 from envctl.lifecycle import gc
@@ -23,9 +23,9 @@ def down_named(name: str, wait: bool = True) -> int:
 def _without_record(name: str) -> list[Removed | None]:
     """What carries the id that this checkout gives the name, or that is the name."""
     export()
-    engines = [open_engine(*place) for place in places()]
+    engines = [open_engine(*place) for place in known_locations()]
     wanted = {name, instance_id(name, project_of_here())}
-    return [gc.remove_by_label(engine, seen.name, seen.id) for engine in engines for seen in engine.instances() if seen.id in wanted]
+    return [gc.remove_by_label(engine, seen.name, seen.id) for engine in engines for seen in engine.list() if seen.id in wanted]
 
 
 def tell(removed: list[Removed], nothing: str) -> int:

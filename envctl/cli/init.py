@@ -12,7 +12,7 @@ import typer
 
 from envctl.definition.models import NAME, RESERVED
 from envctl.errors import EnvctlError, UsageError
-from envctl.init import Evidence, Proposal, gather, proposal_text, propose
+from envctl.init import ProjectFindings, Proposal, gather, proposal_text, propose
 
 FOLDER = "environments"
 SCHEMA = "envctl.definition.json_schema.json"
@@ -58,7 +58,7 @@ def _asked_name(default: str) -> str:
             print(error, file=sys.stderr)
 
 
-def _asked(evidence: Evidence) -> Proposal:
+def _asked(evidence: ProjectFindings) -> Proposal:
     """The proposal without what the user does not want of the services that are only likely."""
     proposal = propose(evidence)
     refused = [

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from envctl.cli.arguments import Instance, ServiceName
-from envctl.engines.common.mixed import attached
+from envctl.engines.common.mixed import running_instance
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.lookup import find_record, service_of
 from envctl.instance import Record
@@ -35,7 +35,7 @@ def shell(name: Instance, service: ServiceName) -> int:
 
 
 def _inside(record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None) -> int:
-    there = attached(record)
+    there = running_instance(record)
     if not there.state(service_of(record, service)).running:
         raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {record.name} {service}` may say why")
     what = there.interactive(service, argv, env, user)

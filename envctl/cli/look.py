@@ -12,8 +12,8 @@ from envctl import outputs
 from envctl.cli.arguments import Context, Engine, Instance, Namespace, look_there_too
 from envctl.cli.show import document, table
 from envctl.cli.show import status as shown_status
-from envctl.engines import Attached, State
-from envctl.engines.common.mixed import attached
+from envctl.engines import RunningInstance, ServiceState
+from envctl.engines.common.mixed import running_instance
 from envctl.inspect.list import everything
 from envctl.inspect.lookup import find_record, records_here, service_of
 from envctl.instance import Record
@@ -34,8 +34,8 @@ def status(
         print("\n\n".join(map(shown_status, documents)) or "nothing is up in this checkout")
 
 
-def _states(record: Record) -> dict[str, State]:
-    return dict(attached(record).states())
+def _states(record: Record) -> dict[str, ServiceState]:
+    return dict(running_instance(record).states())
 
 
 def env(
@@ -70,7 +70,7 @@ def logs(
     """What the services have printed."""
     record = find_record(name)
     names = [service_of(record, s) for s in service or record.services]
-    there = attached(record)
+    there = running_instance(record)
     prefix = len(names) > 1
     if follow:
         _follow(there, names, tail, prefix)
@@ -80,7 +80,7 @@ def logs(
             print(f"{each} | {line}" if prefix else line)
 
 
-def _follow(there: Attached, names: list[str], tail: int | None, prefix: bool) -> None:
+def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: bool) -> None:
     rest: dict[str, bytes] = {}
     for name, piece in there.follow(names, tail):
         *lines, rest[name] = (rest.get(name, b"") + piece).split(b"\n")

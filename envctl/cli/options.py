@@ -16,7 +16,7 @@ from envctl.cli import settings
 from envctl.cli.arguments import duration
 from envctl.errors import UsageError
 from envctl.inspect.lookup import try_record
-from envctl.lifecycle.request import DEFAULT_TIMEOUT, Request
+from envctl.lifecycle.request import DEFAULT_TIMEOUT, UpOptions
 from envctl.plan.transforms.select import Selection
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Running(Chosen):
     keep: Annotated[bool, _option("Do not tear down what failed.", "--keep", env="KEEP")] = False
 
 
-def request(environment: str, options: Running, owner: str = "") -> Request:
+def request(environment: str, options: Running, owner: str = "") -> UpOptions:
     """The options as the orchestrator takes them.
 
     Raises:
@@ -79,7 +79,7 @@ def request(environment: str, options: Running, owner: str = "") -> Request:
 
     there = None if options.engine or options.context else try_record(options.name or Path(environment).stem)
     engine = options.engine or (there.engine if there else default_engine(options.context))
-    return Request(
+    return UpOptions(
         environment=environment,
         name=options.name,
         engine=engine,

@@ -10,7 +10,7 @@ import typer
 from envctl.cli.arguments import Context, Engine, Namespace, look_there_too
 from envctl.cli.down import down_named, tell
 from envctl.engines import open_engine
-from envctl.engines.choice import places
+from envctl.engines.choice import known_locations
 from envctl.errors import EngineMissing, EnvctlError, UsageError
 from envctl.inspect.lookup import records_here
 from envctl.instance import Record, records
@@ -47,7 +47,7 @@ def gc(
 ) -> int:
     """Remove what has expired, and what has lost its owner on this host."""
     look_there_too(engine, context, namespace)
-    wanted = {record.place for record in records()} | set(places())
+    wanted = {record.location for record in records()} | set(known_locations())
     engines = {}
     for place in wanted:
         try:

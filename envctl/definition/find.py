@@ -18,13 +18,13 @@ _COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-
 
 
 @dataclass(frozen=True)
-class Found:
+class EnvironmentFile:
     file: Path
     project: Path
     is_compose: bool = False
 
 
-def find_environment(env: str, cwd: Path) -> Found:
+def find_environment(env: str, cwd: Path) -> EnvironmentFile:
     """The definition that *env* names: a name under `environments/`, a file, a folder, or a Compose file.
 
     Raises:
@@ -35,7 +35,7 @@ def find_environment(env: str, cwd: Path) -> Found:
     file = known.get(env) or _by_path(env, cwd)
     if file is None:
         raise UsageError(f"there is no environment '{env}'", hint=_advice(env, known))
-    return Found(file, find_project(file, cwd), is_compose_file(file))
+    return EnvironmentFile(file, find_project(file, cwd), is_compose_file(file))
 
 
 def environments(cwd: Path) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from envctl.engines import ENGINES
 from envctl.errors import EngineMissing, UsageError
 
-Place = tuple[str, str | None, str | None]
+Location = tuple[str, str | None, str | None]
 """Engine, context and namespace."""
 
 
@@ -44,16 +44,16 @@ def lasting_context(engine: str, context: str | None = None) -> str | None:
     return endpoint.host if name in (None, "default") else name
 
 
-def places() -> list[Place]:
+def known_locations() -> list[Location]:
     """Where instances may be beside those that are on record: this machine, its daemon, and the cluster that the configuration names."""
-    there: list[Place] = []
+    there: list[Location] = []
     default = default_engine()
     with suppress(UsageError, EngineMissing):  # a cluster that may not be acted on keeps nobody from the rest
-        there = cluster()
+        there = configured_cluster()
     return list(dict.fromkeys([(default, lasting_context(default), None), ("local", None, None), *there]))
 
 
-def cluster() -> list[Place]:
+def configured_cluster() -> list[Location]:
     """The cluster of the configuration: ENVCTL_ENGINE, ENVCTL_CONTEXT, ENVCTL_NAMESPACE, or envctl.toml's."""
     if os.environ.get("ENVCTL_ENGINE") != "kubernetes":
         return []

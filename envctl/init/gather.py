@@ -1,4 +1,4 @@
-"""A project's folder -> Evidence: every detector asked once."""
+"""A project's folder -> ProjectFindings: every detector asked once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from envctl.init.dockerfiles import programs
 from envctl.init.drivers import drivers
 from envctl.init.manifests import dependencies
 from envctl.init.migrations import migrations
-from envctl.init.model import Evidence
+from envctl.init.model import ProjectFindings
 from envctl.init.names import environment_name
 from envctl.init.openapi import apis
 from envctl.init.project import Project
@@ -19,13 +19,13 @@ from envctl.init.runners import runners
 from envctl.init.variables import variables
 
 
-def gather(root: Path, name: str = "") -> Evidence:
+def gather(root: Path, name: str = "") -> ProjectFindings:
     """What the project in *root* shows; nothing in it is run, and what cannot be read is passed over."""
     project = Project.read(root)
     found = dependencies(project)
     names = frozenset(dependency.name for dependency in found)
     compose = compose_file(project)
-    return Evidence(
+    return ProjectFindings(
         name=name or environment_name(root.name),
         compose=compose,
         composed=tuple(composed(project, compose, image_kinds(root))) if compose else (),

@@ -99,7 +99,7 @@ class Runner:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ProjectFindings:
     """Everything that a project shows."""
 
     name: str

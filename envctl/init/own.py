@@ -6,7 +6,7 @@ import os.path
 import re
 from collections.abc import Iterator
 
-from envctl.init.model import ROOT, Api, Entry, Evidence, Flow, Name, Program, Proposed, Variable
+from envctl.init.model import ROOT, Api, Entry, Flow, Name, Program, ProjectFindings, Proposed, Variable
 from envctl.init.names import variable_name
 from envctl.init.openapi import ready_path
 from envctl.init.servers import DEFAULTS
@@ -43,7 +43,7 @@ def _build(program: Program) -> Entry:
     return Entry("build", (Entry("context", up(program.context)), Entry("dockerfile", dockerfile)))
 
 
-def _ready(program: Program, evidence: Evidence) -> Iterator[Entry]:
+def _ready(program: Program, evidence: ProjectFindings) -> Iterator[Entry]:
     path, because = program.ready, program.ready_because
     if not path:
         api = _api(program, evidence)
@@ -52,7 +52,7 @@ def _ready(program: Program, evidence: Evidence) -> Iterator[Entry]:
         yield Entry("ready", Flow({"http": path}), because)
 
 
-def _api(program: Program, evidence: Evidence) -> Api | None:
+def _api(program: Program, evidence: ProjectFindings) -> Api | None:
     """The OpenAPI document of the program: below its folder, or anywhere where there is only one program."""
     own = [api for api in evidence.apis if not is_foreign(api)]
     folder = program.dockerfile.parent
@@ -79,7 +79,7 @@ def _env(program: Program, wiring: Wiring) -> Iterator[Entry]:
                     yield Entry(key, f"${{{server.name}.{prop}}}", "a guess: the name under which the code reads it")
 
 
-def variables_of(program: Program, evidence: Evidence) -> list[Variable]:
+def variables_of(program: Program, evidence: ProjectFindings) -> list[Variable]:
     """Those beside its Dockerfile or in its folder; else those of the project's root."""
     folders = [program.dockerfile.parent, program.context, *program.dockerfile.parent.parents]
     for folder in folders:

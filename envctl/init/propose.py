@@ -1,11 +1,11 @@
-"""Evidence -> Proposal: servers, stand-ins for third parties, the project's own services, seeds, outputs, tests."""
+"""ProjectFindings -> Proposal: servers, stand-ins for third parties, the project's own services, seeds, outputs, tests."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from envctl.init.model import Entry, Evidence, Flow, Program, Proposal, Proposed, Runner, Scalar, Steps
+from envctl.init.model import Entry, Flow, Program, ProjectFindings, Proposal, Proposed, Runner, Scalar, Steps
 from envctl.init.own import own_outputs, own_service, variables_of
 from envctl.init.runners import from_folder
 from envctl.init.seeds import seeds
@@ -17,7 +17,7 @@ UP = ".."
 """From `environments/` to the project's root."""
 
 
-def propose(evidence: Evidence, without: Collection[str] = ()) -> Proposal:
+def propose(evidence: ProjectFindings, without: Collection[str] = ()) -> Proposal:
     """The environment that *evidence* suggests; *without* are names of services that the user does not want."""
     composed = {service.name for service in evidence.composed}
     programs = [program for program in _programs(evidence) if program.name not in without]
@@ -40,7 +40,7 @@ def propose(evidence: Evidence, without: Collection[str] = ()) -> Proposal:
     )
 
 
-def _programs(evidence: Evidence) -> Iterator[Program]:
+def _programs(evidence: ProjectFindings) -> Iterator[Program]:
     """Those that the Compose file does not build already, under names that it does not use."""
     built = {service.built for service in evidence.composed if service.built is not None}
     taken = {service.name for service in evidence.composed}

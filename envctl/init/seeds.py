@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from envctl.init.meaning import SQL
 from envctl.init.migrations import run_at_start
-from envctl.init.model import ROOT, Entry, Evidence, Flow, Migration, Name, Program
+from envctl.init.model import ROOT, Entry, Flow, Migration, Name, Program, ProjectFindings
 from envctl.init.own import up
 from envctl.init.runners import from_folder
 from envctl.init.servers import Server
@@ -16,7 +16,7 @@ Step = tuple[Entry, ...]
 _MIGRATES = re.compile(r"migrat|alembic|flyway|liquibase|prisma|db:prepare|knex", re.IGNORECASE)
 
 
-def seeds(evidence: Evidence, known: dict[str, Server], programs: list[Program]) -> tuple[str, list[Step], list[str]]:
+def seeds(evidence: ProjectFindings, known: dict[str, Server], programs: list[Program]) -> tuple[str, list[Step], list[str]]:
     """The database that is seeded, its steps, and notes for the reader."""
     database = next((known[kind] for kind in SQL if kind in known and known[kind].known), None)
     if database is None:
@@ -39,7 +39,7 @@ def seeds(evidence: Evidence, known: dict[str, Server], programs: list[Program])
     return database.name, steps, notes
 
 
-def _composed_migration(evidence: Evidence) -> str:
+def _composed_migration(evidence: ProjectFindings) -> str:
     """A service of the Compose file that migrates already."""
     for service in evidence.composed:
         if _MIGRATES.search(service.name) or _MIGRATES.search(service.command):
@@ -47,7 +47,7 @@ def _composed_migration(evidence: Evidence) -> str:
     return ""
 
 
-def _steps(migration: Migration, evidence: Evidence, programs: list[Program]) -> Iterator[Step]:
+def _steps(migration: Migration, evidence: ProjectFindings, programs: list[Program]) -> Iterator[Step]:
     for path in migration.sql:
         yield (Entry("sql", up(path), str(migration.file)),)
     if migration.command:
@@ -56,7 +56,7 @@ def _steps(migration: Migration, evidence: Evidence, programs: list[Program]) ->
         yield (*_command(migration, evidence, programs), *watched)
 
 
-def _command(migration: Migration, evidence: Evidence, programs: list[Program]) -> Step:
+def _command(migration: Migration, evidence: ProjectFindings, programs: list[Program]) -> Step:
     """In the image of the service whose folder holds it; else on this machine, in that folder."""
     because = f"{migration.file}: {migration.tool}"
     owner = _owner(migration.folder, evidence, programs)
@@ -66,7 +66,7 @@ def _command(migration: Migration, evidence: Evidence, programs: list[Program]) 
     return Entry("command", command, because), Entry("in", "host", "on this machine, with the outputs in its environment")
 
 
-def _owner(folder: Name, evidence: Evidence, programs: list[Program]) -> str:
+def _owner(folder: Name, evidence: ProjectFindings, programs: list[Program]) -> str:
     """The service built from the nearest folder around *folder*."""
     built = [(program.dockerfile.parent, program.name) for program in programs]
     built += [(service.built, service.name) for service in evidence.composed if service.built is not None]

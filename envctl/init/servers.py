@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from envctl.init.meaning import SQL, Meaning, meaning, sql_dialect
-from envctl.init.model import Entry, Evidence, Flow, Proposed, Variable
+from envctl.init.model import Entry, Flow, ProjectFindings, Proposed, Variable
 from envctl.init.names import service_name
 
 NAMES = {
@@ -94,7 +94,7 @@ class Found:
         self.servers[kind] = Server(name, kind, because, known=kind not in IMAGES, sure=sure)
 
 
-def servers(evidence: Evidence, without: Collection[str]) -> dict[str, Server]:
+def servers(evidence: ProjectFindings, without: Collection[str]) -> dict[str, Server]:
     """Kind to server; *without* are names that the user does not want."""
     found = Found(taken={service.name for service in evidence.composed})
     for service in evidence.composed:

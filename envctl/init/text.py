@@ -39,7 +39,7 @@ def _head(proposal: Proposal, schema: str) -> Iterator[str]:
     if proposal.tests:
         yield f"#     envctl test {proposal.name}         up, run the tests below, down"
     yield f"name: {scalar(proposal.name)}"
-    yield f"ttl: {TTL} # gone after this, even if everybody forgets it"
+    yield f"ttl: {TTL} # gone after this, even if everybody ephemeral it"
     yield ""
 
 

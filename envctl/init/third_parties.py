@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from envctl.init.meaning import meaning, split_url
-from envctl.init.model import Api, Entry, Evidence, Proposed, Variable
+from envctl.init.model import Api, Entry, ProjectFindings, Proposed, Variable
 from envctl.init.names import service_name
 from envctl.init.servers import Server, server_of
 from envctl.init.stubs import api_of, is_elsewhere, is_local, starter, third_party
@@ -35,7 +35,7 @@ class Third:
         return starter(self.name, self.api.base if self.api else "", self.api)
 
 
-def thirds(evidence: Evidence, known: dict[str, Server], taken: Collection[str], without: Collection[str]) -> list[Third]:
+def thirds(evidence: ProjectFindings, known: dict[str, Server], taken: Collection[str], without: Collection[str]) -> list[Third]:
     """The third parties that variables and OpenAPI documents show."""
     found: dict[str, Third] = {}
     for variable in evidence.variables:
@@ -76,7 +76,7 @@ def api_of_any(api: Api, found: dict[str, Third]) -> str | None:
     return next((name for name, third in found.items() if api_of(name, third.hosts, [api]) is not None), None)
 
 
-def own_name(variable: Variable, evidence: Evidence) -> str:
+def own_name(variable: Variable, evidence: ProjectFindings) -> str:
     """The service of this project whose address *variable* is: by its host name, or by the port on this machine."""
     parts = split_url(variable.value)
     if parts is None or parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:

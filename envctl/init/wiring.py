@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from envctl.init.expressions import expression
 from envctl.init.meaning import meaning, split_url
-from envctl.init.model import Entry, Evidence, Variable
+from envctl.init.model import Entry, ProjectFindings, Variable
 from envctl.init.servers import Server, server_of
 from envctl.init.stubs import is_local, path_of
 from envctl.init.third_parties import Third, own_name
@@ -22,7 +22,7 @@ OWN_PORT = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_)?PORT")
 class Wiring:
     """What there is to refer to."""
 
-    evidence: Evidence
+    evidence: ProjectFindings
     known: dict[str, Server]
     thirds: tuple[Third, ...]
     services: Collection[str]

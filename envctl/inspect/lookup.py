@@ -33,9 +33,9 @@ def try_record(name: str, project: Path | None = None) -> Record | None:
 
 def _from_cluster(name: str, project: Path) -> Record | None:
     """An instance that was brought up on another machine, by its id; by its name where that is of a checkout at the same place."""
-    from envctl.engines.choice import cluster
+    from envctl.engines.choice import configured_cluster
 
-    for place in cluster():
+    for place in configured_cluster():
         from envctl.engines.kubernetes.adoption import adopted
 
         record = adopted(place, name, str(project))

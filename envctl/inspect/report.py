@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from envctl.engines.common.mixed import attached
+from envctl.engines.common.mixed import running_instance
 from envctl.inspect.status import document
 from envctl.instance import Record
 
@@ -14,7 +14,7 @@ from envctl.instance import Record
 def write_report(record: Record, folder: Path) -> None:
     """`status.json` and `SERVICE.log` for every service; credentials are masked."""
     folder.mkdir(parents=True, exist_ok=True)
-    there = attached(record)
+    there = running_instance(record)
     with suppress(Exception):  # a daemon that fails now must not hide why the command failed
         status = json.dumps(document(record, there.states()), ensure_ascii=False, indent=2)
         (folder / "status.json").write_text(_masked(status, record), "utf-8")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from envctl.engines import State
+from envctl.engines import ServiceState
 from envctl.instance import Record
 
 
-def document(record: Record, states: Mapping[str, State] | None = None) -> dict[str, Any]:
+def document(record: Record, states: Mapping[str, ServiceState] | None = None) -> dict[str, Any]:
     """What is known of *record*, services as their engine sees them now where *states* are given."""
     services = {
         name: _service(entry, states.get(name) if states is not None else None, states is not None)
@@ -23,7 +23,7 @@ def document(record: Record, states: Mapping[str, State] | None = None) -> dict[
     return found | ({"error": record.error} if record.error else {})
 
 
-def _service(entry: Mapping[str, Any], state: State | None, asked: bool) -> dict[str, Any]:
+def _service(entry: Mapping[str, Any], state: ServiceState | None, asked: bool) -> dict[str, Any]:
     shown = {key: entry.get(key) for key in ("kind", "state", "ready_ms", "endpoints")}
     if asked and (state is None or not state.running) and shown["state"] not in ("done", "pending"):
         failed, ended = state is not None and state.status, state is not None and state.status == 0 and entry.get("ends")

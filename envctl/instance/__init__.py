@@ -101,7 +101,7 @@ class Record:
         forget(self.id)
 
     @property
-    def place(self) -> tuple[str, str | None, str | None]:
+    def location(self) -> tuple[str, str | None, str | None]:
         """Engine, context and namespace."""
         return self.engine, self.context, self.namespace
 

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 
 
-class Deaths:
+class ExitEvents:
     """Streams of chunked JSON lines; a listener that does not read is dropped, nobody waits for it."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ POST /v1/processes        {"name", "argv", "env", "cwd", "log", "user": uid or n
 GET /v1/processes         200 {name: {"pid", "running", "status": null while it runs, 128 + n after signal n, "since"}}
 DELETE /v1/processes/NAME?grace=SECONDS
                           200 {"status"} once nothing of its tree is left, however often; 404 none was started. No grace: killed at once
-GET /v1/deaths            200, then a line {"name", "status"} for every end of a process, until the client closes
+GET /v1/exit-events        200, then a line {"name", "status"} for every end of a process, until the client closes
 POST /v1/relays           {"listen": [host, port], "to": [host, port]} -> 201 {"port"}; 422 it cannot listen there
 PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace",
                            "whole": false where the others stay,
@@ -34,7 +34,7 @@ from envctl.keeper import system
 from envctl.keeper.processes import Closed, Taken, Unknown
 from envctl.keeper.relay import Relay
 from envctl.keeper.spawn import CannotStart
-from envctl.keeper.web import Answer, Refused, Request, stream_head
+from envctl.keeper.web import Answer, HttpRequest, Refused, stream_head
 
 if TYPE_CHECKING:
     from envctl.keeper.keeper import Keeper
@@ -59,19 +59,19 @@ class Api:
 
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
-        self._routes: dict[tuple[str, ...], dict[str, Callable[[Request], Answer]]] = {
+        self._routes: dict[tuple[str, ...], dict[str, Callable[[HttpRequest], Answer]]] = {
             ("v1", "keeper"): {"GET": self.show},
             ("v1", "expires"): {"POST": self.expire},
             ("v1", "release"): {"POST": self.release},
             ("v1", "processes"): {"GET": self.processes, "POST": self.start},
-            ("v1", "deaths"): {"GET": self.deaths},
+            ("v1", "exit-events"): {"GET": self.exit_events},
             ("v1", "relays"): {"POST": self.relay},
             ("v1", "forwards"): {"GET": self.forwards, "PUT": self.set_forwards},
             ("v1", "forwards", "approve"): {"POST": self.approve},
             ("v1", "stop"): {"POST": self.stop},
         }
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: HttpRequest) -> Answer:
         methods = self._routes.get(tuple(request.path), {})
         if request.path[:2] == ["v1", "processes"] and len(request.path) == 3 and request.path[2]:
             methods = {"DELETE": self.end}
@@ -86,12 +86,12 @@ class Api:
         except Closed as closed:
             raise Refused(503, str(closed)) from None
 
-    def show(self, _request: Request) -> Answer:
+    def show(self, _request: HttpRequest) -> Answer:
         keeper = self.keeper
         shown = {"id": keeper.config.id, "pid": os.getpid(), "expires": keeper.expires, "owned": keeper.owned}
         return Answer(200, shown | {"memory_kb": system.memory_kb()})
 
-    def expire(self, request: Request) -> Answer:
+    def expire(self, request: HttpRequest) -> Answer:
         if "expires" not in request.body:
             raise Refused(400, "expires is needed")
         stamp = _optional(request.body, "expires", str)
@@ -101,14 +101,14 @@ class Api:
             raise Refused(400, f"no time stamp: {stamp}") from None
         return Answer(200, {"expires": stamp})
 
-    def release(self, _request: Request) -> Answer:
+    def release(self, _request: HttpRequest) -> Answer:
         self.keeper.release()
         return Answer()
 
-    def processes(self, _request: Request) -> Answer:
+    def processes(self, _request: HttpRequest) -> Answer:
         return Answer(200, self.keeper.processes.shown())
 
-    def start(self, request: Request) -> Answer:
+    def start(self, request: HttpRequest) -> Answer:
         name = _needed(request.body, "name", str)
         if not name or "/" in name or "\0" in name:
             raise Refused(400, "no name of a process")
@@ -119,7 +119,7 @@ class Api:
         except CannotStart as error:
             raise Refused(422, str(error)) from None
 
-    def end(self, request: Request) -> Answer:
+    def end(self, request: HttpRequest) -> Answer:
         try:
             grace = float(request.query.get("grace", "0"))
         except ValueError:
@@ -129,10 +129,10 @@ class Api:
         except Unknown as unknown:
             raise Refused(404, str(unknown)) from None
 
-    def deaths(self, _request: Request) -> Answer:
-        return Answer(follow=lambda stream: self.keeper.deaths.follow(stream, stream_head()))
+    def exit_events(self, _request: HttpRequest) -> Answer:
+        return Answer(follow=lambda stream: self.keeper.exit_events.follow(stream, stream_head()))
 
-    def relay(self, request: Request) -> Answer:
+    def relay(self, request: HttpRequest) -> Answer:
         try:
             relay = Relay(_address(request.body, "listen"), _address(request.body, "to"))
         except (OSError, OverflowError) as error:
@@ -140,10 +140,10 @@ class Api:
         relay.serve()
         return Answer(201, {"port": relay.port})
 
-    def forwards(self, _request: Request) -> Answer:
+    def forwards(self, _request: HttpRequest) -> Answer:
         return Answer(200, self.keeper.forwards_shown)
 
-    def set_forwards(self, request: Request) -> Answer:
+    def set_forwards(self, request: HttpRequest) -> Answer:
         cluster, namespace = _needed(request.body, "cluster", dict), _needed(request.body, "namespace", str)
         wanted = _needed(request.body, "forwards", list)
         if not isinstance(cluster.get("server"), str) or not all(map(_is_forward, wanted)):
@@ -154,13 +154,13 @@ class Api:
             raise Refused(422, f"cannot listen: {error}") from None
         return Answer(200, {"forwards": {name: {"port": forward.port} for name, forward in made.items()}})
 
-    def approve(self, request: Request) -> Answer:
+    def approve(self, request: HttpRequest) -> Answer:
         name = _needed(request.body, "name", str)
         if not self.keeper.forwards.approve(name, _needed(request.body, "incarnation", str)):
             raise Refused(404, f"no forward {name}")
         return Answer()
 
-    def stop(self, request: Request) -> Answer:
+    def stop(self, request: HttpRequest) -> Answer:
         graces = _optional(request.body, "grace", dict) or {}
         if not all(isinstance(grace, int | float) for grace in graces.values()):
             raise Refused(400, "grace holds numbers of seconds")

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from envctl.keeper import config, system, tree
-from envctl.keeper.exit_events import Deaths
+from envctl.keeper.exit_events import ExitEvents
 from envctl.keeper.http_api import Api, seconds
 from envctl.keeper.processes import Processes
 from envctl.keeper.teardown import Teardown
@@ -31,7 +31,7 @@ from envctl.keeper.web import Server
 if TYPE_CHECKING:
     from envctl.keeper.cluster.forwards import Forwards
 
-LOOK = 30.0
+POLL_SECONDS = 30.0
 """Seconds after which the state folder is looked for; the clock may have been set as well."""
 RELEASE = b"release\n"
 EXPIRED = "expired"
@@ -56,8 +56,8 @@ class Keeper:
         self._selector.register(self._wakeup.reader, selectors.EVENT_READ)
         self._owner = self._watched_owner()
         self._said = b""
-        self.deaths = Deaths()
-        self.processes = Processes(settings.mark, self.deaths, self._wakeup.wake)
+        self.exit_events = ExitEvents()
+        self.processes = Processes(settings.mark, self.exit_events, self._wakeup.wake)
         self._forwards: Forwards | None = None
         self._making_forwards = threading.Lock()
         self.expire(settings.expires)
@@ -188,7 +188,7 @@ class Keeper:
 
     def _patience(self) -> float:
         expires = self._expires_at
-        return LOOK if expires is None else min(max(expires - time.time(), 0.0) + 0.001, LOOK)
+        return POLL_SECONDS if expires is None else min(max(expires - time.time(), 0.0) + 0.001, POLL_SECONDS)
 
     def _wait(self, patience: float) -> bool:
         """False once a signal asks to end."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from envctl.keeper import marks, system, tree
-from envctl.keeper.exit_events import Deaths
+from envctl.keeper.exit_events import ExitEvents
 from envctl.keeper.link import Link
 from envctl.keeper.spawn import CannotStart
 
@@ -44,8 +44,8 @@ class Process:
 class Processes:
     """All of them; safe to be used from any thread."""
 
-    def __init__(self, mark: str, deaths: Deaths, wake: Callable[[], None] = lambda: None) -> None:
-        self.mark, self.deaths, self._wake = mark, deaths, wake
+    def __init__(self, mark: str, exit_events: ExitEvents, wake: Callable[[], None] = lambda: None) -> None:
+        self.mark, self.exit_events, self._wake = mark, exit_events, wake
         self._changed = threading.Condition()
         self._table: dict[str, Process] = {}
         self._link: Link | None = None
@@ -153,7 +153,7 @@ class Processes:
         with self._changed:
             self._table[name].status = status
             self._changed.notify_all()
-        self.deaths.tell(name, status)
+        self.exit_events.tell(name, status)
         self._wake()
 
     def _lost(self, link: Link) -> None:

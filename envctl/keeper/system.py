@@ -14,7 +14,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-class Seen:
+class ProcessInfo:
     """A process as the system's table shows it."""
 
     __slots__ = ("group", "parent", "session", "zombie")
@@ -41,26 +41,26 @@ def _prctl(option: int, value: int) -> bool:
     return bool(ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), 0, 0, 0) == 0)
 
 
-def processes() -> dict[int, Seen]:
+def processes() -> dict[int, ProcessInfo]:
     """Every process that is visible."""
     return _processes_of_proc() if LINUX else _processes_of_ps()
 
 
-def _processes_of_proc() -> dict[int, Seen]:
+def _processes_of_proc() -> dict[int, ProcessInfo]:
     found = {}
     for name in os.listdir("/proc"):
         if name.isdecimal() and (text := _read(f"/proc/{name}/stat")):
             state, parent, group, session = text.rpartition(b")")[2].split()[:4]
-            found[int(name)] = Seen(int(parent), int(group), int(session), state.decode())
+            found[int(name)] = ProcessInfo(int(parent), int(group), int(session), state.decode())
     return found
 
 
-def _processes_of_ps() -> dict[int, Seen]:
+def _processes_of_ps() -> dict[int, ProcessInfo]:
     found = {}
     for line in filter(str.strip, _ps("-A", "-o", "pid=,ppid=,pgid=,stat=").splitlines()):
         pid, parent, group, state = line.split()[:4]
         # macOS shows no session ids; a group is what comes closest.
-        found[int(pid)] = Seen(int(parent), int(group), int(group), state)
+        found[int(pid)] = ProcessInfo(int(parent), int(group), int(group), state)
     return found
 
 

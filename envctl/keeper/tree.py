@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from envctl.keeper import system
-from envctl.keeper.system import Seen
+from envctl.keeper.system import ProcessInfo
 
 PAUSE = 0.005
 
-Table = dict[int, Seen]
+Table = dict[int, ProcessInfo]
 
 
 def with_descendants(roots: Collection[int], table: Table) -> set[int]:

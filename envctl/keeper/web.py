@@ -23,9 +23,9 @@ READ_TIMEOUT = 30.0
 IDLE_TIMEOUT = 300.0
 
 REASONS = {
-    100: "Continue", 200: "OK", 201: "Created", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    100: "Continue", 200: "OK", 201: "Created", 400: "Bad HttpRequest", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
     405: "Method Not Allowed", 409: "Conflict", 411: "Length Required", 413: "Content Too Large", 422: "Unprocessable Content",
-    431: "Request Header Fields Too Large", 500: "Internal Server Error", 503: "Service Unavailable",
+    431: "HttpRequest Header Fields Too Large", 500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class Refused(Exception):
         self.status = status
 
 
-class Request:
+class HttpRequest:
     """One request; its body is a JSON object, an empty one where it had none."""
 
     def __init__(self, method: str, target: str, headers: dict[str, str]) -> None:
@@ -82,7 +82,7 @@ def _head(status: int, *lines: str) -> bytes:
 class Server:
     """Listens from the moment it is made, and answers once it serves."""
 
-    def __init__(self, token: str, handle: Callable[[Request], Answer]) -> None:
+    def __init__(self, token: str, handle: Callable[[HttpRequest], Answer]) -> None:
         self._expected, self._handle = f"Bearer {token}".encode(), handle
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
@@ -143,7 +143,7 @@ class Server:
             return Answer(refused.status, {"error": str(refused)}), False
         return self._answer(request), request.headers.get("connection", "").lower() != "close"
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: HttpRequest) -> Answer:
         try:
             return self._handle(request)
         except Refused as refused:
@@ -151,14 +151,14 @@ class Server:
         except Exception as error:  # a mistake of ours ends the request, not the connection's thread without a word
             return Answer(500, {"error": f"{type(error).__name__}: {error}"})
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: HttpRequest) -> None:
         if request.headers.get("host", "").lower() not in self._hosts:
             raise Refused(403, "requests are for 127.0.0.1 only")
         if not hmac.compare_digest(request.headers.get("authorization", "").encode(), self._expected):
             raise Refused(401, "the token is missing, or wrong")
 
 
-def _read_head(reader: BinaryIO) -> Request:
+def _read_head(reader: BinaryIO) -> HttpRequest:
     words = _line(reader).split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1.") or not words[1].startswith("/"):
         raise Refused(400, "no HTTP request")
@@ -171,7 +171,7 @@ def _read_head(reader: BinaryIO) -> Request:
             raise Refused(431, "too many headers")
         if headers.setdefault(name.lower(), value.strip()) != value.strip():
             raise Refused(400, f"two headers {name}")
-    return Request(words[0], words[1], headers)
+    return HttpRequest(words[0], words[1], headers)
 
 
 def _line(reader: BinaryIO) -> str:
@@ -181,7 +181,7 @@ def _line(reader: BinaryIO) -> str:
     return line.decode("latin-1").rstrip("\r\n")
 
 
-def _read_body(request: Request, stream: socket.socket, reader: BinaryIO) -> None:
+def _read_body(request: HttpRequest, stream: socket.socket, reader: BinaryIO) -> None:
     if "transfer-encoding" in request.headers:
         raise Refused(411, "the length of the body is needed")
     length = request.headers.get("content-length", "0")

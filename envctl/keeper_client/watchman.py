@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 WAIT = 'read -r word && exit; exec "$@"'
-MIND = "from envctl.lifecycle.recovery import mind_keepers; mind_keepers()"
+MIND = "from envctl.lifecycle.recovery import recover_instances; recover_instances()"
 
 _children: list[subprocess.Popen[bytes]] = []
 """Nobody waits for them, and Python must not complain."""

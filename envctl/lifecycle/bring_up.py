@@ -10,18 +10,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from envctl.engines import Execution, Project
+from envctl.engines import Deployment, Execution
 from envctl.errors import EnvctlError, Evidence, OutOfTime, ServiceFailed
 from envctl.instance import Record
-from envctl.lifecycle.service_states import Board
-from envctl.lifecycle.start_limiter import Gate, urgencies
+from envctl.lifecycle.service_states import ServiceStates
+from envctl.lifecycle.start_limiter import StartLimiter, priorities
 from envctl.plan.model import Check, Plan, ServicePlan
 from envctl.readiness import NotReady, Target
 from envctl.readiness.wait import History, probe_named, wait_until_ready
 from envctl.seeding import Seeder, seed
 
 LOG_LINES = 40
-SETTLED, LOOK = 1.0, 0.025
+SETTLED, POLL_SECONDS = 1.0, 0.025
 """Seconds that a service without any check must run, and between two looks at it."""
 REFUSED = 5.0
 """Seconds of nothing but a refused login after which waiting is no use."""
@@ -34,15 +34,15 @@ class BringUp:
     """One run of the line `starting -> ready -> seeded` for every service of a plan."""
 
     plan: Plan
-    project: Project
+    project: Deployment
     record: Record
-    board: Board
+    board: ServiceStates
     seeder: Seeder
     deaths: dict[str, int] = field(default_factory=dict)
     histories: dict[str, History] = field(default_factory=dict)
     save: Callable[[], None] = lambda: None
-    gate: Gate = field(default_factory=lambda: Gate(max(2, os.cpu_count() or 2)))
-    urgency: Mapping[str, int] = field(default_factory=dict)
+    gate: StartLimiter = field(default_factory=lambda: StartLimiter(max(2, os.cpu_count() or 2)))
+    priority: Mapping[str, int] = field(default_factory=dict)
     _ran: dict[str, str] = field(default_factory=dict)
     """Services that ran before they were started, and as which container or process."""
     _saving: threading.Lock = field(default_factory=threading.Lock)
@@ -53,7 +53,7 @@ class BringUp:
         Raises:
             ServiceFailed, OutOfTime: with the evidence of the service that is to blame.
         """
-        self.urgency = urgencies(self.plan)
+        self.priority = priorities(self.plan)
         try:
             self._run(deadline)
         except BaseException as error:
@@ -63,7 +63,7 @@ class BringUp:
             raise self.board.failure
 
     def _run(self, deadline: float) -> None:
-        with self.project.deaths(self._died):
+        with self.project.exit_events(self._died):
             threading.Thread(target=self._import_probes, daemon=True).start()
             for service in self.plan.services.values():
                 threading.Thread(target=self._guarded, args=(service,), name=service.name, daemon=True).start()
@@ -115,7 +115,7 @@ class BringUp:
         self.board.set(service.name, "starting", "starting")
         if not (service.checks or service.once) and (before := self.project.state(service.name)).running:
             self._ran[service.name] = before.id
-        with self.gate.enter(self.urgency.get(service.name, 0)):
+        with self.gate.enter(self.priority.get(service.name, 0)):
             self.project.start(service)
         self.board.say(service.name, "waiting until it is ready" if service.checks else "")
 
@@ -129,7 +129,7 @@ class BringUp:
 
     def _expect(self, other: ServicePlan, command: tuple[str, ...]) -> None:
         with suppress(Exception):  # it is made again when it is run, and fails there if it must
-            self.project.expect_once(other, command)
+            self.project.prepare_command(other, command)
 
     def _wait_until_done(self, service: ServicePlan) -> None:
         while not self.board.failed:
@@ -188,7 +188,7 @@ class BringUp:
             return
         until = time.monotonic() + SETTLED
         while time.monotonic() < until and service.name not in self.deaths and not self.board.failed:
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
 
     def _checks(self, service: ServicePlan) -> tuple[Check, ...]:
         """Where nobody says how it is ready, the health check that its image brings along does."""
@@ -203,13 +203,13 @@ class BringUp:
 
     def _target(self, service: ServicePlan, options: Mapping[str, Any], replica: int) -> Target:
         place = self.plan.setting
-        doors = self.project.doors(service)
-        ports = {name: number + replica for name, number in doors.items()}
+        probe_ports = self.project.probe_ports(service)
+        ports = {name: number + replica for name, number in probe_ports.items()}
         named = options.get("port")
         port = ports.get(str(named)) or next((ports[p.name] for p in service.ports if p.number == named), None)
         return Target(
             host=str(service.outside.get("host") or place.outside_host),
-            port=port or self._main_port(service, doors) + replica,
+            port=port or self._main_port(service, probe_ports) + replica,
             ports=ports,
             properties=service.outside,
             options={key: value for key, value in options.items() if key != "port"},
@@ -219,10 +219,10 @@ class BringUp:
             health=lambda: self.project.state(service.name).health,
         )
 
-    def _main_port(self, service: ServicePlan, doors: Mapping[str, int]) -> int:
+    def _main_port(self, service: ServicePlan, probe_ports: Mapping[str, int]) -> int:
         """Of its address outside, which leads through another port where a kind says so."""
         main = int(service.outside.get("port") or 0)
-        return next((doors[port.name] for port in service.ports if port.outside == main and port.name in doors), main)
+        return next((probe_ports[port.name] for port in service.ports if port.outside == main and port.name in probe_ports), main)
 
     def _execute(self, service: str, argv: Any) -> tuple[int, str]:
         ran = self.project.execute(service, Execution(list(argv)))
@@ -246,7 +246,7 @@ class BringUp:
 
     def _death(self, service: ServicePlan) -> EnvctlError:
         status = self.deaths.get(service.name)
-        known = self.project.why_it_died(service)
+        known = self.project.exit_reason(service)
         if known is not None:
             return known
         row = self.board.rows[service.name]
@@ -290,12 +290,12 @@ class BringUp:
 
     def _recorded(self, service: ServicePlan) -> dict[str, Any]:
         found = self.record.seeds.get(service.name, {})
-        return found if found.get("incarnation") == self.project.incarnation(service) else {}
+        return found if found.get("data_id") == self.project.data_id(service) else {}
 
     def _note(self, service: ServicePlan, **what: Any) -> None:
         with self._saving:
             kept = self._recorded(service)
-            self.record.seeds[service.name] = {**kept, "incarnation": self.project.incarnation(service), **what}
+            self.record.seeds[service.name] = {**kept, "data_id": self.project.data_id(service), **what}
             self.save()
 
     def _out_of_time(self, finals: Mapping[str, str]) -> OutOfTime:

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from envctl import instance
-from envctl.engines import Engine, Project
-from envctl.engines.common.mixed import attached, open_project
+from envctl.engines import Deployment, Engine
+from envctl.engines.common.mixed import open_deployment, running_instance
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.keeper_client import keepers
 from envctl.lifecycle.bring_up import BringUp
 from envctl.lifecycle.replan import project_of
 from envctl.lifecycle.request import DEFAULT_TIMEOUT, Reporter
-from envctl.lifecycle.service_states import Board
+from envctl.lifecycle.service_states import ServiceStates
 from envctl.outputs import write_outputs
 from envctl.plan.model import Plan
 from envctl.seeding import Seeder
@@ -63,7 +63,7 @@ def extend(record: Record, seconds: float) -> None:
     """It expires *seconds* from now: on the engine's marker first, then for the keeper."""
     with _alone(record) as record:
         record.expires = instance.now(seconds)
-        attached(record).renew(record.expires, record.marks)
+        running_instance(record).renew(record.expires, record.marks)
         record.save()
         keepers.ensure(record, watched=False)
 
@@ -88,15 +88,15 @@ def _with_data(plan: Plan) -> list[str]:
     return [s.name for s in plan.services.values() if (s.data or s.steps) and not s.once]
 
 
-def _part(engine: Engine, plan: Plan, names: list[str], record: Record) -> Project:
+def _part(engine: Engine, plan: Plan, names: list[str], record: Record) -> Deployment:
     """Some services alone: the others, whose definition or source may have changed since, stay as they are."""
     services = {name: replace(plan.services[name], needs={}) for name in names}
-    return open_project(engine, replace(plan, services=services), record.folder)
+    return open_deployment(engine, replace(plan, services=services), record.folder)
 
 
-def _again(record: Record, plan: Plan, project: Project, names: list[str], reporter: Reporter, timeout: float) -> None:
+def _again(record: Record, plan: Plan, project: Deployment, names: list[str], reporter: Reporter, timeout: float) -> None:
     part = replace(plan, services={name: replace(plan.services[name], needs={}) for name in names})
-    board = Board.of(part.services, reporter.row)
+    board = ServiceStates.of(part.services, reporter.row)
     reporter.begin(part)
     seeder = Seeder(plan, project, {**plan.outputs, **record.process_variables}, plan.folder)
     try:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from envctl import instance
-from envctl.engines import Engine, Seen, open_engine
-from envctl.engines.choice import Place
+from envctl.engines import Engine, FoundInstance, open_engine
+from envctl.engines.choice import Location
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.keeper_client import keepers
@@ -33,7 +33,7 @@ def remove(record: Record, wait: bool = True) -> Removed | None:
     Args:
         wait: until everything is gone, where the engine takes its time.
     """
-    engine = open_engine(*record.place)
+    engine = open_engine(*record.location)
     with instance.lock(record.id), shielded():
         record = instance.load(record.id) or record  # whoever had the lock may have changed it
         if _extended(engine, record):
@@ -45,7 +45,7 @@ def _extended(engine: Engine, record: Record) -> bool:
     """Whether somebody on another machine has given it more time than its keeper here, for which we remove it, knew of."""
     if not (os.environ.get(keepers.BY_KEEPER) and record.expired):
         return False
-    seen = next((seen for seen in engine.instances() if seen.id == record.id), None)
+    seen = next((seen for seen in engine.list() if seen.id == record.id), None)
     if seen is None or (seen.expires is not None and seen.expires <= instance.now()):
         return False
     record.expires = seen.expires
@@ -66,23 +66,23 @@ def remove_by_label(engine: Engine, name: str, id: str, why: str = "") -> Remove
         return Removed(name, id, why, left)
 
 
-def collect(engines: Mapping[Place, Engine]) -> Iterator[Removed]:
+def collect(engines: Mapping[Location, Engine]) -> Iterator[Removed]:
     """Removes what has expired anywhere, and what has lost its owner on this host."""
     records = {record.id: record for record in instance.records()}
     for engine in engines.values():
-        for seen in engine.instances():
+        for seen in engine.list():
             record = records.pop(seen.id, None)
             why = _reason(seen, record)
             if why:
                 yield from _collected(engine, seen, record, why)
     for record in records.values():
-        engine_there = engines.get(record.place)
+        engine_there = engines.get(record.location)
         if engine_there is not None and not _busy(record):
             yield from _removed(engine_there, record, "nothing of it is there")
     instance.sweep()
 
 
-def _reason(seen: Seen, record: Record | None) -> str:
+def _reason(seen: FoundInstance, record: Record | None) -> str:
     expires = max(filter(None, (seen.expires, record.expires if record else None)), default=None)
     if expires is not None and expires <= instance.now():
         return f"expired {expires}"
@@ -97,7 +97,7 @@ def _busy(record: Record) -> bool:
     return bool(record.process) and instance.process_alive(record.process) is not False
 
 
-def _collected(engine: Engine, seen: Seen, record: Record | None, why: str) -> Iterator[Removed]:
+def _collected(engine: Engine, seen: FoundInstance, record: Record | None, why: str) -> Iterator[Removed]:
     if record is None:
         removed = remove_by_label(engine, seen.name, seen.id, why)
         if removed is not None:

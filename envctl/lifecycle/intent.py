@@ -17,7 +17,7 @@ from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance import Record
 from envctl.lifecycle.down import clear, was_killed
-from envctl.lifecycle.request import Request
+from envctl.lifecycle.request import UpOptions
 from envctl.plan.make import published
 from envctl.plan.model import Plan, ServicePlan, Setting
 from envctl.plan.secrets import drawn_from
@@ -29,7 +29,7 @@ def instance_name(name: str) -> str:
     return name
 
 
-def record_of(request: Request, environment: Environment, engine: Engine, id: str, name: str) -> Record:
+def record_of(request: UpOptions, environment: Environment, engine: Engine, id: str, name: str) -> Record:
     """The record of the instance that is there, or a new one; what was left half-way, or without a record, is removed first."""
     record = instance.load(id)
     there = (request.engine, request.context, request.namespace)
@@ -61,7 +61,7 @@ def record_of(request: Request, environment: Environment, engine: Engine, id: st
 
 
 def setting_of(record: Record, engine: Engine, request_images: Mapping[str, str]) -> Setting:
-    place = engine.place()
+    place = engine.addresses()
     return Setting(
         name=record.name,
         id=record.id,
@@ -95,7 +95,7 @@ def port_key(text: str) -> tuple[str, str]:
     return service, port
 
 
-def choose(environment: Environment, engine: Engine, record: Record, request: Request, refused: list[str]) -> None:
+def choose(environment: Environment, engine: Engine, record: Record, request: UpOptions, refused: list[str]) -> None:
     """Ports and the subnet: those that the record has, new ones for the rest."""
     wanted = published(environment, environment.definition.services if record.engine == "local" else record.local)
     kept = {key: record.ports[f"{key[0]}/{key[1]}"] for key in wanted if f"{key[0]}/{key[1]}" in record.ports}

@@ -11,7 +11,7 @@ from envctl.errors import EnvctlError
 from envctl.instance import Record
 
 
-def mind_keepers(ending: Collection[str] = ()) -> None:
+def recover_instances(ending: Collection[str] = ()) -> None:
     """Instances whose name or id is in *ending* are about to go anyway."""
     for record in instance.records():
         if _alone(record) and not {record.name, record.id} & set(ending):
@@ -73,5 +73,5 @@ def _collect(record: Record, why: str) -> None:
     from envctl.process.signals import shielded
 
     with shielded():
-        left = tear_down(open_engine(*record.place), record)
+        left = tear_down(open_engine(*record.location), record)
     print(f"envctl: {record.name} ({record.id}) was removed: {why}{'; left behind: ' + ', '.join(left) if left else ''}", file=sys.stderr)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envctl.engines import Engine, Project, open_engine
-from envctl.engines.common.mixed import open_project
+from envctl.engines import Deployment, Engine, open_engine
+from envctl.engines.common.mixed import open_deployment
 from envctl.environment import Environment, open_environment
 from envctl.instance import Record
 from envctl.lifecycle.intent import setting_of
@@ -20,7 +20,7 @@ def plan_of(record: Record, engine: Engine | None = None) -> Plan:
     Raises:
         DefinitionError: it has mistakes now.
     """
-    engine = engine or open_engine(*record.place)
+    engine = engine or open_engine(*record.location)
     return make_plan(_environment(record), setting_of(record, engine, record.options.get("images", {})))
 
 
@@ -31,15 +31,15 @@ def _environment(record: Record) -> Environment:
     return select(environment, Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {})))
 
 
-def project_of(record: Record) -> tuple[Engine, Plan, Project]:
-    engine = open_engine(*record.place)
+def project_of(record: Record) -> tuple[Engine, Plan, Deployment]:
+    engine = open_engine(*record.location)
     plan = plan_of(record, engine)
-    return engine, plan, open_project(engine, plan, record.folder)
+    return engine, plan, open_deployment(engine, plan, record.folder)
 
 
 def environment_by_hand(record: Record, service: str) -> dict[str, str]:
     """What *service* would get if it ran on this machine: the same variables, with outside addresses."""
     from envctl.plan.make import environment_outside
 
-    engine = open_engine(*record.place)
+    engine = open_engine(*record.location)
     return environment_outside(_environment(record), setting_of(record, engine, {}), service)

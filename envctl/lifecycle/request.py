@@ -25,7 +25,7 @@ class Reporter(Protocol):
 
 
 @dataclass(frozen=True)
-class Request:
+class UpOptions:
     """What `up` is asked for."""
 
     environment: str

@@ -20,7 +20,7 @@ from envctl.instance import Record, lock, records
 from envctl.keeper import marks
 from envctl.keeper_client import keepers
 from envctl.lifecycle.down import tear_down
-from envctl.lifecycle.request import Reporter, Request
+from envctl.lifecycle.request import Reporter, UpOptions
 from envctl.lifecycle.up import up
 from envctl.plan.transforms.select import Selection
 from envctl.process.signals import shielded
@@ -29,7 +29,7 @@ OURS = 125
 """The exit status of a failure of ours."""
 COMMAND = "#command"
 """The name in its mark."""
-LOOK = 0.5
+POLL_SECONDS = 0.5
 """Seconds between two looks at the keeper."""
 
 
@@ -58,7 +58,7 @@ def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
     return [Job(test=name, reports=tuple(tests[name].reports), folder=environment.loaded.folder) for name in names or tests]
 
 
-def narrowed(request: Request, environment: Environment, names: Sequence[str]) -> Request:
+def narrowed(request: UpOptions, environment: Environment, names: Sequence[str]) -> UpOptions:
     """When every chosen test says which services it needs, only those are brought up."""
     chosen = [environment.definition.tests[name] for name in names or environment.definition.tests if name in environment.definition.tests]
     if request.selection.only or not chosen or not all(test.only for test in chosen):
@@ -67,7 +67,7 @@ def narrowed(request: Request, environment: Environment, names: Sequence[str]) -
     return replace(request, selection=Selection(only, request.selection.stub, request.selection.use, request.selection.image))
 
 
-def run_jobs(request: Request, reporter: Reporter, jobs: Sequence[Job], report: str | None) -> int:
+def run_jobs(request: UpOptions, reporter: Reporter, jobs: Sequence[Job], report: str | None) -> int:
     """The first exit status that is not 0; the environment is gone when this returns, unless it was up before.
 
     Raises:
@@ -110,10 +110,10 @@ def _remove_owned(owner: str) -> None:
 
 def _removed(record: Record) -> list[str]:
     with lock(record.id):
-        return tear_down(open_engine(*record.place), record)
+        return tear_down(open_engine(*record.location), record)
 
 
-def _run_all(record: Record, jobs: Sequence[Job], request: Request) -> int:
+def _run_all(record: Record, jobs: Sequence[Job], request: UpOptions) -> int:
     # By the mark the keeper finds the command and what it has started, should we be killed.
     environ = {**os.environ, **record.outputs, **record.process_variables, "PATH": _path_with_ourselves()}
     environ |= {marks.MARK: record.id, marks.PROCESS: COMMAND}
@@ -133,7 +133,7 @@ def _path_with_ourselves() -> str:
     return path if shutil.which("envctl") else os.pathsep.join([path, str(Path(sys.executable).parent)])
 
 
-def _test_command(record: Record, job: Job, request: Request) -> tuple[str, ...]:
+def _test_command(record: Record, job: Job, request: UpOptions) -> tuple[str, ...]:
     from envctl.lifecycle.replan import plan_of
 
     assert job.test is not None
@@ -162,7 +162,7 @@ def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path
 def _ended(process: subprocess.Popen[bytes], environ: Mapping[str, str], lost: Callable[[], bool]) -> int:
     while True:
         with suppress(subprocess.TimeoutExpired):
-            return process.wait(LOOK)
+            return process.wait(POLL_SECONDS)
         if lost():
             _stop(process, environ)
             raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")

@@ -29,7 +29,7 @@ Listener = Callable[[str, Row], None]
 
 
 @dataclass
-class Board:
+class ServiceStates:
     """States by service; `failure` is the first thing that went wrong, and ends every wait."""
 
     rows: dict[str, Row]
@@ -39,7 +39,7 @@ class Board:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     @classmethod
-    def of(cls, services: Iterable[str], listener: Listener) -> Board:
+    def of(cls, services: Iterable[str], listener: Listener) -> ServiceStates:
         return cls({name: Row() for name in services}, listener)
 
     def set(self, service: str, state: str, detail: str = "") -> None:

@@ -12,8 +12,8 @@ from envctl.plan.model import Plan
 
 
 @dataclass
-class Gate:
-    """At most *width* inside; those who wait go in by urgency (greater first)."""
+class StartLimiter:
+    """At most *width* inside; those who wait go in by priority (greater first)."""
 
     width: int
     _inside: int = 0
@@ -22,9 +22,9 @@ class Gate:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     @contextmanager
-    def enter(self, urgency: int) -> Iterator[None]:
+    def enter(self, priority: int) -> Iterator[None]:
         with self._changed:
-            ticket = (-urgency, self._tickets)
+            ticket = (-priority, self._tickets)
             self._tickets += 1
             heapq.heappush(self._waiting, ticket)
             self._changed.wait_for(lambda: self._inside < self.width and self._waiting[0] == ticket)
@@ -39,7 +39,7 @@ class Gate:
                 self._changed.notify_all()
 
 
-def urgencies(plan: Plan) -> Mapping[str, int]:
+def priorities(plan: Plan) -> Mapping[str, int]:
     """How many steps still follow each service: its own seeds, and those of whoever waits for it."""
     found: dict[str, int] = {}
     for service in reversed(list(plan.services.values())):  # dependants come after what they need

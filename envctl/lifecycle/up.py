@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from envctl import instance
-from envctl.engines import Engine, PortTaken, Project, SubnetTaken, open_engine
-from envctl.engines.common.mixed import open_project
+from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
+from envctl.engines.common.mixed import open_deployment
 from envctl.environment import Environment, open_environment
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError, did_you_mean
 from envctl.inspect.report import write_report
@@ -21,8 +21,8 @@ from envctl.keeper_client.watchman import guarded
 from envctl.lifecycle.bring_up import BringUp
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.intent import choose, instance_name, port_key, record_of, remember, setting_of
-from envctl.lifecycle.request import Reporter, Request
-from envctl.lifecycle.service_states import Board
+from envctl.lifecycle.request import Reporter, UpOptions
+from envctl.lifecycle.service_states import ServiceStates
 from envctl.outputs import write_outputs
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
@@ -54,12 +54,12 @@ class Timer:
         self.phases["total"] = round((now - self.began) * 1000)
 
 
-def open_selected(request: Request) -> Environment:
+def open_selected(request: UpOptions) -> Environment:
     environment = open_environment(request.environment, cwd=request.cwd, overrides=request.overrides)
     return select(environment, request.selection)
 
 
-def up(request: Request, reporter: Reporter) -> Record:
+def up(request: UpOptions, reporter: Reporter) -> Record:
     """Brings the environment up: running, ready and seeded.
 
     Raises:
@@ -104,7 +104,7 @@ def up(request: Request, reporter: Reporter) -> Record:
     return record
 
 
-def _local(request: Request, environment: Environment) -> Sequence[str]:
+def _local(request: UpOptions, environment: Environment) -> Sequence[str]:
     """The services of `--local`, where that says more than the engine does."""
     known = list(environment.definition.services)
     for name in request.local:
@@ -114,7 +114,7 @@ def _local(request: Request, environment: Environment) -> Sequence[str]:
 
 
 def _bring_up(
-    request: Request, environment: Environment, engine: Engine, record: Record, reporter: Reporter, timer: Timer, deadline: float
+    request: UpOptions, environment: Environment, engine: Engine, record: Record, reporter: Reporter, timer: Timer, deadline: float
 ) -> None:
     """Plan, create, start; another port or subnet when somebody took ours in between."""
     refused: list[str] = []
@@ -124,7 +124,7 @@ def _bring_up(
         remember(plan, record)
         timer.phase("plan")
         try:
-            _run_plan(request, plan, open_project(engine, plan, record.folder), record, reporter, timer, deadline)
+            _run_plan(request, plan, open_deployment(engine, plan, record.folder), record, reporter, timer, deadline)
         except PortTaken as error:
             if attempt + 1 == TRIES or error.service in request.ports:
                 raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint="take another one with --port") from None
@@ -138,8 +138,10 @@ def _bring_up(
             return
 
 
-def _run_plan(request: Request, plan: Plan, project: Project, record: Record, reporter: Reporter, timer: Timer, deadline: float) -> None:
-    board = Board.of(plan.services, reporter.row)
+def _run_plan(
+    request: UpOptions, plan: Plan, project: Deployment, record: Record, reporter: Reporter, timer: Timer, deadline: float
+) -> None:
+    board = ServiceStates.of(plan.services, reporter.row)
     reporter.begin(plan)
     project.prepare(lambda service, text: board.say(service, text) if service else reporter.say(text))
     timer.phase("images")
@@ -159,10 +161,10 @@ def _run_plan(request: Request, plan: Plan, project: Project, record: Record, re
     project.finish()
 
 
-def _refuse_changed_seeds(plan: Plan, project: Project, record: Record) -> None:
+def _refuse_changed_seeds(plan: Plan, project: Deployment, record: Record) -> None:
     for service in plan.services.values():
         seen = record.seeds.get(service.name, {})
-        if not seen.get("steps") or seen.get("incarnation") != project.incarnation(service):
+        if not seen.get("steps") or seen.get("data_id") != project.data_id(service):
             continue
         wanted = [step.hash for step in service.steps]
         if wanted[: len(seen["steps"])] != seen["steps"]:
@@ -174,7 +176,7 @@ def _refuse_changed_seeds(plan: Plan, project: Project, record: Record) -> None:
             )
 
 
-def _ended(error: BaseException, request: Request, engine: Engine, record: Record, existed: bool, reporter: Reporter) -> BaseException:
+def _ended(error: BaseException, request: UpOptions, engine: Engine, record: Record, existed: bool, reporter: Reporter) -> BaseException:
     """What a failed `up` leaves: nothing, or all of it with --keep; an instance that was up before is never taken away."""
     with signals.shielded():
         if isinstance(error, KeyboardInterrupt):
@@ -195,7 +197,7 @@ def _ended(error: BaseException, request: Request, engine: Engine, record: Recor
         return error
 
 
-def _report(request: Request, record: Record) -> None:
+def _report(request: UpOptions, record: Record) -> None:
     """Logs and status while they are still there."""
     if request.report:
         with suppress(OSError):

@@ -196,7 +196,7 @@ class ServicePlan:
     shell_env: Mapping[str, str] = field(default_factory=dict)
     local: LocalPlan | None = None
     """It is a process of this machine."""
-    forgets: bool = False
+    ephemeral: bool = False
     """Its data goes with its process, so that it is seeded whenever that has been started."""
     tester: bool = False
     """It refers to the machine of the tests."""

@@ -49,7 +49,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         ports=ports_of(reading, subject),
         user=applied.user,
         data=applied.data,
-        forgets=not (subject.parameters.get(applied.kept) if isinstance(applied.kept, str) else applied.kept),
+        ephemeral=not (subject.parameters.get(applied.kept) if isinstance(applied.kept, str) else applied.kept),
         checks=checks,
         ready_timeout=service.ready.timeout if service.ready else 60.0,
         healthcheck=_healthcheck(reading, applied, checks, subject, scope),

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-from envctl.engines import Project
+from envctl.engines import Deployment
 from envctl.errors import Evidence, ServiceFailed
 from envctl.plan.model import Plan, Step
 
@@ -19,7 +19,7 @@ class Seeder:
     """What a format may use: the instance, and the environment and folder of commands on this machine."""
 
     plan: Plan
-    project: Project
+    deployment: Deployment
     environ: Mapping[str, str]
     folder: Path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from envctl.engines import Execution, Ran
+from envctl.engines import CommandResult, Execution
 from envctl.plan.model import Step
 from envctl.seeding import Seeder, failed
 
@@ -16,14 +16,14 @@ def load(step: Step, seeder: Seeder) -> None:
         ran = _here(step, seeder)
     elif where in ("server", step.service):
         own = seeder.plan.services[step.service].shell_env  # what the server's own client needs to log in
-        ran = seeder.project.execute(step.service, Execution(step.command, own))
+        ran = seeder.deployment.execute(step.service, Execution(step.command, own))
     else:
-        ran = seeder.project.run_once(seeder.plan.services[where], step.command)
+        ran = seeder.deployment.run_command(seeder.plan.services[where], step.command)
     if ran.status:
         raise failed(step, step.where, ran.output, ran.status)
 
 
-def _here(step: Step, seeder: Seeder) -> Ran:
+def _here(step: Step, seeder: Seeder) -> CommandResult:
     try:
         done = subprocess.run(
             step.command,
@@ -35,5 +35,5 @@ def _here(step: Step, seeder: Seeder) -> Ran:
             check=False,
         )
     except OSError as error:
-        return Ran(127, f"{step.command[0]}: {error.strerror}")
-    return Ran(done.returncode, done.stdout.decode(errors="replace"))
+        return CommandResult(127, f"{step.command[0]}: {error.strerror}")
+    return CommandResult(done.returncode, done.stdout.decode(errors="replace"))

@@ -17,7 +17,7 @@ def load(step: Step, seeder: Seeder) -> None:
     assert step.feed is not None
     for path in step.files:
         try:
-            ran = seeder.project.execute(step.service, Execution(step.feed.command, step.feed.env, pieces(path)))
+            ran = seeder.deployment.execute(step.service, Execution(step.feed.command, step.feed.env, pieces(path)))
         except BadFile as error:
             raise failed(step, str(path), str(error)) from None
         if ran.status:

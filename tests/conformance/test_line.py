@@ -71,7 +71,7 @@ def test_an_environment_comes_up_seeded_and_goes(on: Project) -> None:
     assert query(shown["outputs"], "select twice(21)") == [[42]]
     assert query(shown["outputs"], "select current_database()", "audit") == [["audit"]]
     on.envctl("down", "env").ok()
-    assert shown["id"] not in [seen.id for seen in open_engine(on.engine).instances()]
+    assert shown["id"] not in [seen.id for seen in open_engine(on.engine).list()]
     assert not (instance.state_home() / shown["id"]).exists()
     assert on.envctl("down", "env").ok().err.strip() == "nothing named 'env' is up"
 
@@ -168,7 +168,7 @@ def test_down_finds_it_after_the_state_was_deleted_by_hand(on: Project) -> None:
     listed = on.envctl("list", "--json").ok().json
     assert [(row["id"], row["environment"]) for row in listed] == [(shown["id"], "env")]
     on.envctl("down", "env").ok()
-    assert shown["id"] not in [seen.id for seen in open_engine(on.engine).instances()]
+    assert shown["id"] not in [seen.id for seen in open_engine(on.engine).list()]
 
 
 def test_a_failing_seed_says_file_line_and_the_servers_words(on: Project) -> None:

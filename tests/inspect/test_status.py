@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from envctl.engines import State
+from envctl.engines import ServiceState
 from envctl.inspect.status import document, overall
 from tests.builders import record_of
 
-UP, DOWN, CRASHED = State(True), State(False, 0), State(False, 1)
+UP, DOWN, CRASHED = ServiceState(True), ServiceState(False, 0), ServiceState(False, 1)
 
 
 def entry(state: str = "seeded") -> dict[str, Any]:
@@ -55,7 +55,7 @@ def test_an_error_is_said() -> None:
         ("pending", None, "pending"),
     ],
 )
-def test_a_service_is_shown_as_its_engine_sees_it(known: str, seen: State | None, expected: str) -> None:
+def test_a_service_is_shown_as_its_engine_sees_it(known: str, seen: ServiceState | None, expected: str) -> None:
     states = {"db": seen} if seen else {}
     assert document(record_of(services={"db": entry(known)}), states)["services"]["db"]["state"] == expected
     assert document(record_of(services={"db": entry(known)}))["services"]["db"]["state"] == known

@@ -129,10 +129,10 @@ class Keeper:
         return int(until(lambda: not (shown := self.shown(name))["running"] and [shown["status"]])[0])
 
     @contextmanager
-    def deaths(self) -> Iterator[Callable[[], dict[str, Any]]]:
+    def exit_events(self) -> Iterator[Callable[[], dict[str, Any]]]:
         connection = self.connect()
         try:
-            connection.request("GET", "/v1/deaths", headers={"Authorization": f"Bearer {self.token}"})
+            connection.request("GET", "/v1/exit-events", headers={"Authorization": f"Bearer {self.token}"})
             answer = connection.getresponse()
             assert answer.status == 200
             yield lambda: json.loads(answer.readline())

@@ -152,7 +152,7 @@ def test_it_is_small_and_idle(one: Keeper) -> None:
     from tests.keeper.keepers import cpu_ticks, memory_kb
 
     one.started("a", "sleep", "100")
-    with one.deaths():
+    with one.exit_events():
         pids = [one.pid, one.supervisor()]
         assert all(memory_kb(pid) < 30_000 for pid in pids), [memory_kb(pid) for pid in pids]
         before = [cpu_ticks(pid) for pid in pids]

@@ -60,10 +60,10 @@ def test_stop_does_not_need_who_asked_for_it(one: Keeper) -> None:
 
 def test_a_halted_supervisor_does_not_keep_the_keeper(one: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     from envctl.keeper import processes
-    from envctl.keeper.exit_events import Deaths
+    from envctl.keeper.exit_events import ExitEvents
 
     monkeypatch.setattr(processes, "PATIENCE", 0.3)
-    mine = processes.Processes(one.mark, Deaths())
+    mine = processes.Processes(one.mark, ExitEvents())
     request = {"argv": ["sleep", "100"], "env": dict(os.environ), "cwd": "/", "log": str(one.log_of("a")), "user": None}
     pid = mine.start("a", request | {"limits": {}, "stop_signal": signal.SIGTERM})["pid"]
     monkeypatch.setattr(processes.tree, "kill_adopted", lambda *_: None)  # the tests' process is to keep its children
@@ -246,7 +246,7 @@ def test_a_killed_keeper_takes_those_that_fork_with_it(one: Keeper) -> None:
 def test_a_killed_supervisor_loses_nobody(one: Keeper, tmp_path: Path) -> None:
     pids = started_tree(one, tmp_path)
     first = one.supervisor()
-    with one.deaths() as death:
+    with one.exit_events() as death:
         os.kill(first, signal.SIGKILL)
         assert death() == {"name": "tree", "status": 137}
         assert not any(map(alive, pids))

@@ -180,7 +180,7 @@ def test_a_daemon_without_its_variables_goes_with_the_last(one: Keeper, tmp_path
 
 def test_what_it_leaves_behind_keeps_no_port(one: Keeper, tmp_path: Path) -> None:
     listener = "import socket; s = socket.create_server(('127.0.0.1', 0)); open(sys.argv[1] + '.port', 'w').write(str(s.getsockname()[1]))"
-    with one.deaths() as death:
+    with one.exit_events() as death:
         one.started("a", *leaver(tmp_path / "left", stays=0.5, more=listener))
         left = pid_in(tmp_path / "left")
         assert death() == {"name": "a", "status": 0}
@@ -220,7 +220,7 @@ def test_zombies_are_reaped(one: Keeper) -> None:
 
 
 def test_deaths_are_told_as_they_happen(one: Keeper) -> None:
-    with one.deaths() as first, one.deaths() as second:
+    with one.exit_events() as first, one.exit_events() as second:
         one.started("a", "sh", "-c", "exit 3")
         assert first() == second() == {"name": "a", "status": 3}
         one.started("b", "sh", "-c", "kill -9 $$")
@@ -233,7 +233,7 @@ def test_deaths_are_told_as_they_happen(one: Keeper) -> None:
 
 
 def test_all_output_is_there_before_the_end_is_told(one: Keeper) -> None:
-    with one.deaths() as death:
+    with one.exit_events() as death:
         one.started("a", sys.executable, "-c", "import os\nfor n in range(20000): print(n)")
         assert death() == {"name": "a", "status": 0}
         assert one.log_of("a").read_text().split() == [str(number) for number in range(20000)]

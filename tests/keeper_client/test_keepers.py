@@ -298,7 +298,7 @@ def test_who_answers_in_another_language_is_no_keeper() -> None:
 def test_nobody_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    for ask in (lambda keeper: keeper.ask("GET", "/v1/keeper"), lambda keeper: keeper.stream("/v1/deaths")):
+    for ask in (lambda keeper: keeper.ask("GET", "/v1/keeper"), lambda keeper: keeper.stream("/v1/exit-events")):
         with pytest.raises(KeeperGone, match=r"the keeper does not answer: .*refused"):
             ask(Keeper(port, "x", 1))
 

@@ -177,7 +177,7 @@ def test_nats_keeps_streams(up: Running) -> None:
 @pytest.mark.parametrize("who", ["NATS", "HASHED"])
 @pytest.mark.parametrize("changed", [{"pass": "wrong"}, {"user": "other"}, {"user": None, "pass": None}])
 def test_nats_refuses_wrong_credentials(up: Running, who: str, changed: dict[str, str | None]) -> None:
-    """By hand: refused, nats-py forgets to close its connection."""
+    """By hand: refused, nats-py ephemeral to close its connection."""
     at = Url.of(up[who])
     given = {"user": at.username, "pass": at.password, "verbose": False} | changed
     options = json.dumps({key: value for key, value in given.items() if value is not None})

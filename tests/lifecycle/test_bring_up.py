@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from envctl.definition.models import Resources
-from envctl.engines import Ran, State
+from envctl.engines import CommandResult, ServiceState
 from envctl.errors import EnvctlError, OutOfTime, ServiceFailed
 from envctl.instance import Record
 from envctl.lifecycle import bring_up
 from envctl.lifecycle.bring_up import BringUp
-from envctl.lifecycle.service_states import Board
+from envctl.lifecycle.service_states import ServiceStates
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import LoginRefused, Target, wait
 from envctl.seeding import Seeder
-from tests.builders import FakeProject, job, plan_with, port, record_of, service, step_of
+from tests.builders import FakeDeployment, job, plan_with, port, record_of, service, step_of
 
 SERVER = {"step": {"command": "x", "in": "server"}}
 
@@ -26,13 +26,13 @@ SERVER = {"step": {"command": "x", "in": "server"}}
 class Line:
     """One bring-up on a fake project, and all that was told of it."""
 
-    def __init__(self, *services: ServicePlan, project: FakeProject | None = None, record: Record | None = None) -> None:
-        self.project = project or FakeProject()
+    def __init__(self, *services: ServicePlan, project: FakeDeployment | None = None, record: Record | None = None) -> None:
+        self.project = project or FakeDeployment()
         self.record = record or record_of()
         self.told: list[tuple[str, str, str]] = []
         self.saved = 0
         plan = plan_with(*services)
-        board = Board.of(plan.services, lambda name, row: self.told.append((name, row.state, row.detail)))
+        board = ServiceStates.of(plan.services, lambda name, row: self.told.append((name, row.state, row.detail)))
         seeder = Seeder(plan, self.project, {}, Path("/"))
         self.work = BringUp(plan, self.project, self.record, board, seeder, save=self._save)
         self.threads_before = set(threading.enumerate())
@@ -68,9 +68,9 @@ class Line:
         return {name: states[1:] for name, states in found.items()}
 
 
-def healthy(project: FakeProject, name: str, **changes: Any) -> Callable[[], None]:
+def healthy(project: FakeDeployment, name: str, **changes: Any) -> Callable[[], None]:
     """What makes a service ready that has the check `health`."""
-    return lambda: project.seen.__setitem__(name, State(True, health="healthy", **changes))
+    return lambda: project.seen.__setitem__(name, ServiceState(True, health="healthy", **changes))
 
 
 HEALTH = {"checks": (Check("health"),)}
@@ -106,7 +106,7 @@ def test_starts_stand_in_the_order_of_needs() -> None:
 )
 def test_a_need_is_met_as_soon_as_its_state_is_reached(condition: str, seen: str) -> None:
     """`b` starts while `a` is no further than it must be: `a` goes on only when `b` has started."""
-    project, b_started = FakeProject(), threading.Event()
+    project, b_started = FakeDeployment(), threading.Event()
     steps = (step_of("a", **SERVER),)
     line = Line(service("a", steps=steps, **HEALTH), service("b", needs={"a": condition}), project=project)
     states: list[str] = []
@@ -116,13 +116,13 @@ def test_a_need_is_met_as_soon_as_its_state_is_reached(condition: str, seen: str
         b_started.set()
         healthy(project, "a")()
 
-    def seeding(*words: object) -> Ran:
+    def seeding(*words: object) -> CommandResult:
         b_started.wait(5 if condition == "ready" else 0)
-        return Ran(0, "")
+        return CommandResult(0, "")
 
     project.on_start["b"] = b_starts
     project.execute = seeding  # type: ignore[method-assign]
-    project.seen["a"] = State(True, health="starting" if condition == "started" else "healthy")
+    project.seen["a"] = ServiceState(True, health="starting" if condition == "started" else "healthy")
     line.run()
     assert states == [seen]
 
@@ -151,7 +151,7 @@ def test_every_replica_is_probed_at_its_own_port() -> None:
 
 
 def test_a_probe_can_ask_the_service() -> None:
-    project = FakeProject(logged={"a": "ready: yes"}, answers={("check",): Ran(3, "no")})
+    project = FakeDeployment(logged={"a": "ready: yes"}, answers={("check",): CommandResult(3, "no")})
     target = Line(service("a"), project=project).work._target(service("a"), {}, 0)
     assert target.run(["check"]) == (3, "no")
     assert target.logs() == "ready: yes"
@@ -160,12 +160,12 @@ def test_a_probe_can_ask_the_service() -> None:
 # Jobs
 
 
-def finished(status: int) -> State:
-    return State(False, status)
+def finished(status: int) -> ServiceState:
+    return ServiceState(False, status)
 
 
 def test_a_job_is_done_when_it_ends() -> None:
-    project = FakeProject(seen={"migrate": State(False, None)})
+    project = FakeDeployment(seen={"migrate": ServiceState(False, None)})
     project.on_start["migrate"] = lambda: project.seen.__setitem__("migrate", finished(0))
     line = Line(job("migrate"), service("orders", needs={"migrate": "done"}), project=project).run()
     assert line.states == {"migrate": "done", "orders": "seeded"}
@@ -173,19 +173,19 @@ def test_a_job_is_done_when_it_ends() -> None:
 
 
 def test_a_job_is_not_run_again() -> None:
-    line = Line(job("migrate"), project=FakeProject(seen={"migrate": finished(0)})).run()
+    line = Line(job("migrate"), project=FakeDeployment(seen={"migrate": finished(0)})).run()
     assert line.project.started == []
     assert line.states == {"migrate": "done"}
 
 
 def test_a_job_that_failed_before_is_run_again() -> None:
-    project = FakeProject(seen={"migrate": finished(1)})
+    project = FakeDeployment(seen={"migrate": finished(1)})
     project.on_start["migrate"] = lambda: project.seen.__setitem__("migrate", finished(0))
     assert Line(job("migrate"), project=project).run().project.started == ["migrate"]
 
 
 def test_a_job_that_fails() -> None:
-    project = FakeProject(seen={"migrate": State(False, None)}, logged={"migrate": "one\ntwo"})
+    project = FakeDeployment(seen={"migrate": ServiceState(False, None)}, logged={"migrate": "one\ntwo"})
     project.on_start["migrate"] = lambda: project.dies("migrate", 3)
     line = Line(job("migrate"), service("orders", needs={"migrate": "done"}), project=project)
     error = line.fails()
@@ -198,7 +198,7 @@ def test_a_job_that_fails() -> None:
 
 def test_a_service_of_a_compose_file_that_ends_well_is_done() -> None:
     """The file does not say which of its services are jobs."""
-    project = FakeProject(seen={"setup": State(False)})
+    project = FakeDeployment(seen={"setup": ServiceState(False)})
     project.on_start["setup"] = lambda: project.dies("setup", 0)
     line = Line(service("setup", from_compose=True, **HEALTH), project=project).run()
     assert line.states == {"setup": "done"}
@@ -221,7 +221,7 @@ def test_a_service_of_a_compose_file_that_ends_well_is_done() -> None:
     ],
 )
 def test_a_service_that_dies_while_it_starts(status: int, words: str, advice: str) -> None:
-    project = FakeProject(logged={"db": "\n".join(f"line {number}" for number in range(50))})
+    project = FakeDeployment(logged={"db": "\n".join(f"line {number}" for number in range(50))})
     project.on_start["db"] = lambda: project.dies("db", status)
     error = Line(service("db", resources=Resources(memory="1M"), **HEALTH), project=project).fails()
     assert error.message == words
@@ -233,18 +233,18 @@ def test_a_service_that_dies_while_it_starts(status: int, words: str, advice: st
 
 def test_a_service_without_a_check_that_ran_before_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bring_up, "SETTLED", 1000.0)
-    line = Line(service("worker"), project=FakeProject(seen={"worker": State(True, id="c1")})).run()
+    line = Line(service("worker"), project=FakeDeployment(seen={"worker": ServiceState(True, id="c1")})).run()
     assert line.work.board.rows["worker"].state == "seeded"
 
 
 def test_a_service_without_a_check_that_dies_at_once() -> None:
-    project = FakeProject()
+    project = FakeDeployment()
     project.on_start["worker"] = lambda: project.dies("worker", 2)
     assert Line(service("worker"), project=project).fails().message == "worker ended with 2"
 
 
 def test_a_service_that_dies_later_fails_the_rest() -> None:
-    project = FakeProject(seen={"page": State(True, health="starting")})
+    project = FakeDeployment(seen={"page": ServiceState(True, health="starting")})
     project.on_start["page"] = lambda: project.dies("db", 1)
     line = Line(service("db"), service("page", needs={"db": "seeded"}, **HEALTH), project=project)
     error = line.fails()
@@ -255,11 +255,11 @@ def test_a_service_that_dies_later_fails_the_rest() -> None:
 @pytest.mark.parametrize("name", ["stranger", "page"])
 def test_a_death_that_matters_to_nobody(name: str) -> None:
     """Of somebody else's container, or of one that its engine starts again."""
-    project = FakeProject()
+    project = FakeDeployment()
 
     def dies() -> None:
         project.dies(name, 1, restarts=True)
-        project.seen["page"] = State(True, health="healthy")
+        project.seen["page"] = ServiceState(True, health="healthy")
 
     project.on_start["page"] = dies
     assert Line(service("page", **HEALTH), project=project).run().states == {"page": "seeded"}
@@ -269,7 +269,7 @@ def test_a_start_that_fails() -> None:
     def fails() -> None:
         raise EnvctlError("no such program\nmore")
 
-    line = Line(service("db"), service("page", needs={"db": "ready"}), project=FakeProject(on_start={"db": fails}))
+    line = Line(service("db"), service("page", needs={"db": "ready"}), project=FakeDeployment(on_start={"db": fails}))
     with pytest.raises(EnvctlError, match="no such program"):
         line.run()
     assert line.states == {"db": "failed", "page": "pending"}
@@ -277,7 +277,7 @@ def test_a_start_that_fails() -> None:
 
 
 def test_lost_evidence_does_not_hide_a_failure() -> None:
-    project = FakeProject()
+    project = FakeDeployment()
     project.logs = lambda *words: (_ for _ in ()).throw(OSError("gone"))  # type: ignore[method-assign]
     project.on_start["db"] = lambda: project.dies("db", 1)
     assert Line(service("db"), project=project).fails().evidence.logs == ()
@@ -287,14 +287,14 @@ def test_lost_evidence_does_not_hide_a_failure() -> None:
 
 
 @pytest.fixture
-def slow() -> Iterator[FakeProject]:
+def slow() -> Iterator[FakeDeployment]:
     """A project whose `db` never gets healthy while it is looked at."""
-    project = FakeProject(seen={"db": State(True, health="starting")}, logged={"db": "still\nstarting"})
+    project = FakeDeployment(seen={"db": ServiceState(True, health="starting")}, logged={"db": "still\nstarting"})
     yield project
     healthy(project, "db")()
 
 
-def test_the_deadline_names_who_is_late(slow: FakeProject) -> None:
+def test_the_deadline_names_who_is_late(slow: FakeDeployment) -> None:
     line = Line(service("mail"), service("db", **HEALTH), service("page", needs={"db": "ready"}), project=slow)
     error = line.fails(OutOfTime, seconds=0.15)
     assert error.message == "out of time: db is still starting: waiting until it is ready"
@@ -326,14 +326,14 @@ def test_a_new_server_may_be_about_to_make_its_users(refusing: None) -> None:
     assert error.message == "db did not get ready within 0.3 s: health: no such user"
 
 
-def test_a_service_has_a_deadline_of_its_own(slow: FakeProject) -> None:
+def test_a_service_has_a_deadline_of_its_own(slow: FakeDeployment) -> None:
     error = Line(service("db", ready_timeout=0.1, **HEALTH), project=slow).fails(OutOfTime)
     assert error.message == "db did not get ready within 0.1 s: health: its health check says starting"
     assert error.evidence.step == "readiness"
     assert error.evidence.advice.startswith("raise `ready: {timeout: ...}` if it is just slow")
 
 
-def test_a_need_that_is_never_met(slow: FakeProject) -> None:
+def test_a_need_that_is_never_met(slow: FakeDeployment) -> None:
     """The threads that wait end with the failure."""
     line = Line(service("db", **HEALTH), service("page", needs={"db": "seeded"}), project=slow)
     line.fails(OutOfTime, seconds=0.1)
@@ -345,7 +345,7 @@ def test_patience_with_a_port_that_may_never_open() -> None:
     ports = (port("main", 80, 1),)  # nothing listens there
     check = Check("tcp", {"patience": 0.05})
     line = Line(service("x", ports=ports, outside={"host": "127.0.0.1", "port": 1}, checks=(check,), from_compose=True))
-    line.project.seen["x"] = State(True)
+    line.project.seen["x"] = ServiceState(True)
     line.run()
     assert line.states == {"x": "seeded"}
     assert ("x", "ready", "it opens no port") in line.told
@@ -353,7 +353,7 @@ def test_patience_with_a_port_that_may_never_open() -> None:
 
 def test_the_health_check_of_an_image_counts_where_nothing_else_is_said() -> None:
     line = Line(service("x"), service("y", needs={"x": "ready"}))
-    line.project.seen["x"] = State(True, health="starting")
+    line.project.seen["x"] = ServiceState(True, health="starting")
     with pytest.raises(OutOfTime, match="x is still starting"):
         line.run(0.3)
     assert line.states["y"] == "pending"
@@ -369,12 +369,12 @@ def steps(count: int) -> tuple[Any, ...]:
 def test_seeds_run_in_order_and_are_recorded() -> None:
     line = Line(service("db", steps=steps(3))).run()
     assert [words for _, words in line.project.executed] == [("seed", "0"), ("seed", "1"), ("seed", "2")]
-    assert line.record.seeds == {"db": {"incarnation": "first", "steps": ["hash 0", "hash 1", "hash 2"]}}
+    assert line.record.seeds == {"db": {"data_id": "first", "steps": ["hash 0", "hash 1", "hash 2"]}}
     assert line.saved == 3
 
 
 def test_recorded_seeds_are_not_run_again() -> None:
-    record = record_of(seeds={"db": {"incarnation": "first", "steps": ["hash 0", "hash 1"]}})
+    record = record_of(seeds={"db": {"data_id": "first", "steps": ["hash 0", "hash 1"]}})
     line = Line(service("db", steps=steps(3)), record=record).run()
     assert [words for _, words in line.project.executed] == [("seed", "2")]
     assert record.seeds["db"]["steps"] == ["hash 0", "hash 1", "hash 2"]
@@ -382,34 +382,34 @@ def test_recorded_seeds_are_not_run_again() -> None:
 
 
 def test_new_data_are_seeded_anew() -> None:
-    record = record_of(seeds={"db": {"incarnation": "first", "set_up": True, "steps": ["hash 0"]}})
-    line = Line(service("db", steps=steps(1)), record=record, project=FakeProject(incarnations={"db": "second"})).run()
+    record = record_of(seeds={"db": {"data_id": "first", "set_up": True, "steps": ["hash 0"]}})
+    line = Line(service("db", steps=steps(1)), record=record, project=FakeDeployment(data_ids={"db": "second"})).run()
     assert len(line.project.executed) == 1
-    assert record.seeds == {"db": {"incarnation": "second", "steps": ["hash 0"]}}
+    assert record.seeds == {"db": {"data_id": "second", "steps": ["hash 0"]}}
 
 
 def test_a_command_in_another_image_is_expected_while_the_server_gets_ready() -> None:
     """What has run, and what runs in the server, is not."""
     given = [step_of("db", number, step={"command": "x", "in": where}) for number, where in enumerate(["orders", "orders", "db"])]
-    record = record_of(seeds={"db": {"incarnation": "first", "steps": ["hash 0"]}})
-    project = FakeProject(seen={"db": State(True, health="starting")})
+    record = record_of(seeds={"db": {"data_id": "first", "steps": ["hash 0"]}})
+    project = FakeDeployment(seen={"db": ServiceState(True, health="starting")})
     line = Line(service("orders"), service("db", steps=tuple(given), **HEALTH), project=project, record=record)
-    expect = project.expect_once
-    project.expect_once = lambda *words: (expect(*words), healthy(project, "db")())[0]  # type: ignore[method-assign]
+    expect = project.prepare_command
+    project.prepare_command = lambda *words: (expect(*words), healthy(project, "db")())[0]  # type: ignore[method-assign]
     line.run()
     assert project.expected == [("orders", ("seed", "1"))]
     assert project.ran_once == [("orders", ("seed", "1"))]
 
 
 def test_what_cannot_be_expected_is_made_when_its_turn_comes() -> None:
-    project = FakeProject()
-    project.expect_once = lambda *words: (_ for _ in ()).throw(OSError("busy"))  # type: ignore[method-assign]
+    project = FakeDeployment()
+    project.prepare_command = lambda *words: (_ for _ in ()).throw(OSError("busy"))  # type: ignore[method-assign]
     step = step_of("db", step={"command": "x", "in": "orders"})
     assert Line(service("orders"), service("db", steps=(step,)), project=project).run().project.ran_once == [("orders", ("seed", "0"))]
 
 
 def test_a_step_that_fails_is_not_recorded() -> None:
-    project = FakeProject(answers={("seed", "1"): Ran(2, "no such table")})
+    project = FakeDeployment(answers={("seed", "1"): CommandResult(2, "no such table")})
     line = Line(service("db", steps=steps(3)), service("page", needs={"db": "seeded"}), project=project)
     error = line.fails()
     assert error.message == "db: seed step 2 failed at environment.yaml:7: no such table"
@@ -420,7 +420,7 @@ def test_a_step_that_fails_is_not_recorded() -> None:
 def test_a_step_waits_for_what_it_needs() -> None:
     """`cache` starts after `db` is ready, and the step of `db` waits for it."""
     order: list[str] = []
-    project = FakeProject()
+    project = FakeDeployment()
     execute = project.execute
     project.execute = lambda *words: (order.append("seed"), execute(*words))[1]  # type: ignore[method-assign]
     project.on_start["cache"] = lambda: order.append("cache")
@@ -430,7 +430,7 @@ def test_a_step_waits_for_what_it_needs() -> None:
 
 
 def test_a_step_does_not_run_after_a_failure_elsewhere() -> None:
-    project = FakeProject()
+    project = FakeDeployment()
     project.on_start["cache"] = lambda: project.dies("cache", 1)
     step = step_of("db", needs={"cache": "ready"}, **SERVER)
     line = Line(service("db", steps=(step,)), service("cache", **HEALTH), project=project)
@@ -450,13 +450,13 @@ def test_a_server_is_set_up_once_before_its_seeds() -> None:
     assert [words for _, words in line.project.executed] == [("make", "topic"), ("make", "other"), ("seed", "0")]
     assert line.project.fed[:2] == [b"input", b""]
     assert line.project.environments[0] == {"A": "b"}
-    assert line.record.seeds["db"] == {"incarnation": "first", "set_up": True, "steps": ["hash 0"]}
+    assert line.record.seeds["db"] == {"data_id": "first", "set_up": True, "steps": ["hash 0"]}
     again = Line(service("db", setup=SETUP, steps=steps(1)), record=line.record).run()
     assert again.project.executed == []
 
 
 def test_a_set_up_that_fails() -> None:
-    project = FakeProject(answers={("make", "topic"): Ran(1, "refused\nby the broker")}, logged={"db": "log of the server"})
+    project = FakeDeployment(answers={("make", "topic"): CommandResult(1, "refused\nby the broker")}, logged={"db": "log of the server"})
     line = Line(service("db", setup=SETUP), project=project)
     error = line.fails()
     assert error.message == "db: make ended with 1"

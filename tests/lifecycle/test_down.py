@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envctl import instance
-from envctl.engines import Seen
+from envctl.engines import FoundInstance
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.lifecycle import gc
@@ -30,12 +30,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class FakeEngine:
     """An engine whose instances are a list; `stuck` are the ids of those that leave something behind."""
 
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[FoundInstance] = field(default_factory=list)
     stuck: Sequence[str] = ()
     removed: list[tuple[str, Mapping[str, float]]] = field(default_factory=list)
     name: str = "docker"
 
-    def instances(self) -> Sequence[Seen]:
+    def list(self) -> Sequence[FoundInstance]:
         return self.seen
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
@@ -43,11 +43,11 @@ class FakeEngine:
         return [f"network {id}"] if id in self.stuck else []
 
 
-def seen_as(id: str = "t-123456", **changes: Any) -> Seen:
+def seen_as(id: str = "t-123456", **changes: Any) -> FoundInstance:
     standard: dict[str, Any] = {
         "id": id, "name": "t", "environment": "t", "project": "/p", "owner": "", "created": PAST, "expires": None, "running": 1, "total": 1,
     }  # fmt: skip
-    return Seen(**{**standard, **changes})
+    return FoundInstance(**{**standard, **changes})
 
 
 def saved(**changes: Any) -> Record:

@@ -10,7 +10,7 @@ from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.instance import Record
 from envctl.lifecycle.intent import choose
-from envctl.lifecycle.request import Request
+from envctl.lifecycle.request import UpOptions
 from envctl.plan.model import PortKey
 from tests.builders import environment_of, record_of
 
@@ -45,7 +45,7 @@ def environment(tmp_path: Path) -> Environment:
 
 def chosen(environment: Environment, record: Record, refused: list[str] | None = None, **ports: int) -> FakeEngine:
     engine = FakeEngine()
-    choose(environment, engine, record, Request("t", ports=ports), refused or [])  # type: ignore[arg-type]
+    choose(environment, engine, record, UpOptions("t", ports=ports), refused or [])  # type: ignore[arg-type]
     return engine
 
 

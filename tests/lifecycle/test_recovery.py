@@ -12,7 +12,7 @@ from envctl.errors import EnvctlError
 from envctl.instance import Record
 from envctl.keeper_client import keepers
 from envctl.lifecycle import down, recovery
-from envctl.lifecycle.recovery import mind_keepers
+from envctl.lifecycle.recovery import recover_instances
 from tests.builders import record_of
 
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
@@ -109,7 +109,7 @@ STARTED, REMOVED, LEFT_ALONE = (["t-123456"], []), ([], ["t-123456"]), ([], [])
 )
 def test_an_instance(world: World, changes: dict[str, Any], expected: tuple[list[str], list[str]]) -> None:
     saved(**changes)
-    mind_keepers()
+    recover_instances()
     assert world.done == expected
 
 
@@ -130,7 +130,7 @@ def test_whose_command_was_killed_beside_its_keeper(
 ) -> None:
     monkeypatch.setattr(keepers, "find", lambda instance: FakeKeeper(owned))
     saved(keeper=instance.process_mark(), state=state, process=ended())
-    mind_keepers()
+    recover_instances()
     assert world.done == expected
 
 
@@ -146,14 +146,14 @@ def test_whose_command_was_killed_beside_its_keeper(
 )
 def test_what_is_removed_is_told(capsys: pytest.CaptureFixture[str], changes: dict[str, Any], why: str) -> None:
     saved(**changes)
-    mind_keepers()
+    recover_instances()
     assert capsys.readouterr() == ("", f"envctl: t (t-123456) was removed: {why}\n")
 
 
 def test_what_stays_is_told_too(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.left = ["network t", "volume t"]
     saved(expires=PAST)
-    mind_keepers()
+    recover_instances()
     assert capsys.readouterr().err.endswith("; left behind: network t, volume t\n")
 
 
@@ -161,14 +161,14 @@ def test_what_stays_is_told_too(world: World, capsys: pytest.CaptureFixture[str]
 def test_what_is_about_to_go_is_left_to_the_command(world: World, ending: str) -> None:
     saved(expires=PAST)
     saved("other-1", name="other", expires=PAST)
-    mind_keepers([ending])
+    recover_instances([ending])
     assert world.removed == ["other-1"]
 
 
 def test_what_another_command_works_on_is_left_alone(world: World) -> None:
     saved(expires=PAST)
     with instance.lock("t-123456"):
-        mind_keepers()
+        recover_instances()
     assert world.done == LEFT_ALONE
 
 
@@ -182,7 +182,7 @@ def test_it_is_looked_at_again_under_the_lock(world: World, monkeypatch: pytest.
         return lock(id, wait=wait)
 
     monkeypatch.setattr(recovery.instance, "lock", meanwhile)
-    mind_keepers()
+    recover_instances()
     assert world.done == LEFT_ALONE
 
 
@@ -195,7 +195,7 @@ def test_one_that_cannot_be_helped_does_not_keep_the_others(world: World, monkey
     monkeypatch.setattr(engines, "open_engine", open_engine)
     saved("a-1", expires=PAST)
     saved("b-1", engine="local")
-    mind_keepers()
+    recover_instances()
     assert world.removed == ["b-1"]
     assert [record.id for record in instance.records()] == ["a-1"]
 
@@ -204,5 +204,5 @@ def test_folders_that_killed_commands_left_are_swept(tmp_path: Path) -> None:
     folder = tmp_path / "envctl/killed-early-000000"
     folder.mkdir(parents=True)
     (folder / "lock").touch()
-    mind_keepers()
+    recover_instances()
     assert not folder.exists()

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from envctl.lifecycle.service_states import REACHED, STATES, Board, Row
+from envctl.lifecycle.service_states import REACHED, STATES, Row, ServiceStates
 
 
-def board(*services: str) -> Board:
-    return Board.of(services or ("a", "b"), lambda service, row: None)
+def board(*services: str) -> ServiceStates:
+    return ServiceStates.of(services or ("a", "b"), lambda service, row: None)
 
 
 def in_a_thread(wait: Callable[[], bool], then: Callable[[], None]) -> bool:
@@ -77,7 +77,7 @@ def test_the_first_failure_counts() -> None:
 
 def test_changes_are_told() -> None:
     told: list[tuple[str, str, str]] = []
-    found = Board.of(["a"], lambda service, row: told.append((service, row.state, row.detail)))
+    found = ServiceStates.of(["a"], lambda service, row: told.append((service, row.state, row.detail)))
     found.set("a", "starting", "starting")
     found.say("a", "pulling")
     found.say("unknown", "nothing")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 
-from envctl.lifecycle.start_limiter import Gate, urgencies
+from envctl.lifecycle.start_limiter import StartLimiter, priorities
 from tests.builders import plan_with, service, step_of
 
 
@@ -16,10 +16,10 @@ def until(condition: object) -> None:
 
 
 def test_the_most_urgent_goes_in_first() -> None:
-    gate, order = Gate(1), []
+    gate, order = StartLimiter(1), []
 
-    def go(name: str, urgency: int) -> None:
-        with gate.enter(urgency):
+    def go(name: str, priority: int) -> None:
+        with gate.enter(priority):
             order.append(name)
 
     threads = [threading.Thread(target=go, args=each) for each in (("low", 1), ("first", 2), ("second", 2), ("high", 3))]
@@ -33,7 +33,7 @@ def test_the_most_urgent_goes_in_first() -> None:
 
 
 def test_no_more_than_its_width_are_inside() -> None:
-    gate, inside, most, lock = Gate(2), 0, 0, threading.Lock()
+    gate, inside, most, lock = StartLimiter(2), 0, 0, threading.Lock()
 
     def go() -> None:
         nonlocal inside, most
@@ -54,7 +54,7 @@ def test_no_more_than_its_width_are_inside() -> None:
 
 
 def test_a_failure_makes_room() -> None:
-    gate = Gate(1)
+    gate = StartLimiter(1)
     try:
         with gate.enter(0):
             raise ValueError
@@ -74,4 +74,4 @@ def test_urgent_is_what_much_still_waits_for() -> None:
         service("orders", needs={"db": "seeded", "events": "ready"}),
         service("page", needs={"orders": "ready", "elsewhere": "ready"}),
     )
-    assert urgencies(plan) == {"page": 1, "orders": 2, "worker": 1, "events": 3, "mail": 2, "db": 5}
+    assert priorities(plan) == {"page": 1, "orders": 2, "worker": 1, "events": 3, "mail": 2, "db": 5}

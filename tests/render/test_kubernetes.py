@@ -465,18 +465,18 @@ def test_labels_are_always_ones(text: str) -> None:
     assert re.fullmatch(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?", label_value(text))
 
 
-# Hands, and jobs in a service's place
+# ExecAgent, and jobs in a service's place
 
 
 def test_hands_only_where_somebody_needs_them() -> None:
     setting = Setting("t", "t-123456", "t", Path("/project"), "kubernetes", lambda service, parameter: f"{service}-{parameter}")
     steps = (step_of("db", step={"command": "seed", "in": "server"}),)
-    for standalone, expected in ((True, ["db"]), (False, ["db", "envctl-ears", "envctl-hands"])):
+    for standalone, expected in ((True, ["db"]), (False, ["db", "envctl-ears", "envctl-exec-agent"])):
         found = rendered(service("db", steps=steps), service("api"), plan={"setting": setting}, standalone=standalone)
         assert [each["name"] for each in pod(found, "db")["containers"]] == expected
         assert [each["name"] for each in pod(found, "api")["containers"]] == ["api"]
-    assert secrets(found)["db", "hands"] == "db-hands"
-    assert "def main" in objects(found, "ConfigMap")["db-hands"]["data"]["hands.py"]
+    assert secrets(found)["db", "exec-agent"] == "db-exec-agent"
+    assert "def main" in objects(found, "ConfigMap")["db-exec-agent"]["data"]["exec_agent.py"]
     assert "shareProcessNamespace" not in pod(found, "db")
 
 

@@ -1,4 +1,4 @@
-"""The ears and the hands of a pod as two processes of this machine: what they say, what they run, and that they come back."""
+"""The ears and the exec agent of a pod as two processes of this machine: what they say, what they run, and that they come back."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ class Pod:
         self.folder, self.shell = folder, shell
         self.port = 0
         self.ears = self.start_ears()
-        self.hands = self.start_hands()
+        self.agent = self.start_agent()
 
     def start_ears(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-I", "-S", str(templates("kubernetes", "hands.py")), str(self.folder), "0"]
+        command = [sys.executable, "-I", "-S", str(templates("kubernetes", "exec_agent.py")), str(self.folder), "0"]
         started = subprocess.Popen(command, env={"ENVCTL_HANDS_TOKEN": TOKEN}, stdout=subprocess.PIPE, text=True)
         assert started.stdout is not None
         self.port = int(started.stdout.readline().split()[-1])
         return started
 
-    def start_hands(self) -> subprocess.Popen[bytes]:
+    def start_agent(self) -> subprocess.Popen[bytes]:
         env = {"PATH": os.environ["PATH"], "OF_THE_SERVER": "1"}
         return subprocess.Popen([*self.shell, "-c", LOOP, str(self.folder)], env=env, start_new_session=True)
 
     def stop(self) -> None:
-        for process in (self.hands, self.ears):
+        for process in (self.agent, self.ears):
             if process.poll() is None:
                 process.kill()
             process.wait()
@@ -172,9 +172,9 @@ def test_hands_that_are_started_anew(pod: Pod, tmp_path: Path) -> None:
     with socket.create_connection(("127.0.0.1", pod.port)) as connection:
         pod.send(connection, ["sh", "-c", f"touch {mark}; exec sleep 60"], [], {}, TOKEN)
         until(mark.is_file)
-        os.killpg(pod.hands.pid, signal.SIGKILL)
-        pod.hands.wait()
-        pod.hands = pod.start_hands()
+        os.killpg(pod.agent.pid, signal.SIGKILL)
+        pod.agent.wait()
+        pod.agent = pod.start_agent()
         assert heard(connection)[0] == 255
     assert pod.ask(["echo", "again"]) == (0, b"again\n")
 

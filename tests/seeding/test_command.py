@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from envctl.engines import Ran
+from envctl.engines import CommandResult
 from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
-from tests.builders import FakeProject, plan_with, service, step_of
+from tests.builders import FakeDeployment, plan_with, service, step_of
 
 SAY = "import os, sys; print(os.getcwd()); print(os.environ['DB']); print(sys.stdin.read()); print('err', file=sys.stderr)"
 
 
-def run(folder: Path, where: str | None, *words: str, answers: dict[tuple[str, ...], Ran] | None = None) -> FakeProject:
-    project = FakeProject(answers=answers or {})
+def run(folder: Path, where: str | None, *words: str, answers: dict[tuple[str, ...], CommandResult] | None = None) -> FakeDeployment:
+    project = FakeDeployment(answers=answers or {})
     step = step_of("db", step={"command": "x", **({"in": where} if where else {})}, command=words)
     seed(step, Seeder(plan_with(service("db"), service("orders")), project, {"DB": "there"}, folder))
     return project
@@ -50,7 +50,7 @@ def test_on_this_machine_with_the_outputs_and_no_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["server", "orders"])
 def test_a_failure_is_the_commands(tmp_path: Path, where: str) -> None:
     with pytest.raises(ServiceFailed) as caught:
-        run(tmp_path, where, "migrate", answers={("migrate",): Ran(2, "one\ntwo: no such table\n\n")})
+        run(tmp_path, where, "migrate", answers={("migrate",): CommandResult(2, "one\ntwo: no such table\n\n")})
     assert caught.value.message == "db: seed step 1 failed at environment.yaml:7: two: no such table"
     assert caught.value.evidence is not None
     assert caught.value.evidence.logs == ("one", "two: no such table")

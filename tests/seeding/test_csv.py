@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from envctl.engines import Execution, Ran
+from envctl.engines import CommandResult, Execution
 from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
 from envctl.seeding.csv.dialects import DIALECTS
 from envctl.seeding.files import PIECE
-from tests.builders import FakeProject, feed, plan_with, step_of
+from tests.builders import FakeDeployment, feed, plan_with, step_of
 from tests.seeding.reference import READERS
 
 
@@ -19,14 +19,14 @@ def load(
     tmp_path: Path,
     data: bytes,
     dialect: str = "postgres-csv",
-    ran: Ran | None = None,
-    project: FakeProject | None = None,
+    ran: CommandResult | None = None,
+    project: FakeDeployment | None = None,
     name: str = "x.csv",
-) -> FakeProject:
+) -> FakeDeployment:
     path = tmp_path / name
     path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     step = step_of("db", 1, step={"csv": name, "into": "t"}, files=(path,), feed=feed(dialect))
-    project = project or FakeProject(answers={("client", "-f", "-"): ran or Ran(0, "")})
+    project = project or FakeDeployment(answers={("client", "-f", "-"): ran or CommandResult(0, "")})
     seed(step, Seeder(plan_with(), project, {}, tmp_path))
     return project
 
@@ -35,8 +35,8 @@ def load(
 def test_a_large_file_is_fed_in_pieces(tmp_path: Path, dialect: str) -> None:
     """Neither all at once nor each row by itself."""
     read: list[bytes] = []
-    project = FakeProject()
-    project.execute = lambda service, what: (read.extend(what.stdin), Ran(0, ""))[1]  # type: ignore[method-assign]
+    project = FakeDeployment()
+    project.execute = lambda service, what: (read.extend(what.stdin), CommandResult(0, ""))[1]  # type: ignore[method-assign]
     load(tmp_path, b"a\n" + (b"y" * 99 + b"\n") * 10_000, dialect, project=project)
     assert 1 < len(read) < 10
     assert b"".join(read) == (b"y" * 99 + b"\n") * 10_000
@@ -69,7 +69,7 @@ def test_a_table_without_rows(tmp_path: Path, dialect: str, data: bytes) -> None
     ],
 )
 def test_a_bad_file_is_refused_before_anything_is_sent(tmp_path: Path, dialect: str, name: str, data: bytes, line: int) -> None:
-    project = FakeProject()
+    project = FakeDeployment()
     with pytest.raises(ServiceFailed) as caught:
         load(tmp_path, data, dialect, project=project, name=name)
     assert f"db: seed step 2 failed at {tmp_path / name}:{line}: " in caught.value.message
@@ -78,7 +78,7 @@ def test_a_bad_file_is_refused_before_anything_is_sent(tmp_path: Path, dialect: 
 
 @pytest.mark.parametrize("dialect", READERS)
 def test_a_file_that_cannot_be_read_to_its_end_is_refused_too(tmp_path: Path, dialect: str) -> None:
-    project, path = FakeProject(), tmp_path / "x.csv.gz"
+    project, path = FakeDeployment(), tmp_path / "x.csv.gz"
     path.write_bytes(gzip.compress(b"a\n" + bytes(range(48, 58)) * 1000)[:-9])
     step = step_of("db", step={"csv": "x.csv.gz", "into": "t"}, files=(path,), feed=feed(dialect))
     with pytest.raises(ServiceFailed, match=r"failed at .*x\.csv\.gz: it cannot be read: Compressed file ended before"):
@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_refused_too(tmp_path: Path, di
 @pytest.mark.parametrize("data", [b"a,b\n1,2\n1,\0\n", b'a,b\n1,2\n"\0",2\n', b'a,b\n1,2\n1,"2\n\0"\n'])
 def test_postgres_takes_no_nul(tmp_path: Path, data: bytes) -> None:
     """psql would drop it and the rest of its line, and say nothing."""
-    project = FakeProject()
+    project = FakeDeployment()
     line = data[: data.index(b"\0")].count(b"\n") + 1
     with pytest.raises(ServiceFailed, match=rf"x\.csv:{line}: a NUL byte"):
         load(tmp_path, data, "postgres-csv", project=project)
@@ -102,12 +102,12 @@ def test_a_file_that_changes_while_it_is_sent_spoils_what_was_sent(tmp_path: Pat
     """An input that merely ends is committed."""
     sent: list[bytes] = []
 
-    def execute(service: str, what: Execution) -> Ran:
+    def execute(service: str, what: Execution) -> CommandResult:
         (tmp_path / "x.csv").write_bytes(b"a,b\n1,2\n3\n")
         sent.extend(what.stdin)
-        return Ran(0, "")
+        return CommandResult(0, "")
 
-    project = FakeProject()
+    project = FakeDeployment()
     project.execute = execute  # type: ignore[method-assign]
     with pytest.raises(ServiceFailed, match=r"x\.csv:3: 1 fields where the header has 2"):
         load(tmp_path, b"a,b\n1,2\n3,4\n", dialect, project=project)
@@ -117,11 +117,11 @@ def test_a_file_that_changes_while_it_is_sent_spoils_what_was_sent(tmp_path: Pat
 @pytest.mark.parametrize("dialect", READERS)
 @pytest.mark.parametrize("name", ["x.csv", "x.csv.gz"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, dialect: str, name: str) -> None:
-    def execute(service: str, what: Execution) -> Ran:
+    def execute(service: str, what: Execution) -> CommandResult:
         assert sum(map(len, what.stdin)) > 20_000_000
-        return Ran(0, "")
+        return CommandResult(0, "")
 
-    project = FakeProject()
+    project = FakeDeployment()
     project.execute = execute  # type: ignore[method-assign]
     path = tmp_path / name
     with gzip.open(path, "wb", 1) if name.endswith(".gz") else path.open("wb") as stream:
@@ -159,7 +159,7 @@ MARIADB = "ERROR 1644 (45000) at line 5: Incorrect integer value: 'x' for column
 )
 def test_the_servers_words_and_the_files_line(tmp_path: Path, data: bytes, dialect: str, output: str, line: str) -> None:
     with pytest.raises(ServiceFailed) as caught:
-        load(tmp_path, data, dialect, Ran(3, output))
+        load(tmp_path, data, dialect, CommandResult(3, output))
     error = caught.value
     assert f"db: seed step 2 failed at {tmp_path / 'x.csv'}{line}: " in error.message
     assert error.exit_code == 1
@@ -171,4 +171,4 @@ def test_the_servers_words_and_the_files_line(tmp_path: Path, data: bytes, diale
 
 def test_the_servers_complaint_is_said_rather_than_its_context(tmp_path: Path) -> None:
     with pytest.raises(ServiceFailed, match='invalid input syntax for type integer: "x"'):
-        load(tmp_path, b"a\nx\n", ran=Ran(1, POSTGRES.format(1)))
+        load(tmp_path, b"a\nx\n", ran=CommandResult(1, POSTGRES.format(1)))

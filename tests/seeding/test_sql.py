@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from envctl.engines import Ran
+from envctl.engines import CommandResult
 from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
-from tests.builders import FakeProject, feed, plan_with, step_of
+from tests.builders import FakeDeployment, feed, plan_with, step_of
 
 
-def load(folder: Path, files: dict[str, bytes], ran: Ran | None = None) -> FakeProject:
+def load(folder: Path, files: dict[str, bytes], ran: CommandResult | None = None) -> FakeDeployment:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     step = step_of("db", step={"sql": "x"}, files=tuple(folder / name for name in files), feed=feed())
-    project = FakeProject(answers={("client", "-f", "-"): ran or Ran(0, "NOTICE: done")})
+    project = FakeDeployment(answers={("client", "-f", "-"): ran or CommandResult(0, "NOTICE: done")})
     seed(step, Seeder(plan_with(), project, {}, folder))
     return project
 
@@ -42,7 +42,7 @@ def test_each_file_is_one_run_of_the_client(tmp_path: Path) -> None:
 )
 def test_a_failure_says_file_line_and_the_servers_words(tmp_path: Path, output: str, line: str, said: str) -> None:
     with pytest.raises(ServiceFailed) as caught:
-        load(tmp_path, {"1.sql": b"x"}, Ran(3, output))
+        load(tmp_path, {"1.sql": b"x"}, CommandResult(3, output))
     assert caught.value.message == f"db: seed step 1 failed at {tmp_path / '1.sql'}{line}: {said}"
     assert caught.value.evidence is not None
     assert caught.value.evidence.exit_status == 3
@@ -51,7 +51,7 @@ def test_a_failure_says_file_line_and_the_servers_words(tmp_path: Path, output: 
 def test_the_servers_words_are_shown_in_its_order(tmp_path: Path) -> None:
     output = "NOTICE: before\npsql:<stdin>:1: ERROR:  duplicate key\nDETAIL:  Key (id)=(1) already exists.\n"
     with pytest.raises(ServiceFailed, match="duplicate key") as caught:
-        load(tmp_path, {"1.sql": b"x"}, Ran(3, output))
+        load(tmp_path, {"1.sql": b"x"}, CommandResult(3, output))
     assert caught.value.evidence is not None
     assert caught.value.evidence.logs == tuple(output.splitlines())
 
@@ -60,7 +60,7 @@ def test_the_servers_words_are_shown_in_its_order(tmp_path: Path) -> None:
 def test_the_error_is_among_the_lines_that_are_shown(tmp_path: Path, before: int, after: int) -> None:
     output = [*(f"NOTICE: {n}" for n in range(before)), "ERROR: x", *(f"DETAIL: {n}" for n in range(after))]
     with pytest.raises(ServiceFailed, match="ERROR: x") as caught:
-        load(tmp_path, {"1.sql": b"x"}, Ran(3, "\n".join(output)))
+        load(tmp_path, {"1.sql": b"x"}, CommandResult(3, "\n".join(output)))
     assert caught.value.evidence is not None
     logs = caught.value.evidence.logs
     assert len(logs) == 40
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_a_failure(tmp_path: Path) -> N
 
 def test_after_a_failure_the_next_file_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "a.sql").write_bytes(b"a")
-    project = FakeProject(answers={("client", "-f", "-"): Ran(1, "")})
+    project = FakeDeployment(answers={("client", "-f", "-"): CommandResult(1, "")})
     step = step_of("db", step={"sql": "x"}, files=(tmp_path / "a.sql", tmp_path / "a.sql"), feed=feed())
     with pytest.raises(ServiceFailed):
         seed(step, Seeder(plan_with(), project, {}, tmp_path))

@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.engines import Attached, Engine, Execution, OnTerminal, Project, Ran, Say, State, open_engine
+from envctl.engines import (
+    CommandResult,
+    Deployment,
+    Engine,
+    Execution,
+    Progress,
+    RunningInstance,
+    ServiceState,
+    TerminalCommand,
+    open_engine,
+)
 from envctl.engines.local.instance import LocalInstance
 from envctl.errors import EnvctlError
 from envctl.process.threads import merged
@@ -23,46 +33,46 @@ RELAYED = sys.platform == "linux"
 """Elsewhere containers reach this machine's loopback address through the gateway that Docker Desktop gives them."""
 
 
-def attached(record: Record) -> Attached:
+def running_instance(record: Record) -> RunningInstance:
     """The instance of *record*, wherever its services are.
 
     Raises:
         EngineMissing: its engine is not there.
     """
-    engine = open_engine(*record.place)
+    engine = open_engine(*record.location)
     there = engine.attach(record.id)
     return Beside(there, LocalInstance(record.id), frozenset(record.local)) if record.local else there
 
 
-def open_project(engine: Engine, plan: Plan, folder: Path) -> Project:
+def open_deployment(engine: Engine, plan: Plan, folder: Path) -> Deployment:
     """The project of *plan*, each service in its place."""
     local = plan.setting.local & plan.services.keys()
     before = engine.name != "local" and LocalInstance(plan.setting.id).specs()
     if not local and not before:
-        return engine.project(plan, folder)
+        return engine.deployment(plan, folder)
     here = replace(plan, services={name: service for name, service in plan.services.items() if name in local})
     there = replace(plan, services={name: service for name, service in plan.services.items() if name not in local})
-    return Together(engine.project(there, folder), open_engine("local").project(here, folder), local, plan)
+    return Together(engine.deployment(there, folder), open_engine("local").deployment(here, folder), local, plan)
 
 
 @dataclass
 class Beside:
     """Services of an engine, and those in *names* beside them."""
 
-    there: Attached
-    here: Attached
+    there: RunningInstance
+    here: RunningInstance
     names: frozenset[str]
 
-    def of(self, service: str) -> Attached:
+    def of(self, service: str) -> RunningInstance:
         return self.here if service in self.names else self.there
 
-    def states(self) -> Mapping[str, State]:
+    def states(self) -> Mapping[str, ServiceState]:
         return {**self.there.states(), **self.here.states()}
 
-    def state(self, service: str) -> State:
+    def state(self, service: str) -> ServiceState:
         return self.of(service).state(service)
 
-    def execute(self, service: str, what: Execution) -> Ran:
+    def execute(self, service: str, what: Execution) -> CommandResult:
         return self.of(service).execute(service, what)
 
     def logs(self, service: str, tail: int | None = None) -> str:
@@ -72,7 +82,7 @@ class Beside:
         parts = {side: [name for name in services if self.of(name) is side] for side in (self.there, self.here)}
         return merged([side.follow(names, tail) for side, names in parts.items() if names])
 
-    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         return self.of(service).interactive(service, argv, env, user)
 
     def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
@@ -85,14 +95,14 @@ class Beside:
 class Together(Beside):
     """The same with its plan: what brings it up."""
 
-    def __init__(self, there: Project, here: Project, names: frozenset[str], plan: Plan) -> None:
+    def __init__(self, there: Deployment, here: Deployment, names: frozenset[str], plan: Plan) -> None:
         super().__init__(there, here, names)
         self.project_there, self.project_here, self.plan = there, here, plan
 
-    def project_of(self, service: ServicePlan) -> Project:
+    def project_of(self, service: ServicePlan) -> Deployment:
         return self.project_here if service.name in self.names else self.project_there
 
-    def prepare(self, say: Say) -> None:
+    def prepare(self, say: Progress) -> None:
         self.project_here.prepare(say)
         self.project_there.prepare(say)
 
@@ -113,27 +123,27 @@ class Together(Beside):
     def discard(self, service: ServicePlan) -> None:
         self.project_of(service).discard(service)
 
-    def deaths(self, died: Callable[[str, int], None]) -> AbstractContextManager[None]:
-        return _all([self.project_there.deaths(died), self.project_here.deaths(died)])
+    def exit_events(self, died: Callable[[str, int], None]) -> AbstractContextManager[None]:
+        return _all([self.project_there.exit_events(died), self.project_here.exit_events(died)])
 
     def finish(self) -> None:
         self.project_there.finish()
         self.project_here.finish()
 
-    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
-        return self.project_of(service).why_it_died(service)
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
+        return self.project_of(service).exit_reason(service)
 
-    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        self.project_of(service).expect_once(service, argv)
+    def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        self.project_of(service).prepare_command(service, argv)
 
-    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
-        return self.project_of(service).run_once(service, argv)
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+        return self.project_of(service).run_command(service, argv)
 
-    def doors(self, service: ServicePlan) -> Mapping[str, int]:
-        return self.project_of(service).doors(service)
+    def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
+        return self.project_of(service).probe_ports(service)
 
-    def incarnation(self, service: ServicePlan) -> str:
-        return self.project_of(service).incarnation(service)
+    def data_id(self, service: ServicePlan) -> str:
+        return self.project_of(service).data_id(service)
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envctl.engines import Place, Seen, refuse_namespace
+from envctl.engines import Addresses, FoundInstance, refuse_namespace
 from envctl.engines.docker.connection import Connection, connect
 from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.docker.removal import labelled, remove_instance
 
 if TYPE_CHECKING:
-    from envctl.engines.docker.project import DockerProject
+    from envctl.engines.docker.project import DockerDeployment
     from envctl.plan.model import Plan, PortKey
 
 
@@ -26,10 +26,10 @@ class DockerEngine:
     connection: Connection
     name: str = "docker"
 
-    def place(self) -> Place:
+    def addresses(self) -> Addresses:
         """A daemon on another machine publishes where we can reach it, which is not its loopback address."""
         host = self.connection.hostname
-        return Place(host, "0.0.0.0", _our_address(host)) if host else Place()
+        return Addresses(host, "0.0.0.0", _our_address(host)) if host else Addresses()
 
     def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
         from envctl.engines.common.ports import free_ports
@@ -41,10 +41,10 @@ class DockerEngine:
 
         return free_subnet(self.connection.daemon, id, size, tuple(refused))
 
-    def project(self, plan: Plan, folder: Path) -> DockerProject:
-        from envctl.engines.docker.project import DockerProject
+    def deployment(self, plan: Plan, folder: Path) -> DockerDeployment:
+        from envctl.engines.docker.project import DockerDeployment
 
-        return DockerProject(self.connection, plan.setting.id, plan=plan, folder=folder)
+        return DockerDeployment(self.connection, plan.setting.id, plan=plan, folder=folder)
 
     def attach(self, id: str) -> DockerInstance:
         return DockerInstance(self.connection, id)
@@ -57,7 +57,7 @@ class DockerEngine:
 
         return prune(self.connection, all)
 
-    def instances(self) -> Sequence[Seen]:
+    def list(self) -> Sequence[FoundInstance]:
         """Everything that carries our label: containers, networks and markers."""
         found: dict[str, list[dict[str, Any]]] = {}
         for entries in labelled(self.connection.daemon, "envctl.instance").values():
@@ -73,14 +73,14 @@ def _our_address(host: str) -> str:
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((host, 9))
         return str(probe.getsockname()[0])
-    return Place.tester_host
+    return Addresses.tester_host
 
 
-def _seen(id: str, entries: Sequence[dict[str, Any]]) -> Seen:
+def _seen(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
     marks = entries[0]["Labels"]
     containers = [entry for entry in entries if "State" in entry]
     expires = max((e["Labels"]["envctl.expires"] for e in entries if "envctl.expires" in e["Labels"]), default=None)
-    return Seen(
+    return FoundInstance(
         id=id,
         name=marks.get("envctl.name", id),
         environment=marks.get("envctl.environment", ""),

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from envctl.engines import Say
+from envctl.engines import Progress
 from envctl.engines.docker import sdk
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection
@@ -22,7 +22,7 @@ from envctl.render.compose import BUILT, build_entry
 AUTHENTICATION = ("denied", "unauthorized", "authentication required", "no basic auth")
 
 
-def ensure_images(connection: Connection, plan: Plan, folder: Path, say: Say) -> None:
+def ensure_images(connection: Connection, plan: Plan, folder: Path, say: Progress) -> None:
     """Every image of *plan* is on the daemon.
 
     Raises:
@@ -68,7 +68,7 @@ def _seen(connection: Connection, image: str) -> Any:
         raise ServiceFailed(f"Docker cannot say whether {image} is there: {error}") from None
 
 
-def pull(connection: Connection, service: ServicePlan, say: Say) -> None:
+def pull(connection: Connection, service: ServicePlan, say: Progress) -> None:
     try:
         for event in connection.api.pull(*_reference(service.image), stream=True, decode=True):
             if "error" in event:
@@ -108,7 +108,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def build(connection: Connection, services: list[ServicePlan], folder: Path, say: Say) -> None:
+def build(connection: Connection, services: list[ServicePlan], folder: Path, say: Progress) -> None:
     """Builds through Compose, which knows every key of `build:`; the tag stays when the service is gone."""
     for service in services:
         say(service.name, f"building {service.image}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from envctl.engines import Execution, OnTerminal, Ran, State
+from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.networks import Asked
 from envctl.errors import EnvctlError
@@ -51,19 +51,19 @@ class DockerInstance:
             raise EnvctlError(f"{service}: its container is not there", hint="`envctl up` brings it back")
         return self._ids[service]
 
-    def state(self, service: str) -> State:
+    def state(self, service: str) -> ServiceState:
         found = [self._state(container) for container in self.ids(service)]
         return next((state for state in found if not state.running), found[0])
 
-    def _state(self, container: str) -> State:
+    def _state(self, container: str) -> ServiceState:
         try:
             seen = self.connection.daemon.get(f"/containers/{container}/json")
         except ApiError:
-            return State(False, None)
+            return ServiceState(False, None)
         state, policy = seen["State"], seen["HostConfig"].get("RestartPolicy", {}).get("Name")
         health = (state.get("Health") or {}).get("Status", "")
         begun = state["Status"] != "created"
-        return State(
+        return ServiceState(
             state["Running"],
             state["ExitCode"] if begun and not state["Running"] else None,
             health,
@@ -71,10 +71,10 @@ class DockerInstance:
             container,
         )
 
-    def states(self) -> Mapping[str, State]:
+    def states(self) -> Mapping[str, ServiceState]:
         return {name: self.state(name) for name in self.containers()}
 
-    def execute(self, service: str, what: Execution) -> Ran:
+    def execute(self, service: str, what: Execution) -> CommandResult:
         from docker.errors import APIError
 
         api, container = self.connection.api, self.ids(service)[0]
@@ -82,9 +82,9 @@ class DockerInstance:
         try:
             made = api.exec_create(container, list(what.argv), stdin=given is not None, environment=dict(what.env))
             output = _fed(api.exec_start(made["Id"], socket=True), what.stdin if given is not None else ())
-            return Ran(int(api.exec_inspect(made["Id"])["ExitCode"] or 0), output)
+            return CommandResult(int(api.exec_inspect(made["Id"])["ExitCode"] or 0), output)
         except APIError as error:
-            return Ran(126, str(error.explanation or error))
+            return CommandResult(126, str(error.explanation or error))
 
     def logs(self, service: str, tail: int | None = None) -> str:
         texts = [self.connection.api.logs(id, tail="all" if tail is None else tail).decode(errors="replace") for id in self.ids(service)]
@@ -111,14 +111,14 @@ class DockerInstance:
                 with suppress(NotFound):
                     api.remove_volume(volume)
 
-    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """The Docker program, which takes the values of *env* from its own environment."""
         terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
         variables = [part for key in env for part in ("-e", key)]
         context = self.connection.context or ""
         where = ["--host" if "://" in context else "--context", context] if context else []
         line = ["docker", *where, "exec", "-i", *terminal, *variables, *(["-u", user] if user else []), self.ids(service)[0], *argv]
-        return OnTerminal(line, {**os.environ, **env})
+        return TerminalCommand(line, {**os.environ, **env})
 
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.engines import Ran
+from envctl.engines import CommandResult
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.connection import Connection
@@ -35,19 +35,19 @@ class OneOffs:
         except sdk.APIError as error:
             made.set_exception(error)
 
-    def run(self, service: ServicePlan, argv: tuple[str, ...]) -> Ran:
+    def run(self, service: ServicePlan, argv: tuple[str, ...]) -> CommandResult:
         """What *argv* printed, and its exit status."""
         api, expected = self.connection.api, self._made.pop((service.name, argv), None)
         try:
             container = expected.result() if expected is not None else self._create(service, argv)
         except sdk.APIError as error:
-            return Ran(126, str(error.explanation or error))
+            return CommandResult(126, str(error.explanation or error))
         try:
             api.start(container)
             status = api.wait(container, timeout=None)["StatusCode"]
-            return Ran(int(status), api.logs(container).decode(errors="replace"))
+            return CommandResult(int(status), api.logs(container).decode(errors="replace"))
         except sdk.APIError as error:
-            return Ran(126, str(error.explanation or error))
+            return CommandResult(126, str(error.explanation or error))
         finally:
             threading.Thread(target=self._discard, args=(container,)).start()  # 0.2 s that nobody need wait for
 

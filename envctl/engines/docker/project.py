@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.engines import PortTaken, Ran, Say, SubnetTaken
+from envctl.engines import CommandResult, PortTaken, Progress, SubnetTaken
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.composer import ComposeFailed, run_compose
@@ -28,7 +28,7 @@ TAKEN = ("port is already allocated", "address already in use")
 
 
 @dataclass
-class DockerProject(DockerInstance):
+class DockerDeployment(DockerInstance):
     """The instance with its plan; *folder* is where the rendered file stays."""
 
     plan: Plan = field(kw_only=True)
@@ -38,7 +38,7 @@ class DockerProject(DockerInstance):
     def __post_init__(self) -> None:
         self._once = OneOffs(self.connection, self.plan)
 
-    def prepare(self, say: Say) -> None:
+    def prepare(self, say: Progress) -> None:
         ensure_images(self.connection, self.plan, self.folder, say)
 
     def create(self, *, whole: bool = True) -> None:
@@ -103,7 +103,7 @@ class DockerProject(DockerInstance):
         self._ids.pop(service.name, None)
 
     @contextmanager
-    def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:
+    def exit_events(self, died: Callable[[str, int], None]) -> Iterator[None]:
         """Calls *died* with service and exit status as soon as a container ends."""
         wanted = {"label": [f"envctl.instance={self.id}", "com.docker.compose.oneoff=False"], "event": ["die"], "type": "container"}
         events = self.connection.api.events(filters=wanted, decode=True)
@@ -115,44 +115,44 @@ class DockerProject(DockerInstance):
             with suppress(Exception):
                 events.close()
 
-    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        """Makes the container of a `run_once` that will come, while there is nothing else to do."""
+    def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        """Makes the container of a `run_command` that will come, while there is nothing else to do."""
         if not service.compose:
             self._once.expect(service, tuple(argv))
 
-    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
         if service.compose:
             return self._composed_once(service, argv)
         return self._once.run(service, tuple(argv))
 
-    def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
+    def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(self.folder / "compose.json")]
         options = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
-            return Ran(0, run_compose([*command, *options], self.connection.environment))
+            return CommandResult(0, run_compose([*command, *options], self.connection.environment))
         except ComposeFailed as error:
-            return Ran(error.status, str(error))
+            return CommandResult(error.status, str(error))
 
-    def incarnation(self, service: ServicePlan) -> str:
+    def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
         with suppress(sdk.NotFound):
-            if service.forgets or service.data is None:
+            if service.ephemeral or service.data is None:
                 container = next(iter(self.containers().get(service.name, [])), "")
-                started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.forgets else ""
+                started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.ephemeral else ""
                 return f"{container} {started}".rstrip()
             return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
         return ""
 
-    def doors(self, service: ServicePlan) -> Mapping[str, int]:
+    def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         """Where its readiness is asked for: at the ports that everybody uses."""
         return service.outside_ports
 
     def finish(self) -> None:
         """Nothing is left to do."""
 
-    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """The container's own words say more than we could."""
         return None
 

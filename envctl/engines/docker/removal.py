@@ -11,7 +11,7 @@ from envctl.process.threads import each
 
 ROUNDS = 5
 Entry = dict[str, Any]
-Found = dict[str, list[Entry]]
+LabelledThings = dict[str, list[Entry]]
 
 
 def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[str]:
@@ -30,7 +30,7 @@ def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[
     return [f"{what} {entry.get('Name') or entry['Names'][0].strip('/')}" for what, entries in found.items() for entry in entries]
 
 
-def labelled(daemon: Daemon, label: str) -> Found:
+def labelled(daemon: Daemon, label: str) -> LabelledThings:
     """Containers, networks and volumes that carry *label*."""
     filters = {"label": [label]}
     return {

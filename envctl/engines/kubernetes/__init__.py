@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envctl.engines import Place, Seen
+from envctl.engines import Addresses, FoundInstance
 from envctl.engines.kubernetes.api import Api, ApiError, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
 from envctl.engines.kubernetes.instance import KubernetesInstance
@@ -15,7 +15,7 @@ from envctl.engines.kubernetes.pods import is_running, state_of
 from envctl.engines.kubernetes.records import EXPIRES
 
 if TYPE_CHECKING:
-    from envctl.engines.kubernetes.project import KubernetesProject
+    from envctl.engines.kubernetes.project import KubernetesDeployment
     from envctl.plan.model import Plan, PortKey
 
 NO_ROUTE = "tests.envctl.invalid"
@@ -30,8 +30,8 @@ class KubernetesEngine:
     namespace: str | None = None
     name: str = "kubernetes"
 
-    def place(self) -> Place:
-        return Place(tester_host=NO_ROUTE)
+    def addresses(self) -> Addresses:
+        return Addresses(tester_host=NO_ROUTE)
 
     def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
         """Of this machine: the keeper's forwards listen there."""
@@ -42,13 +42,13 @@ class KubernetesEngine:
     def free_subnet(self, id: str, size: int, refused: Iterable[str]) -> str | None:
         return None
 
-    def project(self, plan: Plan, folder: Path) -> KubernetesProject:
-        from envctl.engines.kubernetes.project import KubernetesProject
+    def deployment(self, plan: Plan, folder: Path) -> KubernetesDeployment:
+        from envctl.engines.kubernetes.project import KubernetesDeployment
         from envctl.engines.kubernetes.tailoring import options_of
 
         place = self._place(plan.setting.id)
         options = options_of(plan, place)
-        return KubernetesProject(self.api, plan.setting.id, place, self.namespace is not None, plan=plan, folder=folder, options=options)
+        return KubernetesDeployment(self.api, plan.setting.id, place, self.namespace is not None, plan=plan, folder=folder, options=options)
 
     def _place(self, id: str) -> str:
         return self.namespace or id
@@ -66,7 +66,7 @@ class KubernetesEngine:
     def prune_images(self, all: bool) -> Sequence[str]:
         return []
 
-    def instances(self) -> Sequence[Seen]:
+    def list(self) -> Sequence[FoundInstance]:
         """By label: namespaces that are instances, and records in the namespace of others."""
         if self.namespace is not None:
             return [_seen(item, self._pods(self.namespace, item)) for item in self._records(self.namespace)]
@@ -78,12 +78,12 @@ class KubernetesEngine:
             raise
         return [_seen(item, self._pods(item["metadata"]["name"], item)) for item in found if not item["metadata"].get("deletionTimestamp")]
 
-    def _records(self, namespace: str) -> list[dict[str, Any]]:
+    def _records(self, namespace: str) -> Sequence[dict[str, Any]]:
         from envctl.engines.kubernetes.records import KIND
 
         return self.api.list("v1", "Secret", namespace, f"{KIND}=true")
 
-    def _pods(self, namespace: str, item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _pods(self, namespace: str, item: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
         try:
             return self.api.list("v1", "Pod", namespace, f"envctl.instance={item['metadata']['labels']['envctl.instance']},envctl.service")
         except ApiError as error:
@@ -92,10 +92,10 @@ class KubernetesEngine:
             raise
 
 
-def _seen(item: Mapping[str, Any], pods: Sequence[dict[str, Any]]) -> Seen:
+def _seen(item: Mapping[str, Any], pods: Sequence[dict[str, Any]]) -> FoundInstance:
     meta = item["metadata"]
     labels, told = meta.get("labels") or {}, meta.get("annotations") or {}
-    return Seen(
+    return FoundInstance(
         id=labels["envctl.instance"],
         name=labels.get("envctl.name", labels["envctl.instance"]),
         environment=told.get("envctl.environment", ""),

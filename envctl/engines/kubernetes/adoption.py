@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from envctl import instance
-from envctl.engines.choice import Place
+from envctl.engines.choice import Location
 from envctl.engines.common.ports import any_port, bindable
 from envctl.engines.kubernetes import KubernetesEngine, open_engine
 from envctl.engines.kubernetes.forwards import Forward, set_forwards
@@ -14,7 +14,7 @@ from envctl.instance import Record
 from envctl.keeper_client import keepers
 
 
-def adopted(place: Place, name: str, project: str) -> Record | None:
+def adopted(place: Location, name: str, project: str) -> Record | None:
     """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too; saved here."""
     _, context, namespace = place
     engine = open_engine(context, namespace)
@@ -56,15 +56,15 @@ def _move(record: Record, port: int, fresh: int) -> None:
             told["port"] = fresh if told["port"] == port else told["port"]
 
 
-Found = tuple[Record, list[Forward]]
+RemoteRecord = tuple[Record, list[Forward]]
 
 
-def _by_id(engine: KubernetesEngine, name: str) -> Found | None:
+def _by_id(engine: KubernetesEngine, name: str) -> RemoteRecord | None:
     if not instance.ID.fullmatch(name):
         return None
     return next(iter(find(engine.api, engine.namespace or name, f"envctl.instance={name}")), None)
 
 
-def _by_name(engine: KubernetesEngine, name: str, project: str) -> Found | None:
+def _by_name(engine: KubernetesEngine, name: str, project: str) -> RemoteRecord | None:
     found = [each for each in find(engine.api, engine.namespace, f"envctl.name={name}") if each[0].project == project]
     return found[0] if len(found) == 1 else None

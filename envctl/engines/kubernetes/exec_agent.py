@@ -1,4 +1,4 @@
-"""Commands beside a server, through a port forward to the two containers that stand in its pod for that (`templates/kubernetes/hands.py`).
+"""Commands beside a server, through a port forward to two containers of its pod (`templates/kubernetes/exec_agent.py`).
 
 A client's half-close cannot pass a port forward, so the input is framed: a length, a newline, so many bytes; a 0 ends it.
 """
@@ -13,28 +13,28 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from envctl import instance
-from envctl.engines import Execution, Ran
+from envctl.engines import CommandResult, Execution
 from envctl.engines.common.ports import any_port
 from envctl.engines.kubernetes.api import Api
-from envctl.engines.kubernetes.forwards import HANDS, HANDS_PORT, forward, kept, set_forwards
+from envctl.engines.kubernetes.forwards import EXEC_AGENT, EXEC_AGENT_PORT, forward, kept, set_forwards
 from envctl.errors import EnvctlError
 from envctl.plan.secrets import drawn_from
 
 BEGIN = 60.0
-"""Seconds that the hands may take to be there."""
+"""Seconds that the exec agent may take to be there."""
 PAUSE = 0.1
 
 
-def execute(api: Api, id: str, namespace: str, service: str, what: Execution) -> Ran:
+def execute(api: Api, id: str, namespace: str, service: str, what: Execution) -> CommandResult:
     """Runs *what* with the client of *service*'s image.
 
     Raises:
-        EnvctlError: the hands do not answer; or whatever the input raised.
+        EnvctlError: the exec agent do not answer; or whatever the input raised.
     """
     record = instance.load(id)
     if record is None:
         raise EnvctlError(f"{id} is not known here")
-    token = drawn_from(bytes.fromhex(record.secret))(service, HANDS)
+    token = drawn_from(bytes.fromhex(record.secret))(service, EXEC_AGENT)
     head = json.dumps({"token": token, "argv": list(what.argv), "env": dict(what.env)}).encode() + b"\n"
     port = _port(api, id, namespace, service)
     until = time.monotonic() + BEGIN
@@ -44,7 +44,7 @@ def execute(api: Api, id: str, namespace: str, service: str, what: Execution) ->
                 stream.settimeout(None)
                 return _spoken(stream, head, what.stdin)
         except (ConnectionError, _Unheard) as error:
-            # Nothing has been done yet: the forward or the hands are not up, and the first answer comes after all of the input.
+            # Nothing has been done yet: the forward or the exec agent are not up, and the first answer comes after all of the input.
             if time.monotonic() > until or isinstance(error, _Broken):
                 raise EnvctlError(f"{service}: the commands beside it are not answered: {error or type(error).__name__}") from None
             time.sleep(PAUSE)
@@ -59,15 +59,15 @@ class _Broken(ConnectionError):
 
 
 def _port(api: Api, id: str, namespace: str, service: str) -> int:
-    name = f"{service}/{HANDS}"
+    name = f"{service}/{EXEC_AGENT}"
     for entry in kept(id):
         if entry["name"] == name and entry["listen"][1]:
             return int(entry["listen"][1])
-    made = set_forwards(id, api.context, namespace, [forward(id, service, HANDS, HANDS_PORT, any_port())], whole=False)
+    made = set_forwards(id, api.context, namespace, [forward(id, service, EXEC_AGENT, EXEC_AGENT_PORT, any_port())], whole=False)
     return made[name]
 
 
-def _spoken(stream: socket.socket, head: bytes, stdin: Iterable[bytes]) -> Ran:
+def _spoken(stream: socket.socket, head: bytes, stdin: Iterable[bytes]) -> CommandResult:
     stream.sendall(head)
     errors: list[Exception] = []
     sent = threading.Event()
@@ -82,7 +82,7 @@ def _spoken(stream: socket.socket, head: bytes, stdin: Iterable[bytes]) -> Ran:
     told = json.loads(line)
     output = answer.read(int(told["size"]))
     writer.join(1)
-    return Ran(int(told["status"]), output.decode(errors="replace"))
+    return CommandResult(int(told["status"]), output.decode(errors="replace"))
 
 
 def _feed(stream: socket.socket, stdin: Iterable[bytes], errors: list[Exception], sent: threading.Event) -> None:

@@ -18,14 +18,14 @@ from envctl.keeper_client import keepers
 from envctl.plan.model import Plan, ServicePlan
 
 FILE = "forwards.json"
-HANDS = "hands"
-HANDS_PORT = 15099
+EXEC_AGENT = "exec-agent"
+EXEC_AGENT_PORT = 15099
 PROBE = "#probe"
 Forward = dict[str, Any]
 
 
 def forwards_of(plan: Plan) -> list[Forward]:
-    """One for each port that has a number outside, and one for the hands of a service that has some."""
+    """One for each port that has a number outside, and one for the exec agent of a service that has some."""
     found = []
     for service in plan.services.values():
         for port in service.ports:
@@ -46,7 +46,7 @@ def with_gates(id: str, forwards: Iterable[Forward]) -> list[Forward]:
 
 
 def set_forwards(id: str, context: Context, namespace: str, forwards: Iterable[Forward], whole: bool) -> dict[str, int]:
-    """Hands them to the keeper; without *whole* the others stay.
+    """ExecAgent them to the keeper; without *whole* the others stay.
 
     Raises:
         EnvctlError: there is no keeper, or a port is taken.
@@ -72,11 +72,11 @@ def kept(id: str) -> list[Forward]:
     return []
 
 
-def approve(id: str, name: str, incarnation: str) -> None:
+def approve(id: str, name: str, data_id: str) -> None:
     """Opens a gated endpoint: what it leads to has its data."""
     keeper = keepers.find(id)
     if keeper is not None:
-        keeper.ask("POST", "/v1/forwards/approve", {"name": name, "incarnation": incarnation})
+        keeper.ask("POST", "/v1/forwards/approve", {"name": name, "data_id": data_id})
 
 
 def is_gated(service: ServicePlan) -> bool:

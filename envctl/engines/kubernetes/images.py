@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from envctl.engines import Say
+from envctl.engines import Progress
 from envctl.engines.kubernetes.contexts import Context
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.plan.model import Plan, ServicePlan
@@ -23,7 +23,7 @@ SHARED = ("docker-desktop", "rancher-desktop", "orbstack", "colima")
 """Clusters that see Docker's images themselves."""
 
 
-def bring_images(context: Context, plan: Plan, folder: Path, say: Say) -> None:
+def bring_images(context: Context, plan: Plan, folder: Path, say: Progress) -> None:
     """Every image that is built is where the cluster's nodes find it.
 
     Raises:
@@ -44,7 +44,7 @@ def bring_images(context: Context, plan: Plan, folder: Path, say: Say) -> None:
     each(lambda service: _bring(context, service, registry, say), _built(plan, folder, say))
 
 
-def _built(plan: Plan, folder: Path, say: Say) -> list[ServicePlan]:
+def _built(plan: Plan, folder: Path, say: Progress) -> list[ServicePlan]:
     """Built by Docker, once for each image."""
     from dataclasses import replace
 
@@ -62,7 +62,7 @@ def _built(plan: Plan, folder: Path, say: Say) -> list[ServicePlan]:
     return list({service.image: service for service in built.values()}.values())
 
 
-def _bring(context: Context, service: ServicePlan, registry: str | None, say: Say) -> None:
+def _bring(context: Context, service: ServicePlan, registry: str | None, say: Progress) -> None:
     if registry is not None:
         _push(service, pushed_image(service.image, registry), say)
     elif (loader := _loader(context)) is not None:
@@ -75,7 +75,7 @@ def _loader(context: Context) -> tuple[str, ...] | None:
     return next((loader for prefix, loader in LOADERS.items() if context.name.startswith(prefix)), None)
 
 
-def _push(service: ServicePlan, target: str, say: Say) -> None:
+def _push(service: ServicePlan, target: str, say: Progress) -> None:
     """Its tag is its content, so what is there already need not be sent again."""
     if _is_there(target):
         return

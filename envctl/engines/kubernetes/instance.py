@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from envctl.engines import Execution, OnTerminal, Ran, State
+from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
 from envctl.engines.kubernetes.api import Api, ApiError, Object, path_of
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
 from envctl.engines.kubernetes.pods import SERVICE, own_container, service_of, state_of
@@ -40,17 +40,17 @@ class KubernetesInstance:
             raise EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
         return found
 
-    def state(self, service: str) -> State:
+    def state(self, service: str) -> ServiceState:
         return state_of(newest_of(self.pods(service)))
 
-    def states(self) -> Mapping[str, State]:
+    def states(self) -> Mapping[str, ServiceState]:
         by_service: dict[str, list[Object]] = {}
         for pod in self.pods():
             if service_of(pod):
                 by_service.setdefault(service_of(pod), []).append(pod)
         return {name: state_of(newest_of(pods)) for name, pods in by_service.items()}
 
-    def execute(self, service: str, what: Execution) -> Ran:
+    def execute(self, service: str, what: Execution) -> CommandResult:
         """Beside the server, with its own client: no right to exec is needed."""
         from envctl.engines.kubernetes.exec_agent import execute
 
@@ -100,7 +100,7 @@ class KubernetesInstance:
             if error.status != 404:
                 raise
 
-    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """kubectl, which asks for the right to exec; values of *env* reach the container by its standard input, never by an argument."""
         if shutil.which("kubectl") is None:
             raise UsageError(
@@ -112,7 +112,7 @@ class KubernetesInstance:
         target = [pod["metadata"]["name"], "-c", own_container(pod), "--"]
         terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
         inside = _with_variables([*place, *target], env, argv) if env else list(argv)
-        return OnTerminal([*place, *terminal, *target, *inside], dict(os.environ))
+        return TerminalCommand([*place, *terminal, *target, *inside], dict(os.environ))
 
 
 def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerErr
 
 
 @dataclass(frozen=True)
-class Trouble:
+class PodFailure:
     """One sentence, and what would help; *patience* is how many seconds it may take to heal."""
 
     what: str
@@ -28,32 +28,32 @@ class Trouble:
     patience: float = 0.0
 
 
-def of_pod(pod: Mapping[str, Any], image: str = "") -> Trouble | None:
+def of_pod(pod: Mapping[str, Any], image: str = "") -> PodFailure | None:
     """What keeps this pod from running and will go on doing so."""
     for container, reason, message in waiting(pod):
         if reason in PULL:
             return _pull(pod, container, reason, message)
         if reason in CREATE:
-            return Trouble(
+            return PodFailure(
                 f"its container {container} cannot be created: {_line(message) or reason}", "`kubectl describe pod` shows the whole story",
                 patience=0.0 if _final(message) else HICCUP,
             )  # fmt: skip
         if reason == "CrashLoopBackOff" and container != own_status(pod).get("name"):
-            return Trouble(f"its container {container} ends again and again", "its log says why: `envctl logs`")
+            return PodFailure(f"its container {container} ends again and again", "its log says why: `envctl logs`")
     if why := unschedulable(pod):
-        return Trouble(f"no node takes it: {_line(why)}", _room(why), "schedule", patience=10.0)
+        return PodFailure(f"no node takes it: {_line(why)}", _room(why), "schedule", patience=10.0)
     if pod.get("status", {}).get("reason") == "Evicted":
-        return Trouble(
+        return PodFailure(
             f"it was evicted: {_line(str(pod['status'].get('message', '')))}", "the node is short of it: give it less, or the cluster more"
         )
     return None
 
 
-def _pull(pod: Mapping[str, Any], container: str, reason: str, message: str) -> Trouble:
+def _pull(pod: Mapping[str, Any], container: str, reason: str, message: str) -> PodFailure:
     spec = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
     image = next((str(c["image"]) for c in spec if c["name"] == container), "")
     patience = 0.0 if reason in ("ErrImageNeverPull", "InvalidImageName") or _final(message) else HICCUP
-    return Trouble(f"the image {image} cannot be pulled: {_cause(message) or reason}", _pull_advice(message), "pull", patience)
+    return PodFailure(f"the image {image} cannot be pulled: {_cause(message) or reason}", _pull_advice(message), "pull", patience)
 
 
 def _final(message: str) -> bool:
@@ -88,7 +88,7 @@ REFUSED = (
 )
 
 
-def of_event(event: Mapping[str, Any]) -> Trouble | None:
+def of_event(event: Mapping[str, Any]) -> PodFailure | None:
     """Why no pod is made: what a controller says when its request is refused."""
     if event.get("reason") not in ("FailedCreate", "FailedScheduling", "FailedMount"):
         return None
@@ -97,7 +97,7 @@ def of_event(event: Mapping[str, Any]) -> Trouble | None:
     return refusal(str(event.get("message", "")))
 
 
-def refusal(message: str) -> Trouble | None:
+def refusal(message: str) -> PodFailure | None:
     text = _line(message)
     for pattern, what in REFUSED:
         found = pattern.search(text)
@@ -106,25 +106,25 @@ def refusal(message: str) -> Trouble | None:
     return None
 
 
-def _refused(what: str, found: re.Match[str]) -> Trouble:
+def _refused(what: str, found: re.Match[str]) -> PodFailure:
     if what == "quota":
         quota, asked, used, limit = found.groups()
-        return Trouble(
+        return PodFailure(
             f"the quota {quota} of the namespace is exceeded: it asks for {asked}, used are {used} of {limit}",
             "ask for less in `resources:`, end other instances, or have the quota raised", "admission",
         )  # fmt: skip
     if what == "security":
-        return Trouble(
+        return PodFailure(
             f"Pod Security ({found.group(1)}) refuses its pod: {found.group(2)}",
             "a `kubernetes:` fragment asks for more than the namespace allows, or its image needs root", "admission",
         )  # fmt: skip
     if what == "webhook":
-        return Trouble(
+        return PodFailure(
             f"the cluster's admission webhook {found.group(1)} refuses it: {found.group(2)}",
             "a rule of this cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it wants",
             "admission",
         )  # fmt: skip
-    return Trouble(f"the cluster refuses its pod: {found.group(1)}", "`envctl doctor` shows the rights that are needed", "admission")
+    return PodFailure(f"the cluster refuses its pod: {found.group(1)}", "`envctl doctor` shows the rights that are needed", "admission")
 
 
 def scaling_up(events: Iterable[Mapping[str, Any]]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from envctl.engines import State
+from envctl.engines import ServiceState
 from envctl.engines.kubernetes.api import Object
 
 OURS = "envctl-"
@@ -68,13 +68,13 @@ def exit_status(pod: Mapping[str, Any]) -> int | None:
     return None
 
 
-def state_of(pod: Object | None) -> State:
+def state_of(pod: Object | None) -> ServiceState:
     if pod is None:
-        return State(False)
+        return ServiceState(False)
     health = "healthy" if is_ready(pod) else "starting"
     if is_running(pod):
-        return State(True, None, health, id=uid(pod))
-    return State(False, exit_status(pod), health, id=uid(pod))
+        return ServiceState(True, None, health, id=uid(pod))
+    return ServiceState(False, exit_status(pod), health, id=uid(pod))
 
 
 def waiting(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.engines import Execution, Ran, Say, State
+from envctl.engines import CommandResult, Execution, Progress, ServiceState
 from envctl.engines.kubernetes import pod_failures
 from envctl.engines.kubernetes.api import ApiError, Object
 from envctl.engines.kubernetes.forwards import PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
@@ -38,7 +38,7 @@ ACCOUNT = 30.0
 
 
 @dataclass
-class KubernetesProject(KubernetesInstance):
+class KubernetesDeployment(KubernetesInstance):
     """The instance with its plan; *folder* is where files for building stay."""
 
     plan: Plan = field(kw_only=True)
@@ -54,7 +54,7 @@ class KubernetesProject(KubernetesInstance):
             self._rendered = render_kubernetes(self.plan, self.options)
         return self._rendered
 
-    def prepare(self, say: Say) -> None:
+    def prepare(self, say: Progress) -> None:
         if self.plan.setting.local:
             raise UsageError(
                 f"--local {', '.join(sorted(self.plan.setting.local))}: pods cannot reach this machine", hint="use --local with Docker"
@@ -188,7 +188,7 @@ class KubernetesProject(KubernetesInstance):
             time.sleep(0.1)
 
     @contextmanager
-    def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:
+    def exit_events(self, died: Callable[[str, int], None]) -> Iterator[None]:
         watched = Pods(self.api, self.namespace, self.id, died, self._owners)
         watched.begin()
         self._watched = watched
@@ -202,25 +202,25 @@ class KubernetesProject(KubernetesInstance):
         found = {name: tuple(item["metadata"]["name"] for item in parts.workload) for name, parts in self.manifests.services.items()}
         return found | {f"{JOB}{name}": (name,) for name in self._jobs}
 
-    def state(self, service: str) -> State:
+    def state(self, service: str) -> ServiceState:
         """As it is watched, while it is; one that will not heal is not running."""
         watched = self._watched
         return watched.state(service) if watched is not None else super().state(service)
 
-    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """What Kubernetes says of its pod; where that has ended by itself, its own words say more."""
-        found = self._watched.troubles.get(service.name) if self._watched is not None else None
+        found = self._watched.failures.get(service.name) if self._watched is not None else None
         if found is None:
             return None
         lines = tuple(self.logs(service.name, 40).splitlines()) if found.step == "start" else ()
         return ServiceFailed(f"{service.name}: {found.what}", Evidence(service.name, found.step, logs=lines, advice=found.advice))
 
-    def execute(self, service: str, what: Execution) -> Ran:
+    def execute(self, service: str, what: Execution) -> CommandResult:
         """A readiness check's command is the kubelet's to run, in the server's own container: what it found is asked for."""
         checks = self.plan.services[service].checks if service in self.plan.services else ()
         if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
             healthy = self.state(service).health == "healthy"
-            return Ran(0 if healthy else 1, "" if healthy else self._probed(service))
+            return CommandResult(0 if healthy else 1, "" if healthy else self._probed(service))
         return super().execute(service, what)
 
     def _probed(self, service: str) -> str:
@@ -229,10 +229,10 @@ class KubernetesProject(KubernetesInstance):
         said = [str(event.get("message", "")) for event in told if event.get("reason") == "Unhealthy"]
         return said[-1] if said else "the kubelet's probe has not succeeded yet"
 
-    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
+    def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         """A pod cannot be made without being started."""
 
-    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """*argv* in a Job with the image, the environment and the files of *service*."""
         job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self.options)
         self._jobs.add(job["metadata"]["name"])
@@ -242,21 +242,21 @@ class KubernetesProject(KubernetesInstance):
         finally:
             threading.Thread(target=self._delete_job, args=(job,)).start()
 
-    def _ran(self, job: str) -> Ran:
+    def _ran(self, job: str) -> CommandResult:
         watched = self._watched
         assert watched is not None
 
         def over() -> bool:
             found = watched.of(f"{JOB}{job}")
-            return f"{JOB}{job}" in watched.troubles or (found is not None and found["status"].get("phase") in ("Succeeded", "Failed"))
+            return f"{JOB}{job}" in watched.failures or (found is not None and found["status"].get("phase") in ("Succeeded", "Failed"))
 
         if not watched.wait(over):
-            return Ran(126, f"the Job {job} did not end")
-        stuck, found = watched.troubles.get(f"{JOB}{job}"), watched.of(f"{JOB}{job}")
+            return CommandResult(126, f"the Job {job} did not end")
+        stuck, found = watched.failures.get(f"{JOB}{job}"), watched.of(f"{JOB}{job}")
         if stuck is not None or found is None:
-            return Ran(126, f"{stuck.what}\n{stuck.advice}" if stuck else f"the pod of the Job {job} has gone")
+            return CommandResult(126, f"{stuck.what}\n{stuck.advice}" if stuck else f"the pod of the Job {job} has gone")
         status = exit_status(found)
-        return Ran(1 if status is None else status, self._log(found, None, "false"))
+        return CommandResult(1 if status is None else status, self._log(found, None, "false"))
 
     def finish(self) -> None:
         """The record is kept beside the instance; endpoints with data of ours refuse from now on when a pod has been replaced."""
@@ -268,22 +268,22 @@ class KubernetesProject(KubernetesInstance):
         for entry in forwards:
             service = gated[entry["name"].partition("/")[0]]
             # Of a pod that was replaced meanwhile the keeper makes the data anew: no pod has that number.
-            approve(self.id, entry["name"], self.incarnation(service) if self._has_everything(service) else "none")
+            approve(self.id, entry["name"], self.data_id(service) if self._has_everything(service) else "none")
 
     def _has_everything(self, service: ServicePlan) -> bool:
         record = load(self.id)
         told = record.seeds.get(service.name, {}) if record is not None else {}
-        return bool(told) and told.get("incarnation") == self.incarnation(service) and len(told.get("steps", [])) == len(service.steps)
+        return bool(told) and told.get("data_id") == self.data_id(service) and len(told.get("steps", [])) == len(service.steps)
 
-    def doors(self, service: ServicePlan) -> Mapping[str, int]:
+    def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return probing(self.id, self.api.context, self.namespace, service)
 
-    def incarnation(self, service: ServicePlan) -> str:
+    def data_id(self, service: ServicePlan) -> str:
         """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
         pod = self._watched.of(service.name) if self._watched is not None else newest(self.pods(service.name))
         if pod is None:
             return ""
-        return f"{uid(pod)} {own_status(pod).get('containerID', '')}" if service.forgets else uid(pod)
+        return f"{uid(pod)} {own_status(pod).get('containerID', '')}" if service.ephemeral else uid(pod)
 
 
 def _words(command: Any) -> list[str]:

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.engines import State
+from envctl.engines import ServiceState
 from envctl.engines.kubernetes import pod_failures
 from envctl.engines.kubernetes.api import Api, ApiError, Object, events, hang_up, path_of
-from envctl.engines.kubernetes.pod_failures import Trouble
+from envctl.engines.kubernetes.pod_failures import PodFailure
 from envctl.engines.kubernetes.pods import INSTANCE, alive, exit_status, is_running, newest, own_status, owner_of, state_of, uid
 from envctl.errors import EnvctlError
 
@@ -37,7 +37,7 @@ class Pods:
     """Service to the names of its workloads: events are about those, and about what is named after them."""
     known: dict[str, Object] = field(default_factory=dict)
     """By uid."""
-    troubles: dict[str, Trouble] = field(default_factory=dict)
+    failures: dict[str, PodFailure] = field(default_factory=dict)
     """By service: what will not heal."""
     warnings: dict[str, list[Object]] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -66,7 +66,7 @@ class Pods:
         with self.changed:
             return newest(pod for pod in self.known.values() if owner_of(pod) == service)
 
-    def state(self, service: str) -> State:
+    def state(self, service: str) -> ServiceState:
         return state_of(self.of(service))
 
     def wait(self, condition: Callable[[], bool], patience: float | None = None) -> bool:
@@ -131,30 +131,30 @@ class Pods:
             return
         found = pod_failures.of_pod(pod)
         if found is not None:
-            self._trouble(service, found, pod)
+            self._fail(service, found, pod)
         restarts = int(own_status(pod).get("restartCount", 0))
         status = exit_status(pod)
         if status is not None and not is_running(pod) and (uid(pod), restarts) not in self._told:
             self._told.add((uid(pod), restarts))
             self.died(service, status)
 
-    def _trouble(self, service: str, found: Trouble, pod: Object | None = None) -> None:
+    def _fail(self, service: str, found: PodFailure, pod: Object | None = None) -> None:
         if found.patience:
             timer = threading.Timer(found.patience, self._still, (service, found, pod))
             timer.daemon = True
             timer.start()
             return
-        if service not in self.troubles:
-            self.troubles[service] = found
+        if service not in self.failures:
+            self.failures[service] = found
             self.died(service, NO_STATUS)
 
-    def _still(self, service: str, found: Trouble, pod: Object | None) -> None:
+    def _still(self, service: str, found: PodFailure, pod: Object | None) -> None:
         """It had time to heal."""
         now = self.known.get(uid(pod)) if pod else None
         left = pod_failures.of_pod(now) if now is not None and alive(now) else None
         if left is None or self._closed or pod_failures.scaling_up(self.warnings.get(service, [])):
             return
-        self._trouble(service, Trouble(left.what, left.advice, left.step))
+        self._fail(service, PodFailure(left.what, left.advice, left.step))
 
     def _follow_events(self) -> None:
         """Warnings are evidence only: without the right to see them, there is less of it."""
@@ -177,4 +177,4 @@ class Pods:
                 del told[:-LAST]
                 found = pod_failures.of_event(event)
                 if found is not None:
-                    self._trouble(service, found)
+                    self._fail(service, found)

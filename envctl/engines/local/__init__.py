@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.engines import Place, Seen, refuse_namespace
+from envctl.engines import Addresses, FoundInstance, refuse_namespace
 from envctl.engines.local.folders import services_folder
 from envctl.engines.local.instance import LocalInstance
 from envctl.instance import Record, records
 
 if TYPE_CHECKING:
-    from envctl.engines.local.project import LocalProject
+    from envctl.engines.local.project import LocalDeployment
     from envctl.plan.model import Plan, PortKey
 
 
@@ -27,8 +27,8 @@ class LocalEngine:
     name: str = "local"
     _held: dict[PortKey, list[socket.socket]] = field(default_factory=dict)
 
-    def place(self) -> Place:
-        return Place(tester_host="127.0.0.1")
+    def addresses(self) -> Addresses:
+        return Addresses(tester_host="127.0.0.1")
 
     def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
         from envctl.engines.local.ports import hold_ports
@@ -38,15 +38,15 @@ class LocalEngine:
     def free_subnet(self, id: str, size: int, refused: Iterable[str]) -> str | None:
         return None
 
-    def project(self, plan: Plan, folder: Path) -> LocalProject:
-        from envctl.engines.local.project import LocalProject
+    def deployment(self, plan: Plan, folder: Path) -> LocalDeployment:
+        from envctl.engines.local.project import LocalDeployment
 
-        return LocalProject(plan.setting.id, plan=plan)
+        return LocalDeployment(plan.setting.id, plan=plan)
 
     def attach(self, id: str) -> LocalInstance:
         return LocalInstance(id)
 
-    def instances(self) -> Sequence[Seen]:
+    def list(self) -> Sequence[FoundInstance]:
         """Those on disk, and those whose state is gone though their keepers run."""
         from envctl.keeper_client.keepers import seen_alone
 
@@ -74,9 +74,9 @@ class LocalEngine:
         return prune(everything=all)
 
 
-def _seen(record: Record) -> Seen:
+def _seen(record: Record) -> FoundInstance:
     states = LocalInstance(record.id).states().values()
-    return Seen(
+    return FoundInstance(
         id=record.id,
         name=record.name,
         environment=record.environment,
@@ -90,9 +90,9 @@ def _seen(record: Record) -> Seen:
     )
 
 
-def _alone(id: str, labels: Mapping[str, str]) -> Seen:
+def _alone(id: str, labels: Mapping[str, str]) -> FoundInstance:
     name, owner = labels["envctl.name"], labels["envctl.owner"]
-    return Seen(id, name, labels["envctl.environment"], labels["envctl.project"], owner, "", None, running=1, total=1)
+    return FoundInstance(id, name, labels["envctl.environment"], labels["envctl.project"], owner, "", None, running=1, total=1)
 
 
 def open_engine(context: str | None, namespace: str | None = None) -> LocalEngine:

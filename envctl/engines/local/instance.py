@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from envctl.engines import Execution, OnTerminal, Ran, State
+from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
 from envctl.engines.local.spec import Spec, resolved
 from envctl.errors import EnvctlError
 from envctl.instance import state_home, write_private
 from envctl.keeper_client import keepers
 
 SPECS, LOGS, OLDER = "local.json", "logs", ".1"
-LOOK = 0.1
+POLL_SECONDS = 0.1
 """Seconds between two looks at a log that is followed."""
 
 
@@ -65,13 +65,13 @@ class LocalInstance:
             return dict(keeper.ask("GET", "/v1/processes", timeout=keepers.QUICK)[1] or {})
         return {}
 
-    def states(self) -> Mapping[str, State]:
+    def states(self) -> Mapping[str, ServiceState]:
         return {name: _state(name, told) for name, told in self.processes().items() if "#" not in name}
 
-    def state(self, service: str) -> State:
-        return self.states().get(service, State(False, None))
+    def state(self, service: str) -> ServiceState:
+        return self.states().get(service, ServiceState(False, None))
 
-    def execute(self, service: str, what: Execution) -> Ran:
+    def execute(self, service: str, what: Execution) -> CommandResult:
         spec = self.spec(service)
         env = {**spec.environment, **what.env, keepers.MARK: self.id}
         return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
@@ -97,24 +97,24 @@ class LocalInstance:
                 if not running & set(services):
                     return
                 if not pieces:  # else there may be more, and an older file that is about to go
-                    time.sleep(LOOK)
+                    time.sleep(POLL_SECONDS)
 
     def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
         """The record and the keeper know it; nothing here carries a label."""
 
-    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """*argv* with the service's environment, in its folder."""
         spec = self.spec(service)
         whole = {**_terminal(), **spec.environment, **env, keepers.MARK: self.id}
-        return OnTerminal(resolved(tuple(argv), whole, spec.cwd), whole, spec.cwd)
+        return TerminalCommand(resolved(tuple(argv), whole, spec.cwd), whole, spec.cwd)
 
 
 def _terminal() -> dict[str, str]:
     return {key: os.environ[key] for key in ("TERM", "COLUMNS", "LINES") if key in os.environ}
 
 
-def _state(name: str, told: Mapping[str, Any]) -> State:
-    return State(bool(told["running"]), told["status"], id=f"{name}:{told['pid']}:{told['since']}")
+def _state(name: str, told: Mapping[str, Any]) -> ServiceState:
+    return ServiceState(bool(told["running"]), told["status"], id=f"{name}:{told['pid']}:{told['since']}")
 
 
 def _last(text: bytes, lines: int | None) -> bytes:
@@ -156,7 +156,7 @@ class _Reader:
             self._stream = None
 
 
-def run(argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: Iterable[bytes] = ()) -> Ran:
+def run(argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: Iterable[bytes] = ()) -> CommandResult:
     """*argv* as a child of this command, fed with *stdin*.
 
     Raises:
@@ -173,7 +173,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: Iterable
         )  # fmt: skip
     except OSError as error:
         os.close(ours)
-        return Ran(127, f"{argv[0]}: {error.strerror}")
+        return CommandResult(127, f"{argv[0]}: {error.strerror}")
     finally:
         os.close(theirs)
     process.stdin = os.fdopen(ours, "wb")
@@ -187,7 +187,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: Iterable
     writer.join()
     if errors:
         raise errors[0]
-    return Ran(status if status >= 0 else 128 - status, output.decode(errors="replace"))
+    return CommandResult(status if status >= 0 else 128 - status, output.decode(errors="replace"))
 
 
 def _feed(process: subprocess.Popen[bytes], stdin: Iterable[bytes], errors: list[Exception]) -> None:

@@ -25,7 +25,7 @@ SERVERS_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/opt/homebrew/bin
 
 
 @dataclass(frozen=True)
-class Found:
+class InstalledProgram:
     """A program and the version that it says it has; empty where it does not say."""
 
     path: Path
@@ -39,10 +39,10 @@ class Found:
         return self.path.parent
 
 
-def find_program(local: Local, wanted: str, search: str | None = None) -> Found | None:
+def find_program(local: Local, wanted: str, search: str | None = None) -> InstalledProgram | None:
     """The first program of the wanted major version; else the one of the nearest later version, else of the nearest earlier one."""
     found = [
-        Found(path, each.version or _version(path, tuple(local.version_of)), bool(each.module), bool(each.package))
+        InstalledProgram(path, each.version or _version(path, tuple(local.version_of)), bool(each.module), bool(each.package))
         for each in local.programs
         for path in _paths(each, search or os.environ.get("PATH", SYSTEM_PATH))
     ]
@@ -57,7 +57,7 @@ def major(version: str) -> int:
     return int(match.group()) if match else 0
 
 
-def _nearest(found: Sequence[Found], wanted: str) -> Found:
+def _nearest(found: Sequence[InstalledProgram], wanted: str) -> InstalledProgram:
     later = [one for one in found if major(one.version) > major(wanted)]
     if later:
         return min(later, key=lambda one: major(one.version))
@@ -114,7 +114,7 @@ def _number(text: str) -> str:
     return match.group() if match else ""
 
 
-def for_everybody(found: Found) -> Found:
+def for_everybody(found: InstalledProgram) -> InstalledProgram:
     """*found* where an unprivileged user can run it: as root, in a closed place, a copy of its installation."""
     if not is_root() or reachable(found.path):
         return found
@@ -129,7 +129,7 @@ def for_everybody(found: Found) -> Found:
         shutil.copytree(prefix, copy, symlinks=True)
         subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)
         _moved(copy, target)
-    return Found(target / found.folder.name / found.path.name, found.version)
+    return InstalledProgram(target / found.folder.name / found.path.name, found.version)
 
 
 def _moved(copy: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.engines import PortTaken, Ran, Say
+from envctl.engines import CommandResult, PortTaken, Progress
 from envctl.engines.local.files import write_files
 from envctl.engines.local.folders import make_services_folder, services_folder
 from envctl.engines.local.instance import LOGS, LocalInstance, run
@@ -35,19 +35,19 @@ FIRST_TIMEOUT, AGAIN = 30.0, 0.003
 
 
 @dataclass
-class LocalProject(LocalInstance):
+class LocalDeployment(LocalInstance):
     """The plan's services that are processes of this machine."""
 
     plan: Plan = field(kw_only=True)
     _prepared: dict[str, Prepared] = field(default_factory=dict)
-    _say: Say = lambda service, text: None
+    _say: Progress = lambda service, text: None
     _once: int = 0
     _naming: threading.Lock = field(default_factory=threading.Lock)
 
     def root(self, service: str) -> Path:
         return services_folder(self.id) / service
 
-    def prepare(self, say: Say) -> None:
+    def prepare(self, say: Progress) -> None:
         """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
         self._say = say
         self._prepared |= prepare_all(self.plan.services.values(), self.root)
@@ -91,14 +91,14 @@ class LocalProject(LocalInstance):
 
     def _make(self, service: ServicePlan, spec: Spec) -> None:
         root = self.root(service.name)
-        fresh = not (root / ".incarnation").exists()
+        fresh = not (root / ".data_id").exists()
         if fresh:
             shutil.rmtree(root, ignore_errors=True)
             root.mkdir(mode=0o700)
         write_files(root, service, spec.user)
         if fresh:
             self._fill(service)
-            (root / ".incarnation").write_text(secrets.token_hex(8))
+            (root / ".data_id").write_text(secrets.token_hex(8))
         if spec.user is not None:
             os.chown(root, spec.user, spec.user)
 
@@ -170,7 +170,7 @@ class LocalProject(LocalInstance):
 
     def _tried(
         self, service: ServicePlan, argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: bytes, again: int | None
-    ) -> Ran | None:
+    ) -> CommandResult | None:
         """None where the server has ended: whoever waits for it says more."""
         deadline = time.monotonic() + FIRST_TIMEOUT
         while True:
@@ -205,8 +205,8 @@ class LocalProject(LocalInstance):
         shutil.rmtree(self.root(service.name), ignore_errors=True)
 
     @contextmanager
-    def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:
-        sock, answer = self._keeper().stream("/v1/deaths")
+    def exit_events(self, died: Callable[[str, int], None]) -> Iterator[None]:
+        sock, answer = self._keeper().stream("/v1/exit-events")
         done = threading.Event()
 
         def listen() -> None:
@@ -222,12 +222,12 @@ class LocalProject(LocalInstance):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """Somebody may have taken the port between the choice and the start."""
         words = self.logs(service.name, 40).lower()
         return PortTaken(service.name, "somebody else listens there") if service.ports and any(word in words for word in TAKEN) else None
 
-    def doors(self, service: ServicePlan) -> Mapping[str, int]:
+    def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         """Where its readiness is asked for: at the ports that everybody uses."""
         return service.outside_ports
 
@@ -238,10 +238,10 @@ class LocalProject(LocalInstance):
             if made is not None:
                 make_spare(made)
 
-    def expect_once(self, service: ServicePlan, argv: Sequence[str]) -> None:
+    def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         """Nothing takes time here."""
 
-    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """*argv* as a process of its own with the environment, the files and the folder of *service*."""
         with self._naming:
             self._once += 1
@@ -252,18 +252,18 @@ class LocalProject(LocalInstance):
             while (told := self.processes().get(name)) and told["running"]:
                 time.sleep(0.02)
             if told is None:
-                return Ran(126, "the keeper has ended, and the command with it")
-            return Ran(int(told["status"]), log.read_text("utf-8", "replace") if log.exists() else "")
+                return CommandResult(126, "the keeper has ended, and the command with it")
+            return CommandResult(int(told["status"]), log.read_text("utf-8", "replace") if log.exists() else "")
         finally:
             with suppress(EnvctlError):
                 self._stopped(name, 0.0)
             log.unlink(missing_ok=True)
 
-    def incarnation(self, service: ServicePlan) -> str:
-        if service.forgets:
+    def data_id(self, service: ServicePlan) -> str:
+        if service.ephemeral:
             return self.state(service.name).id
         with suppress(OSError):
-            return (self.root(service.name) / ".incarnation").read_text()
+            return (self.root(service.name) / ".data_id").read_text()
         return ""
 
 

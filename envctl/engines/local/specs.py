@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from envctl.definition.kinds import Local
 from envctl.engines.local.folders import unprivileged
-from envctl.engines.local.programs import SYSTEM_PATH, Found, find_program, for_everybody
+from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram, find_program, for_everybody
 from envctl.engines.local.spec import Spec
 from envctl.errors import EngineMissing
 from envctl.plan.model import ServicePlan
@@ -28,7 +28,7 @@ class Prepared:
     """A service with the program that runs it."""
 
     service: ServicePlan
-    program: Found | None
+    program: InstalledProgram | None
     user: int | None
     losses: tuple[str, ...] = ()
 
@@ -74,7 +74,7 @@ def prepare(service: ServicePlan, root: Path | None = None) -> Prepared:
     return Prepared(service, found, user, tuple(losses))
 
 
-def _program(service: ServicePlan, local: Local) -> Found:
+def _program(service: ServicePlan, local: Local) -> InstalledProgram:
     found = find_program(local, service.local.version if service.local else "")
     if found is None:
         hint = f"{local.install or 'install it'}; or run this service on Docker"
@@ -82,14 +82,14 @@ def _program(service: ServicePlan, local: Local) -> Found:
     return found
 
 
-def _refuse_half(service: ServicePlan, found: Found) -> None:
+def _refuse_half(service: ServicePlan, found: InstalledProgram) -> None:
     """An installation may lack a part that the definition asks for, an extension say."""
     for pattern, message in service.local.missing if service.local else ():
         if not any(found.folder.parent.glob(pattern.lstrip("/"))):
             raise EngineMissing(f"{service.name}: {message}", hint="run this service on Docker, or `--use S=URL` for one that runs already")
 
 
-def _another(service: ServicePlan, found: Found) -> Iterator[str]:
+def _another(service: ServicePlan, found: InstalledProgram) -> Iterator[str]:
     """Losses of another program, or of another version."""
     wanted = service.local.version if service.local else ""
     if not found.python and service.command[0] not in ("sh", found.path.name):
@@ -103,7 +103,7 @@ def _fewer(service: ServicePlan) -> Iterator[str]:
         yield f"one process in the place of {service.local.wanted} replicas"
 
 
-def _no_image(service: ServicePlan, found: Found) -> Iterator[str]:
+def _no_image(service: ServicePlan, found: InstalledProgram) -> Iterator[str]:
     if service.local is not None and service.local.image:
         yield f"{found.path.name} of this machine in the place of the image {service.local.image}"
 
@@ -142,7 +142,7 @@ def spec_of(prepared: Prepared, root: Path) -> Spec:
     return replace(spec, mark=hashlib.sha256(mark.encode()).hexdigest())
 
 
-def search_path(found: Found | None) -> str:
+def search_path(found: InstalledProgram | None) -> str:
     """PATH as if the virtual environment that envctl lives in were active, unless another one is; a server's own folder comes first."""
     path = os.environ.get("PATH", SYSTEM_PATH)
     if found is not None and not found.python:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envctl.engines.local.folders import cache_folder, make_passable, unfinished
-from envctl.engines.local.programs import SYSTEM_PATH, Found
+from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram
 from envctl.errors import Evidence, ServiceFailed
 
 COPY = ["-Rp", "-c" if sys.platform == "darwin" else "--reflink=auto"]
@@ -36,7 +36,7 @@ class Template:
     secret: str
 
 
-def template(service: str, found: Found, command: Sequence[str], user: int | None) -> Template:
+def template(service: str, found: InstalledProgram, command: Sequence[str], user: int | None) -> Template:
     """The one of this program and command, made where it is not there.
 
     Raises:
@@ -50,7 +50,7 @@ def template(service: str, found: Found, command: Sequence[str], user: int | Non
     return Template(folder / "data", (folder / "secret").read_text())
 
 
-def _make(service: str, folder: Path, found: Found, command: Sequence[str], user: int | None) -> None:
+def _make(service: str, folder: Path, found: InstalledProgram, command: Sequence[str], user: int | None) -> None:
     make_passable(cache_folder(), "templates")
     new = _empty(folder, user)
     done = _run(new, found, command, user)
@@ -76,7 +76,7 @@ def _empty(folder: Path, user: int | None) -> Path:
     return new
 
 
-def _run(new: Path, found: Found, command: Sequence[str], user: int | None) -> subprocess.CompletedProcess[str]:
+def _run(new: Path, found: InstalledProgram, command: Sequence[str], user: int | None) -> subprocess.CompletedProcess[str]:
     groups: list[int] | None = [] if user is not None else None
     return subprocess.run(
         command, cwd=new / "data", user=user, group=user, extra_groups=groups,

@@ -23,7 +23,7 @@ PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
 CHUNK = 64 * 1024
 OPENING = 15.0
-LOOK, SILENCE = 0.25, 600.0
+POLL_SECONDS, SILENCE = 0.25, 600.0
 """Seconds between two looks at a client that has shut down its side; and of silence from the server after which it is taken for gone
 where the system does not say whether it is."""
 
@@ -119,7 +119,7 @@ class Connection:
             if has_left(self.client) or (sys.platform != "linux" and time.monotonic() - self._heard > SILENCE):
                 self.break_off()
                 return
-            self._over.wait(LOOK)
+            self._over.wait(POLL_SECONDS)
 
     def _down(self) -> None:
         opening = {DATA, ERROR}
@@ -140,7 +140,7 @@ class Connection:
             try:
                 left = left[self.client.send(left, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                self._writable.poll(1000 * LOOK)
+                self._writable.poll(1000 * POLL_SECONDS)
                 if self._broken:
                     raise Ended("") from None
 

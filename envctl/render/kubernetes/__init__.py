@@ -13,8 +13,8 @@ from envctl.plan.addresses import dns_label
 from envctl.plan.model import Plan, ServicePlan
 from envctl.render.kubernetes import exec_agent, network, ordering
 from envctl.render.kubernetes.composed import aliases
-from envctl.render.kubernetes.exec_agent import PORT as HANDS_PORT
-from envctl.render.kubernetes.exec_agent import hands_token
+from envctl.render.kubernetes.exec_agent import PORT as EXEC_AGENT_PORT
+from envctl.render.kubernetes.exec_agent import exec_agent_token
 from envctl.render.kubernetes.files import config_maps
 from envctl.render.kubernetes.losses import losses
 from envctl.render.kubernetes.objects import (
@@ -36,12 +36,12 @@ from envctl.render.kubernetes.workload import once, workload
 from envctl.render.kubernetes.writing import yaml_text
 
 __all__ = [
-    "HANDS_PORT",
+    "EXEC_AGENT_PORT",
     "Manifests",
     "Object",
     "Options",
     "Parts",
-    "hands_token",
+    "exec_agent_token",
     "label_value",
     "main_name",
     "manifests_yaml",

@@ -1,7 +1,7 @@
-"""Hands and ears: commands beside a server, with its own client, without the right to `exec`.
+"""ExecAgent and ears: commands beside a server, with its own client, without the right to `exec`.
 
-Two containers more in a server's pod. `envctl-ears` (ours, `templates/kubernetes/hands.py`) listens on the pod's loopback, where only
-a port forward arrives, and writes what it is asked as scripts; `envctl-hands` is the server's image with a loop that runs them.
+Two containers more in a server's pod. `envctl-ears` (ours, `templates/kubernetes/exec_agent.py`) listens on the pod's loopback, where only
+a port forward arrives, and writes what it is asked as scripts; `envctl-exec-agent` is the server's image with a loop that runs them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from envctl.render.kubernetes.rendering import Rendering
 from envctl.render.kubernetes.secrets import Drawer
 
 PORT = 15099
-FOLDER = "/run/envctl-hands"
-TOKEN_KEY = "hands"
-SCRIPT_KEY = "hands.py"
-_SCRIPT_FOLDER = "/opt/envctl-hands"
+FOLDER = "/run/envctl-exec-agent"
+TOKEN_KEY = "exec-agent"
+SCRIPT_KEY = "exec_agent.py"
+_SCRIPT_FOLDER = "/opt/envctl-exec-agent"
 LOOP = """\
 d=$0; umask 077
 until [ -p "$d/todo" ] && [ -p "$d/done" ]; do sleep 0.1 2>/dev/null || sleep 1; done
@@ -35,11 +35,11 @@ done
 """Each request in a shell of its own, twice removed, so that this one never has to wait for it. Read by dash, bash and busybox alike."""
 
 
-def hands_token(plan: Plan, service: ServicePlan) -> str:
-    return plan.setting.secret(service.name, "hands")
+def exec_agent_token(plan: Plan, service: ServicePlan) -> str:
+    return plan.setting.secret(service.name, "exec-agent")
 
 
-def has_hands(rendering: Rendering, service: ServicePlan) -> bool:
+def has_exec_agent(rendering: Rendering, service: ServicePlan) -> bool:
     return not rendering.options.standalone and not service.once and rendering.options.existing_secret is None and _wanted(service)
 
 
@@ -49,31 +49,31 @@ def _wanted(service: ServicePlan) -> bool:
 
 
 def script_name(rendering: Rendering, service: ServicePlan) -> str:
-    return f"{rendering.host(service)}-hands"
+    return f"{rendering.host(service)}-exec-agent"
 
 
 @lru_cache
 def script() -> str:
-    return templates("kubernetes", "hands.py").read_text("utf-8")
+    return templates("kubernetes", "exec_agent.py").read_text("utf-8")
 
 
 def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer: Drawer) -> tuple[list[Object], list[Object]]:
-    """Ears, then hands, whose loop waits for the ears' pipes; and the volumes between them."""
-    if not has_hands(rendering, service):
+    """The listener, then the exec agent, whose loop waits for the ears' pipes; and the volumes between them."""
+    if not has_exec_agent(rendering, service):
         return [], []
-    token = drawer.put(TOKEN_KEY, hands_token(rendering.plan, service).encode(), "what whoever speaks to its hands must know")
-    shared = {"name": "envctl-hands", "mountPath": FOLDER}
+    token = drawer.put(TOKEN_KEY, exec_agent_token(rendering.plan, service).encode(), "what whoever speaks to its exec agent must know")
+    shared = {"name": "envctl-exec-agent", "mountPath": FOLDER}
     ears = pods.container(
         rendering,
         "envctl-ears",
         rendering.python,
         command=["python3", "-I", "-S", f"{_SCRIPT_FOLDER}/{SCRIPT_KEY}", FOLDER, str(PORT)],
         env=[{"name": "ENVCTL_HANDS_TOKEN", "valueFrom": {"secretKeyRef": token}}],
-        mounts=[shared, {"name": "envctl-hands-script", "mountPath": _SCRIPT_FOLDER, "readOnly": True}],
+        mounts=[shared, {"name": "envctl-exec-agent-script", "mountPath": _SCRIPT_FOLDER, "readOnly": True}],
     )
     loop = pods.container(
         rendering,
-        "envctl-hands",
+        "envctl-exec-agent",
         main["image"],
         command=["sh", "-c", LOOP.replace("$", "$$"), FOLDER],
         env=main.get("env", []),
@@ -81,12 +81,12 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
         read_only=main["securityContext"]["readOnlyRootFilesystem"],
         limits=pods.HANDS_MOST,
     )
-    script_volume = {"name": "envctl-hands-script", "configMap": {"name": script_name(rendering, service), "defaultMode": 0o444}}
-    return [ears, loop], [{"name": "envctl-hands", "emptyDir": {}}, script_volume]
+    script_volume = {"name": "envctl-exec-agent-script", "configMap": {"name": script_name(rendering, service), "defaultMode": 0o444}}
+    return [ears, loop], [{"name": "envctl-exec-agent", "emptyDir": {}}, script_volume]
 
 
 def config_map(rendering: Rendering, service: ServicePlan) -> list[Object]:
-    if not has_hands(rendering, service):
+    if not has_exec_agent(rendering, service):
         return []
     meta = rendering.metadata(script_name(rendering, service), service)
     return [rendering.templates.render("configmap", metadata=meta, data={SCRIPT_KEY: script()}, binary={})]

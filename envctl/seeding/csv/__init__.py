@@ -25,7 +25,7 @@ def load(step: Step, seeder: Seeder) -> None:
     path, dialect = step.files[0], DIALECTS[step.feed.dialect]
     try:
         check(path, dialect)
-        ran = seeder.project.execute(step.service, Execution(step.feed.command, step.feed.env, sent(path, dialect)))
+        ran = seeder.deployment.execute(step.service, Execution(step.feed.command, step.feed.env, sent(path, dialect)))
         where = _where(path, ran.output) if ran.status else ""
     except BadFile as error:
         raise failed(step, error.where(path), str(error)) from None

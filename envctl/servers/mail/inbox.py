@@ -72,7 +72,7 @@ class Inbox:
         return len(unread)
 
     def reload(self) -> None:
-        """Read every message anew, which forgets the envelopes, as MailDev's files do not hold them."""
+        """Read every message anew, which ephemeral the envelopes, as MailDev's files do not hold them."""
         nowhere = {"from": "", "to": "", "host": "undefined", "remoteAddress": "undefined"}
         with self._lock:
             self._messages = [_stored(message.id, message.raw, nowhere, read=True) for message in self._messages]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from envctl.engines import Execution, OnTerminal, Ran, State
+from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
 from envctl.engines.common import mixed
-from envctl.engines.common.mixed import Beside, Together, attached, open_project
+from envctl.engines.common.mixed import Beside, Together, open_deployment, running_instance
 from envctl.errors import EnvctlError
 from envctl.keeper_client import keepers
 from envctl.plan.model import Plan, ServicePlan
@@ -31,14 +31,14 @@ class Side:
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     plan: Plan | None = None
 
-    def states(self) -> Mapping[str, State]:
-        return {self.name: State(True)}
+    def states(self) -> Mapping[str, ServiceState]:
+        return {self.name: ServiceState(True)}
 
-    def state(self, service: str) -> State:
-        return State(True, id=self.name)
+    def state(self, service: str) -> ServiceState:
+        return ServiceState(True, id=self.name)
 
-    def execute(self, service: str, what: Execution) -> Ran:
-        return Ran(0, self.name)
+    def execute(self, service: str, what: Execution) -> CommandResult:
+        return CommandResult(0, self.name)
 
     def logs(self, service: str, tail: int | None = None) -> str:
         return f"{self.name} {service} {tail}"
@@ -46,33 +46,33 @@ class Side:
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         return iter([(each, f"{self.name} {tail}".encode()) for each in services])
 
-    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> OnTerminal:
-        return OnTerminal([self.name, *argv], env)
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
+        return TerminalCommand([self.name, *argv], env)
 
     def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
         self.calls.append((self.name, "renew", expires))
 
-    def run_once(self, service: ServicePlan, argv: Sequence[str]) -> Ran:
-        return Ran(0, f"{self.name} once")
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+        return CommandResult(0, f"{self.name} once")
 
-    def incarnation(self, service: ServicePlan) -> str:
+    def data_id(self, service: ServicePlan) -> str:
         return self.name
 
-    def why_it_died(self, service: ServicePlan) -> EnvctlError | None:
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         return EnvctlError(self.name)
 
     def create(self, *, whole: bool = True) -> None:
         self.calls.append((self.name, "create", whole))
 
     @contextmanager
-    def deaths(self, died: Callable[[str, int], None]) -> Iterator[None]:
+    def exit_events(self, died: Callable[[str, int], None]) -> Iterator[None]:
         self.calls.append((self.name, "listens"))
         died(self.name, 1)
         yield
         self.calls.append((self.name, "ends"))
 
     def __getattr__(self, verb: str) -> Callable[..., None]:
-        if verb not in ("prepare", "start", "stop", "discard", "expect_once", "finish"):
+        if verb not in ("prepare", "start", "stop", "discard", "prepare_command", "finish"):
             raise AttributeError(verb)
         return lambda *words: self.calls.append((self.name, verb, *(each.name for each in words if isinstance(each, ServicePlan))))
 
@@ -87,7 +87,7 @@ class FakeEngine:
     name: str
     side: Side
 
-    def project(self, plan: Plan, folder: Path) -> Side:
+    def deployment(self, plan: Plan, folder: Path) -> Side:
         self.side.plan = plan
         return self.side
 
@@ -123,7 +123,7 @@ def plan(*local: str, gateway: str = "10.0.0.1") -> Plan:
 @pytest.fixture
 def together(sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch) -> Together:
     monkeypatch.setattr(mixed, "_relay", lambda *words: sides[0].calls.append(("relay", *words)))
-    project = open_project(FakeEngine("docker", sides[0]), plan("api"), Path("/"))  # type: ignore[arg-type]
+    project = open_deployment(FakeEngine("docker", sides[0]), plan("api"), Path("/"))  # type: ignore[arg-type]
     assert isinstance(project, Together)
     return project
 
@@ -139,17 +139,17 @@ def test_each_side_has_its_services(together: Together, sides: tuple[Side, Side]
 
 
 def test_without_local_services_the_engine_has_all(sides: tuple[Side, Side]) -> None:
-    assert open_project(FakeEngine("docker", sides[0]), plan(), Path("/")) is sides[0]  # type: ignore[arg-type,comparison-overlap]
+    assert open_deployment(FakeEngine("docker", sides[0]), plan(), Path("/")) is sides[0]  # type: ignore[arg-type,comparison-overlap]
 
 
 def test_services_of_part_of_a_plan_alone(sides: tuple[Side, Side]) -> None:
     part = replace(plan("api"), services={"db": DB})
-    assert open_project(FakeEngine("docker", sides[0]), part, Path("/")) is sides[0]  # type: ignore[arg-type,comparison-overlap]
+    assert open_deployment(FakeEngine("docker", sides[0]), part, Path("/")) is sides[0]  # type: ignore[arg-type,comparison-overlap]
 
 
 def test_what_was_a_process_before_still_has_to_go(sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixed.LocalInstance, "specs", lambda self: {"api": None})
-    project = open_project(FakeEngine("docker", sides[0]), plan(), Path("/"))  # type: ignore[arg-type]
+    project = open_deployment(FakeEngine("docker", sides[0]), plan(), Path("/"))  # type: ignore[arg-type]
     assert isinstance(project, Together)
     project.create()
     assert sides[1].plan is not None
@@ -159,12 +159,12 @@ def test_what_was_a_process_before_still_has_to_go(sides: tuple[Side, Side], mon
 
 def test_the_local_engine_has_everything_anyway(sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixed.LocalInstance, "specs", lambda self: {"api": None})
-    assert open_project(FakeEngine("local", sides[1]), plan(), Path("/")) is sides[1]  # type: ignore[arg-type,comparison-overlap]
+    assert open_deployment(FakeEngine("local", sides[1]), plan(), Path("/")) is sides[1]  # type: ignore[arg-type,comparison-overlap]
 
 
 @pytest.mark.parametrize(("local", "kind"), [([], Side), (["api"], Beside)])
 def test_an_instance_that_is_there(sides: tuple[Side, Side], local: list[str], kind: type) -> None:
-    assert type(attached(record_of(local=local))) is kind
+    assert type(running_instance(record_of(local=local))) is kind
 
 
 # Looking
@@ -176,7 +176,7 @@ def test_questions_go_to_the_side_of_the_service(sides: tuple[Side, Side]) -> No
         assert both.state(name).id == side
         assert both.execute(name, Execution(["x"])).output == side
         assert both.logs(name, 3) == f"{side} {name} 3"
-        assert both.interactive(name, ["sh"], {"A": "b"}, None) == OnTerminal([side, "sh"], {"A": "b"})
+        assert both.interactive(name, ["sh"], {"A": "b"}, None) == TerminalCommand([side, "sh"], {"A": "b"})
     assert set(both.states()) == {"docker", "local"}
 
 
@@ -228,11 +228,11 @@ def test_elsewhere_than_on_linux_there_is_no_relay(together: Together, calls: Ca
 
 def test_so_do_the_other_questions(together: Together, calls: Calls) -> None:
     for each, side in ((API, "local"), (DB, "docker")):
-        together.expect_once(each, ["x"])
-        assert together.run_once(each, ["x"]).output == f"{side} once"
-        assert together.incarnation(each) == side
-        assert str(together.why_it_died(each)) == side
-    assert calls == [("local", "expect_once", "api"), ("docker", "expect_once", "db")]
+        together.prepare_command(each, ["x"])
+        assert together.run_command(each, ["x"]).output == f"{side} once"
+        assert together.data_id(each) == side
+        assert str(together.exit_reason(each)) == side
+    assert calls == [("local", "prepare_command", "api"), ("docker", "prepare_command", "db")]
 
 
 def test_both_are_prepared_and_finished(together: Together, calls: Calls) -> None:
@@ -243,7 +243,7 @@ def test_both_are_prepared_and_finished(together: Together, calls: Calls) -> Non
 
 def test_deaths_on_both_sides_are_told(together: Together, calls: Calls) -> None:
     died: list[tuple[str, int]] = []
-    with together.deaths(lambda *words: died.append(words)):
+    with together.exit_events(lambda *words: died.append(words)):
         assert died == [("docker", 1), ("local", 1)]
     assert [call[1] for call in calls] == ["listens", "listens", "ends", "ends"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.local import folders, templates
-from envctl.engines.local.project import LocalProject
+from envctl.engines.local.project import LocalDeployment
 from envctl.keeper_client import keepers
 from envctl.plan.model import LocalPlan, Plan, ServicePlan
 from tests.builders import plan_with, record_of, service
@@ -48,15 +48,15 @@ def plan_of(*services: ServicePlan) -> Plan:
     return plan_with(*services)
 
 
-Made = Callable[..., LocalProject]
+Made = Callable[..., LocalDeployment]
 
 
 @pytest.fixture
 def made(keeper: keepers.Keeper) -> Made:
     """Services that are created, not started."""
 
-    def make(*services: ServicePlan) -> LocalProject:
-        project = LocalProject(ID, plan=plan_of(*services))
+    def make(*services: ServicePlan) -> LocalDeployment:
+        project = LocalDeployment(ID, plan=plan_of(*services))
         project.prepare(lambda service, text: None)
         project.create()
         return project

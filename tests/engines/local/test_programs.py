@@ -12,7 +12,7 @@ import pytest
 
 from envctl.definition.kinds import Local, Program
 from envctl.engines.local import programs
-from envctl.engines.local.programs import Found, find_program, for_everybody
+from envctl.engines.local.programs import InstalledProgram, find_program, for_everybody
 
 
 def program(path: Path, script: str = "echo server 1.2", mode: int = 0o755) -> Path:
@@ -110,7 +110,9 @@ def test_by_a_pattern(tmp_path: Path) -> None:
 
 
 def test_this_python_where_it_has_the_module() -> None:
-    assert find_program(Local(programs=[Program(module="json.tool", version="1")]), "1") == Found(Path(sys.executable), "1", True)
+    assert find_program(Local(programs=[Program(module="json.tool", version="1")]), "1") == InstalledProgram(
+        Path(sys.executable), "1", True
+    )
     assert found_at(Program(module="no_such.module")) is None
     assert found_at(Program(module="no_such_module")) is None
 
@@ -149,12 +151,12 @@ def as_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "copies" / "programs"
 
 
-def installed(folder: Path) -> Found:
+def installed(folder: Path) -> InstalledProgram:
     path = program(folder / "pginstall/bin/server", mode=0o700)
     (folder / "pginstall/lib").mkdir(mode=0o700)
     (folder / "pginstall/lib/libthing.so.1").write_text("code")
     (folder / "pginstall/lib/libthing.so").symlink_to("libthing.so.1")
-    return Found(path, "16", package=True)
+    return InstalledProgram(path, "16", package=True)
 
 
 def test_a_closed_installation_is_copied_as_a_whole(as_root: Path, tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_somebody_else_was_quicker(as_root: Path, tmp_path: Path) -> None:
 
 
 def test_what_everybody_can_reach_is_taken_where_it_is(as_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Found(Path("/bin/sh"), "1")
+    found = InstalledProgram(Path("/bin/sh"), "1")
     assert for_everybody(found) is found
 
 

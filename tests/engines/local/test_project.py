@@ -116,13 +116,13 @@ def test_discarded_data_are_gone_and_new_ones_are_others(made: Made, tmp_path: P
     db = shell("a", SLEEPS, tmp_path, data="/data", kind=Kind(kind="service"))
     project = made(db)
     project.start(db)
-    before = project.incarnation(db)
+    before = project.data_id(db)
     (project.root("a") / "data/row").touch()
     project.discard(db)
     assert not project.state("a").running
-    assert (project.root("a").exists(), project.incarnation(db)) == (False, "")
+    assert (project.root("a").exists(), project.data_id(db)) == (False, "")
     project.create(whole=False)
-    assert project.incarnation(db) not in ("", before)
+    assert project.data_id(db) not in ("", before)
     assert list((project.root("a") / "data").iterdir()) == []
 
 
@@ -133,10 +133,10 @@ def test_create_again_keeps_data_and_what_runs(made: Made, tmp_path: Path) -> No
     db = shell("a", SLEEPS, tmp_path, data="/data")
     project = made(db)
     project.start(db)
-    before = (project.incarnation(db), project.state("a").id)
+    before = (project.data_id(db), project.state("a").id)
     (project.root("a") / "data/row").touch()
     again = made(db)
-    assert (again.incarnation(db), again.state("a").id) == before
+    assert (again.data_id(db), again.state("a").id) == before
     assert (project.root("a") / "data/row").exists()
 
 
@@ -146,7 +146,7 @@ def test_what_has_changed_is_stopped_and_keeps_its_data(made: Made, tmp_path: Pa
     first.start(db)
     second = made(replace(db, env={"WORD": "other"}))
     assert not second.state("a").running
-    assert second.incarnation(db) == first.incarnation(db)
+    assert second.data_id(db) == first.data_id(db)
 
 
 def test_what_the_definition_names_no_more_is_gone(made: Made, tmp_path: Path) -> None:
@@ -172,9 +172,9 @@ def test_a_part_leaves_the_rest_alone(made: Made, tmp_path: Path) -> None:
 def test_a_command_of_its_own(made: Made, tmp_path: Path) -> None:
     project = made(shell("a", SLEEPS, tmp_path, env={"WORD": "word"}))
     a = project.plan.services["a"]
-    ran = project.run_once(a, ["sh", "-c", "echo $WORD $PWD; echo err >&2; exit 3"])
+    ran = project.run_command(a, ["sh", "-c", "echo $WORD $PWD; echo err >&2; exit 3"])
     assert (ran.status, ran.output) == (3, f"word {tmp_path}\nerr\n")
-    assert project.run_once(a, ["true"]).output == ""
+    assert project.run_command(a, ["true"]).output == ""
     assert project.states() == {}, "it is no service"
     assert list(project.log_file("x").parent.iterdir()) == []
 
@@ -184,7 +184,7 @@ def test_commands_at_the_same_time(made: Made, tmp_path: Path) -> None:
     found: dict[int, str] = {}
 
     def once(number: int) -> None:
-        found[number] = project.run_once(project.plan.services["a"], ["sh", "-c", f"sleep 0.1; echo {number}"]).output
+        found[number] = project.run_command(project.plan.services["a"], ["sh", "-c", f"sleep 0.1; echo {number}"]).output
 
     threads = [threading.Thread(target=once, args=(number,)) for number in range(5)]
     for thread in threads:
@@ -200,7 +200,7 @@ def test_commands_at_the_same_time(made: Made, tmp_path: Path) -> None:
 def test_a_death_is_told(made: Made, tmp_path: Path) -> None:
     project = made(shell("a", "exit 3", tmp_path))
     told: list[tuple[str, int]] = []
-    with project.deaths(lambda *words: told.append(words)):
+    with project.exit_events(lambda *words: told.append(words)):
         project.start(project.plan.services["a"])
         assert until(lambda: told) == [("a", 3)]
     assert told == [("a", 3)]
@@ -209,7 +209,7 @@ def test_a_death_is_told(made: Made, tmp_path: Path) -> None:
 def test_with_the_keeper_everything_dies(made: Made, keeper: keepers.Keeper, tmp_path: Path) -> None:
     project = made(shell("a", SLEEPS, tmp_path), shell("b", SLEEPS, tmp_path))
     told: list[tuple[str, int]] = []
-    with project.deaths(lambda *words: told.append(words)):
+    with project.exit_events(lambda *words: told.append(words)):
         project.start(project.plan.services["a"])
         os.kill(keeper.pid, signal.SIGKILL)
         until(lambda: len(told) == 2)
@@ -224,8 +224,8 @@ def test_a_port_that_somebody_has_taken(made: Made, tmp_path: Path, words: str) 
     for each in project.plan.services.values():
         project.start(each)
         until(lambda name=each.name: not project.state(name).running)
-    assert isinstance(project.why_it_died(project.plan.services["a"]), PortTaken)
-    assert project.why_it_died(project.plan.services["b"]) is None
+    assert isinstance(project.exit_reason(project.plan.services["a"]), PortTaken)
+    assert project.exit_reason(project.plan.services["b"]) is None
 
 
 # Removed
@@ -282,13 +282,13 @@ def test_instances_are_seen(made: Made, tmp_path: Path) -> None:
     for each in project.plan.services.values():
         project.start(each)
     until(lambda: not project.state("job").running)
-    [seen] = [each for each in LocalEngine().instances() if each.id == ID]
+    [seen] = [each for each in LocalEngine().list() if each.id == ID]
     assert (seen.name, seen.running, seen.done) == ("t", 1, 1)
 
 
 def test_one_whose_state_somebody_has_deleted_is_seen_by_its_keeper(keeper: keepers.Keeper, home: Path) -> None:
     (home / "state/envctl" / ID / "instance.json").unlink()
-    [seen] = [each for each in LocalEngine().instances() if each.id == ID]
+    [seen] = [each for each in LocalEngine().list() if each.id == ID]
     assert (seen.name, seen.environment, seen.project, seen.running) == ("t", "t", "/project", 1)
 
 
@@ -297,7 +297,7 @@ def test_one_of_another_engine_is_that_engines_to_see(home: Path) -> None:
     record.save()
     found = keepers.ensure(record, watched=False)
     (record.folder / "instance.json").unlink()
-    assert ID not in [each.id for each in LocalEngine().instances()]
+    assert ID not in [each.id for each in LocalEngine().list()]
     keepers.dismiss(found, ID)
 
 

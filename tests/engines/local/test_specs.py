@@ -14,15 +14,15 @@ import pytest
 from envctl.definition.kinds import Kind, Local
 from envctl.definition.models import Resources
 from envctl.engines.local import specs
-from envctl.engines.local.programs import Found
+from envctl.engines.local.programs import InstalledProgram
 from envctl.engines.local.spec import Spec, resolved
 from envctl.engines.local.specs import Prepared, bytes_of, prepare, prepare_all, search_path, spec_of
 from envctl.errors import EngineMissing
 from envctl.plan.model import File, FirstStep, LocalPlan, ServicePlan
 from tests.builders import service
 
-SERVER = Found(Path("/opt/db/bin/server"), "16.1")
-PYTHON = Found(Path(sys.executable), "1", True)
+SERVER = InstalledProgram(Path("/opt/db/bin/server"), "16.1")
+PYTHON = InstalledProgram(Path(sys.executable), "1", True)
 HERE = str(Path(sys.executable).parent)
 
 
@@ -35,7 +35,7 @@ def server(**changes: Any) -> ServicePlan:
     return service("db", **{"kind": kind, "command": ("server", "-x"), "local": LocalPlan("16"), **changes})
 
 
-def spec(given: ServicePlan, found: Found | None = None, user: int | None = None) -> Spec:
+def spec(given: ServicePlan, found: InstalledProgram | None = None, user: int | None = None) -> Spec:
     return spec_of(Prepared(given, found, user), Path("/root-of/it"))
 
 
@@ -118,7 +118,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool, str], None]:
     ids=["as if ours were active", "another one is", "we are in none"],
 )
 @pytest.mark.parametrize("found", [None, PYTHON])
-def test_the_path(shell: Callable[[bool, str], None], found: Found | None, virtual: bool, active: str, expected: str) -> None:
+def test_the_path(shell: Callable[[bool, str], None], found: InstalledProgram | None, virtual: bool, active: str, expected: str) -> None:
     shell(virtual, active)
     assert search_path(found) == expected
 
@@ -182,24 +182,24 @@ def test_limits(resources: Resources | None, limits: dict[str, float]) -> None:
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> Callable[[Found | None], None]:
+def found(monkeypatch: pytest.MonkeyPatch) -> Callable[[InstalledProgram | None], None]:
     monkeypatch.setattr(specs, "unprivileged", lambda: 65534)
     monkeypatch.setattr(specs, "for_everybody", lambda found: replace(found, path=Path("/copy/bin/server")))
 
-    def be(what: Found | None) -> None:
+    def be(what: InstalledProgram | None) -> None:
         monkeypatch.setattr(specs, "find_program", lambda local, version: what)
 
     return be
 
 
-def test_a_program_that_is_not_here(found: Callable[[Found | None], None]) -> None:
+def test_a_program_that_is_not_here(found: Callable[[InstalledProgram | None], None]) -> None:
     found(None)
     with pytest.raises(EngineMissing, match="db: there is no program for the kind 'db' on this machine") as caught:
         prepare(server())
     assert caught.value.hint == "install it from there; or run this service on Docker"
 
 
-def test_all_that_is_missing_is_named_in_one_go(found: Callable[[Found | None], None]) -> None:
+def test_all_that_is_missing_is_named_in_one_go(found: Callable[[InstalledProgram | None], None]) -> None:
     found(None)
     with pytest.raises(EngineMissing) as caught:
         prepare_all([server(), own(), replace(server(), name="other")], Path)
@@ -213,7 +213,7 @@ def test_all_that_is_missing_is_named_in_one_go(found: Callable[[Found | None], 
 
 @pytest.mark.parametrize("given", [own, server])
 def test_files_that_the_program_cannot_see_are_a_loss(
-    found: Callable[[Found | None], None], given: Callable[..., ServicePlan], tmp_path: Path
+    found: Callable[[InstalledProgram | None], None], given: Callable[..., ServicePlan], tmp_path: Path
 ) -> None:
     found(SERVER)
     of_project, of_kind = File("text", tmp_path / "x"), File("text")
@@ -243,29 +243,29 @@ FIRST = LocalPlan("16", first=(FirstStep(("sh", "-c", 'for each in "$0"/init.d/*
     ],
 )
 def test_who_is_told_where_a_file_is_can_see_it(
-    found: Callable[[Found | None], None], tmp_path: Path, given: ServicePlan, told: bool
+    found: Callable[[InstalledProgram | None], None], tmp_path: Path, given: ServicePlan, told: bool
 ) -> None:
     found(SERVER)
     losses = prepare(replace(given, files={"/init.d/x": File("text", tmp_path / "x")}), Path("/root-of/it")).losses
     assert any("its files are not at /init.d/x " in loss for loss in losses) is told
 
 
-def test_losses_are_told(found: Callable[[Found | None], None]) -> None:
+def test_losses_are_told(found: Callable[[InstalledProgram | None], None]) -> None:
     found(SERVER)
     assert prepare(server()).losses == ("one thing less",)
     assert prepare(server(local=LocalPlan("17"))).losses == ("version 16.1 in the place of 17", "one thing less")
     assert prepare(server(local=LocalPlan(""))).losses == ("one thing less",)
 
 
-def test_a_server_that_refuses_root(found: Callable[[Found | None], None]) -> None:
+def test_a_server_that_refuses_root(found: Callable[[InstalledProgram | None], None]) -> None:
     found(SERVER)
     assert (prepare(server()).user, prepare(server()).program) == (None, SERVER)
     refusing = server(kind=Kind(kind="db", local=Local(unprivileged=True)))
-    assert (prepare(refusing).user, prepare(refusing).program) == (65534, Found(Path("/copy/bin/server"), "16.1"))
+    assert (prepare(refusing).user, prepare(refusing).program) == (65534, InstalledProgram(Path("/copy/bin/server"), "16.1"))
 
 
-def test_a_file_that_is_missing(found: Callable[[Found | None], None], tmp_path: Path) -> None:
-    found(Found(tmp_path / "bin/server", "16.1"))
+def test_a_file_that_is_missing(found: Callable[[InstalledProgram | None], None], tmp_path: Path) -> None:
+    found(InstalledProgram(tmp_path / "bin/server", "16.1"))
     asking = server(local=LocalPlan("16", missing=(("share/*/thing.control", "it has no extension 'thing'"),)))
     with pytest.raises(EngineMissing, match="db: it has no extension 'thing'"):
         prepare(asking)
@@ -274,7 +274,7 @@ def test_a_file_that_is_missing(found: Callable[[Found | None], None], tmp_path:
     assert prepare(asking).program is not None
 
 
-def test_what_a_team_runs_needs_no_program_of_a_kind(found: Callable[[Found | None], None]) -> None:
+def test_what_a_team_runs_needs_no_program_of_a_kind(found: Callable[[InstalledProgram | None], None]) -> None:
     found(None)
     assert prepare(server(run=("mine",))) == Prepared(server(run=("mine",)), None, None, ())
     assert os.fspath(spec(server(run=("mine",), folder=Path("/source"))).cwd) == "/source"

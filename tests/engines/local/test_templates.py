@@ -14,12 +14,12 @@ import pytest
 
 from envctl.engines.local import folders, templates
 from envctl.engines.local.folders import cache_folder, is_root
-from envctl.engines.local.programs import Found
+from envctl.engines.local.programs import InstalledProgram
 from envctl.engines.local.templates import Template, fill, make_spare, template
 from envctl.errors import ServiceFailed
 from tests.processes import until
 
-SH = Found(Path("/bin/sh"), "1.0")
+SH = InstalledProgram(Path("/bin/sh"), "1.0")
 
 
 def making(folder: Path, script: str = "echo data > file") -> list[str]:
@@ -49,7 +49,7 @@ def test_another_program_or_command_makes_another_one(tmp_path: Path) -> None:
     made = {
         template("db", SH, making(tmp_path), None).data,
         template("db", SH, making(tmp_path, "true"), None).data,
-        template("db", Found(Path("/bin/cp"), "1.0"), making(tmp_path), None).data,
+        template("db", InstalledProgram(Path("/bin/cp"), "1.0"), making(tmp_path), None).data,
     }
     assert (len(made), times(tmp_path)) == (3, 3)
 
@@ -91,10 +91,10 @@ MAKE = """
 import sys
 from pathlib import Path
 from envctl.engines.local import folders
-from envctl.engines.local.programs import Found
+from envctl.engines.local.programs import InstalledProgram
 from envctl.engines.local.templates import template
 folders.ROOTS_CACHE = Path(sys.argv[1])
-made = template("db", Found(Path("/bin/sh"), "1.0"), sys.argv[2:], None)
+made = template("db", InstalledProgram(Path("/bin/sh"), "1.0"), sys.argv[2:], None)
 print(made.secret, (made.data / "file").read_text().strip())
 """
 

@@ -1,4 +1,4 @@
-"""The ears of a pod: runs commands beside a server for whoever knows the token. Standard library only; `hands.py FOLDER PORT`.
+"""The ears of a pod: runs commands beside a server for whoever knows the token. Standard library only; `exec_agent.py FOLDER PORT`.
 
     -> {"token": T, "argv": [...], "env": {...}}\n, then the input as `<length>\n<bytes>` ..., ended by `0\n`
     <- {"status": N, "size": M}\n and M bytes of output, then it closes
