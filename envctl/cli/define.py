@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +10,12 @@ from typing import Annotated
 import typer
 
 from envctl.cli import options as opt
-from envctl.cli import settings
-from envctl.cli.arguments import Environment
+from envctl.cli.arguments import Environment, session_of
 from envctl.cli.options import Chosen, expanded
 from envctl.definition.find import environments
 from envctl.environment import open_environment
 from envctl.errors import DefinitionError, EnvctlError, UsageError
-from envctl.lifecycle.intent import instance_name
+from envctl.lifecycle.claiming import instance_name
 from envctl.plan.make import make_plan
 from envctl.plan.render_setting import render_setting
 from envctl.plan.transforms.select import select
@@ -25,19 +23,21 @@ from envctl.render.write import write_manifests
 
 
 def validate(
+    context: typer.Context,
     env: Annotated[
         list[str] | None, typer.Argument(metavar="[ENV]...", help="All of environments/ without one.", show_default=False)
     ] = None,
     set: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="A variable's value.", show_default=False)] = None,
 ) -> int:
     """Check definitions; every mistake is printed as file:line: path: what, and what would do."""
-    names = env or environments(Path.cwd())
+    session = session_of(context)
+    names = env or environments(session.cwd)
     if not names:
         raise UsageError("there are no environments here", hint="`envctl init` writes a first one")
     overrides, broken = opt.pairs("--set", set or [], "K=V"), 0
     for name in names:
         try:
-            environment = open_environment(name, cwd=Path.cwd(), overrides=overrides)
+            environment = open_environment(name, cwd=session.cwd, overrides=overrides, environ=session.environ)
             plan = make_plan(environment, render_setting(environment, environment.definition.name, "", {}))
             print(f"{name}: {len(plan.services)} service{'s' if len(plan.services) != 1 else ''}, no mistakes")
         except DefinitionError as error:
@@ -48,17 +48,18 @@ def validate(
     return DefinitionError.exit_code if broken else 0
 
 
-def schema() -> None:
+def schema(context: typer.Context) -> None:
     """Print the JSON Schema of definitions, the kinds of this project included."""
     from envctl.definition.find import project_of
     from envctl.definition.json_schema import json_schema
     from envctl.definition.kinds import load_kinds
 
-    print(json.dumps(json_schema(load_kinds(project_of(Path.cwd()))), indent=2, ensure_ascii=False))
+    print(json.dumps(json_schema(load_kinds(project_of(session_of(context).cwd))), indent=2, ensure_ascii=False))
 
 
 @expanded
 def render(
+    context: typer.Context,
     env: Environment,
     options: Chosen,
     engine: Annotated[
@@ -80,18 +81,20 @@ def render(
     ] = None,
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""
-    environment = select(open_environment(env, cwd=Path.cwd(), overrides=opt.pairs("--set", options.set, "K=V")), opt.selection(options))
+    session = session_of(context)
+    opened = open_environment(env, cwd=session.cwd, overrides=opt.pairs("--set", options.set, "K=V"), environ=session.environ)
+    environment = select(opened, opt.selection(options))
     name = instance_name(options.name or environment.definition.name)
     setting = render_setting(
         environment,
         name,
         engine,
-        settings.images(),
+        session.settings.images(),
         opt.ports(options),
-        dict(os.environ),
+        session.environ,
         shared=bool(namespace and engine == "kubernetes"),
     )
-    wanted = opt.cluster_options(setting, registry, namespace, existing_secret) if engine == "kubernetes" else None
+    wanted = opt.cluster_options(session, setting, registry, namespace, existing_secret) if engine == "kubernetes" else None
     rendered = write_manifests(make_plan(environment, setting), engine, Path(output) if output else None, wanted)
     if not output:
         print(rendered.text, end="")

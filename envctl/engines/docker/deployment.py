@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from envctl.engines import CommandResult, PortTaken, Progress, SubnetTaken
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, SubnetTaken
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.composer import ComposeFailed, run_compose
+from envctl.engines.docker.execution import execute
 from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.docker.oneoff import OneOffs
 from envctl.engines.docker.unchanged import forget, remember, unchanged
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
-from envctl.instance import write_private
+from envctl.instance.folder import write_private
+from envctl.instance.labels import INSTANCE
 from envctl.plan.model import Plan, ServicePlan
-from envctl.process.creation import creating
+from envctl.process.threads import guarded_thread
 from envctl.render.compose import compose_text, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
@@ -29,28 +30,28 @@ TAKEN = ("port is already allocated", "address already in use")
 
 @dataclass
 class DockerDeployment(DockerInstance):
-    """The instance with its plan; *folder* is where the rendered file stays."""
+    """The instance with its plan; the rendered file stays in its folder."""
 
     plan: Plan = field(kw_only=True)
-    folder: Path = field(kw_only=True)
+    settings: DeploymentSettings = field(kw_only=True)
     _once: OneOffs = field(init=False)
 
     def __post_init__(self) -> None:
-        self._once = OneOffs(self.connection, self.plan)
+        self.in_flight = self.settings.in_flight
+        self._once = OneOffs(self.connection, self.plan, self.in_flight)
 
-    def prepare(self, say: Progress) -> None:
-        ensure_images(self.connection, self.plan, self.folder, say)
+    @property
+    def folder(self) -> Path:
+        return self.settings.folder
+
+    def _run_compose(self, arguments: Sequence[str]) -> str:
+        return run_compose(arguments, self.connection.environment(self.settings.environ))
+
+    def prepare(self, progress: Progress) -> None:
+        ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
 
     def create(self, *, whole: bool = True) -> None:
-        """Creates what is not there and recreates what has changed; nothing is started.
-
-        Args:
-            whole: the plan is all of the instance, so that what it does not name goes; else it is a part, and the rest stays as it is.
-
-        Raises:
-            SubnetTaken, PortTaken: another choice may work.
-            EnvctlError: Compose's own words.
-        """
+        """By Compose, where there is anything to do."""
         text = compose_text(render_compose(self.plan, standalone=False))
         if not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
             self._compose(text, whole)
@@ -63,8 +64,8 @@ class DockerDeployment(DockerInstance):
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
         try:
             options = ["create", "--no-build", "--pull", "never", *(["--remove-orphans"] if whole else [])]
-            with creating():
-                run_compose([*command, *options], self.connection.environment)
+            with self.in_flight.creating():
+                self._run_compose([*command, *options])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
         if whole:
@@ -103,17 +104,33 @@ class DockerDeployment(DockerInstance):
         self._ids.pop(service.name, None)
 
     @contextmanager
-    def exit_events(self, died: Callable[[str, int], None]) -> Iterator[None]:
-        """Calls *died* with service and exit status as soon as a container ends."""
-        wanted = {"label": [f"envctl.instance={self.id}", "com.docker.compose.oneoff=False"], "event": ["die"], "type": "container"}
+    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
+        """The daemon's events."""
+        wanted = {"label": [f"{INSTANCE}={self.id}", "com.docker.compose.oneoff=False"], "event": ["die"], "type": "container"}
         events = self.connection.api.events(filters=wanted, decode=True)
-        thread = threading.Thread(target=_tell, args=(events, died), name="deaths", daemon=True)
-        thread.start()
+        closed = threading.Event()
+
+        def listen() -> None:
+            try:
+                for event in events:
+                    attributes = event["Actor"]["Attributes"]
+                    on_exit(attributes.get("com.docker.compose.service", ""), int(attributes.get("exitCode", 0)))
+            except Exception as error:
+                if not closed.is_set():  # else it was closed under our feet
+                    raise EnvctlError(f"Docker does not tell of its events any more: {error or type(error).__name__}") from None
+            if not closed.is_set():
+                raise EnvctlError("Docker does not tell of its events any more: it has ended the connection", hint="is the daemon stopped?")
+
+        guarded_thread(listen, on_loss, name="exit events")
         try:
             yield
         finally:
+            closed.set()
             with suppress(Exception):
                 events.close()
+
+    def execute(self, service: str, what: Execution) -> CommandResult:
+        return execute(self.connection.api, self.one_of(service), what)
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         """Makes the container of a `run_command` that will come, while there is nothing else to do."""
@@ -131,7 +148,7 @@ class DockerDeployment(DockerInstance):
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(self.folder / "compose.json")]
         options = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
-            return CommandResult(0, run_compose([*command, *options], self.connection.environment))
+            return CommandResult(0, self._run_compose([*command, *options]))
         except ComposeFailed as error:
             return CommandResult(error.status, str(error))
 
@@ -149,19 +166,12 @@ class DockerDeployment(DockerInstance):
         """Where its readiness is asked for: at the ports that everybody uses."""
         return service.outside_ports
 
-    def finish(self) -> None:
+    def finish(self, whole: Collection[str]) -> None:
         """Nothing is left to do."""
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """The container's own words say more than we could."""
         return None
-
-
-def _tell(events: Iterable[dict[str, Any]], died: Callable[[str, int], None]) -> None:
-    with suppress(Exception):  # the stream is closed under our feet when nobody listens any more
-        for event in events:
-            attributes = event["Actor"]["Attributes"]
-            died(attributes.get("com.docker.compose.service", ""), int(attributes.get("exitCode", 0)))
 
 
 def _cannot_create(output: str) -> EnvctlError:

@@ -9,13 +9,14 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from envctl.engines import CommandResult, PortTaken, Progress
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress
 from envctl.engines.local.files import write_files
 from envctl.engines.local.folders import make_services_folder, services_folder
 from envctl.engines.local.instance import LOGS, LocalInstance, run
@@ -23,9 +24,11 @@ from envctl.engines.local.spec import Spec, resolved
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
 from envctl.engines.local.templates import Template, fill, make_spare, template
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
-from envctl.keeper_client import keepers
+from envctl.instance.labels import ENGINE
+from envctl.keeper.marks import MARK
+from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone
 from envctl.plan.model import Plan, ServicePlan
-from envctl.process.creation import creating
+from envctl.process.threads import guarded_thread
 
 TAKEN = ("address already in use", "address in use", "eaddrinuse")
 KILLED = 137
@@ -39,13 +42,14 @@ class LocalDeployment(LocalInstance):
     """The plan's services that are processes of this machine."""
 
     plan: Plan = field(kw_only=True)
+    settings: DeploymentSettings = field(kw_only=True)
     _prepared: dict[str, Prepared] = field(default_factory=dict)
     _say: Progress = lambda service, text: None
     _once: int = 0
     _naming: threading.Lock = field(default_factory=threading.Lock)
 
     def root(self, service: str) -> Path:
-        return services_folder(self.id) / service
+        return services_folder(self.id, self.host.keepers.home) / service
 
     def prepare(self, say: Progress) -> None:
         """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
@@ -66,11 +70,11 @@ class LocalDeployment(LocalInstance):
 
     def create(self, *, whole: bool = True) -> None:
         """Folders, files and data of what is new; what has changed is stopped, what is gone is removed."""
-        with creating():
+        with self.settings.in_flight.creating():
             self._create(whole)
 
     def _create(self, whole: bool) -> None:
-        make_services_folder(self.id)
+        make_services_folder(self.id, self.host.keepers.home)
         (self.state_folder / LOGS).mkdir(mode=0o700, exist_ok=True)
         before = self.specs()
         after = {} if whole else dict(before)
@@ -82,7 +86,7 @@ class LocalDeployment(LocalInstance):
         for name in before.keys() - after.keys():
             self._stopped(name, 0.0)
             shutil.rmtree(self.root(name), ignore_errors=True)
-        self.keep_specs(after)
+        self.keep_specs(after, {**self.settings.labels, ENGINE: self.plan.setting.engine.name})
 
     def _found(self, service: ServicePlan) -> Prepared:
         if service.name not in self._prepared:
@@ -130,7 +134,7 @@ class LocalDeployment(LocalInstance):
             "name": name, "argv": resolved(tuple(argv) or spec.argv, spec.environment, spec.cwd), "env": spec.environment, "cwd": spec.cwd,
             "log": str(self.log_file(name)), "user": spec.user, "limits": dict(spec.limits), "stop_signal": spec.stop_signal,
         }  # fmt: skip
-        with creating():
+        with self.settings.in_flight.creating():
             status, answer = self._keeper().ask("POST", "/v1/processes", body)
         if status not in (201, 409):
             why = answer.get("error", status) if isinstance(answer, dict) else status
@@ -143,12 +147,12 @@ class LocalDeployment(LocalInstance):
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """While something is brought up, a keeper that is gone is a failure, and no mere absence."""
-        return dict(self._keeper().ask("GET", "/v1/processes", timeout=keepers.QUICK)[1] or {})
+        return dict(self._keeper().ask("GET", "/v1/processes", timeout=QUICK)[1] or {})
 
-    def _keeper(self) -> keepers.Keeper:
-        keeper = keepers.find(self.id)
+    def _keeper(self) -> KeeperClient:
+        keeper = self.host.keepers.find(self.id)
         if keeper is None:
-            raise keepers.KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts anew")
+            raise KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts anew")
         return keeper
 
     def _first(self, service: ServicePlan, spec: Spec) -> None:
@@ -159,7 +163,7 @@ class LocalDeployment(LocalInstance):
         made = self._template(self._found(service))
         for step in service.local.first:
             env = {**spec.environment, **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}}
-            env[keepers.MARK] = self.id
+            env[MARK] = self.id
             ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
             if ran is not None and ran.status:
                 lines = tuple(ran.output.splitlines()[-40:])
@@ -196,7 +200,7 @@ class LocalDeployment(LocalInstance):
         self._stopped(service.name, max(service.stop, 10.0))
 
     def _stopped(self, name: str, grace: float) -> None:
-        keeper = keepers.find(self.id)
+        keeper = self.host.keepers.find(self.id)
         if keeper is not None:
             keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace}", timeout=grace + 30)
 
@@ -205,20 +209,24 @@ class LocalDeployment(LocalInstance):
         shutil.rmtree(self.root(service.name), ignore_errors=True)
 
     @contextmanager
-    def exit_events(self, died: Callable[[str, int], None]) -> Iterator[None]:
+    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
+        """The keeper tells; where it is gone, so are the processes."""
         sock, answer = self._keeper().stream("/v1/exit-events")
-        done = threading.Event()
+        closed = threading.Event()
 
         def listen() -> None:
-            _tell(answer, died)
-            for name in () if done.is_set() else self.plan.services:  # the keeper is gone
-                died(name, KILLED)
+            with suppress(OSError, ValueError, HTTPException):  # the stream ends
+                for line in answer:
+                    told = json.loads(line)
+                    on_exit(told["name"], int(told["status"]))
+            for name in () if closed.is_set() else self.plan.services:
+                on_exit(name, KILLED)
 
-        threading.Thread(target=listen, name="deaths", daemon=True).start()
+        guarded_thread(listen, on_loss, name="exit events")
         try:
             yield
         finally:
-            done.set()
+            closed.set()
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
@@ -231,15 +239,17 @@ class LocalDeployment(LocalInstance):
         """Where its readiness is asked for: at the ports that everybody uses."""
         return service.outside_ports
 
-    def finish(self) -> None:
+    def finish(self, whole: Collection[str]) -> None:
         """Data directories of the next instance are copied while nobody waits."""
         for prepared in self._prepared.values():
             made = self._template(prepared)
             if made is not None:
                 make_spare(made)
 
-    def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        """Nothing takes time here."""
+    def execute(self, service: str, what: Execution) -> CommandResult:
+        spec = self.spec(service)
+        env = {**spec.environment, **what.env, MARK: self.id}
+        return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """*argv* as a process of its own with the environment, the files and the folder of *service*."""
@@ -265,10 +275,3 @@ class LocalDeployment(LocalInstance):
         with suppress(OSError):
             return (self.root(service.name) / ".data_id").read_text()
         return ""
-
-
-def _tell(answer: object, died: Callable[[str, int], None]) -> None:
-    with suppress(Exception):  # the stream is closed under our feet when nobody listens any more
-        for line in answer:  # type: ignore[attr-defined]
-            told = json.loads(line)
-            died(told["name"], int(told["status"]))

@@ -5,26 +5,25 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from envctl.engines import CommandResult, Execution, Progress, ServiceState
+from envctl.engines.kubernetes.exec_agent import execute
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
 from envctl.engines.kubernetes import pod_failures
 from envctl.engines.kubernetes.api import ApiError, Object
-from envctl.engines.kubernetes.forwards import PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
+from envctl.engines.kubernetes.forwards import EXEC_AGENT, PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance
 from envctl.engines.kubernetes.pods import JOB, exit_status, newest, own_status, service_of, uid
-from envctl.engines.kubernetes.records import KIND as RECORD
-from envctl.engines.kubernetes.records import keep
+from envctl.engines.kubernetes.records import publish
 from envctl.engines.kubernetes.removal import not_ours
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
-from envctl.instance import load
+from envctl.instance.labels import INSTANCE, RECORD, SERVICE
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
@@ -39,62 +38,74 @@ ACCOUNT = 30.0
 
 @dataclass
 class KubernetesDeployment(KubernetesInstance):
-    """The instance with its plan; *folder* is where files for building stay."""
+    """The instance with its plan."""
 
     plan: Plan = field(kw_only=True)
-    folder: Path = field(kw_only=True)
-    options: Options = field(kw_only=True)
+    settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
     _rendered: Manifests | None = None
     _jobs: set[str] = field(default_factory=set)
 
     @property
+    def _options(self) -> Options:
+        """With what the cluster wants of everything that is put into it."""
+        told = self.settings.cluster
+        return Options(
+            standalone=False,
+            namespace=self.namespace,
+            registry=self.plan.setting.registry,
+            labels=dict(told.get("labels", {})),
+            pull_secrets=tuple(told.get("pull_secrets", ())),
+            priority_class=str(told.get("priority_class", "")),
+            quota=dict(told.get("quota", {})),
+            expires=self.settings.expires,
+        )
+
+    @property
     def manifests(self) -> Manifests:
         if self._rendered is None:
-            self._rendered = render_kubernetes(self.plan, self.options)
+            self._rendered = render_kubernetes(self.plan, self._options)
         return self._rendered
 
-    def prepare(self, say: Progress) -> None:
+    def prepare(self, progress: Progress) -> None:
         if self.plan.setting.local:
             raise UsageError(
                 f"--local {', '.join(sorted(self.plan.setting.local))}: pods cannot reach this machine", hint="use --local with Docker"
             )
-        bring_images(self.api.context, self.plan, self.folder, say)
+        bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
 
     def create(self, *, whole: bool = True) -> None:
-        """Everything but what runs; what the plan does not name any more goes.
+        """Everything but what runs, and the record of the intent: another machine finds there how to use it, and to remove it.
 
         Raises:
             UsageError: the namespace is somebody else's.
-            EnvctlError: the API server's own words.
         """
         common, again = list(self.manifests.common), True
         if not self.shared:
             again = self._is_there()
             self._apply(common.pop(0))
         if whole:
-            self._note_forwards()
+            self._publish(self.settings.document, forwards_of(self.plan))
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
         each(self._apply, [*common, *objects], width=8)
         if whole and again:
             self._remove_strays()
-        set_forwards(self.id, self.api.context, self.namespace, with_gates(self.id, forwards_of(self.plan)), whole)
+        self._set_forwards(with_gates(self.host, self.id, forwards_of(self.plan)), whole)
 
-    def _note_forwards(self) -> None:
-        """With the record of the intent, beside the instance: another machine finds there how to use it, and to remove it."""
-        record = load(self.id)
-        if record is not None:
-            keep(self.api, self.namespace, record, forwards_of(self.plan))
+    def _set_forwards(self, forwards: Sequence[Object], whole: bool) -> None:
+        set_forwards(self.host, self.id, self.api.context, self.namespace, forwards, whole)
 
-    def _keep_record(self) -> None:
-        record = load(self.id)
-        if record is not None:
-            record.state = "up"
-            keep(self.api, self.namespace, record, self._all_forwards())
+    def publish(self, document: Mapping[str, Any]) -> None:
+        self._publish(document, self._all_forwards())
+
+    def _publish(self, document: Mapping[str, Any], forwards: Sequence[Object]) -> None:
+        if document:
+            with self.settings.in_flight.creating():
+                publish(self.api, self.namespace, document, forwards)
 
     def _all_forwards(self) -> list[dict[str, Any]]:
         """Also of the services that a part of a plan leaves out."""
-        ours = {entry["name"]: entry for entry in kept(self.id) if PROBE not in entry["name"]}
+        ours = {entry["name"]: entry for entry in kept(self.host, self.id) if PROBE not in entry["name"]}
         return [{key: value for key, value in entry.items() if key not in ("gate", "approved")} for entry in ours.values()]
 
     def _is_there(self) -> bool:
@@ -102,7 +113,7 @@ class KubernetesDeployment(KubernetesInstance):
         found = self.api.get("v1", "Namespace", None, self.namespace)
         if found is None:
             return False
-        if (found["metadata"].get("labels") or {}).get("envctl.instance") != self.id:
+        if (found["metadata"].get("labels") or {}).get(INSTANCE) != self.id:
             raise not_ours(self.namespace)
         if found["metadata"].get("deletionTimestamp"):
             raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="wait for it: `envctl down` does")
@@ -110,12 +121,13 @@ class KubernetesDeployment(KubernetesInstance):
 
     def _apply(self, item: Object) -> Object:
         try:
-            return self.api.apply(item)
+            with self.settings.in_flight.creating():
+                return self.api.apply(item)
         except ApiError as error:
             raise self._refused(item, error) from None
 
     def _refused(self, item: Object, error: ApiError) -> EnvctlError:
-        name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get("envctl.service", "")
+        name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get(SERVICE, "")
         if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
             hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
             return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
@@ -128,7 +140,7 @@ class KubernetesDeployment(KubernetesInstance):
         """What an earlier plan has made and this one does not."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
         for version, kind in STRAYS:
-            for item in self.api.list(version, kind, self.namespace, f"envctl.instance={self.id},!{RECORD}"):
+            for item in self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id},!{RECORD}"):
                 if (kind, item["metadata"]["name"]) not in wanted:
                     self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
 
@@ -151,7 +163,8 @@ class KubernetesDeployment(KubernetesInstance):
         until = time.monotonic() + ACCOUNT
         while True:
             try:
-                return self.api.apply(item)
+                with self.settings.in_flight.creating():
+                    return self.api.apply(item)
             except ApiError as error:
                 if item["kind"] == "Job" and error.status == 422:
                     self._delete_job(item)
@@ -188,8 +201,9 @@ class KubernetesDeployment(KubernetesInstance):
             time.sleep(0.1)
 
     @contextmanager
-    def exit_events(self, died: Callable[[str, int], None]) -> Iterator[None]:
-        watched = Pods(self.api, self.namespace, self.id, died, self._owners)
+    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
+        """A watch of its pods, which begins anew when it is cut off."""
+        watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners)
         watched.begin()
         self._watched = watched
         try:
@@ -221,7 +235,8 @@ class KubernetesDeployment(KubernetesInstance):
         if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
             healthy = self.state(service).health == "healthy"
             return CommandResult(0 if healthy else 1, "" if healthy else self._probed(service))
-        return super().execute(service, what)
+        token = self.plan.setting.secret(service, EXEC_AGENT)
+        return execute(self.api, self.host, self.id, self.namespace, service, token, what)
 
     def _probed(self, service: str) -> str:
         """What the kubelet has said of its probe."""
@@ -229,12 +244,9 @@ class KubernetesDeployment(KubernetesInstance):
         said = [str(event.get("message", "")) for event in told if event.get("reason") == "Unhealthy"]
         return said[-1] if said else "the kubelet's probe has not succeeded yet"
 
-    def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        """A pod cannot be made without being started."""
-
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """*argv* in a Job with the image, the environment and the files of *service*."""
-        job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self.options)
+        job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self._options)
         self._jobs.add(job["metadata"]["name"])
         try:
             self._apply(job)
@@ -258,25 +270,19 @@ class KubernetesDeployment(KubernetesInstance):
         status = exit_status(found)
         return CommandResult(1 if status is None else status, self._log(found, None, "false"))
 
-    def finish(self) -> None:
-        """The record is kept beside the instance; endpoints with data of ours refuse from now on when a pod has been replaced."""
-        self._keep_record()
+    def finish(self, whole: Collection[str]) -> None:
+        """Endpoints with data of ours refuse from now on when a pod has been replaced."""
         gated = {service.name: service for service in self.plan.services.values() if is_gated(service)}
         forwards = [entry | {"gate": True} for entry in forwards_of(self.plan) if entry["name"].partition("/")[0] in gated]
         if forwards:
-            set_forwards(self.id, self.api.context, self.namespace, forwards, whole=False)
+            self._set_forwards(forwards, whole=False)
         for entry in forwards:
             service = gated[entry["name"].partition("/")[0]]
             # Of a pod that was replaced meanwhile the keeper makes the data anew: no pod has that number.
-            approve(self.id, entry["name"], self.data_id(service) if self._has_everything(service) else "none")
-
-    def _has_everything(self, service: ServicePlan) -> bool:
-        record = load(self.id)
-        told = record.seeds.get(service.name, {}) if record is not None else {}
-        return bool(told) and told.get("data_id") == self.data_id(service) and len(told.get("steps", [])) == len(service.steps)
+            approve(self.host, self.id, entry["name"], self.data_id(service) if service.name in whole else "none")
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
-        return probing(self.id, self.api.context, self.namespace, service)
+        return probing(self.host, self.id, self.api.context, self.namespace, service)
 
     def data_id(self, service: ServicePlan) -> str:
         """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
