@@ -13,6 +13,7 @@ from typing import Any
 from envctl.definition.kinds import Kind
 from envctl.definition.models import SeedStep
 from envctl.engines import CommandResult, Execution, ServiceState
+from envctl.engines.registry import traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
 from envctl.instance import Record
@@ -42,7 +43,7 @@ def setting_of(environment: Environment, **changes: Any) -> Setting:
         "id": "t-123456",
         "environment": environment.definition.name,
         "project": environment.loaded.project,
-        "engine": "docker",
+        "engine": traits("docker"),
         "secret": lambda service, parameter: f"{service}-{parameter}",
         "ports": {key: FIRST_PORT + number for number, key in enumerate(published(environment))},
     }
@@ -90,7 +91,7 @@ def port(name: str, number: int, outside: int | None = None, reserved: bool = Fa
 
 
 def plan_with(*services: ServicePlan, **changes: Any) -> Plan:
-    setting = Setting("t", "t-123456", "t", Path("/project"), "docker", lambda service, parameter: "")
+    setting = Setting("t", "t-123456", "t", Path("/project"), traits("docker"), lambda service, parameter: "")
     standard: dict[str, Any] = {
         "setting": setting,
         "services": {each.name: each for each in services},

@@ -15,11 +15,13 @@ from envctl.cli import settings
 from envctl.cli.arguments import Environment
 from envctl.cli.options import Chosen, expanded
 from envctl.definition.find import environments
+from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.errors import DefinitionError, EnvctlError, UsageError
 from envctl.lifecycle.intent import instance_name
 from envctl.plan.make import make_plan
 from envctl.plan.render_setting import render_setting
+from envctl.plan.traits import UNDECIDED
 from envctl.plan.transforms.select import select
 from envctl.render.write import write_manifests
 
@@ -38,7 +40,7 @@ def validate(
     for name in names:
         try:
             environment = open_environment(name, cwd=Path.cwd(), overrides=overrides)
-            plan = make_plan(environment, render_setting(environment, environment.definition.name, "", {}))
+            plan = make_plan(environment, render_setting(environment, environment.definition.name, UNDECIDED, {}))
             print(f"{name}: {len(plan.services)} service{'s' if len(plan.services) != 1 else ''}, no mistakes")
         except DefinitionError as error:
             broken += len(error.problems)
@@ -82,17 +84,18 @@ def render(
     """Write the manifests that `up` would use; nothing is started."""
     environment = select(open_environment(env, cwd=Path.cwd(), overrides=opt.pairs("--set", options.set, "K=V")), opt.selection(options))
     name = instance_name(options.name or environment.definition.name)
+    target = traits(engine)
     setting = render_setting(
         environment,
         name,
-        engine,
+        target,
         settings.images(),
         opt.ports(options),
         dict(os.environ),
-        shared=bool(namespace and engine == "kubernetes"),
+        shared=bool(namespace and target.shares_namespaces),
     )
-    wanted = opt.cluster_options(setting, registry, namespace, existing_secret) if engine == "kubernetes" else None
-    rendered = write_manifests(make_plan(environment, setting), engine, Path(output) if output else None, wanted)
+    wanted = opt.cluster_options(setting, registry, namespace, existing_secret) if target.shares_namespaces else None
+    rendered = write_manifests(make_plan(environment, setting), Path(output) if output else None, wanted)
     if not output:
         print(rendered.text, end="")
     for loss in rendered.losses:

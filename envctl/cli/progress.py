@@ -50,7 +50,7 @@ class Lines:
         self._width = max((len(name) for name in plan.services), default=0)
         self._unseeded = unseeded(plan)
         count = len(plan.services)
-        self.say(f"{plan.setting.name}: {count} service{'s' if count != 1 else ''} on {plan.setting.engine} ({plan.setting.id})")
+        self.say(f"{plan.setting.name}: {count} service{'s' if count != 1 else ''} on {plan.setting.engine.name} ({plan.setting.id})")
 
     def row(self, service: str, row: Row) -> None:
         waiting = row.state == "starting" and row.detail.startswith("waiting")
@@ -91,7 +91,7 @@ class Table:
 
     def begin(self, plan: Plan) -> None:
         hide(plan.secrets)
-        self._title = f"{plan.setting.name} on {plan.setting.engine}"
+        self._title = f"{plan.setting.name} on {plan.setting.engine.name}"
         self._unseeded = unseeded(plan)
         self._rows = {name: Row() for name in plan.services}
         if not self._live.is_started:

@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from envctl.errors import EnvctlError, UsageError, did_you_mean
+from envctl.engines.registry import open_engine
+from envctl.errors import EnvctlError, UsageError
+from envctl.plan.traits import Addresses
 
 if TYPE_CHECKING:
     from envctl.plan.model import Plan, PortKey, ServicePlan
-
-ENGINES = ("docker", "kubernetes", "local")
 
 
 class PortTaken(EnvctlError):
@@ -30,15 +29,6 @@ class PortTaken(EnvctlError):
 
 class SubnetTaken(EnvctlError):
     """The chosen subnet overlaps with somebody's network."""
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where an engine's services are reached."""
-
-    outside_host: str = "127.0.0.1"
-    publish_on: str = "127.0.0.1"
-    tester_host: str = "host.docker.internal"
 
 
 @dataclass(frozen=True)
@@ -142,19 +132,6 @@ class Engine(Protocol):
     def list(self) -> Sequence[FoundInstance]: ...
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]: ...
     def prune_images(self, all: bool) -> Sequence[str]: ...
-
-
-def open_engine(name: str, context: str | None = None, namespace: str | None = None) -> Engine:
-    """The engine of that name; *context* is the daemon or cluster, *namespace* a part of it that others use too.
-
-    Raises:
-        UsageError: there is no such engine.
-        EngineMissing: what it needs is not there; the message says what to do.
-    """
-    if name not in ENGINES:
-        raise UsageError(f"there is no engine '{name}'", hint=did_you_mean(name, ENGINES))
-    engine: Engine = import_module(f"envctl.engines.{name}").open_engine(context, namespace)
-    return engine
 
 
 def refuse_namespace(where: str, namespace: str | None) -> None:

@@ -7,7 +7,6 @@ import socket
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from envctl.engines import ENGINES
 from envctl.errors import EngineMissing, UsageError
 
 Location = tuple[str, str | None, str | None]
@@ -16,7 +15,7 @@ Location = tuple[str, str | None, str | None]
 
 def default_engine(context: str | None = None) -> str:
     """Asks no more than whether somebody listens: importing an SDK for that would cost a quarter of a second."""
-    if context or os.environ.get("DOCKER_CONTEXT") or "local" not in ENGINES:
+    if context or os.environ.get("DOCKER_CONTEXT"):
         return "docker"
     from envctl.engines.docker.contexts import find_endpoint
 

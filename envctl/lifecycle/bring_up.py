@@ -208,7 +208,7 @@ class BringUp:
         named = options.get("port")
         port = ports.get(str(named)) or next((ports[p.name] for p in service.ports if p.number == named), None)
         return Target(
-            host=str(service.outside.get("host") or place.outside_host),
+            host=str(service.outside.get("host") or place.addresses.outside_host),
             port=port or self._main_port(service, probe_ports) + replica,
             ports=ports,
             properties=service.outside,

@@ -13,6 +13,7 @@ from envctl import instance
 from envctl.definition.models import NAME
 from envctl.engines import Engine
 from envctl.engines.local.folders import services_folder
+from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance import Record
@@ -61,18 +62,15 @@ def record_of(request: UpOptions, environment: Environment, engine: Engine, id: 
 
 
 def setting_of(record: Record, engine: Engine, request_images: Mapping[str, str]) -> Setting:
-    place = engine.addresses()
     return Setting(
         name=record.name,
         id=record.id,
         environment=record.environment,
         project=Path(record.project),
-        engine=record.engine,
+        engine=traits(record.engine),
         secret=drawn_from(bytes.fromhex(record.secret)),
         ports={port_key(key): number for key, number in record.ports.items()},
-        outside_host=place.outside_host,
-        publish_on=place.publish_on,
-        tester_host=place.tester_host,
+        addresses=engine.addresses(),
         owner=record.owner,
         subnet=record.subnet,
         folder=services_folder(record.id),
@@ -97,7 +95,7 @@ def port_key(text: str) -> tuple[str, str]:
 
 def choose(environment: Environment, engine: Engine, record: Record, request: UpOptions, refused: list[str]) -> None:
     """Ports and the subnet: those that the record has, new ones for the rest."""
-    wanted = published(environment, environment.definition.services if record.engine == "local" else record.local)
+    wanted = published(environment, environment.definition.services if traits(record.engine).runs_processes else record.local)
     kept = {key: record.ports[f"{key[0]}/{key[1]}"] for key in wanted if f"{key[0]}/{key[1]}" in record.ports}
     for service, number in request.ports.items():
         main = next((key for key in wanted if key[0] == service), None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from envctl import instance
 from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
 from envctl.engines.common.mixed import open_deployment
+from envctl.engines.registry import traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError, did_you_mean
 from envctl.inspect.report import write_report
@@ -74,7 +75,7 @@ def up(request: UpOptions, reporter: Reporter) -> Record:
     id = instance.instance_id(name, environment.loaded.project)
     local = _local(request, environment)
     # Mistakes that only a plan shows must show before anything of an instance that is up is touched.
-    make_plan(environment, render_setting(environment, name, request.engine, request.images, environ=dict(os.environ), local=local))
+    make_plan(environment, render_setting(environment, name, traits(request.engine), request.images, environ=dict(os.environ), local=local))
     timer.phase("plan")
     engine = open_engine(request.engine, request.context, request.namespace)
     with guarded() as watched, instance.lock(id):
@@ -110,7 +111,7 @@ def _local(request: UpOptions, environment: Environment) -> Sequence[str]:
     for name in request.local:
         if name not in known:
             raise UsageError(f"--local {name}: there is no such service", hint=did_you_mean(name, known))
-    return request.local if request.engine != "local" else ()
+    return () if traits(request.engine).runs_processes else request.local
 
 
 def _bring_up(

@@ -108,7 +108,7 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
         "var": environment.loaded.variables,
         "env": setting.environ,
         "instance": {"id": setting.id, "name": setting.name},
-        "tester": {"host": setting.tester_host},
+        "tester": {"host": setting.addresses.tester_host},
         "lane": {"number": 1},
     }
 
@@ -117,10 +117,10 @@ def _address(setting: Setting) -> Any:
     def address(subject: Subject, port: str, side: Side) -> tuple[str, int]:
         if side == "inside" and not setting.is_local(subject.name):
             return setting.host(subject.name), subject.ports[port]
-        if side == "inside" and setting.engine != "local":
+        if side == "inside" and not setting.engine.runs_processes:
             return subject.name, setting.ports.get((subject.name, port), UNKNOWN_PORT)  # its name leads to the gateway
         published = subject.kind.outside_port if port == subject.main_port and subject.kind.outside_port else port
-        return setting.outside_host, setting.ports.get((subject.name, published), UNKNOWN_PORT)
+        return setting.addresses.outside_host, setting.ports.get((subject.name, published), UNKNOWN_PORT)
 
     return address
 
@@ -216,7 +216,7 @@ def _secrets(reading: Reading, environment: Environment, found: Mapping[str, Sub
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
-    setting = replace(setting, tester_host="127.0.0.1")
+    setting = replace(setting, addresses=replace(setting.addresses, tester_host="127.0.0.1"))
     resolver = Resolver(subjects(environment, setting), _address(setting), _scope(environment, setting), bind=lambda _: "127.0.0.1")
     reading = Reading(environment.loaded, setting, resolver, [])
     found = variables(reading, service, environment.kinds[service.kind], resolver.reader("outside", name), name)

@@ -14,6 +14,7 @@ from typing import Any
 from envctl.definition.kinds import Kind
 from envctl.definition.models import Build, Resources, SeedStep
 from envctl.plan.addresses import dns_label
+from envctl.plan.traits import Addresses, EngineTraits
 
 PortKey = tuple[str, str]
 """Service and the name of one of its ports."""
@@ -27,17 +28,15 @@ class Setting:
     id: str
     environment: str
     project: Path
-    engine: str
-    """Empty where it is not known yet: what only one engine wants is not asked for."""
+    engine: EngineTraits
     secret: Callable[[str, str], str]
     """A random-looking text for a service and one of its parameters, the same for the instance's life."""
     ports: Mapping[PortKey, int] = field(default_factory=dict)
     """The outside port of every published one."""
     fixed: frozenset[PortKey] = frozenset()
     """Those whose number somebody asked for."""
-    outside_host: str = "127.0.0.1"
-    publish_on: str = "127.0.0.1"
-    tester_host: str = "host.docker.internal"
+    addresses: Addresses = field(default_factory=Addresses)
+    """Where the engine's services are reached."""
     owner: str = ""
     subnet: str | None = None
     folder: Path = Path()
@@ -55,11 +54,11 @@ class Setting:
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
 
     def is_local(self, service: str) -> bool:
-        return self.engine == "local" or service in self.local
+        return self.engine.runs_processes or service in self.local
 
     def host(self, service: str) -> str:
         """Its address inside."""
-        if self.engine != "kubernetes":
+        if not self.engine.dns_labels:
             return service
         return dns_label(self.id, service) if self.shared else dns_label(service)
 

@@ -28,7 +28,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     name, local = subject.name, reading.setting.is_local(subject.name)
     kind = localised(subject.kind) if local else subject.kind
     # A process of this machine beside containers reaches them where the tests do.
-    scope = reading.resolver.reader("outside" if local and reading.setting.engine != "local" else "inside", name)
+    scope = reading.resolver.reader("outside" if local and not reading.setting.engine.runs_processes else "inside", name)
     applied = Kind(kind=kind.kind, once=kind.once, own=kind.own) if service.from_compose else kind
     build = _build(reading, name, service)
     checks = _checks(reading, kind, subject, service)
@@ -121,7 +121,7 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
 def _image(reading: Reading, subject: Subject, service: Service, build: BuildPlan | None) -> str:
     if build is not None:
         return build.tag
-    if not service.image and not subject.kind.image and reading.setting.engine and not reading.setting.is_local(subject.name):
+    if not service.image and not subject.kind.image and reading.setting.engine.uses_images and not reading.setting.is_local(subject.name):
         hint = "`image: REF`, or `build: FOLDER` with a Dockerfile; or `--engine local`"
         reading.problems.append(reading.problem(("services", subject.name), "on Docker it needs an image", hint))
     if service.image:

@@ -132,7 +132,7 @@ def _ports(plan: Plan, service: ServicePlan, standalone: bool) -> list[dict[str,
     """Long form; with replicas a range, from which each takes one."""
     found = []
     for port in service.ports:
-        entry: dict[str, Any] = {"target": port.number, "host_ip": plan.setting.publish_on, "protocol": "tcp", "mode": "host"}
+        entry: dict[str, Any] = {"target": port.number, "host_ip": plan.setting.addresses.publish_on, "protocol": "tcp", "mode": "host"}
         if port.outside is not None and (port.reserved or not standalone):
             last = port.outside + service.replicas - 1
             entry["published"] = f"{port.outside}-{last}" if service.replicas > 1 else str(port.outside)

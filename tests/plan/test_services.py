@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from envctl.definition.expressions import escape
 from envctl.definition.models import Service
+from envctl.engines.registry import traits
 from envctl.errors import DefinitionError
 from envctl.plan.make import make_plan
 from envctl.plan.model import Port, ServicePlan
@@ -307,7 +308,7 @@ def test_a_value_as_text(value: object, text: str) -> None:
 
 def local(folder: Path, service: str, files: dict[str, str | bytes] | None = None) -> ServicePlan:
     environment = environment_of(folder, f"services:\n  {DB}  x: {{{service}}}\n", files)
-    return make_plan(environment, setting_of(environment, engine="local", folder=Path("/services"))).services["x"]
+    return make_plan(environment, setting_of(environment, engine=traits("local"), folder=Path("/services"))).services["x"]
 
 
 def test_a_process_listens_on_loopback_below_its_folder(tmp_path: Path) -> None:

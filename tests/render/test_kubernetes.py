@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from envctl.definition.kinds import Kind, load_kinds
 from envctl.definition.models import Resources
+from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.errors import UsageError
 from envctl.plan.make import make_plan
@@ -42,11 +43,11 @@ def options(**changes: Any) -> Options:
 
 def planned(path: Path, **changes: Any) -> Plan:
     environment = open_environment(path, cwd=ROOT, environ={})
-    return make_plan(environment, replace(render_setting(environment, environment.definition.name, "kubernetes", {}), **changes))
+    return make_plan(environment, replace(render_setting(environment, environment.definition.name, traits("kubernetes"), {}), **changes))
 
 
 def rendered(*services: ServicePlan, plan: Mapping[str, Any] | None = None, **changes: Any) -> Manifests:
-    setting = replace(plan_with().setting, engine="kubernetes")
+    setting = replace(plan_with().setting, engine=traits("kubernetes"))
     return render_kubernetes(plan_with(*services, **{"setting": setting, **(plan or {})}), options(**changes))
 
 
@@ -307,7 +308,7 @@ def test_the_network_allows_what_the_references_need_and_no_more(tmp_path: Path)
           orders: {image: "x:1", port: 8000, needs: {mail: started}}
           web: {image: "x:1", port: 80, env: {API: "${orders.url}"}, needs: {orders: none}}
     """
-    found = render_kubernetes(plan_of(tmp_path, text, engine="kubernetes"), options())
+    found = render_kubernetes(plan_of(tmp_path, text, engine=traits("kubernetes")), options())
     assert allowed(found) == {("orders", "db", 5432), ("orders", "mail", 1025), ("orders", "mail", 1080), ("web", "orders", 8000)}
     deny = objects(found, "NetworkPolicy")["envctl-deny"]["spec"]
     assert deny == {"podSelector": {"matchLabels": {"envctl.instance": "t-123456"}}, "policyTypes": ["Ingress", "Egress"]}
@@ -435,7 +436,7 @@ def test_two_services_of_one_name() -> None:
 
 
 def test_a_namespace_of_others(tmp_path: Path) -> None:
-    setting = replace(plan_with().setting, engine="kubernetes", shared=True)
+    setting = replace(plan_with().setting, engine=traits("kubernetes"), shared=True)
     found = rendered(service("db", ports=(port("db", 1),)), plan={"setting": setting}, namespace="theirs", quota={"pods": "9"})
     assert objects(found, "Namespace") == objects(found, "ResourceQuota") == {}
     assert {each["metadata"]["namespace"] for each in found.everything()} == {"theirs"}
@@ -469,7 +470,7 @@ def test_labels_are_always_ones(text: str) -> None:
 
 
 def test_hands_only_where_somebody_needs_them() -> None:
-    setting = Setting("t", "t-123456", "t", Path("/project"), "kubernetes", lambda service, parameter: f"{service}-{parameter}")
+    setting = Setting("t", "t-123456", "t", Path("/project"), traits("kubernetes"), lambda service, parameter: f"{service}-{parameter}")
     steps = (step_of("db", step={"command": "seed", "in": "server"}),)
     for standalone, expected in ((True, ["db"]), (False, ["db", "envctl-ears", "envctl-exec-agent"])):
         found = rendered(service("db", steps=steps), service("api"), plan={"setting": setting}, standalone=standalone)
@@ -486,7 +487,7 @@ def test_a_job_in_the_place_of_a_service(tmp_path: Path) -> None:
           db: {kind: postgres, seed: [{command: "migrate ${self.url}", in: orders}]}
           orders: {image: "x:1", run: serve, port: 8000, env: {A: "${db.url}"}}
     """
-    plan = plan_of(tmp_path, text, engine="kubernetes")
+    plan = plan_of(tmp_path, text, engine=traits("kubernetes"))
     wanted = options(standalone=False)
     found, orders = render_kubernetes(plan, wanted), plan.services["orders"]
     made = once_job(plan, orders, plan.services["db"].steps[0].command, "db-seed-0", wanted)
@@ -575,7 +576,7 @@ def test_files_that_a_compose_file_binds_are_copied_where_they_are_few(tmp_path:
     volumes.append({"type": "bind", "source": "/etc/hostname", "target": "/hostname"})
     compose = {"volumes": volumes, "configs": [{"source": "c", "target": "/etc/c"}], "secrets": [{"source": "token"}, {"source": "gone"}]}
     extra = {"configs": {"c": {"content": "a $$b"}}, "secrets": {"token": {"file": str(tmp_path / "token")}, "gone": {"environment": "X"}}}
-    setting = replace(plan_with().setting, engine="kubernetes", project=tmp_path)
+    setting = replace(plan_with().setting, engine=traits("kubernetes"), project=tmp_path)
     found = rendered(service("x", from_compose=True, compose=compose), plan={"setting": setting, "compose_extra": extra})
     assert objects(found, "ConfigMap")["x-files"]["data"] == {"init_one.sql": "select 1;", "etc_c": "a $b"}
     assert secrets(found) == {("x", "x.file.run_secrets_token"): "of the file"}

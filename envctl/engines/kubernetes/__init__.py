@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envctl.engines import Addresses, FoundInstance
-from envctl.engines.kubernetes.api import Api, ApiError, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
-from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.pods import is_running, state_of
-from envctl.engines.kubernetes.records import EXPIRES
+from envctl.engines.kubernetes.traits import TRAITS
 
 if TYPE_CHECKING:
+    from envctl.engines.kubernetes.api import Api
+    from envctl.engines.kubernetes.instance import KubernetesInstance
     from envctl.engines.kubernetes.project import KubernetesDeployment
     from envctl.plan.model import Plan, PortKey
-
-NO_ROUTE = "tests.envctl.invalid"
-"""The name of the tests' machine, which no pod can reach; RFC 2606 has it lead nowhere."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class KubernetesEngine:
     name: str = "kubernetes"
 
     def addresses(self) -> Addresses:
-        return Addresses(tester_host=NO_ROUTE)
+        return TRAITS.addresses
 
     def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
         """Of this machine: the keeper's forwards listen there."""
@@ -54,6 +50,8 @@ class KubernetesEngine:
         return self.namespace or id
 
     def attach(self, id: str) -> KubernetesInstance:
+        from envctl.engines.kubernetes.instance import KubernetesInstance
+
         return KubernetesInstance(self.api, id, self._place(id), self.namespace is not None)
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
@@ -68,6 +66,8 @@ class KubernetesEngine:
 
     def list(self) -> Sequence[FoundInstance]:
         """By label: namespaces that are instances, and records in the namespace of others."""
+        from envctl.engines.kubernetes.api import ApiError
+
         if self.namespace is not None:
             return [_seen(item, self._pods(self.namespace, item)) for item in self._records(self.namespace)]
         try:
@@ -84,6 +84,8 @@ class KubernetesEngine:
         return self.api.list("v1", "Secret", namespace, f"{KIND}=true")
 
     def _pods(self, namespace: str, item: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+        from envctl.engines.kubernetes.api import ApiError
+
         try:
             return self.api.list("v1", "Pod", namespace, f"envctl.instance={item['metadata']['labels']['envctl.instance']},envctl.service")
         except ApiError as error:
@@ -93,6 +95,9 @@ class KubernetesEngine:
 
 
 def _seen(item: Mapping[str, Any], pods: Sequence[dict[str, Any]]) -> FoundInstance:
+    from envctl.engines.kubernetes.pods import is_running, state_of
+    from envctl.engines.kubernetes.records import EXPIRES
+
     meta = item["metadata"]
     labels, told = meta.get("labels") or {}, meta.get("annotations") or {}
     return FoundInstance(
@@ -115,6 +120,8 @@ def open_engine(context: str | None, namespace: str | None = None) -> Kubernetes
         EngineMissing: there is no such context, or its API server does not answer.
         UsageError: the context is not one to act on unasked.
     """
+    from envctl.engines.kubernetes.api import connect  # the SDK: a quarter of a second that traits need not cost
+
     return KubernetesEngine(connect(find_context(approved(context))), namespace)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from envctl.engines import Addresses, FoundInstance, refuse_namespace
 from envctl.engines.local.folders import services_folder
 from envctl.engines.local.instance import LocalInstance
+from envctl.engines.local.traits import TRAITS
 from envctl.instance import Record, records
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class LocalEngine:
     _held: dict[PortKey, list[socket.socket]] = field(default_factory=dict)
 
     def addresses(self) -> Addresses:
-        return Addresses(tester_host="127.0.0.1")
+        return TRAITS.addresses
 
     def free_ports(self, wanted: Mapping[PortKey, int], taken: Iterable[int]) -> Mapping[PortKey, int]:
         from envctl.engines.local.ports import hold_ports

@@ -1,0 +1,5 @@
+"""What a plan must know of Docker."""
+
+from envctl.plan.traits import EngineTraits
+
+TRAITS = EngineTraits("docker", manifests="compose")

@@ -1,0 +1,5 @@
+"""What a plan must know of processes of this machine."""
+
+from envctl.plan.traits import Addresses, EngineTraits
+
+TRAITS = EngineTraits("local", runs_processes=True, uses_images=False, addresses=Addresses(tester_host="127.0.0.1"))

@@ -1,0 +1,39 @@
+"""What a plan and its rendering must know of an engine: each engine says it of itself, and nobody asks for its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where an engine's services are reached."""
+
+    outside_host: str = "127.0.0.1"
+    publish_on: str = "127.0.0.1"
+    tester_host: str = "host.docker.internal"
+
+
+@dataclass(frozen=True)
+class EngineTraits:
+    """An engine as the plan sees it."""
+
+    name: str
+    runs_processes: bool = False
+    """Its services are processes of this machine."""
+    uses_images: bool = True
+    """A service that is no process of this machine needs an image."""
+    dns_labels: bool = False
+    """Inside, a service is found under its name as a DNS label; otherwise under its name as it is."""
+    reaches_tests: bool = True
+    """Its services can reach the machine of the tests."""
+    shares_namespaces: bool = False
+    """`--namespace` puts an instance beside those of others."""
+    addresses: Addresses = field(default_factory=Addresses)
+    """Where its services are reached when nobody has asked the engine itself."""
+    manifests: str = ""
+    """The format in which `render` writes what it would run; empty where there is none."""
+
+
+UNDECIDED = EngineTraits("", uses_images=False)
+"""Of `validate`, which is for no engine: what only one of them wants is not asked for."""
