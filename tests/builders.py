@@ -10,7 +10,6 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from envctl.definition.kinds import Kind
 from envctl.definition.models import SeedStep
 from envctl.engines import CommandResult, Execution, ServiceState
 from envctl.engines.registry import traits
@@ -59,7 +58,7 @@ def service(name: str, **changes: Any) -> ServicePlan:
     """A service that needs nothing and is ready at once."""
     standard: dict[str, Any] = {
         "name": name,
-        "kind": Kind(kind="service"),
+        "kind": "service",
         "image": f"{name}:1",
         "build": None,
         "user": None,
@@ -83,7 +82,7 @@ def service(name: str, **changes: Any) -> ServicePlan:
 
 
 def job(name: str, **changes: Any) -> ServicePlan:
-    return service(name, kind=Kind(kind="job", once=True), **changes)
+    return service(name, kind="job", once=True, **changes)
 
 
 def port(name: str, number: int, outside: int | None = None, reserved: bool = False) -> Port:

@@ -22,6 +22,7 @@ from envctl.definition.kinds import Kind, Local, load_kinds
 from envctl.engines.local.programs import find_program
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.instance import Record
+from envctl.plan.services import local_program
 
 COMPOSE = (2, 20)
 """The first Compose whose `create` does all that is rendered."""
@@ -234,7 +235,7 @@ def local(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _program(kind: Kind, local: Local, path: str | None) -> Finding:
-    found = find_program(local, kind.version or "", path)
+    found = find_program(local_program(local), kind.version or "", path)
     if found is None:
         return Finding("local", False, f"{kind.kind}: no program for it", local.install)
     where = "this Python" if found.python else f"{found.version} ({found.path})"

@@ -128,16 +128,8 @@ def described(service: ServicePlan) -> dict[str, Any]:
     """What is kept of a service for the commands that work without the definition."""
     host = service.outside.get("host")
     return {
-        "kind": service.kind.kind, "state": "pending", "ready_ms": None,
-        "endpoints": {name: {"host": host, "port": port} for name, port in addresses(service).items()},
+        "kind": service.kind, "state": "pending", "ready_ms": None,
+        "endpoints": {name: {"host": host, "port": port} for name, port in service.endpoints.items()},
         "ends": service.once or service.from_compose,
         "shell": list(service.shell), "shell_env": dict(service.shell_env), "user": service.user,
     }  # fmt: skip
-
-
-def addresses(service: ServicePlan) -> dict[str, int]:
-    """Name to outside port; the main one is reached through another where the kind says so (an advertised listener)."""
-    found = {port.name: port.outside for port in service.ports if port.outside}
-    if service.kind.outside_port in found and service.ports:
-        found = {service.ports[0].name: found[service.kind.outside_port]}
-    return found

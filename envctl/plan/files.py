@@ -20,7 +20,7 @@ def service_files(kind: Kind, scope: Mapping[str, Any], files: Mapping[str, str]
     for path in files:
         if ".." in PurePosixPath(path).parts:
             raise ExpressionError(f"'{path}' leads out of the container: `..` has no place in a path inside")
-    found = {path: File(text=text) for path, text in _texts(kind, scope)}
+    found = dict(_texts(kind, scope))
     for target, value in kind.mounts.items():
         for source in _listed(evaluate_tree(value, scope)):
             found |= _copied(target, _package(source) if source.startswith(OURS) else resolve(source, "with"), into=True)
@@ -29,11 +29,12 @@ def service_files(kind: Kind, scope: Mapping[str, Any], files: Mapping[str, str]
     return found
 
 
-def _texts(kind: Kind, scope: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _texts(kind: Kind, scope: Mapping[str, Any]) -> Iterator[tuple[str, File]]:
+    """Of a weak password even a hash gives it away: a text that is made of one counts as secret, whatever it holds in the end."""
     for path, template in kind.files.items():
         text = render_text(template, scope)
         if text.strip():
-            yield path, text
+            yield path, File(text=text, secret="passw" in template)
 
 
 def _listed(value: object) -> list[str]:

@@ -6,13 +6,13 @@ are read (they are input), nothing else is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.kinds import Kind
-from envctl.definition.models import Build, Resources, SeedStep
+from envctl.definition.kinds import Amount, Program, Sysctl
+from envctl.definition.models import Build, SeedStep
 from envctl.plan.addresses import dns_label
 from envctl.plan.traits import Addresses, EngineTraits
 
@@ -84,6 +84,8 @@ class File:
 
     text: str | None = None
     source: Path | None = None
+    secret: bool = False
+    """Its kind puts a password into it, or what gives one away."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,33 @@ class FirstStep:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a service may use at most."""
+
+    cpu: float | None = None
+    """Processors."""
+    memory: int | None = None
+    """Bytes."""
+
+
+@dataclass(frozen=True)
+class LocalProgram:
+    """A server's own program on this machine: where to look for it, and how it behaves."""
+
+    programs: Sequence[Program] = ()
+    """The first that is there, one of the wanted version before others."""
+    version_of: Sequence[str] = ("--version",)
+    """Arguments that make it print its version; without any, its path says it."""
+    install: str = ""
+    """What to do where it is not there."""
+    unprivileged: bool = False
+    """It refuses to run as root."""
+    stop_signal: str = "SIGTERM"
+    losses: Sequence[str] = ()
+    """What is different from its container."""
+
+
+@dataclass(frozen=True)
 class LocalPlan:
     """What a service needs as a process of this machine, beside what it needs anywhere."""
 
@@ -159,14 +188,38 @@ class LocalPlan:
     """How many of it the definition asks for; one runs."""
     image: str = ""
     """The image that was asked for in the place of the kind's own; the program of this machine stands in its place."""
+    program: LocalProgram | None = None
+    """What runs it, where the definition does not say it with `run`."""
+
+
+@dataclass(frozen=True)
+class PodPlan:
+    """What a service needs as a pod, beside what it needs anywhere."""
+
+    user: int | None = None
+    """User and group, where they are known."""
+    read_only: bool = False
+    """Its root is read-only."""
+    writable: tuple[str, ...] = ()
+    """Folders that are writable there, on top of the service's own."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """Folder of the image to the writable one that it fills first."""
+    probe: Mapping[str, Any] = field(default_factory=dict)
+    """Kubernetes' own check; ports by name."""
+    sysctls: tuple[Sysctl, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables that are set where nothing else sets them."""
+    requests: Amount = field(default_factory=Amount)
+    limits: Amount = field(default_factory=Amount)
 
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """One service, everything evaluated for its place inside the environment."""
+    """One service, everything evaluated for its place inside the environment: nobody behind the plan reads its kind."""
 
     name: str
-    kind: Kind
+    kind: str
+    """The name of its kind."""
     image: str
     build: BuildPlan | None
     entrypoint: tuple[str, ...]
@@ -187,8 +240,25 @@ class ServicePlan:
     inside: Mapping[str, Any]
     outside: Mapping[str, Any]
     stop: float
+    once: bool = False
+    """It runs once, and is `done` when it has ended with 0."""
+    own: bool = False
+    """It is the team's own code."""
     replicas: int = 1
-    resources: Resources | None = None
+    resources: Limits | None = None
+    mounts: tuple[str, ...] = ()
+    """Folders into which its kind puts files; they are there even if it has none."""
+    writable: tuple[str, ...] = ()
+    """Paths that stay writable where the rest of its root is not."""
+    unexpressed: tuple[str, ...] = ()
+    """The probes of its checks that `healthcheck` leaves out."""
+    healthcheck_loss: str = ""
+    """Why it has no health check, where its kind says so."""
+    losses: tuple[str, ...] = ()
+    """What a user of its kind should know."""
+    advertised: str = ""
+    """The port whose outside address stands for that of the main one: clients are sent on to it."""
+    pod: PodPlan = field(default_factory=PodPlan)
     run: tuple[str, ...] = ()
     folder: Path | None = None
     shell: tuple[str, ...] = ()
@@ -208,12 +278,14 @@ class ServicePlan:
     """Keys that are given and that nothing acts on yet."""
 
     @property
-    def once(self) -> bool:
-        return self.kind.once
-
-    @property
     def outside_ports(self) -> dict[str, int]:
         return {port.name: port.outside or 0 for port in self.ports}
+
+    @property
+    def endpoints(self) -> dict[str, int]:
+        """Name to outside port, as a user sees them; the main one is reached through the advertised one."""
+        found = {port.name: port.outside for port in self.ports if port.outside}
+        return {self.ports[0].name: found[self.advertised]} if self.advertised in found else found
 
     @property
     def final(self) -> str:

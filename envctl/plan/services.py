@@ -11,13 +11,14 @@ from typing import Any
 from envctl.definition.dotenv import parse_dotenv
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
 from envctl.definition.kinds import Kind, Local, Setup, localised
-from envctl.definition.models import Build, Service
+from envctl.definition.models import Build, Resources, Service
 from envctl.plan.files import service_files
-from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of
+from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, LocalPlan, Port, ServicePlan
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, LocalProgram, PodPlan, Port, ServicePlan
 from envctl.plan.reading import Reading, as_text, plain, texts
 from envctl.plan.seeds import steps_of
+from envctl.plan.sizes import bytes_of
 from envctl.plan.views import Subject, View, property_names
 
 OWN_STOP = 10.0
@@ -36,7 +37,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     own = service.build is not None or service.run is not None or (kind.own and not service.from_compose)
     return ServicePlan(
         name=name,
-        kind=kind,
+        kind=kind.kind,
         image=_image(reading, subject, service, build),
         build=build,
         entrypoint=tuple(map(str, reading.tree(applied.entrypoint, scope, "services", name))),
@@ -59,8 +60,17 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         inside=_properties(reading, subject, "inside"),
         outside=_properties(reading, subject, "outside"),
         stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),
+        once=kind.once,
+        own=kind.own,
         replicas=1 if local else service.replicas,
-        resources=service.resources,
+        resources=_limits(service.resources),
+        mounts=tuple(applied.mounts),
+        writable=_writable(kind, service),
+        unexpressed=() if service.from_compose else tuple(unexpressed(kind, checks, subject.ports)),
+        healthcheck_loss=applied.healthcheck_loss,
+        losses=tuple(kind.losses),
+        advertised=kind.outside_port,
+        pod=_pod(kind, service),
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
         local=_local(reading, kind, subject, service, scope) if local else None,
@@ -188,7 +198,47 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     )
     template = tuple(map(str, tree(local.template)))
     image = "" if kind.own else service.image or ""
-    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image)
+    program = local_program(kind.local) if kind.local is not None and not service.run else None
+    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program)
+
+
+def local_program(local: Local) -> LocalProgram:
+    """What a kind says of its server's program on this machine."""
+    return LocalProgram(local.programs, local.version_of, local.install, local.unprivileged, local.stop_signal, local.losses)
+
+
+def _limits(given: Resources | None) -> Limits | None:
+    if given is None:
+        return None
+    return Limits(given.cpu, bytes_of(given.memory) if given.memory is not None else None)
+
+
+def _writable(kind: Kind, service: Service) -> tuple[str, ...]:
+    """Of a Compose file's service only what holds data: its image may be a cousin of the kind's, with files in the other places."""
+    if service.from_compose:
+        return (kind.data,) if kind.data else ()
+    return tuple(kind.writable)
+
+
+def _pod(kind: Kind, service: Service) -> PodPlan:
+    own = kind.kubernetes
+    return PodPlan(
+        user=own.user or kind.user,
+        read_only=_read_only(kind, service),
+        writable=tuple(own.writable),
+        copies={} if service.from_compose else own.init_copies,
+        probe={} if service.from_compose else own.probe,
+        sysctls=tuple(own.sysctls),
+        env=own.env,
+        requests=own.requests,
+        limits=own.limits,
+    )
+
+
+def _read_only(kind: Kind, service: Service) -> bool:
+    """Whether its kind says what must stay writable; a program of the team's own may write anywhere that its user may."""
+    said = kind.kubernetes.read_only
+    return bool(said) if said is not None or service.from_compose or kind.own else bool(kind.writable)
 
 
 def _version(kind: Kind, service: Service) -> str:

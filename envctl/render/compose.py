@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.plan.health import unexpressed
 from envctl.plan.model import File, Plan, ServicePlan
+from envctl.plan.sizes import size_text
 
 INTERVAL = "1s"
 """Of health checks in a file that Compose itself brings up. Under `up` readiness is ours, and they only inform."""
@@ -168,9 +168,10 @@ def _healthcheck(service: ServicePlan, standalone: bool) -> dict[str, Any]:
 
 
 def _resources(service: ServicePlan) -> dict[str, Any]:
-    if service.resources is None:
+    given = service.resources
+    if given is None:
         return {}
-    limits = {"cpus": service.resources.cpu and str(service.resources.cpu), "memory": service.resources.memory}
+    limits = {"cpus": given.cpu and str(given.cpu), "memory": given.memory and size_text(given.memory)}
     return {"deploy": {"resources": {"limits": {key: value for key, value in limits.items() if value}}}}
 
 
@@ -259,17 +260,17 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield f"{name}: its {len(service.steps)} seed steps; plain Compose starts it empty, `envctl up` seeds it"
         if service.setup:
             yield f"{name}: what envctl sets up once it is ready ({service.setup[0][0][0]} ...)"
-        if service.kind.healthcheck_loss and service.checks and not service.from_compose:
-            yield f"{name}: its readiness ({service.kind.healthcheck_loss}); who needs it starts as soon as it has started"
+        if service.healthcheck_loss and service.checks:
+            yield f"{name}: its readiness ({service.healthcheck_loss}); who needs it starts as soon as it has started"
         elif service.checks and not _check(service) and not service.once:
             yield f"{name}: its readiness ({', '.join(c.probe for c in service.checks)}), which no program in an image can check"
-        elif left := ([] if service.from_compose else unexpressed(service.kind, service.checks, {p.name: p.number for p in service.ports})):
-            yield f"{name}: a part of its readiness ({', '.join(left)}), which no program in an image can check"
+        elif service.unexpressed:
+            yield f"{name}: a part of its readiness ({', '.join(service.unexpressed)}), which no program in an image can check"
         if any(file.text is None for file in service.files.values()):
             yield f"{name}: binary or executable files are bind mounts here; `up` copies them into the container"
         if ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
             yield f"{name}: the image {service.image} has no tag, so it is what `latest` is on that day"
-        yield from (f"{name}: {loss}" for loss in service.kind.losses)
+        yield from (f"{name}: {loss}" for loss in service.losses)
         yield from (f"{name}: `{key}`, which this version does not act on yet" for key in service.later)
 
 

@@ -226,7 +226,7 @@ def test_what_is_handed_through(tmp_path: Path) -> None:
     found = planned(tmp_path, "image: a, replicas: 3, resources: {cpu: 0.5, memory: 1G}, compose: {tty: true}, kubernetes: {a: b}")
     assert found.replicas == 3
     assert found.resources is not None
-    assert (found.resources.cpu, found.resources.memory) == (0.5, "1G")
+    assert (found.resources.cpu, found.resources.memory) == (0.5, 1 << 30)
     assert (found.compose, found.kubernetes) == ({"tty": True}, {"a": "b"})
 
 

@@ -14,13 +14,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.definition.kinds import Kind, load_kinds
-from envctl.definition.models import Resources
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.errors import UsageError
 from envctl.plan.make import make_plan
-from envctl.plan.model import Check, File, Plan, ServicePlan, Setting
+from envctl.plan.model import Check, File, Limits, Plan, ServicePlan, Setting
 from envctl.plan.render_setting import render_setting
 from envctl.render.kubernetes import Manifests, Options, label_value, manifests_yaml, once_job, pushed_image, render_kubernetes
 from envctl.render.kubernetes.secrets import one_of
@@ -96,8 +94,8 @@ def environment(container: Mapping[str, Any], held: Mapping[tuple[str, str], str
     return found
 
 
-def of_kind(name: str, **changes: Any) -> ServicePlan:
-    return service(name, **{"kind": load_kinds()["service"], **changes})
+def of_team(name: str, **changes: Any) -> ServicePlan:
+    return service(name, **{"own": True, **changes})
 
 
 # Every example
@@ -219,7 +217,7 @@ def test_the_longest_secret_is_found(texts: list[str], text: str) -> None:
 
 def test_a_secret_stands_in_no_other_object() -> None:
     found = rendered(
-        of_kind("x", env={"URL": f"pg://u:{SECRET}@db"}, files={"/etc/x": File(text=f"password {SECRET}"), "/etc/y": File(text="plain")}),
+        of_team("x", env={"URL": f"pg://u:{SECRET}@db"}, files={"/etc/x": File(text=f"password {SECRET}"), "/etc/y": File(text="plain")}),
         plan={"secrets": frozenset({SECRET})},
     )
     assert objects(found, "ConfigMap")["x-files"]["data"] == {"etc_y": "plain"}
@@ -369,19 +367,19 @@ def test_under_up_nobody_waits_and_a_job_is_a_job() -> None:
 )
 def test_checks_of_an_own_service_are_native(check: Check, expected: dict[str, Any]) -> None:
     ports = (port("http", 8000), port("admin", 9000))
-    container = main(rendered(of_kind("x", ports=ports, checks=(check,), healthcheck=("CMD-SHELL", "true"), ready_timeout=20.0)), "x")
+    container = main(rendered(of_team("x", ports=ports, checks=(check,), healthcheck=("CMD-SHELL", "true"), ready_timeout=20.0)), "x")
     assert container["startupProbe"] == {**expected, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 100}
     assert container["readinessProbe"] == {**expected, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}
 
 
 def test_a_check_that_nobody_in_a_cluster_can_make_is_a_loss() -> None:
-    found = rendered(of_kind("x", checks=(Check("log", {"log": "ready"}),)))
+    found = rendered(of_team("x", checks=(Check("log", {"log": "ready"}),)))
     assert "startupProbe" not in main(found, "x")
     assert "x: its readiness (log), which the kubelet cannot ask" in found.losses
 
 
 def test_a_status_that_the_kubelet_does_not_take_is_a_loss() -> None:
-    found = rendered(of_kind("x", ports=(port("http", 80),), checks=(Check("http", {"path": "/", "status": 401}),)))
+    found = rendered(of_team("x", ports=(port("http", 80),), checks=(Check("http", {"path": "/", "status": 401}),)))
     assert "x: its readiness (http with status 401), which the kubelet cannot ask" in found.losses
 
 
@@ -389,7 +387,7 @@ def test_a_status_that_the_kubelet_does_not_take_is_a_loss() -> None:
 
 
 def test_resources() -> None:
-    asked = main(rendered(service("x", resources=Resources(cpu=0.01, memory="32M"))), "x")["resources"]
+    asked = main(rendered(service("x", resources=Limits(cpu=0.01, memory=32 << 20))), "x")["resources"]
     assert asked == {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "10m", "memory": "32Mi"}}
 
 
@@ -549,7 +547,7 @@ def test_what_a_compose_file_says() -> None:
         "cap_add": ["NET_ADMIN"],
         "deploy": {"resources": {"limits": {"cpus": "0.5", "memory": "67108864"}}},
     }
-    found = rendered(service("x", from_compose=True, kind=Kind(kind="service", own=True), compose=compose))
+    found = rendered(service("x", from_compose=True, own=True, compose=compose))
     container = main(found, "x")
     assert (container["command"], container["args"], container["workingDir"]) == (["/entry"], ["serve", "$$HOME"], "/srv")
     assert container["startupProbe"]["exec"]["command"] == ["sh", "-c", "test $A = 1"]
