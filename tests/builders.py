@@ -16,6 +16,7 @@ from envctl.engines.registry import traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
 from envctl.instance import Record
+from envctl.instance.allocation import Allocation
 from envctl.plan.make import make_plan, published
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
 
@@ -35,6 +36,11 @@ def environment_of(folder: Path, text: str, files: Mapping[str, str | bytes] | N
     return open_environment(folder / "environment.yaml", cwd=folder, **{"environ": {}, **options})
 
 
+def ports_of(environment: Environment) -> Allocation:
+    """A number for every port, counted from FIRST_PORT."""
+    return Allocation({key: FIRST_PORT + number for number, key in enumerate(published(environment))})
+
+
 def setting_of(environment: Environment, **changes: Any) -> Setting:
     """Credentials are `<service>-<parameter>`, outside ports count from FIRST_PORT."""
     standard: dict[str, Any] = {
@@ -44,7 +50,7 @@ def setting_of(environment: Environment, **changes: Any) -> Setting:
         "project": environment.loaded.project,
         "engine": traits("docker"),
         "secret": lambda service, parameter: f"{service}-{parameter}",
-        "ports": {key: FIRST_PORT + number for number, key in enumerate(published(environment))},
+        "allocation": ports_of(environment),
     }
     return Setting(**{**standard, **changes})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import secrets
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance import Record
+from envctl.instance.allocation import Allocation
 from envctl.lifecycle.down import clear, was_killed
 from envctl.lifecycle.request import UpOptions
 from envctl.plan.make import published
@@ -69,23 +69,16 @@ def setting_of(record: Record, engine: Engine, request_images: Mapping[str, str]
         project=Path(record.project),
         engine=traits(record.engine),
         secret=drawn_from(bytes.fromhex(record.secret)),
-        ports={port_key(key): number for key, number in record.ports.items()},
+        allocation=Allocation.from_json({"ports": record.ports, "subnet": record.subnet}),
         addresses=engine.addresses(),
         owner=record.owner,
-        subnet=record.subnet,
         folder=services_folder(record.id),
         local=frozenset(record.local),
-        gateway=_gateway(record.subnet),
         registry=record.registry,
         shared=record.namespace is not None,
         environ=dict(os.environ),
         rewrite=request_images,
     )
-
-
-def _gateway(subnet: str | None) -> str:
-    """The first address of a network is the bridge's own."""
-    return str(next(ipaddress.ip_network(subnet).hosts())) if subnet else ""
 
 
 def port_key(text: str) -> tuple[str, str]:

@@ -13,11 +13,10 @@ from typing import Any
 
 from envctl.definition.kinds import Amount, Program, Sysctl
 from envctl.definition.models import Build, SeedStep
+from envctl.instance.allocation import Allocation
+from envctl.instance.allocation import PortKey as PortKey
 from envctl.plan.addresses import dns_label
 from envctl.plan.traits import Addresses, EngineTraits
-
-PortKey = tuple[str, str]
-"""Service and the name of one of its ports."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +30,17 @@ class Setting:
     engine: EngineTraits
     secret: Callable[[str, str], str]
     """A random-looking text for a service and one of its parameters, the same for the instance's life."""
-    ports: Mapping[PortKey, int] = field(default_factory=dict)
-    """The outside port of every published one."""
+    allocation: Allocation = field(default_factory=Allocation)
+    """What is known of ports and the subnet; `Plan.with_allocation` fills in the rest."""
     fixed: frozenset[PortKey] = frozenset()
     """Those whose number somebody asked for."""
     addresses: Addresses = field(default_factory=Addresses)
     """Where the engine's services are reached."""
     owner: str = ""
-    subnet: str | None = None
     folder: Path = Path()
     """Where local processes have their files, a folder each."""
     local: frozenset[str] = frozenset()
     """Services that run as processes of this machine though the engine is another one (`--local`)."""
-    gateway: str = ""
-    """The address at which containers reach those."""
     environ: Mapping[str, str] = field(default_factory=dict)
     registry: str | None = None
     """Where images that are built here are pushed, so that a cluster gets at them."""
@@ -316,3 +312,15 @@ class Plan:
     """Services that run already somewhere, and their URLs."""
     compose_extra: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[str, ...] = ()
+    ports_wanted: Mapping[PortKey, int] = field(default_factory=dict)
+    """The ports that get a number outside, in the order of the definition, and how many in a row each wants (replicas)."""
+    again: Callable[[Allocation], Plan] | None = field(default=None, repr=False, compare=False)
+    """Makes the whole plan with another allocation; the definition and the project's files are not read for it."""
+
+    def with_allocation(self, allocation: Allocation) -> Plan:
+        """The plan that runs: every text that names a port or the subnet has *allocation*'s.
+
+        What was left out of this plan since it was made (`replace(plan, services=...)`) is in it again.
+        """
+        assert self.again is not None, "only make_plan's plans can be made again"
+        return self.again(allocation)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
+from envctl.instance.allocation import Allocation
 from envctl.plan.make import published
 from envctl.plan.model import PortKey, Setting
 from envctl.plan.secrets import drawn_from, key_of_name
@@ -40,7 +41,7 @@ def render_setting(
         engine=engine,
         addresses=engine.addresses,
         secret=drawn_from(key_of_name(name)),
-        ports=_spread(keys, name, fixed),
+        allocation=Allocation(_spread(keys, name, fixed)),
         fixed=frozenset(fixed),
         local=frozenset(local),
         environ=environ or {},

@@ -12,7 +12,7 @@ from envctl.definition.dotenv import parse_dotenv
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
 from envctl.definition.kinds import Kind, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
-from envctl.plan.files import service_files
+from envctl.plan.files import contents, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
 from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, LocalProgram, PodPlan, Port, ServicePlan
@@ -32,13 +32,14 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     scope = reading.resolver.reader("outside" if local and not reading.setting.engine.runs_processes else "inside", name)
     applied = Kind(kind=kind.kind, once=kind.once, own=kind.own) if service.from_compose else kind
     build = _build(reading, name, service)
+    image = _image(reading, subject, service, build)
     checks = _checks(reading, kind, subject, service)
     checks = tuple(Check(c.probe, reading.tree(c.options, scope, "services", name, "ready")) for c in checks)
     own = service.build is not None or service.run is not None or (kind.own and not service.from_compose)
     return ServicePlan(
         name=name,
         kind=kind.kind,
-        image=_image(reading, subject, service, build),
+        image=image,
         build=build,
         entrypoint=tuple(map(str, reading.tree(applied.entrypoint, scope, "services", name))),
         command=reading.argv(service.command, scope, "services", name, "command")
@@ -55,7 +56,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         ready_timeout=service.ready.timeout if service.ready else 60.0,
         healthcheck=_healthcheck(reading, applied, checks, subject, scope),
         needs=needs,
-        steps=tuple(steps_of(reading, name, service, kind)),
+        steps=tuple(steps_of(reading, subject, service, kind, image)),
         setup=tuple(_setup(reading, applied.setup, subject, scope)),
         inside=_properties(reading, subject, "inside"),
         outside=_properties(reading, subject, "outside"),
@@ -108,7 +109,8 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     """The environment of a service: its kind's, its files', its own."""
     env = dict(reading.tree(kind.env, scope, "services", name))
     for file in service.env_file:
-        env |= parse_dotenv(reading.loaded.path(file, ("services", name, "env_file")).read_text("utf-8"))
+        path = reading.loaded.path(file, ("services", name, "env_file"))
+        env |= reading.once(("variables", path), partial(_parsed, path))
     for key, value in service.env.items():
         if value is None:
             env |= {key: reading.setting.environ[key]} if key in reading.setting.environ else {}
@@ -118,13 +120,17 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     return {key: as_text(value) for key, value in env.items() if value is not None}
 
 
+def _parsed(path: Path) -> Mapping[str, str]:
+    return parse_dotenv(path.read_text("utf-8"))
+
+
 def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, File]:
     def resolve(text: str, key: str) -> Path:
         return reading.loaded.path(text, ("services", name, key))
 
     files: dict[str, File] = {}
     with reading.located("services", name, "with"):
-        files |= service_files(kind, scope, service.files, resolve)
+        files |= service_files(kind, scope, service.files, resolve, lambda path: reading.once(("files", path), partial(contents, path)))
     return files
 
 
@@ -148,7 +154,7 @@ def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
         return None
     build = Build(context=service.build) if isinstance(service.build, str) else service.build
     context = reading.loaded.path(build.context, ("services", name, "build"))
-    return build_plan(build, context, service.image)
+    return reading.once(("build", name), partial(build_plan, build, context, service.image))
 
 
 def _folder(reading: Reading, name: str, service: Service) -> Path:
@@ -161,7 +167,7 @@ def _folder(reading: Reading, name: str, service: Service) -> Path:
 def ports_of(reading: Reading, subject: Subject) -> tuple[Port, ...]:
     known = reading.resolver.reserved | reading.setting.fixed
     return tuple(
-        Port(name, number, reading.setting.ports.get((subject.name, name)), (subject.name, name) in known)
+        Port(name, number, reading.setting.allocation.ports.get((subject.name, name)), (subject.name, name) in known)
         for name, number in subject.ports.items()
     )
 

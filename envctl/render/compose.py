@@ -90,7 +90,7 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
 
 def extra_hosts(plan: Plan, service: ServicePlan) -> list[str]:
     """Names that lead to this machine: the tests', and those of services that run on it."""
-    gateway = plan.setting.gateway if sys.platform == "linux" and plan.setting.gateway else "host-gateway"
+    gateway = (sys.platform == "linux" and plan.setting.allocation.gateway) or "host-gateway"
     local = [f"{name}:{gateway}" for name in sorted(plan.setting.local)]
     return [*(["host.docker.internal:host-gateway"] if service.tester else []), *local]
 
@@ -199,8 +199,8 @@ def _configs(service: ServicePlan, configs: dict[str, Any]) -> list[dict[str, An
 
 def _networks(plan: Plan) -> dict[str, Any]:
     default: dict[str, Any] = {"name": plan.setting.id, "labels": {key: escaped(value) for key, value in labels(plan).items()}}
-    if plan.setting.subnet:
-        default["ipam"] = {"config": [{"subnet": plan.setting.subnet}]}
+    if subnet := plan.setting.allocation.subnet:
+        default["ipam"] = {"config": [{"subnet": subnet}]}
     found: dict[str, Any] = {}
     for name, network in plan.compose_extra.get("networks", {}).items():
         network = dict(network or {})

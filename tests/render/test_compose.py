@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from envctl.definition.expressions import escape
 from envctl.definition.models import Build
+from envctl.instance.allocation import Allocation
 from envctl.plan.make import make_plan
 from envctl.plan.model import BuildPlan, Check, File, Limits, Plan, ServicePlan, Setting
 from envctl.render.compose import Rendered, build_entry, compose_text, compose_yaml, escaped, files_hash, labels, merged, render_compose
@@ -117,7 +118,7 @@ def test_everything_carries_the_labels() -> None:
 
 
 def test_a_network_has_a_subnet_of_its_own() -> None:
-    document = rendered(service("x"), setting=setting_with(subnet="10.231.0.0/27"))
+    document = rendered(service("x"), setting=setting_with(allocation=Allocation(subnet="10.231.0.0/27")))
     assert document["networks"]["default"]["ipam"] == {"config": [{"subnet": "10.231.0.0/27"}]}
 
 
@@ -146,12 +147,12 @@ def test_keys_of_a_service(changes: dict[str, Any], expected: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    ("platform", "gateway", "host"),
-    [("linux", "10.0.0.1", "10.0.0.1"), ("linux", "", "host-gateway"), ("darwin", "10.0.0.1", "host-gateway")],
+    ("platform", "subnet", "host"),
+    [("linux", "10.0.0.0/27", "10.0.0.1"), ("linux", None, "host-gateway"), ("darwin", "10.0.0.0/27", "host-gateway")],
 )
-def test_processes_of_this_machine_are_known_by_name(monkeypatch: pytest.MonkeyPatch, platform: str, gateway: str, host: str) -> None:
+def test_processes_of_this_machine_are_known_by_name(monkeypatch: pytest.MonkeyPatch, platform: str, subnet: str | None, host: str) -> None:
     monkeypatch.setattr("sys.platform", platform)
-    setting = setting_with(gateway=gateway, local=frozenset(["orders", "api"]))
+    setting = setting_with(allocation=Allocation(subnet=subnet), local=frozenset(["orders", "api"]))
     found = rendered(service("x", tester=True), setting=setting)["services"]["x"]
     assert found["extra_hosts"] == ["host.docker.internal:host-gateway", f"api:{host}", f"orders:{host}"]
 

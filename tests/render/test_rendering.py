@@ -31,8 +31,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 def test_everything_follows_from_the_name(environment: Environment) -> None:
     one, two, other = (render_setting(environment, name, traits("docker"), {}) for name in ("shop", "shop", "other"))
-    assert (one.id, one.ports, one.secret("db", "password")) == (two.id, two.ports, two.secret("db", "password"))
-    assert (one.ports, one.secret("db", "password")) != (other.ports, other.secret("db", "password"))
+    assert (one.id, one.allocation, one.secret("db", "password")) == (two.id, two.allocation, two.secret("db", "password"))
+    assert (one.allocation, one.secret("db", "password")) != (other.allocation, other.secret("db", "password"))
     assert (one.name, one.environment, one.engine) == ("shop", "t", traits("docker"))
 
 
@@ -40,20 +40,20 @@ def test_everything_follows_from_the_name(environment: Environment) -> None:
 def test_a_name_makes_an_id_and_ports_that_fit(environment: Environment, name: str) -> None:
     found = render_setting(environment, name, traits("docker"), {})
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", found.id)
-    assert list(found.ports) == KEYS
-    assert len(set(found.ports.values())) == len(KEYS)
-    assert all(FIRST <= port < FIRST + COUNT + len(KEYS) for port in found.ports.values())
+    assert list(found.allocation.ports) == KEYS
+    assert len(set(found.allocation.ports.values())) == len(KEYS)
+    assert all(FIRST <= port < FIRST + COUNT + len(KEYS) for port in found.allocation.ports.values())
 
 
 def test_a_given_port_is_that_of_the_main_one(environment: Environment) -> None:
-    ports = render_setting(environment, "shop", traits("docker"), {}, {"mail": 2525}).ports
+    ports = render_setting(environment, "shop", traits("docker"), {}, {"mail": 2525}).allocation.ports
     assert ports["mail", "smtp"] == 2525
     assert ports["mail", "web"] != 2525
 
 
 def test_a_given_port_is_kept_even_if_another_service_hashes_to_it(environment: Environment) -> None:
-    taken = render_setting(environment, "shop", traits("docker"), {}).ports["db", "postgres"]
-    ports = render_setting(environment, "shop", traits("docker"), {}, {"mail": taken}).ports
+    taken = render_setting(environment, "shop", traits("docker"), {}).allocation.ports["db", "postgres"]
+    ports = render_setting(environment, "shop", traits("docker"), {}, {"mail": taken}).allocation.ports
     assert ports["mail", "smtp"] == taken
     assert ports["db", "postgres"] != taken
 
@@ -75,4 +75,4 @@ def test_a_port_of_a_service_that_has_none(environment: Environment, service: st
 def test_the_rest_is_handed_through(environment: Environment) -> None:
     found = render_setting(environment, "shop", traits("docker"), {"docker.io": "x"}, environ={"A": "b"})
     assert (found.rewrite, found.environ, found.project) == ({"docker.io": "x"}, {"A": "b"}, Path(environment.loaded.project))
-    assert (found.subnet, found.owner) == (None, "")
+    assert (found.allocation.subnet, found.owner) == (None, "")

@@ -115,7 +115,7 @@ class Together(Beside):
         """A process gets its relay each time: it went with the keeper that had it."""
         self.project_of(service).start(service)
         for port in service.ports if RELAYED and service.name in self.names else ():
-            _relay(self.plan.setting.id, self.plan.setting.gateway, port.outside or 0)
+            _relay(self.plan.setting.id, self.plan.setting.allocation.gateway, port.outside or 0)
 
     def stop(self, service: ServicePlan) -> None:
         self.project_of(service).stop(service)
