@@ -10,12 +10,13 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from envctl.definition.kinds import Kind
 from envctl.definition.models import SeedStep
 from envctl.engines import CommandResult, Execution, ServiceState
+from envctl.engines.registry import traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
 from envctl.instance import Record
+from envctl.instance.allocation import Allocation
 from envctl.plan.make import make_plan, published
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
 
@@ -35,6 +36,11 @@ def environment_of(folder: Path, text: str, files: Mapping[str, str | bytes] | N
     return open_environment(folder / "environment.yaml", cwd=folder, **{"environ": {}, **options})
 
 
+def ports_of(environment: Environment) -> Allocation:
+    """A number for every port, counted from FIRST_PORT."""
+    return Allocation({key: FIRST_PORT + number for number, key in enumerate(published(environment))})
+
+
 def setting_of(environment: Environment, **changes: Any) -> Setting:
     """Credentials are `<service>-<parameter>`, outside ports count from FIRST_PORT."""
     standard: dict[str, Any] = {
@@ -42,9 +48,9 @@ def setting_of(environment: Environment, **changes: Any) -> Setting:
         "id": "t-123456",
         "environment": environment.definition.name,
         "project": environment.loaded.project,
-        "engine": "docker",
+        "engine": traits("docker"),
         "secret": lambda service, parameter: f"{service}-{parameter}",
-        "ports": {key: FIRST_PORT + number for number, key in enumerate(published(environment))},
+        "allocation": ports_of(environment),
     }
     return Setting(**{**standard, **changes})
 
@@ -58,7 +64,7 @@ def service(name: str, **changes: Any) -> ServicePlan:
     """A service that needs nothing and is ready at once."""
     standard: dict[str, Any] = {
         "name": name,
-        "kind": Kind(kind="service"),
+        "kind": "service",
         "image": f"{name}:1",
         "build": None,
         "user": None,
@@ -82,7 +88,7 @@ def service(name: str, **changes: Any) -> ServicePlan:
 
 
 def job(name: str, **changes: Any) -> ServicePlan:
-    return service(name, kind=Kind(kind="job", once=True), **changes)
+    return service(name, kind="job", once=True, **changes)
 
 
 def port(name: str, number: int, outside: int | None = None, reserved: bool = False) -> Port:
@@ -90,7 +96,7 @@ def port(name: str, number: int, outside: int | None = None, reserved: bool = Fa
 
 
 def plan_with(*services: ServicePlan, **changes: Any) -> Plan:
-    setting = Setting("t", "t-123456", "t", Path("/project"), "docker", lambda service, parameter: "")
+    setting = Setting("t", "t-123456", "t", Path("/project"), traits("docker"), lambda service, parameter: "")
     standard: dict[str, Any] = {
         "setting": setting,
         "services": {each.name: each for each in services},

@@ -16,6 +16,7 @@ SERVICE = "  s{number}: {{kind: stub, kubernetes: {{spec: {{replicas: 0}}}}}}\n"
 PROGRAM = """
 import sys, time
 from pathlib import Path
+from envctl.engines.registry import traits
 from envctl import instance
 from envctl.keeper_client import keepers
 from envctl.environment import open_environment
@@ -28,7 +29,7 @@ from envctl.plan.render_setting import render_setting
 environment = open_environment(sys.argv[1], cwd=Path.cwd())
 began = time.process_time()
 engine = open_engine("kubernetes", lasting_context("kubernetes"))
-plan = make_plan(environment, render_setting(environment, "bench-200", "kubernetes", {}))
+plan = make_plan(environment, render_setting(environment, "bench-200", traits("kubernetes"), {}))
 record = instance.Record(
     name="bench-200", id=plan.setting.id, environment="many", engine="kubernetes", project="", file="", created=instance.now(), secret="00"
 )

@@ -26,6 +26,7 @@ def sides(work: Path) -> Iterator[Sides]:
 
 
 def _render(file: str) -> float:
+    from envctl.engines.registry import traits
     from envctl.environment import open_environment
     from envctl.plan.make import make_plan
     from envctl.plan.render_setting import render_setting
@@ -33,8 +34,8 @@ def _render(file: str) -> float:
 
     began = time.perf_counter()
     environment = open_environment(file)
-    plan = make_plan(environment, render_setting(environment, "large", "docker", {}))
-    assert write_manifests(plan, "docker", None).text.count("image:") == 500
+    plan = make_plan(environment, render_setting(environment, "large", traits("docker"), {}))
+    assert write_manifests(plan, None).text.count("image:") == 500
     return time.perf_counter() - began
 
 

@@ -34,13 +34,13 @@ Context = Annotated[str | None, typer.Option("--context", metavar="C", show_defa
 Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show_default=False, help="One that instances share.")]
 
 
-def looking_at(context: typer.Context, engine: str | None, where: str | None, namespace: str | None) -> Session:
+def looking_at(ctx: typer.Context, engine: str | None, context: str | None, namespace: str | None) -> Session:
     """The session of the command, which looks at the cluster that it names, too."""
-    named = engine or ("kubernetes" if where or namespace else None)
-    told = {"engine": named, "context": where, "namespace": namespace}
-    return replace(session_of(context), told={key: value for key, value in told.items() if value})
+    named = engine or ("kubernetes" if context or namespace else None)
+    told = {"engine": named, "context": context, "namespace": namespace}
+    return replace(session_of(ctx), told={key: value for key, value in told.items() if value})
 
 
-def session_of(context: typer.Context) -> Session:
-    session: Session = context.obj
+def session_of(ctx: typer.Context) -> Session:
+    session: Session = ctx.obj
     return session

@@ -22,34 +22,34 @@ OneService = Annotated[list[str] | None, typer.Argument(metavar="[S]...", show_d
 
 
 def restart(
-    context: typer.Context,
+    ctx: typer.Context,
     name: Instance,
     service: ServiceName,
     build: Annotated[bool, typer.Option("--build", help="Build its image again first.")] = False,
     timeout: Timeout = None,
 ) -> None:
     """Start one service again; its ports and its data stay."""
-    session = session_of(context)
+    session = session_of(ctx)
     record = record_named(session, name)
     change.restart(session, record, service, build=build, listeners=[listener(session)], timeout=_seconds(timeout))
 
 
-def seed(context: typer.Context, name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
+def seed(ctx: typer.Context, name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
     """Seed what is not seeded yet."""
-    session = session_of(context)
+    session = session_of(ctx)
     record = record_named(session, name)
     change.seed(session, record, service or (), listeners=[listener(session)], timeout=_seconds(timeout))
 
 
-def reset(context: typer.Context, name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
+def reset(ctx: typer.Context, name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
     """Back to the seeded state: data is thrown away and seeded anew."""
-    session = session_of(context)
+    session = session_of(ctx)
     record = record_named(session, name)
     change.reset(session, record, service or (), listeners=[listener(session)], timeout=_seconds(timeout))
 
 
 def extend(
-    context: typer.Context,
+    ctx: typer.Context,
     name: Instance,
     time: Annotated[str, typer.Argument(metavar="D", show_default=False, help="How long from now: 30m, 2h, 1d.")],
 ) -> None:
@@ -57,7 +57,7 @@ def extend(
     seconds = duration("D", time)
     if not seconds:
         raise UsageError(f"{time} is no time to live", hint=f"like 2h; `envctl down {name}` removes it now")
-    session = session_of(context)
+    session = session_of(ctx)
     record = change.extend(session, record_named(session, name), seconds)
     print(f"{record.name} lasts until {record.expires}", file=sys.stderr)
 

@@ -7,6 +7,7 @@ import sys
 from envctl.errors import DefinitionError, EnvctlError, Evidence, ServiceFailed
 from envctl.session.masking import Mask
 
+
 def print_error(error: EnvctlError, mask: Mask) -> None:
     print(mask(describe(error)), file=sys.stderr)
 

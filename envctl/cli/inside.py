@@ -18,7 +18,7 @@ from envctl.session import Session
 
 
 def exec_(
-    context: typer.Context,
+    ctx: typer.Context,
     name: Instance,
     service: ServiceName,
     command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False)] = None,
@@ -26,13 +26,13 @@ def exec_(
     """Run a command inside a service; returns its exit code."""
     if not command:
         raise UsageError("there is no command to run", hint=f"envctl exec {name} {service} -- ls")
-    session = session_of(context)
+    session = session_of(ctx)
     return _inside(session, record_named(session, name), service, command, {})
 
 
-def shell(context: typer.Context, name: Instance, service: ServiceName) -> int:
+def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
     """Open the service's own client (psql, mariadb, valkey-cli, ...), or a shell where it has none."""
-    session = session_of(context)
+    session = session_of(ctx)
     record = record_named(session, name)
     entry = record.services[service_of(record, service)]
     argv = list(entry.shell) or ["sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"]

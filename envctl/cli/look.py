@@ -26,12 +26,12 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 def status(
-    context: typer.Context,
+    ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False, help="All of this checkout without it.")] = None,
     as_json: Json = False,
 ) -> None:
     """How the services of an instance are now."""
-    session = session_of(context)
+    session = session_of(ctx)
     records = [record_named(session, name)] if name else records_here(session)
     documents = [document(record, running_instance(session.host, record).states()) for record in records]
     if as_json:
@@ -41,7 +41,7 @@ def status(
 
 
 def env(
-    context: typer.Context,
+    ctx: typer.Context,
     name: Instance,
     format: Annotated[str, typer.Option("--format", metavar="F", help=" | ".join(outputs.FORMATS), show_default=True)] = "dotenv",
     for_: Annotated[
@@ -49,7 +49,7 @@ def env(
     ] = None,
 ) -> None:
     """Print the outputs again."""
-    session = session_of(context)
+    session = session_of(ctx)
     record = record_named(session, name)
     values = _of_service(session, record, for_) if for_ else {**record.outputs, **process_variables(record)}
     print(outputs.formatted(format, values), end="")
@@ -67,14 +67,14 @@ def _of_service(session: Session, record: Record, service: str) -> dict[str, str
 
 
 def logs(
-    context: typer.Context,
+    ctx: typer.Context,
     name: Instance,
     service: Annotated[list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All services without one.")] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
     tail: Annotated[int | None, typer.Option("-n", "--tail", metavar="N", help="The last lines only.", show_default=False)] = None,
 ) -> None:
     """Show the logs."""
-    session = session_of(context)
+    session = session_of(ctx)
     record = record_named(session, name)
     names = [service_of(record, s) for s in service or record.services]
     there = running_instance(session.host, record)

@@ -42,9 +42,9 @@ class Lines:
     def begin(self, plan: Plan) -> None:
         self._width = max((len(name) for name in plan.services), default=0)
         self._unseeded = unseeded(plan)
-        count = len(plan.services)
+        count, setting = len(plan.services), plan.setting
         with self._lock:
-            self._print(f"{plan.setting.name}: {count} service{'s' if count != 1 else ''} on {plan.setting.engine.name} ({plan.setting.id})")
+            self._print(f"{setting.name}: {count} service{'s' if count != 1 else ''} on {setting.engine.name} ({setting.id})")
 
     def event(self, event: Event) -> None:
         with self._lock:

@@ -16,7 +16,7 @@ from envctl.lifecycle.gc import collect
 
 
 def down(
-    context: typer.Context,
+    ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The instance.", show_default=False)] = None,
     all: Annotated[bool, typer.Option("--all", help="Every instance of this checkout.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="On Kubernetes: do not wait until the namespace is gone.")] = False,
@@ -24,7 +24,7 @@ def down(
     """Remove an instance: containers, networks, volumes, state. Works without the definition, and twice."""
     if (name is None) == (not all):
         raise UsageError("name one instance, or --all")
-    session = session_of(context)
+    session = session_of(ctx)
     if name is not None:
         return down_named(session, name, not no_wait)
     return tell(remove_all(session, not no_wait), "nothing is up in this checkout")

@@ -31,9 +31,9 @@ ReportDir = Annotated[
 
 
 @expanded
-def up(context: typer.Context, env: Environment, options: Running, as_json: Json = False) -> None:
+def up(ctx: typer.Context, env: Environment, options: Running, as_json: Json = False) -> None:
     """Bring an environment up, ready and seeded, and print its endpoints."""
-    session, wanted = session_of(context), up_options(env, options)
+    session, wanted = session_of(ctx), up_options(env, options)
     try:
         record = bring_up(session, wanted, [listener(session)]).record
     except EnvctlError as error:
@@ -58,7 +58,7 @@ def _print_failure(session: Session, wanted: UpOptions, error: EnvctlError) -> N
 
 @expanded
 def run(
-    context: typer.Context,
+    ctx: typer.Context,
     env: Environment,
     command: Annotated[
         list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False, help="What runs with the outputs in its environment.")
@@ -70,13 +70,13 @@ def run(
     """Bring an environment up, run a command with its outputs, tear it down; returns the command's exit code."""
     if not command:
         raise UsageError("there is no command to run", hint="envctl run ENV -- pytest")
-    session = session_of(context)
+    session = session_of(ctx)
     return run_with(session, up_options(env, options, report), command, [listener(session)])
 
 
 @expanded
 def test_(
-    context: typer.Context,
+    ctx: typer.Context,
     env: Environment,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[TEST]...", show_default=False, help="Tests of the definition; all without it.")
@@ -86,5 +86,5 @@ def test_(
     report: ReportDir = None,
 ) -> int:
     """Bring an environment up, run the definition's tests, tear it down; returns the first exit code that is not 0."""
-    session = session_of(context)
+    session = session_of(ctx)
     return run_tests(session, up_options(env, options, report), names or (), [listener(session)])

@@ -2,7 +2,6 @@
 
 from envctl.engines.registry import open_engine
 from envctl.engines.seam import (
-    Addresses,
     CommandResult,
     Deployment,
     DeploymentSettings,
@@ -23,7 +22,6 @@ from envctl.engines.seam import (
 )
 
 __all__ = [
-    "Addresses",
     "CommandResult",
     "Deployment",
     "DeploymentSettings",

@@ -1,13 +1,11 @@
-"""The engines that there are; each is a folder here, imported when it is chosen."""
+"""The engines there are. A new one is a folder beside this file with `engine.py` and `traits.py`, and its name here."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from envctl.engines.docker.traits import DOCKER
-from envctl.engines.kubernetes.traits import KUBERNETES
-from envctl.engines.local.traits import LOCAL
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.record import Location
 from envctl.plan.traits import EngineTraits
@@ -16,35 +14,41 @@ if TYPE_CHECKING:
     from envctl.engines.seam import Engine
     from envctl.session.host import Host
 
-ENGINES = {each.name: each for each in (DOCKER, KUBERNETES, LOCAL)}
+_NAMES = ("docker", "kubernetes", "local")
+
+
+def names() -> Sequence[str]:
+    """The names that `--engine` takes."""
+    return _NAMES
 
 
 def traits(name: str) -> EngineTraits:
-    """What is different about the engine of that name.
+    """What a plan must know of the engine *name*; nothing is opened for it, and no SDK is imported.
 
     Raises:
         UsageError: there is no such engine.
     """
-    if name not in ENGINES:
-        raise UsageError(f"there is no engine '{name}'", hint=did_you_mean(name, list(ENGINES)))
-    return ENGINES[name]
+    if name not in _NAMES:
+        raise UsageError(f"there is no engine '{name}'", hint=did_you_mean(name, _NAMES))
+    found: EngineTraits = import_module(f"envctl.engines.{name}.traits").TRAITS
+    return found
 
 
-def processes() -> str:
-    """The engine that runs services as processes of this machine."""
-    return next(name for name, each in ENGINES.items() if each.runs_processes)
+def process_engine() -> str:
+    """The name of the engine that runs services as processes of this machine."""
+    return next(name for name in _NAMES if traits(name).runs_processes)
 
 
 def open_engine(location: Location, host: Host) -> Engine:
     """The engine of that location.
 
     Raises:
-        UsageError: there is no such engine, or it has no namespaces and one is named.
+        UsageError: there is no such engine, or a namespace is named and it has none.
         EngineMissing: what it needs is not there; the message says what to do.
     """
     told = traits(location.engine)
-    if location.namespace is not None and not told.has_namespaces:
-        hint = f"it goes with `--engine {next(name for name, each in ENGINES.items() if each.has_namespaces)}`"
-        raise UsageError(f"--namespace {location.namespace}: {told.place} has no namespaces", hint=hint)
+    if location.namespace is not None and not told.shares_namespaces:
+        other = next(name for name in _NAMES if traits(name).shares_namespaces)
+        raise UsageError(f"--namespace {location.namespace}: {told.place} has no namespaces", hint=f"it goes with `--engine {other}`")
     engine: Engine = import_module(f"envctl.engines.{location.engine}.engine").open_engine(location, host)
     return engine

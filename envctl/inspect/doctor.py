@@ -23,6 +23,7 @@ from envctl.engines.local.programs import find_program
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.instance.processes import process_alive
 from envctl.instance.record import InstanceState, Record
+from envctl.plan.services import local_program
 from envctl.session import Session
 
 COMPOSE = (2, 20)
@@ -237,7 +238,7 @@ def local(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _program(kind: Kind, local: Local, path: str | None) -> Finding:
-    found = find_program(local, kind.version or "", path)
+    found = find_program(local_program(local), kind.version or "", path)
     if found is None:
         return Finding("local", False, f"{kind.kind}: no program for it", local.install)
     where = "this Python" if found.python else f"{found.version} ({found.path})"

@@ -1,7 +1,8 @@
-"""What an engine has chosen for an instance before anything is created."""
+"""What is set aside on the machine for one instance, so that two of them never meet: ports and a subnet."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,21 +13,23 @@ PortKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class Allocation:
-    """The outside port of every published one, and the subnet of the instance's network where its engine has one."""
+    """The numbers that an engine has chosen; a port that is not in `ports` has none yet."""
 
     ports: Mapping[PortKey, int] = field(default_factory=dict)
+    """The outside port of each, or the first of a row where there are replicas."""
     subnet: str | None = None
 
+    @property
+    def gateway(self) -> str:
+        """Where containers reach this machine: the first address of a network is the bridge's own. Empty without a subnet."""
+        return str(next(ipaddress.ip_network(self.subnet).hosts())) if self.subnet else ""
+
     def to_json(self) -> dict[str, Any]:
-        """`{"ports": {"SERVICE/PORT": number}, "subnet": text or null}`."""
+        """As it is kept; `from_json` reads it."""
         return {"ports": {f"{service}/{port}": number for (service, port), number in self.ports.items()}, "subnet": self.subnet}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Allocation:
-        """The opposite of `to_json`."""
-        return cls({port_key(text): int(number) for text, number in told.get("ports", {}).items()}, told.get("subnet"))
-
-
-def port_key(text: str) -> PortKey:
-    service, _, port = text.partition("/")
-    return service, port
+    def from_json(cls, kept: Mapping[str, Any]) -> Allocation:
+        """What `to_json` gave."""
+        ports = {(service, port): int(number) for key, number in kept["ports"].items() for service, _, port in [key.partition("/")]}
+        return cls(ports, kept["subnet"])

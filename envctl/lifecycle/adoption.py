@@ -80,8 +80,6 @@ def _moved(endpoint: Endpoint, port: int, fresh: int) -> Endpoint:
     return replace(endpoint, port=fresh) if endpoint.port == port else endpoint
 
 
-
-
 def find_or_adopt(session: Session, name: str) -> Record | None:
     """The record of *name* here; else that of an instance which the configured cluster knows, made usable here."""
     record = try_record(session, name)

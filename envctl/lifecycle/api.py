@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -89,8 +88,11 @@ class Instance:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if not self._made:
             return
-        with suppress(EnvctlError) if error is not None else suppress():
+        try:
             self.down()
+        except EnvctlError:
+            if error is None:  # else that is what the caller must see
+                raise
 
 
 def up(

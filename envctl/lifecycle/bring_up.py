@@ -101,9 +101,11 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
     )  # fmt: skip
     try:
         _bring_up(work, run.deadline)
-    finally:
-        with suppress(Exception) if states.failed else suppress():
+    except BaseException:
+        with suppress(Exception):  # what has failed is what the user must see
             run.update(lambda record: with_states(record, states.rows))
+        raise
+    run.update(lambda record: with_states(record, states.rows))
     deployment.finish(frozenset(name for name, service in plan.services.items() if work.data.is_whole(service)))
 
 
@@ -117,7 +119,7 @@ def process_variables(record: Record) -> dict[str, str]:
     from envctl.engines.registry import traits
 
     told = {"ENVCTL_NAME": record.name, "ENVCTL_INSTANCE": record.id, "ENVCTL_ENGINE": record.engine}
-    where = {"ENVCTL_CONTEXT": record.context, "ENVCTL_NAMESPACE": record.namespace} if traits(record.engine).has_namespaces else {}
+    where = {"ENVCTL_CONTEXT": record.context, "ENVCTL_NAMESPACE": record.namespace} if traits(record.engine).shares_namespaces else {}
     return told | {key: value for key, value in where.items() if value}
 
 
@@ -165,4 +167,3 @@ def _out_of_time(work: BringUp, finals: Mapping[str, str]) -> OutOfTime:
     row = rows[late.name]
     said = f"{row.state}: {row.detail}" if row.detail else row.state
     return OutOfTime(f"out of time: {late.name} is still {said}", evidence_of(work, late, row.state))
-

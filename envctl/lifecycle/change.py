@@ -49,7 +49,13 @@ class Change:
 
 
 def restart(
-    session: Session, record: Record, service: str, *, build: bool = False, listeners: Sequence[Listener] = (), timeout: float = DEFAULT_TIMEOUT
+    session: Session,
+    record: Record,
+    service: str,
+    *,
+    build: bool = False,
+    listeners: Sequence[Listener] = (),
+    timeout: float = DEFAULT_TIMEOUT,
 ) -> None:
     """Stops and starts one service, from a new image with *build*; ports and data stay.
 

@@ -173,5 +173,3 @@ def _removed_or_left(session: Session, record: Record, wait: bool) -> Removed | 
         return remove(session, record, wait)
     except EnvctlError as error:
         return Removed(record.name, record.id, "", (error.message,))
-
-

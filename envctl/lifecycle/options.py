@@ -9,7 +9,7 @@ from pathlib import Path
 from envctl.engines.choice import default_engine, lasting_context
 from envctl.inspect.lookup import try_record
 from envctl.instance.record import Choices, Location
-from envctl.plan.transforms import Selection
+from envctl.plan.transforms.select import Selection
 from envctl.session import Session
 
 DEFAULT_TIMEOUT = 600.0

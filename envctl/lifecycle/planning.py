@@ -8,13 +8,15 @@ from envctl.engines.local.folders import services_folder
 from envctl.engines.registry import traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import UsageError, did_you_mean
+from envctl.instance.allocation import Allocation
 from envctl.instance.record import Record
 from envctl.lifecycle.options import UpOptions
 from envctl.plan.make import environment_outside, make_plan
 from envctl.plan.model import Plan, Setting
 from envctl.plan.secrets import drawn_from
 from envctl.plan.traits import Addresses
-from envctl.plan.transforms import Selection, apply
+from envctl.plan.transforms.select import Selection
+from envctl.plan.transforms.select import select as apply
 from envctl.session import Session
 
 
@@ -52,7 +54,7 @@ def plan_of_instance(session: Session, record: Record, addresses: Addresses) -> 
 
 def variables_by_hand(session: Session, record: Record, addresses: Addresses, service: str) -> dict[str, str]:
     """What *service* would get if it ran on this machine: the same variables, with outside addresses."""
-    return environment_outside(_environment(session, record), _setting(session, record), record.allocation, addresses, service)
+    return environment_outside(_environment(session, record), _setting(session, record, record.allocation, addresses), service)
 
 
 def _environment(session: Session, record: Record) -> Environment:
@@ -62,13 +64,16 @@ def _environment(session: Session, record: Record) -> Environment:
     return apply(environment, Selection(chosen.only, chosen.stub, chosen.use, chosen.image))
 
 
-def _setting(session: Session, record: Record) -> Setting:
+def _setting(session: Session, record: Record, allocation: Allocation | None = None, addresses: Addresses | None = None) -> Setting:
+    engine = traits(record.engine)
     return Setting(
         name=record.name,
         id=record.id,
         environment=record.environment,
         project=Path(record.project),
-        engine=traits(record.engine),
+        engine=engine,
+        addresses=addresses or engine.addresses,
+        allocation=allocation or Allocation(),
         secret=drawn_from(bytes.fromhex(record.secret)),
         owner=record.owner,
         folder=services_folder(record.id, session.store.home),

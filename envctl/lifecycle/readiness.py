@@ -129,7 +129,7 @@ class _Waiting:
         named = check.options.get("port")
         port = ports.get(str(named)) or next((ports[p.name] for p in service.ports if p.number == named), None)
         return Target(
-            host=str(service.outside.get("host") or self.work.plan.setting.outside_host),
+            host=str(service.outside.get("host") or self.work.plan.setting.addresses.outside_host),
             port=port or _main_port(service, at) + replica,
             ports=ports,
             properties=service.outside,

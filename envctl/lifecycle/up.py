@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from envctl.engines import Deployment, Engine, PortTaken, PublishesRecords, SubnetTaken, open_engine
 from envctl.environment import Environment
@@ -116,7 +117,7 @@ def _allocate_and_bring_up(run: Run, engine: Engine, timer: Timer) -> None:
         except PortTaken as error:
             if attempt + 1 == TRIES or error.service in run.record.choices.port:
                 raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint="take another one with --port") from None
-            run.update(lambda record: _without_ports(record, error.service))  # noqa: B023
+            run.update(partial(_without_ports, service=error.service))
         except SubnetTaken:
             if attempt + 1 == TRIES:
                 raise
@@ -168,5 +169,3 @@ def _complete(run: Run, timer: Timer) -> None:
     run.update(lambda record: replace(record, state=InstanceState.UP, process="", timings_ms=dict(timer.phases)))
     if not run.record.owner:
         run.session.keepers.release(run.record.id)
-
-

@@ -15,25 +15,43 @@ OURS = "envctl:"
 """A mounted folder that begins with this is a folder of this package."""
 
 
-def service_files(kind: Kind, scope: Mapping[str, Any], files: Mapping[str, str], resolve: Callable[[str, str], Path]) -> dict[str, File]:
-    """Path inside to its file; *resolve* finds a path that the definition names under `with` or `files`."""
+Contents = Mapping[str, File]
+"""Path below a folder to the file there; a file alone has none."""
+
+
+def service_files(
+    kind: Kind,
+    scope: Mapping[str, Any],
+    files: Mapping[str, str],
+    resolve: Callable[[str, str], Path],
+    read_all: Callable[[Path], Contents],
+) -> dict[str, File]:
+    """Path inside to its file.
+
+    Args:
+        resolve: finds a path that the definition names under `with` or `files`.
+        read_all: `contents`, or what has read them before.
+    """
     for path in files:
         if ".." in PurePosixPath(path).parts:
             raise ExpressionError(f"'{path}' leads out of the container: `..` has no place in a path inside")
-    found = {path: File(text=text) for path, text in _texts(kind, scope)}
+    found = dict(_texts(kind, scope))
     for target, value in kind.mounts.items():
         for source in _listed(evaluate_tree(value, scope)):
-            found |= _copied(target, _package(source) if source.startswith(OURS) else resolve(source, "with"), into=True)
+            place = _package(source) if source.startswith(OURS) else resolve(source, "with")
+            found |= _copied(target, place, read_all(place), into=True)
     for target, source in files.items():
-        found |= _copied(target, resolve(source, "files"), into=False)
+        place = resolve(source, "files")
+        found |= _copied(target, place, read_all(place), into=False)
     return found
 
 
-def _texts(kind: Kind, scope: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _texts(kind: Kind, scope: Mapping[str, Any]) -> Iterator[tuple[str, File]]:
+    """Of a weak password even a hash gives it away: a text that is made of one counts as secret, whatever it holds in the end."""
     for path, template in kind.files.items():
         text = render_text(template, scope)
         if text.strip():
-            yield path, text
+            yield path, File(text=text, secret="passw" in template)
 
 
 def _listed(value: object) -> list[str]:
@@ -46,12 +64,18 @@ def _package(source: str) -> Path:
     return Path(__file__).resolve().parent.parent / source.removeprefix(OURS)
 
 
-def _copied(target: str, source: Path, *, into: bool) -> dict[str, File]:
+def _copied(target: str, source: Path, found: Contents, *, into: bool) -> dict[str, File]:
     """A file under *target* itself (or, with *into*, below it by its own name), a folder's files below it."""
-    if source.is_dir():
-        paths = sorted(path for path in source.rglob("*") if path.is_file() and not _skipped(path.relative_to(source)))
-        return {str(PurePosixPath(target, path.relative_to(source).as_posix())): read(path) for path in paths}
-    return {str(PurePosixPath(target, source.name) if into or target.endswith("/") else PurePosixPath(target)): read(source)}
+    alone = PurePosixPath(target, source.name) if into or target.endswith("/") else PurePosixPath(target)
+    return {str(PurePosixPath(target, path) if path else alone): file for path, file in found.items()}
+
+
+def contents(source: Path) -> Contents:
+    """The files below a folder in the order of their paths, or a file alone."""
+    if not source.is_dir():
+        return {"": read(source)}
+    paths = sorted(path for path in source.rglob("*") if path.is_file() and not _skipped(path.relative_to(source)))
+    return {path.relative_to(source).as_posix(): read(path) for path in paths}
 
 
 def _skipped(path: Path) -> bool:

@@ -14,13 +14,13 @@ from envctl.environment import Environment
 from envctl.errors import DefinitionError
 from envctl.plan.commands import argv
 from envctl.plan.graph import Cycle, start_order
-from envctl.plan.model import Plan, PortKey, Setting, Step, TestPlan
-from envctl.plan.reading import Reading, as_text, texts
+from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
+from envctl.plan.reading import Once, Reading, as_text, texts
 from envctl.plan.services import ports_of, service_plan, variables
 from envctl.plan.views import Resolver, Side, Subject, private
 
 UNKNOWN_PORT = 0
-"""Stands for a port that the engine will choose; only `render` leaves ports to it."""
+"""Stands for a port that has no number yet, or that is left to the engine."""
 
 
 def published(environment: Environment, local: Collection[str] = ()) -> list[PortKey]:
@@ -63,14 +63,18 @@ def _ports(service: Service, kind: Kind) -> dict[str, int]:
 
 
 def make_plan(environment: Environment, setting: Setting) -> Plan:
-    """The plan of *environment*.
+    """The plan of *environment*; `Plan.with_allocation` fills in ports that *setting* does not have yet.
 
     Raises:
         DefinitionError: references that lead nowhere, a cycle; all of them in one go.
     """
+    return _made(environment, setting, Once())
+
+
+def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     found = subjects(environment, setting)
     resolver = Resolver(found, _address(setting), _scope(environment, setting), _bind(setting), setting.prefix)
-    reading = Reading(environment.loaded, setting, resolver, [])
+    reading = Reading(environment.loaded, setting, resolver, once)
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
     needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
     order = _order(reading, running, needs)
@@ -100,7 +104,14 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
+        ports_wanted=_wanted(environment, setting, services),
+        again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
     )
+
+
+def _wanted(environment: Environment, setting: Setting, services: Mapping[str, ServicePlan]) -> dict[PortKey, int]:
+    keys = published(environment, [name for name in services if setting.is_local(name)])
+    return {key: services[key[0]].replicas for key in keys}
 
 
 def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
@@ -108,7 +119,7 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
         "var": environment.loaded.variables,
         "env": setting.environ,
         "instance": {"id": setting.id, "name": setting.name},
-        "tester": {"host": setting.tester_host},
+        "tester": {"host": setting.addresses.tester_host},
         "lane": {"number": 1},
     }
 
@@ -117,10 +128,10 @@ def _address(setting: Setting) -> Any:
     def address(subject: Subject, port: str, side: Side) -> tuple[str, int]:
         if side == "inside" and not setting.is_local(subject.name):
             return setting.host(subject.name), subject.ports[port]
-        if side == "inside" and setting.engine != "local":
-            return subject.name, setting.ports.get((subject.name, port), UNKNOWN_PORT)  # its name leads to the gateway
+        if side == "inside" and not setting.engine.runs_processes:
+            return subject.name, setting.allocation.ports.get((subject.name, port), UNKNOWN_PORT)  # its name leads to the gateway
         published = subject.kind.outside_port if port == subject.main_port and subject.kind.outside_port else port
-        return setting.outside_host, setting.ports.get((subject.name, published), UNKNOWN_PORT)
+        return setting.addresses.outside_host, setting.allocation.ports.get((subject.name, published), UNKNOWN_PORT)
 
     return address
 
@@ -216,9 +227,9 @@ def _secrets(reading: Reading, environment: Environment, found: Mapping[str, Sub
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
-    setting = replace(setting, tester_host="127.0.0.1")
+    setting = replace(setting, addresses=replace(setting.addresses, tester_host="127.0.0.1"))
     resolver = Resolver(subjects(environment, setting), _address(setting), _scope(environment, setting), bind=lambda _: "127.0.0.1")
-    reading = Reading(environment.loaded, setting, resolver, [])
+    reading = Reading(environment.loaded, setting, resolver)
     found = variables(reading, service, environment.kinds[service.kind], resolver.reader("outside", name), name)
     if reading.problems:
         raise DefinitionError(reading.problems)

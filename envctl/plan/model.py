@@ -6,17 +6,17 @@ are read (they are input), nothing else is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.kinds import Kind
-from envctl.definition.models import Build, Resources, SeedStep
+from envctl.definition.kinds import Amount, Program, Sysctl
+from envctl.definition.models import Build, SeedStep
+from envctl.instance.allocation import Allocation
+from envctl.instance.allocation import PortKey as PortKey
 from envctl.plan.addresses import dns_label
-
-PortKey = tuple[str, str]
-"""Service and the name of one of its ports."""
+from envctl.plan.traits import Addresses, EngineTraits
 
 
 @dataclass(frozen=True)
@@ -27,25 +27,20 @@ class Setting:
     id: str
     environment: str
     project: Path
-    engine: str
-    """Empty where it is not known yet: what only one engine wants is not asked for."""
+    engine: EngineTraits
     secret: Callable[[str, str], str]
     """A random-looking text for a service and one of its parameters, the same for the instance's life."""
-    ports: Mapping[PortKey, int] = field(default_factory=dict)
-    """The outside port of every published one."""
+    allocation: Allocation = field(default_factory=Allocation)
+    """What is known of ports and the subnet; `Plan.with_allocation` fills in the rest."""
     fixed: frozenset[PortKey] = frozenset()
     """Those whose number somebody asked for."""
-    outside_host: str = "127.0.0.1"
-    publish_on: str = "127.0.0.1"
-    tester_host: str = "host.docker.internal"
+    addresses: Addresses = field(default_factory=Addresses)
+    """Where the engine's services are reached."""
     owner: str = ""
-    subnet: str | None = None
     folder: Path = Path()
     """Where local processes have their files, a folder each."""
     local: frozenset[str] = frozenset()
     """Services that run as processes of this machine though the engine is another one (`--local`)."""
-    gateway: str = ""
-    """The address at which containers reach those."""
     environ: Mapping[str, str] = field(default_factory=dict)
     registry: str | None = None
     """Where images that are built here are pushed, so that a cluster gets at them."""
@@ -55,11 +50,11 @@ class Setting:
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
 
     def is_local(self, service: str) -> bool:
-        return self.engine == "local" or service in self.local
+        return self.engine.runs_processes or service in self.local
 
     def host(self, service: str) -> str:
         """Its address inside."""
-        if self.engine != "kubernetes":
+        if not self.engine.dns_labels:
             return service
         return dns_label(self.id, service) if self.shared else dns_label(service)
 
@@ -85,6 +80,8 @@ class File:
 
     text: str | None = None
     source: Path | None = None
+    secret: bool = False
+    """Its kind puts a password into it, or what gives one away."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +144,33 @@ class FirstStep:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a service may use at most."""
+
+    cpu: float | None = None
+    """Processors."""
+    memory: int | None = None
+    """Bytes."""
+
+
+@dataclass(frozen=True)
+class LocalProgram:
+    """A server's own program on this machine: where to look for it, and how it behaves."""
+
+    programs: Sequence[Program] = ()
+    """The first that is there, one of the wanted version before others."""
+    version_of: Sequence[str] = ("--version",)
+    """Arguments that make it print its version; without any, its path says it."""
+    install: str = ""
+    """What to do where it is not there."""
+    unprivileged: bool = False
+    """It refuses to run as root."""
+    stop_signal: str = "SIGTERM"
+    losses: Sequence[str] = ()
+    """What is different from its container."""
+
+
+@dataclass(frozen=True)
 class LocalPlan:
     """What a service needs as a process of this machine, beside what it needs anywhere."""
 
@@ -160,14 +184,38 @@ class LocalPlan:
     """How many of it the definition asks for; one runs."""
     image: str = ""
     """The image that was asked for in the place of the kind's own; the program of this machine stands in its place."""
+    program: LocalProgram | None = None
+    """What runs it, where the definition does not say it with `run`."""
+
+
+@dataclass(frozen=True)
+class PodPlan:
+    """What a service needs as a pod, beside what it needs anywhere."""
+
+    user: int | None = None
+    """User and group, where they are known."""
+    read_only: bool = False
+    """Its root is read-only."""
+    writable: tuple[str, ...] = ()
+    """Folders that are writable there, on top of the service's own."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """Folder of the image to the writable one that it fills first."""
+    probe: Mapping[str, Any] = field(default_factory=dict)
+    """Kubernetes' own check; ports by name."""
+    sysctls: tuple[Sysctl, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables that are set where nothing else sets them."""
+    requests: Amount = field(default_factory=Amount)
+    limits: Amount = field(default_factory=Amount)
 
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """One service, everything evaluated for its place inside the environment."""
+    """One service, everything evaluated for its place inside the environment: nobody behind the plan reads its kind."""
 
     name: str
-    kind: Kind
+    kind: str
+    """The name of its kind."""
     image: str
     build: BuildPlan | None
     entrypoint: tuple[str, ...]
@@ -188,8 +236,25 @@ class ServicePlan:
     inside: Mapping[str, Any]
     outside: Mapping[str, Any]
     stop: float
+    once: bool = False
+    """It runs once, and is `done` when it has ended with 0."""
+    own: bool = False
+    """It is the team's own code."""
     replicas: int = 1
-    resources: Resources | None = None
+    resources: Limits | None = None
+    mounts: tuple[str, ...] = ()
+    """Folders into which its kind puts files; they are there even if it has none."""
+    writable: tuple[str, ...] = ()
+    """Paths that stay writable where the rest of its root is not."""
+    unexpressed: tuple[str, ...] = ()
+    """The probes of its checks that `healthcheck` leaves out."""
+    healthcheck_loss: str = ""
+    """Why it has no health check, where its kind says so."""
+    losses: tuple[str, ...] = ()
+    """What a user of its kind should know."""
+    advertised: str = ""
+    """The port whose outside address stands for that of the main one: clients are sent on to it."""
+    pod: PodPlan = field(default_factory=PodPlan)
     run: tuple[str, ...] = ()
     folder: Path | None = None
     shell: tuple[str, ...] = ()
@@ -209,12 +274,14 @@ class ServicePlan:
     """Keys that are given and that nothing acts on yet."""
 
     @property
-    def once(self) -> bool:
-        return self.kind.once
-
-    @property
     def outside_ports(self) -> dict[str, int]:
         return {port.name: port.outside or 0 for port in self.ports}
+
+    @property
+    def endpoints(self) -> dict[str, int]:
+        """Name to outside port, as a user sees them; the main one is reached through the advertised one."""
+        found = {port.name: port.outside for port in self.ports if port.outside}
+        return {self.ports[0].name: found[self.advertised]} if self.advertised in found else found
 
     @property
     def final(self) -> str:
@@ -245,3 +312,18 @@ class Plan:
     """Services that run already somewhere, and their URLs."""
     compose_extra: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[str, ...] = ()
+    ports_wanted: Mapping[PortKey, int] = field(default_factory=dict)
+    """The ports that get a number outside, in the order of the definition, and how many in a row each wants (replicas)."""
+    again: Callable[[Allocation, Addresses], Plan] | None = field(default=None, repr=False, compare=False)
+    """Makes the whole plan with another allocation; the definition and the project's files are not read for it."""
+
+    def with_allocation(self, allocation: Allocation, addresses: Addresses | None = None) -> Plan:
+        """The plan that runs: every text that names a port or the subnet has *allocation*'s.
+
+        Args:
+            addresses: where the engine's services are reached, as it says itself.
+
+        What was left out of this plan since it was made (`replace(plan, services=...)`) is in it again.
+        """
+        assert self.again is not None, "only make_plan's plans can be made again"
+        return self.again(allocation, addresses or self.setting.addresses)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from envctl.definition.expressions import ExpressionError, evaluate_tree
 from envctl.definition.expressions import as_text as written
@@ -16,6 +16,22 @@ from envctl.plan.commands import argv
 from envctl.plan.model import Setting
 from envctl.plan.views import Resolver, View
 
+T = TypeVar("T")
+
+
+class Once:
+    """What has been read of the project's files: a plan that is made again with its ports known finds it here."""
+
+    def __init__(self) -> None:
+        self._found: dict[Hashable, Any] = {}
+
+    def __call__(self, key: Hashable, read: Callable[[], T]) -> T:
+        """What *read* gives, or gave when *key* was asked for before."""
+        if key not in self._found:
+            self._found[key] = read()
+        found: T = self._found[key]
+        return found
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -24,7 +40,8 @@ class Reading:
     loaded: Loaded
     setting: Setting
     resolver: Resolver
-    problems: list[Problem]
+    once: Once = field(default_factory=Once)
+    problems: list[Problem] = field(default_factory=list)
 
     @contextmanager
     def located(self, *path: str | int) -> Iterator[None]:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
+from envctl.instance.allocation import Allocation
 from envctl.plan.make import published
 from envctl.plan.model import PortKey, Setting
 from envctl.plan.secrets import drawn_from, key_of_name
+from envctl.plan.traits import EngineTraits
 
 FIRST, COUNT = 20000, 12000
 
@@ -17,7 +19,7 @@ FIRST, COUNT = 20000, 12000
 def render_setting(
     environment: Environment,
     name: str,
-    engine: str,
+    engine: EngineTraits,
     images: Mapping[str, str],
     ports: Mapping[str, int] | None = None,
     environ: Mapping[str, str] | None = None,
@@ -37,8 +39,9 @@ def render_setting(
         environment=environment.definition.name,
         project=environment.loaded.project,
         engine=engine,
+        addresses=engine.addresses,
         secret=drawn_from(key_of_name(name)),
-        ports=_spread(keys, name, fixed),
+        allocation=Allocation(_spread(keys, name, fixed)),
         fixed=frozenset(fixed),
         local=frozenset(local),
         environ=environ or {},

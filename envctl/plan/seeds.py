@@ -7,33 +7,70 @@ import glob
 import gzip
 import hashlib
 import json
+import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from envctl.definition.kinds import Kind
 from envctl.definition.models import SeedStep, Service
 from envctl.plan.model import Feed, Step
 from envctl.plan.reading import Reading
-from envctl.plan.views import Side
+from envctl.plan.views import Side, Subject
 
 
-def steps_of(reading: Reading, name: str, service: Service, kind: Kind) -> Iterator[Step]:
+def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, image: str) -> Iterator[Step]:
+    """The steps in order. Their hashes are a chain: the server's, and then each step's on top of those before it."""
+    name, chain = subject.name, _server_hash(reading, subject, image)
     for number, step in enumerate(service.seed):
         at = ("services", name, "seed", number)
-        files = tuple(_files(reading, step, at))
+        files, content = reading.once(at, partial(_read, reading, step, at))
+        database = step.database or next(iter(subject.several.get("databases", ())), None)
+        chain = _hash(reading, chain, database, step.model_dump(mode="json", exclude={"needs"}), content)
         file, line = reading.loaded.source.at(at)
         yield Step(
             service=name,
             number=number,
             step=step,
-            hash=_hash(step, [*files, *_inputs(reading, step, at)], reading.loaded.folder),
+            hash=chain,
             files=files,
             where=f"{file}:{line}",
             command=_command(reading, step, name, at),
             needs=step.needs,
             feed=_feed(reading, kind, step, files, name, at),
         )
+
+
+def _server_hash(reading: Reading, subject: Subject, image: str) -> str:
+    """What the server itself makes of its data; credentials change nothing of it, and must not be found out by it."""
+    several = {key: {name: _public(subject, given) for name, given in items.items()} for key, items in subject.several.items()}
+    return _hash(reading, subject.kind.kind, image, _public(subject, subject.parameters), several)
+
+
+def _public(subject: Subject, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key not in subject.kind.credentials and "password" not in key}
+
+
+def _hash(reading: Reading, *parts: Any) -> str:
+    """Of texts as they are written: a reference counts as itself, not with the address or password that it leads to."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    for secret in sorted(reading.loaded.secrets):
+        text = text.replace(secret, "")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> tuple[tuple[Path, ...], list[tuple[str, str]]]:
+    """The files of a step, and all that counts of its files and inputs: paths below their folders, and hashes of the content."""
+    files, folder = _files(reading, step, at)
+    inputs = [_entry(base, path) for base, path in _inputs(reading, step, at)]
+    return files, [*(_entry(folder, path) for path in files), ("inputs", ""), *inputs]
+
+
+def _entry(folder: Path, path: Path) -> tuple[str, str]:
+    with path.open("rb") as stream:
+        return Path(os.path.relpath(path, folder)).as_posix(), hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _command(reading: Reading, step: SeedStep, name: str, at: tuple[str | int, ...]) -> tuple[str, ...]:
@@ -47,7 +84,7 @@ def _feed(reading: Reading, kind: Kind, step: SeedStep, files: Sequence[Path], n
     if feed is None:
         return None
     scope = reading.resolver.reader("inside", name)
-    columns = _columns(reading, files[0], at) if step.csv is not None and files else []
+    columns = reading.once((*at, "columns"), partial(_columns, reading, files[0], at)) if step.csv is not None and files else []
     scope |= {"step": {"database": step.database or scope["self"]["first"].get("databases"), "into": step.into, "columns": columns}}
     command = reading.tree(feed.command, scope, *at)
     return Feed(tuple(map(str, command)), {key: str(value) for key, value in reading.tree(feed.env, scope, *at).items()}, feed.dialect)
@@ -72,25 +109,21 @@ def header(path: Path) -> list[str]:
         return [name.strip() for name in next(csv.reader(stream), [])]
 
 
-def _files(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[Path]:
+def _files(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> tuple[tuple[Path, ...], Path]:
+    """What the server is fed with, in order, and the folder that holds it."""
     named = step.sql or step.csv
-    if named is not None:
-        path = reading.loaded.path(named, at)
-        yield from sorted(p for p in path.iterdir() if p.name.endswith((".sql", ".sql.gz"))) if path.is_dir() else [path]
+    if named is None:
+        return (), Path()
+    path = reading.loaded.path(named, at)
+    if not path.is_dir():
+        return (path,), path.parent
+    return tuple(sorted(p for p in path.iterdir() if p.name.endswith((".sql", ".sql.gz")))), path
 
 
-def _inputs(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[Path]:
+def _inputs(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[tuple[Path, Path]]:
+    """Each input below the folder that its pattern is relative to."""
     for number, pattern in enumerate(step.inputs):
         folder = reading.loaded.base((*at, "inputs", number))
         # Not Path.glob: before Python 3.13 its `**` finds folders only.
         found = (folder / name for name in glob.iglob(pattern, root_dir=folder, recursive=True))
-        yield from sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
-
-
-def _hash(step: SeedStep, files: Iterable[Path], folder: Path) -> str:
-    digest = hashlib.sha256(json.dumps(step.model_dump(mode="json", exclude={"needs"}), sort_keys=True).encode())
-    for path in files:
-        digest.update(path.name.encode() + b"\0")
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+        yield from ((folder, path) for path in sorted(found) if path.is_file() and "__pycache__" not in path.parts)

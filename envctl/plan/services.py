@@ -11,13 +11,14 @@ from typing import Any
 from envctl.definition.dotenv import parse_dotenv
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
 from envctl.definition.kinds import Kind, Local, Setup, localised
-from envctl.definition.models import Build, Service
-from envctl.plan.files import service_files
-from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of
+from envctl.definition.models import Build, Resources, Service
+from envctl.plan.files import contents, service_files
+from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, LocalPlan, Port, ServicePlan
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, LocalProgram, PodPlan, Port, ServicePlan
 from envctl.plan.reading import Reading, as_text, plain, texts
 from envctl.plan.seeds import steps_of
+from envctl.plan.sizes import bytes_of
 from envctl.plan.views import Subject, View, property_names
 
 OWN_STOP = 10.0
@@ -28,16 +29,17 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     name, local = subject.name, reading.setting.is_local(subject.name)
     kind = localised(subject.kind) if local else subject.kind
     # A process of this machine beside containers reaches them where the tests do.
-    scope = reading.resolver.reader("outside" if local and reading.setting.engine != "local" else "inside", name)
+    scope = reading.resolver.reader("outside" if local and not reading.setting.engine.runs_processes else "inside", name)
     applied = Kind(kind=kind.kind, once=kind.once, own=kind.own) if service.from_compose else kind
     build = _build(reading, name, service)
+    image = _image(reading, subject, service, build)
     checks = _checks(reading, kind, subject, service)
     checks = tuple(Check(c.probe, reading.tree(c.options, scope, "services", name, "ready")) for c in checks)
     own = service.build is not None or service.run is not None or (kind.own and not service.from_compose)
     return ServicePlan(
         name=name,
-        kind=kind,
-        image=_image(reading, subject, service, build),
+        kind=kind.kind,
+        image=image,
         build=build,
         entrypoint=tuple(map(str, reading.tree(applied.entrypoint, scope, "services", name))),
         command=reading.argv(service.command, scope, "services", name, "command")
@@ -54,13 +56,22 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         ready_timeout=service.ready.timeout if service.ready else 60.0,
         healthcheck=_healthcheck(reading, applied, checks, subject, scope),
         needs=needs,
-        steps=tuple(steps_of(reading, name, service, kind)),
+        steps=tuple(steps_of(reading, subject, service, kind, image)),
         setup=tuple(_setup(reading, applied.setup, subject, scope)),
         inside=_properties(reading, subject, "inside"),
         outside=_properties(reading, subject, "outside"),
         stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),
+        once=kind.once,
+        own=kind.own,
         replicas=1 if local else service.replicas,
-        resources=service.resources,
+        resources=_limits(service.resources),
+        mounts=tuple(applied.mounts),
+        writable=_writable(kind, service),
+        unexpressed=() if service.from_compose else tuple(unexpressed(kind, checks, subject.ports)),
+        healthcheck_loss=applied.healthcheck_loss,
+        losses=tuple(kind.losses),
+        advertised=kind.outside_port,
+        pod=_pod(kind, service),
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
         local=_local(reading, kind, subject, service, scope) if local else None,
@@ -98,7 +109,8 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     """The environment of a service: its kind's, its files', its own."""
     env = dict(reading.tree(kind.env, scope, "services", name))
     for file in service.env_file:
-        env |= parse_dotenv(reading.loaded.path(file, ("services", name, "env_file")).read_text("utf-8"))
+        path = reading.loaded.path(file, ("services", name, "env_file"))
+        env |= reading.once(("variables", path), partial(_parsed, path))
     for key, value in service.env.items():
         if value is None:
             env |= {key: reading.setting.environ[key]} if key in reading.setting.environ else {}
@@ -108,20 +120,24 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     return {key: as_text(value) for key, value in env.items() if value is not None}
 
 
+def _parsed(path: Path) -> Mapping[str, str]:
+    return parse_dotenv(path.read_text("utf-8"))
+
+
 def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, File]:
     def resolve(text: str, key: str) -> Path:
         return reading.loaded.path(text, ("services", name, key))
 
     files: dict[str, File] = {}
     with reading.located("services", name, "with"):
-        files |= service_files(kind, scope, service.files, resolve)
+        files |= service_files(kind, scope, service.files, resolve, lambda path: reading.once(("files", path), partial(contents, path)))
     return files
 
 
 def _image(reading: Reading, subject: Subject, service: Service, build: BuildPlan | None) -> str:
     if build is not None:
         return build.tag
-    if not service.image and not subject.kind.image and reading.setting.engine and not reading.setting.is_local(subject.name):
+    if not service.image and not subject.kind.image and reading.setting.engine.uses_images and not reading.setting.is_local(subject.name):
         hint = "`image: REF`, or `build: FOLDER` with a Dockerfile; or `--engine local`"
         reading.problems.append(reading.problem(("services", subject.name), "on Docker it needs an image", hint))
     if service.image:
@@ -138,7 +154,7 @@ def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
         return None
     build = Build(context=service.build) if isinstance(service.build, str) else service.build
     context = reading.loaded.path(build.context, ("services", name, "build"))
-    return build_plan(build, context, service.image)
+    return reading.once(("build", name), partial(build_plan, build, context, service.image))
 
 
 def _folder(reading: Reading, name: str, service: Service) -> Path:
@@ -151,7 +167,7 @@ def _folder(reading: Reading, name: str, service: Service) -> Path:
 def ports_of(reading: Reading, subject: Subject) -> tuple[Port, ...]:
     known = reading.resolver.reserved | reading.setting.fixed
     return tuple(
-        Port(name, number, reading.setting.ports.get((subject.name, name)), (subject.name, name) in known)
+        Port(name, number, reading.setting.allocation.ports.get((subject.name, name)), (subject.name, name) in known)
         for name, number in subject.ports.items()
     )
 
@@ -188,7 +204,47 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     )
     template = tuple(map(str, tree(local.template)))
     image = "" if kind.own else service.image or ""
-    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image)
+    program = local_program(kind.local) if kind.local is not None and not service.run else None
+    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program)
+
+
+def local_program(local: Local) -> LocalProgram:
+    """What a kind says of its server's program on this machine."""
+    return LocalProgram(local.programs, local.version_of, local.install, local.unprivileged, local.stop_signal, local.losses)
+
+
+def _limits(given: Resources | None) -> Limits | None:
+    if given is None:
+        return None
+    return Limits(given.cpu, bytes_of(given.memory) if given.memory is not None else None)
+
+
+def _writable(kind: Kind, service: Service) -> tuple[str, ...]:
+    """Of a Compose file's service only what holds data: its image may be a cousin of the kind's, with files in the other places."""
+    if service.from_compose:
+        return (kind.data,) if kind.data else ()
+    return tuple(kind.writable)
+
+
+def _pod(kind: Kind, service: Service) -> PodPlan:
+    own = kind.kubernetes
+    return PodPlan(
+        user=own.user or kind.user,
+        read_only=_read_only(kind, service),
+        writable=tuple(own.writable),
+        copies={} if service.from_compose else own.init_copies,
+        probe={} if service.from_compose else own.probe,
+        sysctls=tuple(own.sysctls),
+        env=own.env,
+        requests=own.requests,
+        limits=own.limits,
+    )
+
+
+def _read_only(kind: Kind, service: Service) -> bool:
+    """Whether its kind says what must stay writable; a program of the team's own may write anywhere that its user may."""
+    said = kind.kubernetes.read_only
+    return bool(said) if said is not None or service.from_compose or kind.own else bool(kind.writable)
 
 
 def _version(kind: Kind, service: Service) -> str:

@@ -1,26 +1,8 @@
-"""What is different about an engine for whoever plans, renders or shows: nobody compares its name."""
+"""What a plan and its rendering must know of an engine: each engine says it of itself, and nobody asks for its name."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class EngineTraits:
-    """Of one engine.
-
-    Attributes:
-        place: where its services are, in words.
-        runs_processes: services are processes of this machine; they end with their keeper.
-        has_namespaces: instances may share a part of it with others, and are found there by other machines.
-        replaces_servers: a server may be replaced at any time, and its data goes with it.
-    """
-
-    name: str
-    place: str
-    runs_processes: bool = False
-    has_namespaces: bool = False
-    replaces_servers: bool = False
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -30,3 +12,32 @@ class Addresses:
     outside_host: str = "127.0.0.1"
     publish_on: str = "127.0.0.1"
     tester_host: str = "host.docker.internal"
+
+
+@dataclass(frozen=True)
+class EngineTraits:
+    """An engine as the plan sees it."""
+
+    name: str
+    place: str = ""
+    """Where its services are, in words."""
+    runs_processes: bool = False
+    """Its services are processes of this machine, and end with their keeper."""
+    replaces_servers: bool = False
+    """A server may be replaced at any time, and its data goes with it: the keeper has it seeded again."""
+    uses_images: bool = True
+    """A service that is no process of this machine needs an image."""
+    dns_labels: bool = False
+    """Inside, a service is found under its name as a DNS label; otherwise under its name as it is."""
+    reaches_tests: bool = True
+    """Its services can reach the machine of the tests."""
+    shares_namespaces: bool = False
+    """`--namespace` puts an instance beside those of others."""
+    addresses: Addresses = field(default_factory=Addresses)
+    """Where its services are reached when nobody has asked the engine itself."""
+    manifests: str = ""
+    """The format in which `render` writes what it would run; empty where there is none."""
+
+
+UNDECIDED = EngineTraits("", uses_images=False)
+"""Of `validate`, which is for no engine: what only one of them wants is not asked for."""

@@ -57,7 +57,7 @@ def _next(done: SimpleQueue[tuple[int, R | None, BaseException | None]]) -> tupl
 
 
 def guarded_thread(function: Callable[[], object], failed: Callable[[BaseException], object], name: str) -> threading.Thread:
-    """Starts *function* in a thread of its own; whatever it raises is handed to *failed*, so that nobody waits for a thread that is gone."""
+    """Runs *function* in a thread of its own; whatever it raises is handed to *failed*: nobody waits for a thread that is gone."""
 
     def run() -> None:
         try:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.plan.health import unexpressed
 from envctl.plan.model import File, Plan, ServicePlan
+from envctl.plan.sizes import size_text
 
 INTERVAL = "1s"
 """Of health checks in a file that Compose itself brings up. Under `up` readiness is ours, and they only inform."""
@@ -90,7 +90,7 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
 
 def extra_hosts(plan: Plan, service: ServicePlan) -> list[str]:
     """Names that lead to this machine: the tests', and those of services that run on it."""
-    gateway = plan.setting.gateway if sys.platform == "linux" and plan.setting.gateway else "host-gateway"
+    gateway = (sys.platform == "linux" and plan.setting.allocation.gateway) or "host-gateway"
     local = [f"{name}:{gateway}" for name in sorted(plan.setting.local)]
     return [*(["host.docker.internal:host-gateway"] if service.tester else []), *local]
 
@@ -132,7 +132,7 @@ def _ports(plan: Plan, service: ServicePlan, standalone: bool) -> list[dict[str,
     """Long form; with replicas a range, from which each takes one."""
     found = []
     for port in service.ports:
-        entry: dict[str, Any] = {"target": port.number, "host_ip": plan.setting.publish_on, "protocol": "tcp", "mode": "host"}
+        entry: dict[str, Any] = {"target": port.number, "host_ip": plan.setting.addresses.publish_on, "protocol": "tcp", "mode": "host"}
         if port.outside is not None and (port.reserved or not standalone):
             last = port.outside + service.replicas - 1
             entry["published"] = f"{port.outside}-{last}" if service.replicas > 1 else str(port.outside)
@@ -168,9 +168,10 @@ def _healthcheck(service: ServicePlan, standalone: bool) -> dict[str, Any]:
 
 
 def _resources(service: ServicePlan) -> dict[str, Any]:
-    if service.resources is None:
+    given = service.resources
+    if given is None:
         return {}
-    limits = {"cpus": service.resources.cpu and str(service.resources.cpu), "memory": service.resources.memory}
+    limits = {"cpus": given.cpu and str(given.cpu), "memory": given.memory and size_text(given.memory)}
     return {"deploy": {"resources": {"limits": {key: value for key, value in limits.items() if value}}}}
 
 
@@ -198,8 +199,8 @@ def _configs(service: ServicePlan, configs: dict[str, Any]) -> list[dict[str, An
 
 def _networks(plan: Plan) -> dict[str, Any]:
     default: dict[str, Any] = {"name": plan.setting.id, "labels": {key: escaped(value) for key, value in labels(plan).items()}}
-    if plan.setting.subnet:
-        default["ipam"] = {"config": [{"subnet": plan.setting.subnet}]}
+    if subnet := plan.setting.allocation.subnet:
+        default["ipam"] = {"config": [{"subnet": subnet}]}
     found: dict[str, Any] = {}
     for name, network in plan.compose_extra.get("networks", {}).items():
         network = dict(network or {})
@@ -259,17 +260,17 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield f"{name}: its {len(service.steps)} seed steps; plain Compose starts it empty, `envctl up` seeds it"
         if service.setup:
             yield f"{name}: what envctl sets up once it is ready ({service.setup[0][0][0]} ...)"
-        if service.kind.healthcheck_loss and service.checks and not service.from_compose:
-            yield f"{name}: its readiness ({service.kind.healthcheck_loss}); who needs it starts as soon as it has started"
+        if service.healthcheck_loss and service.checks:
+            yield f"{name}: its readiness ({service.healthcheck_loss}); who needs it starts as soon as it has started"
         elif service.checks and not _check(service) and not service.once:
             yield f"{name}: its readiness ({', '.join(c.probe for c in service.checks)}), which no program in an image can check"
-        elif left := ([] if service.from_compose else unexpressed(service.kind, service.checks, {p.name: p.number for p in service.ports})):
-            yield f"{name}: a part of its readiness ({', '.join(left)}), which no program in an image can check"
+        elif service.unexpressed:
+            yield f"{name}: a part of its readiness ({', '.join(service.unexpressed)}), which no program in an image can check"
         if any(file.text is None for file in service.files.values()):
             yield f"{name}: binary or executable files are bind mounts here; `up` copies them into the container"
         if ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
             yield f"{name}: the image {service.image} has no tag, so it is what `latest` is on that day"
-        yield from (f"{name}: {loss}" for loss in service.kind.losses)
+        yield from (f"{name}: {loss}" for loss in service.losses)
         yield from (f"{name}: `{key}`, which this version does not act on yet" for key in service.later)
 
 

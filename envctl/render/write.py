@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.errors import UsageError, did_you_mean
+from envctl.errors import UsageError
 from envctl.plan.addresses import dns_label
 from envctl.plan.model import File, Plan
 from envctl.render.compose import compose_yaml, render_compose
 
 if TYPE_CHECKING:
     from envctl.render.kubernetes import Options
-
-TARGETS = ("docker", "kubernetes")
 
 
 @dataclass(frozen=True)
@@ -26,18 +24,16 @@ class Written:
     losses: tuple[str, ...]
 
 
-def write_manifests(plan: Plan, engine: str, folder: Path | None, options: Options | None = None) -> Written:
+def write_manifests(plan: Plan, folder: Path | None, options: Options | None = None) -> Written:
     """`compose.yaml` in *folder* with the files it needs, or `manifests.yaml`; the text alone without a folder.
 
     Raises:
-        UsageError: there is no such target, or the folder cannot be written.
+        UsageError: the plan's engine has no manifests, or the folder cannot be written.
     """
-    if engine == "local":
-        hint = "`envctl up --engine local` starts them; `render` is for docker and kubernetes"
-        raise UsageError("local processes have no manifests", hint=hint)
-    if engine not in TARGETS:
-        raise UsageError(f"nothing can be rendered for '{engine}'", hint=did_you_mean(engine, TARGETS))
-    name, written, binaries = _composed(plan) if engine == "docker" else _clustered(plan, options)
+    engine = plan.setting.engine
+    if engine.manifests not in FORMATS:
+        raise UsageError(f"{engine.name} processes have no manifests", hint=f"`envctl up --engine {engine.name}` starts them")
+    name, written, binaries = FORMATS[engine.manifests](plan, options)
     if folder is not None:
         try:
             _write(folder, name, written.text, binaries)
@@ -46,7 +42,7 @@ def write_manifests(plan: Plan, engine: str, folder: Path | None, options: Optio
     return written
 
 
-def _composed(plan: Plan) -> tuple[str, Written, Mapping[str, File]]:
+def _composed(plan: Plan, options: Options | None) -> tuple[str, Written, Mapping[str, File]]:
     rendered = render_compose(plan, standalone=True)
     text = f"# {plan.setting.environment}, rendered by envctl: docker compose up --wait\n" + compose_yaml(rendered)
     return "compose.yaml", Written(text, rendered.losses), rendered.binaries
@@ -58,6 +54,10 @@ def _clustered(plan: Plan, options: Options | None) -> tuple[str, Written, Mappi
     manifests = render_kubernetes(plan, options or Options(standalone=True, namespace=dns_label(plan.setting.id)))
     text = f"# {plan.setting.environment}, rendered by envctl: kubectl apply -f manifests.yaml\n" + manifests_yaml(manifests)
     return "manifests.yaml", Written(text, manifests.losses), {}
+
+
+FORMATS = {"compose": _composed, "kubernetes": _clustered}
+"""What an engine's traits may name as its manifests: each gives the file's name, its text and what goes beside it."""
 
 
 def _write(folder: Path, name: str, text: str, binaries: Mapping[str, File]) -> None:

@@ -60,7 +60,7 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["up", "env", "--use", "site=nothing"], 2, "this is no URL"),
     (["up", "env", "--only", "sit"], 2, "did you mean 'site'?"),
     (["up", "nev"], 2, "did you mean 'env'?"),
-    (["render", "env", "--engine", "paper"], 2, "nothing can be rendered for 'paper'"),
+    (["render", "env", "--engine", "paper"], 2, "there is no engine 'paper'"),
     (["run", "env"], 125, "there is no command to run"),
     (["run", "env", "--nosuch", "--", "true"], 125, "No such option: --nosuch"),
     (["run", "nev", "--", "true"], 125, "did you mean 'env'?"),

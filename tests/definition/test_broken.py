@@ -11,6 +11,7 @@ import pytest
 
 from envctl.definition.kinds import load_kinds
 from envctl.definition.load import load
+from envctl.engines.registry import traits
 from envctl.environment import check
 from envctl.errors import DefinitionError, Problem
 
@@ -49,7 +50,7 @@ def test_a_cycle_is_found_by_the_plan(tmp_path: Path) -> None:
     from envctl.plan.model import Setting
 
     environment = open_environment(FOLDER / "plan_cycle.yaml", cwd=FOLDER, environ={})
-    setting = Setting("shop", "shop-000000", "shop", tmp_path, "docker", secret=lambda service, parameter: "x")
+    setting = Setting("shop", "shop-000000", "shop", tmp_path, traits("docker"), secret=lambda service, parameter: "x")
     with pytest.raises(DefinitionError, match=r"plan_cycle\.yaml:\d+: .*services need each other: a -> b -> a"):
         make_plan(environment, setting)
 

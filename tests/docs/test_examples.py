@@ -21,6 +21,7 @@ from envctl.cli.app import COMMANDS, build
 from envctl.cli.settings import KEYS, TABLES
 from envctl.definition.find import find_environment
 from envctl.definition.kinds import load_kinds
+from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.plan.make import make_plan
 from envctl.plan.render_setting import render_setting
@@ -36,7 +37,7 @@ def test_definitions_are_valid(block: pages.Block, tmp_path: Path) -> None:
         pytest.skip("Docker Compose reads Compose files")
     pages.write_project(block.page, tmp_path)
     environment = open_environment(str(tmp_path / block.definition), cwd=tmp_path, environ={})
-    plan = make_plan(environment, render_setting(environment, environment.definition.name, "docker", {}))
+    plan = make_plan(environment, render_setting(environment, environment.definition.name, traits("docker"), {}))
     assert plan.services
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from envctl.definition.models import Definition
+from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.init import Proposal, gather, proposal_text, propose
 from envctl.plan.make import make_plan
@@ -61,7 +62,7 @@ def sample(project: Callable[[Files], Path]) -> Callable[..., Sample]:
         tree = yaml.safe_load(text)
         Definition.model_validate({key: value for key, value in tree.items() if key != "from"})
         environment = open_environment(proposal.name, cwd=root, environ={"PATH": "/usr/bin:/bin"})
-        plan = make_plan(environment, render_setting(environment, proposal.name, "docker", {}))
+        plan = make_plan(environment, render_setting(environment, proposal.name, traits("docker"), {}))
         return Sample(root, proposal, text, tree, plan)
 
     return make

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from envctl.definition.models import Resources
 from envctl.engines import CommandResult, ServiceState
 from envctl.errors import EnvctlError, OutOfTime, ServiceFailed
 from envctl.instance import Record
 from envctl.lifecycle import bring_up
 from envctl.lifecycle.bring_up import BringUp
 from envctl.lifecycle.service_states import ServiceStates
-from envctl.plan.model import Check, ServicePlan
+from envctl.plan.model import Check, Limits, ServicePlan
 from envctl.readiness import LoginRefused, Target, wait
 from envctl.seeding import Seeder
 from tests.builders import FakeDeployment, job, plan_with, port, record_of, service, step_of
@@ -223,7 +222,7 @@ def test_a_service_of_a_compose_file_that_ends_well_is_done() -> None:
 def test_a_service_that_dies_while_it_starts(status: int, words: str, advice: str) -> None:
     project = FakeDeployment(logged={"db": "\n".join(f"line {number}" for number in range(50))})
     project.on_start["db"] = lambda: project.dies("db", status)
-    error = Line(service("db", resources=Resources(memory="1M"), **HEALTH), project=project).fails()
+    error = Line(service("db", resources=Limits(memory=1 << 20), **HEALTH), project=project).fails()
     assert error.message == words
     assert error.exit_code == 1
     assert (error.evidence.step, error.evidence.exit_status, error.evidence.advice) == ("start", status, advice)

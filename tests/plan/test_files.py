@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from envctl.definition.expressions import ExpressionError
 from envctl.definition.kinds import Kind
-from envctl.plan.files import read, service_files
+from envctl.plan.files import contents, read, service_files
 from envctl.plan.model import File
 from tests.builders import write
 
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def files_of(folder: Path, kind: Kind, files: dict[str, str] | None = None) -> dict[str, File]:
-    return service_files(kind, SCOPE, files or {}, lambda text, key: folder / text)
+    return service_files(kind, SCOPE, files or {}, lambda text, key: folder / text, contents)
 
 
 def texts_of(files: dict[str, File]) -> dict[str, str | None]:

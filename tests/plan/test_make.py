@@ -11,6 +11,7 @@ import pytest
 from envctl.errors import DefinitionError
 from envctl.plan import model
 from envctl.plan.make import environment_outside, make_plan, published
+from envctl.plan.traits import Addresses
 from envctl.plan.transforms.select import Selection, select
 from tests.builders import FIRST_PORT, environment_of, plan_of, setting_of, write
 
@@ -144,7 +145,7 @@ def test_no_outputs_are_no_outputs(tmp_path: Path) -> None:
 
 def test_on_another_machine_everything_is_reached_there(tmp_path: Path) -> None:
     text = "services: {x: {image: x, port: 80, env: {T: '${tester.host}'}}}\noutputs: {X: '${x.url}'}"
-    plan = plan_of(tmp_path, text, outside_host="docker.corp", tester_host="10.0.0.1")
+    plan = plan_of(tmp_path, text, addresses=Addresses("docker.corp", tester_host="10.0.0.1"))
     assert plan.outputs == {"X": f"http://docker.corp:{FIRST_PORT}"}
     assert plan.services["x"].env == {"T": "10.0.0.1"}
 

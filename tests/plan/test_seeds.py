@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from envctl.instance.allocation import Allocation
+from envctl.plan.make import make_plan
 from envctl.plan.model import Plan, Step
 from envctl.plan.seeds import header
-from tests.builders import plan_of
+from tests.builders import environment_of, plan_of, setting_of
 
 SERVICES = """
 services:
@@ -89,7 +94,96 @@ def test_a_hash_is_of_everything_the_result_depends_on(tmp_path: Path, file: str
     before = [each.hash for each in steps(plan_of(tmp_path, SERVICES, FILES))]
     changed = gzip.compress(b"id\n2\n") if file.endswith(".gz") else b"changed"
     after = [each.hash for each in steps(plan_of(tmp_path, SERVICES, {**FILES, file: changed}))]
-    assert [number for number in range(4) if before[number] != after[number]] == [step]
+    assert [number for number in range(4) if before[number] != after[number]] == list(range(step, 4)), "a step builds on those before it"
+
+
+def hashes(folder: Path, seed: str, files: Iterable[str], service: str = "kind: postgres", **changes: Any) -> list[str]:
+    """Of a new project with *files*, each with the same content."""
+    folder = Path(tempfile.mkdtemp(dir=folder))
+    text = f"services: {{db: {{{service}, seed: [{seed}]}}}}"
+    return [step.hash for step in steps(plan_of(folder, text, dict.fromkeys(files, "same;"), **changes))]
+
+
+FOLDER, INPUTS = "{sql: data}", "{command: x, in: server, inputs: [data/**]}"
+
+
+@pytest.mark.parametrize(
+    ("seed", "one", "other"),
+    [
+        (FOLDER, ["data/1_base.sql", "data/2_more.sql"], ["data/1_base.sql", "data/1_base2.sql"]),
+        (INPUTS, ["data/1_base/x", "data/2_more/x"], ["data/1_base/x", "data/1_base2/x"]),
+        (INPUTS, ["data/tenant_a/x.csv"], ["data/tenant_b/x.csv"]),
+        (INPUTS, ["data/a/b"], ["data/a", "data/b"]),
+        (FOLDER, ["data/1.sql"], ["data/2.sql"]),
+        (f"{FOLDER}, {{sql: more}}", ["data/1.sql", "data/2.sql", "more/3.sql"], ["data/1.sql", "more/2.sql", "more/3.sql"]),
+        ("{sql: a}, {sql: b}", ["a/1.sql", "b/2.sql"], ["b/1.sql", "a/2.sql"]),
+    ],
+    ids=["another order", "folders in another order", "another folder", "deeper", "renamed", "moved between steps", "exchanged"],
+)
+def test_where_a_file_lies_counts(tmp_path: Path, seed: str, one: list[str], other: list[str]) -> None:
+    assert hashes(tmp_path, seed, one)[-1] != hashes(tmp_path, seed, other)[-1]
+
+
+def test_an_input_is_no_file_that_is_fed(tmp_path: Path) -> None:
+    files = ["a/1.sql", "a/2.sql"]
+    assert hashes(tmp_path, "{sql: a/1.sql, inputs: [a/2.sql]}", files) != hashes(tmp_path, "{sql: a/2.sql, inputs: [a/1.sql]}", files)
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        'kind: postgres, version: "16"',
+        "kind: postgres, image: 'postgis/postgis:17-3.5'",
+        "kind: postgres, with: {databases: [other]}",
+        "kind: postgres, with: {databases: [app, more]}",
+        "kind: postgres, with: {databases: {app: {owner: x}}, users: [x]}",
+        "kind: postgres, with: {settings: {max_connections: 7}}",
+        "kind: mariadb",
+    ],
+)
+def test_another_server_makes_other_data(tmp_path: Path, service: str) -> None:
+    assert hashes(tmp_path, FOLDER, ["data/1.sql"], service) != hashes(tmp_path, FOLDER, ["data/1.sql"])
+
+
+def test_the_database_of_a_step_counts(tmp_path: Path) -> None:
+    service, files = "kind: postgres, with: {databases: [a, b]}", ["data/1.sql"]
+    one, other = (hashes(tmp_path, f"{{sql: data, database: {name}}}", files, service) for name in "ab")
+    assert one != other
+    assert hashes(tmp_path, FOLDER, files, service) != hashes(tmp_path, FOLDER, files, service.replace("a, b", "b, a")), "the first one"
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "kind: postgres, with: {password: one}",
+        "kind: postgres, with: {username: somebody, password: other}",
+        "kind: postgres, port: 5433",
+    ],
+)
+def test_credentials_and_ports_do_not_count(tmp_path: Path, service: str) -> None:
+    assert hashes(tmp_path, FOLDER, ["data/1.sql"], service) == hashes(tmp_path, FOLDER, ["data/1.sql"])
+
+
+def test_passwords_of_users_do_not_count(tmp_path: Path) -> None:
+    one, other = (f"kind: postgres, with: {{users: {{x: {{password: {word}}}}}}}" for word in ("one", "other"))
+    assert hashes(tmp_path, FOLDER, ["data/1.sql"], one) == hashes(tmp_path, FOLDER, ["data/1.sql"], other)
+
+
+def test_secret_variables_do_not_count(tmp_path: Path) -> None:
+    text = "variables: {key: {secret: true, default: none}}\n" + SERVICES.replace(
+        "[shop, audit]}", "[shop, audit], settings: {a: '${var.key}'}}"
+    )
+    found = []
+    for word in ("secret-one", "secret-other"):
+        environment = environment_of(tmp_path, text, FILES, overrides={"key": word})
+        found.append([step.hash for step in steps(make_plan(environment, setting_of(environment)))])
+    assert found[0] == found[1]
+
+
+def test_another_instance_on_other_ports_has_the_same(tmp_path: Path) -> None:
+    files, service = ["data/1.sql"], "kind: postgres, with: {settings: {application_name: '${self.host}:${self.outside.port}'}}"
+    one = hashes(tmp_path, FOLDER, files, service, name="one", allocation=Allocation({("db", "postgres"): 1}))
+    assert one == hashes(tmp_path, FOLDER, files, service, id="x-1", allocation=Allocation({("db", "postgres"): 2}))
 
 
 def test_a_hash_is_not_of_place_needs_or_passwords(tmp_path: Path) -> None:

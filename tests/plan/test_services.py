@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from envctl.definition.expressions import escape
 from envctl.definition.models import Service
+from envctl.engines.registry import traits
 from envctl.errors import DefinitionError
 from envctl.plan.make import make_plan
 from envctl.plan.model import Port, ServicePlan
@@ -225,7 +226,7 @@ def test_what_is_handed_through(tmp_path: Path) -> None:
     found = planned(tmp_path, "image: a, replicas: 3, resources: {cpu: 0.5, memory: 1G}, compose: {tty: true}, kubernetes: {a: b}")
     assert found.replicas == 3
     assert found.resources is not None
-    assert (found.resources.cpu, found.resources.memory) == (0.5, "1G")
+    assert (found.resources.cpu, found.resources.memory) == (0.5, 1 << 30)
     assert (found.compose, found.kubernetes) == ({"tty": True}, {"a": "b"})
 
 
@@ -307,7 +308,7 @@ def test_a_value_as_text(value: object, text: str) -> None:
 
 def local(folder: Path, service: str, files: dict[str, str | bytes] | None = None) -> ServicePlan:
     environment = environment_of(folder, f"services:\n  {DB}  x: {{{service}}}\n", files)
-    return make_plan(environment, setting_of(environment, engine="local", folder=Path("/services"))).services["x"]
+    return make_plan(environment, setting_of(environment, engine=traits("local"), folder=Path("/services"))).services["x"]
 
 
 def test_a_process_listens_on_loopback_below_its_folder(tmp_path: Path) -> None:

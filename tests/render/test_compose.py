@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.definition.expressions import escape
-from envctl.definition.kinds import Kind
-from envctl.definition.models import Build, Resources
+from envctl.definition.models import Build
+from envctl.instance.allocation import Allocation
 from envctl.plan.make import make_plan
-from envctl.plan.model import BuildPlan, Check, File, Plan, ServicePlan, Setting
+from envctl.plan.model import BuildPlan, Check, File, Limits, Plan, ServicePlan, Setting
 from envctl.render.compose import Rendered, build_entry, compose_text, compose_yaml, escaped, files_hash, labels, merged, render_compose
 from tests.builders import environment_of, plan_of, plan_with, port, service, setting_of, step_of
 
@@ -118,7 +118,7 @@ def test_everything_carries_the_labels() -> None:
 
 
 def test_a_network_has_a_subnet_of_its_own() -> None:
-    document = rendered(service("x"), setting=setting_with(subnet="10.231.0.0/27"))
+    document = rendered(service("x"), setting=setting_with(allocation=Allocation(subnet="10.231.0.0/27")))
     assert document["networks"]["default"]["ipam"] == {"config": [{"subnet": "10.231.0.0/27"}]}
 
 
@@ -136,8 +136,8 @@ def test_a_network_has_a_subnet_of_its_own() -> None:
         ({"tester": True}, {"extra_hosts": ["host.docker.internal:host-gateway"]}),
         ({"replicas": 3}, {"scale": 3}),
         ({"data": "/data"}, {"volumes": [{"type": "volume", "source": "x-data", "target": "/data"}]}),
-        ({"resources": Resources(cpu=0.5, memory="1G")}, {"deploy": {"resources": {"limits": {"cpus": "0.5", "memory": "1G"}}}}),
-        ({"resources": Resources(memory="1G")}, {"deploy": {"resources": {"limits": {"memory": "1G"}}}}),
+        ({"resources": Limits(cpu=0.5, memory=1 << 30)}, {"deploy": {"resources": {"limits": {"cpus": "0.5", "memory": "1G"}}}}),
+        ({"resources": Limits(memory=1 << 30)}, {"deploy": {"resources": {"limits": {"memory": "1G"}}}}),
         ({"compose": {"tty": True, "init": None, "user": "root"}}, {"tty": True, "user": "root"}),
     ],
 )
@@ -147,12 +147,12 @@ def test_keys_of_a_service(changes: dict[str, Any], expected: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    ("platform", "gateway", "host"),
-    [("linux", "10.0.0.1", "10.0.0.1"), ("linux", "", "host-gateway"), ("darwin", "10.0.0.1", "host-gateway")],
+    ("platform", "subnet", "host"),
+    [("linux", "10.0.0.0/27", "10.0.0.1"), ("linux", None, "host-gateway"), ("darwin", "10.0.0.0/27", "host-gateway")],
 )
-def test_processes_of_this_machine_are_known_by_name(monkeypatch: pytest.MonkeyPatch, platform: str, gateway: str, host: str) -> None:
+def test_processes_of_this_machine_are_known_by_name(monkeypatch: pytest.MonkeyPatch, platform: str, subnet: str | None, host: str) -> None:
     monkeypatch.setattr("sys.platform", platform)
-    setting = setting_with(gateway=gateway, local=frozenset(["orders", "api"]))
+    setting = setting_with(allocation=Allocation(subnet=subnet), local=frozenset(["orders", "api"]))
     found = rendered(service("x", tester=True), setting=setting)["services"]["x"]
     assert found["extra_hosts"] == ["host.docker.internal:host-gateway", f"api:{host}", f"orders:{host}"]
 
@@ -216,7 +216,7 @@ def test_replicas_share_a_range_of_ports() -> None:
         ({"healthcheck": HEALTH}, "ready", "service_healthy"),
         ({"healthcheck": HEALTH}, "started", "service_started"),
         ({}, "seeded", "service_started"),
-        ({"kind": Kind(kind="job", once=True)}, "done", "service_completed_successfully"),
+        ({"kind": "job", "once": True}, "done", "service_completed_successfully"),
         ({"from_compose": True, "compose": {"healthcheck": {"test": "x"}}}, "ready", "service_healthy"),
     ],
 )
@@ -332,7 +332,7 @@ def test_a_network_that_nobody_uses_is_not_made(fragment: dict[str, Any]) -> Non
         ({"steps": (step_of("x"),)}, "x: its 1 seed steps; plain Compose starts it empty, `envctl up` seeds it"),
         ({"setup": ((("make", "it"), {}, ""),)}, "x: what envctl sets up once it is ready (make ...)"),
         (
-            {"kind": Kind(kind="nats", healthcheck_loss="no program"), "checks": (Check("nats"),)},
+            {"kind": "nats", "healthcheck_loss": "no program", "checks": (Check("nats"),)},
             "x: its readiness (no program); who needs it starts as soon as it has started",
         ),
         (
@@ -343,9 +343,9 @@ def test_a_network_that_nobody_uses_is_not_made(fragment: dict[str, Any]) -> Non
             {"files": {"/b": File(source=Path(__file__))}},
             "x: binary or executable files are bind mounts here; `up` copies them into the container",
         ),
-        ({"kind": Kind(kind="stub", losses=["no password"])}, "x: no password"),
+        ({"kind": "stub", "losses": ("no password",)}, "x: no password"),
         (
-            {"kind": Kind(kind="job", once=True)},
+            {"kind": "job", "once": True},
             "x: nobody needs this job, and `docker compose up --wait` takes the end of such a container for a failure",
         ),
     ],
@@ -360,12 +360,12 @@ def test_what_is_expressed_is_no_loss(changes: dict[str, Any]) -> None:
 
 
 def test_a_job_that_somebody_needs_is_no_loss() -> None:
-    job = service("x", kind=Kind(kind="job", once=True))
+    job = service("x", kind="job", once=True)
     assert render_compose(plan_with(job, service("y", needs={"x": "done"})), standalone=True).losses == ()
 
 
 def test_losses_of_the_plan_come_first() -> None:
-    found = render_compose(plan_with(service("x", kind=Kind(kind="k", losses=["b"])), losses=("a",)), standalone=True)
+    found = render_compose(plan_with(service("x", kind="k", losses=("b",)), losses=("a",)), standalone=True)
     assert found.losses == ("a", "x: b")
 
 

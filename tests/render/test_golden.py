@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.plan.make import make_plan
 from envctl.plan.render_setting import render_setting
@@ -19,7 +20,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def rendered(name: str) -> str:
     environment = open_environment(ROOT / "environments" / name / "environment.yaml", cwd=ROOT, environ={})
-    found = write_manifests(make_plan(environment, render_setting(environment, name, "docker", {})), "docker", None)
+    found = write_manifests(make_plan(environment, render_setting(environment, name, traits("docker"), {})), None)
     return portable(found.text) + "".join(f"# loss: {loss}\n" for loss in found.losses)
 
 
@@ -51,6 +52,6 @@ def test_an_example_renders_the_same_twice(name: str) -> None:
 
     def once() -> str:
         environment = open_environment(path, cwd=ROOT, environ={})
-        return write_manifests(make_plan(environment, render_setting(environment, name, "docker", {})), "docker", None).text
+        return write_manifests(make_plan(environment, render_setting(environment, name, traits("docker"), {})), None).text
 
     assert once() == once()

@@ -14,12 +14,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.definition.kinds import Kind, load_kinds
-from envctl.definition.models import Resources
+from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.errors import UsageError
 from envctl.plan.make import make_plan
-from envctl.plan.model import Check, File, Plan, ServicePlan, Setting
+from envctl.plan.model import Check, File, Limits, Plan, ServicePlan, Setting
 from envctl.plan.render_setting import render_setting
 from envctl.render.kubernetes import Manifests, Options, label_value, manifests_yaml, once_job, pushed_image, render_kubernetes
 from envctl.render.kubernetes.secrets import one_of
@@ -42,11 +41,11 @@ def options(**changes: Any) -> Options:
 
 def planned(path: Path, **changes: Any) -> Plan:
     environment = open_environment(path, cwd=ROOT, environ={})
-    return make_plan(environment, replace(render_setting(environment, environment.definition.name, "kubernetes", {}), **changes))
+    return make_plan(environment, replace(render_setting(environment, environment.definition.name, traits("kubernetes"), {}), **changes))
 
 
 def rendered(*services: ServicePlan, plan: Mapping[str, Any] | None = None, **changes: Any) -> Manifests:
-    setting = replace(plan_with().setting, engine="kubernetes")
+    setting = replace(plan_with().setting, engine=traits("kubernetes"))
     return render_kubernetes(plan_with(*services, **{"setting": setting, **(plan or {})}), options(**changes))
 
 
@@ -95,8 +94,8 @@ def environment(container: Mapping[str, Any], held: Mapping[tuple[str, str], str
     return found
 
 
-def of_kind(name: str, **changes: Any) -> ServicePlan:
-    return service(name, **{"kind": load_kinds()["service"], **changes})
+def of_team(name: str, **changes: Any) -> ServicePlan:
+    return service(name, **{"own": True, **changes})
 
 
 # Every example
@@ -218,7 +217,7 @@ def test_the_longest_secret_is_found(texts: list[str], text: str) -> None:
 
 def test_a_secret_stands_in_no_other_object() -> None:
     found = rendered(
-        of_kind("x", env={"URL": f"pg://u:{SECRET}@db"}, files={"/etc/x": File(text=f"password {SECRET}"), "/etc/y": File(text="plain")}),
+        of_team("x", env={"URL": f"pg://u:{SECRET}@db"}, files={"/etc/x": File(text=f"password {SECRET}"), "/etc/y": File(text="plain")}),
         plan={"secrets": frozenset({SECRET})},
     )
     assert objects(found, "ConfigMap")["x-files"]["data"] == {"etc_y": "plain"}
@@ -307,7 +306,7 @@ def test_the_network_allows_what_the_references_need_and_no_more(tmp_path: Path)
           orders: {image: "x:1", port: 8000, needs: {mail: started}}
           web: {image: "x:1", port: 80, env: {API: "${orders.url}"}, needs: {orders: none}}
     """
-    found = render_kubernetes(plan_of(tmp_path, text, engine="kubernetes"), options())
+    found = render_kubernetes(plan_of(tmp_path, text, engine=traits("kubernetes")), options())
     assert allowed(found) == {("orders", "db", 5432), ("orders", "mail", 1025), ("orders", "mail", 1080), ("web", "orders", 8000)}
     deny = objects(found, "NetworkPolicy")["envctl-deny"]["spec"]
     assert deny == {"podSelector": {"matchLabels": {"envctl.instance": "t-123456"}}, "policyTypes": ["Ingress", "Egress"]}
@@ -368,19 +367,19 @@ def test_under_up_nobody_waits_and_a_job_is_a_job() -> None:
 )
 def test_checks_of_an_own_service_are_native(check: Check, expected: dict[str, Any]) -> None:
     ports = (port("http", 8000), port("admin", 9000))
-    container = main(rendered(of_kind("x", ports=ports, checks=(check,), healthcheck=("CMD-SHELL", "true"), ready_timeout=20.0)), "x")
+    container = main(rendered(of_team("x", ports=ports, checks=(check,), healthcheck=("CMD-SHELL", "true"), ready_timeout=20.0)), "x")
     assert container["startupProbe"] == {**expected, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 100}
     assert container["readinessProbe"] == {**expected, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}
 
 
 def test_a_check_that_nobody_in_a_cluster_can_make_is_a_loss() -> None:
-    found = rendered(of_kind("x", checks=(Check("log", {"log": "ready"}),)))
+    found = rendered(of_team("x", checks=(Check("log", {"log": "ready"}),)))
     assert "startupProbe" not in main(found, "x")
     assert "x: its readiness (log), which the kubelet cannot ask" in found.losses
 
 
 def test_a_status_that_the_kubelet_does_not_take_is_a_loss() -> None:
-    found = rendered(of_kind("x", ports=(port("http", 80),), checks=(Check("http", {"path": "/", "status": 401}),)))
+    found = rendered(of_team("x", ports=(port("http", 80),), checks=(Check("http", {"path": "/", "status": 401}),)))
     assert "x: its readiness (http with status 401), which the kubelet cannot ask" in found.losses
 
 
@@ -388,7 +387,7 @@ def test_a_status_that_the_kubelet_does_not_take_is_a_loss() -> None:
 
 
 def test_resources() -> None:
-    asked = main(rendered(service("x", resources=Resources(cpu=0.01, memory="32M"))), "x")["resources"]
+    asked = main(rendered(service("x", resources=Limits(cpu=0.01, memory=32 << 20))), "x")["resources"]
     assert asked == {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "10m", "memory": "32Mi"}}
 
 
@@ -435,7 +434,7 @@ def test_two_services_of_one_name() -> None:
 
 
 def test_a_namespace_of_others(tmp_path: Path) -> None:
-    setting = replace(plan_with().setting, engine="kubernetes", shared=True)
+    setting = replace(plan_with().setting, engine=traits("kubernetes"), shared=True)
     found = rendered(service("db", ports=(port("db", 1),)), plan={"setting": setting}, namespace="theirs", quota={"pods": "9"})
     assert objects(found, "Namespace") == objects(found, "ResourceQuota") == {}
     assert {each["metadata"]["namespace"] for each in found.everything()} == {"theirs"}
@@ -469,7 +468,7 @@ def test_labels_are_always_ones(text: str) -> None:
 
 
 def test_hands_only_where_somebody_needs_them() -> None:
-    setting = Setting("t", "t-123456", "t", Path("/project"), "kubernetes", lambda service, parameter: f"{service}-{parameter}")
+    setting = Setting("t", "t-123456", "t", Path("/project"), traits("kubernetes"), lambda service, parameter: f"{service}-{parameter}")
     steps = (step_of("db", step={"command": "seed", "in": "server"}),)
     for standalone, expected in ((True, ["db"]), (False, ["db", "envctl-ears", "envctl-exec-agent"])):
         found = rendered(service("db", steps=steps), service("api"), plan={"setting": setting}, standalone=standalone)
@@ -486,7 +485,7 @@ def test_a_job_in_the_place_of_a_service(tmp_path: Path) -> None:
           db: {kind: postgres, seed: [{command: "migrate ${self.url}", in: orders}]}
           orders: {image: "x:1", run: serve, port: 8000, env: {A: "${db.url}"}}
     """
-    plan = plan_of(tmp_path, text, engine="kubernetes")
+    plan = plan_of(tmp_path, text, engine=traits("kubernetes"))
     wanted = options(standalone=False)
     found, orders = render_kubernetes(plan, wanted), plan.services["orders"]
     made = once_job(plan, orders, plan.services["db"].steps[0].command, "db-seed-0", wanted)
@@ -548,7 +547,7 @@ def test_what_a_compose_file_says() -> None:
         "cap_add": ["NET_ADMIN"],
         "deploy": {"resources": {"limits": {"cpus": "0.5", "memory": "67108864"}}},
     }
-    found = rendered(service("x", from_compose=True, kind=Kind(kind="service", own=True), compose=compose))
+    found = rendered(service("x", from_compose=True, own=True, compose=compose))
     container = main(found, "x")
     assert (container["command"], container["args"], container["workingDir"]) == (["/entry"], ["serve", "$$HOME"], "/srv")
     assert container["startupProbe"]["exec"]["command"] == ["sh", "-c", "test $A = 1"]
@@ -575,7 +574,7 @@ def test_files_that_a_compose_file_binds_are_copied_where_they_are_few(tmp_path:
     volumes.append({"type": "bind", "source": "/etc/hostname", "target": "/hostname"})
     compose = {"volumes": volumes, "configs": [{"source": "c", "target": "/etc/c"}], "secrets": [{"source": "token"}, {"source": "gone"}]}
     extra = {"configs": {"c": {"content": "a $$b"}}, "secrets": {"token": {"file": str(tmp_path / "token")}, "gone": {"environment": "X"}}}
-    setting = replace(plan_with().setting, engine="kubernetes", project=tmp_path)
+    setting = replace(plan_with().setting, engine=traits("kubernetes"), project=tmp_path)
     found = rendered(service("x", from_compose=True, compose=compose), plan={"setting": setting, "compose_extra": extra})
     assert objects(found, "ConfigMap")["x-files"]["data"] == {"init_one.sql": "select 1;", "etc_c": "a $b"}
     assert secrets(found) == {("x", "x.file.run_secrets_token"): "of the file"}

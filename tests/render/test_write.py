@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from envctl.engines.registry import traits
 from envctl.errors import UsageError
 from envctl.plan.model import File, Plan
 from envctl.render.write import write_manifests
@@ -18,8 +20,12 @@ def plan(tmp_path: Path) -> Plan:
     return plan_with(service("x", files={"/bin/run": File(source=tmp_path / "run.sh")}), losses=("something",))
 
 
+def on(plan: Plan, engine: str) -> Plan:
+    return replace(plan, setting=replace(plan.setting, engine=traits(engine)))
+
+
 def test_the_text_alone(plan: Plan) -> None:
-    found = write_manifests(plan, "docker", None)
+    found = write_manifests(plan, None)
     assert found.text.startswith("# t, rendered by envctl: docker compose up --wait\n")
     assert yaml.safe_load(found.text)["services"].keys() == {"x"}
     assert found.losses[0] == "something"
@@ -27,7 +33,7 @@ def test_the_text_alone(plan: Plan) -> None:
 
 def test_a_folder_with_all_it_needs(plan: Plan, tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
-    found = write_manifests(plan, "docker", folder)
+    found = write_manifests(plan, folder)
     assert (folder / "compose.yaml").read_text() == found.text
     assert (folder / "files/x/bin/run").read_text() == "#!/bin/sh\n"
     assert (folder / "files/x/bin/run").stat().st_mode & 0o111
@@ -35,26 +41,20 @@ def test_a_folder_with_all_it_needs(plan: Plan, tmp_path: Path) -> None:
 
 
 def test_a_folder_can_be_written_again(plan: Plan, tmp_path: Path) -> None:
-    write_manifests(plan, "docker", tmp_path / "out")
+    write_manifests(plan, tmp_path / "out")
     (tmp_path / "out" / "compose.yaml").write_text("of somebody")
-    assert write_manifests(plan, "docker", tmp_path / "out").text == (tmp_path / "out" / "compose.yaml").read_text()
-
-
-def test_a_target_that_is_not_there(plan: Plan) -> None:
-    with pytest.raises(UsageError, match="nothing can be rendered for 'dokcer'") as caught:
-        write_manifests(plan, "dokcer", None)
-    assert caught.value.hint == "did you mean 'docker'?"
+    assert write_manifests(plan, tmp_path / "out").text == (tmp_path / "out" / "compose.yaml").read_text()
 
 
 def test_a_folder_that_cannot_be_written(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"out cannot be written: Not a directory") as caught:
-        write_manifests(plan, "docker", tmp_path / "file" / "out")
+        write_manifests(plan, tmp_path / "file" / "out")
     assert caught.value.exit_code == 2
 
 
 def test_objects_of_a_cluster(plan: Plan, tmp_path: Path) -> None:
-    found = write_manifests(plan, "kubernetes", tmp_path / "out")
+    found = write_manifests(on(plan, "kubernetes"), tmp_path / "out")
     assert found.text.startswith("# t, rendered by envctl: kubectl apply -f manifests.yaml\n")
     assert (tmp_path / "out" / "manifests.yaml").read_text() == found.text
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifests.yaml"]
@@ -65,4 +65,4 @@ def test_objects_of_a_cluster(plan: Plan, tmp_path: Path) -> None:
 
 def test_local_processes_have_no_manifests(plan: Plan) -> None:
     with pytest.raises(UsageError, match="local processes have no manifests"):
-        write_manifests(plan, "local", None)
+        write_manifests(on(plan, "local"), None)

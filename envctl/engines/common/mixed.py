@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from envctl.engines.local.instance import LocalInstance
-from envctl.engines.registry import open_engine, processes
+from envctl.engines.registry import open_engine, process_engine
 from envctl.engines.seam import (
     CommandResult,
     Deployment,
@@ -46,20 +46,20 @@ def running_instance(host: Host, record: Record) -> RunningInstance:
 def deployment_of(engine: Engine, host: Host, plan: Plan, settings: DeploymentSettings) -> Deployment:
     """The deployment of *plan*, each service in its place."""
     local = plan.setting.local & plan.services.keys()
-    before = engine.name != processes() and LocalInstance(host, plan.setting.id).specs()
+    before = engine.name != process_engine() and LocalInstance(host, plan.setting.id).specs()
     if not local and not before:
         return engine.deployment(plan, settings)
     here = replace(plan, services={name: service for name, service in plan.services.items() if name in local})
     there = replace(plan, services={name: service for name, service in plan.services.items() if name not in local})
-    machine = open_engine(Location(processes()), host)
+    machine = open_engine(Location(process_engine()), host)
     return MixedDeployment(host, engine.deployment(there, settings), machine.deployment(here, settings), local, plan)
 
 
 def remove_everywhere(engine: Engine, host: Host, id: str, stop: Mapping[str, float], wait: bool = True) -> list[str]:
     """Removes what carries *id*, processes of this machine first: they use what runs elsewhere. What is left comes back."""
-    if engine.name == processes():
+    if engine.name == process_engine():
         return list(engine.remove(id, stop, wait))
-    return [*open_engine(Location(processes()), host).remove(id, stop), *engine.remove(id, stop, wait)]
+    return [*open_engine(Location(process_engine()), host).remove(id, stop), *engine.remove(id, stop, wait)]
 
 
 @dataclass
@@ -121,7 +121,7 @@ class MixedDeployment(MixedInstance):
 
     def _relay(self, port: int) -> None:
         """Containers reach the process at the bridge's own address, which nobody else has; it listens on loopback alone."""
-        gateway, keeper = self._plan.setting.gateway, self._host.keepers.find(self._plan.setting.id)
+        gateway, keeper = self._plan.setting.allocation.gateway, self._host.keepers.find(self._plan.setting.id)
         if keeper is None or not gateway:
             missing = "keeper" if keeper is None else "network"
             raise EnvctlError(f"containers cannot reach port {port} of this machine: there is no {missing}")

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, SubnetTaken
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.composer import ComposeFailed, run_compose
@@ -18,6 +17,7 @@ from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.docker.oneoff import OneOffs
 from envctl.engines.docker.unchanged import forget, remember, unchanged
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, SubnetTaken
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.folder import write_private
 from envctl.instance.labels import INSTANCE

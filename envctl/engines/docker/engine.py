@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from envctl.engines.docker.connection import Connection, connect
 from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.docker.removal import labelled, remove_instance
-from envctl.engines.seam import Addresses, DeploymentSettings, FoundInstance, Wanted
+from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
 from envctl.instance.times import STAMP
+from envctl.plan.traits import Addresses
 from envctl.session.host import Host
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from envctl.engines.seam import Progress
 from envctl.engines.docker import sdk
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection
+from envctl.engines.seam import Progress
 from envctl.errors import Evidence, ServiceFailed
 from envctl.keeper.docker_api import ApiError
 from envctl.plan.model import Plan, ServicePlan
@@ -112,9 +112,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def build(
-    connection: Connection, services: list[ServicePlan], folder: Path, environ: Mapping[str, str], progress: Progress
-) -> None:
+def build(connection: Connection, services: list[ServicePlan], folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
     """Builds through Compose, which knows every key of `build:`; the tag stays when the service is gone."""
     for service in services:
         progress(service.name, f"building {service.image}")

@@ -1,5 +1,5 @@
-"""What is different about this engine; imported by everybody, hence without its libraries."""
+"""What a plan must know of Docker."""
 
 from envctl.plan.traits import EngineTraits
 
-DOCKER = EngineTraits("docker", "Docker")
+TRAITS = EngineTraits("docker", "Docker", manifests="compose")

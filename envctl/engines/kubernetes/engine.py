@@ -10,18 +10,17 @@ from envctl.engines.kubernetes.api import Api, ApiError, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
 from envctl.engines.kubernetes.instance import KubernetesInstance
 from envctl.engines.kubernetes.pods import is_running, state_of
-from envctl.engines.seam import Addresses, DeploymentSettings, FoundInstance, PublishedRecord, Wanted
+from envctl.engines.kubernetes.traits import TRAITS
+from envctl.engines.seam import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
+from envctl.plan.traits import Addresses
 from envctl.session.host import Host
 
 if TYPE_CHECKING:
     from envctl.engines.kubernetes.deployment import KubernetesDeployment
     from envctl.plan.model import Plan
-
-NO_ROUTE = "tests.envctl.invalid"
-"""The name of the tests' machine, which no pod can reach; RFC 2606 has it lead nowhere."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class KubernetesEngine:
     name: str = "kubernetes"
 
     def addresses(self) -> Addresses:
-        return Addresses(tester_host=NO_ROUTE)
+        return TRAITS.addresses
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         """Ports of this machine: the keeper's forwards listen there."""

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from envctl.engines.seam import PortTaken
 from envctl.engines.common.ports import any_port, bindable
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
+from envctl.engines.seam import PortTaken
 from envctl.errors import EnvctlError
 from envctl.keeper_client.client import KeeperGone
 from envctl.plan.model import Plan, ServicePlan

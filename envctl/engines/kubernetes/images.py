@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from envctl.engines.seam import Progress
 from envctl.engines.kubernetes.contexts import Context
+from envctl.engines.seam import Progress
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
@@ -112,8 +112,9 @@ def _run(service: ServicePlan, command: list[str], step: str, environ: Mapping[s
             f"{service.name}: {command[0]} is needed to {step} its image", hint=f"install {command[0]}, or use `--registry R`"
         )
     done = subprocess.run(
-        command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
-    )
+        command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace", check=False,
+    )  # fmt: skip
     if done.returncode:
         lines = tuple(line for line in done.stdout.splitlines() if line.strip())
         advice = "log in (`docker login`), and check that the registry is the one that the cluster pulls from"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from envctl.engines.seam import ServiceState
 from envctl.engines.kubernetes.api import Object
+from envctl.engines.seam import ServiceState
 from envctl.instance.labels import SERVICE
 
 OURS = "envctl-"

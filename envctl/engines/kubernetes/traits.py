@@ -1,5 +1,10 @@
-"""What is different about this engine; imported by everybody, hence without its libraries."""
+"""What a plan must know of a cluster."""
 
-from envctl.plan.traits import EngineTraits
+from envctl.plan.traits import Addresses, EngineTraits
 
-KUBERNETES = EngineTraits("kubernetes", "Kubernetes", has_namespaces=True, replaces_servers=True)
+NO_ROUTE = "tests.envctl.invalid"
+"""The name of the tests' machine, which no pod can reach; RFC 2606 has it lead nowhere."""
+TRAITS = EngineTraits(
+    "kubernetes", "a cluster", replaces_servers=True, dns_labels=True, reaches_tests=False, shares_namespaces=True,
+    addresses=Addresses(tester_host=NO_ROUTE), manifests="kubernetes",
+)  # fmt: skip

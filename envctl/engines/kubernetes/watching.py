@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.engines.seam import ServiceState
 from envctl.engines.kubernetes import pod_failures
 from envctl.engines.kubernetes.api import Api, ApiError, Object, events, hang_up, path_of
 from envctl.engines.kubernetes.pod_failures import PodFailure
 from envctl.engines.kubernetes.pods import alive, exit_status, is_running, newest, own_status, owner_of, service_state, uid
+from envctl.engines.seam import ServiceState
 from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE
 from envctl.process.threads import guarded_thread

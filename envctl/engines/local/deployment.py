@@ -16,13 +16,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress
 from envctl.engines.local.files import write_files
 from envctl.engines.local.folders import make_services_folder, services_folder
 from envctl.engines.local.instance import LOGS, LocalInstance, run
 from envctl.engines.local.spec import Spec, resolved
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
 from envctl.engines.local.templates import Template, fill, make_spare, template
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.labels import ENGINE
 from envctl.keeper.marks import MARK

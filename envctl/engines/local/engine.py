@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from envctl.engines.local.folders import services_folder
 from envctl.engines.local.instance import SPECS, LocalInstance
-from envctl.engines.seam import Addresses, DeploymentSettings, FoundInstance, Wanted
+from envctl.engines.local.traits import TRAITS
+from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EngineMissing
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.record import Location
+from envctl.plan.traits import Addresses
 from envctl.session.host import Host
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class LocalEngine:
     _held: dict[PortKey, list[socket.socket]] = field(default_factory=dict)
 
     def addresses(self) -> Addresses:
-        return Addresses(tester_host="127.0.0.1")
+        return TRAITS.addresses
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         """Ports are held until their servers listen."""

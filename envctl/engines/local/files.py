@@ -12,7 +12,7 @@ from envctl.plan.model import File, ServicePlan
 
 def write_files(root: Path, service: ServicePlan, user: int | None) -> None:
     """What lies at /path in a container lies at root/path; folders that files are put into are there even if there are none."""
-    for folder in (*service.kind.mounts, *service.kind.writable):
+    for folder in (*service.mounts, *service.writable):
         _folder(root, root / folder.lstrip("/"), user)
     for path, file in service.files.items():
         target = root / path.lstrip("/")

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from envctl.engines.seam import CommandResult, ServiceState, TerminalCommand
 from envctl.engines.local.spec import Spec, resolved
+from envctl.engines.seam import CommandResult, ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.folder import write_private
 from envctl.keeper.marks import MARK

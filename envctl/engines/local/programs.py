@@ -15,9 +15,10 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from envctl.definition.kinds import Local, Program
+from envctl.definition.kinds import Program
 from envctl.engines.local.folders import cache_folder, is_root, make_passable, reachable, unfinished
 from envctl.errors import EngineMissing
+from envctl.plan.model import LocalProgram
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 SERVERS_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
@@ -39,11 +40,11 @@ class InstalledProgram:
         return self.path.parent
 
 
-def find_program(local: Local, wanted: str, search: str | None = None) -> InstalledProgram | None:
+def find_program(program: LocalProgram, wanted: str, search: str | None = None) -> InstalledProgram | None:
     """The first program of the wanted major version; else the one of the nearest later version, else of the nearest earlier one."""
     found = [
-        InstalledProgram(path, each.version or _version(path, tuple(local.version_of)), bool(each.module), bool(each.package))
-        for each in local.programs
+        InstalledProgram(path, each.version or _version(path, tuple(program.version_of)), bool(each.module), bool(each.package))
+        for each in program.programs
         for path in _paths(each, search or os.environ.get("PATH", SYSTEM_PATH))
     ]
     if not found or not wanted:

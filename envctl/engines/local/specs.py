@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from envctl.definition.kinds import Local
 from envctl.engines.local.folders import unprivileged
 from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram, find_program, for_everybody
 from envctl.engines.local.spec import Spec
 from envctl.errors import EngineMissing
-from envctl.plan.model import ServicePlan
+from envctl.plan.model import LocalProgram, ServicePlan
 from envctl.render.compose import files_hash
 
 SHOWN = 3
@@ -64,21 +62,21 @@ def prepare(service: ServicePlan, root: Path | None = None) -> Prepared:
     Raises:
         EngineMissing: this machine cannot run the service; the message says what to do.
     """
-    local = service.kind.local
-    if service.run or local is None:
+    program = service.local.program if service.local else None
+    if program is None:
         return Prepared(service, None, None, (*_fewer(service), *_elsewhere(service, root)))
-    found, user = _program(service, local), unprivileged() if local.unprivileged else None
+    found, user = _program(service, program), unprivileged() if program.unprivileged else None
     found = for_everybody(found) if user is not None else found
     _refuse_half(service, found)
-    losses = [*_another(service, found), *_fewer(service), *_no_image(service, found), *local.losses, *_elsewhere(service, root)]
+    losses = [*_another(service, found), *_fewer(service), *_no_image(service, found), *program.losses, *_elsewhere(service, root)]
     return Prepared(service, found, user, tuple(losses))
 
 
-def _program(service: ServicePlan, local: Local) -> InstalledProgram:
-    found = find_program(local, service.local.version if service.local else "")
+def _program(service: ServicePlan, program: LocalProgram) -> InstalledProgram:
+    found = find_program(program, service.local.version if service.local else "")
     if found is None:
-        hint = f"{local.install or 'install it'}; or run this service on Docker"
-        raise EngineMissing(f"{service.name}: there is no program for the kind '{service.kind.kind}' on this machine", hint=hint)
+        hint = f"{program.install or 'install it'}; or run this service on Docker"
+        raise EngineMissing(f"{service.name}: there is no program for the kind '{service.kind}' on this machine", hint=hint)
     return found
 
 
@@ -123,7 +121,7 @@ def _seen(path: str, service: ServicePlan, root: Path | None) -> bool:
     if root is not None and (str(root) if service.run else f"{root}{folder}") in told:
         return True
     first = [word for step in service.local.first for word in step.argv] if service.local and not service.run else []
-    return str(folder) in "\n".join(first) or any(folder.is_relative_to(mount) for mount in service.kind.mounts)
+    return str(folder) in "\n".join(first) or any(folder.is_relative_to(mount) for mount in service.mounts)
 
 
 def spec_of(prepared: Prepared, root: Path) -> Spec:
@@ -135,7 +133,7 @@ def spec_of(prepared: Prepared, root: Path) -> Spec:
     said = dict(env)
     env = {**({} if own else _plain(root)), **env, "PATH": service.env.get("PATH") or search_path(found)}
     folder = str(service.folder or root) if own else str(root)
-    signal = service.kind.local.stop_signal if service.kind.local and not own else "SIGTERM"
+    signal = service.local.program.stop_signal if service.local and service.local.program else "SIGTERM"
     spec = Spec(argv, env, folder, prepared.user, _limits(service), signal, own)
     template = list(service.local.template) if service.local else []
     mark = json.dumps([asdict(replace(spec, env=said)), files_hash(service), template])
@@ -160,12 +158,5 @@ def _limits(service: ServicePlan) -> dict[str, int | float]:
     limit = service.resources
     if limit is None:
         return {}
-    memory: dict[str, int | float] = {"memory_bytes": bytes_of(limit.memory)} if limit.memory is not None else {}
+    memory: dict[str, int | float] = {"memory_bytes": limit.memory} if limit.memory is not None else {}
     return memory | ({"cpu": limit.cpu} if limit.cpu is not None else {})
-
-
-def bytes_of(size: str) -> int:
-    """Compose's sizes: `256M` and `256MiB` are the same."""
-    match = re.fullmatch(r"([0-9.]+)([kmg]?)i?b?", size.lower())
-    assert match is not None, size
-    return int(float(match.group(1)) * 1024 ** " kmg".index(match.group(2) or " "))

@@ -1,5 +1,5 @@
-"""What is different about this engine; imported by everybody, hence without its libraries."""
+"""What a plan must know of processes of this machine."""
 
-from envctl.plan.traits import EngineTraits
+from envctl.plan.traits import Addresses, EngineTraits
 
-LOCAL = EngineTraits("local", "this machine", runs_processes=True)
+TRAITS = EngineTraits("local", "this machine", runs_processes=True, uses_images=False, addresses=Addresses(tester_host="127.0.0.1"))

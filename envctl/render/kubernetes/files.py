@@ -79,7 +79,7 @@ def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> 
             )
         if ":" in path:
             raise UsageError(f"{service.name}: {path} cannot be mounted on Kubernetes: a path there has no colon")
-        yield Entry(path, _key(path, taken), content, _executable(file), _secret(service, given, content, drawer))
+        yield Entry(path, _key(path, taken), content, _executable(file), _secret(given, file, content, drawer))
 
 
 def _content(file: File) -> bytes:
@@ -92,12 +92,10 @@ def _executable(file: File) -> bool:
     return file.text is None and file.source is not None and bool(file.source.stat().st_mode & 0o111)
 
 
-def _secret(service: ServicePlan, path: str, content: bytes, drawer: Drawer) -> bool:
-    """Also what a kind makes of a password: a hash of a weak one gives it away."""
-    template = service.kind.files.get(path, "")
+def _secret(path: str, file: File, content: bytes, drawer: Drawer) -> bool:
     return (
         path.startswith(SECRETS)
-        or "passw" in template
+        or file.secret
         or drawer.vault.hidden(content.decode("latin-1"))
         or drawer.vault.hidden(content.decode("utf-8", "replace"))
     )

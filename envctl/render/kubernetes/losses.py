@@ -54,7 +54,7 @@ def _service(rendering: Rendering, service: ServicePlan, files: Filed) -> Iterat
     if service.data:
         yield "its data goes with its pod: nothing outlives the instance, nor a pod that is replaced"
     yield from composed_losses(plan, service)
-    yield from service.kind.losses
+    yield from service.losses
     yield from (f"`{key}`, which this version does not act on yet" for key in service.later)
 
 

@@ -36,7 +36,7 @@ def _pairs(plan: Plan) -> Iterator[tuple[str, str]]:
     yield from permutations([service.name for service in plan.services.values() if service.from_compose], 2)
     for service in plan.services.values():
         yield from ((service.name, other) for other in (*service.needs, *service.refers))
-        if service.kind.outside_port:  # its own clients, too, are sent on to the address that it advertises
+        if service.advertised:  # its own clients, too, are sent on to the address that it advertises
             yield service.name, service.name
         for step in service.steps:
             where = step.step.in_ if step.step.in_ and step.step.in_ in plan.services else service.name

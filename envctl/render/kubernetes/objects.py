@@ -51,7 +51,7 @@ def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> 
     if service is not None:
         own |= {
             "app.kubernetes.io/component": label_value(service.name),
-            "app.kubernetes.io/name": label_value(service.kind.kind),
+            "app.kubernetes.io/name": label_value(service.kind),
             "envctl.service": label_value(service.name),
         }
     else:

@@ -13,6 +13,7 @@ from typing import Any
 
 from envctl.definition.kinds import Amount
 from envctl.plan.model import ServicePlan
+from envctl.plan.sizes import bytes_of, size_text
 from envctl.render.kubernetes import exec_agent, probes
 from envctl.render.kubernetes.composed import Composed, composed, composed_files
 from envctl.render.kubernetes.files import Filed, filed
@@ -28,7 +29,6 @@ _OWN = Amount(cpu="25m", memory="48Mi")
 _MOST = Amount(cpu="2", memory="512Mi")
 _SMALL = {"requests": Amount(cpu="10m", memory="24Mi"), "limits": Amount(cpu="1", memory="128Mi")}
 HANDS_MOST = Amount(cpu="2", memory="512Mi")
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     volumes, mounts = _volumes(service, given, found)
     main, more = _main(rendering, service, given, drawer, mounts, once)
     helpers, helper_volumes = exec_agent.containers(rendering, service, main, drawer) if once is None else ([], [])
-    copies = [_copy(rendering, service, source, target) for source, target in service.kind.kubernetes.init_copies.items()]
-    init = [*waits, *([] if service.from_compose else copies)]
+    init = [*waits, *(_copy(rendering, service, source, target) for source, target in service.pod.copies.items())]
     containers = [main, *helpers]
     _note_later(rendering, service, drawer)
     pod = rendering.templates.render(
@@ -66,9 +65,9 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
         account=rendering.account,
         restart="Never" if once is not None or service.once else "Always",
         grace=max(1, math.ceil(service.stop)),
-        shared_processes=service.kind.own and not helpers,
+        shared_processes=service.own and not helpers,
         user=user_of(service),
-        sysctls=[sysctl.model_dump() for sysctl in service.kind.kubernetes.sysctls],
+        sysctls=[sysctl.model_dump() for sysctl in service.pod.sysctls],
         priority_class=rendering.options.priority_class,
         pull_secrets=[{"name": name} for name in rendering.options.pull_secrets],
         init=init,
@@ -79,12 +78,12 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
 
 
 def user_of(service: ServicePlan) -> int:
-    known = composed(service).user or service.user or service.kind.kubernetes.user or service.kind.user
+    known = composed(service).user or service.user or service.pod.user
     return known if known else NOBODY
 
 
 def user_is_known(service: ServicePlan) -> bool:
-    return bool(composed(service).user or service.user or service.kind.kubernetes.user or service.kind.user)
+    return bool(composed(service).user or service.user or service.pod.user)
 
 
 def pushed_image(image: str, registry: str | None) -> str:
@@ -131,7 +130,7 @@ def _main(
         args=composer.words(args),
         env=composer.env(),
         ports=[{"containerPort": number, "protocol": "TCP"} for number in numbers(service)],
-        read_only=_read_only(service),
+        read_only=service.pod.read_only,
         probe=check,
         startup=check and probes.startup(service, check),
         readiness=check and probes.readiness(check),
@@ -159,15 +158,7 @@ def _words(service: ServicePlan, given: Composed) -> tuple[tuple[str, ...], tupl
 
 
 def _environment(service: ServicePlan) -> dict[str, str]:
-    return {**service.kind.kubernetes.env, **service.env}
-
-
-def _read_only(service: ServicePlan) -> bool:
-    """Whether its kind says what must stay writable; a program of the team's own may write anywhere that its user may."""
-    own = service.kind.kubernetes
-    if service.from_compose or service.kind.own:
-        return bool(own.read_only)
-    return own.read_only if own.read_only is not None else bool(service.kind.writable)
+    return {**service.pod.env, **service.env}
 
 
 def _volumes(service: ServicePlan, given: Composed, found: Filed) -> tuple[list[Object], list[Object]]:
@@ -179,12 +170,8 @@ def _volumes(service: ServicePlan, given: Composed, found: Filed) -> tuple[list[
 
 
 def _folders(service: ServicePlan, given: Composed) -> list[str]:
-    """Of a Compose file's service only what holds data: its image may be a cousin of the kind's, with files in the other places."""
-    own = service.kind.kubernetes.writable
-    if service.from_compose:
-        return sorted({*own, *([service.kind.data] if service.kind.data else []), *given.writable, "/tmp"})
-    found = {*own, *service.kind.writable, *([service.data] if service.data else [])}
-    return sorted(found if _read_only(service) else {*found, "/tmp"})
+    found = {*service.pod.writable, *service.writable, *given.writable, *([service.data] if service.data else [])}
+    return sorted(found if service.pod.read_only and not service.from_compose else {*found, "/tmp"})
 
 
 def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) -> Object:
@@ -225,41 +212,27 @@ def _note_later(rendering: Rendering, service: ServicePlan, drawer: Drawer) -> N
 
 def _resources(service: ServicePlan, given: Composed) -> dict[str, Amount]:
     """Requests and limits always: a quota admits no pod without."""
-    kind = service.kind.kubernetes
-    limit = Amount(cpu=kind.limits.cpu or _MOST.cpu, memory=kind.limits.memory or _MOST.memory)
-    asked = Amount(cpu=kind.requests.cpu or _OWN.cpu, memory=kind.requests.memory or _OWN.memory)
+    own = service.pod
+    limit = Amount(cpu=own.limits.cpu or _MOST.cpu, memory=own.limits.memory or _MOST.memory)
+    asked = Amount(cpu=own.requests.cpu or _OWN.cpu, memory=own.requests.memory or _OWN.memory)
     cpu, memory = _asked(service, given)
     if cpu:
         milli = max(1, round(cpu * 1000))
         limit = limit.model_copy(update={"cpu": f"{milli}m"})
         asked = asked.model_copy(update={"cpu": f"{min(milli, _milli(asked.cpu))}m"})
     if memory:
-        size = size_of(memory)
-        limit = limit.model_copy(update={"memory": bytes_text(size)})
-        asked = asked.model_copy(update={"memory": bytes_text(min(size, size_of(asked.memory)))})
+        limit = limit.model_copy(update={"memory": size_text(memory, "i")})
+        asked = asked.model_copy(update={"memory": size_text(min(memory, bytes_of(asked.memory)), "i")})
     return {"requests": asked, "limits": limit}
 
 
-def _asked(service: ServicePlan, given: Composed) -> tuple[float, str]:
+def _asked(service: ServicePlan, given: Composed) -> tuple[float, int]:
+    """Processors and bytes; 0 where the definition does not say."""
     if service.resources is not None:
-        return service.resources.cpu or 0.0, service.resources.memory or ""
+        return service.resources.cpu or 0.0, service.resources.memory or 0
     limits: Mapping[str, Any] = given.resources or {}
-    return float(limits.get("cpus") or 0), str(limits.get("memory") or "")
+    return float(limits.get("cpus") or 0), bytes_of(str(limits.get("memory") or 0))
 
 
 def _milli(text: str) -> int:
     return int(text[:-1]) if text.endswith("m") else round(float(text) * 1000)
-
-
-def size_of(text: str) -> int:
-    """Bytes of `256M`, which means 256 MiB in a definition as it does in Compose."""
-    match = re.fullmatch(r"([0-9.]+)([kKmMgG]?)i?[bB]?", text)
-    assert match, text
-    return round(float(match[1]) * _UNITS[match[2].lower()])
-
-
-def bytes_text(size: int) -> str:
-    for unit, factor in (("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
-        if size and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return str(size)

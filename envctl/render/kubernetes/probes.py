@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from envctl.plan.health import unexpressed
 from envctl.plan.model import Check, ServicePlan
 from envctl.render.kubernetes.composed import composed_probe
 from envctl.render.kubernetes.secrets import Drawer, key_of
@@ -24,9 +23,9 @@ def handler(service: ServicePlan) -> Handler | None:
     if service.from_compose and (given := composed_probe(service)):
         return given
     ports = {port.name: port.number for port in service.ports}
-    if service.kind.kubernetes.probe and not service.from_compose and not _asked(service):
-        return _numbered(service.kind.kubernetes.probe, ports)
-    if not service.healthcheck or service.kind.own:
+    if service.pod.probe and not _asked(service):
+        return _numbered(service.pod.probe, ports)
+    if not service.healthcheck or service.own:
         native = [found for check in service.checks if (found := _native(check, ports))]
         rest = [check for check in service.checks if not _native(check, ports)]
         if native and not any(check.probe == "command" for check in rest) and len(native) == 1:
@@ -38,7 +37,7 @@ def handler(service: ServicePlan) -> Handler | None:
 
 def _asked(service: ServicePlan) -> bool:
     """Whether the definition asks more than the kind does, in a way that a command can."""
-    return len(service.checks) > 1 and service.kind.own
+    return len(service.checks) > 1 and service.own
 
 
 def _numbered(probe: Mapping[str, Any], ports: Mapping[str, int]) -> Handler:
@@ -96,8 +95,8 @@ def left_out(service: ServicePlan) -> list[str]:
     if found is None:
         return [check.probe for check in service.checks]
     if "exec" in found:
-        return unexpressed(service.kind, service.checks, ports)
-    if service.kind.kubernetes.probe and not service.kind.own:
+        return list(service.unexpressed)
+    if service.pod.probe and not service.own:
         return [check.probe for check in service.checks[1:]]
     return [check.probe for check in service.checks if _native(check, ports) != found] + [
         f"http with status {check.options['status']}"

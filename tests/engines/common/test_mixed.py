@@ -15,6 +15,7 @@ from envctl.engines import CommandResult, Execution, ServiceState, TerminalComma
 from envctl.engines.common import mixed
 from envctl.engines.common.mixed import Beside, Together, open_deployment, running_instance
 from envctl.errors import EnvctlError
+from envctl.instance.allocation import Allocation
 from envctl.keeper_client import keepers
 from envctl.plan.model import Plan, ServicePlan
 from tests.builders import plan_with, port, record_of, service
@@ -115,9 +116,9 @@ def sides(calls: Calls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tupl
     return found
 
 
-def plan(*local: str, gateway: str = "10.0.0.1") -> Plan:
+def plan(*local: str) -> Plan:
     made = plan_with(DB, API)
-    return replace(made, setting=replace(made.setting, local=frozenset(local), gateway=gateway))
+    return replace(made, setting=replace(made.setting, local=frozenset(local), allocation=Allocation(subnet="10.0.0.0/27")))
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from envctl.definition.kinds import Kind
 from envctl.engines.local.files import write_files
 from envctl.engines.local.folders import is_root
 from envctl.plan.model import File, ServicePlan
@@ -22,9 +22,9 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def having(kind: Kind | None = None, **files: File) -> ServicePlan:
+def having(**files: File) -> ServicePlan:
     """A service with files; the names have `_` for `/`."""
-    return service("db", kind=kind or Kind(kind="service"), files={f"/{name.replace('_', '/')}": file for name, file in files.items()})
+    return service("db", files={f"/{name.replace('_', '/')}": file for name, file in files.items()})
 
 
 def mode(path: Path) -> int:
@@ -65,14 +65,13 @@ def test_a_link_is_replaced_and_not_followed(root: Path, tmp_path: Path) -> None
 
 
 def test_folders_of_the_kind_are_there_though_nothing_is_in_them(root: Path) -> None:
-    kind = Kind(kind="db", mounts={"/mappings": {}}, writable=["/var/lib/db"])
-    write_files(root, having(kind), None)
+    write_files(root, replace(having(), mounts=("/mappings",), writable=("/var/lib/db",)), None)
     assert (root / "mappings").is_dir()
     assert (root / "var/lib/db").is_dir()
 
 
 @pytest.mark.skipif(not is_root(), reason="only root can give files away")
 def test_the_user_of_the_server_owns_them(root: Path) -> None:
-    write_files(root, having(Kind(kind="db", writable=["/var/db"]), etc_more_thing=File("x")), 65534)
+    write_files(root, replace(having(etc_more_thing=File("x")), writable=("/var/db",)), 65534)
     owners = {each: os.stat(root / each).st_uid for each in ("etc", "etc/more", "etc/more/thing", "var", "var/db")}
     assert set(owners.values()) == {65534}

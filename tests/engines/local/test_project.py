@@ -13,15 +13,13 @@ from typing import Any
 
 import pytest
 
-from envctl.definition.kinds import Kind
-from envctl.definition.models import Resources
 from envctl.engines import PortTaken
 from envctl.engines.local import LocalEngine, open_engine
 from envctl.engines.local.project import KILLED
 from envctl.errors import EnvctlError, ServiceFailed
 from envctl.instance import running
 from envctl.keeper_client import client, keepers
-from envctl.plan.model import File
+from envctl.plan.model import File, Limits
 from tests.builders import port, record_of, service
 from tests.processes import until
 
@@ -39,7 +37,7 @@ def printed(path: Path) -> str:
 
 def test_a_service_runs_in_its_folder_with_its_environment_and_files(made: Made, tmp_path: Path) -> None:
     script = 'echo "$PWD $WORD $(cat $ROOT/etc/thing)"'
-    root = LocalEngine().project(plan_of(), tmp_path).root("a")
+    root = LocalEngine().deployment(plan_of(), tmp_path).root("a")
     project = made(shell("a", script, tmp_path, env={"WORD": "word", "ROOT": str(root)}, files={"/etc/thing": File("file")}))
     project.start(project.plan.services["a"])
     assert until(lambda: project.logs("a")) == f"{tmp_path} word file\n"
@@ -91,7 +89,7 @@ def test_a_limit_that_the_kernel_refuses_is_a_loss(
         status, answer = ask(keeper, method, path, body, timeout)
         return status, {**answer, "enforced": enforced} if status == 201 else answer
 
-    project = made(shell("a", SLEEPS, tmp_path, resources=Resources(memory="1G", cpu=0.5)))
+    project = made(shell("a", SLEEPS, tmp_path, resources=Limits(memory=1 << 30, cpu=0.5)))
     project.prepare(lambda service, text: told.append(text))
     monkeypatch.setattr(keepers.Keeper, "ask", refusing)
     project.start(project.plan.services["a"])
@@ -113,7 +111,7 @@ def test_stopping_is_polite_and_what_it_had_started_goes_too(made: Made, tmp_pat
 
 
 def test_discarded_data_are_gone_and_new_ones_are_others(made: Made, tmp_path: Path) -> None:
-    db = shell("a", SLEEPS, tmp_path, data="/data", kind=Kind(kind="service"))
+    db = shell("a", SLEEPS, tmp_path, data="/data")
     project = made(db)
     project.start(db)
     before = project.data_id(db)
@@ -161,7 +159,7 @@ def test_what_the_definition_names_no_more_is_gone(made: Made, tmp_path: Path) -
 def test_a_part_leaves_the_rest_alone(made: Made, tmp_path: Path) -> None:
     a, b = shell("a", SLEEPS, tmp_path), shell("b", SLEEPS, tmp_path)
     made(a, b).start(b)
-    part = LocalEngine().project(plan_of(a), tmp_path)
+    part = LocalEngine().deployment(plan_of(a), tmp_path)
     part.create(whole=False)
     assert (sorted(part.specs()), part.state("b").running) == (["a", "b"], True)
 

@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 
-from envctl.definition.kinds import Kind, Local
-from envctl.definition.models import Resources
 from envctl.engines.local import specs
 from envctl.engines.local.programs import InstalledProgram
 from envctl.engines.local.spec import Spec, resolved
-from envctl.engines.local.specs import Prepared, bytes_of, prepare, prepare_all, search_path, spec_of
+from envctl.engines.local.specs import Prepared, prepare, prepare_all, search_path, spec_of
 from envctl.errors import EngineMissing
-from envctl.plan.model import File, FirstStep, LocalPlan, ServicePlan
+from envctl.plan.model import File, FirstStep, Limits, LocalPlan, LocalProgram, ServicePlan
 from tests.builders import service
 
 SERVER = InstalledProgram(Path("/opt/db/bin/server"), "16.1")
@@ -31,8 +29,12 @@ def own(**changes: Any) -> ServicePlan:
 
 
 def server(**changes: Any) -> ServicePlan:
-    kind = Kind(kind="db", local=Local(install="install it from there", losses=["one thing less"]))
-    return service("db", **{"kind": kind, "command": ("server", "-x"), "local": LocalPlan("16"), **changes})
+    return service("db", **{"kind": "db", "command": ("server", "-x"), "local": of_version("16"), **changes})
+
+
+def of_version(version: str, **changes: Any) -> LocalPlan:
+    program = LocalProgram(install="install it from there", losses=("one thing less",))
+    return LocalPlan(version, **{"program": program, **changes})
 
 
 def spec(given: ServicePlan, found: InstalledProgram | None = None, user: int | None = None) -> Spec:
@@ -53,7 +55,7 @@ def test_a_server_is_started_by_its_path() -> None:
 
 
 def test_what_is_kept_of_it_is_read_again() -> None:
-    made = spec(server(resources=Resources(memory="1M")), SERVER, 65534)
+    made = spec(server(resources=Limits(memory=1 << 20)), SERVER, 65534)
     assert Spec.of(asdict(made)) == made
 
 
@@ -142,7 +144,7 @@ def test_a_path_that_is_given_stays() -> None:
         {"env": {"A": "b"}},
         {"folder": Path("/elsewhere")},
         {"files": {"/etc/x": File("content")}},
-        {"resources": Resources(memory="1M")},
+        {"resources": Limits(memory=1 << 20)},
         {"local": LocalPlan("", template=("fill",))},
     ],
 )
@@ -158,23 +160,15 @@ def test_the_same_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
-    [("256M", 256 << 20), ("256MiB", 256 << 20), ("256mb", 256 << 20), ("1.5g", 3 << 29), ("64k", 1 << 16), ("100", 100)],
-)
-def test_sizes(text: str, number: int) -> None:
-    assert bytes_of(text) == number
-
-
-@pytest.mark.parametrize(
     ("resources", "limits"),
     [
-        (Resources(memory="1M", cpu=0.5), {"memory_bytes": 1 << 20, "cpu": 0.5}),
-        (Resources(memory="1M"), {"memory_bytes": 1 << 20}),
-        (Resources(cpu=2), {"cpu": 2.0}),
+        (Limits(memory=1 << 20, cpu=0.5), {"memory_bytes": 1 << 20, "cpu": 0.5}),
+        (Limits(memory=1 << 20), {"memory_bytes": 1 << 20}),
+        (Limits(cpu=2), {"cpu": 2.0}),
         (None, {}),
     ],
 )
-def test_limits(resources: Resources | None, limits: dict[str, float]) -> None:
+def test_limits(resources: Limits | None, limits: dict[str, float]) -> None:
     assert spec(own(resources=resources)).limits == limits
 
 
@@ -211,22 +205,22 @@ def test_all_that_is_missing_is_named_in_one_go(found: Callable[[InstalledProgra
     assert list(prepare_all([server(), own()], Path)) == ["db", "api"]
 
 
-@pytest.mark.parametrize("given", [own, server])
+@pytest.mark.parametrize(("given", "silent"), [(own, LocalPlan("")), (server, LocalPlan("16", program=LocalProgram()))])
 def test_files_that_the_program_cannot_see_are_a_loss(
-    found: Callable[[InstalledProgram | None], None], given: Callable[..., ServicePlan], tmp_path: Path
+    found: Callable[[InstalledProgram | None], None], given: Callable[..., ServicePlan], silent: LocalPlan, tmp_path: Path
 ) -> None:
     found(SERVER)
     of_project, of_kind = File("text", tmp_path / "x"), File("text")
-    kind = Kind(kind="db", local=Local(), mounts={"/docker-entrypoint": None})
-    plain = given(kind=kind, files={"/etc/kind.conf": of_kind, "/docker-entrypoint/x.sql": of_project})
+    mounted = replace(given(), mounts=("/docker-entrypoint",), local=silent)
+    plain = replace(mounted, files={"/etc/kind.conf": of_kind, "/docker-entrypoint/x.sql": of_project})
     assert prepare(plain).losses == ()
-    hidden = given(kind=kind, files={"/etc/kind.conf": of_kind, **{f"/etc/{name}": of_project for name in "abcde"}})
+    hidden = replace(mounted, files={"/etc/kind.conf": of_kind, **{f"/etc/{name}": of_project for name in "abcde"}})
     assert prepare(hidden).losses == (
         "its files are not at /etc/a, /etc/b, /etc/c and 2 more but below a folder of its own, which ${self.prefix} names",
     )
 
 
-FIRST = LocalPlan("16", first=(FirstStep(("sh", "-c", 'for each in "$0"/init.d/*'), {}, "", None),))
+FIRST = of_version("16", first=(FirstStep(("sh", "-c", 'for each in "$0"/init.d/*'), {}, "", None),))
 
 
 @pytest.mark.parametrize(
@@ -253,20 +247,20 @@ def test_who_is_told_where_a_file_is_can_see_it(
 def test_losses_are_told(found: Callable[[InstalledProgram | None], None]) -> None:
     found(SERVER)
     assert prepare(server()).losses == ("one thing less",)
-    assert prepare(server(local=LocalPlan("17"))).losses == ("version 16.1 in the place of 17", "one thing less")
-    assert prepare(server(local=LocalPlan(""))).losses == ("one thing less",)
+    assert prepare(server(local=of_version("17"))).losses == ("version 16.1 in the place of 17", "one thing less")
+    assert prepare(server(local=of_version(""))).losses == ("one thing less",)
 
 
 def test_a_server_that_refuses_root(found: Callable[[InstalledProgram | None], None]) -> None:
     found(SERVER)
     assert (prepare(server()).user, prepare(server()).program) == (None, SERVER)
-    refusing = server(kind=Kind(kind="db", local=Local(unprivileged=True)))
+    refusing = server(local=of_version("16", program=LocalProgram(unprivileged=True)))
     assert (prepare(refusing).user, prepare(refusing).program) == (65534, InstalledProgram(Path("/copy/bin/server"), "16.1"))
 
 
 def test_a_file_that_is_missing(found: Callable[[InstalledProgram | None], None], tmp_path: Path) -> None:
     found(InstalledProgram(tmp_path / "bin/server", "16.1"))
-    asking = server(local=LocalPlan("16", missing=(("share/*/thing.control", "it has no extension 'thing'"),)))
+    asking = server(local=of_version("16", missing=(("share/*/thing.control", "it has no extension 'thing'"),)))
     with pytest.raises(EngineMissing, match="db: it has no extension 'thing'"):
         prepare(asking)
     (tmp_path / "share/x").mkdir(parents=True)
@@ -276,5 +270,6 @@ def test_a_file_that_is_missing(found: Callable[[InstalledProgram | None], None]
 
 def test_what_a_team_runs_needs_no_program_of_a_kind(found: Callable[[InstalledProgram | None], None]) -> None:
     found(None)
-    assert prepare(server(run=("mine",))) == Prepared(server(run=("mine",)), None, None, ())
-    assert os.fspath(spec(server(run=("mine",), folder=Path("/source"))).cwd) == "/source"
+    mine = server(run=("mine",), folder=Path("/source"), local=LocalPlan("16"))
+    assert prepare(mine) == Prepared(mine, None, None, ())
+    assert os.fspath(spec(mine).cwd) == "/source"
