@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from envctl.engines import Deployment
+from envctl.engines import Deployment, PublishesRecords
 from envctl.errors import OutOfTime
+from envctl.instance.codec import encode
 from envctl.instance.record import Record
 from envctl.keeper.marks import MARK
 from envctl.lifecycle.data import Data
@@ -107,6 +108,8 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
         raise
     run.update(lambda record: with_states(record, states.rows))
     deployment.finish(frozenset(name for name, service in plan.services.items() if work.data.is_whole(service)))
+    if isinstance(deployment, PublishesRecords):
+        deployment.publish(encode(run.record))
 
 
 def part_of(plan: Plan, services: Iterable[str]) -> Plan:

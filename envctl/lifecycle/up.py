@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from envctl.engines import Deployment, Engine, PortTaken, PublishesRecords, SubnetTaken, open_engine
+from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
 from envctl.environment import Environment
 from envctl.errors import OutOfTime, ServiceFailed, UsageError
-from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Record
@@ -141,8 +140,6 @@ def _create_and_bring_up(run: Run, deployment: Deployment, timer: Timer) -> None
     timer.phase("create")
     bring_up(run, deployment)
     timer.phase("services")
-    if isinstance(deployment, PublishesRecords):
-        deployment.publish(encode(run.record))
 
 
 def _refuse_changed_seeds(run: Run, deployment: Deployment) -> None:
