@@ -19,9 +19,9 @@ from envctl.instance import Record
 from envctl.instance.allocation import Allocation
 from envctl.lifecycle.down import clear, was_killed
 from envctl.lifecycle.request import UpOptions
-from envctl.plan.make import published
 from envctl.plan.model import Plan, ServicePlan, Setting
 from envctl.plan.secrets import drawn_from
+from envctl.plan.subjects import published
 
 
 def instance_name(name: str) -> str:
