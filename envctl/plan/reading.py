@@ -12,6 +12,7 @@ from envctl.definition.expressions import as_text as written
 from envctl.definition.load import Loaded
 from envctl.definition.models import Command
 from envctl.errors import Problem
+from envctl.plan.addressing import Addressing
 from envctl.plan.commands import argv
 from envctl.plan.model import Setting
 from envctl.plan.views import Resolver, View
@@ -42,6 +43,10 @@ class Reading:
     resolver: Resolver
     once: Once = field(default_factory=Once)
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def addressing(self) -> Addressing:
+        return self.resolver.addressing
 
     @contextmanager
     def located(self, *path: str | int) -> Iterator[None]:

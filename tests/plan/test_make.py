@@ -10,7 +10,8 @@ import pytest
 
 from envctl.errors import DefinitionError
 from envctl.plan import model
-from envctl.plan.make import environment_outside, make_plan, published
+from envctl.plan.make import environment_outside, make_plan
+from envctl.plan.subjects import published
 from envctl.plan.traits import Addresses
 from envctl.plan.transforms.select import Selection, select
 from tests.builders import FIRST_PORT, environment_of, plan_of, setting_of, write
