@@ -30,20 +30,20 @@ def parsed(raw: bytes) -> Message:
 
 
 def decoded(text: str) -> str:
-    """With its encoded words as what they say."""
-    return _WORD.sub(_word, _BETWEEN_WORDS.sub(r"\1", text))
+    """With its encoded words as what they say; as it is where one of them cannot be decoded."""
+    try:
+        return _WORD.sub(_word, _BETWEEN_WORDS.sub(r"\1", text))
+    except (LookupError, ValueError):
+        return text
 
 
 def _word(found: re.Match[str]) -> str:
     charset, encoding, text = found.groups()
-    try:
-        if encoding in "bB":
-            content = binascii.a2b_base64(text.encode("ascii", "replace") + b"==")
-        else:
-            content = header_decode(text).encode("latin-1", "replace")
-        return content.decode(charset.partition("*")[0], "replace")
-    except (LookupError, ValueError):
-        return found[0]
+    if encoding in "bB":
+        content = binascii.a2b_base64(text.encode("ascii", "replace") + b"==")
+    else:
+        content = header_decode(text).encode("latin-1", "replace")
+    return content.decode(charset.partition("*")[0], "replace")
 
 
 def text_of(message: Message, name: str) -> str:

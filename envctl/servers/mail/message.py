@@ -152,9 +152,14 @@ def _bytes(part: email.message.Message) -> bytes:
     if not isinstance(content, bytes) or part.get_content_maintype() != "text":
         return content if isinstance(content, bytes) else b""
     try:
-        return content.decode(part.get_content_charset("latin-1"), "replace").encode()
+        return content.decode(_charset(part), "replace").encode()
     except LookupError:
         return content
+
+
+def _charset(part: email.message.Message) -> str:
+    found = part.get_content_charset("utf-8" if "Content-Type" in part else "us-ascii")
+    return "cp1252" if found in ("us-ascii", "ascii") else found
 
 
 def _sorted(root: email.message.Message, parts: Sequence[Part]) -> tuple[str, str, list[Part], list[Part]]:

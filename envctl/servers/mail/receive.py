@@ -38,7 +38,7 @@ def kept(sent: Sent) -> bytes:
         Unreadable: it begins with lines that are no headers.
     """
     raw = sent.content.replace(b"\r\r\n", b"\r\n")
-    if not all(_HEADER.match(line) for line in raw.partition(b"\r\n\r\n")[0].split(b"\r\n") if line):
+    if not all(_HEADER.match(line) for line in _split(raw)[0].split(b"\r\n") if line):
         raise Unreadable
     message = parsed(raw)
     if str(message.get("Return-Path", "")).strip("<>") != sent.sender:
@@ -53,7 +53,13 @@ def kept(sent: Sent) -> bytes:
 def _with(raw: bytes, name: str, value: str) -> bytes:
     """The message with a header set: in its place, or before all others."""
     line = f"{name}: {value}\r\n".encode("utf-8", "replace")
-    head, end, body = raw.partition(b"\r\n\r\n")
+    head, rest = _split(raw)
     present = re.compile(rb"^" + name.encode() + rb":.*\r\n(?:[ \t].*\r\n)*", re.IGNORECASE | re.MULTILINE)
     changed, found = present.subn(lambda _: line, head + b"\r\n", count=1)
-    return changed[:-2] + end + body if found else line + raw
+    return changed[:-2] + rest if found else line + raw
+
+
+def _split(raw: bytes) -> tuple[bytes, bytes]:
+    """Headers, of which there may be none, and what follows their last line."""
+    size = len((b"\r\n" + raw).partition(b"\r\n\r\n")[0][2:])
+    return raw[:size], raw[size:]

@@ -46,7 +46,9 @@ def plain() -> bytes:
 def alternatives() -> bytes:
     message = built(Subject="Zażółć gęślą jaźń, déjà vu, " + "日本語" * 20)
     message.set_content("Grüße\n")
-    page = "<html><head><title>x</title></head><body><h1>Hi</h1><p>Gr&uuml;&szlig;e <a href='http://x.example/?a=1&amp;b=2'>go</a></p></body>"
+    page = (
+        "<html><head><title>x</title></head><body><h1>Hi</h1><p>Gr&uuml;&szlig;e <a href='http://x.example/?a=1&amp;b=2'>go</a></p></body>"
+    )
     message.add_alternative(page, subtype="html")
     return message.as_bytes()
 
@@ -163,7 +165,18 @@ def same(both: tuple[MailServer, MailServer], requests: Callable[[Sequence[str]]
     """Fails with every difference between their answers to the requests, which are made for the ids of either."""
     theirs, ours = (list(_answers(server, requests)) for server in both)
     assert len(theirs) > 3
-    assert [(mine, yours) for mine, yours in zip(ours, theirs, strict=True) if mine != yours] == []
+    assert [each for mine, yours in zip(ours, theirs, strict=True) for each in _differences(mine[:2], mine[2:], yours[2:])] == []
+
+
+def _differences(where: tuple[Any, ...], ours: Any, theirs: Any) -> Iterator[tuple[Any, ...]]:
+    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
+        for key in ours:
+            yield from _differences((*where, key), ours[key], theirs[key])
+    elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple) and len(ours) == len(theirs):
+        for number, item in enumerate(ours):
+            yield from _differences((*where, number), item, theirs[number])
+    elif ours != theirs:
+        yield (*where, {"ours": ours, "Mailpit's": theirs})
 
 
 def _answers(server: MailServer, requests: Callable[[Sequence[str]], Iterator[Request]]) -> Iterator[tuple[Any, ...]]:
@@ -210,7 +223,9 @@ def test_lists(both: tuple[MailServer, MailServer]) -> None:
 
 def test_searches(both: tuple[MailServer, MailServer]) -> None:
     same(both, lambda ids: (("GET", f"/api/v1/search?query={quote(query)}", None) for query in SEARCHES))
-    same(both, lambda ids: (("GET", f"/api/v1/search?query=from:ann&{page}", None) for page in ("limit=2", "start=3", "limit=0", "start=99")))
+    same(
+        both, lambda ids: (("GET", f"/api/v1/search?query=from:ann&{page}", None) for page in ("limit=2", "start=3", "limit=0", "start=99"))
+    )
 
 
 def test_messages(both: tuple[MailServer, MailServer]) -> None:

@@ -27,7 +27,9 @@ def written(subject: str = "Hello", text: str = "text\n", **headers: str) -> Ema
 
 
 def test_a_message_is_described_as_by_mailpit(mail: MailServer) -> None:
-    raw = b"From: Ann <a@x.org>\r\nTo: b@x.org\r\nSubject: Hi\r\nDate: Sun, 22 Nov 2026 10:00:00 +0100\r\nMessage-ID: <1@x>\r\n\r\nHello\r\n"
+    raw = (
+        b"From: Ann <a@x.org>\r\nTo: b@x.org\r\nSubject: Hi\r\nDate: Sun, 22 Nov 2026 10:00:00 +0100\r\nMessage-ID: <1@x>\r\n\r\nHello\r\n"
+    )
     identity = mail.send(raw, "back@x.org", ["b@x.org", "c@x.org"])
     kept = b"Bcc: c@x.org\r\nReturn-Path: <back@x.org>\r\n" + raw
 
@@ -165,7 +167,12 @@ def test_an_attachment_comes_back_as_it_was(mail: MailServer) -> None:
 
     first, second = mail.message(identity)["Attachments"]
 
-    assert (first["PartID"], first["FileName"], first["ContentType"], first["Size"]) == ("2", "Übersicht.pdf", "application/pdf", len(content))
+    assert (first["PartID"], first["FileName"], first["ContentType"], first["Size"]) == (
+        "2",
+        "Übersicht.pdf",
+        "application/pdf",
+        len(content),
+    )
     reply = mail.get(f"/api/v1/message/{identity}/part/2")
     assert (reply.status, reply.headers["Content-Type"], reply.body) == (200, "application/pdf", content)
     reply = mail.get(f"/api/v1/message/{identity}/part/{second['PartID']}")
