@@ -9,7 +9,6 @@ import smtplib
 from envctl.readiness import NotReady, Target, http
 from envctl.readiness._wire import foreign_errors, shown
 
-
 _ANSWERS = [200, 401, 404]
 """Mailpit's, and those of another mail server with a page, which a Compose file may name."""
 

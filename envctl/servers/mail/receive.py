@@ -38,7 +38,8 @@ def kept(sent: Sent) -> bytes:
         Unreadable: it begins with lines that are no headers.
     """
     raw = sent.content.replace(b"\r\r\n", b"\r\n")
-    if not all(_HEADER.match(line) for line in _split(raw)[0].split(b"\r\n") if line):
+    head = _split(raw)[0]
+    if head[:1] in (b" ", b"\t") or not all(_HEADER.match(line) for line in head.split(b"\r\n") if line):
         raise Unreadable
     message = parsed(raw)
     if str(message.get("Return-Path", "")).strip("<>") != sent.sender:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from ..stub.message import Request, Response
+from .answers import Refused, body_of, content_type, html_answer, json_answer, number_of, parameter, query_of, text_answer
 from .inbox import Inbox
 from .message import Message
 from .page import render
@@ -37,19 +37,19 @@ class Web:
         if request.path in ("/livez", "/readyz"):
             return Response(200)
         if not self._may_enter(request):
-            return _text(401, "Unauthorized.\n", ("WWW-Authenticate", 'Basic realm="Login"'))
+            return text_answer(401, "Unauthorized.\n", ("WWW-Authenticate", 'Basic realm="Login"'))
         method = "GET" if request.method == "HEAD" else request.method
         try:
             for route, handler in _ROUTES.items():
                 if found := re.fullmatch(route, f"{method} {request.path}"):
                     return handler(self, request, *map(unquote, found.groups()))
-        except _Refused as refused:
-            return _text(refused.status, str(refused))
+        except Refused as refused:
+            return text_answer(refused.status, str(refused))
         except Unsupported as missing:
-            return _text(501, f"The filter {missing}: {_HINT}\n")
+            return text_answer(501, f"The filter {missing}: {_HINT}\n")
         if request.path.startswith("/api/"):
-            return _text(501, f"{request.method} {request.path}: {_HINT}\n")
-        return _text(404, "404 page not found")
+            return text_answer(501, f"{request.method} {request.path}: {_HINT}\n")
+        return text_answer(404, "404 page not found")
 
     def _may_enter(self, request: Request) -> bool:
         if self._passwords is None:
@@ -64,12 +64,12 @@ class Web:
     # Lists
 
     def _list(self, request: Request) -> Response:
-        messages, start, limit = self._inbox.all(), _number(request, "start", 0), _number(request, "limit", _PAGE)
+        messages, start, limit = self._inbox.all(), number_of(request, "start", 0), number_of(request, "limit", _PAGE)
         shown = messages[start : start + limit] if limit else messages
         return self._summaries(messages, [message.summary() for message in shown], start)
 
     def _search(self, request: Request) -> Response:
-        found, start, limit = self._found(_query(request)), _number(request, "start", 0), _number(request, "limit", _PAGE)
+        found, start, limit = self._found(query_of(request)), number_of(request, "start", 0), number_of(request, "limit", _PAGE)
         # Only a search says null where there is no Reply-To.
         shown = [message.summary() | {"ReplyTo": message.content["ReplyTo"] or None} for message in found[start : start + limit]]
         return self._summaries(found, shown, start)
@@ -86,42 +86,42 @@ class Web:
             "tags": [],
             "messages": shown,
         }
-        return _json(document)
+        return json_answer(document)
 
     def _found(self, query: str) -> list[Message]:
         return search(self._inbox.all(), query)
 
     def _set_read(self, request: Request) -> Response:
-        given = _body(request)
+        given = body_of(request)
         ids, query = given.get("IDs") or [], given.get("Search") or ""
         if ids and query:
-            raise _Refused(400, "You may specify either IDs or a search query, not both")
+            raise Refused(400, "You may specify either IDs or a search query, not both")
         for message in self._found(query):
             if not ids or message.id in ids:
                 message.read = bool(given.get("Read"))
-        return _text(200, "ok")
+        return text_answer(200, "ok")
 
     def _delete(self, request: Request) -> Response:
-        ids = (_body(request) if request.body.strip() else {}).get("IDs") or []
+        ids = (body_of(request) if request.body.strip() else {}).get("IDs") or []
         self._inbox.remove([message for message in self._inbox.all() if not ids or message.id in ids])
-        return _text(200, "ok")
+        return text_answer(200, "ok")
 
     def _delete_found(self, request: Request) -> Response:
-        self._inbox.remove(self._found(_query(request)))
-        return _text(200, "ok")
+        self._inbox.remove(self._found(query_of(request)))
+        return text_answer(200, "ok")
 
     # One message
 
     def _one(self, request: Request, identity: str) -> Message:
         """By its id; `latest` is the newest, or the newest that the query finds."""
         if identity == "latest":
-            found = self._found(_parameter(request, "query"))
+            found = self._found(parameter(request, "query"))
             if not found:
-                raise _Refused(404, "Message not found")
+                raise Refused(404, "Message not found")
             return found[0]
         found = [message for message in self._inbox.all() if message.id == identity]
         if not found:
-            raise _Refused(404, "404 page not found")
+            raise Refused(404, "404 page not found")
         return found[0]
 
     def _read(self, request: Request, identity: str) -> Message:
@@ -130,37 +130,37 @@ class Web:
         return message
 
     def _message(self, request: Request, identity: str) -> Response:
-        return _json(self._read(request, identity).document())
+        return json_answer(self._read(request, identity).document())
 
     def _headers(self, request: Request, identity: str) -> Response:
-        return _json(self._one(request, identity).headers)
+        return json_answer(self._one(request, identity).headers)
 
     def _raw(self, request: Request, identity: str) -> Response:
         message = self._one(request, identity)
-        saved = (("Content-Disposition", f'attachment; filename="{message.id}.eml"'),) if _parameter(request, "dl") == "1" else ()
-        return Response(200, headers=(_type("text/plain; charset=utf-8"), *saved), body=message.raw)
+        saved = (("Content-Disposition", f'attachment; filename="{message.id}.eml"'),) if parameter(request, "dl") == "1" else ()
+        return Response(200, headers=(content_type("text/plain; charset=utf-8"), *saved), body=message.raw)
 
     def _part(self, request: Request, identity: str, number: str) -> Response:
         part = self._one(request, identity).part(number)
         if part is None:
-            raise _Refused(404, "404 page not found")
+            raise Refused(404, "404 page not found")
         unsafe = part.kind in _UNSAFE
         name = quote(part.name or part.content_id, safe="$&+:=@")
         disposition = ("Content-Disposition", f'{"attachment" if unsafe else "inline"}; filename="{name}"')
-        return Response(200, headers=(_type("application/octet-stream" if unsafe else part.kind), disposition), body=part.content)
+        return Response(200, headers=(content_type("application/octet-stream" if unsafe else part.kind), disposition), body=part.content)
 
     def _view_text(self, request: Request, identity: str) -> Response:
-        return _text(200, self._read(request, identity).text)
+        return text_answer(200, self._read(request, identity).text)
 
     def _view_html(self, request: Request, identity: str) -> Response:
         message = self._read(request, identity)
         if not message.html:
-            raise _Refused(404, "This message does not contain a HTML part")
+            raise Refused(404, "This message does not contain a HTML part")
         html = message.html
         for part in (part for part in [*message.inline, *message.attachments] if part.content_id):
             image = re.compile(rf"(=[\"']?)cid:{re.escape(part.content_id)}(?=[\"'\s/>;])", re.IGNORECASE)
             html = image.sub(rf"\g<1>/api/v1/message/{message.id}/part/{part.id}", html)
-        return Response(200, headers=(_type("text/html; charset=utf-8"),), body=html.encode("utf-8", "replace"))
+        return html_answer(html)
 
     # The server itself
 
@@ -185,66 +185,18 @@ class Web:
             "Tags": {},
             "RuntimeStats": statistics,
         }
-        return _json(document)
+        return json_answer(document)
 
-    def _page(self, request: Request, identity: str = "") -> Response:
-        page = render(self._inbox.all(), self._read(request, identity) if identity else None)
-        return Response(200, headers=(_type("text/html; charset=utf-8"),), body=page.encode("utf-8", "replace"))
-
-
-class _Refused(Exception):
-    """A request that ends with a status and a word about it."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status = status
-
-
-def _parameter(request: Request, name: str) -> str:
-    return next(iter(request.query.get(name, ())), "").strip()
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    text = _parameter(request, name)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else default
-
-
-def _query(request: Request) -> str:
-    if not (query := _parameter(request, "query")):
-        raise _Refused(400, "Error: no search query")
-    return query
-
-
-def _body(request: Request) -> dict[str, Any]:
-    try:
-        found = json.loads(request.body)
-    except ValueError as error:
-        raise _Refused(400, str(error)) from None
-    if not isinstance(found, dict):
-        raise _Refused(400, "expected a JSON object")
-    return found
+    def _page(self, request: Request) -> Response:
+        return html_answer(render(self._inbox.all()))
 
 
 def _unread(messages: Sequence[Message]) -> int:
     return sum(not message.read for message in messages)
 
 
-def _type(value: str) -> tuple[str, str]:
-    return ("Content-Type", value)
-
-
-def _json(value: Any) -> Response:
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    return Response(200, headers=(_type("application/json"),), body=body + b"\n")
-
-
-def _text(status: int, text: str, *headers: tuple[str, str]) -> Response:
-    return Response(status, headers=(*headers, _type("text/plain; charset=utf-8")), body=text.encode("utf-8", "replace"))
-
-
 _ROUTES: dict[str, Callable[..., Response]] = {
     r"GET /": Web._page,
-    r"GET /view/([^/.]+)": Web._page,
     r"GET /view/([^/.]+)\.txt": Web._view_text,
     r"GET /view/([^/.]+)\.html": Web._view_html,
     r"GET /api/v1/info": Web._info,

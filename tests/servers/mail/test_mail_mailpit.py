@@ -107,8 +107,8 @@ MAILS = [
     "From: a@b.c\r\nSubject: latin\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\r\nGrüße\r\n".encode("latin-1"),
     "From: Ännchen <a@b.c>\r\nTo: undisclosed-recipients:;\r\nSubject: raw ütf8 €\r\nX-A: 1\r\nx-a: 2\r\n two\r\n"
     "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nList-Unsubscribe: <mailto:u@x.org>, <https://x.org/u>\r\n\r\nbödy".encode(),
-    b"From: =?utf-8?q?J=C3=B6rg?= =?iso-8859-1?q?_M=FCller?= <j@x>\r\nTo: \"A \\\"B\\\"\" <to@example.org>\r\nBcc: x@y\r\nReturn-Path: <old@x>\r\n"
-    b"Subject: folded\r\n  =?utf-8?b?w7w=?=\r\n\tand more\r\nDate: nonsense\r\n\r\ntext\r\n.\r\n",
+    b"From: =?utf-8?q?J=C3=B6rg?= =?iso-8859-1?q?_M=FCller?= <j@x>\r\nTo: \"A \\\"B\\\"\" <to@example.org>\r\n"
+    b"Bcc: x@y\r\nReturn-Path: <old@x>\r\nSubject: folded\r\n  =?utf-8?b?w7w=?=\r\n\tand more\r\nDate: nonsense\r\n\r\ntext\r\n.\r\n",
     b"From: nobody\r\nSubject: =?x-unknown?q?a=FF?= =?utf-8?q?b?=\r\nContent-Type: text/html\r\n\r\n<p>caf\xc3\xa9",
 ]  # fmt: skip
 

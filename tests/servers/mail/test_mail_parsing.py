@@ -19,9 +19,10 @@ from envctl.servers.mail.search import Unsupported, search
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 HEADS = [
-    b"Subject: ", b"From: ", b"To: a@x, ", b"Date: ", b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n", b"Content-Type: text/html; charset=",
-    b"Content-Transfer-Encoding: base64\r\n", b"Content-Disposition: attachment; filename*=", b"Content-ID: <", b"Message-ID: ", b"=?utf-8?B?",
-    b"Content-Type: message/rfc822\r\n\r\n", b"\r\n", b"\r\n\r\n", b"--b--", b"Bcc: ", b"Return-Path: x\r\n y", b"<p>", b"<a href='http://x'>",
+    b"Subject: ", b"From: ", b"To: a@x, ", b"Date: ", b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n",
+    b"Content-Type: text/html; charset=", b"Content-Transfer-Encoding: base64\r\n", b"Content-Disposition: attachment; filename*=",
+    b"Content-ID: <", b"Message-ID: ", b"=?utf-8?B?", b"Content-Type: message/rfc822\r\n\r\n", b"\r\n", b"\r\n\r\n", b"--b--",
+    b"Bcc: ", b"Return-Path: x\r\n y", b"<p>", b"<a href='http://x'>",
 ]  # fmt: skip
 PIECES = st.lists(st.one_of(st.sampled_from(HEADS), st.binary(max_size=20)), max_size=12).map(b"".join)
 TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)
@@ -67,9 +68,10 @@ def test_what_was_written_by_the_book_is_read(name: str, subject: str, content: 
 @given(st.text(max_size=60))
 def test_any_search_has_an_answer(query: str) -> None:
     try:
-        search([received(b"Subject: x\r\n\r\ny")], query)
-    except Unsupported as missing:
-        assert ":" in str(missing)
+        found = search([received(b"Subject: x\r\n\r\ny")], query)
+    except Unsupported:
+        return
+    assert len(found) < 2
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_any_search_has_an_answer(query: str) -> None:
         ("a<br>b<br />c", "a b c", "a\nb\nc"),
         ("<head><title>T</title><style>p{}</style><body>x<script>y()</script>z", "xz", "xz"),
         ("<ul><li>1</li><li>2</li></ul>", "1 2", "1\n2"),
-        ('see <a href="https://x.org/?a=1&amp;b=2">here</a> &amp; <a href="mailto:x">there</a>', "see here & there", "see here ( https://x.org/?a=1&b=2 ) & there"),
+        ('<a href="https://x/?a=1&amp;b=2">a</a> &amp; <a href="mailto:x">b</a>', "a & b", "a ( https://x/?a=1&b=2 ) & b"),
         ("", "", ""),
     ],
 )  # fmt: skip
