@@ -17,8 +17,9 @@ from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Record
-from envctl.plan.make import make_plan, published
+from envctl.plan.make import make_plan
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
+from envctl.plan.subjects import published
 
 FIRST_PORT = 20000
 
