@@ -19,10 +19,10 @@ from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.errors import DefinitionError, EnvctlError, UsageError
 from envctl.lifecycle.intent import instance_name
+from envctl.plan import transforms
 from envctl.plan.make import make_plan
 from envctl.plan.render_setting import render_setting
 from envctl.plan.traits import UNDECIDED
-from envctl.plan.transforms.select import select
 from envctl.render.write import write_manifests
 
 
@@ -82,7 +82,9 @@ def render(
     ] = None,
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""
-    environment = select(open_environment(env, cwd=Path.cwd(), overrides=opt.pairs("--set", options.set, "K=V")), opt.selection(options))
+    environment = transforms.apply(
+        open_environment(env, cwd=Path.cwd(), overrides=opt.pairs("--set", options.set, "K=V")), opt.selection(options)
+    )
     name = instance_name(options.name or environment.definition.name)
     target = traits(engine)
     setting = render_setting(

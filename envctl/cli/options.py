@@ -17,7 +17,7 @@ from envctl.cli.arguments import duration
 from envctl.errors import UsageError
 from envctl.inspect.lookup import try_record
 from envctl.lifecycle.request import DEFAULT_TIMEOUT, UpOptions
-from envctl.plan.transforms.select import Selection
+from envctl.plan.transforms.options import Selection
 
 if TYPE_CHECKING:
     from envctl.plan.model import Setting

@@ -9,9 +9,10 @@ from envctl.engines.common.mixed import open_deployment
 from envctl.environment import Environment, open_environment
 from envctl.instance import Record
 from envctl.lifecycle.intent import setting_of
+from envctl.plan import transforms
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
-from envctl.plan.transforms.select import Selection, select
+from envctl.plan.transforms.options import Selection
 
 
 def plan_of(record: Record, engine: Engine | None = None) -> Plan:
@@ -28,7 +29,7 @@ def _environment(record: Record) -> Environment:
     """The definition, with what the command line of `up` changed in it."""
     chosen = record.options
     environment = open_environment(record.file, cwd=Path(record.project), overrides=chosen.get("set", {}))
-    return select(environment, Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {})))
+    return transforms.apply(environment, Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {})))
 
 
 def project_of(record: Record) -> tuple[Engine, Plan, Deployment]:
@@ -39,7 +40,8 @@ def project_of(record: Record) -> tuple[Engine, Plan, Deployment]:
 
 def environment_by_hand(record: Record, service: str) -> dict[str, str]:
     """What *service* would get if it ran on this machine: the same variables, with outside addresses."""
-    from envctl.plan.make import environment_outside
+    from envctl.plan import transforms
+from envctl.plan.make import environment_outside
 
     engine = open_engine(*record.location)
     return environment_outside(_environment(record), setting_of(record, engine, {}), service)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from envctl.lifecycle.service_states import Row
 from envctl.plan.model import Plan
-from envctl.plan.transforms.select import Selection
+from envctl.plan.transforms.options import Selection
 
 DEFAULT_TIMEOUT = 600.0
 """Seconds for all of it: pulling, building, starting, seeding."""

@@ -22,7 +22,7 @@ from envctl.keeper_client import keepers
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.request import Reporter, UpOptions
 from envctl.lifecycle.up import up
-from envctl.plan.transforms.select import Selection
+from envctl.plan.transforms.options import Selection
 from envctl.process.signals import shielded
 
 OURS = 125

@@ -25,10 +25,10 @@ from envctl.lifecycle.intent import choose, instance_name, port_key, record_of, 
 from envctl.lifecycle.request import Reporter, UpOptions
 from envctl.lifecycle.service_states import ServiceStates
 from envctl.outputs import write_outputs
+from envctl.plan import transforms
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
 from envctl.plan.render_setting import render_setting
-from envctl.plan.transforms.select import select
 from envctl.process import signals
 from envctl.process.creation import reopen, settle
 from envctl.process.threads import each
@@ -57,7 +57,7 @@ class Timer:
 
 def open_selected(request: UpOptions) -> Environment:
     environment = open_environment(request.environment, cwd=request.cwd, overrides=request.overrides)
-    return select(environment, request.selection)
+    return transforms.apply(environment, request.selection)
 
 
 def up(request: UpOptions, reporter: Reporter) -> Record:

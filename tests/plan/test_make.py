@@ -13,7 +13,7 @@ from envctl.plan import model
 from envctl.plan.make import environment_outside, make_plan
 from envctl.plan.subjects import published
 from envctl.plan.traits import Addresses
-from envctl.plan.transforms.select import Selection, select
+from envctl.plan.transforms import Selection, apply
 from tests.builders import FIRST_PORT, environment_of, plan_of, setting_of, write
 
 PAIR = """
@@ -196,7 +196,7 @@ def test_secrets_are_passwords_and_secret_variables_as_they_are_and_encoded(tmp_
 
 def test_the_password_in_a_url_of_use_is_a_secret(tmp_path: Path) -> None:
     environment = environment_of(tmp_path, "services: {db: {kind: postgres}}")
-    chosen = select(environment, Selection(use={"db": "postgresql://u:s%2Fcret@db.corp/x"}))
+    chosen = apply(environment, Selection(use={"db": "postgresql://u:s%2Fcret@db.corp/x"}))
     assert {"s/cret", "s%2Fcret"} <= make_plan(chosen, setting_of(chosen)).secrets
 
 
@@ -216,7 +216,7 @@ def test_drawn_passwords_are_asked_for_by_what_they_are(tmp_path: Path) -> None:
 def test_who_runs_elsewhere_is_not_planned(tmp_path: Path) -> None:
     text = PAIR.format(b="image: x, port: 1, env: {A: '${a.url}'}, needs: {a: started}", a="kind: postgres") + "outputs: {A: '${a.url}'}"
     environment = environment_of(tmp_path, text)
-    chosen = select(environment, Selection(use={"a": "postgresql://u:p@localhost:6000/x"}))
+    chosen = apply(environment, Selection(use={"a": "postgresql://u:p@localhost:6000/x"}))
     plan = make_plan(chosen, setting_of(chosen))
     assert list(plan.services) == ["b"]
     assert plan.services["b"].needs == {}
