@@ -29,7 +29,8 @@ def _environment(record: Record) -> Environment:
     """The definition, with what the command line of `up` changed in it."""
     chosen = record.options
     environment = open_environment(record.file, cwd=Path(record.project), overrides=chosen.get("set", {}))
-    return transforms.apply(environment, Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {})))
+    given = Selection(chosen.get("only", ()), chosen.get("stub", ()), chosen.get("use", {}), chosen.get("image", {}))
+    return transforms.apply(environment, given)
 
 
 def project_of(record: Record) -> tuple[Engine, Plan, Deployment]:
@@ -40,8 +41,7 @@ def project_of(record: Record) -> tuple[Engine, Plan, Deployment]:
 
 def environment_by_hand(record: Record, service: str) -> dict[str, str]:
     """What *service* would get if it ran on this machine: the same variables, with outside addresses."""
-    from envctl.plan import transforms
-from envctl.plan.make import environment_outside
+    from envctl.plan.make import environment_outside
 
     engine = open_engine(*record.location)
     return environment_outside(_environment(record), setting_of(record, engine, {}), service)
