@@ -219,7 +219,7 @@ class Definition(Model):
     variables: dict[str, Any] = Field(default_factory=dict, description="What `--set` can change: name to default.")
     services: dict[Name, Service] = Field(default_factory=dict, description="Name to what runs under it.")
     outputs: dict[str, Any] | None = Field(
-        None, description="What a test process receives; without it `<SERVICE>_<PROPERTY>` for all there is."
+        None, description="What a test process receives (maps and lists as JSON); without it `<SERVICE>_<PROPERTY>` for all there is."
     )
     write: dict[str, str] = Field(default_factory=dict, description="File to format: kept current by `up`.")
     tests: dict[str, Annotated[Test, BeforeValidator(_test)]] = Field(
