@@ -50,7 +50,7 @@ class Addressing:
 
     def alike(self, viewpoint: Viewpoint) -> Viewpoint:
         """The viewpoint that stands for all from which the same is seen, so that it is evaluated once for them."""
-        return viewpoint if viewpoint.reader is None else replace(viewpoint, reader=SOMEBODY)
+        return viewpoint if viewpoint.reader is None else Viewpoint(viewpoint.side, SOMEBODY, viewpoint.lane)
 
     def is_process(self, service: str) -> bool:
         """Whether *service* is a process of this machine."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from envctl.definition.expressions import ExpressionError, evaluate, references
+from envctl.definition.expressions import ExpressionError, evaluate_tree, references
 from envctl.definition.models import Service
 from envctl.environment import Environment
 from envctl.errors import DefinitionError
@@ -126,9 +127,9 @@ def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
     if environment.definition.outputs is None:
         return _default_outputs(reading)
     found: dict[str, str] = {}
-    for key, text in environment.definition.outputs.items():
+    for key, value in environment.definition.outputs.items():
         with reading.located("outputs", key):
-            found[key] = as_text(evaluate(text, scope) if isinstance(text, str) else text)
+            found[key] = as_text(evaluate_tree(value, scope))
     return found
 
 
@@ -162,7 +163,8 @@ def _secrets(reading: Reading, environment: Environment, found: Mapping[str, Sub
         values |= {str(view[key]) for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key)}
         values |= {str(item["password"]) for key in subject.several for item in view[key].values() if item.get("password")}
         values.add(unquote(urlsplit(subject.url or "").password or ""))
-    return frozenset((values | {quote(value, safe="") for value in values}) - {""})
+    written = {form for value in values for form in (quote(value, safe=""), json.dumps(value, ensure_ascii=False)[1:-1])}
+    return frozenset((values | written) - {""})
 
 
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:

@@ -50,11 +50,11 @@ class Reading:
 
     @contextmanager
     def located(self, *path: str | int) -> Iterator[None]:
-        """Mistakes in expressions under *path* become problems of the definition."""
+        """Mistakes in expressions under *path* become problems of the definition, each where its text stands."""
         try:
             yield
         except ExpressionError as error:
-            self.problems.append(self.problem(path, str(error)))
+            self.problems.append(self.problem((*path, *error.path), str(error)))
 
     def argv(self, command: Command | None, scope: Mapping[str, Any], *path: str | int) -> tuple[str, ...]:
         """The arguments of *command*, none where there is a mistake in it."""
@@ -71,7 +71,7 @@ class Reading:
         try:
             return plain(evaluate_tree(value, scope))
         except ExpressionError as error:
-            self.problems.append(self.problem((*path, *getattr(error, "path", ())), str(error)))
+            self.problems.append(self.problem((*path, *error.path), str(error)))
             return type(value)() if isinstance(value, dict | list | str) else value
 
 

@@ -84,7 +84,7 @@ def _feed(reading: Reading, kind: Kind, step: SeedStep, files: Sequence[Path], n
     feed = kind.seeds.get(step.format)
     if feed is None:
         return None
-    scope = reading.resolver.reader_in(name)
+    scope = dict(reading.resolver.reader_in(name))
     columns = reading.once((*at, "columns"), partial(_columns, reading, files[0], at)) if step.csv is not None and files else []
     scope |= {"step": {"database": step.database or scope["self"]["first"].get("databases"), "into": step.into, "columns": columns}}
     command = reading.tree(feed.command, scope, *at)

@@ -94,9 +94,9 @@ def _checks(reading: Reading, kind: Kind, subject: Subject, service: Service) ->
 
 def _calls_home(reading: Reading, service: Service) -> bool:
     """Whether it refers to the machine of the tests, by name or as a server that runs there already (`--use`)."""
-    there = [name for name, subject in reading.resolver.subjects.items() if subject.url is not None]
+    there = ("tester", *reading.resolver.elsewhere)
     readable = [service.env, service.run, service.command, service.with_]
-    return any(ref.root in ("tester", *there) for text in texts(readable) for ref in references(text, ("tester", *there)))
+    return any(ref.root in there for text in texts(readable) for ref in references(text, there))
 
 
 def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -278,7 +278,7 @@ def _setup(
 
 def _properties(reading: Reading, subject: Subject, side: Side) -> dict[str, Any]:
     """Every property that has a value on that side."""
-    view, found = View(reading.resolver, subject.name, Viewpoint(side)), {}
+    view, found = reading.resolver.view(subject.name, Viewpoint(side)), {}
     for key in property_names(subject):
         if key in ("inside", "outside", "first", "bind", "prefix"):
             continue

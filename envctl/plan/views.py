@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -16,7 +17,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass
 class Resolver:
-    """Evaluates properties once for each viewpoint; remembers whose outside address was asked for from inside."""
+    """The views of all services from everywhere; remembers whose outside address was asked for from inside."""
 
     subjects: Mapping[str, Subject]
     addressing: Addressing
@@ -24,19 +25,27 @@ class Resolver:
     """What every expression sees: var, env, instance."""
     reserved: set[tuple[str, str]] = field(default_factory=set)
     _scopes: dict[Viewpoint, dict[str, Any]] = field(default_factory=dict)
-    _readers: dict[Viewpoint, dict[str, Any]] = field(default_factory=dict)
-    _cache: dict[tuple[str, Viewpoint, str], Any] = field(default_factory=dict)
-    _busy: set[tuple[str, Viewpoint, str]] = field(default_factory=set)
+    _readers: dict[tuple[Viewpoint, str | None], dict[str, Any]] = field(default_factory=dict)
+    _views: dict[tuple[Viewpoint, str], View] = field(default_factory=dict)
 
-    def reader(self, viewpoint: Viewpoint, own: str | None = None) -> dict[str, Any]:
+    def reader(self, viewpoint: Viewpoint, own: str | None = None) -> Mapping[str, Any]:
         """The scope of an expression that is read from there; `self` is the service *own*."""
-        viewpoint = self.addressing.alike(viewpoint)
-        if viewpoint not in self._readers:
-            self._readers[viewpoint] = self._scope(viewpoint) | {name: View(self, name, viewpoint) for name in self.subjects}
-        everybody = self._readers[viewpoint]
-        return everybody if own is None else everybody | {"self": everybody[own]}
+        key = (self.addressing.alike(viewpoint), own)
+        if key not in self._readers:
+            self._readers[key] = self._reader(*key)
+        return self._readers[key]
 
-    def reader_in(self, service: str, own: str | None = None, lane: int = 1) -> dict[str, Any]:
+    def _reader(self, viewpoint: Viewpoint, own: str | None) -> dict[str, Any]:
+        if own is not None:
+            return {**self.reader(viewpoint), "self": self.view(own, viewpoint)}
+        return self._scope(viewpoint) | {name: self.view(name, viewpoint) for name in self.subjects}
+
+    @cached_property
+    def elsewhere(self) -> Sequence[str]:
+        """The services that run already somewhere (`--use`)."""
+        return [name for name, subject in self.subjects.items() if subject.url is not None]
+
+    def reader_in(self, service: str, own: str | None = None, lane: int = 1) -> Mapping[str, Any]:
         """The scope of an expression that *service* reads, wherever it stands; `self` is itself, or the service *own*."""
         return self.reader(self.addressing.standpoint(service, lane), own or service)
 
@@ -46,25 +55,24 @@ class Resolver:
             self._scopes[viewpoint] = {**self.scope, **there}
         return self._scopes[viewpoint]
 
-    def value(self, service: str, viewpoint: Viewpoint, key: str) -> Any:
-        mark = (service, viewpoint, key)
-        if key in ("host", "port", "ports") and self.addressing.reserves(viewpoint):
-            self.reserved |= {(service, port) for port in self.subjects[service].ports}
-        if mark in self._cache:
-            return self._cache[mark]
-        if mark in self._busy:
-            raise ExpressionError(f"'{service}.{key}' refers to itself")
-        self._busy.add(mark)
-        try:
-            self._cache[mark] = self._find(self.subjects[service], viewpoint, key)
-        finally:
-            self._busy.discard(mark)
-        return self._cache[mark]
+    def view(self, service: str, viewpoint: Viewpoint) -> View:
+        """The one view of *service* from there."""
+        if (viewpoint, service) not in self._views:
+            self._views[viewpoint, service] = View(self, self.subjects[service], viewpoint)
+        return self._views[viewpoint, service]
 
-    def _find(self, subject: Subject, viewpoint: Viewpoint, key: str) -> Any:
-        own = View(self, subject.name, viewpoint)
+    def find(self, own: View, key: str) -> Any:
+        """The property *key* of *own*, evaluated.
+
+        Raises:
+            KeyError: there is none.
+            ExpressionError: its text leads nowhere.
+        """
+        subject, viewpoint = own.subject, own.viewpoint
+        if key in ("host", "port", "ports") and self.addressing.reserves(viewpoint):
+            self.reserved |= {(subject.name, port) for port in subject.ports}
         if key in ("inside", "outside"):
-            return View(self, subject.name, viewpoint.on("inside" if key == "inside" else "outside"))
+            return self.view(subject.name, viewpoint.on("inside" if key == "inside" else "outside"))
         if subject.url is not None and key in (given := self._given(subject.url, viewpoint)):
             return given[key]
         if key in self.PLACE:
@@ -72,7 +80,7 @@ class Resolver:
         if key == "first":
             return {name: self._name(own, next(iter(items))) if items else None for name, items in subject.several.items()}
         if key in subject.several:
-            return {self._name(own, name): self._item(subject, own, key, name) for name in subject.several[key]}
+            return {self._name(own, name): self._item(own, key, name) for name in subject.several[key]}
         if key in subject.kind.properties:
             return evaluate(subject.kind.properties[key], self._of(own))
         if key in subject.parameters:
@@ -113,40 +121,51 @@ class Resolver:
         """The keys of a definition are texts like any other: `$${` is a literal `${` in them too."""
         return str(evaluate(name, self._of(own)))
 
-    def _item(self, subject: Subject, own: View, key: str, name: str) -> dict[str, Any]:
-        item: dict[str, Any] = {"name": name, **subject.several[key][name]}
-        item = {option: evaluate_tree(value, self._of(own)) for option, value in item.items()}
-        for prop, text in subject.kind.several[key].properties.items():
-            item[prop] = evaluate(text, {**self._of(own), "item": item})
+    def _item(self, own: View, key: str, name: str) -> dict[str, Any]:
+        scope = self._of(own)
+        item = {"name": name, **own.subject.several[key][name]}
+        item = {option: evaluate_tree(value, scope) for option, value in item.items()}
+        for prop, text in own.subject.kind.several[key].properties.items():
+            item[prop] = evaluate(text, {**scope, "item": item})
         return item
 
 
 class View(Mapping[str, Any]):
-    """A service in an expression: `${db.url}`; its keys are its properties."""
+    """A service in an expression: `${db.url}`; its keys are its properties, each evaluated once."""
 
-    def __init__(self, resolver: Resolver, service: str, viewpoint: Viewpoint) -> None:
-        self._resolver, self._service, self.viewpoint = resolver, service, viewpoint
+    def __init__(self, resolver: Resolver, subject: Subject, viewpoint: Viewpoint) -> None:
+        self._resolver, self.subject, self.viewpoint = resolver, subject, viewpoint
+        self._found: dict[str, Any] = {}
+        self._busy: set[str] = set()
 
     def __getitem__(self, key: str) -> Any:
-        return self._resolver.value(self._service, self.viewpoint, key)
+        if key in self._found:
+            return self._found[key]
+        if key in self._busy:
+            raise ExpressionError(f"'{self.subject.name}.{key}' refers to itself")
+        self._busy.add(key)
+        try:
+            self._found[key] = self._resolver.find(self, key)
+        finally:
+            self._busy.discard(key)
+        return self._found[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(property_names(self._resolver.subjects[self._service]))
+        return iter(property_names(self.subject))
 
     def __len__(self) -> int:
-        return len(property_names(self._resolver.subjects[self._service]))
+        return len(property_names(self.subject))
 
     def __contains__(self, key: object) -> bool:
-        return key in property_names(self._resolver.subjects[self._service])
+        return key in property_names(self.subject)
 
-    def __hash__(self) -> int:
-        return hash((self._service, self.viewpoint))
+    __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> bool:
         return self is other
 
     def __str__(self) -> str:
-        raise ExpressionError(f"'{self._service}' is a service; name one of its properties, e.g. ${{{self._service}.url}}")
+        raise ExpressionError(f"'{self.subject.name}' is a service; name one of its properties, e.g. ${{{self.subject.name}.url}}")
 
 
 def property_names(subject: Subject) -> list[str]:
