@@ -13,10 +13,10 @@ from itertools import repeat
 from typing import Any
 
 from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.networks import Asked
 from envctl.errors import EnvctlError
-from envctl.keeper.docker_api import ApiError
 from envctl.process.creation import creating
 from envctl.process.threads import merged
 
