@@ -86,7 +86,8 @@ def _spawn(record: Record, *, watched: bool) -> Keeper:
     ours, theirs = socket.socketpair()
     folder = record.folder
     config = {
-        "id": record.id, "folder": str(folder), "address_file": str(folder / ADDRESS), "token": secrets.token_urlsafe(24),
+        "id": record.id, "folder": str(folder), "address_file": str(folder / ADDRESS),
+        "tokens": {secrets.token_urlsafe(24): ["control", "tests"], secrets.token_urlsafe(24): ["tests"]},
         "expires": record.expires, "owner_fd": theirs.fileno() if watched else None,
         "teardown": [sys.executable, "-m", "envctl", "down", record.id], "teardown_env": {BY_KEEPER: "1"}, "mark": record.id,
         "processes": record.engine == "local" or bool(record.local),

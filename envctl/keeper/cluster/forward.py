@@ -26,7 +26,7 @@ class Forward:
     """Listens from the moment it is made.
 
     Args:
-        told: {"name", "selector", "port", "listen": [host, port], "gate": bool, "approved": incarnation or null}
+        told: {"name", "selector", "port", "listen": [host, port], "gate": bool, "approved": data_id or null}
 
     Raises:
         OSError: it cannot listen there.
@@ -59,7 +59,7 @@ class Forward:
         return {"port": self.port, "pod": pod.name if pod else None, "state": state, "error": self.failure or self.error or self.pods.error}
 
     def _open(self, pod: Pod) -> bool:
-        return not self.gate or self.approved in pod.incarnations
+        return not self.gate or self.approved in pod.data_ids
 
     def target(self) -> Pod | None:
         """The pod to lead to; none where none runs, or its data is not there yet."""

@@ -31,7 +31,7 @@ class Pod:
         self.created = str(meta.get("creationTimestamp", ""))
         self.going = bool(meta.get("deletionTimestamp")) or status.get("phase") in ("Succeeded", "Failed")
         own = [each for each in status.get("containerStatuses") or [] if not each["name"].startswith(OURS)]
-        self.incarnations = (self.uid, f"{self.uid} {own[0].get('containerID', '') if own else ''}")
+        self.data_ids = (self.uid, f"{self.uid} {own[0].get('containerID', '') if own else ''}")
         """Of data that lives as long as the pod, and of data that its container's end takes away."""
         self.running = bool(own) and all("running" in each.get("state", {}) for each in own)
         self.helped = all("running" in each.get("state", {}) for each in status.get("containerStatuses") or [])

@@ -20,6 +20,7 @@ import pytest
 
 from envctl.keeper.cluster import pods
 from envctl.keeper.cluster.forwards import Forwards
+from envctl.keeper.helpers import Helpers
 from tests.keeper.cluster.apiserver import ApiServer, api_server, pod
 from tests.keeper.cluster.servers import Server
 from tests.keeper.keepers import PROGRAM, keeper
@@ -54,7 +55,7 @@ def serving() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
 
 @pytest.fixture
 def forwards(tmp_path: Path) -> Iterator[Forwards]:
-    found = Forwards("one-123456", str(tmp_path), [], {}, lambda words: None)
+    found = Forwards("one-123456", str(tmp_path), Helpers(print))
     yield found
     found.close()
 
@@ -388,7 +389,7 @@ def test_a_later_keeper_takes_them_up(api: ApiServer, forwards: Forwards, servin
     port = made(forwards, api)
     assert (tmp_path / "forwards.json").stat().st_mode & 0o777 == 0o600
     forwards.close()
-    later = Forwards("one-123456", str(tmp_path), [], {}, lambda words: None)
+    later = Forwards("one-123456", str(tmp_path), Helpers(print))
     try:
         later.take_up()
         until(lambda: asked(port) == b"hello")
@@ -401,7 +402,7 @@ def test_those_whose_ports_are_free_are_taken_up(api: ApiServer, forwards: Forwa
     made_ = forwards.set(told(api), "ns", [*wanted(), {**wanted()[0], "name": "db/other"}])
     taken, free = made_["db/postgres"].port, made_["db/other"].port
     forwards.close()
-    later = Forwards("one-123456", str(tmp_path), [], {}, said.append)
+    later = Forwards("one-123456", str(tmp_path), Helpers(said.append))
     try:
         with socket.create_server(("127.0.0.1", taken)):
             later.take_up()
@@ -449,7 +450,7 @@ def test_a_gated_endpoint_waits_for_its_pods_data(api: ApiServer, serving: Any, 
         "import os, sys; open(sys.argv[1], 'a').write(os.environ['WORD'] + sys.argv[2] + ';')",
         str(tmp_path / "ran"),
     ]
-    forwards = Forwards("one-123456", str(tmp_path), reseed, {"WORD": "again:"}, lambda words: None)
+    forwards = Forwards("one-123456", str(tmp_path), Helpers(print), reseed, {"WORD": "again:"})
     try:
         led(api, "a", serving(echo))
         port = made(forwards, api, gate=True)
@@ -478,7 +479,7 @@ def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api:
         api.put(told)
 
     reseed = [sys.executable, "-c", "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + ';')", str(tmp_path / "ran")]
-    forwards = Forwards("one-123456", str(tmp_path), reseed, {}, lambda words: None)
+    forwards = Forwards("one-123456", str(tmp_path), Helpers(print), reseed)
     try:
         led(api, "a", serving(echo))
         replaced("first")
@@ -492,7 +493,7 @@ def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api:
         assert asked(port) == b"hello"
         forwards.approve("db/postgres", "uid-a")
         replaced("third")
-        until(lambda: forwards._pods is not None and "uid-a third" in forwards._pods.best({}).incarnations)  # type: ignore[union-attr]
+        until(lambda: forwards._pods is not None and "uid-a third" in forwards._pods.best({}).data_ids)  # type: ignore[union-attr]
         assert asked(port) == b"hello"
         assert (tmp_path / "ran").read_text() == "db;"
     finally:
@@ -500,7 +501,7 @@ def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api:
 
 
 def test_a_seeding_that_fails_is_said(api: ApiServer, serving: Any, tmp_path: Path) -> None:
-    forwards = Forwards("one-123456", str(tmp_path), [sys.executable, "-c", "raise SystemExit(3)"], {}, lambda words: None)
+    forwards = Forwards("one-123456", str(tmp_path), Helpers(print), [sys.executable, "-c", "raise SystemExit(3)"])
     try:
         led(api, "a", serving(echo))
         made(forwards, api, gate=True, approved="uid-before")
