@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from envctl.keeper import system, tree
 from envctl.keeper.channel import Channel
@@ -25,18 +25,17 @@ CERTAIN = 10.0
 """Seconds after which what was killed is not waited for any longer."""
 
 
-class Policy(NamedTuple):
+class Policy:
     """Whether a helper is started again.
 
-    Attributes:
+    Args:
         pauses: seconds before each further attempt, the last of them before all that follow. Without any, it runs once.
         patience: seconds for all attempts together; what runs then is killed, and not started again.
         lasting: it is there for as long as the keeper, so that an exit status of 0 is no reason not to start it again.
     """
 
-    pauses: tuple[float, ...] = ()
-    patience: float | None = None
-    lasting: bool = False
+    def __init__(self, pauses: tuple[float, ...] = (), patience: float | None = None, lasting: bool = False) -> None:
+        self.pauses, self.patience, self.lasting = pauses, patience, lasting
 
 
 ONCE = Policy()

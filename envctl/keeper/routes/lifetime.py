@@ -37,7 +37,7 @@ def release(keeper: Keeper, _call: Call) -> Response:
 def stop(keeper: Keeper, call: Call) -> Response:
     graces = optional(call.body, "grace", dict) or {}
     keeper.stop({name: grace(seconds) for name, seconds in graces.items()})
-    return reply()._replace(then=keeper.leave)
+    return reply(then=keeper.leave)
 
 
 ROUTES = [Route("POST", "/v1/expires", expire), Route("POST", "/v1/release", release), Route("POST", "/v1/stop", stop)]

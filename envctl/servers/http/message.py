@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
@@ -68,22 +68,32 @@ class Request:
             return self.body
 
 
-class Response(NamedTuple):
+class Response:
     """An answer.
 
-    Attributes:
+    Args:
         delay: seconds for which it is held back.
         then: called after it was sent, or could not be.
         take_over: gets the connection in place of an answer.
     """
 
-    status: int
-    reason: str = ""
-    headers: Headers = ()
-    body: bytes = b""
-    delay: float = 0
-    then: Callable[[], object] | None = None
-    take_over: Callable[[socket.socket], object] | None = None
+    def __init__(
+        self,
+        status: int,
+        reason: str = "",
+        headers: Headers = (),
+        body: bytes = b"",
+        delay: float = 0,
+        then: Callable[[], object] | None = None,
+        take_over: Callable[[socket.socket], object] | None = None,
+    ) -> None:
+        self.status, self.reason, self.headers, self.body = status, reason, headers, body
+        self.delay, self.then, self.take_over = delay, then, take_over
+
+    def with_header(self, name: str, value: str) -> Response:
+        """The same with one header more."""
+        headers = (*self.headers, (name, value))
+        return Response(self.status, self.reason, headers, self.body, self.delay, self.then, self.take_over)
 
 
 def text_response(status: int, text: str) -> Response:

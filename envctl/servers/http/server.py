@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .message import Request, Response
 from .wire import Limits, Reader, Refused, awaits_go_ahead, closes, encode, keeps_alive
@@ -40,19 +40,19 @@ LINGER = 2.0
 PAUSE = 0.05
 
 
-class Settings(NamedTuple):
+class Settings:
     """
-    Attributes:
+    Args:
         limits: of a request.
         connections: at once; more of them wait.
         idle: seconds that a connection may be silent between two requests; None for ever.
         patience: seconds within which something of a request has to come, and of a response to be taken; None for ever.
     """
 
-    limits: Limits = Limits()
-    connections: int = 1 << 20
-    idle: float | None = None
-    patience: float | None = None
+    def __init__(
+        self, limits: Limits = Limits(), connections: int = 1 << 20, idle: float | None = None, patience: float | None = None
+    ) -> None:
+        self.limits, self.connections, self.idle, self.patience = limits, connections, idle, patience
 
 
 def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
@@ -66,7 +66,7 @@ def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
 
 
 def serve(listener: socket.socket, application: Application, settings: Settings = Settings()) -> None:
-    """Answers every request that arrives, until the process ends."""
+    """Answers every request that arrives, until the listener is closed."""
     free = threading.BoundedSemaphore(settings.connections)
 
     def attend(connection: socket.socket, client: str) -> None:
@@ -82,6 +82,8 @@ def serve(listener: socket.socket, application: Application, settings: Settings 
             threading.Thread(target=attend, args=(connection, address[0]), daemon=True).start()
         except (OSError, RuntimeError):
             free.release()
+            if listener.fileno() < 0:
+                return
             time.sleep(PAUSE)  # out of descriptors or threads: those in use become free again
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from .message import Headers, Request, Response, reason_of
 
 _OURS = ("content-length", "transfer-encoding", "connection")
 
 
-class Limits(NamedTuple):
+class Limits:
     """The longest line of a head, how many headers it may have, and how large a body may be, in bytes."""
 
-    line: int = 65536
-    headers: int = 500
-    body: int = 1 << 30
+    def __init__(self, line: int = 65536, headers: int = 500, body: int = 1 << 30) -> None:
+        self.line, self.headers, self.body = line, headers, body
 
 
 class Refused(Exception):

@@ -43,7 +43,7 @@ class Stub:
     def _answer_from_mappings(self, request: Request) -> Response:
         mapping = self.store.find(request)
         if mapping:
-            response = mapping.response._replace(headers=(*mapping.response.headers, ("Matched-Stub-Id", mapping.id)))
+            response = mapping.response.with_header("Matched-Stub-Id", mapping.id)
         else:
             response = text_response(404, explain_mismatch(request, self.store.all()))
         self.journal.record(Entry(request, response.status, mapping))
