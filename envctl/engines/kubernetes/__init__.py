@@ -11,8 +11,9 @@ from envctl.engines import Addresses, FoundInstance
 from envctl.engines.kubernetes.api import Api, ApiError, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
 from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.pods import is_running, state_of
+from envctl.engines.kubernetes.pods import state_of
 from envctl.engines.kubernetes.records import EXPIRES
+from envctl.keeper.cluster.pod_status import is_running
 
 if TYPE_CHECKING:
     from envctl.engines.kubernetes.project import KubernetesDeployment

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
-from envctl.engines.kubernetes.api import Api, ApiError, Object, path_of
+from envctl.engines.kubernetes.api import Api, ApiError
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
-from envctl.engines.kubernetes.pods import SERVICE, own_container, service_of, state_of
-from envctl.engines.kubernetes.pods import newest as newest_of
+from envctl.engines.kubernetes.pods import SERVICE, service_of, state_of
 from envctl.engines.kubernetes.records import EXPIRES, secret_name
 from envctl.errors import EnvctlError, UsageError
+from envctl.keeper.cluster.pod_status import newest as newest_of
+from envctl.keeper.cluster.pod_status import own_container
+from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.process.threads import merged
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from envctl.engines.kubernetes.api import Api, ApiError, Object
+from envctl.engines.kubernetes.api import Api, ApiError
 from envctl.instance import ID, Record
+from envctl.keeper.cluster.protocol import Object
 
 KEY, FORWARDS = "record.json", "forwards"
 OURS_ALONE = ("process", "keeper")

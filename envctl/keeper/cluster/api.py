@@ -22,18 +22,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
+from envctl.keeper.cluster.protocol import Object, Refused, events, refusal
+
 CONNECT = 10.0
+CHUNK = 1 << 16
 PLUGIN = 60.0
 EARLY = 30.0
 """Seconds before their end at which credentials of a plugin are asked for again."""
-
-
-class Refused(Exception):
-    """The API server did not do it; the text is its own, or the plugin's."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Cluster:
@@ -173,27 +168,39 @@ class Cluster:
             connection.close()
             if answer.status == 401:
                 self.forget_credentials()
-            raise Refused(answer.status, _message(words, answer.status))
+            raise refusal(answer.status, words)
         return answer, stream
 
-    def get(self, path: str, **query: str) -> Any:
+    def fetch(self, path: str, **query: str) -> Any:
+        """The JSON that is there.
+
+        Raises:
+            OSError, http.client.HTTPException, Refused
+        """
         answer, stream = self.open(path, CONNECT, **query)
         with stream, answer:
             return json.loads(answer.read())
 
-    def watch(self, path: str, timeout: float, opened: Callable[[socket.socket], None], **query: str) -> Iterator[dict[str, Any]]:
+    def watch(self, path: str, silence: float, opened: Callable[[Callable[[], None]], None], **query: str) -> Iterator[Object]:
         """The events of a watch, until it ends.
 
         Args:
-            timeout: seconds of silence after which it ends with OSError.
-            opened: told of the stream: who shuts it down ends the watch.
+            silence: seconds without a byte after which it ends with OSError.
+            opened: told how any thread can end the watch.
+
+        Raises:
+            OSError, http.client.HTTPException, Refused
         """
-        answer, stream = self.open(path, timeout, watch="true", **query)
+        answer, stream = self.open(path, silence, watch="true", **query)
         with stream, answer:
-            opened(stream)
-            while line := answer.readline():
-                if line.strip():
-                    yield json.loads(line)
+            opened(lambda: _hang_up(stream))
+            yield from events(iter(lambda: answer.read1(CHUNK), b""))
+
+
+def _hang_up(stream: socket.socket) -> None:
+    """Ends an answer that another thread reads."""
+    with suppress(OSError):  # it has ended meanwhile
+        stream.shutdown(socket.SHUT_RDWR)
 
 
 def _alert(stream: socket.socket) -> socket.socket:
@@ -227,12 +234,6 @@ def _end_of(status: dict[str, Any]) -> float:
         return datetime.fromisoformat(ends).timestamp() if ends else float("inf")
     except (TypeError, ValueError):
         raise Refused(401, f"the plugin's credentials end at no time: {ends}") from None
-
-
-def _message(words: bytes, status: int) -> str:
-    with suppress(ValueError, AttributeError):
-        return str(json.loads(words).get("message") or f"HTTP {status}")
-    return words.decode(errors="replace").strip() or f"HTTP {status}"
 
 
 def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.forward import Forward
-from envctl.keeper.cluster.pods import Pods
+from envctl.keeper.cluster.targets import Targets
 from envctl.keeper.helpers import Helpers
 
 FILE = "forwards.json"
@@ -35,7 +35,7 @@ class Forwards:
         self._told: dict[str, Any] = {}
         self._namespace = ""
         self._cluster: Cluster | None = None
-        self._pods: Pods | None = None
+        self._targets: Targets | None = None
         self._asked: set[tuple[str, str]] = set()
 
     def take_up(self) -> None:
@@ -78,11 +78,11 @@ class Forwards:
             return
         self.close()
         self._told, self._namespace, self._cluster = cluster, namespace, Cluster(cluster)
-        self._pods = Pods(self._cluster, namespace, f"{INSTANCE}={self._id}", self._changed)
+        self._targets = Targets(self._cluster, namespace, f"{INSTANCE}={self._id}", self._changed)
 
     def _set_one(self, told: Mapping[str, Any]) -> None:
         assert self._cluster is not None
-        assert self._pods is not None
+        assert self._targets is not None
         there = self._forwards.get(str(told["name"]))
         if there is not None and self._same(there, told):
             there.gate = bool(told.get("gate"))
@@ -90,7 +90,7 @@ class Forwards:
             return
         if there is not None:
             there.close()
-        self._forwards[str(told["name"])] = Forward(told, self._cluster, self._namespace, self._pods)
+        self._forwards[str(told["name"])] = Forward(told, self._cluster, self._namespace, self._targets)
 
     def _same(self, there: Forward, told: Mapping[str, Any]) -> bool:
         mine = there.told
@@ -116,8 +116,8 @@ class Forwards:
             for forward in self._forwards.values():
                 forward.close()
             self._forwards.clear()
-            if self._pods is not None:
-                self._pods.stop()
+            if self._targets is not None:
+                self._targets.stop()
 
     def _keep(self) -> None:
         """Replaced at once, readable by its owner alone: there are credentials in it."""
@@ -136,8 +136,8 @@ class Forwards:
             self._look_at(forward)
 
     def _look_at(self, forward: Forward) -> None:
-        pod = forward.pods.best(forward.selector)
-        if pod is not None and pod.helped and forward.gate and forward.approved not in (None, *pod.data_ids):
+        pod = forward.targets.best(forward.selector)
+        if pod is not None and pod.complete and forward.gate and forward.approved not in (None, *pod.data_ids):
             self._make_anew(forward, pod.data_ids[-1])
 
     def _make_anew(self, forward: Forward, data_id: str) -> None:

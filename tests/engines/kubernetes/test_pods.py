@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from envctl.engines.kubernetes.pods import exit_status, newest, own_container, service_of, state_of, unschedulable, waiting
+from envctl.engines.kubernetes.pods import service_of, state_of
+from envctl.keeper.cluster.pod_status import exit_status, newest, own_container, unschedulable, waiting
 
 
 def pod(name: str = "p", state: dict[str, Any] | None = None, last: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:

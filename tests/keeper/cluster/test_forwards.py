@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from envctl.keeper.cluster import pods
+from envctl.keeper.cluster import pod_watch
 from envctl.keeper.cluster.forwards import Forwards
 from envctl.keeper.helpers import Helpers
 from tests.keeper.cluster.apiserver import ApiServer, api_server, pod
@@ -323,7 +323,7 @@ def test_a_watch_that_has_died_in_silence_is_doubted(api: ApiServer, forwards: F
 
 
 def test_a_watch_that_ends_at_once_is_not_begun_at_once(api: ApiServer, forwards: Forwards, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pods, "PAUSES", (60.0,))
+    monkeypatch.setattr(pod_watch, "PAUSES", (60.0,))
     monkeypatch.setattr(api, "since", lambda version: iter([None]))
     made(forwards, api)
     until(lambda: api.asked == 2)
@@ -493,7 +493,7 @@ def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api:
         assert asked(port) == b"hello"
         forwards.approve("db/postgres", "uid-a")
         replaced("third")
-        until(lambda: forwards._pods is not None and "uid-a third" in forwards._pods.best({}).data_ids)  # type: ignore[union-attr]
+        until(lambda: forwards._targets is not None and "uid-a third" in forwards._targets.best({}).data_ids)  # type: ignore[union-attr]
         assert asked(port) == b"hello"
         assert (tmp_path / "ran").read_text() == "db;"
     finally:
