@@ -85,6 +85,27 @@ class Helpers:
             raise
         return helper
 
+    def run(self, argv: Sequence[str], env: Mapping[str, str], patience: float) -> subprocess.CompletedProcess[bytes]:
+        """A program that ends soon, with what it says on both outputs.
+
+        Raises:
+            OSError: it cannot be started.
+            subprocess.TimeoutExpired: it was killed, after *patience* seconds.
+        """
+        with self._lock:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | env, start_new_session=True
+            )
+            self._pids.add(process.pid)
+        with process:
+            try:
+                output, errors = process.communicate(timeout=patience)
+            finally:
+                if process.returncode is None:
+                    system.send(process.pid, signal.SIGKILL, os.killpg)
+                self.reap(process)
+        return subprocess.CompletedProcess(argv, process.returncode, output, errors)
+
     def pids(self) -> Collection[int]:
         """Of those that run; one that is being started at this moment is waited for."""
         with self._lock:

@@ -103,6 +103,21 @@ def test_it_is_the_keepers_own_from_its_first_moment(helpers: Helpers) -> None:
     helper.stop()
 
 
+def test_a_short_program_says_what_it_has_to_say(helpers: Helpers) -> None:
+    done = helpers.run(python("import os, sys; print(os.environ['A']); sys.exit('no')"), {"A": "b"}, 20)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"b\n", b"no\n")
+    with pytest.raises(FileNotFoundError):
+        helpers.run(["/no/such"], {}, 20)
+
+
+def test_a_short_program_that_is_long_is_killed(helpers: Helpers, tmp_path: Path) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        helpers.run(["sh", "-c", f"sleep 100 & echo $! > {tmp_path}/below; wait"], {}, 0.3)
+    assert helpers.pids() == ()
+    below = pid_in(tmp_path / "below")
+    until(lambda: not alive(below))
+
+
 def failing(tmp_path: Path, times: int) -> list[str]:
     """Fails so many times, and then no more; its file has a letter for each attempt."""
     program = "import sys; f = open(sys.argv[1], 'a+'); f.write('x'); f.seek(0); sys.exit(len(f.read()) <= int(sys.argv[2]))"

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -29,13 +29,18 @@ CHUNK = 1 << 16
 PLUGIN = 60.0
 EARLY = 30.0
 """Seconds before their end at which credentials of a plugin are asked for again."""
+Run = Callable[[Sequence[str], Mapping[str, str], float], "subprocess.CompletedProcess[bytes]"]
 
 
 class Cluster:
-    """One API server, as one user; used by many threads."""
+    """One API server, as one user; used by many threads.
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.told = told
+    Args:
+        run: runs the plugin that gives credentials: its command, its additions to the environment, and seconds.
+    """
+
+    def __init__(self, told: dict[str, Any], run: Run) -> None:
+        self.told, self._run = told, run
         parts = urlsplit(told["server"])
         self.secure, self.host = parts.scheme != "http", parts.hostname or ""
         self.port = parts.port or (443 if self.secure else 80)
@@ -111,7 +116,7 @@ class Cluster:
         """Of the plugin, asked again when what it gave is about to end; the lock is held."""
         if not self.told.get("exec") or (self._given and time.time() < self._until):
             return self._given
-        status = _ask_plugin(self.told["exec"], self.told["server"])
+        status = _ask_plugin(self.told["exec"], self.told["server"], self._run)
         self._given = {"token": status.get("token"), "cert": status.get("clientCertificateData"), "key": status.get("clientKeyData")}
         self._until = _end_of(status) - EARLY
         self._tls = None
@@ -248,13 +253,13 @@ def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
         context.load_cert_chain(*paths)
 
 
-def _ask_plugin(told: dict[str, Any], server: str) -> dict[str, Any]:
+def _ask_plugin(told: dict[str, Any], server: str, run: Run) -> dict[str, Any]:
     """https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins"""
     version = told.get("api_version") or "client.authentication.k8s.io/v1"
     asked = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False, "cluster": {"server": server}}}
-    env = {**os.environ, **told.get("env", {}), "KUBERNETES_EXEC_INFO": json.dumps(asked)}
+    env = {**told.get("env", {}), "KUBERNETES_EXEC_INFO": json.dumps(asked)}
     try:
-        done = subprocess.run(told["command"], env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=PLUGIN, check=False)
+        done = run(told["command"], env, PLUGIN)
         answer = json.loads(done.stdout) if done.returncode == 0 else {}
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise Refused(401, f"{told['command'][0]} gives no credentials: {error}") from None

@@ -360,6 +360,15 @@ def test_a_plugin_gives_the_credentials_and_is_asked_again_when_they_are_refused
     assert len((tmp_path / "count").read_text()) > 1
 
 
+def test_what_a_plugin_says_is_heard_though_the_keeper_reaps_orphans(api: ApiServer, tmp_path: Path) -> None:
+    program = "import sys; sys.exit('log in first')"
+    with keeper(tmp_path / "state", id="one-123456") as running:
+        cluster = {"server": api.url, "exec": {"command": [sys.executable, "-c", program], "env": {}}}
+        assert running.ask("PUT", "/v1/forwards", {"cluster": cluster, "namespace": "ns", "forwards": wanted()})[0] == 200
+        until(lambda: running.ask("GET", "/v1/forwards")[1]["db/postgres"]["error"])
+        assert "log in first" in running.ask("GET", "/v1/forwards")[1]["db/postgres"]["error"]
+
+
 def test_a_later_set_leaves_what_is_the_same_and_closes_the_rest(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     led(api, "a", serving(echo))
     port = made(forwards, api)
