@@ -12,12 +12,13 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from envctl.keeper import system, tree
 from envctl.keeper.channel import Channel
+from envctl.keeper.children import Children
 
 GRACE = 5.0
 """Seconds that a helper has to end when it is asked to, and again when it is told to."""
@@ -42,7 +43,7 @@ ONCE = Policy()
 
 
 class Helpers:
-    """All helpers of a keeper, which must not take them for orphans.
+    """All helpers of a keeper.
 
     Args:
         say: for the log.
@@ -52,7 +53,7 @@ class Helpers:
     def __init__(self, say: Callable[[str], None], wake: Callable[[], None] = lambda: None) -> None:
         self.say, self.wake = say, wake
         self._lock = threading.Lock()
-        self._pids: set[int] = set()
+        self.children = Children()
         self._helpers: set[Helper] = set()
 
     def start(
@@ -85,32 +86,6 @@ class Helpers:
             raise
         return helper
 
-    def run(self, argv: Sequence[str], env: Mapping[str, str], patience: float) -> subprocess.CompletedProcess[bytes]:
-        """A program that ends soon, with what it says on both outputs.
-
-        Raises:
-            OSError: it cannot be started.
-            subprocess.TimeoutExpired: it was killed, after *patience* seconds.
-        """
-        with self._lock:
-            process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | env, start_new_session=True
-            )
-            self._pids.add(process.pid)
-        with process:
-            try:
-                output, errors = process.communicate(timeout=patience)
-            finally:
-                if process.returncode is None:
-                    system.send(process.pid, signal.SIGKILL, os.killpg)
-                self.reap(process)
-        return subprocess.CompletedProcess(argv, process.returncode, output, errors)
-
-    def pids(self) -> Collection[int]:
-        """Of those that run; one that is being started at this moment is waited for."""
-        with self._lock:
-            return tuple(self._pids)
-
     def stop(self, grace: float = GRACE) -> None:
         """Ends them all at once, each within its grace."""
         with self._lock:
@@ -123,24 +98,6 @@ class Helpers:
     def forget(self, helper: Helper) -> None:
         with self._lock:
             self._helpers.discard(helper)
-
-    def launch(self, argv: Sequence[str], env: Mapping[str, str | None], theirs: socket.socket | None) -> subprocess.Popen[bytes]:
-        """A process that counts as the keeper's own from its first moment."""
-        given = {name: value for name, value in (os.environ | env).items() if value is not None}
-        channel = [] if theirs is None else [theirs.fileno()]
-        with self._lock:
-            process = subprocess.Popen(
-                [*argv, *map(str, channel)], stdin=subprocess.DEVNULL, pass_fds=channel, cwd="/", env=given, start_new_session=True
-            )
-            self._pids.add(process.pid)
-        return process
-
-    def reap(self, process: subprocess.Popen[bytes]) -> int:
-        """The exit status of a process that has ended; its number may go to another one from then on."""
-        with self._lock:
-            status = process.wait()
-            self._pids.discard(process.pid)
-        return status
 
 
 class Helper:
@@ -218,7 +175,7 @@ class Helper:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                self._process = self._helpers.launch(self._argv, self._env, theirs)
+                self._process = self._helpers.children.launch(self._argv, self._env, theirs)
                 self._channel = Channel(ours) if ours else None
                 ours = None
         except OSError as error:
@@ -262,7 +219,7 @@ class Helper:
         system.send(process.pid, signal.SIGKILL, os.killpg)
         with self._lock:
             self._process = self._channel = None
-            status = self._helpers.reap(process)
+            status = self._helpers.children.reap(process)
         if channel is not None:
             channel.close()
         self._helpers.say(f"{self._name}: exit status {status}")

@@ -212,7 +212,7 @@ class Keeper:
         self._selector.select(patience)
         signals = self._wakeup.drain()
         if signal.SIGCHLD in signals and system.LINUX:
-            tree.reap_adopted(self.helpers.pids)
+            tree.reap_adopted(self.helpers.children.pids)
         if signals & {signal.SIGTERM, signal.SIGINT}:
             self._signalled = True
         return not self._signalled

@@ -166,7 +166,7 @@ class Processes:
     def _lost(self) -> None:
         """The supervisor is gone: what it had came to the keeper, and goes too."""
         if system.LINUX:
-            tree.kill_adopted(self._helpers.pids, PATIENCE)
+            tree.kill_adopted(self._helpers.children.pids, PATIENCE)
         else:
             marks.kill_marked(self._mark)
         with self._changed:

@@ -77,7 +77,7 @@ class Forwards:
                 self._cluster.renew(cluster)
             return
         self.close()
-        self._told, self._namespace, self._cluster = cluster, namespace, Cluster(cluster, self._helpers.run)
+        self._told, self._namespace, self._cluster = cluster, namespace, Cluster(cluster, self._helpers.children.run)
         self._targets = Targets(self._cluster, namespace, f"{INSTANCE}={self._id}", self._changed)
 
     def _set_one(self, told: Mapping[str, Any]) -> None:

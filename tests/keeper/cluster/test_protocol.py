@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_events_come_whole_however_the_answer_is_cut(cuts: list[int]) -> None:
     told = [event("ADDED", name="a\u00e9"), event("BOOKMARK"), event("MODIFIED", name="b"), event("DELETED", name="c")]
     data = b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in told) + b"\n" + b'{"type": "half'
     places = [0, *sorted(cuts), len(data)]
-    found = list(events(data[start:end] for start, end in zip(places, places[1:], strict=False)))
+    found = list(events(data[start:end] for start, end in itertools.pairwise(places)))
     assert found == [told[0], told[2], told[3]]
 
 
