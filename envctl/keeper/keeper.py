@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import socket
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from envctl.keeper.api import SETTINGS, Api
 from envctl.keeper.checks import timestamp
 from envctl.keeper.exit_events import ExitEvents
 from envctl.keeper.helpers import Helpers, Policy
+from envctl.keeper.owner import Owner
 from envctl.keeper.processes import Processes
 from envctl.keeper.routes import ROUTES
 from envctl.keeper.tokens import Tokens
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 30.0
 """Seconds after which the state folder is looked for; the clock may have been set as well."""
-RELEASE = b"release\n"
 TEARDOWN = Policy(pauses=(1.0, 2.0, 5.0, 10.0, 30.0), patience=600.0)
 EXPIRED = "expired"
 """The end that nobody hurries: services write their coverage, as they do when somebody asks for it."""
@@ -57,23 +56,13 @@ class Keeper:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wakeup.reader, selectors.EVENT_READ)
-        self._owner = self._watched_owner()
-        self._said = b""
+        self.owner = Owner(settings.owner_fd, self._selector)
         self.helpers = Helpers(self.say, self._wakeup.wake)
         self.exit_events = ExitEvents()
         self.processes = Processes(settings.mark, self.exit_events, self.helpers, self._wakeup.wake)
         self._forwards: Forwards | None = None
         self._making_forwards = threading.Lock()
         self.expire(settings.expires)
-
-    def _watched_owner(self) -> socket.socket | None:
-        if self.config.owner_fd is None:
-            return None
-        os.set_inheritable(self.config.owner_fd, False)
-        owner = socket.socket(fileno=self.config.owner_fd)
-        owner.setblocking(False)
-        self._selector.register(owner, selectors.EVENT_READ)
-        return owner
 
     @property
     def forwards(self) -> Forwards:
@@ -97,10 +86,6 @@ class Keeper:
             except Exception as error:  # a keeper without forwards still ends the instance
                 self.say(f"port forwards: {type(error).__name__}: {error}")
 
-    @property
-    def owned(self) -> bool:
-        return self._owner is not None
-
     def expire(self, stamp: str | None) -> None:
         """
         Raises:
@@ -111,18 +96,25 @@ class Keeper:
         self._wakeup.wake()
 
     def release(self) -> None:
-        self._owner = None  # the loop lets go of the socket; threads decide only what it means
+        self.owner.release()
         self._wakeup.wake()
 
     def stop(self, graces: Mapping[str, float]) -> None:
         """On request: everything but the answer, after which `leave` is called."""
         self._ending = True
         try:
-            self.processes.stop_all(graces)
+            self._end(graces)
             config.withdraw(self.config)
         except BaseException:
             self.leave()  # the end is tried once more, and comes anyhow
             raise
+
+    def _end(self, graces: Mapping[str, float]) -> None:
+        """Nothing that was started here is left."""
+        if self._forwards is not None:
+            self._forwards.close()
+        self.processes.stop_all(graces)
+        self.helpers.stop()
 
     def leave(self) -> None:
         self._left.set()
@@ -133,9 +125,8 @@ class Keeper:
         try:
             reason = self._reason_to_end()
             self.say(f"ends: {reason}")
-            self._let_go()
-            self.processes.stop_all(config.graces(self.config) if reason == EXPIRED else {})
-            self.helpers.stop()
+            self.owner.let_go()
+            self._end(config.graces(self.config) if reason == EXPIRED else {})
         finally:
             config.withdraw(self.config)
         if self.tearing_down and not self._signalled:
@@ -166,7 +157,7 @@ class Keeper:
                 return "signal"
             if self._left.is_set():
                 return "request"
-            owner_ended = self._owner_ended()
+            owner_ended = self.owner.has_ended()
             if not self._ending and (owner_ended or self._expired()):
                 self.tearing_down = True
                 return "the owner's end" if owner_ended else EXPIRED
@@ -178,30 +169,6 @@ class Keeper:
     def _expired(self) -> bool:
         expires = self._expires_at
         return expires is not None and time.time() >= expires
-
-    def _owner_ended(self) -> bool:
-        while (owner := self._owner) is not None:
-            try:
-                data = owner.recv(4096)
-            except BlockingIOError:
-                return False
-            except OSError:
-                data = b""
-            if not data:
-                self._let_go()
-                return self.owned  # asked again: it may have been released meanwhile, and closed after that
-            self._said = (self._said + data)[-4096:]
-            if RELEASE in self._said:
-                self.release()
-        self._let_go()
-        return False
-
-    def _let_go(self) -> None:
-        """Closes the owner's socket when nothing more is expected from it: it would be readable for ever."""
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.fileobj, socket.socket) and key.fileobj is not self._wakeup.reader:
-                self._selector.unregister(key.fileobj)
-                key.fileobj.close()
 
     def _patience(self) -> float:
         expires = self._expires_at

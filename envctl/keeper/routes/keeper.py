@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def show(keeper: Keeper, call: Call) -> Response:
     shown: dict[str, Any] = {"id": keeper.config.id, "expires": keeper.expires}
     if CONTROL in call.scopes:
-        shown |= {"pid": os.getpid(), "owned": keeper.owned, "memory_kb": system.memory_kb()}
+        shown |= {"pid": os.getpid(), "owned": keeper.owner.watched, "memory_kb": system.memory_kb()}
     return reply(shown)
 
 
