@@ -23,7 +23,7 @@ from envctl.keeper.cluster.forwards import Forwards
 from envctl.keeper.helpers import Helpers
 from tests.keeper.cluster.apiserver import ApiServer, api_server, pod
 from tests.keeper.cluster.servers import Server
-from tests.keeper.keepers import PROGRAM, keeper
+from tests.keeper.keepers import PROGRAM, alive, keeper, pid_in
 from tests.processes import until
 
 SELECTOR = "envctl.instance=one-123456,envctl.service=db"
@@ -517,6 +517,26 @@ def test_a_seeding_that_fails_is_said(api: ApiServer, serving: Any, tmp_path: Pa
         until(lambda: "ended with 3" in forwards.shown()["db/postgres"]["error"])
     finally:
         forwards.close()
+
+
+@pytest.mark.parametrize("way", ["request", "signal"])
+def test_a_seeding_that_still_runs_ends_with_the_keeper(api: ApiServer, tmp_path: Path, way: str) -> None:
+    program = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w')); time.sleep(1000)"
+    reseed = [sys.executable, "-c", program, str(tmp_path / "pid")]
+    with keeper(tmp_path / "state", id="one-123456", reseed=reseed) as running:
+        api.put(pod("a"), "ADDED")
+        forwards = wanted(gate=True, approved="uid-before")
+        port = running.ask("PUT", "/v1/forwards", {"cluster": told(api), "namespace": "ns", "forwards": forwards})[1]["forwards"]
+        pid = pid_in(tmp_path / "pid")
+        if way == "request":
+            assert running.ask("POST", "/v1/stop", {}) == (200, {})
+            assert not alive(pid)
+            with pytest.raises(ConnectionRefusedError):
+                dialled(port["db/postgres"]["port"])
+        else:
+            running.process.terminate()
+        assert running.process.wait(20) == 0
+        assert not alive(pid)
 
 
 def test_what_is_kept_is_what_was_set(api: ApiServer, forwards: Forwards, tmp_path: Path) -> None:
