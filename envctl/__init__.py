@@ -1,3 +1,24 @@
-"""envctl: environments for integration tests, declared once, brought up anywhere, gone without a trace."""
+"""envctl: environments for integration tests, declared once, brought up anywhere, gone without a trace.
+
+`up`, `down`, `env` and `reset` are the Python API; `envctl/lifecycle/api.py` says what they do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from envctl.lifecycle.api import Event, Instance, Listener, Phase, Session, down, env, reset, up
 
 __version__ = "0.1.0"
+
+__all__ = ["Event", "Instance", "Listener", "Phase", "Session", "__version__", "down", "env", "reset", "up"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when it is asked for: `envctl --version` needs none of it."""
+    if name not in __all__:
+        raise AttributeError(f"module 'envctl' has no attribute '{name}'")
+    from envctl.lifecycle import api
+
+    return getattr(api, name)

@@ -6,9 +6,13 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from envctl import __version__
 from envctl.errors import EnvctlError, Interrupted
+
+if TYPE_CHECKING:
+    from envctl.session import Session
 
 OURS = 125
 """The exit code of `run`, `test` and `exec` for every failure of ours: the command's own are its own."""
@@ -30,21 +34,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(words: list[str]) -> int:
     from envctl.process import signals
+    from envctl.session import Session
 
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
+    session = Session.here()
     try:
-        _mind(words)
+        _recover(session, words)
         if words[:1] == ["down"] and len(words) == 2 and not words[1].startswith("-"):
             from envctl.cli.down import down_named
 
-            return down_named(words[1])
+            return down_named(session, words[1])
         from envctl.cli.app import invoke
 
-        return invoke(words, OURS if wraps else 2)
+        return invoke(session, words, OURS if wraps else 2)
     except EnvctlError as error:
         from envctl.cli.failure import print_error
 
-        print_error(error)
+        print_error(error, session.mask)
         return OURS if wraps and not isinstance(error, Interrupted) else error.exit_code
     except KeyboardInterrupt:
         return _interrupted()
@@ -57,14 +63,12 @@ def _run(words: list[str]) -> int:
         return _unexpected(error, OURS if wraps else EnvctlError.exit_code)
 
 
-def _mind(words: list[str]) -> None:
-    """A keeper's own command minds nobody else's instance."""
-    from envctl.keeper_client.keepers import BY_KEEPER
-
-    if words and not {"--help", "-h", "--version"} & set(words) and not os.environ.get(BY_KEEPER):
+def _recover(session: Session, words: list[str]) -> None:
+    """A keeper's own command looks after nobody else's instance."""
+    if words and not {"--help", "-h", "--version"} & set(words) and not session.by_keeper:
         from envctl.lifecycle.recovery import recover_instances
 
-        recover_instances(words if "down" in words else ())
+        recover_instances(session, words if "down" in words else ())
 
 
 def _unexpected(error: Exception, status: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from envctl import __version__
-from envctl.cli import settings
+from envctl.session import Session
 
 COMMANDS = {
     "init": "init",
@@ -67,12 +67,12 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
-def invoke(words: Sequence[str], usage_status: int) -> int:
+def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
     """The exit status of the command line *words*; usage errors are printed and give *usage_status*."""
     try:
-        settings.export()
         command = typer.main.get_command(build(words))
-        result = command.main(list(words), prog_name="envctl", standalone_mode=False, default_map=settings.default_map(command))
+        defaults = default_map(session, command)
+        result = command.main(list(words), prog_name="envctl", standalone_mode=False, default_map=defaults, obj=session)
     except typer.Exit as end:
         return int(end.exit_code)
     except typer.Abort:
@@ -81,3 +81,23 @@ def invoke(words: Sequence[str], usage_status: int) -> int:
         error.show()
         return usage_status
     return result if isinstance(result, int) else 0
+
+
+def default_map(session: Session, command: Any) -> dict[str, Any]:
+    """For Click: command to option to its default in the project's settings.
+
+    Raises:
+        DefinitionError: a key that is no option of any command.
+    """
+    plain = {key: _default(value) for key, value in session.settings.options().items()}
+    return {name: _known(sub, plain) for name, sub in command.commands.items()} if plain else {}
+
+
+def _known(command: Any, plain: dict[str, Any]) -> dict[str, Any]:
+    """The defaults of *command*'s options; an argument (`down NAME`) is said each time."""
+    options = {param.name: param for param in command.params if param.param_type_name == "option"}
+    return {key: [value] if options[key].multiple and isinstance(value, str) else value for key, value in plain.items() if key in options}
+
+
+def _default(value: Any) -> Any:
+    return [f"{key}={item}" for key, item in value.items()] if isinstance(value, dict) else value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from envctl.definition.durations import parse_duration
 from envctl.errors import UsageError
+from envctl.session import Session
 
 Environment = Annotated[
     str, typer.Argument(metavar="ENV", help="A name under environments/, a path, or a Compose file.", show_default=False)
@@ -33,9 +34,13 @@ Context = Annotated[str | None, typer.Option("--context", metavar="C", show_defa
 Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show_default=False, help="One that instances share.")]
 
 
-def look_there_too(engine: str | None, context: str | None, namespace: str | None) -> None:
-    """A cluster is looked at where it is configured; so it is, for this command, when it is named."""
-    told = {"ENVCTL_ENGINE": engine, "ENVCTL_CONTEXT": context, "ENVCTL_NAMESPACE": namespace}
-    if context or namespace:
-        told["ENVCTL_ENGINE"] = engine or "kubernetes"
-    os.environ.update({key: value for key, value in told.items() if value})
+def looking_at(ctx: typer.Context, engine: str | None, context: str | None, namespace: str | None) -> Session:
+    """The session of the command, which looks at the cluster that it names, too."""
+    named = engine or ("kubernetes" if context or namespace else None)
+    told = {"engine": named, "context": context, "namespace": namespace}
+    return replace(session_of(ctx), told={key: value for key, value in told.items() if value})
+
+
+def session_of(ctx: typer.Context) -> Session:
+    session: Session = ctx.obj
+    return session

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from envctl.cli.arguments import Instance, ServiceName, duration
-from envctl.cli.failure import hide
-from envctl.cli.progress import reporter
+from envctl.cli.arguments import Instance, ServiceName, duration, session_of
+from envctl.cli.progress import listener
 from envctl.errors import UsageError
-from envctl.inspect.lookup import find_record, service_of
-from envctl.instance import Record
 from envctl.lifecycle import change
-from envctl.lifecycle.request import DEFAULT_TIMEOUT
+from envctl.lifecycle.adoption import record_named
+from envctl.lifecycle.options import DEFAULT_TIMEOUT
 
 Timeout = Annotated[
     str | None,
@@ -24,41 +22,45 @@ OneService = Annotated[list[str] | None, typer.Argument(metavar="[S]...", show_d
 
 
 def restart(
+    ctx: typer.Context,
     name: Instance,
     service: ServiceName,
     build: Annotated[bool, typer.Option("--build", help="Build its image again first.")] = False,
     timeout: Timeout = None,
 ) -> None:
     """Start one service again; its ports and its data stay."""
-    record = _record(name)
-    change.restart(record, service_of(record, service), build, reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
+    session = session_of(ctx)
+    record = record_named(session, name)
+    change.restart(session, record, service, build=build, listeners=[listener(session)], timeout=_seconds(timeout))
 
 
-def seed(name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
+def seed(ctx: typer.Context, name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
     """Seed what is not seeded yet."""
-    record = _record(name)
-    change.seed(record, [service_of(record, s) for s in service or []], reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
+    session = session_of(ctx)
+    record = record_named(session, name)
+    change.seed(session, record, service or (), listeners=[listener(session)], timeout=_seconds(timeout))
 
 
-def reset(name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
+def reset(ctx: typer.Context, name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
     """Back to the seeded state: data is thrown away and seeded anew."""
-    record = _record(name)
-    change.reset(record, [service_of(record, s) for s in service or []], reporter(), duration("--timeout", timeout) or DEFAULT_TIMEOUT)
+    session = session_of(ctx)
+    record = record_named(session, name)
+    change.reset(session, record, service or (), listeners=[listener(session)], timeout=_seconds(timeout))
 
 
 def extend(
-    name: Instance, time: Annotated[str, typer.Argument(metavar="D", show_default=False, help="How long from now: 30m, 2h, 1d.")]
+    ctx: typer.Context,
+    name: Instance,
+    time: Annotated[str, typer.Argument(metavar="D", show_default=False, help="How long from now: 30m, 2h, 1d.")],
 ) -> None:
     """More time: the instance is removed that long from now, and not earlier."""
     seconds = duration("D", time)
     if not seconds:
         raise UsageError(f"{time} is no time to live", hint=f"like 2h; `envctl down {name}` removes it now")
-    record = find_record(name)
-    change.extend(record, seconds)
+    session = session_of(ctx)
+    record = change.extend(session, record_named(session, name), seconds)
     print(f"{record.name} lasts until {record.expires}", file=sys.stderr)
 
 
-def _record(name: str) -> Record:
-    record = find_record(name)
-    hide(record.secrets)
-    return record
+def _seconds(timeout: str | None) -> float:
+    return duration("--timeout", timeout) or DEFAULT_TIMEOUT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,35 +10,36 @@ from typing import Annotated
 import typer
 
 from envctl.cli import options as opt
-from envctl.cli import settings
-from envctl.cli.arguments import Environment
+from envctl.cli.arguments import Environment, session_of
 from envctl.cli.options import Chosen, expanded
 from envctl.definition.find import environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.errors import DefinitionError, EnvctlError, UsageError
-from envctl.lifecycle.intent import instance_name
-from envctl.plan import transforms
+from envctl.lifecycle.claiming import instance_name
 from envctl.plan.make import make_plan
 from envctl.plan.render_setting import render_setting
 from envctl.plan.traits import UNDECIDED
+from envctl.plan.transforms import apply
 from envctl.render.write import write_manifests
 
 
 def validate(
+    ctx: typer.Context,
     env: Annotated[
         list[str] | None, typer.Argument(metavar="[ENV]...", help="All of environments/ without one.", show_default=False)
     ] = None,
     set: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="A variable's value.", show_default=False)] = None,
 ) -> int:
     """Check definitions; every mistake is printed as file:line: path: what, and what would do."""
-    names = env or environments(Path.cwd())
+    session = session_of(ctx)
+    names = env or environments(session.cwd)
     if not names:
         raise UsageError("there are no environments here", hint="`envctl init` writes a first one")
     overrides, broken = opt.pairs("--set", set or [], "K=V"), 0
     for name in names:
         try:
-            environment = open_environment(name, cwd=Path.cwd(), overrides=overrides)
+            environment = open_environment(name, cwd=session.cwd, overrides=overrides, environ=session.environ)
             plan = make_plan(environment, render_setting(environment, environment.definition.name, UNDECIDED, {}))
             print(f"{name}: {len(plan.services)} service{'s' if len(plan.services) != 1 else ''}, no mistakes")
         except DefinitionError as error:
@@ -50,17 +50,18 @@ def validate(
     return DefinitionError.exit_code if broken else 0
 
 
-def schema() -> None:
+def schema(ctx: typer.Context) -> None:
     """Print the JSON Schema of definitions, the kinds of this project included."""
     from envctl.definition.find import project_of
     from envctl.definition.json_schema import json_schema
     from envctl.definition.kinds import load_kinds
 
-    print(json.dumps(json_schema(load_kinds(project_of(Path.cwd()))), indent=2, ensure_ascii=False))
+    print(json.dumps(json_schema(load_kinds(project_of(session_of(ctx).cwd))), indent=2, ensure_ascii=False))
 
 
 @expanded
 def render(
+    ctx: typer.Context,
     env: Environment,
     options: Chosen,
     engine: Annotated[
@@ -82,21 +83,21 @@ def render(
     ] = None,
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""
-    environment = transforms.apply(
-        open_environment(env, cwd=Path.cwd(), overrides=opt.pairs("--set", options.set, "K=V")), opt.selection(options)
-    )
+    session = session_of(ctx)
+    opened = open_environment(env, cwd=session.cwd, overrides=opt.pairs("--set", options.set, "K=V"), environ=session.environ)
+    environment = apply(opened, opt.selection(options))
     name = instance_name(options.name or environment.definition.name)
     target = traits(engine)
     setting = render_setting(
         environment,
         name,
         target,
-        settings.images(),
+        session.settings.images(),
         opt.ports(options),
-        dict(os.environ),
+        session.environ,
         shared=bool(namespace and target.shares_namespaces),
     )
-    wanted = opt.cluster_options(setting, registry, namespace, existing_secret) if target.shares_namespaces else None
+    wanted = opt.cluster_options(session, setting, registry, namespace, existing_secret) if target.shares_namespaces else None
     rendered = write_manifests(make_plan(environment, setting), Path(output) if output else None, wanted)
     if not output:
         print(rendered.text, end="")

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from envctl.cli.arguments import session_of
 from envctl.errors import EngineMissing
 from envctl.inspect.doctor import Finding, findings, working
 
@@ -19,9 +20,9 @@ ASCII_MARKS = {True: "+", False: "x"}
 COLOURS = {True: "32", False: "31"}
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON: a list of findings.")] = False) -> int:
+def doctor(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="As JSON: a list of findings.")] = False) -> int:
     """Which engines work here, and what to do about the ones that do not."""
-    found = findings()
+    found = findings(session_of(ctx))
     if as_json:
         print(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
     else:

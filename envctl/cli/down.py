@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from envctl.cli.settings import export
-from envctl.engines import open_engine
-from envctl.engines.choice import known_locations
-from envctl.inspect.lookup import project_of_here, try_record
-from envctl.instance import instance_id
-from envctl.lifecycle import gc
-from envctl.lifecycle.gc import Removed
+from envctl.lifecycle.down import Removed, remove_named
+from envctl.session import Session
 
 
-def down_named(name: str, wait: bool = True) -> int:
+def down_named(session: Session, name: str, wait: bool = True) -> int:
     """Removes the instance and says so; an instance without a record is found by its label."""
-    record = try_record(name)
-    removed = [gc.remove(record, wait)] if record else _without_record(name)
-    return tell(list(filter(None, removed)), f"nothing named '{name}' is up")
+    return tell(remove_named(session, name, wait), f"nothing named '{name}' is up")
 
 
-def _without_record(name: str) -> list[Removed | None]:
-    """What carries the id that this checkout gives the name, or that is the name."""
-    export()
-    engines = [open_engine(*place) for place in known_locations()]
-    wanted = {name, instance_id(name, project_of_here())}
-    return [gc.remove_by_label(engine, seen.name, seen.id) for engine in engines for seen in engine.list() if seen.id in wanted]
-
-
-def tell(removed: list[Removed], nothing: str) -> int:
+def tell(removed: Sequence[Removed], nothing: str) -> int:
     """Prints what is gone and what is not; the exit status."""
     if not removed:
         print(nothing, file=sys.stderr)

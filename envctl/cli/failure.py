@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 
 from envctl.errors import DefinitionError, EnvctlError, Evidence, ServiceFailed
-
-_hidden: set[str] = set()
-
-
-def hide(secrets: Iterable[str]) -> None:
-    """From now on these are masked in all that is printed to stderr."""
-    _hidden.update(secret for secret in secrets if len(secret) >= 4)
+from envctl.session.masking import Mask
 
 
-def masked(text: str) -> str:
-    for secret in sorted(_hidden, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
-
-
-def print_error(error: EnvctlError) -> None:
-    print(masked(describe(error)), file=sys.stderr)
+def print_error(error: EnvctlError, mask: Mask) -> None:
+    print(mask(describe(error)), file=sys.stderr)
 
 
 def describe(error: EnvctlError) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from envctl.cli.arguments import Instance, ServiceName
+from envctl.cli.arguments import Instance, ServiceName, session_of
 from envctl.engines.common.mixed import running_instance
 from envctl.errors import EnvctlError, UsageError
-from envctl.inspect.lookup import find_record, service_of
-from envctl.instance import Record
+from envctl.inspect.lookup import service_of
+from envctl.instance.record import Record
+from envctl.lifecycle.adoption import record_named
+from envctl.session import Session
 
 
 def exec_(
+    ctx: typer.Context,
     name: Instance,
     service: ServiceName,
     command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False)] = None,
@@ -23,19 +26,21 @@ def exec_(
     """Run a command inside a service; returns its exit code."""
     if not command:
         raise UsageError("there is no command to run", hint=f"envctl exec {name} {service} -- ls")
-    return _inside(find_record(name), service, command, {}, None)
+    session = session_of(ctx)
+    return _inside(session, record_named(session, name), service, command, {})
 
 
-def shell(name: Instance, service: ServiceName) -> int:
+def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
     """Open the service's own client (psql, mariadb, valkey-cli, ...), or a shell where it has none."""
-    record = find_record(name)
-    entry: dict[str, Any] = record.services[service_of(record, service)]
-    argv = entry["shell"] or ["sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"]
-    return _inside(record, service, argv, entry["shell_env"], None)
+    session = session_of(ctx)
+    record = record_named(session, name)
+    entry = record.services[service_of(record, service)]
+    argv = list(entry.shell) or ["sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"]
+    return _inside(session, record, service, argv, dict(entry.shell_env))
 
 
-def _inside(record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None) -> int:
-    there = running_instance(record)
+def _inside(session: Session, record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None = None) -> int:
+    there = running_instance(session.host, record)
     if not there.state(service_of(record, service)).running:
         raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {record.name} {service}` may say why")
     what = there.interactive(service, argv, env, user)

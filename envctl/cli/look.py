@@ -9,36 +9,39 @@ from typing import Annotated
 import typer
 
 from envctl import outputs
-from envctl.cli.arguments import Context, Engine, Instance, Namespace, look_there_too
-from envctl.cli.show import document, table
+from envctl.cli.arguments import Context, Engine, Instance, Namespace, looking_at, session_of
 from envctl.cli.show import status as shown_status
-from envctl.engines import RunningInstance, ServiceState
+from envctl.cli.show import table
+from envctl.engines import RunningInstance, open_engine
 from envctl.engines.common.mixed import running_instance
 from envctl.inspect.list import everything
-from envctl.inspect.lookup import find_record, records_here, service_of
-from envctl.instance import Record
+from envctl.inspect.lookup import records_here, service_of
+from envctl.inspect.status import document
+from envctl.instance.record import Record
+from envctl.lifecycle.adoption import record_named
+from envctl.lifecycle.bring_up import process_variables
+from envctl.session import Session
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 def status(
+    ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False, help="All of this checkout without it.")] = None,
     as_json: Json = False,
 ) -> None:
     """How the services of an instance are now."""
-    records = [find_record(name)] if name else records_here()
-    documents = [document(record, _states(record)) for record in records]
+    session = session_of(ctx)
+    records = [record_named(session, name)] if name else records_here(session)
+    documents = [document(record, running_instance(session.host, record).states()) for record in records]
     if as_json:
         print(json.dumps(documents[0] if name else documents, ensure_ascii=False))
     else:
         print("\n\n".join(map(shown_status, documents)) or "nothing is up in this checkout")
 
 
-def _states(record: Record) -> dict[str, ServiceState]:
-    return dict(running_instance(record).states())
-
-
 def env(
+    ctx: typer.Context,
     name: Instance,
     format: Annotated[str, typer.Option("--format", metavar="F", help=" | ".join(outputs.FORMATS), show_default=True)] = "dotenv",
     for_: Annotated[
@@ -46,8 +49,9 @@ def env(
     ] = None,
 ) -> None:
     """Print the outputs again."""
-    record = find_record(name)
-    values = _of_service(record, for_) if for_ else {**record.outputs, **record.process_variables}
+    session = session_of(ctx)
+    record = record_named(session, name)
+    values = _of_service(session, record, for_) if for_ else {**record.outputs, **process_variables(record)}
     print(outputs.formatted(format, values), end="")
     if format == "github":
         from envctl.outputs.github import masks
@@ -55,22 +59,25 @@ def env(
         print(masks(record.secrets), end="", file=sys.stderr)
 
 
-def _of_service(record: Record, service: str) -> dict[str, str]:
-    from envctl.lifecycle.replan import environment_by_hand
+def _of_service(session: Session, record: Record, service: str) -> dict[str, str]:
+    from envctl.lifecycle.planning import variables_by_hand
 
-    return environment_by_hand(record, service_of(record, service))
+    addresses = open_engine(record.location, session.host).addresses()
+    return variables_by_hand(session, record, addresses, service_of(record, service))
 
 
 def logs(
+    ctx: typer.Context,
     name: Instance,
     service: Annotated[list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All services without one.")] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
     tail: Annotated[int | None, typer.Option("-n", "--tail", metavar="N", help="The last lines only.", show_default=False)] = None,
 ) -> None:
-    """What the services have printed."""
-    record = find_record(name)
+    """Show the logs."""
+    session = session_of(ctx)
+    record = record_named(session, name)
     names = [service_of(record, s) for s in service or record.services]
-    there = running_instance(record)
+    there = running_instance(session.host, record)
     prefix = len(names) > 1
     if follow:
         _follow(there, names, tail, prefix)
@@ -90,6 +97,7 @@ def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: 
 
 
 def list_(
+    ctx: typer.Context,
     all: Annotated[bool, typer.Option("--all", help="Everybody's that can be seen, not only this checkout's.")] = False,
     as_json: Json = False,
     engine: Engine = None,
@@ -97,8 +105,8 @@ def list_(
     namespace: Namespace = None,
 ) -> None:
     """The instances of this checkout."""
-    look_there_too(engine, context, namespace)
-    rows = everything(all, lambda why: print(f"envctl: {why}; what is on it is shown as stopped", file=sys.stderr))
+    session = looking_at(ctx, engine, context, namespace)
+    rows = everything(session, all, lambda why: print(f"envctl: {why}", file=sys.stderr))
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
     elif not rows:

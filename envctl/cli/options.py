@@ -7,17 +7,15 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from envctl.cli import settings
 from envctl.cli.arguments import duration
 from envctl.errors import UsageError
-from envctl.inspect.lookup import try_record
-from envctl.lifecycle.request import DEFAULT_TIMEOUT, UpOptions
-from envctl.plan.transforms.options import Selection
+from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
+from envctl.plan.transforms import Selection
+from envctl.session import Session
 
 if TYPE_CHECKING:
     from envctl.plan.model import Setting
@@ -69,43 +67,42 @@ class Running(Chosen):
     keep: Annotated[bool, _option("Do not tear down what failed.", "--keep", env="KEEP")] = False
 
 
-def request(environment: str, options: Running, owner: str = "") -> UpOptions:
-    """The options as the orchestrator takes them.
+def up_options(environment: str, options: Running, report: str | None = None) -> UpOptions:
+    """The options as `up` takes them.
 
     Raises:
         UsageError: one that is not of its form.
     """
-    from envctl.engines.choice import default_engine, lasting_context
-
-    there = None if options.engine or options.context else try_record(options.name or Path(environment).stem)
-    engine = options.engine or (there.engine if there else default_engine(options.context))
     return UpOptions(
         environment=environment,
         name=options.name,
-        engine=engine,
-        context=there.context if there else lasting_context(engine, options.context),
-        namespace=there.namespace if there else options.namespace,
+        engine=options.engine,
+        context=options.context,
+        namespace=options.namespace,
         registry=options.registry,
-        cluster=settings.cluster(),
-        overrides=pairs("--set", options.set, "K=V"),
-        selection=selection(options),
+        set=pairs("--set", options.set, "K=V"),
+        only=tuple(options.only),
+        stub=tuple(options.stub),
+        use=pairs("--use", options.use, "S=URL"),
+        image=pairs("--image", options.image, "S=REF"),
         ports=ports(options),
+        local=tuple(options.local),
         ttl=_ttl(options.ttl),
         timeout=duration("--timeout", options.timeout) or DEFAULT_TIMEOUT,
         fresh=options.fresh,
         keep=options.keep,
-        owner=owner,
-        images=settings.images(),
-        local=tuple(options.local),
+        report=report,
     )
 
 
-def cluster_options(setting: Setting, registry: str | None, namespace: str | None, existing_secret: str | None) -> ClusterOptions:
+def cluster_options(
+    session: Session, setting: Setting, registry: str | None, namespace: str | None, existing_secret: str | None
+) -> ClusterOptions:
     """For plain `kubectl apply`, with what envctl.toml says of clusters."""
     from envctl.plan.addresses import dns_label
     from envctl.render.kubernetes import Options
 
-    given = settings.cluster()
+    given = session.settings.cluster()
     given |= {"pull_secrets": tuple(given.get("pull_secrets", ()))}
     place = namespace or dns_label(setting.id)
     return Options(standalone=True, namespace=place, registry=registry, existing_secret=existing_secret, **given)

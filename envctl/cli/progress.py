@@ -2,73 +2,62 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from envctl.cli.failure import hide, masked
-from envctl.lifecycle.request import Reporter
-from envctl.lifecycle.service_states import Row
+from envctl.lifecycle.events import Event, Listener, Phase
 from envctl.plan.model import Plan
+from envctl.session import Session
+from envctl.session.masking import Mask
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-MARKS = {"seeded": ("green", "✓"), "done": ("green", "✓"), "ready": ("green", "•"), "failed": ("red", "✗"), "pending": ("dim", "·")}
+MARKS = {
+    Phase.SEEDED: ("green", "✓"), Phase.DONE: ("green", "✓"), Phase.READY: ("green", "•"), Phase.FAILED: ("red", "✗"),
+    Phase.PENDING: ("dim", "·"),
+}  # fmt: skip
+LAST = (Phase.SEEDED, Phase.DONE, Phase.FAILED)
 
 
-def reporter(quiet: bool = False) -> Reporter:
+def listener(session: Session) -> Listener:
     """The one that fits where stderr goes."""
-    if quiet:
-        return Silent()
-    return Table() if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb" else Lines()
-
-
-class Silent:
-    def begin(self, plan: Plan) -> None:
-        hide(plan.secrets)
-
-    def row(self, service: str, row: Row) -> None: ...
-    def say(self, text: str) -> None: ...
-    def end(self) -> None: ...
+    live = sys.stderr.isatty() and not session.environ.get("CI") and session.environ.get("TERM") != "dumb"
+    return Table(session.mask) if live else Lines(session.mask)
 
 
 class Lines:
-    """`  1.24 s  db  ready`: one line per change of state, and of what is being done."""
+    """`  1.24 s  db  ready`: one line per change, but for what is only waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask) -> None:
         self._began = time.monotonic()
+        self._mask = mask
         self._last: dict[str, str] = {}
         self._unseeded: set[str] = set()
         self._lock = threading.Lock()
         self._width = 0
 
     def begin(self, plan: Plan) -> None:
-        hide(plan.secrets)
         self._width = max((len(name) for name in plan.services), default=0)
         self._unseeded = unseeded(plan)
-        count = len(plan.services)
-        self.say(f"{plan.setting.name}: {count} service{'s' if count != 1 else ''} on {plan.setting.engine.name} ({plan.setting.id})")
-
-    def row(self, service: str, row: Row) -> None:
-        waiting = row.state == "starting" and row.detail.startswith("waiting")
-        state = "ready" if row.state == "seeded" and service in self._unseeded else row.state
-        text = state if not row.detail or row.detail == row.state else row.detail
-        text = f"failed: {row.detail}" if row.state == "failed" else text
+        count, setting = len(plan.services), plan.setting
         with self._lock:
-            if waiting or self._last.get(service) == text:
+            self._print(f"{setting.name}: {count} service{'s' if count != 1 else ''} on {setting.engine.name} ({setting.id})")
+
+    def event(self, event: Event) -> None:
+        with self._lock:
+            if not event.service:
+                self._print(event.detail)
                 return
-            self._last[service] = text
-            self._print(f"{service:<{self._width}}  {text}")
-
-    def say(self, text: str) -> None:
-        with self._lock:
-            self._print(text)
+            text = words(event, self._unseeded)
+            if event.phase is not Phase.WAITING and self._last.get(event.service) != text:
+                self._last[event.service] = text
+                self._print(f"{event.service:<{self._width}}  {text}")
 
     def _print(self, text: str) -> None:
-        print(f"{time.monotonic() - self._began:7.2f} s  {masked(text)}", file=sys.stderr, flush=True)
+        print(f"{time.monotonic() - self._began:7.2f} s  {self._mask(text)}", file=sys.stderr, flush=True)
 
     def end(self) -> None: ...
 
@@ -76,12 +65,13 @@ class Lines:
 class Table:
     """A line for each service: a spinner while it works, its state, how long it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._began = time.monotonic()
-        self._rows: dict[str, Row] = {}
+        self._mask = mask
+        self._events: dict[str, Event] = {}
         self._done_at: dict[str, float] = {}
         self._title = ""
         self._unseeded: set[str] = set()
@@ -90,20 +80,19 @@ class Table:
         self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=12, transient=False)
 
     def begin(self, plan: Plan) -> None:
-        hide(plan.secrets)
         self._title = f"{plan.setting.name} on {plan.setting.engine.name}"
         self._unseeded = unseeded(plan)
-        self._rows = {name: Row() for name in plan.services}
+        self._events = {name: Event(0.0, name, Phase.PENDING) for name in plan.services}
         if not self._live.is_started:
             self._live.start()
 
-    def row(self, service: str, row: Row) -> None:
-        self._rows[service] = row
-        if row.state in ("seeded", "done", "failed"):
-            self._done_at.setdefault(service, time.monotonic())
-
-    def say(self, text: str) -> None:
-        self._console.print(masked(text))
+    def event(self, event: Event) -> None:
+        if not event.service:
+            self._console.print(self._mask(event.detail))
+            return
+        self._events[event.service] = event
+        if event.phase in LAST:
+            self._done_at.setdefault(event.service, time.monotonic())
 
     def end(self) -> None:
         if self._live.is_started:
@@ -116,26 +105,37 @@ class Table:
         grid = Grid.grid(padding=(0, 2))
         for _ in range(5):
             grid.add_column(no_wrap=True)
-        for name, row in list(self._rows.items()):
+        for name, event in list(self._events.items()):
             took = self._done_at.get(name, time.monotonic()) - self._began
-            color = MARKS.get(row.state, ("cyan", ""))[0]
-            detail = masked(row.detail) if row.detail != row.state else ""
-            state = "ready" if row.state == "seeded" and name in self._unseeded else row.state
-            grid.add_row(self._mark(name, row), name, Text(state, color), Text(f"{took:5.1f} s", "dim"), Text(detail[:100], "dim"))
+            phase = event.phase or Phase.PENDING
+            color = MARKS.get(phase, ("cyan", ""))[0]
+            state = "ready" if phase is Phase.SEEDED and name in self._unseeded else phase.value
+            detail = Text(self._mask(event.detail)[:100], "dim")
+            grid.add_row(self._mark(name, phase), name, Text(state, color), Text(f"{took:5.1f} s", "dim"), detail)
         head = Grid.grid()
         head.add_row(Text(self._title, "bold"))
         head.add_row(grid)
         return head
 
-    def _mark(self, name: str, row: Row) -> RenderableType:
+    def _mark(self, name: str, phase: Phase) -> RenderableType:
         from rich.spinner import Spinner
         from rich.text import Text
 
-        if row.state in MARKS:
-            color, sign = MARKS[row.state]
+        if phase in MARKS:
+            color, sign = MARKS[phase]
             return Text(sign, color)
         spinner: RenderableType = self._spinners.setdefault(name, Spinner("dots", style="cyan"))
         return spinner
+
+
+def words(event: Event, unseeded: set[str]) -> str:
+    """What has happened to a service, for people."""
+    phase = event.phase or Phase.PENDING
+    if phase is Phase.SEEDED and event.service in unseeded:
+        return Phase.READY.value
+    if phase is Phase.PREPARING:
+        return event.detail
+    return f"{phase.value}: {event.detail}" if event.detail else phase.value
 
 
 def unseeded(plan: Plan) -> set[str]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from envctl.inspect.status import document
-from envctl.instance import Record
+from envctl.instance.record import Record
 
 
 def endpoints(record: Record) -> str:
     """One line an endpoint, and how to get at the rest."""
     rows = [
-        (service, port, f"{where['host']}:{where['port']}")
-        for service, entry in record.services.items()
-        for port, where in entry["endpoints"].items()
+        (name, port, f"{endpoint.host}:{endpoint.port}")
+        for name, service in record.services.items()
+        for port, endpoint in service.endpoints.items()
     ]
     took = record.timings_ms.get("total", 0) / 1000
     until = f", until {record.expires}" if record.expires else ""
@@ -39,6 +38,3 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
         return []
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip() for row in rows]
-
-
-__all__ = ["document", "endpoints", "status", "table"]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from envctl import instance
-from envctl.cli.arguments import Environment
-from envctl.cli.failure import describe, masked
-from envctl.cli.options import Running, expanded, request
-from envctl.cli.progress import reporter
-from envctl.cli.show import document, endpoints
+from envctl.cli.arguments import Environment, session_of
+from envctl.cli.failure import describe
+from envctl.cli.options import Running, expanded, up_options
+from envctl.cli.progress import listener
+from envctl.cli.show import endpoints
 from envctl.errors import EnvctlError, UsageError
-from envctl.instance import Record
-from envctl.lifecycle.run import Job, run_jobs
-from envctl.lifecycle.up import open_selected
+from envctl.inspect.status import document
+from envctl.instance.record import InstanceState, Record
+from envctl.lifecycle.options import UpOptions
+from envctl.lifecycle.run import run as run_with
+from envctl.lifecycle.run import test as run_tests
 from envctl.lifecycle.up import up as bring_up
+from envctl.session import Session
 
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 ReportDir = Annotated[
@@ -29,14 +31,14 @@ ReportDir = Annotated[
 
 
 @expanded
-def up(env: Environment, options: Running, as_json: Json = False) -> None:
+def up(ctx: typer.Context, env: Environment, options: Running, as_json: Json = False) -> None:
     """Bring an environment up, ready and seeded, and print its endpoints."""
-    wanted = request(env, options)
+    session, wanted = session_of(ctx), up_options(env, options)
     try:
-        record = bring_up(wanted, _reporter())
+        record = bring_up(session, wanted, [listener(session)]).record
     except EnvctlError as error:
         if as_json:
-            _print_failure(wanted, error)
+            _print_failure(session, wanted, error)
         raise
     if as_json:
         print(json.dumps(document(record), ensure_ascii=False))
@@ -44,22 +46,19 @@ def up(env: Environment, options: Running, as_json: Json = False) -> None:
         print(endpoints(record))
 
 
-def _print_failure(wanted: Any, error: EnvctlError) -> None:
+def _print_failure(session: Session, wanted: UpOptions, error: EnvctlError) -> None:
     """The same document with what is known, and the error."""
-    name = wanted.name or wanted.environment
-    empty = Record(
-        name=name, id="", environment=wanted.environment, engine=wanted.engine, project="", file="", created="", secret="", state="failed"
-    )
-    known = error.record if isinstance(error.record, Record) else empty
-    print(json.dumps(document(known) | {"state": "failed", "error": masked(describe(error))}, ensure_ascii=False))
-
-
-def _reporter() -> Any:
-    return reporter()
+    nothing = Record(
+        name=wanted.name or wanted.environment, id="", environment=wanted.environment, engine=wanted.engine or "", project="", file="",
+        created="", secret="", state=InstanceState.FAILED,
+    )  # fmt: skip
+    known = error.record if isinstance(error.record, Record) else nothing
+    print(json.dumps(document(known) | {"state": "failed", "error": session.mask(describe(error))}, ensure_ascii=False))
 
 
 @expanded
 def run(
+    ctx: typer.Context,
     env: Environment,
     command: Annotated[
         list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False, help="What runs with the outputs in its environment.")
@@ -71,11 +70,13 @@ def run(
     """Bring an environment up, run a command with its outputs, tear it down; returns the command's exit code."""
     if not command:
         raise UsageError("there is no command to run", hint="envctl run ENV -- pytest")
-    return run_jobs(request(env, options, owner=instance.process_mark()), _reporter(), [Job(tuple(command))], report)
+    session = session_of(ctx)
+    return run_with(session, up_options(env, options, report), command, [listener(session)])
 
 
 @expanded
 def test_(
+    ctx: typer.Context,
     env: Environment,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[TEST]...", show_default=False, help="Tests of the definition; all without it.")
@@ -85,9 +86,5 @@ def test_(
     report: ReportDir = None,
 ) -> int:
     """Bring an environment up, run the definition's tests, tear it down; returns the first exit code that is not 0."""
-    from envctl.lifecycle.run import jobs_of, narrowed
-
-    wanted = request(env, options, owner=instance.process_mark())
-    environment = open_selected(wanted)
-    chosen = narrowed(wanted, environment, names or [])
-    return run_jobs(chosen, _reporter(), jobs_of(environment, names or []), report)
+    session = session_of(ctx)
+    return run_tests(session, up_options(env, options, report), names or (), [listener(session)])

@@ -30,11 +30,12 @@ def find_environment(env: str, cwd: Path) -> EnvironmentFile:
     Raises:
         UsageError: there is none; the known ones are listed.
     """
-    cwd = Path(os.path.abspath(cwd))
+    cwd = Path(os.path.realpath(cwd))
     known = environments(cwd)
     file = known.get(env) or _by_path(env, cwd)
     if file is None:
         raise UsageError(f"there is no environment '{env}'", hint=_advice(env, known))
+    file = _real(file)
     return EnvironmentFile(file, find_project(file, cwd), is_compose_file(file))
 
 
@@ -53,13 +54,14 @@ def is_compose_file(file: Path) -> bool:
 
 
 def project_of(folder: Path) -> Path:
-    """The project that *folder* lies in; itself where nothing marks one."""
-    return _marked(Path(os.path.abspath(folder))) or folder
+    """The project that *folder* lies in; itself where nothing marks one. Links do not count: one checkout is one project."""
+    folder = Path(os.path.realpath(folder))
+    return _marked(folder) or folder
 
 
 def find_project(file: Path, cwd: Path | None = None) -> Path:
     """The nearest folder above that has envctl.toml, `[tool.envctl]` or .git; else the definition's."""
-    folder = Path(os.path.abspath(file)).parent
+    folder = _real(file).parent
     start = cwd if cwd is not None and folder.is_relative_to(cwd) else folder
     if marked := _marked(start):
         return marked
@@ -67,6 +69,11 @@ def find_project(file: Path, cwd: Path | None = None) -> Path:
         if base.name == FOLDER:
             return base.parent
     return folder
+
+
+def _real(file: Path) -> Path:
+    """The file in its real folder; its own name counts though it be a link's, as what it refers to lies beside that."""
+    return Path(os.path.realpath(file.parent)) / file.name
 
 
 def _marked(start: Path) -> Path | None:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from envctl.errors import EngineMissing, UsageError
+from envctl.instance.record import Location
 
-Location = tuple[str, str | None, str | None]
-"""Engine, context and namespace."""
+if TYPE_CHECKING:
+    from envctl.session import Session
 
 
-def default_engine(context: str | None = None) -> str:
+def default_engine(environ: Mapping[str, str], context: str | None = None) -> str:
     """Asks no more than whether somebody listens: importing an SDK for that would cost a quarter of a second."""
-    if context or os.environ.get("DOCKER_CONTEXT"):
+    if context or environ.get("DOCKER_CONTEXT"):
         return "docker"
     from envctl.engines.docker.contexts import find_endpoint
 
-    return "docker" if _listens(find_endpoint(None)[0].host) else "local"
+    return "docker" if _listens(find_endpoint(None, environ)[0].host) else "local"
 
 
-def lasting_context(engine: str, context: str | None = None) -> str | None:
+def lasting_context(engine: str, environ: Mapping[str, str], context: str | None = None) -> str | None:
     """The daemon or cluster that is meant now, for the record: `down` must find it when the environment has changed.
 
     Raises:
@@ -31,33 +33,34 @@ def lasting_context(engine: str, context: str | None = None) -> str | None:
     if engine == "kubernetes":
         from envctl.engines.kubernetes.contexts import approved
 
-        return approved(context)
+        return approved(context, environ)
     if engine != "docker":
         return context
     from envctl.engines.docker.contexts import find_endpoint
 
     try:
-        endpoint, name = find_endpoint(context)
+        endpoint, name = find_endpoint(context, environ)
     except EngineMissing:
         return context  # whoever opens it says so
     return endpoint.host if name in (None, "default") else name
 
 
-def known_locations() -> list[Location]:
-    """Where instances may be beside those that are on record: this machine, its daemon, and the cluster that the configuration names."""
+def known_locations(session: Session) -> list[Location]:
+    """Where instances may be beside those that are on record: this machine, its daemon, and the cluster that is configured."""
     there: list[Location] = []
-    default = default_engine()
+    environ = session.environ
+    default = default_engine(environ)
     with suppress(UsageError, EngineMissing):  # a cluster that may not be acted on keeps nobody from the rest
-        there = configured_cluster()
-    return list(dict.fromkeys([(default, lasting_context(default), None), ("local", None, None), *there]))
+        there = configured_cluster(session)
+    return list(dict.fromkeys([Location(default, lasting_context(default, environ)), Location("local"), *there]))
 
 
-def configured_cluster() -> list[Location]:
-    """The cluster of the configuration: ENVCTL_ENGINE, ENVCTL_CONTEXT, ENVCTL_NAMESPACE, or envctl.toml's."""
-    if os.environ.get("ENVCTL_ENGINE") != "kubernetes":
+def configured_cluster(session: Session) -> list[Location]:
+    """The cluster that the options of this command, the variables or envctl.toml name; none where they name another engine."""
+    if session.option("engine") != "kubernetes":
         return []
-    context = os.environ.get("ENVCTL_CONTEXT") or None
-    return [("kubernetes", lasting_context("kubernetes", context), os.environ.get("ENVCTL_NAMESPACE") or None)]
+    context = lasting_context("kubernetes", session.environ, session.option("context"))
+    return [Location("kubernetes", context, session.option("namespace"))]
 
 
 def _listens(host: str) -> bool:

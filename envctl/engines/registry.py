@@ -1,4 +1,4 @@
-"""The engines there are. A new one is a folder beside this file with `open_engine` and `traits.py`, and its name here."""
+"""The engines there are. A new one is a folder beside this file with `engine.py` and `traits.py`, and its name here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from envctl.errors import UsageError, did_you_mean
+from envctl.instance.record import Location
 from envctl.plan.traits import EngineTraits
 
 if TYPE_CHECKING:
-    from envctl.engines import Engine
+    from envctl.engines.seam import Engine
+    from envctl.session.host import Host
 
 _NAMES = ("docker", "kubernetes", "local")
 
@@ -26,23 +28,27 @@ def traits(name: str) -> EngineTraits:
     Raises:
         UsageError: there is no such engine.
     """
-    _check(name)
+    if name not in _NAMES:
+        raise UsageError(f"there is no engine '{name}'", hint=did_you_mean(name, _NAMES))
     found: EngineTraits = import_module(f"envctl.engines.{name}.traits").TRAITS
     return found
 
 
-def open_engine(name: str, context: str | None = None, namespace: str | None = None) -> Engine:
-    """The engine of that name; *context* is the daemon or cluster, *namespace* a part of it that others use too.
+def process_engine() -> str:
+    """The name of the engine that runs services as processes of this machine."""
+    return next(name for name in _NAMES if traits(name).runs_processes)
+
+
+def open_engine(location: Location, host: Host) -> Engine:
+    """The engine of that location.
 
     Raises:
-        UsageError: there is no such engine.
+        UsageError: there is no such engine, or a namespace is named and it has none.
         EngineMissing: what it needs is not there; the message says what to do.
     """
-    _check(name)
-    engine: Engine = import_module(f"envctl.engines.{name}").open_engine(context, namespace)
+    told = traits(location.engine)
+    if location.namespace is not None and not told.shares_namespaces:
+        other = next(name for name in _NAMES if traits(name).shares_namespaces)
+        raise UsageError(f"--namespace {location.namespace}: {told.place} has no namespaces", hint=f"it goes with `--engine {other}`")
+    engine: Engine = import_module(f"envctl.engines.{location.engine}.engine").open_engine(location, host)
     return engine
-
-
-def _check(name: str) -> None:
-    if name not in _NAMES:
-        raise UsageError(f"there is no engine '{name}'", hint=did_you_mean(name, _NAMES))

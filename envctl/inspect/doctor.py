@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from envctl import __version__, instance
+from envctl import __version__
 from envctl.definition.kinds import Kind, Local, load_kinds
 from envctl.engines.local.programs import find_program
 from envctl.errors import EngineMissing, EnvctlError
-from envctl.instance import Record
+from envctl.instance.processes import process_alive
+from envctl.instance.record import InstanceState, Record
 from envctl.plan.services import local_program
+from envctl.session import Session
 
 COMPOSE = (2, 20)
 """The first Compose whose `create` does all that is rendered."""
@@ -43,14 +45,15 @@ class Finding:
     """The engine of this area does not work without it."""
 
 
-def findings(environ: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Everything that was found; nothing is changed, and no cluster is asked."""
+def findings(session: Session) -> list[Finding]:
+    """Everything that was found; nothing is changed."""
+    environ = session.environ
     checks: dict[str, Callable[[], Iterable[Finding]]] = {
         "docker": lambda: docker(environ),
         "kubernetes": lambda: kubernetes(environ),
         "local": lambda: local(environ),
-        "state": lambda: state(instance.state_home()),
-        "instances": lambda: instances(instance.records()),
+        "state": lambda: state(session.store.home),
+        "instances": lambda: [*instances(session.store.all()), *unreadable(session)],
         "python": python,
         "envctl": lambda: ours(environ),
     }
@@ -94,7 +97,7 @@ def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
 
     try:
         _knock(environ.get("DOCKER_HOST", ""))
-        connection = connect(environ.get("ENVCTL_CONTEXT"))
+        connection = connect(environ.get("ENVCTL_CONTEXT"), environ)
     except EngineMissing as error:
         # Its hint ends with the advice to run this command.
         yield Finding("docker", False, error.message, error.hint.partition("; `envctl doctor`")[0], needed=True)
@@ -163,7 +166,7 @@ def _compose(environ: Mapping[str, str]) -> Finding:
 
     advice = f"install the docker-compose-plugin package, version {'.'.join(map(str, COMPOSE))} or later"
     try:
-        program = compose_program()
+        program = compose_program(environ)
     except EngineMissing as error:
         return Finding("docker", False, error.message, advice, needed=True)
     found = _output([*program, "version", "--short"], environ)
@@ -193,7 +196,7 @@ def kubernetes(environ: Mapping[str, str]) -> Iterator[Finding]:
     context, file = _current_context(files)
     if context:
         yield Finding("kubernetes", True, f"the current context is {context} ({file})", needed=True)
-        yield from _cluster()
+        yield from _cluster(environ)
     elif environ.get("KUBERNETES_SERVICE_HOST"):
         yield Finding("kubernetes", True, "this is a pod of a cluster", needed=True)
     else:
@@ -202,10 +205,10 @@ def kubernetes(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("kubernetes", False, f"no current context in {names}", advice, needed=True)
 
 
-def _cluster() -> Iterator[Finding]:
+def _cluster(environ: Mapping[str, str]) -> Iterator[Finding]:
     from envctl.engines.kubernetes.doctor import examine
 
-    for ok, text, advice in examine():
+    for ok, text, advice in examine(environ):
         yield Finding("kubernetes", ok, text, advice, needed=True)
 
 
@@ -273,19 +276,25 @@ def instances(records: list[Record]) -> Iterator[Finding]:
         yield Finding("instances", True, up)
 
 
+def unreadable(session: Session) -> Iterator[Finding]:
+    """Records that this version cannot read."""
+    for error in session.store.unreadable():
+        yield Finding("instances", False, error.message, error.hint)
+
+
 def _why_left(record: Record) -> str:
     if record.expired:
         return f"expired at {record.expires}"
     if record.owner and _gone(record.owner):
         return "has lost its owner"
-    if record.state == "starting" and record.process and _gone(record.process):
+    if record.state is InstanceState.STARTING and record.process and _gone(record.process):
         return "was interrupted while it came up"
     return ""
 
 
 def _gone(mark: str) -> bool:
     try:
-        return instance.process_alive(mark) is False
+        return process_alive(mark) is False
     except ValueError:
         return False  # a mark that is not of our form says nothing
 

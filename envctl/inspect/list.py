@@ -6,59 +6,68 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from envctl import instance
 from envctl.engines import Engine, FoundInstance, open_engine
 from envctl.engines.choice import known_locations
 from envctl.engines.common.mixed import running_instance
 from envctl.errors import EnvctlError
-from envctl.inspect.lookup import project_of_here
+from envctl.inspect.lookup import project_here
 from envctl.inspect.status import document
-from envctl.instance import Record
+from envctl.instance.processes import process_alive
+from envctl.instance.record import InstanceState, Location, Record
+from envctl.session import Session
 
 
-def everything(all: bool, unseen: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Rows as `list --json` prints them, this checkout's or everybody's; *unseen* is told of engines that do not answer."""
-    records = {record.id: record for record in instance.records()}
-    seen = {found.id: (engine.name, found) for engine in engines(list(records.values()), unseen) for found in engine.list()}
-    here = str(project_of_here())
-    rows = [_row(records.get(id), *seen.get(id, ("", None))) for id in sorted({*records, *seen})]
+def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Rows as `list --json` prints them, this checkout's or everybody's.
+
+    Args:
+        unseen: told of engines that do not answer, and of records that cannot be read.
+    """
+    records = {record.id: record for record in session.store.all()}
+    for error in session.store.unreadable():
+        unseen(f"{error.message}; {error.hint}")
+    found: dict[str, tuple[str, FoundInstance | None]] = {}
+    for engine in engines(session, unseen).values():
+        found |= {each.id: (engine.name, each) for each in engine.list()}
+    rows = [_row(session, records.get(id), *found.get(id, ("", None))) for id in sorted({*records, *found})]
+    here = str(project_here(session))
     return [row for row in rows if all or row["project"] == here]
 
 
-def engines(records: list[Record], unseen: Callable[[str], None]) -> list[Engine]:
-    """Each engine that an instance of ours is on, and the default one where it is there."""
-    wanted = {record.location for record in records} | set(known_locations())
-    found = []
-    for place in sorted(wanted, key=str):
+def engines(session: Session, unseen: Callable[[str], None]) -> dict[Location, Engine]:
+    """Each engine that an instance of ours is on, and the default ones where they are there."""
+    used = {record.location for record in session.store.all()}
+    found: dict[Location, Engine] = {}
+    for location in sorted(used | set(known_locations(session)), key=str):
         try:
-            found.append(open_engine(*place))
+            found[location] = open_engine(location, session.host)
         except EnvctlError as error:
-            if any(record.location == place for record in records):
-                unseen(error.message)
+            if location in used:
+                unseen(f"{error.message}; what is on it is shown as stopped")
     return found
 
 
-def _row(record: Record | None, engine: str, seen: FoundInstance | None) -> dict[str, Any]:
+def _row(session: Session, record: Record | None, engine: str, found: FoundInstance | None) -> dict[str, Any]:
     if record is not None:
         return {
             "name": record.name, "id": record.id, "environment": record.environment, "engine": record.engine,
-            "state": _state(record, seen), "created": record.created, "expires": record.expires, "project": record.project,
+            "state": _state(session, record, found), "created": record.created, "expires": record.expires, "project": record.project,
         }  # fmt: skip
-    assert seen is not None
-    state = "stopped" if not seen.running else "failed" if seen.running + seen.done < seen.total else "seeded"
+    assert found is not None
+    state = "stopped" if not found.running else "failed" if found.running + found.done < found.total else "seeded"
     return {
-        "name": seen.name, "id": seen.id, "environment": seen.environment, "engine": engine, "state": state,
-        "created": seen.created, "expires": seen.expires, "project": seen.project,
+        "name": found.name, "id": found.id, "environment": found.environment, "engine": engine, "state": state,
+        "created": found.created, "expires": found.expires, "project": found.project,
     }  # fmt: skip
 
 
-def _state(record: Record, seen: FoundInstance | None) -> str:
-    if record.state == "starting":
-        return "starting" if instance.process_alive(record.process) else "failed"
-    if record.state in ("failed", "removing"):
+def _state(session: Session, record: Record, found: FoundInstance | None) -> str:
+    if record.state is InstanceState.STARTING:
+        return "starting" if process_alive(record.process) else "failed"
+    if record.state in (InstanceState.FAILED, InstanceState.REMOVING):
         return "failed"
-    if seen is None or not seen.running:
+    if found is None or not found.running:
         return "stopped"
     with suppress(EnvctlError):
-        return str(document(record, running_instance(record).states())["state"])
+        return str(document(record, running_instance(session.host, record).states())["state"])
     return "stopped"

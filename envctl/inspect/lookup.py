@@ -4,49 +4,54 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envctl import instance
 from envctl.definition.find import project_of
 from envctl.errors import UsageError, did_you_mean
-from envctl.instance import Record
+from envctl.instance.record import Record
+from envctl.session import Session
 
 
-def find_record(name: str, project: Path | None = None) -> Record:
-    """The record of *name*, or of an id.
+def try_record(session: Session, name: str) -> Record | None:
+    """The record of the instance of this checkout that is called *name*, or of the one whose id that is; None where there is none.
+
+    Raises:
+        UnreadableRecord: there is one, and this version cannot read it.
+    """
+    project = str(project_here(session))
+    found = next((record for record in session.store.all() if record.name == name and record.project == project), None)
+    return found or session.store.load(name) or _by_its_id(session, name)
+
+
+def _by_its_id(session: Session, name: str) -> Record | None:
+    """A record that cannot be read does not say its name, but its id does."""
+    from envctl.instance.identity import instance_id
+
+    return session.store.load(instance_id(name, project_here(session)))
+
+
+def find_record(session: Session, name: str) -> Record:
+    """The same.
 
     Raises:
         UsageError: nothing of that name is up here.
+        UnreadableRecord
     """
-    record = try_record(name, project)
+    record = try_record(session, name)
     if record is None:
-        known = [record.name for record in records_here(project)]
-        raise UsageError(
-            f"nothing named '{name}' is up in this checkout", hint=did_you_mean(name, known) or f"`envctl up {name}` brings it up"
-        )
+        raise not_found(session, name)
     return record
 
 
-def try_record(name: str, project: Path | None = None) -> Record | None:
-    project = project or project_of(Path.cwd())
-    found = [record for record in instance.records() if record.name == name and record.project == str(project)]
-    return found[0] if found else instance.load(name) or _from_cluster(name, project)
+def not_found(session: Session, name: str) -> UsageError:
+    known = [record.name for record in records_here(session)]
+    return UsageError(
+        f"nothing named '{name}' is up in this checkout", hint=did_you_mean(name, known) or f"`envctl up {name}` brings it up"
+    )
 
 
-def _from_cluster(name: str, project: Path) -> Record | None:
-    """An instance that was brought up on another machine, by its id; by its name where that is of a checkout at the same place."""
-    from envctl.engines.choice import configured_cluster
-
-    for place in configured_cluster():
-        from envctl.engines.kubernetes.adoption import adopted
-
-        record = adopted(place, name, str(project))
-        if record is not None:
-            return record
-    return None
-
-
-def records_here(project: Path | None = None) -> list[Record]:
-    project = project or project_of(Path.cwd())
-    return [record for record in instance.records() if record.project == str(project)]
+def records_here(session: Session) -> list[Record]:
+    """Of this checkout, as far as they can be read."""
+    project = str(project_here(session))
+    return [record for record in session.store.all() if record.project == project]
 
 
 def service_of(record: Record, service: str) -> str:
@@ -60,5 +65,5 @@ def service_of(record: Record, service: str) -> str:
     return service
 
 
-def project_of_here() -> Path:
-    return project_of(Path.cwd())
+def project_here(session: Session) -> Path:
+    return project_of(session.cwd)

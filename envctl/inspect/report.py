@@ -8,13 +8,14 @@ from pathlib import Path
 
 from envctl.engines.common.mixed import running_instance
 from envctl.inspect.status import document
-from envctl.instance import Record
+from envctl.instance.record import Record
+from envctl.session import Session
 
 
-def write_report(record: Record, folder: Path) -> None:
+def write_report(session: Session, record: Record, folder: Path) -> None:
     """`status.json` and `SERVICE.log` for every service; credentials are masked."""
     folder.mkdir(parents=True, exist_ok=True)
-    there = running_instance(record)
+    there = running_instance(session.host, record)
     with suppress(Exception):  # a daemon that fails now must not hide why the command failed
         status = json.dumps(document(record, there.states()), ensure_ascii=False, indent=2)
         (folder / "status.json").write_text(_masked(status, record), "utf-8")

@@ -6,35 +6,36 @@ from collections.abc import Mapping
 from typing import Any
 
 from envctl.engines import ServiceState
-from envctl.instance import Record
+from envctl.instance.codec import encode
+from envctl.instance.record import InstanceState, Record, ServiceRecord
 
 
 def document(record: Record, states: Mapping[str, ServiceState] | None = None) -> dict[str, Any]:
     """What is known of *record*, services as their engine sees them now where *states* are given."""
     services = {
-        name: _service(entry, states.get(name) if states is not None else None, states is not None)
-        for name, entry in record.services.items()
+        name: _service(service, states.get(name) if states is not None else None, states is not None)
+        for name, service in record.services.items()
     }
     found: dict[str, Any] = {
         "name": record.name, "id": record.id, "environment": record.environment, "engine": record.engine,
-        "state": overall(record, services), "expires": record.expires, "services": services, "outputs": record.outputs,
-        "lanes": [], "timings_ms": record.timings_ms,
+        "state": overall(record, services), "expires": record.expires, "services": services, "outputs": dict(record.outputs),
+        "lanes": [dict(lane.outputs) for lane in record.lanes], "timings_ms": dict(record.timings_ms),
     }  # fmt: skip
     return found | ({"error": record.error} if record.error else {})
 
 
-def _service(entry: Mapping[str, Any], state: ServiceState | None, asked: bool) -> dict[str, Any]:
-    shown = {key: entry.get(key) for key in ("kind", "state", "ready_ms", "endpoints")}
+def _service(service: ServiceRecord, state: ServiceState | None, asked: bool) -> dict[str, Any]:
+    shown = {"kind": service.kind, "state": service.state, "ready_ms": service.ready_ms, "endpoints": encode(service.endpoints)}
     if asked and (state is None or not state.running) and shown["state"] not in ("done", "pending"):
-        failed, ended = state is not None and state.status, state is not None and state.status == 0 and entry.get("ends")
+        failed, ended = state is not None and state.status, state is not None and state.status == 0 and service.ends
         shown["state"] = "failed" if failed else "done" if ended else "stopped"
     return shown
 
 
 def overall(record: Record, services: Mapping[str, Mapping[str, Any]]) -> str:
     """The state of the whole: of what failed first, else of what is furthest behind."""
-    if record.state in ("failed", "removing"):
-        return "failed" if record.state == "failed" else "stopped"
+    if record.state in (InstanceState.FAILED, InstanceState.REMOVING):
+        return "failed" if record.state is InstanceState.FAILED else "stopped"
     states = {service["state"] for service in services.values()}
     for state in ("failed", "stopped", "pending", "starting", "ready"):
         if state in states:

@@ -1,30 +1,27 @@
-"""A shell that waits beside a command until there is a keeper: should the command be killed before that, it has the keepers minded."""
+"""A shell that waits beside a command until there is a keeper: should the command be killed before that, it starts the recovery."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-WAIT = 'read -r word && exit; exec "$@"'
-MIND = "from envctl.lifecycle.recovery import recover_instances; recover_instances()"
+from envctl.process.spawning import spawn_detached
 
-_children: list[subprocess.Popen[bytes]] = []
-"""Nobody waits for them, and Python must not complain."""
+WAIT = 'read -r word && exit; exec "$@"'
+RECOVER = "from envctl.lifecycle.recovery import recover_here; recover_here()"
 
 
 @contextmanager
-def guarded() -> Iterator[Callable[[], None]]:
+def watched_until_kept(environ: Mapping[str, str]) -> Iterator[Callable[[], None]]:
     """To be entered before anything is on disk; what it yields is called once a keeper watches."""
     reader, writer = os.pipe()
     try:
-        _children.append(
-            subprocess.Popen(
-                ["sh", "-c", WAIT, "envctl", sys.executable, "-c", MIND], cwd="/", start_new_session=True,
-                stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )
+        spawn_detached(
+            ["sh", "-c", WAIT, "envctl", sys.executable, "-c", RECOVER], env=dict(environ),
+            stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
     finally:
         os.close(reader)

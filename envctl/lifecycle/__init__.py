@@ -1,1 +1,1 @@
-"""The life of an instance: brought up, changed, removed. `up` is the way in."""
+"""The life of an instance: brought up, changed, removed. `up.py` and `bring_up.py` are the main line, `api.py` is the way in."""

@@ -1,111 +1,139 @@
-"""What is done to an instance that is there: restart, seed, reset, down."""
+"""What is done to an instance that is there: restart, seed, reset, extend."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from envctl import instance
-from envctl.engines import Deployment, Engine
-from envctl.engines.common.mixed import open_deployment, running_instance
+from envctl.engines import Deployment, Engine, open_engine
+from envctl.engines.common.mixed import running_instance
 from envctl.errors import UsageError
-from envctl.instance import Record
-from envctl.keeper_client import keepers
-from envctl.lifecycle.bring_up import BringUp
-from envctl.lifecycle.replan import project_of
-from envctl.lifecycle.request import DEFAULT_TIMEOUT, Reporter
-from envctl.lifecycle.service_states import ServiceStates
+from envctl.inspect.lookup import service_of
+from envctl.instance.labels import labels_of
+from envctl.instance.lock import lock
+from envctl.instance.record import Record
+from envctl.instance.store import RecordGone
+from envctl.instance.times import now
+from envctl.lifecycle.bring_up import Run, bring_up, part_of
+from envctl.lifecycle.deploying import deploy
+from envctl.lifecycle.events import EventLog, Events, Listener
+from envctl.lifecycle.keeping import ensure_keeper
+from envctl.lifecycle.options import DEFAULT_TIMEOUT
+from envctl.lifecycle.planning import plan_of_instance
 from envctl.outputs import write_outputs
 from envctl.plan.model import Plan
-from envctl.seeding import Seeder
+from envctl.session import Session
 
 
-def restart(record: Record, service: str, build: bool, reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
-    """Stops and starts one service, from a new image with *build*; ports and data stay."""
-    with _alone(record) as record:
-        engine, plan, project = project_of(record)
-        if service not in plan.services:
+@dataclass(frozen=True)
+class Change:
+    """A command's work on an instance that is there."""
+
+    run: Run
+    engine: Engine
+
+    @property
+    def plan(self) -> Plan:
+        return self.run.plan
+
+    def deployment(self, services: Iterable[str] | None = None) -> Deployment:
+        """Of all services, or of some alone, whose creation leaves the rest as it is."""
+        return deploy(self.run, self.engine, self.plan if services is None else part_of(self.plan, services))
+
+    def bring_up(self, services: Sequence[str]) -> None:
+        self.run.events.begin(part_of(self.plan, services))
+        bring_up(self.run, self.deployment(), services)
+        write_outputs(self.run.record)
+
+
+def restart(
+    session: Session,
+    record: Record,
+    service: str,
+    *,
+    build: bool = False,
+    listeners: Sequence[Listener] = (),
+    timeout: float = DEFAULT_TIMEOUT,
+) -> None:
+    """Stops and starts one service, from a new image with *build*; ports and data stay.
+
+    Raises:
+        UsageError: it is none of the instance, or runs elsewhere.
+    """
+    service_of(record, service)
+    with _changing(session, record, listeners, timeout) as change:
+        if service not in change.plan.services:
             raise UsageError(f"{service} runs elsewhere (--use); envctl cannot restart it")
         if build:
-            part = _part(engine, plan, [service], record)
-            part.prepare(lambda _, text: reporter.say(text))
+            part = change.deployment([service])
+            part.prepare(change.run.events.progress)
             part.create(whole=False)
         else:
-            project.stop(plan.services[service])
-        _again(record, plan, project, [service], reporter, timeout)
+            change.deployment().stop(change.plan.services[service])
+        change.bring_up([service])
 
 
-def seed(record: Record, services: Iterable[str], reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
-    """Runs the seed steps that have not been run yet."""
-    with _alone(record) as record:
-        _, plan, project = project_of(record)
-        _again(record, plan, project, list(services) or _seeded(plan), reporter, timeout)
+def seed(
+    session: Session, record: Record, services: Iterable[str] = (), *, listeners: Sequence[Listener] = (), timeout: float = DEFAULT_TIMEOUT
+) -> None:
+    """Runs the seed steps that have not been run yet, of all services or of some."""
+    chosen = [service_of(record, service) for service in services]
+    with _changing(session, record, listeners, timeout) as change:
+        change.bring_up(chosen or [service.name for service in change.plan.services.values() if service.steps])
 
 
-def reset(record: Record, services: Iterable[str], reporter: Reporter, timeout: float = DEFAULT_TIMEOUT) -> None:
-    """Back to the seeded state: the data is thrown away and made again; who uses it goes on running."""
-    with _alone(record) as record:
-        engine, plan, project = project_of(record)
-        names = list(services) or _with_data(plan)
-        part = _part(engine, plan, names, record)
-        part.prepare(lambda _, text: reporter.say(text))
+def reset(
+    session: Session, record: Record, services: Iterable[str] = (), *, listeners: Sequence[Listener] = (), timeout: float = DEFAULT_TIMEOUT
+) -> None:
+    """Back to the seeded state: data is thrown away and made again; who uses it goes on running."""
+    chosen = [service_of(record, service) for service in services]
+    with _changing(session, record, listeners, timeout) as change:
+        names = chosen or _with_data(change.plan)
+        part = change.deployment(names)
+        part.prepare(change.run.events.progress)
         for name in names:
-            project.discard(plan.services[name])
-            record.seeds.pop(name, None)
-        record.save()
+            part.discard(change.plan.services[name])
+        change.run.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k not in names}))
         part.create(whole=False)
-        _again(record, plan, project, names, reporter, timeout)
+        change.bring_up(names)
 
 
-def extend(record: Record, seconds: float) -> None:
+def extend(session: Session, record: Record, seconds: float) -> Record:
     """It expires *seconds* from now: on the engine's marker first, then for the keeper."""
-    with _alone(record) as record:
-        record.expires = instance.now(seconds)
-        running_instance(record).renew(record.expires, record.marks)
-        record.save()
-        keepers.ensure(record, watched=False)
+    with _alone(session, record) as record:
+        expires = now(seconds)
+        running_instance(session.host, record).renew(expires, labels_of(record))
+        record = session.store.update(record, lambda record: replace(record, expires=expires))
+        return ensure_keeper(session, record, watched=False)
 
 
 @contextmanager
-def _alone(record: Record) -> Iterator[Record]:
+def _changing(session: Session, record: Record, listeners: Sequence[Listener], timeout: float) -> Iterator[Change]:
+    began = time.monotonic()
+    session.mask.add(record.secrets)
+    with _alone(session, record) as record:
+        engine = open_engine(record.location, session.host)
+        plan = plan_of_instance(session, record, engine.addresses())
+        session.mask.add(plan.secrets)
+        events = Events([*listeners, EventLog(session.store.folder(record.id))])
+        try:
+            yield Change(Run(session, record, plan, events, began + timeout), engine)
+        finally:
+            events.end()
+
+
+@contextmanager
+def _alone(session: Session, record: Record) -> Iterator[Record]:
     """The record as whoever had the lock before has left it."""
-    with instance.lock(record.id):
-        found = instance.load(record.id)
-        if found is None:
-            raise UsageError(f"{record.name} has been removed meanwhile")
-        vars(record).update(vars(found))
-        yield record
-
-
-def _seeded(plan: Plan) -> list[str]:
-    return [service.name for service in plan.services.values() if service.steps]
+    with lock(session.store.folder(record.id)):
+        found = session.store.load(record.id)
+        if found is None or found.secret != record.secret:
+            raise RecordGone(f"{record.name} has been removed meanwhile")
+        yield found
 
 
 def _with_data(plan: Plan) -> list[str]:
     """Every server with data or seeds; the team's own services keep running."""
     return [s.name for s in plan.services.values() if (s.data or s.steps) and not s.once]
-
-
-def _part(engine: Engine, plan: Plan, names: list[str], record: Record) -> Deployment:
-    """Some services alone: the others, whose definition or source may have changed since, stay as they are."""
-    services = {name: replace(plan.services[name], needs={}) for name in names}
-    return open_deployment(engine, replace(plan, services=services), record.folder)
-
-
-def _again(record: Record, plan: Plan, project: Deployment, names: list[str], reporter: Reporter, timeout: float) -> None:
-    part = replace(plan, services={name: replace(plan.services[name], needs={}) for name in names})
-    board = ServiceStates.of(part.services, reporter.row)
-    reporter.begin(part)
-    seeder = Seeder(plan, project, {**plan.outputs, **record.process_variables}, plan.folder)
-    try:
-        with keepers.marking(record.id):
-            BringUp(part, project, record, board, seeder, save=record.save).run(time.monotonic() + timeout)
-        project.finish()
-    finally:
-        reporter.end()
-        for name, row in board.rows.items():
-            record.services[name] |= {"state": row.state, "ready_ms": row.ready_ms}
-        record.save()
-    write_outputs(record)

@@ -2,67 +2,174 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from envctl import instance
 from envctl.engines import Engine, open_engine
-from envctl.errors import UsageError
-from envctl.instance import Record
-from envctl.keeper_client import keepers
+from envctl.engines.common.mixed import remove_everywhere
+from envctl.errors import EnvctlError, UsageError
+from envctl.instance.identity import instance_id
+from envctl.instance.lock import lock
+from envctl.instance.processes import process_alive, process_mark
+from envctl.instance.record import InstanceState, Record
+from envctl.instance.store import RecordGone, UnreadableRecord
+from envctl.instance.times import now
+from envctl.keeper_client.keepers import called_by
 from envctl.outputs import write_outputs
+from envctl.process.signals import shielded
+from envctl.session import Session
 
 LAST_CREATE = 1.0
 """Seconds after which that is there, too, what a killed command had asked an engine for."""
 
 
-def tear_down(engine: Engine, record: Record, wait: bool = True) -> list[str]:
+@dataclass(frozen=True)
+class Removed:
+    """An instance that was removed, why, and what could not be."""
+
+    name: str
+    id: str
+    why: str = ""
+    left: tuple[str, ...] = ()
+
+
+def remove(session: Session, record: Record, wait: bool = True) -> Removed | None:
+    """Removes an instance that has a record; None where it is another keeper's than the one for which we do it.
+
+    Args:
+        wait: until everything is gone, where the engine takes its time.
+
+    Raises:
+        EngineMissing: its engine does not answer.
+    """
+    engine = open_engine(record.location, session.host)
+    with lock(session.store.folder(record.id)), shielded():
+        record = session.store.load(record.id) or record  # whoever had the lock may have changed it
+        if session.by_keeper and (_extended(session, engine, record) or _has_another_keeper(record)):
+            return None
+        return Removed(record.name, record.id, "", tuple(tear_down(session, engine, record, wait)))
+
+
+def _extended(session: Session, engine: Engine, record: Record) -> bool:
+    """Whether somebody on another machine has given it more time than its keeper here, for which we remove it, knew of."""
+    if not record.expired:
+        return False
+    found = next((found for found in engine.list() if found.id == record.id), None)
+    if found is None or (found.expires is not None and found.expires <= now()):
+        return False
+    from envctl.lifecycle.keeping import ensure_keeper
+
+    ensure_keeper(session, session.store.update(record, lambda record: replace(record, expires=found.expires)), watched=False)
+    return True
+
+
+def _has_another_keeper(record: Record) -> bool:
+    """Whether a command has started anew meanwhile, so that the keeper which calls us speaks of what is gone."""
+    return not called_by(record.keeper) and process_alive(record.keeper) is True
+
+
+def tear_down(session: Session, engine: Engine, record: Record, wait: bool = True) -> list[str]:
     """Removes everything of the instance; what could not be removed comes back, and then its record stays."""
-    killed = was_killed(record)
-    record.state, record.process = "removing", instance.process_mark()  # by which the next command sees that we were killed
-    _save(record)
-    keeper = keepers.find(record.id)
-    left = _removed(engine, record.id, {} if os.environ.get(keepers.BY_KEEPER) else record.stop, killed, wait)
-    if not left:
-        with suppress(UsageError):  # a file of `write:` that cannot be emptied must not keep the rest
-            write_outputs(replace(record, outputs={}))
-        record.remove()
-        # Last: until here a killed command is noticed by it.
-        keepers.dismiss(keeper, record.id)
-    else:
-        record.process = ""
-        _save(record)
-    return left
+    killed, stop = was_killed(record), {} if session.by_keeper else record.stop
+    _noted(session, record, process_mark())  # by which the next command sees that we were killed
+    keeper = session.keepers.find(record.id)
+    left = _removed(session, engine, record.id, stop, killed, wait)
+    if left:
+        _noted(session, record, "")
+        return left
+    with suppress(UsageError):  # a file of `write:` that cannot be emptied must not keep the rest
+        write_outputs(replace(record, outputs={}))
+    session.store.remove(record.id)
+    # Last: until here a killed command is noticed by it.
+    session.keepers.dismiss(keeper, record.id)
+    return []
 
 
-def _save(record: Record) -> None:
-    """A full disk must not keep anybody from removing what fills it."""
-    with suppress(OSError, UsageError):
-        record.save()
+def _noted(session: Session, record: Record, process: str) -> None:
+    """A full disk must not keep anybody from removing what fills it, nor may a record that is gone."""
+    with suppress(OSError, UsageError, RecordGone, UnreadableRecord):
+        session.store.update(record, lambda record: replace(record, state=InstanceState.REMOVING, process=process))
 
 
-def clear(engine: Engine, id: str, stop: Mapping[str, float], killed: bool = False) -> list[str]:
+def clear(session: Session, engine: Engine, id: str, stop: Mapping[str, float], killed: bool = False) -> list[str]:
     """Removes what carries *id*, its keeper too; a record stays."""
-    keeper = keepers.find(id)
-    left = _removed(engine, id, stop, killed)
-    keepers.dismiss(keeper, id)
+    keeper = session.keepers.find(id)
+    left = _removed(session, engine, id, stop, killed)
+    session.keepers.dismiss(keeper, id)
     return left
 
 
 def was_killed(record: Record) -> bool:
     """Whether a command ended while it worked on the instance."""
-    return instance.process_alive(record.process) is False
+    return process_alive(record.process) is False
 
 
-def _removed(engine: Engine, id: str, stop: Mapping[str, float], killed: bool, wait: bool = True) -> list[str]:
-    """Processes of this machine first: they use what runs elsewhere."""
-    if engine.name == "local":
-        return list(engine.remove(id, stop))
-    left = [*open_engine("local").remove(id, stop), *engine.remove(id, stop, wait)]
+def _removed(session: Session, engine: Engine, id: str, stop: Mapping[str, float], killed: bool, wait: bool = True) -> list[str]:
+    left = remove_everywhere(engine, session.host, id, stop, wait)
     if killed and not left:
         time.sleep(LAST_CREATE)
-        left = list(engine.remove(id, stop))
+        left = remove_everywhere(engine, session.host, id, stop, wait)
     return left
+
+
+def remove_by_label(session: Session, engine: Engine, name: str, id: str, why: str = "") -> Removed | None:
+    """Removes what carries *id*, where there is no record of it, or none that can be read."""
+    with lock(session.store.folder(id)), shielded():
+        with suppress(UnreadableRecord):
+            record = session.store.load(id)
+            if record is not None and session.by_keeper and _has_another_keeper(record):
+                return None
+        left = tuple(clear(session, engine, id, {}))
+        if not left:
+            session.store.remove(id)
+        return Removed(name, id, why, left)
+
+
+def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed]:
+    """The instance of this checkout that is called *name* or has that id; empty where nothing is up under that name.
+
+    Raises:
+        UnreadableRecord: of that id there is a record that cannot be read, and nothing carries its label: it may be elsewhere.
+        EngineMissing: its engine does not answer.
+    """
+    from envctl.inspect.lookup import project_here
+    from envctl.lifecycle.adoption import find_or_adopt
+
+    try:
+        record = find_or_adopt(session, name)
+    except UnreadableRecord as error:
+        removed = list(_without_record(session, name, error.id))
+        if not removed:
+            raise
+        return removed
+    if record is not None:
+        return [done for done in [remove(session, record, wait)] if done is not None]
+    return list(_without_record(session, name, instance_id(name, project_here(session))))
+
+
+def _without_record(session: Session, *ids: str) -> Iterator[Removed]:
+    """What carries one of the ids, at the places that are known."""
+    from envctl.engines.choice import known_locations
+
+    for location in known_locations(session):
+        engine = open_engine(location, session.host)
+        for found in engine.list():
+            if found.id in ids:
+                removed = remove_by_label(session, engine, found.name, found.id)
+                yield from [removed] if removed is not None else []
+
+
+def remove_all(session: Session, wait: bool = True) -> list[Removed]:
+    """Every instance of this checkout. One whose engine does not answer stays, and is named; the others go all the same."""
+    from envctl.inspect.lookup import records_here
+
+    return [done for record in records_here(session) if (done := _removed_or_left(session, record, wait)) is not None]
+
+
+def _removed_or_left(session: Session, record: Record, wait: bool) -> Removed | None:
+    try:
+        return remove(session, record, wait)
+    except EnvctlError as error:
+        return Removed(record.name, record.id, "", (error.message,))

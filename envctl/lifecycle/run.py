@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,21 +13,22 @@ from envctl.engines import open_engine
 from envctl.environment import Environment
 from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
 from envctl.inspect.report import write_report
-from envctl.instance import Record, lock, records
-from envctl.keeper import marks
-from envctl.keeper_client import keepers
+from envctl.instance.lock import lock
+from envctl.instance.processes import process_mark
+from envctl.instance.record import Record
+from envctl.lifecycle.bring_up import process_variables
+from envctl.lifecycle.command import marked, run_command, with_ourselves
 from envctl.lifecycle.down import tear_down
-from envctl.lifecycle.request import Reporter, UpOptions
-from envctl.lifecycle.up import up
-from envctl.plan.transforms.options import Selection
+from envctl.lifecycle.events import Listener
+from envctl.lifecycle.options import UpOptions
+from envctl.lifecycle.planning import open_selected
+from envctl.lifecycle.up import Up, up
+from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
+from envctl.session import Session
 
 OURS = 125
 """The exit status of a failure of ours."""
-COMMAND = "#command"
-"""The name in its mark."""
-POLL_SECONDS = 0.5
-"""Seconds between two looks at the keeper."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,33 @@ class Job:
     folder: Path | None = None
 
 
-def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
-    """The definition's tests of those names, all without names.
+def run(session: Session, options: UpOptions, command: Sequence[str], listeners: Sequence[Listener] = ()) -> int:
+    """The exit status of *command*, which runs with the outputs in its environment.
+
+    Raises:
+        EnvctlError: a failure of ours.
+        Interrupted: somebody asked us to stop.
+    """
+    return _run_jobs(session, options, [Job(tuple(command))], listeners, None)
+
+
+def test(session: Session, options: UpOptions, names: Sequence[str] = (), listeners: Sequence[Listener] = ()) -> int:
+    """The first exit status that is not 0 of the definition's tests of those names (all without names).
 
     Raises:
         UsageError: there is no such test, or none at all.
+        EnvctlError: a failure of ours.
+        Interrupted: somebody asked us to stop.
     """
+    environment = open_selected(session, options)
+    jobs = jobs_of(environment, names)
+    narrowed = _narrowed(options, environment, [job.test or "" for job in jobs])
+    if narrowed is not options:
+        environment = apply(environment, narrowed.selection)
+    return _run_jobs(session, narrowed, jobs, listeners, environment)
+
+
+def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
     tests = environment.definition.tests
     if not tests:
         raise UsageError(f"{environment.definition.name} has no `tests:`", hint="`envctl run ENV -- CMD` runs any command")
@@ -58,126 +77,68 @@ def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
     return [Job(test=name, reports=tuple(tests[name].reports), folder=environment.loaded.folder) for name in names or tests]
 
 
-def narrowed(request: UpOptions, environment: Environment, names: Sequence[str]) -> UpOptions:
+def _narrowed(options: UpOptions, environment: Environment, names: Sequence[str]) -> UpOptions:
     """When every chosen test says which services it needs, only those are brought up."""
-    chosen = [environment.definition.tests[name] for name in names or environment.definition.tests if name in environment.definition.tests]
-    if request.selection.only or not chosen or not all(test.only for test in chosen):
-        return request
-    only = tuple(dict.fromkeys(name for test in chosen for name in test.only))
-    return replace(request, selection=Selection(only, request.selection.stub, request.selection.use, request.selection.image))
+    chosen = [environment.definition.tests[name] for name in names]
+    if options.only or not all(test.only for test in chosen):
+        return options
+    return replace(options, only=tuple(dict.fromkeys(name for test in chosen for name in test.only)))
 
 
-def run_jobs(request: UpOptions, reporter: Reporter, jobs: Sequence[Job], report: str | None) -> int:
-    """The first exit status that is not 0; the environment is gone when this returns, unless it was up before.
-
-    Raises:
-        EnvctlError: a failure of ours.
-        Interrupted: somebody asked us to stop.
-    """
-    status = OURS
+def _run_jobs(
+    session: Session, options: UpOptions, jobs: Sequence[Job], listeners: Sequence[Listener], environment: Environment | None
+) -> int:
+    """The environment is gone when this returns, unless it was up before."""
+    status, owner = OURS, process_mark()
+    started: Up | None = None
     try:
-        record = up(replace(request, report=report), reporter)
-        status = _run_all(record, jobs, request)
-        if status and report:
-            write_report(record, Path(report))
-        _collect(jobs, report)
+        started = up(session, options, listeners, owner=owner, environment=environment)
+        status = _run_all(session, started, jobs)
+        if status and options.report:
+            write_report(session, started.record, Path(options.report))
+        _collect(jobs, options.report)
     except KeyboardInterrupt:
-        raise Interrupted("interrupted; everything is gone") from None
+        raise _interrupted(started) from None
     finally:
         with shielded():
-            if request.keep and status != 0:
-                _keep_owned(request.owner)
-            else:
-                _remove_owned(request.owner)
+            _end(session, owner, keep=options.keep and status != 0)
     return status
 
 
-def _owned(owner: str) -> list[Record]:
-    """An instance that was up before has no owner."""
-    return [record for record in records() if record.owner == owner]
+def _interrupted(started: Up | None) -> Interrupted:
+    if started is None:
+        return Interrupted("interrupted; nothing was started")
+    return Interrupted("interrupted; everything is gone" if started.record.owner else "interrupted; what was up before is still there")
 
 
-def _keep_owned(owner: str) -> None:
-    for record in _owned(owner):
-        keepers.release(record.id)
-
-
-def _remove_owned(owner: str) -> None:
-    left = [thing for record in _owned(owner) for thing in _removed(record)]
+def _end(session: Session, owner: str, keep: bool) -> None:
+    """Of what was brought up for *owner*; an instance that was up before has none."""
+    owned = [record for record in session.store.all() if record.owner == owner]
+    if keep:
+        for record in owned:
+            session.keepers.release(record.id)
+        return
+    left = [thing for record in owned for thing in _removed(session, record)]
     if left:
         raise EnvctlError(f"left behind: {', '.join(left)}", hint="`envctl gc` tries again")
 
 
-def _removed(record: Record) -> list[str]:
-    with lock(record.id):
-        return tear_down(open_engine(*record.location), record)
+def _removed(session: Session, record: Record) -> list[str]:
+    with lock(session.store.folder(record.id)):
+        return tear_down(session, open_engine(record.location, session.host), record)
 
 
-def _run_all(record: Record, jobs: Sequence[Job], request: UpOptions) -> int:
-    # By the mark the keeper finds the command and what it has started, should we be killed.
-    environ = {**os.environ, **record.outputs, **record.process_variables, "PATH": _path_with_ourselves()}
-    environ |= {marks.MARK: record.id, marks.PROCESS: COMMAND}
+def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
+    record, environ = started.record, session.environ
+    variables = {**environ, **record.outputs, **process_variables(record), "PATH": with_ourselves(environ.get("PATH", os.defpath))}
     worst = 0
     for job in jobs:
-        command = job.command or _test_command(record, job, request)
-        status = run_command(command, environ, job.folder, lambda: keepers.lost(record))
+        command = job.command or started.plan.tests[job.test or ""].run
+        status = run_command(command, marked(variables, record.id), job.folder, lambda: session.keepers.lost(record))
         if len(jobs) > 1:
             print(f"envctl: {job.test}: exit {status}", file=sys.stderr)
         worst = worst or status
     return worst
-
-
-def _path_with_ourselves() -> str:
-    """Tests may call `envctl restart`: it is found though its virtual environment is not active."""
-    path = os.environ.get("PATH", os.defpath)
-    return path if shutil.which("envctl") else os.pathsep.join([path, str(Path(sys.executable).parent)])
-
-
-def _test_command(record: Record, job: Job, request: UpOptions) -> tuple[str, ...]:
-    from envctl.lifecycle.replan import plan_of
-
-    assert job.test is not None
-    return plan_of(record).tests[job.test].run
-
-
-def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path | None, lost: Callable[[], bool] = lambda: False) -> int:
-    """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether it makes sense to go on.
-
-    Raises:
-        UsageError: it cannot be started.
-        EnvctlError: the environment was lost.
-    """
-    try:
-        process = subprocess.Popen(command, env=environ, cwd=folder, close_fds=True)
-    except OSError as error:
-        raise UsageError(f"{command[0]} cannot be started: {error.strerror}") from None
-    try:
-        status = _ended(process, environ, lost)
-    except KeyboardInterrupt:
-        _stop(process, environ)
-        raise
-    return status if status >= 0 else 128 - status
-
-
-def _ended(process: subprocess.Popen[bytes], environ: Mapping[str, str], lost: Callable[[], bool]) -> int:
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            return process.wait(POLL_SECONDS)
-        if lost():
-            _stop(process, environ)
-            raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")
-
-
-def _stop(process: subprocess.Popen[bytes], environ: Mapping[str, str]) -> None:
-    """Politely, then firmly, then for certain; then what it has left behind. (On a terminal Ctrl-C has reached it already.)"""
-    with shielded():
-        for number, patience in ((None, 2.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-            if number is not None:
-                process.send_signal(number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(patience)
-                break
-        marks.kill_marked(environ[marks.MARK], process=COMMAND)
 
 
 def _collect(jobs: Sequence[Job], report: str | None) -> None:

@@ -1,75 +1,94 @@
-"""How far each service is: what the threads of an `up` tell each other, and the reader of its table."""
+"""How far each service is: what the threads of an `up` tell each other, and whoever listens."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-STATES = ("pending", "starting", "ready", "seeded", "done", "failed", "stopped")
+from envctl.lifecycle.events import Events, Phase
+
 REACHED = {
     "started": {"starting", "ready", "seeded", "done"},
     "ready": {"ready", "seeded", "done"},
     "seeded": {"seeded", "done"},
     "done": {"done"},
 }
-"""The states in which a condition holds."""
+"""Condition to the states in which it holds."""
+STATE = {
+    Phase.PENDING: "pending", Phase.PREPARING: "pending", Phase.STARTING: "starting", Phase.WAITING: "starting", Phase.READY: "ready",
+    Phase.SETTING_UP: "ready", Phase.SEEDING: "ready", Phase.SEEDED: "seeded", Phase.DONE: "done", Phase.FAILED: "failed",
+}  # fmt: skip
+"""What a phase is in the words of `--json`."""
+
+
+class Abandoned(Exception):
+    """Somebody else has failed: nothing more is to be done."""
 
 
 @dataclass
 class Row:
-    state: str = "pending"
+    """One service."""
+
+    phase: Phase = Phase.PENDING
     detail: str = ""
-    since: float = 0.0
     ready_ms: int | None = None
 
+    @property
+    def state(self) -> str:
+        return STATE[self.phase]
 
-Listener = Callable[[str, Row], None]
 
-
-@dataclass
 class ServiceStates:
-    """States by service; `failure` is the first thing that went wrong, and ends every wait."""
+    """The rows by service; `failure` is the first thing that went wrong, and ends every wait."""
 
-    rows: dict[str, Row]
-    listener: Listener
-    began: float = field(default_factory=time.monotonic)
-    failure: BaseException | None = None
-    _changed: threading.Condition = field(default_factory=threading.Condition)
+    def __init__(self, services: Iterable[str], events: Events) -> None:
+        self.rows = {name: Row() for name in services}
+        self.began = time.monotonic()
+        self.failure: BaseException | None = None
+        self._events = events
+        self._changed = threading.Condition()
 
-    @classmethod
-    def of(cls, services: Iterable[str], listener: Listener) -> ServiceStates:
-        return cls({name: Row() for name in services}, listener)
-
-    def set(self, service: str, state: str, detail: str = "") -> None:
+    def set(self, service: str, phase: Phase, detail: str = "") -> None:
         with self._changed:
             row = self.rows[service]
-            row.state, row.detail, row.since = state, detail, time.monotonic()
-            if state in ("ready", "seeded", "done") and row.ready_ms is None:
-                row.ready_ms = round((row.since - self.began) * 1000)
+            row.phase, row.detail = phase, detail
+            if row.state in ("ready", "seeded", "done") and row.ready_ms is None:
+                row.ready_ms = round((time.monotonic() - self.began) * 1000)
             self._changed.notify_all()
-        self.listener(service, row)
+        self._events.tell(service, phase, detail)
 
-    def say(self, service: str, detail: str) -> None:
-        if service in self.rows:
-            self.rows[service].detail = detail
-            self.listener(service, self.rows[service])
-
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, service: str = "") -> None:
+        """Everything ends, because of *error*, or of what has failed before it."""
         with self._changed:
+            first = self.failure is None
             self.failure = self.failure or error
             self._changed.notify_all()
+        if first and service in self.rows:
+            self.set(service, Phase.FAILED, str(error).splitlines()[0] if str(error) else "")
 
     @property
     def failed(self) -> bool:
         return self.failure is not None
 
-    def wait_for(self, conditions: Mapping[str, str]) -> bool:
-        """Whether all *conditions* (service to condition) came true before anything failed."""
+    def go_on(self) -> None:
+        """
+        Raises:
+            Abandoned: something has failed.
+        """
+        if self.failed:
+            raise Abandoned
+
+    def wait_for(self, conditions: Mapping[str, str]) -> None:
+        """Returns when all *conditions* (service to condition) hold; services that are not brought up count as there.
+
+        Raises:
+            Abandoned: something has failed before that.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self.failed or self._hold(conditions))
-            return not self.failed
+        self.go_on()
 
     def _hold(self, conditions: Mapping[str, str]) -> bool:
         return all(self.rows[name].state in REACHED[condition] for name, condition in conditions.items() if name in self.rows)

@@ -1,4 +1,4 @@
-"""A few at a time, the most urgent first: a daemon starts containers no faster when all come at once."""
+"""A few starts at a time, the most important first: a daemon starts containers no faster when all come at once."""
 
 from __future__ import annotations
 

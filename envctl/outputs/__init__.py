@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from envctl.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from envctl.instance import Record
+    from envctl.instance.record import Record
 
 FORMATS = ("dotenv", "shell", "json", "github", "properties")
 

@@ -65,7 +65,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
         ports_wanted=_wanted(environment, services),
-        again=lambda allocation: _made(environment, replace(setting, allocation=allocation), once),
+        again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
     )
 
 

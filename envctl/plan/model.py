@@ -302,13 +302,16 @@ class Plan:
     losses: tuple[str, ...] = ()
     ports_wanted: Mapping[PortKey, int] = field(default_factory=dict)
     """The ports that get a number outside, in the order of the definition, and how many in a row each wants (replicas)."""
-    again: Callable[[Allocation], Plan] | None = field(default=None, repr=False, compare=False)
+    again: Callable[[Allocation, Addresses], Plan] | None = field(default=None, repr=False, compare=False)
     """Makes the whole plan with another allocation; the definition and the project's files are not read for it."""
 
-    def with_allocation(self, allocation: Allocation) -> Plan:
+    def with_allocation(self, allocation: Allocation, addresses: Addresses | None = None) -> Plan:
         """The plan that runs: every text that names a port or the subnet has *allocation*'s.
+
+        Args:
+            addresses: where the engine's services are reached, as it says itself.
 
         What was left out of this plan since it was made (`replace(plan, services=...)`) is in it again.
         """
         assert self.again is not None, "only make_plan's plans can be made again"
-        return self.again(allocation)
+        return self.again(allocation, addresses or self.setting.addresses)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where an engine's services are reached."""
+    """Where an engine's services are reached: by the tests, on this machine; and the tests' machine, by the services."""
 
     outside_host: str = "127.0.0.1"
     publish_on: str = "127.0.0.1"
@@ -19,8 +19,12 @@ class EngineTraits:
     """An engine as the plan sees it."""
 
     name: str
+    place: str = ""
+    """Where its services are, in words."""
     runs_processes: bool = False
-    """Its services are processes of this machine."""
+    """Its services are processes of this machine, and end with their keeper."""
+    replaces_servers: bool = False
+    """A server may be replaced at any time, and its data goes with it: the keeper has it seeded again."""
     uses_images: bool = True
     """A service that is no process of this machine needs an image."""
     dns_labels: bool = False

@@ -16,41 +16,34 @@ class TearingDown(EnvctlError):
     """Nothing may be created any more; nobody is left whom that would tell anything."""
 
 
-_changed = threading.Condition()
-_under_way = 0
-_closed = False
+class InFlight:
+    """The creations of one command that are under way."""
 
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._under_way = 0
+        self._closed = False
 
-@contextmanager
-def creating() -> Iterator[None]:
-    """Around whatever makes something appear at an engine.
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Around whatever makes something appear at an engine.
 
-    Raises:
-        TearingDown: `settle` was called.
-    """
-    global _under_way
-    with _changed:
-        if _closed:
-            raise TearingDown("it is being torn down")
-        _under_way += 1
-    try:
-        yield
-    finally:
-        with _changed:
-            _under_way -= 1
-            _changed.notify_all()
+        Raises:
+            TearingDown: `settle` was called.
+        """
+        with self._changed:
+            if self._closed:
+                raise TearingDown("it is being torn down")
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
 
-
-def settle(patience: float) -> bool:
-    """Nothing new is begun from now on; whether what is under way has ended within *patience* seconds."""
-    global _closed
-    with _changed:
-        _closed = True
-        return _changed.wait_for(lambda: not _under_way, patience)
-
-
-def reopen() -> None:
-    """Something may be created again."""
-    global _closed
-    with _changed:
-        _closed = False
+    def settle(self, patience: float) -> bool:
+        """Nothing new is begun from now on; whether what is under way has ended within *patience* seconds."""
+        with self._changed:
+            self._closed = True
+            return self._changed.wait_for(lambda: not self._under_way, patience)

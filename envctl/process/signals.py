@@ -68,7 +68,7 @@ def leave(status: int) -> NoReturn:
 @contextmanager
 def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[None]:
     """Raises *error* in the main thread when what runs inside takes longer, whatever it waits for."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    if not _in_main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
@@ -87,10 +87,17 @@ def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[Non
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Nothing interrupts what runs inside."""
+    """Nothing interrupts what runs inside. (Signals reach the main thread alone: in another one there is nothing to do.)"""
+    if not _in_main_thread():
+        yield
+        return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ASKING}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

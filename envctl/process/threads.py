@@ -56,6 +56,20 @@ def _next(done: SimpleQueue[tuple[int, R | None, BaseException | None]]) -> tupl
             continue
 
 
+def guarded_thread(function: Callable[[], object], failed: Callable[[BaseException], object], name: str) -> threading.Thread:
+    """Runs *function* in a thread of its own; whatever it raises is handed to *failed*: nobody waits for a thread that is gone."""
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:
+            failed(error)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
 def merged(streams: Sequence[Iterable[T]]) -> Iterator[T]:
     """What all *streams* give, as it comes, until all have ended; one that fails has ended."""
     queue: Queue[tuple[T] | None] = Queue(1000)

@@ -310,7 +310,7 @@ def test_the_network_allows_what_the_references_need_and_no_more(tmp_path: Path)
           web: {image: "x:1", port: 80, env: {API: "${orders.url}"}, needs: {orders: none}}
     """
     found = render_kubernetes(plan_of(tmp_path, text, engine=traits("kubernetes")), options())
-    assert allowed(found) == {("orders", "db", 5432), ("orders", "mail", 1025), ("orders", "mail", 1080), ("web", "orders", 8000)}
+    assert allowed(found) == {("orders", "db", 5432), ("orders", "mail", 1025), ("orders", "mail", 8025), ("web", "orders", 8000)}
     deny = objects(found, "NetworkPolicy")["envctl-deny"]["spec"]
     assert deny == {"podSelector": {"matchLabels": {"envctl.instance": "t-123456"}}, "policyTypes": ["Ingress", "Egress"]}
 

@@ -7,10 +7,17 @@ import socket
 from collections.abc import Collection, Iterable, Mapping
 
 from envctl.errors import EnvctlError
-from envctl.plan.model import PortKey
+from envctl.instance.allocation import PortKey
 
 PORTS = range(20000, 32000)
 """Below what kernels hand out for outgoing connections (32768 and up), so that a stopped service finds its port free again."""
+
+
+def allocate_ports(wanted: Mapping[PortKey, int], kept: Mapping[PortKey, int], taken: Iterable[int], probe: bool) -> dict[PortKey, int]:
+    """Those of *kept* that are wanted, and free ones for the rest; see `free_ports`."""
+    ports = {key: number for key, number in kept.items() if key in wanted}
+    missing = {key: width for key, width in wanted.items() if key not in ports}
+    return ports | free_ports(missing, [*ports.values(), *taken], probe)
 
 
 def free_ports(wanted: Mapping[PortKey, int], taken: Iterable[int], probe: bool) -> dict[PortKey, int]:

@@ -25,18 +25,18 @@ _PLUGINS = (
 )
 
 
-def compose_program() -> list[str]:
+def compose_program(environ: Mapping[str, str]) -> list[str]:
     """The start of every Compose command line.
 
     Raises:
         EngineMissing: Compose v2 is not installed.
     """
-    config = os.environ.get("DOCKER_CONFIG")
+    config = environ.get("DOCKER_CONFIG")
     for folder in ([f"{config}/cli-plugins"] if config else []) + list(_PLUGINS):
         plugin = Path(folder).expanduser() / "docker-compose"
         if os.access(plugin, os.X_OK):
             return [str(plugin)]
-    if shutil.which("docker"):
+    if shutil.which("docker", path=environ.get("PATH")):
         return ["docker", "compose"]
     raise EngineMissing("Docker Compose v2 is not here", hint="install the docker-compose-plugin package, or use --engine local")
 
@@ -56,7 +56,7 @@ def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: P
         ComposeFailed: it did not end with 0.
     """
     process = subprocess.Popen(
-        [*compose_program(), *arguments],
+        [*compose_program(environment), *arguments],
         env={**environment, "COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain", "COMPOSE_IGNORE_ORPHANS": "1", "COMPOSE_MENU": "0"},
         cwd=cwd,
         stdin=subprocess.DEVNULL,

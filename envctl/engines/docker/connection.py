@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,23 +67,22 @@ class Connection:
             return ""
         return parts.hostname or ""
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """For Docker's own programs, so that they talk to the same daemon."""
-        env = {key: value for key, value in os.environ.items() if key != "DOCKER_CONTEXT"}
+    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """*environ* for Docker's own programs, so that they talk to the same daemon."""
+        env = {key: value for key, value in environ.items() if key != "DOCKER_CONTEXT"}
         if self.context is None:
             return env
         named = {"DOCKER_HOST" if "://" in self.context else "DOCKER_CONTEXT": self.context}
         return {key: value for key, value in env.items() if key != "DOCKER_HOST"} | named
 
 
-def connect(context: str | None = None) -> Connection:
+def connect(context: str | None, environ: Mapping[str, str]) -> Connection:
     """A connection that works.
 
     Raises:
         EngineMissing: there is no daemon, or it does not answer.
     """
-    endpoint, name = find_endpoint(context)
+    endpoint, name = find_endpoint(context, environ)
     daemon = Daemon(endpoint, TIMEOUT)
     try:
         found = daemon.get("/version")

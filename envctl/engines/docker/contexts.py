@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from envctl.keeper.docker_api import Endpoint
 DEFAULT = "unix:///var/run/docker.sock"
 
 
-def find_endpoint(context: str | None) -> tuple[Endpoint, str | None]:
+def find_endpoint(context: str | None, environ: Mapping[str, str]) -> tuple[Endpoint, str | None]:
     """The daemon's endpoint, and the context that says so.
 
     Args:
@@ -23,34 +23,34 @@ def find_endpoint(context: str | None) -> tuple[Endpoint, str | None]:
     Raises:
         EngineMissing: there is no such context.
     """
-    if context is None and os.environ.get("DOCKER_HOST"):
-        return _of_url(os.environ["DOCKER_HOST"]), None
+    if context is None and environ.get("DOCKER_HOST"):
+        return _of_url(environ["DOCKER_HOST"], environ), None
     if context is not None and "://" in context:
-        return _of_url(context), context
-    name = context or os.environ.get("DOCKER_CONTEXT") or _current()
+        return _of_url(context, environ), context
+    name = context or environ.get("DOCKER_CONTEXT") or _current(environ)
     if name == "default":
         return Endpoint(DEFAULT), context
-    return _of_context(name), name
+    return _of_context(name, environ), name
 
 
-def _of_url(url: str) -> Endpoint:
-    verify = bool(os.environ.get("DOCKER_TLS_VERIFY"))
-    secure = verify or os.environ.get("DOCKER_TLS")
-    folder = os.environ.get("DOCKER_CERT_PATH") or str(config_folder())
+def _of_url(url: str, environ: Mapping[str, str]) -> Endpoint:
+    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
+    secure = verify or environ.get("DOCKER_TLS")
+    folder = environ.get("DOCKER_CERT_PATH") or str(config_folder(environ))
     return Endpoint(url if "://" in url else f"tcp://{url}", folder if secure else None, verify)
 
 
-def config_folder() -> Path:
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+def config_folder(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
-def _current() -> str:
-    found = _json(config_folder() / "config.json").get("currentContext")
+def _current(environ: Mapping[str, str]) -> str:
+    found = _json(config_folder(environ) / "config.json").get("currentContext")
     return str(found or "default")
 
 
-def _of_context(name: str) -> Endpoint:
-    folder, digest = config_folder() / "contexts", hashlib.sha256(name.encode()).hexdigest()
+def _of_context(name: str, environ: Mapping[str, str]) -> Endpoint:
+    folder, digest = config_folder(environ) / "contexts", hashlib.sha256(name.encode()).hexdigest()
     meta = _json(folder / "meta" / digest / "meta.json")
     if not meta:
         known = [str(_json(path).get("Name")) for path in folder.glob("meta/*/meta.json")]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from envctl.engines import Progress
 from envctl.engines.docker import sdk
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection
+from envctl.engines.seam import Progress
 from envctl.errors import Evidence, ServiceFailed
 from envctl.keeper.docker_api import ApiError
 from envctl.plan.model import Plan, ServicePlan
@@ -22,8 +22,12 @@ from envctl.render.compose import BUILT, build_entry
 AUTHENTICATION = ("denied", "unauthorized", "authentication required", "no basic auth")
 
 
-def ensure_images(connection: Connection, plan: Plan, folder: Path, say: Progress) -> None:
+def ensure_images(connection: Connection, plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
     """Every image of *plan* is on the daemon.
+
+    Args:
+        folder: where the file for building is written.
+        environ: the variables of the programs that build.
 
     Raises:
         ServiceFailed: one cannot be pulled or built; the message says why, in one sentence.
@@ -33,9 +37,9 @@ def ensure_images(connection: Connection, plan: Plan, folder: Path, say: Progres
     missing = each(lambda service: not _here(connection, service), [*built, *pulled])
     to_build = [service for service, absent in zip(built, missing, strict=False) if absent]
     to_pull = [service for service, absent in zip(pulled, missing[len(built) :], strict=True) if absent]
-    each(lambda service: pull(connection, service, say), to_pull, width=4)
+    each(lambda service: pull(connection, service, progress), to_pull, width=4)
     if to_build:
-        build(connection, to_build, folder, say)
+        build(connection, to_build, folder, environ, progress)
 
 
 def _first_of_each(services: Iterable[ServicePlan]) -> list[ServicePlan]:
@@ -68,13 +72,13 @@ def _seen(connection: Connection, image: str) -> Any:
         raise ServiceFailed(f"Docker cannot say whether {image} is there: {error}") from None
 
 
-def pull(connection: Connection, service: ServicePlan, say: Progress) -> None:
+def pull(connection: Connection, service: ServicePlan, progress: Progress) -> None:
     try:
         for event in connection.api.pull(*_reference(service.image), stream=True, decode=True):
             if "error" in event:
                 raise _cannot_pull(service, str(event["error"]))
             if text := _progress(event):
-                say(service.name, f"pulling {service.image}: {text}")
+                progress(service.name, f"pulling {service.image}: {text}")
     except (sdk.APIError, sdk.NotFound) as error:
         raise _cannot_pull(service, str(error.explanation or error)) from None
 
@@ -108,14 +112,14 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def build(connection: Connection, services: list[ServicePlan], folder: Path, say: Progress) -> None:
+def build(connection: Connection, services: list[ServicePlan], folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
     """Builds through Compose, which knows every key of `build:`; the tag stays when the service is gone."""
     for service in services:
-        say(service.name, f"building {service.image}")
+        progress(service.name, f"building {service.image}")
     file = folder / "build.json"
     file.write_text(json.dumps({"name": "envctl-build", "services": dict(_build_entries(services))}))
     try:
-        run_compose(["-f", str(file), "build", *(service.name for service in services)], connection.environment)
+        run_compose(["-f", str(file), "build", *(service.name for service in services)], connection.environment(environ))
     except ComposeFailed as error:
         raise _cannot_build(services, str(error)) from None
     finally:
@@ -140,13 +144,13 @@ KEPT_DAYS = 7
 """Built images are a cache, as pulled ones are: `gc` removes those that are older and unused."""
 
 
-def prune(connection: Connection, all: bool) -> list[str]:
+def prune(connection: Connection, everything: bool) -> list[str]:
     """Removes images that we built and no container uses; their tags come back."""
     api, oldest = connection.api, time.time() - KEPT_DAYS * 86400
     used = {container["ImageID"] for container in api.containers(all=True)}
     removed: list[str] = []
     for image in api.images(filters={"label": BUILT}):
-        if image["Id"] not in used and (all or image["Created"] < oldest):
+        if image["Id"] not in used and (everything or image["Created"] < oldest):
             with suppress(sdk.APIError):
                 api.remove_image(image["Id"], force=True)
                 removed += image["RepoTags"] or [image["Id"][:19]]

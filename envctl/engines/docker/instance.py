@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.networks import Asked
+from envctl.engines.seam import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
+from envctl.instance.labels import EXPIRES, INSTANCE
 from envctl.keeper.docker_api import ApiError
-from envctl.process.creation import creating
+from envctl.process.creation import InFlight
 from envctl.process.threads import merged
 
 MARKER = "expires"
@@ -25,7 +24,7 @@ MARKER = "expires"
 
 def containers_of(daemon: Asked, id: str) -> list[dict[str, Any]]:
     """Of the services of *id*, as the daemon lists them."""
-    wanted = {"label": [f"envctl.instance={id}", "com.docker.compose.oneoff=False"]}
+    wanted = {"label": [f"{INSTANCE}={id}", "com.docker.compose.oneoff=False"]}
     found: list[dict[str, Any]] = daemon.get("/containers/json", all="1", filters=wanted)
     return found
 
@@ -36,6 +35,7 @@ class DockerInstance:
 
     connection: Connection
     id: str
+    in_flight: InFlight = field(default_factory=InFlight)
     _ids: dict[str, list[str]] = field(default_factory=dict)
 
     def containers(self) -> dict[str, list[str]]:
@@ -45,21 +45,31 @@ class DockerInstance:
         return {name: sorted(ids) for name, ids in found.items()}
 
     def ids(self, service: str) -> list[str]:
+        """Its containers, one for each replica; none where it is not there."""
         if service not in self._ids:
             self._ids = self.containers()
-        if service not in self._ids:
+        return self._ids.get(service, [])
+
+    def one_of(self, service: str) -> str:
+        """The container of its first replica.
+
+        Raises:
+            EnvctlError: it is not there.
+        """
+        found = self.ids(service)
+        if not found:
             raise EnvctlError(f"{service}: its container is not there", hint="`envctl up` brings it back")
-        return self._ids[service]
+        return found[0]
 
     def state(self, service: str) -> ServiceState:
         found = [self._state(container) for container in self.ids(service)]
-        return next((state for state in found if not state.running), found[0])
+        return next((state for state in found if not state.running), found[0] if found else ServiceState())
 
     def _state(self, container: str) -> ServiceState:
         try:
             seen = self.connection.daemon.get(f"/containers/{container}/json")
         except ApiError:
-            return ServiceState(False, None)
+            return ServiceState()
         state, policy = seen["State"], seen["HostConfig"].get("RestartPolicy", {}).get("Name")
         health = (state.get("Health") or {}).get("Status", "")
         begun = state["Status"] != "created"
@@ -74,38 +84,29 @@ class DockerInstance:
     def states(self) -> Mapping[str, ServiceState]:
         return {name: self.state(name) for name in self.containers()}
 
-    def execute(self, service: str, what: Execution) -> CommandResult:
-        from docker.errors import APIError
-
-        api, container = self.connection.api, self.ids(service)[0]
-        given = what.stdin if not isinstance(what.stdin, tuple) or what.stdin else None
-        try:
-            made = api.exec_create(container, list(what.argv), stdin=given is not None, environment=dict(what.env))
-            output = _fed(api.exec_start(made["Id"], socket=True), what.stdin if given is not None else ())
-            return CommandResult(int(api.exec_inspect(made["Id"])["ExitCode"] or 0), output)
-        except APIError as error:
-            return CommandResult(126, str(error.explanation or error))
-
     def logs(self, service: str, tail: int | None = None) -> str:
         texts = [self.connection.api.logs(id, tail="all" if tail is None else tail).decode(errors="replace") for id in self.ids(service)]
         return "".join(texts)
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
-        """Service and piece of output, as they come, until all have ended."""
         last: Any = "all" if tail is None else tail
-        logs = {name: self.connection.api.logs(self.ids(name)[0], stream=True, follow=True, tail=last) for name in services}
-        yield from merged([zip(repeat(name), stream) for name, stream in logs.items()])
+        streams = [
+            zip(repeat(name), self.connection.api.logs(container, stream=True, follow=True, tail=last))
+            for name in services
+            for container in self.ids(name)
+        ]
+        yield from merged(streams)
 
-    def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
+    def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """The marker of the new time is made before the old one goes; the latest counts."""
         from docker.errors import NotFound
 
         api = self.connection.api
-        old = [v["Name"] for v in api.volumes(filters={"label": [f"envctl.instance={self.id}", "envctl.expires"]})["Volumes"] or []]
+        old = [v["Name"] for v in api.volumes(filters={"label": [f"{INSTANCE}={self.id}", EXPIRES]})["Volumes"] or []]
         name = f"{self.id}-{MARKER}-{re.sub(r'[^0-9TZ]', '', expires)}" if expires else ""
         if expires and name not in old:
-            with creating():
-                api.create_volume(name, labels={**marks, "envctl.expires": expires})
+            with self.in_flight.creating():
+                api.create_volume(name, labels={**labels, EXPIRES: expires})
         for volume in old:
             if volume != name:
                 with suppress(NotFound):
@@ -117,37 +118,5 @@ class DockerInstance:
         variables = [part for key in env for part in ("-e", key)]
         context = self.connection.context or ""
         where = ["--host" if "://" in context else "--context", context] if context else []
-        line = ["docker", *where, "exec", "-i", *terminal, *variables, *(["-u", user] if user else []), self.ids(service)[0], *argv]
+        line = ["docker", *where, "exec", "-i", *terminal, *variables, *(["-u", user] if user else []), self.one_of(service), *argv]
         return TerminalCommand(line, {**os.environ, **env})
-
-
-def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
-    """Both output streams of an exec, while *stdin* is written to it and then closed for writing.
-
-    Raises:
-        Exception: whatever *stdin* raised; the command sees its input end.
-    """
-    from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
-
-    errors: list[Exception] = []
-    writer = threading.Thread(target=_write, args=(getattr(stream, "_sock", stream), stdin, errors), daemon=True)
-    writer.start()
-    frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
-    output = consume_socket_output((part for out, err in frames for part in (out or err,)), demux=False)
-    writer.join()
-    stream.close()
-    if errors:
-        raise errors[0]
-    return (output or b"").decode(errors="replace")
-
-
-def _write(raw: Any, stdin: Iterable[bytes], errors: list[Exception]) -> None:
-    try:
-        for piece in stdin:
-            raw.sendall(piece)
-    except OSError:
-        pass  # the command ended before it had read everything; its status says so
-    except Exception as error:
-        errors.append(error)
-    with suppress(OSError):
-        raw.shutdown(socket.SHUT_WR)

@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.engines import CommandResult
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.connection import Connection
+from envctl.engines.seam import CommandResult
 from envctl.plan.model import Plan, ServicePlan
-from envctl.process.creation import creating
+from envctl.process.creation import InFlight
 from envctl.render.compose import extra_hosts, labels
 
 Key = tuple[str, tuple[str, ...]]
@@ -25,6 +25,7 @@ class OneOffs:
 
     connection: Connection
     plan: Plan
+    in_flight: InFlight
     _made: dict[Key, Future[str]] = field(default_factory=dict)
 
     def expect(self, service: ServicePlan, argv: tuple[str, ...]) -> None:
@@ -59,7 +60,7 @@ class OneOffs:
             "com.docker.compose.oneoff": "True",
         }
         config = api.create_host_config(network_mode=id, init=True, extra_hosts=extra_hosts(self.plan, service) or None)
-        with creating():
+        with self.in_flight.creating():
             made: dict[str, Any] = api.create_container(
                 service.image, list(argv[1:]), entrypoint=[argv[0]], environment=dict(service.env), labels=marks, host_config=config,
                 user=None if service.user is None else f"{service.user}:{service.user}",

@@ -9,7 +9,7 @@ from typing import Any
 
 from envctl.engines.docker.instance import containers_of
 from envctl.engines.docker.networks import Asked
-from envctl.instance import write_private
+from envctl.instance.folder import write_private
 from envctl.keeper.docker_api import ApiError
 from envctl.plan.model import Plan
 

@@ -19,7 +19,6 @@ from kubernetes.config import ConfigException, load_incluster_config, new_client
 
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context, config_files
 from envctl.errors import EngineMissing, EnvctlError
-from envctl.process.creation import creating
 
 Object = dict[str, Any]
 MANAGER = "envctl"
@@ -113,8 +112,7 @@ class Api:
         """Server-side apply; what somebody else has changed in our fields is taken back."""
         meta = item["metadata"]
         path = path_of(item["apiVersion"], item["kind"], meta.get("namespace"), meta["name"])
-        with creating():
-            found: Object = self.request("PATCH", path, item, "application/apply-patch+yaml", fieldManager=MANAGER, force="true")
+        found: Object = self.request("PATCH", path, item, "application/apply-patch+yaml", fieldManager=MANAGER, force="true")
         return found
 
     def get(self, version: str, kind: str, namespace: str | None, name: str) -> Object | None:
@@ -195,13 +193,13 @@ def _short(why: object) -> str:
     return text.rpartition(": ")[2] if "object at 0x" in text else text
 
 
-def connect(context: Context) -> Api:
+def connect(context: Context, environ: Mapping[str, str]) -> Api:
     """An API server that answers to somebody who may ask.
 
     Raises:
         EngineMissing: it does not answer, or does not know us.
     """
-    api = Api(context, _client(context))
+    api = Api(context, _client(context, environ))
     try:
         api.request("GET", "/version")
     except ApiError as error:
@@ -213,14 +211,14 @@ def connect(context: Context) -> Api:
     return api
 
 
-def _client(context: Context) -> client.ApiClient:
+def _client(context: Context, environ: Mapping[str, str]) -> client.ApiClient:
     configuration = client.Configuration()
     try:
         if context.name == IN_CLUSTER:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             made = client.ApiClient(configuration)
         else:
-            made = new_client_from_config(config_files(), context.name, persist_config=False)  # type: ignore[no-untyped-call]
+            made = new_client_from_config(config_files(environ), context.name, persist_config=False)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError, ValueError) as error:
         raise EngineMissing(f"the context {context.name} cannot be used: {error}") from None
     made.configuration.connection_pool_maxsize = POOL

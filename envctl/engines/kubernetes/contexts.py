@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,23 +56,24 @@ def _is_ours(address: str) -> bool:
     return True
 
 
-def config_files() -> str:
-    return os.environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
+def config_files(environ: Mapping[str, str]) -> str:
+    return environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
 
 
-def find_context(name: str | None) -> Context:
+def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     """The context of that name; the current one without a name.
 
     Raises:
         EngineMissing: there is none.
     """
-    config = _config(config_files())
+    files = config_files(environ)
+    config = _config(files)
     if config is None:
-        if name in (None, IN_CLUSTER) and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        if name in (None, IN_CLUSTER) and environ.get("KUBERNETES_SERVICE_HOST"):
             return Context(
-                IN_CLUSTER, f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ.get('KUBERNETES_SERVICE_PORT', '443')}", {}, {}
+                IN_CLUSTER, f"https://{environ['KUBERNETES_SERVICE_HOST']}:{environ.get('KUBERNETES_SERVICE_PORT', '443')}", {}, {}
             )
-        raise EngineMissing(f"there is no kubeconfig at {config_files()}", hint=NO_CLUSTER)
+        raise EngineMissing(f"there is no kubeconfig at {files}", hint=NO_CLUSTER)
     contexts = _named(config, "contexts", "context")
     wanted = name or str(config.get("current-context") or "")
     if not wanted:
@@ -81,20 +81,20 @@ def find_context(name: str | None) -> Context:
             "the kubeconfig has no current context", hint=f"name one with --context: {', '.join(contexts) or 'it has none'}"
         )
     if wanted not in contexts:
-        raise EngineMissing(f"there is no Kubernetes context '{wanted}' in {config_files()}", hint=did_you_mean(wanted, list(contexts)))
+        raise EngineMissing(f"there is no Kubernetes context '{wanted}' in {files}", hint=did_you_mean(wanted, list(contexts)))
     entry = contexts[wanted]
     cluster = _named(config, "clusters", "cluster").get(str(entry.get("cluster")), {})
     user = _named(config, "users", "user").get(str(entry.get("user")), {})
     return Context(wanted, str(cluster.get("server", "")), cluster, user, str(entry.get("namespace") or "default"))
 
 
-def approved(name: str | None, ask: bool = True) -> str:
+def approved(name: str | None, environ: Mapping[str, str], ask: bool = True) -> str:
     """The context to act on; a current one that is not recognisably local is asked for on a terminal, and refused elsewhere.
 
     Raises:
         UsageError: nobody named it.
     """
-    context = find_context(name)
+    context = find_context(name, environ)
     if name is not None or context.local:
         return context.name
     hint = f"say so: `--context {context.name}`, ENVCTL_CONTEXT, or `context` in envctl.toml"
@@ -109,7 +109,6 @@ def approved(name: str | None, ask: bool = True) -> str:
     return context.name
 
 
-@lru_cache
 def _config(files: str) -> dict[str, Any] | None:
     """All files of KUBECONFIG as one, merged by the SDK; relative paths are made absolute."""
     from kubernetes.config import ConfigException

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from envctl.engines.kubernetes.api import Api, connect
 from envctl.engines.kubernetes.contexts import find_context
@@ -22,24 +21,24 @@ RIGHTS = (
 GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io"}
 
 
-def examine() -> Iterator[Told]:
+def examine(environ: Mapping[str, str]) -> Iterator[Told]:
     """Asks the cluster that would be used now."""
     try:
-        context = find_context(os.environ.get("ENVCTL_CONTEXT") or None)
-        api = connect(context)
+        context = find_context(environ.get("ENVCTL_CONTEXT") or None, environ)
+        api = connect(context, environ)
         version = api.request("GET", "/version")
     except EnvctlError as error:
         yield False, error.message, error.hint
         return
     yield True, f"Kubernetes {version.get('gitVersion', '')} answers at {context.server}", ""
-    named = bool(os.environ.get("ENVCTL_CONTEXT"))
+    named = bool(environ.get("ENVCTL_CONTEXT"))
     advice = "" if context.local or named else f"name it: --context {context.name}, ENVCTL_CONTEXT, or `context` in envctl.toml"
     yield (
         bool(context.local or named),
         f"the context {context.name} is {'named' if named else 'of this machine' if context.local else 'of somewhere else'}",
         advice,
     )
-    yield _rights(api, os.environ.get("ENVCTL_NAMESPACE") or None)
+    yield _rights(api, environ.get("ENVCTL_NAMESPACE") or None)
 
 
 def _rights(api: Api, namespace: str | None) -> Told:

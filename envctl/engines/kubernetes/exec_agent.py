@@ -12,31 +12,29 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from envctl import instance
-from envctl.engines import CommandResult, Execution
 from envctl.engines.common.ports import any_port
 from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, EXEC_AGENT_PORT, forward, kept, set_forwards
+from envctl.engines.seam import CommandResult, Execution
 from envctl.errors import EnvctlError
-from envctl.plan.secrets import drawn_from
+from envctl.session.host import Host
 
 BEGIN = 60.0
 """Seconds that the exec agent may take to be there."""
 PAUSE = 0.1
 
 
-def execute(api: Api, id: str, namespace: str, service: str, what: Execution) -> CommandResult:
+def execute(api: Api, host: Host, id: str, namespace: str, service: str, token: str, what: Execution) -> CommandResult:
     """Runs *what* with the client of *service*'s image.
+
+    Args:
+        token: by which the exec agent of that service knows us.
 
     Raises:
         EnvctlError: the exec agent do not answer; or whatever the input raised.
     """
-    record = instance.load(id)
-    if record is None:
-        raise EnvctlError(f"{id} is not known here")
-    token = drawn_from(bytes.fromhex(record.secret))(service, EXEC_AGENT)
     head = json.dumps({"token": token, "argv": list(what.argv), "env": dict(what.env)}).encode() + b"\n"
-    port = _port(api, id, namespace, service)
+    port = _port(api, host, id, namespace, service)
     until = time.monotonic() + BEGIN
     while True:
         try:
@@ -58,12 +56,12 @@ class _Broken(ConnectionError):
     """It ended in the middle: the command may have run."""
 
 
-def _port(api: Api, id: str, namespace: str, service: str) -> int:
+def _port(api: Api, host: Host, id: str, namespace: str, service: str) -> int:
     name = f"{service}/{EXEC_AGENT}"
-    for entry in kept(id):
+    for entry in kept(host, id):
         if entry["name"] == name and entry["listen"][1]:
             return int(entry["listen"][1])
-    made = set_forwards(id, api.context, namespace, [forward(id, service, EXEC_AGENT, EXEC_AGENT_PORT, any_port())], whole=False)
+    made = set_forwards(host, id, api.context, namespace, [forward(id, service, EXEC_AGENT, EXEC_AGENT_PORT, any_port())], whole=False)
     return made[name]
 
 

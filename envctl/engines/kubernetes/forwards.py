@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from envctl import instance
-from envctl.engines import PortTaken
-from envctl.engines.common.ports import any_port
+from envctl.engines.common.ports import any_port, bindable
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
+from envctl.engines.seam import PortTaken
 from envctl.errors import EnvctlError
-from envctl.keeper_client import keepers
+from envctl.keeper_client.client import KeeperGone
 from envctl.plan.model import Plan, ServicePlan
+from envctl.session.host import Host
 
 FILE = "forwards.json"
 EXEC_AGENT = "exec-agent"
@@ -39,21 +39,32 @@ def forward(id: str, service: str, port: str, number: int, local: int) -> Forwar
     return {"name": f"{service}/{port}", "selector": selector, "port": number, "listen": ["127.0.0.1", local]}
 
 
-def with_gates(id: str, forwards: Iterable[Forward]) -> list[Forward]:
+def at_free_ports(forwards: Iterable[Forward]) -> tuple[list[Forward], dict[int, int]]:
+    """*forwards* at ports that are free on this machine, and what has become of those that are not."""
+    found, moved = [], {}
+    for entry in forwards:
+        address, port = entry["listen"]
+        if not bindable(port):
+            moved[port] = any_port()
+        found.append({**entry, "listen": [address, moved.get(port, port)]})
+    return found, moved
+
+
+def with_gates(host: Host, id: str, forwards: Iterable[Forward]) -> list[Forward]:
     """Endpoints that are gated stay so."""
-    gated = {entry["name"] for entry in kept(id) if entry.get("gate")}
+    gated = {entry["name"] for entry in kept(host, id) if entry.get("gate")}
     return [entry | ({"gate": True} if entry["name"] in gated else {}) for entry in forwards]
 
 
-def set_forwards(id: str, context: Context, namespace: str, forwards: Iterable[Forward], whole: bool) -> dict[str, int]:
+def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards: Iterable[Forward], whole: bool) -> dict[str, int]:
     """ExecAgent them to the keeper; without *whole* the others stay.
 
     Raises:
         EnvctlError: there is no keeper, or a port is taken.
     """
-    keeper = keepers.find(id)
+    keeper = host.keepers.find(id)
     if keeper is None:
-        raise keepers.KeeperGone(f"the keeper of {id} has ended, and its port forwards with it", hint="`envctl up` starts anew")
+        raise KeeperGone(f"the keeper of {id} has ended, and its port forwards with it", hint="`envctl up` starts anew")
     body: dict[str, Any] = {"cluster": credentials(context), "namespace": namespace, "forwards": list(forwards), "whole": whole}
     status, answer = keeper.ask("PUT", "/v1/forwards", body)
     if status != 200:
@@ -65,16 +76,16 @@ def set_forwards(id: str, context: Context, namespace: str, forwards: Iterable[F
     return {name: int(told["port"]) for name, told in answer["forwards"].items()}
 
 
-def kept(id: str) -> list[Forward]:
+def kept(host: Host, id: str) -> list[Forward]:
     """Those that the keeper has, as it keeps them on disk."""
     with suppress(OSError, ValueError, KeyError):
-        return list(json.loads((instance.state_home() / id / FILE).read_text("utf-8"))["forwards"])
+        return list(json.loads((host.folder(id) / FILE).read_text("utf-8"))["forwards"])
     return []
 
 
-def approve(id: str, name: str, data_id: str) -> None:
+def approve(host: Host, id: str, name: str, data_id: str) -> None:
     """Opens a gated endpoint: what it leads to has its data."""
-    keeper = keepers.find(id)
+    keeper = host.keepers.find(id)
     if keeper is not None:
         keeper.ask("POST", "/v1/forwards/approve", {"name": name, "data_id": data_id})
 
@@ -88,15 +99,15 @@ def is_gated(service: ServicePlan) -> bool:
     return bool(service.steps or service.setup) and not outside
 
 
-def probing(id: str, context: Context, namespace: str, service: ServicePlan) -> dict[str, int]:
+def probing(host: Host, id: str, context: Context, namespace: str, service: ServicePlan) -> dict[str, int]:
     """Doors of our own to a service whose endpoint is closed until it has its data."""
-    if not any(entry.get("gate") and entry["name"].partition("/")[0] == service.name for entry in kept(id)):
+    if not any(entry.get("gate") and entry["name"].partition("/")[0] == service.name for entry in kept(host, id)):
         return service.outside_ports
     ours = [forward(id, service.name, f"{port.name}{PROBE}", port.number, port.outside or 0) for port in service.ports]
-    ports = {entry["name"]: entry["listen"][1] for entry in kept(id)}
+    ports = {entry["name"]: entry["listen"][1] for entry in kept(host, id)}
     for entry in ours:
         entry["listen"][1] = ports.get(entry["name"]) or any_port()
-    made = set_forwards(id, context, namespace, ours, whole=False)
+    made = set_forwards(host, id, context, namespace, ours, whole=False)
     return {port.name: made[entry["name"]] for port, entry in zip(service.ports, ours, strict=True)}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from envctl.engines import Progress
 from envctl.engines.kubernetes.contexts import Context
+from envctl.engines.seam import Progress
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
@@ -23,7 +24,7 @@ SHARED = ("docker-desktop", "rancher-desktop", "orbstack", "colima")
 """Clusters that see Docker's images themselves."""
 
 
-def bring_images(context: Context, plan: Plan, folder: Path, say: Progress) -> None:
+def bring_images(context: Context, plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
     """Every image that is built is where the cluster's nodes find it.
 
     Raises:
@@ -41,10 +42,10 @@ def bring_images(context: Context, plan: Plan, folder: Path, say: Progress) -> N
             f"{names}: built here, and the cluster of {context.name} cannot get at it",
             hint="`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` takes a ready one",
         )
-    each(lambda service: _bring(context, service, registry, say), _built(plan, folder, say))
+    each(lambda service: _bring(context, service, registry, environ, progress), _built(plan, folder, environ, progress))
 
 
-def _built(plan: Plan, folder: Path, say: Progress) -> list[ServicePlan]:
+def _built(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> list[ServicePlan]:
     """Built by Docker, once for each image."""
     from dataclasses import replace
 
@@ -53,35 +54,35 @@ def _built(plan: Plan, folder: Path, say: Progress) -> list[ServicePlan]:
 
     built = {service.name: service for service in plan.services.values() if service.build is not None}
     try:
-        connection = connect(None)
+        connection = connect(None, environ)
     except EngineMissing as error:
         raise EngineMissing(
             f"{', '.join(built)}: nothing here can build images: {error.message}", hint="`--image S=REF` takes a ready one"
         ) from None
-    ensure_images(connection, replace(plan, services=built), folder, say)
+    ensure_images(connection, replace(plan, services=built), folder, environ, progress)
     return list({service.image: service for service in built.values()}.values())
 
 
-def _bring(context: Context, service: ServicePlan, registry: str | None, say: Progress) -> None:
+def _bring(context: Context, service: ServicePlan, registry: str | None, environ: Mapping[str, str], progress: Progress) -> None:
     if registry is not None:
-        _push(service, pushed_image(service.image, registry), say)
+        _push(service, pushed_image(service.image, registry), environ, progress)
     elif (loader := _loader(context)) is not None:
-        say(service.name, f"loading {service.image} into {context.name}")
+        progress(service.name, f"loading {service.image} into {context.name}")
         cluster = context.name.partition("-")[2]
-        _run(service, [word.format(image=service.image, cluster=cluster, context=context.name) for word in loader], "load")
+        _run(service, [word.format(image=service.image, cluster=cluster, context=context.name) for word in loader], "load", environ)
 
 
 def _loader(context: Context) -> tuple[str, ...] | None:
     return next((loader for prefix, loader in LOADERS.items() if context.name.startswith(prefix)), None)
 
 
-def _push(service: ServicePlan, target: str, say: Progress) -> None:
+def _push(service: ServicePlan, target: str, environ: Mapping[str, str], progress: Progress) -> None:
     """Its tag is its content, so what is there already need not be sent again."""
     if _is_there(target):
         return
-    say(service.name, f"pushing {target}")
-    _run(service, ["docker", "tag", service.image, target], "push")
-    _run(service, ["docker", "push", "-q", target], "push")
+    progress(service.name, f"pushing {target}")
+    _run(service, ["docker", "tag", service.image, target], "push", environ)
+    _run(service, ["docker", "push", "-q", target], "push", environ)
 
 
 def _is_there(target: str) -> bool:
@@ -105,14 +106,15 @@ def _is_there(target: str) -> bool:
         connection.close()
 
 
-def _run(service: ServicePlan, command: list[str], step: str) -> None:
-    if shutil.which(command[0]) is None:
+def _run(service: ServicePlan, command: list[str], step: str, environ: Mapping[str, str]) -> None:
+    if shutil.which(command[0], path=environ.get("PATH")) is None:
         raise EnvctlError(
             f"{service.name}: {command[0]} is needed to {step} its image", hint=f"install {command[0]}, or use `--registry R`"
         )
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
-    )
+        command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace", check=False,
+    )  # fmt: skip
     if done.returncode:
         lines = tuple(line for line in done.stdout.splitlines() if line.strip())
         advice = "log in (`docker login`), and check that the registry is the one that the cluster pulls from"

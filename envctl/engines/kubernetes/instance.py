@@ -11,14 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
 from envctl.engines.kubernetes.api import Api, ApiError, Object, path_of
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
-from envctl.engines.kubernetes.pods import SERVICE, own_container, service_of, state_of
 from envctl.engines.kubernetes.pods import newest as newest_of
-from envctl.engines.kubernetes.records import EXPIRES, secret_name
+from envctl.engines.kubernetes.pods import own_container, replicas, service_of, service_state
+from envctl.engines.kubernetes.records import secret_name
+from envctl.engines.seam import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError, UsageError
+from envctl.instance.labels import EXPIRES, INSTANCE, SERVICE
 from envctl.process.threads import merged
+from envctl.session.host import Host
 
 
 @dataclass
@@ -26,12 +28,13 @@ class KubernetesInstance:
     """The pods that carry the label of *id* in *namespace*; *shared* where that is not the instance's own."""
 
     api: Api
+    host: Host
     id: str
     namespace: str
     shared: bool = False
 
     def pods(self, service: str = "") -> list[Object]:
-        selector = f"envctl.instance={self.id}" + (f",{SERVICE}={service}" if service else "")
+        selector = f"{INSTANCE}={self.id}" + (f",{SERVICE}={service}" if service else "")
         return self.api.list("v1", "Pod", self.namespace, selector)
 
     def pod(self, service: str) -> Object:
@@ -41,26 +44,20 @@ class KubernetesInstance:
         return found
 
     def state(self, service: str) -> ServiceState:
-        return state_of(newest_of(self.pods(service)))
+        return service_state(self.pods(service))
 
     def states(self) -> Mapping[str, ServiceState]:
         by_service: dict[str, list[Object]] = {}
         for pod in self.pods():
             if service_of(pod):
                 by_service.setdefault(service_of(pod), []).append(pod)
-        return {name: state_of(newest_of(pods)) for name, pods in by_service.items()}
-
-    def execute(self, service: str, what: Execution) -> CommandResult:
-        """Beside the server, with its own client: no right to exec is needed."""
-        from envctl.engines.kubernetes.exec_agent import execute
-
-        return execute(self.api, self.id, self.namespace, service, what)
+        return {name: service_state(pods) for name, pods in by_service.items()}
 
     def logs(self, service: str, tail: int | None = None) -> str:
-        """Of the container that runs now, or, where that has nothing to say yet, of the one before."""
-        pod = newest_of(self.pods(service))
-        if pod is None:
-            return ""
+        """Of the containers that run now, or, where one has nothing to say yet, of the one before."""
+        return "".join(self._logs(pod, tail) for pod in replicas(self.pods(service)))
+
+    def _logs(self, pod: Object, tail: int | None) -> str:
         for previous in ("false", "true"):
             try:
                 text = self._log(pod, tail, previous)
@@ -77,15 +74,15 @@ class KubernetesInstance:
         return self.api.text(f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log", **query)
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
-        yield from merged([zip(repeat(name), self._followed(name, tail)) for name in services])
+        pods = [(name, pod) for name in services for pod in replicas(self.pods(name))]
+        yield from merged([zip(repeat(name), self._followed(pod, tail)) for name, pod in pods])
 
-    def _followed(self, service: str, tail: int | None) -> Iterator[bytes]:
-        pod = self.pod(service)
+    def _followed(self, pod: Object, tail: int | None) -> Iterator[bytes]:
         query = {"container": own_container(pod), "follow": "true"} | ({"tailLines": str(tail)} if tail is not None else {})
         answer = self.api.stream(f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log", None, **query)
         yield from answer.stream(65536, decode_content=True)
 
-    def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
+    def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """An annotation of the namespace; of the record in a namespace of others."""
         if not self.shared:
             self._annotate("Namespace", None, self.namespace, {EXPIRES: expires})
@@ -102,7 +99,7 @@ class KubernetesInstance:
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """kubectl, which asks for the right to exec; values of *env* reach the container by its standard input, never by an argument."""
-        if shutil.which("kubectl") is None:
+        if shutil.which("kubectl", path=self.host.environ.get("PATH")) is None:
             raise UsageError(
                 "`exec` and `shell` on Kubernetes need kubectl", hint="install it; `envctl env NAME` gives the addresses to any client here"
             )
@@ -112,7 +109,7 @@ class KubernetesInstance:
         target = [pod["metadata"]["name"], "-c", own_container(pod), "--"]
         terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
         inside = _with_variables([*place, *target], env, argv) if env else list(argv)
-        return TerminalCommand([*place, *terminal, *target, *inside], dict(os.environ))
+        return TerminalCommand([*place, *terminal, *target, *inside], dict(self.host.environ))
 
 
 def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from envctl.engines import ServiceState
 from envctl.engines.kubernetes.api import Object
+from envctl.engines.seam import ServiceState
+from envctl.instance.labels import SERVICE
 
 OURS = "envctl-"
 """Containers whose names begin so are ours, beside the service's own."""
-SERVICE, INSTANCE = "envctl.service", "envctl.instance"
 
 
 JOB = "job:"
@@ -39,6 +39,23 @@ def alive(pod: Mapping[str, Any]) -> bool:
 def newest(pods: Iterable[Object]) -> Object | None:
     """The one that counts: not going, and the last one made."""
     return max(pods, key=lambda pod: (alive(pod), pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]), default=None)
+
+
+def replicas(pods: Iterable[Object]) -> list[Object]:
+    """Those that count: the newest, and those beside it that are not going and come from the same controller; of a Job's the newest."""
+    everything = list(pods)
+    last = newest(everything)
+    if last is None:
+        return []
+    owner = _controller(last)
+    if not owner or owner.get("kind") == "Job":
+        return [last]
+    beside = [pod for pod in everything if alive(pod) and _controller(pod).get("uid") == owner.get("uid")]
+    return sorted(beside, key=lambda pod: str(pod["metadata"]["name"])) or [last]
+
+
+def _controller(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next((each for each in pod["metadata"].get("ownerReferences") or [] if each.get("controller")), {})
 
 
 def own_container(pod: Mapping[str, Any]) -> str:
@@ -70,7 +87,7 @@ def exit_status(pod: Mapping[str, Any]) -> int | None:
 
 def state_of(pod: Object | None) -> ServiceState:
     if pod is None:
-        return ServiceState(False)
+        return ServiceState()
     health = "healthy" if is_ready(pod) else "starting"
     if is_running(pod):
         return ServiceState(True, None, health, id=uid(pod))
@@ -92,3 +109,9 @@ def unschedulable(pod: Mapping[str, Any]) -> str:
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("reason") == "Unschedulable":
             return str(condition.get("message", "no node takes it"))
     return ""
+
+
+def service_state(pods: Iterable[Object]) -> ServiceState:
+    """That of a service: of several replicas the first that does not run."""
+    states = [state_of(pod) for pod in replicas(pods)]
+    return next((state for state in states if not state.running), states[0] if states else ServiceState())

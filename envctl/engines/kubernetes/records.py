@@ -5,80 +5,68 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
 from typing import Any
 
 from envctl.engines.kubernetes.api import Api, ApiError, Object
-from envctl.instance import ID, Record
+from envctl.engines.seam import PublishedRecord
+from envctl.instance import labels
+from envctl.instance.identity import ID
 
 KEY, FORWARDS = "record.json", "forwards"
 OURS_ALONE = ("process", "keeper")
 """What means nothing on another machine."""
-THEIRS_ALONE = ("file", "write", "local")
-"""Paths of the machine that brought it up."""
-EXPIRES = "envctl.expires"
-KIND = "envctl.record"
 
 
 def secret_name(id: str) -> str:
     return f"{id}-instance"
 
 
-def keep(api: Api, namespace: str, record: Record, forwards: Sequence[Mapping[str, Any]]) -> None:
+def publish(api: Api, namespace: str, document: Mapping[str, Any], forwards: Sequence[Mapping[str, Any]]) -> None:
     """Writes the record beside the instance, with what leads to its ports."""
-    content = {key: value for key, value in asdict(record).items() if key not in OURS_ALONE} | {FORWARDS: list(forwards)}
+    content = {key: value for key, value in document.items() if key not in OURS_ALONE} | {FORWARDS: list(forwards)}
     text = json.dumps(content, ensure_ascii=False)
+    id = str(document["id"])
     api.apply(
         {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {
-                "name": secret_name(record.id),
+                "name": secret_name(id),
                 "namespace": namespace,
                 "labels": {
-                    "app.kubernetes.io/managed-by": "envctl", "app.kubernetes.io/instance": record.id,
-                    "envctl.instance": record.id, "envctl.name": record.name, KIND: "true",
+                    "app.kubernetes.io/managed-by": "envctl", "app.kubernetes.io/instance": id,
+                    labels.INSTANCE: id, labels.NAME: str(document["name"]), labels.RECORD: "true",
                 },
-                "annotations": told_of(record),
+                "annotations": _annotations(document),
             },
             "data": {KEY: base64.b64encode(text.encode()).decode()},
         }
     )  # fmt: skip
 
 
-def told_of(record: Record) -> dict[str, str]:
+def _annotations(document: Mapping[str, Any]) -> dict[str, str]:
     told = {
-        "envctl.project": record.project, "envctl.owner": record.owner, "envctl.environment": record.environment,
-        "envctl.created": record.created,
+        labels.PROJECT: str(document["project"]), labels.OWNER: str(document["owner"]),
+        labels.ENVIRONMENT: str(document["environment"]), labels.CREATED: str(document["created"]),
     }  # fmt: skip
-    return told | ({EXPIRES: record.expires} if record.expires else {})
+    return told | ({labels.EXPIRES: str(document["expires"])} if document.get("expires") else {})
 
 
-def read(secret: Object) -> tuple[Record, list[Object]] | None:
-    """The record in a Secret of ours, and its forwards; None where a later version has written what we do not know."""
-    try:
-        content = json.loads(base64.b64decode(secret["data"][KEY]))
-        known = {field.name for field in fields(Record)} - {*OURS_ALONE, *THEIRS_ALONE}
-        record = Record(**{key: value for key, value in content.items() if key in known}, file="")
-        # Whoever may write Secrets there has written it: it must not lead anywhere else on this machine.
-        labels = secret["metadata"].get("labels") or {}
-        if (
-            not ID.fullmatch(record.id)
-            or labels.get("envctl.instance") != record.id
-            or secret["metadata"]["name"] != secret_name(record.id)
-        ):
-            return None
-        record.state = "up"  # a command of that machine works on it, or has: it is not for this one to tell
-        return record, list(content[FORWARDS])
-    except (KeyError, ValueError, TypeError):
-        return None
+def find_published(api: Api, namespace: str | None, name: str, project: str) -> PublishedRecord | None:
+    """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too."""
+    if ID.fullmatch(name):
+        found = next(_matching(api, namespace or name, f"{labels.INSTANCE}={name}"), None)
+        if found is not None:
+            return found
+    named = [each for each in _matching(api, namespace, f"{labels.NAME}={name}") if each.document["project"] == project]
+    return named[0] if len(named) == 1 else None
 
 
-def find(api: Api, namespace: str | None, selector: str) -> Iterator[tuple[Record, list[Object]]]:
-    """Record and forwards of every instance that matches; without a namespace all that may be seen."""
-    for place in [namespace] if namespace else own_namespaces(api, selector):
+def _matching(api: Api, namespace: str | None, selector: str) -> Iterator[PublishedRecord]:
+    """Those of every instance that matches; without a namespace all that may be seen."""
+    for place in [namespace] if namespace else _own_namespaces(api, selector):
         try:
-            secrets = api.list("v1", "Secret", place, f"{KIND}=true,{selector}" if selector else f"{KIND}=true")
+            secrets = api.list("v1", "Secret", place, f"{labels.RECORD}=true,{selector}")
         except ApiError as error:
             if error.status in (403, 404):
                 continue
@@ -89,10 +77,27 @@ def find(api: Api, namespace: str | None, selector: str) -> Iterator[tuple[Recor
                 yield found
 
 
-def own_namespaces(api: Api, selector: str) -> list[str]:
+def read(secret: Object) -> PublishedRecord | None:
+    """The record in a Secret of ours; None where it is none, or another instance's.
+
+    Whoever may write Secrets there has written it: it must not lead anywhere else on this machine.
+    """
+    try:
+        content = json.loads(base64.b64decode(secret["data"][KEY]))
+        forwards, id = list(content.pop(FORWARDS)), str(content["id"])
+        project = content["project"]
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None
+    labelled = (secret["metadata"].get("labels") or {}).get(labels.INSTANCE)
+    if not ID.fullmatch(id) or labelled != id or secret["metadata"]["name"] != secret_name(id) or not isinstance(project, str):
+        return None
+    return PublishedRecord(content, forwards)
+
+
+def _own_namespaces(api: Api, selector: str) -> list[str]:
     """The namespaces that are instances; none where namespaces may not be listed."""
     try:
-        found = api.list("v1", "Namespace", None, f"envctl.instance,{selector}")
+        found = api.list("v1", "Namespace", None, f"{labels.INSTANCE},{selector}")
     except ApiError as error:
         if error.status == 403:
             return []

@@ -10,12 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.engines import ServiceState
 from envctl.engines.kubernetes import pod_failures
 from envctl.engines.kubernetes.api import Api, ApiError, Object, events, hang_up, path_of
 from envctl.engines.kubernetes.pod_failures import PodFailure
-from envctl.engines.kubernetes.pods import INSTANCE, alive, exit_status, is_running, newest, own_status, owner_of, state_of, uid
+from envctl.engines.kubernetes.pods import alive, exit_status, is_running, newest, own_status, owner_of, service_state, uid
+from envctl.engines.seam import ServiceState
 from envctl.errors import EnvctlError
+from envctl.instance.labels import INSTANCE
+from envctl.process.threads import guarded_thread
 
 PAUSE = 0.5
 SILENCE = 240.0
@@ -32,7 +34,8 @@ class Pods:
     api: Api
     namespace: str
     id: str
-    died: Callable[[str, int], None] = lambda service, status: None
+    on_exit: Callable[[str, int], None] = lambda service, status: None
+    on_loss: Callable[[BaseException], None] = lambda error: None
     owners: Callable[[], Mapping[str, tuple[str, ...]]] = dict
     """Service to the names of its workloads: events are about those, and about what is named after them."""
     known: dict[str, Object] = field(default_factory=dict)
@@ -52,8 +55,8 @@ class Pods:
             EnvctlError: the pods cannot be listed.
         """
         version = self._list()
-        threading.Thread(target=self._follow_pods, args=(version,), name="pods", daemon=True).start()
-        threading.Thread(target=self._follow_events, name="events", daemon=True).start()
+        guarded_thread(lambda: self._follow_pods(version), self.on_loss, name="pods")
+        guarded_thread(self._follow_events, self.on_loss, name="events")
 
     def close(self) -> None:
         self._closed = True
@@ -67,7 +70,8 @@ class Pods:
             return newest(pod for pod in self.known.values() if owner_of(pod) == service)
 
     def state(self, service: str) -> ServiceState:
-        return state_of(self.of(service))
+        with self.changed:
+            return service_state(pod for pod in self.known.values() if owner_of(pod) == service)
 
     def wait(self, condition: Callable[[], bool], patience: float | None = None) -> bool:
         """Whether *condition* came true; it is looked at whenever something has changed."""
@@ -136,7 +140,7 @@ class Pods:
         status = exit_status(pod)
         if status is not None and not is_running(pod) and (uid(pod), restarts) not in self._told:
             self._told.add((uid(pod), restarts))
-            self.died(service, status)
+            self.on_exit(service, status)
 
     def _fail(self, service: str, found: PodFailure, pod: Object | None = None) -> None:
         if found.patience:
@@ -146,7 +150,7 @@ class Pods:
             return
         if service not in self.failures:
             self.failures[service] = found
-            self.died(service, NO_STATUS)
+            self.on_exit(service, NO_STATUS)
 
     def _still(self, service: str, found: PodFailure, pod: Object | None) -> None:
         """It had time to heal."""

@@ -7,7 +7,7 @@ import pwd
 import shutil
 from pathlib import Path
 
-from envctl.instance import running, state_home
+from envctl.instance.processes import running
 
 ROOTS_STATE = Path("/var/lib/envctl")
 ROOTS_CACHE = Path("/var/cache/envctl")
@@ -17,9 +17,9 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def services_folder(id: str) -> Path:
-    """The folder of an instance's services. (Root's home and state are closed to the user that a server runs as.)"""
-    return ROOTS_STATE / id if is_root() else state_home() / id / "local"
+def services_folder(id: str, home: Path) -> Path:
+    """The folder of an instance's services, whose state is below *home*. (Root's home is closed to the user that a server runs as.)"""
+    return ROOTS_STATE / id if is_root() else home / id / "local"
 
 
 def cache_folder() -> Path:
@@ -38,9 +38,9 @@ def make_passable(base: Path, name: str) -> Path:
     return base / name
 
 
-def make_services_folder(id: str) -> Path:
+def make_services_folder(id: str, home: Path) -> Path:
     """Nobody may list it; as root, others may pass through it to the folders that are theirs."""
-    folder = services_folder(id)
+    folder = services_folder(id, home)
     mode = 0o711 if is_root() else 0o700
     for each in (folder.parent, folder):
         each.mkdir(mode=mode, parents=True, exist_ok=True)

@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
 from envctl.engines.local.spec import Spec, resolved
+from envctl.engines.seam import CommandResult, ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
-from envctl.instance import state_home, write_private
-from envctl.keeper_client import keepers
+from envctl.instance.folder import write_private
+from envctl.keeper.marks import MARK
+from envctl.keeper_client.client import QUICK, KeeperGone
+from envctl.session.host import Host
 
 SPECS, LOGS, OLDER = "local.json", "logs", ".1"
 POLL_SECONDS = 0.1
@@ -29,21 +31,31 @@ POLL_SECONDS = 0.1
 class LocalInstance:
     """The processes that the keeper of *id* holds."""
 
+    host: Host
     id: str
 
     @property
     def state_folder(self) -> Path:
-        return state_home() / self.id
+        return self.host.folder(self.id)
 
     def specs(self) -> dict[str, Spec]:
+        """The processes that were created, by service."""
+        return {name: Spec.of(spec) for name, spec in self._kept().get("services", {}).items()}
+
+    def labels(self) -> dict[str, str]:
+        """What the instance was labelled with when it was created."""
+        return dict(self._kept().get("labels", {}))
+
+    def _kept(self) -> dict[str, Any]:
         try:
-            kept = json.loads((self.state_folder / SPECS).read_text("utf-8"))
+            kept: dict[str, Any] = json.loads((self.state_folder / SPECS).read_text("utf-8"))
         except (OSError, ValueError):
             return {}
-        return {name: Spec.of(spec) for name, spec in kept.items()}
+        return kept
 
-    def keep_specs(self, specs: Mapping[str, Spec]) -> None:
-        write_private(self.state_folder / SPECS, json.dumps({name: asdict(spec) for name, spec in specs.items()}))
+    def keep_specs(self, specs: Mapping[str, Spec], labels: Mapping[str, str]) -> None:
+        services = {name: asdict(spec) for name, spec in specs.items()}
+        write_private(self.state_folder / SPECS, json.dumps({"labels": dict(labels), "services": services}))
 
     def forget(self) -> None:
         """What a later instance of this id must not find."""
@@ -58,23 +70,18 @@ class LocalInstance:
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """What the keeper says of each process; nothing where it is gone, for then they are too."""
-        keeper = keepers.find(self.id)
+        keeper = self.host.keepers.find(self.id)
         if keeper is None:
             return {}
-        with suppress(keepers.KeeperGone):
-            return dict(keeper.ask("GET", "/v1/processes", timeout=keepers.QUICK)[1] or {})
+        with suppress(KeeperGone):
+            return dict(keeper.ask("GET", "/v1/processes", timeout=QUICK)[1] or {})
         return {}
 
     def states(self) -> Mapping[str, ServiceState]:
         return {name: _state(name, told) for name, told in self.processes().items() if "#" not in name}
 
     def state(self, service: str) -> ServiceState:
-        return self.states().get(service, ServiceState(False, None))
-
-    def execute(self, service: str, what: Execution) -> CommandResult:
-        spec = self.spec(service)
-        env = {**spec.environment, **what.env, keepers.MARK: self.id}
-        return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
+        return self.states().get(service, ServiceState())
 
     def log_file(self, service: str) -> Path:
         return self.state_folder / LOGS / f"{service}.log"
@@ -99,13 +106,13 @@ class LocalInstance:
                 if not pieces:  # else there may be more, and an older file that is about to go
                     time.sleep(POLL_SECONDS)
 
-    def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
+    def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """The record and the keeper know it; nothing here carries a label."""
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """*argv* with the service's environment, in its folder."""
         spec = self.spec(service)
-        whole = {**_terminal(), **spec.environment, **env, keepers.MARK: self.id}
+        whole = {**_terminal(), **spec.environment, **env, MARK: self.id}
         return TerminalCommand(resolved(tuple(argv), whole, spec.cwd), whole, spec.cwd)
 
 

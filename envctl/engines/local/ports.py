@@ -10,7 +10,7 @@ from random import sample
 
 from envctl.engines.common.ports import PORTS
 from envctl.errors import EnvctlError
-from envctl.plan.model import PortKey
+from envctl.instance.allocation import PortKey
 
 
 def hold_ports(wanted: Mapping[PortKey, int], taken: Iterable[int], held: dict[PortKey, list[socket.socket]]) -> dict[PortKey, int]:

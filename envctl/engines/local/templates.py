@@ -17,6 +17,7 @@ from pathlib import Path
 from envctl.engines.local.folders import cache_folder, make_passable, unfinished
 from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram
 from envctl.errors import Evidence, ServiceFailed
+from envctl.process.spawning import spawn_detached
 
 COPY = ["-Rp", "-c" if sys.platform == "darwin" else "--reflink=auto"]
 """With owners and times; blocks are shared where the file system can. (`cp` knows how, and is there on every Unix.)"""
@@ -112,17 +113,11 @@ def make_spare(made: Template) -> None:
     name = secrets.token_hex(4)
     script = 'cp "$@" && mv "$0" "$SPARE" || rm -rf "$0"'
     new = str(folder / f".{name}")
-    _copying.append(
-        subprocess.Popen(
-            ["nice", "sh", "-c", script, new, *COPY, str(made.data), new],
-            env={"PATH": SYSTEM_PATH, "SPARE": str(folder / f"spare-{name}")}, cwd="/", start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
+    spawn_detached(
+        ["nice", "sh", "-c", script, new, *COPY, str(made.data), new],
+        env={"PATH": SYSTEM_PATH, "SPARE": str(folder / f"spare-{name}")},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-
-
-_copying: list[subprocess.Popen[bytes]] = []
-"""Nobody waits for them, and Python must not complain."""
 
 
 def prune(*, everything: bool) -> list[str]:

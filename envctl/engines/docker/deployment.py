@@ -1,0 +1,192 @@
+"""One instance on Docker: Compose creates it, then each container is started, asked and stopped through the SDK."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envctl.engines.docker import sdk
+from envctl.engines.docker.archive import archive
+from envctl.engines.docker.composer import ComposeFailed, run_compose
+from envctl.engines.docker.execution import execute
+from envctl.engines.docker.images import ensure_images
+from envctl.engines.docker.instance import DockerInstance
+from envctl.engines.docker.oneoff import OneOffs
+from envctl.engines.docker.unchanged import forget, remember, unchanged
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, SubnetTaken
+from envctl.errors import EnvctlError, Evidence, ServiceFailed
+from envctl.instance.folder import write_private
+from envctl.instance.labels import INSTANCE
+from envctl.plan.model import Plan, ServicePlan
+from envctl.process.threads import guarded_thread
+from envctl.render.compose import compose_text, render_compose
+
+TAKEN = ("port is already allocated", "address already in use")
+
+
+@dataclass
+class DockerDeployment(DockerInstance):
+    """The instance with its plan; the rendered file stays in its folder."""
+
+    plan: Plan = field(kw_only=True)
+    settings: DeploymentSettings = field(kw_only=True)
+    _once: OneOffs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.in_flight = self.settings.in_flight
+        self._once = OneOffs(self.connection, self.plan, self.in_flight)
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.folder
+
+    def _run_compose(self, arguments: Sequence[str]) -> str:
+        return run_compose(arguments, self.connection.environment(self.settings.environ))
+
+    def prepare(self, progress: Progress) -> None:
+        ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
+
+    def create(self, *, whole: bool = True) -> None:
+        """By Compose, where there is anything to do."""
+        text = compose_text(render_compose(self.plan, standalone=False))
+        if not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
+            self._compose(text, whole)
+        self._ids = self.containers()
+
+    def _compose(self, text: str, whole: bool) -> None:
+        forget(self.folder)
+        file = self.folder / ("compose.json" if whole else "part.json")
+        write_private(file, text)
+        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
+        try:
+            options = ["create", "--no-build", "--pull", "never", *(["--remove-orphans"] if whole else [])]
+            with self.in_flight.creating():
+                self._run_compose([*command, *options])
+        except ComposeFailed as error:
+            raise _cannot_create(str(error)) from None
+        if whole:
+            remember(self.folder, text)
+
+    def start(self, service: ServicePlan) -> None:
+        for container in self.ids(service.name):
+            try:
+                if service.files and self._never_started(container):
+                    self.connection.api.put_archive(container, "/", archive(service.files))
+                self.connection.api.start(container)
+            except sdk.APIError as error:
+                raise self._cannot_start(service, str(error.explanation or error)) from None
+
+    def _never_started(self, container: str) -> bool:
+        return bool(self.connection.api.inspect_container(container)["State"]["Status"] == "created")
+
+    def _cannot_start(self, service: ServicePlan, why: str) -> EnvctlError:
+        if any(word in why for word in TAKEN):
+            return PortTaken(service.name, why)
+        return ServiceFailed(f"{service.name} cannot start: {why}", Evidence(service.name, "start", advice=_advice(why)))
+
+    def stop(self, service: ServicePlan) -> None:
+        for container in self.ids(service.name):
+            self.connection.api.stop(container, timeout=round(max(service.stop, 10)))
+
+    def discard(self, service: ServicePlan) -> None:
+        """The container and its data are gone; `create` makes new ones."""
+        api = self.connection.api
+        for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
+            with suppress(sdk.NotFound):
+                api.remove_container(container, force=True, v=True)
+        if service.data is not None:
+            with suppress(sdk.NotFound):
+                api.remove_volume(f"{self.id}_{service.name}-data", force=True)
+        self._ids.pop(service.name, None)
+
+    @contextmanager
+    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
+        """The daemon's events."""
+        wanted = {"label": [f"{INSTANCE}={self.id}", "com.docker.compose.oneoff=False"], "event": ["die"], "type": "container"}
+        events = self.connection.api.events(filters=wanted, decode=True)
+        closed = threading.Event()
+
+        def listen() -> None:
+            try:
+                for event in events:
+                    attributes = event["Actor"]["Attributes"]
+                    on_exit(attributes.get("com.docker.compose.service", ""), int(attributes.get("exitCode", 0)))
+            except Exception as error:
+                if not closed.is_set():  # else it was closed under our feet
+                    raise EnvctlError(f"Docker does not tell of its events any more: {error or type(error).__name__}") from None
+            if not closed.is_set():
+                raise EnvctlError("Docker does not tell of its events any more: it has ended the connection", hint="is the daemon stopped?")
+
+        guarded_thread(listen, on_loss, name="exit events")
+        try:
+            yield
+        finally:
+            closed.set()
+            with suppress(Exception):
+                events.close()
+
+    def execute(self, service: str, what: Execution) -> CommandResult:
+        return execute(self.connection.api, self.one_of(service), what)
+
+    def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        """Makes the container of a `run_command` that will come, while there is nothing else to do."""
+        if not service.compose:
+            self._once.expect(service, tuple(argv))
+
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+        """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
+        if service.compose:
+            return self._composed_once(service, argv)
+        return self._once.run(service, tuple(argv))
+
+    def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+        """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
+        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(self.folder / "compose.json")]
+        options = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
+        try:
+            return CommandResult(0, self._run_compose([*command, *options]))
+        except ComposeFailed as error:
+            return CommandResult(error.status, str(error))
+
+    def data_id(self, service: ServicePlan) -> str:
+        """What tells this data from another's: a volume's birth, or the container where there is no volume."""
+        with suppress(sdk.NotFound):
+            if service.ephemeral or service.data is None:
+                container = next(iter(self.containers().get(service.name, [])), "")
+                started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.ephemeral else ""
+                return f"{container} {started}".rstrip()
+            return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
+        return ""
+
+    def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
+        """Where its readiness is asked for: at the ports that everybody uses."""
+        return service.outside_ports
+
+    def finish(self, whole: Collection[str]) -> None:
+        """Nothing is left to do."""
+
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
+        """The container's own words say more than we could."""
+        return None
+
+
+def _cannot_create(output: str) -> EnvctlError:
+    if "Pool overlaps" in output:
+        return SubnetTaken(output)
+    lines = [line for line in output.splitlines() if line.strip() and not re.match(r"^ ?(Network|Container|Volume) ", line)]
+    why = " ".join(lines[-3:]) or output
+    return ServiceFailed(f"Docker cannot create the environment: {why}", hint=_advice(output))
+
+
+def _advice(why: str) -> str:
+    if "no space left on device" in why:
+        return "the daemon's disk is full: `docker system df` shows what takes the room"
+    if "address pool" in why:
+        return "Docker has no addresses left for a network: `envctl gc`, or `docker network prune`"
+    if "executable file not found" in why or "no such file or directory" in why:
+        return "check `run:` and `command:`: the image has no such program"
+    return "`docker events` and the daemon's log say more"

@@ -1,0 +1,296 @@
+"""One instance on Kubernetes with its plan: applied service by service, its pods watched, its ports forwarded by the keeper."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from envctl.engines.kubernetes import pod_failures
+from envctl.engines.kubernetes.api import ApiError, Object
+from envctl.engines.kubernetes.exec_agent import execute
+from envctl.engines.kubernetes.forwards import EXEC_AGENT, PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
+from envctl.engines.kubernetes.images import bring_images
+from envctl.engines.kubernetes.instance import KubernetesInstance
+from envctl.engines.kubernetes.pods import JOB, exit_status, newest, own_status, service_of, uid
+from envctl.engines.kubernetes.records import publish
+from envctl.engines.kubernetes.removal import not_ours
+from envctl.engines.kubernetes.restarting import restart_in_place
+from envctl.engines.kubernetes.watching import Pods
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
+from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
+from envctl.instance.labels import INSTANCE, RECORD, SERVICE
+from envctl.plan.model import Plan, ServicePlan
+from envctl.process.threads import each
+from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
+
+STRAYS = (
+    ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service"), ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+)  # fmt: skip
+ACCOUNT = 30.0
+"""Seconds that a new namespace may take to let pods be made."""
+
+
+@dataclass
+class KubernetesDeployment(KubernetesInstance):
+    """The instance with its plan."""
+
+    plan: Plan = field(kw_only=True)
+    settings: DeploymentSettings = field(kw_only=True)
+    _watched: Pods | None = None
+    _rendered: Manifests | None = None
+    _jobs: set[str] = field(default_factory=set)
+
+    @property
+    def _options(self) -> Options:
+        """With what the cluster wants of everything that is put into it."""
+        told = self.settings.cluster
+        return Options(
+            standalone=False,
+            namespace=self.namespace,
+            registry=self.plan.setting.registry,
+            labels=dict(told.get("labels", {})),
+            pull_secrets=tuple(told.get("pull_secrets", ())),
+            priority_class=str(told.get("priority_class", "")),
+            quota=dict(told.get("quota", {})),
+            expires=self.settings.expires,
+        )
+
+    @property
+    def manifests(self) -> Manifests:
+        if self._rendered is None:
+            self._rendered = render_kubernetes(self.plan, self._options)
+        return self._rendered
+
+    def prepare(self, progress: Progress) -> None:
+        if self.plan.setting.local:
+            raise UsageError(
+                f"--local {', '.join(sorted(self.plan.setting.local))}: pods cannot reach this machine", hint="use --local with Docker"
+            )
+        bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
+
+    def create(self, *, whole: bool = True) -> None:
+        """Everything but what runs, and the record of the intent: another machine finds there how to use it, and to remove it.
+
+        Raises:
+            UsageError: the namespace is somebody else's.
+        """
+        common, again = list(self.manifests.common), True
+        if not self.shared:
+            again = self._is_there()
+            self._apply(common.pop(0))
+        if whole:
+            self._publish(self.settings.document, forwards_of(self.plan))
+        objects = [item for parts in self.manifests.services.values() for item in parts.objects]
+        each(self._apply, [*common, *objects], width=8)
+        if whole and again:
+            self._remove_strays()
+        self._set_forwards(with_gates(self.host, self.id, forwards_of(self.plan)), whole)
+
+    def _set_forwards(self, forwards: Sequence[Object], whole: bool) -> None:
+        set_forwards(self.host, self.id, self.api.context, self.namespace, forwards, whole)
+
+    def publish(self, document: Mapping[str, Any]) -> None:
+        self._publish(document, self._all_forwards())
+
+    def _publish(self, document: Mapping[str, Any], forwards: Sequence[Object]) -> None:
+        if document:
+            with self.settings.in_flight.creating():
+                publish(self.api, self.namespace, document, forwards)
+
+    def _all_forwards(self) -> list[dict[str, Any]]:
+        """Also of the services that a part of a plan leaves out."""
+        ours = {entry["name"]: entry for entry in kept(self.host, self.id) if PROBE not in entry["name"]}
+        return [{key: value for key, value in entry.items() if key not in ("gate", "approved")} for entry in ours.values()]
+
+    def _is_there(self) -> bool:
+        """Whether its namespace is; somebody else's is refused."""
+        found = self.api.get("v1", "Namespace", None, self.namespace)
+        if found is None:
+            return False
+        if (found["metadata"].get("labels") or {}).get(INSTANCE) != self.id:
+            raise not_ours(self.namespace)
+        if found["metadata"].get("deletionTimestamp"):
+            raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="wait for it: `envctl down` does")
+        return True
+
+    def _apply(self, item: Object) -> Object:
+        try:
+            with self.settings.in_flight.creating():
+                return self.api.apply(item)
+        except ApiError as error:
+            raise self._refused(item, error) from None
+
+    def _refused(self, item: Object, error: ApiError) -> EnvctlError:
+        name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get(SERVICE, "")
+        if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
+            hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
+            return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
+        found = pod_failures.refusal(error.message)
+        if found is not None:
+            return ServiceFailed(f"{service or name}: {found.what}", Evidence(service or name, found.step, advice=found.advice))
+        return EnvctlError(f"{name} is refused: {error.message}", hint="`envctl render --engine kubernetes` shows what is asked for")
+
+    def _remove_strays(self) -> None:
+        """What an earlier plan has made and this one does not."""
+        wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
+        for version, kind in STRAYS:
+            for item in self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id},!{RECORD}"):
+                if (kind, item["metadata"]["name"]) not in wanted:
+                    self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
+
+    def start(self, service: ServicePlan) -> None:
+        """Applies what runs; a job that has changed cannot be changed, and is made anew."""
+        before = [uid(pod) for pod in self._watched_pods(service.name)]
+        for item in self.manifests.services[service.name].workload:
+            old = self.api.get(item["apiVersion"], item["kind"], self.namespace, item["metadata"]["name"]) if before else None
+            new = self._apply_at_last(item)
+            if old is not None and old["metadata"].get("generation") != new["metadata"].get("generation"):
+                # Its pods are replaced; until they are gone they would pass for the new ones.
+                self._until(lambda pods: not any(uid(pod) in before for pod in pods), service.name, max(service.stop, 10.0) + 30)
+
+    def _watched_pods(self, service: str) -> list[Object]:
+        watched = self._watched
+        return self.pods(service) if watched is None else [pod for pod in list(watched.known.values()) if service_of(pod) == service]
+
+    def _apply_at_last(self, item: Object) -> Object:
+        """A namespace that is new has no service account for a moment."""
+        until = time.monotonic() + ACCOUNT
+        while True:
+            try:
+                with self.settings.in_flight.creating():
+                    return self.api.apply(item)
+            except ApiError as error:
+                if item["kind"] == "Job" and error.status == 422:
+                    self._delete_job(item)
+                elif not ("serviceaccount" in error.message and time.monotonic() < until):
+                    raise self._refused(item, error) from None
+                time.sleep(0.1)
+
+    def _delete_job(self, item: Object) -> None:
+        self.api.delete("batch/v1", "Job", self.namespace, item["metadata"]["name"], grace=0)
+
+    def stop(self, service: ServicePlan) -> None:
+        """What has data gets a new container in the same pod; of the rest the pods go, and new ones come at once."""
+        pods = self.pods(service.name)
+        if service.data is not None and all(self._restarted(pod) for pod in pods):
+            return
+        gone = [uid(pod) for pod in pods]
+        for pod in pods:
+            self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"])
+        self._until(lambda pods: not any(uid(pod) in gone for pod in pods), service.name, max(service.stop, 10.0) + 30)
+
+    def _restarted(self, pod: Object) -> bool:
+        return restart_in_place(self.api, pod, lambda: self.api.get("v1", "Pod", self.namespace, pod["metadata"]["name"]))
+
+    def discard(self, service: ServicePlan) -> None:
+        """Data lives as long as its pod: that goes, and an empty one comes."""
+        gone = [uid(pod) for pod in self.pods(service.name)]
+        for pod in self.pods(service.name):
+            self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=0)
+        self._until(lambda pods: not any(uid(pod) in gone for pod in pods), service.name, 60.0)
+
+    def _until(self, condition: Callable[[list[Object]], bool], service: str, patience: float) -> None:
+        until = time.monotonic() + patience
+        while not condition(self.pods(service)) and time.monotonic() < until:
+            time.sleep(0.1)
+
+    @contextmanager
+    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
+        """A watch of its pods, which begins anew when it is cut off."""
+        watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners)
+        watched.begin()
+        self._watched = watched
+        try:
+            yield
+        finally:
+            self._watched = None
+            watched.close()
+
+    def _owners(self) -> dict[str, tuple[str, ...]]:
+        found = {name: tuple(item["metadata"]["name"] for item in parts.workload) for name, parts in self.manifests.services.items()}
+        return found | {f"{JOB}{name}": (name,) for name in self._jobs}
+
+    def state(self, service: str) -> ServiceState:
+        """As it is watched, while it is; one that will not heal is not running."""
+        watched = self._watched
+        return watched.state(service) if watched is not None else super().state(service)
+
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
+        """What Kubernetes says of its pod; where that has ended by itself, its own words say more."""
+        found = self._watched.failures.get(service.name) if self._watched is not None else None
+        if found is None:
+            return None
+        lines = tuple(self.logs(service.name, 40).splitlines()) if found.step == "start" else ()
+        return ServiceFailed(f"{service.name}: {found.what}", Evidence(service.name, found.step, logs=lines, advice=found.advice))
+
+    def execute(self, service: str, what: Execution) -> CommandResult:
+        """A readiness check's command is the kubelet's to run, in the server's own container: what it found is asked for."""
+        checks = self.plan.services[service].checks if service in self.plan.services else ()
+        if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
+            healthy = self.state(service).health == "healthy"
+            return CommandResult(0 if healthy else 1, "" if healthy else self._probed(service))
+        token = self.plan.setting.secret(service, EXEC_AGENT)
+        return execute(self.api, self.host, self.id, self.namespace, service, token, what)
+
+    def _probed(self, service: str) -> str:
+        """What the kubelet has said of its probe."""
+        told = self._watched.warnings.get(service, []) if self._watched is not None else []
+        said = [str(event.get("message", "")) for event in told if event.get("reason") == "Unhealthy"]
+        return said[-1] if said else "the kubelet's probe has not succeeded yet"
+
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+        """*argv* in a Job with the image, the environment and the files of *service*."""
+        job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self._options)
+        self._jobs.add(job["metadata"]["name"])
+        try:
+            self._apply(job)
+            return self._ran(job["metadata"]["name"])
+        finally:
+            threading.Thread(target=self._delete_job, args=(job,)).start()
+
+    def _ran(self, job: str) -> CommandResult:
+        watched = self._watched
+        assert watched is not None
+
+        def over() -> bool:
+            found = watched.of(f"{JOB}{job}")
+            return f"{JOB}{job}" in watched.failures or (found is not None and found["status"].get("phase") in ("Succeeded", "Failed"))
+
+        if not watched.wait(over):
+            return CommandResult(126, f"the Job {job} did not end")
+        stuck, found = watched.failures.get(f"{JOB}{job}"), watched.of(f"{JOB}{job}")
+        if stuck is not None or found is None:
+            return CommandResult(126, f"{stuck.what}\n{stuck.advice}" if stuck else f"the pod of the Job {job} has gone")
+        status = exit_status(found)
+        return CommandResult(1 if status is None else status, self._log(found, None, "false"))
+
+    def finish(self, whole: Collection[str]) -> None:
+        """Endpoints with data of ours refuse from now on when a pod has been replaced."""
+        gated = {service.name: service for service in self.plan.services.values() if is_gated(service)}
+        forwards = [entry | {"gate": True} for entry in forwards_of(self.plan) if entry["name"].partition("/")[0] in gated]
+        if forwards:
+            self._set_forwards(forwards, whole=False)
+        for entry in forwards:
+            service = gated[entry["name"].partition("/")[0]]
+            # Of a pod that was replaced meanwhile the keeper makes the data anew: no pod has that number.
+            approve(self.host, self.id, entry["name"], self.data_id(service) if service.name in whole else "none")
+
+    def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
+        return probing(self.host, self.id, self.api.context, self.namespace, service)
+
+    def data_id(self, service: ServicePlan) -> str:
+        """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
+        pod = self._watched.of(service.name) if self._watched is not None else newest(self.pods(service.name))
+        if pod is None:
+            return ""
+        return f"{uid(pod)} {own_status(pod).get('containerID', '')}" if service.ephemeral else uid(pod)
+
+
+def _words(command: Any) -> list[str]:
+    return list(map(str, command)) if isinstance(command, list | tuple) else []

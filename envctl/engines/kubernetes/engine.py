@@ -1,0 +1,128 @@
+"""The engine: one cluster, and the instances on it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from envctl.engines.kubernetes.api import Api, ApiError, connect
+from envctl.engines.kubernetes.contexts import approved, find_context
+from envctl.engines.kubernetes.instance import KubernetesInstance
+from envctl.engines.kubernetes.pods import is_running, state_of
+from envctl.engines.kubernetes.traits import TRAITS
+from envctl.engines.seam import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
+from envctl.instance import labels
+from envctl.instance.allocation import Allocation
+from envctl.instance.record import Location
+from envctl.plan.traits import Addresses
+from envctl.session.host import Host
+
+if TYPE_CHECKING:
+    from envctl.engines.kubernetes.deployment import KubernetesDeployment
+    from envctl.plan.model import Plan
+
+
+@dataclass(frozen=True)
+class KubernetesEngine:
+    """One cluster; *namespace* is one of others' that the instances share."""
+
+    api: Api
+    host: Host
+    namespace: str | None = None
+    name: str = "kubernetes"
+
+    def addresses(self) -> Addresses:
+        return TRAITS.addresses
+
+    def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
+        """Ports of this machine: the keeper's forwards listen there."""
+        from envctl.engines.common.ports import allocate_ports
+
+        return Allocation(allocate_ports(wanted.ports, kept.ports, taken, probe=True))
+
+    def deployment(self, plan: Plan, settings: DeploymentSettings) -> KubernetesDeployment:
+        from envctl.engines.kubernetes.deployment import KubernetesDeployment
+
+        id = plan.setting.id
+        return KubernetesDeployment(
+            self.api, self.host, id, self.namespace or id, self.namespace is not None, plan=plan, settings=settings
+        )  # fmt: skip
+
+    def attach(self, id: str) -> KubernetesInstance:
+        return KubernetesInstance(self.api, self.host, id, self.namespace or id, self.namespace is not None)
+
+    def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
+        from envctl.engines.kubernetes.removal import remove_namespace, remove_objects
+
+        if self.namespace is not None:
+            return remove_objects(self.api, self.namespace, id, wait)
+        return remove_namespace(self.api, id, id, wait)
+
+    def prune(self, everything: bool) -> Sequence[str]:
+        """Nothing is kept there."""
+        return []
+
+    def list(self) -> Sequence[FoundInstance]:
+        """By label: namespaces that are instances, and records in the namespace of others."""
+        if self.namespace is not None:
+            return [_found(item, self._pods(self.namespace, item)) for item in self._records(self.namespace)]
+        try:
+            found = self.api.list("v1", "Namespace", None, labels.INSTANCE)
+        except ApiError as error:
+            if error.status == 403:
+                return []
+            raise
+        return [_found(item, self._pods(item["metadata"]["name"], item)) for item in found if not item["metadata"].get("deletionTimestamp")]
+
+    def _records(self, namespace: str) -> Sequence[dict[str, Any]]:
+        return self.api.list("v1", "Secret", namespace, f"{labels.RECORD}=true")
+
+    def _pods(self, namespace: str, item: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+        id = item["metadata"]["labels"][labels.INSTANCE]
+        try:
+            return self.api.list("v1", "Pod", namespace, f"{labels.INSTANCE}={id},{labels.SERVICE}")
+        except ApiError as error:
+            if error.status in (403, 404):
+                return []
+            raise
+
+    def published(self, name: str, project: str) -> PublishedRecord | None:
+        from envctl.engines.kubernetes.records import find_published
+
+        return find_published(self.api, self.namespace, name, project)
+
+    def connect(self, id: str, access: Any) -> Mapping[int, int]:
+        """Port forwards at the same ports as on the other machine, but for those that somebody else has on this one."""
+        from envctl.engines.kubernetes.forwards import at_free_ports, set_forwards
+
+        forwards, moved = at_free_ports(access)
+        set_forwards(self.host, id, self.api.context, self.namespace or id, forwards, whole=True)
+        return moved
+
+
+def _found(item: Mapping[str, Any], pods: Sequence[dict[str, Any]]) -> FoundInstance:
+    meta = item["metadata"]
+    marks, told = meta.get("labels") or {}, meta.get("annotations") or {}
+    return FoundInstance(
+        id=marks[labels.INSTANCE],
+        name=marks.get(labels.NAME, marks[labels.INSTANCE]),
+        environment=told.get(labels.ENVIRONMENT, ""),
+        project=told.get(labels.PROJECT, ""),
+        owner=told.get(labels.OWNER, ""),
+        created=meta["creationTimestamp"],
+        expires=told.get(labels.EXPIRES),
+        running=sum(is_running(pod) for pod in pods),
+        done=sum(state_of(pod).status == 0 for pod in pods),
+        total=len(pods),
+    )
+
+
+def open_engine(location: Location, host: Host) -> KubernetesEngine:
+    """
+    Raises:
+        EngineMissing: there is no such context, or its API server does not answer.
+        UsageError: the context is not one to act on unasked.
+    """
+    context = find_context(approved(location.context, host.environ), host.environ)
+    return KubernetesEngine(connect(context, host.environ), host, location.namespace)

@@ -1,0 +1,277 @@
+"""One instance of local processes with its plan: files written, processes handed to the keeper."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from envctl.engines.local.files import write_files
+from envctl.engines.local.folders import make_services_folder, services_folder
+from envctl.engines.local.instance import LOGS, LocalInstance, run
+from envctl.engines.local.spec import Spec, resolved
+from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
+from envctl.engines.local.templates import Template, fill, make_spare, template
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress
+from envctl.errors import EnvctlError, Evidence, ServiceFailed
+from envctl.instance.labels import ENGINE
+from envctl.keeper.marks import MARK
+from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone
+from envctl.plan.model import Plan, ServicePlan
+from envctl.process.threads import guarded_thread
+
+TAKEN = ("address already in use", "address in use", "eaddrinuse")
+KILLED = 137
+LIMITS = {"memory_bytes": "memory", "cpu": "CPU"}
+FIRST_TIMEOUT, AGAIN = 30.0, 0.003
+"""Seconds that a server gets to answer its first command, and between two attempts."""
+
+
+@dataclass
+class LocalDeployment(LocalInstance):
+    """The plan's services that are processes of this machine."""
+
+    plan: Plan = field(kw_only=True)
+    settings: DeploymentSettings = field(kw_only=True)
+    _prepared: dict[str, Prepared] = field(default_factory=dict)
+    _say: Progress = lambda service, text: None
+    _once: int = 0
+    _naming: threading.Lock = field(default_factory=threading.Lock)
+
+    def root(self, service: str) -> Path:
+        return services_folder(self.id, self.host.keepers.home) / service
+
+    def prepare(self, say: Progress) -> None:
+        """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
+        self._say = say
+        self._prepared |= prepare_all(self.plan.services.values(), self.root)
+        for service in self.plan.services.values():
+            prepared = self._prepared[service.name]
+            for loss in prepared.losses:
+                say("", f"{service.name}: {loss}")
+            if self._template(prepared) is None and service.local and service.local.template:
+                say(service.name, "initialising")
+
+    def _template(self, prepared: Prepared) -> Template | None:
+        local, found = prepared.service.local, prepared.program
+        if local is None or not local.template or found is None:
+            return None
+        return template(prepared.service.name, found, local.template, prepared.user)
+
+    def create(self, *, whole: bool = True) -> None:
+        """Folders, files and data of what is new; what has changed is stopped, what is gone is removed."""
+        with self.settings.in_flight.creating():
+            self._create(whole)
+
+    def _create(self, whole: bool) -> None:
+        make_services_folder(self.id, self.host.keepers.home)
+        (self.state_folder / LOGS).mkdir(mode=0o700, exist_ok=True)
+        before = self.specs()
+        after = {} if whole else dict(before)
+        for service in self.plan.services.values():
+            after[service.name] = spec = spec_of(self._found(service), self.root(service.name))
+            if service.name in before and before[service.name].mark != spec.mark:
+                self.stop(service)
+            self._make(service, spec)
+        for name in before.keys() - after.keys():
+            self._stopped(name, 0.0)
+            shutil.rmtree(self.root(name), ignore_errors=True)
+        self.keep_specs(after, {**self.settings.labels, ENGINE: self.plan.setting.engine.name})
+
+    def _found(self, service: ServicePlan) -> Prepared:
+        if service.name not in self._prepared:
+            self._prepared[service.name] = prepare(service)
+        return self._prepared[service.name]
+
+    def _make(self, service: ServicePlan, spec: Spec) -> None:
+        root = self.root(service.name)
+        fresh = not (root / ".data_id").exists()
+        if fresh:
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir(mode=0o700)
+        write_files(root, service, spec.user)
+        if fresh:
+            self._fill(service)
+            (root / ".data_id").write_text(secrets.token_hex(8))
+        if spec.user is not None:
+            os.chown(root, spec.user, spec.user)
+
+    def _fill(self, service: ServicePlan) -> None:
+        """The data directory: a copy of the template, or an empty one."""
+        prepared = self._found(service)
+        made = self._template(prepared)
+        if service.data is None:
+            return
+        data = self.root(service.name) / service.data.lstrip("/")
+        data.parent.mkdir(parents=True, exist_ok=True)
+        if made is not None:
+            fill(made, data)
+        else:
+            data.mkdir(exist_ok=True)
+            if prepared.user is not None:
+                os.chown(data, prepared.user, prepared.user)
+
+    def start(self, service: ServicePlan) -> None:
+        """Starts the process; the first commands of new data run before this returns."""
+        if self.state(service.name).running:
+            return
+        spec = self.spec(service.name)
+        self._start(service.name, service.name, spec)
+        self._first(service, spec)
+
+    def _start(self, name: str, service: str, spec: Spec, argv: Sequence[str] = ()) -> None:
+        body = {
+            "name": name, "argv": resolved(tuple(argv) or spec.argv, spec.environment, spec.cwd), "env": spec.environment, "cwd": spec.cwd,
+            "log": str(self.log_file(name)), "user": spec.user, "limits": dict(spec.limits), "stop_signal": spec.stop_signal,
+        }  # fmt: skip
+        with self.settings.in_flight.creating():
+            status, answer = self._keeper().ask("POST", "/v1/processes", body)
+        if status not in (201, 409):
+            why = answer.get("error", status) if isinstance(answer, dict) else status
+            advice = "check `run:`; programs are looked up in PATH as this shell has it"
+            raise ServiceFailed(f"{service} cannot start: {why}", Evidence(service, "start", advice=advice))
+        enforced = answer.get("enforced", {}) if status == 201 else spec.limits
+        for limit in spec.limits:
+            if enforced.get(limit) is None:
+                self._say("", f"{service}: its {LIMITS[limit]} is not limited: the kernel lets nobody but its administrator do that here")
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """While something is brought up, a keeper that is gone is a failure, and no mere absence."""
+        return dict(self._keeper().ask("GET", "/v1/processes", timeout=QUICK)[1] or {})
+
+    def _keeper(self) -> KeeperClient:
+        keeper = self.host.keepers.find(self.id)
+        if keeper is None:
+            raise KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts anew")
+        return keeper
+
+    def _first(self, service: ServicePlan, spec: Spec) -> None:
+        """As long as the server does not answer yet, the client says so with a status of its own."""
+        done = self.root(service.name) / ".first"
+        if service.local is None or not service.local.first or done.exists():
+            return
+        made = self._template(self._found(service))
+        for step in service.local.first:
+            env = {**spec.environment, **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}}
+            env[MARK] = self.id
+            ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
+            if ran is not None and ran.status:
+                lines = tuple(ran.output.splitlines()[-40:])
+                raise ServiceFailed(
+                    f"{service.name}: {step.argv[0]} ended with {ran.status}", Evidence(service.name, "first start", logs=lines)
+                )
+        done.touch()
+
+    def _tried(
+        self, service: ServicePlan, argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: bytes, again: int | None
+    ) -> CommandResult | None:
+        """None where the server has ended: whoever waits for it says more."""
+        deadline = time.monotonic() + FIRST_TIMEOUT
+        while True:
+            self._listens(service, deadline)
+            ran = run(argv, env, spec, (stdin,))
+            if ran.status != again or time.monotonic() > deadline:
+                return ran
+            if not self.state(service.name).running:
+                return None
+            time.sleep(AGAIN)
+
+    def _listens(self, service: ServicePlan, deadline: float) -> None:
+        """Asking whether anybody listens costs nothing; a client that finds nobody takes longer than the server's start."""
+        port = next((port.outside for port in service.ports), None)
+        while port and time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return
+            if not self.state(service.name).running:
+                return
+            time.sleep(AGAIN)
+
+    def stop(self, service: ServicePlan) -> None:
+        self._stopped(service.name, max(service.stop, 10.0))
+
+    def _stopped(self, name: str, grace: float) -> None:
+        keeper = self.host.keepers.find(self.id)
+        if keeper is not None:
+            keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace}", timeout=grace + 30)
+
+    def discard(self, service: ServicePlan) -> None:
+        self._stopped(service.name, 0.0)
+        shutil.rmtree(self.root(service.name), ignore_errors=True)
+
+    @contextmanager
+    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
+        """The keeper tells; where it is gone, so are the processes."""
+        sock, answer = self._keeper().stream("/v1/exit-events")
+        closed = threading.Event()
+
+        def listen() -> None:
+            with suppress(OSError, ValueError, HTTPException):  # the stream ends
+                for line in answer:
+                    told = json.loads(line)
+                    on_exit(told["name"], int(told["status"]))
+            for name in () if closed.is_set() else self.plan.services:
+                on_exit(name, KILLED)
+
+        guarded_thread(listen, on_loss, name="exit events")
+        try:
+            yield
+        finally:
+            closed.set()
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
+        """Somebody may have taken the port between the choice and the start."""
+        words = self.logs(service.name, 40).lower()
+        return PortTaken(service.name, "somebody else listens there") if service.ports and any(word in words for word in TAKEN) else None
+
+    def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
+        """Where its readiness is asked for: at the ports that everybody uses."""
+        return service.outside_ports
+
+    def finish(self, whole: Collection[str]) -> None:
+        """Data directories of the next instance are copied while nobody waits."""
+        for prepared in self._prepared.values():
+            made = self._template(prepared)
+            if made is not None:
+                make_spare(made)
+
+    def execute(self, service: str, what: Execution) -> CommandResult:
+        spec = self.spec(service)
+        env = {**spec.environment, **what.env, MARK: self.id}
+        return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
+
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+        """*argv* as a process of its own with the environment, the files and the folder of *service*."""
+        with self._naming:
+            self._once += 1
+            name = f"{service.name}#{os.getpid()}-{self._once}"
+        log = self.log_file(name)
+        try:
+            self._start(name, service.name, self.spec(service.name), argv)
+            while (told := self.processes().get(name)) and told["running"]:
+                time.sleep(0.02)
+            if told is None:
+                return CommandResult(126, "the keeper has ended, and the command with it")
+            return CommandResult(int(told["status"]), log.read_text("utf-8", "replace") if log.exists() else "")
+        finally:
+            with suppress(EnvctlError):
+                self._stopped(name, 0.0)
+            log.unlink(missing_ok=True)
+
+    def data_id(self, service: ServicePlan) -> str:
+        if service.ephemeral:
+            return self.state(service.name).id
+        with suppress(OSError):
+            return (self.root(service.name) / ".data_id").read_text()
+        return ""

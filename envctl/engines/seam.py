@@ -1,0 +1,314 @@
+"""The seam between the life of an instance and what runs its services: only the verbs that are called.
+
+    Engine            a daemon, a cluster or this machine: what can be chosen, found and removed there
+    RunningInstance   an instance that is there, known by its id alone: looked at
+    Deployment        an instance with its plan: created, started, fed
+
+What only some engines can do is an optional Protocol that is asked for with `isinstance`. An engine never reads nor writes an
+instance's record: what it needs of it is handed in (`DeploymentSettings`), what is to be kept is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from envctl.errors import EnvctlError
+from envctl.instance.allocation import Allocation, PortKey
+from envctl.plan.traits import Addresses
+from envctl.process.creation import InFlight
+
+if TYPE_CHECKING:
+    from envctl.plan.model import Plan, ServicePlan
+
+
+class PortTaken(EnvctlError):
+    """A port was taken by somebody between its allocation and the start of *service*; another one may work."""
+
+    def __init__(self, service: str, message: str) -> None:
+        super().__init__(message)
+        self.service = service
+
+
+class SubnetTaken(EnvctlError):
+    """The allocated subnet overlaps with somebody's network; another one may work."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an instance needs allocated: how many ports in a row for each key, and addresses for how many containers."""
+
+    ports: Mapping[PortKey, int]
+    containers: int = 1
+
+
+@dataclass(frozen=True)
+class DeploymentSettings:
+    """What an engine must know to bring an instance up, beside its plan.
+
+    Attributes:
+        folder: the instance's own, of this user alone.
+        environ: the variables of programs that are started on this machine; they carry the instance's mark.
+        in_flight: told of everything that is being created.
+        labels: what everything of the instance carries.
+        expires: when it does, as a stamp.
+        cluster: `[kubernetes]` of envctl.toml.
+        document: the instance's record as JSON, for engines that keep it beside the instance.
+    """
+
+    folder: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
+    in_flight: InFlight = field(default_factory=InFlight)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    expires: str | None = None
+    cluster: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How a command ended: its exit status, and what it printed (both streams)."""
+
+    status: int
+    output: str
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """A service as its engine sees it now; the default is that of a service that is not there."""
+
+    running: bool = False
+    status: int | None = None
+    """How it ended, where it has."""
+    health: str = ""
+    """What the image's own health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none."""
+    restarts: bool = False
+    """Its engine starts it again when it ends."""
+    id: str = ""
+    """Of its container, pod or process."""
+
+
+@dataclass(frozen=True)
+class FoundInstance:
+    """An instance that an engine found by its labels."""
+
+    id: str
+    name: str
+    environment: str
+    project: str
+    owner: str
+    created: str
+    expires: str | None
+    running: int
+    total: int
+    done: int = 0
+    """Services that have ended well, as jobs do."""
+
+
+Progress = Callable[[str, str], None]
+"""Tells the user of progress: a service (or nothing) and what happens to it."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A command inside a service; *env* comes on top of the service's own variables."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: Iterable[bytes] = ()
+
+
+@dataclass(frozen=True)
+class TerminalCommand:
+    """What to start on this terminal so that it runs inside a service; secrets are in the environment, where nobody else sees them."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: str | None = None
+
+
+class RunningInstance(Protocol):
+    """An instance that is there, known by its id alone. Nothing here needs its definition."""
+
+    def states(self) -> Mapping[str, ServiceState]:
+        """Every service that is there; nothing where the instance is not."""
+
+    def state(self, service: str) -> ServiceState:
+        """That of one service: of several replicas the first that does not run. `ServiceState()` where it is not there."""
+
+    def logs(self, service: str, tail: int | None = None) -> str:
+        """What all of its replicas have printed, their last *tail* lines; empty where the service is not there."""
+
+    def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
+        """Service and piece of output of all replicas, as they come, until all have ended; nothing of a service that is not there."""
+
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
+        """What runs *argv* inside the service, on this terminal.
+
+        Raises:
+            EnvctlError: the service is not there.
+            UsageError: a program that is needed for it is not on this machine.
+        """
+
+    def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
+        """Notes at the engine when the instance expires, in the place of what was noted before; None: never.
+
+        Where the instance is not there, nothing happens, or a note of it that `remove` removes.
+        """
+
+
+class Deployment(RunningInstance, Protocol):
+    """An instance with its plan: what brings it up. Services of the plan alone are touched."""
+
+    def prepare(self, progress: Progress) -> None:
+        """Images and programs are here: pulled, built, pushed. Nothing of the instance is created.
+
+        Raises:
+            ServiceFailed: an image cannot be had.
+            EngineMissing: this machine lacks a program.
+            UsageError: the plan asks for what this engine cannot do.
+        """
+
+    def create(self, *, whole: bool = True) -> None:
+        """Everything is there and nothing new runs; what has changed since the last time is made anew.
+
+        Args:
+            whole: the plan is all of the instance, so that what it does not name goes; else it is a part, and the rest stays as it is.
+
+        Raises:
+            SubnetTaken, PortTaken: another allocation may work.
+            EnvctlError: the engine's own words.
+        """
+
+    def start(self, service: ServicePlan) -> None:
+        """Its processes run; what runs already goes on. The service is created.
+
+        Raises:
+            PortTaken: another allocation may work.
+            ServiceFailed: it cannot be started.
+        """
+
+    def stop(self, service: ServicePlan) -> None:
+        """It has ended, politely; its data stays. Nothing happens where it is not there."""
+
+    def discard(self, service: ServicePlan) -> None:
+        """It is gone with its data; `create` makes it anew. Nothing happens where it is not there."""
+
+    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> AbstractContextManager[None]:
+        """Calls *on_exit* with service and status whenever one ends, from a thread of its own, as long as the context is entered.
+
+        Args:
+            on_loss: told once where the engine cannot tell of exits any more.
+        """
+
+    def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
+        """Why it ended, or will not run, where the engine knows more than its log; PortTaken where another allocation may work."""
+
+    def execute(self, service: str, what: Execution) -> CommandResult:
+        """Runs a command inside a service that runs, and feeds it. Status 126 or 127 where it cannot be started.
+
+        Raises:
+            EnvctlError: the service is not there.
+            Exception: whatever the command's input raised.
+        """
+
+    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+        """Runs *argv* once with the image, environment, files and network of a service, beside it; the service need not run."""
+
+    def data_id(self, service: ServicePlan) -> str:
+        """What tells this data from what was there before or will be after it; empty where there is none."""
+
+    def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
+        """Where its readiness is asked for on this machine, by the names of its ports: also while its endpoints refuse others."""
+
+    def finish(self, whole: Collection[str]) -> None:
+        """After everything was brought up: endpoints open, spares are made.
+
+        Args:
+            whole: the services that have all of their data.
+        """
+
+
+class Engine(Protocol):
+    """What can run instances here."""
+
+    @property
+    def name(self) -> str:
+        """As `--engine` names it."""
+
+    def addresses(self) -> Addresses:
+        """Where its services are reached."""
+
+    def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
+        """Ports and a subnet that nobody uses now, for those that *kept* lacks.
+
+        Args:
+            kept: an earlier allocation of this instance; it stays as it is, but for ports that nobody wants any more.
+            taken: ports that other instances have, whether they run or not.
+            refused: subnets that turned out to be taken.
+
+        Raises:
+            EnvctlError: there is none left.
+        """
+
+    def deployment(self, plan: Plan, settings: DeploymentSettings) -> Deployment:
+        """The instance of *plan*; nothing happens yet."""
+
+    def attach(self, id: str) -> RunningInstance:
+        """The instance of that id; whether it is there shows when it is asked."""
+
+    def list(self) -> Sequence[FoundInstance]:
+        """Every instance that carries our labels, whoever brought it up.
+
+        Raises:
+            EnvctlError: nobody could look.
+        """
+
+    def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
+        """Removes whatever carries the label of *id*, and names what is left. Nothing happens where there is nothing.
+
+        Args:
+            stop: seconds that services may take to end on SIGTERM; those that are not named are killed.
+            wait: until it is gone, where the engine takes its time.
+        """
+
+    def prune(self, everything: bool) -> Sequence[str]:
+        """Removes what is kept to be faster the next time and is unused (*everything*: not only what is old), and names it."""
+
+
+@runtime_checkable
+class PreparesCommands(Protocol):
+    """An engine on which a `run_command` that will come can be made ready while there is nothing else to do."""
+
+    def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        """Whoever runs the command waits for it, and meets the error if there is one."""
+
+
+@runtime_checkable
+class PublishesRecords(Protocol):
+    """A deployment that keeps the instance's record beside it, where other machines find it."""
+
+    def publish(self, document: Mapping[str, Any]) -> None:
+        """Keeps *document*, the record as JSON, in the place of the one before."""
+
+
+@dataclass(frozen=True)
+class PublishedRecord:
+    """A record that another machine has published, and what only its engine understands of how to reach the instance."""
+
+    document: Mapping[str, Any]
+    access: Any = None
+
+
+@runtime_checkable
+class FindsPublishedRecords(Protocol):
+    """An engine that finds what deployments on other machines have published."""
+
+    def published(self, name: str, project: str) -> PublishedRecord | None:
+        """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too."""
+
+    def connect(self, id: str, access: Any) -> Mapping[int, int]:
+        """Makes the instance reachable from here, through the keeper that runs; ports of the other machine to those of this one."""

@@ -1,0 +1,97 @@
+"""Dataclasses to plain JSON values and back, strictly: what is of another type is an error that names its place."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+UNKNOWN = "unknown"
+"""The field that keeps the keys which this version does not know."""
+
+
+class Malformed(ValueError):
+    """A value that is not what its type says; the text begins with its place."""
+
+
+def encode(value: Any) -> Any:
+    """*value* as JSON has it; keys that were not known stand where they were."""
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    if is_dataclass(value):
+        plain = {field.name: encode(getattr(value, field.name)) for field in fields(value) if field.name != UNKNOWN}
+        return plain | dict(getattr(value, UNKNOWN, {}))
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: encode(item) for key, item in value.items()}
+    return [encode(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def decode(kind: type[T], told: Any, where: str = "") -> T:
+    """A *kind* of what `encode` gave.
+
+    Raises:
+        Malformed: a value of another type, or a missing one.
+    """
+    found: T = _decoded(kind, told, where)
+    return found
+
+
+def _decoded(kind: Any, told: Any, where: str) -> Any:
+    if kind is Any:
+        return told
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _one_of(get_args(kind), told, where)
+    if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        inner = get_args(kind)[1]
+        return {key: _decoded(inner, item, f"{where}.{key}") for key, item in _of_type(dict, told, where).items()}
+    if origin is not None:
+        items = [_decoded(get_args(kind)[0], item, f"{where}[{number}]") for number, item in enumerate(_of_type(list, told, where))]
+        return tuple(items) if origin is tuple else items
+    if hasattr(kind, "from_json"):
+        return kind.from_json(_of_type(dict, told, where))
+    if is_dataclass(kind):
+        return _of_fields(kind, _of_type(dict, told, where), where)
+    if issubclass(kind, Enum):
+        try:
+            return kind(told)
+        except ValueError:
+            raise Malformed(f"{where.lstrip('.')}: '{told}' is none of {', '.join(str(each.value) for each in kind)}") from None
+    return _of_type(kind, told, where)
+
+
+def _one_of(kinds: tuple[Any, ...], told: Any, where: str) -> Any:
+    if told is None and type(None) in kinds:
+        return None
+    return _decoded(next(kind for kind in kinds if kind is not type(None)), told, where)
+
+
+def _of_fields(kind: Any, told: dict[str, Any], where: str) -> Any:
+    hints, given = _hints(kind), {}
+    for field in fields(kind):
+        if field.name == UNKNOWN:
+            given[UNKNOWN] = {key: value for key, value in told.items() if key not in hints}
+        elif field.name in told:
+            given[field.name] = _decoded(hints[field.name], told[field.name], f"{where}.{field.name}")
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise Malformed(f"{where}.{field.name} is missing".lstrip("."))
+    return kind(**given)
+
+
+@lru_cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _of_type(kind: type[Any], told: Any, where: str) -> Any:
+    if kind is float and type(told) is int:
+        return float(told)
+    if not isinstance(told, kind) or (isinstance(told, bool) and kind is not bool):
+        raise Malformed(f"{where.lstrip('.') or 'the record'}: expected {kind.__name__}, not {type(told).__name__}")
+    return told

@@ -1,0 +1,57 @@
+"""Where the state of instances lies: a folder for each, that nobody but its user may look into."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from envctl.errors import UsageError
+
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
+
+
+def state_home(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder that holds one for each instance."""
+    environ = os.environ if environ is None else environ
+    base = environ.get("XDG_STATE_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.local/state")) / "envctl"
+
+
+def make_folder(folder: Path) -> None:
+    """The folder of an instance; nobody else reads it, nor the names beside it.
+
+    Raises:
+        UsageError: there can be none where the state is to be.
+    """
+    with usable(folder.parent):
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def usable(home: Path) -> Iterator[None]:
+    """Around what is written below *home*: a place that cannot hold state is the user's to change; a full disk is another matter.
+
+    Raises:
+        UsageError
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        hint = "XDG_STATE_HOME says where it is (else ~/.local/state): a folder that this user can write to"
+        raise UsageError(f"no state can be kept in {home}: {error.filename}: {error.strerror}", hint=hint) from None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces *path* at once, readable by its owner alone."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.replace(beside, path)

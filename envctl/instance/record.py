@@ -1,0 +1,162 @@
+"""What is known of an instance: typed, versioned, and changed by its store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from envctl.instance.allocation import Allocation
+from envctl.instance.times import now
+
+VERSION = 1
+
+
+class InstanceState(StrEnum):
+    """How far an instance is as a whole; what a killed command left it in tells the next one what to do."""
+
+    STARTING = "starting"
+    """It is brought up for the first time; whoever finds it so after that command's end removes it."""
+    UP = "up"
+    CHANGING = "changing"
+    """It was up, and a command works on it."""
+    FAILED = "failed"
+    """It is left for a look."""
+    REMOVING = "removing"
+
+
+class Location(NamedTuple):
+    """Where an instance is: its engine, the daemon or cluster, and a part of it that others use too."""
+
+    engine: str
+    context: str | None = None
+    namespace: str | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a test process reaches a port."""
+
+    host: str | None
+    port: int
+
+
+@dataclass(frozen=True)
+class ServiceRecord:
+    """What later commands must know of a service without reading the definition."""
+
+    kind: str
+    state: str = "pending"
+    ready_ms: int | None = None
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    """By the name of the port."""
+    ends: bool = False
+    """Its end with 0 is no failure."""
+    shell: tuple[str, ...] = ()
+    shell_env: Mapping[str, str] = field(default_factory=dict)
+    user: int | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What has been done to the data of a service; it counts for that data only."""
+
+    data_id: str
+    steps: tuple[str, ...] = ()
+    """The hashes of the seed steps that have succeeded, in order."""
+    set_up: bool = False
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LaneRecord:
+    """What one parallel test worker has."""
+
+    number: int
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the command line of `up` changed in the definition, so that later commands plan the same."""
+
+    set: Mapping[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    stub: tuple[str, ...] = ()
+    use: Mapping[str, str] = field(default_factory=dict)
+    image: Mapping[str, str] = field(default_factory=dict)
+    port: Mapping[str, int] = field(default_factory=dict)
+    local: tuple[str, ...] = ()
+    """Services that are processes of this machine though the engine is another one."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Prefixes of image names to what stands in their place."""
+    kubernetes: Mapping[str, Any] = field(default_factory=dict)
+    registry: str | None = None
+    """Where images that are built here are pushed."""
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One instance; written before anything is created, removed when everything is gone.
+
+    Attributes:
+        file: the definition.
+        secret: what its passwords are drawn from, in hexadecimal digits.
+        owner: the mark of the process whose end is its end; empty where it outlives the command that brought it up.
+        process: the mark of the command that works on it now.
+        keeper: the mark of its keeper.
+        secrets: values that must never be printed.
+        stop: seconds that services may take to end on SIGTERM; the keeper reads it too.
+        write: file of the project to the format of the outputs in it.
+    """
+
+    name: str
+    id: str
+    environment: str
+    engine: str
+    project: str
+    file: str
+    created: str
+    secret: str
+    version: int = VERSION
+    context: str | None = None
+    namespace: str | None = None
+    owner: str = ""
+    state: InstanceState = InstanceState.STARTING
+    expires: str | None = None
+    process: str = ""
+    keeper: str = ""
+    choices: Choices = field(default_factory=Choices)
+    allocation: Allocation = field(default_factory=Allocation)
+    services: Mapping[str, ServiceRecord] = field(default_factory=dict)
+    data: Mapping[str, DataRecord] = field(default_factory=dict)
+    lanes: tuple[LaneRecord, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    stop: Mapping[str, float] = field(default_factory=dict)
+    write: Mapping[str, str] = field(default_factory=dict)
+    timings_ms: Mapping[str, int] = field(default_factory=dict)
+    error: str = ""
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def location(self) -> Location:
+        return Location(self.engine, self.context, self.namespace)
+
+    @property
+    def was_up(self) -> bool:
+        """Whether it is there for its users: also when a command that changed it failed, or was killed."""
+        return self.state in (InstanceState.UP, InstanceState.FAILED, InstanceState.CHANGING)
+
+    @property
+    def half_done(self) -> bool:
+        """Whether nobody can use it: it is not yet all there, or not any more."""
+        return self.state in (InstanceState.STARTING, InstanceState.REMOVING)
+
+    @property
+    def expired(self) -> bool:
+        return self.expires is not None and self.expires <= now()

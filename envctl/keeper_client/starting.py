@@ -1,0 +1,111 @@
+"""Starting a keeper: its configuration, its process, and its first word.
+
+The keeper itself is `envctl/keeper`, a program of its own. It watches the other end of a socket that its owner holds: when
+that ends without a word, it tears the instance down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from envctl.errors import EnvctlError
+from envctl.instance.folder import write_private
+from envctl.instance.labels import ENGINE, labels_of
+from envctl.instance.processes import process_mark
+from envctl.instance.record import Record
+from envctl.keeper.marks import MARK
+from envctl.keeper_client.client import ADDRESS, KeeperClient
+from envctl.process.spawning import spawn_detached
+
+CONFIG, LOG = "keeper-config.json", "keeper.log"
+PROGRAM = Path(__file__).resolve().parent.parent / "keeper"
+BY_KEEPER = "ENVCTL_KEEPER"
+"""Set for the commands that a keeper runs."""
+ABOUT = "ENVCTL_ABOUT"
+"""In the environment of keepers: the instance's labels, and its engine."""
+START_TIMEOUT = 15.0
+
+
+@dataclass(frozen=True)
+class Duties:
+    """What a keeper does beside watching: it holds local processes; it has data that went with its server made anew."""
+
+    processes: bool = False
+    reseed: bool = False
+
+
+def start_keeper(
+    record: Record, folder: Path, duties: Duties, environ: Mapping[str, str], watched: bool, started: Callable[[str], object]
+) -> tuple[KeeperClient, socket.socket | None]:
+    """A keeper that answers; where it watches us, our end of the socket too.
+
+    Raises:
+        EnvctlError: it cannot be started.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        (folder / ADDRESS).unlink(missing_ok=True)
+        write_private(folder / CONFIG, json.dumps(_config(record, folder, duties, theirs.fileno() if watched else None)))
+        process = _spawn(record, folder, environ, theirs.fileno())
+    started(process_mark(process.pid))
+    if not watched:
+        ours.close()
+    try:
+        return _published(folder, process), ours if watched else None
+    except BaseException:
+        ours.close()
+        raise
+
+
+def _config(record: Record, folder: Path, duties: Duties, owner: int | None) -> dict[str, object]:
+    command = [sys.executable, "-m", "envctl"]
+    return {
+        "id": record.id, "folder": str(folder), "address_file": str(folder / ADDRESS), "token": secrets.token_urlsafe(24),
+        "expires": record.expires, "owner_fd": owner, "mark": record.id,
+        "teardown": [*command, "down", record.id], "teardown_env": {BY_KEEPER: "1"},
+        "processes": duties.processes, "reseed": [*command, "seed", record.id] if duties.reseed else [],
+    }  # fmt: skip
+
+
+def _spawn(record: Record, folder: Path, environ: Mapping[str, str], descriptor: int) -> subprocess.Popen[bytes]:
+    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return spawn_detached(
+            [sys.executable, "-I", "-S", str(PROGRAM), str(folder / CONFIG)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env=_environment(record, environ), pass_fds=[descriptor],
+        )  # fmt: skip
+    finally:
+        os.close(log)
+
+
+def _environment(record: Record, environ: Mapping[str, str]) -> dict[str, str]:
+    """Ours without what chooses options, as the command that it runs in the end must mean this instance; and whose it is."""
+    plain = {key: value for key, value in environ.items() if not key.startswith("ENVCTL_")}
+    if plain.get("KUBECONFIG"):  # its commands are run in another folder
+        plain["KUBECONFIG"] = os.pathsep.join(map(os.path.abspath, filter(None, plain["KUBECONFIG"].split(os.pathsep))))
+    about = labels_of(record) | {ENGINE: record.engine}
+    return {**plain, MARK: record.id, ABOUT: quote(json.dumps(about), safe="")}
+
+
+def _published(folder: Path, process: subprocess.Popen[bytes]) -> KeeperClient:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
+        keeper = KeeperClient.at(folder)
+        if keeper is not None:
+            return keeper
+        time.sleep(0.005)
+    with suppress(OSError):
+        process.kill()
+    words = (folder / LOG).read_text("utf-8", "replace").strip().splitlines()
+    raise EnvctlError(f"the keeper of {folder.name} does not start: {words[-1] if words else 'it says nothing'}")

@@ -1,0 +1,103 @@
+"""An instance that another machine brought up, made usable on this one: its record comes from its engine, its ports are made here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from envctl.engines import Engine, FindsPublishedRecords, PublishedRecord, open_engine
+from envctl.engines.choice import configured_cluster
+from envctl.inspect.lookup import not_found, project_here, try_record
+from envctl.instance.allocation import Allocation
+from envctl.instance.codec import Malformed, decode
+from envctl.instance.lock import lock
+from envctl.instance.record import Endpoint, InstanceState, Location, Record
+from envctl.lifecycle.keeping import ensure_keeper
+from envctl.session import Session
+
+THEIRS_ALONE = ("file", "write", "process", "keeper", "owner")
+"""Paths and processes of the machine that brought it up."""
+
+
+def adopt(session: Session, location: Location, name: str, project: str) -> Record | None:
+    """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too; saved here.
+
+    None where there is none, or where another version has written what this one cannot read.
+    """
+    engine = open_engine(location, session.host)
+    if not isinstance(engine, FindsPublishedRecords):
+        return None
+    published = engine.published(name, project)
+    record = _read(published, location) if published is not None else None
+    if record is None or published is None:
+        return None
+    with lock(session.store.folder(record.id)):
+        session.store.create(record)
+        ensure_keeper(session, record, watched=False)
+        moved = _connected(engine, record, published)
+        return session.store.update(record, lambda record: _at_ports(record, moved))
+
+
+def _connected(engine: Engine, record: Record, published: PublishedRecord) -> Mapping[int, int]:
+    assert isinstance(engine, FindsPublishedRecords)
+    return engine.connect(record.id, published.access)
+
+
+def _read(published: PublishedRecord, location: Location) -> Record | None:
+    told = {key: value for key, value in published.document.items() if key not in THEIRS_ALONE}
+    try:
+        record = decode(Record, {**told, "file": "", **location._asdict()})
+    except (Malformed, TypeError, ValueError):
+        return None
+    # A command of that machine works on it, or has: it is not for this one to tell.
+    return replace(record, state=InstanceState.UP, choices=replace(record.choices, local=()) if record.choices.local else record.choices)
+
+
+def _at_ports(record: Record, moved: Mapping[int, int]) -> Record:
+    """*record* with other ports in the place of those that somebody else has on this machine."""
+    for port, fresh in moved.items():
+        record = _with_port(record, port, fresh)
+    return record
+
+
+def _with_port(record: Record, port: int, fresh: int) -> Record:
+    """In what the tests receive, a port stands alone or behind a colon."""
+    pattern = re.compile(rf"(^|:){port}(?![0-9])")
+    ports = {key: fresh if number == port else number for key, number in record.allocation.ports.items()}
+    return replace(
+        record,
+        outputs={key: pattern.sub(rf"\g<1>{fresh}", text) for key, text in record.outputs.items()},
+        allocation=Allocation(ports, record.allocation.subnet),
+        services={
+            name: replace(service, endpoints={key: _moved(endpoint, port, fresh) for key, endpoint in service.endpoints.items()})
+            for name, service in record.services.items()
+        },
+    )
+
+
+def _moved(endpoint: Endpoint, port: int, fresh: int) -> Endpoint:
+    return replace(endpoint, port=fresh) if endpoint.port == port else endpoint
+
+
+def find_or_adopt(session: Session, name: str) -> Record | None:
+    """The record of *name* here; else that of an instance which the configured cluster knows, made usable here."""
+    record = try_record(session, name)
+    if record is not None:
+        return record
+    project = str(project_here(session))
+    found = (adopt(session, location, name, project) for location in configured_cluster(session))
+    return next((record for record in found if record is not None), None)
+
+
+def record_named(session: Session, name: str) -> Record:
+    """The same.
+
+    Raises:
+        UsageError: nothing of that name is up.
+        UnreadableRecord
+    """
+    record = find_or_adopt(session, name)
+    if record is None:
+        raise not_found(session, name)
+    return record

@@ -1,0 +1,56 @@
+"""What has been done to the data of the services, and what is still to do: known by the data itself, so that lost data counts as new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from envctl.engines import Deployment
+from envctl.instance.record import DataRecord, Record
+from envctl.plan.model import ServicePlan, Step
+
+Change = Callable[[Record], Record]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Of one instance.
+
+    Attributes:
+        update: writes a change of the instance's record.
+        record: the record as it was written last.
+    """
+
+    update: Callable[[Change], None]
+    record: Callable[[], Record]
+    deployment: Deployment
+
+    def recorded(self, service: ServicePlan) -> DataRecord:
+        """What is recorded about the data that is there now."""
+        data_id = self.deployment.data_id(service)
+        found = self.record().data.get(service.name)
+        return found if found is not None and found.data_id == data_id else DataRecord(data_id)
+
+    def pending(self, service: ServicePlan) -> Sequence[Step]:
+        """The seed steps that have not been run on it."""
+        return service.steps[len(self.recorded(service).steps) :]
+
+    def is_whole(self, service: ServicePlan) -> bool:
+        """Whether all that is done to it has been done."""
+        found = self.recorded(service)
+        return len(found.steps) == len(service.steps) and (found.set_up or not service.setup)
+
+    def forget_others(self, service: ServicePlan) -> None:
+        """Of data that is not there any more nothing is known."""
+        if service.name in self.record().data and self.record().data[service.name] != self.recorded(service):
+            self.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k != service.name}))
+
+    def note_set_up(self, service: ServicePlan) -> None:
+        self._note(service, replace(self.recorded(service), set_up=True))
+
+    def note_step(self, service: ServicePlan, step: Step) -> None:
+        found = self.recorded(service)
+        self._note(service, replace(found, steps=(*found.steps, step.hash)))
+
+    def _note(self, service: ServicePlan, found: DataRecord) -> None:
+        self.update(lambda record: replace(record, data={**record.data, service.name: found}))

@@ -1,0 +1,117 @@
+"""What happens to services, as it happens: for the terminal, for the log of the instance, and for whoever else listens."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from envctl.plan.model import Plan
+
+LOG = "events.jsonl"
+
+
+class Phase(StrEnum):
+    """What is being done with a service, or has been."""
+
+    PENDING = "pending"
+    PREPARING = "preparing"
+    """Its image is pulled or built, its data directory initialised."""
+    STARTING = "starting"
+    WAITING = "waiting"
+    """It runs, and is asked whether it is ready."""
+    READY = "ready"
+    SETTING_UP = "setting up"
+    SEEDING = "seeding"
+    SEEDED = "seeded"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step.
+
+    Attributes:
+        at: seconds since 1970.
+        service: empty for what concerns all of them.
+        phase: empty where nothing but the words of *detail* is new.
+    """
+
+    at: float
+    service: str
+    phase: Phase | None
+    detail: str = ""
+
+
+class Listener(Protocol):
+    """Who is told of events, by any thread."""
+
+    def begin(self, plan: Plan) -> None:
+        """The services of *plan* are about to be brought up."""
+
+    def event(self, event: Event) -> None:
+        """Something has happened."""
+
+    def end(self) -> None:
+        """Nothing more comes; called once or more."""
+
+
+class Events:
+    """Tells every listener."""
+
+    def __init__(self, listeners: Sequence[Listener] = ()) -> None:
+        self.listeners = list(listeners)
+
+    def begin(self, plan: Plan) -> None:
+        for listener in self.listeners:
+            listener.begin(plan)
+
+    def tell(self, service: str, phase: Phase | None, detail: str = "") -> None:
+        event = Event(time.time(), service, phase, detail)
+        for listener in self.listeners:
+            listener.event(event)
+
+    def say(self, text: str) -> None:
+        """Words that concern no single service."""
+        self.tell("", None, text)
+
+    def progress(self, service: str, text: str) -> None:
+        """What an engine says while it prepares."""
+        self.tell(service, Phase.PREPARING if service else None, text)
+
+    def end(self) -> None:
+        for listener in self.listeners:
+            listener.end()
+
+
+class EventLog:
+    """One JSON object a line, in the instance's folder; a full disk is no reason to stop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOG
+        self._stream: TextIO | None = None
+
+    def begin(self, plan: Plan) -> None:
+        try:
+            self._stream = self._stream or self._path.open("a", encoding="utf-8", buffering=1)
+        except OSError:
+            self._stream = None
+
+    def event(self, event: Event) -> None:
+        if self._stream is None:
+            return
+        told = {"at": round(event.at, 3), "service": event.service, "phase": event.phase, "detail": event.detail}
+        try:
+            self._stream.write(json.dumps(told, ensure_ascii=False) + "\n")
+        except (OSError, ValueError):  # closed by `end` meanwhile
+            self._stream = None
+
+    def end(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()

@@ -1,0 +1,36 @@
+"""What a failed service leaves for its reader: the probe's history, the exit status, the last lines of its log, what to try."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from envctl.errors import Evidence, ServiceFailed
+from envctl.plan.model import ServicePlan
+
+if TYPE_CHECKING:
+    from envctl.lifecycle.bring_up import BringUp
+
+LOG_LINES = 40
+
+
+def failure(work: BringUp, service: ServicePlan, message: str, step: str, status: int | None = None) -> ServiceFailed:
+    return ServiceFailed(message, evidence_of(work, service, step, status))
+
+
+def evidence_of(work: BringUp, service: ServicePlan, step: str, status: int | None = None, advice: str = "") -> Evidence:
+    lines: tuple[str, ...] = ()
+    with suppress(Exception):  # evidence is best effort: its loss must not hide the failure
+        lines = tuple(work.deployment.logs(service.name, LOG_LINES).splitlines())
+    history = work.histories[service.name].shown() if service.name in work.histories else ()
+    return Evidence(service.name, step, history, status, lines[-LOG_LINES:], advice or _advice(step, status, service))
+
+
+def _advice(step: str, status: int | None, service: ServicePlan) -> str:
+    if status == 127:
+        return "check `run:` and `command:`, and that the image has the program"
+    if status == 137 and service.resources is not None:
+        return "give it more memory in `resources:`"
+    if status is not None:
+        return f"`envctl up ... --keep` leaves it for a look: `envctl logs NAME {service.name}`"
+    return f"raise `ready: {{timeout: ...}}` if it is just slow; `--keep` leaves it for `envctl logs NAME {service.name}`"

@@ -1,0 +1,75 @@
+"""What a failed `up` leaves: nothing, or all of it where it is to be kept; an instance that was up before is never taken away."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from envctl.engines import Engine
+from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, UsageError
+from envctl.inspect.report import write_report
+from envctl.instance.record import InstanceState
+from envctl.instance.store import RecordGone, UnreadableRecord
+from envctl.lifecycle.bring_up import Run
+from envctl.lifecycle.down import tear_down
+from envctl.lifecycle.options import UpOptions
+from envctl.process.signals import shielded
+
+LAST_CREATE = 20.0
+"""Seconds that a daemon may take to answer what it was asked before we were interrupted."""
+
+
+def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, error: BaseException) -> BaseException:
+    """*error* as the user is to read it, after everything was done that is to be done about it.
+
+    Args:
+        before: what state the instance was in.
+    """
+    with shielded():
+        existed = run.record.was_up
+        told = _told(run, error, existed)
+        if isinstance(told, EnvctlError):
+            told.record = run.record
+            _report(run, options)
+        kept = options.keep and isinstance(told, EnvctlError) and not isinstance(told, Interrupted)
+        if not (existed or kept):
+            return _torn_down(run, engine, told)
+        return _left(run, told, before)
+
+
+def _told(run: Run, error: BaseException, existed: bool) -> BaseException:
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted; what was up before is still there" if existed else "interrupted; everything is gone")
+    if run.record.expired and isinstance(error, EnvctlError) and not isinstance(error, OutOfTime | Interrupted):
+        return EnvctlError("its ttl has passed while it was brought up", hint="give it more: `--ttl`, or `ttl:` of the definition")
+    return error
+
+
+def _report(run: Run, options: UpOptions) -> None:
+    """Logs and status while they are still there."""
+    if options.report:
+        with suppress(OSError):
+            write_report(run.session, run.record, Path(options.report))
+
+
+def _torn_down(run: Run, engine: Engine, error: BaseException) -> BaseException:
+    run.in_flight.settle(LAST_CREATE)
+    # Nobody waits for the coverage of what has failed.
+    left = tear_down(run.session, engine, replace(run.record, stop={}))
+    if left and isinstance(error, EnvctlError):
+        error.message = error.message.replace("; everything is gone", "")
+        error.hint = f"{error.hint}\n  left behind: {', '.join(left)}".strip()
+    return error
+
+
+def _left(run: Run, error: BaseException, before: InstanceState) -> BaseException:
+    """What was only asked for wrongly is as it was before."""
+    state = before if isinstance(error, UsageError | DefinitionError) and before is not InstanceState.STARTING else InstanceState.FAILED
+    with suppress(RecordGone, UnreadableRecord, OSError):
+        run.update(lambda record: replace(record, state=state, process="", error=str(error) if state is InstanceState.FAILED else ""))
+    run.session.keepers.release(run.record.id)
+    if state is InstanceState.FAILED:
+        name = run.record.name
+        run.events.say(f"left for a look: `envctl logs {name}`; `envctl down {name}` removes it")
+    return error

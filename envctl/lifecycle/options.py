@@ -1,0 +1,77 @@
+"""What `up` is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from envctl.engines.choice import default_engine, lasting_context
+from envctl.instance.record import Choices, Location, Record
+from envctl.plan.transforms import Selection
+from envctl.session import Session
+
+DEFAULT_TIMEOUT = 600.0
+"""Seconds for all of it: pulling, building, starting, seeding."""
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """Of `up`, `run` and `test`.
+
+    Attributes:
+        environment: a name under environments/, a path, or a Compose file.
+        engine: None: where the instance is already, else Docker where a daemon answers, else this machine.
+        set: variable to its value.
+        ports: service to the local port that it is to have.
+        local: services that are processes of this machine, whatever the engine is.
+        ttl: seconds after which it is removed; None: what the definition says.
+        timeout: seconds for all of it.
+        keep: what failed is not torn down.
+        report: the folder for logs and status when it fails.
+    """
+
+    environment: str
+    name: str | None = None
+    engine: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    registry: str | None = None
+    set: Mapping[str, str] = field(default_factory=dict)
+    only: Sequence[str] = ()
+    stub: Sequence[str] = ()
+    use: Mapping[str, str] = field(default_factory=dict)
+    image: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    local: Sequence[str] = ()
+    ttl: float | None = None
+    timeout: float = DEFAULT_TIMEOUT
+    fresh: bool = False
+    keep: bool = False
+    report: str | None = None
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(tuple(self.only), tuple(self.stub), dict(self.use), dict(self.image))
+
+    def location(self, session: Session, current: Record | None) -> Location:
+        """Where it is to be: as asked for, or where the instance is already.
+
+        Raises:
+            UsageError: a cluster that nobody has named and that is not of this machine.
+        """
+        if self.engine is None and self.context is None and current is not None:
+            return current.location
+        engine = self.engine or default_engine(session.environ, self.context)
+        return Location(engine, lasting_context(engine, session.environ, self.context), self.namespace)
+
+    def choices(self, session: Session, given: Mapping[str, str]) -> Choices:
+        """What later commands must know to plan the same again.
+
+        Args:
+            given: the variables that the definition took from outside.
+        """
+        return Choices(
+            set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image),
+            port=dict(self.ports), local=tuple(self.local), images=session.settings.images(), kubernetes=session.settings.cluster(),
+            registry=self.registry,
+        )  # fmt: skip

@@ -1,0 +1,84 @@
+"""From a definition to a plan: for an instance that is to be, and for one that is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envctl.engines.local.folders import services_folder
+from envctl.engines.registry import traits
+from envctl.environment import Environment, open_environment
+from envctl.errors import UsageError, did_you_mean
+from envctl.instance.allocation import Allocation
+from envctl.instance.record import Record
+from envctl.lifecycle.options import UpOptions
+from envctl.plan.make import environment_outside, make_plan
+from envctl.plan.model import Plan, Setting
+from envctl.plan.secrets import drawn_from
+from envctl.plan.traits import Addresses
+from envctl.plan.transforms import Selection, apply
+from envctl.session import Session
+
+
+def open_selected(session: Session, options: UpOptions) -> Environment:
+    """The environment that *options* name, with their selection applied.
+
+    Raises:
+        UsageError, DefinitionError
+    """
+    environment = open_environment(options.environment, cwd=session.cwd, overrides=options.set, environ=session.environ)
+    known = list(environment.definition.services)
+    for name in options.local:
+        if name not in known:
+            raise UsageError(f"--local {name}: there is no such service", hint=did_you_mean(name, known))
+    return apply(environment, options.selection)
+
+
+def plan_of_environment(session: Session, environment: Environment, record: Record) -> Plan:
+    """What *record* says is to run; its ports may not be known yet (`Plan.with_allocation`).
+
+    Raises:
+        DefinitionError: mistakes that only a plan shows.
+    """
+    return make_plan(environment, _setting(session, record))
+
+
+def plan_of_instance(session: Session, record: Record, addresses: Addresses) -> Plan:
+    """The same plan as `up` made, as long as the definition is the same.
+
+    Raises:
+        DefinitionError: it has mistakes now.
+    """
+    return plan_of_environment(session, _environment(session, record), record).with_allocation(record.allocation, addresses)
+
+
+def variables_by_hand(session: Session, record: Record, addresses: Addresses, service: str) -> dict[str, str]:
+    """What *service* would get if it ran on this machine: the same variables, with outside addresses."""
+    return environment_outside(_environment(session, record), _setting(session, record, record.allocation, addresses), service)
+
+
+def _environment(session: Session, record: Record) -> Environment:
+    """The definition, with what the command line of `up` changed in it."""
+    chosen = record.choices
+    environment = open_environment(record.file, cwd=Path(record.project), overrides=chosen.set, environ=session.environ)
+    return apply(environment, Selection(chosen.only, chosen.stub, chosen.use, chosen.image))
+
+
+def _setting(session: Session, record: Record, allocation: Allocation | None = None, addresses: Addresses | None = None) -> Setting:
+    engine = traits(record.engine)
+    return Setting(
+        name=record.name,
+        id=record.id,
+        environment=record.environment,
+        project=Path(record.project),
+        engine=engine,
+        addresses=addresses or engine.addresses,
+        allocation=allocation or Allocation(),
+        secret=drawn_from(bytes.fromhex(record.secret)),
+        owner=record.owner,
+        folder=services_folder(record.id, session.store.home),
+        local=frozenset(record.choices.local),
+        registry=record.choices.registry,
+        shared=record.namespace is not None,
+        environ=session.environ,
+        rewrite=record.choices.images,
+    )

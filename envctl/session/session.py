@@ -1,0 +1,80 @@
+"""The session: the surroundings of one caller, and what it holds while it works."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envctl.instance.folder import state_home
+from envctl.instance.store import RecordStore
+from envctl.keeper_client.keepers import Keepers
+from envctl.keeper_client.starting import BY_KEEPER
+from envctl.session.host import Host
+from envctl.session.masking import Mask
+
+if TYPE_CHECKING:
+    from envctl.session.settings import Settings
+
+
+@dataclass
+class Session:
+    """Made at the edge (the command line, the Python API), and passed to whatever works.
+
+    Several threads may use one; two sessions of a process know nothing of each other.
+
+    Attributes:
+        environ: the caller's environment variables.
+        cwd: the folder that relative paths begin at.
+        mask: the secrets that must not be printed.
+        told: options of this command that say where to look, by their names.
+    """
+
+    environ: Mapping[str, str]
+    cwd: Path
+    mask: Mask = field(default_factory=Mask)
+    told: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def here(cls) -> Session:
+        """Of this process, as it is now."""
+        return cls(dict(os.environ), Path.cwd())
+
+    @cached_property
+    def store(self) -> RecordStore:
+        """The records of the instances that this user has here."""
+        return RecordStore(state_home(self.environ))
+
+    @cached_property
+    def keepers(self) -> Keepers:
+        """The keepers of those, and what this session holds of them."""
+        return Keepers(self.store.home, self.environ)
+
+    @cached_property
+    def host(self) -> Host:
+        """This machine, as engines see it."""
+        return Host(self.environ, self.keepers)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The nearest `envctl.toml`, or `[tool.envctl]`.
+
+        Raises:
+            DefinitionError: it is no TOML.
+        """
+        from envctl.session.settings import nearest
+
+        return nearest(self.cwd)
+
+    def option(self, name: str) -> str | None:
+        """What is said of an option that has no value here: by this command, by ENVCTL_<OPTION>, or by the project's settings."""
+        found = self.told.get(name) or self.environ.get(f"ENVCTL_{name.upper()}") or self.settings.keys.get(name)
+        return found if isinstance(found, str) else None
+
+    @property
+    def by_keeper(self) -> bool:
+        """Whether a keeper has called us to remove its instance: nobody is left who would wait for a gentle end."""
+        return bool(self.environ.get(BY_KEEPER))

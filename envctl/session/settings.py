@@ -1,0 +1,114 @@
+"""Defaults of options from `envctl.toml`, or `[tool.envctl]` of pyproject.toml, at the project's root."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envctl.errors import DefinitionError, Problem, did_you_mean
+
+OPTIONS = {
+    "name", "set", "only", "stub", "use", "port", "image", "local", "engine", "context", "namespace", "registry", "ttl", "timeout",
+    "fresh", "keep", "report", "strict", "existing_secret",
+}  # fmt: skip
+"""Options that may have a default here; a test compares them with the commands'."""
+TABLES = ("images", "kubernetes")
+"""Keys that are no options."""
+CLUSTER: dict[str, tuple[type, str]] = {
+    "labels": (dict, 'labels = {"team" = "shop"}'),
+    "pull_secrets": (list, 'pull_secrets = ["registry-login"]'),
+    "priority_class": (str, 'priority_class = "low"'),
+    "quota": (dict, 'quota = {"requests.cpu" = "4"}'),
+}
+"""Keys of `[kubernetes]`, their types, and an example of each."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keys of a file, by their names with `_`."""
+
+    file: Path
+    keys: Mapping[str, Any] = field(default_factory=dict)
+
+    def options(self) -> dict[str, Any]:
+        """Option to its default.
+
+        Raises:
+            DefinitionError: a key that is none.
+        """
+        for key in self.keys:
+            if key not in OPTIONS | set(TABLES):
+                raise self._mistake(key, "unknown key", did_you_mean(key, sorted(OPTIONS | set(TABLES))))
+        return {key: value for key, value in self.keys.items() if key not in TABLES}
+
+    def images(self) -> dict[str, str]:
+        """Prefix of an image's name to what stands in its place.
+
+        Raises:
+            DefinitionError: it is no such table.
+        """
+        found = self.keys.get("images", {})
+        if not (isinstance(found, dict) and all(isinstance(value, str) for value in found.values())):
+            hint = 'images = {"docker.io" = "registry.corp/hub"}'
+            raise self._mistake("images", "expected a table of prefixes to what stands in their place", hint)
+        return dict(found)
+
+    def cluster(self) -> dict[str, Any]:
+        """What a cluster wants of everything that is put into it.
+
+        Raises:
+            DefinitionError: an unknown key, or a value of another type.
+        """
+        found = self.keys.get("kubernetes", {})
+        if not isinstance(found, dict):
+            raise self._mistake("kubernetes", "expected a table", "[kubernetes]")
+        for key, value in found.items():
+            if key not in CLUSTER:
+                raise self._mistake(f"kubernetes.{key}", "unknown key", did_you_mean(key, sorted(CLUSTER)))
+            kind, example = CLUSTER[key]
+            items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+            if not isinstance(value, kind) or not all(isinstance(item, str) for item in items):
+                raise self._mistake(f"kubernetes.{key}", "this is not of its form", example)
+        return dict(found)
+
+    def _mistake(self, key: str, message: str, hint: str) -> DefinitionError:
+        return DefinitionError([Problem(self.file, 1, key, message, hint)])
+
+
+def nearest(folder: Path) -> Settings:
+    """Of the nearest file, from *folder* upwards to the root of the repository.
+
+    Raises:
+        DefinitionError: it is no TOML.
+    """
+    for each in (folder, *folder.parents):
+        for name, keys in (("envctl.toml", ()), ("pyproject.toml", ("tool", "envctl"))):
+            found = _read(each / name, keys)
+            if found is not None:
+                return Settings(each / name, {key.replace("-", "_"): value for key, value in found.items()})
+        if (each / ".git").exists():
+            break
+    return Settings(Path("envctl.toml"))
+
+
+def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    try:
+        content: Any = tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        if keys:
+            return None  # somebody else's pyproject.toml is not ours to complain about
+        line = next((int(word.rstrip(",")) for word in _after_line(str(error))), 1)
+        raise DefinitionError([Problem(path, line, "", f"this is no TOML: {error}")]) from None
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else None
+
+
+def _after_line(text: str) -> list[str]:
+    words = text.replace(")", " ").split()
+    return [words[i + 1] for i, word in enumerate(words[:-1]) if word == "line" and words[i + 1].rstrip(",").isdigit()]
