@@ -94,7 +94,13 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     mark = error.problem_mark or error.context_mark
     line = min(mark.line, text.count("\n")) if mark else 0
     content = (text.splitlines() or [""])[line : line + 1]
+    if "nesting depth" in str(error.problem):  # PyYAML has had a limit of its own since 6.0.4
+        return _too_deep(line + 1)
     return YamlError(line + 1, f"this is no YAML: {_message(error)}", _advice(content[0] if content else "", error, mark))
+
+
+def _too_deep(line: int) -> YamlError:
+    return YamlError(line, f"this is nested deeper than {MAX_DEPTH} levels")
 
 
 def _message(error: yaml.MarkedYAMLError) -> str:
@@ -149,7 +155,7 @@ class _Builder:
         if not self._any_tag and event.tag not in (None, "!", _STANDARD + ("map" if is_map else "seq")):
             raise _unknown_tag(event.tag, line)
         if len(self._open) >= MAX_DEPTH:
-            raise YamlError(line, f"this is nested deeper than {MAX_DEPTH} levels")
+            raise _too_deep(line)
         branch = Branch(is_map, line)
         self._anchored(event, branch)
         self._open.append(branch)

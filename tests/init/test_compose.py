@@ -71,7 +71,7 @@ def test_mail_servers_of_every_make_are_mail(sample, image, web):
     env = "SMTP_URL=smtp://localhost:1025\n"
     found = sample({"compose.yaml": compose, "package.json": '{"dependencies": {"nodemailer": "7"}}', ".env.example": env})
     assert found.services == {}
-    assert found.plan.services["inbox"].kind.kind == "mail"
+    assert found.plan.services["inbox"].kind == "mail"
     assert found.plan.services["inbox"].image == image
     assert found.tree["outputs"] == {"SMTP_URL": "${inbox.url}"}
     assert found.plan.services["inbox"].inside["web_url"] == f"http://inbox:{web}"

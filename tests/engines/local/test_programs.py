@@ -117,7 +117,7 @@ def test_this_python_where_it_has_the_module() -> None:
 
 
 def test_a_module_is_not_asked_for_its_version() -> None:
-    assert find_program(Local(programs=[Program(module="json.tool", arguments=["-m", "x"], loss="less")]), "16") == InstalledProgram(
+    assert find_program(LocalProgram(programs=[Program(module="json.tool", arguments=["-m", "x"], loss="less")]), "16") == InstalledProgram(
         Path(sys.executable), "", True, arguments=("-m", "x"), loss="less"
     )
 
