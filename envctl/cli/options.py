@@ -14,11 +14,7 @@ import typer
 from envctl.cli.arguments import duration
 from envctl.errors import UsageError
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
-<<<<<<< HEAD
-from envctl.plan.transforms.options import Selection
-=======
 from envctl.plan.transforms import Selection
->>>>>>> plan
 from envctl.session import Session
 
 if TYPE_CHECKING:

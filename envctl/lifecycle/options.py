@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 
 from envctl.engines.choice import default_engine, lasting_context
 from envctl.instance.record import Choices, Location, Record
-<<<<<<< HEAD
-from envctl.plan.transforms.options import Selection
-=======
 from envctl.plan.transforms import Selection
->>>>>>> plan
 from envctl.session import Session
 
 DEFAULT_TIMEOUT = 600.0
