@@ -31,10 +31,10 @@ def containers(app: str) -> Iterator[DockerContainer]:
         .waiting_for(LogMessageWaitStrategy("Server is ready"))
     )
     yield (
-        DockerContainer("maildev/maildev:2.2.1")
+        DockerContainer("axllent/mailpit:v1.33.1")
         .with_network_aliases("mail")
-        .with_exposed_ports(1025, 1080)
-        .waiting_for(HttpWaitStrategy(1080, "/healthz"))
+        .with_exposed_ports(1025, 8025)
+        .waiting_for(HttpWaitStrategy(8025, "/readyz"))
     )
     yield (
         DockerContainer("python:3.13-slim")

@@ -12,45 +12,46 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from envctl.cli.progress import Table
-from envctl.lifecycle.service_states import Row
+from envctl.lifecycle.events import Event, Phase
+from envctl.session.masking import Mask
 
 FILE = Path(__file__).with_name("run.svg")
 COMMAND = "envctl run shop -- pytest environments/shop/tests"
 HALFWAY = 2.7
 """Seconds: the first of the two moments that the picture shows."""
 MOMENTS = {
-    "db": (Row("ready", "seeding: command python -m shop.migrate"), None, 3.6),
-    "events": (Row("seeded"), 0.8, 0.8),
-    "mail": (Row("starting", "waiting until it is ready"), None, 3.2),
-    "payments": (Row("seeded"), 1.5, 1.5),
-    "notifications": (Row("pending"), None, 4.1),
-    "orders": (Row("pending"), None, 4.6),
+    "db": (Phase.SEEDING, "command python -m shop.migrate", None, 3.6),
+    "events": (Phase.SEEDED, "", 0.8, 0.8),
+    "mail": (Phase.WAITING, "", None, 3.2),
+    "payments": (Phase.SEEDED, "", 1.5, 1.5),
+    "notifications": (Phase.PENDING, "", None, 4.1),
+    "orders": (Phase.PENDING, "", None, 4.6),
 }
-"""Service to its state halfway, when it was done by then, and when it was done."""
+"""Service to its phase halfway and what is being done, when it was done by then, and when it was done."""
 TESTS = ("...................................................                      [100%]", "51 passed in 8.40s")
 
 
 class Recorded(Table):
     """The table at a moment of its own, and not of the clock."""
 
-    def __init__(self, at: float, rows: dict[str, Row], done: dict[str, float]) -> None:
-        super().__init__()
-        self._title, self._unseeded = "shop on docker", set(rows) - {"db"}
-        self._rows, self._began = rows, 0.0
-        self._done_at = {name: done.get(name, at) for name in rows}
+    def __init__(self, at: float, events: list[Event], done: dict[str, float]) -> None:
+        super().__init__(Mask())
+        self._events, self._began = {event.service: event for event in events}, 0.0
+        self._title, self._unseeded = "shop on docker", set(self._events) - {"db"}
+        self._done_at = {name: done.get(name, at) for name in self._events}
 
     def drawn(self) -> RenderableType:
         return self._render()
 
 
 def halfway() -> RenderableType:
-    rows = {name: row for name, (row, _, _) in MOMENTS.items()}
-    return Recorded(HALFWAY, rows, {name: at for name, (_, at, _) in MOMENTS.items() if at is not None}).drawn()
+    events = [Event(0.0, name, phase, detail) for name, (phase, detail, _, _) in MOMENTS.items()]
+    return Recorded(HALFWAY, events, {name: at for name, (_, _, at, _) in MOMENTS.items() if at is not None}).drawn()
 
 
 def finished() -> RenderableType:
-    rows = {name: Row("seeded") for name in MOMENTS}
-    return Recorded(0.0, rows, {name: at for name, (_, _, at) in MOMENTS.items()}).drawn()
+    events = [Event(0.0, name, Phase.SEEDED) for name in MOMENTS]
+    return Recorded(0.0, events, {name: at for name, (_, _, _, at) in MOMENTS.items()}).drawn()
 
 
 def picture() -> str:

@@ -15,10 +15,11 @@ from envctl.engines import CommandResult, Execution, ServiceState
 from envctl.engines.registry import traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
-from envctl.instance import Record
 from envctl.instance.allocation import Allocation
-from envctl.plan.make import make_plan, published
+from envctl.instance.record import Record
+from envctl.plan.make import make_plan
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
+from envctl.plan.subjects import published
 
 FIRST_PORT = 20000
 
@@ -65,6 +66,7 @@ def service(name: str, **changes: Any) -> ServicePlan:
     standard: dict[str, Any] = {
         "name": name,
         "kind": "service",
+        "host": name,
         "image": f"{name}:1",
         "build": None,
         "user": None,

@@ -14,7 +14,7 @@ import typer
 from envctl.cli.arguments import duration
 from envctl.errors import UsageError
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
-from envctl.plan.transforms.select import Selection
+from envctl.plan.transforms import Selection
 from envctl.session import Session
 
 if TYPE_CHECKING:

@@ -96,6 +96,12 @@ def mosquitto_hash(value: object) -> str:
     return f"$7${_MOSQUITTO_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
+def htpasswd_hash(value: object) -> str:
+    """A password in an htpasswd file, as `{SSHA}`: unlike bcrypt it takes every byte into account, not the first 72."""
+    salt = _salt(str(value), 8)
+    return "{SSHA}" + base64.b64encode(hashlib.sha1(str(value).encode() + salt).digest() + salt).decode()
+
+
 def nats_password(value: object) -> str:
     """A password in a NATS configuration file; what NATS would take for a bcrypt hash is itself hashed with bcrypt."""
     text = str(value)
@@ -187,6 +193,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         hex_bytes,
         rabbitmq_hash,
         mosquitto_hash,
+        htpasswd_hash,
         nats_password,
         multiline,
         sha256,

@@ -51,6 +51,7 @@ class Recognise(Model):
     """How a service of a Compose file is known to be of this kind, and where its parameters stand."""
 
     images: list[str] = Field(default_factory=list)
+    ports: dict[str, dict[str, int]] = Field(default_factory=dict, description="An image to those of its ports that are not the kind's.")
     parameters: dict[str, list[str]] = Field(
         default_factory=dict, description="Parameter to the variables that set it; `=x` is the image's default."
     )
@@ -66,6 +67,8 @@ class Program(Model):
     path: str = Field("", description="A program of PATH, or a pattern of absolute paths.")
     version: str = Field("", description="Its major version, where it is known; else the program is asked, or its path.")
     extra: bool = Field(False, description="It comes with envctl[local].")
+    arguments: list[str] = Field(default_factory=list, description="What it takes before the arguments of `command`.")
+    loss: str = Field("", description="What is different with this one.")
 
 
 class Missing(Model):
@@ -295,12 +298,12 @@ def recogniser(kinds: Mapping[str, Kind]) -> Recogniser:
     """Knows the kind of an image by `recognise`; kinds whose files are wrong are left out."""
 
     def recognise(image: str) -> Recognised | None:
-        return next((known for names, known in found() if _matches(image, names)), None)
+        return next((known for name, known in found() if _matches(image, name)), None)
 
     @cache
-    def found() -> list[tuple[list[str], Recognised]]:
+    def found() -> list[tuple[str, Recognised]]:
         usable = (kind for name in kinds if (kind := _usable(kinds, name)) is not None and kind.kind == name)
-        return [(kind.recognise.images, _recognised(kind)) for kind in usable if kind.recognise.images]
+        return [(image, _recognised(kind, image)) for kind in usable for image in kind.recognise.images]
 
     return recognise
 
@@ -312,18 +315,18 @@ def _usable(kinds: Mapping[str, Kind], name: str) -> Kind | None:
         return None
 
 
-def _recognised(kind: Kind) -> Recognised:
-    places = kind.recognise.parameters
-    return Recognised(kind.kind, kind.ports, places, tuple(kind.several), tuple(kind.credentials))
+def _recognised(kind: Kind, image: str) -> Recognised:
+    ports = kind.ports | kind.recognise.ports.get(image, {})
+    return Recognised(kind.kind, ports, kind.recognise.parameters, tuple(kind.several), tuple(kind.credentials))
 
 
-def _matches(image: str, names: list[str]) -> bool:
-    """Whether an image is one of *names*, from Docker Hub or from a mirror of it."""
+def _matches(image: str, name: str) -> bool:
+    """Whether an image is the one called *name*, from Docker Hub or from a mirror of it."""
     repository = re.sub(r":[^/:]*$", "", image.partition("@")[0])
     first, slash, rest = repository.partition("/")
     has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
     path = (rest if has_registry else repository).removeprefix("library/")
-    return path in names or (has_registry and any(path.endswith("/" + name) for name in names))
+    return path == name or (has_registry and path.endswith("/" + name))
 
 
 def _known(problem: Problem, data: Mapping[str, Any]) -> Problem:

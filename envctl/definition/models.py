@@ -13,16 +13,29 @@ from envctl.definition.yaml_parser import written
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 RESERVED = ("var", "self", "env", "lane", "instance", "tester")
+OURS = re.compile(r"envctl[-_]", re.IGNORECASE)
+"""How the names of our own containers and objects begin; a cluster has no capitals, and `-` for `_`."""
 WORDS = ("and", "or", "not", "if", "else", "in", "is", "true", "false", "none", "True", "False", "None")
 """What expressions mean by these is no service."""
 
 Condition = Literal["started", "ready", "seeded", "done", "none"]
 
 
+def name_problem(name: str) -> tuple[str, str] | None:
+    """What is wrong with *name* as that of a service, and what would be right."""
+    if name in RESERVED or name in WORDS:
+        return f"'{name}' is reserved in expressions", "choose another name"
+    if OURS.match(name):
+        return f"'{name}' begins like what envctl itself puts beside services", f"another name, e.g. '{name[7:] or 'server'}'"
+    if not NAME.fullmatch(name):
+        return f"'{name}' is no name of a service", "letters, digits, - and _, at most 40, not beginning with - or _"
+    return None
+
+
 def _name(value: str) -> str:
-    if value in RESERVED or value in WORDS:
-        raise ValueError(f"'{value}' is reserved in expressions; choose another name")
-    return _environment_name(value)
+    if problem := name_problem(value):
+        raise ValueError("; ".join(problem))
+    return value
 
 
 def _environment_name(value: str) -> str:
@@ -219,7 +232,7 @@ class Definition(Model):
     variables: dict[str, Any] = Field(default_factory=dict, description="What `--set` can change: name to default.")
     services: dict[Name, Service] = Field(default_factory=dict, description="Name to what runs under it.")
     outputs: dict[str, Any] | None = Field(
-        None, description="What a test process receives; without it `<SERVICE>_<PROPERTY>` for all there is."
+        None, description="What a test process receives (maps and lists as JSON); without it `<SERVICE>_<PROPERTY>` for all there is."
     )
     write: dict[str, str] = Field(default_factory=dict, description="File to format: kept current by `up`.")
     tests: dict[str, Annotated[Test, BeforeValidator(_test)]] = Field(

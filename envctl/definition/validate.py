@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from envctl.definition.messages import known_keys, problems_of, without, wrong_paths
-from envctl.definition.models import NAME, RESERVED, WORDS, Build, Definition, Model, Service, Test
+from envctl.definition.models import NAME, Build, Definition, Model, Service, Test, name_problem
 from envctl.definition.source import Source, TreePath, dotted
 from envctl.errors import Problem, did_you_mean
 
@@ -118,15 +118,10 @@ class _Checking:
                 yield self.source.problem((*at, "build", key), f"unknown key '{key}'", did_you_mean(key, known, limit=30))
 
     def name(self, name: str, path: TreePath) -> bool:
-        if name in RESERVED or name in WORDS:
-            message, hint = f"'{name}' is reserved in expressions", "choose another name"
-        elif not NAME.fullmatch(name):
-            message = f"'{name}' is no name of a service"
-            hint = "letters, digits, - and _, at most 40, not beginning with - or _"
-        else:
-            return True
-        self.problems.append(self.source.problem(path, message, hint))
-        return False
+        problem = name_problem(name)
+        if problem is not None:
+            self.problems.append(self.source.problem(path, *problem))
+        return problem is None
 
 
 def _is_name(name: object) -> bool:

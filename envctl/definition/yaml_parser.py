@@ -108,6 +108,8 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     if "nesting depth" in (error.problem or ""):
         return _too_deep(line + 1)
     content = (text.splitlines() or [""])[line : line + 1]
+    if "nesting depth" in str(error.problem):  # PyYAML has had a limit of its own since 6.0.4
+        return _too_deep(line + 1)
     return YamlError(line + 1, f"this is no YAML: {_message(error)}", _advice(content[0] if content else "", error, mark))
 
 

@@ -16,8 +16,8 @@ from envctl.init.project_files import ProjectFiles, as_list, as_map
 
 USED_LIKE = {
     "minio/minio": "s3", "bitnami/minio": "s3", "localstack/localstack": "s3", "adobe/s3mock": "s3",
-    "axllent/mailpit": "mail", "mailhog/mailhog": "mail", "greenmail/standalone": "mail", "mongo": "mongo",
-    "bitnami/mongodb": "mongo", "percona": "mariadb", "emqx/emqx": "mqtt", "hivemq/hivemq4": "mqtt",
+    "greenmail/standalone": "mail", "mongo": "mongo", "bitnami/mongodb": "mongo", "percona": "mariadb",
+    "emqx/emqx": "mqtt", "hivemq/hivemq4": "mqtt",
     "redpandadata/redpanda": "kafka", "confluentinc/confluent-local": "kafka", "elasticsearch": "elasticsearch",
     "docker.elastic.co/elasticsearch/elasticsearch": "elasticsearch", "opensearchproject/opensearch": "elasticsearch",
 }  # fmt: skip

@@ -39,14 +39,13 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
     """
     name = instance_name(options.name or environment.definition.name)
     id = instance_id(name, environment.loaded.project)
-    location = options.location(session)
-    current = session.store.load(id)
-    if current is None or not _goes_on(current, options):
-        current = _fresh(name, id, environment, location)
+    found = session.store.load(id)
+    location = options.location(session, found)
+    current = found if found is not None and _goes_on(found, options) else _fresh(name, id, environment, location)
     choices = options.choices(session, environment.loaded.given)
     choices = replace(choices, registry=choices.registry or current.choices.registry, local=_local(options, location))
     ttl = options.ttl or environment.definition.ttl
-    return replace(
+    drafted = replace(
         current,
         choices=choices,
         file=str(environment.loaded.file),
@@ -54,6 +53,9 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
         # The owner is a label, and a changed label recreates containers: an instance that is there keeps the one it has.
         owner=current.owner if current.was_up else owner,
     )
+    if found is not None:
+        _refuse(found, name, location, environment)
+    return drafted
 
 
 def _local(options: UpOptions, location: Location) -> tuple[str, ...]:
@@ -75,48 +77,55 @@ def _goes_on(current: Record, options: UpOptions) -> bool:
     return not (options.fresh or current.expired or current.owner or current.half_done)
 
 
-def claim(session: Session, engine: Engine, drafted: Record) -> Record:
-    """The record on disk, with the mark of this process; whoever holds the instance's lock may do that.
-
-    Raises:
-        UsageError: the instance is in use, elsewhere, or another environment's.
-        RecordGone: it has become another one since it was drafted, so that its plan has to be made again.
-    """
+def is_outdated(session: Session, options: UpOptions, drafted: Record) -> bool:
+    """Whether somebody else has worked on the instance since it was drafted, so that it is another one now."""
     current = session.store.load(drafted.id)
-    if current is not None:
-        _refuse(current, drafted)
-    if current is not None and current.secret == drafted.secret:
-        return session.store.update(current, lambda now: replace(_taken(drafted, InstanceState.CHANGING), keeper=now.keeper, data=now.data))
+    if drafted.was_up:
+        return current is None or current.secret != drafted.secret
+    return current is not None and _goes_on(current, options)
+
+
+def claim(session: Session, engine: Engine, drafted: Record) -> Record:
+    """The record on disk, with the mark of this process: for whoever holds the instance's lock, and has a draft that is not outdated."""
+    current = session.store.load(drafted.id)
+    if current is not None and drafted.was_up:
+        return session.store.update(current, lambda record: _taken(_with(record, drafted), InstanceState.CHANGING))
     clear(session, engine, drafted.id, current.stop if current else {}, killed=current is not None and was_killed(current))
     return session.store.create(_taken(drafted, InstanceState.STARTING))
+
+
+def _with(record: Record, drafted: Record) -> Record:
+    return replace(record, choices=drafted.choices, file=drafted.file, expires=drafted.expires)
 
 
 def _taken(record: Record, state: InstanceState) -> Record:
     return replace(record, state=state, process=process_mark(), error="")
 
 
-def _refuse(current: Record, drafted: Record) -> None:
+def _refuse(current: Record, name: str, location: Location, environment: Environment) -> None:
     """Whatever is there under this name and is not to be touched by this command."""
-    name = drafted.name
     if current.name != name:
-        raise UsageError(f"'{name}' and '{current.name}' would share the id {drafted.id}", hint="take another --name")
+        raise UsageError(f"'{name}' and '{current.name}' would share the id {current.id}", hint="take another --name")
     if current.owner and process_alive(current.owner):
         raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
-    if current.location != drafted.location and not current.half_done:
+    if current.half_done or current.expired:
+        return
+    if current.location != location:
         where = ", ".join(filter(None, (current.context, current.namespace)))
         raise UsageError(
             f"{name} is up on {current.engine}{f' at {where}' if where else ''}",
             hint=f"`envctl down {name}` first, or take another --name",
         )
-    if _another(current, drafted) and not current.half_done and not current.expired:
+    if _is_another(current, environment):
+        mine = environment.definition.name
         raise UsageError(
-            f"{name} is an instance of the environment '{current.environment}' ({current.file}), not of '{drafted.environment}'",
+            f"{name} is an instance of the environment '{current.environment}' ({current.file}), not of '{mine}'",
             hint=f"take another --name, or `envctl down {name}` first",
         )
 
 
-def _another(current: Record, drafted: Record) -> bool:
+def _is_another(current: Record, environment: Environment) -> bool:
     """Whether it is another environment's: by its name, or by its file where that is still there."""
-    if current.environment != drafted.environment:
+    if current.environment != environment.definition.name:
         return True
-    return bool(current.file) and current.file != drafted.file and os.path.exists(current.file)
+    return bool(current.file) and current.file != str(environment.loaded.file) and os.path.exists(current.file)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from envctl.engines.choice import default_engine, lasting_context
-from envctl.inspect.lookup import try_record
-from envctl.instance.record import Choices, Location
-from envctl.plan.transforms.select import Selection
+from envctl.instance.record import Choices, Location, Record
+from envctl.plan.transforms import Selection
 from envctl.session import Session
 
 DEFAULT_TIMEOUT = 600.0
@@ -55,17 +53,14 @@ class UpOptions:
     def selection(self) -> Selection:
         return Selection(tuple(self.only), tuple(self.stub), dict(self.use), dict(self.image))
 
-    def location(self, session: Session) -> Location:
+    def location(self, session: Session, current: Record | None) -> Location:
         """Where it is to be: as asked for, or where the instance is already.
 
         Raises:
             UsageError: a cluster that nobody has named and that is not of this machine.
-            UnreadableRecord: nobody can say where the instance is.
         """
-        if self.engine is None and self.context is None:
-            there = try_record(session, self.name or Path(self.environment).stem)
-            if there is not None:
-                return there.location
+        if self.engine is None and self.context is None and current is not None:
+            return current.location
         engine = self.engine or default_engine(session.environ, self.context)
         return Location(engine, lasting_context(engine, session.environ, self.context), self.namespace)
 

@@ -17,7 +17,7 @@ from envctl.keeper_client.client import KeeperGone
 from envctl.keeper_client.watchman import watched_until_kept
 from envctl.lifecycle.allocating import allocate
 from envctl.lifecycle.bring_up import Run, bring_up
-from envctl.lifecycle.claiming import claim, draft
+from envctl.lifecycle.claiming import claim, draft, is_outdated
 from envctl.lifecycle.deploying import deploy
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.failed import ended
@@ -75,13 +75,12 @@ def up(
     """
     timer = Timer()
     environment = environment or open_selected(session, options)
-    drafted = draft(session, options, environment, owner)
-    # Mistakes that only a plan shows must show before anything of an instance that is up is touched.
-    plan = plan_of_environment(session, environment, drafted)
-    session.mask.add(plan.secrets)
+    drafted, plan = _planned(session, options, environment, owner)
     timer.phase("plan")
-    engine = open_engine(drafted.location, session.host)
     with watched_until_kept(session.environ) as watched, lock(session.store.folder(drafted.id)):
+        if is_outdated(session, options, drafted):
+            drafted, plan = _planned(session, options, environment, owner)
+        engine = open_engine(drafted.location, session.host)
         record = claim(session, engine, drafted)
         events = Events([*listeners, EventLog(session.store.folder(record.id))])
         run = Run(session, record, plan, events, timer.began + options.timeout)
@@ -96,6 +95,14 @@ def up(
         finally:
             events.end()
     return Up(run.record, run.plan, existed=record.was_up)
+
+
+def _planned(session: Session, options: UpOptions, environment: Environment, owner: str) -> tuple[Record, Plan]:
+    """The draft of the record, and the plan: mistakes that only a plan shows must show before anything is touched."""
+    drafted = draft(session, options, environment, owner)
+    plan = plan_of_environment(session, environment, drafted)
+    session.mask.add(plan.secrets)
+    return drafted, plan
 
 
 def _late(options: UpOptions) -> OutOfTime:

@@ -2,64 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from envctl.definition.expressions import ExpressionError, evaluate, references
-from envctl.definition.kinds import Kind, items_of, parameters_of
+from envctl.definition.expressions import ExpressionError, evaluate_tree, references
 from envctl.definition.models import Service
 from envctl.environment import Environment
 from envctl.errors import DefinitionError
+from envctl.plan.addressing import TESTS, Addressing
 from envctl.plan.commands import argv
 from envctl.plan.graph import Cycle, start_order
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
 from envctl.plan.reading import Once, Reading, as_text, texts
 from envctl.plan.services import ports_of, service_plan, variables
-from envctl.plan.views import Resolver, Side, Subject, private
-
-UNKNOWN_PORT = 0
-"""Stands for a port that has no number yet, or that is left to the engine."""
-
-
-def published(environment: Environment, local: Collection[str] = ()) -> list[PortKey]:
-    """Every port that gets a number outside, in the order of the definition; of *local* services their private ones too."""
-    running = {name: subject for name, subject in subjects(environment).items() if not subject.url}
-    return [(name, port) for name, subject in running.items() for port in _numbered(subject, name in local)]
-
-
-def _numbered(subject: Subject, local: bool) -> list[str]:
-    ports = [port for port in subject.ports if not (subject.kind.outside_port and port == subject.main_port)]
-    return ports + [private(port) for port in subject.private] if local else ports
-
-
-def subjects(environment: Environment, setting: Setting | None = None) -> dict[str, Subject]:
-    """The services as references know them; without a *setting*, credentials are not drawn."""
-    return {
-        name: _subject(name, service, environment.kinds[service.kind], setting, environment.used.get(name))
-        for name, service in environment.definition.services.items()
-    }
-
-
-def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, url: str | None) -> Subject:
-    parameters = parameters_of(kind, service.with_)
-    for key, what in kind.credentials.items():
-        if parameters.get(key) is None and setting is not None:
-            parameters[key] = setting.secret(name, what if key == what else key)
-    several = {key: items_of(kind, key, parameters.pop(key, None), name) for key in kind.several}
-    ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(kind.ports_when.get(port, ""), True)}
-    return Subject(name, kind, ports, parameters, several, url)
-
-
-def _ports(service: Service, kind: Kind) -> dict[str, int]:
-    if service.from_compose:
-        return dict(service.ports)
-    ports = dict(kind.ports)
-    if service.port is not None:
-        main = next(iter(ports), "http" if kind.kind == "api" else "main")
-        ports = {main: service.port, **{key: number for key, number in ports.items() if key != main}}
-    return ports | service.ports
+from envctl.plan.subjects import Subject, published, subjects
+from envctl.plan.views import Resolver
 
 
 def make_plan(environment: Environment, setting: Setting) -> Plan:
@@ -73,7 +33,7 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
 
 def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     found = subjects(environment, setting)
-    resolver = Resolver(found, _address(setting), _scope(environment, setting), _bind(setting), setting.prefix)
+    resolver = Resolver(found, Addressing(setting), _scope(environment, setting))
     reading = Reading(environment.loaded, setting, resolver, once)
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
     needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
@@ -104,13 +64,13 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
-        ports_wanted=_wanted(environment, setting, services),
+        ports_wanted=_wanted(environment, services),
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
     )
 
 
-def _wanted(environment: Environment, setting: Setting, services: Mapping[str, ServicePlan]) -> dict[PortKey, int]:
-    keys = published(environment, [name for name in services if setting.is_local(name)])
+def _wanted(environment: Environment, services: Mapping[str, ServicePlan]) -> dict[PortKey, int]:
+    keys = published(environment, [name for name, service in services.items() if service.local is not None])
     return {key: services[key[0]].replicas for key in keys}
 
 
@@ -119,25 +79,7 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
         "var": environment.loaded.variables,
         "env": setting.environ,
         "instance": {"id": setting.id, "name": setting.name},
-        "tester": {"host": setting.addresses.tester_host},
-        "lane": {"number": 1},
     }
-
-
-def _address(setting: Setting) -> Any:
-    def address(subject: Subject, port: str, side: Side) -> tuple[str, int]:
-        if side == "inside" and not setting.is_local(subject.name):
-            return setting.host(subject.name), subject.ports[port]
-        if side == "inside" and not setting.engine.runs_processes:
-            return subject.name, setting.allocation.ports.get((subject.name, port), UNKNOWN_PORT)  # its name leads to the gateway
-        published = subject.kind.outside_port if port == subject.main_port and subject.kind.outside_port else port
-        return setting.addresses.outside_host, setting.allocation.ports.get((subject.name, published), UNKNOWN_PORT)
-
-    return address
-
-
-def _bind(setting: Setting) -> Callable[[str], str]:
-    return lambda service: "127.0.0.1" if setting.is_local(service) else "0.0.0.0"
 
 
 def _needs(name: str, service: Service, environment: Environment, running: Mapping[str, Service]) -> dict[str, str]:
@@ -181,13 +123,13 @@ def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str,
 
 
 def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
-    scope = reading.resolver.reader("outside")
+    scope = reading.resolver.reader(TESTS)
     if environment.definition.outputs is None:
         return _default_outputs(reading)
     found: dict[str, str] = {}
-    for key, text in environment.definition.outputs.items():
+    for key, value in environment.definition.outputs.items():
         with reading.located("outputs", key):
-            found[key] = as_text(evaluate(text, scope) if isinstance(text, str) else text)
+            found[key] = as_text(evaluate_tree(value, scope))
     return found
 
 
@@ -195,7 +137,7 @@ def _default_outputs(reading: Reading) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
     found = {}
     for name, subject in reading.resolver.subjects.items():
-        view = reading.resolver.reader("outside")[name]
+        view = reading.resolver.reader(TESTS)[name]
         for key in ("host", "port", *subject.kind.properties, *subject.kind.credentials):
             try:
                 value = view[key]
@@ -207,7 +149,7 @@ def _default_outputs(reading: Reading) -> dict[str, str]:
 
 
 def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
-    scope, found = reading.resolver.reader("outside"), {}
+    scope, found = reading.resolver.reader(TESTS), {}
     for name, test in environment.definition.tests.items():
         with reading.located("tests", name):
             found[name] = TestPlan(tuple(argv(test.run, scope)), tuple(test.reports), tuple(test.only))
@@ -217,20 +159,20 @@ def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
 def _secrets(reading: Reading, environment: Environment, found: Mapping[str, Subject]) -> frozenset[str]:
     values = set(environment.loaded.secrets)
     for subject in found.values():
-        view = reading.resolver.reader("outside")[subject.name]
+        view = reading.resolver.reader(TESTS)[subject.name]
         values |= {str(view[key]) for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key)}
         values |= {str(item["password"]) for key in subject.several for item in view[key].values() if item.get("password")}
         values.add(unquote(urlsplit(subject.url or "").password or ""))
-    return frozenset((values | {quote(value, safe="") for value in values}) - {""})
+    written = {form for value in values for form in (quote(value, safe=""), json.dumps(value, ensure_ascii=False)[1:-1])}
+    return frozenset((values | written) - {""})
 
 
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
-    setting = replace(setting, addresses=replace(setting.addresses, tester_host="127.0.0.1"))
-    resolver = Resolver(subjects(environment, setting), _address(setting), _scope(environment, setting), bind=lambda _: "127.0.0.1")
+    resolver = Resolver(subjects(environment, setting), Addressing(setting, by_hand=name), _scope(environment, setting))
     reading = Reading(environment.loaded, setting, resolver)
-    found = variables(reading, service, environment.kinds[service.kind], resolver.reader("outside", name), name)
+    found = variables(reading, service, environment.kinds[service.kind], resolver.reader_in(name), name)
     if reading.problems:
         raise DefinitionError(reading.problems)
     return found

@@ -15,7 +15,6 @@ from envctl.definition.kinds import Amount, Program, Sysctl
 from envctl.definition.models import Build, SeedStep
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
-from envctl.plan.addresses import dns_label
 from envctl.plan.traits import Addresses, EngineTraits
 
 
@@ -48,19 +47,6 @@ class Setting:
     """Its namespace is not its own (`--namespace`): the names of its services begin with its id."""
     rewrite: Mapping[str, str] = field(default_factory=dict)
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
-
-    def is_local(self, service: str) -> bool:
-        return self.engine.runs_processes or service in self.local
-
-    def host(self, service: str) -> str:
-        """Its address inside."""
-        if not self.engine.dns_labels:
-            return service
-        return dns_label(self.id, service) if self.shared else dns_label(service)
-
-    def prefix(self, service: str) -> str:
-        """The folder below which a service finds what is / in a container."""
-        return str(self.folder / service) if self.is_local(service) else ""
 
 
 @dataclass(frozen=True)
@@ -216,6 +202,8 @@ class ServicePlan:
     name: str
     kind: str
     """The name of its kind."""
+    host: str
+    """The name under which the others find it inside."""
     image: str
     build: BuildPlan | None
     entrypoint: tuple[str, ...]

@@ -12,6 +12,7 @@ from envctl.definition.expressions import as_text as written
 from envctl.definition.load import Loaded
 from envctl.definition.models import Command
 from envctl.errors import Problem
+from envctl.plan.addressing import Addressing
 from envctl.plan.commands import argv
 from envctl.plan.model import Setting
 from envctl.plan.views import Resolver, View
@@ -43,13 +44,17 @@ class Reading:
     once: Once = field(default_factory=Once)
     problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def addressing(self) -> Addressing:
+        return self.resolver.addressing
+
     @contextmanager
     def located(self, *path: str | int) -> Iterator[None]:
-        """Mistakes in expressions under *path* become problems of the definition."""
+        """Mistakes in expressions under *path* become problems of the definition, each where its text stands."""
         try:
             yield
         except ExpressionError as error:
-            self.problems.append(self.problem(path, str(error)))
+            self.problems.append(self.problem((*path, *error.path), str(error)))
 
     def argv(self, command: Command | None, scope: Mapping[str, Any], *path: str | int) -> tuple[str, ...]:
         """The arguments of *command*, none where there is a mistake in it."""
@@ -66,7 +71,7 @@ class Reading:
         try:
             return plain(evaluate_tree(value, scope))
         except ExpressionError as error:
-            self.problems.append(self.problem((*path, *getattr(error, "path", ())), str(error)))
+            self.problems.append(self.problem((*path, *error.path), str(error)))
             return type(value)() if isinstance(value, dict | list | str) else value
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation
-from envctl.plan.make import published
 from envctl.plan.model import PortKey, Setting
 from envctl.plan.secrets import drawn_from, key_of_name
+from envctl.plan.subjects import published
 from envctl.plan.traits import EngineTraits
 
 FIRST, COUNT = 20000, 12000

@@ -18,7 +18,7 @@ from envctl.definition.kinds import Kind
 from envctl.definition.models import SeedStep, Service
 from envctl.plan.model import Feed, Step
 from envctl.plan.reading import Reading
-from envctl.plan.views import Side, Subject
+from envctl.plan.subjects import Subject
 
 
 def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, image: str) -> Iterator[Step]:
@@ -75,15 +75,16 @@ def _entry(folder: Path, path: Path) -> tuple[str, str]:
 
 def _command(reading: Reading, step: SeedStep, name: str, at: tuple[str | int, ...]) -> tuple[str, ...]:
     """References are what the program itself can reach: on this machine the outside addresses. `self` is the seeded service."""
-    side: Side = "outside" if step.in_ in (None, "host") else "inside"
-    return reading.argv(step.command, reading.resolver.reader(side, name), *at, "command")
+    where = {None: None, "host": None, "server": name}.get(step.in_, step.in_)
+    viewpoint = reading.addressing.standpoint(where)
+    return reading.argv(step.command, reading.resolver.reader(viewpoint, name), *at, "command")
 
 
 def _feed(reading: Reading, kind: Kind, step: SeedStep, files: Sequence[Path], name: str, at: tuple[str | int, ...]) -> Feed | None:
     feed = kind.seeds.get(step.format)
     if feed is None:
         return None
-    scope = reading.resolver.reader("inside", name)
+    scope = dict(reading.resolver.reader_in(name))
     columns = reading.once((*at, "columns"), partial(_columns, reading, files[0], at)) if step.csv is not None and files else []
     scope |= {"step": {"database": step.database or scope["self"]["first"].get("databases"), "into": step.into, "columns": columns}}
     command = reading.tree(feed.command, scope, *at)

@@ -12,6 +12,7 @@ from typing import Any
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
 from envctl.definition.kinds import Kind, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
+from envctl.plan.addressing import Side, Viewpoint
 from envctl.plan.files import contents, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
@@ -19,17 +20,17 @@ from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPl
 from envctl.plan.reading import Reading, as_text, plain, texts
 from envctl.plan.seeds import steps_of
 from envctl.plan.sizes import bytes_of
-from envctl.plan.views import Subject, View, property_names
+from envctl.plan.subjects import Subject
+from envctl.plan.views import View, property_names
 
 OWN_STOP = 10.0
 """Seconds that a service of the team's own gets on SIGTERM, so that coverage and traces are written."""
 
 
 def service_plan(reading: Reading, subject: Subject, service: Service, needs: Mapping[str, str]) -> ServicePlan:
-    name, local = subject.name, reading.setting.is_local(subject.name)
+    name, local = subject.name, reading.addressing.is_process(subject.name)
     kind = localised(subject.kind) if local else subject.kind
-    # A process of this machine beside containers reaches them where the tests do.
-    scope = reading.resolver.reader("outside" if local and not reading.setting.engine.runs_processes else "inside", name)
+    scope = reading.resolver.reader_in(name)
     applied = Kind(kind=kind.kind, once=kind.once, own=kind.own) if service.from_compose else kind
     build = _build(reading, name, service)
     image = _image(reading, subject, service, build)
@@ -39,6 +40,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     return ServicePlan(
         name=name,
         kind=kind.kind,
+        host=reading.addressing.name(name),
         image=image,
         build=build,
         entrypoint=tuple(map(str, reading.tree(applied.entrypoint, scope, "services", name))),
@@ -92,9 +94,9 @@ def _checks(reading: Reading, kind: Kind, subject: Subject, service: Service) ->
 
 def _calls_home(reading: Reading, service: Service) -> bool:
     """Whether it refers to the machine of the tests, by name or as a server that runs there already (`--use`)."""
-    there = [name for name, subject in reading.resolver.subjects.items() if subject.url is not None]
+    there = ("tester", *reading.resolver.elsewhere)
     readable = [service.env, service.run, service.command, service.with_]
-    return any(ref.root in ("tester", *there) for text in texts(readable) for ref in references(text, ("tester", *there)))
+    return any(ref.root in there for text in texts(readable) for ref in references(text, there))
 
 
 def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -141,20 +143,25 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
 def _image(reading: Reading, subject: Subject, service: Service, build: BuildPlan | None) -> str:
     if build is not None:
         return build.tag
-    if not service.image and not subject.kind.image and reading.setting.engine.uses_images and not reading.setting.is_local(subject.name):
+    if (
+        not service.image
+        and not subject.kind.image
+        and reading.setting.engine.uses_images
+        and not reading.addressing.is_process(subject.name)
+    ):
         hint = "`image: REF`, or `build: FOLDER` with a Dockerfile; or `--engine local`"
         reading.problems.append(reading.problem(("services", subject.name), "on Docker it needs an image", hint))
     if service.image:
         return rewrite(service.image, reading.setting.rewrite)
-    image = evaluate_tree(subject.kind.image or "", reading.resolver.reader("inside", subject.name))
+    image = evaluate_tree(subject.kind.image or "", reading.resolver.reader_in(subject.name))
     version = service.version or subject.kind.version
     if subject.kind.tag:
-        version = evaluate(subject.kind.tag, {**reading.resolver.reader("inside", subject.name), "version": version})
+        version = evaluate(subject.kind.tag, {**reading.resolver.reader_in(subject.name), "version": version})
     return rewrite(f"{image}:{version}" if version else str(image), reading.setting.rewrite)
 
 
 def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
-    if service.build is None or reading.setting.is_local(name):
+    if service.build is None or reading.addressing.is_process(name):
         return None
     build = Build(context=service.build) if isinstance(service.build, str) else service.build
     context = reading.loaded.path(build.context, ("services", name, "build"))
@@ -273,9 +280,9 @@ def _setup(
             yield tuple(map(str, command)), reading.tree(setup.env, inner, "services", subject.name), render_text(setup.stdin, inner)
 
 
-def _properties(reading: Reading, subject: Subject, side: Any) -> dict[str, Any]:
+def _properties(reading: Reading, subject: Subject, side: Side) -> dict[str, Any]:
     """Every property that has a value on that side."""
-    view, found = View(reading.resolver, subject.name, side, False), {}
+    view, found = reading.resolver.view(subject.name, Viewpoint(side)), {}
     for key in property_names(subject):
         if key in ("inside", "outside", "first", "bind", "prefix"):
             continue

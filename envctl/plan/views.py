@@ -4,156 +4,168 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from functools import cached_property
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree
-from envctl.definition.kinds import Kind
+from envctl.plan.addressing import Addressing, Viewpoint
+from envctl.plan.subjects import Subject, private
 
-Side = Literal["inside", "outside"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-def private(port: str) -> str:
-    """What a private port is called among the others: no port of a definition can have that name."""
-    return f".{port}"
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A service as references know it."""
-
-    name: str
-    kind: Kind
-    ports: Mapping[str, int]
-    parameters: Mapping[str, Any]
-    """Texts, defaults and drawn credentials; not yet evaluated."""
-    several: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    url: str | None = None
-    """Where it runs already (`--use`)."""
-
-    @property
-    def main_port(self) -> str | None:
-        return next(iter(self.ports), None)
-
-    @property
-    def private(self) -> Sequence[str]:
-        """What it listens on as a process of this machine, and nobody else is told of."""
-        return self.kind.local.ports if self.kind.local else ()
 
 
 @dataclass
 class Resolver:
-    """Evaluates properties once for each side; remembers whose outside address was asked for from inside."""
+    """The views of all services from everywhere; remembers whose outside address was asked for from inside."""
 
     subjects: Mapping[str, Subject]
-    address: Callable[[Subject, str, Side], tuple[str, int]]
+    addressing: Addressing
     scope: Mapping[str, Any]
-    """What every expression sees: var, env, instance, tester, lane."""
-    bind: Callable[[str], str] = lambda service: "0.0.0.0"
-    prefix: Callable[[str], str] = lambda service: ""
+    """What every expression sees: var, env, instance."""
     reserved: set[tuple[str, str]] = field(default_factory=set)
-    _readers: dict[Side, dict[str, Any]] = field(default_factory=dict)
-    _cache: dict[tuple[str, Side, str, bool], Any] = field(default_factory=dict)
-    _busy: set[tuple[str, Side, str, bool]] = field(default_factory=set)
+    _scopes: dict[Viewpoint, dict[str, Any]] = field(default_factory=dict)
+    _readers: dict[tuple[Viewpoint, str | None], dict[str, Any]] = field(default_factory=dict)
+    _views: dict[tuple[Viewpoint, str], View] = field(default_factory=dict)
 
-    def reader(self, side: Side, own: str | None = None) -> dict[str, Any]:
-        """The scope of an expression that a service (inside) or the test process (outside) reads."""
-        if side not in self._readers:
-            self._readers[side] = dict(self.scope) | {name: View(self, name, side, side == "inside") for name in self.subjects}
-        everybody = self._readers[side]
-        return everybody if own is None else everybody | {"self": everybody[own]}
+    def reader(self, viewpoint: Viewpoint, own: str | None = None) -> Mapping[str, Any]:
+        """The scope of an expression that is read from there; `self` is the service *own*."""
+        key = (self.addressing.alike(viewpoint), own)
+        if key not in self._readers:
+            self._readers[key] = self._reader(*key)
+        return self._readers[key]
 
-    def value(self, service: str, side: Side, key: str, from_inside: bool) -> Any:
-        mark = (service, side, key, from_inside)  # by reader: what the test process has asked for reserves nothing
-        if from_inside and side == "outside" and key in ("host", "port", "ports"):
-            self._reserve(service)
-        if mark in self._cache:
-            return self._cache[mark]
-        if mark in self._busy:
-            raise ExpressionError(f"'{service}.{key}' refers to itself")
-        self._busy.add(mark)
-        try:
-            self._cache[mark] = self._find(self.subjects[service], side, key, from_inside)
-        finally:
-            self._busy.discard(mark)
-        return self._cache[mark]
+    def _reader(self, viewpoint: Viewpoint, own: str | None) -> dict[str, Any]:
+        if own is not None:
+            return {**self.reader(viewpoint), "self": self.view(own, viewpoint)}
+        return self._scope(viewpoint) | {name: self.view(name, viewpoint) for name in self.subjects}
 
-    def _reserve(self, service: str) -> None:
-        self.reserved |= {(service, port) for port in self.subjects[service].ports}
+    @cached_property
+    def elsewhere(self) -> Sequence[str]:
+        """The services that run already somewhere (`--use`)."""
+        return [name for name, subject in self.subjects.items() if subject.url is not None]
 
-    def _find(self, subject: Subject, side: Side, key: str, from_inside: bool) -> Any:
+    def reader_in(self, service: str, own: str | None = None, lane: int = 1) -> Mapping[str, Any]:
+        """The scope of an expression that *service* reads, wherever it stands; `self` is itself, or the service *own*."""
+        return self.reader(self.addressing.standpoint(service, lane), own or service)
+
+    def _scope(self, viewpoint: Viewpoint) -> dict[str, Any]:
+        if viewpoint not in self._scopes:
+            there = {"tester": {"host": self.addressing.tester(viewpoint)}, "lane": {"number": viewpoint.lane}}
+            self._scopes[viewpoint] = {**self.scope, **there}
+        return self._scopes[viewpoint]
+
+    def view(self, service: str, viewpoint: Viewpoint) -> View:
+        """The one view of *service* from there."""
+        if (viewpoint, service) not in self._views:
+            self._views[viewpoint, service] = View(self, self.subjects[service], viewpoint)
+        return self._views[viewpoint, service]
+
+    def find(self, own: View, key: str) -> Any:
+        """The property *key* of *own*, evaluated.
+
+        Raises:
+            KeyError: there is none.
+            ExpressionError: its text leads nowhere.
+        """
+        subject, viewpoint = own.subject, own.viewpoint
+        if key in ("host", "port", "ports") and self.addressing.reserves(viewpoint):
+            self.reserved |= {(subject.name, port) for port in subject.ports}
         if key in ("inside", "outside"):
-            return View(self, subject.name, key, from_inside)  # type: ignore[arg-type]
-        if subject.url is not None and key in (given := _from_url(subject.url, side, self.scope)):
+            return self.view(subject.name, viewpoint.on("inside" if key == "inside" else "outside"))
+        if subject.url is not None and key in (given := self._given(subject.url, viewpoint)):
             return given[key]
-        own = View(self, subject.name, side, from_inside)
-        if key in ("host", "port"):
-            return self._main(subject, side)[0 if key == "host" else 1]
-        if key == "ports":
-            return {name: self.address(subject, name, side)[1] for name in subject.ports}
-        if key == "private":
-            return {name: self.address(subject, private(name), "outside")[1] for name in subject.private}
-        if key == "name":
-            return subject.name
-        if key == "bind":
-            return self.bind(subject.name)
-        if key == "prefix":
-            return self.prefix(subject.name)
+        if key in self.PLACE:
+            return self.PLACE[key](self, subject, viewpoint)
         if key == "first":
             return {name: self._name(own, next(iter(items))) if items else None for name, items in subject.several.items()}
         if key in subject.several:
-            return {self._name(own, name): self._item(subject, own, key, name) for name in subject.several[key]}
+            return {self._name(own, name): self._item(own, key, name) for name in subject.several[key]}
         if key in subject.kind.properties:
-            return evaluate(subject.kind.properties[key], {**self.scope, "self": own})
+            return evaluate(subject.kind.properties[key], self._of(own))
         if key in subject.parameters:
-            scope = self.reader("inside", subject.name)
-            return evaluate_tree(subject.parameters[key], scope)
+            return evaluate_tree(subject.parameters[key], self.reader_in(subject.name, lane=viewpoint.lane))
         raise KeyError(key)
 
-    def _main(self, subject: Subject, side: Side) -> tuple[str, int]:
+    def _main(self, subject: Subject, viewpoint: Viewpoint) -> tuple[str, int]:
         if subject.main_port is None:
             raise ExpressionError(f"'{subject.name}' has no port, so it has no address; give it `port:`")
-        return self.address(subject, subject.main_port, side)
+        return self.addressing.address(subject, subject.main_port, viewpoint)
+
+    def _ports(self, subject: Subject, viewpoint: Viewpoint) -> dict[str, int]:
+        return {name: self.addressing.address(subject, name, viewpoint)[1] for name in subject.ports}
+
+    def _private(self, subject: Subject, viewpoint: Viewpoint) -> dict[str, int]:
+        return {name: self.addressing.address(subject, private(name), viewpoint.on("outside"))[1] for name in subject.private}
+
+    PLACE: ClassVar[Mapping[str, Callable[[Resolver, Subject, Viewpoint], Any]]] = {
+        "host": lambda self, subject, viewpoint: self._main(subject, viewpoint)[0],
+        "port": lambda self, subject, viewpoint: self._main(subject, viewpoint)[1],
+        "ports": _ports,
+        "private": _private,
+        "name": lambda self, subject, viewpoint: subject.name,
+        "bind": lambda self, subject, viewpoint: self.addressing.bind(subject.name),
+        "prefix": lambda self, subject, viewpoint: self.addressing.prefix(subject.name),
+    }
+    """The properties that say where a service is."""
+
+    def _of(self, own: View) -> dict[str, Any]:
+        """What the texts of a kind see of its service."""
+        return {**self._scope(own.viewpoint), "self": own}
+
+    def _given(self, url: str, viewpoint: Viewpoint) -> dict[str, Any]:
+        """The properties that a URL gives; a loopback host is the tests' machine for those inside."""
+        return _from_url(url, self.addressing.tester(viewpoint) if viewpoint.side == "inside" else None)
 
     def _name(self, own: View, name: str) -> str:
         """The keys of a definition are texts like any other: `$${` is a literal `${` in them too."""
-        return str(evaluate(name, {**self.scope, "self": own}))
+        return str(evaluate(name, self._of(own)))
 
-    def _item(self, subject: Subject, own: View, key: str, name: str) -> dict[str, Any]:
-        item: dict[str, Any] = {"name": name, **subject.several[key][name]}
-        item = {option: evaluate_tree(value, {**self.scope, "self": own}) for option, value in item.items()}
-        for prop, text in subject.kind.several[key].properties.items():
-            item[prop] = evaluate(text, {**self.scope, "self": own, "item": item})
+    def _item(self, own: View, key: str, name: str) -> dict[str, Any]:
+        scope = self._of(own)
+        item = {"name": name, **own.subject.several[key][name]}
+        item = {option: evaluate_tree(value, scope) for option, value in item.items()}
+        for prop, text in own.subject.kind.several[key].properties.items():
+            item[prop] = evaluate(text, {**scope, "item": item})
         return item
 
 
 class View(Mapping[str, Any]):
-    """A service in an expression: `${db.url}`; its keys are its properties."""
+    """A service in an expression: `${db.url}`; its keys are its properties, each evaluated once."""
 
-    def __init__(self, resolver: Resolver, service: str, side: Side, from_inside: bool) -> None:
-        self._resolver, self._service, self._side, self._from_inside = resolver, service, side, from_inside
+    def __init__(self, resolver: Resolver, subject: Subject, viewpoint: Viewpoint) -> None:
+        self._resolver, self.subject, self.viewpoint = resolver, subject, viewpoint
+        self._found: dict[str, Any] = {}
+        self._busy: set[str] = set()
 
     def __getitem__(self, key: str) -> Any:
-        return self._resolver.value(self._service, self._side, key, self._from_inside)
+        if key in self._found:
+            return self._found[key]
+        if key in self._busy:
+            raise ExpressionError(f"'{self.subject.name}.{key}' refers to itself")
+        self._busy.add(key)
+        try:
+            self._found[key] = self._resolver.find(self, key)
+        finally:
+            self._busy.discard(key)
+        return self._found[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(property_names(self._resolver.subjects[self._service]))
+        return iter(property_names(self.subject))
 
     def __len__(self) -> int:
-        return len(property_names(self._resolver.subjects[self._service]))
+        return len(property_names(self.subject))
 
     def __contains__(self, key: object) -> bool:
-        return key in property_names(self._resolver.subjects[self._service])
+        return key in property_names(self.subject)
 
-    def __hash__(self) -> int:
-        return hash((self._service, self._side))
+    __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> bool:
         return self is other
 
     def __str__(self) -> str:
-        raise ExpressionError(f"'{self._service}' is a service; name one of its properties, e.g. ${{{self._service}.url}}")
+        raise ExpressionError(f"'{self.subject.name}' is a service; name one of its properties, e.g. ${{{self.subject.name}.url}}")
 
 
 def property_names(subject: Subject) -> list[str]:
@@ -163,26 +175,20 @@ def property_names(subject: Subject) -> list[str]:
     return list(dict.fromkeys([*names, "inside", "outside"]))
 
 
-def _from_url(url: str, side: Side, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties that a URL gives; a loopback host is the tests' machine for those inside."""
+def _from_url(url: str, machine: str | None) -> dict[str, Any]:
+    """The properties that *url* gives; *machine* is what stands for a loopback host, where that is another one's."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if side == "inside" and host in LOOPBACK:
-        host = str(scope["tester"]["host"])
+    if machine is not None and host in LOOPBACK:
+        host = machine
         user, at, _ = parts.netloc.rpartition("@")
         parts = parts._replace(netloc=f"{user}{at}{host}" + (f":{parts.port}" if parts.port else ""))
     given: dict[str, Any] = {"url": urlunsplit(parts), "host": host, "port": parts.port or _DEFAULT_PORTS.get(parts.scheme)}
     if parts.username is not None:
-        given |= {"username": _unquote(parts.username), "password": _unquote(parts.password or "")}
+        given |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     if parts.path.strip("/"):
-        given["database"] = _unquote(parts.path.strip("/"))
+        given["database"] = unquote(parts.path.strip("/"))
     return given
 
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "mysql": 3306, "redis": 6379, "amqp": 5672, "nats": 4222}
-
-
-def _unquote(text: str) -> str:
-    from urllib.parse import unquote
-
-    return unquote(text)

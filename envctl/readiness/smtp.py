@@ -9,6 +9,9 @@ import smtplib
 from envctl.readiness import NotReady, Target, http
 from envctl.readiness._wire import foreign_errors, shown
 
+_ANSWERS = [200, 401, 404]
+"""Mailpit's, and those of another mail server with a page, which a Compose file may name."""
+
 
 def _log_in(target: Target) -> None:
     user, password = target.properties.get("username"), target.properties.get("password")
@@ -27,4 +30,4 @@ def probe(target: Target) -> None:
     with foreign_errors():
         _log_in(target)
     if "web" in target.ports:
-        http.probe(dataclasses.replace(target, options={"port": "web", "path": "/healthz"}))
+        http.probe(dataclasses.replace(target, options={"port": "web", "path": "/readyz", "status": _ANSWERS}))

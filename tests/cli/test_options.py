@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import pytest
 import typer
+from envctl.lifecycle.request import DEFAULT_TIMEOUT
 from typer.testing import CliRunner
 
 from envctl.cli import app, settings
 from envctl.cli.options import Chosen, Running, expanded, pairs, request, selection
 from envctl.errors import UsageError
-from envctl.lifecycle.request import DEFAULT_TIMEOUT
 
 
 @pytest.fixture(autouse=True)

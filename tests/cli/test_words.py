@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import typer
+from envctl.cli.settings import KEYS
 
 from envctl import __version__
 from envctl.cli.app import COMMANDS, build
-from envctl.cli.settings import KEYS
 from tests.processes import forked
 from tests.support import Project, command
 

@@ -80,6 +80,7 @@ class TestAGrownFile:
         assert list(services["broker"].ports.items()) == [("amqp", 5672), ("management", 15672)]
         assert services["cache"].ports == {"redis": 6379}
         assert services["search"].ports == {}
+        assert services["mail"].ports == {"smtp": 1025, "web": 1080}
 
     def test_builds_and_the_rest(self, folder: Path) -> None:
         services = opened(folder).definition.services

@@ -113,7 +113,14 @@ def test_sha256_of_an_access_list() -> None:
     assert escaping.sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-@pytest.mark.parametrize("name", ["rabbitmq_hash", "mosquitto_hash", "nats_password"])
+def test_htpasswd_hash_is_salted_sha1_of_all_bytes() -> None:
+    password = NASTY + "x" * 100
+    found = base64.b64decode(escaping.htpasswd_hash(password).removeprefix("{SSHA}"))
+    assert found[:20] == hashlib.sha1(password.encode() + found[20:]).digest()
+    assert found[20:]
+
+
+@pytest.mark.parametrize("name", ["rabbitmq_hash", "mosquitto_hash", "htpasswd_hash", "nats_password"])
 def test_hashes_are_the_same_every_time_and_differ_by_password(name: str) -> None:
     assert FILTERS[name]("$2a$x") == FILTERS[name]("$2a$x")
     assert FILTERS[name]("$2a$x") != FILTERS[name]("$2a$y")

@@ -145,6 +145,9 @@ def test_options_have_their_defaults() -> None:
         ("bitnami/redis:7", "redis"),
         ("ghcr.io/team/bitnami/redis", "redis"),
         ("rabbitmq:3-management", "rabbitmq"),
+        ("axllent/mailpit:v1.33", "mail"),
+        ("mailhog/mailhog", "mail"),
+        ("registry.corp/maildev/maildev:2.2.1", "mail"),
         ("team/postgres", None),
         ("oliver006/redis_exporter", None),
         ("postgres-backup", None),
@@ -153,6 +156,13 @@ def test_options_have_their_defaults() -> None:
 def test_images_are_recognised(image: str, kind: str | None) -> None:
     known = recogniser(load_kinds())(image)
     assert (known.kind if known else None) == kind
+
+
+@pytest.mark.parametrize(("image", "web"), [("axllent/mailpit:v1.33", 8025), ("mailhog/mailhog", 8025), ("maildev/maildev", 1080)])
+def test_an_image_may_have_other_ports_than_its_kind(image: str, web: int) -> None:
+    known = recogniser(load_kinds())(image)
+    assert known is not None
+    assert known.ports == {"smtp": 1025, "web": web}
 
 
 def test_a_broken_kind_recognises_nothing(kind_files: Path) -> None:

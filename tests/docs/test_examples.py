@@ -18,13 +18,13 @@ import yaml
 from docs import pages, picture
 from docs.pages import PAGES, ROOT
 from envctl.cli.app import COMMANDS, build
-from envctl.cli.settings import KEYS, TABLES
 from envctl.definition.find import find_environment
 from envctl.definition.kinds import load_kinds
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.plan.make import make_plan
 from envctl.plan.render_setting import render_setting
+from envctl.session.settings import OPTIONS, TABLES
 
 APP: Any = typer.main.get_command(build([]))
 DEFINITIONS = [block for page in PAGES for block in pages.blocks(page) if block.definition]
@@ -85,7 +85,7 @@ def test_other_blocks_can_be_read(page: Path) -> None:
     for block in pages.blocks(page):
         content = readers.get(block.language, str)(block.text)
         if block.language == "toml" and "images" in content:
-            assert set(content) <= KEYS | set(TABLES), block.where
+            assert set(content) <= OPTIONS | set(TABLES), block.where
 
 
 def test_generated_pages_are_up_to_date() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from envctl.lifecycle.request import Request
 
 from envctl.cli.progress import Silent
 from envctl.engines.common import ports
@@ -15,7 +16,6 @@ from envctl.engines.docker import DockerEngine, images, networks
 from envctl.engines.docker import project as docker_project
 from envctl.engines.docker.composer import ComposeFailed
 from envctl.errors import ServiceFailed
-from envctl.lifecycle.request import Request
 from envctl.lifecycle.up import up
 from envctl.plan.model import PortKey
 from tests.processes import held_port, nothing_is_left

@@ -63,6 +63,19 @@ def test_images_without_a_kind_stand_for_one(sample):
     assert found.tree["outputs"]["S3_ENDPOINT_URL"] == "http://${minio.host}:${minio.port}"
 
 
+@needs_compose
+@pytest.mark.parametrize(("image", "web"), [("axllent/mailpit", 8025), ("mailhog/mailhog:v1.0.1", 8025), ("maildev/maildev:2.2.1", 1080)])
+def test_mail_servers_of_every_make_are_mail(sample, image, web):
+    compose = f"services:\n  inbox:\n    image: {image}\n    ports: ['1025:1025', '8025:{web}']\n"
+    env = "SMTP_URL=smtp://localhost:1025\n"
+    found = sample({"compose.yaml": compose, "package.json": '{"dependencies": {"nodemailer": "7"}}', ".env.example": env})
+    assert found.services == {}
+    assert found.plan.services["inbox"].kind == "mail"
+    assert found.plan.services["inbox"].image == image
+    assert found.tree["outputs"] == {"SMTP_URL": "${inbox.url}"}
+    assert found.plan.services["inbox"].inside["web_url"] == f"http://inbox:{web}"
+
+
 @pytest.mark.parametrize(
     ("image", "name"),
     [

@@ -15,7 +15,7 @@ from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, eventually, refused, text
 from tests.support import Project
 
-MAIL_USER = f"{USERNAME}@example.org"
+MAIL_USER = f"{USERNAME.replace(' ', '_')}@example.org"
 
 SERVICES = f"""
 services:
@@ -44,7 +44,7 @@ OUTPUTS = {
     "SITES": "${sites.url}",
     "PROXY": "${proxy.url}",
     "SMTP": "${mail.url}",
-    "PAGE": "${mail.web_url}",
+    "MAIL_API": "${mail.api_url}",
     "PAYMENTS": "${payments.url}",
     "PAYMENTS_ADMIN": "${payments.admin_url}",
     "BUILT": "${built.url}",
@@ -159,11 +159,13 @@ def test_a_job_is_done(up: Running) -> None:
 
 
 def mails(up: Running, http: requests.Session, subject: str) -> list[Any]:
-    at = Url.of(up["PAGE"])
+    at = Url.of(up["MAIL_API"])
     # Bytes: requests writes texts in Latin-1.
-    found = http.get(f"http://{at.host}:{at.port}/email", auth=(at.username.encode(), at.password.encode()), timeout=10)
+    http.auth = (at.username.encode(), at.password.encode())
+    api = f"http://{at.host}:{at.port}/{at.path}"
+    found = http.get(f"{api}/search", params={"query": f'subject:"{subject}"'}, timeout=10)
     found.raise_for_status()
-    return [mail for mail in found.json() if mail["subject"] == subject]
+    return [http.get(f"{api}/message/{mail['ID']}", timeout=10).json() for mail in found.json()["messages"]]
 
 
 def sent(up: Running, username: str, password: str, subject: str) -> None:
@@ -185,16 +187,17 @@ def test_a_mail_is_sent_and_read(up: Running, http: requests.Session) -> None:
     assert (at.username, at.password) == (MAIL_USER, PASSWORD)
     sent(up, at.username, at.password, "Bestellung №1")
     (mail,) = eventually(lambda: mails(up, http, "Bestellung №1"), "the mail")
-    assert mail["to"] == [{"address": "ann@example.org", "name": ""}]
-    assert mail["text"] == "Vielen Dank für 3 € …\n"
+    assert mail["To"] == [{"Address": "ann@example.org", "Name": ""}]
+    assert mail["Text"] == "Vielen Dank für 3 € …\r\n"
+    assert mail["Username"] == MAIL_USER
 
 
 @pytest.mark.parametrize("wrong", [(MAIL_USER, "wrong"), ("somebody", PASSWORD), ("", "")])
 def test_wrong_credentials_for_mail_are_refused(up: Running, http: requests.Session, wrong: tuple[str, str]) -> None:
     with pytest.raises(smtplib.SMTPAuthenticationError):
         sent(up, *wrong, "never")
-    at = Url.of(up["PAGE"])
-    answer = http.get(f"http://{at.host}:{at.port}/email", auth=(wrong[0].encode(), wrong[1].encode()), timeout=10)
+    at = Url.of(up["MAIL_API"])
+    answer = http.get(f"http://{at.host}:{at.port}/{at.path}/messages", auth=(wrong[0].encode(), wrong[1].encode()), timeout=10)
     assert answer.status_code == 401
 
 
@@ -202,13 +205,12 @@ def test_mail_without_a_login_is_refused(up: Running, http: requests.Session) ->
     at = Url.of(up["SMTP"])
     with smtplib.SMTP(at.host, at.port, timeout=10) as client, pytest.raises(smtplib.SMTPException):
         client.sendmail("a@example.org", ["b@example.org"], "Subject: never\n\n")
-    at = Url.of(up["PAGE"])
-    assert http.get(f"http://{at.host}:{at.port}/email", timeout=10).status_code == 401
+    at = Url.of(up["MAIL_API"])
+    assert http.get(f"http://{at.host}:{at.port}/{at.path}/messages", timeout=10).status_code == 401
 
 
 def test_what_mail_does_not_take_is_refused(home: Project) -> None:
-    refused(home, "mail", "username", ["a:b", "a\nb", ""], "without colons")
-    refused(home, "maildev", "password", [":x", ""], "beginning with no colon")
+    refused(home, "mail", "username", ["a:b", "a b", "a\nb", ""], "without colons, blanks and control characters")
 
 
 def test_default_outputs(up: Running) -> None:
@@ -217,7 +219,7 @@ def test_default_outputs(up: Running) -> None:
     assert up.defaults_of("built").keys() == {"host", "port", "url"}
     assert up.defaults_of("once") == {}
     found = up.defaults_of("mail")
-    assert found.keys() == {"host", "port", "url", "username", "password", "web_url", "web_port"}
+    assert found.keys() == {"host", "port", "url", "username", "password", "web_url", "web_port", "api_url"}
     assert (found["username"], found["password"]) == (MAIL_USER, PASSWORD)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -14,7 +15,12 @@ from jsonschema import Draft202012Validator
 
 from envctl.definition.expressions import escape, evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, items_of, load_kinds, parameters_of
-from envctl.plan.views import Resolver, Subject
+from envctl.instance.allocation import Allocation
+from envctl.plan.addressing import Addressing
+from envctl.plan.subjects import Subject
+from envctl.plan.traits import Addresses
+from envctl.plan.views import Resolver
+from tests.builders import plan_with
 
 KINDS = sorted(load_kinds().files)
 OURS = [name for name in KINDS if name not in ("service", "api", "job", "stub", "web")]
@@ -37,16 +43,11 @@ def scope_of(name: str, username: str = "me", password: str = "secret", **given:
     several = {key: items_of(kind, key, parameters.pop(key, None), "my-x") for key in kind.several}
     ports = {port: number for port, number in kind.ports.items() if parameters.get(kind.ports_when.get(port, ""), True)}
 
-    def address(subject: Subject, port: str, side: str) -> tuple[str, int]:
-        if side == "inside":
-            return subject.name, subject.ports[port]
-        main = port == subject.main_port
-        published = kind.outside_port if main and kind.outside_port else port
-        return "127.0.0.1", OUTSIDE_PORT + list(subject.ports).index(published)
-
     subject = Subject("my-x", kind, ports or {"http": 8000}, parameters, several)
-    instance = {"instance": {"id": "x-123456", "name": "x"}, "tester": {"host": "host"}}
-    return Resolver({"my-x": subject}, address, instance).reader("inside", "my-x")
+    numbers = {("my-x", port): OUTSIDE_PORT + index for index, port in enumerate(subject.ports)}
+    setting = replace(plan_with().setting, allocation=Allocation(numbers), addresses=Addresses(tester_host="host"))
+    instance = {"instance": {"id": "x-123456", "name": "x"}}
+    return Resolver({"my-x": subject}, Addressing(setting), instance).reader_in("my-x")
 
 
 def files_of(name: str, **given: Any) -> dict[str, str]:

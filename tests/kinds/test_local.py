@@ -44,7 +44,7 @@ def test_differences_are_said(home: Project) -> None:
     assert "db: postgres of this machine in the place of the image postgis/postgis:17-3.5" in said
     assert "db: text sorts by code point" in said
     assert shutil.which("redis-server") or "cache: valkey-server in the place of redis-server" in said
-    assert "mail: a server of envctl's in the place of MailDev" in said
+    assert shutil.which("mailpit") or "mail: a server of envctl's in the place of Mailpit" in said
     assert "site: Python's own file server in the place of nginx" in said
     home.envctl("down", "losses").ok()
 

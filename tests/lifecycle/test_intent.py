@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from envctl.lifecycle.intent import choose
+from envctl.lifecycle.request import UpOptions
 
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.instance import Record
-from envctl.lifecycle.intent import choose
-from envctl.lifecycle.request import UpOptions
 from envctl.plan.model import PortKey
 from tests.builders import environment_of, record_of
 

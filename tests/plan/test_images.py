@@ -24,7 +24,7 @@ MIRROR = {
     ("image", "expected"),
     [
         ("postgres:17", "docker.io/library/postgres:17"),
-        ("maildev/maildev:2", "docker.io/maildev/maildev:2"),
+        ("axllent/mailpit:v1", "docker.io/axllent/mailpit:v1"),
         ("ghcr.io/a/b", "ghcr.io/a/b"),
         ("localhost/a", "localhost/a"),
         ("host:5000/a:1", "host:5000/a:1"),
@@ -41,7 +41,7 @@ def test_full_names(image: str, expected: str) -> None:
         ("postgres:17", "registry.corp/official/postgres:17"),
         ("docker.io/library/postgres:17", "registry.corp/official/postgres:17"),
         ("postgres@sha256:abc", "registry.corp/official/postgres@sha256:abc"),
-        ("maildev/maildev:2.2.1", "registry.corp/hub/maildev/maildev:2.2.1"),
+        ("axllent/mailpit:v1.33.1", "registry.corp/hub/axllent/mailpit:v1.33.1"),
         ("quay.io/a/b:1", "registry.corp/quay/a/b:1"),
         ("docker.io/library/nats", "registry.corp/nats-of-ours"),
         ("ghcr.io/a/b:1", "ghcr.io/a/b:1"),

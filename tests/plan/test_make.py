@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import pytest
 
 from envctl.errors import DefinitionError
 from envctl.plan import model
-from envctl.plan.make import environment_outside, make_plan, published
+from envctl.plan.make import environment_outside, make_plan
+from envctl.plan.subjects import published
 from envctl.plan.traits import Addresses
-from envctl.plan.transforms.select import Selection, select
+from envctl.plan.transforms import Selection, apply
 from tests.builders import FIRST_PORT, environment_of, plan_of, setting_of, write
 
 PAIR = """
@@ -139,6 +141,37 @@ def test_without_outputs_there_are_those_of_every_service(tmp_path: Path) -> Non
     assert {"ORDERS_DB_NAME", "ORDERS_DB_BIND", "ORDERS_DB_PORTS", "ORDERS_DB_DURABLE"} & found.keys() == set()
 
 
+def test_a_map_or_a_list_is_handed_out_as_json(tmp_path: Path) -> None:
+    text = """
+    variables: {v: 7}
+    services: {c: {kind: postgres, port: 5432}}
+    outputs:
+      A: {x: "${c.url}", y: ["${c.port}", "$${n}", {deep: "${var.v}"}], z: null, t: true}
+      B: ["${c.host}", 1]
+    """
+    found = outputs_of(tmp_path, text)
+    assert json.loads(found["A"]) == {
+        "x": f"postgresql://c-username:c-password@127.0.0.1:{FIRST_PORT}/app", "y": [FIRST_PORT, "${n}", {"deep": 7}], "z": None, "t": True,
+    }  # fmt: skip
+    assert json.loads(found["B"]) == ["127.0.0.1", 1]
+
+
+def test_a_reference_within_an_output_is_checked_where_it_stands(tmp_path: Path) -> None:
+    text = 'services: {c: {image: x}}\noutputs:\n  A:\n    x: fine\n    y: ["${c.name}", "%s"]'
+    with pytest.raises(DefinitionError, match=r"environment\.yaml:6: outputs\.A\.y\.1: `\$\{c\.urll\}`: 'c' has no 'urll'"):
+        environment_of(tmp_path, text % "${c.urll}")
+    with pytest.raises(DefinitionError, match=r"environment\.yaml:6: outputs\.A\.y\.1: `c\.name - 1`: unsupported operand"):
+        outputs_of(tmp_path, text % "${c.name - 1}")
+
+
+def test_without_a_service_outputs_that_name_it_deeper_are_left_out_too(tmp_path: Path) -> None:
+    environment = environment_of(
+        tmp_path, "services: {a: {image: x, port: 1}, b: {image: x}}\noutputs: {A: {x: ['${a.url}']}, B: {x: ['b']}}"
+    )
+    chosen = apply(environment, Selection(only=["b"]))
+    assert make_plan(chosen, setting_of(chosen)).outputs == {"B": '{"x": ["b"]}'}
+
+
 def test_no_outputs_are_no_outputs(tmp_path: Path) -> None:
     assert outputs_of(tmp_path, "services: {db: {kind: postgres}}\noutputs: {}") == {}
 
@@ -193,9 +226,15 @@ def test_secrets_are_passwords_and_secret_variables_as_they_are_and_encoded(tmp_
     assert plan_of(tmp_path, text).secrets == {"k/1", "k%2F1", "p w", "p%20w", "mail-password"}
 
 
+def test_a_secret_is_known_as_it_stands_within_json(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "services: {db: {kind: postgres, with: {password: 'a\"b'}}}\noutputs: {A: {x: '${db.password}'}}")
+    assert plan.outputs["A"] == '{"x": "a\\"b"}'
+    assert 'a\\"b' in plan.secrets
+
+
 def test_the_password_in_a_url_of_use_is_a_secret(tmp_path: Path) -> None:
     environment = environment_of(tmp_path, "services: {db: {kind: postgres}}")
-    chosen = select(environment, Selection(use={"db": "postgresql://u:s%2Fcret@db.corp/x"}))
+    chosen = apply(environment, Selection(use={"db": "postgresql://u:s%2Fcret@db.corp/x"}))
     assert {"s/cret", "s%2Fcret"} <= make_plan(chosen, setting_of(chosen)).secrets
 
 
@@ -215,7 +254,7 @@ def test_drawn_passwords_are_asked_for_by_what_they_are(tmp_path: Path) -> None:
 def test_who_runs_elsewhere_is_not_planned(tmp_path: Path) -> None:
     text = PAIR.format(b="image: x, port: 1, env: {A: '${a.url}'}, needs: {a: started}", a="kind: postgres") + "outputs: {A: '${a.url}'}"
     environment = environment_of(tmp_path, text)
-    chosen = select(environment, Selection(use={"a": "postgresql://u:p@localhost:6000/x"}))
+    chosen = apply(environment, Selection(use={"a": "postgresql://u:p@localhost:6000/x"}))
     plan = make_plan(chosen, setting_of(chosen))
     assert list(plan.services) == ["b"]
     assert plan.services["b"].needs == {}

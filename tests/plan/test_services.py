@@ -143,7 +143,7 @@ def test_a_password_reaches_the_service_byte_for_byte(tmp_path_factory: pytest.T
     [
         ("kind: postgres", {"postgres": 5432}),
         ("kind: postgres, port: 6000", {"postgres": 6000}),
-        ("kind: mail, port: 25", {"smtp": 25, "web": 1080}),
+        ("kind: mail, port: 25", {"smtp": 25, "web": 8025}),
         ("kind: mail, ports: {web: 8080, extra: 9}", {"smtp": 1025, "web": 8080, "extra": 9}),
         ("kind: api, image: a, port: 80", {"http": 80}),
         ("image: a, port: 80, ports: {grpc: 81}", {"main": 80, "grpc": 81}),

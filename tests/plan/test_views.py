@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,11 @@ from hypothesis import strategies as st
 from envctl.definition.escaping import urlencode
 from envctl.definition.expressions import ExpressionError, escape, evaluate
 from envctl.definition.kinds import Kind, Several
-from envctl.plan.views import Resolver, Side, Subject, View, property_names
+from envctl.instance.allocation import Allocation
+from envctl.plan.addressing import TESTS, Addressing, Side, Viewpoint
+from envctl.plan.subjects import Subject
+from envctl.plan.views import Resolver, View, property_names
+from tests.builders import plan_with
 
 SERVER = Kind(
     kind="server",
@@ -24,7 +29,6 @@ SERVER = Kind(
     several={"databases": Several(options={"owner": {}}, properties={"url": "${self.url}#${item.name}", "of": "${item.owner}"})},
 )
 PROGRAM = Kind(kind="service")
-SCOPE = {"var": {"x": 1}, "tester": {"host": "host.docker.internal"}}
 
 
 def subject(name: str, kind: Kind = SERVER, url: str | None = None, **parameters: Any) -> Subject:
@@ -35,17 +39,19 @@ def subject(name: str, kind: Kind = SERVER, url: str | None = None, **parameters
 
 def resolver(*subjects: Subject) -> Resolver:
     """Outside ports are 40000 for the main port, 40001 for the next one."""
+    found = {each.name: each for each in subjects or [subject("db")]}
+    ports = {(each.name, port): 40000 + index for each in found.values() for index, port in enumerate(each.ports)}
+    setting = replace(plan_with().setting, allocation=Allocation(ports))
+    return Resolver(found, Addressing(setting), {"var": {"x": 1}})
 
-    def address(subject: Subject, port: str, side: Side) -> tuple[str, int]:
-        if side == "inside":
-            return subject.name, subject.ports[port]
-        return "127.0.0.1", 40000 + list(subject.ports).index(port)
 
-    return Resolver({each.name: each for each in subjects or [subject("db")]}, address, SCOPE)
+def scope_of(found: Resolver, side: Side, own: str | None = None) -> dict[str, Any]:
+    """Of a service (inside) or of a test process (outside)."""
+    return found.reader(Viewpoint("inside", "reader") if side == "inside" else TESTS, own)
 
 
 def read(text: str, side: Side = "inside", own: str | None = None, *subjects: Subject) -> Any:
-    return evaluate(text, resolver(*subjects).reader(side, own))
+    return evaluate(text, scope_of(resolver(*subjects), side, own))
 
 
 @pytest.mark.parametrize(
@@ -101,27 +107,27 @@ def test_a_drawn_parameter_is_a_text_whose_value_it_is(name: str) -> None:
 @pytest.mark.parametrize("expression", ["${db.outside.url}", "${db.outside.port}", "${db.outside.ports.main}", "${db.outside.admin_url}"])
 def test_an_outside_address_that_is_read_inside_reserves_the_ports(expression: str) -> None:
     found = resolver()
-    evaluate(expression, found.reader("inside"))
+    evaluate(expression, scope_of(found, "inside"))
     assert found.reserved == {("db", "main"), ("db", "admin")}
 
 
 @pytest.mark.parametrize("expression", ["${db.url}", "${db.inside.port}", "${db.outside.name}", "${db.outside.password}"])
 def test_nothing_else_that_is_read_inside_reserves_ports(expression: str) -> None:
     found = resolver()
-    evaluate(expression, found.reader("inside"))
+    evaluate(expression, scope_of(found, "inside"))
     assert found.reserved == set()
 
 
 def test_the_test_process_reserves_nothing() -> None:
     found = resolver()
-    evaluate("${db.url} ${db.outside.url}", found.reader("outside"))
+    evaluate("${db.url} ${db.outside.url}", scope_of(found, "outside"))
     assert found.reserved == set()
 
 
 def test_ports_are_reserved_even_if_the_test_process_has_asked_before() -> None:
     found = resolver()
-    evaluate("${db.url} ${db.outside.url}", found.reader("outside"))
-    evaluate("${db.outside.url}", found.reader("inside"))
+    evaluate("${db.url} ${db.outside.url}", scope_of(found, "outside"))
+    evaluate("${db.outside.url}", scope_of(found, "inside"))
     assert found.reserved == {("db", "main"), ("db", "admin")}
 
 
@@ -149,7 +155,7 @@ def test_a_reference_that_leads_nowhere(expression: str, words: str) -> None:
 
 def test_a_loop_can_be_asked_for_again() -> None:
     """The first failure leaves nothing behind that makes a later answer another one."""
-    scope = resolver().reader("inside")
+    scope = scope_of(resolver(), "inside")
     for _ in range(2):
         with pytest.raises(ExpressionError, match="refers to itself"):
             evaluate("${db.there}", scope)
@@ -161,7 +167,7 @@ def test_a_loop_can_be_asked_for_again() -> None:
 
 def test_a_view_lists_the_properties() -> None:
     db = subject("db")
-    view = resolver(db).reader("inside")["db"]
+    view = scope_of(resolver(db), "inside")["db"]
     assert list(view) == property_names(db)
     assert len(view) == len(property_names(db))
     assert "admin_url" in view
@@ -175,7 +181,7 @@ def test_a_service_without_ports_has_no_address_to_list() -> None:
 
 
 def test_views_are_told_apart() -> None:
-    scope = resolver(subject("a"), subject("b")).reader("inside")
+    scope = scope_of(resolver(subject("a"), subject("b")), "inside")
     views = {scope["a"]: 1, scope["b"]: 2}
     assert views[scope["a"]] == 1
     assert scope["a"] != scope["b"]
@@ -215,7 +221,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 @given(WORDS, WORDS, WORDS)
 def test_what_a_url_encodes_comes_back(username: str, password: str, database: str) -> None:
     url = f"srv://{urlencode(username)}:{urlencode(password)}@host:1/{urlencode(database)}"
-    scope = resolver(subject("db", url=url)).reader("inside")
+    scope = scope_of(resolver(subject("db", url=url)), "inside")
     assert [evaluate(f"${{db.{key}}}", scope) for key in ("username", "password", "database")] == [username, password, database]
     assert evaluate("${db.url}", scope) == url
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.errors import UsageError
+from envctl.plan.addressing import Addressing
 from envctl.plan.make import make_plan
 from envctl.plan.model import Check, File, Limits, Plan, ServicePlan, Setting
 from envctl.plan.render_setting import render_setting
@@ -45,8 +46,10 @@ def planned(path: Path, **changes: Any) -> Plan:
 
 
 def rendered(*services: ServicePlan, plan: Mapping[str, Any] | None = None, **changes: Any) -> Manifests:
-    setting = replace(plan_with().setting, engine=traits("kubernetes"))
-    return render_kubernetes(plan_with(*services, **{"setting": setting, **(plan or {})}), options(**changes))
+    given = {"setting": replace(plan_with().setting, engine=traits("kubernetes")), **(plan or {})}
+    addressing = Addressing(given["setting"])
+    named = [replace(each, host=addressing.name(each.name)) for each in services]
+    return render_kubernetes(plan_with(*named, **given), options(**changes))
 
 
 def objects(found: Manifests, kind: str) -> dict[str, dict[str, Any]]:
@@ -307,7 +310,7 @@ def test_the_network_allows_what_the_references_need_and_no_more(tmp_path: Path)
           web: {image: "x:1", port: 80, env: {API: "${orders.url}"}, needs: {orders: none}}
     """
     found = render_kubernetes(plan_of(tmp_path, text, engine=traits("kubernetes")), options())
-    assert allowed(found) == {("orders", "db", 5432), ("orders", "mail", 1025), ("orders", "mail", 1080), ("web", "orders", 8000)}
+    assert allowed(found) == {("orders", "db", 5432), ("orders", "mail", 1025), ("orders", "mail", 8025), ("web", "orders", 8000)}
     deny = objects(found, "NetworkPolicy")["envctl-deny"]["spec"]
     assert deny == {"podSelector": {"matchLabels": {"envctl.instance": "t-123456"}}, "policyTypes": ["Ingress", "Egress"]}
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +34,10 @@ class InstalledProgram:
     python: bool = False
     package: bool = False
     """It comes with a Python package: what lies beside it is its own."""
+    arguments: tuple[str, ...] = ()
+    """What it takes before the arguments of the service."""
+    loss: str = ""
+    """What is different with this one."""
 
     @property
     def folder(self) -> Path:
@@ -42,15 +46,18 @@ class InstalledProgram:
 
 def find_program(program: LocalProgram, wanted: str, search: str | None = None) -> InstalledProgram | None:
     """The first program of the wanted major version; else the one of the nearest later version, else of the nearest earlier one."""
-    found = [
-        InstalledProgram(path, each.version or _version(path, tuple(program.version_of)), bool(each.module), bool(each.package))
-        for each in program.programs
-        for path in _paths(each, search or os.environ.get("PATH", SYSTEM_PATH))
-    ]
+    paths = ((each, path) for each in program.programs for path in _paths(each, search or os.environ.get("PATH", SYSTEM_PATH)))
+    found = [_installed(each, path, program) for each, path in paths]
     if not found or not wanted:
         return found[0] if found else None
     exact = next((one for one in found if one.version and major(one.version) == major(wanted)), None)
     return exact or (_nearest([one for one in found if one.version], wanted) if found[0].version else found[0])
+
+
+def _installed(program: Program, path: Path, local: LocalProgram) -> InstalledProgram:
+    # Python's own version says nothing of a server that is a module of it.
+    version = program.version or ("" if program.module else _version(path, tuple(local.version_of)))
+    return InstalledProgram(path, version, bool(program.module), bool(program.package), tuple(program.arguments), program.loss)
 
 
 def major(version: str) -> int:
@@ -130,7 +137,7 @@ def for_everybody(found: InstalledProgram) -> InstalledProgram:
         shutil.copytree(prefix, copy, symlinks=True)
         subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)
         _moved(copy, target)
-    return InstalledProgram(target / found.folder.name / found.path.name, found.version)
+    return replace(found, path=target / found.folder.name / found.path.name, package=False)
 
 
 def _moved(copy: Path, target: Path) -> None:

@@ -90,6 +90,8 @@ def _refuse_half(service: ServicePlan, found: InstalledProgram) -> None:
 def _another(service: ServicePlan, found: InstalledProgram) -> Iterator[str]:
     """Losses of another program, or of another version."""
     wanted = service.local.version if service.local else ""
+    if found.loss:
+        yield found.loss
     if not found.python and service.command[0] not in ("sh", found.path.name):
         yield f"{found.path.name} in the place of {service.command[0]}"
     if not found.python and found.version and wanted and found.version.split(".")[0] != wanted.split(".")[0]:
@@ -129,7 +131,7 @@ def spec_of(prepared: Prepared, root: Path) -> Spec:
     argv, env = (*service.run, *service.command), dict(service.env)
     own = found is None
     if found is not None and service.command[0] != "sh":  # a shell finds the program by its PATH
-        argv = (str(found.path), *service.command[1:])
+        argv = (str(found.path), *found.arguments, *service.command[1:])
     said = dict(env)
     env = {**({} if own else _plain(root)), **env, "PATH": service.env.get("PATH") or search_path(found)}
     folder = str(service.folder or root) if own else str(root)

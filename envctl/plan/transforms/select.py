@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from envctl.definition.expressions import references
@@ -11,16 +11,7 @@ from envctl.definition.models import Definition, Service
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.plan.reading import texts
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What the command line says about services."""
-
-    only: Sequence[str] = ()
-    stub: Sequence[str] = ()
-    use: Mapping[str, str] = field(default_factory=dict)
-    image: Mapping[str, str] = field(default_factory=dict)
+from envctl.plan.transforms.options import Selection
 
 
 def select(environment: Environment, selection: Selection) -> Environment:

@@ -135,7 +135,7 @@ def _secret(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[
 
 
 def _config_maps(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
-    for name, texts, binaries in config_maps(made.files, f"{rendering.host(service)}-files"):
+    for name, texts, binaries in config_maps(made.files, f"{service.host}-files"):
         yield rendering.templates.render("configmap", metadata=rendering.metadata(name, service), data=texts, binary=binaries)
     yield from exec_agent.config_map(rendering, service)
 
@@ -150,7 +150,7 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
         names[ordering.DONE_PORT] = "envctl-done"
     ports = [{"name": name, "port": number, "targetPort": number, "protocol": "TCP"} for number, name in names.items()]
     if ports or service.from_compose:
-        for name in (rendering.host(service), *([] if rendering.plan.setting.shared else aliases(service))):
+        for name in (service.host, *([] if rendering.plan.setting.shared else aliases(service))):
             meta, selected = rendering.metadata(name, service), selector(rendering.plan, service)
             early = not rendering.options.standalone
             yield rendering.templates.render(

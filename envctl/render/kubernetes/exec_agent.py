@@ -49,7 +49,7 @@ def _wanted(service: ServicePlan) -> bool:
 
 
 def script_name(rendering: Rendering, service: ServicePlan) -> str:
-    return f"{rendering.host(service)}-exec-agent"
+    return f"{service.host}-exec-agent"
 
 
 @lru_cache

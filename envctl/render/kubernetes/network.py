@@ -63,7 +63,7 @@ def policies(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
     if ingress or egress:
         types = [*(["Ingress"] if ingress else []), *(["Egress"] if egress else [])]
         own = _network(rendering, service.name)
-        yield _policy(rendering, rendering.host(service), own, service, types=types, ingress=ingress, egress=egress)
+        yield _policy(rendering, service.host, own, service, types=types, ingress=ingress, egress=egress)
 
 
 def _policy(

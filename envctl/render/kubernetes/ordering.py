@@ -47,9 +47,9 @@ def awaited(rendering: Rendering, service: ServicePlan) -> Iterator[tuple[str, i
         if other is None or condition == "started":
             continue
         if other.once:
-            yield rendering.host(other), DONE_PORT
+            yield other.host, DONE_PORT
         elif other.ports:
-            yield rendering.host(other), other.ports[0].number
+            yield other.host, other.ports[0].number
 
 
 def not_awaited(rendering: Rendering, service: ServicePlan) -> Iterator[str]:

@@ -51,7 +51,7 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     """The pod template of *service*, with *waits* before everything else."""
     drawer, given = rendering.drawer(service), composed(service)
     files = {**composed_files(rendering.plan, service), **service.files}
-    found = filed(service, files, drawer, f"{rendering.host(service)}-files")
+    found = filed(service, files, drawer, f"{service.host}-files")
     volumes, mounts = _volumes(service, given, found)
     main, more = _main(rendering, service, given, drawer, mounts, once)
     helpers, helper_volumes = exec_agent.containers(rendering, service, main, drawer) if once is None else ([], [])

@@ -35,11 +35,8 @@ class Rendering:
     def python(self) -> str:
         return rewrite(PYTHON, self.plan.setting.rewrite)
 
-    def host(self, service: ServicePlan) -> str:
-        return self.plan.setting.host(service.name)
-
     def drawer(self, service: ServicePlan) -> Drawer:
-        return Drawer(self.vault, self.options.existing_secret or self.host(service))
+        return Drawer(self.vault, self.options.existing_secret or service.host)
 
     def metadata(self, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
         return metadata(self.plan, self.options, name, service)

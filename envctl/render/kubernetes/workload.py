@@ -13,7 +13,7 @@ from envctl.render.kubernetes.rendering import Rendering
 
 def workload(rendering: Rendering, service: ServicePlan) -> tuple[Object, Made]:
     made = made_pod(rendering, service, ordering.waits(rendering, service))
-    meta, pod = rendering.metadata(rendering.host(service), service), made.pod
+    meta, pod = rendering.metadata(service.host, service), made.pod
     if ordering.listens_when_done(rendering, service):
         pod = _job_that_listens(rendering, pod)
     elif service.once:

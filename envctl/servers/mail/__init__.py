@@ -1,1 +1,4 @@
-"""A stand-in for MailDev 2.2.1 where no container runs: an SMTP server, and MailDev's HTTP API over what it got."""
+"""A stand-in for Mailpit where no container runs and no `mailpit` is installed: SMTP, and a part of Mailpit's HTTP API.
+
+It reads Mailpit's own variables (`MP_SMTP_BIND_ADDR`, `MP_UI_AUTH_FILE`, ...), so that the kind describes both in one way.
+"""

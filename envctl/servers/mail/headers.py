@@ -1,148 +1,66 @@
-"""The headers of a part: what each one says, in MailDev's names."""
+"""Headers as text: unfolded, UTF-8 or not, encoded words decoded."""
 
 from __future__ import annotations
 
+import binascii
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import Compat32
+from email.quoprimime import header_decode
+from email.utils import getaddresses
 
-from . import dates
-from .addresses import parse_addresses
-from .parameters import file_name_in, parse_parameters
-from .words import SPACE, decode, replace_words
+Address = dict[str, str]
 
-if TYPE_CHECKING:
-    from .parts import Part
-
-_PRIORITIES = {"non-urgent": "low", "low": "low", "urgent": "high", "high": "high"}
-_CHARSETS = ((r"win-(.*)", r"windows-\1"), (r"utf(\d.*)", r"utf-\1"), (r"latin[-_]?(\d+)", r"iso-8859-\1"), (r"(us-)?ascii", "utf-8"))
+_WORD = re.compile(r"=\?([^?\s]+)\?([bBqQ])\?([^?]*)\?=")
+_BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 
 
-def read_header(part: Part, line: str) -> None:
-    """Take one unfolded line into a part."""
-    name, _, value = line.partition(":")
-    if not line:
-        return
-    name, value = name.strip(SPACE).lower(), value.strip(SPACE)
-    handler = _HANDLERS.get(name)
-    text = replace_words((handler(part, value) if handler else None) or value)
-    before = part.headers.get(name)
-    if before:
-        part.headers[name] = [*(before if isinstance(before, list) else [before]), text]
+class _Policy(Compat32):
+    """Bytes beyond ASCII are UTF-8; a folded line goes on after one blank."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return re.sub(r"\s*\r?\n\s*", " ", text).strip()
+
+
+def parsed(raw: bytes) -> Message:
+    """The message in its parts; whatever is wrong with it, there is one."""
+    return BytesParser(policy=_Policy()).parsebytes(raw)
+
+
+def decoded(text: str) -> str:
+    """With its encoded words as what they say; as it is where one of them cannot be decoded."""
+    try:
+        return _WORD.sub(_word, _BETWEEN_WORDS.sub(r"\1", text))
+    except (LookupError, ValueError):
+        return text
+
+
+def _word(found: re.Match[str]) -> str:
+    charset, encoding, text = found.groups()
+    if encoding in "bB":
+        content = binascii.a2b_base64(text.encode("ascii", "replace") + b"==")
     else:
-        part.headers[name] = text
+        content = header_decode(text).encode("latin-1", "replace")
+    return content.decode(charset.partition("*")[0], "replace")
 
 
-def unquoted(value: str) -> str:
-    """A value without the quotes or angle brackets around it."""
-    value = value.strip(SPACE)
-    return value[1:-1] if value[:1] + value[-1:] in ('""', "''", "<>") else value
+def text_of(message: Message, name: str) -> str:
+    """A header, decoded; empty where there is none."""
+    return decoded(str(message.get(name, "")))
 
 
-def _content_type(part: Part, value: str) -> None:
-    kind, parameters = parse_parameters(value)
-    part.meta["contentType"] = kind.lower() or "application/octet-stream"
-    if kind.lower().startswith("multipart/"):
-        part.meta["mimeMultipart"] = kind.lower().removeprefix("multipart/")
-    if charset := parameters.get("charset", "").lower():
-        part.meta["charset"] = _charset(charset)
-    for key, name in (("format", "textFormat"), ("delsp", "textDelSp")):
-        if parameters.get(key):
-            part.meta[name] = parameters[key].lower()
-    for key, name in (("boundary", "mimeBoundary"), ("method", "method")):
-        if parameters.get(key):
-            part.meta[name] = parameters[key]
-    name = file_name_in(parameters)
-    if name and not part.meta.get("fileName"):
-        part.meta["fileName"] = name
+def addresses_of(message: Message, name: str) -> list[Address]:
+    """The addresses of a header; none where one of them is no address."""
+    pairs = getaddresses([str(message.get(name, ""))])
+    found = [{"Name": decoded(name), "Address": address} for name, address in pairs if name or address]
+    return found if all("@" in address["Address"] for address in found) else []
 
 
-def _charset(name: str) -> str:
-    for pattern, replacement in _CHARSETS:
-        if found := re.fullmatch(pattern, name):
-            return found.expand(replacement)
-    return name
-
-
-def _content_disposition(part: Part, value: str) -> None:
-    kind, parameters = parse_parameters(value)
-    if kind:
-        part.meta["contentDisposition"] = kind.lower()
-    if name := file_name_in(parameters):
-        part.meta["fileName"] = name
-
-
-def _subject(part: Part, value: str) -> None:
-    # Bytes beyond ASCII are in the character set that the content has, if that was said before.
-    part.fields["subject"] = replace_words(decode(value.encode("latin-1"), part.meta.get("charset", "iso-8859-1")))
-
-
-def _addresses(field: str) -> Callable[[Part, str], None]:
-    def handler(part: Part, value: str) -> None:
-        part.fields[field] = part.fields.get(field, []) + parse_addresses(value)
-
-    return handler
-
-
-def _references(field: str) -> Callable[[Part, str], None]:
-    def handler(part: Part, value: str) -> None:
-        part.fields[field] = part.fields.get(field, []) + [unquoted(word) for word in re.split(rf"[{SPACE}]+", value)]
-
-    return handler
-
-
-def _meta(field: str, reading: Callable[[str], str]) -> Callable[[Part, str], None]:
-    def handler(part: Part, value: str) -> None:
-        part.meta[field] = reading(value)
-
-    return handler
-
-
-def _message_id(part: Part, value: str) -> None:
-    part.meta["messageId"] = part.fields["messageId"] = unquoted(value)
-
-
-def _priority(part: Part, value: str) -> str:
-    found = re.match(r"[+-]?\d+", value)
-    number = int(found[0][:9]) if found else 0
-    named = _PRIORITIES.get(value.lower(), "normal")
-    part.fields["priority"] = named if not found else "normal" if number == 3 else "low" if number > 3 else "high"
-    return str(part.fields["priority"])
-
-
-def _date(part: Part, value: str) -> None:
-    part.meta["date"] = dates.parse(value) or False
-
-
-def _received(part: Part, value: str) -> None:
-    moment = dates.parse(value.rpartition(";")[2])
-    latest = part.meta.get("receivedDate")
-    if moment and (not latest or moment > latest):
-        part.meta["receivedDate"] = moment
-    elif value and not latest:
-        part.meta["receivedDate"] = False
-
-
-_HANDLERS: dict[str, Callable[[Part, str], str | None]] = {
-    "content-type": _content_type,
-    "content-disposition": _content_disposition,
-    "content-transfer-encoding": _meta("transferEncoding", str.lower),
-    "content-location": _meta("location", str.lower),
-    "content-id": _meta("contentId", unquoted),
-    "thread-index": _meta("threadIndex", str),
-    "date": _date,
-    "received": _received,
-    "x-received": _received,
-    "from": _addresses("from"),
-    "reply-to": _addresses("replyTo"),
-    "to": _addresses("to"),
-    "cc": _addresses("cc"),
-    "bcc": _addresses("bcc"),
-    "subject": _subject,
-    "message-id": _message_id,
-    "references": _references("references"),
-    "in-reply-to": _references("inReplyTo"),
-    "x-priority": _priority,
-    "x-msmail-priority": _priority,
-    "importance": _priority,
-}
+def all_of(message: Message) -> dict[str, list[str]]:
+    """Every header by its canonical name, as it was sent but for the folding."""
+    found: dict[str, list[str]] = {}
+    for name, value in message.items():
+        found.setdefault("-".join(part.capitalize() for part in name.split("-")), []).append(str(value))
+    return dict(sorted(found.items()))

@@ -1,83 +1,62 @@
-"""Which elements and attributes DOMPurify lets through, and which elements HTML closes by itself."""
+"""HTML -> text: all its words on one line, or lines as a person reads them."""
 
 from __future__ import annotations
 
 import re
-from html import escape, unescape
-from html.entities import html5
+from html.parser import HTMLParser
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-TAGS = _words(
-    """a abbr acronym address area article aside audio b bdi bdo big blink blockquote br button canvas caption center cite code col colgroup
-    content data datalist dd decorator del details dfn dialog dir div dl dt element em fieldset figcaption figure font footer form h1 h2 h3
-    h4 h5 h6 header hgroup hr i img input ins kbd label legend li link main map mark marquee menu menuitem meter nav nobr ol optgroup
-    option output p picture pre progress q rp rt ruby s samp search section select shadow slot small source spacer span strike strong style
-    sub summary sup table tbody td template textarea tfoot th thead time title tr track tt u ul var video wbr"""
+_BLOCKS = (
+    "div p td th h1 h2 h3 h4 h5 h6 ul ol li address article aside blockquote dl dt footer header hr main nav pre table thead tfoot video"
 )
-_ATTRIBUTES = _words(
-    """accept action align alt autocapitalize autocomplete autopictureinpicture autoplay background bgcolor border capture cellpadding
-    cellspacing checked cite class clear color cols colspan controls controlslist coords crossorigin datetime decoding default dir disabled
-    disablepictureinpicture disableremoteplayback download draggable enctype enterkeyhint exportparts face for headers height hidden high
-    href hreflang id inert inputmode integrity ismap kind label lang list loading loop low max maxlength media method min minlength multiple
-    muted name nonce noshade novalidate nowrap open optimum part pattern placeholder playsinline popover popovertarget popovertargetaction
-    poster preload pubdate radiogroup readonly rel required rev reversed role rows rowspan spellcheck scope selected shape size sizes slot
-    span srclang start src srcset step style summary tabindex target title translate type usemap valign value width wrap xmlns"""
-)
-GONE_WITH_CONTENT = _words(
-    "annotation-xml desc foreignobject iframe math mi mn mo ms mtext noembed noframes noscript plaintext script svg xmp"
-)
-_ANY_VALUE = _words("alt class id label name pattern placeholder role summary title value style xmlns for")
-_LOADED = _words("audio video img source image track")
-VOID = _words("area base basefont bgsound br col embed hr img input link meta param source spacer track wbr")
-OF_HEAD = _words("base link meta noscript script style template title")
-ENDS_PARAGRAPH = _words(
-    """address article aside blockquote center dd details dialog dir div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6
-    header hgroup hr li main menu nav ol p pre section summary table ul"""
-)
-SCOPE = _words("table td th caption button marquee template")
-ENDS = {"li": ({"li"}, {"ul", "ol"}), "dd": ({"dd", "dt"}, {"dl"}), "dt": ({"dd", "dt"}, {"dl"}), "option": ({"option"}, {"select"})}
-OF_TABLE = _words("caption colgroup tbody td tfoot th thead tr")
-SECTIONS = frozenset(("tbody", "thead", "tfoot"))
-
-_ALLOWED_URI = re.compile(
-    r"(?:(?:(?:f|ht)tps?|mailto|tel|callto|sms|cid|xmpp|matrix):|[^a-z]|[a-z+.\-]+(?:[^a-z+.\-:]|$))", re.IGNORECASE | re.ASCII
-)
-_BREAKS_OUT = re.compile(r"(--!?|\])>|</(style|script|title|xmp|textarea|noscript|iframe|noembed|noframes)", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"([^\s\"'>/=][^\s>/=]*)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+)))?")
-_REFERENCE = re.compile(r"&(?:#\d+;?|#[xX][0-9a-fA-F]+;?|(\w+;)|(\w+)(?![\w=;]))")
+_BLOCK_ENDS = re.compile(rf"</({_BLOCKS.replace(' ', '|')})><", re.IGNORECASE)
+_SILENT = ("script", "title", "head", "style", "noscript")
 
 
-def shown_attributes(tag: str, source: str) -> str:
-    """The attributes of a tag that may stay; the library's own reading takes `&copy=` in a link for a sign."""
-    found: dict[str, str] = {}
-    for match in _ATTRIBUTE.finditer(source.removesuffix(">"), len(tag) + 1):
-        found.setdefault(match[1].lower(), _REFERENCE.sub(_dereferenced, next((v for v in match.groups()[1:] if v is not None), "")))
-    kept = ((name, value if name == "value" else value.strip()) for name, value in found.items() if _may_stay(tag, name, value))
-    return "".join(f' {name}="{escaped(value, quotes=True)}"' for name, value in kept)
+class _Reader(HTMLParser):
+    """Collects what is shown; `link` is how the address of a link is written after its text."""
+
+    def __init__(self, link: str, breaks: bool) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._link, self._breaks = link, breaks
+        self._silent, self._links = 0, [""]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self._links.append(dict(attrs).get("href") or "")
+        elif tag == "br" and self._breaks:
+            self.found.append("\n")
+        # A head that is not closed ends where the body begins.
+        self._silent = 0 if tag == "body" else self._silent + (tag in _SILENT)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a" and len(self._links) > 1 and (target := self._links.pop()).lower().startswith("http"):
+            self.found.append(self._link.format(target))
+        elif tag in _BLOCKS.split() and self._breaks:
+            self.found.append("\n" if tag in ("li", "td", "th", "dt") else "\n\n")
+        self._silent = max(0, self._silent - (tag in _SILENT))
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self.found.append(data if not self._breaks else re.sub(r"\s+", " ", data))
 
 
-def _dereferenced(match: re.Match[str]) -> str:
-    name = match[1] or match[2]
-    return html5.get(name, match[0]) if name else unescape(match[0])
+def _read(html: str, link: str, breaks: bool) -> str:
+    reader = _Reader(link, breaks)
+    reader.feed(html)
+    reader.close()
+    return "".join(reader.found)
 
 
-def _may_stay(tag: str, name: str, value: str) -> bool:
-    if _BREAKS_OUT.search(value):
-        return False
-    if re.fullmatch(r"data-[-\w.\xb7-\uffff]+|aria-[-\w]+", name):
-        return True
-    if name not in _ATTRIBUTES:
-        return False
-    compact = re.sub(r"[\x00-\x20\xa0\u1680\u180e\u2000-\u2029\u205f\u3000]", "", value.strip())
-    data = name in ("src", "href") and value.strip().startswith("data:") and tag in _LOADED
-    return not compact or name in _ANY_VALUE or bool(_ALLOWED_URI.match(compact)) or data
+def as_words(html: str, link: str = "") -> str:
+    """Every word that is shown, one blank between them, as Mailpit has it for snippets and searches."""
+    html = _BLOCK_ENDS.sub(r"</\1> <", html)
+    html = re.sub(r"<img", " <img", re.sub(r"<br( /)?>", " ", html, flags=re.IGNORECASE), flags=re.IGNORECASE)
+    shown = "".join(letter if letter.isprintable() else " " for letter in _read(html, link, breaks=False).replace("\ufeff", " "))
+    return re.sub(r"\s+", " ", shown).strip()
 
 
-def escaped(text: str, quotes: bool = False) -> str:
-    """Text as a browser writes it down."""
-    shown = escape(text, quote=False).replace("\xa0", "&nbsp;")
-    return shown.replace('"', "&quot;") if quotes else shown
+def as_lines(html: str) -> str:
+    """The text of a message that has HTML only. Mailpit's own is a little different: stars around headings and bold words."""
+    lines = (line.strip() for line in _read(html, " ( {} )", breaks=True).split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

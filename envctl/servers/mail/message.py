@@ -1,85 +1,126 @@
-"""A message as MailDev's API shows it."""
+"""A message as Mailpit's API describes it."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, NamedTuple
+import email.message
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
 
-from . import attachments, dates
-from .bodies import bodies_of
-from .parts import Part, take_apart
+from .headers import addresses_of, all_of, parsed, text_of
+from .markup import as_words
+from .parts import Part, sorted_parts
 
-_FIELDS = ("subject", "references", "messageId", "inReplyTo", "priority", "from", "replyTo", "to", "cc", "bcc")
-_UNITS = ("bytes", "KB", "MB", "GB", "TB")
-
-
-class Described(NamedTuple):
-    """The document, and the bytes of its attachments by their generated names."""
-
-    document: dict[str, Any]
-    files: dict[str, bytes]
+SNIPPET = 200
+_SEARCHED = ("From", "Subject", "To", "Cc", "Bcc", "Reply-To", "Return-Path")
 
 
-def describe(raw: bytes, envelope: dict[str, Any], about: dict[str, Any]) -> Described:
-    """Take a message apart; `about` holds its id, where it is, and whether it was read."""
-    root = take_apart(raw)
-    attached, files = _attachments(root)
-    moment = root.meta.get("date")
-    document = {
-        **bodies_of(root),
-        "headers": root.headers,
-        **{name: root.fields[name] for name in _FIELDS if root.fields.get(name) or root.fields.get(name) == []},
-        **{name: root.meta[name] for name in ("date", "receivedDate") if root.meta.get(name)},
-        "id": about["id"],
-        "time": moment or dates.now(),
-        "read": about["read"],
-        "envelope": envelope,
-        "source": about["source"],
-        "size": len(raw),
-        "sizeHuman": human_size(len(raw)),
-        "attachments": attached or None,
-        "calculatedBcc": _blind(envelope["to"], root),
-    }
-    return Described(_plain(document), files)
+@dataclass
+class Message:
+    """A message that was received, and whether somebody has read it."""
+
+    id: str
+    raw: bytes
+    created: datetime
+    username: str
+    read: bool = False
+    headers: dict[str, list[str]] = field(init=False)
+    content: dict[str, Any] = field(init=False)
+    """What its description says of its content."""
+    text: str = field(init=False)
+    html: str = field(init=False)
+    inline: list[Part] = field(init=False)
+    attachments: list[Part] = field(init=False)
+    searched: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        root = parsed(self.raw)
+        self.headers = all_of(root)
+        self.text, self.html, self.inline, self.attachments = sorted_parts(root)
+        self.content = _content(root)
+        self.date = _date(root) or self.created
+        words = as_words(self.html, " {} ") if self.html else self.text
+        names = [part.name for part in self.attachments]
+        self.searched = " ".join([*(text_of(root, name) for name in _SEARCHED), words, *names])
+
+    @property
+    def recipients(self) -> list[str]:
+        """Everybody it went to."""
+        return [address["Address"] for key in ("To", "Cc", "Bcc") for address in self.content[key]]
+
+    def part(self, identity: str) -> Part | None:
+        return next((part for part in [*self.inline, *self.attachments] if part.id == identity), None)
+
+    def summary(self) -> dict[str, Any]:
+        """As it stands in a list: nobody in To, Cc or Bcc is null there."""
+        lists = {key: self.content[key] or None for key in ("To", "Cc", "Bcc")}
+        return {
+            "ID": self.id,
+            "MessageID": self.content["MessageID"],
+            "Read": self.read,
+            "From": self.content["From"],
+            **lists,
+            "ReplyTo": self.content["ReplyTo"],
+            "Subject": self.content["Subject"],
+            "Created": _stamp(self.created),
+            "Username": self.username,
+            "Tags": [],
+            "Size": len(self.raw),
+            "Attachments": len(self.attachments),
+            "Snippet": _snippet(self.text, self.html),
+        }
+
+    def document(self) -> dict[str, Any]:
+        """All of it, but for the contents of its files."""
+        path = self.headers.get("Return-Path", [""])[0].strip("<>")
+        return {
+            "ID": self.id,
+            **self.content,
+            "ReturnPath": path or self.content["From"]["Address"],
+            "ListUnsubscribe": _unsubscribe(self.headers),
+            "Date": _stamp(self.date),
+            "Tags": [],
+            "Username": self.username,
+            "Text": self.text,
+            "HTML": self.html,
+            "Size": len(self.raw),
+            "Inline": [part.document for part in self.inline if part.name or part.content_id],
+            "Attachments": [part.document for part in self.attachments if part.name or part.content_id],
+        }
 
 
-def human_size(size: int) -> str:
-    """A size with at most two decimals."""
-    unit = max(0, (size.bit_length() - 1) // 10)
-    hundredths = (size * 200 + 1024**unit) // (2 * 1024**unit)
-    return f"{hundredths / 100:.2f}".rstrip("0").rstrip(".") + f" {_UNITS[unit]}"
+def _content(root: email.message.Message) -> dict[str, Any]:
+    sender = [*addresses_of(root, "From"), {"Name": text_of(root, "From"), "Address": ""}][0]
+    lists = {key: addresses_of(root, name) for key, name in (("To", "To"), ("Cc", "Cc"), ("Bcc", "Bcc"), ("ReplyTo", "Reply-To"))}
+    return {"MessageID": text_of(root, "Message-ID").strip("<>"), "From": sender, **lists, "Subject": text_of(root, "Subject")}
 
 
-def _attachments(root: Part) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    described, files = [], {}
-    for part in _all(root):
-        if part.is_attachment:
-            content = attachments.content_of(part.lines, part.meta.get("transferEncoding"))
-            described.append(attachments.finished(part.meta, content))
-            files[described[-1]["generatedFileName"]] = content
-    return described, files
+def _snippet(text: str, html: str) -> str:
+    words = as_words(html) if html.strip() else re.sub(r"\s+", " ", text.replace("\ufeff", " ")).strip()
+    cut = words.encode()[:SNIPPET].decode("utf-8", "ignore")
+    return words if cut == words else f"{cut}..."
 
 
-def _all(part: Part) -> list[Part]:
-    return [part, *(found for child in part.children for found in _all(child))]
+def _unsubscribe(headers: dict[str, list[str]]) -> dict[str, Any]:
+    header = headers.get("List-Unsubscribe", [""])[0]
+    links = [link for link in re.findall(r"<([^<>\s]*)>", header) if re.match(r"(mailto:|https?://)\w", link, re.IGNORECASE)]
+    post = headers.get("List-Unsubscribe-Post", [""])[0] if header else ""
+    return {"Header": header, "Links": links, "Errors": "", "HeaderPost": post}
 
 
-def _blind(recipients: list[dict[str, Any]] | str, root: Part) -> list[dict[str, str]]:
-    """The recipients that no header names."""
-    named = [address.get("address") for field in ("cc", "to") for address in root.fields.get(field, ())]
-    blind = []
-    for recipient in recipients:
-        address = recipient["address"] if isinstance(recipient, dict) else ""
-        if address in named:
-            named.remove(address)
-        else:
-            blind.append({"address": address, "name": ""})
-    return blind
+def _date(root: email.message.Message) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(str(root.get("Date", "")))
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_plain(member) for member in value]
-    return dates.shown(value) if isinstance(value, datetime) else value
+def _stamp(moment: datetime) -> str:
+    """RFC 3339 as Go writes it: as few decimals as will do, and Z for UTC."""
+    text, offset = moment.isoformat()[:-6], moment.isoformat()[-6:]
+    whole, point, decimals = text.partition(".")
+    decimals = decimals.rstrip("0")
+    return f"{whole}{point if decimals else ''}{decimals}{'Z' if offset == '+00:00' else offset}"

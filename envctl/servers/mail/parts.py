@@ -1,94 +1,116 @@
-"""A message taken apart: its parts as a tree, line by line, the way MailDev's parser goes."""
+"""A message -> its text, its HTML and its files. Which part is what is decided as in enmime, the parser that Mailpit uses."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import Any
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any, NamedTuple
 
-from .attachments import Names, name_attachment
-from .headers import read_header
-from .words import SPACE
+from .headers import decoded
+from .markup import as_lines
 
-TEXTS = ("text/plain", "text/html", "text/calendar")
+_OCTETS = "application/octet-stream"
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
 class Part:
-    """One part; its text is bytes read as Latin-1."""
+    """One part that is no container."""
 
-    parent: Part | None = None
-    headers: dict[str, str | list[str]] = field(default_factory=dict)
-    meta: dict[str, Any] = field(default_factory=dict)
-    fields: dict[str, Any] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-    children: list[Part] = field(default_factory=list)
-    is_attachment: bool = False
+    id: str
+    kind: str
+    disposition: str
+    name: str
+    content_id: str
+    content: bytes
+    depth: int
 
     @property
-    def is_text(self) -> bool:
-        """Whether this is shown and not attached."""
-        return not self.is_attachment and self.meta.get("contentType") in TEXTS
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace")
+
+    @property
+    def document(self) -> dict[str, Any]:
+        sums = {name: hashlib.new(name, self.content).hexdigest() for name in ("md5", "sha1", "sha256")}
+        return {
+            "PartID": self.id,
+            "FileName": self.name or self.content_id,
+            "ContentType": self.kind,
+            "ContentID": self.content_id,
+            "Size": len(self.content),
+            "Checksums": {name.upper(): value for name, value in sums.items()},
+        }
 
 
-def take_apart(raw: bytes) -> Part:
-    """The root of a message's parts."""
-    return _Reader().read(re.split(r"\r?\n|\r", raw.decode("latin-1")))
+class Sorted(NamedTuple):
+    """What a message holds; `inline` are other parts without a disposition, too."""
+
+    text: str
+    html: str
+    inline: list[Part]
+    attachments: list[Part]
 
 
-class _Reader:
-    def __init__(self) -> None:
-        self._root = Part(fields={"priority": "normal"})
-        self._part = self._root
-        self._head: list[str] | None = []
-        self._boundaries: dict[str, Part] = {}
-        self._names = Names()
-
-    def read(self, lines: list[str]) -> Part:
-        for line in lines:
-            if self._head is not None:
-                self._read_head(self._head, line)
-            elif not self._at_boundary(line):
-                self._part.lines.append(line)
-        if self._head:
-            self._end_head(self._head)
-        return self._root
-
-    def _read_head(self, head: list[str], line: str) -> None:
-        if not line:
-            self._end_head(head)
-        elif head and line[0] in SPACE:
-            head[-1] += f" {line.strip(SPACE)}"
-        else:
-            head.append(line.strip(SPACE))
-
-    def _end_head(self, head: list[str]) -> None:
-        part, self._head = self._part, None
-        for line in head:
-            read_header(part, line)
-        if boundary := part.meta.get("mimeBoundary"):
-            self._boundaries.setdefault(boundary, part)
-        if part is self._root:
-            part.meta.setdefault("contentType", "text/plain")
-        part.is_attachment = _is_attachment(part)
-        if part.is_attachment:
-            name_attachment(part.meta, self._names)
-
-    def _at_boundary(self, line: str) -> bool:
-        if not line.startswith("--"):
-            return False
-        if parent := self._boundaries.get(line[2:]):
-            self._part, self._head = Part(parent), []
-            parent.children.append(self._part)
-            return True
-        if line.endswith("--") and (parent := self._boundaries.get(line[2:-2])):
-            self._part = parent.parent or parent
-            return True
-        return False
+def sorted_parts(message: Message) -> Sorted:
+    """The parts of a message, each where it belongs; text is made of HTML where there is none."""
+    parts = list(_parts(message))
+    if message.get_content_maintype() != "multipart":
+        return _alone(parts[0])
+    text, html = _bodies(message.get_content_subtype(), parts)
+    outer = sorted(parts, key=lambda part: part.depth)
+    attachments = [part for part in outer if part.disposition == "attachment" or part.kind == _OCTETS]
+    inline = [part for part in outer if part.disposition == "inline"]
+    others = [part for part in outer if not part.disposition and part.kind not in (_OCTETS, "text/plain", "text/html")]
+    return Sorted(text or as_lines(html), html, [*inline, *others], attachments)
 
 
-def _is_attachment(part: Part) -> bool:
-    disposition = part.meta.get("contentDisposition")
-    if part.meta.get("contentType") in TEXTS:
-        return disposition == "attachment"
-    return "mimeMultipart" not in part.meta
+def _alone(only: Part) -> Sorted:
+    if only.disposition == "attachment" or only.kind not in ("text/plain", "text/html"):
+        return Sorted("", "", [only], []) if only.disposition == "inline" else Sorted("", "", [], [only])
+    if only.kind == "text/html":
+        return Sorted(as_lines(only.text), only.text, [], [])
+    return Sorted(only.text, "", [], [])
+
+
+def _bodies(subtype: str, parts: Sequence[Part]) -> tuple[str, str]:
+    shown = [part for part in parts if part.disposition != "attachment"]
+    texts = [part for part in shown if part.kind == "text/plain"]
+    if subtype == "alternative":
+        texts = sorted(texts, key=lambda part: part.depth)[:1]
+    html = next((part.text for part in shown if part.kind == "text/html"), "")
+    return "\n--\n".join(part.text for part in texts), html
+
+
+def _parts(part: Message, number: str = "0", depth: int = 0) -> Iterator[Part]:
+    """Numbered as in enmime: `1`, `2`, `2.1`; `0` where there is only one."""
+    if part.get_content_maintype() == "multipart" and part.is_multipart():
+        prefix = "" if number == "0" else f"{number}."
+        for index, inner in enumerate(_inner(part), 1):
+            yield from _parts(inner, f"{prefix}{index}", depth + 1)
+        return
+    content_id = str(part.get("Content-ID", "")).strip("<>")
+    kind, disposition = part.get_content_type(), part.get_content_disposition() or ""
+    yield Part(number, kind, disposition, decoded(part.get_filename() or ""), content_id, _bytes(part), depth)
+
+
+def _inner(part: Message) -> Iterator[Message]:
+    return (each for each in part.get_payload() if isinstance(each, Message))
+
+
+def _bytes(part: Message) -> bytes:
+    """The content; that of texts in UTF-8."""
+    if part.is_multipart():
+        return b"".join(inner.as_bytes(policy=part.policy.clone(linesep="\r\n")) for inner in _inner(part))
+    content = part.get_payload(decode=True)
+    if not isinstance(content, bytes) or part.get_content_maintype() != "text":
+        return content if isinstance(content, bytes) else b""
+    try:
+        return content.decode(_charset(part), "replace").encode()
+    except LookupError:
+        return content
+
+
+def _charset(part: Message) -> str:
+    found = part.get_content_charset("utf-8" if "Content-Type" in part else "us-ascii")
+    return "cp1252" if found in ("us-ascii", "ascii") else found

@@ -1,184 +1,218 @@
-"""The HTTP side: MailDev's routes, status codes and messages."""
+"""The HTTP side: Mailpit's routes, status codes and documents. docs/local.md says which of them there are."""
 
 from __future__ import annotations
 
-import json
+import base64
+import binascii
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ..stub.message import Headers, Request, Response
-from .cleaning import clean
-from .inbox import Inbox, Stored
+from ..http.message import Request, Response
+from ..http.wire import Refused
+from .answers import body_of, content_type, html_answer, json_answer, number_of, parameter, query_of, text_answer
+from .inbox import Inbox
+from .message import Message
 from .page import render
-from .query import select
-from .smtp import Credentials
-from .words import from_base64
+from .passwords import Passwords, matches
+from .search import Unsupported, search
 
-_VERSION = "2.2.1"
-_IN_ADDRESSES = "%/:?#[]@!$&'()*+,;="
-_ANY_ORIGIN = ("Access-Control-Allow-Origin", "*")
-_ADDRESS = re.compile(r"[^<>()\[\]\\.,;:\s@\"]+(\.[^<>()\[\]\\.,;:\s@\"]+)*@([a-zA-Z\-0-9]+\.)+[a-zA-Z]{2,}")
+VERSION = "v1.33.1"
+"""The version of Mailpit whose API this is a part of."""
+_HINT = "envctl's own mail server does not have it; where `mailpit` is on PATH, that runs"
+_UNSAFE = ("text/html", "text/xml", "application/xhtml+xml", "image/svg+xml", "application/xml", "text/xsl")
+_PAGE = 50
 
 
 class Web:
-    """Answers requests about an inbox; `/healthz` is open, the rest asks for the credentials where there are any."""
+    """Answers requests about an inbox; the probes are open, the rest asks for a login where there are passwords."""
 
-    def __init__(self, inbox: Inbox, smtp_port: int, credentials: Credentials | None) -> None:
+    def __init__(self, inbox: Inbox, passwords: Passwords | None) -> None:
         self._inbox = inbox
-        self._smtp_port = smtp_port
-        self._credentials = credentials
+        self._passwords = passwords
+
+    def admit(self, request: Request) -> None:
+        """Every body is read."""
+
+    def refusal(self, status: int, words: str) -> Response:
+        """The answer to a request that is refused, or that made `answer` fail."""
+        return text_answer(status, words)
 
     def answer(self, request: Request) -> Response:
         """The response to a request."""
-        if request.path != "/healthz" and not self._may_enter(request):
-            challenge = ("WWW-Authenticate", 'Basic realm="Authentication required"')
-            return Response(401, headers=(challenge, _type("text/html; charset=utf-8")), body=b"Unauthorized")
-        if request.method == "OPTIONS":
-            return Response(204, headers=(_ANY_ORIGIN, ("Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE")))
-        response = self._routed(request)
-        return replace(response, headers=(*response.headers, _ANY_ORIGIN))
+        if request.path in ("/livez", "/readyz"):
+            return Response(200)
+        if not self._may_enter(request):
+            return text_answer(401, "Unauthorized.\n", ("WWW-Authenticate", 'Basic realm="Login"'))
+        method = "GET" if request.method == "HEAD" else request.method
+        try:
+            for route, handler in _ROUTES.items():
+                if found := re.fullmatch(route, f"{method} {request.path}"):
+                    return handler(self, request, *map(unquote, found.groups()))
+        except Unsupported as missing:
+            return text_answer(501, f"The filter {missing}: {_HINT}\n")
+        if request.path.startswith("/api/"):
+            return text_answer(501, f"{request.method} {request.path}: {_HINT}\n")
+        return text_answer(404, "404 page not found")
 
     def _may_enter(self, request: Request) -> bool:
-        if not self._credentials:
+        if self._passwords is None:
             return True
-        given = next(iter(request.header("Authorization")), "")[6:]
-        name, _, password = from_base64(given).decode("utf-8", "replace").partition(":")
-        # MailDev itself looks no further than the next colon.
-        return (name, password.partition(":")[0]) == self._credentials
+        scheme, _, token = next(iter(request.header("Authorization")), "").partition(" ")
+        try:
+            name, _, password = base64.b64decode(token).partition(b":")
+        except (binascii.Error, ValueError):
+            return False
+        return scheme.lower() == "basic" and matches(self._passwords, name, password)
 
-    def _routed(self, request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        target = f"{method} {request.path.rstrip('/') or '/'}"
-        for route, handler in _ROUTES.items():
-            if found := re.fullmatch(route, target, re.IGNORECASE):
-                return handler(self, request, *(unquote(part) for part in found.groups() if part is not None))
-        return _error_page(404, f"Cannot {request.method} {quote(request.path, safe=_IN_ADDRESSES)}")
-
-    def _page(self, request: Request) -> Response:
-        return _html(render(self._inbox.all(), next(iter(request.query.get("id", ())), "")))
+    # Lists
 
     def _list(self, request: Request) -> Response:
-        return _json(select([message.document for message in self._inbox.all()], request.query))
+        messages, start, limit = self._inbox.all(), number_of(request, "start", 0), number_of(request, "limit", _PAGE)
+        shown = messages[start : start + limit] if limit else messages
+        return self._summaries(messages, [message.summary() for message in shown], start)
 
-    def _one(self, request: Request, identity: str) -> Response:
-        message = self._cleaned(identity)
-        if not message:
-            return _not_found()
-        message.document["read"] = True
-        return _json(message.document)
+    def _search(self, request: Request) -> Response:
+        found, start, limit = self._found(query_of(request)), number_of(request, "start", 0), number_of(request, "limit", _PAGE)
+        # Only a search says null where there is no Reply-To.
+        shown = [message.summary() | {"ReplyTo": message.content["ReplyTo"] or None} for message in found[start : start + limit]]
+        return self._summaries(found, shown, start)
 
-    def _cleaned(self, identity: str) -> Stored | None:
-        """A message whose HTML is made harmless for good by whoever asks for it first."""
-        message = self._inbox.get(identity)
-        if message and "html" in message.document and not message.cleaned:
-            message.document["html"] = clean(message.document["html"])
-            message.cleaned = True
+    def _summaries(self, found: Sequence[Message], shown: Sequence[dict[str, Any]], start: int) -> Response:
+        everything = self._inbox.all()
+        document = {
+            "total": len(everything),
+            "unread": _unread(everything),
+            "count": len(shown),
+            "messages_count": len(found),
+            "messages_unread": _unread(found),
+            "start": start,
+            "tags": [],
+            "messages": shown,
+        }
+        return json_answer(document)
+
+    def _found(self, query: str) -> list[Message]:
+        return search(self._inbox.all(), query)
+
+    def _set_read(self, request: Request) -> Response:
+        given = body_of(request)
+        ids, query = given.get("IDs") or [], given.get("Search") or ""
+        if ids and query:
+            raise Refused(400, "You may specify either IDs or a search query, not both")
+        for message in self._found(query):
+            if not ids or message.id in ids:
+                message.read = bool(given.get("Read"))
+        return text_answer(200, "ok")
+
+    def _delete(self, request: Request) -> Response:
+        ids = (body_of(request) if request.body.strip() else {}).get("IDs") or []
+        self._inbox.remove([message for message in self._inbox.all() if not ids or message.id in ids])
+        return text_answer(200, "ok")
+
+    def _delete_found(self, request: Request) -> Response:
+        self._inbox.remove(self._found(query_of(request)))
+        return text_answer(200, "ok")
+
+    # One message
+
+    def _one(self, request: Request, identity: str) -> Message:
+        """By its id; `latest` is the newest, or the newest that the query finds."""
+        if identity == "latest":
+            found = self._found(parameter(request, "query"))
+            if not found:
+                raise Refused(404, "Message not found")
+            return found[0]
+        found = [message for message in self._inbox.all() if message.id == identity]
+        if not found:
+            raise Refused(404, "404 page not found")
+        return found[0]
+
+    def _read(self, request: Request, identity: str) -> Message:
+        message = self._one(request, identity)
+        message.read = True
         return message
 
-    def _html_of(self, request: Request, identity: str) -> Response:
-        message = self._cleaned(identity)
-        if not message:
-            return _not_found()
-        page, attached = message.document.get("html"), message.document["attachments"]
-        if page is None:
-            return _error_page(500, "Internal Server Error") if attached else Response(200)
-        base = f"//{next(iter(request.header('Host')), '')}/email/{identity}/attachment/"
-        for one in attached or ():
-            address = f'src="{base}{quote(one["generatedFileName"])}"'
-            page = re.sub(rf"src=[\"']cid:{re.escape(one['contentId'])}[\"']", address.replace("\\", r"\\"), page)
-        return _html(page)
+    def _message(self, request: Request, identity: str) -> Response:
+        return json_answer(self._read(request, identity).document())
 
-    def _attachment(self, request: Request, identity: str, name: str) -> Response:
-        message = self._cleaned(identity)
-        found = [one for one in message.document["attachments"] or () if one["generatedFileName"] == name] if message else []
-        if not message or not found:
-            return _json("File not found", 404)
-        return Response(200, headers=(_type(_with_charset(found[0].get("contentType", ""))),), body=message.files[name])
+    def _headers(self, request: Request, identity: str) -> Response:
+        return json_answer(self._one(request, identity).headers)
 
-    def _download(self, request: Request, identity: str) -> Response:
-        message = self._cleaned(identity)
-        if not message:
-            return _json("File not found", 404)
-        name = ("Content-Disposition", f"attachment; filename={identity}.eml")
-        return Response(200, headers=(name, _type("message/rfc822")), body=message.raw)
+    def _raw(self, request: Request, identity: str) -> Response:
+        message = self._one(request, identity)
+        saved = (("Content-Disposition", f'attachment; filename="{message.id}.eml"'),) if parameter(request, "dl") == "1" else ()
+        return Response(200, headers=(content_type("text/plain; charset=utf-8"), *saved), body=message.raw)
 
-    def _source(self, request: Request, identity: str) -> Response:
-        message = self._cleaned(identity)
-        return Response(200, body=message.raw) if message else _json("File not found", 404)
+    def _part(self, request: Request, identity: str, number: str) -> Response:
+        part = self._one(request, identity).part(number)
+        if part is None:
+            raise Refused(404, "404 page not found")
+        unsafe = part.kind in _UNSAFE
+        name = quote(part.name or part.content_id, safe="$&+:=@")
+        disposition = ("Content-Disposition", f'{"attachment" if unsafe else "inline"}; filename="{name}"')
+        return Response(200, headers=(content_type("application/octet-stream" if unsafe else part.kind), disposition), body=part.content)
 
-    def _delete(self, request: Request, identity: str) -> Response:
-        return _json(True) if self._inbox.remove(identity) else _json({"error": "Email not found"}, 500)
+    def _view_text(self, request: Request, identity: str) -> Response:
+        return text_answer(200, self._read(request, identity).text)
 
-    def _delete_all(self, request: Request) -> Response:
-        self._inbox.clear()
-        return _json(True)
+    def _view_html(self, request: Request, identity: str) -> Response:
+        message = self._read(request, identity)
+        if not message.html:
+            raise Refused(404, "This message does not contain a HTML part")
+        html = message.html
+        for part in (part for part in [*message.inline, *message.attachments] if part.content_id):
+            image = re.compile(rf"(=[\"']?)cid:{re.escape(part.content_id)}(?=[\"'\s/>;])", re.IGNORECASE)
+            html = image.sub(rf"\g<1>/api/v1/message/{message.id}/part/{part.id}", html)
+        return html_answer(html)
 
-    def _read_all(self, request: Request) -> Response:
-        return _json(self._inbox.read_all())
+    # The server itself
 
-    def _relay(self, request: Request, identity: str, address: str = "") -> Response:
-        if not self._inbox.get(identity):
-            return _not_found()
-        if address and not _ADDRESS.fullmatch(address):
-            return _json({"error": f"Incorrect email address provided :{address}"}, 400)
-        return _error_page(500, "Internal Server Error")  # what MailDev says where no server to relay to is set up
+    def _info(self, request: Request) -> Response:
+        inbox, messages = self._inbox, self._inbox.all()
+        statistics = {
+            "Uptime": int((datetime.now(UTC) - inbox.started).total_seconds()),
+            "Memory": 0,
+            "MessagesDeleted": inbox.deleted,
+            "SMTPAccepted": inbox.accepted,
+            "SMTPAcceptedSize": inbox.accepted_size,
+            "SMTPRejected": 0,
+            "SMTPIgnored": 0,
+        }
+        document = {
+            "Version": f"{VERSION} (envctl)",
+            "LatestVersion": "disabled",
+            "Database": "",
+            "DatabaseSize": sum(len(message.raw) for message in messages),
+            "Messages": len(messages),
+            "Unread": _unread(messages),
+            "Tags": {},
+            "RuntimeStats": statistics,
+        }
+        return json_answer(document)
 
-    def _config(self, request: Request) -> Response:
-        return _json({"version": _VERSION, "smtpPort": str(self._smtp_port), "isOutgoingEnabled": False})
-
-    def _health(self, request: Request) -> Response:
-        return _json(True)
-
-    def _reload(self, request: Request) -> Response:
-        self._inbox.reload()
-        return _json(True)
-
-
-def _type(value: str) -> tuple[str, str]:
-    return ("Content-Type", value)
-
-
-def _with_charset(kind: str) -> str:
-    textual = re.fullmatch(r"text/.*|application/(json|javascript)", kind)
-    return f"{kind}; charset=utf-8" if textual else kind or "application/octet-stream"
+    def _page(self, request: Request) -> Response:
+        return html_answer(render(self._inbox.all()))
 
 
-def _json(value: Any, status: int = 200) -> Response:
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    return Response(status, headers=(_type("application/json; charset=utf-8"),), body=body)
-
-
-def _not_found() -> Response:
-    return _json({"error": "Email was not found"}, 404)
-
-
-def _html(page: str) -> Response:
-    return Response(200, headers=(_type("text/html; charset=utf-8"),), body=page.encode("utf-8", "replace"))
-
-
-def _error_page(status: int, text: str) -> Response:
-    shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    page = f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n</head>\n<body>\n<pre>{shown}</pre>\n'
-    headers: Headers = (("Content-Security-Policy", "default-src 'none'"), ("X-Content-Type-Options", "nosniff"))
-    return replace(_html(f"{page}</body>\n</html>\n"), status=status, headers=(*headers, _type("text/html; charset=utf-8")))
+def _unread(messages: Sequence[Message]) -> int:
+    return sum(not message.read for message in messages)
 
 
 _ROUTES: dict[str, Callable[..., Response]] = {
     r"GET /": Web._page,
-    r"GET /email": Web._list,
-    r"GET /email/([^/]+)": Web._one,
-    r"GET /email/([^/]+)/html": Web._html_of,
-    r"GET /email/([^/]+)/attachment/([^/]+)": Web._attachment,
-    r"GET /email/([^/]+)/download": Web._download,
-    r"GET /email/([^/]+)/source": Web._source,
-    r"PATCH /email/read-all": Web._read_all,
-    r"DELETE /email/all": Web._delete_all,
-    r"DELETE /email/([^/]+)": Web._delete,
-    r"POST /email/([^/]+)/relay(?:/([^/]+))?": Web._relay,
-    r"GET /config": Web._config,
-    r"GET /healthz": Web._health,
-    r"GET /reloadMailsFromDirectory": Web._reload,
+    r"GET /view/([^/.]+)\.txt": Web._view_text,
+    r"GET /view/([^/.]+)\.html": Web._view_html,
+    r"GET /api/v1/info": Web._info,
+    r"GET /api/v1/messages": Web._list,
+    r"PUT /api/v1/messages": Web._set_read,
+    r"DELETE /api/v1/messages": Web._delete,
+    r"GET /api/v1/search": Web._search,
+    r"DELETE /api/v1/search": Web._delete_found,
+    r"GET /api/v1/message/([^/]+)": Web._message,
+    r"GET /api/v1/message/([^/]+)/headers": Web._headers,
+    r"GET /api/v1/message/([^/]+)/raw": Web._raw,
+    r"GET /api/v1/message/([^/]+)/part/([^/]+)": Web._part,
 }

@@ -92,8 +92,10 @@ def inbox() -> Callable[[str, str], list[Mail]]:
 
 
 def _mails(address: str, subject: str) -> list[Mail]:
-    mails = httpx.get(f"{os.environ['MAIL_URL'].rstrip('/')}/email", timeout=10).raise_for_status().json()
-    return [mail for mail in mails if subject in mail["subject"] and address in [to["address"] for to in mail["to"]]]
+    api = f"{os.environ['MAIL_URL'].rstrip('/')}/api/v1"
+    query = {"query": f'to:"{address}" subject:"{subject}"'}
+    found = httpx.get(f"{api}/search", params=query, timeout=10).raise_for_status().json()["messages"]
+    return [httpx.get(f"{api}/message/{mail['ID']}", timeout=10).raise_for_status().json() for mail in found]
 
 
 @pytest.fixture

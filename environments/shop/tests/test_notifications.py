@@ -32,8 +32,8 @@ def test_an_order_is_confirmed_by_mail(customer: Customer, product: Product, inb
     order = customer.order((product(stock=3, price_cents=1250), 2)).json()
 
     [mail] = inbox(customer.email, order["id"])
-    assert customer.name in mail["text"]
-    assert "25.00 €" in mail["text"]
+    assert customer.name in mail["Text"]
+    assert "25.00 €" in mail["Text"]
 
 
 @pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="it would cut the other workers off from the broker")

@@ -116,6 +116,12 @@ def test_this_python_where_it_has_the_module() -> None:
     assert found_at(Program(module="no_such_module")) is None
 
 
+def test_a_module_is_not_asked_for_its_version() -> None:
+    assert find_program(LocalProgram(programs=[Program(module="json.tool", arguments=["-m", "x"], loss="less")]), "16") == InstalledProgram(
+        Path(sys.executable), "", True, arguments=("-m", "x"), loss="less"
+    )
+
+
 def test_in_a_python_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = program(tmp_path / "package_of_a_test/bin/server")
     (tmp_path / "package_of_a_test/__init__.py").touch()

@@ -54,6 +54,11 @@ def test_a_server_is_started_by_its_path() -> None:
     assert (made.argv, made.cwd, made.user) == (("/opt/db/bin/server", "-x"), "/root-of/it", 65534)
 
 
+def test_a_program_may_take_arguments_of_its_own_first() -> None:
+    made = spec(server(), replace(PYTHON, arguments=("-m", "server")))
+    assert made.argv == (sys.executable, "-m", "server", "-x")
+
+
 def test_what_is_kept_of_it_is_read_again() -> None:
     made = spec(server(resources=Limits(memory=1 << 20)), SERVER, 65534)
     assert Spec.of(asdict(made)) == made
@@ -247,6 +252,9 @@ def test_who_is_told_where_a_file_is_can_see_it(
 def test_losses_are_told(found: Callable[[InstalledProgram | None], None]) -> None:
     found(SERVER)
     assert prepare(server()).losses == ("one thing less",)
+    found(replace(SERVER, loss="another server"))
+    assert prepare(server()).losses == ("another server", "one thing less")
+    found(SERVER)
     assert prepare(server(local=of_version("17"))).losses == ("version 16.1 in the place of 17", "one thing less")
     assert prepare(server(local=of_version(""))).losses == ("one thing less",)
 

@@ -9,7 +9,8 @@ from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
-from envctl.plan.transforms.select import Selection, needed_by, select
+from envctl.plan.transforms.options import Selection
+from envctl.plan.transforms.select import needed_by, select
 from tests.builders import environment_of, setting_of
 
 SHOP = """

@@ -5,16 +5,22 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import smtplib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from envctl.definition.escaping import htpasswd_hash
+
+LOGIN = ("mé", "s3cret wörd:" + "x" * 80)
+"""Of the servers that ask for one; the password is longer than bcrypt takes."""
 
 
 @dataclass(frozen=True)
@@ -36,52 +42,51 @@ class Reply:
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where a mail server is, ours or MailDev."""
+    """Where a mail server is, ours or Mailpit."""
 
     smtp_port: int
-    web_port: int
+    http_port: int
     output: Path = Path(os.devnull)
     process: subprocess.Popen[bytes] | None = field(default=None, compare=False)
 
-    def call(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.web_port, timeout=60)
+    def call(self, method: str, url: str, body: Any = None, **headers: str) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=60)
         try:
-            connection.request(method, url, headers=dict(headers or {}))
+            sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+            connection.request(method, url, sent, headers)
             response = connection.getresponse()
             return Reply(response.status, dict(response.getheaders()), response.read())
         finally:
             connection.close()
 
     def get(self, url: str, **headers: str) -> Reply:
-        return self.call("GET", url, headers)
+        return self.call("GET", url, **headers)
 
     def connect(self) -> smtplib.SMTP:
-        return smtplib.SMTP("127.0.0.1", self.smtp_port, local_hostname="Sender.Example", timeout=60)
+        return smtplib.SMTP("127.0.0.1", self.smtp_port, local_hostname="sender.example", timeout=60)
 
-    def send(self, raw: bytes, sender: str = "sender@example.org", recipients: Sequence[str] = ("to@example.org",)) -> None:
+    def send(self, raw: bytes, sender: str = "sender@example.org", recipients: Sequence[str] = ("to@example.org",)) -> str:
+        """Send a message; its id."""
         with self.connect() as connection:
-            connection.sendmail(sender, list(recipients), raw)
+            connection.ehlo()
+            options = ["SMTPUTF8"] if any(not each.isascii() for each in (sender, *recipients)) else []
+            assert connection.mail(sender, options)[0] == 250
+            assert [connection.rcpt(recipient)[0] for recipient in recipients] == [250] * len(recipients)
+            code, words = connection.data(raw)
+        assert code == 250, words
+        return words.decode().rpartition(" ")[2]
 
-    def listed(self) -> dict[str, dict[str, Any]]:
-        """What is in the inbox, by the ids."""
-        return {message["id"]: message for message in self.get("/email").json}
+    def listed(self, query: str = "") -> list[dict[str, Any]]:
+        """The summaries of all messages, or of those that the search finds."""
+        found: list[dict[str, Any]] = self.get(f"/api/v1/search?query={query}" if query else "/api/v1/messages").json["messages"]
+        return found
 
-    def wait_for(self, number: int, known: Collection[str] = ()) -> list[dict[str, Any]]:
-        """So many messages besides those that are known: MailDev takes a message before it has read it."""
-        deadline = time.monotonic() + 60
-        while True:
-            found = [message for identity, message in self.listed().items() if identity not in known]
-            if len(found) >= number:
-                assert len(found) == number
-                return found
-            assert time.monotonic() < deadline, f"{len(found)} messages instead of {number}"
-            time.sleep(0.02)
+    def subjects(self, query: str = "") -> list[str]:
+        return [message["Subject"] for message in self.listed(query)]
 
-    def take(self, raw: bytes, **envelope: Any) -> dict[str, Any]:
-        """Send a message; what the API lists of it."""
-        known = self.listed()
-        self.send(raw, **envelope)
-        return self.wait_for(1, known)[0]
+    def message(self, identity: str = "latest") -> dict[str, Any]:
+        found: dict[str, Any] = self.get(f"/api/v1/message/{identity}").json
+        return found
 
 
 Start = Callable[..., MailServer]
@@ -94,10 +99,12 @@ def start_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
     def start(**environ: str) -> MailServer:
         output = tmp_path_factory.mktemp("mail") / "output"
-        command = [sys.executable, "-m", "envctl.servers.mail", "--host", "127.0.0.1", "--smtp-port", "0", "--web-port", "0"]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("MAILDEV_")}
+        addresses = {"MP_SMTP_BIND_ADDR": "127.0.0.1:0", "MP_UI_BIND_ADDR": "127.0.0.1:0"}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MP_")}
         with output.open("wb") as stream:
-            process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env={**kept, **environ})
+            process = subprocess.Popen(
+                [sys.executable, "-m", "envctl.servers.mail"], stdout=stream, stderr=subprocess.STDOUT, env=kept | addresses | environ
+            )
         processes.append(process)
         return MailServer(*_ports(process, output), output, process)
 
@@ -108,12 +115,6 @@ def start_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
-def mail_server_at() -> Callable[[int, int], MailServer]:
-    """A mail server that somebody else runs, by its two ports."""
-    return MailServer
-
-
-@pytest.fixture(scope="session")
 def _shared_mail(start_mail: Start) -> MailServer:
     return start_mail()
 
@@ -121,17 +122,40 @@ def _shared_mail(start_mail: Start) -> MailServer:
 @pytest.fixture
 def mail(_shared_mail: MailServer) -> MailServer:
     """A mail server with an empty inbox."""
-    _shared_mail.call("DELETE", "/email/all")
+    _shared_mail.call("DELETE", "/api/v1/messages")
     return _shared_mail
+
+
+@pytest.fixture(scope="session")
+def passwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A password file with the one login."""
+    path = tmp_path_factory.mktemp("passwords") / "passwords"
+    path.write_text(f"{LOGIN[0]}:{htpasswd_hash(LOGIN[1])}\n", "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def guarded(start_mail: Start, passwords: Path) -> MailServer:
+    """A mail server that asks who is there."""
+    return start_mail(MP_SMTP_AUTH_FILE=str(passwords), MP_UI_AUTH_FILE=str(passwords))
+
+
+@pytest.fixture(scope="session")
+def login() -> tuple[str, str]:
+    return LOGIN
+
+
+@pytest.fixture(scope="session")
+def mail_server_at() -> Callable[[int, int], MailServer]:
+    """A mail server that somebody else runs, by its two ports."""
+    return MailServer
 
 
 def _ports(process: subprocess.Popen[bytes], output: Path) -> tuple[int, int]:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        lines = output.read_text().splitlines(keepends=True)
-        if lines and lines[0].startswith("listening on ") and lines[0].endswith("\n"):
-            words = lines[0].replace(",", "").split()
-            return int(words[words.index("SMTP") + 1]), int(words[words.index("web") + 1])
+        if found := re.match(r"listening: SMTP (\d+), HTTP (\d+)\n", output.read_text()):
+            return int(found[1]), int(found[2])
         if process.poll() is not None:
             break
         time.sleep(0.01)

@@ -1,0 +1,90 @@
+"""Under which address a service is reached: the one place that knows, for every reader, engine and lane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from envctl.plan.addresses import dns_label
+from envctl.plan.model import Setting
+from envctl.plan.subjects import Subject
+
+Side = Literal["inside", "outside"]
+UNKNOWN_PORT = 0
+"""Stands for a port that has no number yet, or that is left to the engine."""
+LOOPBACK = "127.0.0.1"
+SOMEBODY = "*"
+"""The reader that stands for every service that sees the same."""
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """From where a service is looked at."""
+
+    side: Side
+    """Which of its addresses is given: the one inside the environment, or the one for the machine of the tests."""
+    reader: str | None = None
+    """The service that reads; None for a test process."""
+    lane: int = 1
+
+    def on(self, side: Side) -> Viewpoint:
+        """The same reader's view of the other address: `${db.outside.url}`."""
+        return replace(self, side=side)
+
+
+TESTS = Viewpoint("outside")
+
+
+@dataclass(frozen=True)
+class Addressing:
+    """The addresses of an instance's services."""
+
+    setting: Setting
+    by_hand: str | None = None
+    """A service that somebody starts on the machine of the tests, beside the instance's own."""
+
+    def standpoint(self, reader: str | None, lane: int = 1) -> Viewpoint:
+        """Where *reader* (None: a test process) stands: a process of this machine reaches containers where the tests do."""
+        beside = self.is_process(reader or "") and not self.setting.engine.runs_processes
+        return Viewpoint("outside" if reader is None or beside or reader == self.by_hand else "inside", reader, lane)
+
+    def alike(self, viewpoint: Viewpoint) -> Viewpoint:
+        """The viewpoint that stands for all from which the same is seen, so that it is evaluated once for them."""
+        return viewpoint if viewpoint.reader is None else Viewpoint(viewpoint.side, SOMEBODY, viewpoint.lane)
+
+    def is_process(self, service: str) -> bool:
+        """Whether *service* is a process of this machine."""
+        return self.setting.engine.runs_processes or service in self.setting.local
+
+    def name(self, service: str) -> str:
+        """The name under which *service* is found inside."""
+        if not self.setting.engine.dns_labels:
+            return service
+        return dns_label(self.setting.id, service) if self.setting.shared else dns_label(service)
+
+    def address(self, subject: Subject, port: str, viewpoint: Viewpoint) -> tuple[str, int]:
+        """Host and number of one of its ports."""
+        if viewpoint.side == "inside" and not self.is_process(subject.name):
+            return self.name(subject.name), subject.ports[port]
+        if viewpoint.side == "inside" and not self.setting.engine.runs_processes:
+            return subject.name, self._number(subject, port)  # its name leads to the gateway, and a relay there to the process
+        return self.setting.addresses.outside_host, self._number(subject, subject.published(port))
+
+    def _number(self, subject: Subject, port: str) -> int:
+        return self.setting.allocation.ports.get((subject.name, port), UNKNOWN_PORT)
+
+    def reserves(self, viewpoint: Viewpoint) -> bool:
+        """Whether a port that is read from there must be known before anything is created: a service is told its outside number."""
+        return viewpoint.side == "outside" and viewpoint.reader is not None
+
+    def bind(self, service: str) -> str:
+        """The address at which *service* listens."""
+        return LOOPBACK if self.is_process(service) or service == self.by_hand else "0.0.0.0"
+
+    def prefix(self, service: str) -> str:
+        """The folder below which *service* finds what is / in a container."""
+        return str(self.setting.folder / service) if self.is_process(service) else ""
+
+    def tester(self, viewpoint: Viewpoint) -> str:
+        """The machine of the tests. Tests are told how services call it: they hand it on to them."""
+        return LOOPBACK if self.reserves(viewpoint) else self.setting.addresses.tester_host

@@ -1,0 +1,83 @@
+"""The services of an environment as references know them: ports, parameters, and what each declares several of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from envctl.definition.kinds import Kind, items_of, parameters_of
+from envctl.definition.models import Service
+from envctl.environment import Environment
+from envctl.plan.model import PortKey, Setting
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A service as references know it."""
+
+    name: str
+    kind: Kind
+    ports: Mapping[str, int]
+    parameters: Mapping[str, Any]
+    """Texts, defaults and drawn credentials; not yet evaluated."""
+    several: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    url: str | None = None
+    """Where it runs already (`--use`)."""
+
+    @property
+    def main_port(self) -> str | None:
+        return next(iter(self.ports), None)
+
+    @property
+    def private(self) -> Sequence[str]:
+        """What it listens on as a process of this machine, and nobody else is told of."""
+        return self.kind.local.ports if self.kind.local else ()
+
+    def published(self, port: str) -> str:
+        """The port that stands for *port* outside: an advertised listener for the main one, where the kind has such."""
+        return self.kind.outside_port if port == self.main_port and self.kind.outside_port else port
+
+
+def private(port: str) -> str:
+    """What a private port is called among the others: no port of a definition can have that name."""
+    return f".{port}"
+
+
+def published(environment: Environment, local: Collection[str] = ()) -> list[PortKey]:
+    """Every port that gets a number outside, in the order of the definition; of *local* services their private ones too."""
+    running = {name: subject for name, subject in subjects(environment).items() if not subject.url}
+    return [(name, port) for name, subject in running.items() for port in _numbered(subject, name in local)]
+
+
+def _numbered(subject: Subject, local: bool) -> list[str]:
+    ports = [port for port in subject.ports if subject.published(port) == port]
+    return ports + [private(port) for port in subject.private] if local else ports
+
+
+def subjects(environment: Environment, setting: Setting | None = None) -> dict[str, Subject]:
+    """Each by its name; without a *setting*, credentials are not drawn."""
+    return {
+        name: _subject(name, service, environment.kinds[service.kind], setting, environment.used.get(name))
+        for name, service in environment.definition.services.items()
+    }
+
+
+def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, url: str | None) -> Subject:
+    parameters = parameters_of(kind, service.with_)
+    for key, what in kind.credentials.items():
+        if parameters.get(key) is None and setting is not None:
+            parameters[key] = setting.secret(name, what if key == what else key)
+    several = {key: items_of(kind, key, parameters.pop(key, None), name) for key in kind.several}
+    ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(kind.ports_when.get(port, ""), True)}
+    return Subject(name, kind, ports, parameters, several, url)
+
+
+def _ports(service: Service, kind: Kind) -> dict[str, int]:
+    if service.from_compose:
+        return dict(service.ports)
+    ports = dict(kind.ports)
+    if service.port is not None:
+        main = next(iter(ports), "http" if kind.kind == "api" else "main")
+        ports = {main: service.port, **{key: number for key, number in ports.items() if key != main}}
+    return ports | service.ports

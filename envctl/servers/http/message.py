@@ -1,0 +1,112 @@
+"""One request, one response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    import socket
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Request:
+    """A request as it arrived; `url` is the path with the query, both still percent-encoded."""
+
+    def __init__(
+        self, method: str, url: str, headers: Headers = (), body: bytes = b"", version: str = "HTTP/1.1", client: str = ""
+    ) -> None:
+        self.method, self.url, self.headers, self.body, self.version, self.client = method, url, headers, body, version, client
+
+    @property
+    def path(self) -> str:
+        """The URL without its query."""
+        return self.url.partition("?")[0]
+
+    def header(self, name: str) -> list[str]:
+        """Every value of a header, whatever the case of its name."""
+        wanted = name.lower()
+        return [value for known, value in self.headers if known.lower() == wanted]
+
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        """The query parameters, decoded."""
+        found: dict[str, list[str]] = {}
+        for name, value in parse_qsl(self.url.partition("?")[2], keep_blank_values=True):
+            found.setdefault(name, []).append(value)
+        return found
+
+    @cached_property
+    def cookies(self) -> dict[str, list[str]]:
+        """The cookies, without the quotes around a value."""
+        found: dict[str, list[str]] = {}
+        for crumb in "; ".join(self.header("Cookie")).split(";"):
+            name, separator, value = crumb.strip().partition("=")
+            if separator:
+                found.setdefault(name, []).append(_unquoted(value))
+        return found
+
+    @cached_property
+    def text(self) -> str | None:
+        """The body as text, decompressed; an empty one is None."""
+        return self.content.decode("utf-8", "replace") or None
+
+    @property
+    def content(self) -> bytes:
+        """The body without the compression of its transport."""
+        if [coding.lower() for coding in self.header("Content-Encoding")] != ["gzip"]:
+            return self.body
+        import zlib
+
+        try:
+            return zlib.decompress(self.body, 16 + zlib.MAX_WBITS)
+        except zlib.error:
+            return self.body
+
+
+class Response:
+    """An answer.
+
+    Args:
+        delay: seconds for which it is held back.
+        then: called after it was sent, or could not be.
+        take_over: gets the connection in place of an answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str = "",
+        headers: Headers = (),
+        body: bytes = b"",
+        delay: float = 0,
+        then: Callable[[], object] | None = None,
+        take_over: Callable[[socket.socket], object] | None = None,
+    ) -> None:
+        self.status, self.reason, self.headers, self.body = status, reason, headers, body
+        self.delay, self.then, self.take_over = delay, then, take_over
+
+    def with_header(self, name: str, value: str) -> Response:
+        """The same with one header more."""
+        headers = (*self.headers, (name, value))
+        return Response(self.status, self.reason, headers, self.body, self.delay, self.then, self.take_over)
+
+
+def text_response(status: int, text: str) -> Response:
+    return Response(status, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=text.encode())
+
+
+def reason_of(status: int) -> str:
+    """The standard phrase of a status, empty where there is none."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
