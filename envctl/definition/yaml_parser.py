@@ -105,8 +105,6 @@ def _code(character: Any) -> int:
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     mark = error.problem_mark or error.context_mark
     line = min(mark.line, text.count("\n")) if mark else 0
-    if "nesting depth" in (error.problem or ""):
-        return _too_deep(line + 1)
     content = (text.splitlines() or [""])[line : line + 1]
     if "nesting depth" in str(error.problem):  # PyYAML has had a limit of its own since 6.0.4
         return _too_deep(line + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import PurePosixPath
 
 from envctl.definition.escaping import shell
@@ -20,9 +21,8 @@ _NPM_SCRIPTS = ("test:integration", "test:int", "test:api", "test:e2e", "test:co
 def test_commands(project: ProjectFiles, dependencies: Collection[str]) -> list[TestCommand]:
     """What starts the tests, each under a name of its own."""
     found: list[TestCommand] = []
-    for find in FRAMEWORKS:
-        for test in find(project, dependencies):
-            found.append(replace(test, name=service_name(test.name, [other.name for other in found])))
+    for test in chain(_pytest(project, dependencies), *(find(project) for find in FRAMEWORKS)):
+        found.append(replace(test, name=service_name(test.name, [other.name for other in found])))
     return found[:MAX_COMMANDS]
 
 
@@ -47,7 +47,7 @@ def _python_start(project: ProjectFiles, folder: PurePosixPath) -> str:
     return "poetry run python" if project.has(folder / "poetry.lock") else "python"
 
 
-def _npm(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+def _npm(project: ProjectFiles) -> Iterator[TestCommand]:
     for path in project.named("package.json")[:MAX_COMMANDS]:
         tree = project.tree(path)
         scripts = as_map(tree.get("scripts"))
@@ -83,10 +83,10 @@ def _node_framework(path: PurePosixPath, names: set[str]) -> Iterator[TestComman
             return
 
 
-def _config(pattern: str, name: str, command: str) -> Callable[[ProjectFiles, Collection[str]], Iterator[TestCommand]]:
+def _config(pattern: str, name: str, command: str) -> Callable[[ProjectFiles], Iterator[TestCommand]]:
     """Tests that a configuration file gives away."""
 
-    def find(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+    def find(project: ProjectFiles) -> Iterator[TestCommand]:
         for path in project.named(pattern)[:2]:
             scripts = as_map(project.tree(path.parent / "package.json").get("scripts"))
             if not any(command in str(scripts.get(name)) for name in _NPM_SCRIPTS):
@@ -95,14 +95,14 @@ def _config(pattern: str, name: str, command: str) -> Callable[[ProjectFiles, Co
     return find
 
 
-def _go(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+def _go(project: ProjectFiles) -> Iterator[TestCommand]:
     for path in project.named("go.mod")[:5]:
         if any(other.name.endswith("_test.go") for other in project.below(path.parent)):
             # A cached result would say nothing of this environment.
             yield TestCommand(path.parent.name or "tests", "go test -count=1 ./...", path.parent, str(path))
 
 
-def _maven(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+def _maven(project: ProjectFiles) -> Iterator[TestCommand]:
     path = project.first("pom.xml")
     if path:
         program = "./mvnw" if project.has(path.parent / "mvnw") else "mvn"
@@ -110,14 +110,14 @@ def _maven(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Tes
         yield TestCommand("tests", f"{program} --batch-mode verify", path.parent, str(path), reports)
 
 
-def _gradle(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+def _gradle(project: ProjectFiles) -> Iterator[TestCommand]:
     path = project.first("settings.gradle*", "build.gradle", "build.gradle.kts")
     if path:
         program = "./gradlew" if project.has(path.parent / "gradlew") else "gradle"
         yield TestCommand("tests", f"{program} check", path.parent, str(path), ("build/test-results/**/*.xml",))
 
 
-def _ruby(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+def _ruby(project: ProjectFiles) -> Iterator[TestCommand]:
     path = project.first("Gemfile")
     if path and project.has(path.parent / "spec"):
         yield TestCommand("tests", "bundle exec rspec", path.parent, f"{path.parent / 'spec'}")
@@ -125,7 +125,7 @@ def _ruby(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Test
         yield TestCommand("tests", "bin/rails test", path.parent, f"{path.parent / 'bin' / 'rails'}")
 
 
-def _others(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+def _others(project: ProjectFiles) -> Iterator[TestCommand]:
     for pattern, command in (
         ("phpunit.xml*", "vendor/bin/phpunit"),
         ("Cargo.toml", "cargo test"),
@@ -137,7 +137,6 @@ def _others(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Te
 
 
 FRAMEWORKS = (
-    _pytest,
     _npm,
     _config("playwright.config.*", "e2e", "npx playwright test"),
     _config("cypress.config.*", "cypress", "npx cypress run"),
