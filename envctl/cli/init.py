@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
+from envctl.definition.find import FOLDER
 from envctl.definition.models import NAME, RESERVED
 from envctl.errors import EnvctlError, UsageError
 from envctl.init import ProjectFindings, Proposal, gather, proposal_yaml, propose
 
-FOLDER = "environments"
 SCHEMA = "envctl.schema.json"
 
 

@@ -49,7 +49,7 @@ def environments(cwd: Path) -> dict[str, Path]:
 
 def is_compose_file(file: Path) -> bool:
     """By its name; whatever stands in `environments/` is a definition."""
-    return _COMPOSE.fullmatch(file.name) is not None and file.parent.name != "environments"
+    return _COMPOSE.fullmatch(file.name) is not None and file.parent.name != FOLDER
 
 
 def project_of(folder: Path) -> Path:

@@ -48,7 +48,7 @@ class Loaded:
     broken: frozenset[str] = frozenset()
     """Variables without a value."""
     partial: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Services with wrong keys, which are left out of the definition."""
+    """Services with wrong keys, and those keys: they are left out of the definition."""
 
     def base(self, at: TreePath = ()) -> Path:
         """The folder that paths at a place are relative to: that of the file it stands in."""
@@ -112,7 +112,7 @@ def load(
 
 
 def masked(problem: Problem, secrets: Collection[str]) -> Problem:
-    """*problem* without the values of secret variables; shorter ones are no secrets, and stand in every sentence."""
+    """*problem* without the values of secret variables; very short ones stay, since they are a part of ordinary words."""
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             message, hint = problem.message.replace(secret, "***"), problem.hint.replace(secret, "***")

@@ -50,8 +50,7 @@ def third_parties(
         if name and server_of(server_property(variable), servers) is None and not project_service(variable, findings):
             found[name] = _with_variable(found.get(name), name, variable)
     for document in findings.openapi_documents:
-        known = any(_document_of(name, third.hosts, [document]) for name, third in found.items())
-        if is_foreign(document) and not known:
+        if is_foreign(document) and not any(_document_of(name, third.hosts, [document]) for name, third in found.items()):
             found[document.file.stem] = ThirdParty(document.file.stem, str(document.file), True, hosts=(document.host,))
     used = set(taken)
     named = []
