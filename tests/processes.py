@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from envctl.engines.local.folders import services_folder
-from envctl.instance import instance_id
+from envctl.instance.folder import state_home
+from envctl.instance.identity import instance_id
 from envctl.keeper import system
 from tests.support import Done, Project, labelled, missing, namespaces
 
@@ -156,12 +157,12 @@ def digits_of(project: Project) -> str:
 
 def states_of(project: Project) -> list[Path]:
     """The state folders of the project's instances."""
-    return sorted(Path(os.environ["XDG_STATE_HOME"], "envctl").glob(f"*{digits_of(project)}"))
+    return sorted(state_home(os.environ).glob(f"*{digits_of(project)}"))
 
 
 def folders_of(project: Project) -> list[Path]:
     """Where its local services have their files."""
-    return sorted(services_folder("x").parent.glob(f"*{digits_of(project)}"))
+    return sorted(services_folder("x", state_home(os.environ)).parent.glob(f"*{digits_of(project)}"))
 
 
 def processes_of(mark: str) -> dict[int, str]:
@@ -223,7 +224,7 @@ FORKING = """
 import json, os, sys
 from envctl import environment
 from envctl.plan import render_setting
-from envctl.lifecycle import up
+from envctl.lifecycle import change, down, run, up
 from envctl.cli import main
 from envctl.cli.app import build
 build([])

@@ -26,9 +26,11 @@ missing: dict[str, str] = {}
 def why_not(engine: str) -> str:
     from envctl.engines import open_engine
     from envctl.errors import EnvctlError
+    from envctl.instance.record import Location
+    from envctl.session import Session
 
     try:
-        open_engine(engine)
+        open_engine(Location(engine), Session.here().host)
     except EnvctlError as error:
         return error.message
     return ""
