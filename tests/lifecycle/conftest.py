@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from envctl.engines import ServiceState
-from tests.builders import FakeDeployment
+from envctl.session import Session
+from tests.builders import FakeDeployment, session_in
 from tests.lifecycle.line import Line, MakeLine, healthy
 
 
@@ -22,3 +23,9 @@ def slow() -> Iterator[FakeDeployment]:
     deployment = FakeDeployment(seen={"db": ServiceState(True, health="starting")}, logged={"db": "still\nstarting"})
     yield deployment
     healthy(deployment, "db")()
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    """One whose instances nobody else sees."""
+    return session_in(tmp_path / "state", tmp_path)
