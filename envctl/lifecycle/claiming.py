@@ -7,12 +7,13 @@ import secrets
 from dataclasses import replace
 
 from envctl.definition.models import NAME
-from envctl.engines import Engine
+from envctl.engines import Engine, open_engine
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.processes import process_alive, process_mark
 from envctl.instance.record import InstanceState, Location, Record
+from envctl.instance.store import RecordGone
 from envctl.instance.times import now
 from envctl.lifecycle.down import clear, was_killed
 from envctl.lifecycle.options import UpOptions
@@ -39,20 +40,23 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
     """
     name = instance_name(options.name or environment.definition.name)
     id = instance_id(name, environment.loaded.project)
-    location = options.location(session)
     current = session.store.load(id)
     if current is None or not _goes_on(current, options):
-        current = _fresh(name, id, environment, location)
+        current = _fresh(name, id, environment)
+    location = options.location(session)
     choices = options.choices(session, environment.loaded.given)
     choices = replace(choices, registry=choices.registry or current.choices.registry, local=_local(options, location))
     ttl = options.ttl or environment.definition.ttl
     return replace(
         current,
-        choices=choices,
+        name=name,
+        environment=environment.definition.name,
         file=str(environment.loaded.file),
+        choices=choices,
         expires=now(ttl) if ttl else None,
         # The owner is a label, and a changed label recreates containers: an instance that is there keeps the one it has.
         owner=current.owner if current.was_up else owner,
+        **location._asdict(),
     )
 
 
@@ -63,10 +67,10 @@ def _local(options: UpOptions, location: Location) -> tuple[str, ...]:
     return () if traits(location.engine).runs_processes else tuple(options.local)
 
 
-def _fresh(name: str, id: str, environment: Environment, location: Location) -> Record:
+def _fresh(name: str, id: str, environment: Environment) -> Record:
     return Record(
-        name=name, id=id, environment=environment.definition.name, project=str(environment.loaded.project),
-        file=str(environment.loaded.file), created=now(), secret=secrets.token_hex(32), **location._asdict(),
+        name=name, id=id, environment="", engine="", project=str(environment.loaded.project), file="", created=now(),
+        secret=secrets.token_hex(32),
     )  # fmt: skip
 
 
@@ -75,20 +79,30 @@ def _goes_on(current: Record, options: UpOptions) -> bool:
     return not (options.fresh or current.expired or current.owner or current.half_done)
 
 
-def claim(session: Session, engine: Engine, drafted: Record) -> Record:
+def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions) -> Record:
     """The record on disk, with the mark of this process; whoever holds the instance's lock may do that.
 
     Raises:
         UsageError: the instance is in use, elsewhere, or another environment's.
-        RecordGone: it has become another one since it was drafted, so that its plan has to be made again.
+        RecordGone: what is there is not what it was when this was drafted: its draft and its plan have to be made again.
     """
     current = session.store.load(drafted.id)
     if current is not None:
         _refuse(current, drafted)
-    if current is not None and current.secret == drafted.secret:
-        return session.store.update(current, lambda now: replace(_taken(drafted, InstanceState.CHANGING), keeper=now.keeper, data=now.data))
+    going_on = current if current is not None and _goes_on(current, options) else None
+    if (going_on.secret if going_on else "") != (drafted.secret if drafted.was_up else ""):
+        raise RecordGone(f"another command has worked on {drafted.name} ({drafted.id}) meanwhile")
+    if going_on is not None:
+        return session.store.update(going_on, lambda current: _taken(_with_wishes(current, drafted), InstanceState.CHANGING))
+    if current is not None and current.location != drafted.location:
+        engine = open_engine(current.location, session.host)
     clear(session, engine, drafted.id, current.stop if current else {}, killed=current is not None and was_killed(current))
     return session.store.create(_taken(drafted, InstanceState.STARTING))
+
+
+def _with_wishes(current: Record, drafted: Record) -> Record:
+    """*current* with what this command wants otherwise; what others have noted since it was drafted stays."""
+    return replace(current, environment=drafted.environment, file=drafted.file, choices=drafted.choices, expires=drafted.expires)
 
 
 def _taken(record: Record, state: InstanceState) -> Record:
@@ -116,7 +130,7 @@ def _refuse(current: Record, drafted: Record) -> None:
 
 
 def _another(current: Record, drafted: Record) -> bool:
-    """Whether it is another environment's: by its name, or by its file where that is still there."""
-    if current.environment != drafted.environment:
-        return True
-    return bool(current.file) and current.file != drafted.file and os.path.exists(current.file)
+    """Whether it is another file's; of a file that is not there any more the name of its environment counts."""
+    if current.file == drafted.file:
+        return False
+    return current.environment != drafted.environment or os.path.exists(current.file)

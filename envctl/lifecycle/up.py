@@ -14,6 +14,7 @@ from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Record
+from envctl.instance.store import RecordGone
 from envctl.keeper_client.client import KeeperGone
 from envctl.keeper_client.watchman import watched_until_kept
 from envctl.lifecycle.allocating import allocate
@@ -83,7 +84,12 @@ def up(
     timer.phase("plan")
     engine = open_engine(drafted.location, session.host)
     with watched_until_kept(session.environ) as watched, lock(session.store.folder(drafted.id)):
-        record = claim(session, engine, drafted)
+        try:
+            record = claim(session, engine, drafted, options)
+        except RecordGone:  # another command was quicker; nobody else works on it now
+            drafted = draft(session, options, environment, owner)
+            plan = plan_of_environment(session, environment, drafted)
+            record = claim(session, engine, drafted, options)
         events = Events([*listeners, EventLog(session.store.folder(record.id))])
         run = Run(session, record, plan, events, timer.began + options.timeout)
         try:
