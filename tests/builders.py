@@ -15,8 +15,8 @@ from envctl.engines import CommandResult, Execution, ServiceState
 from envctl.engines.registry import traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
-from envctl.instance import Record
 from envctl.instance.allocation import Allocation
+from envctl.instance.record import Record
 from envctl.plan.make import make_plan, published
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
 

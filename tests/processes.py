@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from envctl.engines.local.folders import services_folder
-from envctl.instance import instance_id
+from envctl.instance.folder import state_home
+from envctl.instance.identity import instance_id
 from envctl.keeper import system
 from tests.support import Done, Project, labelled, missing, namespaces
 
@@ -161,7 +162,7 @@ def states_of(project: Project) -> list[Path]:
 
 def folders_of(project: Project) -> list[Path]:
     """Where its local services have their files."""
-    return sorted(services_folder("x").parent.glob(f"*{digits_of(project)}"))
+    return sorted(services_folder("x", state_home()).parent.glob(f"*{digits_of(project)}"))
 
 
 def processes_of(mark: str) -> dict[int, str]:

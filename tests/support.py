@@ -13,7 +13,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from envctl.errors import EnvctlError
+from envctl.instance.record import Location
+from envctl.session import Session
+
+if TYPE_CHECKING:
+    from envctl.engines import Engine
 
 REPO = Path(__file__).resolve().parent.parent
 ENGINES = ("docker", "kubernetes", "local")
@@ -23,12 +30,20 @@ REQUIRED = [name for name in os.environ.get("ENVCTL_TEST_REQUIRE", "").split(","
 missing: dict[str, str] = {}
 
 
-def why_not(engine: str) -> str:
-    from envctl.engines import open_engine
-    from envctl.errors import EnvctlError
+def engine_here(name: str) -> Engine:
+    """The engine *name* as a command that is started now would open it.
 
+    Raises:
+        EnvctlError: it is not here.
+    """
+    from envctl.engines import open_engine
+
+    return open_engine(Location(name), Session.here().host)
+
+
+def why_not(engine: str) -> str:
     try:
-        open_engine(engine)
+        engine_here(engine)
     except EnvctlError as error:
         return error.message
     return ""

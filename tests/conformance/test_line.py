@@ -12,9 +12,8 @@ import pg8000.native
 import pytest
 import redis
 
-from envctl import instance
-from envctl.engines import open_engine
-from tests.support import Project
+from envctl.instance.folder import state_home
+from tests.support import Project, engine_here
 
 DB = """
 services:
@@ -71,8 +70,8 @@ def test_an_environment_comes_up_seeded_and_goes(on: Project) -> None:
     assert query(shown["outputs"], "select twice(21)") == [[42]]
     assert query(shown["outputs"], "select current_database()", "audit") == [["audit"]]
     on.envctl("down", "env").ok()
-    assert shown["id"] not in [seen.id for seen in open_engine(on.engine).list()]
-    assert not (instance.state_home() / shown["id"]).exists()
+    assert shown["id"] not in [seen.id for seen in engine_here(on.engine).list()]
+    assert not (state_home() / shown["id"]).exists()
     assert on.envctl("down", "env").ok().err.strip() == "nothing named 'env' is up"
 
 
@@ -164,11 +163,11 @@ def test_two_instances_side_by_side(on: Project) -> None:
 
 def test_down_finds_it_after_the_state_was_deleted_by_hand(on: Project) -> None:
     shown = seeded(on).envctl("up", "env", "--json").ok().json
-    shutil.rmtree(instance.state_home() / shown["id"])
+    shutil.rmtree(state_home() / shown["id"])
     listed = on.envctl("list", "--json").ok().json
     assert [(row["id"], row["environment"]) for row in listed] == [(shown["id"], "env")]
     on.envctl("down", "env").ok()
-    assert shown["id"] not in [seen.id for seen in open_engine(on.engine).list()]
+    assert shown["id"] not in [seen.id for seen in engine_here(on.engine).list()]
 
 
 def test_a_failing_seed_says_file_line_and_the_servers_words(on: Project) -> None:
