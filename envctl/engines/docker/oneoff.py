@@ -12,6 +12,7 @@ from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.connection import Connection
 from envctl.engines.seam import CommandResult
+from envctl.instance.labels import SERVICE
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
 from envctl.render.compose import extra_hosts, labels
@@ -55,7 +56,7 @@ class OneOffs:
     def _create(self, service: ServicePlan, argv: tuple[str, ...]) -> str:
         api, id = self.connection.api, self.plan.setting.id
         marks = labels(self.plan) | {
-            "envctl.service": service.name,
+            SERVICE: service.name,
             "com.docker.compose.project": id,
             "com.docker.compose.oneoff": "True",
         }
