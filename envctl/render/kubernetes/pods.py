@@ -26,8 +26,6 @@ NOBODY = 65534
 """The user where neither a kind nor the definition names one."""
 _OWN = Amount(cpu="25m", memory="48Mi")
 _MOST = Amount(cpu="2", memory="512Mi")
-_SMALL = {"requests": Amount(cpu="10m", memory="24Mi"), "limits": Amount(cpu="1", memory="128Mi")}
-HANDS_MOST = Amount(cpu="2", memory="512Mi")
 
 
 @dataclass(frozen=True)
@@ -94,21 +92,6 @@ def image_of(rendering: Rendering, service: ServicePlan) -> str:
     return pushed_image(service.image, rendering.options.registry) if service.build is not None else service.image
 
 
-def container(rendering: Rendering, name: str, image: str, **values: Any) -> Object:
-    """A container; what is not given is not there."""
-    standard: dict[str, Any] = {
-        "command": [],
-        "args": [],
-        "env": [],
-        "ports": [],
-        "probe": None,
-        "startup": None,
-        "readiness": None,
-        "mounts": [],
-    }
-    return rendering.templates.render("container", **{**standard, "read_only": True, **_SMALL, **values, "name": name, "image": image})
-
-
 def _main(
     rendering: Rendering, service: ServicePlan, given: Composed, drawer: Drawer, mounts: list[Object], once: Once | None
 ) -> tuple[Object, list[Object]]:
@@ -121,8 +104,7 @@ def _main(
         check, volume = probes.without_secrets(service, check, drawer)
     if volume is not None:
         mounts = [*mounts, {"name": "probe", "mountPath": probes.SCRIPT, "readOnly": True}]
-    made = container(
-        rendering,
+    made = rendering.container(
         main_name(service),
         image_of(rendering, service),
         command=composer.words(command),
@@ -176,8 +158,7 @@ def _folders(service: ServicePlan, given: Composed) -> list[str]:
 def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) -> Object:
     """Fills a writable folder with what the image has there."""
     folders = _folders(service, Composed())
-    return container(
-        rendering,
+    return rendering.container(
         f"copy-{folders.index(target)}",
         image_of(rendering, service),
         command=["cp", "-r", f"{source}/.", "/envctl-copy/"],
