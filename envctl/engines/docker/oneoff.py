@@ -11,6 +11,7 @@ from typing import Any
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.instance import ONE_OFF
 from envctl.engines.seam import CommandResult
 from envctl.instance.labels import SERVICE
 from envctl.plan.model import Plan, ServicePlan
@@ -58,7 +59,7 @@ class OneOffs:
         marks = labels(self.plan) | {
             SERVICE: service.name,
             "com.docker.compose.project": id,
-            "com.docker.compose.oneoff": "True",
+            ONE_OFF: "True",
         }
         config = api.create_host_config(network_mode=id, init=True, extra_hosts=extra_hosts(self.plan, service) or None)
         with self.in_flight.creating():

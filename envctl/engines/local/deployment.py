@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -219,10 +219,8 @@ class LocalDeployment(LocalInstance):
         closed = threading.Event()
 
         def listen() -> None:
-            with suppress(OSError, ValueError, HTTPException):  # the stream ends
-                for line in answer:
-                    told = json.loads(line)
-                    on_exit(told["name"], int(told["status"]))
+            for name, status in _ends(answer):
+                on_exit(name, status)
             if not closed.is_set():
                 raise self._keeper_gone()
 
@@ -282,3 +280,11 @@ class LocalDeployment(LocalInstance):
         with suppress(OSError):
             return (self.root(service.name) / ".data_id").read_text()
         return ""
+
+
+def _ends(answer: Iterable[bytes]) -> Iterator[tuple[str, int]]:
+    """What a keeper tells of processes that end, until it tells no more."""
+    with suppress(OSError, ValueError, HTTPException):
+        for line in answer:
+            told = json.loads(line)
+            yield str(told["name"]), int(told["status"])
