@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from envctl.engines.local.project import LocalDeployment
 
 from envctl.engines.local import folders, templates
-from envctl.engines.local.project import LocalDeployment
 from envctl.keeper_client import keepers
 from envctl.plan.model import LocalPlan, Plan, ServicePlan
 from tests.builders import plan_with, record_of, service

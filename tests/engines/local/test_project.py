@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from envctl.engines.local.project import KILLED
 
 from envctl.engines import PortTaken
 from envctl.engines.local import LocalEngine, open_engine
-from envctl.engines.local.project import KILLED
 from envctl.errors import EnvctlError, ServiceFailed
 from envctl.instance import running
 from envctl.keeper_client import client, keepers
