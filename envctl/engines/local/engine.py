@@ -42,7 +42,7 @@ class LocalEngine:
         return TRAITS.addresses
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
-        """Ports are held until their servers listen."""
+        """Ports are held until their servers listen, or nobody needs this engine any more."""
         from envctl.engines.local.ports import hold_ports
 
         ports = {key: number for key, number in kept.ports.items() if key in wanted.ports}
