@@ -1,10 +1,12 @@
 """YAML text -> nodes that know their lines, without recursion: a deep document must not end the process.
 
-PyYAML's own composer recurses in C and dies of 10,000 brackets; its parser, whose events are read here, does not.
+PyYAML's own composer recurses in C and dies of 10,000 brackets; its parser, whose events are read here, does not. Plain
+scalars are those of YAML 1.2's core schema: `on`, `22:22` and dates are text, and numbers remember how they were written.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +14,22 @@ from typing import Any
 import yaml
 from yaml import events
 
-from envctl.definition.scalars import Scalar, plain_scalar
-
 MAX_DEPTH = 60
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STANDARD = "tag:yaml.org,2002:"
 _SCALAR_TAGS = ("str", "int", "float", "bool", "null")
+_INT = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(["true", "True", "TRUE"], True),
+    **dict.fromkeys(["false", "False", "FALSE"], False),
+    **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
+}
+# Longer ones are no numbers that anything here could use, and reading them costs quadratic time.
+_MAX_DIGITS = 300
+
+Scalar = str | int | float | bool | None
 
 
 class YamlError(Exception):
@@ -93,6 +105,8 @@ def _code(character: Any) -> int:
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     mark = error.problem_mark or error.context_mark
     line = min(mark.line, text.count("\n")) if mark else 0
+    if "nesting depth" in (error.problem or ""):
+        return _too_deep(line + 1)
     content = (text.splitlines() or [""])[line : line + 1]
     if "nesting depth" in str(error.problem):  # PyYAML has had a limit of its own since 6.0.4
         return _too_deep(line + 1)
@@ -202,3 +216,52 @@ def _scalar(event: Any, line: int) -> Scalar:
 def _unknown_tag(tag: str, line: int) -> YamlError:
     shown = "!!" + tag.removeprefix(_STANDARD) if tag.startswith(_STANDARD) else tag
     return YamlError(line, f"the tag `{shown}` means nothing here", "remove it")
+
+
+class WrittenInt(int):
+    """An integer whose text is not the usual one: `0x1F`, `007`."""
+
+    text: str
+
+
+class WrittenFloat(float):
+    """A number whose text is not the usual one: version `3.10` is not 3.1."""
+
+    text: str
+
+
+def plain_scalar(text: str) -> Scalar:
+    """The value of an unquoted scalar."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if len(text) > _MAX_DIGITS or text[0] not in "+-.0123456789":
+        return text
+    if _INT.fullmatch(text):
+        return _written_int(int(text), text)
+    if _BASED.fullmatch(text):
+        return _written_int(int(text, 0), text)
+    # Infinities stay text: no key of ours takes one, and JSON has none.
+    if _FLOAT.fullmatch(text) and abs(number := float(text)) != float("inf"):
+        return _written_float(number, text)
+    return text
+
+
+def written(value: float) -> str:
+    """A number as it stands in the file."""
+    return str(getattr(value, "text", value))
+
+
+def _written_int(value: int, text: str) -> int:
+    if str(value) == text:
+        return value
+    number = WrittenInt(value)
+    number.text = text
+    return number
+
+
+def _written_float(value: float, text: str) -> float:
+    if str(value) == text:
+        return value
+    number = WrittenFloat(value)
+    number.text = text
+    return number

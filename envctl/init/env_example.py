@@ -1,4 +1,4 @@
-"""What a variable of `.env.example` stands for: a property of a kind of server, by its value's scheme or its name."""
+"""`.env.example` and its like: the variables of the project, and the property of a server that each one stands for."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from envctl.init.model import Variable
+from envctl.init.model import ExampleVariable
+from envctl.init.project_files import ProjectFiles
 
+FILES = (
+    ".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", ".env.test.example", "example.env", "sample.env",
+)  # fmt: skip
+MAX_VARIABLES = 200
+_LINE = re.compile(r"""\s*(?:export\s+)?([A-Za-z_]\w*)\s*=[ \t]*(?:"((?:\\.|[^"\\])*)"|'([^']*)'|([^\r\n]*))""")
+_SHELL_REFERENCE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
 SCHEMES = {
     "postgres": "postgres", "postgresql": "postgres", "pgsql": "postgres", "psql": "postgres", "mysql": "mariadb",
     "mysql2": "mariadb", "mariadb": "mariadb", "trilogy": "mariadb", "redis": "valkey", "rediss": "valkey",
@@ -46,7 +53,7 @@ SUFFIXES = (
     (r"BUCKET|BUCKET_NAME", "bucket"),
 )
 """The end of a name, and the property."""
-OF_KIND = {
+PROPERTIES = {
     "postgres": "url host port username password database jdbc_url",
     "mariadb": "url host port username password database jdbc_url",
     "database": "url host port username password database jdbc_url",
@@ -61,25 +68,55 @@ OF_KIND = {
     "mongo": "url host port",
     "elasticsearch": "url host port servers",
 }
-VAGUE = ("database", "mail", "s3")
+AMBIGUOUS = ("database", "mail", "s3")
 """Kinds whose prefixes are used for other things too: a name alone is no reason to propose the server."""
 SQL = ("postgres", "mariadb")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
+_ITEM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True)
-class Meaning:
+class ServerProperty:
+    """What a variable stands for: the `url`, `host`, `database` ... of a kind of server."""
+
     kind: str
-    property: str
+    """`database` where it is whichever SQL server there is."""
+    name: str
     item: str = ""
     """The database or bucket that the value names."""
     scheme: str = ""
     query: str = ""
-    implies: bool = False
+    implies_server: bool = False
     """Whether it is a reason of its own to have the server."""
 
 
-def meaning(variable: Variable) -> Meaning | None:
+def variables(project: ProjectFiles) -> list[ExampleVariable]:
+    """The variables of all such files; the first file that has a name gives its value."""
+    found: dict[tuple[str, str], ExampleVariable] = {}
+    for path in project.named(*FILES):
+        known: dict[str, str] = {}
+        for line in project.text(path).splitlines():
+            match = _LINE.match(line)
+            if match is None:
+                continue
+            value = _expanded(_value(match), known)
+            known[match[1]] = value
+            found.setdefault((str(path.parent), match[1]), ExampleVariable(match[1], value, path))
+    return list(found.values())[:MAX_VARIABLES]
+
+
+def _value(match: re.Match[str]) -> str:
+    if match[2] is not None:
+        return match[2].replace('\\"', '"').replace("\\n", "\n")
+    if match[3] is not None:
+        return match[3]
+    return re.sub(r"(^|\s)#.*$", "", match[4]).strip()
+
+
+def _expanded(value: str, known: dict[str, str]) -> str:
+    return _SHELL_REFERENCE.sub(lambda match: known.get(match[1] or match[3]) or match[2] or "", value)
+
+
+def server_property(variable: ExampleVariable) -> ServerProperty | None:
     """What *variable* says about a server; None where it speaks of something else."""
     return _by_scheme(variable) or _by_name(variable)
 
@@ -94,7 +131,7 @@ def split_url(value: str) -> SplitResult | None:
     return parts if parts.scheme and "://" in value else None
 
 
-def sql_dialect(variable: Variable) -> str:
+def sql_dialect(variable: ExampleVariable) -> str:
     """The kind that `DB_CONNECTION=pgsql` and its like name; empty where it is none."""
     if not re.fullmatch(r"(?:DB|DATABASE)_(?:CONNECTION|ENGINE|DRIVER|CLIENT|DIALECT|TYPE|PROVIDER|ADAPTER)", variable.name):
         return ""
@@ -104,7 +141,7 @@ def sql_dialect(variable: Variable) -> str:
     return "mariadb" if re.search(r"mysql|mariadb", value) else ""
 
 
-def _by_scheme(variable: Variable) -> Meaning | None:
+def _by_scheme(variable: ExampleVariable) -> ServerProperty | None:
     value = variable.value.removeprefix("jdbc:")
     parts = split_url(value)
     if parts is None:
@@ -114,32 +151,32 @@ def _by_scheme(variable: Variable) -> Meaning | None:
         return None
     query = f"?{parts.query}" if parts.query and kind in SQL and "=" in parts.query and "$" not in parts.query else ""
     if value != variable.value:
-        return Meaning(kind, "jdbc_url", _item(parts), query=query, implies=True)
-    return Meaning(kind, "url", _item(parts), parts.scheme, query, implies=True)
+        return ServerProperty(kind, "jdbc_url", _item(parts), query=query, implies_server=True)
+    return ServerProperty(kind, "url", _item(parts), parts.scheme, query, implies_server=True)
 
 
 def _item(parts: SplitResult) -> str:
     name = unquote(parts.path.strip("/"))
-    return name if _NAME.fullmatch(name) else ""
+    return name if _ITEM_NAME.fullmatch(name) else ""
 
 
-def _by_name(variable: Variable) -> Meaning | None:
+def _by_name(variable: ExampleVariable) -> ServerProperty | None:
     name = variable.name.upper()
     if name == "PGDATABASE":
-        return Meaning("postgres", "database", variable.value if _NAME.fullmatch(variable.value) else "")
+        return ServerProperty("postgres", "database", variable.value if _ITEM_NAME.fullmatch(variable.value) else "")
     for prefix, kind in PREFIXES:
         for suffix, prop in SUFFIXES:
-            if not re.fullmatch(f"(?:{prefix})(?:{suffix})", name) or prop not in OF_KIND[kind].split():
+            if not re.fullmatch(f"(?:{prefix})(?:{suffix})", name) or prop not in PROPERTIES[kind].split():
                 continue
-            item = variable.value if prop in ("database", "bucket") and _NAME.fullmatch(variable.value) else ""
-            return _checked(Meaning(kind, prop, item, implies=kind not in VAGUE), variable)
+            item = variable.value if prop in ("database", "bucket") and _ITEM_NAME.fullmatch(variable.value) else ""
+            return _unless_elsewhere(ServerProperty(kind, prop, item, implies_server=kind not in AMBIGUOUS), variable)
     return None
 
 
-def _checked(found: Meaning, variable: Variable) -> Meaning | None:
+def _unless_elsewhere(found: ServerProperty, variable: ExampleVariable) -> ServerProperty | None:
     """`DATABASE_URL=sqlite:///x.db` speaks of no server; `S3_URL=https://...` may be anybody's."""
     parts = split_url(variable.value)
-    if found.property == "url" and parts is not None and parts.scheme not in ("http", "https", "jdbc", "tcp", "kafka"):
+    if found.name == "url" and parts is not None and parts.scheme not in ("http", "https", "jdbc", "tcp", "kafka"):
         return None
     if variable.value.startswith(("jdbc:", "sqlite", "file:")):
         return None

@@ -1,14 +1,13 @@
-"""Dependency manifests -> the names of what they depend on. Another manifest is another entry of MANIFESTS."""
+"""Dependency manifests -> the names of what the project depends on. Another manifest is another entry of MANIFESTS."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import PurePosixPath
 
-from envctl.init.model import Name
-from envctl.init.project import Project
+from envctl.init.project_files import ProjectFiles, as_list, as_map
 
 _PYTHON = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?")
 
@@ -18,11 +17,11 @@ class Dependency:
     """A name as the drivers' table has it (small letters, `-` for `_`); an extra makes `name[extra]` as well."""
 
     name: str
-    file: Name
+    file: PurePosixPath
 
 
-def dependencies(project: Project) -> list[Dependency]:
-    """What all manifests of the project name, each once a file."""
+def dependencies(project: ProjectFiles) -> list[Dependency]:
+    """What all manifests of the project name; a name is listed once for each file that has it."""
     found: dict[Dependency, None] = {}
     for pattern, read in MANIFESTS.items():
         for path in project.named(pattern):
@@ -42,99 +41,85 @@ def _with_extras(name: str, extras: Iterable[object]) -> Iterator[str]:
 
 def _python(requirement: object) -> Iterator[str]:
     if match := _PYTHON.match(str(requirement)):
-        yield from _with_extras(match[1], (match[2] or "").split(",") if match[2] else ())
+        yield from _with_extras(match[1], match[2].split(",") if match[2] else ())
 
 
-def _requirements(project: Project, path: Name) -> Iterator[str]:
+def _requirements(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     for line in project.text(path).splitlines():
         if not line.lstrip().startswith(("#", "-")):
             yield from _python(line)
 
 
-def _pyproject(project: Project, path: Name) -> Iterator[str]:
+def _pyproject(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     tree = project.tree(path)
-    own, tool = _map(tree.get("project")), _map(tree.get("tool"))
-    groups = [*_map(own.get("optional-dependencies")).values(), *_map(tree.get("dependency-groups")).values()]
-    for listed in (own.get("dependencies"), _map(tool.get("uv")).get("dev-dependencies"), *groups):
-        for requirement in listed if isinstance(listed, list) else ():
+    standard, tool = as_map(tree.get("project")), as_map(tree.get("tool"))
+    groups = [*as_map(standard.get("optional-dependencies")).values(), *as_map(tree.get("dependency-groups")).values()]
+    for listed in (standard.get("dependencies"), as_map(tool.get("uv")).get("dev-dependencies"), *groups):
+        for requirement in as_list(listed):
             yield from _python(requirement)
-    poetry = _map(tool.get("poetry"))
-    for table in (poetry, *map(_map, _map(poetry.get("group")).values())):
+    poetry = as_map(tool.get("poetry"))
+    for table in (poetry, *map(as_map, as_map(poetry.get("group")).values())):
         for key in ("dependencies", "dev-dependencies"):
             yield from _table(table.get(key), "extras")
 
 
 def _table(table: object, extras: str) -> Iterator[str]:
-    for name, value in _map(table).items():
-        listed = _map(value).get(extras)
-        yield from _with_extras(name, listed if isinstance(listed, list) else ())
+    for name, value in as_map(table).items():
+        yield from _with_extras(name, as_list(as_map(value).get(extras)))
 
 
-def _pipfile(project: Project, path: Name) -> Iterator[str]:
-    tree = _toml(project.text(path))
+def _pipfile(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
+    tree = project.tree(path)
     for key in ("packages", "dev-packages"):
         yield from _table(tree.get(key), "extras")
 
 
-def _package_json(project: Project, path: Name) -> Iterator[str]:
+def _package_json(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     tree = project.tree(path)
     for key in ("dependencies", "devDependencies", "optionalDependencies"):
-        yield from _map(tree.get(key))
+        yield from as_map(tree.get(key))
 
 
-def _go(project: Project, path: Name) -> Iterator[str]:
+def _go(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     for line in project.text(path).splitlines():
         match = re.match(r"\s*(?:require\s+)?([\w.-]+\.[\w.-]+/\S+)\s+v\d", line)
         if match and "// indirect" not in line:
             yield re.sub(r"/v\d+$", "", match[1])
 
 
-def _gemfile(project: Project, path: Name) -> Iterator[str]:
+def _gemfile(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     yield from re.findall(r"""^\s*gem\s*\(?["']([\w.-]+)["']""", project.text(path), re.MULTILINE)
 
 
-def _maven(project: Project, path: Name) -> Iterator[str]:
+def _maven(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     yield from re.findall(r"<artifactId>\s*([\w.-]+)\s*</artifactId>", project.text(path))
 
 
-def _gradle(project: Project, path: Name) -> Iterator[str]:
+def _gradle(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     """`group:artifact:version` in quotes; a plugin's id stands for itself."""
     text = project.text(path)
     yield from re.findall(r"""["'][\w.-]+:([\w.-]+)(?::[^"']*)?["']""", text)
     yield from re.findall(r"""\bid\s*\(?\s*["']([\w.-]+)["']""", text)
 
 
-def _composer(project: Project, path: Name) -> Iterator[str]:
+def _composer(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     tree = project.tree(path)
     for key in ("require", "require-dev"):
-        yield from _map(tree.get(key))
+        yield from as_map(tree.get(key))
 
 
-def _cargo(project: Project, path: Name) -> Iterator[str]:
+def _cargo(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     tree = project.tree(path)
     for key in ("dependencies", "dev-dependencies"):
         yield from _table(tree.get(key), "features")
-        yield from _table(_map(tree.get("workspace")).get(key), "features")
+        yield from _table(as_map(tree.get("workspace")).get(key), "features")
 
 
-def _dotnet(project: Project, path: Name) -> Iterator[str]:
+def _dotnet(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     yield from re.findall(r"""<PackageReference\s[^>]*Include="([\w.-]+)\"""", project.text(path))
 
 
-def _map(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _toml(text: str) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except ValueError:
-        return {}
-
-
-MANIFESTS: dict[str, Callable[[Project, Name], Iterable[str]]] = {
+MANIFESTS: dict[str, Callable[[ProjectFiles, PurePosixPath], Iterable[str]]] = {
     "requirements*.txt": _requirements,
     "requirements*.in": _requirements,
     "pyproject.toml": _pyproject,

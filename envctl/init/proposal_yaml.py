@@ -8,17 +8,53 @@ from collections.abc import Iterator
 
 import yaml
 
-from envctl.init.model import Entry, Flow, Proposal, Proposed, Scalar, Steps, Value
-from envctl.init.starter import STARTER
+from envctl.init.model import KeyValue, ListOfMaps, OneLine, Proposal, ProposedService, Scalar, Value
 
 TTL = "2h"
 _UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _PLAIN = re.compile(r"[A-Za-z$/.][^\n\r\t]*")
+STARTER = """\
+services:
+  # Nothing in the project says what its tests need, so this is a start: PostgreSQL, empty. Its user and password are
+  # drawn at random for each instance; ${db.url} has them.
+  # Other kinds: mariadb, valkey, rabbitmq, nats, kafka, mqtt, s3, memcached, mail.
+  db:
+    kind: postgres
+    # with:
+    #   databases: [shop]
+    # seed:                              # in this order, before anything that refers to `db` starts
+    #   - sql: ../schema.sql
+    #   - csv: ../seeds/products.csv     # a header line; empty is NULL
+    #     into: products
+
+  # A third party that no test should call: a stub answers in its place.
+  # payments:
+  #   kind: stub
+  #   with: {routes: stubs/payments.json}      # WireMock mappings
+
+  # The code under test.
+  # app:
+  #   kind: api
+  #   build: ..                          # a folder with a Dockerfile
+  #   port: 8000
+  #   ready: {http: /healthz}
+  #   env:
+  #     DATABASE_URL: ${db.url}          # inside the environment; under `outputs` it is the address that tests use
+
+# What the tests find in their environment.
+outputs:
+  DATABASE_URL: ${db.url}
+
+# `envctl test NAME` brings the environment up, runs these and takes it down.
+# tests:
+#   api: sh -c 'cd .. && exec python -m pytest'
+"""
+"""What an empty project gets: one database, and the rest to be uncommented."""
 
 
-def proposal_text(proposal: Proposal, schema: str = "") -> str:
+def proposal_yaml(proposal: Proposal, schema: str = "") -> str:
     """The definition; *schema* is the path of a JSON Schema beside it."""
-    if not proposal.services and not proposal.compose:
+    if not proposal.services and not proposal.compose_file:
         return "\n".join([*_head(proposal, schema), *STARTER.splitlines(), *_tests(proposal)]) + "\n"
     parts = [part(proposal) for part in (_compose, _variables, _services, _outputs, _tests, _notes)]
     return "\n".join([*_head(proposal, schema), *(line for part in parts for line in part)]).rstrip() + "\n"
@@ -28,8 +64,8 @@ def _head(proposal: Proposal, schema: str) -> Iterator[str]:
     if schema:
         yield f"# yaml-language-server: $schema={schema}"
     else:
-        yield "# For completion in an editor: `envctl schema > environments/envctl.definition.json_schema.json`, and here, first,"
-        yield "# `# yaml-language-server: $schema=envctl.definition.json_schema.json`; `envctl init --schema` does both."
+        yield "# For completion in an editor: `envctl schema > environments/envctl.schema.json`, and here, first,"
+        yield "# `# yaml-language-server: $schema=envctl.schema.json`; `envctl init --schema` does both."
     yield "#"
     yield "# Proposed by `envctl init` from what the project shows. Only ${...} is special. A reference is a dependency"
     yield "# too: a service that mentions ${db.url} starts when `db` is up and seeded. Paths are relative to this file."
@@ -39,14 +75,14 @@ def _head(proposal: Proposal, schema: str) -> Iterator[str]:
     if proposal.tests:
         yield f"#     envctl test {proposal.name}         up, run the tests below, down"
     yield f"name: {scalar(proposal.name)}"
-    yield f"ttl: {TTL} # gone after this, even if everybody ephemeral it"
+    yield f"ttl: {TTL} # gone after this, even if everybody forgets it"
     yield ""
 
 
 def _compose(proposal: Proposal) -> Iterator[str]:
-    if proposal.compose:
+    if proposal.compose_file:
         yield "# Every service of the Compose file as it stands there; what follows lies on top of it."
-        yield f"from: {scalar(f'../{proposal.compose}')}"
+        yield f"from: {scalar(f'../{proposal.compose_file}')}"
         yield ""
 
 
@@ -65,7 +101,7 @@ def _services(proposal: Proposal) -> Iterator[str]:
         yield ""
 
 
-def _service(service: Proposed) -> Iterator[str]:
+def _service(service: ProposedService) -> Iterator[str]:
     yield f"  # {comment(service.title)}"
     yield f"  {scalar(service.name)}:{_because(service.because)}"
     if service.kind:
@@ -91,21 +127,21 @@ def _notes(proposal: Proposal) -> Iterator[str]:
         yield f"# {comment(note)}"
 
 
-def _section(key: str, entries: tuple[Entry, ...]) -> Iterator[str]:
+def _section(key: str, entries: tuple[KeyValue, ...]) -> Iterator[str]:
     yield f"{key}:"
     for entry in entries:
         yield from lines(entry, 2)
     yield ""
 
 
-def lines(entry: Entry, indent: int) -> Iterator[str]:
+def lines(entry: KeyValue, indent: int) -> Iterator[str]:
     """The lines of an entry and of what is below it."""
     yield from _lines(" " * indent, entry.key, entry.value, entry.because, indent)
 
 
 def _lines(start: str, key: str, value: Value, because: str, indent: int) -> Iterator[str]:
     head = f"{start}{scalar(key)}:"
-    if isinstance(value, Steps):
+    if isinstance(value, ListOfMaps):
         yield f"{head}{_because(because)}"
         for item in value.items:
             yield from _item(item, indent + 2)
@@ -114,24 +150,24 @@ def _lines(start: str, key: str, value: Value, because: str, indent: int) -> Ite
         for below in value:
             yield from lines(below, indent + 2)
     else:
-        shown = flow(value) if isinstance(value, Flow) else scalar(value)
+        shown = _one_line(value) if isinstance(value, OneLine) else scalar(value)
         yield f"{head} {shown}{_because(because)}"
 
 
-def _item(item: tuple[Entry, ...], indent: int) -> Iterator[str]:
+def _item(item: tuple[KeyValue, ...], indent: int) -> Iterator[str]:
     for number, entry in enumerate(item):
         start = " " * indent + ("- " if number == 0 else "  ")
         yield from _lines(start, entry.key, entry.value, entry.because, indent + 2)
 
 
-def flow(value: Flow) -> str:
+def _one_line(value: OneLine) -> str:
     """`{a: 1}` or `[a, b]`."""
     if isinstance(value.value, tuple):
-        return f"[{', '.join(_inside_flow(item) for item in value.value)}]"
-    return f"{{{', '.join(f'{_inside_flow(key)}: {_inside_flow(item)}' for key, item in value.value.items())}}}"
+        return f"[{', '.join(_inside_one_line(item) for item in value.value)}]"
+    return f"{{{', '.join(f'{_inside_one_line(key)}: {_inside_one_line(item)}' for key, item in value.value.items())}}}"
 
 
-def _inside_flow(value: Scalar) -> str:
+def _inside_one_line(value: Scalar) -> str:
     text = scalar(value)
     return _quoted(value) if isinstance(value, str) and text[0] != '"' and re.search(r"[\[\]{},]", text) else text
 
