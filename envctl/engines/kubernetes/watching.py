@@ -15,6 +15,7 @@ from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.pod_failures import PodFailure
 from envctl.engines.kubernetes.pods import owner_of, service_state
 from envctl.engines.seam import ServiceState
+from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE
 from envctl.keeper.cluster.pod_status import alive, exit_status, is_running, newest, own_status, uid
 from envctl.keeper.cluster.pod_watch import PodWatch
