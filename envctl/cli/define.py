@@ -17,10 +17,10 @@ from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.errors import DefinitionError, EnvctlError, UsageError
 from envctl.lifecycle.claiming import instance_name
+from envctl.plan import transforms
 from envctl.plan.make import make_plan
 from envctl.plan.render_setting import render_setting
 from envctl.plan.traits import UNDECIDED
-from envctl.plan.transforms import apply
 from envctl.render.write import write_manifests
 
 
@@ -85,7 +85,7 @@ def render(
     """Write the manifests that `up` would use; nothing is started."""
     session = session_of(ctx)
     opened = open_environment(env, cwd=session.cwd, overrides=opt.pairs("--set", options.set, "K=V"), environ=session.environ)
-    environment = apply(opened, opt.selection(options))
+    environment = transforms.apply(opened, opt.selection(options))
     name = instance_name(options.name or environment.definition.name)
     target = traits(engine)
     setting = render_setting(

@@ -7,6 +7,11 @@ import socket
 import threading
 from contextlib import suppress
 
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+    b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+)
+
 
 class ExitEvents:
     """Streams of chunked JSON lines; a listener that does not read is dropped, nobody waits for it."""
@@ -15,10 +20,10 @@ class ExitEvents:
         self._lock = threading.Lock()
         self._listeners: list[socket.socket] = []
 
-    def follow(self, stream: socket.socket, head: bytes) -> None:
-        """Returns when the client has closed."""
+    def follow(self, stream: socket.socket) -> None:
+        """Answers an HTTP request; returns when the client has closed."""
         with self._lock:
-            stream.sendall(head)
+            stream.sendall(HEAD)
             stream.settimeout(None)
             self._listeners.append(stream)
         try:

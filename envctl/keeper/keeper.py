@@ -12,28 +12,31 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from envctl.keeper import config, system, tree
+from envctl.keeper.api import SETTINGS, Api
+from envctl.keeper.checks import timestamp
 from envctl.keeper.exit_events import ExitEvents
-from envctl.keeper.http_api import Api, seconds
+from envctl.keeper.helpers import Helpers, Policy
+from envctl.keeper.owner import Owner
 from envctl.keeper.processes import Processes
-from envctl.keeper.teardown import Teardown
+from envctl.keeper.routes import ROUTES
+from envctl.keeper.tokens import Tokens
 from envctl.keeper.wakeup import Wakeup
-from envctl.keeper.web import Server
+from envctl.servers.http.server import listen, serve
 
 if TYPE_CHECKING:
     from envctl.keeper.cluster.forwards import Forwards
 
 POLL_SECONDS = 30.0
 """Seconds after which the state folder is looked for; the clock may have been set as well."""
-RELEASE = b"release\n"
+TEARDOWN = Policy(pauses=(1.0, 2.0, 5.0, 10.0, 30.0), patience=600.0)
 EXPIRED = "expired"
 """The end that nobody hurries: services write their coverage, as they do when somebody asks for it."""
 
@@ -49,27 +52,17 @@ class Keeper:
         self._ending = False
         self._left = threading.Event()
         self._signalled = False
-        self._teardown: Teardown | None = None
         self._wakeup = Wakeup([signal.SIGCHLD, signal.SIGTERM, signal.SIGINT])
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wakeup.reader, selectors.EVENT_READ)
-        self._owner = self._watched_owner()
-        self._said = b""
+        self.owner = Owner(settings.owner_fd, self._selector)
+        self.helpers = Helpers(self.say, self._wakeup.wake)
         self.exit_events = ExitEvents()
-        self.processes = Processes(settings.mark, self.exit_events, self._wakeup.wake)
+        self.processes = Processes(settings.mark, self.exit_events, self.helpers, self._wakeup.wake)
         self._forwards: Forwards | None = None
         self._making_forwards = threading.Lock()
         self.expire(settings.expires)
-
-    def _watched_owner(self) -> socket.socket | None:
-        if self.config.owner_fd is None:
-            return None
-        os.set_inheritable(self.config.owner_fd, False)
-        owner = socket.socket(fileno=self.config.owner_fd)
-        owner.setblocking(False)
-        self._selector.register(owner, selectors.EVENT_READ)
-        return owner
 
     @property
     def forwards(self) -> Forwards:
@@ -78,7 +71,7 @@ class Keeper:
             if self._forwards is None:
                 from envctl.keeper.cluster.forwards import Forwards
 
-                self._forwards = Forwards(self.config.id, self.config.folder, self.config.reseed, self.config.teardown_env, self.say)
+                self._forwards = Forwards(self.config.id, self.config.folder, self.helpers, self.config.reseed, self.config.teardown_env)
         return self._forwards
 
     @property
@@ -93,55 +86,70 @@ class Keeper:
             except Exception as error:  # a keeper without forwards still ends the instance
                 self.say(f"port forwards: {type(error).__name__}: {error}")
 
-    @property
-    def owned(self) -> bool:
-        return self._owner is not None
-
     def expire(self, stamp: str | None) -> None:
         """
         Raises:
             ValueError: no time stamp.
         """
-        self._expires_at = None if stamp is None else seconds(stamp)
+        self._expires_at = None if stamp is None else timestamp(stamp)
         self.expires = stamp
         self._wakeup.wake()
 
     def release(self) -> None:
-        self._owner = None  # the loop lets go of the socket; threads decide only what it means
+        self.owner.release()
         self._wakeup.wake()
 
     def stop(self, graces: Mapping[str, float]) -> None:
         """On request: everything but the answer, after which `leave` is called."""
         self._ending = True
         try:
-            self.processes.stop_all(graces)
+            self._end(graces)
             config.withdraw(self.config)
         except BaseException:
             self.leave()  # the end is tried once more, and comes anyhow
             raise
+
+    def _end(self, graces: Mapping[str, float]) -> None:
+        """Nothing that was started here is left."""
+        if self._forwards is not None:
+            self._forwards.close()
+        self.processes.stop_all(graces)
+        self.helpers.stop()
 
     def leave(self) -> None:
         self._left.set()
         self._wakeup.wake()
 
     def run(self) -> None:
-        server = Server(self.config.token, Api(self))
-        self._take_up_forwards()
-        server.serve()
-        config.publish(self.config, server.port)
-        self.say(f"keeper of {self.config.id}, port {server.port}")
-        if self.config.processes:
-            self.processes.expect()
+        self._open()
         try:
             reason = self._reason_to_end()
             self.say(f"ends: {reason}")
-            self._let_go()
-            self.processes.stop_all(config.graces(self.config) if reason == EXPIRED else {})
+            self.owner.let_go()
+            self._end(config.graces(self.config) if reason == EXPIRED else {})
         finally:
             config.withdraw(self.config)
-        if self.tearing_down and self.config.teardown and not self._signalled:
-            self._teardown = Teardown(self.config.teardown, self.config.teardown_env, self._wait, self.say)
-            self._teardown.run()
+        if self.tearing_down and not self._signalled:
+            self._tear_down()
+
+    def _open(self) -> None:
+        """Whoever finds the address file finds everything that there was before."""
+        listener = listen("127.0.0.1", 0, backlog=128)
+        port = listener.getsockname()[1]
+        api = Api(self, Tokens(self.config.tokens), port, ROUTES)
+        self._take_up_forwards()
+        threading.Thread(target=serve, args=(listener, api, SETTINGS), daemon=True).start()
+        config.publish(self.config, port)
+        self.say(f"keeper of {self.config.id}, port {port}")
+        if self.config.processes:
+            self.processes.expect()
+
+    def _tear_down(self) -> None:
+        """Until the command succeeds, or its time is up; a signal lets it go on by itself."""
+        if self.config.teardown:
+            teardown = self.helpers.start("teardown", self.config.teardown, self.config.teardown_env, TEARDOWN)
+            while not teardown.over and self._wait(POLL_SECONDS):
+                pass
 
     def _reason_to_end(self) -> str:
         while True:
@@ -149,7 +157,7 @@ class Keeper:
                 return "signal"
             if self._left.is_set():
                 return "request"
-            owner_ended = self._owner_ended()
+            owner_ended = self.owner.has_ended()
             if not self._ending and (owner_ended or self._expired()):
                 self.tearing_down = True
                 return "the owner's end" if owner_ended else EXPIRED
@@ -162,30 +170,6 @@ class Keeper:
         expires = self._expires_at
         return expires is not None and time.time() >= expires
 
-    def _owner_ended(self) -> bool:
-        while (owner := self._owner) is not None:
-            try:
-                data = owner.recv(4096)
-            except BlockingIOError:
-                return False
-            except OSError:
-                data = b""
-            if not data:
-                self._let_go()
-                return self.owned  # asked again: it may have been released meanwhile, and closed after that
-            self._said = (self._said + data)[-4096:]
-            if RELEASE in self._said:
-                self.release()
-        self._let_go()
-        return False
-
-    def _let_go(self) -> None:
-        """Closes the owner's socket when nothing more is expected from it: it would be readable for ever."""
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.fileobj, socket.socket) and key.fileobj is not self._wakeup.reader:
-                self._selector.unregister(key.fileobj)
-                key.fileobj.close()
-
     def _patience(self) -> float:
         expires = self._expires_at
         return POLL_SECONDS if expires is None else min(max(expires - time.time(), 0.0) + 0.001, POLL_SECONDS)
@@ -195,15 +179,10 @@ class Keeper:
         self._selector.select(patience)
         signals = self._wakeup.drain()
         if signal.SIGCHLD in signals and system.LINUX:
-            tree.reap_adopted(self._own)
+            tree.reap_adopted(self.helpers.children.pids)
         if signals & {signal.SIGTERM, signal.SIGINT}:
             self._signalled = True
         return not self._signalled
-
-    def _own(self) -> Collection[int]:
-        process = self._teardown.process if self._teardown else None
-        seeding = self._forwards.own() if self._forwards else []
-        return [*self.processes.own(), *seeding, *([process.pid] if process else [])]
 
     def say(self, words: str) -> None:
         with suppress(OSError):  # the log's disk is full

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from envctl.keeper import marks, system, tree
+from envctl.keeper.dialogue import Dialogue
 from envctl.keeper.exit_events import ExitEvents
-from envctl.keeper.link import Link
+from envctl.keeper.helpers import Helpers
 from envctl.keeper.spawn import CannotStart
 
 KILLED = 137
 PATIENCE = 30.0
 """With a supervisor that ought to be done: it may be halted, and the keeper is not to stay for ever."""
+# UTF-8: the names and values of variables reach the program as the bytes they were, whatever the locale.
+_COMMAND = [sys.executable, "-I", "-S", "-X", "utf8", os.path.dirname(os.path.abspath(__file__)), "--supervisor"]
 
 
 class Taken(Exception):
@@ -44,11 +49,11 @@ class Process:
 class Processes:
     """All of them; safe to be used from any thread."""
 
-    def __init__(self, mark: str, exit_events: ExitEvents, wake: Callable[[], None] = lambda: None) -> None:
-        self.mark, self.exit_events, self._wake = mark, exit_events, wake
+    def __init__(self, mark: str, exit_events: ExitEvents, helpers: Helpers, wake: Callable[[], None] = lambda: None) -> None:
+        self._mark, self._exit_events, self._helpers, self._wake = mark, exit_events, helpers, wake
         self._changed = threading.Condition()
         self._table: dict[str, Process] = {}
-        self._link: Link | None = None
+        self._supervisor: Dialogue | None = None
         self._closed = False
 
     def running(self) -> bool:
@@ -58,11 +63,6 @@ class Processes:
     def shown(self) -> dict[str, dict[str, Any]]:
         with self._changed:
             return {name: process.shown() for name, process in self._table.items() if process.pid}
-
-    def own(self) -> Collection[int]:
-        """Children of the keeper that did not come to it as orphans."""
-        link = self._link
-        return [link.process.pid] if link else []
 
     def start(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Its pid, since when, and which limits are enforced.
@@ -96,7 +96,7 @@ class Processes:
 
     def _ask_to_start(self, name: str, request: Mapping[str, Any], process: Process) -> dict[str, Any]:
         for _ in range(2):  # the first supervisor may have been killed just now
-            answer = self._supervisor().ask("start", lambda answer: self._started(process, answer), name=name, **request)
+            answer = self._supervised().ask("start", lambda answer: self._started(process, answer), name=name, **request)
             if answer and "error" in answer:
                 raise CannotStart(answer["error"])
             if answer:
@@ -110,16 +110,23 @@ class Processes:
 
     def expect(self) -> None:
         """The supervisor is there before the first process is asked for."""
-        self._supervisor()
+        self._supervised()
 
-    def _supervisor(self) -> Link:
+    def _supervised(self) -> Dialogue:
+        """A supervisor that runs; one that has died is replaced once what it had is gone."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._link is None or self._link.process.returncode is None)
+            self._changed.wait_for(lambda: self._closed or self._supervisor is None or self._supervisor.helper.pid is not None)
             if self._closed:
                 raise Closed("the keeper is ending")
-            if self._link is None:
-                self._link = Link(self.mark, self._ended, self._lost)
-            return self._link
+            if self._supervisor is None:
+                self._supervisor = Dialogue(self._helpers, "supervisor", _COMMAND, self._environment(), self._told, self._lost)
+            return self._supervisor
+
+    def _environment(self) -> dict[str, str | None]:
+        return {marks.MARK: None, marks.PROCESS: None, marks.SUPERVISOR: self._mark}
+
+    def _told(self, message: Mapping[str, Any]) -> None:
+        self._ended(message["end"], message["status"])
 
     def stop(self, name: str, grace: float) -> int:
         """The status, once nothing of it is left.
@@ -132,40 +139,40 @@ class Processes:
             while process is not None and process.status is None and not process.pid:
                 self._changed.wait()  # until it is started, or not
                 process = self._table.get(name)
-            link = self._link
+            supervisor = self._supervisor
         if process is None:
             raise Unknown(f"no process {name}")
-        if process.status is None and link:
-            link.ask("stop", name=name, grace=grace)
+        if process.status is None and supervisor:
+            supervisor.ask("stop", name=name, grace=grace)
         return KILLED if process.status is None else process.status
 
     def stop_all(self, graces: Mapping[str, float]) -> None:
         """Nothing is started any more, and nothing is left."""
         with self._changed:
             self._closed = True
-            link = self._link
+            supervisor = self._supervisor
             self._changed.notify_all()
-        if link:
-            link.ask("stop_all", patience=max(graces.values(), default=0.0) + PATIENCE, grace=dict(graces))
-            link.close()
+        if supervisor:
+            supervisor.ask("stop_all", patience=max(graces.values(), default=0.0) + PATIENCE, grace=dict(graces))
+            supervisor.helper.stop(PATIENCE)
 
     def _ended(self, name: str, status: int) -> None:
         with self._changed:
             self._table[name].status = status
             self._changed.notify_all()
-        self.exit_events.tell(name, status)
+        self._exit_events.tell(name, status)
         self._wake()
 
-    def _lost(self, link: Link) -> None:
+    def _lost(self) -> None:
         """The supervisor is gone: what it had came to the keeper, and goes too."""
         if system.LINUX:
-            tree.kill_adopted(self.own, PATIENCE)
+            tree.kill_adopted(self._helpers.children.pids, PATIENCE)
         else:
-            marks.kill_marked(self.mark)
+            marks.kill_marked(self._mark)
         with self._changed:
             lost = [name for name, process in self._table.items() if process.pid and process.status is None]
         for name in lost:
             self._ended(name, KILLED)
         with self._changed:
-            self._link = None
+            self._supervisor = None
             self._changed.notify_all()

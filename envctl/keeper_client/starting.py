@@ -71,7 +71,8 @@ def start_keeper(
 def _config(record: Record, folder: Path, duties: Duties, owner: int | None) -> dict[str, object]:
     command = [sys.executable, "-m", "envctl"]
     return {
-        "id": record.id, "folder": str(folder), "address_file": str(folder / ADDRESS), "token": secrets.token_urlsafe(24),
+        "id": record.id, "folder": str(folder), "address_file": str(folder / ADDRESS),
+        "tokens": {secrets.token_urlsafe(24): ["control", "tests"], secrets.token_urlsafe(24): ["tests"]},
         "expires": record.expires, "owner_fd": owner, "mark": record.id,
         "teardown": [*command, "down", record.id], "teardown_env": {BY_KEEPER: "1"},
         "processes": duties.processes, "reseed": [*command, "seed", record.id] if duties.reseed else [],

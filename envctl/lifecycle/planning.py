@@ -15,7 +15,8 @@ from envctl.plan.make import environment_outside, make_plan
 from envctl.plan.model import Plan, Setting
 from envctl.plan.secrets import drawn_from
 from envctl.plan.traits import Addresses
-from envctl.plan.transforms import Selection, apply
+from envctl.plan.transforms import apply
+from envctl.plan.transforms.options import Selection
 from envctl.session import Session
 
 

@@ -74,7 +74,7 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
     own |= {"user": f"{service.user}:{service.user}"} if service.user is not None else {}
     own |= {"ports": _ports(plan, service, standalone)} if service.ports else {}
     own |= {"depends_on": _depends_on(plan, service)} if service.needs else {}
-    own |= {"healthcheck": _healthcheck(service, standalone)} if _check(service) else {}
+    own |= {"healthcheck": _healthcheck(service, standalone)} if _check(service) and (standalone or not _guessed(service)) else {}
     own |= {"stop_grace_period": f"{max(service.stop, 1):g}s"}
     own |= {"extra_hosts": hosts} if (hosts := extra_hosts(plan, service)) else {}
     own |= {"scale": service.replicas} if service.replicas > 1 else {}
@@ -156,6 +156,11 @@ def _condition(other: ServicePlan, condition: str) -> str:
 
 def _check(service: ServicePlan) -> bool:
     return bool(service.healthcheck) or bool(service.from_compose and service.compose.get("healthcheck"))
+
+
+def _guessed(service: ServicePlan) -> bool:
+    """Whether nobody says how it is ready. Under `up` a check of ours would then hide the one that its image may bring along."""
+    return bool(service.checks) and "patience" in service.checks[0].options
 
 
 def _healthcheck(service: ServicePlan, standalone: bool) -> dict[str, Any]:

@@ -60,13 +60,14 @@ class Keeper:
     """A keeper that runs, and its client; the owner's socket is the keeper's alone from then on."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.folder, self.token = folder, "s3cret-" + uuid.uuid4().hex
+        self.folder, self.token, self.tests_token = folder, "s3cret-" + uuid.uuid4().hex, "t3sts-" + uuid.uuid4().hex
         self.address_file, self.log = folder / "keeper.json", folder.parent / f"{folder.name}.keeper.log"
         self.mark = f"test:{uuid.uuid4().hex}"
         self._port = 0
         folder.mkdir(mode=0o700)
         self.config = {
-            "id": "shop-0a1b2c", "folder": str(folder), "address_file": str(self.address_file), "token": self.token, "expires": None,
+            "id": "shop-0a1b2c", "folder": str(folder), "address_file": str(self.address_file), "expires": None,
+            "tokens": {self.token: ["control", "tests"], self.tests_token: ["tests"]},
             "owner_fd": None, "teardown": [], "teardown_env": {}, "mark": self.mark,
         } | settings  # fmt: skip
         path = folder / "keeper-config.json"

@@ -61,9 +61,10 @@ def test_stop_does_not_need_who_asked_for_it(one: Keeper) -> None:
 def test_a_halted_supervisor_does_not_keep_the_keeper(one: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     from envctl.keeper import processes
     from envctl.keeper.exit_events import ExitEvents
+    from envctl.keeper.helpers import Helpers
 
     monkeypatch.setattr(processes, "PATIENCE", 0.3)
-    mine = processes.Processes(one.mark, ExitEvents())
+    mine = processes.Processes(one.mark, ExitEvents(), Helpers(print))
     request = {"argv": ["sleep", "100"], "env": dict(os.environ), "cwd": "/", "log": str(one.log_of("a")), "user": None}
     pid = mine.start("a", request | {"limits": {}, "stop_signal": signal.SIGTERM})["pid"]
     monkeypatch.setattr(processes.tree, "kill_adopted", lambda *_: None)  # the tests' process is to keep its children

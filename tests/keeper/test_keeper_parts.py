@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from envctl.keeper import limits, marks, system, teardown, tree
-from envctl.keeper.http_api import seconds
+from envctl.keeper import limits, marks, system, tree
+from envctl.keeper.checks import timestamp
 from envctl.keeper.limits import Limits
 from envctl.keeper.logs import Log
 from tests.keeper.keepers import alive, until
@@ -210,50 +209,9 @@ def test_which_group_new_ones_are_made_in(tmp_path: Path, own: str, parent: str 
     assert found == (str(tmp_path / parent) if parent else None)
 
 
-def test_a_teardown_gives_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    pauses: list[float] = []
-    clock = [1000.0]
-
-    def wait(patience: float) -> bool:
-        command = runner.process
-        if command is not None and command.poll() is None:
-            command.wait(10)
-        else:
-            pauses.append(patience)
-            clock[0] += patience
-        return True
-
-    monkeypatch.setattr(teardown.time, "monotonic", lambda: clock[0])
-    runner = teardown.Teardown(["false"], {}, wait, said.append)
-    assert runner.run() is False
-    assert pauses[:6] == [1, 2, 5, 10, 30, 30]
-    assert 540 < sum(pauses) <= 600
-    assert len(said) == len(pauses) + 1
-
-
-def test_a_teardown_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wait(_patience: float) -> bool:
-        clock[0] += 300
-        return True
-
-    clock = [1000.0]
-    monkeypatch.setattr(teardown.time, "monotonic", lambda: clock[0])
-    runner = teardown.Teardown(["sleep", "1000"], {}, wait, lambda _: None)
-    assert runner.run() is False
-    assert runner.process is not None
-    assert runner.process.wait(10) == -signal.SIGKILL
-
-
-def test_a_teardown_that_cannot_start_is_tried_again() -> None:
-    said: list[str] = []
-    assert teardown.Teardown(["/no/such"], {}, lambda _: False, said.append).run() is False
-    assert "No such file" in said[0]
-
-
 @pytest.mark.parametrize("stamp", ["1970-01-02T00:00:00Z", "1970-01-02T01:00:00+01:00"])
 def test_stamps(stamp: str) -> None:
-    assert seconds(stamp) == 86400
+    assert timestamp(stamp) == 86400
 
 
 def test_only_the_standard_library_is_needed_and_the_folder_hides_nothing() -> None:

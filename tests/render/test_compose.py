@@ -237,6 +237,12 @@ def test_a_health_check(standalone: bool, timeout: float, expected: dict[str, An
     assert entry(service("x", healthcheck=HEALTH, ready_timeout=timeout), standalone=standalone)["healthcheck"] == expected
 
 
+def test_a_guess_does_not_hide_the_check_of_an_image_under_up() -> None:
+    guessed = service("x", healthcheck=HEALTH, checks=(Check("tcp", {"patience": 10.0}),), from_compose=True)
+    assert "healthcheck" not in entry(guessed, standalone=False)
+    assert "healthcheck" in entry(guessed)
+
+
 # Files and builds
 
 

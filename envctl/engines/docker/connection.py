@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from envctl.engines.docker.api import ApiError, Daemon, Endpoint
 from envctl.engines.docker.contexts import find_endpoint
 from envctl.errors import EngineMissing
-from envctl.keeper.docker_api import ApiError, Daemon, Endpoint
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from envctl.engines.docker.api import Endpoint
 from envctl.errors import EngineMissing, did_you_mean
-from envctl.keeper.docker_api import Endpoint
 
 DEFAULT = "unix:///var/run/docker.sock"
 

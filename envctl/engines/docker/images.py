@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from envctl.engines.docker import sdk
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection
 from envctl.engines.seam import Progress
 from envctl.errors import Evidence, ServiceFailed
-from envctl.keeper.docker_api import ApiError
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.compose import BUILT, build_entry

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.networks import Asked
 from envctl.engines.seam import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.labels import EXPIRES, INSTANCE
-from envctl.keeper.docker_api import ApiError
 from envctl.process.creation import InFlight
 from envctl.process.threads import merged
 

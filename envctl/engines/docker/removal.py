@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from envctl.keeper.docker_api import ApiError, Daemon
+from envctl.engines.docker.api import ApiError, Daemon
 from envctl.process.threads import each
 
 ROUNDS = 5

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.instance import containers_of
 from envctl.engines.docker.networks import Asked
 from envctl.instance.folder import write_private
-from envctl.keeper.docker_api import ApiError
 from envctl.plan.model import Plan
 
 NOTE = "compose.made"

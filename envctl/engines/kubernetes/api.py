@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +19,11 @@ from kubernetes.config import ConfigException, load_incluster_config, new_client
 
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context, config_files
 from envctl.errors import EngineMissing, EnvctlError
+from envctl.keeper.cluster.protocol import Object, events, path_of, refusal
 
-Object = dict[str, Any]
 MANAGER = "envctl"
 CONNECT, ANSWER = 5.0, 60.0
 POOL = 32
-PLURALS = {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses"}
-CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding")
 
 
 class ApiError(EnvctlError):
@@ -34,17 +32,6 @@ class ApiError(EnvctlError):
     def __init__(self, status: int, message: str, reason: str = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.status, self.reason, self.details = status, reason, details or {}
-
-
-def plural(kind: str) -> str:
-    return PLURALS.get(kind) or f"{kind.lower()}s"
-
-
-def path_of(version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
-    """The path of a resource; without a name that of its collection."""
-    root = f"/api/{version}" if "/" not in version else f"/apis/{version}"
-    inside = f"/namespaces/{namespace}" if namespace and kind not in CLUSTER_WIDE else ""
-    return f"{root}{inside}/{plural(kind)}" + (f"/{name}" if name else "")
 
 
 @dataclass
@@ -107,6 +94,27 @@ class Api:
             answer.release_conn()
             raise _refused(answer.status, text)
         return answer
+
+    def fetch(self, path: str, **query: str) -> Any:
+        """The JSON that is there.
+
+        Raises:
+            EnvctlError: as `request`.
+        """
+        return self.request("GET", path, **query)
+
+    def watch(
+        self, path: str, silence: float, opened: Callable[[Callable[[], None]], None] = lambda hang_up: None, **query: str
+    ) -> Iterator[Object]:
+        """The events of a watch, until it ends.
+
+        Args:
+            silence: seconds without a byte after which it ends with an error.
+            opened: told how any thread can end the watch.
+        """
+        answer = self.stream(path, silence, watch="true", **query)
+        opened(lambda: hang_up(answer))
+        yield from events(answer.stream(65536, decode_content=True))
 
     def apply(self, item: Object) -> Object:
         """Server-side apply; what somebody else has changed in our fields is taken back."""
@@ -171,13 +179,8 @@ def _query(query: Mapping[str, str]) -> str:
 
 
 def _refused(status: int, text: bytes) -> ApiError:
-    try:
-        told = json.loads(text)
-    except ValueError:
-        told = {}
-    told = told if isinstance(told, dict) else {}
-    words = str(told.get("message") or text.decode(errors="replace").strip() or f"HTTP {status}")
-    return ApiError(status, words, str(told.get("reason", "")), told.get("details"))
+    told = refusal(status, text)
+    return ApiError(status, str(told), told.reason, told.details)
 
 
 def _unreachable(context: Context, error: Exception) -> EngineMissing:
@@ -232,13 +235,3 @@ def hang_up(answer: Any) -> None:
     if stream is not None:
         with suppress(OSError):
             stream.shutdown(socket.SHUT_RDWR)
-
-
-def events(answer: Any) -> Iterator[Object]:
-    """The lines of a watch, each a JSON object."""
-    rest = b""
-    for piece in answer.stream(65536, decode_content=True):
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envctl.engines.kubernetes import pod_failures
-from envctl.engines.kubernetes.api import ApiError, Object
+from envctl.engines.kubernetes.api import ApiError
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.pods import JOB, exit_status, newest, own_status, service_of, uid
+from envctl.engines.kubernetes.pods import JOB, service_of
 from envctl.engines.kubernetes.records import publish
 from envctl.engines.kubernetes.removal import not_ours
 from envctl.engines.kubernetes.restarting import restart_in_place
@@ -24,6 +24,8 @@ from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
+from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, uid
+from envctl.keeper.cluster.protocol import Object
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.cluster import Cluster
@@ -285,7 +287,8 @@ class KubernetesDeployment(KubernetesInstance):
         pod = self._watched.of(service.name) if self._watched is not None else newest(self.pods(service.name))
         if pod is None:
             return ""
-        return f"{uid(pod)} {own_status(pod).get('containerID', '')}" if service.ephemeral else uid(pod)
+        of_pod, of_container = data_ids(pod)
+        return of_container if service.ephemeral else of_pod
 
 
 def _words(command: Any) -> list[str]:

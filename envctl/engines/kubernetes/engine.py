@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from envctl.engines.kubernetes.api import Api, ApiError, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
 from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.pods import is_running, state_of
+from envctl.engines.kubernetes.pods import state_of
 from envctl.engines.kubernetes.traits import TRAITS
 from envctl.engines.seam import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
+from envctl.keeper.cluster.pod_status import is_running
 from envctl.plan.traits import Addresses
 from envctl.session.host import Host
 

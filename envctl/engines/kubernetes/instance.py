@@ -11,14 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from envctl.engines.kubernetes.api import Api, ApiError, Object, path_of
+from envctl.engines.kubernetes.api import Api, ApiError
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
-from envctl.engines.kubernetes.pods import newest as newest_of
-from envctl.engines.kubernetes.pods import own_container, replicas, service_of, service_state
+from envctl.engines.kubernetes.pods import replicas, service_of, service_state
 from envctl.engines.kubernetes.records import secret_name
 from envctl.engines.seam import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.labels import EXPIRES, INSTANCE, SERVICE
+from envctl.keeper.cluster.pod_status import newest as newest_of
+from envctl.keeper.cluster.pod_status import own_container
+from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.process.threads import merged
 from envctl.session.host import Host
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from envctl.engines.kubernetes.pods import own_status, unschedulable, waiting
+from envctl.keeper.cluster.pod_status import own_status, unschedulable, waiting
 
 HICCUP = 12.0
 """Seconds in which a registry, or the kubelet's view of a Secret, may recover."""

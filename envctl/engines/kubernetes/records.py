@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from envctl.engines.kubernetes.api import Api, ApiError, Object
+from envctl.engines.kubernetes.api import Api, ApiError
 from envctl.engines.seam import PublishedRecord
 from envctl.instance import labels
 from envctl.instance.identity import ID
+from envctl.keeper.cluster.protocol import Object
 
 KEY, FORWARDS = "record.json", "forwards"
 OURS_ALONE = ("process", "keeper")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from envctl.engines.kubernetes.api import Api, ApiError, Object, events, path_of
+from envctl.engines.kubernetes.api import Api, ApiError
 from envctl.errors import EnvctlError, UsageError
+from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.process.threads import each
 
 KINDS = (
@@ -47,10 +48,11 @@ def _gone(api: Api, name: str) -> bool:
         found = api.get("v1", "Namespace", None, name)
         if found is None:
             return True
-        query = {"fieldSelector": f"metadata.name={name}", "resourceVersion": found["metadata"]["resourceVersion"], "watch": "true"}
+        query = {"fieldSelector": f"metadata.name={name}", "resourceVersion": found["metadata"]["resourceVersion"]}
+        step = min(left, STEP)
         try:
-            answer = api.stream(path_of("v1", "Namespace"), patience=min(left, STEP), timeoutSeconds=str(int(min(left, STEP)) + 1), **query)
-            if any(event["type"] == "DELETED" for event in events(answer)):
+            events = api.watch(path_of("v1", "Namespace"), step, timeoutSeconds=str(int(step) + 1), **query)
+            if any(event["type"] == "DELETED" for event in events):
                 return True
         except ApiError as error:
             if error.status == 403:  # it may be deleted and looked at, but not watched

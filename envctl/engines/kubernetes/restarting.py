@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from envctl.engines.kubernetes.api import Api, ApiError, Object, path_of
-from envctl.engines.kubernetes.pods import own_container, own_status
+from envctl.engines.kubernetes.api import Api, ApiError
+from envctl.keeper.cluster.pod_status import own_container, own_status
+from envctl.keeper.cluster.protocol import Object, path_of
 
 HUB, LIBRARY = "docker.io/", "docker.io/library/"
 PATIENCE, PAUSE = 60.0, 0.1

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envctl.engines.kubernetes import pod_failures
-from envctl.engines.kubernetes.api import Api, ApiError, Object, events, hang_up, path_of
+from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.pod_failures import PodFailure
-from envctl.engines.kubernetes.pods import alive, exit_status, is_running, newest, own_status, owner_of, service_state, uid
+from envctl.engines.kubernetes.pods import owner_of, service_state
 from envctl.engines.seam import ServiceState
-from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE
+from envctl.keeper.cluster.pod_status import alive, exit_status, is_running, newest, own_status, uid
+from envctl.keeper.cluster.pod_watch import PodWatch
+from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.process.threads import guarded_thread
 
 PAUSE = 0.5
@@ -38,15 +40,21 @@ class Pods:
     on_loss: Callable[[BaseException], None] = lambda error: None
     owners: Callable[[], Mapping[str, tuple[str, ...]]] = dict
     """Service to the names of its workloads: events are about those, and about what is named after them."""
-    known: dict[str, Object] = field(default_factory=dict)
-    """By uid."""
     failures: dict[str, PodFailure] = field(default_factory=dict)
     """By service: what will not heal."""
     warnings: dict[str, list[Object]] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     _told: set[tuple[str, int]] = field(default_factory=set)
-    _answers: list[Any] = field(default_factory=list)
     _closed: bool = False
+    _hang_up_events: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self._pods: PodWatch[Object] = PodWatch(self.api, self.namespace, f"{INSTANCE}={self.id}", lambda pod: pod, self._look_at)
+
+    @property
+    def known(self) -> dict[str, Object]:
+        """By uid."""
+        return self._pods.known
 
     def begin(self) -> None:
         """Returns when what is there is known.
@@ -54,16 +62,16 @@ class Pods:
         Raises:
             EnvctlError: the pods cannot be listed.
         """
-        version = self._list()
-        guarded_thread(lambda: self._follow_pods(version), self.on_loss, name="pods")
+        version = self._pods.list()
+        guarded_thread(lambda: self._pods.follow(version), self.on_loss, name="pods")
         guarded_thread(self._follow_events, self.on_loss, name="events")
 
     def close(self) -> None:
         self._closed = True
         with self.changed:
             self.changed.notify_all()
-        for answer in self._answers:
-            hang_up(answer)
+        self._pods.stop()
+        self._hang_up_events()
 
     def of(self, service: str) -> Object | None:
         with self.changed:
@@ -84,47 +92,10 @@ class Pods:
                 self.changed.wait(left)  # now and then, so that a signal is handled
         return True
 
-    def _selector(self) -> str:
-        return f"{INSTANCE}={self.id}"
-
-    def _list(self) -> str:
-        answer = self.api.request("GET", path_of("v1", "Pod", self.namespace), labelSelector=self._selector())
+    def _look_at(self, pods: list[Object]) -> None:
         with self.changed:
-            self.known = {uid(pod): pod for pod in answer["items"]}
             self.changed.notify_all()
-        for pod in answer["items"]:
-            self._look(pod)
-        return str(answer["metadata"]["resourceVersion"])
-
-    def _follow_pods(self, version: str) -> None:
-        while not self._closed:
-            try:
-                version = self._watch_pods(version)
-            except Exception:  # a stream breaks in many ways, also when it is closed by us
-                time.sleep(PAUSE)
-                with suppress(EnvctlError):
-                    version = self._list()
-
-    def _watch_pods(self, version: str) -> str:
-        query = {"labelSelector": self._selector(), "resourceVersion": version, "watch": "true", "allowWatchBookmarks": "true"}
-        answer = self.api.stream(path_of("v1", "Pod", self.namespace), patience=SILENCE, **query)
-        self._answers.append(answer)
-        for event in events(answer):
-            if event["type"] == "ERROR":
-                raise ApiError(int(event["object"].get("code", 410)), str(event["object"].get("message", "")))
-            version = str(event["object"]["metadata"]["resourceVersion"])
-            if event["type"] != "BOOKMARK":
-                self._take(event["type"], event["object"])
-        return version
-
-    def _take(self, what: str, pod: Object) -> None:
-        with self.changed:
-            if what == "DELETED":
-                self.known.pop(uid(pod), None)
-            else:
-                self.known[uid(pod)] = pod
-            self.changed.notify_all()
-        if what != "DELETED":
+        for pod in pods:
             self._look(pod)
 
     def _look(self, pod: Object) -> None:
@@ -165,12 +136,16 @@ class Pods:
         while not self._closed:
             with suppress(Exception):
                 version = self.api.request("GET", path_of("v1", "Event", self.namespace), limit="1")["metadata"]["resourceVersion"]
-                answer = self.api.stream(path_of("v1", "Event", self.namespace), SILENCE, watch="true", resourceVersion=str(version))
-                self._answers.append(answer)
-                for event in events(answer):
+                path = path_of("v1", "Event", self.namespace)
+                for event in self.api.watch(path, SILENCE, self._opened_events, resourceVersion=str(version)):
                     self._warned(event["object"])
             if not self._closed:
                 time.sleep(PAUSE)
+
+    def _opened_events(self, hang_up: Callable[[], None]) -> None:
+        self._hang_up_events = hang_up
+        if self._closed:
+            hang_up()
 
     def _warned(self, event: Mapping[str, Any]) -> None:
         about = str((event.get("involvedObject") or {}).get("name", ""))

@@ -16,31 +16,31 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
+from envctl.keeper.cluster.protocol import Object, Refused, events, refusal
+
 CONNECT = 10.0
+CHUNK = 1 << 16
 PLUGIN = 60.0
 EARLY = 30.0
 """Seconds before their end at which credentials of a plugin are asked for again."""
-
-
-class Refused(Exception):
-    """The API server did not do it; the text is its own, or the plugin's."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+Run = Callable[[Sequence[str], Mapping[str, str], float], "subprocess.CompletedProcess[bytes]"]
 
 
 class Cluster:
-    """One API server, as one user; used by many threads."""
+    """One API server, as one user; used by many threads.
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.told = told
+    Args:
+        run: runs the plugin that gives credentials: its command, its additions to the environment, and seconds.
+    """
+
+    def __init__(self, told: dict[str, Any], run: Run) -> None:
+        self.told, self._run = told, run
         parts = urlsplit(told["server"])
         self.secure, self.host = parts.scheme != "http", parts.hostname or ""
         self.port = parts.port or (443 if self.secure else 80)
@@ -116,7 +116,7 @@ class Cluster:
         """Of the plugin, asked again when what it gave is about to end; the lock is held."""
         if not self.told.get("exec") or (self._given and time.time() < self._until):
             return self._given
-        status = _ask_plugin(self.told["exec"], self.told["server"])
+        status = _ask_plugin(self.told["exec"], self.told["server"], self._run)
         self._given = {"token": status.get("token"), "cert": status.get("clientCertificateData"), "key": status.get("clientKeyData")}
         self._until = _end_of(status) - EARLY
         self._tls = None
@@ -173,27 +173,39 @@ class Cluster:
             connection.close()
             if answer.status == 401:
                 self.forget_credentials()
-            raise Refused(answer.status, _message(words, answer.status))
+            raise refusal(answer.status, words)
         return answer, stream
 
-    def get(self, path: str, **query: str) -> Any:
+    def fetch(self, path: str, **query: str) -> Any:
+        """The JSON that is there.
+
+        Raises:
+            OSError, http.client.HTTPException, Refused
+        """
         answer, stream = self.open(path, CONNECT, **query)
         with stream, answer:
             return json.loads(answer.read())
 
-    def watch(self, path: str, timeout: float, opened: Callable[[socket.socket], None], **query: str) -> Iterator[dict[str, Any]]:
+    def watch(self, path: str, silence: float, opened: Callable[[Callable[[], None]], None], **query: str) -> Iterator[Object]:
         """The events of a watch, until it ends.
 
         Args:
-            timeout: seconds of silence after which it ends with OSError.
-            opened: told of the stream: who shuts it down ends the watch.
+            silence: seconds without a byte after which it ends with OSError.
+            opened: told how any thread can end the watch.
+
+        Raises:
+            OSError, http.client.HTTPException, Refused
         """
-        answer, stream = self.open(path, timeout, watch="true", **query)
+        answer, stream = self.open(path, silence, watch="true", **query)
         with stream, answer:
-            opened(stream)
-            while line := answer.readline():
-                if line.strip():
-                    yield json.loads(line)
+            opened(lambda: _hang_up(stream))
+            yield from events(iter(lambda: answer.read1(CHUNK), b""))
+
+
+def _hang_up(stream: socket.socket) -> None:
+    """Ends an answer that another thread reads."""
+    with suppress(OSError):  # it has ended meanwhile
+        stream.shutdown(socket.SHUT_RDWR)
 
 
 def _alert(stream: socket.socket) -> socket.socket:
@@ -229,12 +241,6 @@ def _end_of(status: dict[str, Any]) -> float:
         raise Refused(401, f"the plugin's credentials end at no time: {ends}") from None
 
 
-def _message(words: bytes, status: int) -> str:
-    with suppress(ValueError, AttributeError):
-        return str(json.loads(words).get("message") or f"HTTP {status}")
-    return words.decode(errors="replace").strip() or f"HTTP {status}"
-
-
 def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
     """OpenSSL takes files only; they are ours alone, and gone at once."""
     with tempfile.TemporaryDirectory() as folder:
@@ -247,13 +253,13 @@ def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
         context.load_cert_chain(*paths)
 
 
-def _ask_plugin(told: dict[str, Any], server: str) -> dict[str, Any]:
+def _ask_plugin(told: dict[str, Any], server: str, run: Run) -> dict[str, Any]:
     """https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins"""
     version = told.get("api_version") or "client.authentication.k8s.io/v1"
     asked = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False, "cluster": {"server": server}}}
-    env = {**os.environ, **told.get("env", {}), "KUBERNETES_EXEC_INFO": json.dumps(asked)}
+    env = {**told.get("env", {}), "KUBERNETES_EXEC_INFO": json.dumps(asked)}
     try:
-        done = subprocess.run(told["command"], env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=PLUGIN, check=False)
+        done = run(told["command"], env, PLUGIN)
         answer = json.loads(done.stdout) if done.returncode == 0 else {}
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise Refused(401, f"{told['command'][0]} gives no credentials: {error}") from None

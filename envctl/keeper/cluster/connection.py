@@ -16,7 +16,8 @@ import threading
 import time
 from contextlib import suppress
 
-from envctl.keeper.cluster.api import Cluster, Refused
+from envctl.keeper.cluster.api import Cluster
+from envctl.keeper.cluster.protocol import Refused
 from envctl.keeper.cluster.websocket import Ended, Unwilling, WebSocket, open_websocket
 
 PROTOCOL = "v4.channel.k8s.io"

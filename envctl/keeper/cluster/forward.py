@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from envctl.keeper.cluster.api import Cluster, Refused
+from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.connection import Connection, dial, reset
-from envctl.keeper.cluster.pods import Pod, Pods
+from envctl.keeper.cluster.protocol import Refused
+from envctl.keeper.cluster.targets import Target, Targets
 from envctl.keeper.cluster.websocket import WebSocket
 
 PATIENCE, PAUSE = 5.0, 0.1
@@ -26,18 +27,18 @@ class Forward:
     """Listens from the moment it is made.
 
     Args:
-        told: {"name", "selector", "port", "listen": [host, port], "gate": bool, "approved": incarnation or null}
+        told: {"name", "selector", "port", "listen": [host, port], "gate": bool, "approved": data_id or null}
 
     Raises:
         OSError: it cannot listen there.
     """
 
-    def __init__(self, told: Mapping[str, Any], cluster: Cluster, namespace: str, pods: Pods) -> None:
+    def __init__(self, told: Mapping[str, Any], cluster: Cluster, namespace: str, targets: Targets) -> None:
         self.name, self.selector, self.number = str(told["name"]), labels_of(told["selector"]), int(told["port"])
         self.gate, self.approved = bool(told.get("gate")), told.get("approved")
         self.error = self.failure = ""
         """Of the last connection; of making its data anew."""
-        self.cluster, self.namespace, self.pods = cluster, namespace, pods
+        self.cluster, self.namespace, self.targets = cluster, namespace, targets
         self._connections: set[Connection] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -54,16 +55,21 @@ class Forward:
 
     @property
     def shown(self) -> dict[str, Any]:
-        pod = self.pods.best(self.selector)
+        pod = self.targets.best(self.selector)
         state = "waiting" if pod is None else "ready" if self._open(pod) else "refused"
-        return {"port": self.port, "pod": pod.name if pod else None, "state": state, "error": self.failure or self.error or self.pods.error}
+        return {
+            "port": self.port,
+            "pod": pod.name if pod else None,
+            "state": state,
+            "error": self.failure or self.error or self.targets.error,
+        }
 
-    def _open(self, pod: Pod) -> bool:
-        return not self.gate or self.approved in pod.incarnations
+    def _open(self, pod: Target) -> bool:
+        return not self.gate or self.approved in pod.data_ids
 
-    def target(self) -> Pod | None:
+    def target(self) -> Target | None:
         """The pod to lead to; none where none runs, or its data is not there yet."""
-        pod = self.pods.best(self.selector)
+        pod = self.targets.best(self.selector)
         return pod if pod is not None and self._open(pod) else None
 
     def close(self) -> None:
@@ -74,7 +80,7 @@ class Forward:
 
     def look(self) -> None:
         """Connections to pods that are gone are broken off."""
-        self._break(lambda connection: not self.pods.there(connection.uid))
+        self._break(lambda connection: not self.targets.there(connection.uid))
 
     def _break(self, which: Any) -> None:
         with self._lock:
@@ -104,7 +110,7 @@ class Forward:
         connection = Connection(client, server, pod.uid)
         with self._lock:
             self._connections.add(connection)
-        if self._closed or not self.pods.there(pod.uid):  # since it was dialled
+        if self._closed or not self.targets.there(pod.uid):  # since it was dialled
             connection.break_off()
         try:
             self.error = connection.run()
@@ -112,7 +118,7 @@ class Forward:
             with self._lock:
                 self._connections.discard(connection)
 
-    def _dialled(self) -> tuple[WebSocket, Pod] | None:
+    def _dialled(self) -> tuple[WebSocket, Target] | None:
         """Tried again while the pod is there and the API server is not."""
         until = time.monotonic() + PATIENCE
         while (pod := self.target()) is not None:
@@ -123,7 +129,7 @@ class Forward:
                 if time.monotonic() > until or (isinstance(error, Refused) and error.status == 403):
                     return None
                 if isinstance(error, Refused) and error.status == 404:
-                    self.pods.doubt()
+                    self.targets.doubt()
             time.sleep(PAUSE)
         return None
 

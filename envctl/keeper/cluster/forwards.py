@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.forward import Forward
-from envctl.keeper.cluster.pods import Pods
+from envctl.keeper.cluster.targets import Targets
+from envctl.keeper.helpers import Helpers
 
 FILE = "forwards.json"
 INSTANCE = "envctl.instance"
@@ -26,23 +25,18 @@ class Forwards:
         folder: of the instance's state.
         reseed: the command that makes the data of a service anew; its name comes after it.
         env: of that command.
-        say: for the log.
     """
 
-    def __init__(self, id: str, folder: str, reseed: Sequence[str], env: Mapping[str, str], say: Callable[[str], None]) -> None:
-        self._id, self._path, self._reseed, self._env, self._say = id, os.path.join(folder, FILE), list(reseed), dict(env), say
+    def __init__(self, id: str, folder: str, helpers: Helpers, reseed: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
+        self._id, self._path, self._helpers = id, os.path.join(folder, FILE), helpers
+        self._reseed, self._env, self._say = list(reseed), {**(env or {})}, helpers.say
         self._lock = threading.RLock()
         self._forwards: dict[str, Forward] = {}
         self._told: dict[str, Any] = {}
         self._namespace = ""
         self._cluster: Cluster | None = None
-        self._pods: Pods | None = None
+        self._targets: Targets | None = None
         self._asked: set[tuple[str, str]] = set()
-        self._seeding: list[subprocess.Popen[bytes]] = []
-
-    def own(self) -> list[int]:
-        """Processes of ours, which somebody waits for."""
-        return [process.pid for process in list(self._seeding)]
 
     def take_up(self) -> None:
         """Those that an earlier keeper had, as far as their ports are free; nothing where it had none."""
@@ -83,12 +77,12 @@ class Forwards:
                 self._cluster.renew(cluster)
             return
         self.close()
-        self._told, self._namespace, self._cluster = cluster, namespace, Cluster(cluster)
-        self._pods = Pods(self._cluster, namespace, f"{INSTANCE}={self._id}", self._changed)
+        self._told, self._namespace, self._cluster = cluster, namespace, Cluster(cluster, self._helpers.children.run)
+        self._targets = Targets(self._cluster, namespace, f"{INSTANCE}={self._id}", self._changed)
 
     def _set_one(self, told: Mapping[str, Any]) -> None:
         assert self._cluster is not None
-        assert self._pods is not None
+        assert self._targets is not None
         there = self._forwards.get(str(told["name"]))
         if there is not None and self._same(there, told):
             there.gate = bool(told.get("gate"))
@@ -96,18 +90,18 @@ class Forwards:
             return
         if there is not None:
             there.close()
-        self._forwards[str(told["name"])] = Forward(told, self._cluster, self._namespace, self._pods)
+        self._forwards[str(told["name"])] = Forward(told, self._cluster, self._namespace, self._targets)
 
     def _same(self, there: Forward, told: Mapping[str, Any]) -> bool:
         mine = there.told
         return (mine["selector"], mine["port"]) == (told["selector"], told["port"]) and told["listen"][1] in (0, there.port)
 
-    def approve(self, name: str, incarnation: str) -> bool:
+    def approve(self, name: str, data_id: str) -> bool:
         """Whether there is such a forward: from now on it leads to the pod, or the container, that has this data."""
         with self._lock:
             forward = self._forwards.get(name)
             if forward is not None:
-                forward.approved, forward.failure = incarnation, ""
+                forward.approved, forward.failure = data_id, ""
                 self._keep()
         if forward is not None:
             self._look_at(forward)
@@ -122,8 +116,8 @@ class Forwards:
             for forward in self._forwards.values():
                 forward.close()
             self._forwards.clear()
-            if self._pods is not None:
-                self._pods.stop()
+            if self._targets is not None:
+                self._targets.stop()
 
     def _keep(self) -> None:
         """Replaced at once, readable by its owner alone: there are credentials in it."""
@@ -142,34 +136,35 @@ class Forwards:
             self._look_at(forward)
 
     def _look_at(self, forward: Forward) -> None:
-        pod = forward.pods.best(forward.selector)
-        if pod is not None and pod.helped and forward.gate and forward.approved not in (None, *pod.incarnations):
-            self._make_anew(forward, pod.incarnations[-1])
+        pod = forward.targets.best(forward.selector)
+        if pod is not None and pod.complete and forward.gate and forward.approved not in (None, *pod.data_ids):
+            self._make_anew(forward, pod.data_ids[-1])
 
-    def _make_anew(self, forward: Forward, incarnation: str) -> None:
+    def _make_anew(self, forward: Forward, data_id: str) -> None:
         """A server that lost its data gets it again, once, before its endpoint answers."""
         service = forward.name.partition("/")[0]
-        if not self._reseed or (service, incarnation) in self._asked:
+        if not self._reseed or (service, data_id) in self._asked:
             return
-        self._asked.add((service, incarnation))
-        threading.Thread(target=self._seed, args=(service, forward, incarnation), daemon=True).start()
-
-    def _seed(self, service: str, forward: Forward, incarnation: str) -> None:
+        self._asked.add((service, data_id))
         self._say(f"{service}: it was replaced; it is seeded again")
         try:
-            process = subprocess.Popen(
-                [*self._reseed, service], env=os.environ | self._env, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
+            self._helpers.start(
+                f"seeding of {service}",
+                [*self._reseed, service],
+                self._env,
+                ended=lambda status: self._seeded(forward, service, data_id, status),
             )
         except OSError as error:
             forward.failure = f"it cannot be seeded again: {error}"
-            return
-        self._seeding.append(process)
-        status = process.wait()
-        self._seeding.remove(process)
-        self._say(f"{service}: seeding ended with {status}")
+
+    def _seeded(self, forward: Forward, service: str, data_id: str, status: int | None) -> None:
         if status:
             forward.failure = f"it was replaced, and seeding it again ended with {status}; the keeper's log says why"
-            time.sleep(AGAIN)
-            self._asked.discard((service, incarnation))
-            if self._forwards.get(forward.name) is forward:
-                self._look_at(forward)
+            timer = threading.Timer(AGAIN, self._seed_once_more, (forward, service, data_id))
+            timer.daemon = True
+            timer.start()
+
+    def _seed_once_more(self, forward: Forward, service: str, data_id: str) -> None:
+        self._asked.discard((service, data_id))
+        if self._forwards.get(forward.name) is forward:
+            self._look_at(forward)

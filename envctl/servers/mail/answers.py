@@ -5,15 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..stub.message import Request, Response
-
-
-class Refused(Exception):
-    """A request that ends with a status and a word about it."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status = status
+from ..http.message import Request, Response
+from ..http.wire import Refused
 
 
 def parameter(request: Request, name: str) -> str:

@@ -19,6 +19,8 @@ _STATES: dict[str, Test] = {
     "has:attachments": lambda message: bool(message.attachments),
 }
 _CAPITALS = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_EMPTY = re.compile(rf"[-!]?({'|'.join(_ADDRESSES)}|addressed|subject|message-id):")
+"""A field that nothing is wanted of says nothing."""
 _MISSING = re.compile(r"(after|before|larger|smaller|tag):.|(is:tagged|has:inlines?)$")
 
 
@@ -32,7 +34,7 @@ def search(messages: Sequence[Message], query: str) -> list[Message]:
     Raises:
         Unsupported: the query has a filter that is missing here.
     """
-    tests = [_test(word) for word in _words(query)]
+    tests = [_test(word) for word in _words(query) if not _EMPTY.fullmatch(word.lower())]
     return [message for message in messages if all(test(message) for test in tests)]
 
 
@@ -57,8 +59,6 @@ def _positive(word: str) -> Test:
         return _STATES[lower]
     key, colon, rest = lower.partition(":")
     wanted = _clean(rest)
-    if colon and not wanted and key in (*_ADDRESSES, "addressed", "subject", "message-id"):
-        return lambda message: True
     if colon and key in _ADDRESSES:
         return lambda message: wanted in _addresses(message, _ADDRESSES[key])
     if colon and key == "addressed":

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping
 
-from ..stub.server import listen, serve
+from ..http.server import listen, serve
 from .inbox import Inbox
 from .message import Message
 from .passwords import Passwords, read_passwords
@@ -27,7 +27,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
         print(error, file=sys.stderr)
         return 1
     inbox = Inbox(lambda message: _say(_line(message)))
-    threading.Thread(target=serve, args=(http, Web(inbox, ui_passwords).answer), daemon=True).start()
+    threading.Thread(target=serve, args=(http, Web(inbox, ui_passwords)), daemon=True).start()
     _say(f"listening: SMTP {smtp.getsockname()[1]}, HTTP {http.getsockname()[1]}")
     serve_smtp(smtp, inbox, smtp_passwords)
     return 0

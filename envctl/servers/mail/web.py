@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ..stub.message import Request, Response
-from .answers import Refused, body_of, content_type, html_answer, json_answer, number_of, parameter, query_of, text_answer
+from ..http.message import Request, Response
+from ..http.wire import Refused
+from .answers import body_of, content_type, html_answer, json_answer, number_of, parameter, query_of, text_answer
 from .inbox import Inbox
 from .message import Message
 from .page import render
@@ -32,6 +33,13 @@ class Web:
         self._inbox = inbox
         self._passwords = passwords
 
+    def admit(self, request: Request) -> None:
+        """Every body is read."""
+
+    def refusal(self, status: int, words: str) -> Response:
+        """The answer to a request that is refused, or that made `answer` fail."""
+        return text_answer(status, words)
+
     def answer(self, request: Request) -> Response:
         """The response to a request."""
         if request.path in ("/livez", "/readyz"):
@@ -43,8 +51,6 @@ class Web:
             for route, handler in _ROUTES.items():
                 if found := re.fullmatch(route, f"{method} {request.path}"):
                     return handler(self, request, *map(unquote, found.groups()))
-        except Refused as refused:
-            return text_answer(refused.status, str(refused))
         except Unsupported as missing:
             return text_answer(501, f"The filter {missing}: {_HINT}\n")
         if request.path.startswith("/api/"):

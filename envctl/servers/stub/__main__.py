@@ -1,25 +1,32 @@
-"""Starts the stub: `python3 -m envctl.servers.stub`, or `python3 FOLDER` wherever these files were copied to."""
+"""Starts the stub: `python3 -m envctl.servers.stub`, or `python3 FOLDER` wherever this folder and `http` beside it were copied to."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import signal
 import sys
+import types
 
 
 def _package() -> str:
+    """The name of the package that this file belongs to.
+
+    A folder that is run directly is no package, and the modules import each other relatively: it becomes one, with its neighbour. The
+    names of both begin alike, so that they can lie among others: `stub` and `http`, or `envctl-stub` and `envctl-http`.
+    """
     if __package__:
         return __package__
-    # A folder that is run directly is no package, and the modules import each other relatively.
     folder = os.path.dirname(os.path.abspath(__file__))
-    name = "envctl_stub"
-    spec = importlib.util.spec_from_file_location(name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder])
-    if spec is None:
-        raise ImportError(f"{folder} holds no package")
-    sys.modules[name] = importlib.util.module_from_spec(spec)
-    return name
+    _pose("envctl_servers", [])
+    _pose("envctl_servers.stub", [folder])
+    _pose("envctl_servers.http", [folder[: -len("stub")] + "http"])
+    return "envctl_servers.stub"
+
+
+def _pose(name: str, folders: list[str]) -> None:
+    sys.modules[name] = package = types.ModuleType(name)
+    package.__path__ = folders
 
 
 if __name__ == "__main__":

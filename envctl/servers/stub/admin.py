@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..http.message import Request, Response, text_response
 from .journal import Entry, Journal
 from .loading import read_body_file
 from .mappings import parse_mapping
-from .message import Request, Response, text_response
 from .patterns import parse_pattern
 from .refusal import Refusal
 from .store import Store

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..http.server import listen, serve
 from .journal import Journal
 from .loading import MappingError, files_folders, load
-from .server import listen, serve
 from .store import Store
 from .stub import Stub
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     host, port = listener.getsockname()[:2]
     log = _Log()
     log.write(f"listening on {host}:{port} ({len(mappings)} mappings)")
-    serve(listener, Stub(Store(mappings), Journal(), log.write, tuple(folders)).answer)
+    serve(listener, Stub(Store(mappings), Journal(), log.write, tuple(folders)))
     return 0
 
 

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Mapping as Object
 from dataclasses import dataclass, field
 
+from ..http.message import Headers, Request
 from .mappings import Mapping
-from .message import Headers, Request
 
 MOST_ENTRIES = 10_000
 MOST_BYTES = 128 << 20

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping as Object
 from dataclasses import dataclass
 
-from .message import Response
+from ..http.message import Response
 from .patterns import Pattern, parse_pattern
 from .refusal import Problems, Refusal, as_settings, as_text, as_whole_number, unknown
 from .responses import ReadFile, parse_response

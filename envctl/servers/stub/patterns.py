@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..http.message import Request
 from .matchers import Matcher, equal_to, full_match, parse_matcher
-from .message import Request
 from .refusal import Problems, Refusal, as_object, as_settings, as_text, kind_of, unknown
 
 Values = Callable[[Request], "Sequence[str | None]"]

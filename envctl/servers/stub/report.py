@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import takewhile
 from operator import eq
 
+from ..http.message import Request
 from .mappings import Mapping
-from .message import Request
 from .patterns import Check
 
 _LONGEST = 300

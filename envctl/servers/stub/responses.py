@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Callable
 
-from .message import Headers, Response
+from ..http.message import Headers, Response
 from .refusal import Problems, Refusal, as_object, as_settings, as_text, as_whole_number, unknown
 
 ReadFile = Callable[[str], bytes]

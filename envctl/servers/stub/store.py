@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from ..http.message import Request
 from .mappings import Mapping
-from .message import Request
 from .refusal import Refusal
 
 

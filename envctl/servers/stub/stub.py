@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from ..http.message import Request, Response, text_response
 from . import admin
 from .journal import Entry, Journal
-from .message import Request, Response, text_response
 from .report import explain_mismatch
 from .store import Store
 
@@ -24,6 +24,13 @@ class Stub:
     log: Callable[[str], object]
     body_folders: tuple[Path, ...] = ()
 
+    def admit(self, request: Request) -> None:
+        """Everybody is served."""
+
+    def refusal(self, status: int, words: str) -> Response:
+        """What a client gets whose request cannot be read, or made the stub fail."""
+        return text_response(status, f"Bad request: {words}\n" if status < 500 else f"The stub failed on this request: {words}\n")
+
     def answer(self, request: Request) -> Response:
         """The response to a request, which is logged and, unless it is an admin one, remembered."""
         if request.path == _ADMIN or request.path.startswith(f"{_ADMIN}/"):
@@ -36,7 +43,7 @@ class Stub:
     def _answer_from_mappings(self, request: Request) -> Response:
         mapping = self.store.find(request)
         if mapping:
-            response = replace(mapping.response, headers=(*mapping.response.headers, ("Matched-Stub-Id", mapping.id)))
+            response = mapping.response.with_header("Matched-Stub-Id", mapping.id)
         else:
             response = text_response(404, explain_mismatch(request, self.store.all()))
         self.journal.record(Entry(request, response.status, mapping))

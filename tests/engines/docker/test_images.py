@@ -11,10 +11,10 @@ from docker.errors import APIError
 
 from envctl.definition.models import Build
 from envctl.engines.docker import images
+from envctl.engines.docker.api import Daemon, Endpoint
 from envctl.engines.docker.composer import ComposeFailed
 from envctl.engines.docker.connection import Connection
 from envctl.errors import ServiceFailed
-from envctl.keeper.docker_api import Daemon, Endpoint
 from envctl.plan.model import BuildPlan, ServicePlan
 from tests.builders import plan_with, service
 from tests.fakedaemon import FakeDaemon, running

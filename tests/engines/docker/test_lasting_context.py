@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from envctl.engines.choice import lasting_context
+from envctl.engines.docker.api import Daemon, Endpoint
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.contexts import DEFAULT, find_endpoint
-from envctl.keeper.docker_api import Daemon, Endpoint
 
 
 @pytest.fixture(autouse=True)

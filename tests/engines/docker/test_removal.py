@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from envctl.engines.docker.api import Daemon, Endpoint
 from envctl.engines.docker.removal import ROUNDS, labelled, remove_instance
-from envctl.keeper.docker_api import Daemon, Endpoint
 from tests.fakedaemon import FakeDaemon, running
 
 Thing = dict[str, Any]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.unchanged import forget, remember, unchanged
-from envctl.keeper.docker_api import ApiError
 from tests.builders import plan_with, service
 
 TEXT = "services: {}"

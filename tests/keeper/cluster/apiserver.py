@@ -28,6 +28,7 @@ def pod(
             "name": name, "uid": f"uid-{name}", "creationTimestamp": created,
             "labels": {"envctl.instance": "one-123456", "envctl.service": service},
         },
+        "spec": {"containers": [{"name": service}]},
         "status": {
             "phase": "Running",
             "containerStatuses": [{"name": service, "state": state}],

@@ -18,11 +18,17 @@ from typing import Any
 
 import pytest
 
-from envctl.keeper.cluster.api import Cluster, Refused
+from envctl.keeper.children import Children
+from envctl.keeper.cluster import api as cluster_api
+from envctl.keeper.cluster.protocol import Refused
 from tests.keeper.cluster.apiserver import ApiServer, api_server
 from tests.keeper.cluster.servers import Server, asking_for_certificates
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+
+
+def Cluster(told: dict[str, Any]) -> cluster_api.Cluster:  # noqa: N802
+    return cluster_api.Cluster(told, Children().run)
 
 
 def openssl(*words: str) -> None:
@@ -79,14 +85,14 @@ def test_both_show_their_certificates_and_later_connections_resume(
 def test_a_server_that_is_not_who_it_should_be_is_refused(api: ApiServer, folder: Path) -> None:
     for wrong in ({"ca": text(folder, "stranger.crt")}, {"tls_server_name": "example.org"}):
         with pytest.raises(ssl.SSLCertVerificationError):
-            Cluster(told(api, folder, **wrong)).get("/pods")
+            Cluster(told(api, folder, **wrong)).fetch("/pods")
     for right in ({"tls_server_name": "kubernetes"}, {"ca": None, "insecure": True}):
-        assert "items" in Cluster(told(api, folder, **right)).get("/pods")
+        assert "items" in Cluster(told(api, folder, **right)).fetch("/pods")
 
 
 def test_user_and_password(api: ApiServer, folder: Path) -> None:
     api.known = "Basic " + base64.b64encode(b"me:p\xc3\xa4ss").decode()
-    assert "items" in Cluster(told(api, folder, token=None, user="me", password="p\u00e4ss")).get("/pods")
+    assert "items" in Cluster(told(api, folder, token=None, user="me", password="p\u00e4ss")).fetch("/pods")
 
 
 def test_a_tokens_file_is_read_again(api: ApiServer, folder: Path, tmp_path: Path) -> None:
@@ -94,17 +100,17 @@ def test_a_tokens_file_is_read_again(api: ApiServer, folder: Path, tmp_path: Pat
     cluster = Cluster(told(api, folder, token=None, token_file=str(tmp_path / "token")))
     for api.token in ("first", "second"):
         (tmp_path / "token").write_text(f"{api.token}\n")
-        assert "items" in cluster.get("/pods")
+        assert "items" in cluster.fetch("/pods")
 
 
 def test_new_credentials_count_from_then_on(api: ApiServer, folder: Path) -> None:
     cluster = Cluster(told(api, folder))
-    assert "items" in cluster.get("/pods")
+    assert "items" in cluster.fetch("/pods")
     api.token = "another"
     with pytest.raises(Refused):
-        cluster.get("/pods")
+        cluster.fetch("/pods")
     cluster.renew(told(api, folder, token="another"))
-    assert "items" in cluster.get("/pods")
+    assert "items" in cluster.fetch("/pods")
 
 
 PLUGIN = """
@@ -130,7 +136,7 @@ def test_a_plugin_is_asked_again_before_its_credentials_end(
     plugin = {"command": [sys.executable, "-c", PLUGIN, str(tmp_path / "count"), ends, *pair], "env": {}}
     cluster = Cluster(told(api, folder, token=None, cert=None, key=None, exec=plugin))
     for _ in range(2):
-        assert "items" in cluster.get("/pods")
+        assert "items" in cluster.fetch("/pods")
     assert ((tmp_path / "count").read_text() == "x") is once
 
 
@@ -145,12 +151,12 @@ def test_a_plugin_is_asked_again_before_its_credentials_end(
 )
 def test_a_plugin_that_gives_nothing_is_said(api: ApiServer, folder: Path, program: str, words: str) -> None:
     with pytest.raises(Refused, match=words):
-        Cluster(told(api, folder, exec={"command": [sys.executable, "-c", program], "env": {}})).get("/pods")
+        Cluster(told(api, folder, exec={"command": [sys.executable, "-c", program], "env": {}})).fetch("/pods")
 
 
 def test_a_plugin_that_is_missing_is_said(api: ApiServer, folder: Path) -> None:
     with pytest.raises(Refused, match="/none/there"):
-        Cluster(told(api, folder, exec={"command": ["/none/there"], "env": {}})).get("/pods")
+        Cluster(told(api, folder, exec={"command": ["/none/there"], "env": {}})).fetch("/pods")
 
 
 def proxy_that_knows(expected: bytes) -> Server:
@@ -185,9 +191,9 @@ def test_a_proxy_and_its_password(api: ApiServer, folder: Path) -> None:
     expected = b"Proxy-Authorization: Basic " + base64.b64encode(b"me:a@b")
     proxy = proxy_that_knows(expected)
     try:
-        assert "items" in Cluster(told(api, folder, proxy=f"http://me:a%40b@127.0.0.1:{proxy.port}")).get("/pods")
+        assert "items" in Cluster(told(api, folder, proxy=f"http://me:a%40b@127.0.0.1:{proxy.port}")).fetch("/pods")
         with pytest.raises(Refused, match="407") as refused:
-            Cluster(told(api, folder, proxy=f"http://me:wrong@127.0.0.1:{proxy.port}")).get("/pods")
+            Cluster(told(api, folder, proxy=f"http://me:wrong@127.0.0.1:{proxy.port}")).fetch("/pods")
         assert "wrong" not in str(refused.value), "a password is not said"
     finally:
         proxy.close()

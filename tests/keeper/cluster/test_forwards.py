@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from envctl.keeper.cluster import pods
+from envctl.keeper.cluster import pod_watch
 from envctl.keeper.cluster.forwards import Forwards
+from envctl.keeper.helpers import Helpers
 from tests.keeper.cluster.apiserver import ApiServer, api_server, pod
 from tests.keeper.cluster.servers import Server
-from tests.keeper.keepers import PROGRAM, keeper
+from tests.keeper.keepers import PROGRAM, alive, keeper, pid_in
 from tests.processes import until
 
 SELECTOR = "envctl.instance=one-123456,envctl.service=db"
@@ -54,7 +55,7 @@ def serving() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
 
 @pytest.fixture
 def forwards(tmp_path: Path) -> Iterator[Forwards]:
-    found = Forwards("one-123456", str(tmp_path), [], {}, lambda words: None)
+    found = Forwards("one-123456", str(tmp_path), Helpers(print))
     yield found
     found.close()
 
@@ -322,7 +323,7 @@ def test_a_watch_that_has_died_in_silence_is_doubted(api: ApiServer, forwards: F
 
 
 def test_a_watch_that_ends_at_once_is_not_begun_at_once(api: ApiServer, forwards: Forwards, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pods, "PAUSES", (60.0,))
+    monkeypatch.setattr(pod_watch, "PAUSES", (60.0,))
     monkeypatch.setattr(api, "since", lambda version: iter([None]))
     made(forwards, api)
     until(lambda: api.asked == 2)
@@ -359,6 +360,15 @@ def test_a_plugin_gives_the_credentials_and_is_asked_again_when_they_are_refused
     assert len((tmp_path / "count").read_text()) > 1
 
 
+def test_what_a_plugin_says_is_heard_though_the_keeper_reaps_orphans(api: ApiServer, tmp_path: Path) -> None:
+    program = "import sys; sys.exit('log in first')"
+    with keeper(tmp_path / "state", id="one-123456") as running:
+        cluster = {"server": api.url, "exec": {"command": [sys.executable, "-c", program], "env": {}}}
+        assert running.ask("PUT", "/v1/forwards", {"cluster": cluster, "namespace": "ns", "forwards": wanted()})[0] == 200
+        until(lambda: running.ask("GET", "/v1/forwards")[1]["db/postgres"]["error"])
+        assert "log in first" in running.ask("GET", "/v1/forwards")[1]["db/postgres"]["error"]
+
+
 def test_a_later_set_leaves_what_is_the_same_and_closes_the_rest(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     led(api, "a", serving(echo))
     port = made(forwards, api)
@@ -388,7 +398,7 @@ def test_a_later_keeper_takes_them_up(api: ApiServer, forwards: Forwards, servin
     port = made(forwards, api)
     assert (tmp_path / "forwards.json").stat().st_mode & 0o777 == 0o600
     forwards.close()
-    later = Forwards("one-123456", str(tmp_path), [], {}, lambda words: None)
+    later = Forwards("one-123456", str(tmp_path), Helpers(print))
     try:
         later.take_up()
         until(lambda: asked(port) == b"hello")
@@ -401,7 +411,7 @@ def test_those_whose_ports_are_free_are_taken_up(api: ApiServer, forwards: Forwa
     made_ = forwards.set(told(api), "ns", [*wanted(), {**wanted()[0], "name": "db/other"}])
     taken, free = made_["db/postgres"].port, made_["db/other"].port
     forwards.close()
-    later = Forwards("one-123456", str(tmp_path), [], {}, said.append)
+    later = Forwards("one-123456", str(tmp_path), Helpers(said.append))
     try:
         with socket.create_server(("127.0.0.1", taken)):
             later.take_up()
@@ -449,7 +459,7 @@ def test_a_gated_endpoint_waits_for_its_pods_data(api: ApiServer, serving: Any, 
         "import os, sys; open(sys.argv[1], 'a').write(os.environ['WORD'] + sys.argv[2] + ';')",
         str(tmp_path / "ran"),
     ]
-    forwards = Forwards("one-123456", str(tmp_path), reseed, {"WORD": "again:"}, lambda words: None)
+    forwards = Forwards("one-123456", str(tmp_path), Helpers(print), reseed, {"WORD": "again:"})
     try:
         led(api, "a", serving(echo))
         port = made(forwards, api, gate=True)
@@ -478,7 +488,7 @@ def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api:
         api.put(told)
 
     reseed = [sys.executable, "-c", "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + ';')", str(tmp_path / "ran")]
-    forwards = Forwards("one-123456", str(tmp_path), reseed, {}, lambda words: None)
+    forwards = Forwards("one-123456", str(tmp_path), Helpers(print), reseed)
     try:
         led(api, "a", serving(echo))
         replaced("first")
@@ -492,7 +502,7 @@ def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api:
         assert asked(port) == b"hello"
         forwards.approve("db/postgres", "uid-a")
         replaced("third")
-        until(lambda: forwards._pods is not None and "uid-a third" in forwards._pods.best({}).incarnations)  # type: ignore[union-attr]
+        until(lambda: forwards._targets is not None and "uid-a third" in forwards._targets.best({}).data_ids)  # type: ignore[union-attr]
         assert asked(port) == b"hello"
         assert (tmp_path / "ran").read_text() == "db;"
     finally:
@@ -500,13 +510,33 @@ def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api:
 
 
 def test_a_seeding_that_fails_is_said(api: ApiServer, serving: Any, tmp_path: Path) -> None:
-    forwards = Forwards("one-123456", str(tmp_path), [sys.executable, "-c", "raise SystemExit(3)"], {}, lambda words: None)
+    forwards = Forwards("one-123456", str(tmp_path), Helpers(print), [sys.executable, "-c", "raise SystemExit(3)"])
     try:
         led(api, "a", serving(echo))
         made(forwards, api, gate=True, approved="uid-before")
         until(lambda: "ended with 3" in forwards.shown()["db/postgres"]["error"])
     finally:
         forwards.close()
+
+
+@pytest.mark.parametrize("way", ["request", "signal"])
+def test_a_seeding_that_still_runs_ends_with_the_keeper(api: ApiServer, tmp_path: Path, way: str) -> None:
+    program = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w')); time.sleep(1000)"
+    reseed = [sys.executable, "-c", program, str(tmp_path / "pid")]
+    with keeper(tmp_path / "state", id="one-123456", reseed=reseed) as running:
+        api.put(pod("a"), "ADDED")
+        forwards = wanted(gate=True, approved="uid-before")
+        port = running.ask("PUT", "/v1/forwards", {"cluster": told(api), "namespace": "ns", "forwards": forwards})[1]["forwards"]
+        pid = pid_in(tmp_path / "pid")
+        if way == "request":
+            assert running.ask("POST", "/v1/stop", {}) == (200, {})
+            assert not alive(pid)
+            with pytest.raises(ConnectionRefusedError):
+                dialled(port["db/postgres"]["port"])
+        else:
+            running.process.terminate()
+        assert running.process.wait(20) == 0
+        assert not alive(pid)
 
 
 def test_what_is_kept_is_what_was_set(api: ApiServer, forwards: Forwards, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ RECIPIENTS = ("to@example.org", "hidden@example.org")
 SEARCHES = [
     "to:to@example.org", "from:ANN", "subject:files", 'subject:"only html"', "cc:doe", '"Doe, Jane"', "bcc:hidden", "reply-to:re@",
     "addressed:bob", "message-id:1@x", "grüße", "GRÜSSE", "subject:ZAŻÓŁĆ", "-from:ann", "!from:ann subject:bare", "is:unread", "-is:read",
-    "has:attachment", "https://x.example", "data.csv", "two three", "three two", '"three two"', "100%_", "to:", "from:name", "nowhere",
+    "has:attachment", "https://x.example", "data.csv", "two three", "three two", '"three two"', "100%_",
+    "to:", "-to:", "from:name", "nowhere",
 ]  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from envctl.servers.http.message import Request
 from envctl.servers.stub.journal import Entry, Journal
-from envctl.servers.stub.message import Request
 
 if TYPE_CHECKING:
     from tests.stub.conftest import RunningStub, Start

@@ -18,13 +18,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 import envctl.servers.stub
-from envctl.servers.stub.message import Request, Response
-from envctl.servers.stub.server import converse
+from envctl.servers.http.message import Request
+from envctl.servers.http.server import converse
+from envctl.servers.stub.journal import Journal
+from envctl.servers.stub.store import Store
+from envctl.servers.stub.stub import Stub
 
 if TYPE_CHECKING:
-    from tests.stub.conftest import RunningStub, Start
+    from tests.servers.stub.conftest import RunningStub, Start
 
 STUB = Path(envctl.servers.stub.__file__).parent
+HTTP = STUB.parent / "http"
 PYTHON = "python:3.13-slim"
 AWAIT_HEALTH = """
 import time, urllib.request
@@ -160,19 +164,20 @@ def test_bad_bytes_get_an_answer_and_harm_nobody(stub: RunningStub) -> None:
     assert stub.get("/__admin/health").status == 200
 
 
-def test_a_request_that_fails_is_answered_and_keeps_its_connection() -> None:
-    def answer(request: Request) -> Response:
+def test_a_request_that_fails_is_answered_and_keeps_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(request: Request) -> None:
         if request.url == "/bad":
             raise RuntimeError("no idea")
-        return Response(200, body=b"fine")
 
+    stub = Stub(Store([]), Journal(), lambda line: None)
+    monkeypatch.setattr(stub.store, "find", find)
     ours, theirs = socket.socketpair()
     with ours:
-        threading.Thread(target=converse, args=(theirs, "", answer), daemon=True).start()
+        threading.Thread(target=converse, args=(theirs, "", stub), daemon=True).start()
         ours.sendall(b"GET /bad HTTP/1.1\r\n\r\n")
         assert read_reply(ours) == b"The stub failed on this request: RuntimeError: no idea\n"
         ours.sendall(b"GET /good HTTP/1.1\r\n\r\n")
-        assert read_reply(ours) == b"fine"
+        assert b"Request was not matched" in read_reply(ours)
 
 
 def test_a_body_that_is_nested_too_deeply_matches_nothing(stub: RunningStub) -> None:
@@ -264,13 +269,15 @@ def test_a_taken_port_is_reported(stub: RunningStub) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_the_files_alone_are_enough_under_any_name(start_stub: Start, tmp_path: Path) -> None:
-    copied = shutil.copytree(STUB, tmp_path / "any name-1", ignore=shutil.ignore_patterns("__pycache__"))
+def test_the_files_alone_are_enough_under_names_that_begin_alike(start_stub: Start, tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__")
+    copied = shutil.copytree(STUB, tmp_path / "any name-stub", ignore=ignored)
+    shutil.copytree(HTTP, tmp_path / "any name-http", ignore=ignored)
 
     assert start_stub(program=copied).get("/__admin/health").json == {"status": "healthy"}
 
 
-@pytest.mark.parametrize("file", sorted(STUB.glob("*.py")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted([*STUB.glob("*.py"), *HTTP.glob("*.py")]), ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_needs_python_3_9_and_its_library_only(file: Path) -> None:
     tree = ast.parse(file.read_text(), feature_version=(3, 9))
     absolute = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
@@ -286,7 +293,8 @@ def test_ends_at_once_as_the_first_process_of_a_container() -> None:
         pytest.skip(f"no Docker daemon with {PYTHON} here")
     container = _docker("create", PYTHON, "python3", "/opt/stub", "--port", "8080").stdout.strip()
     try:
-        assert _docker("cp", str(STUB), f"{container}:/opt/stub").returncode == 0
+        for folder in (STUB, HTTP):
+            assert _docker("cp", str(folder), f"{container}:/opt/{folder.name}").returncode == 0
         _docker("start", container)
         assert _docker("exec", container, "python3", "-c", AWAIT_HEALTH).returncode == 0
         _docker("stop", "--time", "60", container)

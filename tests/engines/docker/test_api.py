@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from envctl.keeper.docker_api import ApiError, Daemon, Endpoint
+from envctl.engines.docker.api import ApiError, Daemon, Endpoint
 from tests.fakedaemon import FakeDaemon, running
 from tests.keeper.cluster.servers import asking_for_certificates
 

@@ -8,12 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.servers.stub.message import Request, Response
-from envctl.servers.stub.wire import BadRequest, encode, keeps_alive, read_request
+from envctl.servers.http.message import Request, Response
+from envctl.servers.http.wire import Limits, Reader, Refused, encode, keeps_alive
 
 
-def read(content: bytes) -> Request | None:
-    return read_request(io.BytesIO(content), "127.0.0.1", lambda _: None)
+def read_from(reader: Reader) -> Request | None:
+    request = reader.head()
+    if request is not None:
+        request.body = reader.body(request)
+    return request
+
+
+def read(content: bytes, limits: Limits = Limits()) -> Request | None:
+    return read_from(Reader(io.BytesIO(content), "127.0.0.1", limits))
 
 
 @given(st.lists(st.binary(min_size=1)), st.sampled_from(["", ";name=value", ";a;b"]))
@@ -23,7 +30,8 @@ def test_chunks_are_put_together(chunks: list[bytes], extension: str) -> None:
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + encoded + b"0\r\nTrailer: x\r\n\r\nGET /next HTTP/1.1\r\n\r\n"
     )
 
-    first, second = (read_request(stream, "", lambda _: None) for _ in range(2))
+    reader = Reader(stream)
+    first, second = read_from(reader), read_from(reader)
 
     assert first is not None
     assert second is not None
@@ -58,6 +66,7 @@ def test_the_url_is_what_stands_after_the_host(target: str, url: str) -> None:
         (b"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
         (b"GET / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400),
         (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n", 413),
@@ -67,8 +76,25 @@ def test_the_url_is_what_stands_after_the_host(target: str, url: str) -> None:
     ],
 )
 def test_refuses_what_is_no_request(content: bytes, status: int) -> None:
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(Refused) as caught:
         read(content)
+
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"GET /" + b"a" * 50 + b" HTTP/1.1\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nContent-Length: 4\r\n\r\nabcd", 413),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\nab\r\n0\r\n\r\n", 413),
+    ],
+)
+def test_limits_may_be_narrower(content: bytes, status: int) -> None:
+    assert read(content) is not None
+    with pytest.raises(Refused) as caught:
+        read(content, Limits(line=40, headers=1, body=3))
 
     assert caught.value.status == status
 

@@ -1,28 +1,26 @@
-"""What goes over the wire: one request, one response."""
+"""One request, one response."""
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    import socket
 
 Headers = tuple[tuple[str, str], ...]
 
-_GZIP = 16 + zlib.MAX_WBITS
 
-
-@dataclass(frozen=True)
 class Request:
     """A request as it arrived; `url` is the path with the query, both still percent-encoded."""
 
-    method: str
-    url: str
-    headers: Headers = ()
-    body: bytes = b""
-    version: str = "HTTP/1.1"
-    client: str = ""
+    def __init__(
+        self, method: str, url: str, headers: Headers = (), body: bytes = b"", version: str = "HTTP/1.1", client: str = ""
+    ) -> None:
+        self.method, self.url, self.headers, self.body, self.version, self.client = method, url, headers, body, version, client
 
     @property
     def path(self) -> str:
@@ -54,7 +52,7 @@ class Request:
 
     @cached_property
     def text(self) -> str | None:
-        """The body as text, decompressed; an empty one is None, which is what `absent` asks for."""
+        """The body as text, decompressed; an empty one is None."""
         return self.content.decode("utf-8", "replace") or None
 
     @property
@@ -62,25 +60,43 @@ class Request:
         """The body without the compression of its transport."""
         if [coding.lower() for coding in self.header("Content-Encoding")] != ["gzip"]:
             return self.body
+        import zlib
+
         try:
-            return zlib.decompress(self.body, _GZIP)
+            return zlib.decompress(self.body, 16 + zlib.MAX_WBITS)
         except zlib.error:
             return self.body
 
 
-@dataclass(frozen=True)
 class Response:
-    """A response; `delay` is the time in seconds that it is held back."""
+    """An answer.
 
-    status: int
-    reason: str = ""
-    headers: Headers = ()
-    body: bytes = b""
-    delay: float = 0
+    Args:
+        delay: seconds for which it is held back.
+        then: called after it was sent, or could not be.
+        take_over: gets the connection in place of an answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str = "",
+        headers: Headers = (),
+        body: bytes = b"",
+        delay: float = 0,
+        then: Callable[[], object] | None = None,
+        take_over: Callable[[socket.socket], object] | None = None,
+    ) -> None:
+        self.status, self.reason, self.headers, self.body = status, reason, headers, body
+        self.delay, self.then, self.take_over = delay, then, take_over
+
+    def with_header(self, name: str, value: str) -> Response:
+        """The same with one header more."""
+        headers = (*self.headers, (name, value))
+        return Response(self.status, self.reason, headers, self.body, self.delay, self.then, self.take_over)
 
 
 def text_response(status: int, text: str) -> Response:
-    """A plain text answer of our own."""
     return Response(status, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=text.encode())
 
 

@@ -1,0 +1,93 @@
+"""The keeper's HTTP API: who is let in, and which route answers. The routes themselves are in `routes/`, a file for each subject."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from envctl.keeper.processes import Closed
+from envctl.keeper.routing import Call, Route, reply
+from envctl.keeper.tokens import Tokens
+from envctl.servers.http.message import Request, Response
+from envctl.servers.http.server import Settings
+from envctl.servers.http.wire import Limits, Refused
+
+if TYPE_CHECKING:
+    from envctl.keeper.keeper import Keeper
+
+SETTINGS = Settings(Limits(line=8192, headers=100, body=16 * 1024 * 1024), connections=256, idle=300.0, patience=30.0)
+
+
+class Api:
+    """Answers requests on a port of 127.0.0.1.
+
+    Whoever has no token, or names another host (a page in a browser, by a name of its own for 127.0.0.1), is refused before the body
+    of the request is read.
+    """
+
+    def __init__(self, keeper: Keeper, tokens: Tokens, port: int, routes: Sequence[Route]) -> None:
+        self._keeper, self._tokens, self._routes = keeper, tokens, routes
+        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+
+    def admit(self, request: Request) -> None:
+        """
+        Raises:
+            Refused: another host, or an unknown token.
+        """
+        if _only(request, "Host").lower() not in self._hosts:
+            raise Refused(403, "requests are for 127.0.0.1 only")
+        if not self._scopes(request):
+            raise Refused(401, "the token is missing, or wrong")
+
+    def answer(self, request: Request) -> Response:
+        """
+        Raises:
+            Refused: there is no such route, the token may not use it, or the route refuses.
+        """
+        route, parameters = self._found(request)
+        scopes = self._scopes(request)
+        if route.scope not in scopes:
+            raise Refused(403, f"{route.method} {route.path} takes a token of the scope {route.scope}; this one has {', '.join(scopes)}")
+        if self._keeper.tearing_down and not route.to_the_last:
+            raise Refused(503, "the instance is being torn down")
+        query = {name: values[-1] for name, values in request.query.items()}
+        try:
+            return route.answer(self._keeper, Call(parameters, query, _object(request.body), scopes))
+        except Closed as closed:
+            raise Refused(503, str(closed)) from None
+
+    def refusal(self, status: int, words: str) -> Response:
+        return reply({"error": words}, status)
+
+    def _scopes(self, request: Request) -> frozenset[str]:
+        return self._tokens.scopes_of(_only(request, "Authorization"))
+
+    def _found(self, request: Request) -> tuple[Route, dict[str, str]]:
+        parts = [unquote(part) for part in request.path.split("/")[1:]]
+        found = [(route, parameters) for route in self._routes if (parameters := route.parameters(parts)) is not None]
+        for route, parameters in found:
+            if route.method == request.method:
+                return route, parameters
+        if not found:
+            raise Refused(404, "no such path")
+        raise Refused(405, f"it takes {' or '.join(route.method for route, _ in found)}")
+
+
+def _only(request: Request, name: str) -> str:
+    """The value of a header that decides something, which may therefore be there once at most."""
+    values = request.header(name)
+    if len(values) > 1:
+        raise Refused(400, f"{len(values)} headers {name}")
+    return values[0] if values else ""
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        raise Refused(400, "the body is no JSON") from None
+    if not isinstance(found, dict):
+        raise Refused(400, "the body is no JSON object")
+    return found

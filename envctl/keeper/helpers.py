@@ -1,0 +1,251 @@
+"""Helper processes of the keeper: the one way to start them, to talk with them, to start them again, and to end them.
+
+A helper is a program in a session of its own, with nothing on its standard input, and the keeper's log as its output. One that is
+listened to gets the number of a descriptor as its last argument: JSON lines in both directions. The end of that socket tells it to
+end, so that it does not outlive a keeper that was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from envctl.keeper import system, tree
+from envctl.keeper.channel import Channel
+from envctl.keeper.children import Children
+
+GRACE = 5.0
+"""Seconds that a helper has to end when it is asked to, and again when it is told to."""
+CERTAIN = 10.0
+"""Seconds after which what was killed is not waited for any longer."""
+
+
+class Policy:
+    """Whether a helper is started again.
+
+    Args:
+        pauses: seconds before each further attempt, the last of them before all that follow. Without any, it runs once.
+        patience: seconds for all attempts together; what runs then is killed, and not started again.
+        lasting: it is there for as long as the keeper, so that an exit status of 0 is no reason not to start it again.
+    """
+
+    def __init__(self, pauses: tuple[float, ...] = (), patience: float | None = None, lasting: bool = False) -> None:
+        self.pauses, self.patience, self.lasting = pauses, patience, lasting
+
+
+ONCE = Policy()
+
+
+class Helpers:
+    """All helpers of a keeper.
+
+    Args:
+        say: for the log.
+        wake: called when one is over, for a loop that waits.
+    """
+
+    def __init__(self, say: Callable[[str], None], wake: Callable[[], None] = lambda: None) -> None:
+        self.say, self.wake = say, wake
+        self._lock = threading.Lock()
+        self.children = Children()
+        self._helpers: set[Helper] = set()
+
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str | None] | None = None,
+        policy: Policy = ONCE,
+        told: Callable[[dict[str, Any]], None] | None = None,
+        ended: Callable[[int | None], None] = lambda status: None,
+    ) -> Helper:
+        """A helper that runs, or is about to be tried again.
+
+        Args:
+            name: for the log.
+            env: what is added to the keeper's own environment; None takes a variable away.
+            told: called with each message of its channel, which it has where this is given.
+            ended: called when it is over, with its last exit status; None where it could not be started.
+
+        Raises:
+            OSError: it cannot be started, and its policy knows no second attempt.
+        """
+        helper = Helper(self, name, [*argv], {**(env or {})}, policy, told, ended)
+        with self._lock:
+            self._helpers.add(helper)
+        try:
+            helper.begin()
+        except OSError:
+            self.forget(helper)
+            raise
+        return helper
+
+    def stop(self, grace: float = GRACE) -> None:
+        """Ends them all at once, each within its grace."""
+        with self._lock:
+            threads = [threading.Thread(target=helper.stop, args=(grace,)) for helper in self._helpers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def forget(self, helper: Helper) -> None:
+        with self._lock:
+            self._helpers.discard(helper)
+
+
+class Helper:
+    """One of them; a thread follows it until it is over."""
+
+    def __init__(
+        self,
+        helpers: Helpers,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str | None],
+        policy: Policy,
+        told: Callable[[dict[str, Any]], None] | None,
+        ended: Callable[[int | None], None],
+    ) -> None:
+        self._helpers, self._name, self._argv, self._env, self._policy = helpers, name, argv, env, policy
+        self._told, self._ended = told, ended
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._stopping, self._over = threading.Event(), threading.Event()
+        self._attempts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """None while no process of it runs."""
+        process = self._process
+        return process.pid if process else None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, and will not be started again."""
+        return self._over.is_set()
+
+    def wait(self, patience: float | None = None) -> bool:
+        """Whether it is over, after at most so many seconds."""
+        return self._over.wait(patience)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """
+        Raises:
+            OSError: it does not listen any more.
+        """
+        channel = self._channel
+        if channel is None:
+            raise BrokenPipeError(f"{self._name} has ended")
+        channel.send(message)
+
+    def begin(self) -> None:
+        self._launch()
+        threading.Thread(target=self._live, name=self._name, daemon=True).start()
+
+    def stop(self, grace: float = GRACE) -> None:
+        """Ends it for good: politely (the end of its channel, or SIGTERM), then firmly (SIGTERM to its group), then for certain."""
+        self._stopping.set()
+        if self._channel is None:
+            self._signal(signal.SIGTERM, os.kill)
+        else:
+            self._channel.shut()
+        if self._over.wait(grace):
+            return
+        self._signal(signal.SIGTERM, os.killpg)
+        if not self._over.wait(min(grace, GRACE)):
+            self.kill()
+            self._over.wait(CERTAIN)
+
+    def kill(self) -> None:
+        """Ends the process that runs, and all below it, at once; its policy says what comes after that."""
+        if (pid := self.pid) is not None:
+            tree.kill_all(lambda table: tree.with_descendants([pid], table), patience=CERTAIN)
+
+    def _launch(self) -> None:
+        ours, theirs = socket.socketpair() if self._told else (None, None)
+        try:
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._process = self._helpers.children.launch(self._argv, self._env, theirs)
+                self._channel = Channel(ours) if ours else None
+                ours = None
+        except OSError as error:
+            self._helpers.say(f"{self._name}: cannot start: {error}")
+            if not self._policy.pauses:
+                raise
+        finally:
+            for end in filter(None, (ours, theirs)):
+                end.close()
+
+    def _live(self) -> None:
+        timer = threading.Timer(self._policy.patience or 0.0, self._out_of_time)
+        timer.daemon = True
+        if self._policy.patience is not None:
+            timer.start()
+        status = self._follow()
+        while self._again(status):
+            with suppress(OSError):
+                self._launch()
+            status = self._follow()
+        timer.cancel()
+        self._helpers.forget(self)
+        try:
+            self._ended(status)
+        finally:
+            self._over.set()
+            self._helpers.wake()
+
+    def _follow(self) -> int | None:
+        """The exit status, once its process and what that has left in its group are gone."""
+        process, channel = self._process, self._channel
+        if process is None:
+            return None
+        while channel is not None and (messages := channel.receive()) is not None:
+            for message in messages:
+                self._take(message)
+        if system.LINUX:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # as long as it is a zombie, its number is nobody else's
+        else:
+            process.wait()
+        system.send(process.pid, signal.SIGKILL, os.killpg)
+        with self._lock:
+            self._process = self._channel = None
+            status = self._helpers.children.reap(process)
+        if channel is not None:
+            channel.close()
+        self._helpers.say(f"{self._name}: exit status {status}")
+        return status
+
+    def _take(self, message: dict[str, Any]) -> None:
+        assert self._told is not None
+        try:
+            self._told(message)
+        except Exception as error:  # a mistake of ours must not leave the process without anybody who waits for it
+            self._helpers.say(f"{self._name}: {type(error).__name__}: {error}")
+
+    def _again(self, status: int | None) -> bool:
+        """Whether it is to be started once more, after its pause."""
+        pauses = self._policy.pauses
+        if self._stopping.is_set() or not pauses or (status == 0 and not self._policy.lasting):
+            return False
+        pause = pauses[min(self._attempts, len(pauses) - 1)]
+        self._attempts += 1
+        return not self._stopping.wait(pause)
+
+    def _out_of_time(self) -> None:
+        self._stopping.set()
+        self.kill()
+
+    def _signal(self, number: int, how: Callable[[int, int], None]) -> None:
+        with self._lock:
+            if self._process is not None:
+                system.send(self._process.pid, number, how)

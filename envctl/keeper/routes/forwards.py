@@ -1,0 +1,58 @@
+"""Ports of this machine that lead to pods.
+
+PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace",
+                           "whole": false where the others stay,
+                           "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port], "gate": bool}]}
+                          200 {"forwards": {name: {"port"}}}, these and no others; 422 one cannot listen
+GET /v1/forwards          200 {name: {"port", "pod": name or null, "state": "ready", "waiting" or "refused", "error"}}
+POST /v1/forwards/approve {"name", "data_id"} -> 200: it leads to that data from now on; 404 there is no such forward
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from envctl.keeper.checks import needed
+from envctl.keeper.routing import Call, Route, reply
+from envctl.servers.http.message import Response
+from envctl.servers.http.wire import Refused
+
+if TYPE_CHECKING:
+    from envctl.keeper.keeper import Keeper
+
+
+def show(keeper: Keeper, _call: Call) -> Response:
+    return reply(keeper.forwards_shown)
+
+
+def set_them(keeper: Keeper, call: Call) -> Response:
+    cluster, namespace = needed(call.body, "cluster", dict), needed(call.body, "namespace", str)
+    wanted = needed(call.body, "forwards", list)
+    if not isinstance(cluster.get("server"), str) or not all(map(_is_forward, wanted)):
+        raise Refused(400, "cluster has a server; each forward a name, a selector, a port and where to listen")
+    try:
+        made = keeper.forwards.set(cluster, namespace, wanted, call.body.get("whole") is not False)
+    except (OSError, OverflowError) as error:
+        raise Refused(422, f"cannot listen: {error}") from None
+    return reply({"forwards": {name: {"port": forward.port} for name, forward in made.items()}})
+
+
+def approve(keeper: Keeper, call: Call) -> Response:
+    name = needed(call.body, "name", str)
+    if not keeper.forwards.approve(name, needed(call.body, "data_id", str)):
+        raise Refused(404, f"no forward {name}")
+    return reply()
+
+
+def _is_forward(told: Any) -> bool:
+    match told:
+        case {"name": str(), "selector": str(), "port": int(), "listen": [str(), int()]}:
+            return True
+    return False
+
+
+ROUTES = [
+    Route("GET", "/v1/forwards", show),
+    Route("PUT", "/v1/forwards", set_them),
+    Route("POST", "/v1/forwards/approve", approve),
+]

@@ -1,0 +1,76 @@
+"""Local processes, which the supervisor starts.
+
+POST /v1/processes  {"name", "argv", "env", "cwd", "log", "user": uid or null, "limits": {"memory_bytes", "cpu"}, "stop_signal"}
+                    201 {"pid", "since", "enforced": {"memory_bytes": "cgroup", "rlimit" or null, "cpu": "cgroup" or null}};
+                    409 one of that name runs; 422 it cannot start. `env` is all it gets, beside ENVCTL_MARK and ENVCTL_PROCESS
+GET /v1/processes   200 {name: {"pid", "running", "status": null while it runs, 128 + n after signal n, "since"}}
+DELETE /v1/processes/{name}?grace=SECONDS
+                    200 {"status"} once nothing of its tree is left, however often; 404 none was started. No grace: killed at once
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from envctl.keeper.checks import grace, needed, optional, signal_number
+from envctl.keeper.processes import Taken, Unknown
+from envctl.keeper.routing import Call, Route, reply
+from envctl.keeper.spawn import CannotStart
+from envctl.servers.http.message import Response
+from envctl.servers.http.wire import Refused
+
+if TYPE_CHECKING:
+    from envctl.keeper.keeper import Keeper
+
+
+def show(keeper: Keeper, _call: Call) -> Response:
+    return reply(keeper.processes.shown())
+
+
+def start(keeper: Keeper, call: Call) -> Response:
+    name = needed(call.body, "name", str)
+    if not name or "/" in name or "\0" in name:
+        raise Refused(400, "no name of a process")
+    try:
+        return reply(keeper.processes.start(name, _program(call.body)), 201)
+    except Taken as taken:
+        raise Refused(409, str(taken)) from None
+    except CannotStart as error:
+        raise Refused(422, str(error)) from None
+
+
+def end(keeper: Keeper, call: Call) -> Response:
+    try:
+        return reply({"status": keeper.processes.stop(call.parameters["name"], grace(call.query.get("grace", "0")))})
+    except Unknown as unknown:
+        raise Refused(404, str(unknown)) from None
+
+
+def _program(body: dict[str, Any]) -> dict[str, Any]:
+    argv, env = needed(body, "argv", list), needed(body, "env", dict)
+    if not argv or not all(isinstance(word, str) for word in [*argv, *env.values()]):
+        raise Refused(400, "argv is a list of words, env an object of texts")
+    return {
+        "argv": argv,
+        "env": env,
+        "cwd": needed(body, "cwd", str),
+        "log": needed(body, "log", str),
+        "user": optional(body, "user", int),
+        "limits": _limits(optional(body, "limits", dict) or {}),
+        "stop_signal": signal_number(optional(body, "stop_signal", str) or "SIGTERM"),
+    }
+
+
+def _limits(limits: dict[str, Any]) -> dict[str, Any]:
+    cpu = optional(limits, "cpu", float)
+    memory = optional(limits, "memory_bytes", int)
+    if any(value is not None and value <= 0 for value in (cpu, memory)):
+        raise Refused(400, "limits are above 0")
+    return {"memory_bytes": memory, "cpu": cpu}
+
+
+ROUTES = [
+    Route("GET", "/v1/processes", show),
+    Route("POST", "/v1/processes", start),
+    Route("DELETE", "/v1/processes/{name}", end),
+]

@@ -1,0 +1,166 @@
+"""Connections: a thread each, one request after the other on it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .message import Request, Response
+from .wire import Limits, Reader, Refused, awaits_go_ahead, closes, encode, keeps_alive
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Application(Protocol):
+        """What a server answers with."""
+
+        def admit(self, request: Request) -> None:
+            """Looks at the head of a request before its body is read.
+
+            Raises:
+                Refused: the body is not wanted.
+            """
+
+        def answer(self, request: Request) -> Response:
+            """Answers a whole request.
+
+            Raises:
+                Refused: it gets `refusal`, and the connection goes on.
+            """
+
+        def refusal(self, status: int, words: str) -> Response:
+            """The response to a request that is refused, or (500) that made `answer` fail."""
+
+
+GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
+LINGER = 2.0
+PAUSE = 0.05
+
+
+class Settings:
+    """
+    Args:
+        limits: of a request.
+        connections: at once; more of them wait.
+        idle: seconds that a connection may be silent between two requests; None for ever.
+        patience: seconds within which something of a request has to come, and of a response to be taken; None for ever.
+    """
+
+    def __init__(
+        self, limits: Limits = Limits(), connections: int = 1 << 20, idle: float | None = None, patience: float | None = None
+    ) -> None:
+        self.limits, self.connections, self.idle, self.patience = limits, connections, idle, patience
+
+
+def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
+    """A socket that accepts connections; port 0 is any free one.
+
+    Raises:
+        OSError, OverflowError: it cannot listen there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=backlog)
+
+
+def serve(listener: socket.socket, application: Application, settings: Settings = Settings()) -> None:
+    """Answers every request that arrives, until the listener is closed."""
+    free = threading.BoundedSemaphore(settings.connections)
+
+    def attend(connection: socket.socket, client: str) -> None:
+        try:
+            converse(connection, client, application, settings)
+        finally:
+            free.release()
+
+    while True:
+        free.acquire()
+        try:
+            connection, address = listener.accept()
+            threading.Thread(target=attend, args=(connection, address[0]), daemon=True).start()
+        except (OSError, RuntimeError):
+            free.release()
+            if listener.fileno() < 0:
+                return
+            time.sleep(PAUSE)  # out of descriptors or threads: those in use become free again
+
+
+def converse(connection: socket.socket, client: str, application: Application, settings: Settings = Settings()) -> None:
+    """Answers the requests of one connection until one side ends it."""
+    try:
+        with connection, connection.makefile("rb") as stream:
+            _speed(connection)
+            conversation = _Conversation(connection, Reader(stream, client, settings.limits), application, settings)
+            while conversation.more(lambda: bool(stream.peek(1))):
+                pass
+    except OSError:
+        pass  # the client has left, or is too slow
+
+
+def _speed(connection: socket.socket) -> None:
+    if connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+class _Conversation:
+    def __init__(self, connection: socket.socket, reader: Reader, application: Application, settings: Settings) -> None:
+        self._connection, self._reader, self._application, self._settings = connection, reader, application, settings
+
+    def more(self, begun: Callable[[], bool]) -> bool:
+        """Answers the next request; whether another one may follow. *begun* waits for its first byte."""
+        self._connection.settimeout(self._settings.idle)
+        if not begun():
+            return False
+        self._connection.settimeout(self._settings.patience)
+        try:
+            request = self._request()
+        except Refused as refused:
+            return self._send(self._application.refusal(refused.status, str(refused)), "GET", keep=False)
+        if request is None:
+            return False
+        response = self._answer(request)
+        if response.take_over:
+            response.take_over(self._connection)
+            return False
+        return self._send(response, request.method, keeps_alive(request) and not closes(response))
+
+    def _request(self) -> Request | None:
+        request = self._reader.head()
+        if request is not None:
+            self._application.admit(request)
+            if awaits_go_ahead(request):
+                self._connection.sendall(GO_AHEAD)
+            request.body = self._reader.body(request)
+        return request
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self._application.answer(request)
+        except Refused as refused:
+            return self._application.refusal(refused.status, str(refused))
+        except Exception as error:  # whatever a request does, it must not take its connection down without an answer
+            return self._application.refusal(500, f"{type(error).__name__}: {error}")
+
+    def _send(self, response: Response, method: str, keep: bool) -> bool:
+        if response.delay:
+            time.sleep(response.delay)
+        try:
+            self._connection.sendall(encode(response, method, keep))
+        finally:
+            if response.then:
+                response.then()
+        if not keep:
+            _linger(self._connection)
+        return keep
+
+
+def _linger(connection: socket.socket) -> None:
+    """Reads on for a moment: closing with something unread would reset the connection, and the answer with it."""
+    connection.shutdown(socket.SHUT_WR)
+    until = time.monotonic() + LINGER
+    connection.settimeout(LINGER / 2)
+    while time.monotonic() < until and connection.recv(1 << 16):
+        pass

@@ -1,0 +1,88 @@
+"""What the JSON of a pod says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envctl.keeper.cluster.pod_status import (
+    all_running,
+    data_ids,
+    exit_status,
+    has_ended,
+    is_ready,
+    is_running,
+    newest,
+    own_container,
+    own_status,
+    unschedulable,
+    waiting,
+)
+
+BARE: dict[str, Any] = {"metadata": {"name": "p", "uid": "u", "creationTimestamp": "x"}, "spec": {"containers": [{"name": "db"}]}}
+
+
+def pod(name: str = "p", state: dict[str, Any] | None = None, last: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:
+    status = {"name": "db", "state": state or {}, "lastState": last or {}, "restartCount": 0, "containerID": "c"}
+    return {
+        "metadata": {
+            "name": name,
+            "uid": f"u-{name}",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"envctl.service": "db"},
+            **meta,
+        },
+        "spec": {"containers": [{"name": "envctl-ears"}, {"name": "db"}]},
+        "status": {"containerStatuses": [{"name": "envctl-ears", "state": {"running": {}}, "containerID": "e"}, status]},
+    }
+
+
+def test_the_services_own_container_counts() -> None:
+    assert own_container(pod()) == "db"
+    assert own_status(pod())["name"] == "db"
+    assert not is_running(pod())
+    assert is_running(pod(state={"running": {}}))
+
+
+def test_of_several_containers_the_first_one_is_the_services_whatever_their_names() -> None:
+    """The kubelet sorts what it says of them by name."""
+    found = pod(state={"running": {}})
+    found["spec"]["containers"].append({"name": "aaa"})
+    found["status"]["containerStatuses"].insert(0, {"name": "aaa", "state": {}, "containerID": "a"})
+    assert own_status(found)["name"] == "db"
+    assert data_ids(found) == ("u-p", "u-p c")
+    assert (is_running(found), all_running(found)) == (True, False)
+
+
+def test_one_that_has_ended_and_one_that_waits_to_be_started_again() -> None:
+    assert exit_status(pod(state={"terminated": {"exitCode": 7}})) == 7
+    assert exit_status(pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, last={"terminated": {"exitCode": 2}})) == 2
+    assert exit_status(pod()) is None
+
+
+def test_readiness_is_the_pods() -> None:
+    ready = pod(state={"running": {}})
+    assert not is_ready(ready)
+    ready["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    assert is_ready(ready)
+
+
+def test_the_newest_that_is_not_going_counts() -> None:
+    assert newest([]) is None
+    old, new = pod("a"), pod("b", creationTimestamp="2026-01-02T00:00:00Z")
+    assert newest([new, old]) is new
+    new["metadata"]["deletionTimestamp"] = "2026-01-03T00:00:00Z"
+    assert newest([new, old]) is old
+
+
+def test_what_keeps_it_from_running() -> None:
+    found = pod(state={"waiting": {"reason": "ErrImagePull", "message": "no"}})
+    assert list(waiting(found)) == [("db", "ErrImagePull", "no")]
+    found["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}]
+    assert unschedulable(found) == "full"
+
+
+def test_a_pod_without_a_status_yet() -> None:
+    assert (is_running(BARE), is_ready(BARE), has_ended(BARE), exit_status(BARE)) == (False, False, False, None)
+    assert list(waiting(BARE)) == []
+    assert unschedulable(BARE) == ""
+    assert data_ids(BARE) == ("u", "u ")
