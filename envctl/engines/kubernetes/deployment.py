@@ -28,6 +28,7 @@ from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, uid
 from envctl.keeper.cluster.protocol import Object
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
+from envctl.render.cluster import Cluster
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
 
 STRAYS = (
@@ -50,16 +51,11 @@ class KubernetesDeployment(KubernetesInstance):
 
     @property
     def _options(self) -> Options:
-        """With what the cluster wants of everything that is put into it."""
-        told = self.settings.cluster
         return Options(
             standalone=False,
             namespace=self.namespace,
             registry=self.plan.setting.registry,
-            labels=dict(told.get("labels", {})),
-            pull_secrets=tuple(told.get("pull_secrets", ())),
-            priority_class=str(told.get("priority_class", "")),
-            quota=dict(told.get("quota", {})),
+            cluster=Cluster.of(self.settings.cluster),
             expires=self.settings.expires,
         )
 

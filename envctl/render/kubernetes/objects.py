@@ -11,6 +11,7 @@ from typing import Any
 from envctl.instance.labels import ENVIRONMENT, EXPIRES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.addresses import dns_label
 from envctl.plan.model import Plan, ServicePlan
+from envctl.render.cluster import Cluster
 
 Object = dict[str, Any]
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
@@ -25,10 +26,7 @@ class Options:
     namespace: str
     registry: str | None = None
     existing_secret: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    pull_secrets: tuple[str, ...] = ()
-    priority_class: str = ""
-    quota: Mapping[str, str] = field(default_factory=dict)
+    cluster: Cluster = field(default_factory=Cluster)
     expires: str | None = None
 
 
@@ -57,7 +55,7 @@ def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> 
         }
     else:
         own |= {"app.kubernetes.io/name": "envctl"}
-    return dict(sorted({**options.labels, **own}.items()))
+    return dict(sorted({**options.cluster.labels, **own}.items()))
 
 
 def namespace_annotations(plan: Plan, options: Options) -> dict[str, str]:
