@@ -100,12 +100,12 @@ def cluster_options(
 ) -> ClusterOptions:
     """For plain `kubectl apply`, with what envctl.toml says of clusters."""
     from envctl.plan.addresses import dns_label
+    from envctl.render.cluster import Cluster
     from envctl.render.kubernetes import Options
 
-    given = session.settings.cluster()
-    given |= {"pull_secrets": tuple(given.get("pull_secrets", ()))}
+    cluster = Cluster.of(session.settings.table("kubernetes", Cluster))
     place = namespace or dns_label(setting.id)
-    return Options(standalone=True, namespace=place, registry=registry, existing_secret=existing_secret, **given)
+    return Options(standalone=True, namespace=place, registry=registry, existing_secret=existing_secret, cluster=cluster)
 
 
 def _ttl(text: str | None) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from envctl.engines.choice import default_engine, lasting_context
 from envctl.instance.record import Choices, Location, Record
 from envctl.plan.transforms import Selection
+from envctl.render.cluster import Cluster
 from envctl.session import Session
 
 DEFAULT_TIMEOUT = 600.0
@@ -72,6 +73,6 @@ class UpOptions:
         """
         return Choices(
             set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image),
-            port=dict(self.ports), local=tuple(self.local), images=session.settings.images(), kubernetes=session.settings.cluster(),
-            registry=self.registry,
+            port=dict(self.ports), local=tuple(self.local), images=session.settings.images(),
+            kubernetes=session.settings.table("kubernetes", Cluster), registry=self.registry,
         )  # fmt: skip

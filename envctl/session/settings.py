@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,6 @@ OPTIONS = {
 """Options that may have a default here; a test compares them with the commands'."""
 TABLES = ("images", "kubernetes")
 """Keys that are no options."""
-CLUSTER: dict[str, tuple[type, str]] = {
-    "labels": (dict, 'labels = {"team" = "shop"}'),
-    "pull_secrets": (list, 'pull_secrets = ["registry-login"]'),
-    "priority_class": (str, 'priority_class = "low"'),
-    "quota": (dict, 'quota = {"requests.cpu" = "4"}'),
-}
-"""Keys of `[kubernetes]`, their types, and an example of each."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +49,21 @@ class Settings:
             raise self._mistake("images", "expected a table of prefixes to what stands in their place", hint)
         return dict(found)
 
-    def cluster(self) -> dict[str, Any]:
-        """What a cluster wants of everything that is put into it.
+    def table(self, name: str, shape: Any) -> dict[str, Any]:
+        """The table *name*, whose keys are the fields of *shape*: a dataclass with an example of each.
 
         Raises:
             DefinitionError: an unknown key, or a value of another type.
         """
-        found = self.keys.get("kubernetes", {})
+        found, known = self.keys.get(name, {}), {each.name: each for each in fields(shape)}
         if not isinstance(found, dict):
-            raise self._mistake("kubernetes", "expected a table", "[kubernetes]")
+            raise self._mistake(name, "expected a table", f"[{name}]")
         for key, value in found.items():
-            if key not in CLUSTER:
-                raise self._mistake(f"kubernetes.{key}", "unknown key", did_you_mean(key, sorted(CLUSTER)))
-            kind, example = CLUSTER[key]
+            if key not in known:
+                raise self._mistake(f"{name}.{key}", "unknown key", did_you_mean(key, sorted(known)))
             items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
-            if not isinstance(value, kind) or not all(isinstance(item, str) for item in items):
-                raise self._mistake(f"kubernetes.{key}", "this is not of its form", example)
+            if not isinstance(value, type(getattr(shape(), key))) or not all(isinstance(item, str) for item in items):
+                raise self._mistake(f"{name}.{key}", "this is not of its form", known[key].metadata["example"])
         return dict(found)
 
     def _mistake(self, key: str, message: str, hint: str) -> DefinitionError:

@@ -21,6 +21,7 @@ from envctl.plan.addressing import Addressing
 from envctl.plan.make import make_plan
 from envctl.plan.model import Check, File, Limits, Plan, ServicePlan, Setting
 from envctl.plan.render_setting import render_setting
+from envctl.render.cluster import Cluster
 from envctl.render.kubernetes import Manifests, Options, label_value, manifests_yaml, once_job, pushed_image, render_kubernetes
 from envctl.render.kubernetes.secrets import one_of
 from tests.builders import job, plan_of, plan_with, port, service, step_of
@@ -438,7 +439,9 @@ def test_two_services_of_one_name() -> None:
 
 def test_a_namespace_of_others(tmp_path: Path) -> None:
     setting = replace(plan_with().setting, engine=traits("kubernetes"), shared=True)
-    found = rendered(service("db", ports=(port("db", 1),)), plan={"setting": setting}, namespace="theirs", quota={"pods": "9"})
+    found = rendered(
+        service("db", ports=(port("db", 1),)), plan={"setting": setting}, namespace="theirs", cluster=Cluster(quota={"pods": "9"})
+    )
     assert objects(found, "Namespace") == objects(found, "ResourceQuota") == {}
     assert {each["metadata"]["namespace"] for each in found.everything()} == {"theirs"}
     assert all(each["metadata"]["name"].startswith("t-123456") for each in found.everything())
@@ -446,8 +449,8 @@ def test_a_namespace_of_others(tmp_path: Path) -> None:
 
 
 def test_what_envctl_toml_says_of_clusters() -> None:
-    wanted = {"labels": {"team": "x", "envctl.name": "theirs"}, "pull_secrets": ("login",), "priority_class": "low", "quota": {"pods": "9"}}
-    found = rendered(service("x"), **wanted)
+    wanted = Cluster({"team": "x", "envctl.name": "theirs"}, ["login"], "low", {"pods": "9"})
+    found = rendered(service("x"), cluster=wanted)
     assert all(each["metadata"]["labels"]["team"] == "x" for each in found.everything())
     assert all(each["metadata"]["labels"]["envctl.name"] == "t" for each in found.everything())
     assert (pod(found, "x")["imagePullSecrets"], pod(found, "x")["priorityClassName"]) == ([{"name": "login"}], "low")
@@ -621,7 +624,7 @@ def test_roles_name_each_right() -> None:
 @pytest.mark.parametrize("role", ["envctl-provisioner", "envctl"])
 def test_a_role_suffices_for_every_kind_of_object(role: str) -> None:
     plan = planned(ROOT / "environments/shop/environment.yaml", shared=role == "envctl")
-    found = [*render_kubernetes(plan, options(standalone=False, quota={"pods": "9"})).everything()]
+    found = [*render_kubernetes(plan, options(standalone=False, cluster=Cluster(quota={"pods": "9"}))).everything()]
     found.append(once_job(plan, plan.services["orders"], ["true"], "x", options(standalone=False)))
     for each in found:
         group, resource = each["apiVersion"].rpartition("/")[0], PLURALS.get(each["kind"], each["kind"].lower() + "s")

@@ -15,7 +15,7 @@ from envctl.engines.kubernetes.api import ApiError
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
-from envctl.engines.kubernetes.instance import KubernetesInstance
+from envctl.engines.kubernetes.instance import KubernetesInstance, not_there
 from envctl.engines.kubernetes.pods import JOB, service_of
 from envctl.engines.kubernetes.records import publish
 from envctl.engines.kubernetes.removal import not_ours
@@ -28,6 +28,7 @@ from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, uid
 from envctl.keeper.cluster.protocol import Object
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
+from envctl.render.cluster import Cluster
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
 
 STRAYS = (
@@ -50,16 +51,11 @@ class KubernetesDeployment(KubernetesInstance):
 
     @property
     def _options(self) -> Options:
-        """With what the cluster wants of everything that is put into it."""
-        told = self.settings.cluster
         return Options(
             standalone=False,
             namespace=self.namespace,
             registry=self.plan.setting.registry,
-            labels=dict(told.get("labels", {})),
-            pull_secrets=tuple(told.get("pull_secrets", ())),
-            priority_class=str(told.get("priority_class", "")),
-            quota=dict(told.get("quota", {})),
+            cluster=Cluster.of(self.settings.cluster),
             expires=self.settings.expires,
         )
 
@@ -195,7 +191,14 @@ class KubernetesDeployment(KubernetesInstance):
         gone = [uid(pod) for pod in self.pods(service.name)]
         for pod in self.pods(service.name):
             self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=0)
+        for item in self._workload(service) if service.once else ():  # a Job that has ended makes no other pod
+            self._delete_job(item)
         self._until(lambda pods: not any(uid(pod) in gone for pod in pods), service.name, 60.0)
+
+    def _workload(self, service: ServicePlan) -> Sequence[Object]:
+        """What runs it; nothing where the plan does not have it."""
+        parts = self.manifests.services.get(service.name)
+        return parts.workload if parts is not None else ()
 
     def _until(self, condition: Callable[[list[Object]], bool], service: str, patience: float) -> None:
         until = time.monotonic() + patience
@@ -206,13 +209,12 @@ class KubernetesDeployment(KubernetesInstance):
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
         """A watch of its pods, which begins anew when it is cut off."""
         watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners)
-        watched.begin()
-        self._watched = watched
-        try:
-            yield
-        finally:
-            self._watched = None
-            watched.close()
+        with watched.following():
+            self._watched = watched
+            try:
+                yield
+            finally:
+                self._watched = None
 
     def _owners(self) -> dict[str, tuple[str, ...]]:
         found = {name: tuple(item["metadata"]["name"] for item in parts.workload) for name, parts in self.manifests.services.items()}
@@ -237,6 +239,8 @@ class KubernetesDeployment(KubernetesInstance):
         if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
             healthy = self.state(service).health == "healthy"
             return CommandResult(0 if healthy else 1, "" if healthy else self._probed(service))
+        if not self._watched_pods(service):
+            raise not_there(service)
         token = self.plan.setting.secret(service, EXEC_AGENT)
         return execute(self.api, self.host, self.id, self.namespace, service, token, what)
 
@@ -252,14 +256,15 @@ class KubernetesDeployment(KubernetesInstance):
         self._jobs.add(job["metadata"]["name"])
         try:
             self._apply(job)
-            return self._ran(job["metadata"]["name"])
+            if self._watched is not None:
+                return self._ran(job["metadata"]["name"], self._watched)
+            alone = Pods(self.api, self.namespace, self.id, owners=self._owners)
+            with alone.following():
+                return self._ran(job["metadata"]["name"], alone)
         finally:
             threading.Thread(target=self._delete_job, args=(job,)).start()
 
-    def _ran(self, job: str) -> CommandResult:
-        watched = self._watched
-        assert watched is not None
-
+    def _ran(self, job: str, watched: Pods) -> CommandResult:
         def over() -> bool:
             found = watched.of(f"{JOB}{job}")
             return f"{JOB}{job}" in watched.failures or (found is not None and found["status"].get("phase") in ("Succeeded", "Failed"))

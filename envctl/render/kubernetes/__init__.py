@@ -114,8 +114,8 @@ def _common(rendering: Rendering) -> Iterator[Object]:
         marks = labels(plan, options)
         yield render("namespace", namespace=options.namespace, labels=marks, annotations=namespace_annotations(plan, options))
     yield render("serviceaccount", metadata=rendering.metadata(rendering.account))
-    if options.quota and not plan.setting.shared:  # in a namespace of others it would bind them, too
-        yield render("resourcequota", metadata=rendering.metadata(common_name(plan, "quota")), hard=dict(options.quota))
+    if options.cluster.quota and not plan.setting.shared:  # in a namespace of others it would bind them, too
+        yield render("resourcequota", metadata=rendering.metadata(common_name(plan, "quota")), hard=dict(options.cluster.quota))
     yield from network.common(rendering)
 
 

@@ -27,7 +27,7 @@ def losses(rendering: Rendering, files: Mapping[str, Filed], keys: Mapping[str, 
         yield f"networks of the Compose file ({', '.join(plan.compose_extra['networks'])}): its services reach each other on one"
     if not options.standalone:
         yield "a client that closes its sending half: no port forward passes that on, so the server sees the end with the connection's"
-    if options.quota and plan.setting.shared:
+    if options.cluster.quota and plan.setting.shared:
         yield f"the quota of envctl.toml: in {options.namespace} it would bind everybody else, too"
     if options.existing_secret:
         yield from (f"the Secret {options.existing_secret} must have the key {key}: {what}" for key, what in sorted(keys.items()))

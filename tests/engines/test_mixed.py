@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand
-from envctl.engines.common import mixed
-from envctl.engines.common.mixed import Beside, Together, open_deployment, running_instance
+from envctl.engines import CommandResult, Execution, ServiceState, TerminalCommand, mixed
+from envctl.engines.mixed import Beside, Together, open_deployment, running_instance
 from envctl.errors import EnvctlError
 from envctl.instance.allocation import Allocation
 from envctl.keeper_client import keepers

@@ -1,0 +1,26 @@
+"""What a cluster wants of everything that is put into it: `[kubernetes]` of envctl.toml. A new key is one field here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def _key(standard: type, example: str) -> Any:
+    return field(default_factory=standard, metadata={"example": example})
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The table's keys; the type of a key's default is its type, and what it holds are texts."""
+
+    labels: Mapping[str, str] = _key(dict, 'labels = {"team" = "shop"}')
+    pull_secrets: Sequence[str] = _key(list, 'pull_secrets = ["registry-login"]')
+    priority_class: str = _key(str, 'priority_class = "low"')
+    quota: Mapping[str, str] = _key(dict, 'quota = {"requests.cpu" = "4"}')
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Cluster:
+        """Of a table that has been checked; what a later version has added is left out."""
+        return cls(**{each.name: told[each.name] for each in fields(cls) if each.name in told})

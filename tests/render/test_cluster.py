@@ -1,0 +1,51 @@
+"""`[kubernetes]` of envctl.toml: each key is a field with an example."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.errors import DefinitionError
+from envctl.render.cluster import Cluster
+from envctl.session.settings import Settings
+
+EXAMPLES = {each.name: tomllib.loads(each.metadata["example"])[each.name] for each in fields(Cluster)}
+
+
+def table(told: Any) -> dict[str, Any]:
+    return Settings(Path("envctl.toml"), {"kubernetes": told}).table("kubernetes", Cluster)
+
+
+def test_examples_are_of_their_form() -> None:
+    assert table(EXAMPLES) == EXAMPLES
+    assert Cluster.of(EXAMPLES) == Cluster(**EXAMPLES)
+
+
+def test_without_a_table_nothing_is_wanted() -> None:
+    assert Settings(Path("envctl.toml")).table("kubernetes", Cluster) == {}
+    assert Cluster.of({}) == Cluster()
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ("x", "envctl.toml:1: kubernetes: expected a table; [kubernetes]"),
+        ({"label": {}}, "envctl.toml:1: kubernetes.label: unknown key; did you mean 'labels'?"),
+        ({"labels": ["team"]}, "envctl.toml:1: kubernetes.labels: this is not of its form; labels = {"),
+        ({"quota": {"pods": 4}}, "envctl.toml:1: kubernetes.quota: this is not of its form; quota = {"),
+        ({"priority_class": 1}, "envctl.toml:1: kubernetes.priority_class: this is not of its form"),
+        ({"pull_secrets": "login"}, "envctl.toml:1: kubernetes.pull_secrets: this is not of its form"),
+    ],
+)
+def test_what_is_no_such_table(told: Any, words: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        table(told)
+    assert words in str(caught.value)
+
+
+def test_what_a_later_version_has_kept_is_left_out() -> None:
+    assert Cluster.of({"priority_class": "low", "topology": "spread"}) == Cluster(priority_class="low")
