@@ -77,16 +77,16 @@ def load(
     """
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
-    reading = _Reading(project, environ, recognise)
-    document = reading.document(file, start=_compose_alone(file) if is_compose_file(file) else None)
+    files = _Includes(project, environ, recognise)
+    document = files.document(file, start=_compose_alone(file) if is_compose_file(file) else None)
     if document.tree is None:
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
-    tree = _main_ports(_cleaned(document.tree), reading.composed)
+    tree = _main_ports(_cleaned(document.tree), files.composed)
     variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ)
     names, scope = _service_names(tree), {"var": variables.values, "env": environ}
     evaluation = EarlyEvaluation(document.source, scope, names, variables.broken)
     tree = evaluation.tree(tree) | {"variables": variables.values}
-    checked = validate(tree, document.source, reading.composed, evaluation.unknown)
+    checked = validate(tree, document.source, files.composed, evaluation.unknown)
     loaded = Loaded(
         definition=checked.definition,
         tree=tree,
@@ -98,8 +98,8 @@ def load(
         given=variables.given,
         secrets=frozenset(variables.secrets),
         problems=[*document.problems, *variables.problems, *evaluation.problems, *checked.problems],
-        compose_extra=reading.compose_extra,
-        losses=reading.losses,
+        compose_extra=files.compose_extra,
+        losses=files.losses,
         unknown=frozenset(evaluation.unknown),
         broken=frozenset(variables.broken),
         partial=checked.partial,
@@ -127,8 +127,8 @@ def _compose_alone(file: Path) -> Document:
 
 
 @dataclass
-class _Reading:
-    """The reading of a file and all that it includes: what is the same for each of them, and what they bring besides their trees."""
+class _Includes:
+    """A file and all that it includes: what is the same for each of them, and what they bring besides their trees."""
 
     project: Path
     environ: Mapping[str, str]

@@ -123,9 +123,7 @@ class _Reading:
         self._count = 0
 
     def value(self, node: Node, path: TreePath) -> Any:
-        self._count += 1
-        if self._count > MAX_VALUES:
-            raise YamlError(node.line, f"aliases make more than {MAX_VALUES:,} values of this file")
+        self._count_one(node)
         self.marks.setdefault(path, (self._file, node.line))
         if isinstance(node, Leaf):
             return node.value
@@ -166,16 +164,16 @@ class _Reading:
                 raise YamlError(one.line, "`<<` merges maps only", "`<<: *anchor` or `<<: [*one, *two]`")
             for key, value in zip(one.items[::2], one.items[1::2], strict=True):
                 if _is_merge(key):
-                    found = {**self._counted(value, path), **found}
+                    self._count_one(value)
+                    found = {**self._merged(value, path), **found}
                 else:
                     found.setdefault(self._key(key, path), (key.line, value))
         return found
 
-    def _counted(self, node: Node, path: TreePath) -> dict[str, tuple[int, Node]]:
+    def _count_one(self, node: Node) -> None:
         self._count += 1
         if self._count > MAX_VALUES:
             raise YamlError(node.line, f"aliases make more than {MAX_VALUES:,} values of this file")
-        return self._merged(node, path)
 
 
 def _is_merge(key: Node) -> bool:
