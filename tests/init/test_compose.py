@@ -97,3 +97,9 @@ def test_strange_files_give_nothing_or_little(tmp_path, text):
     (tmp_path / "compose.yaml").write_text(text)
     found = compose_services(ProjectFiles.read(tmp_path), PurePosixPath("compose.yaml"))
     assert all(not service.kind for service in found)
+
+
+def test_an_image_of_a_mirror_is_recognised_as_up_does(tmp_path):
+    (tmp_path / "compose.yaml").write_text("services:\n  db: {image: registry.example.com/library/postgres:17}\n")
+    (service,) = compose_services(ProjectFiles.read(tmp_path), PurePosixPath("compose.yaml"))
+    assert (service.kind, service.recognised) == ("postgres", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
@@ -284,3 +285,12 @@ def test_any_folder_name_makes_a_name(tmp_path, name):
 
     assert environment_name(name)
     assert service_name(name, ["app"]) not in ("self", "app")
+
+
+@pytest.mark.parametrize("folder", ["it's here", "a ${b}", 'x"y'])
+def test_a_test_starts_in_a_folder_of_any_name(sample, folder):
+    found = sample({f"{folder}/go.mod": "module x\n", f"{folder}/x_test.go": "package x\n", "requirements.txt": "psycopg"})
+    (test,) = found.plan.tests.values()
+    command = test.run[2].replace("exec go test -count=1 ./...", "pwd")
+    done = subprocess.run(["sh", "-c", command], cwd=found.root / "environments", check=True, capture_output=True, text=True)
+    assert done.stdout == f"{found.root / folder}\n"
