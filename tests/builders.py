@@ -69,6 +69,7 @@ def service(name: str, **changes: Any) -> ServicePlan:
     standard: dict[str, Any] = {
         "name": name,
         "kind": "service",
+        "host": name,
         "image": f"{name}:1",
         "build": None,
         "user": None,
