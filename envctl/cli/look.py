@@ -117,7 +117,7 @@ def list_(
     elif not rows and not broken:
         print("nothing is up" + ("" if all else " in this checkout"))
     elif rows:
-        heads = ("NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES", *(("ID", "PROJECT") if all else ()))
+        heads = ("NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES", "ID", *(("PROJECT",) if all else ()))
         cells = [[str(row[head.lower()] or "") for head in heads] for row in rows]
         print("\n".join(table([heads, *cells])))
     return 1 if broken else 0
