@@ -11,7 +11,7 @@ import pytest
 from tests.processes import nothing_is_left, processes_of, states_of
 from tests.support import Project
 
-SLEEP = "services: {a: {image: \"python:3.13-slim\", run: sleep 600}}\n"
+SLEEP = 'services: {a: {image: "python:3.13-slim", run: sleep 600}}\n'
 
 
 @pytest.fixture

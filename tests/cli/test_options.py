@@ -13,7 +13,6 @@ from envctl.cli.options import Chosen, Running, expanded, pairs, selection, up_o
 from envctl.errors import UsageError
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 
-
 # K=V
 
 

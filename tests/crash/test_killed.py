@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from envctl.instance.identity import instance_id
 from envctl.instance.folder import state_home
+from envctl.instance.identity import instance_id
 from envctl.instance.store import RecordStore
 from tests.processes import (
     Moments,

@@ -17,7 +17,9 @@ def entry(state: str = "seeded", **changes: Any) -> ServiceRecord:
 
 
 def test_the_whole_document() -> None:
-    record = record_of(state=InstanceState.UP, services={"db": entry()}, outputs={"A": "b"}, expires="2030-01-01T02:00:00Z", timings_ms={"total": 5})
+    record = record_of(
+        state=InstanceState.UP, services={"db": entry()}, outputs={"A": "b"}, expires="2030-01-01T02:00:00Z", timings_ms={"total": 5}
+    )
     assert document(record) == {
         "name": "t",
         "id": "t-123456",

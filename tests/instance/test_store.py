@@ -133,7 +133,19 @@ def test_keys_of_a_later_release_survive_an_update(store: RecordStore) -> None:
 
 # What cannot be read
 
-BROKEN = ["", "{", "[]", "{}", "null", '{"unknown": 1}', "\x00", '{"version": 1}', '{"version": "1"}', '{"version": null}', '{"version": 0}']
+BROKEN = [
+    "",
+    "{",
+    "[]",
+    "{}",
+    "null",
+    '{"unknown": 1}',
+    "\x00",
+    '{"version": 1}',
+    '{"version": "1"}',
+    '{"version": null}',
+    '{"version": 0}',
+]
 
 
 @pytest.mark.parametrize("content", BROKEN)

@@ -137,7 +137,9 @@ def test_the_same_one_at_once(session: Session) -> None:
 
 def test_two_sessions_do_not_see_each_other(session: Session, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
-    write(elsewhere, {"envctl.toml": "", "environments/one.yaml": PAGE.format(name="one", folder="./one"), "environments/one/index.html": "e"})
+    write(
+        elsewhere, {"envctl.toml": "", "environments/one.yaml": PAGE.format(name="one", folder="./one"), "environments/one/index.html": "e"}
+    )
     other = session_in(elsewhere / "state", elsewhere, HOME=session.environ["HOME"])
     here, there = at_once(lambda: up("one", engine="local", session=session), lambda: up("one", engine="local", session=other))
     assert [page(here), page(there)] == ["one", "e"]

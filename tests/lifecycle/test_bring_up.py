@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from envctl.engines import CommandResult, Execution, ServiceState
-from envctl.errors import EnvctlError, OutOfTime
+from envctl.errors import OutOfTime
 from envctl.instance.record import ServiceRecord
 from envctl.lifecycle import bring_up
 from envctl.lifecycle.events import Event, Phase

@@ -48,7 +48,9 @@ def up(session: Session, engine: ListedEngine, environment: Environment, /, owne
 def was(session: Session, engine: ListedEngine, environment: Environment, /, **changes: Any) -> Record:
     """An instance that is up."""
     record = up(session, engine, environment)
-    return session.store.update(record, lambda record: replace(record, **{"state": InstanceState.UP, "process": "", "data": DATA, **changes}))
+    return session.store.update(
+        record, lambda record: replace(record, **{"state": InstanceState.UP, "process": "", "data": DATA, **changes})
+    )
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a" * 41, "ü", "a/b"])

@@ -211,9 +211,7 @@ def test_nobody_waits_for_a_gentle_end(by_keeper: Session, engine: ListedEngine)
     assert engine.removed == [("t-123456", {})]
 
 
-def test_one_that_somebody_elsewhere_has_extended_stays(
-    by_keeper: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_somebody_elsewhere_has_extended_stays(by_keeper: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     ensured: list[Record] = []
     monkeypatch.setattr("envctl.lifecycle.keeping.ensure_keeper", lambda session, record, watched: ensured.append(record))
     engine.seen = [seen_as(expires=FUTURE)]

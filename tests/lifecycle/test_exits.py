@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from envctl.engines import ServiceState
@@ -12,7 +10,6 @@ from envctl.lifecycle.events import Phase
 from envctl.plan.model import Limits
 from tests.builders import FakeDeployment, job, service
 from tests.lifecycle.line import HEALTH, MakeLine
-
 
 
 def test_a_job_that_fails(line: MakeLine) -> None:

@@ -125,9 +125,14 @@ class FakeKeeper:
 @pytest.mark.parametrize("state", [STARTING, REMOVING])
 @pytest.mark.parametrize(("owned", "expected"), [(True, LEFT_ALONE), (False, REMOVED), (None, REMOVED)], ids=["watched", "not", "silent"])
 def test_whose_command_was_killed_beside_its_keeper(
-    session: Session, world: World, monkeypatch: pytest.MonkeyPatch, state: InstanceState, owned: bool | None, expected: tuple[list[str], list[str]]
+    session: Session,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    state: InstanceState,
+    owned: bool | None,
+    expected: tuple[list[str], list[str]],
 ) -> None:
-    monkeypatch.setattr(Keepers, "find", lambda self, id: FakeKeeper(owned))
+    monkeypatch.setattr(Keepers, "find", lambda keepers, instance: FakeKeeper(owned))
     saved(session, keeper=process_mark(), state=state, process=ended_mark())
     recover_instances(session)
     assert world.done == expected

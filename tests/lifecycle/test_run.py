@@ -53,7 +53,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return found
 
 
-def test_three_tests_open_and_plan_the_definition_once(session: Session, counted: dict[str, int], capfd: pytest.CaptureFixture[str]) -> None:
+def test_three_tests_open_and_plan_the_definition_once(
+    session: Session, counted: dict[str, int], capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run.test(session, OPTIONS) == 0
     assert [line for line in capfd.readouterr().err.splitlines() if "exit" in line] == [
         "envctl: one: exit 0", "envctl: two: exit 0", "envctl: three: exit 0",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from envctl.engines import CommandResult, ServiceState
 from envctl.instance.record import DataRecord
@@ -84,7 +81,9 @@ def test_what_cannot_be_expected_is_made_when_its_turn_comes(line: MakeLine) -> 
     deployment = FakeDeployment()
     deployment.prepare_command = lambda *words: (_ for _ in ()).throw(OSError("busy"))  # type: ignore[method-assign]
     step = step_of("db", step={"command": "x", "in": "orders"})
-    assert line(service("orders"), service("db", steps=(step,)), deployment=deployment).run().deployment.ran_once == [("orders", ("seed", "0"))]
+    assert line(service("orders"), service("db", steps=(step,)), deployment=deployment).run().deployment.ran_once == [
+        ("orders", ("seed", "0"))
+    ]
 
 
 def test_a_step_that_fails_is_not_recorded(line: MakeLine) -> None:
