@@ -10,12 +10,13 @@ import typer
 
 from envctl import outputs
 from envctl.cli.arguments import Context, Engine, Instance, Namespace, looking_at, session_of
+from envctl.cli.failure import print_error
 from envctl.cli.show import status as shown_status
 from envctl.cli.show import table
 from envctl.engines import RunningInstance, open_engine
 from envctl.engines.mixed import running_instance
 from envctl.inspect.list import everything
-from envctl.inspect.lookup import records_here, service_of
+from envctl.inspect.lookup import records_here, service_of, unreadable_here
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
@@ -29,15 +30,19 @@ def status(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False, help="All of this checkout without it.")] = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """How the services of an instance are now."""
     session = session_of(ctx)
     records = [record_named(session, name)] if name else records_here(session)
     documents = [document(record, running_instance(session.host, record).states()) for record in records]
+    broken = [] if name else unreadable_here(session)
+    for error in broken:
+        print_error(error, session.mask)
     if as_json:
         print(json.dumps(documents[0] if name else documents, ensure_ascii=False))
     else:
-        print("\n\n".join(map(shown_status, documents)) or "nothing is up in this checkout")
+        print("\n\n".join(map(shown_status, documents)) or ("" if broken else "nothing is up in this checkout"))
+    return 1 if broken else 0
 
 
 def env(
@@ -103,15 +108,16 @@ def list_(
     engine: Engine = None,
     context: Context = None,
     namespace: Namespace = None,
-) -> None:
+) -> int:
     """The instances of this checkout."""
     session = looking_at(ctx, engine, context, namespace)
-    rows = everything(session, all, lambda why: print(f"envctl: {why}", file=sys.stderr))
+    rows, broken = everything(session, all, lambda why: print(f"envctl: {why}", file=sys.stderr)), unreadable_here(session)
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
-    elif not rows:
+    elif not rows and not broken:
         print("nothing is up" + ("" if all else " in this checkout"))
-    else:
-        heads = ("NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES", *(("ID", "PROJECT") if all else ()))
+    elif rows:
+        heads = ("NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES", "ID", *(("PROJECT",) if all else ()))
         cells = [[str(row[head.lower()] or "") for head in heads] for row in rows]
         print("\n".join(table([heads, *cells])))
+    return 1 if broken else 0

@@ -11,6 +11,7 @@ from envctl.cli.arguments import Context, Engine, Namespace, looking_at, session
 from envctl.cli.down import down_named, tell
 from envctl.errors import UsageError
 from envctl.inspect.list import engines
+from envctl.inspect.lookup import unreadable_here
 from envctl.lifecycle.down import remove_all
 from envctl.lifecycle.gc import collect
 
@@ -40,8 +41,10 @@ def gc(
     """Remove what has expired, and what has lost its owner on this host."""
     session = looking_at(ctx, engine, context, namespace)
     found = engines(session, lambda why: print(f"envctl: {why}", file=sys.stderr))
+    for error in session.store.unreadable():
+        print(f"envctl: {error.message}; it is left alone", file=sys.stderr)
     status = tell(list(collect(session, found)), "nothing to collect")
     for opened in found.values():
         for thing in opened.prune(images):
             print(f"removed {thing}", file=sys.stderr)
-    return status
+    return 1 if unreadable_here(session) else status

@@ -10,7 +10,7 @@ from envctl.engines import Engine, FoundInstance, open_engine
 from envctl.engines.choice import known_locations
 from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError
-from envctl.inspect.lookup import project_here
+from envctl.inspect.lookup import project_here, unreadable_here
 from envctl.inspect.status import document
 from envctl.instance.processes import process_alive
 from envctl.instance.record import InstanceState, Location, Record
@@ -24,7 +24,7 @@ def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> li
         unseen: told of engines that do not answer, and of records that cannot be read.
     """
     records = {record.id: record for record in session.store.all()}
-    for error in session.store.unreadable():
+    for error in session.store.unreadable() if all else unreadable_here(session):
         unseen(f"{error.message}; {error.hint}")
     found: dict[str, tuple[str, FoundInstance | None]] = {}
     for engine in engines(session, unseen).values():

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from envctl.definition.find import project_of
 from envctl.errors import UsageError, did_you_mean
+from envctl.instance.identity import instance_id
 from envctl.instance.record import Record
+from envctl.instance.store import UnreadableRecord
 from envctl.session import Session
 
 
@@ -23,8 +25,6 @@ def try_record(session: Session, name: str) -> Record | None:
 
 def _by_its_id(session: Session, name: str) -> Record | None:
     """A record that cannot be read does not say its name, but its id does."""
-    from envctl.instance.identity import instance_id
-
     return session.store.load(instance_id(name, project_here(session)))
 
 
@@ -52,6 +52,12 @@ def records_here(session: Session) -> list[Record]:
     """Of this checkout, as far as they can be read."""
     project = str(project_here(session))
     return [record for record in session.store.all() if record.project == project]
+
+
+def unreadable_here(session: Session) -> list[UnreadableRecord]:
+    """Of this checkout, those that cannot be read: whose they are shows in their ids."""
+    digits = instance_id("", project_here(session))
+    return [error for error in session.store.unreadable() if error.id.endswith(digits)]
 
 
 def service_of(record: Record, service: str) -> str:

@@ -101,7 +101,8 @@ def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions)
 
 def _with_wishes(current: Record, drafted: Record) -> Record:
     """*current* with what this command wants otherwise; what others have noted since it was drafted stays."""
-    return replace(current, environment=drafted.environment, file=drafted.file, choices=drafted.choices, expires=drafted.expires)
+    choices = replace(drafted.choices, unknown=current.choices.unknown)
+    return replace(current, environment=drafted.environment, file=drafted.file, choices=choices, expires=drafted.expires)
 
 
 def _taken(record: Record, state: InstanceState) -> Record:

@@ -162,10 +162,11 @@ def _without_record(session: Session, *ids: str) -> Iterator[Removed]:
 
 
 def remove_all(session: Session, wait: bool = True) -> list[Removed]:
-    """Every instance of this checkout. One whose engine does not answer stays, and is named; the others go all the same."""
-    from envctl.inspect.lookup import records_here
+    """Every instance of this checkout. What cannot be removed, as nobody answers or its record is unreadable, is named; the others go."""
+    from envctl.inspect.lookup import records_here, unreadable_here
 
-    return [done for record in records_here(session) if (done := _removed_or_left(session, record, wait)) is not None]
+    removed = [done for record in records_here(session) if (done := _removed_or_left(session, record, wait)) is not None]
+    return removed + [Removed(error.id, error.id, "", (error.message,)) for error in unreadable_here(session)]
 
 
 def _removed_or_left(session: Session, record: Record, wait: bool) -> Removed | None:

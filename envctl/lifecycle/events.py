@@ -99,7 +99,7 @@ class EventLog:
 
     def begin(self, plan: Plan) -> None:
         try:
-            self._stream = self._stream or open(self._path, "a", encoding="utf-8", buffering=1, opener=_private)
+            self._stream = self._stream or open(self._path, "a", encoding="utf-8", buffering=1, opener=_private)  # noqa: SIM115
         except OSError:
             self._stream = None
 

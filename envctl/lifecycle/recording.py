@@ -32,7 +32,7 @@ def service_record(service: ServicePlan, before: ServiceRecord | None = None) ->
         shell_env=dict(service.shell_env),
         user=service.user,
     )
-    return replace(made, state=before.state, ready_ms=before.ready_ms) if before is not None else made
+    return replace(made, state=before.state, ready_ms=before.ready_ms, unknown=before.unknown) if before is not None else made
 
 
 def with_states(record: Record, rows: Mapping[str, Row]) -> Record:

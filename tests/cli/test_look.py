@@ -191,7 +191,7 @@ def test_list(up: Project, tmp_path: Path) -> None:
     assert rows[0].keys() == {"name", "id", "environment", "engine", "state", "created", "expires", "project"}
     assert (rows[0]["state"], rows[0]["project"]) == ("seeded", str(up.folder))
     titles, row = up.envctl("list").ok().out.splitlines()
-    assert titles.split() == ["NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES"]
+    assert titles.split() == ["NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES", "ID"]
     assert row.split()[:4] == ["env", "env", "docker", "seeded"]
     elsewhere = Project(tmp_path)
     assert elsewhere.envctl("list").ok().out == "nothing is up in this checkout\n"

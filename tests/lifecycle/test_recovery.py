@@ -132,7 +132,7 @@ def test_whose_command_was_killed_beside_its_keeper(
     owned: bool | None,
     expected: tuple[list[str], list[str]],
 ) -> None:
-    monkeypatch.setattr(Keepers, "find", lambda self, id: FakeKeeper(owned))
+    monkeypatch.setattr(Keepers, "find", lambda keepers, instance: FakeKeeper(owned))
     saved(session, keeper=process_mark(), state=state, process=ended_mark())
     recover_instances(session)
     assert world.done == expected

@@ -19,6 +19,7 @@ MAKERS = {
     "dict", "list", "set", "bytearray", "defaultdict", "deque", "OrderedDict", "Counter", "Lock", "RLock", "Event", "Condition", "Queue",
     "SimpleQueue", "count", "local", "ContextVar",
 }  # fmt: skip
+CHANGING = ("append", "add", "update", "clear", "pop", "setdefault", "extend", "remove", "discard", "insert", "set")
 ALLOWED = {
     "process/signals.py:_asked": "signals are the process's, and only the command line installs handlers",
 }
@@ -46,8 +47,7 @@ def changed(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del) and isinstance(node.value, ast.Name):
             found.add(node.value.id)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
-            if node.func.attr in ("append", "add", "update", "clear", "pop", "setdefault", "extend", "remove", "discard", "insert", "set"):
-                found.add(node.func.value.id)
+            found.update([node.func.value.id] if node.func.attr in CHANGING else [])
     return found
 
 
@@ -90,7 +90,8 @@ def test_no_variable_of_this_process_is_changed() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "x = {}", "x = []", "x: set[str] = set()", "X = {}\ndef f(): X['a'] = 1", "X = []\ndef f(): X.append(1)", "x = None\ndef f():\n global x",
+        "x = {}", "x = []", "x: set[str] = set()",
+        "X = {}\ndef f(): X['a'] = 1", "X = []\ndef f(): X.append(1)", "x = None\ndef f():\n global x",
         "x = threading.Lock()", "import collections\nx = collections.defaultdict(list)",
     ],
 )  # fmt: skip

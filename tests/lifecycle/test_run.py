@@ -1,0 +1,202 @@
+"""`run` and `test`: what they open, plan, and leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.environment import Environment
+from envctl.errors import Interrupted, ServiceFailed
+from envctl.instance.identity import instance_id
+from envctl.instance.processes import process_mark
+from envctl.instance.record import InstanceState
+from envctl.lifecycle import planning, run, up
+from envctl.lifecycle.options import UpOptions
+from envctl.session import Session
+from tests.builders import ended_mark, record_of, session_in, write
+
+THREE = """
+name: t
+services: {a: {run: sleep 600}}
+tests:
+  one: {run: "true"}
+  two: {run: "true"}
+  three: {run: sh -c "test -n $ENVCTL_INSTANCE"}
+"""
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    write(tmp_path, {"envctl.toml": "", "environments/t.yaml": THREE})
+    return session_in(tmp_path / "state", tmp_path, HOME="/root")
+
+
+OPTIONS = UpOptions("t", engine="local")
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How often a definition is opened, and a plan is made of it."""
+    found = {"open": 0, "plan": 0}
+
+    def counting(what: str, real: Any) -> Any:
+        def call(*words: Any, **named: Any) -> Any:
+            found[what] += 1
+            return real(*words, **named)
+
+        return call
+
+    monkeypatch.setattr(planning, "open_environment", counting("open", planning.open_environment))
+    monkeypatch.setattr(planning, "make_plan", counting("plan", planning.make_plan))
+    return found
+
+
+def test_three_tests_open_and_plan_the_definition_once(
+    session: Session, counted: dict[str, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run.test(session, OPTIONS) == 0
+    assert [line for line in capfd.readouterr().err.splitlines() if "exit" in line] == [
+        "envctl: one: exit 0", "envctl: two: exit 0", "envctl: three: exit 0",
+    ]  # fmt: skip
+    assert counted == {"open": 1, "plan": 1}
+    assert session.store.all() == []
+
+
+def test_up_opens_and_plans_once_and_gives_its_plan(session: Session, counted: dict[str, int]) -> None:
+    done = up.up(session, OPTIONS)
+    assert counted == {"open": 1, "plan": 1}
+    assert list(done.plan.services) == ["a"]
+    assert done.plan.tests.keys() == {"one", "two", "three"}
+    assert not done.existed
+    again = up.up(session, OPTIONS)
+    assert (again.existed, again.record.secret) == (True, done.record.secret)
+    assert run.test(session, OPTIONS) == 0
+    assert [record.state for record in session.store.all()] == [InstanceState.UP], "what was up before stays"
+    run_down(session)
+
+
+def run_down(session: Session) -> None:
+    from envctl import down
+
+    for record in session.store.all():
+        down(record.id, session=session)
+    assert session.store.all() == []
+
+
+# What was there before
+
+
+FAILING = THREE.replace("sleep 600", "sh -c 'exit 3'")
+
+
+@pytest.mark.parametrize("then", [OPTIONS, UpOptions("t", engine="local", keep=True)], ids=["", "--keep"])
+def test_a_green_test_after_a_failed_up_leaves_what_is_there(session: Session, then: UpOptions) -> None:
+    write(session.cwd, {"environments/t.yaml": FAILING})
+    with pytest.raises(ServiceFailed):
+        up.up(session, UpOptions("t", engine="local", keep=True))
+    assert [record.state for record in session.store.all()] == [InstanceState.FAILED]
+    write(session.cwd, {"environments/t.yaml": THREE})
+    assert run.test(session, then) == 0
+    assert [record.state for record in session.store.all()] == [InstanceState.UP]
+    run_down(session)
+
+
+def test_a_run_that_fails_leaves_what_was_up_before(session: Session) -> None:
+    up.up(session, OPTIONS)
+    write(session.cwd, {"environments/t.yaml": FAILING})
+    with pytest.raises(ServiceFailed):
+        run.run(session, OPTIONS, ["true"])
+    assert [record.state for record in session.store.all()] == [InstanceState.FAILED]
+    write(session.cwd, {"environments/t.yaml": THREE})
+    assert run.run(session, OPTIONS, ["sh", "-c", "exit 7"]) == 7
+    assert [record.state for record in session.store.all()] == [InstanceState.UP]
+    run_down(session)
+
+
+def test_what_failed_in_a_run_is_kept_if_it_is_asked_for(session: Session) -> None:
+    assert run.run(session, UpOptions("t", engine="local", keep=True), ["sh", "-c", "exit 7"]) == 7
+    assert [record.name for record in session.store.all()] == ["t"]
+    run_down(session)
+
+
+# What is said of an interrupt
+
+
+def interrupts(*words: object, **named: object) -> None:
+    raise KeyboardInterrupt
+
+
+def said(session: Session) -> str:
+    with pytest.raises(Interrupted) as caught:
+        run.run(session, OPTIONS, ["true"])
+    return caught.value.message
+
+
+def test_before_anything_was_begun(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "open_selected", interrupts)
+    assert said(session) == "interrupted; nothing was started"
+    assert not session.store.home.exists()
+
+
+def test_while_it_comes_up(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "bring_up", interrupts)
+    assert said(session) == "interrupted; everything is gone"
+    assert session.store.all() == []
+
+
+def test_while_it_runs(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "run_command", interrupts)
+    assert said(session) == "interrupted; everything is gone"
+    assert session.store.all() == []
+
+
+@pytest.mark.parametrize("where", [(up, "bring_up"), (run, "run_command")], ids=["coming up", "running"])
+def test_of_one_that_was_up_before(session: Session, monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str]) -> None:
+    up.up(session, OPTIONS)
+    with monkeypatch.context() as patched:
+        patched.setattr(*where, interrupts)
+        assert said(session) == "interrupted; what was up before is still there"
+    assert [record.name for record in session.store.all()] == ["t"]
+    run_down(session)
+
+
+def test_what_is_left_is_named(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(up, "bring_up", interrupts)
+        patched.setattr("envctl.lifecycle.down.remove_everywhere", lambda *words: ["a process"])
+        with pytest.raises(Interrupted) as caught:
+            up.up(session, OPTIONS)
+        assert caught.value.message == "interrupted"
+        assert caught.value.hint == "left behind: a process"
+    run_down(session)
+
+
+def test_while_what_was_there_before_is_removed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--fresh`: it is neither all there nor all gone."""
+    up.up(session, OPTIONS)
+    with monkeypatch.context() as patched:
+        patched.setattr("envctl.lifecycle.claiming.clear", interrupts)
+        with pytest.raises(KeyboardInterrupt):
+            up.up(session, UpOptions("t", engine="local", fresh=True))
+    assert [record.name for record in session.store.all()] == ["t"]
+    run_down(session)
+
+
+# Whose an instance is
+
+
+def test_only_what_was_brought_up_for_it_is_removed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [session.store.create(record_of(id=f"{n}-123456", name=str(n), owner=owner)) for n, owner in enumerate(["", "elsewhere:1:1"])]
+    gone = session.store.create(record_of(id=instance_id("x", session.cwd), owner=ended_mark()))
+    assert run.run(session, OPTIONS, ["true"]) == 0
+    assert session.store.all() == sorted([*others, gone], key=lambda record: record.id)
+    assert process_mark() not in [record.owner for record in session.store.all()]
+
+
+def test_an_environment_that_was_opened_is_not_opened_again(session: Session, counted: dict[str, int]) -> None:
+    opened: Environment = planning.open_selected(session, OPTIONS)
+    up.up(session, OPTIONS, environment=opened)
+    assert counted["open"] == 1
+    run_down(session)
