@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,7 +73,7 @@ class Pods:
         self._closing.set()
         with self.changed:
             self.changed.notify_all()
-        for answer in self._answers:
+        for answer in list(self._answers):
             hang_up(answer)
 
     @property
@@ -131,16 +131,26 @@ class Pods:
                         raise EnvctlError(f"the cluster does not tell of its pods any more: {error.message}", hint=error.hint) from None
 
     def _watch_pods(self, version: str) -> str:
-        query = {"labelSelector": self._selector(), "resourceVersion": version, "watch": "true", "allowWatchBookmarks": "true"}
-        answer = self.api.stream(path_of("v1", "Pod", self.namespace), patience=SILENCE, **query)
-        self._answers.append(answer)
-        for event in events(answer):
-            if event["type"] == "ERROR":
-                raise ApiError(int(event["object"].get("code", 410)), str(event["object"].get("message", "")))
-            version = str(event["object"]["metadata"]["resourceVersion"])
-            if event["type"] != "BOOKMARK":
-                self._take(event["type"], event["object"])
+        query = {"labelSelector": self._selector(), "allowWatchBookmarks": "true"}
+        with self._watch("Pod", version, **query) as told:
+            for event in told:
+                if event["type"] == "ERROR":
+                    raise ApiError(int(event["object"].get("code", 410)), str(event["object"].get("message", "")))
+                version = str(event["object"]["metadata"]["resourceVersion"])
+                if event["type"] != "BOOKMARK":
+                    self._take(event["type"], event["object"])
         return version
+
+    @contextmanager
+    def _watch(self, kind: str, version: str, **query: str) -> Iterator[Iterator[Object]]:
+        """The events of a watch, which `close` ends."""
+        path = path_of("v1", kind, self.namespace)
+        with closing(self.api.stream(path, SILENCE, watch="true", resourceVersion=version, **query)) as answer:
+            self._answers.append(answer)
+            try:
+                yield iter(()) if self._closed else events(answer)
+            finally:
+                self._answers.remove(answer)
 
     def _take(self, what: str, pod: Object) -> None:
         with self.changed:
@@ -196,13 +206,11 @@ class Pods:
         """Warnings are evidence only: without the right to see them, there is less of it."""
         while not self._closed:
             with suppress(Exception):
-                version = self.api.request("GET", path_of("v1", "Event", self.namespace), limit="1")["metadata"]["resourceVersion"]
-                answer = self.api.stream(path_of("v1", "Event", self.namespace), SILENCE, watch="true", resourceVersion=str(version))
-                self._answers.append(answer)
-                for event in events(answer):
-                    self._warned(event["object"])
-            if not self._closed:
-                time.sleep(PAUSE)
+                listed = self.api.request("GET", path_of("v1", "Event", self.namespace), limit="1")
+                with self._watch("Event", str(listed["metadata"]["resourceVersion"])) as told:
+                    for event in told:
+                        self._warned(event["object"])
+            self._closing.wait(PAUSE)
 
     def _warned(self, event: Mapping[str, Any]) -> None:
         about = str((event.get("involvedObject") or {}).get("name", ""))
