@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from envctl.engines.local import folders
 from envctl.engines.local.deployment import LocalDeployment
 from envctl.engines.local.engine import LocalEngine
+from envctl.engines.local.traits import TRAITS
 from envctl.engines.seam import DeploymentSettings
 from envctl.instance.labels import labels_of
 from envctl.keeper_client.client import KeeperClient
@@ -63,7 +65,8 @@ def shell(name: str, script: str, folder: Path, **changes: Any) -> ServicePlan:
 
 
 def plan_of(*services: ServicePlan) -> Plan:
-    return plan_with(*services)
+    plan = plan_with(*services)
+    return replace(plan, setting=replace(plan.setting, engine=TRAITS))
 
 
 def settings_of(session: Session) -> DeploymentSettings:
