@@ -184,7 +184,6 @@ def test_questions_go_to_the_side_of_the_service(sides: tuple[Side, Side]) -> No
     both = MixedInstance(*sides, frozenset(["api"]))
     for name, side in (("db", "docker"), ("api", "local")):
         assert both.state(name).id == side
-        assert both.execute(name, Execution(["x"])).output == side
         assert both.logs(name, 3) == f"{side} {name} 3"
         assert both.interactive(name, ["sh"], {"A": "b"}, None) == TerminalCommand([side, "sh"], {"A": "b"})
     assert set(both.states()) == {"docker", "local"}
@@ -240,6 +239,7 @@ def test_so_do_the_other_questions(together: MixedDeployment, calls: Calls) -> N
     for each, side in ((API, "local"), (DB, "docker")):
         together.prepare_command(each, ["x"])
         assert together.run_command(each, ["x"]).output == f"{side} once"
+        assert together.execute(each.name, Execution(["x"])).output == side
         assert together.data_id(each) == side
         assert str(together.exit_reason(each)) == side
     assert calls == [("local", "prepare_command", "api"), ("docker", "prepare_command", "db")]
@@ -265,7 +265,7 @@ def test_processes_go_before_what_they_use(host: Host, monkeypatch: pytest.Monke
     removed: list[tuple[str, bool]] = []
 
     def engine(name: str) -> Engine:
-        return cast(Engine, SimpleNamespace(name=name, remove=lambda id, stop, wait=True: removed.append((name, wait)) or [f"{name} {id}"]))
+        return cast(Engine, SimpleNamespace(name=name, remove=lambda it, stop, wait=True: removed.append((name, wait)) or [f"{name} {it}"]))
 
     monkeypatch.setattr(mixed, "open_engine", lambda location, host: engine(location.engine))
     assert remove_everywhere(engine("docker"), host, ID, {}, wait=False) == [f"local {ID}", f"docker {ID}"]
@@ -291,7 +291,7 @@ class Keeper:
 
 def with_keeper(keeper: Keeper | None, gateway: str = "10.0.0.0/27") -> MixedDeployment:
     """The API is a process, and its instance has *keeper*."""
-    host = cast(Host, SimpleNamespace(keepers=SimpleNamespace(find=lambda id: keeper)))
+    host = cast(Host, SimpleNamespace(keepers=SimpleNamespace(find=lambda _: keeper)))
     both = plan("api")
     both = replace(both, setting=replace(both.setting, allocation=Allocation(subnet=gateway or None)))
     there, here = cast(Deployment, Side("docker")), cast(Deployment, Side("local"))
