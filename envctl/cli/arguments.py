@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from envctl.definition.durations import parse_duration
+from envctl.engines.registry import cluster_engine
 from envctl.errors import UsageError
 from envctl.session import Session
 
@@ -36,7 +37,7 @@ Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show
 
 def looking_at(ctx: typer.Context, engine: str | None, context: str | None, namespace: str | None) -> Session:
     """The session of the command, which looks at the cluster that it names, too."""
-    named = engine or ("kubernetes" if context or namespace else None)
+    named = engine or (cluster_engine() if context or namespace else None)
     told = {"engine": named, "context": context, "namespace": namespace}
     return replace(session_of(ctx), told={key: value for key, value in told.items() if value})
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from envctl.engines.local.instance import LocalInstance
 from envctl.engines.registry import open_engine, process_engine
@@ -24,9 +25,11 @@ from envctl.engines.seam import (
 )
 from envctl.errors import EnvctlError
 from envctl.instance.record import Location, Record
-from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import merged
 from envctl.session.host import Host
+
+if TYPE_CHECKING:
+    from envctl.plan.model import Plan, ServicePlan
 
 RELAYED = sys.platform == "linux"
 """Elsewhere containers reach this machine's loopback address through the gateway that Docker Desktop gives them."""

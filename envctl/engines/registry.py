@@ -46,6 +46,11 @@ def process_engine() -> str:
     return next(name for name in _NAMES if traits(name).runs_processes)
 
 
+def cluster_engine() -> str:
+    """The name of the engine whose instances may be in a namespace with those of others."""
+    return next(name for name in _NAMES if traits(name).shares_namespaces)
+
+
 def open_engine(location: Location, host: Host) -> Engine:
     """The engine of that location.
 
@@ -55,7 +60,8 @@ def open_engine(location: Location, host: Host) -> Engine:
     """
     told = traits(location.engine)
     if location.namespace is not None and not told.shares_namespaces:
-        other = next(name for name in _NAMES if traits(name).shares_namespaces)
-        raise UsageError(f"--namespace {location.namespace}: {told.place} has no namespaces", hint=f"it goes with `--engine {other}`")
+        raise UsageError(
+            f"--namespace {location.namespace}: {told.place} has no namespaces", hint=f"it goes with `--engine {cluster_engine()}`"
+        )
     engine: Engine = import_module(f"envctl.engines.{location.engine}.engine").open_engine(location, host)
     return engine

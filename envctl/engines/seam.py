@@ -134,7 +134,11 @@ class RunningInstance(Protocol):
     """An instance that is there, known by its id alone. Nothing here needs its definition."""
 
     def states(self) -> Mapping[str, ServiceState]:
-        """Every service that is there; nothing where the instance is not."""
+        """Every service that was created, whether it runs or not; nothing where the instance is not there.
+
+        Raises:
+            EnvctlError: nobody could look.
+        """
 
     def state(self, service: str) -> ServiceState:
         """That of one service: of several replicas the first that does not run. `ServiceState()` where it is not there."""
@@ -156,7 +160,8 @@ class RunningInstance(Protocol):
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """Notes at the engine when the instance expires, in the place of what was noted before; None: never.
 
-        Where the instance is not there, nothing happens, or a note of it that `remove` removes.
+        Where the instance is not there, nothing happens, or a note of it that `remove` removes. An engine whose instances end with
+        their keeper notes nothing.
         """
 
 
@@ -192,23 +197,29 @@ class Deployment(RunningInstance, Protocol):
         """
 
     def stop(self, service: ServicePlan) -> None:
-        """It has ended, politely; its data stays. Nothing happens where it is not there."""
+        """It has ended, politely; its data stays. Nothing happens where it is not there.
+
+        An engine that starts again whatever ends may have done so already.
+        """
 
     def discard(self, service: ServicePlan) -> None:
-        """It is gone with its data; `create` makes it anew. Nothing happens where it is not there."""
+        """It is gone with its data; `create` and `start` make it anew, where the engine has not done so already.
+
+        Nothing happens where it is not there.
+        """
 
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> AbstractContextManager[None]:
         """Calls *on_exit* with service and status whenever one ends, from a thread of its own, as long as the context is entered.
 
         Args:
-            on_loss: told once where the engine cannot tell of exits any more.
+            on_loss: told where the engine cannot tell of exits any more, and what *on_exit* raised.
         """
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """Why it ended, or will not run, where the engine knows more than its log; PortTaken where another allocation may work."""
 
     def execute(self, service: str, what: Execution) -> CommandResult:
-        """Runs a command inside a service that runs, and feeds it. Status 126 or 127 where it cannot be started.
+        """Runs a command inside a service that runs, and feeds it. Status 126 or 127 where the command cannot be started.
 
         Raises:
             EnvctlError: the service is not there.
@@ -216,7 +227,10 @@ class Deployment(RunningInstance, Protocol):
         """
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
-        """Runs *argv* once with the image, environment, files and network of a service, beside it; the service need not run."""
+        """Runs *argv* once with the image, environment, files and network of a service, beside it.
+
+        The service is created, and need not run. Status 126 or 127 where the command cannot be started.
+        """
 
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from what was there before or will be after it; empty where there is none."""

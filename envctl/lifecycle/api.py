@@ -21,10 +21,10 @@ from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
-from envctl.lifecycle.bring_up import process_variables
 from envctl.lifecycle.down import Removed, remove_named
 from envctl.lifecycle.events import Event, Listener, Phase
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
+from envctl.outputs.variables import process_variables
 from envctl.session import Session
 
 __all__ = ["Event", "Instance", "Listener", "Phase", "Removed", "Session", "down", "env", "reset", "up"]

@@ -21,6 +21,7 @@ from envctl.lifecycle.recording import with_states
 from envctl.lifecycle.service_states import Abandoned, ServiceStates
 from envctl.lifecycle.stages import STAGES
 from envctl.lifecycle.start_limiter import StartLimiter, priorities
+from envctl.outputs.variables import process_variables
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
 from envctl.readiness.wait import History, probe_named
@@ -115,15 +116,6 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
 def part_of(plan: Plan, services: Iterable[str]) -> Plan:
     """Some services alone: the others, whose definition or source may have changed since, stay as they are."""
     return replace(plan, services={name: replace(plan.services[name], needs={}) for name in services})
-
-
-def process_variables(record: Record) -> dict[str, str]:
-    """What a test process receives beside the outputs."""
-    from envctl.engines.registry import traits
-
-    told = {"ENVCTL_NAME": record.name, "ENVCTL_INSTANCE": record.id, "ENVCTL_ENGINE": record.engine}
-    where = {"ENVCTL_CONTEXT": record.context, "ENVCTL_NAMESPACE": record.namespace} if traits(record.engine).shares_namespaces else {}
-    return told | {key: value for key, value in where.items() if value}
 
 
 def _bring_up(work: BringUp, deadline: float) -> None:

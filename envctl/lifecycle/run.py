@@ -16,13 +16,13 @@ from envctl.inspect.report import write_report
 from envctl.instance.lock import lock
 from envctl.instance.processes import process_mark
 from envctl.instance.record import Record
-from envctl.lifecycle.bring_up import process_variables
 from envctl.lifecycle.command import marked, run_command, with_ourselves
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Listener
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
 from envctl.lifecycle.up import Up, up
+from envctl.outputs.variables import process_variables
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
 from envctl.session import Session

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from envctl.engines import registry
+from envctl.engines import open_engine, registry
 from envctl.errors import UsageError
+from envctl.instance import labels
+from envctl.instance.record import Location
+from envctl.session import Session
+from tests.support import REPO
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -22,10 +28,44 @@ def test_only_processes_of_this_machine_are_without_images_and_manifests() -> No
     assert {name for name, each in found.items() if not each.uses_images or not each.manifests} == {"local"}
 
 
-def test_an_engine_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match="there is no engine 'dokcer'") as caught:
-        registry.traits("dokcer")
-    assert caught.value.hint == "did you mean 'docker'?"
+def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
+    for ask in (registry.traits, lambda name: open_engine(Location(name), Session({}, tmp_path).host)):
+        with pytest.raises(UsageError, match="there is no engine 'dokcer'") as caught:
+            ask("dokcer")
+        assert caught.value.hint == "did you mean 'docker'?"
+
+
+def test_a_namespace_is_for_a_cluster(tmp_path: Path) -> None:
+    assert registry.cluster_engine() == "kubernetes"
+    with pytest.raises(UsageError, match="--namespace ns: this machine has no namespaces") as caught:
+        open_engine(Location("local", None, "ns"), Session({}, tmp_path).host)
+    assert caught.value.hint == "it goes with `--engine kubernetes`"
+
+
+COMPARED = re.compile(
+    r"""\bengine(_name|\.name)? *(==|!=|in|not in) *[("'\[{]+["']?(docker|kubernetes|local)\b"""
+    r"""|["'](docker|kubernetes|local)["'] *(==|!=)"""
+)
+
+
+def test_nobody_else_compares_an_engines_name() -> None:
+    files = [path for path in (REPO / "envctl").rglob("*.py") if "engines" not in path.relative_to(REPO / "envctl").parts]
+    found = [f"{path}: {line.strip()}" for path in files for line in path.read_text("utf-8").splitlines() if COMPARED.search(line)]
+    assert found == []
+    assert COMPARED.search('if record.engine == "docker":'), "what is looked for is found"
+
+
+def test_nobody_else_writes_labels() -> None:
+    """The keeper cannot import them; a test of its own compares the one that it has."""
+    names = "|".join(value.removeprefix("envctl.") for key, value in vars(labels).items() if key.isupper() and key != "TYPE_CHECKING")
+    literal = re.compile(rf"""["',!]envctl\.({names})["'=,]""")
+    alone = ("instance/labels.py", "keeper/cluster/forwards.py")
+    files = [path for path in (REPO / "envctl").rglob("*.py") if not str(path).endswith(alone)]
+    found = [f"{path}: {line.strip()}" for path in files for line in path.read_text("utf-8").splitlines() if literal.search(line)]
+    assert found == []
+    assert literal.search('{"envctl.instance": id}'), "what is looked for is found"
+    text = (REPO / "envctl/keeper/cluster/forwards.py").read_text("utf-8")
+    assert literal.findall(text) == ["instance"]
 
 
 def test_no_sdk_is_imported_for_traits() -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from envctl.lifecycle.request import Request
 
-from envctl.cli.progress import Silent
-from envctl.engines.common import ports
-from envctl.engines.docker import DockerEngine, images, networks
-from envctl.engines.docker import project as docker_project
+from envctl.engines import Wanted
+from envctl.engines.docker import deployment, images
 from envctl.engines.docker.composer import ComposeFailed
+from envctl.engines.docker.engine import DockerEngine
 from envctl.errors import ServiceFailed
+from envctl.instance.allocation import Allocation
+from envctl.instance.record import InstanceState, Record
+from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.up import up
-from envctl.plan.model import PortKey
+from envctl.session import Session
 from tests.processes import held_port, nothing_is_left
 from tests.support import Project
 
@@ -80,41 +83,52 @@ def test_a_port_that_was_asked_for_and_is_taken(site: Project) -> None:
     nothing_is_left(site)
 
 
+def brought_up(project: Project) -> Record:
+    """Its environment, by this process."""
+    return up(Session(dict(os.environ), project.folder), UpOptions("env", engine="docker")).record
+
+
 @pytest.mark.docker
 def test_a_port_that_was_taken_after_the_choice(site: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one is chosen, and nobody is told."""
-    real = ports.free_ports
-    choices: list[Mapping[PortKey, int]] = []
+    real = DockerEngine.allocate
+    choices: list[int] = []
     with held_port() as taken:
 
-        def late(self: DockerEngine, wanted: Mapping[PortKey, int], used: Iterable[int]) -> Mapping[PortKey, int]:
-            choices.append(dict.fromkeys(wanted, taken) if not choices else real(wanted, [*used, taken], True))
-            return choices[-1]
+        def late(
+            self: DockerEngine, id: str, wanted: Wanted, kept: Allocation, others: Collection[int], refused: Collection[str]
+        ) -> Allocation:
+            found = real(self, id, wanted, kept, [*others, taken], refused)
+            found = found if choices else replace(found, ports=dict.fromkeys(found.ports, taken))
+            choices.append(found.ports["site", "http"])
+            return found
 
-        monkeypatch.setattr(DockerEngine, "free_ports", late)
-        record = up(Request("env", cwd=site.folder), Silent())
-        assert list(choices[0].values()) == [taken]
-        assert len(choices) == 2
-        assert record.state == "up"
-        assert record.services["site"]["endpoints"]["http"]["port"] == choices[1]["site", "http"] != taken
+        monkeypatch.setattr(DockerEngine, "allocate", late)
+        record = brought_up(site)
+    assert (len(choices), choices[0]) == (2, taken)
+    assert record.state is InstanceState.UP
+    assert record.services["site"].endpoints["http"].port == choices[1] != taken
     status = site.envctl("status", "env", "--json").ok().json
     assert status["services"]["site"]["state"] == "seeded"
 
 
 @pytest.mark.docker
 def test_a_subnet_that_was_taken_after_the_choice(site: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = networks.free_subnet
+    real = DockerEngine.allocate
     refusals: list[Sequence[str]] = []
 
-    def first_a_bad_one(self: DockerEngine, id: str, size: int, refused: Iterable[str]) -> str:
+    def first_a_bad_one(
+        self: DockerEngine, id: str, wanted: Wanted, kept: Allocation, others: Collection[int], refused: Collection[str]
+    ) -> Allocation:
         refusals.append(tuple(refused))
+        found = real(self, id, wanted, kept, others, refused)
         default = next(network for network in self.connection.daemon.get("/networks") if network["Name"] == "bridge")
-        return real(self.connection.daemon, id, size, refusals[-1]) if refusals[-1] else str(default["IPAM"]["Config"][0]["Subnet"])
+        return found if refused else replace(found, subnet=str(default["IPAM"]["Config"][0]["Subnet"]))
 
-    monkeypatch.setattr(DockerEngine, "free_subnet", first_a_bad_one)
-    record = up(Request("env", cwd=site.folder), Silent())
+    monkeypatch.setattr(DockerEngine, "allocate", first_a_bad_one)
+    record = brought_up(site)
     assert len(refusals) == 2
-    assert record.subnet not in refusals[1]
+    assert record.allocation.subnet not in refusals[1]
 
 
 def no_space(*words: Any, **more: Any) -> str:
@@ -127,9 +141,9 @@ def test_a_full_disk(project: Project, monkeypatch: pytest.MonkeyPatch, when: st
     """What Docker says of it reaches the user, with what would help (a disk is not filled here)."""
     project.environment("env", "services: {api: {kind: api, build: ./api, port: 8000}}\n" if when == "build" else SITE)
     project.write("environments/api/Dockerfile", "FROM python:3.13-slim\n")
-    monkeypatch.setattr(images if when == "build" else docker_project, "run_compose", no_space)
+    monkeypatch.setattr(images if when == "build" else deployment, "run_compose", no_space)
     with pytest.raises(ServiceFailed) as raised:
-        up(Request("env", cwd=project.folder), Silent())
+        brought_up(project)
     from envctl.cli.failure import describe
 
     text = describe(raised.value)

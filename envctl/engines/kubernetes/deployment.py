@@ -35,6 +35,8 @@ STRAYS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service"), ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ConfigMap"),
     ("v1", "Secret"),
 )  # fmt: skip
+NOT_STARTED = ("StartError", "ContainerCannotRun")
+"""Why a container has ended that has never begun."""
 ACCOUNT = 30.0
 """Seconds that a new namespace may take to let pods be made."""
 
@@ -274,6 +276,9 @@ class KubernetesDeployment(KubernetesInstance):
         stuck, found = watched.failures.get(f"{JOB}{job}"), watched.of(f"{JOB}{job}")
         if stuck is not None or found is None:
             return CommandResult(126, f"{stuck.what}\n{stuck.advice}" if stuck else f"the pod of the Job {job} has gone")
+        ended = own_status(found).get("state", {}).get("terminated", {})
+        if ended.get("reason") in NOT_STARTED:
+            return CommandResult(127, str(ended.get("message", "")))
         status = exit_status(found)
         return CommandResult(1 if status is None else status, self._log(found, None, "false"))
 

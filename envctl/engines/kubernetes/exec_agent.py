@@ -31,7 +31,7 @@ def execute(api: Api, host: Host, id: str, namespace: str, service: str, token: 
         token: by which the exec agent of that service knows us.
 
     Raises:
-        EnvctlError: the exec agent do not answer; or whatever the input raised.
+        EnvctlError: the exec agent does not answer; or whatever the input raised.
     """
     head = json.dumps({"token": token, "argv": list(what.argv), "env": dict(what.env)}).encode() + b"\n"
     port = _port(api, host, id, namespace, service)
@@ -42,7 +42,7 @@ def execute(api: Api, host: Host, id: str, namespace: str, service: str, token: 
                 stream.settimeout(None)
                 return _spoken(stream, head, what.stdin)
         except (ConnectionError, _Unheard) as error:
-            # Nothing has been done yet: the forward or the exec agent are not up, and the first answer comes after all of the input.
+            # Nothing has been done yet: the forward or the exec agent is not up, and the first answer comes after all of the input.
             if time.monotonic() > until or isinstance(error, _Broken):
                 raise EnvctlError(f"{service}: the commands beside it are not answered: {error or type(error).__name__}") from None
             time.sleep(PAUSE)
@@ -71,14 +71,14 @@ def _spoken(stream: socket.socket, head: bytes, stdin: Iterable[bytes]) -> Comma
     sent = threading.Event()
     writer = threading.Thread(target=_feed, args=(stream, stdin, errors, sent), daemon=True)
     writer.start()
-    answer = stream.makefile("rb")
-    line = answer.readline()
-    if errors:
-        raise errors[0]
-    if not line:
-        raise _Broken("the connection ended") if sent.is_set() else _Unheard()
-    told = json.loads(line)
-    output = answer.read(int(told["size"]))
+    with stream.makefile("rb") as answer:
+        line = answer.readline()
+        if errors:
+            raise errors[0]
+        if not line:
+            raise _Broken("the connection ended") if sent.is_set() else _Unheard()
+        told = json.loads(line)
+        output = answer.read(int(told["size"]))
     writer.join(1)
     return CommandResult(int(told["status"]), output.decode(errors="replace"))
 

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -81,8 +82,9 @@ class KubernetesInstance:
 
     def _followed(self, pod: Object, tail: int | None) -> Iterator[bytes]:
         query = {"container": own_container(pod), "follow": "true"} | ({"tailLines": str(tail)} if tail is not None else {})
-        answer = self.api.stream(f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log", None, **query)
-        yield from answer.stream(65536, decode_content=True)
+        path = f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log"
+        with closing(self.api.stream(path, None, **query)) as answer:
+            yield from answer.stream(65536, decode_content=True)
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """An annotation of the namespace; of the record in a namespace of others."""

@@ -9,10 +9,10 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +231,7 @@ class LocalDeployment(LocalInstance):
             closed.set()
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """Somebody may have taken the port between the choice and the start."""
@@ -282,9 +283,9 @@ class LocalDeployment(LocalInstance):
         return ""
 
 
-def _ends(answer: Iterable[bytes]) -> Iterator[tuple[str, int]]:
+def _ends(answer: HTTPResponse) -> Iterator[tuple[str, int]]:
     """What a keeper tells of processes that end, until it tells no more."""
-    with suppress(OSError, ValueError, HTTPException):
+    with closing(answer), suppress(OSError, ValueError, HTTPException):
         for line in answer:
             told = json.loads(line)
             yield str(told["name"]), int(told["status"])

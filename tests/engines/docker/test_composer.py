@@ -13,8 +13,6 @@ from envctl.engines.docker import composer
 from envctl.engines.docker.composer import ComposeFailed, compose_program, run_compose
 from envctl.errors import EngineMissing
 
-HERE = {"PATH": os.environ["PATH"]}
-
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -28,7 +26,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_plugin_itself_is_run(plugin: Path) -> None:
-    assert compose_program() == [str(plugin)]
+    assert compose_program(os.environ) == [str(plugin)]
 
 
 def test_the_plugin_of_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,14 +35,14 @@ def test_the_plugin_of_the_home_folder(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / ".docker/cli-plugins/docker-compose"
     path.parent.mkdir(parents=True)
     path.touch(0o755)
-    assert compose_program() == [str(path)]
+    assert compose_program(os.environ) == [str(path)]
 
 
 def test_a_plugin_that_is_no_program_is_passed_over(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin.chmod(0o644)
     monkeypatch.setattr(composer, "_PLUGINS", ())
-    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
-    assert compose_program() == ["docker", "compose"]
+    monkeypatch.setattr("shutil.which", lambda name, path=None: f"/bin/{name}")
+    assert compose_program(os.environ) == ["docker", "compose"]
 
 
 def test_there_is_no_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,25 +50,25 @@ def test_there_is_no_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(composer, "_PLUGINS", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineMissing, match="Docker Compose v2 is not here") as caught:
-        compose_program()
+        compose_program(os.environ)
     assert caught.value.exit_code == 3
     assert "docker-compose-plugin" in caught.value.hint
 
 
 def test_its_output_is_both_streams(plugin: Path, tmp_path: Path) -> None:
     plugin.write_text("#!/bin/sh\necho \"$@\"; pwd; echo err >&2; printf '\\377\\n'\n")
-    assert run_compose(["-f", "x", "create"], HERE, tmp_path) == f"-f x create\n{tmp_path.resolve()}\nerr\n\ufffd\n"
+    assert run_compose(["-f", "x", "create"], os.environ, tmp_path) == f"-f x create\n{tmp_path.resolve()}\nerr\n\ufffd\n"
 
 
 def test_it_prints_plainly_and_asks_nothing(plugin: Path) -> None:
     plugin.write_text('#!/bin/sh\necho "$COMPOSE_ANSI $COMPOSE_PROGRESS $COMPOSE_IGNORE_ORPHANS $COMPOSE_MENU $OURS"; cat\n')
-    assert run_compose([], {**HERE, "OURS": "yes"}) == "never plain 1 0 yes\n"
+    assert run_compose([], {**os.environ, "OURS": "yes"}) == "never plain 1 0 yes\n"
 
 
 def test_a_failure_is_what_it_printed(plugin: Path) -> None:
     plugin.write_text("#!/bin/sh\necho no such image >&2; exit 18\n")
     with pytest.raises(ComposeFailed, match=r"^no such image$"):
-        run_compose(["create"], HERE)
+        run_compose(["create"], os.environ)
 
 
 def test_an_interrupt_ends_it(plugin: Path, tmp_path: Path) -> None:
@@ -86,7 +84,7 @@ def test_an_interrupt_ends_it(plugin: Path, tmp_path: Path) -> None:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.01)
         with pytest.raises(KeyboardInterrupt):
-            run_compose(["create"], HERE)
+            run_compose(["create"], os.environ)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +34,25 @@ def context(config: Path, name: str, docker: dict[str, Any] | None, tls: bool = 
 
 
 def test_without_anything_it_is_the_usual_socket() -> None:
-    assert find_endpoint(None) == (Endpoint(DEFAULT), None)
-    assert find_endpoint("default") == (Endpoint(DEFAULT), "default")
+    assert find_endpoint(None, os.environ) == (Endpoint(DEFAULT), None)
+    assert find_endpoint("default", os.environ) == (Endpoint(DEFAULT), "default")
 
 
 def test_a_context_by_name(config: Path) -> None:
     context(config, "remote", {"Host": "ssh://me@host"})
-    assert find_endpoint("remote") == (Endpoint("ssh://me@host"), "remote")
+    assert find_endpoint("remote", os.environ) == (Endpoint("ssh://me@host"), "remote")
 
 
 @pytest.mark.parametrize(("skip", "verify"), [(False, True), (True, False)])
 def test_a_context_with_certificates(config: Path, skip: bool, verify: bool) -> None:
     tls = context(config, "remote", {"Host": "tcp://host:2376", "SkipTLSVerify": skip}, tls=True)
-    assert find_endpoint("remote")[0] == Endpoint("tcp://host:2376", str(tls), verify)
+    assert find_endpoint("remote", os.environ)[0] == Endpoint("tcp://host:2376", str(tls), verify)
 
 
 @pytest.mark.parametrize("docker", [None, {}, {"Host": ""}])
 def test_a_context_that_says_nothing(config: Path, docker: dict[str, Any] | None) -> None:
     context(config, "bare", docker)
-    assert find_endpoint("bare")[0].host == DEFAULT
+    assert find_endpoint("bare", os.environ)[0].host == DEFAULT
 
 
 def test_who_comes_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,12 +60,12 @@ def test_who_comes_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("current", "variable", "argument"):
         context(config, name, {"Host": f"tcp://{name}"})
     (config / "config.json").write_text('{"currentContext": "current"}')
-    assert find_endpoint(None) == (Endpoint("tcp://current"), "current")
+    assert find_endpoint(None, os.environ) == (Endpoint("tcp://current"), "current")
     monkeypatch.setenv("DOCKER_CONTEXT", "variable")
-    assert find_endpoint(None) == (Endpoint("tcp://variable"), "variable")
+    assert find_endpoint(None, os.environ) == (Endpoint("tcp://variable"), "variable")
     monkeypatch.setenv("DOCKER_HOST", "tcp://host")
-    assert find_endpoint(None) == (Endpoint("tcp://host", verify=False), None)
-    assert find_endpoint("argument") == (Endpoint("tcp://argument"), "argument")
+    assert find_endpoint(None, os.environ) == (Endpoint("tcp://host", verify=False), None)
+    assert find_endpoint("argument", os.environ) == (Endpoint("tcp://argument"), "argument")
 
 
 @pytest.mark.parametrize(
@@ -79,15 +80,15 @@ def test_who_comes_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_tls_of_the_environment(config: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], tls: bool, verify: bool) -> None:
     for name, value in {"DOCKER_HOST": "tcp://h", **variables}.items():
         monkeypatch.setenv(name, value)
-    assert find_endpoint(None)[0] == Endpoint("tcp://h", str(config) if tls else None, verify)
+    assert find_endpoint(None, os.environ)[0] == Endpoint("tcp://h", str(config) if tls else None, verify)
     monkeypatch.setenv("DOCKER_CERT_PATH", "/certs")
-    assert find_endpoint(None)[0].tls == ("/certs" if tls else None)
+    assert find_endpoint(None, os.environ)[0].tls == ("/certs" if tls else None)
 
 
 def test_a_context_that_is_not_there(config: Path) -> None:
     context(config, "remote", {})
     with pytest.raises(EngineMissing, match="there is no Docker context 'remot'") as caught:
-        find_endpoint("remot")
+        find_endpoint("remot", os.environ)
     assert caught.value.hint == "did you mean 'remote'?"
     assert caught.value.exit_code == 3
 
@@ -95,7 +96,7 @@ def test_a_context_that_is_not_there(config: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '"x"'])
 def test_a_configuration_that_cannot_be_read(config: Path, content: str) -> None:
     (config / "config.json").write_text(content)
-    assert find_endpoint(None)[0].host == DEFAULT
+    assert find_endpoint(None, os.environ)[0].host == DEFAULT
 
 
 def test_the_configuration_is_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -103,4 +104,4 @@ def test_the_configuration_is_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".docker").mkdir()
     context(tmp_path / ".docker", "mine", {"Host": "tcp://mine"})
-    assert find_endpoint("mine")[0].host == "tcp://mine"
+    assert find_endpoint("mine", os.environ)[0].host == "tcp://mine"

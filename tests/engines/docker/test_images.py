@@ -70,7 +70,7 @@ class Fake:
         return ""
 
     def ensure(self, folder: Path, *services: ServicePlan) -> None:
-        images.ensure_images(self.connection, plan_with(*services), folder, lambda name, text: self.said.append((name, text)))
+        images.ensure_images(self.connection, plan_with(*services), folder, {}, lambda name, text: self.said.append((name, text)))
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from envctl.engines.kubernetes import contexts
 from envctl.engines.kubernetes.contexts import Context, approved, find_context
 from envctl.engines.kubernetes.forwards import credentials
 from envctl.errors import EngineMissing, UsageError
@@ -32,20 +32,19 @@ def config(path: Path, current: str | None = "remote", **clusters: str) -> Path:
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    contexts._config.cache_clear()
 
 
 def test_the_current_one_and_a_named_one(tmp_path: Path) -> None:
     config(tmp_path / "config", other="https://10.1.2.4")
-    assert (find_context(None).name, find_context(None).namespace) == ("remote", "ns-remote")
-    assert find_context("other").server == "https://10.1.2.4"
+    assert (find_context(None, os.environ).name, find_context(None, os.environ).namespace) == ("remote", "ns-remote")
+    assert find_context("other", os.environ).server == "https://10.1.2.4"
 
 
 def test_several_files_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = config(tmp_path / "a" / "config"), config(tmp_path / "b" / "config", current=None, more="https://10.9.9.9")
     monkeypatch.setenv("KUBECONFIG", f"{first}:{second}")
-    assert find_context("more").cluster["certificate-authority"] == str(second.parent / "ca.pem")
-    assert find_context(None).cluster["certificate-authority"] == str(first.parent / "ca.pem")
+    assert find_context("more", os.environ).cluster["certificate-authority"] == str(second.parent / "ca.pem")
+    assert find_context(None, os.environ).cluster["certificate-authority"] == str(first.parent / "ca.pem")
 
 
 @pytest.mark.parametrize(
@@ -62,13 +61,13 @@ def test_what_is_no_configuration(tmp_path: Path, written: str | None, words: st
     if written is not None:
         (tmp_path / "config").write_text(written)
     with pytest.raises(EngineMissing, match=words):
-        find_context(None)
+        find_context(None, os.environ)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     config(tmp_path / "config")
     with pytest.raises(EngineMissing) as error:
-        find_context("remotte")
+        find_context("remotte", os.environ)
     assert "did you mean 'remote'" in error.value.hint
 
 
@@ -97,18 +96,18 @@ def test_a_cluster_of_this_machine_is_recognised(name: str, server: str, local: 
 
 def test_one_that_is_named_is_acted_on(tmp_path: Path) -> None:
     config(tmp_path / "config")
-    assert approved("remote") == "remote"
+    assert approved("remote", os.environ) == "remote"
 
 
 def test_a_local_one_need_not_be_named(tmp_path: Path) -> None:
     config(tmp_path / "config", current="here", here="https://127.0.0.1:6443")
-    assert approved(None) == "here"
+    assert approved(None, os.environ) == "here"
 
 
 def test_without_a_terminal_it_is_refused_and_says_how_to_say_so(tmp_path: Path) -> None:
     config(tmp_path / "config")
     with pytest.raises(UsageError, match="nobody named") as error:
-        approved(None)
+        approved(None, os.environ)
     assert "--context remote" in error.value.hint
 
 
@@ -136,23 +135,23 @@ def test_on_a_terminal_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.stdin", terminal)
     monkeypatch.setattr("sys.stderr", terminal)
     if goes:
-        assert approved(None) == "remote"
+        assert approved(None, os.environ) == "remote"
     else:
         with pytest.raises(UsageError):
-            approved(None)
+            approved(None, os.environ)
     assert "remote" in terminal.said
     assert "10.1.2.3" in terminal.said
 
 
 def test_a_pod_of_a_cluster_uses_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
-    assert find_context(None) == Context("in-cluster", "https://10.96.0.1:443", {}, {})
+    assert find_context(None, os.environ) == Context("in-cluster", "https://10.96.0.1:443", {}, {})
 
 
 def test_the_keeper_gets_texts_and_no_paths(tmp_path: Path) -> None:
     config(tmp_path / "config")
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
-    told = credentials(find_context(None))
+    told = credentials(find_context(None, os.environ))
     assert (told["server"], told["token"]) == ("https://10.1.2.3:6443", "t-remote")
     assert told["ca"].startswith("-----BEGIN")
 

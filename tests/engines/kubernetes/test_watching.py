@@ -35,6 +35,8 @@ class Stream:
         for event in self._events:
             yield json.dumps(event).encode() + b"\n"
 
+    def close(self) -> None: ...
+
 
 class Cluster:
     """An API server that knows no pods at first, tells of one once, and does not answer any more."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from envctl.engines.local.project import LocalDeployment
 
-from envctl.engines.local import folders, templates
-from envctl.keeper_client import keepers
+from envctl.engines.local import folders
+from envctl.engines.local.deployment import LocalDeployment
+from envctl.engines.local.engine import LocalEngine
+from envctl.engines.local.traits import TRAITS
+from envctl.engines.seam import DeploymentSettings
+from envctl.instance.labels import labels_of
+from envctl.keeper_client.client import KeeperClient
+from envctl.lifecycle.keeping import ensure_keeper
 from envctl.plan.model import LocalPlan, Plan, ServicePlan
+from envctl.session import Session
 from tests.builders import plan_with, record_of, service
 
 ID = "t-123456"
@@ -25,18 +34,29 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(folders, "ROOTS_STATE", tmp_path / "services")
     monkeypatch.setattr(folders, "ROOTS_CACHE", tmp_path / "cache" / "envctl")
     yield tmp_path
-    for process in (*templates._copying, *keepers._children):
-        process.wait(30)
+    for thread in threading.enumerate():
+        if thread.name == "reaper":  # of what was started beside the test
+            thread.join(30)
 
 
 @pytest.fixture
-def keeper(home: Path) -> Iterator[keepers.Keeper]:
+def session(home: Path) -> Session:
+    return Session(dict(os.environ), home)
+
+
+@pytest.fixture
+def engine(session: Session) -> LocalEngine:
+    return LocalEngine(session.host)
+
+
+@pytest.fixture
+def keeper(session: Session) -> Iterator[KeeperClient]:
     """The keeper of ID; its processes go with it."""
-    record = record_of(id=ID, engine="local")
-    record.save()
-    found = keepers.ensure(record, watched=False)
+    ensure_keeper(session, session.store.create(record_of(id=ID, engine="local")), watched=False)
+    found = session.keepers.find(ID)
+    assert found is not None
     yield found
-    keepers.dismiss(keepers.find(ID), ID)
+    session.keepers.dismiss(session.keepers.find(ID), ID)
 
 
 def shell(name: str, script: str, folder: Path, **changes: Any) -> ServicePlan:
@@ -45,18 +65,23 @@ def shell(name: str, script: str, folder: Path, **changes: Any) -> ServicePlan:
 
 
 def plan_of(*services: ServicePlan) -> Plan:
-    return plan_with(*services)
+    plan = plan_with(*services)
+    return replace(plan, setting=replace(plan.setting, engine=TRAITS))
+
+
+def settings_of(session: Session) -> DeploymentSettings:
+    return DeploymentSettings(session.store.folder(ID), session.environ, labels=labels_of(record_of(id=ID)))
 
 
 Made = Callable[..., LocalDeployment]
 
 
 @pytest.fixture
-def made(keeper: keepers.Keeper) -> Made:
+def made(session: Session, engine: LocalEngine, keeper: KeeperClient) -> Made:
     """Services that are created, not started."""
 
     def make(*services: ServicePlan) -> LocalDeployment:
-        project = LocalDeployment(ID, plan=plan_of(*services))
+        project = engine.deployment(plan_of(*services), settings_of(session))
         project.prepare(lambda service, text: None)
         project.create()
         return project

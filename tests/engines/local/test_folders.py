@@ -27,12 +27,12 @@ def mode(path: Path) -> int:
 
 
 def test_services_of_root_are_where_a_server_can_reach_them(root: None) -> None:
-    assert folders.services_folder("t-123456") == folders.ROOTS_STATE / "t-123456"
+    assert folders.services_folder("t-123456", Path("/home")) == folders.ROOTS_STATE / "t-123456"
     assert folders.cache_folder() == folders.ROOTS_CACHE
 
 
 def test_services_of_others_are_in_their_state(nobody_special: None, home: Path) -> None:
-    assert folders.services_folder("t-123456") == home / "state/envctl/t-123456/local"
+    assert folders.services_folder("t-123456", home / "state/envctl") == home / "state/envctl/t-123456/local"
     assert folders.cache_folder() == home / "cache/envctl"
 
 
@@ -42,15 +42,15 @@ def test_the_cache_without_a_word_about_it(nobody_special: None, monkeypatch: py
     assert folders.cache_folder() == Path("/home/me/.cache/envctl")
 
 
-def test_others_pass_through_roots_folder_and_do_not_list_it(root: None) -> None:
-    folder = folders.make_services_folder("t-123456")
+def test_others_pass_through_roots_folder_and_do_not_list_it(root: None, home: Path) -> None:
+    folder = folders.make_services_folder("t-123456", Path("/home"))
     assert (mode(folder), mode(folder.parent)) == (0o711, 0o711)
 
 
-def test_a_mask_does_not_close_roots_folder(root: None) -> None:
+def test_a_mask_does_not_close_roots_folder(root: None, home: Path) -> None:
     before = os.umask(0o077)
     try:
-        folder = folders.make_services_folder("t-123456")
+        folder = folders.make_services_folder("t-123456", Path("/home"))
     finally:
         os.umask(before)
     assert (mode(folder), mode(folder.parent)) == (0o711, 0o711)
@@ -58,9 +58,9 @@ def test_a_mask_does_not_close_roots_folder(root: None) -> None:
 
 def test_the_folder_of_others_is_closed(nobody_special: None, home: Path) -> None:
     home.joinpath("state/envctl/t-123456").mkdir(mode=0o700, parents=True)
-    folder = folders.make_services_folder("t-123456")
+    folder = folders.make_services_folder("t-123456", Path("/home"))
     assert (mode(folder), mode(folder.parent)) == (0o700, 0o700)
-    assert folders.make_services_folder("t-123456") == folder
+    assert folders.make_services_folder("t-123456", Path("/home")) == folder
 
 
 def test_servers_that_refuse_root_run_as_nobody(root: None) -> None:

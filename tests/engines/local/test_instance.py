@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from envctl.engines import Execution
+from envctl.engines import ServiceState
 from envctl.engines.local.instance import LocalInstance, run
 from envctl.engines.local.spec import Spec
 from envctl.errors import EnvctlError
-from envctl.keeper_client import keepers
+from envctl.keeper.marks import MARK
+from envctl.session import Session
 from tests.processes import until
 
 from .conftest import ID, Made, shell
@@ -25,10 +26,10 @@ SLEEPS = "echo started; exec sleep 600"
 
 
 @pytest.fixture
-def one(home: Path) -> LocalInstance:
-    """An instance without a keeper, whose logs a test writes."""
-    (home / "state/envctl" / ID / "logs").mkdir(parents=True)
-    return LocalInstance(ID)
+def one(session: Session) -> LocalInstance:
+    """An instance without a keeper, of one service, whose logs a test writes."""
+    (session.store.home / ID / "logs").mkdir(parents=True)
+    return LocalInstance(session.host, ID)
 
 
 def spec(folder: Path, **env: str) -> Spec:
@@ -67,6 +68,7 @@ def alive(one: LocalInstance, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The services that run."""
     found = {"a", "b"}
     told = {"pid": 1, "status": None, "since": ""}
+    one.keep_specs({name: spec(Path("/")) for name in ("a", "b")}, {})
     monkeypatch.setattr(LocalInstance, "processes", lambda self: {name: {**told, "running": name in found} for name in ("a", "b")})
     return found
 
@@ -130,15 +132,9 @@ def test_the_last_words_are_not_lost(one: LocalInstance, alive: set[str]) -> Non
 # Commands beside a process
 
 
-def test_a_command_has_the_services_environment_and_folder(one: LocalInstance, tmp_path: Path) -> None:
-    one.keep_specs({"a": spec(tmp_path, A="of the service", B="too")})
-    ran = one.execute("a", Execution(["sh", "-c", "pwd; echo $A, $B, $ENVCTL_MARK; exit 3"], {"A": "of the command"}))
-    assert (ran.status, ran.output) == (3, f"{tmp_path}\nof the command, too, {ID}\n")
-
-
 def test_specs_are_kept_for_ourselves(one: LocalInstance, tmp_path: Path) -> None:
     kept = {"a": spec(tmp_path, SECRET="x")}
-    one.keep_specs(kept)
+    one.keep_specs(kept, {})
     assert one.specs() == kept
     assert stat.S_IMODE((one.state_folder / "local.json").stat().st_mode) == 0o600
 
@@ -149,7 +145,7 @@ def test_specs_that_are_not_there(one: LocalInstance, text: str | None) -> None:
         (one.state_folder / "local.json").write_text(text)
     assert one.specs() == {}
     with pytest.raises(EnvctlError, match="a: its process is not there"):
-        one.execute("a", Execution(["true"]))
+        one.interactive("a", ["true"], {}, None)
 
 
 def test_standard_input_is_streamed(tmp_path: Path) -> None:
@@ -186,23 +182,23 @@ def test_secrets_of_a_command_on_the_terminal_stand_in_no_argument(
     """Everybody on the machine can read arguments."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("OF_THIS_SHELL", "yes")
-    one.keep_specs({"a": spec(tmp_path, SECRET="of the service")})
+    one.keep_specs({"a": spec(tmp_path, SECRET="of the service")}, {})
     what = one.interactive("a", ["sh", "-i"], {"PASSWORD": "of the client"}, None)
     assert (list(what.argv)[1:], what.cwd) == (["-i"], str(tmp_path))
     size = ("COLUMNS", "LINES")  # what a terminal's size is, where somebody has told
     assert {key: value for key, value in what.env.items() if key not in size} == {
         "TERM": "xterm", "PYTHONUNBUFFERED": "1", "PATH": os.environ["PATH"], "SECRET": "of the service",
-        "PASSWORD": "of the client", keepers.MARK: ID,
+        "PASSWORD": "of the client", MARK: ID,
     }  # fmt: skip
 
 
 # What the keeper says
 
 
-def test_states(made: Made, tmp_path: Path) -> None:
+def test_states(made: Made, session: Session, tmp_path: Path) -> None:
     project = made(shell("a", SLEEPS, tmp_path), shell("b", "exit 3", tmp_path), shell("c", "true", tmp_path))
-    instance = LocalInstance(ID)
-    assert instance.states() == {}
+    instance = LocalInstance(session.host, ID)
+    assert instance.states() == dict.fromkeys("abc", ServiceState()), "they are there, and nothing runs"
     for name in ("a", "b"):
         project.start(project.plan.services[name])
     until(lambda: not instance.state("b").running)
@@ -217,12 +213,12 @@ def test_without_a_keeper_nothing_runs(one: LocalInstance) -> None:
     assert (one.states(), one.state("a").running) == ({}, False)
 
 
-def test_a_real_log_that_is_rotated_is_followed(made: Made, tmp_path: Path) -> None:
+def test_a_real_log_that_is_rotated_is_followed(made: Made, session: Session, tmp_path: Path) -> None:
     """More than a log holds, printed by a process."""
     script = f"{sys.executable} -c 'for n in range(1500): print(n, \"x\" * 8000, flush=True)'"
     project = made(shell("a", script, tmp_path))
     project.start(project.plan.services["a"])
-    seen = b"".join(piece for _, piece in LocalInstance(ID).follow(["a"], None))
+    seen = b"".join(piece for _, piece in LocalInstance(session.host, ID).follow(["a"], None))
     assert [int(line.split()[0]) for line in seen.splitlines()] == list(range(1500))
     assert project.log_file("a").with_name("a.log.1").exists()
 

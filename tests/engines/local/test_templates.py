@@ -182,11 +182,18 @@ def test_one_spare_is_enough(filled: Template, monkeypatch: pytest.MonkeyPatch) 
     assert len(spares(filled)) == 1
 
 
+def reaped() -> None:
+    """Returns when what was started beside has ended."""
+    for thread in threading.enumerate():
+        if thread.name == "reaper":
+            thread.join(10)
+
+
 def test_a_spare_that_cannot_be_made_leaves_nothing(filled: Template) -> None:
     gone = Template(filled.data.with_name("gone"), "")
     before = set(filled.data.parent.iterdir())
     make_spare(gone)
-    templates._copying[-1].wait(10)
+    reaped()
     assert set(filled.data.parent.iterdir()) == before
 
 
@@ -200,5 +207,5 @@ def test_who_makes_spares_belongs_to_no_instance(filled: Template, tmp_path: Pat
     (tmp_path / "bin/cp").write_text(f"#!/bin/sh\nenv > {seen}\n")
     (tmp_path / "bin/cp").chmod(0o755)
     make_spare(filled)
-    templates._copying[-1].wait(10)
+    reaped()
     assert "ENVCTL" not in seen.read_text()

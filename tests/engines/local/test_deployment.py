@@ -12,18 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from envctl.engines.local.project import KILLED
 
-from envctl.engines import PortTaken
-from envctl.engines.local import LocalEngine, open_engine
+from envctl.engines import Execution, PortTaken
+from envctl.engines.local.engine import LocalEngine, open_engine
 from envctl.errors import EnvctlError, ServiceFailed
-from envctl.instance import running
-from envctl.keeper_client import client, keepers
+from envctl.instance.processes import running
+from envctl.instance.record import Location
+from envctl.keeper_client import client
+from envctl.keeper_client.client import KeeperClient, KeeperGone
+from envctl.lifecycle.keeping import ensure_keeper
 from envctl.plan.model import File, Limits
+from envctl.session import Session
 from tests.builders import port, record_of, service
 from tests.processes import until
 
-from .conftest import ID, Made, plan_of, shell
+from .conftest import ID, Made, plan_of, settings_of, shell
 
 SLEEPS = "exec sleep 600"
 
@@ -35,9 +38,11 @@ def printed(path: Path) -> str:
 # Started
 
 
-def test_a_service_runs_in_its_folder_with_its_environment_and_files(made: Made, tmp_path: Path) -> None:
+def test_a_service_runs_in_its_folder_with_its_environment_and_files(
+    made: Made, tmp_path: Path, engine: LocalEngine, session: Session
+) -> None:
     script = 'echo "$PWD $WORD $(cat $ROOT/etc/thing)"'
-    root = LocalEngine().deployment(plan_of(), tmp_path).root("a")
+    root = engine.deployment(plan_of(), settings_of(session)).root("a")
     project = made(shell("a", script, tmp_path, env={"WORD": "word", "ROOT": str(root)}, files={"/etc/thing": File("file")}))
     project.start(project.plan.services["a"])
     assert until(lambda: project.logs("a")) == f"{tmp_path} word file\n"
@@ -66,10 +71,10 @@ def test_one_that_cannot_start_says_why(made: Made, tmp_path: Path, changes: dic
     assert "`run:`" in caught.value.evidence.advice
 
 
-def test_nothing_starts_without_a_keeper(made: Made, keeper: keepers.Keeper, tmp_path: Path) -> None:
+def test_nothing_starts_without_a_keeper(made: Made, keeper: KeeperClient, tmp_path: Path, session: Session) -> None:
     project = made(shell("a", SLEEPS, tmp_path))
-    keepers.dismiss(keeper, ID)
-    with pytest.raises(keepers.KeeperGone):
+    session.keepers.dismiss(keeper, ID)
+    with pytest.raises(KeeperGone):
         project.start(project.plan.services["a"])
 
 
@@ -83,15 +88,15 @@ def test_nothing_starts_without_a_keeper(made: Made, keeper: keepers.Keeper, tmp
 def test_a_limit_that_the_kernel_refuses_is_a_loss(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enforced: dict[str, str | None], losses: list[str]
 ) -> None:
-    ask, told = keepers.Keeper.ask, []
+    ask, told = KeeperClient.ask, []
 
-    def refusing(keeper: keepers.Keeper, method: str, path: str, body: Any = None, timeout: float | None = 60.0) -> tuple[int, Any]:
+    def refusing(keeper: KeeperClient, method: str, path: str, body: Any = None, timeout: float | None = 60.0) -> tuple[int, Any]:
         status, answer = ask(keeper, method, path, body, timeout)
         return status, {**answer, "enforced": enforced} if status == 201 else answer
 
     project = made(shell("a", SLEEPS, tmp_path, resources=Limits(memory=1 << 30, cpu=0.5)))
     project.prepare(lambda service, text: told.append(text))
-    monkeypatch.setattr(keepers.Keeper, "ask", refusing)
+    monkeypatch.setattr(KeeperClient, "ask", refusing)
     project.start(project.plan.services["a"])
     assert told == losses
 
@@ -152,16 +157,25 @@ def test_what_the_definition_names_no_more_is_gone(made: Made, tmp_path: Path) -
     for each in (a, b):
         made(a, b).start(each)
     project = made(a)
-    assert {name: state.running for name, state in project.states().items()} == {"a": True, "b": False}
+    assert {name: state.running for name, state in project.states().items()} == {"a": True}
     assert (list(project.specs()), project.root("b").exists()) == (["a"], False)
 
 
-def test_a_part_leaves_the_rest_alone(made: Made, tmp_path: Path) -> None:
+def test_a_part_leaves_the_rest_alone(made: Made, tmp_path: Path, engine: LocalEngine, session: Session) -> None:
     a, b = shell("a", SLEEPS, tmp_path), shell("b", SLEEPS, tmp_path)
     made(a, b).start(b)
-    part = LocalEngine().deployment(plan_of(a), tmp_path)
+    part = engine.deployment(plan_of(a), settings_of(session))
     part.create(whole=False)
     assert (sorted(part.specs()), part.state("b").running) == (["a", "b"], True)
+
+
+# Commands
+
+
+def test_a_command_has_the_services_environment_and_folder(made: Made, tmp_path: Path) -> None:
+    project = made(shell("a", SLEEPS, tmp_path, env={"A": "of the service", "B": "too"}))
+    ran = project.execute("a", Execution(["sh", "-c", "pwd; echo $A, $B, $ENVCTL_MARK; exit 3"], {"A": "of the command"}))
+    assert (ran.status, ran.output) == (3, f"{tmp_path}\nof the command, too, {ID}\n")
 
 
 # Once
@@ -173,7 +187,7 @@ def test_a_command_of_its_own(made: Made, tmp_path: Path) -> None:
     ran = project.run_command(a, ["sh", "-c", "echo $WORD $PWD; echo err >&2; exit 3"])
     assert (ran.status, ran.output) == (3, f"word {tmp_path}\nerr\n")
     assert project.run_command(a, ["true"]).output == ""
-    assert project.states() == {}, "it is no service"
+    assert set(project.states()) == {"a"}, "it is no service"
     assert list(project.log_file("x").parent.iterdir()) == []
 
 
@@ -198,22 +212,38 @@ def test_commands_at_the_same_time(made: Made, tmp_path: Path) -> None:
 def test_a_death_is_told(made: Made, tmp_path: Path) -> None:
     project = made(shell("a", "exit 3", tmp_path))
     told: list[tuple[str, int]] = []
-    with project.exit_events(lambda *words: told.append(words)):
+    with project.exit_events(lambda *words: told.append(words), pytest.fail):
         project.start(project.plan.services["a"])
         assert until(lambda: told) == [("a", 3)]
     assert told == [("a", 3)]
 
 
-def test_with_the_keeper_everything_dies(made: Made, keeper: keepers.Keeper, tmp_path: Path) -> None:
+def test_with_the_keeper_everything_dies_and_nobody_tells_how(made: Made, keeper: KeeperClient, tmp_path: Path) -> None:
     project = made(shell("a", SLEEPS, tmp_path), shell("b", SLEEPS, tmp_path))
-    told: list[tuple[str, int]] = []
-    with project.exit_events(lambda *words: told.append(words)):
+    ends: list[tuple[str, int]] = []
+    losses: list[BaseException] = []
+    with project.exit_events(lambda *end: ends.append(end), losses.append):
         project.start(project.plan.services["a"])
         os.kill(keeper.pid, signal.SIGKILL)
-        until(lambda: len(told) == 2)
-    assert sorted(told) == [("a", KILLED), ("b", KILLED)]
-    with pytest.raises(keepers.KeeperGone):
+        [loss] = until(lambda: losses)
+    assert isinstance(loss, KeeperGone)
+    assert "its processes with it" in loss.message
+    assert ends == []
+    with pytest.raises(KeeperGone):
         project.state("a")
+
+
+def test_a_listener_that_breaks_is_told(made: Made, tmp_path: Path) -> None:
+    project = made(shell("a", "exit 3", tmp_path))
+    losses: list[BaseException] = []
+
+    def breaks(service: str, status: int) -> None:
+        raise OSError("no such terminal")
+
+    with project.exit_events(breaks, losses.append):
+        project.start(project.plan.services["a"])
+        [loss] = until(lambda: losses)
+    assert str(loss) == "no such terminal"
 
 
 @pytest.mark.parametrize("words", ["bind: Address already in use", "listen EADDRINUSE: address", "could not bind: address in use"])
@@ -229,11 +259,10 @@ def test_a_port_that_somebody_has_taken(made: Made, tmp_path: Path, words: str) 
 # Removed
 
 
-def test_removing_takes_processes_and_files(made: Made, tmp_path: Path) -> None:
+def test_removing_takes_processes_and_files(made: Made, tmp_path: Path, engine: LocalEngine) -> None:
     project = made(shell("a", f"echo up; {SLEEPS}", tmp_path))
     project.start(project.plan.services["a"])
     until(lambda: project.logs("a"))
-    engine = LocalEngine()
     assert engine.remove(ID, {}) == []
     assert not project.state("a").running
     assert not project.root("a").parent.exists()
@@ -241,7 +270,9 @@ def test_removing_takes_processes_and_files(made: Made, tmp_path: Path) -> None:
     assert engine.remove(ID, {}) == [], "twice"
 
 
-def test_removing_finds_processes_by_their_mark(made: Made, keeper: keepers.Keeper, tmp_path: Path) -> None:
+def test_removing_finds_processes_by_their_mark(
+    made: Made, keeper: KeeperClient, tmp_path: Path, engine: LocalEngine, session: Session
+) -> None:
     """The keeper and the supervisor were killed at once."""
     project = made(shell("a", f"echo $$ > {tmp_path}/pid; {SLEEPS}", tmp_path))
     project.start(project.plan.services["a"])
@@ -249,13 +280,13 @@ def test_removing_finds_processes_by_their_mark(made: Made, keeper: keepers.Keep
     supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(supervisor, signal.SIGSTOP)
     os.kill(keeper.pid, signal.SIGKILL)
-    until(lambda: keepers.find(ID) is None)
-    assert LocalEngine().remove(ID, {}) == []
+    until(lambda: session.keepers.find(ID) is None)
+    assert engine.remove(ID, {}) == []
     until(lambda: not running(pid) and not running(supervisor))
 
 
 def test_nothing_is_removed_below_processes_of_a_halted_keeper(
-    made: Made, keeper: keepers.Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Made, keeper: KeeperClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: LocalEngine
 ) -> None:
     project = made(shell("a", f"echo $$ > {tmp_path}/pid; {SLEEPS}", tmp_path))
     project.start(project.plan.services["a"])
@@ -264,42 +295,42 @@ def test_nothing_is_removed_below_processes_of_a_halted_keeper(
     monkeypatch.setattr(client, "QUICK", 0.3)
     alive: list[bool] = []
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: alive.append(running(pid)))
-    LocalEngine().remove(ID, {"a": 10.0})
+    engine.remove(ID, {"a": 10.0})
     assert alive
     assert not any(alive)
 
 
-def test_what_cannot_be_removed_is_named(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_removed_is_named(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: LocalEngine) -> None:
     project = made(service("a", run=("true",), folder=tmp_path))
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
-    assert LocalEngine().remove(ID, {}) == [str(project.root("a").parent)]
+    assert engine.remove(ID, {}) == [str(project.root("a").parent)]
 
 
-def test_instances_are_seen(made: Made, tmp_path: Path) -> None:
+def test_instances_are_seen(made: Made, tmp_path: Path, engine: LocalEngine) -> None:
     project = made(shell("a", SLEEPS, tmp_path), shell("job", "exit 0", tmp_path))
     for each in project.plan.services.values():
         project.start(each)
     until(lambda: not project.state("job").running)
-    [seen] = [each for each in LocalEngine().list() if each.id == ID]
+    [seen] = [each for each in engine.list() if each.id == ID]
     assert (seen.name, seen.running, seen.done) == ("t", 1, 1)
 
 
-def test_one_whose_state_somebody_has_deleted_is_seen_by_its_keeper(keeper: keepers.Keeper, home: Path) -> None:
-    (home / "state/envctl" / ID / "instance.json").unlink()
-    [seen] = [each for each in LocalEngine().list() if each.id == ID]
+def test_one_whose_state_somebody_has_deleted_is_seen_by_its_keeper(keeper: KeeperClient, session: Session, engine: LocalEngine) -> None:
+    shutil.rmtree(session.store.folder(ID))
+    [seen] = [each for each in engine.list() if each.id == ID]
     assert (seen.name, seen.environment, seen.project, seen.running) == ("t", "t", "/project", 1)
+    engine.remove(ID, {})
+    until(lambda: not keeper.runs)
 
 
-def test_one_of_another_engine_is_that_engines_to_see(home: Path) -> None:
-    record = record_of(id=ID, engine="docker")
-    record.save()
-    found = keepers.ensure(record, watched=False)
-    (record.folder / "instance.json").unlink()
-    assert ID not in [each.id for each in LocalEngine().list()]
-    keepers.dismiss(found, ID)
+def test_one_of_another_engine_is_that_engines_to_see(session: Session, engine: LocalEngine) -> None:
+    ensure_keeper(session, session.store.create(record_of(id=ID, engine="docker")), watched=False)
+    (session.store.folder(ID) / "instance.json").unlink()
+    assert ID not in [each.id for each in engine.list()]
+    session.keepers.dismiss(session.keepers.find(ID), ID)
 
 
-def test_windows_has_no_local_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_has_no_local_engine(monkeypatch: pytest.MonkeyPatch, session: Session) -> None:
     monkeypatch.setattr("sys.platform", "win32")
     with pytest.raises(EnvctlError, match="Linux or macOS"):
-        open_engine(None)
+        open_engine(Location("local"), session.host)
