@@ -31,14 +31,3 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
     return None
-
-
-def format_duration(seconds: float) -> str:
-    """`1h30m` for 5400: the shortest text that says the whole seconds."""
-    rest = round(seconds)
-    parts = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"

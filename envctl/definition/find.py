@@ -21,7 +21,6 @@ _COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-
 class EnvironmentFile:
     file: Path
     project: Path
-    is_compose: bool = False
 
 
 def find_environment(env: str, cwd: Path) -> EnvironmentFile:
@@ -36,7 +35,7 @@ def find_environment(env: str, cwd: Path) -> EnvironmentFile:
     if file is None:
         raise UsageError(f"there is no environment '{env}'", hint=_advice(env, known))
     file = _real(file)
-    return EnvironmentFile(file, find_project(file, cwd), is_compose_file(file))
+    return EnvironmentFile(file, find_project(file, cwd))
 
 
 def environments(cwd: Path) -> dict[str, Path]:

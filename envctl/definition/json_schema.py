@@ -27,7 +27,7 @@ def json_schema(kinds: Mapping[str, Kind]) -> Schema:
     """
     schema = _open(_without_titles(Definition.model_json_schema()))
     parts: Schema = schema.pop("$defs")
-    _services(schema, parts, kinds)
+    _services(parts, kinds)
     _top(schema, parts)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -65,7 +65,7 @@ def _top(schema: Schema, parts: Schema) -> None:
     schema["anyOf"] = [{"required": [key]} for key in (*schema.pop("required"), "include", "from")]
 
 
-def _services(schema: Schema, parts: Schema, kinds: Mapping[str, Kind]) -> None:
+def _services(parts: Schema, kinds: Mapping[str, Kind]) -> None:
     service = parts["Service"]
     del service["properties"]["from_compose"]
     service["patternProperties"] = {"^x-": {}}

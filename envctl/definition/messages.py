@@ -57,7 +57,7 @@ def problems_of(error: ValidationError, data: Any, at: TreePath, source: Source)
     grouped: dict[TreePath, list[Mapping[str, Any]]] = {}
     for found in error.errors(include_url=False, include_context=True):
         grouped.setdefault(_clean(found["loc"], data, found["type"]), []).append(found)
-    deepest = [path for path in grouped if not _has_deeper(path, grouped, data)]
+    deepest = [path for path in grouped if not _has_deeper(path, grouped)]
     return [_problem(grouped[path], path, data, at, source) for path in deepest]
 
 
@@ -85,20 +85,20 @@ def _clean(location: Sequence[str | int], value: Any, kind: str) -> TreePath:
     return (*path, location[-1]) if kind == "missing" else tuple(path)
 
 
-def _has_deeper(path: TreePath, all_paths: Mapping[TreePath, Any], data: Any) -> bool:
+def _has_deeper(path: TreePath, all_paths: Mapping[TreePath, Any]) -> bool:
     """A mistake further inside says more than that the whole is of no other allowed type."""
     types_only = all(error["type"] in _EXPECTED for error in all_paths[path])
     return types_only and any(other[: len(path)] == path and other != path for other in all_paths)
 
 
 def _problem(errors: list[Mapping[str, Any]], path: TreePath, data: Any, at: TreePath, source: Source) -> Problem:
-    message, hint = _words(errors, path, _value(data, path), (*at, *path))
+    message, hint = _words(errors, _value(data, path), (*at, *path))
     if errors[0]["type"] == "missing":
         return source.problem((*at, *path[:-1]), message, hint)
     return source.problem((*at, *path), message, hint)
 
 
-def _words(errors: list[Mapping[str, Any]], path: TreePath, value: Any, full: TreePath) -> tuple[str, str]:
+def _words(errors: list[Mapping[str, Any]], value: Any, full: TreePath) -> tuple[str, str]:
     kind, context = errors[0]["type"], errors[0].get("ctx", {})
     last = str(full[-1]) if full else ""
     if kind == "extra_forbidden":

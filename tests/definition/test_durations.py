@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from envctl.definition.durations import format_duration, parse_duration
+from envctl.definition.durations import parse_duration
 
 
 @pytest.mark.parametrize(
@@ -24,19 +22,3 @@ def test_durations(value: object, seconds: float) -> None:
 def test_what_is_no_duration(value: object) -> None:
     with pytest.raises(ValueError, match="is no duration; write it like 30s, 15m, 2h or 1h30m"):
         parse_duration(value)
-
-
-@given(st.integers(0, 10**9))
-def test_whole_seconds_come_back(seconds: int) -> None:
-    assert parse_duration(format_duration(seconds)) == seconds
-
-
-@given(st.integers(1, 10**9))
-def test_units_stand_in_order_and_once(seconds: int) -> None:
-    units = [sign for sign in format_duration(seconds) if sign.isalpha()]
-    assert units == [unit for unit in "dhms" if unit in units]
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.4, "59s"), (59.5, "1m"), (5400, "1h30m"), (90061, "1d1h1m1s")])
-def test_formatted(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text

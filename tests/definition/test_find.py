@@ -38,7 +38,6 @@ def test_an_environment(root: Path, env: str, file: str) -> None:
     found = find_environment(env, root)
     assert found.file == root / file
     assert found.project == root
-    assert found.is_compose == (file == "compose.yaml")
 
 
 def test_from_a_folder_below(root: Path) -> None:
