@@ -146,7 +146,7 @@ def _image(reading: Reading, subject: Subject, service: Service, build: BuildPla
         and not reading.addressing.is_process(subject.name)
     ):
         hint = "`image: REF`, or `build: FOLDER` with a Dockerfile; or `--engine local`"
-        reading.problems.append(reading.problem(("services", subject.name), "on Docker it needs an image", hint))
+        reading.problems.append(reading.problem(("services", subject.name), "a container needs an image", hint))
     if service.image:
         return rewrite(service.image, reading.setting.rewrite)
     image = evaluate_tree(subject.kind.image or "", reading.resolver.reader_in(subject.name))
