@@ -1,9 +1,10 @@
-"""Plans and their parts made by hand, and an engine's project that runs nothing."""
+"""Plans and their parts made by hand, and an engine's deployment that runs nothing."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +12,17 @@ from textwrap import dedent
 from typing import Any
 
 from envctl.definition.models import SeedStep
-from envctl.engines import CommandResult, Execution, ServiceState
+from envctl.engines import CommandResult, Execution, Progress, ServiceState, TerminalCommand
 from envctl.engines.registry import traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
 from envctl.instance.allocation import Allocation
+from envctl.instance.processes import process_mark
 from envctl.instance.record import Record
 from envctl.plan.make import make_plan
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
 from envctl.plan.subjects import published
+from envctl.session import Session
 
 FIRST_PORT = 20000
 
@@ -66,7 +69,6 @@ def service(name: str, **changes: Any) -> ServicePlan:
     standard: dict[str, Any] = {
         "name": name,
         "kind": "service",
-        "host": name,
         "image": f"{name}:1",
         "build": None,
         "user": None,
@@ -135,6 +137,17 @@ def record_of(**changes: Any) -> Record:
     return Record(**{**standard, **changes})
 
 
+def session_in(folder: Path, cwd: Path | None = None, **environ: str) -> Session:
+    """One whose instances are known in *folder* alone."""
+    return Session({"PATH": os.environ.get("PATH", os.defpath), "XDG_STATE_HOME": str(folder), **environ}, cwd or folder)
+
+
+def ended_mark() -> str:
+    """The mark of a process of this machine that has ended."""
+    host, pid, _ = process_mark().rsplit(":", 2)
+    return f"{host}:{pid}:0"
+
+
 @dataclass
 class FakeDeployment:
     """What an engine does for one instance, remembered instead of done.
@@ -149,29 +162,56 @@ class FakeDeployment:
     logged: dict[str, str] = field(default_factory=dict)
     data_ids: dict[str, str] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    discarded: list[str] = field(default_factory=list)
     executed: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     fed: list[bytes] = field(default_factory=list)
     environments: list[Mapping[str, str]] = field(default_factory=list)
     ran_once: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     expected: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    created: list[bool] = field(default_factory=list)
+    finished: list[Collection[str]] = field(default_factory=list)
     known: dict[str, EnvctlError] = field(default_factory=dict)
-    """Why a service died, where its engine knows it."""
-    died: Callable[[str, int], None] = lambda service, status: None
+    """Why a service ended, where its engine knows it."""
+    on_exit: Callable[[str, int], None] = lambda service, status: None
+    on_loss: Callable[[BaseException], None] = lambda error: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def prepare(self, progress: Progress) -> None: ...
+
+    def create(self, *, whole: bool = True) -> None:
+        self.created.append(whole)
 
     def start(self, service: ServicePlan) -> None:
         with self._lock:
             self.started.append(service.name)
         self.on_start.get(service.name, lambda: None)()
 
+    def stop(self, service: ServicePlan) -> None:
+        self.stopped.append(service.name)
+
+    def discard(self, service: ServicePlan) -> None:
+        self.discarded.append(service.name)
+
     def state(self, service: str) -> ServiceState:
         return self.seen.get(service, ServiceState(service in self.started, health="healthy"))
+
+    def states(self) -> Mapping[str, ServiceState]:
+        return {name: self.state(name) for name in {*self.started, *self.seen}}
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return service.outside_ports
 
     def logs(self, service: str, tail: int | None = None) -> str:
         return self.logged.get(service, "")
+
+    def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
+        yield from ((name, self.logged[name].encode()) for name in services if name in self.logged)
+
+    def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
+        return TerminalCommand(argv, env)
+
+    def renew(self, expires: str | None, labels: Mapping[str, str]) -> None: ...
 
     def execute(self, service: str, what: Execution) -> CommandResult:
         content = b"".join(what.stdin)
@@ -194,12 +234,15 @@ class FakeDeployment:
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         return self.known.get(service.name)
 
+    def finish(self, whole: Collection[str]) -> None:
+        self.finished.append(whole)
+
     @contextmanager
-    def exit_events(self, died: Callable[[str, int], None]) -> Iterator[None]:
-        self.died = died
+    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
+        self.on_exit, self.on_loss = on_exit, on_loss
         yield
 
-    def dies(self, service: str, status: int, **changes: Any) -> None:
+    def exits(self, service: str, status: int, **changes: Any) -> None:
         """The service ends now, and the engine says so."""
         self.seen[service] = ServiceState(False, status, **changes)
-        self.died(service, status)
+        self.on_exit(service, status)

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from envctl.cli.arguments import session_of
+from envctl.engines.common.findings import Finding
 from envctl.errors import EngineMissing
-from envctl.inspect.doctor import Finding, findings, working
+from envctl.inspect.doctor import findings, working
 
 MARKS = {True: "✓", False: "✗"}
 ASCII_MARKS = {True: "+", False: "x"}

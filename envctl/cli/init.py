@@ -12,10 +12,10 @@ import typer
 
 from envctl.definition.models import NAME, RESERVED
 from envctl.errors import EnvctlError, UsageError
-from envctl.init import ProjectFindings, Proposal, gather, proposal_text, propose
+from envctl.init import ProjectFindings, Proposal, gather, proposal_yaml, propose
 
 FOLDER = "environments"
-SCHEMA = "envctl.definition.json_schema.json"
+SCHEMA = "envctl.schema.json"
 
 
 def init_(
@@ -30,12 +30,12 @@ def init_(
 ) -> None:
     """Propose a first environment from what the project shows, and write it to environments/."""
     root = Path.cwd()
-    evidence = gather(root, _checked(name) if name else "")
+    findings = gather(root, _checked(name) if name else "")
     asks = not (yes or print_) and sys.stdin.isatty()
     if asks and not name:
-        evidence = replace(evidence, name=_asked_name(evidence.name))
-    proposal = _asked(evidence) if asks else propose(evidence)
-    text = proposal_text(proposal, SCHEMA if schema else "")
+        findings = replace(findings, name=_asked_name(findings.name))
+    proposal = _asked(findings) if asks else propose(findings)
+    text = proposal_yaml(proposal, SCHEMA if schema else "")
     if print_:
         print(text, end="")
         return
@@ -58,13 +58,13 @@ def _asked_name(default: str) -> str:
             print(error, file=sys.stderr)
 
 
-def _asked(evidence: ProjectFindings) -> Proposal:
+def _asked(findings: ProjectFindings) -> Proposal:
     """The proposal without what the user does not want of the services that are only likely."""
-    proposal = propose(evidence)
+    proposal = propose(findings)
     refused = [
         service.name for service in proposal.services if not service.sure and not _wanted(service.name, service.kind, service.because)
     ]
-    return propose(evidence, refused) if refused else proposal
+    return propose(findings, refused) if refused else proposal
 
 
 def _wanted(name: str, kind: str, because: str) -> bool:

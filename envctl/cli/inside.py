@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from envctl.cli.arguments import Instance, ServiceName, session_of
-from envctl.engines.common.mixed import running_instance
+from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.lookup import service_of
 from envctl.instance.record import Record

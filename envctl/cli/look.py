@@ -13,7 +13,7 @@ from envctl.cli.arguments import Context, Engine, Instance, Namespace, looking_a
 from envctl.cli.show import status as shown_status
 from envctl.cli.show import table
 from envctl.engines import RunningInstance, open_engine
-from envctl.engines.common.mixed import running_instance
+from envctl.engines.mixed import running_instance
 from envctl.inspect.list import everything
 from envctl.inspect.lookup import records_here, service_of
 from envctl.inspect.status import document

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.containment import inside
 from envctl.definition.expressions import escape
 from envctl.definition.models import NAME
-from envctl.definition.source import Source, TreePath, displayed
-from envctl.definition.yaml_nodes import YamlError, pairs, parse_nodes
+from envctl.definition.paths import inside
+from envctl.definition.source import Source, TreePath, displayed, map_texts
+from envctl.definition.yaml_parser import YamlError, pairs, parse_nodes
 from envctl.errors import EngineMissing, Problem, did_you_mean
 
 TIMEOUT = 60
@@ -50,7 +50,7 @@ Recogniser = Callable[[str], Recognised | None]
 
 
 @dataclass(frozen=True)
-class Composed:
+class ComposeServices:
     """A Compose file as a part of our tree."""
 
     tree: dict[str, Any] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Composed:
 
 
 @dataclass(frozen=True)
-class Request:
+class ComposeReference:
     """`from:` as it stands in a definition."""
 
     value: Any
@@ -73,50 +73,51 @@ class Request:
     recognise: Recogniser
 
 
-def read_compose(request: Request) -> Composed:
+def read_compose(reference: ComposeReference) -> ComposeServices:
     """The services of the Compose files; mistakes are in its problems.
 
     Raises:
         EngineMissing: Docker Compose is not there.
     """
-    files, profiles, problems = _asked(request)
+    files, profiles, problems = _asked(reference)
     if problems or not files:
-        return Composed(source=request.source, problems=tuple(problems))
-    done = _config(files, profiles, request.environ)
+        return ComposeServices(source=reference.source, problems=tuple(problems))
+    done = _config(files, profiles, reference.environ)
     if done.returncode != 0:
         problem = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {_last_words(done.stderr)}")
         # With a name, so that nothing is said of it as well.
-        return Composed({"name": _name(files[0].parent.name)}, _source(files, {}), (problem,))
+        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}), (problem,))
     config = _without_nulls(json.loads(done.stdout))
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config)]
     services = {}
     for name, service in config.get("services", {}).items():
-        services[name] = _service(name, service, config, request.recognise, losses)
-    tree = _escaped({"name": _name(config.get("name", files[0].parent.name)), "services": services})
-    return Composed(tree, _source(files, services), (), _extra(config), tuple(losses))
+        services[name] = _service(name, service, config, reference.recognise, losses)
+    # Nothing in a Compose file is an expression of ours.
+    tree = map_texts(escape, {"name": _name(config.get("name", files[0].parent.name)), "services": services})
+    return ComposeServices(tree, _source(files, services), (), _extra(config), tuple(losses))
 
 
-def _asked(request: Request) -> tuple[list[Path], list[str], list[Problem]]:
+def _asked(reference: ComposeReference) -> tuple[list[Path], list[str], list[Problem]]:
     """The files and profiles of `from: FILE`, `from: [FILE, FILE]` or `from: {file: ..., profiles: [...]}`."""
-    value, at, problems = request.value, ("from",), []
+    value, at, problems = reference.value, ("from",), []
     profiles: list[str] = []
     if isinstance(value, dict):
         for key in value:
             if key not in ("file", "profiles"):
                 hint = did_you_mean(key, ("file", "profiles"))
-                problems.append(request.source.problem((*at, key), f"unknown key '{key}'", hint))
+                problems.append(reference.source.problem((*at, key), f"unknown key '{key}'", hint))
         profiles = [str(item) for item in _listed(value.get("profiles"))]
         value = value.get("file")
     files = []
     for text in _listed(value):
-        found = inside(text, request.folder, request.project, what="file") if isinstance(text, str) else ""
+        found = inside(text, reference.folder, reference.project, what="file") if isinstance(text, str) else ""
         if isinstance(found, Path):
             files.append(found)
         else:
             hint = "" if found else "`from: ../docker-compose.yml`"
-            problems.append(request.source.problem(at, found or "expected the path of a Compose file", hint))
+            problems.append(reference.source.problem(at, found or "expected the path of a Compose file", hint))
     if not files and not problems:
-        problems.append(request.source.problem(at, "no Compose file is named", "`from: ../docker-compose.yml`"))
+        problems.append(reference.source.problem(at, "no Compose file is named", "`from: ../docker-compose.yml`"))
     return files, profiles, problems
 
 
@@ -324,17 +325,4 @@ def _without_nulls(value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """Compose prints a literal `$` doubled, so that its output is a Compose file again."""
-    if isinstance(value, str):
-        return value.replace("$$", "$")
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def _escaped(value: Any) -> Any:
-    """Nothing in a Compose file is an expression of ours."""
-    if isinstance(value, str):
-        return escape(value)
-    if isinstance(value, dict):
-        return {key: _escaped(item) for key, item in value.items()}
-    return [_escaped(item) for item in value] if isinstance(value, list) else value
+    return map_texts(lambda text: text.replace("$$", "$"), value)

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from envctl.definition.scalars import written
-from envctl.definition.syntax import (
+from envctl.definition.expression_syntax import (
     CHAIN,
     STAND_IN,
     Expression,
@@ -27,6 +26,7 @@ from envctl.definition.syntax import (
     split,
     too_deep,
 )
+from envctl.definition.yaml_parser import written
 from envctl.errors import did_you_mean
 
 if TYPE_CHECKING:

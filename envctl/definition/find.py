@@ -14,7 +14,7 @@ from envctl.errors import UsageError, did_you_mean
 FOLDER = "environments"
 _SUFFIXES = (".yaml", ".yml")
 _COMPOSE = re.compile(r"(docker-)?compose([.-][\w.-]+)?\.ya?ml")
-_COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _by_path(env: str, cwd: Path) -> Path | None:
     path = cwd / Path(env).expanduser()
     try:
         if path.is_dir():
-            return _in_folder(path) or next((f for name in _COMPOSE_NAMES if (f := path / name).is_file()), None)
+            return _in_folder(path) or next((f for name in COMPOSE_FILES if (f := path / name).is_file()), None)
         if path.exists():
             return path
     except (OSError, ValueError):

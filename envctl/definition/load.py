@@ -8,16 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.compose_file import Recogniser
+from envctl.definition.checks import Checks
+from envctl.definition.compose_file import ComposeReference, Recogniser, read_compose
+from envctl.definition.expressions import ExpressionError, evaluate
 from envctl.definition.find import find_project, is_compose_file
-from envctl.definition.gather import Gathering
 from envctl.definition.models import Definition
-from envctl.definition.names import Names
-from envctl.definition.paths import Paths, locate
-from envctl.definition.source import Document, Source, TreePath, displayed
-from envctl.definition.static import Static
+from envctl.definition.paths import inside, locate
+from envctl.definition.source import Document, Source, TreePath, displayed, dotted, merge, read
 from envctl.definition.validate import validate
-from envctl.definition.variables import Variables, resolve_variables
+from envctl.definition.variables import EarlyEvaluation, resolve_variables
 from envctl.errors import Problem
 
 SHORTEST_SECRET = 4
@@ -78,16 +77,16 @@ def load(
     """
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
-    gathering = Gathering(project, environ, recognise)
-    document = _composed(file) if is_compose_file(file) else None
-    document = gathering.gather(file, start=document)
+    reading = _Reading(project, environ, recognise)
+    document = reading.document(file, start=_compose_alone(file) if is_compose_file(file) else None)
     if document.tree is None:
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
-    tree = _main_ports(_cleaned(document.tree), gathering.composed)
-    variables = resolve_variables(tree.get("variables"), document.source, overrides or {}, environ)
-    static = _evaluate(tree, document, variables, environ)
-    tree = static.tree({key: value for key, value in tree.items() if key != "variables"}) | {"variables": variables.values}
-    checked = validate(tree, document.source, gathering.composed, static.unknown)
+    tree = _main_ports(_cleaned(document.tree), reading.composed)
+    variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ)
+    names, scope = _service_names(tree), {"var": variables.values, "env": environ}
+    evaluation = EarlyEvaluation(document.source, scope, names, variables.broken)
+    tree = evaluation.tree(tree) | {"variables": variables.values}
+    checked = validate(tree, document.source, reading.composed, evaluation.unknown)
     loaded = Loaded(
         definition=checked.definition,
         tree=tree,
@@ -98,14 +97,16 @@ def load(
         variables=variables.values,
         given=variables.given,
         secrets=frozenset(variables.secrets),
-        problems=[*document.problems, *variables.problems, *static.problems, *checked.problems],
-        compose_extra=gathering.compose_extra,
-        losses=gathering.losses,
-        unknown=frozenset(static.unknown),
+        problems=[*document.problems, *variables.problems, *evaluation.problems, *checked.problems],
+        compose_extra=reading.compose_extra,
+        losses=reading.losses,
+        unknown=frozenset(evaluation.unknown),
         broken=frozenset(variables.broken),
         partial=checked.partial,
     )
-    loaded.problems.extend(_contents(loaded, checked.definition))
+    checks = Checks(loaded.source, loaded.project, loaded.base, names)
+    unknown = {dotted(path) for path in loaded.unknown}
+    loaded.problems.extend(problem for problem in checks.problems(checked.definition) if problem.path not in unknown)
     loaded.problems[:] = [masked(problem, loaded.secrets) for problem in loaded.problems]
     return loaded
 
@@ -119,10 +120,85 @@ def masked(problem: Problem, secrets: Collection[str]) -> Problem:
     return problem
 
 
-def _composed(file: Path) -> Document:
+def _compose_alone(file: Path) -> Document:
     """A Compose file as a definition of its own: nothing but `from`."""
     shown = displayed(file)
     return Document({"from": file.name}, Source(shown, {("from",): (shown, 1)}))
+
+
+@dataclass
+class _Reading:
+    """The reading of a file and all that it includes: what is the same for each of them, and what they bring besides their trees."""
+
+    project: Path
+    environ: Mapping[str, str]
+    recognise: Recogniser = lambda image: None
+    composed: set[str] = field(default_factory=set)
+    """Services that a Compose file describes."""
+    compose_extra: dict[str, Any] = field(default_factory=dict)
+    losses: list[str] = field(default_factory=list)
+
+    def document(self, file: Path, chain: tuple[Path, ...] = (), start: Document | None = None) -> Document:
+        """The document of *file* (or *start*) on top of its Compose file and its includes: the including file wins."""
+        document = start or read(file)
+        if document.tree is None:
+            return document
+        problems: list[Problem] = []
+        base = Document({}, Source(displayed(file)))
+        for path, text in _texts(document.tree.pop("include", None), ("include",), document.source, problems):
+            included = self._include(text, path, document.source, (*chain, file.resolve()), problems)
+            base = merge(base, included) if included.tree is not None else _with_problems(base, included.problems)
+        if (value := document.tree.pop("from", None)) is not None:
+            base = self._with_compose(base, value, document.source, file, problems)
+        return _with_problems(_without_removed(merge(base, document), base), problems)
+
+    def _include(self, text: str, path: TreePath, source: Source, chain: tuple[Path, ...], problems: list[Problem]) -> Document:
+        nothing = Document(None, source)
+        try:
+            text = str(evaluate(text, {"env": self.environ}))
+        except ExpressionError as error:
+            problems.append(source.problem(path, str(error), "only `env` is known in `include`"))
+            return nothing
+        found = inside(text, chain[-1].parent, self.project, what="file")
+        if isinstance(found, str):
+            problems.append(source.problem(path, found))
+            return nothing
+        if found.resolve() in chain:
+            names = " -> ".join(file.name for file in (*chain[chain.index(found.resolve()) :], found))
+            problems.append(source.problem(path, f"a file includes itself: {names}", "remove one of the includes"))
+            return nothing
+        return self.document(found, chain)
+
+    def _with_compose(self, base: Document, value: Any, source: Source, file: Path, problems: list[Problem]) -> Document:
+        composed = read_compose(ComposeReference(value, source, file.parent, self.project, self.environ, self.recognise))
+        problems += composed.problems
+        self.composed |= set(composed.tree.get("services", {}))
+        self.compose_extra |= composed.extra
+        self.losses += composed.losses
+        return merge(base, Document(composed.tree, composed.source))
+
+
+def _with_problems(document: Document, problems: list[Problem] | tuple[Problem, ...]) -> Document:
+    return replace(document, problems=(*document.problems, *problems))
+
+
+def _without_removed(document: Document, base: Document) -> Document:
+    """`service: null` removes what an included file has; an empty one that nobody has stays, to be complained about."""
+    services, known = (document.tree or {}).get("services"), (base.tree or {}).get("services")
+    if not isinstance(services, dict) or not isinstance(known, dict):
+        return document
+    kept = {name: service for name, service in services.items() if service is not None or name not in known}
+    return replace(document, tree={**(document.tree or {}), "services": kept})
+
+
+def _texts(value: Any, path: TreePath, source: Source, problems: list[Problem]) -> list[tuple[TreePath, str]]:
+    """The texts of `KEY: text` or `KEY: [text, ...]` with their places."""
+    if value is None:
+        return []
+    items = [(path, value)] if not isinstance(value, list) else [((*path, i), item) for i, item in enumerate(value)]
+    wrong = [at for at, item in items if not isinstance(item, str)]
+    problems += [source.problem(at, "expected the path of a file", "`include: [../common.yaml]`") for at in wrong]
+    return [(at, item) for at, item in items if isinstance(item, str)]
 
 
 def _cleaned(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,16 +233,6 @@ def _without_extras(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in tree.items() if value is not None and not key.startswith("x-")}
 
 
-def _evaluate(tree: Mapping[str, Any], document: Document, variables: Variables, environ: Mapping[str, str]) -> Static:
+def _service_names(tree: Mapping[str, Any]) -> tuple[str, ...]:
     services = tree.get("services")
-    names = tuple(services) if isinstance(services, dict) else ()
-    return Static(document.source, {"var": variables.values, "env": environ}, names, variables.broken)
-
-
-def _contents(loaded: Loaded, definition: Definition) -> list[Problem]:
-    services = loaded.tree.get("services")
-    names = tuple(services) if isinstance(services, dict) else ()
-    paths = Paths(loaded.source, loaded.project, loaded.base)
-    found = [*Names(loaded.source, names).problems(definition), *paths.problems(definition)]
-    unknown = {".".join(map(str, path)) for path in loaded.unknown}
-    return [problem for problem in found if problem.path not in unknown]
+    return tuple(services) if isinstance(services, dict) else ()

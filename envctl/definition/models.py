@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from envctl.definition.durations import parse_duration
-from envctl.definition.scalars import written
+from envctl.definition.yaml_parser import written
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 RESERVED = ("var", "self", "env", "lane", "instance", "tester")

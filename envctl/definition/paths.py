@@ -1,104 +1,57 @@
-"""Every path of a definition is there, is what it should be, and stays inside the project."""
+"""Paths of a definition: relative to the file they stand in, and never outside the project."""
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
-from envctl.definition.containment import What, inside
-from envctl.definition.models import Build, Definition, SeedStep, Service
-from envctl.definition.source import Source, TreePath
-from envctl.errors import Problem
+from envctl.definition.source import TreePath
+from envctl.errors import did_you_mean
 
-SQL = (".sql", ".sql.gz")
+PathType = Literal["file", "folder", "file or folder"]
 
 
-@dataclass(frozen=True)
-class Paths:
-    source: Source
-    project: Path
-    base: Callable[[TreePath], Path]
-    """The folder that paths of a place are relative to."""
+def inside(text: str, base: Path, project: Path, *, what: PathType | None) -> Path | str:
+    """The path that *text* names, or a sentence about what is wrong with it; without *what* it need not exist."""
+    if not text.strip() or "\0" in text:
+        return "this is no path"
+    path = Path(os.path.normpath(base / text))
+    try:
+        if outside(path, project):
+            return f"'{text}' is outside of the project {project}"
+        return path if what is None else _existing(path, text, what)
+    except (OSError, RuntimeError) as error:
+        return f"'{text}' cannot be read: {getattr(error, 'strerror', None) or error}"
 
-    def problems(self, definition: Definition) -> Iterator[Problem]:
-        for name, service in definition.services.items():
-            yield from self._service(service, ("services", name))
-        for target in definition.write:
-            yield from self._written(target, ("write", target))
 
-    def check(self, text: str, path: TreePath, what: What | None) -> Iterator[Problem]:
-        found = inside(text, self.base(path), self.project, what=what)
-        if isinstance(found, str):
-            yield self.source.problem(path, found)
+def outside(path: Path, project: Path) -> bool:
+    """Whether *path* leads out of the project, through symbolic links too."""
+    return not path.resolve().is_relative_to(project.resolve())
 
-    def _service(self, service: Service, at: TreePath) -> Iterator[Problem]:
-        # Compose has found and resolved these already.
-        if not service.from_compose:
-            yield from self._build(service, (*at, "build"))
-        for index, text in enumerate(service.env_file):
-            yield from self.check(text, (*at, "env_file", index), "file")
-        for target, text in service.files.items():
-            yield from self.check(text, (*at, "files", target), "file or folder")
-            if not target.startswith("/"):
-                message = f"'{target}' is no path inside the container"
-                yield self.source.problem(
-                    (*at, "files", target), message, "it begins with /; the file of the project stands behind the colon"
-                )
-        for index, step in enumerate(service.seed):
-            yield from self._step(step, (*at, "seed", index))
 
-    def _build(self, service: Service, at: TreePath) -> Iterator[Problem]:
-        if service.build is None:
-            return
-        build = service.build if isinstance(service.build, Build) else Build(context=service.build)
-        where = (*at, "context") if isinstance(service.build, Build) else at
-        folder = inside(build.context, self.base(where), self.project, what="folder")
-        if isinstance(folder, str):
-            yield self.source.problem(where, folder)
-        elif build.dockerfile_inline is None and (build.dockerfile or service.run is None):
-            # With `run` it can be a local process, which needs no image.
-            yield from self._dockerfile(build, folder, at)
+def _existing(path: Path, text: str, what: PathType) -> Path | str:
+    if not path.exists():
+        return f"there is no {what} '{text}'" + (" (a broken link)" if path.is_symlink() else _near(path))
+    if path.is_dir() and what == "file":
+        return f"'{text}' is a folder, and a file is expected"
+    if not path.is_dir() and what == "folder":
+        return f"'{text}' is a file, and a folder is expected"
+    if not path.is_dir() and not path.is_file():
+        return f"'{text}' is no ordinary file"
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        return f"'{text}' cannot be read: permission denied"
+    return path
 
-    def _dockerfile(self, build: Build, folder: Path, at: TreePath) -> Iterator[Problem]:
-        found = inside(build.dockerfile or "Dockerfile", folder, self.project, what="file")
-        if isinstance(found, str):
-            path = (*at, "dockerfile") if build.dockerfile else at
-            hint = "" if build.dockerfile else "write one, or say `run:`"
-            yield self.source.problem(path, f"in {build.context}, {found}", hint)
 
-    def _step(self, step: SeedStep, at: TreePath) -> Iterator[Problem]:
-        if step.sql is not None:
-            yield from self._sql(step.sql, (*at, "sql"))
-        if step.csv is not None:
-            yield from self.check(step.csv, (*at, "csv"), "file")
-        for index, pattern in enumerate(step.inputs):
-            yield from self._pattern(pattern, (*at, "inputs", index))
-
-    def _sql(self, text: str, path: TreePath) -> Iterator[Problem]:
-        found = inside(text, self.base(path), self.project, what="file or folder")
-        if isinstance(found, str):
-            yield self.source.problem(path, found)
-        elif found.is_dir() and not any(entry.name.endswith(SQL) for entry in found.iterdir()):
-            yield self.source.problem(path, f"the folder '{text}' holds no .sql or .sql.gz file")
-
-    def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
-        fixed = pattern[: next((i for i, c in enumerate(pattern) if c in "*?["), len(pattern))].rpartition("/")[0] or "."
-        found = inside("/" if pattern.startswith("/") else fixed, self.base(path), self.project, what=None)
-        if isinstance(found, str):
-            yield self.source.problem(path, found.replace(f"'{fixed}'", f"'{pattern}'"))
-        elif not any(glob.iglob(pattern, root_dir=self.base(path), recursive=True)):
-            yield self.source.problem(path, f"no file matches '{pattern}'")
-
-    def _written(self, target: str, path: TreePath) -> Iterator[Problem]:
-        found = inside(target, self.base(path), self.project, what=None)
-        if isinstance(found, str):
-            yield self.source.problem(path, found)
-        elif found.is_dir():
-            yield self.source.problem(path, f"'{target}' is a folder, and a file is written")
-        elif found.resolve() == self.source.file.resolve():
-            yield self.source.problem(path, f"'{target}' is the definition itself")
+def _near(path: Path) -> str:
+    """Where the search went wrong: the first folder that is not there, or a name like it."""
+    missing = next(parent for parent in (path, *path.parents) if parent.parent.is_dir())
+    if missing != path:
+        return f" (the folder '{missing.name}' is not there)"
+    hint = did_you_mean(path.name, sorted(entry.name for entry in path.parent.iterdir()), limit=5)
+    return f"; {hint}" if hint.startswith("did") else ""
 
 
 def locate(tree: Mapping[str, object], text: str, at: TreePath) -> TreePath:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.yaml_nodes import Branch, Leaf, Node, YamlError, parse_nodes
+from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, parse_nodes
 from envctl.errors import Problem
 
 TreePath = tuple[str | int, ...]
@@ -217,3 +217,12 @@ def walk(value: Any, path: TreePath = ()) -> Iterator[tuple[TreePath, Any]]:
             yield from walk(item, (*path, index))
     else:
         yield path, value
+
+
+def map_texts(function: Callable[[str], Any], value: Any) -> Any:
+    """A tree with *function* applied to each of its texts; keys stay."""
+    if isinstance(value, str):
+        return function(value)
+    if isinstance(value, Mapping):
+        return {key: map_texts(function, item) for key, item in value.items()}
+    return [map_texts(function, item) for item in value] if isinstance(value, list | tuple) else value

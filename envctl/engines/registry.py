@@ -1,8 +1,8 @@
-"""The engines there are. A new one is a folder beside this file with `engine.py` and `traits.py`, and its name here."""
+"""The engines there are. A new one is a folder beside this file with `engine.py`, `traits.py` and `doctor.py`, and its name here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from envctl.instance.record import Location
 from envctl.plan.traits import EngineTraits
 
 if TYPE_CHECKING:
+    from envctl.engines.common.findings import Finding
     from envctl.engines.seam import Engine
     from envctl.session.host import Host
 
@@ -31,6 +32,12 @@ def traits(name: str) -> EngineTraits:
     if name not in _NAMES:
         raise UsageError(f"there is no engine '{name}'", hint=did_you_mean(name, _NAMES))
     found: EngineTraits = import_module(f"envctl.engines.{name}.traits").TRAITS
+    return found
+
+
+def findings(name: str, host: Host) -> Iterator[Finding]:
+    """What `doctor` finds of the engine *name*; nothing is changed."""
+    found: Iterator[Finding] = import_module(f"envctl.engines.{name}.doctor").findings(host)
     return found
 
 

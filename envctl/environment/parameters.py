@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from envctl.definition.containment import inside, outside
 from envctl.definition.expressions import has_expression
 from envctl.definition.kinds import Kind
 from envctl.definition.load import Loaded
 from envctl.definition.messages import shown
 from envctl.definition.models import Service
-from envctl.definition.paths import locate
+from envctl.definition.paths import inside, locate, outside
 from envctl.definition.source import TreePath, walk
 from envctl.errors import Problem, did_you_mean
 

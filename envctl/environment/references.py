@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from envctl.definition.expression_syntax import shell_advice
 from envctl.definition.expressions import ExpressionError, Reference, references
 from envctl.definition.kinds import Kind, items_of
 from envctl.definition.load import Loaded
 from envctl.definition.models import Service
 from envctl.definition.source import TreePath, walk
-from envctl.definition.static import takes_references
-from envctl.definition.syntax import shell_advice
+from envctl.definition.variables import takes_references
 from envctl.environment.services import port_names
 from envctl.errors import Problem, did_you_mean
 

@@ -4,87 +4,86 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Any
 
-from envctl.init.model import Composed, Name
-from envctl.init.project import Project
+from envctl.definition.compose_file import Recogniser
+from envctl.definition.find import COMPOSE_FILES
+from envctl.definition.kinds import load_kinds, recogniser
+from envctl.init.model import ComposeService
+from envctl.init.project_files import ProjectFiles, as_list, as_map
 
-FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-LIKE = {
+USED_LIKE = {
     "minio/minio": "s3", "bitnami/minio": "s3", "localstack/localstack": "s3", "adobe/s3mock": "s3",
     "greenmail/standalone": "mail", "mongo": "mongo", "bitnami/mongodb": "mongo", "percona": "mariadb",
     "emqx/emqx": "mqtt", "hivemq/hivemq4": "mqtt",
     "redpandadata/redpanda": "kafka", "confluentinc/confluent-local": "kafka", "elasticsearch": "elasticsearch",
     "docker.elastic.co/elasticsearch/elasticsearch": "elasticsearch", "opensearchproject/opensearch": "elasticsearch",
 }  # fmt: skip
-"""Images that stand where another kind would be proposed, and of which envctl has no kind."""
+"""Images that no kind recognises, and the kind that would be proposed for what they do."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?([-?+])([^}]*))?\}")
 
 
-def compose_file(project: Project) -> Name | None:
+def compose_file(project: ProjectFiles) -> PurePosixPath | None:
     """The one that `docker compose` would take at the project's root."""
-    return next((Name(name) for name in FILES if project.has(Name(name))), None)
+    return next((PurePosixPath(name) for name in COMPOSE_FILES if project.has(PurePosixPath(name))), None)
 
 
-def composed(project: Project, file: Name, kinds: Mapping[str, str]) -> list[Composed]:
-    """The services of *file*; *kinds* gives the kind of an image's name. Those behind a profile are left out."""
-    services = project.tree(file).get("services")
-    if not isinstance(services, dict):
-        return []
+def compose_services(project: ProjectFiles, file: PurePosixPath) -> list[ComposeService]:
+    """The services of *file*; those behind a profile are left out."""
+    recognise = recogniser(load_kinds(project.root))
+    services = as_map(project.tree(file).get("services"))
     return [
-        _composed(name, entry, file, kinds) for name, entry in services.items() if isinstance(entry, dict) and not entry.get("profiles")
+        _service(name, service, file, recognise)
+        for name, service in services.items()
+        if isinstance(service, dict) and not service.get("profiles")
     ]
 
 
-def _composed(name: str, entry: dict[str, Any], file: Name, kinds: Mapping[str, str]) -> Composed:
-    image = image_name(entry.get("image"))
-    recognised = "" if entry.get("build") else kinds.get(image, "")
-    return Composed(
+def _service(name: str, service: dict[str, Any], file: PurePosixPath, recognise: Recogniser) -> ComposeService:
+    build, image = service.get("build"), _with_defaults(str(service.get("image") or ""))
+    recognised = recognise(image) if image and not build else None
+    used_like = "" if build else USED_LIKE.get(image_name(image), "")
+    return ComposeService(
         name=name,
-        kind=recognised or ("" if entry.get("build") else LIKE.get(image, "")),
-        recognised=bool(recognised),
-        built=_build_folder(entry.get("build"), file),
-        ports=tuple(_ports(entry)),
-        command=f"{entry.get('command') or ''} {entry.get('entrypoint') or ''}",
-        text=str(entry.get("environment") or ""),
+        kind=recognised.kind if recognised else used_like,
+        recognised=recognised is not None,
+        build_folder=_build_folder(build, file),
+        ports=tuple(_ports(service)),
+        command=f"{service.get('command') or ''} {service.get('entrypoint') or ''}",
+        environment=str(service.get("environment") or ""),
     )
 
 
-def image_name(image: object) -> str:
-    """`postgres` for `docker.io/library/postgres:17@sha256:...`: how `recognise` names images."""
-    text = filled(str(image or "")).partition("@")[0]
-    stem, _, last = text.rpartition("/")
-    text = f"{stem}/{last.partition(':')[0]}" if stem else last.partition(":")[0]
-    return text.removeprefix("docker.io/").removeprefix("library/")
+def image_name(image: str) -> str:
+    """`postgres` for `docker.io/library/postgres:17@sha256:...`."""
+    name = re.sub(r":[^/:]*$", "", image.partition("@")[0])
+    return name.removeprefix("docker.io/").removeprefix("library/")
 
 
-def filled(text: str) -> str:
+def _with_defaults(text: str) -> str:
     """*text* with the defaults of its variables; one without a default is nothing."""
     return _VARIABLE.sub(lambda match: match[3] if match[2] == "-" else "", text)
 
 
-def _build_folder(build: object, file: Name) -> Name | None:
+def _build_folder(build: object, file: PurePosixPath) -> PurePosixPath | None:
     context = build.get("context") or "." if isinstance(build, dict) else build
     if not isinstance(context, str) or "://" in context or context.startswith(("/", "git@")):
         return None
-    return Name(os.path.normpath(file.parent / filled(context)))
+    return PurePosixPath(os.path.normpath(file.parent / _with_defaults(context)))
 
 
-def _ports(entry: dict[str, Any]) -> Iterable[tuple[int, int]]:
-    for port in _list(entry.get("ports")):
+def _ports(service: dict[str, Any]) -> Iterable[tuple[int, int]]:
+    for port in as_list(service.get("ports")):
         if isinstance(port, dict):
             yield _number(port.get("published")), _number(port.get("target"))
-        elif match := re.fullmatch(r"(?:(?:.*:)?(\d+):)?(\d+)(?:/tcp)?", filled(str(port))):
+        elif match := re.fullmatch(r"(?:(?:.*:)?(\d+):)?(\d+)(?:/tcp)?", _with_defaults(str(port))):
             yield int(match[1] or 0), int(match[2])
-    for port in _list(entry.get("expose")):
+    for port in as_list(service.get("expose")):
         yield 0, _number(port)
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _number(value: object) -> int:
-    text = filled(str(value))
+    text = _with_defaults(str(value))
     return int(text) if re.fullmatch(r"\d{1,5}", text) else 0

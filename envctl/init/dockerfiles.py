@@ -1,39 +1,23 @@
-"""Dockerfiles: the services of the project's own, where their builds start, their ports, and when they are ready."""
+"""Dockerfiles -> the services that they build: where a build starts, the port, and the path that says when it is ready."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from envctl.init.model import ROOT, Name, Program
-from envctl.init.names import service_name
-from envctl.init.project import Project
+from envctl.init.model import ROOT, BuiltService, service_name
+from envctl.init.project_files import ProjectFiles
 
-VARIANTS = frozenset(
-    [
-        "dev",
-        "development",
-        "local",
-        "debug",
-        "test",
-        "tests",
-        "ci",
-        "prod",
-        "production",
-        "release",
-        "base",
-        "build",
-        "builder",
-        "docs",
-        "lint",
-        "alpine",
-        "slim",
-    ]
-)
+VARIANTS = frozenset([
+    "dev", "development", "local", "debug", "test", "tests", "ci", "prod", "production", "release", "base", "build", "builder", "docs",
+    "lint", "alpine", "slim",
+])  # fmt: skip
+"""Endings of Dockerfiles that build the same service in another way."""
 BASE_PORTS = {"nginx": 80, "httpd": 80, "caddy": 80, "nginxinc/nginx-unprivileged": 8080}
 """Images whose server listens without an EXPOSE."""
-MAX_PROGRAMS = 20
+MAX_SERVICES = 20
 MAX_SOURCES = 200
 _CODE = frozenset([".py", ".js", ".ts", ".mjs", ".go", ".rb", ".java", ".kt", ".php", ".rs", ".cs"])
 _HEALTH = re.compile(r"""["'](/(?:api/)?(?:healthz|health|readyz|ready|livez|health_check|healthcheck|_health))/?["']""")
@@ -43,20 +27,22 @@ _PORT_ARGUMENT = re.compile(r"""--port["',=\s]+(\d{2,5})|(?:-b|--bind|--addr)["'
 
 @dataclass(frozen=True)
 class Instruction:
+    """A line of a Dockerfile: `COPY`, and what stands behind it."""
+
     name: str
     rest: str
 
 
-def programs(project: Project) -> list[Program]:
+def built_services(project: ProjectFiles) -> list[BuiltService]:
     """A service for each Dockerfile that is not a variant of another one."""
-    found: list[Program] = []
+    found: list[BuiltService] = []
     for path in _chosen(project):
-        taken = [program.name for program in found]
-        found.append(_program(project, path, service_name(_stem(path), taken)))
-    return found[:MAX_PROGRAMS]
+        taken = [service.name for service in found]
+        found.append(_built_service(project, path, service_name(_stem(path), taken)))
+    return found[:MAX_SERVICES]
 
 
-def _chosen(project: Project) -> Iterator[Name]:
+def _chosen(project: ProjectFiles) -> Iterator[PurePosixPath]:
     named = project.named("Dockerfile", "Containerfile", "Dockerfile.*", "*.Dockerfile", "*.dockerfile")
     plain = {path.parent for path in named if path.name in ("Dockerfile", "Containerfile")}
     for path in sorted(named, key=lambda path: (len(path.parts), _suffix(path) != "", path)):
@@ -68,13 +54,13 @@ def _chosen(project: Project) -> Iterator[Name]:
             yield path
 
 
-def _suffix(path: Name) -> str:
+def _suffix(path: PurePosixPath) -> str:
     if path.name in ("Dockerfile", "Containerfile"):
         return ""
     return path.name.removeprefix("Dockerfile.") if path.name.startswith("Dockerfile.") else path.stem
 
 
-def _stem(path: Name) -> str:
+def _stem(path: PurePosixPath) -> str:
     suffix = _suffix(path)
     if suffix and suffix not in VARIANTS:
         return suffix
@@ -84,12 +70,12 @@ def _stem(path: Name) -> str:
     return folder.name or "app"
 
 
-def _program(project: Project, path: Name, name: str) -> Program:
+def _built_service(project: ProjectFiles, path: PurePosixPath, name: str) -> BuiltService:
     steps = list(instructions(project.text(path)))
     context = _context(project, path, steps)
     port, port_because = _port(steps)
     ready, ready_because = _ready(project, context, path, steps)
-    return Program(name, context, path, port, f"{path}: {port_because}" if port else "", ready, ready_because)
+    return BuiltService(name, context, path, port, f"{path}: {port_because}" if port else "", ready, ready_because)
 
 
 def instructions(text: str) -> Iterator[Instruction]:
@@ -101,7 +87,7 @@ def instructions(text: str) -> Iterator[Instruction]:
             yield Instruction(name.upper(), rest.strip())
 
 
-def _context(project: Project, path: Name, steps: Iterable[Instruction]) -> Name:
+def _context(project: ProjectFiles, path: PurePosixPath, steps: Iterable[Instruction]) -> PurePosixPath:
     """The nearest folder with all that the file copies: `docker/api/Dockerfile` is often built from the root."""
     sources = [source for step in steps for source in _copied(step)]
     folders = [path.parent, *path.parent.parents]
@@ -118,7 +104,7 @@ def _copied(step: Instruction) -> list[str]:
     return [word for word in words[:-1] if not word.startswith("--") and "$" not in word and "://" not in word]
 
 
-def _exists(project: Project, folder: Name, source: str) -> bool:
+def _exists(project: ProjectFiles, folder: PurePosixPath, source: str) -> bool:
     source = source.strip("/") or "."
     if "*" in source or "?" in source:
         return True  # the pattern of an optional file matches nothing without harm
@@ -150,7 +136,7 @@ def _port_of(step: Instruction, known: Mapping[str, str]) -> int:
     return next((int(text) for text in numbers if re.fullmatch(r"\d{1,5}", text) and 0 < int(text) < 65536), 0)
 
 
-def _ready(project: Project, context: Name, path: Name, steps: Iterable[Instruction]) -> tuple[str, str]:
+def _ready(project: ProjectFiles, context: PurePosixPath, path: PurePosixPath, steps: Iterable[Instruction]) -> tuple[str, str]:
     for step in steps:
         if step.name == "HEALTHCHECK" and (match := _CHECK_URL.search(step.rest)):
             return match[1] or "/", f"{path}: HEALTHCHECK"

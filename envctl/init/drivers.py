@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from envctl.init.manifests import Dependency
+from envctl.init.dependencies import Dependency
 from envctl.init.model import Driver
 
 DRIVERS: dict[str, str] = {
@@ -68,9 +68,9 @@ DRIVERS: dict[str, str] = {
 }
 """Kind to the names of its drivers, of every language."""
 UNSURE: dict[str, str] = {"s3": "boto3 aioboto3 aiobotocore aws-sdk github.com/aws/aws-sdk-go aws/aws-sdk-php"}
-"""Drivers of many services, of which the kind is one."""
+"""Drivers of more than the kind: boto3 speaks to S3, and to all else of AWS."""
 OPTIONAL = ("mail", "s3")
-"""Kinds that a project may have the driver of without its tests needing the server."""
+"""Kinds whose driver a project may have without its tests needing the server."""
 
 _KIND = {name: kind for kind, names in DRIVERS.items() for name in names.split()}
 _UNSURE = {name: kind for kind, names in UNSURE.items() for name in names.split()}

@@ -1,13 +1,19 @@
-"""What was found in a project, and what is proposed because of it."""
+"""What was found in a project, what is proposed because of it, and the names that a definition takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
-Name = PurePosixPath
-ROOT = Name(".")
+from envctl.definition.expressions import escape
+from envctl.definition.models import RESERVED
+
+ROOT = PurePosixPath(".")
+"""The project's folder; every path of a finding is relative to it."""
+MAX_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -16,84 +22,92 @@ class Driver:
 
     kind: str
     dependency: str
-    file: Name
+    file: PurePosixPath
     sure: bool = True
 
 
 @dataclass(frozen=True)
-class Composed:
-    """A service that a Compose file has already."""
+class ComposeService:
+    """A service of the project's Compose file."""
 
     name: str
     kind: str
-    """The recognised kind, else what it stands in for (`like`), else empty."""
+    """The kind of its image, else the kind that it is used like, else empty."""
     recognised: bool
-    built: Name | None
-    """The build folder."""
+    """Whether envctl has a kind for its image."""
+    build_folder: PurePosixPath | None
     ports: tuple[tuple[int, int], ...]
-    """Published (0: none) and inside."""
+    """Published (0: not at all) and inside."""
     command: str
-    text: str
+    environment: str
 
 
 @dataclass(frozen=True)
-class Variable:
+class ExampleVariable:
     """A line of `.env.example`."""
 
     name: str
     value: str
-    file: Name
+    file: PurePosixPath
 
 
 @dataclass(frozen=True)
-class Program:
-    """A service of the project's own that a Dockerfile builds."""
+class BuiltService:
+    """A service that one of the project's Dockerfiles builds."""
 
     name: str
-    context: Name
-    dockerfile: Name
+    context: PurePosixPath
+    dockerfile: PurePosixPath
     port: int | None
     port_because: str = ""
     ready: str = ""
+    """The path that answers when it is ready."""
     ready_because: str = ""
 
 
-@dataclass(frozen=True)
-class Api:
-    """An OpenAPI document."""
+class Operation(NamedTuple):
+    """What an API answers to a request: `example` is a body as JSON text."""
 
-    file: Name
+    method: str
+    path: str
+    status: int
+    example: str
+
+
+@dataclass(frozen=True)
+class OpenApiDocument:
+    file: PurePosixPath
     host: str
     """Of the first server; empty where it is this project."""
-    base: str
-    """The path of the first server."""
-    operations: tuple[tuple[str, str, int, str], ...]
-    """Method, path, status, example body as JSON text."""
-    plain: tuple[str, ...]
-    """GET paths that need no parameters and no authentication."""
+    base_path: str
+    """Of the first server."""
+    operations: tuple[Operation, ...]
+    open_paths: tuple[str, ...]
+    """Those that GET reads without parameters and authentication."""
 
 
 @dataclass(frozen=True)
 class Migration:
     """How the schema is made: a command of the project, or SQL files."""
 
-    folder: Name
-    file: Name
+    folder: PurePosixPath
+    file: PurePosixPath
     tool: str
     command: str = ""
     inputs: tuple[str, ...] = ()
     """Globs, seen from the project's root."""
-    sql: tuple[Name, ...] = ()
+    sql: tuple[PurePosixPath, ...] = ()
     kind: str = ""
+    """The kind of database that it is for; empty where it is for any."""
 
 
 @dataclass(frozen=True)
-class Runner:
-    """How the project's tests are started."""
+class TestCommand:
+    """How tests of the project are started."""
 
     name: str
     command: str
-    folder: Name
+    folder: PurePosixPath
     because: str
     reports: tuple[str, ...] = ()
 
@@ -103,22 +117,22 @@ class ProjectFindings:
     """Everything that a project shows."""
 
     name: str
-    compose: Name | None = None
-    composed: tuple[Composed, ...] = ()
+    compose_file: PurePosixPath | None = None
+    compose_services: tuple[ComposeService, ...] = ()
     drivers: tuple[Driver, ...] = ()
     dependencies: frozenset[str] = frozenset()
-    variables: tuple[Variable, ...] = ()
-    programs: tuple[Program, ...] = ()
-    apis: tuple[Api, ...] = ()
+    variables: tuple[ExampleVariable, ...] = ()
+    built_services: tuple[BuiltService, ...] = ()
+    openapi_documents: tuple[OpenApiDocument, ...] = ()
     migrations: tuple[Migration, ...] = ()
-    runners: tuple[Runner, ...] = ()
+    test_commands: tuple[TestCommand, ...] = ()
 
 
 Scalar = str | int | bool
 
 
 @dataclass(frozen=True)
-class Entry:
+class KeyValue:
     """A key with its value, and the file that it was concluded from."""
 
     key: str
@@ -127,31 +141,27 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Flow:
+class OneLine:
     """A small map or list that stands on one line."""
 
     value: Mapping[str, Scalar] | tuple[Scalar, ...]
 
 
 @dataclass(frozen=True)
-class Steps:
-    """A list of maps."""
-
-    items: tuple[tuple[Entry, ...], ...]
+class ListOfMaps:
+    items: tuple[tuple[KeyValue, ...], ...]
 
 
-Value = Scalar | Flow | Steps | tuple[Entry, ...]
+Value = Scalar | OneLine | ListOfMaps | tuple[KeyValue, ...]
 
 
 @dataclass(frozen=True)
-class Proposed:
-    """A service of the proposal."""
-
+class ProposedService:
     name: str
     kind: str
     title: str
     because: str
-    body: tuple[Entry, ...] = ()
+    body: tuple[KeyValue, ...] = ()
     sure: bool = True
     """Otherwise init asks, where it can."""
 
@@ -161,10 +171,29 @@ class Proposal:
     """A whole environment, not yet text; `files` lie beside it."""
 
     name: str
-    compose: Name | None = None
-    variables: tuple[Entry, ...] = ()
-    services: tuple[Proposed, ...] = ()
-    outputs: tuple[Entry, ...] = ()
-    tests: tuple[Entry, ...] = ()
+    compose_file: PurePosixPath | None = None
+    variables: tuple[KeyValue, ...] = ()
+    services: tuple[ProposedService, ...] = ()
+    outputs: tuple[KeyValue, ...] = ()
+    tests: tuple[KeyValue, ...] = ()
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+
+
+def environment_name(text: str) -> str:
+    """*text* as the name of an environment: letters, digits, - and _."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:MAX_NAME].rstrip("-_")
+    return "app" if not name or name in RESERVED else name
+
+
+def service_name(text: str, taken: Collection[str] = ()) -> str:
+    """*text* as the name of a service, which is a host name as well; with a number where it is taken."""
+    name = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[: MAX_NAME - 3].rstrip("-") or "app"
+    name = f"{name}-app" if name in RESERVED else name
+    numbered = (name, *(f"{name}-{number}" for number in range(2, 1000)))
+    return next(candidate for candidate in numbered if candidate not in taken)
+
+
+def path_from_environments(path: PurePosixPath) -> str:
+    """A path of the project as a definition in `environments/` writes it."""
+    return escape(".." if path == ROOT else f"../{path}")

@@ -1,125 +1,226 @@
-"""ProjectFindings -> Proposal: servers, stand-ins for third parties, the project's own services, seeds, outputs, tests."""
+"""ProjectFindings -> Proposal: servers, stubs, the services that Dockerfiles build, seeds, outputs, tests."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import os.path
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
-from envctl.init.model import Entry, Flow, Program, ProjectFindings, Proposal, Proposed, Runner, Scalar, Steps
-from envctl.init.own import own_outputs, own_service, variables_of
-from envctl.init.runners import from_folder
-from envctl.init.seeds import seeds
-from envctl.init.servers import DEFAULTS, Server, all_servers, servers
-from envctl.init.third_parties import stub_service, thirds
-from envctl.init.wiring import Wiring, is_secret, variable_key
+from envctl.definition.expressions import escape
+from envctl.init.migrations import Step, seed_steps
+from envctl.init.model import (
+    ROOT,
+    BuiltService,
+    ExampleVariable,
+    KeyValue,
+    ListOfMaps,
+    OneLine,
+    ProjectFindings,
+    Proposal,
+    ProposedService,
+    Scalar,
+    TestCommand,
+    path_from_environments,
+)
+from envctl.init.openapi import ready_path
+from envctl.init.references import References, is_secret, plain_value
+from envctl.init.servers import USUAL_VARIABLES, NeededServer, needed_servers, proposed_servers
+from envctl.init.testing import in_folder
+from envctl.init.third_parties import is_foreign, project_service, proposed_stub, stub_routes, third_parties
 
-UP = ".."
-"""From `environments/` to the project's root."""
+MAX_ENV = 60
+SHORTEST_MASKED = 8
 
 
-def propose(evidence: ProjectFindings, without: Collection[str] = ()) -> Proposal:
-    """The environment that *evidence* suggests; *without* are names of services that the user does not want."""
-    composed = {service.name for service in evidence.composed}
-    programs = [program for program in _programs(evidence) if program.name not in without]
-    evidence = replace(evidence, programs=tuple(programs))
-    known = servers(evidence, without)
-    names = {*composed, *(server.name for server in known.values()), *(program.name for program in programs)}
-    found = tuple(thirds(evidence, known, names, without))
-    wiring = Wiring(evidence, known, found, {*names, *(third.name for third in found)})
-    services = [*all_servers(known), *map(stub_service, found), *_own(programs, wiring), *_overlays(wiring)]
-    database, steps, notes = seeds(evidence, known, programs)
+def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposal:
+    """The environment that *findings* suggest; *without* are names of services that the user does not want."""
+    built = [service for service in _built_services(findings) if service.name not in without]
+    findings = replace(findings, built_services=tuple(built))
+    servers = needed_servers(findings, without)
+    names = {*(service.name for service in findings.compose_services), *(server.name for server in servers.values())}
+    names |= {service.name for service in built}
+    thirds = tuple(third_parties(findings, servers, names, without))
+    references = References(findings, servers, thirds, {*names, *(third.name for third in thirds)})
+    services = [
+        *proposed_servers(servers),
+        *map(proposed_stub, thirds),
+        *_proposed_built_services(references),
+        *_with_stubs(references),
+    ]
+    database, steps, notes = seed_steps(findings, servers)
     return Proposal(
-        name=evidence.name,
-        compose=evidence.compose if evidence.composed else None,
-        variables=tuple(_variables(wiring, programs)),
-        services=tuple(_seeded(services, database, steps)),
-        outputs=tuple(_outputs(wiring, programs)),
-        tests=tuple(map(_test, evidence.runners)),
+        name=findings.name,
+        compose_file=findings.compose_file if findings.compose_services else None,
+        variables=tuple(_variables(references)),
+        services=tuple(_with_seeds(services, database, steps)),
+        outputs=tuple(_outputs(references)),
+        tests=tuple(map(_test, findings.test_commands)),
         notes=tuple(notes),
-        files={third.routes: third.text for third in found},
+        files={third.routes: stub_routes(third) for third in thirds},
     )
 
 
-def _programs(evidence: ProjectFindings) -> Iterator[Program]:
+def _built_services(findings: ProjectFindings) -> Iterator[BuiltService]:
     """Those that the Compose file does not build already, under names that it does not use."""
-    built = {service.built for service in evidence.composed if service.built is not None}
-    taken = {service.name for service in evidence.composed}
-    for program in evidence.programs:
-        if program.context not in built and program.dockerfile.parent not in built:
-            yield program if program.name not in taken else replace(program, name=f"{program.name}-app")
+    folders = {service.build_folder for service in findings.compose_services}
+    taken = {service.name for service in findings.compose_services}
+    for service in findings.built_services:
+        if service.context not in folders and service.dockerfile.parent not in folders:
+            yield service if service.name not in taken else replace(service, name=f"{service.name}-app")
 
 
-def _own(programs: list[Program], wiring: Wiring) -> Iterator[Proposed]:
-    for number, program in enumerate(programs):
-        yield own_service(program, wiring, frozenset(later.name for later in programs[number + 1 :]))
+def _proposed_built_services(references: References) -> Iterator[ProposedService]:
+    services = references.findings.built_services
+    for number, service in enumerate(services):
+        yield _proposed(service, references, sorted(later.name for later in services[number + 1 :]))
 
 
-def _overlays(wiring: Wiring) -> Iterator[Proposed]:
-    """What lies on top of the Compose file's own services: the stubs in the place of the real third parties."""
-    for service in wiring.evidence.composed:
-        if service.built is None:
+def _proposed(service: BuiltService, references: References, later: list[str]) -> ProposedService:
+    """A reference to one of the *later* services must not make this one wait, or two could wait for each other."""
+    env = list(_env(service, references))
+    body = [_build(service)]
+    if service.port:
+        body += [KeyValue("port", service.port, service.port_because), *_ready(service, references.findings)]
+    if env:
+        body.append(KeyValue("env", tuple(env)))
+    waiting = [name for name in later if any(f"${{{name}." in str(entry.value) for entry in env)]
+    if waiting:
+        body.append(KeyValue("needs", OneLine(dict.fromkeys(waiting, "none")), "they refer to each other"))
+    title = "The code under test." if service.port else "Code under test that listens on no port; `ready: {log: REGEX}` says when it works."
+    return ProposedService(service.name, "api" if service.port else "", title, str(service.dockerfile), tuple(body))
+
+
+def _build(service: BuiltService) -> KeyValue:
+    dockerfile = os.path.relpath(service.dockerfile, service.context)
+    context = path_from_environments(service.context)
+    if dockerfile == "Dockerfile":
+        return KeyValue("build", context)
+    return KeyValue("build", (KeyValue("context", context), KeyValue("dockerfile", dockerfile)))
+
+
+def _ready(service: BuiltService, findings: ProjectFindings) -> Iterator[KeyValue]:
+    """What its Dockerfile or code says; else the OpenAPI document below its folder, or any document where it is the only service."""
+    path, because = service.ready, service.ready_because
+    if not path:
+        documents = [document for document in findings.openapi_documents if not is_foreign(document)]
+        folder = service.dockerfile.parent
+        near = [document for document in documents if folder != ROOT and document.file.is_relative_to(folder)]
+        document = next(iter(near or (documents if len(findings.built_services) == 1 else [])), None)
+        path, because = (ready_path(document), str(document.file)) if document else ("", "")
+    if path:
+        yield KeyValue("ready", OneLine({"http": path}), because)
+
+
+def _env(service: BuiltService, references: References) -> Iterator[KeyValue]:
+    variables = _variables_of(service, references.findings)
+    referred_to: set[str] = set()
+    for variable in variables[:MAX_ENV]:
+        text = references.of(variable)
+        if project_service(variable, references.findings) == service.name:
+            text = re.sub(rf"\$\{{{re.escape(service.name)}\.", "${self.", text)
+        entry = KeyValue(variable.name, text, str(variable.file)) if text else plain_value(variable, service.port is not None)
+        if entry is not None:
+            referred_to |= set(re.findall(r"\$\{([\w-]+)", str(entry.value)))
+            yield entry
+    names = {variable.name for variable in variables}
+    for server in references.servers.values():
+        if server.name not in referred_to and server.sure:
+            usual = _usual_variables(server, "a guess: the name under which the code reads it")
+            yield from (entry for entry in usual if entry.key not in names)
+
+
+def _usual_variables(server: NeededServer, because: str) -> Iterator[KeyValue]:
+    if server.has_kind:
+        for key, prop in USUAL_VARIABLES.get(server.kind, {}).items():
+            yield KeyValue(key, f"${{{server.name}.{prop}}}", because)
+
+
+def _variables_of(service: BuiltService, findings: ProjectFindings) -> list[ExampleVariable]:
+    """Those beside its Dockerfile or in its folder; else those of the project's root."""
+    for folder in (service.dockerfile.parent, service.context, *service.dockerfile.parent.parents):
+        if found := [variable for variable in findings.variables if variable.file.parent == folder]:
+            return found
+    return []
+
+
+def _with_stubs(references: References) -> Iterator[ProposedService]:
+    """What lies on top of the Compose file's services that are built: the stubs in the place of the third parties."""
+    findings = references.findings
+    for service in findings.compose_services:
+        if service.build_folder is None:
             continue
         env = tuple(
-            Entry(variable.name, wiring.reference(variable), f"{variable.file}")
-            for third in wiring.thirds
-            for variable in wiring.evidence.variables
-            if variable.name in third.variables and variable.name in service.text
+            KeyValue(variable.name, references.of(variable), str(variable.file))
+            for third in references.third_parties
+            for variable in findings.variables
+            if variable.name in third.variables and variable.name in service.environment
         )
         if env:
             title = "The code under test: asks the stubs in place of the third parties."
-            yield Proposed(service.name, "", title, str(wiring.evidence.compose), (Entry("env", env),))
+            yield ProposedService(service.name, "", title, str(findings.compose_file), (KeyValue("env", env),))
 
 
-def _seeded(services: list[Proposed], database: str, steps: list[tuple[Entry, ...]]) -> Iterator[Proposed]:
+def _with_seeds(services: list[ProposedService], database: str, steps: Sequence[Step]) -> Iterator[ProposedService]:
     if not steps:
         yield from services
         return
-    seed = Entry("seed", Steps(tuple(steps)))
+    seed = KeyValue("seed", ListOfMaps(tuple(steps)))
     if all(service.name != database for service in services):
-        yield Proposed(database, "", "What the tests find in the database.", "", (seed,))
+        yield ProposedService(database, "", "What the tests find in the database.", "", (seed,))
     for service in services:
         yield replace(service, body=(*service.body, seed)) if service.name == database else service
 
 
-def _variables(wiring: Wiring, programs: list[Program]) -> Iterator[Entry]:
-    """A variable of the environment for each secret of the project's own services."""
-    found: dict[str, Entry] = {}
-    for program in programs:
-        for variable in variables_of(program, wiring.evidence):
-            if is_secret(variable) and not wiring.reference(variable):
-                default = (variable.value or f"for-tests-only-{variable.name.lower()}").replace("${", "$${")
+def _variables(references: References) -> Iterator[KeyValue]:
+    """A variable of the environment for each secret of the built services."""
+    found: dict[str, KeyValue] = {}
+    for service in references.findings.built_services:
+        for variable in _variables_of(service, references.findings):
+            if is_secret(variable) and not references.of(variable):
+                default = escape(variable.value or f"for-tests-only-{variable.name.lower()}")
                 # A short one would be masked in every word that it is a part of.
-                secret: dict[str, Scalar] = {"secret": True} if len(default) >= 8 else {}
-                value = Flow({"from": variable.name, **secret, "default": default})
-                found[variable_key(variable)] = Entry(variable_key(variable), value, str(variable.file))
+                secret: dict[str, Scalar] = {"secret": True} if len(default) >= SHORTEST_MASKED else {}
+                value = OneLine({"from": variable.name, **secret, "default": default})
+                found[variable.name.lower()] = KeyValue(variable.name.lower(), value, str(variable.file))
     yield from found.values()
 
 
-def _outputs(wiring: Wiring, programs: list[Program]) -> Iterator[Entry]:
-    found: dict[str, Entry] = {}
-    for variable in wiring.evidence.variables:
-        if text := wiring.reference(variable):
-            found.setdefault(variable.name, Entry(variable.name, text, f"{variable.file}"))
+def _outputs(references: References) -> Iterator[KeyValue]:
+    found: dict[str, KeyValue] = {}
+    for variable in references.findings.variables:
+        if text := references.of(variable):
+            found.setdefault(variable.name, KeyValue(variable.name, text, str(variable.file)))
     said = " ".join(str(entry.value) for entry in found.values())
-    for entry in own_outputs(wiring, programs):
-        if f"{entry.value}" not in said.split():
+    for entry in _addresses(references.findings):
+        if str(entry.value) not in said.split():
             found.setdefault(entry.key, entry)
-    for kind, server in wiring.known.items():
-        if f"${{{server.name}." not in said and f"@${{{server.name}." not in said:
-            found |= {entry.key: entry for entry in _defaults(kind, server) if entry.key not in found}
+    for server in references.servers.values():
+        if f"${{{server.name}." not in said:
+            for entry in _usual_variables(server, server.because):
+                found.setdefault(entry.key, entry)
     yield from found.values()
 
 
-def _defaults(kind: str, server: Server) -> Iterator[Entry]:
-    if not server.known:
-        return
-    for key, prop in DEFAULTS.get(kind, {}).items():
-        yield Entry(key, f"${{{server.name}.{prop}}}", server.because)
+def _addresses(findings: ProjectFindings) -> Iterator[KeyValue]:
+    """The address of each service of the project's that has a port."""
+    for service in findings.built_services:
+        if service.port:
+            yield _address(service.name, str(service.dockerfile))
+    for composed in findings.compose_services:
+        if composed.build_folder is not None and any(published for published, _ in composed.ports):
+            yield _address(composed.name, str(findings.compose_file))
 
 
-def _test(runner: Runner) -> Entry:
-    command = from_folder(runner.folder, UP, runner.command)
-    if not runner.reports:
-        return Entry(runner.name, command, runner.because)
-    reports = Flow(tuple(f"{UP}/{report}" if str(runner.folder) == "." else f"{UP}/{runner.folder}/{report}" for report in runner.reports))
-    return Entry(runner.name, (Entry("run", command, runner.because), Entry("reports", reports)))
+def _address(service: str, because: str) -> KeyValue:
+    name = re.sub(r"\W+", "_", f"{service}_URL", flags=re.ASCII).strip("_").upper()
+    return KeyValue(f"_{name}" if name[:1].isdigit() else name, f"${{{service}.url}}", because)
+
+
+def _test(test: TestCommand) -> KeyValue:
+    command = in_folder(test.folder, test.command)
+    if not test.reports:
+        return KeyValue(test.name, command, test.because)
+    reports = OneLine(tuple(path_from_environments(PurePosixPath(test.folder, report)) for report in test.reports))
+    return KeyValue(test.name, (KeyValue("run", command, test.because), KeyValue("reports", reports)))

@@ -1,19 +1,19 @@
-"""The servers of the proposal: those of the Compose file, and those that drivers and variables ask for."""
+"""The servers that a project needs: those of its Compose file, and those that its drivers and variables ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from envctl.init.meaning import SQL, Meaning, meaning, sql_dialect
-from envctl.init.model import Entry, Flow, ProjectFindings, Proposed, Variable
-from envctl.init.names import service_name
+from envctl.init.env_example import SQL, ServerProperty, server_property, sql_dialect
+from envctl.init.model import ExampleVariable, KeyValue, OneLine, ProjectFindings, ProposedService, service_name
 
 NAMES = {
     "postgres": "db", "mariadb": "db", "valkey": "cache", "rabbitmq": "broker", "nats": "events", "kafka": "kafka",
     "mqtt": "mqtt", "s3": "files", "memcached": "memcached", "mail": "mail", "mongo": "mongo",
     "elasticsearch": "search",
 }  # fmt: skip
+"""Kind to the name of the service that is proposed."""
 TITLES = {
     "postgres": "PostgreSQL. User and password are drawn at random for each instance; ${db.url} has them.",
     "mariadb": "MariaDB. User and password are drawn at random for each instance; ${db.url} has them.",
@@ -28,17 +28,17 @@ TITLES = {
     "mongo": "MongoDB: an image as it is, since envctl has no kind for it.",
     "elasticsearch": "Elasticsearch: an image as it is, since envctl has no kind for it.",
 }
-IMAGES: dict[str, tuple[Entry, ...]] = {
-    "mongo": (Entry("image", "mongo:8"), Entry("port", 27017)),
+IMAGES: dict[str, tuple[KeyValue, ...]] = {
+    "mongo": (KeyValue("image", "mongo:8"), KeyValue("port", 27017)),
     "elasticsearch": (
-        Entry("image", "docker.elastic.co/elasticsearch/elasticsearch:8.19.0"),
-        Entry("port", 9200),
-        Entry("ready", Flow({"http": "/_cluster/health"})),
-        Entry("env", (Entry("discovery.type", "single-node"), Entry("xpack.security.enabled", "false"))),
+        KeyValue("image", "docker.elastic.co/elasticsearch/elasticsearch:8.19.0"),
+        KeyValue("port", 9200),
+        KeyValue("ready", OneLine({"http": "/_cluster/health"})),
+        KeyValue("env", (KeyValue("discovery.type", "single-node"), KeyValue("xpack.security.enabled", "false"))),
     ),
 }
-"""Servers without a kind of their own."""
-DEFAULTS = {
+"""Servers for which envctl has no kind."""
+USUAL_VARIABLES = {
     "postgres": {"DATABASE_URL": "url"},
     "mariadb": {"DATABASE_URL": "url"},
     "valkey": {"REDIS_URL": "url"},
@@ -55,102 +55,94 @@ DEFAULTS = {
     "memcached": {"MEMCACHED_URL": "url"},
     "mail": {"SMTP_URL": "url", "MAIL_URL": "web_url"},
 }
-"""What a server is called and asked where no variable speaks of it."""
-FAMILY = {"redis": "valkey"}
-"""Kinds that the same drivers speak to."""
+"""Where no variable of the project speaks of a server: what the variables are usually called, and the server's property."""
+SAME_DRIVERS = {"redis": "valkey"}
+"""Kinds that the drivers of another kind speak to."""
 
 
 @dataclass(frozen=True)
-class Server:
+class NeededServer:
     """A server, and what the variables say it holds."""
 
     name: str
     kind: str
     because: str
-    composed: bool = False
-    known: bool = True
-    """It is of a kind of ours, so that it has that kind's properties."""
+    in_compose: bool = False
+    has_kind: bool = True
+    """Whether it is of a kind of envctl, so that it has that kind's properties."""
     sure: bool = True
     databases: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
 
     @property
-    def first(self) -> str:
-        return self.databases[0] if self.databases and not self.composed else ""
+    def first_database(self) -> str:
+        """The one that `${db.url}` is about, where envctl makes it."""
+        return self.databases[0] if self.databases and not self.in_compose else ""
 
 
-@dataclass
-class Found:
-    """Servers by kind, as they are found."""
-
-    servers: dict[str, Server] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-
-    def add(self, kind: str, because: str, sure: bool) -> None:
-        if kind in self.servers:
-            return
-        name = service_name(NAMES[kind] if NAMES[kind] not in self.taken else kind, self.taken)
-        self.taken.add(name)
-        self.servers[kind] = Server(name, kind, because, known=kind not in IMAGES, sure=sure)
-
-
-def servers(evidence: ProjectFindings, without: Collection[str]) -> dict[str, Server]:
+def needed_servers(findings: ProjectFindings, without: Collection[str]) -> dict[str, NeededServer]:
     """Kind to server; *without* are names that the user does not want."""
-    found = Found(taken={service.name for service in evidence.composed})
-    for service in evidence.composed:
-        kind = FAMILY.get(service.kind, service.kind)
-        if kind in NAMES and (kind not in found.servers or not found.servers[kind].known):
-            found.servers[kind] = Server(service.name, kind, str(evidence.compose), composed=True, known=service.recognised)
-    for variable in evidence.variables:
+    servers = _in_compose(findings)
+    taken = {service.name for service in findings.compose_services}
+    for kind, because, sure in _reasons(findings):
+        if kind not in servers:
+            name = service_name(NAMES[kind] if NAMES[kind] not in taken else kind, taken)
+            taken.add(name)
+            servers[kind] = NeededServer(name, kind, because, has_kind=kind not in IMAGES, sure=sure)
+    wanted = {kind: server for kind, server in servers.items() if server.in_compose or server.name not in without}
+    return {kind: _with_contents(server, wanted, findings.variables) for kind, server in wanted.items()}
+
+
+def _in_compose(findings: ProjectFindings) -> dict[str, NeededServer]:
+    servers: dict[str, NeededServer] = {}
+    for service in findings.compose_services:
+        kind = SAME_DRIVERS.get(service.kind, service.kind)
+        if kind in NAMES and (kind not in servers or not servers[kind].has_kind):
+            because = str(findings.compose_file)
+            servers[kind] = NeededServer(service.name, kind, because, in_compose=True, has_kind=service.recognised)
+    return servers
+
+
+def _reasons(findings: ProjectFindings) -> Iterator[tuple[str, str, bool]]:
+    """Kinds, why the project needs a server of it, and whether that is sure."""
+    for variable in findings.variables:
         if kind := _implied(variable):
-            found.add(kind, f"{variable.file}: {variable.name}", True)
-    for driver in sorted(evidence.drivers, key=lambda driver: not driver.sure):
-        found.add(driver.kind, f"{driver.file}: {driver.dependency}", driver.sure)
-    wanted = {kind: server for kind, server in found.servers.items() if server.composed or server.name not in without}
-    return {kind: _filled(server, wanted, evidence.variables) for kind, server in wanted.items()}
+            yield kind, f"{variable.file}: {variable.name}", True
+    for driver in sorted(findings.drivers, key=lambda driver: not driver.sure):
+        yield driver.kind, f"{driver.file}: {driver.dependency}", driver.sure
 
 
-def _implied(variable: Variable) -> str:
+def _implied(variable: ExampleVariable) -> str:
     if dialect := sql_dialect(variable):
         return dialect
-    found = meaning(variable)
-    return found.kind if found is not None and found.implies else ""
+    found = server_property(variable)
+    return found.kind if found is not None and found.implies_server else ""
 
 
-def server_of(found: Meaning, known: dict[str, Server]) -> Server | None:
+def server_of(found: ServerProperty | None, servers: dict[str, NeededServer]) -> NeededServer | None:
     """The server that a variable speaks of; `DB_HOST` speaks of whichever SQL server there is."""
+    if found is None:
+        return None
     kinds = SQL if found.kind == "database" else (found.kind,)
-    return next((known[kind] for kind in kinds if kind in known), None)
+    return next((servers[kind] for kind in kinds if kind in servers), None)
 
 
-def _filled(server: Server, known: dict[str, Server], variables: Collection[Variable]) -> Server:
-    items: dict[str, dict[str, None]] = {"bucket": {}, "database": {}}
-    for variable in variables:
-        found = meaning(variable)
-        if found is not None and found.item and server_of(found, known) == server:
-            items["bucket" if found.property == "bucket" else "database"][found.item] = None
-    databases = tuple(items["database"]) if server.kind in SQL else ()
-    return Server(
-        server.name,
-        server.kind,
-        server.because,
-        server.composed,
-        server.known,
-        server.sure,
-        databases,
-        tuple(items["bucket"]),
-    )
+def _with_contents(server: NeededServer, servers: dict[str, NeededServer], variables: Iterable[ExampleVariable]) -> NeededServer:
+    """*server* with the databases and buckets that *variables* name."""
+    found = [item for variable in variables if (item := server_property(variable)) and item.item and server_of(item, servers) == server]
+    buckets = dict.fromkeys(item.item for item in found if item.name == "bucket")
+    databases = dict.fromkeys(item.item for item in found if item.name != "bucket")
+    return replace(server, databases=tuple(databases) if server.kind in SQL else (), buckets=tuple(buckets))
 
 
-def proposed(server: Server) -> Proposed:
-    """The service that stands for *server*."""
+def proposed_servers(servers: dict[str, NeededServer]) -> Iterator[ProposedService]:
+    """Services for the servers that the Compose file does not have."""
+    return (_proposed(server) for server in servers.values() if not server.in_compose)
+
+
+def _proposed(server: NeededServer) -> ProposedService:
     declared = [("databases", server.databases), ("buckets", server.buckets)]
-    entries = tuple(Entry(key, Flow(names), "named in the variables") for key, names in declared if names)
-    body = IMAGES.get(server.kind) or ((Entry("with", entries),) if entries else ())
+    entries = tuple(KeyValue(key, OneLine(names), "named in the variables") for key, names in declared if names)
+    body = IMAGES.get(server.kind) or ((KeyValue("with", entries),) if entries else ())
     title = TITLES[server.kind].replace("${db.", f"${{{server.name}.")
-    return Proposed(server.name, "" if server.kind in IMAGES else server.kind, title, server.because, body, server.sure)
-
-
-def all_servers(known: dict[str, Server]) -> Iterator[Proposed]:
-    """The servers that the Compose file has not already."""
-    return (proposed(server) for server in known.values() if not server.composed)
+    return ProposedService(server.name, server.kind if server.has_kind else "", title, server.because, body, server.sure)

@@ -1,22 +1,30 @@
-"""Third parties of the proposal: each gets a stub with routes to begin with."""
+"""Third parties, which no test should call: how they are found, and the stub that is proposed in the place of each."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from envctl.init.meaning import meaning, split_url
-from envctl.init.model import Api, Entry, ProjectFindings, Proposed, Variable
-from envctl.init.names import service_name
-from envctl.init.servers import Server, server_of
-from envctl.init.stubs import api_of, is_elsewhere, is_local, starter, third_party
+from envctl.init.env_example import server_property, split_url
+from envctl.init.model import ExampleVariable, KeyValue, OpenApiDocument, Operation, ProjectFindings, ProposedService, service_name
+from envctl.init.servers import NeededServer, server_of
 
 FOLDERS = frozenset(["third_party", "third-party", "thirdparty", "external", "clients", "partners", "vendors", "contracts", "stubs"])
 """Folders in which an OpenAPI document is somebody else's."""
+_NAME = re.compile(r"([A-Z][A-Z0-9_]*?)_(?:(?:API|BASE|SERVICE|SERVER|HTTP)_?)*(?:URL|URI|ENDPOINT|HOST|API)")
+_NOT_THIRD = re.compile(
+    r"(?:APP|BASE|SITE|PUBLIC|FRONTEND|FRONT|BACKEND|WEB|CLIENT|HOME|ROOT|SERVER|SELF|API|SERVICE|HTTP|HTTPS|MY|TEST|PROXY)"
+    r"|(?:NEXT_PUBLIC|VITE|REACT_APP|NUXT|EXPO)_.*|(?:HTTPS?|NO)_PROXY"
+    r"|.*(?:CALLBACK|REDIRECT|WEBHOOK|CORS|ORIGIN|SENTRY|DOCS|LOGO|IMAGE|OTEL|LOG|TRACING|METRICS|GRAFANA|PROMETHEUS|JAEGER|HEALTH).*"
+)
+_THIS_MACHINE = re.compile(r"localhost|127\..*|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Third:
+class ThirdParty:
     """A third party, the variables with its address and what is known of it."""
 
     name: str
@@ -24,74 +32,119 @@ class Third:
     sure: bool
     variables: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
-    api: Api | None = None
+    document: OpenApiDocument | None = None
 
     @property
     def routes(self) -> str:
+        """The stub's file, beside the definition."""
         return f"stubs/{self.name}.json"
 
-    @property
-    def text(self) -> str:
-        return starter(self.name, self.api.base if self.api else "", self.api)
 
-
-def thirds(evidence: ProjectFindings, known: dict[str, Server], taken: Collection[str], without: Collection[str]) -> list[Third]:
-    """The third parties that variables and OpenAPI documents show."""
-    found: dict[str, Third] = {}
-    for variable in evidence.variables:
-        name = third_party(variable)
-        if name and not speaks_of_server(variable, known) and not own_name(variable, evidence):
-            found[name] = _with(found.get(name), name, variable)
-    for api in evidence.apis:
-        if is_foreign(api) and api_of_any(api, found) is None:
-            found[api.file.stem] = Third(api.file.stem, str(api.file), True, hosts=(api.host,))
+def third_parties(
+    findings: ProjectFindings, servers: dict[str, NeededServer], taken: Collection[str], without: Collection[str]
+) -> list[ThirdParty]:
+    """The third parties that variables and OpenAPI documents show; *taken* are names of services, *without* those that nobody wants."""
+    found: dict[str, ThirdParty] = {}
+    for variable in findings.variables:
+        name = _third_party_name(variable)
+        if name and server_of(server_property(variable), servers) is None and not project_service(variable, findings):
+            found[name] = _with_variable(found.get(name), name, variable)
+    for document in findings.openapi_documents:
+        known = any(_document_of(name, third.hosts, [document]) for name, third in found.items())
+        if is_foreign(document) and not known:
+            found[document.file.stem] = ThirdParty(document.file.stem, str(document.file), True, hosts=(document.host,))
     used = set(taken)
     named = []
     for third in found.values():
         name = service_name(third.name, used)
         used.add(name)
-        named.append(replace(third, name=name, api=api_of(third.name, third.hosts, evidence.apis)))
+        named.append(replace(third, name=name, document=_document_of(third.name, third.hosts, findings.openapi_documents)))
     return [third for third in named if third.name not in without]
 
 
-def _with(third: Third | None, name: str, variable: Variable) -> Third:
+def _third_party_name(variable: ExampleVariable) -> str:
+    """The name of the third party whose address *variable* is; empty where it is none."""
+    match = _NAME.fullmatch(variable.name.upper())
+    if match is None or _NOT_THIRD.fullmatch(match[1]):
+        return ""
     parts = split_url(variable.value)
-    hosts = (parts.hostname,) if parts is not None and parts.hostname and not is_local(parts.hostname) else ()
+    is_address = parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname)
+    empty = not variable.value and re.search(r"(URL|URI|ENDPOINT)$", variable.name.upper())
+    return match[1].lower().replace("_", "-") if is_address or empty else ""
+
+
+def _with_variable(third: ThirdParty | None, name: str, variable: ExampleVariable) -> ThirdParty:
+    parts = split_url(variable.value)
+    host = (parts.hostname if parts is not None else "") or ""
+    hosts = (host,) if host and not is_this_machine(host) else ()
+    sure = any("." in host for host in hosts)
     if third is None:
-        return Third(name, f"{variable.file}: {variable.name}", is_elsewhere(variable), (variable.name,), hosts)
-    sure = third.sure or is_elsewhere(variable)
-    return replace(third, variables=(*third.variables, variable.name), hosts=(*third.hosts, *hosts), sure=sure)
+        return ThirdParty(name, f"{variable.file}: {variable.name}", sure, (variable.name,), hosts)
+    return replace(third, variables=(*third.variables, variable.name), hosts=(*third.hosts, *hosts), sure=third.sure or sure)
 
 
-def speaks_of_server(variable: Variable, known: dict[str, Server]) -> bool:
-    found = meaning(variable)
-    return found is not None and server_of(found, known) is not None
+def is_this_machine(host: str) -> bool:
+    return _THIS_MACHINE.fullmatch(host) is not None
 
 
-def is_foreign(api: Api) -> bool:
-    return bool(FOLDERS & set(api.file.parts[:-1]))
+def is_foreign(document: OpenApiDocument) -> bool:
+    """Whether *document* describes somebody else's API."""
+    return bool(FOLDERS & set(document.file.parts[:-1]))
 
 
-def api_of_any(api: Api, found: dict[str, Third]) -> str | None:
-    return next((name for name, third in found.items() if api_of(name, third.hosts, [api]) is not None), None)
+def _document_of(name: str, hosts: Sequence[str], documents: Sequence[OpenApiDocument]) -> OpenApiDocument | None:
+    """The OpenAPI document of the third party *name*: by the host that both name, else by the words of its path."""
+    for document in documents:
+        words = re.split(r"[^a-z0-9]+", f"{document.file.parent.name} {document.file.stem}".lower())
+        if (document.host and document.host in hosts) or name in words or name.replace("-", "") in words:
+            return document
+    return None
 
 
-def own_name(variable: Variable, evidence: ProjectFindings) -> str:
-    """The service of this project whose address *variable* is: by its host name, or by the port on this machine."""
+def project_service(variable: ExampleVariable, findings: ProjectFindings) -> str:
+    """The service of this project whose address *variable* is, by its host name or by the port on this machine; empty where it is none."""
     parts = split_url(variable.value)
     if parts is None or parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
         return ""
-    ports = {program.name: [program.port] for program in evidence.programs}
-    ports |= {service.name: [number for pair in service.ports for number in pair if number] for service in evidence.composed}
+    ports = {service.name: [service.port] for service in findings.built_services}
+    ports |= {service.name: [number for pair in service.ports for number in pair if number] for service in findings.compose_services}
     if ports.get(parts.hostname):
         return parts.hostname
-    if not is_local(parts.hostname):
+    if not is_this_machine(parts.hostname):
         return ""
     return next((name for name, numbers in ports.items() if parts.port and parts.port in numbers), "")
 
 
-def stub_service(third: Third) -> Proposed:
+def proposed_stub(third: ThirdParty) -> ProposedService:
     title = "A third party that no test should call: a stub answers in its place, by rules on the request."
-    source = str(third.api.file) if third.api else "a starter: say there what it answers"
-    body = (Entry("with", (Entry("routes", third.routes, source),)),)
-    return Proposed(third.name, "stub", title, third.because, body, third.sure)
+    source = str(third.document.file) if third.document else "a starter: say there what it answers"
+    body = (KeyValue("with", (KeyValue("routes", third.routes, source),)),)
+    return ProposedService(third.name, "stub", title, third.because, body, third.sure)
+
+
+def stub_routes(third: ThirdParty) -> str:
+    """WireMock mappings to begin with: those of the OpenAPI document, else one that answers everything."""
+    document = third.document
+    mappings = [_mapping(document.base_path, operation) for operation in document.operations] if document else []
+    return json.dumps({"mappings": mappings or [_answer_to_all(third.name)]}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _mapping(base_path: str, operation: Operation) -> dict[str, Any]:
+    response: dict[str, Any] = {"status": operation.status}
+    if operation.status != 204:
+        body = json.loads(operation.example) if operation.example else {}
+        response |= {"headers": {"Content-Type": "application/json"}, "jsonBody": body}
+    return {
+        "name": f"{operation.method} {operation.path}",
+        "request": {"method": operation.method, "urlPathPattern": _path_pattern(base_path + operation.path)},
+        "response": response,
+    }
+
+
+def _path_pattern(path: str) -> str:
+    return "".join("[^/]+" if part.startswith("{") else re.escape(part).replace(r"\-", "-") for part in re.split(r"(\{[^}]*\})", path))
+
+
+def _answer_to_all(name: str) -> dict[str, Any]:
+    answer = {"status": 200, "headers": {"Content-Type": "application/json"}, "jsonBody": {"stub": name}}
+    return {"name": "everything", "priority": 10, "request": {"method": "ANY", "urlPathPattern": "/.*"}, "response": answer}

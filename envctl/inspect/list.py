@@ -8,7 +8,7 @@ from typing import Any
 
 from envctl.engines import Engine, FoundInstance, open_engine
 from envctl.engines.choice import known_locations
-from envctl.engines.common.mixed import running_instance
+from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError
 from envctl.inspect.lookup import project_here
 from envctl.inspect.status import document

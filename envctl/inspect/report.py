@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from envctl.engines.common.mixed import running_instance
+from envctl.engines.mixed import running_instance
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.session import Session

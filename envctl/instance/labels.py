@@ -22,7 +22,16 @@ BUILD = "envctl.build"
 """The hash of what an image was built of."""
 RECORD = "envctl.record"
 """Of the Secret that holds an instance's record."""
-KEY = "envctl.key"
+FILES = "envctl.files"
+"""A hash of the files that are put into a container."""
+CONTENT = "envctl.content"
+"""A hash of what a pod's files and passwords are."""
+NETWORK = "envctl.network"
+"""Whose rights in the network a pod has: those of a service's own pods, and of the jobs that run in its place."""
+ONCE = "envctl.once"
+"""Of what runs a single command, which is no service."""
+FOR = "envctl.for"
+"""The service that such a command is for."""
 
 
 def labels_of(record: Record) -> dict[str, str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from envctl.engines import Deployment, Engine, open_engine
-from envctl.engines.common.mixed import running_instance
+from envctl.engines.mixed import running_instance
 from envctl.errors import UsageError
 from envctl.inspect.lookup import service_of
 from envctl.instance.labels import labels_of

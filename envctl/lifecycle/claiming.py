@@ -7,12 +7,13 @@ import secrets
 from dataclasses import replace
 
 from envctl.definition.models import NAME
-from envctl.engines import Engine
+from envctl.engines import Engine, open_engine
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.processes import process_alive, process_mark
 from envctl.instance.record import InstanceState, Location, Record
+from envctl.instance.store import RecordGone
 from envctl.instance.times import now
 from envctl.lifecycle.down import clear, was_killed
 from envctl.lifecycle.options import UpOptions
@@ -40,22 +41,22 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
     name = instance_name(options.name or environment.definition.name)
     id = instance_id(name, environment.loaded.project)
     found = session.store.load(id)
+    current = found if found is not None and _goes_on(found, options) else _fresh(name, id, environment)
     location = options.location(session, found)
-    current = found if found is not None and _goes_on(found, options) else _fresh(name, id, environment, location)
     choices = options.choices(session, environment.loaded.given)
     choices = replace(choices, registry=choices.registry or current.choices.registry, local=_local(options, location))
     ttl = options.ttl or environment.definition.ttl
-    drafted = replace(
+    return replace(
         current,
-        choices=choices,
+        name=name,
+        environment=environment.definition.name,
         file=str(environment.loaded.file),
+        choices=choices,
         expires=now(ttl) if ttl else None,
         # The owner is a label, and a changed label recreates containers: an instance that is there keeps the one it has.
         owner=current.owner if current.was_up else owner,
+        **location._asdict(),
     )
-    if found is not None:
-        _refuse(found, name, location, environment)
-    return drafted
 
 
 def _local(options: UpOptions, location: Location) -> tuple[str, ...]:
@@ -65,10 +66,10 @@ def _local(options: UpOptions, location: Location) -> tuple[str, ...]:
     return () if traits(location.engine).runs_processes else tuple(options.local)
 
 
-def _fresh(name: str, id: str, environment: Environment, location: Location) -> Record:
+def _fresh(name: str, id: str, environment: Environment) -> Record:
     return Record(
-        name=name, id=id, environment=environment.definition.name, project=str(environment.loaded.project),
-        file=str(environment.loaded.file), created=now(), secret=secrets.token_hex(32), **location._asdict(),
+        name=name, id=id, environment="", engine="", project=str(environment.loaded.project), file="", created=now(),
+        secret=secrets.token_hex(32),
     )  # fmt: skip
 
 
@@ -77,55 +78,58 @@ def _goes_on(current: Record, options: UpOptions) -> bool:
     return not (options.fresh or current.expired or current.owner or current.half_done)
 
 
-def is_outdated(session: Session, options: UpOptions, drafted: Record) -> bool:
-    """Whether somebody else has worked on the instance since it was drafted, so that it is another one now."""
-    current = session.store.load(drafted.id)
-    if drafted.was_up:
-        return current is None or current.secret != drafted.secret
-    return current is not None and _goes_on(current, options)
+def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions) -> Record:
+    """The record on disk, with the mark of this process; whoever holds the instance's lock may do that.
 
-
-def claim(session: Session, engine: Engine, drafted: Record) -> Record:
-    """The record on disk, with the mark of this process: for whoever holds the instance's lock, and has a draft that is not outdated."""
+    Raises:
+        UsageError: the instance is in use, elsewhere, or another environment's.
+        RecordGone: what is there is not what it was when this was drafted: its draft and its plan have to be made again.
+    """
     current = session.store.load(drafted.id)
-    if current is not None and drafted.was_up:
-        return session.store.update(current, lambda record: _taken(_with(record, drafted), InstanceState.CHANGING))
+    if current is not None:
+        _refuse(current, drafted)
+    going_on = current if current is not None and _goes_on(current, options) else None
+    if (going_on.secret if going_on else "") != (drafted.secret if drafted.was_up else ""):
+        raise RecordGone(f"another command has worked on {drafted.name} ({drafted.id}) meanwhile")
+    if going_on is not None:
+        return session.store.update(going_on, lambda current: _taken(_with_wishes(current, drafted), InstanceState.CHANGING))
+    if current is not None and current.location != drafted.location:
+        engine = open_engine(current.location, session.host)
     clear(session, engine, drafted.id, current.stop if current else {}, killed=current is not None and was_killed(current))
     return session.store.create(_taken(drafted, InstanceState.STARTING))
 
 
-def _with(record: Record, drafted: Record) -> Record:
-    return replace(record, choices=drafted.choices, file=drafted.file, expires=drafted.expires)
+def _with_wishes(current: Record, drafted: Record) -> Record:
+    """*current* with what this command wants otherwise; what others have noted since it was drafted stays."""
+    return replace(current, environment=drafted.environment, file=drafted.file, choices=drafted.choices, expires=drafted.expires)
 
 
 def _taken(record: Record, state: InstanceState) -> Record:
     return replace(record, state=state, process=process_mark(), error="")
 
 
-def _refuse(current: Record, name: str, location: Location, environment: Environment) -> None:
+def _refuse(current: Record, drafted: Record) -> None:
     """Whatever is there under this name and is not to be touched by this command."""
+    name = drafted.name
     if current.name != name:
-        raise UsageError(f"'{name}' and '{current.name}' would share the id {current.id}", hint="take another --name")
+        raise UsageError(f"'{name}' and '{current.name}' would share the id {drafted.id}", hint="take another --name")
     if current.owner and process_alive(current.owner):
         raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
-    if current.half_done or current.expired:
-        return
-    if current.location != location:
+    if current.location != drafted.location and not current.half_done:
         where = ", ".join(filter(None, (current.context, current.namespace)))
         raise UsageError(
             f"{name} is up on {current.engine}{f' at {where}' if where else ''}",
             hint=f"`envctl down {name}` first, or take another --name",
         )
-    if _is_another(current, environment):
-        mine = environment.definition.name
+    if _another(current, drafted) and not current.half_done and not current.expired:
         raise UsageError(
-            f"{name} is an instance of the environment '{current.environment}' ({current.file}), not of '{mine}'",
+            f"{name} is an instance of the environment '{current.environment}' ({current.file}), not of '{drafted.environment}'",
             hint=f"take another --name, or `envctl down {name}` first",
         )
 
 
-def _is_another(current: Record, environment: Environment) -> bool:
-    """Whether it is another environment's: by its name, or by its file where that is still there."""
-    if current.environment != environment.definition.name:
-        return True
-    return bool(current.file) and current.file != str(environment.loaded.file) and os.path.exists(current.file)
+def _another(current: Record, drafted: Record) -> bool:
+    """Whether it is another file's; of a file that is not there any more the name of its environment counts."""
+    if current.file == drafted.file:
+        return False
+    return current.environment != drafted.environment or os.path.exists(current.file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envctl.engines import Deployment, DeploymentSettings, Engine
-from envctl.engines.common.mixed import deployment_of
+from envctl.engines.mixed import deployment_of
 from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
 from envctl.lifecycle.bring_up import Run

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from envctl.engines import Engine, open_engine
-from envctl.engines.common.mixed import remove_everywhere
+from envctl.engines.mixed import remove_everywhere
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.lock import lock

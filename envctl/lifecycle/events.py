@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,20 +99,25 @@ class EventLog:
 
     def begin(self, plan: Plan) -> None:
         try:
-            self._stream = self._stream or self._path.open("a", encoding="utf-8", buffering=1)
+            self._stream = self._stream or open(self._path, "a", encoding="utf-8", buffering=1, opener=_private)
         except OSError:
             self._stream = None
 
     def event(self, event: Event) -> None:
-        if self._stream is None:
+        stream = self._stream  # `end` may come in between, from another thread
+        if stream is None:
             return
         told = {"at": round(event.at, 3), "service": event.service, "phase": event.phase, "detail": event.detail}
         try:
-            self._stream.write(json.dumps(told, ensure_ascii=False) + "\n")
-        except (OSError, ValueError):  # closed by `end` meanwhile
+            stream.write(json.dumps(told, ensure_ascii=False) + "\n")
+        except (OSError, ValueError):
             self._stream = None
 
     def end(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from envctl.errors import EnvctlError
@@ -28,9 +27,11 @@ class Exits:
         plan, row = self._work.plan.services.get(service), self._work.states.rows.get(service)
         if plan is None or row is None or plan.once or row.state not in ("ready", "seeded") or self.ended_well(plan):
             return
-        with suppress(EnvctlError):
+        try:
             if not self._work.deployment.state(service).restarts:
                 self._work.states.fail(self.error(plan), service)
+        except BaseException as error:  # in the engine's own thread nobody would meet it
+            self._work.states.fail(error, service)
 
     def look_again(self, services: Iterable[ServicePlan]) -> None:
         """One that has no check, or ended between two looks, must not pass for up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from envctl.lifecycle.events import Events, Phase
@@ -66,7 +67,8 @@ class ServiceStates:
             self.failure = self.failure or error
             self._changed.notify_all()
         if first and service in self.rows:
-            self.set(service, Phase.FAILED, str(error).splitlines()[0] if str(error) else "")
+            with suppress(Exception):  # a listener that fails, too, must not hide it
+                self.set(service, Phase.FAILED, str(error).splitlines()[0] if str(error) else "")
 
     @property
     def failed(self) -> bool:

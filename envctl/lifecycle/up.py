@@ -13,11 +13,12 @@ from envctl.errors import OutOfTime, ServiceFailed, UsageError
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Record
+from envctl.instance.store import RecordGone
 from envctl.keeper_client.client import KeeperGone
 from envctl.keeper_client.watchman import watched_until_kept
 from envctl.lifecycle.allocating import allocate
 from envctl.lifecycle.bring_up import Run, bring_up
-from envctl.lifecycle.claiming import claim, draft, is_outdated
+from envctl.lifecycle.claiming import claim, draft
 from envctl.lifecycle.deploying import deploy
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.failed import ended
@@ -77,11 +78,13 @@ def up(
     environment = environment or open_selected(session, options)
     drafted, plan = _planned(session, options, environment, owner)
     timer.phase("plan")
+    engine = open_engine(drafted.location, session.host)
     with watched_until_kept(session.environ) as watched, lock(session.store.folder(drafted.id)):
-        if is_outdated(session, options, drafted):
+        try:
+            record = claim(session, engine, drafted, options)
+        except RecordGone:  # another command was quicker; nobody else works on it now
             drafted, plan = _planned(session, options, environment, owner)
-        engine = open_engine(drafted.location, session.host)
-        record = claim(session, engine, drafted)
+            record = claim(session, engine, drafted, options)
         events = Events([*listeners, EventLog(session.store.folder(record.id))])
         run = Run(session, record, plan, events, timer.began + options.timeout)
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.dotenv import parse_dotenv
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
 from envctl.definition.kinds import Kind, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
@@ -112,7 +112,7 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     env = dict(reading.tree(kind.env, scope, "services", name))
     for file in service.env_file:
         path = reading.loaded.path(file, ("services", name, "env_file"))
-        env |= reading.once(("variables", path), partial(_parsed, path))
+        env |= reading.once(("variables", path), partial(dotenv, path))
     for key, value in service.env.items():
         if value is None:
             env |= {key: reading.setting.environ[key]} if key in reading.setting.environ else {}
@@ -122,8 +122,12 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     return {key: as_text(value) for key, value in env.items() if value is not None}
 
 
-def _parsed(path: Path) -> Mapping[str, str]:
-    return parse_dotenv(path.read_text("utf-8"))
+def dotenv(path: Path) -> Mapping[str, str]:
+    """The variables of a file of `env_file:` that have a value; `$` stays, as only the definition is templated."""
+    from dotenv import dotenv_values
+
+    values = dotenv_values(stream=StringIO(path.read_text("utf-8")), interpolate=False)
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, File]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.model import File, Plan, ServicePlan
 from envctl.plan.sizes import size_text
 
@@ -16,8 +17,6 @@ INTERVAL = "1s"
 """Of health checks in a file that Compose itself brings up. Under `up` readiness is ours, and they only inform."""
 QUIET_INTERVAL = "15s"
 OWN_VOLUME = "data"
-BUILT = "envctl.build"
-"""The label of images that we build: a hash of what they are made of."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,11 @@ def labels(plan: Plan) -> dict[str, str]:
     """What everything of an instance carries."""
     setting = plan.setting
     return {
-        "envctl.name": setting.name,
-        "envctl.instance": setting.id,
-        "envctl.project": str(setting.project),
-        "envctl.owner": setting.owner,
-        "envctl.environment": setting.environment,
+        NAME: setting.name,
+        INSTANCE: setting.id,
+        PROJECT: str(setting.project),
+        OWNER: setting.owner,
+        ENVIRONMENT: setting.environment,
     }
 
 
@@ -104,8 +103,8 @@ def _mapped(value: Any) -> Any:
 
 
 def _own_labels(plan: Plan, service: ServicePlan) -> dict[str, str]:
-    marks = {key: escaped(value) for key, value in labels(plan).items()} | {"envctl.service": service.name}
-    return marks | ({"envctl.files": files_hash(service)} if service.files else {})
+    marks = {key: escaped(value) for key, value in labels(plan).items()} | {SERVICE: service.name}
+    return marks | ({FILES: files_hash(service)} if service.files else {})
 
 
 def files_hash(service: ServicePlan) -> str:
@@ -123,7 +122,7 @@ def build_entry(service: ServicePlan) -> dict[str, Any]:
     given = service.build.build.model_dump(mode="json", exclude_none=True)
     marks = given.get("labels") or {}
     marks = dict(item.partition("=")[::2] for item in marks) if isinstance(marks, list) else marks
-    own = {"context": str(service.build.context), "labels": {**marks, BUILT: service.build.content or service.image}}
+    own = {"context": str(service.build.context), "labels": {**marks, BUILD: service.build.content or service.image}}
     found: dict[str, Any] = escaped({**{key: value for key, value in given.items() if value}, **own})
     return found
 
@@ -226,7 +225,7 @@ def _networks(plan: Plan) -> dict[str, Any]:
 
 def _volumes(plan: Plan) -> dict[str, Any]:
     marks = {key: escaped(value) for key, value in labels(plan).items()}
-    found = {f"{s.name}-{OWN_VOLUME}": {"labels": {**marks, "envctl.service": s.name}} for s in plan.services.values() if s.data}
+    found = {f"{s.name}-{OWN_VOLUME}": {"labels": {**marks, SERVICE: s.name}} for s in plan.services.values() if s.data}
     for name, volume in plan.compose_extra.get("volumes", {}).items():
         volume = dict(volume or {})
         found[name] = volume if volume.get("external") else merged(volume, {"name": f"{plan.setting.id}_{name}", "labels": marks})

@@ -51,7 +51,7 @@ def test_init_proposes_what_up_understands(project: Project) -> None:
     assert (again.status, again.out) == (2, "")
     assert "first.yaml exists already" in again.err
     project.envctl("init", "--yes", "--name", "first", "--force", "--schema").ok()
-    assert json.loads((project.folder / "environments/envctl.definition.json_schema.json").read_text())
+    assert json.loads((project.folder / "environments/envctl.schema.json").read_text())
 
 
 def test_validate_tells_all_mistakes_of_all_environments(project: Project) -> None:

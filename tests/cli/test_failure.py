@@ -1,20 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from envctl.cli import failure
-from envctl.cli.failure import describe, hide, masked, print_error
+from envctl.cli.failure import describe, print_error
 from envctl.errors import DefinitionError, EngineMissing, EnvctlError, Evidence, OutOfTime, Problem, ServiceFailed, UsageError
-
-
-@pytest.fixture(autouse=True)
-def _nothing_hidden() -> Iterator[None]:
-    failure._hidden.clear()
-    yield
-    failure._hidden.clear()
+from envctl.session.masking import Mask
 
 
 def test_mistakes_are_counted() -> None:
@@ -63,14 +55,11 @@ def test_an_exit_code_of_nothing_is_an_exit_code() -> None:
 
 
 def test_secrets_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
-    hide(["secret", "secret word", "abc"])
-    print_error(ServiceFailed("a secret word", Evidence("db", "start", logs=("the secret abc",)), hint="secrets"))
+    mask = Mask()
+    mask.add(["secret", "secret word", "abc"])
+    print_error(ServiceFailed("a secret word", Evidence("db", "start", logs=("the secret abc",)), hint="secrets"), mask)
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines()[0] == "envctl: a ***"
     assert "    the *** abc" in shown.err.splitlines()
     assert shown.err.splitlines()[-1] == "  ***s"
-
-
-def test_nothing_hidden_changes_nothing() -> None:
-    assert masked("x") == "x"

@@ -13,7 +13,7 @@ from pathlib import Path
 import dotenv
 import pytest
 
-from envctl.instance import instance_id
+from envctl.instance.identity import instance_id
 from tests.processes import started, until
 from tests.support import Done, Project
 

@@ -6,18 +6,12 @@ from typing import Annotated, Any
 
 import pytest
 import typer
-from envctl.lifecycle.request import DEFAULT_TIMEOUT
 from typer.testing import CliRunner
 
-from envctl.cli import app, settings
-from envctl.cli.options import Chosen, Running, expanded, pairs, request, selection
+from envctl.cli import app
+from envctl.cli.options import Chosen, Running, expanded, pairs, selection, up_options
 from envctl.errors import UsageError
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "settings", lambda: {"images": {"docker.io": "mirror"}})
-
+from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 
 # K=V
 
@@ -42,45 +36,26 @@ def test_what_is_no_pair(value: str) -> None:
     assert caught.value.exit_code == 2
 
 
-# The request
+# What `up` is asked for
 
 
-def test_the_standard_request() -> None:
-    found = request("shop", Running(engine="docker"))
-    assert (found.environment, found.engine, found.name, found.ttl, found.timeout) == ("shop", "docker", None, None, DEFAULT_TIMEOUT)
-    assert (found.fresh, found.keep, found.owner, found.images) == (False, False, "", {"docker.io": "mirror"})
+def test_the_standard_options() -> None:
+    found = up_options("shop", Running(engine="docker"))
+    assert found == UpOptions("shop", engine="docker")
+    assert (found.name, found.ttl, found.timeout, found.fresh, found.keep) == (None, None, DEFAULT_TIMEOUT, False, False)
 
 
-def test_every_option_reaches_the_request() -> None:
-    found = request(
-        "shop",
-        Running(
-            name="n", set=["a=b"], only=["x"], stub=["y"], use=["z=http://h"], port=["x=8000"], image=["x=i:1"],
-            engine="docker", context="c", ttl="2h", timeout="1m", fresh=True, keep=True,
-        ),
-        owner="me",
+def test_every_option_reaches_up() -> None:
+    options = Running(
+        name="n", set=["a=b"], only=["x"], stub=["y"], use=["z=http://h"], port=["x=8000"], image=["x=i:1"], local=["x"],
+        engine="docker", context="c", namespace="ns", registry="r", ttl="2h", timeout="1m", fresh=True, keep=True,
     )  # fmt: skip
-    assert (found.name, found.context, found.ttl, found.timeout, found.fresh, found.keep, found.owner) == (
-        "n",
-        "c",
-        7200,
-        60,
-        True,
-        True,
-        "me",
-    )
-    assert (found.overrides, found.ports) == ({"a": "b"}, {"x": 8000})
+    found = up_options("shop", options, "out")
+    assert found == UpOptions(
+        "shop", "n", "docker", "c", "ns", "r", {"a": "b"}, ("x",), ("y",), {"z": "http://h"}, {"x": "i:1"}, {"x": 8000}, ("x",),
+        7200, 60, True, True, "out",
+    )  # fmt: skip
     assert found.selection == selection(Chosen(only=["x"], stub=["y"], use=["z=http://h"], image=["x=i:1"]))
-    assert found.options == {
-        "set": {"a": "b"},
-        "only": ["x"],
-        "stub": ["y"],
-        "use": {"z": "http://h"},
-        "image": {"x": "i:1"},
-        "port": {"x": 8000},
-        "images": {"docker.io": "mirror"},
-        "kubernetes": {},
-    }
 
 
 @pytest.mark.parametrize(
@@ -98,7 +73,7 @@ def test_every_option_reaches_the_request() -> None:
 )
 def test_options_that_are_not_of_their_form(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        request("shop", Running(engine="docker", **options))
+        up_options("shop", Running(engine="docker", **options))
     assert caught.value.message.startswith(message)
 
 

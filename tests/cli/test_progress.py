@@ -2,25 +2,18 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from contextlib import redirect_stderr
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from envctl.cli import failure, progress
-from envctl.cli.progress import Lines, Silent, Table, reporter
-from envctl.lifecycle.service_states import STATES, Row
-from tests.builders import plan_with, service, step_of
+from envctl.cli import progress
+from envctl.cli.progress import Lines, Table, listener
+from envctl.lifecycle.events import Event, Phase
+from envctl.session.masking import Mask
+from tests.builders import plan_with, service, session_in, step_of
 
 PLAN = plan_with(service("db", steps=(step_of("db"),)), service("orders"))
-
-
-@pytest.fixture(autouse=True)
-def _nothing_hidden() -> Iterator[None]:
-    failure._hidden.clear()
-    yield
-    failure._hidden.clear()
 
 
 class Terminal(io.StringIO):
@@ -38,6 +31,16 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return Terminal()
 
 
+def event(name: str, phase: Phase | None, detail: str = "") -> Event:
+    return Event(0.0, name, phase, detail)
+
+
+def hiding(*secrets: str) -> Mask:
+    mask = Mask()
+    mask.add(secrets)
+    return mask
+
+
 def shown(text: str) -> list[str]:
     """Lines without their times."""
     return [re.sub(r"^ *\d+\.\d\d s  ", "", line) for line in text.splitlines()]
@@ -46,51 +49,40 @@ def shown(text: str) -> list[str]:
 # Which one
 
 
-def test_a_terminal_has_a_table(terminal: Terminal) -> None:
+def test_a_terminal_has_a_table(terminal: Terminal, tmp_path: Path) -> None:
     with redirect_stderr(terminal):
-        assert isinstance(reporter(), Table)
+        assert isinstance(listener(session_in(tmp_path, TERM="xterm")), Table)
 
 
 @pytest.mark.parametrize(("name", "value"), [("CI", "true"), ("TERM", "dumb")])
-def test_a_terminal_that_cannot_move_has_lines(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setenv(name, value)
+def test_a_terminal_that_cannot_move_has_lines(terminal: Terminal, tmp_path: Path, name: str, value: str) -> None:
     with redirect_stderr(terminal):
-        assert isinstance(reporter(), Lines)
+        assert isinstance(listener(session_in(tmp_path, **{name: value})), Lines)
 
 
-def test_what_is_no_terminal_has_lines() -> None:
-    assert isinstance(reporter(), Lines)
-
-
-def test_nothing_is_said_where_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
-    found = reporter(quiet=True)
-    assert isinstance(found, Silent)
-    found.begin(PLAN)
-    found.row("db", Row("starting"))
-    found.say("x")
-    found.end()
-    assert capsys.readouterr() == ("", "")
+def test_what_is_no_terminal_has_lines(tmp_path: Path) -> None:
+    assert isinstance(listener(session_in(tmp_path)), Lines)
 
 
 # Lines
 
 
 def test_one_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = Lines(Mask())
     lines.begin(PLAN)
-    for service_name, row in [
-        ("db", Row("pending", "pulling x:1: 50 % of a layer")),
-        ("db", Row("pending", "pulling x:1: 50 % of a layer")),
-        ("db", Row("starting", "starting")),
-        ("db", Row("starting", "waiting until it is ready")),
-        ("db", Row("ready")),
-        ("db", Row("ready", "seeding: sql x")),
-        ("orders", Row("seeded")),
-        ("db", Row("seeded")),
-        ("db", Row("failed", "it ended with 1")),
+    for each in [
+        event("db", Phase.PREPARING, "pulling x:1: 50 % of a layer"),
+        event("db", Phase.PREPARING, "pulling x:1: 50 % of a layer"),
+        event("db", Phase.STARTING),
+        event("db", Phase.WAITING),
+        event("db", Phase.READY),
+        event("db", Phase.SEEDING, "sql x"),
+        event("orders", Phase.SEEDED),
+        event("db", Phase.SEEDED),
+        event("db", Phase.FAILED, "it ended with 1"),
+        event("", None, "bye"),
     ]:
-        lines.row(service_name, row)
-    lines.say("bye")
+        lines.event(each)
     lines.end()
     found = capsys.readouterr()
     assert found.out == ""
@@ -108,37 +100,27 @@ def test_one_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_one_service_is_one_service(capsys: pytest.CaptureFixture[str]) -> None:
-    Lines().begin(plan_with(service("db")))
+    Lines(Mask()).begin(plan_with(service("db")))
     assert shown(capsys.readouterr().err) == ["t: 1 service on docker (t-123456)"]
 
 
 def test_lines_hold_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
-    failure.hide(["topsecret"])
-    Lines().row("db", Row("failed", "cannot log in with topsecret"))
-    assert shown(capsys.readouterr().err) == ["db  failed: cannot log in with ***"]
-
-
-@pytest.mark.parametrize("kind", [Silent, Lines, Table])
-def test_whoever_knows_the_plan_knows_its_secrets(terminal: Terminal, kind: type[Silent] | type[Lines] | type[Table]) -> None:
-    """From then on nothing that is printed holds one, be it the log of a service that failed."""
-    with redirect_stderr(terminal):
-        found = kind()
-        found.begin(replace(PLAN, secrets=frozenset(["topsecret"])))
-        found.end()
-    assert failure.masked("the topsecret word") == "the *** word"
+    lines = Lines(hiding("topsecret"))
+    lines.event(event("db", Phase.FAILED, "cannot log in with topsecret"))
+    lines.event(event("", None, "a topsecret word"))
+    assert shown(capsys.readouterr().err) == ["db  failed: cannot log in with ***", "a *** word"]
 
 
 # The table
 
 
 def test_a_table_has_a_line_for_each_service(terminal: Terminal) -> None:
-    failure.hide(["topsecret"])
     with redirect_stderr(terminal):
-        table = Table()
+        table = Table(hiding("topsecret"))
         table.begin(PLAN)
-        table.row("db", Row("failed", "cannot log in with topsecret"))
-        table.row("orders", Row("seeded"))
-        table.say("a topsecret word")
+        table.event(event("db", Phase.FAILED, "cannot log in with topsecret"))
+        table.event(event("orders", Phase.SEEDED))
+        table.event(event("", None, "a topsecret word"))
         table.end()
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     assert "a *** word" in text
@@ -150,17 +132,24 @@ def test_a_table_has_a_line_for_each_service(terminal: Terminal) -> None:
     assert "topsecret" not in text
 
 
-@pytest.mark.parametrize("state", ["pending", "starting", "ready", "seeded", "done", "failed", "stopped"])
-def test_a_table_shows_every_state(terminal: Terminal, state: str) -> None:
+@pytest.mark.parametrize("phase", Phase)
+def test_a_table_shows_every_phase(terminal: Terminal, phase: Phase) -> None:
     with redirect_stderr(terminal):
-        table = Table()
+        table = Table(Mask())
         for _ in range(2):  # another try starts over
             table.begin(PLAN)
-            table.row("db", Row(state))
+            table.event(event("db", phase))
         table.end()
         table.end()
-    assert state in terminal.getvalue()
+    assert phase.value in terminal.getvalue()
 
 
-def test_marks_are_for_states_that_exist() -> None:
-    assert progress.MARKS.keys() <= set(STATES)
+def test_nothing_is_shown_before_there_is_a_plan(terminal: Terminal) -> None:
+    """A mistake of the command line has no table above it."""
+    with redirect_stderr(terminal):
+        Table(Mask()).end()
+    assert terminal.getvalue() == ""
+
+
+def test_marks_are_for_phases_that_end_something() -> None:
+    assert set(progress.LAST) < progress.MARKS.keys()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.cli.show import endpoints, status, table
+from envctl.instance.record import Endpoint, ServiceRecord
 from tests.builders import record_of
 
 CELLS = st.text(st.characters(categories=["L", "N"]), max_size=6)
@@ -18,8 +19,11 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 
 def test_what_is_up() -> None:
-    two = {"smtp": {"host": "127.0.0.1", "port": 1}, "web": {"host": "127.0.0.1", "port": 22222}}
-    services = {"db": entry(), "mail": entry(endpoints=two), "worker": entry(endpoints={})}
+    services = {
+        "db": ServiceRecord("postgres", endpoints={"main": Endpoint("127.0.0.1", 20000)}),
+        "mail": ServiceRecord("mail", endpoints={"smtp": Endpoint("127.0.0.1", 1), "web": Endpoint("127.0.0.1", 22222)}),
+        "worker": ServiceRecord("service"),
+    }
     record = record_of(name="shop", services=services, outputs={"A": "b"}, timings_ms={"total": 1260}, expires="2030-01-01T02:00:00Z")
     assert endpoints(record).splitlines() == [
         "shop is up (1.3 s, until 2030-01-01T02:00:00Z)",

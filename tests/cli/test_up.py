@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.instance import instance_id
+from envctl.instance.identity import instance_id
 from tests.processes import held_port, states_of, things_of
 from tests.support import Project
 

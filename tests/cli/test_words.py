@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import typer
-from envctl.cli.settings import KEYS
 
 from envctl import __version__
 from envctl.cli.app import COMMANDS, build
+from envctl.session.settings import OPTIONS
 from tests.processes import forked
 from tests.support import Project, command
 
@@ -96,7 +96,7 @@ def test_keys_are_the_options_that_exist() -> None:
     """What asks for a kind of output is said each time; all other options of these commands may have a default."""
     shapes = {"as_json", "output"}
     found = {option.name for name in ("up", "run", "test", "render") for option in options(name)} - shapes
-    assert found == KEYS
+    assert found == OPTIONS
 
 
 def test_every_option_of_up_is_a_variable() -> None:

@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from envctl import instance
+from envctl.instance.folder import state_home
+from envctl.instance.identity import instance_id
+from envctl.instance.store import RecordStore
 from tests.processes import (
     Moments,
     Running,
@@ -33,7 +35,7 @@ Victims = Callable[[Running, str], Sequence[int]]
 
 
 def id_of(project: Project, name: str = "env") -> str:
-    return instance.instance_id(name, project.folder)
+    return instance_id(name, project.folder)
 
 
 def the_command(running: Running, id: str) -> Sequence[int]:
@@ -72,8 +74,10 @@ def killed_each(project: Project, words: Sequence[str], moments: Sequence[float]
 def left_up(project: Project, names: Sequence[str]) -> list[str]:
     """Those of *names* that had come up before their command was killed; the others are waited for."""
 
+    store = RecordStore(state_home(os.environ))
+
     def state(name: str) -> str:
-        record = instance.load(id_of(project, name))
+        record = store.load(id_of(project, name))
         return record.state if record is not None else ""
 
     until(lambda: {state(name) for name in names} <= {"", "up"}, 45.0, "the end of what had not come up")
@@ -89,8 +93,7 @@ def test_up_killed(pair: Project, moments: Moments) -> None:
 
 SUDDEN = """
 import os, signal, sys
-from envctl.keeper_client import keepers
-from envctl.lifecycle import up
+from importlib import import_module
 from envctl.cli import main
 
 def sudden(*arguments, **named):
@@ -99,15 +102,15 @@ def sudden(*arguments, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 
 module, name, when = sys.argv[1].split()
-holder = {"keeping": keepers, "orchestrator": orchestrator}[module]
+holder = import_module(module)
 real = getattr(holder, name)
 setattr(holder, name, sudden)
 main(["up", "env", "--name", sys.argv[2]])
 """
 """`up`, killed by itself where a random moment rarely comes: after its lock, its record, its keeper's start, its keeper's word."""
 MOMENTS = (
-    "orchestrator record_of before", "keeping ensure before", "keeping _started before", "keeping _started after",
-    "keeping _published after",
+    "envctl.lifecycle.up claim before", "envctl.lifecycle.up ensure_keeper before", "envctl.keeper_client.starting _spawn before",
+    "envctl.keeper_client.starting _spawn after", "envctl.keeper_client.starting _published after",
 )  # fmt: skip
 
 

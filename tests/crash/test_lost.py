@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.instance import instance_id
+from envctl.instance.identity import instance_id
 from tests.processes import (
     controlled,
     forked,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.definition.compose_file import Request, read_compose
+from envctl.definition.compose_file import ComposeReference, read_compose
 from envctl.definition.expressions import evaluate
 from envctl.definition.source import Source
 from envctl.environment import Environment, open_environment
@@ -211,6 +211,6 @@ def test_without_the_compose_plugin(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_from(tmp_path: Path, value: object, path: str, message: str) -> None:
-    request = Request(value, Source(Path("shop.yaml")), tmp_path, tmp_path, {}, lambda image: None)
-    problems = read_compose(request).problems
+    reference = ComposeReference(value, Source(Path("shop.yaml")), tmp_path, tmp_path, {}, lambda image: None)
+    problems = read_compose(reference).problems
     assert any(problem.path == path and message in str(problem) for problem in problems)

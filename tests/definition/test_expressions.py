@@ -22,7 +22,7 @@ from envctl.definition.expressions import (
     render_text,
     spans,
 )
-from envctl.definition.scalars import plain_scalar
+from envctl.definition.yaml_parser import plain_scalar
 
 SCOPE: dict[str, Any] = {
     "db": {"url": "U", "port": 5432, "databases": {"audit": {"url": "AU"}, "a-b": {"url": "AB"}, "items": 3}},

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from envctl.definition.dotenv import parse_dotenv
 from envctl.definition.load import load
 
 from .conftest import Load, Write
@@ -241,16 +240,6 @@ def test_a_command_line_is_split_before_it_is_evaluated(loaded: Load) -> None:
     text = "name: shop\nvariables: {word: a b}\nservices:\n  j: {kind: job, image: x:1, run: 'say ${var.word}', env: {W: '${var.word}'}}\n"
     service = loaded(text).definition.services["j"]
     assert (service.run, service.env["W"]) == ("say ${var.word}", "a b")
-
-
-def test_dotenv_files_are_not_templated() -> None:
-    assert parse_dotenv("# c\nA=1\nexport B='x y'\nC=\"a\\nb\"\nD=$A ${A}\nE=\nF\n") == {
-        "A": "1",
-        "B": "x y",
-        "C": "a\nb",
-        "D": "$A ${A}",
-        "E": "",
-    }
 
 
 @pytest.mark.parametrize("value", ["${db.port}", "x${db.port}", "${self.port}"])

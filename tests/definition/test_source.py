@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from envctl.definition.scalars import plain_scalar, written
 from envctl.definition.source import Document, merge, parse, walk
+from envctl.definition.yaml_parser import plain_scalar, written
 
 FILE = Path("shop.yaml")
 

@@ -13,7 +13,7 @@ import yaml
 from envctl.definition.models import Definition
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
-from envctl.init import Proposal, gather, proposal_text, propose
+from envctl.init import Proposal, gather, proposal_yaml, propose
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
 from envctl.plan.render_setting import render_setting
@@ -57,7 +57,7 @@ def sample(project: Callable[[Files], Path]) -> Callable[..., Sample]:
     def make(files: Files, without: tuple[str, ...] = ()) -> Sample:
         root = project(files)
         proposal = propose(gather(root), without)
-        text = proposal_text(proposal)
+        text = proposal_yaml(proposal)
         fill(root / "environments", {f"{proposal.name}.yaml": text, **proposal.files})
         tree = yaml.safe_load(text)
         Definition.model_validate({key: value for key, value in tree.items() if key != "from"})

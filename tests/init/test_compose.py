@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import PurePosixPath
 
 import pytest
 
-from envctl.init.compose import composed, image_name
-from envctl.init.gather import image_kinds
-from envctl.init.model import Name
-from envctl.init.project import Project
+from envctl.init.compose import compose_services, image_name
+from envctl.init.project_files import ProjectFiles
 
 COMPOSE = """\
 services:
@@ -84,8 +83,7 @@ def test_mail_servers_of_every_make_are_mail(sample, image, web):
         ("docker.io/library/postgres:17@sha256:abc", "postgres"),
         ("valkey/valkey", "valkey/valkey"),
         ("registry:5000/x/y:1", "registry:5000/x/y"),
-        ("${IMAGE:-redis}:7", "redis"),
-        (None, ""),
+        ("redis:7", "redis"),
     ],
 )
 def test_image_names(image, name):
@@ -97,5 +95,5 @@ def test_image_names(image, name):
 )
 def test_strange_files_give_nothing_or_little(tmp_path, text):
     (tmp_path / "compose.yaml").write_text(text)
-    found = composed(Project.read(tmp_path), Name("compose.yaml"), image_kinds(tmp_path))
+    found = compose_services(ProjectFiles.read(tmp_path), PurePosixPath("compose.yaml"))
     assert all(not service.kind for service in found)

@@ -61,8 +61,8 @@ def test_a_schema_on_request(here):
     root = here({})
     init_(name="small", schema=True)
     text = (root / "environments" / "small.yaml").read_text()
-    assert text.startswith("# yaml-language-server: $schema=envctl.definition.json_schema.json\n")
-    assert (root / "environments" / "envctl.definition.json_schema.json").read_text().startswith("{")
+    assert text.startswith("# yaml-language-server: $schema=envctl.schema.json\n")
+    assert (root / "environments" / "envctl.schema.json").read_text().startswith("{")
 
 
 @pytest.mark.parametrize("name", ["self", "a b", "-", "x" * 41])

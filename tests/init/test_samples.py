@@ -280,7 +280,7 @@ def test_servers_without_a_kind_are_plain_images(sample):
 
 @pytest.mark.parametrize("name", ["self", "--", "größe", "a b/c"])
 def test_any_folder_name_makes_a_name(tmp_path, name):
-    from envctl.init.names import environment_name, service_name
+    from envctl.init.model import environment_name, service_name
 
     assert environment_name(name)
     assert service_name(name, ["app"]) not in ("self", "app")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import PurePosixPath
 
 import pytest
 import yaml
@@ -10,12 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envctl.init import gather, propose
-from envctl.init.meaning import meaning
-from envctl.init.model import Entry, Flow, Steps, Variable
-from envctl.init.model import Name as Path
-from envctl.init.project import MAX_DEPTH, Project
-from envctl.init.text import comment, lines, scalar
-from envctl.init.wiring import plain
+from envctl.init.env_example import server_property
+from envctl.init.model import ExampleVariable, KeyValue, ListOfMaps, OneLine
+from envctl.init.project_files import MAX_DEPTH, ProjectFiles
+from envctl.init.proposal_yaml import comment, lines, scalar
+from envctl.init.references import plain_value
 
 NAMES = [
     "package.json", "pyproject.toml", "requirements.txt", "go.mod", "Gemfile", "pom.xml", "build.gradle", "composer.json", "Cargo.toml",
@@ -50,7 +50,7 @@ def test_folders_of_dependencies_are_skipped(project):
     root = project({f"{folder}/requirements.txt": "psycopg" for folder in ("node_modules", ".venv", "vendor/x", "py", "a/b/c/d/e/f/g/h/i")})
     (root / "py" / "pyvenv.cfg").write_text("")
     assert gather(root).drivers == ()
-    assert all(len(path.parts) <= MAX_DEPTH + 1 for path in Project.read(root).files)
+    assert all(len(path.parts) <= MAX_DEPTH + 1 for path in ProjectFiles.read(root).files)
 
 
 def test_utf16_of_powershell_is_read(project):
@@ -68,7 +68,9 @@ def test_any_text_is_a_scalar(text):
 
 @given(values, values, values)
 def test_any_entry_is_read_again(key, value, because):
-    tree = Entry("top", (Entry(key, value, because), Entry("list", Flow((value, 1, True))), Entry("map", Flow({key: value}))))
+    tree = KeyValue(
+        "top", (KeyValue(key, value, because), KeyValue("list", OneLine((value, 1, True))), KeyValue("map", OneLine({key: value})))
+    )
     text = "\n".join(lines(tree, 0))
     below = {key: value, "list": [value, 1, True], "map": {key: value}}
     if key not in ("list", "map"):
@@ -77,7 +79,7 @@ def test_any_entry_is_read_again(key, value, because):
 
 @given(values)
 def test_steps_are_read_again(value):
-    text = "\n".join(lines(Entry("seed", Steps(((Entry("a", value), Entry("b", Flow((value,)))),))), 2))
+    text = "\n".join(lines(KeyValue("seed", ListOfMaps(((KeyValue("a", value), KeyValue("b", OneLine((value,)))),))), 2))
     assert yaml.safe_load(text) == {"seed": [{"a": value, "b": [value]}]}
 
 
@@ -88,9 +90,9 @@ def test_comments_stay_on_their_line(text):
 
 @given(st.sampled_from(["DATABASE_URL", "REDIS_URL", "PAYMENTS_URL", "PGHOST", "S3_BUCKET", "SECRET_KEY", "X"]), values)
 def test_any_value_of_a_variable(name, value):
-    variable = Variable(name, value, Path(".env.example"))
-    meaning(variable)
-    plain(variable, True)
+    variable = ExampleVariable(name, value, PurePosixPath(".env.example"))
+    server_property(variable)
+    plain_value(variable, True)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

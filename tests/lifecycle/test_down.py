@@ -1,237 +1,222 @@
+"""The end of one instance."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from envctl import instance
-from envctl.engines import FoundInstance
-from envctl.errors import UsageError
-from envctl.instance import Record
-from envctl.lifecycle import gc
-from envctl.lifecycle.down import tear_down
-from envctl.lifecycle.gc import Removed, collect, remove, remove_by_label
-from tests.builders import record_of
-
-PAST, FUTURE = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
-ENDED = "{host}:1:0"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path
+from envctl.errors import EngineMissing, UsageError
+from envctl.instance.identity import instance_id
+from envctl.instance.processes import process_mark
+from envctl.instance.record import InstanceState, Record
+from envctl.instance.store import RECORD, RecordStore, UnreadableRecord
+from envctl.lifecycle import down
+from envctl.lifecycle.down import Removed, remove, remove_all, remove_by_label, remove_named, tear_down
+from envctl.session import Session
+from tests.builders import ended_mark, session_in
+from tests.lifecycle.listed import FUTURE, PAST, ListedEngine, saved, seen_as
 
 
-@dataclass
-class FakeEngine:
-    """An engine whose instances are a list; `stuck` are the ids of those that leave something behind."""
-
-    seen: list[FoundInstance] = field(default_factory=list)
-    stuck: Sequence[str] = ()
-    removed: list[tuple[str, Mapping[str, float]]] = field(default_factory=list)
-    name: str = "docker"
-
-    def list(self) -> Sequence[FoundInstance]:
-        return self.seen
-
-    def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
-        self.removed.append((id, stop))
-        return [f"network {id}"] if id in self.stuck else []
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> ListedEngine:
+    """The only one there is."""
+    found = ListedEngine()
+    monkeypatch.setattr(down, "open_engine", lambda location, host: found)
+    return found
 
 
-def seen_as(id: str = "t-123456", **changes: Any) -> FoundInstance:
-    standard: dict[str, Any] = {
-        "id": id, "name": "t", "environment": "t", "project": "/p", "owner": "", "created": PAST, "expires": None, "running": 1, "total": 1,
-    }  # fmt: skip
-    return FoundInstance(**{**standard, **changes})
-
-
-def saved(**changes: Any) -> Record:
-    record = record_of(**{"state": "up", **changes})
-    record.save()
-    return record
-
-
-# One instance
-
-
-def test_everything_is_removed_then_the_record(home: Path) -> None:
+def with_outputs(session: Session, home: Path, **changes: Any) -> Record:
     (home / ".env").write_text("A=b")
-    record = saved(stop={"orders": 10.0}, outputs={"A": "b"}, write={".env": "dotenv"}, file=str(home / "environment.yaml"))
-    engine = FakeEngine()
-    assert tear_down(engine, record) == []  # type: ignore[arg-type]
+    return saved(session, outputs={"A": "b"}, write={".env": "dotenv"}, file=str(home / "environment.yaml"), **changes)
+
+
+def test_everything_is_removed_then_the_record(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
+    record = with_outputs(session, tmp_path, stop={"orders": 10.0})
+    assert tear_down(session, engine, record) == []
     assert engine.removed == [("t-123456", {"orders": 10.0})]
-    assert instance.load(record.id) is None
-    assert (home / ".env").read_text() == ""
+    assert session.store.load(record.id) is None
+    assert (tmp_path / ".env").read_text() == ""
 
 
-def test_what_is_left_keeps_its_record(home: Path) -> None:
-    (home / ".env").write_text("A=b")
-    record = saved(outputs={"A": "b"}, write={".env": "dotenv"}, file=str(home / "environment.yaml"))
-    assert tear_down(FakeEngine(stuck=["t-123456"]), record) == ["network t-123456"]  # type: ignore[arg-type]
-    found = instance.load(record.id)
+def test_what_is_left_keeps_its_record(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
+    record = with_outputs(session, tmp_path)
+    engine.stuck = ["t-123456"]
+    assert tear_down(session, engine, record) == ["network t-123456"]
+    found = session.store.load(record.id)
     assert found is not None
     assert (found.state, found.process) == ("removing", ""), "nobody was killed: `gc` or `down` may try again, not every command"
-    assert (home / ".env").read_text() == "A=b"
+    assert (tmp_path / ".env").read_text() == "A=b"
 
 
-def test_who_removes_it_is_on_disk_before_anything_goes() -> None:
+def test_who_removes_it_is_on_disk_before_anything_goes(session: Session) -> None:
     """By which the next command sees that it was killed."""
     seen: list[Record | None] = []
 
-    class Looking(FakeEngine):
+    class Looking(ListedEngine):
         def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
-            seen.append(instance.load(id))
+            seen.append(session.store.load(id))
             return []
 
-    tear_down(Looking(), saved(process=""))  # type: ignore[arg-type]
-    assert [(found.state, found.process) for found in seen if found] == [("removing", instance.process_mark())]
+    tear_down(session, Looking(), saved(session))
+    assert [(found.state, found.process) for found in seen if found] == [("removing", process_mark())]
 
 
 @pytest.mark.parametrize("error", [OSError("full"), UsageError("read-only")])
-def test_it_works_where_the_record_cannot_be_saved(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    record = saved()
-    monkeypatch.setattr(Record, "save", lambda self: (_ for _ in ()).throw(error))
-    assert tear_down(FakeEngine(), record) == []  # type: ignore[arg-type]
-    assert instance.load(record.id) is None
+def test_it_works_where_the_record_cannot_be_saved(
+    session: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    record = saved(session)
+    monkeypatch.setattr(RecordStore, "_write", lambda self, record: (_ for _ in ()).throw(error))
+    assert tear_down(session, engine, record) == []
+    assert session.store.load(record.id) is None
 
 
-def test_a_definition_that_is_gone_does_not_matter(home: Path) -> None:
-    record = saved(outputs={"A": "b"}, write={".env": "dotenv"}, file=str(home / "gone/environment.yaml"))
-    assert tear_down(FakeEngine(), record) == []  # type: ignore[arg-type]
-    assert not (home / "gone").exists()
+def test_a_definition_that_is_gone_does_not_matter(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
+    record = saved(session, outputs={"A": "b"}, write={".env": "dotenv"}, file=str(tmp_path / "gone/environment.yaml"))
+    assert tear_down(session, engine, record) == []
+    assert not (tmp_path / "gone").exists()
 
 
-def test_down_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = FakeEngine()
-    monkeypatch.setattr(gc, "open_engine", lambda name, *place: engine)
-    record = saved()
-    assert [remove(record), remove(record)] == [Removed("t", "t-123456", "")] * 2
-    assert instance.records() == []
+def test_down_twice(session: Session, engine: ListedEngine) -> None:
+    record = saved(session)
+    assert [remove(session, record), remove(session, record)] == [Removed("t", "t-123456", "")] * 2
+    assert session.store.all() == []
 
 
-def test_by_label_alone() -> None:
-    engine = FakeEngine(stuck=["x"])
-    assert remove_by_label(engine, "n", "x", "why") == Removed("n", "x", "why", ("network x",))  # type: ignore[arg-type]
+def test_what_a_killed_command_had_asked_for_is_removed_too(
+    session: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may appear a moment later."""
+    monkeypatch.setattr(down, "LAST_CREATE", 0.0)
+    tear_down(session, engine, saved(session, process=ended_mark()))
+    assert [id for id, _ in engine.removed] == ["t-123456"] * 2
+
+
+def test_by_label_alone(session: Session) -> None:
+    engine = ListedEngine(stuck=["x"])
+    assert remove_by_label(session, engine, "n", "x", "why") == Removed("n", "x", "why", ("network x",))
     assert engine.removed == [("x", {})]
 
 
-# What is collected
+# By its name
 
 
-def collected(engine: FakeEngine, **engines: FakeEngine) -> list[Removed]:
-    return list(collect({("docker", None, None): engine, **{(name, None, None): other for name, other in engines.items()}}))  # type: ignore[dict-item]
+def test_an_instance_has_a_name_and_an_id(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
+    for word in ("t", "t-123456"):
+        saved(session, project=str(tmp_path))
+        assert remove_named(session, word) == [Removed("t", "t-123456")]
+        assert session.store.all() == []
 
 
-def ended() -> str:
-    """The mark of a process of this machine that has ended."""
-    host, pid, _ = instance.process_mark().rsplit(":", 2)
-    return f"{host}:{pid}:0"
+def test_another_checkouts_is_another_one(session: Session, engine: ListedEngine) -> None:
+    saved(session, project="/elsewhere")
+    assert remove_named(session, "t") == []
+    assert len(session.store.all()) == 1
 
 
-def test_nothing_is_collected_that_is_in_use() -> None:
-    saved()
-    mine = instance.process_mark()
-    seen = [
-        *[seen_as(), seen_as("b-1"), seen_as("c-1", expires=FUTURE)],
-        *[seen_as("d-1", owner=mine), seen_as("e-1", owner="elsewhere:1:1")],
-    ]
-    engine = FakeEngine(seen)
-    assert collected(engine) == []
-    assert engine.removed == []
+def test_one_without_a_record_is_found_by_its_label(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
+    id = instance_id("t", tmp_path)
+    engine.seen = [seen_as(id), seen_as("other-123456")]
+    assert remove_named(session, "t") == [Removed("t", id)] * len(engine.removed)
+    assert {removed for removed, _ in engine.removed} == {id}
 
 
-@pytest.mark.parametrize("with_record", [True, False])
-def test_what_has_expired_anywhere(with_record: bool) -> None:
-    if with_record:
-        saved(stop={"x": 1.0})
-    engine = FakeEngine([seen_as(expires=PAST)])
-    assert collected(engine) == [Removed("t", "t-123456", f"expired {PAST}")]
-    assert engine.removed == [("t-123456", {"x": 1.0} if with_record else {})]
-    assert instance.records() == []
+def test_all_of_a_checkout(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
+    """One that cannot be removed keeps no other."""
+    for name in ("a", "b"):
+        saved(session, id=f"{name}-123456", name=name, project=str(tmp_path))
+    saved(session, id="c-123456", name="c", project="/elsewhere")
+    engine.stuck = ["a-123456"]
+    assert remove_all(session) == [Removed("a", "a-123456", "", ("network a-123456",)), Removed("b", "b-123456")]
 
 
-@pytest.mark.parametrize(("marked", "recorded"), [(PAST, FUTURE), (FUTURE, PAST)])
-def test_the_latest_time_counts(marked: str, recorded: str) -> None:
-    saved(expires=recorded)
-    assert collected(FakeEngine([seen_as(expires=marked)])) == []
+def test_an_engine_that_does_not_answer_is_named(session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    saved(session, project=str(tmp_path))
+    monkeypatch.setattr(down, "open_engine", lambda *where: (_ for _ in ()).throw(EngineMissing("no daemon")))
+    assert remove_all(session) == [Removed("t", "t-123456", "", ("no daemon",))]
+    with pytest.raises(EngineMissing):
+        remove_named(session, "t")
+    assert len(session.store.all()) == 1
 
 
-@pytest.mark.parametrize("with_record", [True, False])
-def test_what_has_lost_its_owner_on_this_host(with_record: bool) -> None:
-    if with_record:
-        saved(owner=ended())
-    assert collected(FakeEngine([seen_as(owner=ended())])) == [Removed("t", "t-123456", "its owner has ended")]
+# Records that cannot be read
 
 
-@pytest.mark.parametrize("owner", ["", "rubbish", "a:b", "a:b:c", ":::"])
-def test_an_owner_that_cannot_be_read_is_left_alone(owner: str) -> None:
-    assert collected(FakeEngine([seen_as(owner=owner)])) == []
+def unreadable(session: Session, id: str) -> Path:
+    path = session.store.folder(id) / RECORD
+    path.parent.mkdir(parents=True)
+    path.write_text('{"version": 99}')
+    return path
 
 
-@pytest.mark.parametrize("state", ["starting", "removing"])
-def test_what_a_killed_command_left(state: str) -> None:
-    saved(state=state, process=ended())
-    assert collected(FakeEngine([seen_as()])) == [Removed("t", "t-123456", "its command was killed")]
+@pytest.mark.parametrize("by_name", [True, False])
+def test_an_unreadable_record_is_said_so(session: Session, engine: ListedEngine, tmp_path: Path, by_name: bool) -> None:
+    """It may be anywhere: what nobody sees is not said to be gone."""
+    id = instance_id("t", tmp_path)
+    path = unreadable(session, id)
+    with pytest.raises(UnreadableRecord, match="written by a later version"):
+        remove_named(session, "t" if by_name else id)
+    assert (path.exists(), engine.removed) == (True, [])
 
 
-@pytest.mark.parametrize("state", ["starting", "removing"])
-def test_what_a_command_works_on_is_left_alone(state: str) -> None:
-    saved(state=state, process=instance.process_mark())
-    engine = FakeEngine([seen_as()])
-    assert collected(engine) == []
+@pytest.mark.parametrize("by_name", [True, False])
+def test_what_carries_its_label_is_removed_and_the_record_with_it(
+    session: Session, engine: ListedEngine, tmp_path: Path, by_name: bool
+) -> None:
+    id = instance_id("t", tmp_path)
+    path = unreadable(session, id)
+    engine.seen = [seen_as(id)]
+    assert Removed("t", id) in remove_named(session, "t" if by_name else id)
+    assert not path.exists()
 
 
-def test_a_record_of_something_that_is_gone() -> None:
-    saved()
-    engine = FakeEngine()
-    assert collected(engine) == [Removed("t", "t-123456", "nothing of it is there")]
-    assert instance.records() == []
+def test_anothers_disturbs_nobody(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
+    unreadable(session, "other-123456")
+    saved(session, project=str(tmp_path))
+    assert remove_named(session, "t") == [Removed("t", "t-123456")]
+    assert remove_named(session, "t") == []
+    saved(session, project=str(tmp_path))
+    assert remove_all(session) == [Removed("t", "t-123456")]
 
 
-def test_a_record_whose_containers_are_still_to_come() -> None:
-    """`up` pulls images: nothing of it is on the daemon yet."""
-    saved(state="starting", process=instance.process_mark())
-    assert collected(FakeEngine()) == []
-    assert len(instance.records()) == 1
+# For a keeper
 
 
-def test_a_record_of_an_engine_that_is_not_there() -> None:
-    saved(engine="kubernetes")
-    assert collected(FakeEngine()) == []
-    assert len(instance.records()) == 1
+@pytest.fixture
+def by_keeper(tmp_path: Path) -> Session:
+    return session_in(tmp_path / "state", tmp_path, ENVCTL_KEEPER="1")
 
 
-def test_what_another_command_holds_is_not_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    saved(expires=PAST)
-    engine = FakeEngine([seen_as(expires=PAST)])
-    lock = instance.lock
-    monkeypatch.setattr(instance, "lock", lambda name, wait: lock(name, wait=0))
-    with lock("t-123456"):
-        assert collected(engine) == []
-    assert engine.removed == []
+@pytest.mark.parametrize(
+    ("keeper", "goes"),
+    [(process_mark(), False), (ended_mark(), True), ("elsewhere:1:1", True), ("", True)],
+    ids=["another keeper has it now", "that one has ended", "another machine's", "none has"],
+)
+def test_who_may_tear_down(by_keeper: Session, engine: ListedEngine, keeper: str, goes: bool) -> None:
+    record = saved(by_keeper, keeper=keeper)
+    assert (remove(by_keeper, record) is not None) is goes
+    assert [id for id, _ in engine.removed] == (["t-123456"] if goes else [])
 
 
-def test_what_cannot_be_removed_is_listed() -> None:
-    engine = FakeEngine([seen_as(expires=PAST), seen_as("b-1", expires=PAST)], stuck=["t-123456"])
-    assert [each.left for each in collected(engine)] == [("network t-123456",), ()]
+def test_its_own_keeper_may(by_keeper: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(down, "called_by", lambda keeper: keeper == process_mark())
+    assert remove(by_keeper, saved(by_keeper, keeper=process_mark())) == Removed("t", "t-123456")
 
 
-def test_what_was_renewed_in_the_meantime_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`up` had the lock while we waited for it."""
-    record = saved(expires=PAST)
-    lock = instance.lock
+def test_nobody_waits_for_a_gentle_end(by_keeper: Session, engine: ListedEngine) -> None:
+    remove(by_keeper, saved(by_keeper, stop={"orders": 10.0}))
+    assert engine.removed == [("t-123456", {})]
 
-    def renewed(id: str, wait: float = 0.0) -> Any:
-        record.expires = FUTURE
-        record.save()
-        return lock(id, wait=wait)
 
-    monkeypatch.setattr(instance, "lock", renewed)
-    engine = FakeEngine([seen_as(expires=PAST)])
-    assert collected(engine) == []
-    assert engine.removed == []
+def test_one_that_somebody_elsewhere_has_extended_stays(by_keeper: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensured: list[Record] = []
+    monkeypatch.setattr("envctl.lifecycle.keeping.ensure_keeper", lambda session, record, watched: ensured.append(record))
+    engine.seen = [seen_as(expires=FUTURE)]
+    assert remove(by_keeper, saved(by_keeper, expires=PAST)) is None
+    assert [record.expires for record in ensured] == [FUTURE]
+    found = by_keeper.store.load("t-123456")
+    assert found is not None
+    assert (found.expires, found.state) == (FUTURE, InstanceState.UP)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from envctl import engines, instance
 from envctl.errors import EnvctlError
-from envctl.instance import Record
-from envctl.keeper_client import keepers
-from envctl.lifecycle import down, recovery
+from envctl.instance.lock import lock
+from envctl.instance.processes import process_mark
+from envctl.instance.record import Choices, InstanceState, Location, Record
+from envctl.instance.store import RECORD
+from envctl.keeper_client.client import KeeperSilent
+from envctl.keeper_client.keepers import Keepers
+from envctl.lifecycle import recovery
 from envctl.lifecycle.recovery import recover_instances
-from tests.builders import record_of
+from envctl.session import Session
+from tests.builders import ended_mark, record_of
+from tests.lifecycle.listed import FUTURE, PAST
 
-PAST, FUTURE = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
-
-
-def ended() -> str:
-    """The mark of a process of this machine that has ended."""
-    host, pid, _ = instance.process_mark().rsplit(":", 2)
-    return f"{host}:{pid}:0"
+STARTING, REMOVING, CHANGING = InstanceState.STARTING, InstanceState.REMOVING, InstanceState.CHANGING
 
 
 class World:
@@ -32,14 +34,14 @@ class World:
         self.removed: list[str] = []
         self.left: list[str] = []
 
-    def ensure(self, record: Record, *, watched: bool) -> None:
+    def ensure(self, session: Session, record: Record, *, watched: bool) -> None:
         assert not watched
         self.started.append(record.id)
 
-    def tear_down(self, engine: str, record: Record) -> list[str]:
+    def tear_down(self, session: Session, engine: str, record: Record) -> list[str]:
         assert engine == record.engine
         self.removed.append(record.id)
-        record.remove()
+        session.store.remove(record.id)
         return self.left
 
     @property
@@ -48,19 +50,16 @@ class World:
 
 
 @pytest.fixture(autouse=True)
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(keepers, "ensure", found.ensure)
-    monkeypatch.setattr(down, "tear_down", found.tear_down)
-    monkeypatch.setattr(engines, "open_engine", lambda name, *place: name)
+    monkeypatch.setattr("envctl.lifecycle.keeping.ensure_keeper", found.ensure)
+    monkeypatch.setattr("envctl.lifecycle.down.tear_down", found.tear_down)
+    monkeypatch.setattr("envctl.engines.open_engine", lambda location, host: location.engine)
     return found
 
 
-def saved(id: str = "t-123456", **changes: Any) -> Record:
-    record = record_of(**{"id": id, "state": "up", "keeper": ended(), **changes})
-    record.save()
-    return record
+def saved(session: Session, id: str = "t-123456", **changes: Any) -> Record:
+    return session.store.create(record_of(**{"id": id, "state": InstanceState.UP, "keeper": ended_mark(), **changes}))
 
 
 STARTED, REMOVED, LEFT_ALONE = (["t-123456"], []), ([], ["t-123456"]), ([], [])
@@ -71,26 +70,26 @@ STARTED, REMOVED, LEFT_ALONE = (["t-123456"], []), ([], ["t-123456"]), ([], [])
     [
         ({}, STARTED),
         ({"expires": FUTURE}, STARTED),
-        ({"owner": instance.process_mark()}, STARTED),
+        ({"owner": process_mark()}, STARTED),
         ({"owner": "elsewhere:1:1"}, STARTED),
-        ({"state": "failed"}, STARTED),
-        ({"state": "changing", "process": ended()}, STARTED),
-        ({"local": ["api"]}, STARTED),
+        ({"state": InstanceState.FAILED}, STARTED),
+        ({"state": CHANGING, "process": ended_mark()}, STARTED),
+        ({"choices": Choices(local=("api",))}, STARTED),
         ({"expires": PAST}, REMOVED),
-        ({"owner": ended()}, REMOVED),
-        ({"state": "starting"}, REMOVED),
-        ({"state": "removing"}, REMOVED),
+        ({"owner": ended_mark()}, REMOVED),
+        ({"state": STARTING}, REMOVED),
+        ({"state": REMOVING}, REMOVED),
         ({"engine": "local"}, REMOVED),
-        ({"keeper": "", "state": "starting", "process": ended()}, REMOVED),
-        ({"keeper": instance.process_mark()}, LEFT_ALONE),
-        ({"keeper": instance.process_mark(), "expires": PAST}, LEFT_ALONE),
+        ({"keeper": "", "state": STARTING, "process": ended_mark()}, REMOVED),
+        ({"keeper": process_mark()}, LEFT_ALONE),
+        ({"keeper": process_mark(), "expires": PAST}, LEFT_ALONE),
         ({"keeper": "elsewhere:1:1"}, LEFT_ALONE),
-        ({"keeper": "", "state": "starting", "process": instance.process_mark()}, LEFT_ALONE),
+        ({"keeper": "", "state": STARTING, "process": process_mark()}, LEFT_ALONE),
         ({"keeper": "", "process": ""}, LEFT_ALONE),
-        ({"keeper": instance.process_mark(), "state": "removing", "process": instance.process_mark()}, LEFT_ALONE),
-        ({"keeper": instance.process_mark(), "state": "removing", "process": ""}, LEFT_ALONE),
-        ({"keeper": instance.process_mark(), "state": "changing", "process": ended()}, LEFT_ALONE),
-        ({"keeper": instance.process_mark(), "state": "removing", "process": ended()}, LEFT_ALONE),
+        ({"keeper": process_mark(), "state": REMOVING, "process": process_mark()}, LEFT_ALONE),
+        ({"keeper": process_mark(), "state": REMOVING, "process": ""}, LEFT_ALONE),
+        ({"keeper": process_mark(), "state": CHANGING, "process": ended_mark()}, LEFT_ALONE),
+        ({"keeper": process_mark(), "state": REMOVING, "process": ended_mark()}, LEFT_ALONE),
     ],
     ids=[
         *[
@@ -107,9 +106,9 @@ STARTED, REMOVED, LEFT_ALONE = (["t-123456"], []), ([], ["t-123456"]), ([], [])
         *["being removed", "it could not be removed", "its keeper outlives a change", "its keeper removes it"],
     ],
 )
-def test_an_instance(world: World, changes: dict[str, Any], expected: tuple[list[str], list[str]]) -> None:
-    saved(**changes)
-    recover_instances()
+def test_an_instance(session: Session, world: World, changes: dict[str, Any], expected: tuple[list[str], list[str]]) -> None:
+    saved(session, **changes)
+    recover_instances(session)
     assert world.done == expected
 
 
@@ -119,18 +118,23 @@ class FakeKeeper:
 
     def ask(self, method: str, path: str, timeout: float) -> tuple[int, Any]:
         if self.owned is None:
-            raise keepers.KeeperSilent("no answer")
+            raise KeeperSilent("no answer")
         return 200, {"owned": self.owned}
 
 
-@pytest.mark.parametrize("state", ["starting", "removing"])
+@pytest.mark.parametrize("state", [STARTING, REMOVING])
 @pytest.mark.parametrize(("owned", "expected"), [(True, LEFT_ALONE), (False, REMOVED), (None, REMOVED)], ids=["watched", "not", "silent"])
 def test_whose_command_was_killed_beside_its_keeper(
-    world: World, monkeypatch: pytest.MonkeyPatch, state: str, owned: bool | None, expected: tuple[list[str], list[str]]
+    session: Session,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    state: InstanceState,
+    owned: bool | None,
+    expected: tuple[list[str], list[str]],
 ) -> None:
-    monkeypatch.setattr(keepers, "find", lambda instance: FakeKeeper(owned))
-    saved(keeper=instance.process_mark(), state=state, process=ended())
-    recover_instances()
+    monkeypatch.setattr(Keepers, "find", lambda self, id: FakeKeeper(owned))
+    saved(session, keeper=process_mark(), state=state, process=ended_mark())
+    recover_instances(session)
     assert world.done == expected
 
 
@@ -138,71 +142,84 @@ def test_whose_command_was_killed_beside_its_keeper(
     ("changes", "why"),
     [
         ({"expires": PAST}, f"expired {PAST}"),
-        ({"owner": ended()}, "its owner has ended"),
-        ({"state": "starting"}, "its command was killed"),
-        ({"engine": "local", "state": "starting"}, "its keeper was killed, and its processes with it"),
-        ({"keeper": "", "state": "starting", "process": ended()}, "its command was killed"),
+        ({"owner": ended_mark()}, "its owner has ended"),
+        ({"state": STARTING}, "its command was killed"),
+        ({"engine": "local", "state": STARTING}, "its keeper was killed, and its processes with it"),
+        ({"keeper": "", "state": STARTING, "process": ended_mark()}, "its command was killed"),
     ],
 )
-def test_what_is_removed_is_told(capsys: pytest.CaptureFixture[str], changes: dict[str, Any], why: str) -> None:
-    saved(**changes)
-    recover_instances()
+def test_what_is_removed_is_told(session: Session, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], why: str) -> None:
+    saved(session, **changes)
+    recover_instances(session)
     assert capsys.readouterr() == ("", f"envctl: t (t-123456) was removed: {why}\n")
 
 
-def test_what_stays_is_told_too(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_stays_is_told_too(session: Session, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.left = ["network t", "volume t"]
-    saved(expires=PAST)
-    recover_instances()
+    saved(session, expires=PAST)
+    recover_instances(session)
     assert capsys.readouterr().err.endswith("; left behind: network t, volume t\n")
 
 
 @pytest.mark.parametrize("ending", ["t", "t-123456"])
-def test_what_is_about_to_go_is_left_to_the_command(world: World, ending: str) -> None:
-    saved(expires=PAST)
-    saved("other-1", name="other", expires=PAST)
-    recover_instances([ending])
+def test_what_is_about_to_go_is_left_to_the_command(session: Session, world: World, ending: str) -> None:
+    saved(session, expires=PAST)
+    saved(session, "other-1", name="other", expires=PAST)
+    recover_instances(session, [ending])
     assert world.removed == ["other-1"]
 
 
-def test_what_another_command_works_on_is_left_alone(world: World) -> None:
-    saved(expires=PAST)
-    with instance.lock("t-123456"):
-        recover_instances()
+def test_what_another_command_works_on_is_left_alone(session: Session, world: World) -> None:
+    saved(session, expires=PAST)
+    with lock(session.store.folder("t-123456")):
+        recover_instances(session)
     assert world.done == LEFT_ALONE
 
 
-def test_it_is_looked_at_again_under_the_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_looked_at_again_under_the_lock(session: Session, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another command was quicker."""
-    record, lock = saved(), instance.lock
+    record = saved(session)
 
-    def meanwhile(id: str, wait: float) -> Any:
-        record.keeper = instance.process_mark()
-        record.save()
-        return lock(id, wait=wait)
+    @contextmanager
+    def meanwhile(folder: Path, wait: float) -> Iterator[None]:
+        session.store.update(record, lambda record: replace(record, keeper=process_mark()))
+        with lock(folder, wait=wait):
+            yield
 
-    monkeypatch.setattr(recovery.instance, "lock", meanwhile)
-    recover_instances()
+    monkeypatch.setattr(recovery, "lock", meanwhile)
+    recover_instances(session)
     assert world.done == LEFT_ALONE
 
 
-def test_one_that_cannot_be_helped_does_not_keep_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_engine(name: str, *place: object) -> str:
-        if name == "docker":
+def test_one_that_cannot_be_helped_does_not_keep_the_others(session: Session, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_engine(location: Location, host: object) -> str:
+        if location.engine == "docker":
             raise EnvctlError("no daemon")
-        return name
+        return location.engine
 
-    monkeypatch.setattr(engines, "open_engine", open_engine)
-    saved("a-1", expires=PAST)
-    saved("b-1", engine="local")
-    recover_instances()
+    monkeypatch.setattr("envctl.engines.open_engine", open_engine)
+    saved(session, "a-1", expires=PAST)
+    saved(session, "b-1", engine="local")
+    recover_instances(session)
     assert world.removed == ["b-1"]
-    assert [record.id for record in instance.records()] == ["a-1"]
+    assert [record.id for record in session.store.all()] == ["a-1"]
 
 
-def test_folders_that_killed_commands_left_are_swept(tmp_path: Path) -> None:
-    folder = tmp_path / "envctl/killed-early-000000"
+def test_folders_that_killed_commands_left_are_swept(session: Session) -> None:
+    folder = session.store.folder("killed-early-000000")
     folder.mkdir(parents=True)
     (folder / "lock").touch()
-    recover_instances()
+    recover_instances(session)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("content", ['{"version": 99}', "{", "{}"])
+def test_one_whose_record_cannot_be_read_is_left_alone(session: Session, world: World, content: str) -> None:
+    """And disturbs no other."""
+    path = session.store.folder("a-1") / RECORD
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    saved(session)
+    recover_instances(session)
+    assert world.done == STARTED
+    assert path.read_text() == content

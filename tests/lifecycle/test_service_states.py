@@ -6,17 +6,26 @@ from collections.abc import Callable
 
 import pytest
 
-from envctl.lifecycle.service_states import REACHED, STATES, Row, ServiceStates
+from envctl.lifecycle.events import Events, Phase
+from envctl.lifecycle.service_states import REACHED, STATE, Abandoned, Row, ServiceStates
+from tests.lifecycle.line import Told
 
 
-def board(*services: str) -> ServiceStates:
-    return ServiceStates.of(services or ("a", "b"), lambda service, row: None)
+def states(*services: str) -> ServiceStates:
+    return ServiceStates(services or ("a", "b"), Events())
 
 
-def in_a_thread(wait: Callable[[], bool], then: Callable[[], None]) -> bool:
-    """What *wait* gives in a thread of its own, once *then* was done."""
-    found: list[bool] = []
-    thread = threading.Thread(target=lambda: found.append(wait()))
+def in_a_thread(wait: Callable[[], object], then: Callable[[], None]) -> object:
+    """What *wait* gives in a thread of its own, once *then* was done; the error where it raises one."""
+    found: list[object] = []
+
+    def work() -> None:
+        try:
+            found.append(wait())
+        except Abandoned as error:
+            found.append(error)
+
+    thread = threading.Thread(target=work)
     thread.start()
     then()
     thread.join(5)
@@ -25,7 +34,7 @@ def in_a_thread(wait: Callable[[], bool], then: Callable[[], None]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("condition", "states"),
+    ("condition", "reached"),
     [
         ("started", ["starting", "ready", "seeded", "done"]),
         ("ready", ["ready", "seeded", "done"]),
@@ -33,67 +42,76 @@ def in_a_thread(wait: Callable[[], bool], then: Callable[[], None]) -> bool:
         ("done", ["done"]),
     ],
 )
-def test_a_condition_holds_in_these_states(condition: str, states: list[str]) -> None:
-    assert [state for state in STATES if state in REACHED[condition]] == states
+def test_a_condition_holds_in_these_states(condition: str, reached: list[str]) -> None:
+    assert [state for state in dict.fromkeys(STATE.values()) if state in REACHED[condition]] == reached
+
+
+def test_every_phase_is_some_state() -> None:
+    assert set(STATE) == set(Phase)
 
 
 def test_a_wait_ends_when_the_conditions_hold() -> None:
-    found = board()
-    found.set("a", "ready")
-    assert in_a_thread(lambda: found.wait_for({"a": "ready", "b": "started"}), lambda: found.set("b", "starting"))
+    found = states()
+    found.set("a", Phase.READY)
+    waited = in_a_thread(lambda: found.wait_for({"a": "ready", "b": "started"}), lambda: found.set("b", Phase.STARTING))
+    assert waited is None
 
 
 def test_a_wait_ends_when_something_fails() -> None:
-    found = board()
-    assert not in_a_thread(lambda: found.wait_for({"a": "ready"}), lambda: found.fail(ValueError()))
+    found = states()
+    assert isinstance(in_a_thread(lambda: found.wait_for({"a": "ready"}), lambda: found.fail(ValueError())), Abandoned)
+    with pytest.raises(Abandoned):
+        found.go_on()
 
 
 def test_nobody_waits_for_what_runs_elsewhere() -> None:
-    assert board().wait_for({"elsewhere": "ready"})
-    assert board().wait_for({})
+    states().wait_for({"elsewhere": "ready"})
+    states().wait_for({})
 
 
 def test_all_are_waited_for_until_the_deadline() -> None:
-    found = board()
-    found.set("a", "seeded")
+    found = states()
+    found.set("a", Phase.SEEDED)
     assert not found.wait_all({"a": "seeded", "b": "seeded"}, time.monotonic() + 0.01)
-    found.set("b", "seeded")
+    found.set("b", Phase.SEEDED)
     assert found.wait_all({"a": "seeded", "b": "seeded"}, time.monotonic() - 1)
 
 
 def test_all_are_not_waited_for_after_a_failure() -> None:
-    found = board()
-    assert not in_a_thread(lambda: found.wait_all({"a": "seeded"}, time.monotonic() + 60), lambda: found.fail(ValueError()))
+    found = states()
+    assert in_a_thread(lambda: found.wait_all({"a": "seeded"}, time.monotonic() + 3600), lambda: found.fail(ValueError())) is False
 
 
 def test_the_first_failure_counts() -> None:
-    found, first = board(), ValueError("first")
+    found, first = states(), ValueError("first")
     assert not found.failed
-    found.fail(first)
-    found.fail(ValueError("second"))
+    found.fail(first, "a")
+    found.fail(ValueError("second"), "b")
     assert found.failed
     assert found.failure is first
+    assert (found.rows["a"], found.rows["b"]) == (Row(Phase.FAILED, "first"), Row())
 
 
 def test_changes_are_told() -> None:
-    told: list[tuple[str, str, str]] = []
-    found = ServiceStates.of(["a"], lambda service, row: told.append((service, row.state, row.detail)))
-    found.set("a", "starting", "starting")
-    found.say("a", "pulling")
-    found.say("unknown", "nothing")
-    found.set("a", "ready")
-    assert told == [("a", "starting", "starting"), ("a", "starting", "pulling"), ("a", "ready", "")]
+    told = Told()
+    found = ServiceStates(["a"], Events([told]))
+    found.set("a", Phase.STARTING)
+    found.set("a", Phase.SEEDING, "sql x")
+    found.fail(ValueError("no such table\nmore"), "a")
+    assert [(event.service, event.phase, event.detail) for event in told.events] == [
+        ("a", Phase.STARTING, ""), ("a", Phase.SEEDING, "sql x"), ("a", Phase.FAILED, "no such table"),
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("state", ["ready", "seeded", "done"])
-def test_a_row_knows_when_it_got_ready(state: str) -> None:
-    found = board()
+@pytest.mark.parametrize("phase", [Phase.READY, Phase.SETTING_UP, Phase.SEEDING, Phase.SEEDED, Phase.DONE])
+def test_a_row_knows_when_it_got_ready(phase: Phase) -> None:
+    found = states()
     assert found.rows["a"] == Row()
-    found.set("a", "starting")
+    found.set("a", Phase.WAITING)
     assert found.rows["a"].ready_ms is None
-    found.set("a", state)
+    found.set("a", phase)
     took = found.rows["a"].ready_ms
     assert took is not None
     found.began -= 100
-    found.set("a", "done")
+    found.set("a", Phase.DONE)
     assert found.rows["a"].ready_ms == took

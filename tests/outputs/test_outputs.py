@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,7 @@ def test_files_hold_the_outputs_and_are_emptied(tmp_path: Path) -> None:
     write_outputs(record)
     assert (tmp_path / ".env.test").read_text("utf-8") == "A='ü'\n"
     assert json.loads((tmp_path / "sub/x.json").read_text("utf-8")) == {"A": "ü"}
-    record.outputs = {}
-    write_outputs(record)
+    write_outputs(replace(record, outputs={}))
     assert (tmp_path / ".env.test").read_bytes() == b""
     assert (tmp_path / "sub/x.json").read_bytes() == b""
 
@@ -60,3 +60,17 @@ def test_files_hold_the_outputs_and_are_emptied(tmp_path: Path) -> None:
 def test_nothing_is_made_to_be_empty(tmp_path: Path) -> None:
     write_outputs(record_of(file=str(tmp_path / "gone" / "environment.yaml"), write={".env": "dotenv"}))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(UsageError, match=r"\.env cannot be written: Is a directory") as caught:
+        write_outputs(record_of(file=str(tmp_path / "environment.yaml"), write={".env": "dotenv"}, outputs={"A": "b"}))
+    assert "`write:`" in caught.value.hint
+
+
+def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """There are passwords in it; one that is there keeps its mode."""
+    (tmp_path / "there").touch(mode=0o644)
+    write_outputs(record_of(file=str(tmp_path / "e.yaml"), write={"new": "dotenv", "there": "dotenv"}, outputs={"A": "b"}))
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "there")] == [0o600, 0o644]

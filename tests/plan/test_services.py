@@ -16,6 +16,7 @@ from envctl.errors import DefinitionError
 from envctl.plan.make import make_plan
 from envctl.plan.model import Port, ServicePlan
 from envctl.plan.reading import as_text
+from envctl.plan.services import dotenv
 from tests.builders import FIRST_PORT, environment_of, plan_of, setting_of
 
 DB = "db: {kind: postgres}\n"
@@ -385,3 +386,9 @@ def test_a_process_beside_containers_reaches_them_where_the_tests_do(tmp_path: P
 
 def test_containers_reach_it_by_its_name_and_its_outside_port(tmp_path: Path) -> None:
     assert beside(tmp_path)["page"].env == {"X": f"x:{FIRST_PORT + 1}", "DB": "db:5432"}
+
+
+def test_dotenv_files_are_not_templated(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("# c\nA=1\nexport B='x y'\nC=\"a\\nb\"\nD=$A ${A}\nE=\nF\n")
+    assert dotenv(file) == {"A": "1", "B": "x y", "C": "a\nb", "D": "$A ${A}", "E": ""}

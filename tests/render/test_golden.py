@@ -30,10 +30,10 @@ def portable(text: str) -> str:
     text = re.sub(r"envctl/app:[0-9a-f]{16}", "envctl/app:CONTENT", text)
     text = re.sub(r"envctl\.build: [0-9a-f]{16}", "envctl.build: CONTENT", text)
     text = re.sub(r"envctl\.files: [0-9a-f]{16}", "envctl.files: CONTENT", text)
-    stubs = re.findall(r"source: (text-[0-9a-f]{12})\n\s+target: /opt/envctl-((?:stub|http)/[\w.]+)\n", text)
+    stubs = re.findall(r"source: (text-[0-9a-f]{12})\n\s+target: /opt/envctl-stub/([\w.]+)\n", text)
     for source, name in stubs:
-        text = re.sub(rf"(  {source}:\n    content: )(?:.*\n)+?(?=  text-|\Z)", rf"\1(envctl/servers/{name})\n", text)
-        text = text.replace(source, f"text-of-{name.replace('/', '-')}")
+        text = re.sub(rf"(  {source}:\n    content: )(?:.*\n)+?(?=  text-|\Z)", rf"\1(envctl/servers/stub/{name})\n", text)
+        text = text.replace(source, f"text-of-stub-{name}")
     return text
 
 

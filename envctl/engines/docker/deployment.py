@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.execution import execute
 from envctl.engines.docker.images import ensure_images
-from envctl.engines.docker.instance import DockerInstance
+from envctl.engines.docker.instance import ONE_OFF, DockerInstance
 from envctl.engines.docker.oneoff import OneOffs
 from envctl.engines.docker.unchanged import forget, remember, unchanged
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, SubnetTaken
@@ -90,7 +91,8 @@ class DockerDeployment(DockerInstance):
 
     def stop(self, service: ServicePlan) -> None:
         for container in self.ids(service.name):
-            self.connection.api.stop(container, timeout=round(max(service.stop, 10)))
+            with suppress(sdk.NotFound):
+                self.connection.api.stop(container, timeout=round(max(service.stop, 10)))
 
     def discard(self, service: ServicePlan) -> None:
         """The container and its data are gone; `create` makes new ones."""
@@ -106,20 +108,13 @@ class DockerDeployment(DockerInstance):
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
         """The daemon's events."""
-        wanted = {"label": [f"{INSTANCE}={self.id}", "com.docker.compose.oneoff=False"], "event": ["die"], "type": "container"}
+        wanted = {"label": [f"{INSTANCE}={self.id}", f"{ONE_OFF}=False"], "event": ["die"], "type": "container"}
         events = self.connection.api.events(filters=wanted, decode=True)
         closed = threading.Event()
 
         def listen() -> None:
-            try:
-                for event in events:
-                    attributes = event["Actor"]["Attributes"]
-                    on_exit(attributes.get("com.docker.compose.service", ""), int(attributes.get("exitCode", 0)))
-            except Exception as error:
-                if not closed.is_set():  # else it was closed under our feet
-                    raise EnvctlError(f"Docker does not tell of its events any more: {error or type(error).__name__}") from None
-            if not closed.is_set():
-                raise EnvctlError("Docker does not tell of its events any more: it has ended the connection", hint="is the daemon stopped?")
+            for service, status in _ends(events, closed):
+                on_exit(service, status)
 
         guarded_thread(listen, on_loss, name="exit events")
         try:
@@ -172,6 +167,23 @@ class DockerDeployment(DockerInstance):
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """The container's own words say more than we could."""
         return None
+
+
+def _ends(events: Iterable[Any], closed: threading.Event) -> Iterator[tuple[str, int]]:
+    """Service and exit status of what ends, as the daemon tells, until it is *closed*.
+
+    Raises:
+        EnvctlError: the daemon tells no more.
+    """
+    why = "it has ended the connection"
+    try:
+        for event in events:
+            attributes = event["Actor"]["Attributes"]
+            yield attributes.get("com.docker.compose.service", ""), int(attributes.get("exitCode", 0))
+    except Exception as error:  # also that it was closed under our feet
+        why = str(error) or type(error).__name__
+    if not closed.is_set():
+        raise EnvctlError(f"Docker does not tell of its events any more: {why}", hint="is the daemon stopped?")
 
 
 def _cannot_create(output: str) -> EnvctlError:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from envctl.engines.docker.connection import Connection, connect
-from envctl.engines.docker.instance import DockerInstance
+from envctl.engines.docker.instance import ONE_OFF, DockerInstance
 from envctl.engines.docker.removal import labelled, remove_instance
 from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.instance import labels
@@ -81,7 +81,7 @@ def _our_address(host: str) -> str:
 
 def _found(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
     told = entries[0]["Labels"]
-    containers = [entry for entry in entries if "State" in entry]
+    containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) != "True"]
     return FoundInstance(
         id=id,
         name=told.get(labels.NAME, id),

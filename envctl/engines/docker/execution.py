@@ -39,12 +39,14 @@ def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
     from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
 
     errors: list[Exception] = []
-    writer = threading.Thread(target=_write, args=(getattr(stream, "_sock", stream), stdin, errors), daemon=True)
+    raw = getattr(stream, "_sock", stream)
+    writer = threading.Thread(target=_write, args=(raw, stdin, errors), daemon=True)
     writer.start()
     frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
     output = consume_socket_output((part for out, err in frames for part in (out or err,)), demux=False)
     writer.join()
-    stream.close()
+    for each in (stream, raw):  # the one does not close the other
+        each.close()
     if errors:
         raise errors[0]
     return (output or b"").decode(errors="replace")

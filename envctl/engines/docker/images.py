@@ -15,9 +15,10 @@ from envctl.engines.docker.composer import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection
 from envctl.engines.seam import Progress
 from envctl.errors import Evidence, ServiceFailed
+from envctl.instance.labels import BUILD
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
-from envctl.render.compose import BUILT, build_entry
+from envctl.render.compose import build_entry
 
 AUTHENTICATION = ("denied", "unauthorized", "authentication required", "no basic auth")
 
@@ -60,7 +61,7 @@ def _current(connection: Connection, service: ServicePlan) -> bool:
     assert service.build is not None
     seen, content = _seen(connection, service.image), service.build.content
     labels = ((seen or {}).get("Config") or {}).get("Labels") or {}
-    return seen is not None and (service.image.endswith(content) or labels.get(BUILT) == content)
+    return seen is not None and (service.image.endswith(content) or labels.get(BUILD) == content)
 
 
 def _seen(connection: Connection, image: str) -> Any:
@@ -149,7 +150,7 @@ def prune(connection: Connection, everything: bool) -> list[str]:
     api, oldest = connection.api, time.time() - KEPT_DAYS * 86400
     used = {container["ImageID"] for container in api.containers(all=True)}
     removed: list[str] = []
-    for image in api.images(filters={"label": BUILT}):
+    for image in api.images(filters={"label": BUILD}):
         if image["Id"] not in used and (everything or image["Created"] < oldest):
             with suppress(sdk.APIError):
                 api.remove_image(image["Id"], force=True)

@@ -20,11 +20,13 @@ from envctl.process.creation import InFlight
 from envctl.process.threads import merged
 
 MARKER = "expires"
+ONE_OFF = "com.docker.compose.oneoff"
+"""The label of what runs a single command, which is no service."""
 
 
 def containers_of(daemon: Asked, id: str) -> list[dict[str, Any]]:
     """Of the services of *id*, as the daemon lists them."""
-    wanted = {"label": [f"{INSTANCE}={id}", "com.docker.compose.oneoff=False"]}
+    wanted = {"label": [f"{INSTANCE}={id}", f"{ONE_OFF}=False"]}
     found: list[dict[str, Any]] = daemon.get("/containers/json", all="1", filters=wanted)
     return found
 

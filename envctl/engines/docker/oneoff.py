@@ -11,7 +11,9 @@ from typing import Any
 from envctl.engines.docker import sdk
 from envctl.engines.docker.archive import archive
 from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.instance import ONE_OFF
 from envctl.engines.seam import CommandResult
+from envctl.instance.labels import SERVICE
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
 from envctl.render.compose import extra_hosts, labels
@@ -55,9 +57,9 @@ class OneOffs:
     def _create(self, service: ServicePlan, argv: tuple[str, ...]) -> str:
         api, id = self.connection.api, self.plan.setting.id
         marks = labels(self.plan) | {
-            "envctl.service": service.name,
+            SERVICE: service.name,
             "com.docker.compose.project": id,
-            "com.docker.compose.oneoff": "True",
+            ONE_OFF: "True",
         }
         config = api.create_host_config(network_mode=id, init=True, extra_hosts=extra_hosts(self.plan, service) or None)
         with self.in_flight.creating():

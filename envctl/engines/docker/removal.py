@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from envctl.engines.docker.api import ApiError, Daemon
+from envctl.instance.labels import INSTANCE, SERVICE
 from envctl.process.threads import each
 
 ROUNDS = 5
@@ -21,12 +22,12 @@ def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[
         stop: seconds that a service may take to end on SIGTERM; those that are not named are killed.
     """
     for _ in range(ROUNDS):
-        left = labelled(daemon, f"envctl.instance={id}")
+        left = labelled(daemon, f"{INSTANCE}={id}")
         if not any(left.values()):
             return []
         _quietly(lambda container: _remove_container(daemon, container, stop), left["container"])
         _quietly(lambda entry: _remove_other(daemon, entry), [*left["network"], *left["volume"]])
-    found = labelled(daemon, f"envctl.instance={id}")
+    found = labelled(daemon, f"{INSTANCE}={id}")
     return [f"{what} {entry.get('Name') or entry['Names'][0].strip('/')}" for what, entries in found.items() for entry in entries]
 
 
@@ -57,7 +58,7 @@ def _remove_other(daemon: Daemon, entry: Entry) -> None:
 
 def _remove_container(daemon: Daemon, container: Entry, stop: Mapping[str, float]) -> None:
     path = f"/containers/{container['Id']}"
-    seconds = stop.get(container["Labels"].get("envctl.service", ""), 0)
+    seconds = stop.get(container["Labels"].get(SERVICE, ""), 0)
     if seconds and container["State"] == "running":
         with suppress(ApiError):
             daemon.request("POST", f"{path}/stop", {"t": str(max(1, round(seconds)))}, patience=seconds)

@@ -11,6 +11,7 @@ from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.instance import containers_of
 from envctl.engines.docker.networks import Asked
 from envctl.instance.folder import write_private
+from envctl.instance.labels import INSTANCE
 from envctl.plan.model import Plan
 
 NOTE = "compose.made"
@@ -33,7 +34,7 @@ def unchanged(daemon: Asked, plan: Plan, folder: Path, text: str) -> bool:
     if not note.exists() or note.read_text() != _hash(text) or any(service.compose for service in plan.services.values()):
         return False
     id = plan.setting.id
-    containers, networks = containers_of(daemon, id), daemon.get("/networks", filters={"label": [f"envctl.instance={id}"]})
+    containers, networks = containers_of(daemon, id), daemon.get("/networks", filters={"label": [f"{INSTANCE}={id}"]})
     try:
         return bool(networks) and _all_there(containers, plan) and _of_images(daemon, containers, plan)
     except ApiError:

@@ -15,7 +15,7 @@ from envctl.engines.kubernetes.api import ApiError
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
-from envctl.engines.kubernetes.instance import KubernetesInstance
+from envctl.engines.kubernetes.instance import KubernetesInstance, not_there
 from envctl.engines.kubernetes.pods import JOB, service_of
 from envctl.engines.kubernetes.records import publish
 from envctl.engines.kubernetes.removal import not_ours
@@ -187,7 +187,14 @@ class KubernetesDeployment(KubernetesInstance):
         gone = [uid(pod) for pod in self.pods(service.name)]
         for pod in self.pods(service.name):
             self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=0)
+        for item in self._workload(service) if service.once else ():  # a Job that has ended makes no other pod
+            self._delete_job(item)
         self._until(lambda pods: not any(uid(pod) in gone for pod in pods), service.name, 60.0)
+
+    def _workload(self, service: ServicePlan) -> Sequence[Object]:
+        """What runs it; nothing where the plan does not have it."""
+        parts = self.manifests.services.get(service.name)
+        return parts.workload if parts is not None else ()
 
     def _until(self, condition: Callable[[list[Object]], bool], service: str, patience: float) -> None:
         until = time.monotonic() + patience
@@ -198,13 +205,12 @@ class KubernetesDeployment(KubernetesInstance):
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
         """A watch of its pods, which begins anew when it is cut off."""
         watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners)
-        watched.begin()
-        self._watched = watched
-        try:
-            yield
-        finally:
-            self._watched = None
-            watched.close()
+        with watched.following():
+            self._watched = watched
+            try:
+                yield
+            finally:
+                self._watched = None
 
     def _owners(self) -> dict[str, tuple[str, ...]]:
         found = {name: tuple(item["metadata"]["name"] for item in parts.workload) for name, parts in self.manifests.services.items()}
@@ -229,6 +235,8 @@ class KubernetesDeployment(KubernetesInstance):
         if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
             healthy = self.state(service).health == "healthy"
             return CommandResult(0 if healthy else 1, "" if healthy else self._probed(service))
+        if not self._watched_pods(service):
+            raise not_there(service)
         token = self.plan.setting.secret(service, EXEC_AGENT)
         return execute(self.api, self.host, self.id, self.namespace, service, token, what)
 
@@ -244,14 +252,15 @@ class KubernetesDeployment(KubernetesInstance):
         self._jobs.add(job["metadata"]["name"])
         try:
             self._apply(job)
-            return self._ran(job["metadata"]["name"])
+            if self._watched is not None:
+                return self._ran(job["metadata"]["name"], self._watched)
+            alone = Pods(self.api, self.namespace, self.id, owners=self._owners)
+            with alone.following():
+                return self._ran(job["metadata"]["name"], alone)
         finally:
             threading.Thread(target=self._delete_job, args=(job,)).start()
 
-    def _ran(self, job: str) -> CommandResult:
-        watched = self._watched
-        assert watched is not None
-
+    def _ran(self, job: str, watched: Pods) -> CommandResult:
         def over() -> bool:
             found = watched.of(f"{JOB}{job}")
             return f"{JOB}{job}" in watched.failures or (found is not None and found["status"].get("phase") in ("Succeeded", "Failed"))

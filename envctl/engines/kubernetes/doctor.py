@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
+from envctl.definition.source import read
+from envctl.engines.common.findings import Finding
 from envctl.engines.kubernetes.api import Api, connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.instance import may
 from envctl.errors import EnvctlError
 from envctl.process.threads import each
+from envctl.session.host import Host
 
-Told = tuple[bool, str, str]
-"""Whether it is well, what was found, what to do."""
 APPLIED = ("deployments", "jobs", "services", "configmaps", "secrets", "networkpolicies", "serviceaccounts")
 RIGHTS = (
     *(("patch", what) for what in APPLIED), ("patch", "pods"), ("delete", "pods"), ("watch", "pods"), ("watch", "events"),
@@ -21,19 +25,55 @@ RIGHTS = (
 GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io"}
 
 
-def examine(environ: Mapping[str, str]) -> Iterator[Told]:
+def findings(host: Host) -> Iterator[Finding]:
+    """What the kubeconfig says, and what its cluster answers."""
+    environ = host.environ
+    program = shutil.which("kubectl", path=environ.get("PATH"))
+    text = f"kubectl is {program}" if program else "there is no kubectl on the PATH"
+    yield Finding("kubernetes", bool(program), text, "" if program else "not needed by envctl itself")
+    named = [Path(part) for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    files = named or [Path.home() / ".kube" / "config"]
+    context, file = _current_context(files)
+    if context:
+        yield _needed(True, f"the current context is {context} ({file})")
+        yield from _cluster(environ)
+    elif environ.get("KUBERNETES_SERVICE_HOST"):
+        yield _needed(True, "this is a pod of a cluster")
+    else:
+        names = ", ".join(map(str, files))
+        yield _needed(
+            False,
+            f"no current context in {names}",
+            "`kubectl config use-context NAME`, or set KUBECONFIG; `--context` names one for a command",
+        )
+
+
+def _needed(ok: bool, text: str, advice: str = "") -> Finding:
+    return Finding("kubernetes", ok, text, advice, needed=True)
+
+
+def _current_context(files: Iterable[Path]) -> tuple[str, Path | None]:
+    """The first file that names one wins, as with kubectl."""
+    for file in files:
+        name = (read(file).tree or {}).get("current-context") if file.is_file() else None
+        if name:
+            return str(name), file
+    return "", None
+
+
+def _cluster(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Asks the cluster that would be used now."""
     try:
         context = find_context(environ.get("ENVCTL_CONTEXT") or None, environ)
         api = connect(context, environ)
         version = api.request("GET", "/version")
     except EnvctlError as error:
-        yield False, error.message, error.hint
+        yield _needed(False, error.message, error.hint)
         return
-    yield True, f"Kubernetes {version.get('gitVersion', '')} answers at {context.server}", ""
+    yield _needed(True, f"Kubernetes {version.get('gitVersion', '')} answers at {context.server}")
     named = bool(environ.get("ENVCTL_CONTEXT"))
     advice = "" if context.local or named else f"name it: --context {context.name}, ENVCTL_CONTEXT, or `context` in envctl.toml"
-    yield (
+    yield _needed(
         bool(context.local or named),
         f"the context {context.name} is {'named' if named else 'of this machine' if context.local else 'of somewhere else'}",
         advice,
@@ -41,14 +81,14 @@ def examine(environ: Mapping[str, str]) -> Iterator[Told]:
     yield _rights(api, environ.get("ENVCTL_NAMESPACE") or None)
 
 
-def _rights(api: Api, namespace: str | None) -> Told:
+def _rights(api: Api, namespace: str | None) -> Finding:
     wanted = [*RIGHTS, *([] if namespace else [("create", "namespaces"), ("delete", "namespaces")])]
     allowed = each(lambda right: _may(api, namespace or "default", *right), wanted)
     lacking = [f"{verb} {what}" for (verb, what), ok in zip(wanted, allowed, strict=True) if not ok]
     if not lacking:
-        return True, f"the rights that `up` needs are there{f' in {namespace}' if namespace else ''}", ""
+        return _needed(True, f"the rights that `up` needs are there{f' in {namespace}' if namespace else ''}")
     advice = "templates/kubernetes/rbac.yaml has them all" + ("" if namespace else "; `--namespace NS` needs them in one namespace only")
-    return False, f"rights are missing: {', '.join(lacking)}", advice
+    return _needed(False, f"rights are missing: {', '.join(lacking)}", advice)
 
 
 def _may(api: Api, namespace: str, verb: str, what: str) -> bool:

@@ -13,6 +13,7 @@ from envctl.engines.common.ports import any_port, bindable
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
 from envctl.engines.seam import PortTaken
 from envctl.errors import EnvctlError
+from envctl.instance.labels import INSTANCE, SERVICE
 from envctl.keeper_client.client import KeeperGone
 from envctl.plan.model import Plan, ServicePlan
 from envctl.session.host import Host
@@ -35,7 +36,7 @@ def forwards_of(plan: Plan) -> list[Forward]:
 
 
 def forward(id: str, service: str, port: str, number: int, local: int) -> Forward:
-    selector = f"envctl.instance={id},envctl.service={service}"
+    selector = f"{INSTANCE}={id},{SERVICE}={service}"
     return {"name": f"{service}/{port}", "selector": selector, "port": number, "listen": ["127.0.0.1", local]}
 
 
@@ -57,7 +58,7 @@ def with_gates(host: Host, id: str, forwards: Iterable[Forward]) -> list[Forward
 
 
 def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards: Iterable[Forward], whole: bool) -> dict[str, int]:
-    """ExecAgent them to the keeper; without *whole* the others stay.
+    """Hands them to the keeper; without *whole* the others stay.
 
     Raises:
         EnvctlError: there is no keeper, or a port is taken.

@@ -42,7 +42,7 @@ class KubernetesInstance:
     def pod(self, service: str) -> Object:
         found = newest_of(self.pods(service))
         if found is None:
-            raise EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
+            raise not_there(service)
         return found
 
     def state(self, service: str) -> ServiceState:
@@ -112,6 +112,10 @@ class KubernetesInstance:
         terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
         inside = _with_variables([*place, *target], env, argv) if env else list(argv)
         return TerminalCommand([*place, *terminal, *target, *inside], dict(self.host.environ))
+
+
+def not_there(service: str) -> EnvctlError:
+    return EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
 
 
 def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import time
 
 from envctl.engines.kubernetes.api import Api, ApiError
 from envctl.errors import EnvctlError, UsageError
+from envctl.instance.labels import INSTANCE, RECORD
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.process.threads import each
 
@@ -27,7 +28,7 @@ def remove_namespace(api: Api, name: str, id: str, wait: bool = True) -> list[st
     found = api.get("v1", "Namespace", None, name)
     if found is None:
         return []
-    if (found["metadata"].get("labels") or {}).get("envctl.instance") != id:
+    if (found["metadata"].get("labels") or {}).get(INSTANCE) != id:
         raise not_ours(name)
     api.delete("v1", "Namespace", None, name, uid=found["metadata"]["uid"])
     if not wait:
@@ -89,14 +90,14 @@ def _delete_all(api: Api, namespace: str, id: str) -> list[Object]:
     found: list[Object] = []
     for version, kind in KINDS:
         try:
-            items = api.list(version, kind, namespace, f"envctl.instance={id}")
+            items = api.list(version, kind, namespace, f"{INSTANCE}={id}")
         except ApiError as error:
             if error.status == 404:
                 continue
             raise
         fresh = [item for item in items if not item["metadata"].get("deletionTimestamp")]
         if kind == "Secret" and found:  # the record stays until everything else is gone: it is what `down` finds the rest by
-            fresh = [item for item in fresh if "envctl.record" not in (item["metadata"].get("labels") or {})]
+            fresh = [item for item in fresh if RECORD not in (item["metadata"].get("labels") or {})]
         each(lambda item: _quietly(api, version, kind, namespace, item), fresh)  # noqa: B023
         found += items
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.pod_failures import PodFailure
 from envctl.engines.kubernetes.pods import owner_of, service_state
 from envctl.engines.seam import ServiceState
+from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE
 from envctl.keeper.cluster.pod_status import alive, exit_status, is_running, newest, own_status, uid
 from envctl.keeper.cluster.pod_watch import PodWatch
@@ -24,6 +25,8 @@ from envctl.process.threads import guarded_thread
 PAUSE = 0.5
 SILENCE = 240.0
 """Seconds without a word after which a watch is begun anew: a connection may have died without one."""
+LOST = 30.0
+"""Seconds in which neither a watch nor a list succeeds, after which we give up: an API server that is replaced needs fewer."""
 NO_STATUS = -1
 LAST = 50
 """Warnings of a service that are kept: one that crashes again and again has many."""
@@ -45,8 +48,8 @@ class Pods:
     warnings: dict[str, list[Object]] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     _told: set[tuple[str, int]] = field(default_factory=set)
-    _closed: bool = False
     _hang_up_events: Callable[[], None] = lambda: None
+    _closing: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._pods: PodWatch[Object] = PodWatch(self.api, self.namespace, f"{INSTANCE}={self.id}", lambda pod: pod, self._look_at)
@@ -63,15 +66,38 @@ class Pods:
             EnvctlError: the pods cannot be listed.
         """
         version = self._pods.list()
-        guarded_thread(lambda: self._pods.follow(version), self.on_loss, name="pods")
+        guarded_thread(lambda: self._follow_pods(version), self.on_loss, name="pods")
         guarded_thread(self._follow_events, self.on_loss, name="events")
 
+    def _follow_pods(self, version: str) -> None:
+        """
+        Raises:
+            EnvctlError: nothing was heard for too long, or whoever listens has failed.
+        """
+        try:
+            self._pods.follow(version, LOST)
+        except EnvctlError as error:
+            raise EnvctlError(f"the cluster does not tell of its pods any more: {error.message}", hint=error.hint) from None
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """They are followed as long as the context is entered."""
+        try:
+            self.begin()
+            yield
+        finally:
+            self.close()
+
     def close(self) -> None:
-        self._closed = True
+        self._closing.set()
         with self.changed:
             self.changed.notify_all()
         self._pods.stop()
         self._hang_up_events()
+
+    @property
+    def _closed(self) -> bool:
+        return self._closing.is_set()
 
     def of(self, service: str) -> Object | None:
         with self.changed:
@@ -111,23 +137,30 @@ class Pods:
         status = exit_status(pod)
         if status is not None and not is_running(pod) and (uid(pod), restarts) not in self._told:
             self._told.add((uid(pod), restarts))
+            self._tell(service, status)
+
+    def _tell(self, service: str, status: int) -> None:
+        """A listener that breaks is no stream that does, which would only be begun anew."""
+        try:
             self.on_exit(service, status)
+        except BaseException as error:
+            self.on_loss(error)
 
     def _fail(self, service: str, found: PodFailure, pod: Object | None = None) -> None:
         if found.patience:
-            timer = threading.Timer(found.patience, self._still, (service, found, pod))
-            timer.daemon = True
-            timer.start()
+            guarded_thread(lambda: self._still(service, found, pod), self.on_loss, name=f"patience with {service}")
             return
         if service not in self.failures:
             self.failures[service] = found
-            self.on_exit(service, NO_STATUS)
+            self._tell(service, NO_STATUS)
 
     def _still(self, service: str, found: PodFailure, pod: Object | None) -> None:
-        """It had time to heal."""
+        """Gives it time to heal."""
+        if self._closing.wait(found.patience):
+            return
         now = self.known.get(uid(pod)) if pod else None
         left = pod_failures.of_pod(now) if now is not None and alive(now) else None
-        if left is None or self._closed or pod_failures.scaling_up(self.warnings.get(service, [])):
+        if left is None or pod_failures.scaling_up(self.warnings.get(service, [])):
             return
         self._fail(service, PodFailure(left.what, left.advice, left.step))
 

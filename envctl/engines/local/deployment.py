@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -31,7 +31,6 @@ from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import guarded_thread
 
 TAKEN = ("address already in use", "address in use", "eaddrinuse")
-KILLED = 137
 LIMITS = {"memory_bytes": "memory", "cpu": "CPU"}
 FIRST_TIMEOUT, AGAIN = 30.0, 0.003
 """Seconds that a server gets to answer its first command, and between two attempts."""
@@ -46,7 +45,7 @@ class LocalDeployment(LocalInstance):
     _prepared: dict[str, Prepared] = field(default_factory=dict)
     _say: Progress = lambda service, text: None
     _once: int = 0
-    _naming: threading.Lock = field(default_factory=threading.Lock)
+    _changing: threading.Lock = field(default_factory=threading.Lock)
 
     def root(self, service: str) -> Path:
         return services_folder(self.id, self.host.keepers.home) / service
@@ -152,8 +151,11 @@ class LocalDeployment(LocalInstance):
     def _keeper(self) -> KeeperClient:
         keeper = self.host.keepers.find(self.id)
         if keeper is None:
-            raise KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts anew")
+            raise self._keeper_gone()
         return keeper
+
+    def _keeper_gone(self) -> KeeperGone:
+        return KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts anew")
 
     def _first(self, service: ServicePlan, spec: Spec) -> None:
         """As long as the server does not answer yet, the client says so with a status of its own."""
@@ -207,20 +209,20 @@ class LocalDeployment(LocalInstance):
     def discard(self, service: ServicePlan) -> None:
         self._stopped(service.name, 0.0)
         shutil.rmtree(self.root(service.name), ignore_errors=True)
+        with self._changing:
+            self.keep_specs({name: spec for name, spec in self.specs().items() if name != service.name}, self.labels())
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
-        """The keeper tells; where it is gone, so are the processes."""
+        """The keeper tells; where it is gone, so are the processes, and nobody tells how they have ended."""
         sock, answer = self._keeper().stream("/v1/exit-events")
         closed = threading.Event()
 
         def listen() -> None:
-            with suppress(OSError, ValueError, HTTPException):  # the stream ends
-                for line in answer:
-                    told = json.loads(line)
-                    on_exit(told["name"], int(told["status"]))
-            for name in () if closed.is_set() else self.plan.services:
-                on_exit(name, KILLED)
+            for name, status in _ends(answer):
+                on_exit(name, status)
+            if not closed.is_set():
+                raise self._keeper_gone()
 
         guarded_thread(listen, on_loss, name="exit events")
         try:
@@ -253,12 +255,15 @@ class LocalDeployment(LocalInstance):
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """*argv* as a process of its own with the environment, the files and the folder of *service*."""
-        with self._naming:
+        with self._changing:
             self._once += 1
             name = f"{service.name}#{os.getpid()}-{self._once}"
         log = self.log_file(name)
         try:
             self._start(name, service.name, self.spec(service.name), argv)
+        except ServiceFailed as error:
+            return CommandResult(127, error.message)
+        try:
             while (told := self.processes().get(name)) and told["running"]:
                 time.sleep(0.02)
             if told is None:
@@ -275,3 +280,11 @@ class LocalDeployment(LocalInstance):
         with suppress(OSError):
             return (self.root(service.name) / ".data_id").read_text()
         return ""
+
+
+def _ends(answer: Iterable[bytes]) -> Iterator[tuple[str, int]]:
+    """What a keeper tells of processes that end, until it tells no more."""
+    with suppress(OSError, ValueError, HTTPException):
+        for line in answer:
+            told = json.loads(line)
+            yield str(told["name"]), int(told["status"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import socket
 import sys
+import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from envctl.engines.local.folders import services_folder
@@ -33,11 +35,14 @@ class LocalEngine:
     name: str = "local"
     _held: dict[PortKey, list[socket.socket]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        weakref.finalize(self, _let_go, self._held)  # a process may bring up many
+
     def addresses(self) -> Addresses:
         return TRAITS.addresses
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
-        """Ports are held until their servers listen."""
+        """Ports are held until their servers listen, or nobody needs this engine any more."""
         from envctl.engines.local.ports import hold_ports
 
         ports = {key: number for key, number in kept.ports.items() if key in wanted.ports}
@@ -87,6 +92,11 @@ class LocalEngine:
         from envctl.engines.local.templates import prune
 
         return [f"data directory {path}" for path in prune(everything=everything)]
+
+
+def _let_go(held: Mapping[PortKey, Sequence[socket.socket]]) -> None:
+    for each in chain.from_iterable(held.values()):
+        each.close()
 
 
 def _found(instance: LocalInstance, told: Mapping[str, str]) -> FoundInstance:

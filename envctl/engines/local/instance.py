@@ -78,7 +78,9 @@ class LocalInstance:
         return {}
 
     def states(self) -> Mapping[str, ServiceState]:
-        return {name: _state(name, told) for name, told in self.processes().items() if "#" not in name}
+        """Of those that were created; the keeper also remembers processes whose services are gone."""
+        processes = self.processes()
+        return {name: _state(name, processes[name]) if name in processes else ServiceState() for name in self.specs()}
 
     def state(self, service: str) -> ServiceState:
         return self.states().get(service, ServiceState())

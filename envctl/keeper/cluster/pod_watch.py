@@ -79,15 +79,23 @@ class PodWatch(Generic[P]):
         self._changed([*found.values()])
         return str(answer["metadata"]["resourceVersion"])
 
-    def follow(self, version: str = "") -> None:
-        """Returns once it is stopped. Without the *version* of a list it begins with one."""
-        failures = 0
+    def follow(self, version: str = "", patience: float | None = None) -> None:
+        """Returns once it is stopped. Without the *version* of a list it begins with one.
+
+        Args:
+            patience: seconds of nothing but failures, after which the last of them is raised; None: it goes on for ever.
+        """
+        failures, heard = 0, time.monotonic()
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
-                self._watch(version or self.list())
+                version = version or self.list()
+                heard = time.monotonic()
+                self._watch(version)
             except Exception as error:  # whatever breaks a connection
                 self.error = str(error) or type(error).__name__
+                if patience is not None and not self._stopped.is_set() and time.monotonic() - heard > patience:
+                    raise
             version = ""
             if time.monotonic() - began > LASTED:
                 failures = 0

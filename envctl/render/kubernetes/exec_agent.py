@@ -1,4 +1,4 @@
-"""ExecAgent and ears: commands beside a server, with its own client, without the right to `exec`.
+"""The exec agent and its ears: commands beside a server, with its own client, without the right to `exec`.
 
 Two containers more in a server's pod. `envctl-ears` (ours, `templates/kubernetes/exec_agent.py`) listens on the pod's loopback, where only
 a port forward arrives, and writes what it is asked as scripts; `envctl-exec-agent` is the server's image with a loop that runs them.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from envctl.definition.kinds import Amount
 from envctl.files.package_data import templates
 from envctl.plan.model import Plan, ServicePlan
-from envctl.render.kubernetes import pods
 from envctl.render.kubernetes.objects import Object
 from envctl.render.kubernetes.rendering import Rendering
 from envctl.render.kubernetes.secrets import Drawer
@@ -20,6 +20,7 @@ FOLDER = "/run/envctl-exec-agent"
 TOKEN_KEY = "exec-agent"
 SCRIPT_KEY = "exec_agent.py"
 _SCRIPT_FOLDER = "/opt/envctl-exec-agent"
+_MOST = Amount(cpu="2", memory="512Mi")
 LOOP = """\
 d=$0; umask 077
 until [ -p "$d/todo" ] && [ -p "$d/done" ]; do sleep 0.1 2>/dev/null || sleep 1; done
@@ -63,23 +64,21 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
         return [], []
     token = drawer.put(TOKEN_KEY, exec_agent_token(rendering.plan, service).encode(), "what whoever speaks to its exec agent must know")
     shared = {"name": "envctl-exec-agent", "mountPath": FOLDER}
-    ears = pods.container(
-        rendering,
+    ears = rendering.container(
         "envctl-ears",
         rendering.python,
         command=["python3", "-I", "-S", f"{_SCRIPT_FOLDER}/{SCRIPT_KEY}", FOLDER, str(PORT)],
         env=[{"name": "ENVCTL_HANDS_TOKEN", "valueFrom": {"secretKeyRef": token}}],
         mounts=[shared, {"name": "envctl-exec-agent-script", "mountPath": _SCRIPT_FOLDER, "readOnly": True}],
     )
-    loop = pods.container(
-        rendering,
+    loop = rendering.container(
         "envctl-exec-agent",
         main["image"],
         command=["sh", "-c", LOOP.replace("$", "$$"), FOLDER],
         env=main.get("env", []),
         mounts=[*main.get("volumeMounts", []), shared],
         read_only=main["securityContext"]["readOnlyRootFilesystem"],
-        limits=pods.HANDS_MOST,
+        limits=_MOST,
     )
     script_volume = {"name": "envctl-exec-agent-script", "configMap": {"name": script_name(service), "defaultMode": 0o444}}
     return [ears, loop], [{"name": "envctl-exec-agent", "emptyDir": {}}, script_volume]

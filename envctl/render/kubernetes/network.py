@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from envctl.definition.expressions import references
+from envctl.instance.labels import NETWORK
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
 from envctl.render.kubernetes.objects import Object, common_name, label_value, selector
 from envctl.render.kubernetes.ordering import DONE_PORT, listens_when_done
-from envctl.render.kubernetes.pods import NETWORK, numbers
+from envctl.render.kubernetes.pods import numbers
 from envctl.render.kubernetes.rendering import Rendering
 
 NODE_LOCAL_DNS = "169.254.20.10/32"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from envctl.instance.labels import ENVIRONMENT, EXPIRES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.addresses import dns_label
 from envctl.plan.model import Plan, ServicePlan
 from envctl.render.cluster import Cluster
@@ -43,14 +44,14 @@ def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> 
         "app.kubernetes.io/instance": label_value(setting.id),
         "app.kubernetes.io/managed-by": "envctl",
         "app.kubernetes.io/part-of": label_value(setting.environment),
-        "envctl.instance": label_value(setting.id),
-        "envctl.name": label_value(setting.name),
+        INSTANCE: label_value(setting.id),
+        NAME: label_value(setting.name),
     }
     if service is not None:
         own |= {
             "app.kubernetes.io/component": label_value(service.name),
             "app.kubernetes.io/name": label_value(service.kind),
-            "envctl.service": label_value(service.name),
+            SERVICE: label_value(service.name),
         }
     else:
         own |= {"app.kubernetes.io/name": "envctl"}
@@ -60,8 +61,8 @@ def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> 
 def namespace_annotations(plan: Plan, options: Options) -> dict[str, str]:
     """What may change, or is no label by its characters: of the namespace."""
     setting = plan.setting
-    found = {"envctl.project": str(setting.project), "envctl.owner": setting.owner, "envctl.environment": setting.environment}
-    return found | ({"envctl.expires": options.expires} if options.expires else {})
+    found = {PROJECT: str(setting.project), OWNER: setting.owner, ENVIRONMENT: setting.environment}
+    return found | ({EXPIRES: options.expires} if options.expires else {})
 
 
 def metadata(plan: Plan, options: Options, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
@@ -70,8 +71,8 @@ def metadata(plan: Plan, options: Options, name: str, service: ServicePlan | Non
 
 def selector(plan: Plan, service: ServicePlan | None = None) -> dict[str, str]:
     """Of the pods of a service, or of the instance."""
-    own = {"envctl.instance": label_value(plan.setting.id)}
-    return own | ({"envctl.service": label_value(service.name)} if service is not None else {})
+    own = {INSTANCE: label_value(plan.setting.id)}
+    return own | ({SERVICE: label_value(service.name)} if service is not None else {})
 
 
 def common_name(plan: Plan, *words: str) -> str:

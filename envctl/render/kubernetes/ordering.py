@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envctl.plan.model import ServicePlan
-from envctl.render.kubernetes import pods
 from envctl.render.kubernetes.objects import Object
 from envctl.render.kubernetes.rendering import Rendering
 
@@ -38,7 +37,7 @@ def waits(rendering: Rendering, service: ServicePlan) -> list[Object]:
     if not rendering.options.standalone or not places:
         return []
     command = ["python3", "-c", _WAIT, *places]
-    return [pods.container(rendering, "envctl-wait", rendering.python, command=command)]
+    return [rendering.container("envctl-wait", rendering.python, command=command)]
 
 
 def awaited(rendering: Rendering, service: ServicePlan) -> Iterator[tuple[str, int]]:
@@ -67,8 +66,7 @@ def listens_when_done(rendering: Rendering, service: ServicePlan) -> bool:
 
 def done_container(rendering: Rendering) -> Object:
     """Runs after the job itself, which is an init container then."""
-    return pods.container(
-        rendering,
+    return rendering.container(
         "envctl-done",
         rendering.python,
         command=["python3", "-c", _DONE, str(DONE_PORT)],

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from envctl.definition.kinds import Amount
+from envctl.instance.labels import CONTENT, FOR, NETWORK, ONCE, SERVICE
 from envctl.plan.model import ServicePlan
 from envctl.plan.sizes import bytes_of, size_text
 from envctl.render.kubernetes import exec_agent, probes
@@ -23,12 +24,8 @@ from envctl.render.kubernetes.secrets import Composer, Drawer
 
 NOBODY = 65534
 """The user where neither a kind nor the definition names one."""
-NETWORK = "envctl.network"
-"""The label that says whose rights in the network a pod has: a service's own pods, and the jobs that run in its place."""
 _OWN = Amount(cpu="25m", memory="48Mi")
 _MOST = Amount(cpu="2", memory="512Mi")
-_SMALL = {"requests": Amount(cpu="10m", memory="24Mi"), "limits": Amount(cpu="1", memory="128Mi")}
-HANDS_MOST = Amount(cpu="2", memory="512Mi")
 
 
 @dataclass(frozen=True)
@@ -95,21 +92,6 @@ def image_of(rendering: Rendering, service: ServicePlan) -> str:
     return pushed_image(service.image, rendering.options.registry) if service.build is not None else service.image
 
 
-def container(rendering: Rendering, name: str, image: str, **values: Any) -> Object:
-    """A container; what is not given is not there."""
-    standard: dict[str, Any] = {
-        "command": [],
-        "args": [],
-        "env": [],
-        "ports": [],
-        "probe": None,
-        "startup": None,
-        "readiness": None,
-        "mounts": [],
-    }
-    return rendering.templates.render("container", **{**standard, "read_only": True, **_SMALL, **values, "name": name, "image": image})
-
-
 def _main(
     rendering: Rendering, service: ServicePlan, given: Composed, drawer: Drawer, mounts: list[Object], once: Once | None
 ) -> tuple[Object, list[Object]]:
@@ -122,8 +104,7 @@ def _main(
         check, volume = probes.without_secrets(service, check, drawer)
     if volume is not None:
         mounts = [*mounts, {"name": "probe", "mountPath": probes.SCRIPT, "readOnly": True}]
-    made = container(
-        rendering,
+    made = rendering.container(
         main_name(service),
         image_of(rendering, service),
         command=composer.words(command),
@@ -177,8 +158,7 @@ def _folders(service: ServicePlan, given: Composed) -> list[str]:
 def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) -> Object:
     """Fills a writable folder with what the image has there."""
     folders = _folders(service, Composed())
-    return container(
-        rendering,
+    return rendering.container(
         f"copy-{folders.index(target)}",
         image_of(rendering, service),
         command=["cp", "-r", f"{source}/.", "/envctl-copy/"],
@@ -189,8 +169,8 @@ def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) 
 def _pod_labels(rendering: Rendering, service: ServicePlan, once: Once | None) -> dict[str, str]:
     found = {**labels(rendering.plan, rendering.options, service), NETWORK: label_value(service.name)}
     if once is not None:
-        del found["envctl.service"]
-        found |= {"envctl.once": "true", "envctl.for": label_value(service.name)}
+        del found[SERVICE]
+        found |= {ONCE: "true", FOR: label_value(service.name)}
     return found
 
 
@@ -201,7 +181,7 @@ def _content(rendering: Rendering, service: ServicePlan, drawer: Drawer, found: 
     digest.update(json.dumps([[entry.key, hashlib.sha256(entry.content).hexdigest()] for group in found.maps for entry in group]).encode())
     if rendering.options.existing_secret is None:
         digest.update(json.dumps(drawer.data()).encode())
-    return {"envctl.content": digest.hexdigest()[:16]}
+    return {CONTENT: digest.hexdigest()[:16]}
 
 
 def _note_later(rendering: Rendering, service: ServicePlan, drawer: Drawer) -> None:

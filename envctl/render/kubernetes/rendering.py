@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from envctl.definition.kinds import Amount
 from envctl.plan.images import rewrite
 from envctl.plan.model import Plan, ServicePlan
-from envctl.render.kubernetes.objects import Options, common_name, metadata
+from envctl.render.kubernetes.objects import Object, Options, common_name, metadata
 from envctl.render.kubernetes.secrets import Drawer, Vault
 from envctl.render.kubernetes.templates import Templates
 
 PYTHON = "python:3.13-slim"
 """What our own containers are made of: the stub's image, so that a node has it already."""
+_NOTHING: Mapping[str, Any] = {
+    "command": [], "args": [], "env": [], "ports": [], "probe": None, "startup": None, "readiness": None, "mounts": [],
+}  # fmt: skip
+_SMALL = {"requests": Amount(cpu="10m", memory="24Mi"), "limits": Amount(cpu="1", memory="128Mi")}
+"""What a container of ours may use."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,10 @@ class Rendering:
 
     def metadata(self, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
         return metadata(self.plan, self.options, name, service)
+
+    def container(self, name: str, image: str, **values: Any) -> Object:
+        """A container; what is not given is not there."""
+        return self.templates.render("container", **{**_NOTHING, "read_only": True, **_SMALL, **values, "name": name, "image": image})
 
     def needed(self, job: ServicePlan) -> bool:
         """Whether somebody waits for the end of *job*."""

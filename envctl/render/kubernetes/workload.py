@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from envctl.instance.labels import FOR, ONCE, SERVICE
 from envctl.plan.model import ServicePlan
 from envctl.render.kubernetes import ordering
 from envctl.render.kubernetes.objects import Object, label_value, selector
@@ -33,6 +34,6 @@ def once(rendering: Rendering, service: ServicePlan, argv: Sequence[str], name: 
     """A Job that runs *argv* with everything that *service* has."""
     made = made_pod(rendering, service, once=Once(argv))
     meta = rendering.metadata(name, service)
-    del meta["labels"]["envctl.service"]
-    meta["labels"] |= {"envctl.once": "true", "envctl.for": label_value(service.name)}
+    del meta["labels"][SERVICE]
+    meta["labels"] |= {ONCE: "true", FOR: label_value(service.name)}
     return rendering.templates.render("job", metadata=meta, pod=made.pod)

@@ -1,4 +1,4 @@
-"""Starts the stub: `python3 -m envctl.servers.stub`, or `python3 FOLDER` wherever this folder and `http` beside it were copied to."""
+"""Starts the stub: `python3 -m envctl.servers.stub`, or `python3 FOLDER` where its files and those of `servers/http` were copied to."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import types
 def _package() -> str:
     """The name of the package that this file belongs to.
 
-    A folder that is run directly is no package, and the modules import each other relatively: it becomes one, with its neighbour. The
-    names of both begin alike, so that they can lie among others: `stub` and `http`, or `envctl-stub` and `envctl-http`.
+    A folder that is run directly is no package, and the modules import each other relatively: it becomes one. Those of `servers/http` are
+    in the same folder, which is one mount in place of two, or beside it as they are here.
     """
     if __package__:
         return __package__
     folder = os.path.dirname(os.path.abspath(__file__))
     _pose("envctl_servers", [])
     _pose("envctl_servers.stub", [folder])
-    _pose("envctl_servers.http", [folder[: -len("stub")] + "http"])
+    _pose("envctl_servers.http", [folder, os.path.join(os.path.dirname(folder), "http")])
     return "envctl_servers.stub"
 
 

@@ -269,12 +269,17 @@ def test_a_taken_port_is_reported(stub: RunningStub) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_the_files_alone_are_enough_under_names_that_begin_alike(start_stub: Start, tmp_path: Path) -> None:
-    ignored = shutil.ignore_patterns("__pycache__")
-    copied = shutil.copytree(STUB, tmp_path / "any name-stub", ignore=ignored)
-    shutil.copytree(HTTP, tmp_path / "any name-http", ignore=ignored)
+def test_the_files_alone_are_enough_in_one_folder_of_any_name(start_stub: Start, tmp_path: Path) -> None:
+    for source in (STUB, HTTP):
+        copied = shutil.copytree(source, tmp_path / "any name-1", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
 
     assert start_stub(program=copied).get("/__admin/health").json == {"status": "healthy"}
+
+
+def test_no_file_of_one_folder_hides_one_of_the_other() -> None:
+    names = [{path.name for path in folder.glob("*.py")} for folder in (STUB, HTTP)]
+
+    assert names[0] & names[1] == {"__init__.py"}
 
 
 @pytest.mark.parametrize("file", sorted([*STUB.glob("*.py"), *HTTP.glob("*.py")]), ids=lambda file: f"{file.parent.name}/{file.name}")
@@ -294,7 +299,7 @@ def test_ends_at_once_as_the_first_process_of_a_container() -> None:
     container = _docker("create", PYTHON, "python3", "/opt/stub", "--port", "8080").stdout.strip()
     try:
         for folder in (STUB, HTTP):
-            assert _docker("cp", str(folder), f"{container}:/opt/{folder.name}").returncode == 0
+            assert _docker("cp", f"{folder}/.", f"{container}:/opt/stub").returncode == 0
         _docker("start", container)
         assert _docker("exec", container, "python3", "-c", AWAIT_HEALTH).returncode == 0
         _docker("stop", "--time", "60", container)

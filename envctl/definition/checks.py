@@ -1,0 +1,181 @@
+"""A definition of the right shape -> what is wrong in it all the same: names that are not there, paths, ports, formats."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
+from envctl.definition.paths import PathType, inside
+from envctl.definition.source import Source, TreePath
+from envctl.errors import Problem, did_you_mean
+
+FORMATS = ("dotenv", "shell", "json", "github", "properties")
+SQL = (".sql", ".sql.gz")
+_NO_VARIABLE = re.compile(r"[=\s\0]|^$")
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The checks of one definition. Every path must be there, be what it should be, and stay inside the project."""
+
+    source: Source
+    project: Path
+    base: Callable[[TreePath], Path]
+    """The folder that paths of a place are relative to."""
+    services: tuple[str, ...]
+    """The names of all services, the broken ones too."""
+
+    def problems(self, definition: Definition) -> Iterator[Problem]:
+        """Every mistake of *definition*."""
+        for name, service in definition.services.items():
+            yield from self._service(name, service, ("services", name))
+        yield from self._same_hosts()
+        yield from self._top(definition)
+
+    def _top(self, definition: Definition) -> Iterator[Problem]:
+        if definition.ttl == 0:
+            yield self.source.problem(("ttl",), "0 is no time to live", "like 2h")
+        for target, form in definition.write.items():
+            if form not in FORMATS:
+                yield self.source.problem(("write", target), f"unknown format '{form}'", did_you_mean(form, FORMATS))
+            yield from self._written(target, ("write", target))
+        for key in definition.outputs or {}:
+            if _NO_VARIABLE.search(key):
+                yield self.source.problem(("outputs", key), f"'{key}' is no name of an environment variable")
+        for name, test in definition.tests.items():
+            for index, only in enumerate(test.only):
+                yield from self._exists(only, ("tests", name, "only", index))
+
+    def _exists(self, name: str, path: TreePath, also: tuple[str, ...] = ()) -> Iterator[Problem]:
+        if name not in self.services and name not in also:
+            known = [*self.services, *also]
+            yield self.source.problem(path, f"there is no service '{name}'", did_you_mean(name, known))
+
+    def _service(self, name: str, service: Service, at: TreePath) -> Iterator[Problem]:
+        for other in service.needs:
+            yield from self._exists(other, (*at, "needs", other))
+            if other == name:
+                yield self.source.problem((*at, "needs", other), f"'{name}' needs itself")
+        for index, step in enumerate(service.seed):
+            yield from self._step(step, (*at, "seed", index))
+        for key in service.env:
+            if _NO_VARIABLE.search(key):
+                yield self.source.problem((*at, "env", key), f"'{key}' is no name of an environment variable")
+        if service.run is not None and service.command is not None:
+            message = "`run` is the whole program, `command` are arguments for the image's own; one of them is too many"
+            yield self.source.problem((*at, "command"), message)
+        if not service.from_compose:  # Compose has found and resolved these already
+            yield from self._ports(service, at)
+            yield from self._build(service, (*at, "build"))
+        if service.ready is not None:
+            yield from self._ready(service.ready, (*at, "ready"))
+        yield from self._files(service, at)
+
+    def _files(self, service: Service, at: TreePath) -> Iterator[Problem]:
+        for index, text in enumerate(service.env_file):
+            yield from self._path(text, (*at, "env_file", index), "file")
+        for target, text in service.files.items():
+            yield from self._path(text, (*at, "files", target), "file or folder")
+            if not target.startswith("/"):
+                message = f"'{target}' is no path inside the container"
+                hint = "it begins with /; the file of the project stands behind the colon"
+                yield self.source.problem((*at, "files", target), message, hint)
+
+    def _step(self, step: SeedStep, at: TreePath) -> Iterator[Problem]:
+        for other in step.needs:
+            yield from self._exists(other, (*at, "needs", other))
+        if step.in_ is not None:
+            yield from self._exists(step.in_, (*at, "in"), ("server", "host"))
+        if step.in_ is not None and step.command is None:
+            yield self.source.problem((*at, "in"), "`in` says where a `command` runs; this step has none")
+        if step.sql is not None:
+            yield from self._sql(step.sql, (*at, "sql"))
+        if step.csv is not None:
+            yield from self._path(step.csv, (*at, "csv"), "file")
+        for index, pattern in enumerate(step.inputs):
+            yield from self._pattern(pattern, (*at, "inputs", index))
+
+    def _ports(self, service: Service, at: TreePath) -> Iterator[Problem]:
+        seen: dict[int, str] = {service.port: "port"} if service.port is not None else {}
+        for name, number in service.ports.items():
+            if number in seen:
+                message = f"the port {number} stands twice"
+                yield self.source.problem((*at, "ports", name), message, f"it is `{seen[number]}` already")
+            seen.setdefault(number, f"ports.{name}")
+
+    def _ready(self, ready: Ready, at: TreePath) -> Iterator[Problem]:
+        if ready.timeout == 0:
+            yield self.source.problem((*at, "timeout"), "0 is no time to get ready in", "like 60s")
+        if ready.http is not None and not ready.http.startswith(("/", "${")):
+            hint = f"`http: /{ready.http}`" if "://" not in ready.http else "`http: /healthz`; host and port are known"
+            yield self.source.problem((*at, "http"), f"'{ready.http}' is no path of the service", hint)
+        if ready.status is not None and ready.http is None:
+            yield self.source.problem((*at, "status"), "`status` belongs to `http`, which is not there")
+        if ready.log is not None and "${" not in ready.log:
+            try:
+                re.compile(ready.log)
+            except (re.error, RecursionError, OverflowError) as error:
+                message = f"'{ready.log}' is no regular expression: {error}"
+                yield self.source.problem((*at, "log"), message)
+
+    def _same_hosts(self) -> Iterator[Problem]:
+        """Services whose names are one host name, which has no capitals, and on Kubernetes no underscores."""
+        seen: dict[str, str] = {}
+        for name in self.services:
+            host = name.lower().replace("_", "-")
+            if host in seen:
+                message = f"'{name}' and '{seen[host]}' are the same host name"
+                yield self.source.problem(("services", name), message, "they differ in case, or in - and _ only")
+            seen.setdefault(host, name)
+
+    def _path(self, text: str, path: TreePath, what: PathType) -> Iterator[Problem]:
+        found = inside(text, self.base(path), self.project, what=what)
+        if isinstance(found, str):
+            yield self.source.problem(path, found)
+
+    def _build(self, service: Service, at: TreePath) -> Iterator[Problem]:
+        if service.build is None:
+            return
+        build = service.build if isinstance(service.build, Build) else Build(context=service.build)
+        where = (*at, "context") if isinstance(service.build, Build) else at
+        folder = inside(build.context, self.base(where), self.project, what="folder")
+        if isinstance(folder, str):
+            yield self.source.problem(where, folder)
+        elif build.dockerfile_inline is None and (build.dockerfile or service.run is None):
+            # With `run` it can be a local process, which needs no image.
+            yield from self._dockerfile(build, folder, at)
+
+    def _dockerfile(self, build: Build, folder: Path, at: TreePath) -> Iterator[Problem]:
+        found = inside(build.dockerfile or "Dockerfile", folder, self.project, what="file")
+        if isinstance(found, str):
+            path = (*at, "dockerfile") if build.dockerfile else at
+            hint = "" if build.dockerfile else "write one, or say `run:`"
+            yield self.source.problem(path, f"in {build.context}, {found}", hint)
+
+    def _sql(self, text: str, path: TreePath) -> Iterator[Problem]:
+        found = inside(text, self.base(path), self.project, what="file or folder")
+        if isinstance(found, str):
+            yield self.source.problem(path, found)
+        elif found.is_dir() and not any(entry.name.endswith(SQL) for entry in found.iterdir()):
+            yield self.source.problem(path, f"the folder '{text}' holds no .sql or .sql.gz file")
+
+    def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
+        fixed = pattern[: next((i for i, c in enumerate(pattern) if c in "*?["), len(pattern))].rpartition("/")[0] or "."
+        found = inside("/" if pattern.startswith("/") else fixed, self.base(path), self.project, what=None)
+        if isinstance(found, str):
+            yield self.source.problem(path, found.replace(f"'{fixed}'", f"'{pattern}'"))
+        elif not any(glob.iglob(pattern, root_dir=self.base(path), recursive=True)):
+            yield self.source.problem(path, f"no file matches '{pattern}'")
+
+    def _written(self, target: str, path: TreePath) -> Iterator[Problem]:
+        found = inside(target, self.base(path), self.project, what=None)
+        if isinstance(found, str):
+            yield self.source.problem(path, found)
+        elif found.is_dir():
+            yield self.source.problem(path, f"'{target}' is a folder, and a file is written")
+        elif found.resolve() == self.source.file.resolve():
+            yield self.source.problem(path, f"'{target}' is the definition itself")

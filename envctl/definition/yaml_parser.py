@@ -1,0 +1,267 @@
+"""YAML text -> nodes that know their lines, without recursion: a deep document must not end the process.
+
+PyYAML's own composer recurses in C and dies of 10,000 brackets; its parser, whose events are read here, does not. Plain
+scalars are those of YAML 1.2's core schema: `on`, `22:22` and dates are text, and numbers remember how they were written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml import events
+
+MAX_DEPTH = 60
+_PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_STANDARD = "tag:yaml.org,2002:"
+_SCALAR_TAGS = ("str", "int", "float", "bool", "null")
+_INT = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(["true", "True", "TRUE"], True),
+    **dict.fromkeys(["false", "False", "FALSE"], False),
+    **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
+}
+# Longer ones are no numbers that anything here could use, and reading them costs quadratic time.
+_MAX_DIGITS = 300
+
+Scalar = str | int | float | bool | None
+
+
+class YamlError(Exception):
+    """What is wrong on a line, and what would be right."""
+
+    def __init__(self, line: int, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.line, self.message, self.hint = line, message, hint
+
+
+@dataclass(eq=False)
+class Leaf:
+    value: Scalar
+    line: int
+    text: str = ""
+    plain: bool = True
+
+
+@dataclass(eq=False)
+class Branch:
+    """A list, or a map whose items are (key, value) in turn."""
+
+    is_map: bool
+    line: int
+    items: list[Node] = field(default_factory=list)
+    closed: bool = False
+
+
+Node = Leaf | Branch
+
+
+def pairs(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
+    """The keys that are texts, and their values, of a map."""
+    if isinstance(node, Branch) and node.is_map:
+        for key, value in zip(node.items[::2], node.items[1::2], strict=True):
+            if isinstance(key, Leaf):
+                yield key, value
+
+
+def parse_nodes(text: str, *, any_tag: bool = False) -> Node | None:
+    """The document's node; None where there is none. With *any_tag*, unknown tags are read over.
+
+    Raises:
+        YamlError: at the first mistake, since nothing after it can be trusted.
+    """
+    builder = _Builder(any_tag)
+    for event in _events(text):
+        builder.take(event)
+    return builder.root
+
+
+def _events(text: str) -> Iterator[Any]:
+    try:
+        parser = _PARSER(text)
+        try:
+            while parser.check_event():
+                yield parser.get_event()
+        finally:
+            parser.dispose()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1 if error.position is not None else 1
+        raise YamlError(line, f"the character U+{_code(error.character):04X} is not allowed in YAML") from None
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, text) from None
+    except yaml.YAMLError as error:
+        raise YamlError(1, str(error)) from None
+
+
+def _code(character: Any) -> int:
+    return character if isinstance(character, int) else ord(character[:1] or "\0")
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
+    mark = error.problem_mark or error.context_mark
+    line = min(mark.line, text.count("\n")) if mark else 0
+    if "nesting depth" in (error.problem or ""):
+        return _too_deep(line + 1)
+    content = (text.splitlines() or [""])[line : line + 1]
+    if "nesting depth" in str(error.problem):  # PyYAML has had a limit of its own since 6.0.4
+        return _too_deep(line + 1)
+    return YamlError(line + 1, f"this is no YAML: {_message(error)}", _advice(content[0] if content else "", error, mark))
+
+
+def _too_deep(line: int) -> YamlError:
+    return YamlError(line, f"this is nested deeper than {MAX_DEPTH} levels")
+
+
+def _message(error: yaml.MarkedYAMLError) -> str:
+    start = error.context_mark
+    context = f" {error.context}" + (f" (from line {start.line + 1})" if start else "") if error.context else ""
+    return f"{error.problem}{context}"
+
+
+def _advice(content: str, error: yaml.MarkedYAMLError, mark: Any) -> str:
+    problem = error.problem or ""
+    at = content[mark.column : mark.column + 1] if mark else ""
+    if "\t" in content[: len(content) - len(content.lstrip())] or at == "\t":
+        return "indent with blanks, not with tabs"
+    if "${" in content and error.context and "flow" in error.context:
+        return 'inside {} and [], quote what holds an expression: "${db.url}"'
+    if at and at in "@`%&*!|>":
+        return f"quote a text that begins with `{at}`"
+    if "mapping values are not allowed" in problem:
+        return "quote a text that holds a colon and a blank, or check the indentation"
+    if "expected key" in problem or "block end" in problem:
+        return "check the indentation: keys of one map begin in one column"
+    return ""
+
+
+class _Builder:
+    """Turns events into nodes; what is open stands on a stack of its own."""
+
+    def __init__(self, any_tag: bool) -> None:
+        self._any_tag = any_tag
+        self.root: Node | None = None
+        self._open: list[Branch] = []
+        self._anchors: dict[str, Node] = {}
+
+    def take(self, event: Any) -> None:
+        line = event.start_mark.line + 1
+        if isinstance(event, events.DocumentStartEvent) and self.root is not None:
+            raise YamlError(line, "a second document begins here", "a definition is one document; remove the `---`")
+        if isinstance(event, events.AliasEvent):
+            self._add(self._alias(event, line))
+        elif isinstance(event, events.ScalarEvent):
+            self._anchored(event, Leaf(self._scalar(event, line), line, event.value, event.implicit[0]))
+        elif isinstance(event, events.SequenceStartEvent | events.MappingStartEvent):
+            self._begin(event, line)
+        elif isinstance(event, events.SequenceEndEvent | events.MappingEndEvent):
+            self._open.pop().closed = True
+
+    def _scalar(self, event: Any, line: int) -> Scalar:
+        return event.value if self._any_tag else _scalar(event, line)
+
+    def _begin(self, event: Any, line: int) -> None:
+        is_map = isinstance(event, events.MappingStartEvent)
+        if not self._any_tag and event.tag not in (None, "!", _STANDARD + ("map" if is_map else "seq")):
+            raise _unknown_tag(event.tag, line)
+        if len(self._open) >= MAX_DEPTH:
+            raise _too_deep(line)
+        branch = Branch(is_map, line)
+        self._anchored(event, branch)
+        self._open.append(branch)
+
+    def _alias(self, event: Any, line: int) -> Node:
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            raise YamlError(line, f"there is no anchor `&{event.anchor}` before this alias")
+        if isinstance(node, Branch) and not node.closed:
+            raise YamlError(line, f"`*{event.anchor}` stands inside of what it repeats")
+        return node
+
+    def _anchored(self, event: Any, node: Node) -> None:
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        self._add(node)
+
+    def _add(self, node: Node) -> None:
+        if self._open:
+            self._open[-1].items.append(node)
+        else:
+            self.root = node
+
+
+def _scalar(event: Any, line: int) -> Scalar:
+    text: str = event.value
+    if event.tag == "!":
+        return text
+    if event.tag is None:
+        return plain_scalar(text) if event.implicit[0] and event.style in (None, "") else text
+    kind = event.tag.removeprefix(_STANDARD)
+    if kind not in _SCALAR_TAGS:
+        raise _unknown_tag(event.tag, line)
+    value = plain_scalar(text)
+    if kind == "str":
+        return text
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value).__name__.lower().removeprefix("written") != {"null": "nonetype"}.get(kind, kind):
+        raise YamlError(line, f"{text!r} is no {kind}, as the tag `!!{kind}` says")
+    return value
+
+
+def _unknown_tag(tag: str, line: int) -> YamlError:
+    shown = "!!" + tag.removeprefix(_STANDARD) if tag.startswith(_STANDARD) else tag
+    return YamlError(line, f"the tag `{shown}` means nothing here", "remove it")
+
+
+class WrittenInt(int):
+    """An integer whose text is not the usual one: `0x1F`, `007`."""
+
+    text: str
+
+
+class WrittenFloat(float):
+    """A number whose text is not the usual one: version `3.10` is not 3.1."""
+
+    text: str
+
+
+def plain_scalar(text: str) -> Scalar:
+    """The value of an unquoted scalar."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if len(text) > _MAX_DIGITS or text[0] not in "+-.0123456789":
+        return text
+    if _INT.fullmatch(text):
+        return _written_int(int(text), text)
+    if _BASED.fullmatch(text):
+        return _written_int(int(text, 0), text)
+    # Infinities stay text: no key of ours takes one, and JSON has none.
+    if _FLOAT.fullmatch(text) and abs(number := float(text)) != float("inf"):
+        return _written_float(number, text)
+    return text
+
+
+def written(value: float) -> str:
+    """A number as it stands in the file."""
+    return str(getattr(value, "text", value))
+
+
+def _written_int(value: int, text: str) -> int:
+    if str(value) == text:
+        return value
+    number = WrittenInt(value)
+    number.text = text
+    return number
+
+
+def _written_float(value: float, text: str) -> float:
+    if str(value) == text:
+        return value
+    number = WrittenFloat(value)
+    number.text = text
+    return number

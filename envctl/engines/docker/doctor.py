@@ -1,0 +1,129 @@
+"""What `doctor` says of Docker: the program, the daemon, Compose, and what they stand on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from envctl.engines.common.findings import Finding
+from envctl.engines.docker.composer import compose_program
+from envctl.engines.docker.connection import connect
+from envctl.engines.docker.networks import free_subnet
+from envctl.errors import EngineMissing, EnvctlError
+from envctl.session.host import Host
+
+COMPOSE = (2, 20)
+"""The first Compose whose `create` does all that is rendered."""
+FREE_BYTES = 2 * 1024**3
+SECONDS = 10
+
+
+def findings(host: Host) -> Iterator[Finding]:
+    """The daemon, Compose, and what both stand on."""
+    environ = host.environ
+    program = shutil.which("docker", path=environ.get("PATH"))
+    if program:
+        yield Finding("docker", True, f"the docker program is {program}")
+    else:
+        advice = "not needed by envctl itself; `docker ps` and `docker compose -p ID logs` are handy, though"
+        yield Finding("docker", False, "there is no docker program on the PATH", advice)
+    yield from _daemon(environ)
+    yield _compose(environ)
+    if environ.get("DOCKER_BUILDKIT") == "0":
+        advice = "unset it: builds are faster, and Dockerfiles may need it"
+        yield Finding("docker", False, "DOCKER_BUILDKIT=0 turns BuildKit off", advice)
+    else:
+        yield Finding("docker", True, "BuildKit builds images (DOCKER_BUILDKIT does not turn it off)")
+
+
+def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        _knock(environ.get("DOCKER_HOST", ""))
+        connection = connect(environ.get("ENVCTL_CONTEXT"), environ)
+    except EngineMissing as error:
+        # Its hint ends with the advice to run this command.
+        yield Finding("docker", False, error.message, error.hint.partition("; `envctl doctor`")[0], needed=True)
+        return
+    info = connection.daemon.get("/info")
+    context = f", context {connection.context}" if connection.context else ""
+    where = f"{connection.endpoint.host}{context}"
+    text = f"Docker Engine {info.get('ServerVersion')} answers, API {connection.version}, at {where}"
+    yield Finding("docker", True, text, needed=True)
+    yield cgroups(info)
+    if not connection.hostname:
+        yield from disk(Path(str(info.get("DockerRootDir") or "")))
+    yield _networks(connection.daemon)
+
+
+def _knock(host: str) -> None:
+    """A daemon behind TCP that drops packets would cost the client's whole minute.
+
+    Raises:
+        EngineMissing: nobody listens there.
+    """
+    parts = urlsplit(host)
+    if parts.scheme != "tcp" or not parts.hostname:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or 2375), timeout=5).close()
+    except OSError as error:
+        raise EngineMissing(f"Docker does not answer at {host}: {error}", hint="check DOCKER_HOST") from None
+
+
+def cgroups(info: Mapping[str, Any]) -> Finding:
+    version, driver = str(info.get("CgroupVersion") or "unknown"), info.get("CgroupDriver") or "unknown"
+    text = f"cgroup version {version}, driver {driver}"
+    rootless = any("rootless" in str(option) for option in info.get("SecurityOptions") or [])
+    if rootless and version != "2":
+        advice = "`resources:` has no effect: rootless Docker needs cgroup version 2"
+        return Finding("docker", False, f"{text}, rootless", advice)
+    return Finding("docker", True, text + (", rootless" if rootless else ""))
+
+
+def disk(root: Path) -> Iterator[Finding]:
+    """Free space where the daemon keeps its data; nothing where that cannot be seen from here (a virtual machine's)."""
+    try:
+        free = shutil.disk_usage(root).free if root.is_absolute() else None
+    except OSError:
+        return
+    if free is not None:
+        text = f"{free / 1024**3:.1f} GB free for images and data in {root}"
+        advice = "`docker system df` shows what takes the space, `envctl gc` removes what is ours"
+        yield Finding("docker", free >= FREE_BYTES, text, "" if free >= FREE_BYTES else advice)
+
+
+def _networks(daemon: Any) -> Finding:
+    count = len(daemon.get("/networks"))
+    try:
+        subnet = free_subnet(daemon, "doctor", 10, ())
+    except EnvctlError as error:
+        return Finding("docker", False, f"{count} networks, and {error.message}", error.hint)
+    return Finding("docker", True, f"{count} networks; the next one could get {subnet}")
+
+
+def _compose(environ: Mapping[str, str]) -> Finding:
+    advice = f"install the docker-compose-plugin package, version {'.'.join(map(str, COMPOSE))} or later"
+    try:
+        program = compose_program(environ)
+    except EngineMissing as error:
+        return Finding("docker", False, error.message, advice, needed=True)
+    found = _output([*program, "version", "--short"], environ)
+    version = re.search(r"(\d+)\.(\d+)\S*", found)
+    if version is None:
+        return Finding("docker", False, f"Docker Compose v2 does not answer ({' '.join(program)})", advice, needed=True)
+    ok = (int(version[1]), int(version[2])) >= COMPOSE
+    return Finding("docker", ok, f"Compose {version[0]} ({' '.join(program)})", "" if ok else advice, needed=True)
+
+
+def _output(command: list[str], environ: Mapping[str, str]) -> str:
+    try:
+        done = subprocess.run(command, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""

@@ -1,0 +1,33 @@
+"""What `doctor` says of this machine: which kinds it can run, and what is missing for the others."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+
+from envctl.definition.kinds import Kind, Local, load_kinds
+from envctl.engines.common.findings import Finding
+from envctl.engines.local.programs import find_program
+from envctl.plan.services import local_program
+from envctl.session.host import Host
+
+
+def findings(host: Host) -> Iterator[Finding]:
+    """The kinds that this machine can run, and what is missing for the others."""
+    system = platform.system()
+    supported = system in ("Linux", "Darwin")
+    yield Finding("local", supported, system, "" if supported else "Linux and macOS are supported", needed=True)
+    kinds = load_kinds()
+    found = {name: kind for name in sorted(kinds.files) if not (kind := kinds[name]).own}
+    yield from (_program(kind, kind.local, host.environ.get("PATH")) for kind in found.values() if kind.local)
+    contained = [name for name, kind in found.items() if not kind.local]
+    if contained:
+        yield Finding("local", False, f"only in a container: {', '.join(contained)}", "`--use S=URL` takes one that runs already")
+
+
+def _program(kind: Kind, local: Local, path: str | None) -> Finding:
+    found = find_program(local_program(local), kind.version or "", path)
+    if found is None:
+        return Finding("local", False, f"{kind.kind}: no program for it", local.install)
+    where = "this Python" if found.python else f"{found.version} ({found.path})"
+    return Finding("local", True, f"{kind.kind}: {where}")

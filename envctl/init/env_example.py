@@ -1,0 +1,183 @@
+"""`.env.example` and its like: the variables of the project, and the property of a server that each one stands for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from envctl.init.model import ExampleVariable
+from envctl.init.project_files import ProjectFiles
+
+FILES = (
+    ".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", ".env.test.example", "example.env", "sample.env",
+)  # fmt: skip
+MAX_VARIABLES = 200
+_LINE = re.compile(r"""\s*(?:export\s+)?([A-Za-z_]\w*)\s*=[ \t]*(?:"((?:\\.|[^"\\])*)"|'([^']*)'|([^\r\n]*))""")
+_SHELL_REFERENCE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
+SCHEMES = {
+    "postgres": "postgres", "postgresql": "postgres", "pgsql": "postgres", "psql": "postgres", "mysql": "mariadb",
+    "mysql2": "mariadb", "mariadb": "mariadb", "trilogy": "mariadb", "redis": "valkey", "rediss": "valkey",
+    "valkey": "valkey", "amqp": "rabbitmq", "amqps": "rabbitmq", "nats": "nats", "mqtt": "mqtt", "mqtts": "mqtt",
+    "memcached": "memcached", "smtp": "mail", "smtps": "mail", "mongodb": "mongo", "mongodb+srv": "mongo",
+}  # fmt: skip
+PREFIXES = (
+    (r"(?:POSTGRES(?:QL)?|SPRING_R2DBC)_|PG_?", "postgres"),
+    (r"(?:MYSQL|MARIADB)_", "mariadb"),
+    (r"(?:(?:TEST_)?(?:DB|DATABASE)|SQL|SPRING_DATASOURCE|DATASOURCE)_", "database"),
+    (r"(?:REDIS|VALKEY|CACHE_REDIS|SPRING_(?:DATA_)?REDIS)_", "valkey"),
+    (r"(?:RABBIT(?:MQ)?|AMQP|SPRING_RABBITMQ)_", "rabbitmq"),
+    (r"NATS_", "nats"),
+    (r"(?:KAFKA|SPRING_KAFKA)_", "kafka"),
+    (r"MQTT_", "mqtt"),
+    (r"MEMCACHED?_", "memcached"),
+    (r"(?:SMTP|MAIL|EMAIL|SPRING_MAIL)_", "mail"),
+    (r"(?:AWS_STORAGE|AWS_S3|AWS|S3|MINIO(?:_ROOT)?)_", "s3"),
+    (r"(?:MONGO(?:DB)?|SPRING_DATA_MONGODB)_", "mongo"),
+    (r"(?:ELASTIC(?:SEARCH)?|OPENSEARCH)_", "elasticsearch"),
+)
+"""The beginning of a name, and the kind that it speaks of."""
+SUFFIXES = (
+    (r"JDBC_URL", "jdbc_url"),
+    (r"URL|URI|DSN|CONNECTION_STRING", "url"),
+    (r"HOST|HOSTNAME|SERVER", "host"),
+    (r"PORT|TCP_PORT", "port"),
+    (r"USER|USERNAME|HOST_USER|DEFAULT_USER", "username"),
+    (r"PASSWORD|PASS|HOST_PASSWORD|DEFAULT_PASS", "password"),
+    (r"NAME|DATABASE|DB|DBNAME|DATABASE_NAME", "database"),
+    (r"(?:BOOTSTRAP_)?(?:SERVERS?|BROKERS?)|BOOTSTRAP|BROKER_URL|BROKER_LIST|HOSTS", "servers"),
+    (r"ENDPOINT(?:_URL)?(?:_S3)?", "endpoint"),
+    (r"ACCESS_KEY(?:_ID)?", "access_key"),
+    (r"SECRET_KEY|SECRET_ACCESS_KEY", "secret_key"),
+    (r"REGION|DEFAULT_REGION|REGION_NAME", "region"),
+    (r"BUCKET|BUCKET_NAME", "bucket"),
+)
+"""The end of a name, and the property."""
+PROPERTIES = {
+    "postgres": "url host port username password database jdbc_url",
+    "mariadb": "url host port username password database jdbc_url",
+    "database": "url host port username password database jdbc_url",
+    "valkey": "url host port username password",
+    "rabbitmq": "url host port username password",
+    "nats": "url host port username password servers",
+    "kafka": "url servers",
+    "mqtt": "url host port username password",
+    "memcached": "url host port servers",
+    "mail": "url host port username password",
+    "s3": "url endpoint access_key secret_key region bucket",
+    "mongo": "url host port",
+    "elasticsearch": "url host port servers",
+}
+AMBIGUOUS = ("database", "mail", "s3")
+"""Kinds whose prefixes are used for other things too: a name alone is no reason to propose the server."""
+SQL = ("postgres", "mariadb")
+_ITEM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True)
+class ServerProperty:
+    """What a variable stands for: the `url`, `host`, `database` ... of a kind of server."""
+
+    kind: str
+    """`database` where it is whichever SQL server there is."""
+    name: str
+    item: str = ""
+    """The database or bucket that the value names."""
+    scheme: str = ""
+    query: str = ""
+    implies_server: bool = False
+    """Whether it is a reason of its own to have the server."""
+
+
+def variables(project: ProjectFiles) -> list[ExampleVariable]:
+    """The variables of all such files; the first file that has a name gives its value."""
+    found: dict[tuple[str, str], ExampleVariable] = {}
+    for path in project.named(*FILES):
+        known: dict[str, str] = {}
+        for line in project.text(path).splitlines():
+            match = _LINE.match(line)
+            if match is None:
+                continue
+            value = _expanded(_value(match), known)
+            known[match[1]] = value
+            found.setdefault((str(path.parent), match[1]), ExampleVariable(match[1], value, path))
+    return list(found.values())[:MAX_VARIABLES]
+
+
+def _value(match: re.Match[str]) -> str:
+    if match[2] is not None:
+        return match[2].replace('\\"', '"').replace("\\n", "\n")
+    if match[3] is not None:
+        return match[3]
+    return re.sub(r"(^|\s)#.*$", "", match[4]).strip()
+
+
+def _expanded(value: str, known: dict[str, str]) -> str:
+    return _SHELL_REFERENCE.sub(lambda match: known.get(match[1] or match[3]) or match[2] or "", value)
+
+
+def server_property(variable: ExampleVariable) -> ServerProperty | None:
+    """What *variable* says about a server; None where it speaks of something else."""
+    return _by_scheme(variable) or _by_name(variable)
+
+
+def split_url(value: str) -> SplitResult | None:
+    """The parts of a URL; None where it is none, or a broken one."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if parts.scheme and "://" in value else None
+
+
+def sql_dialect(variable: ExampleVariable) -> str:
+    """The kind that `DB_CONNECTION=pgsql` and its like name; empty where it is none."""
+    if not re.fullmatch(r"(?:DB|DATABASE)_(?:CONNECTION|ENGINE|DRIVER|CLIENT|DIALECT|TYPE|PROVIDER|ADAPTER)", variable.name):
+        return ""
+    value = variable.value.lower()
+    if re.search(r"pgsql|postgres|^pg$", value):
+        return "postgres"
+    return "mariadb" if re.search(r"mysql|mariadb", value) else ""
+
+
+def _by_scheme(variable: ExampleVariable) -> ServerProperty | None:
+    value = variable.value.removeprefix("jdbc:")
+    parts = split_url(value)
+    if parts is None:
+        return None
+    kind = SCHEMES.get(parts.scheme) or SCHEMES.get(parts.scheme.partition("+")[0])
+    if kind is None:
+        return None
+    query = f"?{parts.query}" if parts.query and kind in SQL and "=" in parts.query and "$" not in parts.query else ""
+    if value != variable.value:
+        return ServerProperty(kind, "jdbc_url", _item(parts), query=query, implies_server=True)
+    return ServerProperty(kind, "url", _item(parts), parts.scheme, query, implies_server=True)
+
+
+def _item(parts: SplitResult) -> str:
+    name = unquote(parts.path.strip("/"))
+    return name if _ITEM_NAME.fullmatch(name) else ""
+
+
+def _by_name(variable: ExampleVariable) -> ServerProperty | None:
+    name = variable.name.upper()
+    if name == "PGDATABASE":
+        return ServerProperty("postgres", "database", variable.value if _ITEM_NAME.fullmatch(variable.value) else "")
+    for prefix, kind in PREFIXES:
+        for suffix, prop in SUFFIXES:
+            if not re.fullmatch(f"(?:{prefix})(?:{suffix})", name) or prop not in PROPERTIES[kind].split():
+                continue
+            item = variable.value if prop in ("database", "bucket") and _ITEM_NAME.fullmatch(variable.value) else ""
+            return _unless_elsewhere(ServerProperty(kind, prop, item, implies_server=kind not in AMBIGUOUS), variable)
+    return None
+
+
+def _unless_elsewhere(found: ServerProperty, variable: ExampleVariable) -> ServerProperty | None:
+    """`DATABASE_URL=sqlite:///x.db` speaks of no server; `S3_URL=https://...` may be anybody's."""
+    parts = split_url(variable.value)
+    if found.name == "url" and parts is not None and parts.scheme not in ("http", "https", "jdbc", "tcp", "kafka"):
+        return None
+    if variable.value.startswith(("jdbc:", "sqlite", "file:")):
+        return None
+    return found

@@ -1,0 +1,131 @@
+"""The files of a project that `init` looks at: a bounded list, and their contents where they can be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from envctl.definition.source import parse
+from envctl.init.model import ROOT
+
+SKIPPED = frozenset([
+    ".git", ".hg", ".svn", ".venv", "venv", "env", ".env", "node_modules", "vendor", "bower_components", "target", "dist", "build",
+    "out", "obj", "site-packages", "__pycache__", "coverage", "testdata", "examples", "environments",
+])  # fmt: skip
+"""Folders of dependencies, results and tools; and `environments`, which is what `init` makes."""
+MAX_FILES = 20_000
+MAX_ENTRIES = 5_000
+MAX_DEPTH = 7
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class ProjectFiles:
+    """The folder, and the files in it, those near its root first."""
+
+    root: Path
+    files: tuple[PurePosixPath, ...]
+
+    @classmethod
+    def read(cls, root: Path) -> ProjectFiles:
+        return cls(root, tuple(islice(_walk(root), MAX_FILES)))
+
+    def named(self, *patterns: str) -> list[PurePosixPath]:
+        """The files whose last part matches one of *patterns*, those near the root first."""
+        names = {name for pattern in patterns for name in self._matching(pattern)}
+        found = [(number, path) for name in names for number, path in self._by_name[name]]
+        return [path for _, path in sorted(found)]
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[tuple[int, PurePosixPath]]]:
+        found: dict[str, list[tuple[int, PurePosixPath]]] = {}
+        for number, path in enumerate(self.files):
+            found.setdefault(path.name, []).append((number, path))
+        return found
+
+    def _matching(self, pattern: str) -> list[str]:
+        if not any(sign in pattern for sign in "*?["):
+            return [pattern] if pattern in self._by_name else []
+        return [name for name in self._by_name if fnmatchcase(name, pattern)]
+
+    def first(self, *patterns: str) -> PurePosixPath | None:
+        """The file nearest to the root whose last part matches one of *patterns*."""
+        return next(iter(self.named(*patterns)), None)
+
+    def has(self, path: PurePosixPath) -> bool:
+        return (self.root / path).exists()
+
+    def below(self, folder: PurePosixPath) -> list[PurePosixPath]:
+        return [path for path in self.files if path.is_relative_to(folder)]
+
+    def text(self, path: PurePosixPath) -> str:
+        """What the file holds; empty where it is no text, or cannot be read."""
+        file = self.root / path
+        try:
+            if not file.is_file():
+                return ""
+            with file.open("rb") as stream:
+                content = stream.read(MAX_BYTES)
+        except OSError:
+            return ""
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return content.decode("utf-16", errors="replace")  # what PowerShell makes of `pip freeze > ...`
+        return "" if b"\0" in content else content.decode("utf-8-sig", errors="replace")
+
+    def tree(self, path: PurePosixPath) -> dict[str, Any]:
+        """The map that a JSON, TOML or YAML file holds; empty where it is broken or something else."""
+        return as_map(_parsed(path, self.text(path)))
+
+
+def as_map(value: object) -> dict[str, Any]:
+    """*value* where it is a map, else an empty one: other people's files hold anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """*value* where it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def _walk(root: Path) -> Iterator[PurePosixPath]:
+    queue = deque([(ROOT, 0)])
+    while queue:
+        folder, depth = queue.popleft()
+        for entry in _entries(root / folder):
+            path = folder / entry.name
+            if not entry.is_dir(follow_symlinks=False):
+                yield path
+            elif depth < MAX_DEPTH and not _is_skipped(entry):
+                queue.append((path, depth + 1))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(islice(entries, MAX_ENTRIES), key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _is_skipped(entry: os.DirEntry[str]) -> bool:
+    return entry.name.startswith(".") or entry.name in SKIPPED or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
+
+
+def _parsed(path: PurePosixPath, text: str) -> Any:
+    try:
+        if path.suffix == ".json":
+            return json.loads(text)
+        if path.suffix == ".toml" or path.name == "Pipfile":
+            return tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return parse(text, Path(path)).tree  # without recursion: a deep document must not end the process

@@ -1,0 +1,202 @@
+"""Proposal -> the text of an environment file, each line with a word on where it comes from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import yaml
+
+from envctl.init.model import KeyValue, ListOfMaps, OneLine, Proposal, ProposedService, Scalar, Value
+
+TTL = "2h"
+_UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_PLAIN = re.compile(r"[A-Za-z$/.][^\n\r\t]*")
+STARTER = """\
+services:
+  # Nothing in the project says what its tests need, so this is a start: PostgreSQL, empty. Its user and password are
+  # drawn at random for each instance; ${db.url} has them.
+  # Other kinds: mariadb, valkey, rabbitmq, nats, kafka, mqtt, s3, memcached, mail.
+  db:
+    kind: postgres
+    # with:
+    #   databases: [shop]
+    # seed:                              # in this order, before anything that refers to `db` starts
+    #   - sql: ../schema.sql
+    #   - csv: ../seeds/products.csv     # a header line; empty is NULL
+    #     into: products
+
+  # A third party that no test should call: a stub answers in its place.
+  # payments:
+  #   kind: stub
+  #   with: {routes: stubs/payments.json}      # WireMock mappings
+
+  # The code under test.
+  # app:
+  #   kind: api
+  #   build: ..                          # a folder with a Dockerfile
+  #   port: 8000
+  #   ready: {http: /healthz}
+  #   env:
+  #     DATABASE_URL: ${db.url}          # inside the environment; under `outputs` it is the address that tests use
+
+# What the tests find in their environment.
+outputs:
+  DATABASE_URL: ${db.url}
+
+# `envctl test NAME` brings the environment up, runs these and takes it down.
+# tests:
+#   api: sh -c 'cd .. && exec python -m pytest'
+"""
+"""What an empty project gets: one database, and the rest to be uncommented."""
+
+
+def proposal_yaml(proposal: Proposal, schema: str = "") -> str:
+    """The definition; *schema* is the path of a JSON Schema beside it."""
+    if not proposal.services and not proposal.compose_file:
+        return "\n".join([*_head(proposal, schema), *STARTER.splitlines(), *_tests(proposal)]) + "\n"
+    parts = [part(proposal) for part in (_compose, _variables, _services, _outputs, _tests, _notes)]
+    return "\n".join([*_head(proposal, schema), *(line for part in parts for line in part)]).rstrip() + "\n"
+
+
+def _head(proposal: Proposal, schema: str) -> Iterator[str]:
+    if schema:
+        yield f"# yaml-language-server: $schema={schema}"
+    else:
+        yield "# For completion in an editor: `envctl schema > environments/envctl.schema.json`, and here, first,"
+        yield "# `# yaml-language-server: $schema=envctl.schema.json`; `envctl init --schema` does both."
+    yield "#"
+    yield "# Proposed by `envctl init` from what the project shows. Only ${...} is special. A reference is a dependency"
+    yield "# too: a service that mentions ${db.url} starts when `db` is up and seeded. Paths are relative to this file."
+    yield "#"
+    yield f"#     envctl validate {proposal.name}     check it"
+    yield f"#     envctl up {proposal.name}           up, and left running; prints the addresses"
+    if proposal.tests:
+        yield f"#     envctl test {proposal.name}         up, run the tests below, down"
+    yield f"name: {scalar(proposal.name)}"
+    yield f"ttl: {TTL} # gone after this, even if everybody forgets it"
+    yield ""
+
+
+def _compose(proposal: Proposal) -> Iterator[str]:
+    if proposal.compose_file:
+        yield "# Every service of the Compose file as it stands there; what follows lies on top of it."
+        yield f"from: {scalar(f'../{proposal.compose_file}')}"
+        yield ""
+
+
+def _variables(proposal: Proposal) -> Iterator[str]:
+    if proposal.variables:
+        yield "# What may differ from one run to the next: `--set NAME=VALUE`, or the shell's variable after `from`."
+        yield from _section("variables", proposal.variables)
+
+
+def _services(proposal: Proposal) -> Iterator[str]:
+    if not proposal.services:
+        return
+    yield "services:"
+    for service in proposal.services:
+        yield from _service(service)
+        yield ""
+
+
+def _service(service: ProposedService) -> Iterator[str]:
+    yield f"  # {comment(service.title)}"
+    yield f"  {scalar(service.name)}:{_because(service.because)}"
+    if service.kind:
+        yield f"    kind: {service.kind}"
+    for entry in service.body:
+        yield from lines(entry, 4)
+
+
+def _outputs(proposal: Proposal) -> Iterator[str]:
+    if proposal.outputs:
+        yield "# What the tests find in their environment: the addresses as they are from outside."
+        yield from _section("outputs", proposal.outputs)
+
+
+def _tests(proposal: Proposal) -> Iterator[str]:
+    if proposal.tests:
+        yield f"# `envctl test {proposal.name}` runs all of them. They start in this file's folder, hence the `cd`."
+        yield from _section("tests", proposal.tests)
+
+
+def _notes(proposal: Proposal) -> Iterator[str]:
+    for note in proposal.notes:
+        yield f"# {comment(note)}"
+
+
+def _section(key: str, entries: tuple[KeyValue, ...]) -> Iterator[str]:
+    yield f"{key}:"
+    for entry in entries:
+        yield from lines(entry, 2)
+    yield ""
+
+
+def lines(entry: KeyValue, indent: int) -> Iterator[str]:
+    """The lines of an entry and of what is below it."""
+    yield from _lines(" " * indent, entry.key, entry.value, entry.because, indent)
+
+
+def _lines(start: str, key: str, value: Value, because: str, indent: int) -> Iterator[str]:
+    head = f"{start}{scalar(key)}:"
+    if isinstance(value, ListOfMaps):
+        yield f"{head}{_because(because)}"
+        for item in value.items:
+            yield from _item(item, indent + 2)
+    elif isinstance(value, tuple):
+        yield f"{head}{_because(because)}"
+        for below in value:
+            yield from lines(below, indent + 2)
+    else:
+        shown = _one_line(value) if isinstance(value, OneLine) else scalar(value)
+        yield f"{head} {shown}{_because(because)}"
+
+
+def _item(item: tuple[KeyValue, ...], indent: int) -> Iterator[str]:
+    for number, entry in enumerate(item):
+        start = " " * indent + ("- " if number == 0 else "  ")
+        yield from _lines(start, entry.key, entry.value, entry.because, indent + 2)
+
+
+def _one_line(value: OneLine) -> str:
+    """`{a: 1}` or `[a, b]`."""
+    if isinstance(value.value, tuple):
+        return f"[{', '.join(_inside_one_line(item) for item in value.value)}]"
+    return f"{{{', '.join(f'{_inside_one_line(key)}: {_inside_one_line(item)}' for key, item in value.value.items())}}}"
+
+
+def _inside_one_line(value: Scalar) -> str:
+    text = scalar(value)
+    return _quoted(value) if isinstance(value, str) and text[0] != '"' and re.search(r"[\[\]{},]", text) else text
+
+
+def scalar(value: Scalar) -> str:
+    """A value as YAML reads it again, whatever it contains; without quotes where they are not needed."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and _reads_as_itself(value):
+        return value
+    return _quoted(value)
+
+
+def _quoted(text: str) -> str:
+    """JSON's quoting, with YAML's escapes for what YAML allows nowhere (JSON's surrogate pairs would be two)."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
+
+
+def _reads_as_itself(text: str) -> bool:
+    try:
+        return bool(yaml.safe_load(f"key: {text}") == {"key": text} and yaml.safe_load(f"{text}: 1") == {text: 1})
+    except yaml.YAMLError:
+        return False
+
+
+def _because(text: str) -> str:
+    return f" # {comment(text)}" if text else ""
+
+
+def comment(text: str) -> str:
+    """*text* on one line, without what no YAML may hold."""
+    return _UNPRINTABLE.sub(" ", text).strip()

@@ -1,0 +1,122 @@
+"""What a variable of `.env.example` gets in a definition: `${db.url}` and its like, or its own value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from envctl.definition.expressions import escape
+from envctl.init.env_example import SQL, ServerProperty, server_property, split_url
+from envctl.init.model import ExampleVariable, KeyValue, ProjectFindings
+from envctl.init.servers import NeededServer, server_of
+from envctl.init.third_parties import ThirdParty, is_this_machine, project_service
+
+ACCEPTED_SCHEMES = {"postgres": ("postgres", "postgresql"), "mariadb": ("mysql",)}
+SCHEMES = {
+    "postgres": "postgresql", "mariadb": "mysql", "mongo": "mongodb", "mail": "smtp", "valkey": "redis", "rabbitmq": "amqp",
+}  # fmt: skip
+"""Kind to the scheme of its URL."""
+RENAMED_PROPERTIES = {
+    ("kafka", "servers"): "bootstrap",
+    ("kafka", "url"): "bootstrap",
+    ("nats", "servers"): "url",
+    ("elasticsearch", "servers"): "url",
+}
+"""What a kind calls a property for which variables have another word."""
+_SECRET = re.compile(r".*(?:SECRET|TOKEN|PASSWORD|PASSWD|_KEY|_KEY_BASE|SALT|_PASS)", re.IGNORECASE)
+_LISTEN_ADDRESS = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_|BIND_)?(?:HOST|BIND|ADDR|ADDRESS)")
+_LISTEN_PORT = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_)?PORT")
+
+
+@dataclass(frozen=True)
+class References:
+    """What there is to refer to."""
+
+    findings: ProjectFindings
+    servers: dict[str, NeededServer]
+    third_parties: tuple[ThirdParty, ...]
+    services: Collection[str]
+    """The names of all services, proposed or in the Compose file."""
+
+    def of(self, variable: ExampleVariable) -> str:
+        """The expression that *variable* gets; empty where it speaks of no service."""
+        found = server_property(variable)
+        server = server_of(found, self.servers)
+        if found is not None and server is not None:
+            return server_reference(found, server)
+        third = next((third for third in self.third_parties if variable.name in third.variables), None)
+        if third is not None:
+            return f"${{{third.name}.url}}{_path(variable)}"
+        return self._of_project_service(variable)
+
+    def _of_project_service(self, variable: ExampleVariable) -> str:
+        name, parts = project_service(variable, self.findings), split_url(variable.value)
+        if name not in self.services or parts is None:
+            return ""
+        url = f"${{{name}.url}}" if parts.scheme in ("http", "https") else f"ws://${{{name}.host}}:${{{name}.port}}"
+        return f"{url}{_path(variable)}"
+
+
+def _path(variable: ExampleVariable) -> str:
+    parts = split_url(variable.value)
+    return escape(parts.path.rstrip("/")) if parts is not None else ""
+
+
+def server_reference(found: ServerProperty, server: NeededServer) -> str:
+    """The expression for a property of *server*; empty where it has no such property."""
+    name, kind = server.name, server.kind
+    if found.name in ("host", "port"):
+        return f"${{{name}.{found.name}}}"
+    if not server.has_kind:
+        return _of_plain_image(found, name, kind)
+    if kind == "memcached" and found.name == "servers":
+        return f"${{{name}.host}}:${{{name}.port}}"
+    if kind == "valkey" and found.name == "url" and found.item not in ("", "0") and found.item.isdigit():
+        return f"redis://${{{name}.username|urlencode}}:${{{name}.password|urlencode}}@${{{name}.host}}:${{{name}.port}}/{found.item}"
+    if found.name == "bucket":
+        return f'${{{name}.buckets["{found.item}"].name}}' if found.item else ""
+    first_database = found.item if server.in_compose else server.first_database
+    return _of_kind(found, name, kind, first_database)
+
+
+def _of_kind(found: ServerProperty, server: str, kind: str, first_database: str) -> str:
+    prop = RENAMED_PROPERTIES.get((kind, found.name), found.name)
+    owner = server
+    if kind in SQL and found.item not in ("", first_database) and prop in ("url", "jdbc_url", "database"):
+        owner = f'{server}.databases["{found.item}"]'
+    text = f"{owner}.{prop}"
+    if prop == "url" and kind in SQL and found.scheme and found.scheme not in ACCEPTED_SCHEMES[kind]:
+        text += f"|replace('{SCHEMES[kind]}://', '{found.scheme}://')"
+    return f"${{{text}}}{escape(found.query)}"
+
+
+def _of_plain_image(found: ServerProperty, server: str, kind: str) -> str:
+    """Of a server for which envctl has no kind: its host and port are all that is known."""
+    where = f"${{{server}.host}}:${{{server}.port}}"
+    if found.name == "endpoint" or (kind == "elasticsearch" and found.name in ("url", "servers")):
+        return f"http://{where}"
+    if found.name == "servers" or kind == "kafka":
+        return where
+    if found.name == "url" and kind in SCHEMES and kind not in (*SQL, "rabbitmq"):  # these need a password, which nobody knows
+        return f"{SCHEMES[kind]}://{where}" + (f"/{found.item}" if found.item and kind == "mongo" else "")
+    return ""
+
+
+def plain_value(variable: ExampleVariable, has_port: bool) -> KeyValue | None:
+    """A line of a service's `env` for a variable that speaks of no service; None where its value fits nowhere else."""
+    because = str(variable.file)
+    if _LISTEN_PORT.fullmatch(variable.name):
+        return KeyValue(variable.name, "${self.port}", because) if has_port else None
+    if _LISTEN_ADDRESS.fullmatch(variable.name) and is_this_machine(variable.value):
+        return KeyValue(variable.name, "${self.bind}", because)
+    if is_secret(variable):
+        return KeyValue(variable.name, f"${{var.{variable.name.lower()}}}", because)
+    if not variable.value or re.search(r"localhost|127\.0\.0\.1", variable.value) or "\n" in variable.value:
+        return None
+    return KeyValue(variable.name, escape(variable.value), because)
+
+
+def is_secret(variable: ExampleVariable) -> bool:
+    """Whether *variable* is to be a variable of the definition, so that its value stands in no file."""
+    return _SECRET.fullmatch(variable.name) is not None and not re.fullmatch(r"\d+|true|false", variable.value)

@@ -1,0 +1,159 @@
+"""Test frameworks -> the commands that start the project's tests. Another framework is another function of FRAMEWORKS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from envctl.definition.escaping import shell
+from envctl.definition.expressions import escape
+from envctl.init.model import ROOT, TestCommand, service_name
+from envctl.init.project_files import ProjectFiles, as_map
+
+MAX_COMMANDS = 8
+_LOCKS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lockb": "bun", "bun.lock": "bun"}
+_NPM_SCRIPTS = ("test:integration", "test:int", "test:api", "test:e2e", "test:contract", "test")
+
+
+def test_commands(project: ProjectFiles, dependencies: Collection[str]) -> list[TestCommand]:
+    """What starts the tests, each under a name of its own."""
+    found: list[TestCommand] = []
+    for find in FRAMEWORKS:
+        for test in find(project, dependencies):
+            found.append(replace(test, name=service_name(test.name, [other.name for other in found])))
+    return found[:MAX_COMMANDS]
+
+
+def _pytest(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+    marks = project.named("pytest.ini", "conftest.py", "test_*.py")
+    if not marks or not (project.named("pytest.ini", "conftest.py") or "pytest" in dependencies):
+        return
+    folder = next(
+        (path.parent for path in project.named("pyproject.toml", "pytest.ini", "setup.py", "setup.cfg", "requirements*.txt")),
+        marks[0].parent,
+    )
+    inside = [path for path in marks if path.is_relative_to(folder)] or marks
+    integration = next((part for path in inside for part in path.parents if part.name in ("integration", "e2e")), None)
+    start = _python_start(project, folder)
+    target = f" {integration.relative_to(folder)}" if integration and integration.is_relative_to(folder) else ""
+    yield TestCommand(integration.name if target and integration else "tests", f"{start} -m pytest{target}", folder, str(inside[0]))
+
+
+def _python_start(project: ProjectFiles, folder: PurePosixPath) -> str:
+    if project.has(folder / "uv.lock"):
+        return "uv run python"
+    return "poetry run python" if project.has(folder / "poetry.lock") else "python"
+
+
+def _npm(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+    for path in project.named("package.json")[:MAX_COMMANDS]:
+        tree = project.tree(path)
+        scripts = as_map(tree.get("scripts"))
+        found = [name for name in _NPM_SCRIPTS if isinstance(text := scripts.get(name), str) and "no test specified" not in text]
+        special = [name for name in found if name != "test"]
+        for name in special or found:
+            yield TestCommand(
+                _script_name(name, path),
+                _npm_command(project, path.parent, name, scripts[name]),
+                path.parent,
+                f"{path}: scripts",
+            )
+        if not found:
+            yield from _node_framework(path, {*as_map(tree.get("devDependencies")), *as_map(tree.get("dependencies"))})
+
+
+def _script_name(script: str, path: PurePosixPath) -> str:
+    name = script.partition(":")[2] or "tests"
+    return name if path.parent == ROOT else f"{path.parent.name}-{name}"
+
+
+def _npm_command(project: ProjectFiles, folder: PurePosixPath, script: str, text: str) -> str:
+    if text.strip() == "vitest":
+        return "npx vitest run"  # without `run` it would watch the files for ever
+    manager = next((tool for lock, tool in _LOCKS.items() if project.has(folder / lock)), "npm")
+    return f"{manager} test" if script == "test" and manager != "bun" else f"{manager} run {script}"
+
+
+def _node_framework(path: PurePosixPath, names: set[str]) -> Iterator[TestCommand]:
+    for name, command in (("vitest", "npx vitest run"), ("jest", "npx jest"), ("mocha", "npx mocha")):
+        if name in names:
+            yield TestCommand(_script_name("test", path), command, path.parent, f"{path}: {name}")
+            return
+
+
+def _config(pattern: str, name: str, command: str) -> Callable[[ProjectFiles, Collection[str]], Iterator[TestCommand]]:
+    """Tests that a configuration file gives away."""
+
+    def find(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+        for path in project.named(pattern)[:2]:
+            scripts = as_map(project.tree(path.parent / "package.json").get("scripts"))
+            if not any(command in str(scripts.get(name)) for name in _NPM_SCRIPTS):
+                yield TestCommand(name, command, path.parent, str(path))
+
+    return find
+
+
+def _go(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+    for path in project.named("go.mod")[:5]:
+        if any(other.name.endswith("_test.go") for other in project.below(path.parent)):
+            # A cached result would say nothing of this environment.
+            yield TestCommand(path.parent.name or "tests", "go test -count=1 ./...", path.parent, str(path))
+
+
+def _maven(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+    path = project.first("pom.xml")
+    if path:
+        program = "./mvnw" if project.has(path.parent / "mvnw") else "mvn"
+        reports = ("target/surefire-reports/*.xml", "target/failsafe-reports/*.xml")
+        yield TestCommand("tests", f"{program} --batch-mode verify", path.parent, str(path), reports)
+
+
+def _gradle(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+    path = project.first("settings.gradle*", "build.gradle", "build.gradle.kts")
+    if path:
+        program = "./gradlew" if project.has(path.parent / "gradlew") else "gradle"
+        yield TestCommand("tests", f"{program} check", path.parent, str(path), ("build/test-results/**/*.xml",))
+
+
+def _ruby(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+    path = project.first("Gemfile")
+    if path and project.has(path.parent / "spec"):
+        yield TestCommand("tests", "bundle exec rspec", path.parent, f"{path.parent / 'spec'}")
+    elif path and project.has(path.parent / "bin" / "rails"):
+        yield TestCommand("tests", "bin/rails test", path.parent, f"{path.parent / 'bin' / 'rails'}")
+
+
+def _others(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+    for pattern, command in (
+        ("phpunit.xml*", "vendor/bin/phpunit"),
+        ("Cargo.toml", "cargo test"),
+        ("*.sln", "dotnet test"),
+    ):
+        path = project.first(pattern)
+        if path:
+            yield TestCommand("tests", command, path.parent, str(path))
+
+
+FRAMEWORKS = (
+    _pytest,
+    _npm,
+    _config("playwright.config.*", "e2e", "npx playwright test"),
+    _config("cypress.config.*", "cypress", "npx cypress run"),
+    _go,
+    _maven,
+    _gradle,
+    _ruby,
+    _others,
+)
+
+
+def in_folder(folder: PurePosixPath, command: str) -> str:
+    """*command* for a definition in `environments/`, where it starts without a shell: it goes to *folder* first."""
+    where = ".." if folder == ROOT else f"../{folder}"
+    return escape(f"sh -c {shell(f'cd {_word(where)} && exec {command}')}")
+
+
+def _word(text: str) -> str:
+    return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else '"' + re.sub(r'([\\"$`])', r"\\\1", text) + '"'

@@ -1,0 +1,88 @@
+"""NAME -> the instance of this checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envctl.errors import UsageError
+from envctl.inspect.lookup import find_record, records_here, service_of, try_record
+from envctl.instance.identity import instance_id
+from envctl.instance.record import Record, ServiceRecord
+from envctl.instance.store import RECORD, UnreadableRecord
+from envctl.session import Session
+from tests.builders import record_of, session_in
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A project, and a link to it."""
+    (tmp_path / "real" / "below").mkdir(parents=True)
+    (tmp_path / "real" / "envctl.toml").touch()
+    (tmp_path / "link").symlink_to("real")
+    return tmp_path
+
+
+def inside(checkout: Path, folder: str) -> Session:
+    return session_in(checkout / "state", checkout / folder)
+
+
+@pytest.fixture
+def record(checkout: Path) -> Record:
+    real = checkout / "real"
+    return inside(checkout, "real").store.create(record_of(name="shop", id=instance_id("shop", real), project=str(real)))
+
+
+@pytest.mark.parametrize("folder", ["real", "link", "real/below", "link/below"])
+def test_an_instance_is_found_from_anywhere_in_its_checkout(checkout: Path, record: Record, folder: str) -> None:
+    session = inside(checkout, folder)
+    assert find_record(session, "shop") == find_record(session, record.id) == record
+    assert records_here(session) == [record]
+
+
+def test_anothers_is_found_by_its_id_alone(checkout: Path, record: Record) -> None:
+    session = inside(checkout, ".")
+    assert try_record(session, record.id) == record
+    assert try_record(session, "shop") is None
+    assert records_here(session) == []
+
+
+@pytest.mark.parametrize(("name", "hint"), [("shpo", "did you mean 'shop'?"), ("other", "known: shop")])
+def test_what_is_not_up_is_said_so(checkout: Path, record: Record, name: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"nothing named '{name}' is up in this checkout") as caught:
+        find_record(inside(checkout, "real"), name)
+    assert caught.value.hint == hint
+
+
+def test_where_nothing_is_up_up_is_what_helps(checkout: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_record(inside(checkout, "real"), "shop")
+    assert caught.value.hint == "`envctl up shop` brings it up"
+
+
+@pytest.mark.parametrize("folder", ["real", "link"])
+@pytest.mark.parametrize("content", ['{"version": 99}', "{", "{}"])
+def test_one_that_cannot_be_read_is_not_said_to_be_none(checkout: Path, record: Record, folder: str, content: str) -> None:
+    session = inside(checkout, folder)
+    (session.store.folder(record.id) / RECORD).write_text(content)
+    for name in ("shop", record.id):
+        with pytest.raises(UnreadableRecord):
+            find_record(session, name)
+
+
+def test_another_checkouts_that_cannot_be_read_disturbs_nobody(checkout: Path, record: Record) -> None:
+    session = inside(checkout, "real")
+    other = session.store.folder(instance_id("shop", Path("/elsewhere"))) / RECORD
+    other.parent.mkdir()
+    other.write_text("{")
+    assert find_record(session, "shop") == record
+    assert records_here(session) == [record]
+
+
+def test_a_service_is_one_of_the_instance() -> None:
+    record = record_of(services={"orders": ServiceRecord("service")})
+    assert service_of(record, "orders") == "orders"
+    with pytest.raises(UsageError, match="t has no service 'order'") as caught:
+        service_of(record, "order")
+    assert caught.value.hint == "did you mean 'orders'?"

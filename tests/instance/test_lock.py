@@ -1,0 +1,112 @@
+"""One command at a time works on an instance."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.errors import UsageError
+from envctl.instance.lock import lock, sweep
+from envctl.instance.store import RECORD, RecordStore
+from tests.builders import record_of
+
+
+def held(path: Path) -> bool:
+    """Whether somebody has the lock of *path*."""
+    with path.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_a_lock_leaves_nothing_behind(home: Path) -> None:
+    with lock(home / "x"):
+        assert held(home / "x" / "lock")
+    assert list(home.iterdir()) == []
+
+
+def test_a_lock_beside_a_record_stays(store: RecordStore, home: Path) -> None:
+    store.create(record_of())
+    with lock(store.folder("t-123456")):
+        pass
+    assert sorted(path.name for path in (home / "t-123456").iterdir()) == [RECORD, "lock"]
+    assert not held(home / "t-123456" / "lock")
+
+
+def test_a_second_command_waits_and_gives_up(home: Path) -> None:
+    with lock(home / "x"), pytest.raises(UsageError, match="another envctl command works on x") as caught, lock(home / "x", wait=0):
+        raise AssertionError("both have it")
+    assert caught.value.exit_code == 2
+
+
+def test_two_instances_do_not_notice_each_other(home: Path) -> None:
+    with lock(home / "x"), lock(home / "y", wait=0):
+        pass
+
+
+def test_a_failure_lets_go(home: Path) -> None:
+    with pytest.raises(ZeroDivisionError), lock(home / "x"):
+        raise ZeroDivisionError
+    with lock(home / "x", wait=0):
+        pass
+
+
+def test_a_folder_is_removed_while_it_is_locked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise whoever waits for the lock could write a record that is removed with it."""
+    seen: list[bool] = []
+    remove = shutil.rmtree
+
+    def watched(path: Path, **options: Any) -> None:
+        seen.append(held(Path(path) / "lock"))
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    with lock(home / "x"):
+        pass
+    assert seen == [True]
+
+
+def test_whoever_waits_gets_a_lock_that_is_still_there(home: Path) -> None:
+    """`down` removes the folder; the next `up` must not hold the lock of a file that is gone."""
+    waiting, got = threading.Event(), []
+
+    def wait() -> None:
+        waiting.set()
+        with lock(home / "x"):
+            got.append(held(home / "x" / "lock"))
+
+    thread = threading.Thread(target=wait)
+    with lock(home / "x"):
+        thread.start()
+        waiting.wait(5)
+    thread.join(5)
+    assert got == [True]
+
+
+# Sweeping
+
+
+def test_folders_that_killed_commands_left_are_swept(store: RecordStore, home: Path) -> None:
+    (home / "killed-early-000000").mkdir(parents=True)
+    (home / "killed-early-000000" / "lock").touch()
+    store.create(record_of())
+    with lock(home / "at-work-000000"):
+        sweep(home)
+        assert sorted(path.name for path in home.iterdir()) == ["at-work-000000", "t-123456"]
+
+
+@pytest.mark.parametrize("content", ["", '{"version": 99}'])
+def test_a_record_that_cannot_be_read_is_not_swept(home: Path, content: str) -> None:
+    (home / "broken-000000").mkdir(parents=True)
+    (home / "broken-000000" / RECORD).write_text(content)
+    with lock(home / "broken-000000"):
+        pass
+    sweep(home)
+    assert (home / "broken-000000" / RECORD).read_text() == content

@@ -1,0 +1,39 @@
+"""Keepers of a test's own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from typing import Any
+
+from envctl.instance.processes import running
+from envctl.instance.record import Record
+from envctl.keeper_client.client import KeeperClient
+from envctl.keeper_client.starting import Duties
+from envctl.session import Session
+from tests.processes import until
+
+ID = f"h-{os.getpid() % 0x1000000:06x}"
+"""An id that no other run of these tests has: what carries it is killed."""
+
+
+def ensure(session: Session, record: Record, *, watched: bool = False, **changes: Any) -> KeeperClient:
+    """The keeper of *record*, changed so, as a command has it."""
+    record = session.store.update(record, lambda record: replace(record, **changes))
+
+    def started(mark: str) -> None:
+        session.store.update(record, lambda record: replace(record, keeper=mark))
+
+    return session.keepers.ensure(record, Duties(processes=True), watched=watched, started=started)
+
+
+def shown(keeper: KeeperClient) -> dict[str, Any]:
+    status, content = keeper.ask("GET", "/v1/keeper")
+    assert status == 200
+    return dict(content)
+
+
+def killed(keeper: KeeperClient) -> None:
+    os.kill(keeper.pid, signal.SIGKILL)
+    until(lambda: not running(keeper.pid))

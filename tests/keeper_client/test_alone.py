@@ -1,0 +1,44 @@
+"""Instances that are known by their keeper alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from urllib.parse import quote
+
+import pytest
+
+from envctl.instance.labels import labels_of
+from envctl.instance.record import Record
+from envctl.keeper_client.alone import labels_of_keepers
+from envctl.session import Session
+from tests.builders import record_of
+from tests.keeper_client.support import ID, ensure
+
+
+def test_an_instance_is_known_by_its_keeper_alone(session: Session, record: Record) -> None:
+    ensure(session, record)
+    assert labels_of_keepers()[ID] == {**labels_of(record), "envctl.engine": "local"}
+
+
+def marked(about: str, user: int | None = None) -> subprocess.Popen[bytes]:
+    """A process that says whose keeper it is."""
+    return subprocess.Popen(["sleep", "600"], env={"PATH": os.defpath, "ENVCTL_ABOUT": quote(about, safe="")}, user=user)
+
+
+@pytest.mark.parametrize("about", ["", "no json", "[]", "{}", '{"envctl.instance": "../../etc"}', '{"envctl.instance": 3}'])
+def test_what_is_no_keepers_word_is_not_believed(about: str) -> None:
+    before = labels_of_keepers()
+    with marked(about) as process:
+        assert labels_of_keepers() == before
+        process.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start another user's process")
+def test_nor_is_another_users() -> None:
+    with marked(json.dumps(labels_of(record_of()))) as ours, marked(json.dumps(labels_of(record_of(id="s-123456"))), 12345) as theirs:
+        assert "t-123456" in labels_of_keepers()
+        assert "s-123456" not in labels_of_keepers()
+        ours.kill()
+        theirs.kill()

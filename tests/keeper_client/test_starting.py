@@ -1,0 +1,60 @@
+"""A keeper that is started: what it is told, and what is said of one that does not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envctl.errors import EnvctlError
+from envctl.instance.record import Record
+from envctl.keeper.marks import marked
+from envctl.keeper_client import starting
+from envctl.session import Session
+from tests.builders import record_of
+from tests.keeper_client.support import ID, ensure
+from tests.processes import until
+
+
+def test_what_says_who_it_is_and_holds_secrets_is_ours_alone(session: Session, record: Record) -> None:
+    ensure(session, record)
+    modes = {path.name: path.stat().st_mode & 0o077 for path in [session.store.folder(ID), *session.store.folder(ID).iterdir()]}
+    assert set(modes.values()) == {0}
+    assert {"keeper.json", "keeper-config.json", "keeper.log"} <= modes.keys()
+
+
+def test_its_environment_has_no_options() -> None:
+    """The command that it runs in the end must mean this instance."""
+    found = starting._environment(record_of(name="Zoë %", id=ID), {"ENVCTL_NAME": "other", "OF_THIS_SHELL": "yes"})
+    assert {key for key in found if key.startswith("ENVCTL_")} == {"ENVCTL_MARK", "ENVCTL_ABOUT"}
+    assert (found["ENVCTL_MARK"], found["OF_THIS_SHELL"]) == (ID, "yes")
+    assert found["ENVCTL_ABOUT"].isascii()
+    assert " " not in found["ENVCTL_ABOUT"]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("print('one'); print('no room for it'); raise SystemExit(3)", "no room for it"),
+        ("raise SystemExit(3)", "it says nothing"),
+        ("import time; print('waits', flush=True); time.sleep(600)", "waits"),
+    ],
+    ids=["it ends", "in silence", "it hangs"],
+)
+def test_one_that_does_not_start_says_why(
+    session: Session, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(script)
+    monkeypatch.setattr(starting, "PROGRAM", program)
+    monkeypatch.setattr(starting, "START_TIMEOUT", 1.0)
+    with pytest.raises(EnvctlError, match=f"the keeper of {ID} does not start: {words}"):
+        ensure(session, record)
+    until(lambda: ID not in marked().values())
+    assert session.keepers.find(ID) is None
+
+
+def test_its_kubeconfigs_are_found_from_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = starting._environment(record_of(), {"KUBECONFIG": "a::/b"})
+    assert found["KUBECONFIG"] == f"{tmp_path}/a:/b"

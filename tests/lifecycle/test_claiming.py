@@ -1,0 +1,251 @@
+"""Which instance an `up` works on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.environment import Environment
+from envctl.errors import UsageError
+from envctl.instance.allocation import Allocation
+from envctl.instance.identity import instance_id
+from envctl.instance.processes import process_mark
+from envctl.instance.record import Choices, DataRecord, InstanceState, Record
+from envctl.instance.store import RECORD, RecordGone, UnreadableRecord
+from envctl.instance.times import now
+from envctl.lifecycle import claiming
+from envctl.lifecycle.claiming import claim, draft, instance_name
+from envctl.lifecycle.options import UpOptions
+from envctl.session import Session
+from tests.builders import ended_mark, environment_of
+from tests.lifecycle.listed import PAST, ListedEngine
+
+DATA = {"db": DataRecord("1", ("h",))}
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return environment_of(tmp_path, "services: {db: {kind: valkey}}")
+
+
+@pytest.fixture
+def engine() -> ListedEngine:
+    return ListedEngine()
+
+
+def options(**changes: Any) -> UpOptions:
+    return UpOptions("t", engine="local", **changes)
+
+
+def up(session: Session, engine: ListedEngine, environment: Environment, /, owner: str = "", **changes: Any) -> Record:
+    """What `up` goes on with."""
+    return claim(session, engine, draft(session, options(**changes), environment, owner), options(**changes))
+
+
+def was(session: Session, engine: ListedEngine, environment: Environment, /, **changes: Any) -> Record:
+    """An instance that is up."""
+    record = up(session, engine, environment)
+    return session.store.update(
+        record, lambda record: replace(record, **{"state": InstanceState.UP, "process": "", "data": DATA, **changes})
+    )
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a", "a" * 41, "ü", "a/b"])
+def test_a_name_that_is_none(name: str) -> None:
+    with pytest.raises(UsageError, match="is no name"):
+        instance_name(name)
+
+
+def test_a_draft_writes_nothing(session: Session, environment: Environment) -> None:
+    drafted = draft(session, options(), environment, "")
+    assert (drafted.id, drafted.name, drafted.location.engine) == (instance_id("t", session.cwd), "t", "local")
+    assert (drafted.project, drafted.file) == (str(session.cwd), str(session.cwd / "environment.yaml"))
+    assert not session.store.home.exists()
+
+
+def test_a_new_one(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    record = up(session, engine, environment, owner="me", ttl=60.0)
+    assert (record.state, record.process, record.owner) == (InstanceState.STARTING, process_mark(), "me")
+    assert record.expires is not None
+    assert now() < record.expires <= now(61)
+    assert session.store.load(record.id) == record
+    assert len(record.secret) == 64
+    assert engine.removed == [(record.id, {})], "of one that was here before something may be left"
+
+
+def test_one_that_is_up_goes_on(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    """With its data, its ports, its passwords and its owner."""
+    before = was(session, engine, environment, error="failed before")
+    engine.removed.clear()
+    record = up(session, engine, environment, owner="me")
+    assert (record.secret, record.data, record.created, record.owner) == (before.secret, DATA, before.created, "")
+    assert (record.state, record.error) == (InstanceState.CHANGING, "")
+    assert engine.removed == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({}, {"fresh": True}),
+        ({"expires": PAST}, {}),
+        ({"owner": ended_mark()}, {}),
+        ({"state": InstanceState.STARTING}, {}),
+        ({"state": InstanceState.REMOVING}, {}),
+    ],
+    ids=["fresh", "expired", "its owner has ended", "half there", "half gone"],
+)
+def test_one_that_does_not_go_on_is_removed_first(
+    session: Session, engine: ListedEngine, environment: Environment, changes: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    before = was(session, engine, environment, stop={"db": 3.0}, **changes)
+    engine.removed.clear()
+    record = up(session, engine, environment, **asked)
+    assert engine.removed == [(record.id, {"db": 3.0})]
+    assert (record.state, record.data) == (InstanceState.STARTING, {})
+    assert record.secret != before.secret
+
+
+def test_a_registry_that_was_chosen_stays(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    was(session, engine, environment, choices=Choices(registry="r"))
+    assert up(session, engine, environment).choices.registry == "r"
+    assert up(session, engine, environment, registry="s").choices.registry == "s"
+
+
+def test_local_services_are_no_choice_where_all_are(session: Session, environment: Environment) -> None:
+    assert draft(session, options(local=["db"]), environment, "").choices.local == ()
+    beside = replace(options(local=["db"]), engine="docker")
+    assert draft(session, beside, environment, "").choices.local == ("db",)
+
+
+# Refused
+
+
+def refused(session: Session, engine: ListedEngine, environment: Environment, message: str, **asked: Any) -> None:
+    """And nothing is changed of what is there."""
+    engine.removed.clear()
+    before = session.store.all()
+    with pytest.raises(UsageError, match=message) as caught:
+        up(session, engine, environment, **asked)
+    assert (caught.value.exit_code, session.store.all(), engine.removed) == (2, before, [])
+
+
+def test_one_that_a_run_uses(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    was(session, engine, environment, owner=process_mark())
+    refused(session, engine, environment, "another `envctl run` or `test` is using t")
+
+
+def test_one_that_is_elsewhere(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    was(session, engine, environment, engine="docker", context="lab")
+    refused(session, engine, environment, "t is up on docker at lab")
+
+
+def test_names_that_share_an_id(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    was(session, engine, environment)
+    refused(session, engine, environment, "'T' and 't' would share the id", name="T")
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("state", [InstanceState.UP, InstanceState.FAILED, InstanceState.CHANGING])
+def test_another_environments_instance(
+    session: Session, engine: ListedEngine, environment: Environment, state: InstanceState, fresh: bool
+) -> None:
+    was(session, engine, environment, environment="other", file="/p/other.yaml", state=state)
+    refused(session, engine, environment, r"t is an instance of the environment 'other' \(/p/other.yaml\), not of 't'", fresh=fresh)
+
+
+def test_an_environment_that_was_renamed_is_no_other_one(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    before = was(session, engine, environment, environment="other")
+    record = up(session, engine, environment)
+    assert (record.secret, record.environment) == (before.secret, "t")
+
+
+def test_another_file_of_the_same_name(session: Session, engine: ListedEngine, environment: Environment, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("name: t\nservices: {}\n")
+    was(session, engine, environment, file=str(other))
+    refused(session, engine, environment, "t is an instance of the environment 't'")
+
+
+def test_a_file_that_was_moved_is_no_other_one(session: Session, engine: ListedEngine, environment: Environment, tmp_path: Path) -> None:
+    before = was(session, engine, environment, file=str(tmp_path / "gone.yaml"))
+    assert up(session, engine, environment).secret == before.secret
+
+
+@pytest.mark.parametrize("changes", [{"state": InstanceState.STARTING}, {"state": InstanceState.REMOVING}, {"expires": PAST}])
+def test_what_nobody_can_use_any_more_keeps_nobody_away(
+    session: Session, engine: ListedEngine, environment: Environment, changes: dict[str, Any]
+) -> None:
+    was(session, engine, environment, environment="other", file="/p/other.yaml", **changes)
+    assert up(session, engine, environment).environment == "t"
+
+
+@pytest.mark.parametrize("content", ['{"version": 99}', "{", "{}"])
+@pytest.mark.parametrize("engine_said", [True, False])
+def test_one_whose_record_cannot_be_read(
+    session: Session, engine: ListedEngine, environment: Environment, content: str, engine_said: bool
+) -> None:
+    path = session.store.folder(instance_id("t", session.cwd)) / RECORD
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(UnreadableRecord):
+        draft(session, options() if engine_said else UpOptions("t"), environment, "")
+    with pytest.raises(UnreadableRecord):
+        claim(session, engine, replace(was(session, engine, environment, id="x-123456"), id=path.parent.name), options())
+    assert path.read_text() == content
+
+
+# Another command was quicker
+
+
+def test_one_that_came_up_meanwhile_is_not_removed(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    """Two `up` at once: the second goes on with what the first has made."""
+    drafted = draft(session, options(), environment, "")
+    there = was(session, engine, environment)
+    engine.removed.clear()
+    with pytest.raises(RecordGone):
+        claim(session, engine, drafted, options())
+    assert (session.store.all(), engine.removed) == ([there], [])
+
+
+def test_one_that_came_up_while_it_was_drafted_is_not_removed(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    record = was(session, engine, environment, state=InstanceState.STARTING, process=process_mark())
+    drafted = draft(session, options(), environment, "")
+    session.store.update(record, lambda record: replace(record, state=InstanceState.UP))
+    engine.removed.clear()
+    with pytest.raises(RecordGone):
+        claim(session, engine, drafted, options())
+    assert engine.removed == []
+
+
+def test_one_that_went_meanwhile_is_drafted_anew(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    """Its passwords, ports and data are gone."""
+    record = was(session, engine, environment)
+    drafted = draft(session, options(), environment, "")
+    session.store.remove(record.id)
+    with pytest.raises(RecordGone):
+        claim(session, engine, drafted, options())
+    assert session.store.all() == []
+
+
+def test_what_was_noted_meanwhile_stays(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    record = was(session, engine, environment)
+    drafted = draft(session, options(ttl=60.0), environment, "")
+    later, unknown = {"db": DataRecord("2", ("h", "i"))}, {"lease": 1}
+    session.store.update(record, lambda record: replace(record, data=later, allocation=Allocation({("db", "main"): 7}), unknown=unknown))
+    found = claim(session, engine, drafted, options(ttl=60.0))
+    assert (found.data, found.allocation.ports, found.unknown) == (later, {("db", "main"): 7}, unknown)
+    assert found.expires == drafted.expires
+
+
+def test_what_is_left_half_way_elsewhere_is_removed_there(
+    session: Session, engine: ListedEngine, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was(session, engine, environment, engine="docker", state=InstanceState.STARTING)
+    there = ListedEngine()
+    monkeypatch.setattr(claiming, "open_engine", lambda location, host: there)
+    engine.removed.clear()
+    record = up(session, engine, environment)
+    assert ([id for id, _ in there.removed], engine.removed) == ([record.id], [])

@@ -1,0 +1,117 @@
+"""When a service is ready, where it is asked, and when waiting is no use any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from envctl.engines import CommandResult, ServiceState
+from envctl.errors import OutOfTime
+from envctl.instance.record import InstanceState
+from envctl.lifecycle import readiness
+from envctl.lifecycle.events import Phase
+from envctl.plan.model import Check, ServicePlan
+from envctl.readiness import LoginRefused, Target, wait
+from tests.builders import FakeDeployment, port, record_of, service
+from tests.lifecycle.line import HEALTH, MakeLine
+
+# Where it is asked
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Target]:
+    """The targets of probes, which say yes at once."""
+    found: list[Target] = []
+    monkeypatch.setattr(wait, "probe_named", lambda name: found.append)
+    return found
+
+
+def probed(line: MakeLine, asked: list[Target], plan: ServicePlan, *options: dict[str, Any], **more: Any) -> list[Target]:
+    checks = tuple(Check("tcp", each) for each in options or ({},))
+    line(replace(plan, checks=checks), **more).run()
+    return sorted({target.port: target for target in asked}.values(), key=lambda target: target.port)
+
+
+def test_a_service_is_probed_where_the_tests_reach_it(line: MakeLine, asked: list[Target]) -> None:
+    ports = (port("main", 80, 20000), port("admin", 81, 20001), port("other", 82, 20002))
+    plan = service("a", ports=ports, outside={"host": "h", "port": 20000, "url": "x"})
+    main, admin, other = probed(line, asked, plan, {"port": "admin", "path": "/"}, {"port": 82}, {})
+    assert (main.port, admin.port, other.port) == (20000, 20001, 20002)
+    assert (admin.options, main.options) == ({"path": "/"}, {})
+    assert main.host == "h"
+    assert main.ports == {"main": 20000, "admin": 20001, "other": 20002}
+    assert main.properties == {"host": "h", "port": 20000, "url": "x"}
+
+
+def test_every_replica_is_probed_at_its_own_port(line: MakeLine, asked: list[Target]) -> None:
+    ports = (port("main", 80, 20000), port("admin", 81, 20010))
+    found = probed(line, asked, service("a", ports=ports, outside={"host": "h", "port": 20000}, replicas=3))
+    assert [target.port for target in found] == [20000, 20001, 20002]
+    assert found[2].ports == {"main": 20002, "admin": 20012}
+
+
+def test_a_probe_can_ask_the_service(line: MakeLine, asked: list[Target]) -> None:
+    deployment = FakeDeployment(logged={"a": "ready: yes"}, answers={("check",): CommandResult(3, "no")})
+    (target,) = probed(line, asked, service("a", outside={"host": "h", "port": 1}), deployment=deployment)
+    assert target.run(["check"]) == (3, "no")
+    assert (target.logs(), target.health()) == ("ready: yes", "healthy")
+
+
+# How long
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def probe(target: Target) -> None:
+        raise LoginRefused("no such user")
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: probe)
+    monkeypatch.setattr(readiness, "REFUSED_SECONDS", 0.05)
+
+
+@pytest.mark.parametrize("state", ["changing", "up"])
+def test_credentials_that_kept_data_does_not_know(line: MakeLine, refusing: None, state: str) -> None:
+    error = line(service("db", **HEALTH), record=record_of(state=InstanceState(state))).fails()
+    assert error.message == "db does not know the credentials that the definition gives it: health: no such user"
+    assert "`envctl reset NAME db`" in error.evidence.advice
+
+
+def test_a_new_server_may_be_about_to_make_its_users(line: MakeLine, refusing: None) -> None:
+    error = line(service("db", ready_timeout=0.3, **HEALTH), record=record_of(state=InstanceState.STARTING)).fails(OutOfTime)
+    assert error.message == "db did not get ready within 0.3 s: health: no such user"
+
+
+def test_a_service_has_a_deadline_of_its_own(line: MakeLine, slow: FakeDeployment) -> None:
+    error = line(service("db", ready_timeout=0.1, **HEALTH), deployment=slow).fails(OutOfTime)
+    assert error.message == "db did not get ready within 0.1 s: health: its health check says starting"
+    assert error.evidence.step == "readiness"
+    assert error.evidence.advice.startswith("raise `ready: {timeout: ...}` if it is just slow")
+
+
+def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
+    ports = (port("main", 80, 1),)  # nothing listens there
+    check = Check("tcp", {"patience": 0.05})
+    found = line(service("x", ports=ports, outside={"host": "127.0.0.1", "port": 1}, checks=(check,), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True)
+    found.run()
+    assert found.states == {"x": "seeded"}
+    assert ("x", Phase.READY, "it opens no port") in found.told
+
+
+def test_the_health_check_of_an_image_counts_where_nothing_else_is_said(line: MakeLine) -> None:
+    found = line(service("x"), service("y", needs={"x": "ready"}))
+    found.deployment.seen["x"] = ServiceState(True, health="starting")
+    with pytest.raises(OutOfTime, match="x is still starting"):
+        found.run(0.3)
+    assert found.states["y"] == "pending"
+
+
+# Without any check
+
+
+def test_a_service_without_a_check_that_ran_before_is_not_waited_for(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "SETTLED_SECONDS", 1000.0)
+    found = line(service("worker"), deployment=FakeDeployment(seen={"worker": ServiceState(True, id="c1")})).run()
+    assert found.states == {"worker": "seeded"}

@@ -1,0 +1,37 @@
+"""A session holds what a caller brings along; nothing is anywhere else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from envctl.session import Session
+from tests.builders import record_of, session_in
+
+
+def test_here_is_a_copy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WORD", "before")
+    monkeypatch.chdir(tmp_path)
+    session = Session.here()
+    monkeypatch.setenv("WORD", "after")
+    assert (session.environ["WORD"], session.cwd) == ("before", tmp_path)
+    assert os.environ["WORD"] == "after"
+
+
+def test_two_sessions_of_a_process_do_not_see_each_other(tmp_path: Path) -> None:
+    one, other = session_in(tmp_path / "one"), session_in(tmp_path / "other")
+    record = one.store.create(record_of())
+    assert one.store.all() == [record]
+    assert other.store.all() == []
+    assert other.host.folder(record.id) == tmp_path / "other" / "envctl" / record.id
+    assert one.keepers.home == tmp_path / "one" / "envctl"
+    one.mask.add(["topsecret"])
+    assert other.mask("topsecret") == "topsecret"
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, False), ("", False), ("1", True)])
+def test_a_keeper_says_that_it_has_called(tmp_path: Path, value: str | None, expected: bool) -> None:
+    environ = {} if value is None else {"ENVCTL_KEEPER": value}
+    assert session_in(tmp_path, **environ).by_keeper is expected
