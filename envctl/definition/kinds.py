@@ -259,7 +259,7 @@ def _read_kind(file: Path, files: Mapping[str, list[Path]]) -> Kind:
     try:
         kind = Kind.model_validate({**data, "kind": file.stem})
     except ValidationError as error:
-        raise DefinitionError([_known(p, data) for p in problems_of(error, data, (), document.source)]) from None
+        raise DefinitionError([_known(p) for p in problems_of(error, data, (), document.source)]) from None
     if problems := list(_texts_of(data, document.source)):
         raise DefinitionError(problems)
     return kind
@@ -329,7 +329,7 @@ def _matches(image: str, name: str) -> bool:
     return path == name or (has_registry and path.endswith("/" + name))
 
 
-def _known(problem: Problem, data: Mapping[str, Any]) -> Problem:
+def _known(problem: Problem) -> Problem:
     """Unknown keys of a kind are answered with a kind's keys, not a definition's."""
     if not problem.message.startswith("unknown key") or "." in problem.path:
         return problem

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from envctl.engines import Engine, open_engine
 from envctl.engines.mixed import remove_everywhere
+from envctl.engines.registry import traits
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.lock import lock
@@ -54,7 +55,7 @@ def remove(session: Session, record: Record, wait: bool = True) -> Removed | Non
 
 def _extended(session: Session, engine: Engine, record: Record) -> bool:
     """Whether somebody on another machine has given it more time than its keeper here, for which we remove it, knew of."""
-    if not record.expired:
+    if not record.expired or traits(record.engine).runs_processes:  # processes of this machine carry no marker, and nobody else's command
         return False
     found = next((found for found in engine.list() if found.id == record.id), None)
     if found is None or (found.expires is not None and found.expires <= now()):

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from envctl.definition.expressions import ExpressionError, evaluate_tree, references
 from envctl.definition.models import Service
 from envctl.environment import Environment
-from envctl.errors import DefinitionError
+from envctl.errors import DefinitionError, UsageError
 from envctl.plan.addressing import TESTS, Addressing
 from envctl.plan.commands import argv
 from envctl.plan.graph import Cycle, start_order
@@ -27,7 +27,11 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
 
     Raises:
         DefinitionError: references that lead nowhere, a cycle; all of them in one go.
+        UsageError: some services are to be processes of this machine, and the others could not reach it.
     """
+    if setting.local and not setting.engine.reaches_tests:
+        names = ", ".join(sorted(setting.local))
+        raise UsageError(f"--local {names}: from {setting.engine.place} nothing reaches this machine", hint="use --local with Docker")
     return _made(environment, setting, Once())
 
 

@@ -34,7 +34,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     applied = Kind(kind=kind.kind, once=kind.once, own=kind.own) if service.from_compose else kind
     build = _build(reading, name, service)
     image = _image(reading, subject, service, build)
-    checks = _checks(reading, kind, subject, service)
+    checks = _checks(kind, subject, service)
     checks = tuple(Check(c.probe, reading.tree(c.options, scope, "services", name, "ready")) for c in checks)
     own = service.build is not None or service.run is not None or (kind.own and not service.from_compose)
     return ServicePlan(
@@ -85,7 +85,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     )
 
 
-def _checks(reading: Reading, kind: Kind, subject: Subject, service: Service) -> tuple[Check, ...]:
+def _checks(kind: Kind, subject: Subject, service: Service) -> tuple[Check, ...]:
     if not service.from_compose:
         return checks_of(kind, service.ready, subject.ports)
     given = service.compose
@@ -150,7 +150,7 @@ def _image(reading: Reading, subject: Subject, service: Service, build: BuildPla
         and not reading.addressing.is_process(subject.name)
     ):
         hint = "`image: REF`, or `build: FOLDER` with a Dockerfile; or `--engine local`"
-        reading.problems.append(reading.problem(("services", subject.name), "on Docker it needs an image", hint))
+        reading.problems.append(reading.problem(("services", subject.name), "a container needs an image", hint))
     if service.image:
         return rewrite(service.image, reading.setting.rewrite)
     image = evaluate_tree(subject.kind.image or "", reading.resolver.reader_in(subject.name))

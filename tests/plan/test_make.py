@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from envctl.errors import DefinitionError
+from envctl.engines.registry import traits
+from envctl.errors import DefinitionError, UsageError
 from envctl.plan import model
 from envctl.plan.make import environment_outside, make_plan
 from envctl.plan.subjects import published
@@ -262,6 +263,12 @@ def test_who_runs_elsewhere_is_not_planned(tmp_path: Path) -> None:
     assert plan.outputs == {"A": "postgresql://u:p@localhost:6000/x"}
     assert plan.used == {"a": "postgresql://u:p@localhost:6000/x"}
     assert published(chosen) == [("b", "main")]
+
+
+def test_processes_of_this_machine_are_refused_where_nothing_reaches_it(tmp_path: Path) -> None:
+    text = "services: {b: {run: serve, image: x, port: 1}, a: {run: serve, image: x}}"
+    with pytest.raises(UsageError, match="--local a, b: from a cluster nothing reaches this machine"):
+        plan_of(tmp_path, text, engine=traits("kubernetes"), local=frozenset("ab"))
 
 
 def test_a_service_by_hand_has_outside_addresses(tmp_path: Path) -> None:

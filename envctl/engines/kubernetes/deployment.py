@@ -22,7 +22,7 @@ from envctl.engines.kubernetes.removal import not_ours
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
-from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
+from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
 from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, uid
 from envctl.keeper.cluster.protocol import Object
@@ -68,10 +68,6 @@ class KubernetesDeployment(KubernetesInstance):
         return self._rendered
 
     def prepare(self, progress: Progress) -> None:
-        if self.plan.setting.local:
-            raise UsageError(
-                f"--local {', '.join(sorted(self.plan.setting.local))}: pods cannot reach this machine", hint="use --local with Docker"
-            )
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
 
     def create(self, *, whole: bool = True) -> None:

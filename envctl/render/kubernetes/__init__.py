@@ -123,7 +123,7 @@ def _parts(rendering: Rendering, service: ServicePlan) -> tuple[Parts, Made]:
     running, made = workload(rendering, service)
     raw = service.kubernetes
     if isinstance(raw, Mapping) and raw:
-        running = _merged(rendering, service, running, raw)
+        running = _merged(running, raw)
     more = [_adopted(rendering, service, each) for each in raw] if isinstance(raw, list) else []
     objects = [*_secret(rendering, service, made), *_config_maps(rendering, service, made), *network.policies(rendering, service)]
     return Parts((*objects, *_service(rendering, service), *more), (running,)), made
@@ -158,7 +158,7 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
             )
 
 
-def _merged(rendering: Rendering, service: ServicePlan, below: Object, raw: Mapping[str, object]) -> Object:
+def _merged(below: Object, raw: Mapping[str, object]) -> Object:
     """The fragment wins, but for what the object is found by."""
     found: Object = merged(below, raw)
     own = below["metadata"]

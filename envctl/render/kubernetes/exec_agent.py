@@ -49,7 +49,7 @@ def _wanted(service: ServicePlan) -> bool:
     return inside or bool(service.setup) or any(check.probe == "query" for check in service.checks)
 
 
-def script_name(rendering: Rendering, service: ServicePlan) -> str:
+def script_name(service: ServicePlan) -> str:
     return f"{service.host}-exec-agent"
 
 
@@ -80,12 +80,12 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
         read_only=main["securityContext"]["readOnlyRootFilesystem"],
         limits=_MOST,
     )
-    script_volume = {"name": "envctl-exec-agent-script", "configMap": {"name": script_name(rendering, service), "defaultMode": 0o444}}
+    script_volume = {"name": "envctl-exec-agent-script", "configMap": {"name": script_name(service), "defaultMode": 0o444}}
     return [ears, loop], [{"name": "envctl-exec-agent", "emptyDir": {}}, script_volume]
 
 
 def config_map(rendering: Rendering, service: ServicePlan) -> list[Object]:
     if not has_exec_agent(rendering, service):
         return []
-    meta = rendering.metadata(script_name(rendering, service), service)
+    meta = rendering.metadata(script_name(service), service)
     return [rendering.templates.render("configmap", metadata=meta, data={SCRIPT_KEY: script()}, binary={})]
