@@ -21,8 +21,8 @@ import envctl.servers.stub
 from envctl.servers.http.message import Request
 from envctl.servers.http.server import converse
 from envctl.servers.stub.journal import Journal
-from envctl.servers.stub.store import Store
-from envctl.servers.stub.stub import Stub
+from envctl.servers.stub.mappings import Store
+from envctl.servers.stub.server import Stub
 
 if TYPE_CHECKING:
     from tests.servers.stub.conftest import RunningStub, Start
