@@ -64,49 +64,48 @@ class Store:
     """The mappings in force, which can change while requests are answered."""
 
     def __init__(self, loaded: Iterable[Mapping] = ()) -> None:
-        self._loaded = tuple(loaded)
+        self._loaded = self._mappings = _ranked(tuple(loaded)[::-1])
         self._lock = threading.Lock()
-        self._replace(self._loaded)
 
     def all(self) -> tuple[Mapping, ...]:
         """Every mapping, in the order in which they are tried."""
-        return self._ranked
+        return self._mappings
 
     def find(self, request: Request) -> Mapping | None:
         """The mapping that answers a request."""
-        return next((mapping for mapping in self._ranked if mapping.pattern.matches(request)), None)
+        return next((mapping for mapping in self._mappings if mapping.pattern.matches(request)), None)
 
     def get(self, identity: str) -> Mapping | None:
         """The mapping with an id."""
-        return next((mapping for mapping in self._ranked if mapping.id == identity), None)
+        return next((mapping for mapping in self._mappings if mapping.id == identity), None)
 
     def add(self, mapping: Mapping) -> None:
         """Add a mapping, which goes before the others of its priority."""
         with self._lock:
             if self.get(mapping.id):
                 raise Refusal(f"id {mapping.id!r} is taken by another mapping")
-            self._replace((*self._added, mapping))
+            self._mappings = _ranked((mapping, *self._mappings))
 
     def remove(self, identity: str) -> bool:
         """Remove the mapping with an id; whether there was one."""
         with self._lock:
-            before = len(self._added)
-            self._replace(tuple(mapping for mapping in self._added if mapping.id != identity))
-            return len(self._added) < before
+            before = self._mappings
+            self._mappings = tuple(mapping for mapping in before if mapping.id != identity)
+            return len(self._mappings) < len(before)
 
     def clear(self) -> None:
         """Remove every mapping."""
         with self._lock:
-            self._replace(())
+            self._mappings = ()
 
     def reset(self) -> None:
         """Back to what was loaded."""
         with self._lock:
-            self._replace(self._loaded)
+            self._mappings = self._loaded
 
-    def _replace(self, mappings: tuple[Mapping, ...]) -> None:
-        # Sorting is stable: the newest stays first among those of its priority.
-        self._added, self._ranked = mappings, tuple(sorted(mappings[::-1], key=lambda mapping: mapping.priority))
+
+def _ranked(newest_first: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
+    return tuple(sorted(newest_first, key=lambda mapping: mapping.priority))
 
 
 def parse_mapping(value: object, origin: str, read_file: ReadFile) -> Mapping:
