@@ -97,7 +97,7 @@ class Response:
 
 
 def text_response(status: int, text: str) -> Response:
-    return Response(status, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=text.encode())
+    return Response(status, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=text.encode("utf-8", "replace"))
 
 
 def reason_of(status: int) -> str:

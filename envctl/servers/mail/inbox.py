@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+import string
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 from .message import Message
-from .receive import Sent, kept, new_id
+from .mime import addresses_of, headers_of, parsed
+
+_ALPHABET = string.digits + string.ascii_letters
+_HEADER = re.compile(rb"[!-9;-~]+[ \t]*:|[ \t]")
+
+
+class Unreadable(Exception):
+    """Bytes that are no message."""
 
 
 class Inbox:
@@ -20,15 +30,13 @@ class Inbox:
         self.started = datetime.now(UTC)
         self.accepted, self.accepted_size, self.deleted = 0, 0, 0
 
-    def add(self, sent: Sent, username: str) -> Message:
+    def add(self, sender: str, recipients: Sequence[str], content: bytes, username: str) -> Message:
         """Keep a message.
 
         Raises:
             Unreadable: it is none.
         """
-        now = datetime.now(UTC)
-        # Mailpit keeps milliseconds.
-        message = Message(new_id(), kept(sent), now.replace(microsecond=now.microsecond // 1000 * 1000), username)
+        message = Message(_new_id(), completed(sender, recipients, content), datetime.now(UTC), username)
         with self._lock:
             self._messages.insert(0, message)
             self.accepted, self.accepted_size = self.accepted + 1, self.accepted_size + len(message.raw)
@@ -47,3 +55,43 @@ class Inbox:
             left = [message for message in self._messages if message.id not in gone]
             self.deleted += len(self._messages) - len(left)
             self._messages = left
+
+
+def completed(sender: str, recipients: Sequence[str], content: bytes) -> bytes:
+    """A message with the headers that Mailpit adds. Recipients that no header names are put into Bcc, so that searches find them.
+
+    Raises:
+        Unreadable: it begins with lines that are no headers.
+    """
+    raw = content.replace(b"\r\r\n", b"\r\n")
+    head = _head(raw)
+    if head[:1] in (b" ", b"\t") or not all(_HEADER.match(line) for line in head.split(b"\r\n") if line):
+        raise Unreadable
+    message = parsed(raw)
+    headers = headers_of(message)
+    if headers.get("Return-Path", [""])[0].strip("<>") != sender:
+        raw = _with(raw, "Return-Path", f"<{sender}>")
+    if not headers.get("Message-Id", [""])[0].strip("<>"):
+        raw = f"Message-ID: <{_new_id()}@mailpit>\r\n".encode() + raw
+    named = {one["Address"].lower() for name in ("To", "Cc", "Bcc") for one in addresses_of(message, name)}
+    missing = [recipient for recipient in recipients if recipient.lower() not in named]
+    return _with(raw, "Bcc", ", ".join([*filter(None, headers.get("Bcc", [])[:1]), *missing])) if missing else raw
+
+
+def _with(raw: bytes, name: str, value: str) -> bytes:
+    """The message with a header set: in its place, or before all others."""
+    line = f"{name}: {value}\r\n".encode("utf-8", "replace")
+    head = _head(raw)
+    present = re.compile(rb"^" + name.encode() + rb":.*\r\n(?:[ \t].*\r\n)*", re.IGNORECASE | re.MULTILINE)
+    changed, found = present.subn(lambda _: line, head + b"\r\n", count=1)
+    return changed[:-2] + raw[len(head) :] if found else line + raw
+
+
+def _head(raw: bytes) -> bytes:
+    """The headers, of which there may be none, without the end of their last line."""
+    return (b"\r\n" + raw).partition(b"\r\n\r\n")[0][2:]
+
+
+def _new_id() -> str:
+    """22 letters and digits, as Mailpit's."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(22))
