@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 from .message import Message
-from .mime import addresses_of, headers_of, parsed
+from .mime import addresses_of, parsed
 
 _ALPHABET = string.digits + string.ascii_letters
 _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:|[ \t]")
@@ -64,32 +64,19 @@ def completed(sender: str, recipients: Sequence[str], content: bytes) -> bytes:
         Unreadable: it begins with lines that are no headers.
     """
     raw = content.replace(b"\r\r\n", b"\r\n")
-    head = _head(raw)
+    head = (b"\r\n" + raw).partition(b"\r\n\r\n")[0][2:]  # of which there may be nothing
     if head[:1] in (b" ", b"\t") or not all(_HEADER.match(line) for line in head.split(b"\r\n") if line):
         raise Unreadable
     message = parsed(raw)
-    headers = headers_of(message)
-    if headers.get("Return-Path", [""])[0].strip("<>") != sender:
-        raw = _with(raw, "Return-Path", f"<{sender}>")
-    if not headers.get("Message-Id", [""])[0].strip("<>"):
-        raw = f"Message-ID: <{_new_id()}@mailpit>\r\n".encode() + raw
     named = {one["Address"].lower() for name in ("To", "Cc", "Bcc") for one in addresses_of(message, name)}
-    missing = [recipient for recipient in recipients if recipient.lower() not in named]
-    return _with(raw, "Bcc", ", ".join([*filter(None, headers.get("Bcc", [])[:1]), *missing])) if missing else raw
-
-
-def _with(raw: bytes, name: str, value: str) -> bytes:
-    """The message with a header set: in its place, or before all others."""
-    line = f"{name}: {value}\r\n".encode("utf-8", "replace")
-    head = _head(raw)
-    present = re.compile(rb"^" + name.encode() + rb":.*\r\n(?:[ \t].*\r\n)*", re.IGNORECASE | re.MULTILINE)
-    changed, found = present.subn(lambda _: line, head + b"\r\n", count=1)
-    return changed[:-2] + raw[len(head) :] if found else line + raw
-
-
-def _head(raw: bytes) -> bytes:
-    """The headers, of which there may be none, without the end of their last line."""
-    return (b"\r\n" + raw).partition(b"\r\n\r\n")[0][2:]
+    added = []
+    if missing := [recipient for recipient in recipients if recipient.lower() not in named]:
+        added.append(f"Bcc: {', '.join(missing)}")
+    if not str(message.get("Message-ID", "")).strip("<>"):
+        added.append(f"Message-ID: <{_new_id()}@mailpit>")
+    if str(message.get("Return-Path", "")).strip("<>") != sender:
+        added.append(f"Return-Path: <{sender}>")
+    return "".join(f"{line}\r\n" for line in added).encode("utf-8", "replace") + raw
 
 
 def _new_id() -> str:

@@ -24,9 +24,9 @@ class Message:
         root = parsed(raw)
         self.headers, self.content, self.facts = headers_of(root), Content(root), _facts(root)
         self.date = _date(root) or created
-        words = text_of_html(self.content.html, links=True) or self.content.text
-        files = [part.name for part in self.content.attachments]
-        self.searched = " ".join([*(str(root.get(name, "")) for name in _SEARCHED), words, *files])
+        self._words = " ".join((text_of_html(self.content.html) or self.content.text).split())
+        files = (part.name for part in self.content.attachments)
+        self.searched = " ".join([*(str(root.get(name, "")) for name in _SEARCHED), self._words, *files])
 
     @property
     def recipients(self) -> list[str]:
@@ -50,7 +50,7 @@ class Message:
             "Tags": [],
             "Size": len(self.raw),
             "Attachments": len(self.content.attachments),
-            "Snippet": _snippet(self.content),
+            "Snippet": _snippet(self._words),
         }
 
     def document(self) -> dict[str, Any]:
@@ -78,8 +78,7 @@ def _facts(root: EmailMessage) -> dict[str, Any]:
     return {"MessageID": str(root.get("Message-ID", "")).strip("<>"), "From": sender, **lists, "Subject": str(root.get("Subject", ""))}
 
 
-def _snippet(content: Content) -> str:
-    words = " ".join((text_of_html(content.html, links=False) or content.text).split())
+def _snippet(words: str) -> str:
     cut = words.encode("utf-8", "replace")[:_SNIPPET].decode("utf-8", "ignore")
     return words if cut == words else f"{cut}..."
 

@@ -16,41 +16,16 @@ Address = dict[str, str]
 
 _FOLD = re.compile(r"\s*\r?\n\s*")
 _SHOWN = ("text/plain", "text/html")
-_BLOCKS = [
-    "br",
-    "p",
-    "div",
-    "td",
-    "th",
-    "tr",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "li",
-    "ul",
-    "ol",
-    "dl",
-    "dt",
-    "dd",
-    "pre",
-    "table",
-    "blockquote",
-    "section",
-    "article",
-    "header",
-    "footer",
-    "hr",
-]
-_HIDDEN = ("head", "script", "style", "noscript")
+_BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
+_BLOCK = re.compile("br|p|div|t[dhr]|h[1-6r]|li|[uod]l|d[dt]|pre|table|blockquote|section|article|header|footer")
+_HIDDEN = ("title", "script", "style", "noscript")
 
 
 class _Policy(EmailPolicy):
     def header_fetch_parse(self, name: str, value: str) -> Any:
         try:
-            return super().header_fetch_parse(name, unfolded(value))
+            # In names, the library keeps the blank between encoded words, which belongs to neither of them.
+            return super().header_fetch_parse(name, _BETWEEN_WORDS.sub("", unfolded(value)))
         except Exception:  # the library's parser has many ways to fail on a malformed header
             return unfolded(value)
 
@@ -78,8 +53,9 @@ def headers_of(message: EmailMessage) -> dict[str, list[str]]:
 
 
 def addresses_of(message: EmailMessage, name: str) -> list[Address]:
-    """The addresses of a header; none where one of them is no address."""
-    found = [{"Name": one.display_name, "Address": one.addr_spec} for one in getattr(message[name], "addresses", ())]
+    """The addresses in all headers of a name; none where one of them is no address."""
+    given = [one for header in message.get_all(name, []) for one in getattr(header, "addresses", ())]
+    found = [{"Name": one.display_name, "Address": one.addr_spec} for one in given]
     return found if all("@" in address["Address"].strip("@<>") for address in found) else []
 
 
@@ -123,7 +99,7 @@ class Content:
         self.attachments = [part for part in others if part not in self.inline]
         self.html = next((part.text for part in shown if part.kind == "text/html"), "")
         texts = [part.text for part in shown if part.kind == "text/plain"]
-        self.text = "\n--\n".join(texts) or text_of_html(self.html, links=True)
+        self.text = "\n--\n".join(texts) or text_of_html(self.html)
 
 
 def _is_attached(part: Part) -> bool:
@@ -154,9 +130,9 @@ def _bytes(part: EmailMessage) -> bytes:
         return content
 
 
-def text_of_html(html: str, links: bool) -> str:
-    """What is shown of a page, a line for each block; with the addresses that its links lead to, if wanted."""
-    reader = _Reader(links)
+def text_of_html(html: str) -> str:
+    """What is shown of a page, a line for each block, with the addresses that its links lead to."""
+    reader = _Reader()
     reader.feed(html)
     reader.close()
     lines = (" ".join(line.split()) for line in "".join(reader.found).split("\n"))
@@ -164,23 +140,26 @@ def text_of_html(html: str, links: bool) -> str:
 
 
 class _Reader(HTMLParser):
-    def __init__(self, links: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
-        self._links, self._link, self._hidden = links, "", 0
+        self._link, self._hidden = "", False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
             self._link = dict(attrs).get("href") or ""
-        # A head that is not closed ends where the body begins.
-        self._hidden = 0 if tag == "body" else self._hidden + (tag in _HIDDEN)
-        self.found += "\n" * (tag in _BLOCKS)
+        if tag in _HIDDEN or tag == "body":
+            self._hidden = tag != "body"
+        elif _BLOCK.fullmatch(tag):
+            self.found.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "a" and self._links and self._link.startswith("http"):
+        if tag == "a" and self._link.startswith("http"):
             self.found.append(f" ( {self._link} ) ")
-        self._hidden = max(0, self._hidden - (tag in _HIDDEN))
-        self.found += "\n" * (tag in _BLOCKS)
+        if tag in _HIDDEN:
+            self._hidden = False
+        elif _BLOCK.fullmatch(tag):
+            self.found.append("\n")
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from .message import Message
 
 Test = Callable[[Message], bool]
 
+
+def _people(key: str, message: Message) -> str:
+    found = message.facts[key]
+    return " ".join(f"{one['Name']} {one['Address']}" for one in (found if isinstance(found, list) else [found]))
+
+
 _ADDRESSES = {"to": "To", "from": "From", "cc": "Cc", "bcc": "Bcc", "reply-to": "ReplyTo"}
 _FIELDS: dict[str, Callable[[Message], str]] = {
-    **{name: lambda message, key=key: _people(message, key) for name, key in _ADDRESSES.items()},  # type: ignore[misc]
-    "addressed": lambda message: " ".join(_people(message, key) for key in _ADDRESSES.values()),
+    **{name: partial(_people, key) for name, key in _ADDRESSES.items()},
+    "addressed": lambda message: " ".join(_people(key, message) for key in _ADDRESSES.values()),
     "subject": lambda message: str(message.facts["Subject"]),
     "message-id": lambda message: str(message.facts["MessageID"]),
 }
@@ -63,11 +70,6 @@ def _test_for(word: str) -> Test:
         wanted, field = _clean(rest), _FIELDS[name]
         return lambda message: wanted in _clean(field(message))
     return lambda message: _clean(word) in _clean(message.searched)
-
-
-def _people(message: Message, key: str) -> str:
-    found = message.facts[key]
-    return " ".join(f"{one['Name']} {one['Address']}" for one in (found if isinstance(found, list) else [found]))
 
 
 def _clean(text: str) -> str:

@@ -67,21 +67,15 @@ class Web:
             return False
         return scheme.lower() == "basic" and self._login(name, password)
 
-    # Lists
-
     def _list(self, request: Request) -> Response:
-        messages, start, limit = self._inbox.all(), _number(request, "start", 0), _number(request, "limit", _PAGE)
-        shown = messages[start : start + limit] if limit else messages
-        return self._summaries(messages, [message.summary() for message in shown], start)
+        return self._page_of(self._inbox.all(), request)
 
     def _search(self, request: Request) -> Response:
-        found, start, limit = self._found(_query(request)), _number(request, "start", 0), _number(request, "limit", _PAGE)
-        # Only a search says null where there is no Reply-To.
-        shown = [message.summary() | {"ReplyTo": message.facts["ReplyTo"] or None} for message in found[start : start + limit]]
-        return self._summaries(found, shown, start)
+        return self._page_of(self._found(_query(request)), request)
 
-    def _summaries(self, found: Sequence[Message], shown: Sequence[dict[str, Any]], start: int) -> Response:
-        everything = self._inbox.all()
+    def _page_of(self, found: Sequence[Message], request: Request) -> Response:
+        everything, start, limit = self._inbox.all(), _number(request, "start", 0), _number(request, "limit", _PAGE)
+        shown = found[start : start + limit] if limit else found
         document = {
             "total": len(everything),
             "unread": _unread(everything),
@@ -90,7 +84,7 @@ class Web:
             "messages_unread": _unread(found),
             "start": start,
             "tags": [],
-            "messages": shown,
+            "messages": [message.summary() for message in shown],
         }
         return _json(document)
 
@@ -115,8 +109,6 @@ class Web:
     def _delete_found(self, request: Request) -> Response:
         self._inbox.remove(self._found(_query(request)))
         return text_response(200, "ok")
-
-    # One message
 
     def _one(self, request: Request, identity: str) -> Message:
         """By its id; `latest` is the newest, or the newest that the query finds."""
@@ -161,8 +153,6 @@ class Web:
             if part.content_id:
                 html = html.replace(f"cid:{part.content_id}", f"/api/v1/message/{message.id}/part/{part.id}")
         return _page(html)
-
-    # The server itself
 
     def _info(self, request: Request) -> Response:
         inbox, messages = self._inbox, self._inbox.all()
@@ -212,9 +202,6 @@ def _unread(messages: Sequence[Message]) -> int:
     return sum(not message.read for message in messages)
 
 
-# What requests give
-
-
 def _parameter(request: Request, name: str) -> str:
     return request.query.get(name, [""])[0].strip()
 
@@ -238,9 +225,6 @@ def _body(request: Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Refused(400, "expected a JSON object")
     return found
-
-
-# What they get
 
 
 def _content(kind: str, content: bytes, *headers: tuple[str, str]) -> Response:

@@ -75,18 +75,18 @@ def test_any_search_has_an_answer(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("html", "text", "with_links"),
+    ("html", "text"),
     [
-        ("<h1>Hi</h1><p>you\n there</p>", "Hi\nyou there", "Hi\nyou there"),
-        ("a<br>b<br />c", "a\nb\nc", "a\nb\nc"),
-        ("<head><title>T</title><style>p{}</style><body>x<script>y()</script>z", "xz", "xz"),
-        ("<ul><li>1</li><li>2</li></ul>", "1\n2", "1\n2"),
-        ('<a href="https://x/?a=1&amp;b=2">a</a> &amp; <a href="mailto:x">b</a>', "a & b", "a ( https://x/?a=1&b=2 ) & b"),
-        ("", "", ""),
+        ("<h1>Hi</h1><p>you\n there</p>", "Hi\nyou there"),
+        ("a<br>b<br />c", "a\nb\nc"),
+        ("<head><title>T</title><style>p{}</style><body>x<script>y()</script>z", "xz"),
+        ("<ul><li>1</li><li>2</li></ul>", "1\n2"),
+        ('<a href="https://x/?a=1&amp;b=2">a</a> &amp; <a href="mailto:x">b</a>', "a ( https://x/?a=1&b=2 ) & b"),
+        ("", ""),
     ],
 )
-def test_html_as_text(html: str, text: str, with_links: str) -> None:
-    assert (text_of_html(html, links=False), text_of_html(html, links=True)) == (text, with_links)
+def test_html_as_text(html: str, text: str) -> None:
+    assert text_of_html(html) == text
 
 
 @pytest.mark.parametrize(("text", "snippet"), [("x" * 200, "x" * 200), ("ü" * 150, "ü" * 100 + "..."), (" a\n b ", "a b")])
