@@ -27,8 +27,6 @@ class Inbox:
         self._messages: list[Message] = []
         self._arrived = arrived
         self._lock = threading.Lock()
-        self.started = datetime.now(UTC)
-        self.accepted, self.accepted_size, self.deleted = 0, 0, 0
 
     def add(self, sender: str, recipients: Sequence[str], content: bytes, username: str) -> Message:
         """Keep a message.
@@ -39,7 +37,6 @@ class Inbox:
         message = Message(_new_id(), completed(sender, recipients, content), datetime.now(UTC), username)
         with self._lock:
             self._messages.insert(0, message)
-            self.accepted, self.accepted_size = self.accepted + 1, self.accepted_size + len(message.raw)
         self._arrived(message)
         return message
 
@@ -52,9 +49,7 @@ class Inbox:
         """Forget these messages."""
         gone = {message.id for message in messages}
         with self._lock:
-            left = [message for message in self._messages if message.id not in gone]
-            self.deleted += len(self._messages) - len(left)
-            self._messages = left
+            self._messages = [message for message in self._messages if message.id not in gone]
 
 
 def completed(sender: str, recipients: Sequence[str], content: bytes) -> bytes:

@@ -44,32 +44,23 @@ def search(messages: Sequence[Message], query: str) -> list[Message]:
     """
     # Split at blanks, but for those between quotes, which are taken away.
     words = [found.replace('"', "").strip() for found in re.findall(r'(?:"[^"]*(?:"|$)|[^" ])+', query)]
-    tests = [_test(word) for word in words if not _says_nothing(word)]
+    tests = [test for word in words if (test := _test(word.lower()))]
     return [message for message in messages if all(test(message) for test in tests)]
 
 
-def _says_nothing(word: str) -> bool:
-    name, colon, wanted = word.lower().removeprefix("-").removeprefix("!").partition(":")
-    return not _clean(word) or bool(colon and name in _FIELDS and not wanted)
-
-
-def _test(word: str) -> Test:
+def _test(word: str) -> Test | None:
+    """None for a word that says nothing, excluded or not."""
     if len(word) > 1 and word[0] in "-!":
-        positive = _test_for(word[1:].lower())
-        return lambda message: not positive(message)
-    return _test_for(word.lower())
-
-
-def _test_for(word: str) -> Test:
+        positive = _test(word[1:])
+        return positive and (lambda message: not positive(message))
     if _MISSING.match(word):
         raise Unsupported(word)
     if word in _STATES:
         return _STATES[word]
     name, colon, rest = word.partition(":")
-    if colon and name in _FIELDS:
-        wanted, field = _clean(rest), _FIELDS[name]
-        return lambda message: wanted in _clean(field(message))
-    return lambda message: _clean(word) in _clean(message.searched)
+    field = _FIELDS.get(name) if colon else None
+    wanted = _clean(rest if field else word)
+    return (lambda message: wanted in _clean(field(message) if field else message.searched)) if wanted else None
 
 
 def _clean(text: str) -> str:

@@ -7,7 +7,6 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 from urllib.parse import quote, unquote
@@ -24,7 +23,6 @@ VERSION = "v1.33.1"
 _HINT = "envctl's own mail server does not have it; where `mailpit` is on PATH, that runs"
 _UNSAFE = ("text/html", "text/xml", "application/xhtml+xml", "image/svg+xml", "application/xml", "text/xsl")
 _PAGE = 50
-_STYLE = "body { font: 15px/1.4 sans-serif } td { padding: .3em .6em; border-bottom: 1px solid #ddd } .unread { font-weight: bold }"
 
 
 class Web:
@@ -91,15 +89,151 @@ class Web:
     def _found(self, query: str) -> list[Message]:
         return search(self._inbox.all(), query)
 
-    def _set_read(self, request: Request) -> Response:
-        given = _body(request)
-        ids, query = given.get("IDs") or [], given.get("Search") or ""
-        if ids and query:
-            raise Refused(400, "You may specify either IDs or a search query, not both")
-        for message in self._found(query):
-            if not ids or message.id in ids:
-                message.read = bool(given.get("Read"))
+    def _delete(self, request: Request) -> Response:
+        ids = (_body(request) if request.body.strip() else {}).get("IDs") or []
+        self._inbox.remove([message for message in self._inbox.all() if not ids or message.id in ids])
         return text_response(200, "ok")
+
+    def _delete_found(self, request: Request) -> Response:
+        self._inbox.remove(self._found(_query(request)))
+        return text_response(200, "ok")
+
+    def _one(self, request: Request, identity: str) -> Message:
+        """By its id; `latest` is the newest, or the newest that the query finds."""
+        if identity == "latest":
+            found = self._found(_parameter(request, "query"))
+        else:
+            found = [message for message in self._inbox.all() if message.id == identity]
+        if not found:
+            raise Refused(404, "Message not found" if identity == "latest" else "404 page not found")
+        return found[0]
+
+    def _message(self, request: Request, identity: str) -> Response:
+        message = self._one(request, identity)
+        message.read = True
+        return _json(message.document())
+
+    def _headers(self, request: Request, identity: str) -> Response:
+        return _json(self._one(request, identity).headers)
+
+    def _raw(self, request: Request, identity: str) -> Response:
+        return _content("text/plain; charset=utf-8", self._one(request, identity).raw)
+
+    def _part(self, request: Request, identity: str, number: str) -> Response:
+        part = next((part for part in self._one(request, identity).files if part.id == number), None)
+        if part is None:
+            raise Refused(404, "404 page not found")
+        is_unsafe, name = part.kind in _UNSAFE, quote(part.name or part.content_id, safe="$&+:=@")
+        disposition = ("Content-Disposition", f'{"attachment" if is_unsafe else "inline"}; filename="{name}"')
+        return _content("application/octet-stream" if is_unsafe else part.kind, part.content, disposition)
+
+    def _info(self, request: Request) -> Response:
+        messages = self._inbox.all()
+        document = {
+            "Version": f"{VERSION} (envctl)",
+            "LatestVersion": "disabled",
+            "Database": "",
+            "DatabaseSize": sum(len(message.raw) for message in messages),
+            "Messages": len(messages),
+            "Unread": _unread(messages),
+            "Tags": {},
+        }
+        return _json(document)
+
+    def _start(self, request: Request) -> Response:
+        messages = self._inbox.all()
+        page = f"<!doctype html><title>Mail ({len(messages)})</title><h1>Mail</h1>{''.join(map(_entry, messages)) or 'No message yet'}"
+        return _content("text/html; charset=utf-8", page.encode("utf-8", "replace"))
+
+
+def _entry(message: Message) -> str:
+    """A message on the page: from whom to whom and what about; its text, once it is opened; and links to its source and files."""
+    api = f"/api/v1/message/{message.id}"
+    files = [(f"{api}/part/{part.id}", part.name or part.content_id or part.kind) for part in message.files]
+    links = " ".join(f'<a href="{address}">{escape(name)}</a>' for address, name in [(f"{api}/raw", "source"), *files])
+    title = f"{message.facts['From']['Address']} → {', '.join(message.recipients)}: {message.facts['Subject']}"
+    return f"<details><summary>{escape(title)}</summary><pre>{escape(message.content.text)}</pre>{links}</details>"
+
+
+def _unread(messages: Sequence[Message]) -> int:
+    return sum(not message.read for message in messages)
+
+
+def _parameter(request: Request, name: str) -> str:
+    return request.query.get(name, [""])[0].strip()
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = _parameter(request, name)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else default
+
+
+def _query(request: Request) -> str:
+    if not (query := _parameter(request, "query")):
+        raise Refused(400, "Error: no search query")
+    return query
+
+
+def _body(request: Request) -> dict[str, Any]:
+    try:
+        found = json.loads(request.body)
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
+    if not isinstance(found, dict):
+        raise Refused(400, "expected a JSON object")
+    return found
+
+
+def _content(kind: str, content: bytes, *headers: tuple[str, str]) -> Response:
+    return Response(200, headers=(("Content-Type", kind), *headers), body=content)
+
+
+def _json(value: Any) -> Response:
+    return _content("application/json", json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+
+
+_ROUTES.items():
+                if found := re.fullmatch(route.replace("{}", "([^/]+)"), f"{method} {request.path}"):
+                    return handler(self, request, *map(unquote, found.groups()))
+        except Unsupported as missing:
+            raise Refused(501, f"The filter {missing}: {_HINT}\n") from None
+        if request.path.startswith("/api/"):
+            raise Refused(501, f"{request.method} {request.path}: {_HINT}\n")
+        raise Refused(404, "404 page not found")
+
+    def _may_enter(self, request: Request) -> bool:
+        if self._login is None:
+            return True
+        scheme, _, token = "".join(request.header("Authorization")[:1]).partition(" ")
+        try:
+            name, _, password = base64.b64decode(token).partition(b":")
+        except (binascii.Error, ValueError):
+            return False
+        return scheme.lower() == "basic" and self._login(name, password)
+
+    def _list(self, request: Request) -> Response:
+        return self._page_of(self._inbox.all(), request)
+
+    def _search(self, request: Request) -> Response:
+        return self._page_of(self._found(_query(request)), request)
+
+    def _page_of(self, found: Sequence[Message], request: Request) -> Response:
+        everything, start, limit = self._inbox.all(), _number(request, "start", 0), _number(request, "limit", _PAGE)
+        shown = found[start : start + limit] if limit else found
+        document = {
+            "total": len(everything),
+            "unread": _unread(everything),
+            "count": len(shown),
+            "messages_count": len(found),
+            "messages_unread": _unread(found),
+            "start": start,
+            "tags": [],
+            "messages": [message.summary() for message in shown],
+        }
+        return _json(document)
+
+    def _found(self, query: str) -> list[Message]:
+        return search(self._inbox.all(), query)
 
     def _delete(self, request: Request) -> Response:
         ids = (_body(request) if request.body.strip() else {}).get("IDs") or []
@@ -120,13 +254,10 @@ class Web:
             raise Refused(404, "Message not found" if identity == "latest" else "404 page not found")
         return found[0]
 
-    def _read(self, request: Request, identity: str) -> Message:
+    def _message(self, request: Request, identity: str) -> Response:
         message = self._one(request, identity)
         message.read = True
-        return message
-
-    def _message(self, request: Request, identity: str) -> Response:
-        return _json(self._read(request, identity).document())
+        return _json(message.document())
 
     def _headers(self, request: Request, identity: str) -> Response:
         return _json(self._one(request, identity).headers)
@@ -142,29 +273,8 @@ class Web:
         disposition = ("Content-Disposition", f'{"attachment" if is_unsafe else "inline"}; filename="{name}"')
         return _content("application/octet-stream" if is_unsafe else part.kind, part.content, disposition)
 
-    def _view_text(self, request: Request, identity: str) -> Response:
-        return text_response(200, self._read(request, identity).content.text)
-
-    def _view_html(self, request: Request, identity: str) -> Response:
-        message = self._read(request, identity)
-        if not (html := message.content.html):
-            raise Refused(404, "This message does not contain a HTML part")
-        for part in message.files:
-            if part.content_id:
-                html = html.replace(f"cid:{part.content_id}", f"/api/v1/message/{message.id}/part/{part.id}")
-        return _page(html)
-
     def _info(self, request: Request) -> Response:
-        inbox, messages = self._inbox, self._inbox.all()
-        statistics = {
-            "Uptime": int((datetime.now(UTC) - inbox.started).total_seconds()),
-            "Memory": 0,
-            "MessagesDeleted": inbox.deleted,
-            "SMTPAccepted": inbox.accepted,
-            "SMTPAcceptedSize": inbox.accepted_size,
-            "SMTPRejected": 0,
-            "SMTPIgnored": 0,
-        }
+        messages = self._inbox.all()
         document = {
             "Version": f"{VERSION} (envctl)",
             "LatestVersion": "disabled",
@@ -173,29 +283,22 @@ class Web:
             "Messages": len(messages),
             "Unread": _unread(messages),
             "Tags": {},
-            "RuntimeStats": statistics,
         }
         return _json(document)
 
     def _start(self, request: Request) -> Response:
         messages = self._inbox.all()
-        rows = "".join(map(_row, messages)) or "<tr><td>No message yet</td></tr>"
-        return _page(f"<!doctype html><title>Mail ({len(messages)})</title><style>{_STYLE}</style><h1>Mail</h1><table>{rows}</table>")
+        page = f"<!doctype html><title>Mail ({len(messages)})</title><h1>Mail</h1>{''.join(map(_entry, messages)) or 'No message yet'}"
+        return _content("text/html; charset=utf-8", page.encode("utf-8", "replace"))
 
 
-def _row(message: Message) -> str:
-    """A message on the page: when, from whom to whom, what about, and links to what it holds."""
+def _entry(message: Message) -> str:
+    """A message on the page: from whom to whom and what about; its text, once it is opened; and links to its source and files."""
     api = f"/api/v1/message/{message.id}"
-    texts = [
-        (f"/view/{message.id}.txt", "text"),
-        *[(f"/view/{message.id}.html", "HTML")] * bool(message.content.html),
-        (f"{api}/raw", "source"),
-    ]
     files = [(f"{api}/part/{part.id}", part.name or part.content_id or part.kind) for part in message.files]
-    links = " ".join(f'<a href="{address}">{escape(name)}</a>' for address, name in [*texts, *files])
-    people = f"{message.facts['From']['Address']} → {', '.join(message.recipients)}"
-    cells = [f"{message.created:%H:%M:%S}", escape(people), escape(message.facts["Subject"] or "(no subject)"), links]
-    return f'<tr class="{"read" if message.read else "unread"}">{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    links = " ".join(f'<a href="{address}">{escape(name)}</a>' for address, name in [(f"{api}/raw", "source"), *files])
+    title = f"{message.facts['From']['Address']} → {', '.join(message.recipients)}: {message.facts['Subject']}"
+    return f"<details><summary>{escape(title)}</summary><pre>{escape(message.content.text)}</pre>{links}</details>"
 
 
 def _unread(messages: Sequence[Message]) -> int:
@@ -241,11 +344,8 @@ def _page(html: str) -> Response:
 
 _ROUTES: dict[str, Callable[..., Response]] = {
     "GET /": Web._start,
-    r"GET /view/{}\.txt": Web._view_text,
-    r"GET /view/{}\.html": Web._view_html,
     "GET /api/v1/info": Web._info,
     "GET /api/v1/messages": Web._list,
-    "PUT /api/v1/messages": Web._set_read,
     "DELETE /api/v1/messages": Web._delete,
     "GET /api/v1/search": Web._search,
     "DELETE /api/v1/search": Web._delete_found,
