@@ -24,7 +24,7 @@ from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
-from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, uid
+from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, own_status, uid
 from envctl.keeper.cluster.protocol import Object
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each

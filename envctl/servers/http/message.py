@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
     import socket
@@ -35,10 +34,7 @@ class Request:
     @cached_property
     def query(self) -> dict[str, list[str]]:
         """The query parameters, decoded."""
-        found: dict[str, list[str]] = {}
-        for name, value in parse_qsl(self.url.partition("?")[2], keep_blank_values=True):
-            found.setdefault(name, []).append(value)
-        return found
+        return parse_qs(self.url.partition("?")[2], keep_blank_values=True)
 
     @cached_property
     def cookies(self) -> dict[str, list[str]]:
@@ -90,22 +86,9 @@ class Response:
         self.status, self.reason, self.headers, self.body = status, reason, headers, body
         self.delay, self.then, self.take_over = delay, then, take_over
 
-    def with_header(self, name: str, value: str) -> Response:
-        """The same with one header more."""
-        headers = (*self.headers, (name, value))
-        return Response(self.status, self.reason, headers, self.body, self.delay, self.then, self.take_over)
-
 
 def text_response(status: int, text: str) -> Response:
-    return Response(status, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=text.encode())
-
-
-def reason_of(status: int) -> str:
-    """The standard phrase of a status, empty where there is none."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
+    return Response(status, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=text.encode("utf-8", "replace"))
 
 
 def _unquoted(value: str) -> str:

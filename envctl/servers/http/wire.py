@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import BinaryIO
 
-from .message import Headers, Request, Response, reason_of
+from .message import Headers, Request, Response
 
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 _OURS = ("content-length", "transfer-encoding", "connection")
 
 
@@ -125,7 +127,7 @@ def encode(response: Response, method: str, keep: bool) -> bytes:
     if not bodiless:
         headers.append(("Content-Length", _length(response, method)))
     headers.append(("Connection", "keep-alive" if keep else "close"))
-    lines = [f"HTTP/1.1 {response.status} {response.reason or reason_of(response.status)}"]
+    lines = [f"HTTP/1.1 {response.status} {response.reason or _REASONS.get(response.status, '')}"]
     lines += [f"{name}: {value}" for name, value in headers]
     head = "\r\n".join(lines) + "\r\n\r\n"
     return head.encode("latin-1", "replace") + (b"" if bodiless or method == "HEAD" else response.body)

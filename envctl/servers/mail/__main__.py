@@ -1,15 +1,88 @@
-"""Starts the mail server: `python -m envctl.servers.mail`."""
+"""The mail server, set up by Mailpit's variables: `python -m envctl.servers.mail`."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
+import hmac
 import os
 import signal
+import socket
 import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ..http.server import listen, serve
+from .inbox import Inbox
+from .message import Message
+from .smtp import serve_smtp
+from .web import Web
+
+_MARK = b"{SSHA}"
+_DIGEST = 20
+
+
+def main() -> int:
+    """Serve until the process ends; 1 where an address or a password file cannot be had."""
+    try:
+        smtp = _listen(os.environ.get("MP_SMTP_BIND_ADDR", "127.0.0.1:1025"))
+        http = _listen(os.environ.get("MP_UI_BIND_ADDR", "127.0.0.1:8025"))
+        smtp_login, ui_login = (_login(os.environ.get(name)) for name in ("MP_SMTP_AUTH_FILE", "MP_UI_AUTH_FILE"))
+    except (OSError, OverflowError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    inbox = Inbox(_print_message)
+    threading.Thread(target=serve, args=(http, Web(inbox, ui_login)), daemon=True).start()
+    _print(f"listening: SMTP {smtp.getsockname()[1]}, HTTP {http.getsockname()[1]}")
+    serve_smtp(smtp, inbox, smtp_login)
+    return 0
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    try:
+        return listen(host.strip("[]"), int(port))
+    except OSError as error:
+        raise OSError(f"cannot listen on {address}: {error}") from None
+
+
+def _login(path: str | None) -> Callable[[bytes, bytes], bool] | None:
+    """Whether a name and a password may log in; None where nobody has to. A file has lines of `NAME:{SSHA}HASH`, as the kind writes.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a password is written in another of Mailpit's notations.
+    """
+    if not path:
+        return None
+    lines = [line.partition(b":") for line in Path(path).read_bytes().split()]
+    if not all(value.startswith(_MARK) for _, _, value in lines):
+        raise ValueError(f"{path}: expected lines of NAME:{{SSHA}}HASH")
+    digests = {name: base64.b64decode(value.removeprefix(_MARK)) for name, _, value in lines}
+
+    def is_right(name: bytes, password: bytes) -> bool:
+        known = digests.get(name, b"")
+        return hmac.compare_digest(hashlib.sha1(password + known[_DIGEST:]).digest(), known[:_DIGEST])
+
+    return is_right
+
+
+def _print_message(message: Message) -> None:
+    line = f"message {message.id}: {message.facts['From']['Address']} -> {', '.join(message.recipients)}: {message.facts['Subject']}"
+    _print("".join(letter if letter.isprintable() else "?" for letter in line))
+
+
+def _print(line: str) -> None:
+    """A whole line at once, whatever the encoding of stdout, and whether or not somebody reads it."""
+    with contextlib.suppress(OSError):
+        sys.stdout.buffer.write(f"{line}\n".encode("utf-8", "replace"))
+        sys.stdout.buffer.flush()
+
 
 if __name__ == "__main__":
-    # First of all, and abruptly: the daemon threads must not outlive the interpreter's own shutdown.
+    # Abruptly: the daemon threads must not outlive the interpreter's own shutdown.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    from .server import main
-
     sys.exit(main())

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+import string
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 from .message import Message
-from .receive import Sent, kept, new_id
+from .mime import addresses_of, parsed
+
+_ALPHABET = string.digits + string.ascii_letters
+_HEADER = re.compile(rb"[!-9;-~]+[ \t]*:|[ \t]")
+
+
+class Unreadable(Exception):
+    """Bytes that are no message."""
 
 
 class Inbox:
@@ -17,21 +27,16 @@ class Inbox:
         self._messages: list[Message] = []
         self._arrived = arrived
         self._lock = threading.Lock()
-        self.started = datetime.now(UTC)
-        self.accepted, self.accepted_size, self.deleted = 0, 0, 0
 
-    def add(self, sent: Sent, username: str) -> Message:
+    def add(self, sender: str, recipients: Sequence[str], content: bytes, username: str) -> Message:
         """Keep a message.
 
         Raises:
             Unreadable: it is none.
         """
-        now = datetime.now(UTC)
-        # Mailpit keeps milliseconds.
-        message = Message(new_id(), kept(sent), now.replace(microsecond=now.microsecond // 1000 * 1000), username)
+        message = Message(_new_id(), completed(sender, recipients, content), datetime.now(UTC), username)
         with self._lock:
             self._messages.insert(0, message)
-            self.accepted, self.accepted_size = self.accepted + 1, self.accepted_size + len(message.raw)
         self._arrived(message)
         return message
 
@@ -44,6 +49,31 @@ class Inbox:
         """Forget these messages."""
         gone = {message.id for message in messages}
         with self._lock:
-            left = [message for message in self._messages if message.id not in gone]
-            self.deleted += len(self._messages) - len(left)
-            self._messages = left
+            self._messages = [message for message in self._messages if message.id not in gone]
+
+
+def completed(sender: str, recipients: Sequence[str], content: bytes) -> bytes:
+    """A message with the headers that Mailpit adds. Recipients that no header names are put into Bcc, so that searches find them.
+
+    Raises:
+        Unreadable: it begins with lines that are no headers.
+    """
+    raw = content.replace(b"\r\r\n", b"\r\n")
+    head = (b"\r\n" + raw).partition(b"\r\n\r\n")[0][2:]  # of which there may be nothing
+    if head[:1] in (b" ", b"\t") or not all(_HEADER.match(line) for line in head.split(b"\r\n") if line):
+        raise Unreadable
+    message = parsed(raw)
+    named = {one["Address"].lower() for name in ("To", "Cc", "Bcc") for one in addresses_of(message, name)}
+    added = []
+    if missing := [recipient for recipient in recipients if recipient.lower() not in named]:
+        added.append(f"Bcc: {', '.join(missing)}")
+    if not str(message.get("Message-ID", "")).strip("<>"):
+        added.append(f"Message-ID: <{_new_id()}@mailpit>")
+    if str(message.get("Return-Path", "")).strip("<>") != sender:
+        added.append(f"Return-Path: <{sender}>")
+    return "".join(f"{line}\r\n" for line in added).encode("utf-8", "replace") + raw
+
+
+def _new_id() -> str:
+    """22 letters and digits, as Mailpit's."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(22))

@@ -2,74 +2,55 @@
 
 from __future__ import annotations
 
-import email.message
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.message import EmailMessage
 from typing import Any
 
-from .headers import addresses_of, all_of, parsed, text_of
-from .markup import as_words
-from .parts import Part, sorted_parts
+from .mime import Content, Part, addresses_of, headers_of, parsed, text_of_html
 
-SNIPPET = 200
+_SNIPPET = 200
 _SEARCHED = ("From", "Subject", "To", "Cc", "Bcc", "Reply-To", "Return-Path")
 
 
-@dataclass
 class Message:
-    """A message that was received, and whether somebody has read it."""
+    """A message that was received, and whether somebody has read it.
 
-    id: str
-    raw: bytes
-    created: datetime
-    username: str
-    read: bool = False
-    headers: dict[str, list[str]] = field(init=False)
-    content: dict[str, Any] = field(init=False)
-    """What its description says of its content."""
-    text: str = field(init=False)
-    html: str = field(init=False)
-    inline: list[Part] = field(init=False)
-    attachments: list[Part] = field(init=False)
-    searched: str = field(init=False)
+    `facts` is what every description of it says of its head; `searched` is the text that a search for words looks at.
+    """
 
-    def __post_init__(self) -> None:
-        root = parsed(self.raw)
-        self.headers = all_of(root)
-        self.text, self.html, self.inline, self.attachments = sorted_parts(root)
-        self.content = _content(root)
-        self.date = _date(root) or self.created
-        words = as_words(self.html, " {} ") if self.html else self.text
-        names = [part.name for part in self.attachments]
-        self.searched = " ".join([*(text_of(root, name) for name in _SEARCHED), words, *names])
+    def __init__(self, identity: str, raw: bytes, created: datetime, username: str) -> None:
+        self.id, self.raw, self.created, self.username, self.read = identity, raw, created, username, False
+        root = parsed(raw)
+        self.headers, self.content, self.facts = headers_of(root), Content(root), _facts(root)
+        self.date = _date(root) or created
+        self._words = " ".join((text_of_html(self.content.html) or self.content.text).split())
+        files = (part.name for part in self.content.attachments)
+        self.searched = " ".join([*(str(root.get(name, "")) for name in _SEARCHED), self._words, *files])
 
     @property
     def recipients(self) -> list[str]:
         """Everybody it went to."""
-        return [address["Address"] for key in ("To", "Cc", "Bcc") for address in self.content[key]]
+        return [address["Address"] for key in ("To", "Cc", "Bcc") for address in self.facts[key]]
 
-    def part(self, identity: str) -> Part | None:
-        return next((part for part in [*self.inline, *self.attachments] if part.id == identity), None)
+    @property
+    def files(self) -> list[Part]:
+        """Its attachments, and what is shown in its text."""
+        return [*self.content.attachments, *self.content.inline]
 
     def summary(self) -> dict[str, Any]:
         """As it stands in a list: nobody in To, Cc or Bcc is null there."""
-        lists = {key: self.content[key] or None for key in ("To", "Cc", "Bcc")}
         return {
             "ID": self.id,
-            "MessageID": self.content["MessageID"],
+            **self.facts,
+            **{key: self.facts[key] or None for key in ("To", "Cc", "Bcc")},
             "Read": self.read,
-            "From": self.content["From"],
-            **lists,
-            "ReplyTo": self.content["ReplyTo"],
-            "Subject": self.content["Subject"],
             "Created": _stamp(self.created),
             "Username": self.username,
             "Tags": [],
             "Size": len(self.raw),
-            "Attachments": len(self.attachments),
-            "Snippet": _snippet(self.text, self.html),
+            "Attachments": len(self.content.attachments),
+            "Snippet": _snippet(self._words),
         }
 
     def document(self) -> dict[str, Any]:
@@ -77,50 +58,41 @@ class Message:
         path = self.headers.get("Return-Path", [""])[0].strip("<>")
         return {
             "ID": self.id,
-            **self.content,
-            "ReturnPath": path or self.content["From"]["Address"],
+            **self.facts,
+            "ReturnPath": path or self.facts["From"]["Address"],
             "ListUnsubscribe": _unsubscribe(self.headers),
             "Date": _stamp(self.date),
             "Tags": [],
             "Username": self.username,
-            "Text": self.text,
-            "HTML": self.html,
+            "Text": self.content.text,
+            "HTML": self.content.html,
             "Size": len(self.raw),
-            "Inline": [part.document for part in self.inline if part.name or part.content_id],
-            "Attachments": [part.document for part in self.attachments if part.name or part.content_id],
+            "Inline": [part.document for part in self.content.inline if part.name or part.content_id],
+            "Attachments": [part.document for part in self.content.attachments if part.name or part.content_id],
         }
 
 
-def _content(root: email.message.Message) -> dict[str, Any]:
-    sender = [*addresses_of(root, "From"), {"Name": text_of(root, "From"), "Address": ""}][0]
-    lists = {key: addresses_of(root, name) for key, name in (("To", "To"), ("Cc", "Cc"), ("Bcc", "Bcc"), ("ReplyTo", "Reply-To"))}
-    return {"MessageID": text_of(root, "Message-ID").strip("<>"), "From": sender, **lists, "Subject": text_of(root, "Subject")}
+def _facts(root: EmailMessage) -> dict[str, Any]:
+    sender = [*addresses_of(root, "From"), {"Name": str(root.get("From", "")), "Address": ""}][0]
+    lists = {key.replace("-", ""): addresses_of(root, key) for key in ("To", "Cc", "Bcc", "Reply-To")}
+    return {"MessageID": str(root.get("Message-ID", "")).strip("<>"), "From": sender, **lists, "Subject": str(root.get("Subject", ""))}
 
 
-def _snippet(text: str, html: str) -> str:
-    words = as_words(html) if html.strip() else re.sub(r"\s+", " ", text.replace("\ufeff", " ")).strip()
-    cut = words.encode()[:SNIPPET].decode("utf-8", "ignore")
+def _snippet(words: str) -> str:
+    cut = words.encode("utf-8", "replace")[:_SNIPPET].decode("utf-8", "ignore")
     return words if cut == words else f"{cut}..."
 
 
 def _unsubscribe(headers: dict[str, list[str]]) -> dict[str, Any]:
     header = headers.get("List-Unsubscribe", [""])[0]
-    links = [link for link in re.findall(r"<([^<>\s]*)>", header) if re.match(r"(mailto:|https?://)\w", link, re.IGNORECASE)]
     post = headers.get("List-Unsubscribe-Post", [""])[0] if header else ""
-    return {"Header": header, "Links": links, "Errors": "", "HeaderPost": post}
+    return {"Header": header, "Links": re.findall(r"<((?:mailto:|https?://)[^<>\s]+)>", header), "Errors": "", "HeaderPost": post}
 
 
-def _date(root: email.message.Message) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(str(root.get("Date", "")))
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+def _date(root: EmailMessage) -> datetime | None:
+    found: datetime | None = getattr(root["Date"], "datetime", None)
+    return found.replace(tzinfo=found.tzinfo or UTC) if found else None
 
 
 def _stamp(moment: datetime) -> str:
-    """RFC 3339 as Go writes it: as few decimals as will do, and Z for UTC."""
-    text, offset = moment.isoformat()[:-6], moment.isoformat()[-6:]
-    whole, point, decimals = text.partition(".")
-    decimals = decimals.rstrip("0")
-    return f"{whole}{point if decimals else ''}{decimals}{'Z' if offset == '+00:00' else offset}"
+    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")

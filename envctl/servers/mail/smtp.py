@@ -7,42 +7,43 @@ import collections
 import logging
 import socket
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from .inbox import Inbox
-from .passwords import Passwords, matches
-from .receive import Sent, Unreadable
+from .inbox import Inbox, Unreadable
+
+Login = Callable[[bytes, bytes], bool]
+"""Whether a name and a password may log in."""
 
 _NO_LIMIT = 1 << 30
 _COMMAND_LIMIT = 16384
 _PARAMETERS = ("BODY", "SIZE", "SMTPUTF8")
 
 
-def serve_smtp(listener: socket.socket, inbox: Inbox, passwords: Passwords | None) -> None:
+def serve_smtp(listener: socket.socket, inbox: Inbox, login: Login | None) -> None:
     """Take messages until the process ends."""
     logging.getLogger("mail.log").disabled = True
     warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")
-    asyncio.run(_serve(listener, inbox, passwords))
+    asyncio.run(_serve(listener, inbox, login))
 
 
-async def _serve(listener: socket.socket, inbox: Inbox, passwords: Passwords | None) -> None:
+async def _serve(listener: socket.socket, inbox: Inbox, login: Login | None) -> None:
     loop = asyncio.get_running_loop()
     listener.setblocking(False)
     # Accepted connections inherit it. asyncio leaves it out for sockets it did not make, which costs 40 ms each.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server = await loop.create_server(lambda: Conversation(inbox, passwords, loop), sock=listener)
+    server = await loop.create_server(lambda: Conversation(inbox, login, loop), sock=listener)
     await server.serve_forever()
 
 
 class Conversation(SMTP):
-    """One connection; without passwords any login is taken, and none is asked for."""
+    """One connection; without a login to ask for, any is taken, and none is asked for."""
 
     line_length_limit = _NO_LIMIT
     command_size_limit = _COMMAND_LIMIT
 
-    def __init__(self, inbox: Inbox, passwords: Passwords | None, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, inbox: Inbox, login: Login | None, loop: asyncio.AbstractEventLoop) -> None:
         self.command_size_limits = collections.defaultdict(lambda: _COMMAND_LIMIT)
         super().__init__(
             _Handler(inbox),
@@ -50,9 +51,9 @@ class Conversation(SMTP):
             enable_SMTPUTF8=True,
             hostname="localhost",  # the machine's own name would be looked up anew for each connection
             ident="Mailpit ESMTP Service ready",
-            auth_required=passwords is not None,
+            auth_required=login is not None,
             auth_require_tls=False,
-            authenticator=lambda _server, _session, _envelope, _mechanism, given: _judge(passwords, given),
+            authenticator=lambda _server, _session, _envelope, _mechanism, given: _judge(login, given),
             loop=loop,
         )
 
@@ -76,14 +77,13 @@ class _Handler:
     async def handle_DATA(self, server: Conversation, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Keep the message; it is in the inbox when its sender learns that it was taken."""
         sender = (envelope.mail_from or "").removeprefix("<>")  # what aiosmtpd makes of the null sender
-        sent = Sent(sender, tuple(envelope.rcpt_tos), envelope.original_content or b"")
-        login = session.auth_data.login.decode("utf-8", "replace") if isinstance(session.auth_data, LoginPassword) else ""
+        username = session.auth_data.login.decode("utf-8", "replace") if isinstance(session.auth_data, LoginPassword) else ""
         try:
-            return f"250 2.0.0 Ok: queued as {self._inbox.add(sent, login).id}"
+            message = self._inbox.add(sender, envelope.rcpt_tos, envelope.original_content or b"", username)
+            return f"250 2.0.0 Ok: queued as {message.id}"
         except Unreadable:
             return "451 4.3.5 Unable to process mail"
 
 
-def _judge(passwords: Passwords | None, given: LoginPassword) -> AuthResult:
-    taken = passwords is None or matches(passwords, given.login, given.password)
-    return AuthResult(success=taken, handled=False, auth_data=given)
+def _judge(login: Login | None, given: LoginPassword) -> AuthResult:
+    return AuthResult(success=login is None or login(given.login, given.password), handled=False, auth_data=given)

@@ -34,4 +34,4 @@ if __name__ == "__main__":
     # own shutdown, which can abort while one of them prints.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    sys.exit(importlib.import_module(".cli", _package()).main())
+    sys.exit(importlib.import_module(".stub", _package()).main())

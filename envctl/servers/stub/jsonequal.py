@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from .refusal import Refusal, unknown
-from .regex import compile_regex
+from .parsing import Refusal, compile_regex, unknown
 
 _PLACEHOLDER = re.compile(r"[$#]\{json-unit\.([^}]*)\}(.*)", re.DOTALL)
 _IGNORE_ELEMENT = "ignore-element"
@@ -54,10 +53,21 @@ class JsonEquality:
         that fits another. So a later element may move an earlier one elsewhere (an augmenting path).
         """
         owner: dict[int, int] = {}
-        return all(self._find_place(start, expected, actual, owner) for start in range(len(expected)))
+        place_of: dict[int, int] = {}
+        for start in range(len(expected)):
+            came_from: dict[int, int] = {}
+            place = self._free_place(start, expected, actual, owner, came_from)
+            if place is None:
+                return False
+            while place is not None:
+                index = owner[place] = came_from[place]
+                place_of[index], place = place, place_of.get(index)
+        return True
 
-    def _find_place(self, start: int, expected: list[Any], actual: list[Any], owner: dict[int, int]) -> bool:
-        came_from: dict[int, int] = {}
+    def _free_place(
+        self, start: int, expected: list[Any], actual: list[Any], owner: dict[int, int], came_from: dict[int, int]
+    ) -> int | None:
+        """A place without an owner, by the shortest way of moves, of which `came_from` has the element for each place."""
         waiting = deque([start])
         while waiting:
             index = waiting.popleft()
@@ -66,10 +76,9 @@ class JsonEquality:
                     continue
                 came_from[place] = index
                 if place not in owner:
-                    _move(place, start, came_from, owner)
-                    return True
+                    return place
                 waiting.append(owner[place])
-        return False
+        return None
 
 
 def check_placeholders(expected: Any) -> None:
@@ -86,15 +95,6 @@ def _around(index: int, size: int) -> Iterator[int]:
     # Elements are mostly where they are expected, so looking there first makes the usual comparison linear.
     yield from range(index, size)
     yield from range(min(index, size))
-
-
-def _move(place: int, start: int, came_from: dict[int, int], owner: dict[int, int]) -> None:
-    index = came_from[place]
-    while index != start:
-        vacated = next(held for held, holder in owner.items() if holder == index)
-        owner[place] = index
-        place, index = vacated, came_from[vacated]
-    owner[place] = start
 
 
 def _scalar(value: Any) -> tuple[str, Any]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Any, NoReturn
 
-from .comparison import COMPARE, MISSING, NUMBER
-from .jsontext import parse
-from .regex import compile_regex
-from .scanner import Scanner
+from .parsing import Refusal, compile_regex, parse_json
 
 Step = Callable[[Any], Iterable[Any]]
 Condition = Callable[[Any], bool]
 Operand = Callable[[Any], Any]
 
+MISSING = object()
+
+_NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _NAME = r"[\w-]+"
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _COMPARISON = r"==|!=|<=|>=|<|>|=~"
@@ -47,15 +48,46 @@ class JsonPath:
 def compile_path(text: str) -> JsonPath:
     """The path that `text` describes; a leading `$` may be left out."""
     text = text.strip()
-    scanner = Scanner(text if text.startswith("$") else f"$.{text}")
-    scanner.expect(r"\$", "`$`")
+    scanner = _Scanner(text if text.startswith("$") else f"$.{text}")
+    scanner.take(r"\$")
     path = _path(scanner)
     if not scanner.at_end():
         scanner.fail("a step of a path")
     return path
 
 
-def _path(scanner: Scanner) -> JsonPath:
+class _Scanner:
+    """A text and a position in it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._position = 0
+
+    def take(self, pattern: str) -> str | None:
+        """What `pattern` matches here, which is then behind us."""
+        found = re.compile(pattern).match(self._text, self._position)
+        if not found:
+            return None
+        self._position = found.end()
+        return found[0]
+
+    def expect(self, pattern: str, what: str) -> str:
+        """The same, where nothing else may stand; `what` says what that is."""
+        found = self.take(pattern)
+        if found is None:
+            self.fail(what)
+        return found
+
+    def at_end(self) -> bool:
+        """Whether nothing is left."""
+        return self._position == len(self._text)
+
+    def fail(self, what: str) -> NoReturn:
+        """Refuse the text for what stands here in place of `what`."""
+        raise Refusal(f"JSONPath {self._text!r}: {what} is expected at position {self._position}")
+
+
+def _path(scanner: _Scanner) -> JsonPath:
     steps: list[Step] = []
     is_definite = True
     while (mark := scanner.take(r"\.\.|\.|(?=\[)")) is not None:
@@ -65,7 +97,7 @@ def _path(scanner: Scanner) -> JsonPath:
     return JsonPath(tuple(steps), is_definite)
 
 
-def _step(scanner: Scanner, mark: str) -> tuple[Step, bool]:
+def _step(scanner: _Scanner, mark: str) -> tuple[Step, bool]:
     if scanner.take(r"\["):
         return _bracket(scanner)
     if scanner.take(r"\*"):
@@ -75,7 +107,7 @@ def _step(scanner: Scanner, mark: str) -> tuple[Step, bool]:
     return _member(scanner.expect(_NAME, "a name")), True
 
 
-def _bracket(scanner: Scanner) -> tuple[Step, bool]:
+def _bracket(scanner: _Scanner) -> tuple[Step, bool]:
     if scanner.take(r"\s*\*\s*\]"):
         return _every, False
     if scanner.take(r"\s*\?\s*\("):
@@ -89,21 +121,21 @@ def _bracket(scanner: Scanner) -> tuple[Step, bool]:
     return step, True
 
 
-def _alternatives(scanner: Scanner) -> Condition:
+def _alternatives(scanner: _Scanner) -> Condition:
     parts = [_conjunction(scanner)]
     while scanner.take(r"\s*\|\|"):
         parts.append(_conjunction(scanner))
     return lambda node: any(part(node) for part in parts)
 
 
-def _conjunction(scanner: Scanner) -> Condition:
+def _conjunction(scanner: _Scanner) -> Condition:
     parts = [_condition(scanner)]
     while scanner.take(r"\s*&&"):
         parts.append(_condition(scanner))
     return lambda node: all(part(node) for part in parts)
 
 
-def _condition(scanner: Scanner) -> Condition:
+def _condition(scanner: _Scanner) -> Condition:
     if scanner.take(r"\s*!"):
         negated = _condition(scanner)
         return lambda node: not negated(node)
@@ -114,7 +146,7 @@ def _condition(scanner: Scanner) -> Condition:
     return _comparison(scanner)
 
 
-def _comparison(scanner: Scanner) -> Condition:
+def _comparison(scanner: _Scanner) -> Condition:
     left = _operand(scanner)
     scanner.take(r"\s*")
     operator = scanner.take(_COMPARISON)
@@ -124,11 +156,11 @@ def _comparison(scanner: Scanner) -> Condition:
         pattern = _regex_literal(scanner)
         return lambda node: isinstance(left(node), str) and pattern.fullmatch(left(node)) is not None
     right = _operand(scanner)
-    compare = COMPARE[operator]
+    compare = _COMPARE[operator]
     return lambda node: compare(left(node), right(node))
 
 
-def _operand(scanner: Scanner) -> Operand:
+def _operand(scanner: _Scanner) -> Operand:
     scanner.take(r"\s*")
     if scanner.take("@"):
         path = _path(scanner)
@@ -139,14 +171,14 @@ def _operand(scanner: Scanner) -> Operand:
     return lambda node: literal
 
 
-def _literal(scanner: Scanner) -> Any:
+def _literal(scanner: _Scanner) -> Any:
     quoted = scanner.take(_QUOTED)
     if quoted:
         return _unescaped(quoted)
-    return parse(scanner.expect(rf"(?:{NUMBER}|true|false|null)(?![\w.])", "`@`, a string, a number or a literal"))
+    return parse_json(scanner.expect(rf"(?:{_NUMBER}|true|false|null)(?![\w.])", "`@`, a string, a number or a literal"))
 
 
-def _regex_literal(scanner: Scanner) -> re.Pattern[str]:
+def _regex_literal(scanner: _Scanner) -> re.Pattern[str]:
     scanner.take(r"\s*")
     pattern = scanner.expect(r"/(?:[^/\\]|\\.)*/", "`/a regular expression/`")[1:-1]
     flags = 0
@@ -193,3 +225,36 @@ def _descend(node: Any) -> Iterator[Any]:
         current = waiting.pop()
         yield current
         waiting += [child for child in _every(current) if isinstance(child, (dict, list))]
+
+
+def _equal(left: Any, right: Any) -> bool:
+    if left is MISSING or right is MISSING:
+        return False
+    if (_is_number(left) and isinstance(right, str)) or (isinstance(left, str) and _is_number(right)):
+        left, right = _number(left), _number(right)
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+
+
+def _ordered(left: Any, right: Any) -> bool:
+    return (_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> Any:
+    # Jayway takes '1' for 1 when it compares them for equality, though not for order.
+    if not isinstance(value, str):
+        return value
+    return Decimal(value) if re.fullmatch(_NUMBER, value) else None
+
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": _equal,
+    "!=": lambda left, right: not _equal(left, right),
+    "<": lambda left, right: _ordered(left, right) and left < right,
+    "<=": lambda left, right: _ordered(left, right) and left <= right,
+    ">": lambda left, right: _ordered(left, right) and left > right,
+    ">=": lambda left, right: _ordered(left, right) and left >= right,
+}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .mappings import Mapping, parse_mapping
-from .refusal import Refusal, kind_of
+from .parsing import Refusal, kind_of
 
 FILES = "__files"
 

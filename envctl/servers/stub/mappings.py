@@ -1,28 +1,41 @@
-"""A mapping: which requests, and the response to them."""
+"""Mappings: which requests get which response, and those that are in force."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import threading
 import uuid
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Object
 from dataclasses import dataclass
 
-from ..http.message import Response
+from ..http.message import Headers, Request, Response
+from .parsing import Problems, Refusal, as_object, as_settings, as_text, as_whole_number, key_problems, write_json
 from .patterns import Pattern, parse_pattern
-from .refusal import Problems, Refusal, as_settings, as_text, as_whole_number, unknown
-from .responses import ReadFile, parse_response
+
+ReadFile = Callable[[str], bytes]
 
 DEFAULT_PRIORITY = 5
 
 _KNOWN = ("id", "name", "priority", "request", "response")
 _WITHOUT_EFFECT = ("uuid", "persistent", "metadata", "insertionIndex", "$schema")
-_UNSUPPORTED = (
-    "newScenarioState",
-    "postServeActions",
-    "requiredScenarioState",
-    "scenarioName",
-    "serveEventListeners",
+_UNSUPPORTED = ("newScenarioState", "postServeActions", "requiredScenarioState", "scenarioName", "serveEventListeners")
+_BODIES = ("body", "jsonBody", "base64Body", "bodyFileName")
+_RESPONSE_KNOWN = ("status", "statusMessage", "headers", *_BODIES, "fixedDelayMilliseconds")
+_RESPONSE_UNSUPPORTED = (
+    "additionalProxyRequestHeaders",
+    "chunkedDribbleDelay",
+    "delayDistribution",
+    "fault",
+    "proxyBaseUrl",
+    "proxyUrlPrefixToRemove",
+    "removeProxyRequestHeaders",
+    "transformerParameters",
+    "transformers",
 )
 _MOST = (1 << 31) - 1
+_DAY = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -47,12 +60,62 @@ class Mapping:
         return {"id": self.id, **self.source, "uuid": self.id}
 
 
+class Store:
+    """The mappings in force, which can change while requests are answered."""
+
+    def __init__(self, loaded: Iterable[Mapping] = ()) -> None:
+        self._loaded = self._mappings = _ranked(tuple(loaded)[::-1])
+        self._lock = threading.Lock()
+
+    def all(self) -> tuple[Mapping, ...]:
+        """Every mapping, in the order in which they are tried."""
+        return self._mappings
+
+    def find(self, request: Request) -> Mapping | None:
+        """The mapping that answers a request."""
+        return next((mapping for mapping in self._mappings if mapping.pattern.matches(request)), None)
+
+    def get(self, identity: str) -> Mapping | None:
+        """The mapping with an id."""
+        return next((mapping for mapping in self._mappings if mapping.id == identity), None)
+
+    def add(self, mapping: Mapping) -> None:
+        """Add a mapping, which goes before the others of its priority."""
+        with self._lock:
+            if self.get(mapping.id):
+                raise Refusal(f"id {mapping.id!r} is taken by another mapping")
+            self._mappings = _ranked((mapping, *self._mappings))
+
+    def remove(self, identity: str) -> bool:
+        """Remove the mapping with an id; whether there was one."""
+        with self._lock:
+            before = self._mappings
+            self._mappings = tuple(mapping for mapping in before if mapping.id != identity)
+            return len(self._mappings) < len(before)
+
+    def clear(self) -> None:
+        """Remove every mapping."""
+        with self._lock:
+            self._mappings = ()
+
+    def reset(self) -> None:
+        """Back to what was loaded."""
+        with self._lock:
+            self._mappings = self._loaded
+
+
+def _ranked(newest_first: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
+    return tuple(sorted(newest_first, key=lambda mapping: mapping.priority))
+
+
 def parse_mapping(value: object, origin: str, read_file: ReadFile) -> Mapping:
-    """The mapping that an object describes; everything wrong with it is in the Refusal."""
+    """The mapping that an object describes; everything wrong with it is in the Refusal.
+
+    `read_file` fetches the file of a `bodyFileName`.
+    """
     spec = as_settings(value)
-    problems = Problems()
+    problems = Problems(key_problems(_without(spec, _WITHOUT_EFFECT), _KNOWN, _UNSUPPORTED))
     identity, name, priority, pattern, response = "", "", DEFAULT_PRIORITY, Pattern(), Response(200)
-    _check_keys(spec, problems)
     with problems.at("id"):
         identity = _identity(spec.get("id", spec.get("uuid")))
     with problems.at("name"):
@@ -62,17 +125,14 @@ def parse_mapping(value: object, origin: str, read_file: ReadFile) -> Mapping:
     with problems.at("request"):
         pattern = parse_pattern(spec.get("request"))
     with problems.at("response"):
-        response = parse_response(spec.get("response"), read_file)
+        response = _response(spec.get("response"), read_file)
     problems.settle()
+    response.headers = (*response.headers, ("Matched-Stub-Id", identity))
     return Mapping(identity, name, priority, pattern, response, origin, {**spec, "id": identity})
 
 
-def _check_keys(spec: dict[str, object], problems: Problems) -> None:
-    for key, value in spec.items():
-        if key in _UNSUPPORTED and value:
-            problems.note(f"{key!r} is not supported; supported: {', '.join(_KNOWN)}")
-        elif key not in (*_KNOWN, *_WITHOUT_EFFECT, *_UNSUPPORTED):
-            problems.note(unknown("key", key, _KNOWN))
+def _without(spec: dict[str, object], keys: Iterable[str]) -> dict[str, object]:
+    return {key: value for key, value in spec.items() if key not in keys}
 
 
 def _identity(value: object) -> str:
@@ -83,3 +143,60 @@ def _identity(value: object) -> str:
         return str(uuid.UUID(text))
     except ValueError:
         raise Refusal(f"{text!r} is not a UUID; a name may be any text") from None
+
+
+def _response(value: object, read_file: ReadFile) -> Response:
+    spec = _without(as_settings(value), ["fromConfiguredStub"])
+    problems = Problems(key_problems(spec, _RESPONSE_KNOWN, _RESPONSE_UNSUPPORTED, _BODIES))
+    response = Response(200)
+    with problems.at("status"):
+        response.status = as_whole_number(spec.get("status", 200), 200, 999)
+    with problems.at("statusMessage"):
+        response.reason = _header_text(spec.get("statusMessage", ""))
+    with problems.at("fixedDelayMilliseconds"):
+        response.delay = as_whole_number(spec.get("fixedDelayMilliseconds", 0), 0, _DAY) / 1000
+    with problems.at("headers"):
+        response.headers = _headers(spec.get("headers", {}))
+    for key in spec.keys() & set(_BODIES):
+        with problems.at(key):
+            response.body = _body(key, spec[key], read_file)
+    problems.settle()
+    return response
+
+
+def _headers(value: object) -> Headers:
+    problems = Problems()
+    pairs: list[tuple[str, str]] = []
+    for name, given in as_object(value).items():
+        with problems.at(name):
+            values = given if isinstance(given, list) else [given]
+            pairs += [(_header_name(name), _header_text(text)) for text in values]
+    problems.settle()
+    return tuple(pairs)
+
+
+def _header_name(name: str) -> str:
+    if not name or set(name) & set('()<>@,;:\\"/[]?={} \t') or not (name.isascii() and name.isprintable()):
+        raise Refusal("is not a name that a header can have")
+    return name
+
+
+def _header_text(value: object) -> str:
+    text = as_text(value)
+    if any(ord(letter) > 255 or (ord(letter) < 32 and letter != "\t") for letter in text):
+        raise Refusal("holds a character that cannot stand in a header")
+    return text
+
+
+def _body(key: str, value: object, read_file: ReadFile) -> bytes:
+    if key == "jsonBody":
+        return write_json(value).encode("utf-8", "surrogatepass")
+    text = as_text(value)
+    if key == "body":
+        return text.encode("utf-8", "surrogatepass")
+    if key == "bodyFileName":
+        return read_file(text)
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Refusal(f"not valid base64: {error}") from None

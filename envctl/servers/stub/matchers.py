@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import jsontext
 from .jsonequal import JsonEquality, check_placeholders
 from .jsonpath import JsonPath, compile_path
-from .refusal import Refusal, as_flag, as_object, as_text, unknown
-from .regex import compile_regex
+from .parsing import Refusal, as_flag, as_object, as_text, compile_regex, parse_json, unknown, write_json
 
 
 @dataclass(frozen=True)
@@ -23,17 +21,24 @@ class Matcher:
 
 
 def equal_to(expected: str, ignore_case: bool = False) -> Matcher:
-    """The matcher that takes exactly one text."""
+    """Takes exactly one text."""
     if not ignore_case:
         return Matcher("equalTo", expected, lambda value: value == expected)
     folded = expected.casefold()
     return Matcher("equalTo", expected, lambda value: value is not None and value.casefold() == folded)
 
 
-def full_match(operator: str, pattern: str) -> Matcher:
-    """The matcher that takes what a regular expression matches as a whole."""
+def contains(text: str, negated: bool = False) -> Matcher:
+    """Takes what holds a text; or, negated, everything else."""
+    operator = "doesNotContain" if negated else "contains"
+    return Matcher(operator, text, lambda value: negated != (value is not None and text in value))
+
+
+def matches(pattern: str, negated: bool = False) -> Matcher:
+    """Takes what a regular expression matches as a whole; or, negated, everything else."""
     compiled = compile_regex(pattern)
-    return Matcher(operator, pattern, lambda value: value is not None and compiled.fullmatch(value) is not None)
+    operator = "doesNotMatch" if negated else "matches"
+    return Matcher(operator, pattern, lambda value: negated != (value is not None and compiled.fullmatch(value) is not None))
 
 
 def parse_matcher(value: object) -> Matcher:
@@ -44,36 +49,13 @@ def parse_matcher(value: object) -> Matcher:
     if strangers:
         raise Refusal(*(unknown("matcher", key, _PARSERS) for key in strangers))
     if len(operators) != 1:
-        raise Refusal(f"needs exactly one matcher, has {', '.join(operators) or 'none'}; known: {_known()}")
+        raise Refusal(f"needs exactly one matcher, has {', '.join(operators) or 'none'}; known: {', '.join(sorted(_PARSERS))}")
     operator = operators[0]
     options = {key: option for key, option in spec.items() if key != operator}
     misplaced = [key for key in options if key not in _OPTIONS.get(operator, ())]
     if misplaced:
         raise Refusal(f"{misplaced[0]!r} has no effect on {operator!r}")
     return _PARSERS[operator](spec[operator], options)
-
-
-def _equal_to(expected: object, options: dict[str, object]) -> Matcher:
-    return equal_to(as_text(expected), as_flag(options.get("caseInsensitive", False)))
-
-
-def _contains(expected: object, options: dict[str, object]) -> Matcher:
-    text = as_text(expected)
-    return Matcher("contains", text, lambda value: value is not None and text in value)
-
-
-def _does_not_contain(expected: object, options: dict[str, object]) -> Matcher:
-    text = as_text(expected)
-    return Matcher("doesNotContain", text, lambda value: value is None or text not in value)
-
-
-def _matches(expected: object, options: dict[str, object]) -> Matcher:
-    return full_match("matches", as_text(expected))
-
-
-def _does_not_match(expected: object, options: dict[str, object]) -> Matcher:
-    pattern = compile_regex(as_text(expected))
-    return Matcher("doesNotMatch", pattern.pattern, lambda value: value is None or pattern.fullmatch(value) is None)
 
 
 def _absent(expected: object, options: dict[str, object]) -> Matcher:
@@ -83,9 +65,9 @@ def _absent(expected: object, options: dict[str, object]) -> Matcher:
 
 
 def _equal_to_json(expected: object, options: dict[str, object]) -> Matcher:
-    text = expected if isinstance(expected, str) else jsontext.write(expected)
+    text = expected if isinstance(expected, str) else write_json(expected)
     try:
-        wanted = jsontext.parse(text)
+        wanted = parse_json(text)
     except ValueError as error:
         raise Refusal(f"equalToJson: not valid JSON: {error}") from None
     check_placeholders(wanted)
@@ -110,7 +92,7 @@ def _matches_json_path(expected: object, options: dict[str, object]) -> Matcher:
 
 def _equals_json(value: str | None, equality: JsonEquality, wanted: Any) -> bool:
     try:
-        return value is not None and equality.holds(wanted, jsontext.parse(value))
+        return value is not None and equality.holds(wanted, parse_json(value))
     except ValueError:
         return False
 
@@ -118,7 +100,7 @@ def _equals_json(value: str | None, equality: JsonEquality, wanted: Any) -> bool
 def _result(path: JsonPath, value: str | None) -> Any:
     """What the path leads to in a JSON text: a value where it is definite, else a list; None for nothing."""
     try:
-        found = path.find(jsontext.parse(value or ""))
+        found = path.find(parse_json(value or ""))
     except ValueError:
         return None
     return (found[0] if found else None) if path.is_definite else found
@@ -134,19 +116,15 @@ def _path_accepts(path: JsonPath, inner: Matcher, value: str | None) -> bool:
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else jsontext.write(value)
-
-
-def _known() -> str:
-    return ", ".join(sorted(_PARSERS))
+    return value if isinstance(value, str) else write_json(value)
 
 
 _PARSERS: dict[str, Callable[[object, dict[str, object]], Matcher]] = {
-    "equalTo": _equal_to,
-    "contains": _contains,
-    "doesNotContain": _does_not_contain,
-    "matches": _matches,
-    "doesNotMatch": _does_not_match,
+    "equalTo": lambda expected, options: equal_to(as_text(expected), as_flag(options.get("caseInsensitive", False))),
+    "contains": lambda expected, options: contains(as_text(expected)),
+    "doesNotContain": lambda expected, options: contains(as_text(expected), negated=True),
+    "matches": lambda expected, options: matches(as_text(expected)),
+    "doesNotMatch": lambda expected, options: matches(as_text(expected), negated=True),
     "absent": _absent,
     "equalToJson": _equal_to_json,
     "matchesJsonPath": _matches_json_path,

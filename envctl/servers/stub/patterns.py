@@ -6,12 +6,14 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ..http.message import Request
-from .matchers import Matcher, equal_to, full_match, parse_matcher
-from .refusal import Problems, Refusal, as_object, as_settings, as_text, kind_of, unknown
+from .matchers import Matcher, equal_to, matches, parse_matcher
+from .parsing import Problems, Refusal, as_object, as_settings, as_text, key_problems, kind_of, unknown
 
 Values = Callable[[Request], "Sequence[str | None]"]
+Parse = Callable[[object], "list[Check]"]
 
 _FIELD = r"\{([A-Za-z]\w*)\}"
 _URL_KEYS = ("url", "urlPath", "urlPattern", "urlPathPattern", "urlPathTemplate")
@@ -46,7 +48,7 @@ class Pattern:
 def parse_pattern(value: object) -> Pattern:
     """The pattern that the `request` of a mapping describes; none at all takes every request."""
     spec = as_settings(value)
-    problems = Problems()
+    problems = Problems(key_problems(spec, (*_PARSERS, "pathParameters"), _UNSUPPORTED, _URL_KEYS))
     checks: list[Check] = []
     for key, parse in _PARSERS.items():
         if key in spec:
@@ -54,60 +56,26 @@ def parse_pattern(value: object) -> Pattern:
                 checks += parse(spec[key])
     with problems.at("pathParameters"):
         checks += _path_parameters(spec)
-    for problem in _misfits(spec):
-        problems.note(problem)
     problems.settle()
     return Pattern(tuple(checks))
 
 
-def _misfits(spec: Mapping[str, object]) -> list[str]:
-    known = (*_PARSERS, "pathParameters")
-    urls = [key for key in _URL_KEYS if key in spec]
-    found = [f"only one of {', '.join(urls)} can hold"] if len(urls) > 1 else []
-    for key in spec.keys() - set(known):
-        if key not in _UNSUPPORTED:
-            found.append(unknown("key", key, known))
-        elif spec[key]:
-            found.append(f"{key!r} is not supported; supported: {', '.join(sorted(known))}")
-    return found
-
-
 def _method(value: object) -> list[Check]:
     method = as_text(value)
-    if method == "ANY":
-        return []
-    return [Check("method", equal_to(method), lambda request: (request.method,), weight=3)]
+    return [] if method == "ANY" else [Check("method", equal_to(method), lambda request: (request.method,), weight=3)]
 
 
-def _url(value: object) -> list[Check]:
-    return [_url_check("url", equal_to(as_text(value)))]
+def _url(matcher: Callable[[str], Matcher]) -> Parse:
+    return lambda value: [Check("url", matcher(as_text(value)), lambda request: (request.url,), weight=10)]
 
 
-def _url_path(value: object) -> list[Check]:
-    return [_path_check("urlPath", equal_to(as_text(value)))]
+def _path(matcher: Callable[[str], Matcher]) -> Parse:
+    return lambda value: [Check("urlPath", matcher(as_text(value)), lambda request: (request.path,), weight=10)]
 
 
-def _url_pattern(value: object) -> list[Check]:
-    return [_url_check("url", full_match("matches", as_text(value)))]
-
-
-def _url_path_pattern(value: object) -> list[Check]:
-    return [_path_check("urlPath", full_match("matches", as_text(value)))]
-
-
-def _url_path_template(value: object) -> list[Check]:
-    template = as_text(value)
+def _template(template: str) -> Matcher:
     pattern = _template_pattern(template)
-    matcher = Matcher("template", template, lambda path: path is not None and pattern.fullmatch(path) is not None)
-    return [_path_check("urlPath", matcher)]
-
-
-def _url_check(part: str, matcher: Matcher) -> Check:
-    return Check(part, matcher, lambda request: (request.url,), weight=10)
-
-
-def _path_check(part: str, matcher: Matcher) -> Check:
-    return Check(part, matcher, lambda request: (request.path,), weight=10)
+    return Matcher("template", template, lambda path: path is not None and pattern.fullmatch(path) is not None)
 
 
 def _template_pattern(template: str) -> re.Pattern[str]:
@@ -122,46 +90,35 @@ def _template_pattern(template: str) -> re.Pattern[str]:
 def _path_parameters(spec: Mapping[str, object]) -> list[Check]:
     if not spec.get("pathParameters"):
         return []
-    if not isinstance(spec.get("urlPathTemplate"), str):
+    template = spec.get("urlPathTemplate")
+    if not isinstance(template, str):
         raise Refusal("needs an urlPathTemplate")
     try:
-        pattern = _template_pattern(str(spec["urlPathTemplate"]))
+        pattern = _template_pattern(template)
     except Refusal:
         return []  # noted with the template itself
-    return _named_checks("pathParameters", spec["pathParameters"], _from_path(pattern), pattern.groupindex)
+
+    def values(name: str, request: Request) -> Sequence[str]:
+        found = pattern.fullmatch(request.path)
+        return (found[name],) if found else ()
+
+    return _named_checks("pathParameters", values, spec["pathParameters"], pattern.groupindex)
 
 
-def _from_path(pattern: re.Pattern[str]) -> Callable[[str], Values]:
-    def values_of(name: str) -> Values:
-        def values(request: Request) -> Sequence[str | None]:
-            found = pattern.fullmatch(request.path)
-            return (found[name],) if found else ()
-
-        return values
-
-    return values_of
+def _named(part: str, values: Callable[[str, Request], Sequence[str]]) -> Parse:
+    return lambda value: _named_checks(part, values, value)
 
 
-def _headers(value: object) -> list[Check]:
-    return _named_checks("headers", value, lambda name: lambda request: request.header(name))
-
-
-def _query(value: object) -> list[Check]:
-    return _named_checks("queryParameters", value, lambda name: lambda request: request.query.get(name, ()))
-
-
-def _cookies(value: object) -> list[Check]:
-    return _named_checks("cookies", value, lambda name: lambda request: request.cookies.get(name, ()))
-
-
-def _named_checks(part: str, value: object, values_of: Callable[[str], Values], known: Mapping[str, object] | None = None) -> list[Check]:
+def _named_checks(
+    part: str, values: Callable[[str, Request], Sequence[str]], value: object, known: Mapping[str, object] | None = None
+) -> list[Check]:
     problems = Problems()
     checks: list[Check] = []
     for name, spec in as_object(value).items():
         with problems.at(name):
             if known is not None and name not in known:
                 raise Refusal(unknown("parameter", name, known))
-            checks.append(Check(f"{part}.{name}", parse_matcher(spec), values_of(name)))
+            checks.append(Check(f"{part}.{name}", parse_matcher(spec), partial(values, name)))
     problems.settle()
     return checks
 
@@ -193,16 +150,16 @@ def _body_patterns(value: object) -> list[Check]:
 
 
 # In the order in which they are asked: what is cheap and tells most apart comes first.
-_PARSERS: dict[str, Callable[[object], list[Check]]] = {
+_PARSERS: dict[str, Parse] = {
     "method": _method,
-    "url": _url,
-    "urlPath": _url_path,
-    "urlPattern": _url_pattern,
-    "urlPathPattern": _url_path_pattern,
-    "urlPathTemplate": _url_path_template,
-    "headers": _headers,
-    "queryParameters": _query,
-    "cookies": _cookies,
+    "url": _url(equal_to),
+    "urlPath": _path(equal_to),
+    "urlPattern": _url(matches),
+    "urlPathPattern": _path(matches),
+    "urlPathTemplate": _path(_template),
+    "headers": _named("headers", lambda name, request: request.header(name)),
+    "queryParameters": _named("queryParameters", lambda name, request: request.query.get(name, ())),
+    "cookies": _named("cookies", lambda name, request: request.cookies.get(name, ())),
     "basicAuth": _basic_auth,
     "basicAuthCredentials": _basic_auth,
     "bodyPatterns": _body_patterns,

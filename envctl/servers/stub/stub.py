@@ -1,18 +1,63 @@
-"""The stub: what it answers to a request, and what it remembers of it."""
+"""The stub: its command line, what it answers to a request, and what it says where no mapping matches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from operator import eq
 from pathlib import Path
 
 from ..http.message import Request, Response, text_response
-from . import admin
+from ..http.server import listen, serve
+from .admin import Admin
 from .journal import Entry, Journal
-from .report import explain_mismatch
-from .store import Store
+from .loading import MappingError, files_folders, load
+from .mappings import Mapping, Store
+from .patterns import Check
 
 _ADMIN = "/__admin"
+_LONGEST = 300
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Load the mappings and serve them; 2 where they are wrong, 1 where the address cannot be had."""
+    options = _parser().parse_args(arguments)
+    routes: list[Path] = options.routes
+    try:
+        mappings = load(routes)
+    except MappingError as error:
+        print(*error.messages, sep="\n", file=sys.stderr)
+        return 2
+    folders = [folder for route in routes for folder in files_folders(route, route)]
+    try:
+        listener = listen(options.host, options.port)
+    except (OSError, OverflowError) as error:
+        print(f"cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        return 1
+    host, port = listener.getsockname()[:2]
+    _print(f"listening on {host}:{port} ({len(mappings)} mappings)")
+    serve(listener, Stub(Store(mappings), Journal(), _print, tuple(folders)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stub", description="An HTTP server that answers from WireMock mappings.")
+    parser.add_argument("--host", default="0.0.0.0", help="the address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="0 is any free one (default: %(default)s)")
+    routes = "a mapping file, or a folder of them; may be given several times"
+    parser.add_argument("--routes", type=Path, action="append", default=[], metavar="PATH", help=routes)
+    return parser
+
+
+def _print(line: str) -> None:
+    """A whole line at once from any thread, whatever the encoding of stdout, and whether or not somebody reads it."""
+    with contextlib.suppress(OSError):
+        sys.stdout.buffer.write(f"{line}\n".encode())
+        sys.stdout.buffer.flush()
 
 
 @dataclass(frozen=True)
@@ -34,18 +79,12 @@ class Stub:
     def answer(self, request: Request) -> Response:
         """The response to a request, which is logged and, unless it is an admin one, remembered."""
         if request.path == _ADMIN or request.path.startswith(f"{_ADMIN}/"):
-            response = admin.answer(self.store, self.journal, self.body_folders, request)
+            response = Admin(self.store, self.journal, self.body_folders).answer(request)
             if request.path != f"{_ADMIN}/health":  # whoever waits for the stub asks several times a second
                 self._log(request, response, "admin")
             return response
-        return self._answer_from_mappings(request)
-
-    def _answer_from_mappings(self, request: Request) -> Response:
         mapping = self.store.find(request)
-        if mapping:
-            response = mapping.response.with_header("Matched-Stub-Id", mapping.id)
-        else:
-            response = text_response(404, explain_mismatch(request, self.store.all()))
+        response = mapping.response if mapping else text_response(404, explain_mismatch(request, self.store.all()))
         self.journal.record(Entry(request, response.status, mapping))
         self._log(request, response, mapping.label if mapping else "no mapping matches")
         return response
@@ -53,3 +92,42 @@ class Stub:
     def _log(self, request: Request, response: Response, remark: str) -> None:
         line = f"{request.method} {request.url} -> {response.status} ({remark})"
         self.log("".join(letter if letter.isprintable() else "?" for letter in line))
+
+
+def explain_mismatch(request: Request, mappings: Sequence[Mapping]) -> str:
+    """The request, the mapping that comes closest, and where the two differ."""
+    lines = [f"Request was not matched: {request.method} {request.url}", ""]
+    if not mappings:
+        return "\n".join([*lines, "There are no mappings in this stub.", ""])
+    closest = min(mappings, key=lambda mapping: _distance(mapping, request))
+    title = f"{closest.name} ({closest.origin})" if closest.name and closest.origin else closest.label
+    differences = [_difference(check, request) for check in closest.pattern.checks]
+    return "\n".join([*lines, f"Closest mapping: {title}", *differences, ""])
+
+
+def _difference(check: Check, request: Request) -> str:
+    expected = f"{check.matcher.operator} {check.matcher.expected}".rstrip()
+    if check.passes(request):
+        return f"  matches  {check.part}: {_shortened(expected)}"
+    return f"  DIFFERS  {check.part}: expected {_shortened(expected)}, got {_shortened(_found(check, request))}"
+
+
+def _distance(mapping: Mapping, request: Request) -> float:
+    failed = (check for check in mapping.pattern.checks if not check.passes(request))
+    return sum(check.weight * (1.1 - _likeness(check, request)) for check in failed)
+
+
+def _likeness(check: Check, request: Request) -> float:
+    """How much of the two texts is a beginning that both share, from 0 to 1."""
+    expected, found = check.matcher.expected[:_LONGEST], _found(check, request)[:_LONGEST]
+    shared = sum(1 for _ in takewhile(bool, map(eq, expected, found)))
+    return shared / max(len(expected), len(found), 1)
+
+
+def _found(check: Check, request: Request) -> str:
+    values = [value for value in check.values(request) if value is not None]
+    return ", ".join(values) if values else "nothing"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.servers.mail.markup import as_lines, as_words
+from envctl.servers.mail.inbox import Unreadable, completed
 from envctl.servers.mail.message import Message
-from envctl.servers.mail.receive import Sent, Unreadable, kept
+from envctl.servers.mail.mime import text_of_html
 from envctl.servers.mail.search import Unsupported, search
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -29,7 +29,7 @@ TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_siz
 
 
 def received(raw: bytes) -> Message:
-    return Message("id", kept(Sent("s@x", ("r@x",), raw)), NOW, "")
+    return Message("id", completed("s@x", ["r@x"], raw), NOW, "")
 
 
 @given(PIECES)
@@ -47,7 +47,7 @@ def test_what_is_kept_says_whose_it_is(raw: bytes) -> None:
         return
     assert message.document()["ReturnPath"] == "s@x"
     assert "r@x" in message.searched
-    assert message.content["MessageID"]
+    assert message.facts["MessageID"]
 
 
 @given(TEXT, TEXT, st.binary(max_size=200))
@@ -60,9 +60,9 @@ def test_what_was_written_by_the_book_is_read(name: str, subject: str, content: 
 
     message = received(written.as_bytes())
 
-    assert message.content["From"] == {"Name": name, "Address": "ann@example.org"}
-    assert (message.content["Subject"], message.text) == (subject, "Grüße\r\n")
-    assert [(part.name, part.content) for part in message.attachments] == [("ä b.pdf", content)]
+    assert message.facts["From"] == {"Name": name, "Address": "ann@example.org"}
+    assert (message.facts["Subject"], message.content.text) == (subject, "Grüße\r\n")
+    assert [(part.name, part.content) for part in message.content.attachments] == [("ä b.pdf", content)]
 
 
 @given(st.text(max_size=60))
@@ -75,18 +75,18 @@ def test_any_search_has_an_answer(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("html", "words", "lines"),
+    ("html", "text"),
     [
-        ("<h1>Hi</h1><p>you  there</p>", "Hi you there", "Hi\n\nyou there"),
-        ("a<br>b<br />c", "a b c", "a\nb\nc"),
-        ("<head><title>T</title><style>p{}</style><body>x<script>y()</script>z", "xz", "xz"),
-        ("<ul><li>1</li><li>2</li></ul>", "1 2", "1\n2"),
-        ('<a href="https://x/?a=1&amp;b=2">a</a> &amp; <a href="mailto:x">b</a>', "a & b", "a ( https://x/?a=1&b=2 ) & b"),
-        ("", "", ""),
+        ("<h1>Hi</h1><p>you\n there</p>", "Hi\nyou there"),
+        ("a<br>b<br />c", "a\nb\nc"),
+        ("<head><title>T</title><style>p{}</style><body>x<script>y()</script>z", "xz"),
+        ("<ul><li>1</li><li>2</li></ul>", "1\n2"),
+        ('<a href="https://x/?a=1&amp;b=2">a</a> &amp; <a href="mailto:x">b</a>', "a ( https://x/?a=1&b=2 ) & b"),
+        ("", ""),
     ],
-)  # fmt: skip
-def test_html_as_text(html: str, words: str, lines: str) -> None:
-    assert (as_words(html), as_lines(html)) == (words, lines)
+)
+def test_html_as_text(html: str, text: str) -> None:
+    assert text_of_html(html) == text
 
 
 @pytest.mark.parametrize(("text", "snippet"), [("x" * 200, "x" * 200), ("ü" * 150, "ü" * 100 + "..."), (" a\n b ", "a b")])

@@ -12,7 +12,7 @@ from envctl.servers.http.message import Request
 from envctl.servers.stub.journal import Entry, Journal
 
 if TYPE_CHECKING:
-    from tests.stub.conftest import RunningStub, Start
+    from tests.servers.stub.conftest import RunningStub, Start
 
 IDENTITY = "11111111-1111-1111-1111-111111111111"
 

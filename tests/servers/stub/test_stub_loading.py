@@ -15,7 +15,7 @@ import envctl.servers.stub
 from envctl.servers.stub.loading import MappingError, load
 
 if TYPE_CHECKING:
-    from tests.stub.conftest import Start
+    from tests.servers.stub.conftest import Start
 
 STUB = Path(envctl.servers.stub.__file__).parent
 Write = Callable[..., Path]

@@ -21,7 +21,7 @@ import envctl.servers.stub
 from envctl.servers.http.message import Request
 from envctl.servers.http.server import converse
 from envctl.servers.stub.journal import Journal
-from envctl.servers.stub.store import Store
+from envctl.servers.stub.mappings import Store
 from envctl.servers.stub.stub import Stub
 
 if TYPE_CHECKING:

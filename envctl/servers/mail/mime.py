@@ -1,0 +1,166 @@
+"""A message -> its headers, its texts and its files, by the standard library's `email`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import EmailPolicy, compat32
+from html.parser import HTMLParser
+from typing import Any, cast
+
+Address = dict[str, str]
+
+_FOLD = re.compile(r"\s*\r?\n\s*")
+_SHOWN = ("text/plain", "text/html")
+_BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
+_BLOCK = re.compile("br|p|div|t[dhr]|h[1-6r]|li|[uod]l|d[dt]|pre|table|blockquote|section|article|header|footer")
+_HIDDEN = ("title", "script", "style", "noscript")
+
+
+class _Policy(EmailPolicy):
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        try:
+            # In names, the library keeps the blank between encoded words, which belongs to neither of them.
+            return super().header_fetch_parse(name, _BETWEEN_WORDS.sub("", unfolded(value)))
+        except Exception:  # the library's parser has many ways to fail on a malformed header
+            return unfolded(value)
+
+
+_POLICY = _Policy()
+
+
+def parsed(raw: bytes) -> EmailMessage:
+    """The message; whatever is wrong with it, there is one."""
+    return cast(EmailMessage, message_from_bytes(raw, policy=_POLICY))
+
+
+def unfolded(value: str) -> str:
+    """A header in one line; its bytes beyond ASCII are UTF-8."""
+    text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return _FOLD.sub(" ", text).strip()
+
+
+def headers_of(message: EmailMessage) -> dict[str, list[str]]:
+    """Every header by its canonical name, as it was sent but for the folding."""
+    found: dict[str, list[str]] = {}
+    for name, value in message.raw_items():
+        found.setdefault("-".join(part.capitalize() for part in name.split("-")), []).append(unfolded(str(value)))
+    return dict(sorted(found.items()))
+
+
+def addresses_of(message: EmailMessage, name: str) -> list[Address]:
+    """The addresses in all headers of a name; none where one of them is no address."""
+    given = [one for header in message.get_all(name, []) for one in getattr(header, "addresses", ())]
+    found = [{"Name": one.display_name, "Address": one.addr_spec} for one in given]
+    return found if all("@" in address["Address"].strip("@<>") for address in found) else []
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part that is no container; texts are in UTF-8."""
+
+    id: str
+    kind: str
+    disposition: str
+    name: str
+    content_id: str
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace")
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As Mailpit's API describes it."""
+        return {
+            "PartID": self.id,
+            "FileName": self.name or self.content_id,
+            "ContentType": self.kind,
+            "ContentID": self.content_id,
+            "Size": len(self.content),
+            "Checksums": {name.upper(): hashlib.new(name, self.content).hexdigest() for name in ("md5", "sha1", "sha256")},
+        }
+
+
+class Content:
+    """What a message holds; `inline` are also files that nothing is said of. Text is made of HTML where there is none."""
+
+    def __init__(self, message: EmailMessage) -> None:
+        parts = list(_parts(message))
+        is_alone = message.get_content_maintype() != "multipart"
+        shown = [part for part in parts if part.kind in _SHOWN and part.disposition != "attachment"]
+        others = [part for part in parts if part.kind not in _SHOWN or part.disposition]
+        self.inline = [part for part in others if part.disposition == "inline" or not (is_alone or _is_attached(part))]
+        self.attachments = [part for part in others if part not in self.inline]
+        self.html = next((part.text for part in shown if part.kind == "text/html"), "")
+        texts = [part.text for part in shown if part.kind == "text/plain"]
+        self.text = "\n--\n".join(texts) or text_of_html(self.html)
+
+
+def _is_attached(part: Part) -> bool:
+    return part.disposition == "attachment" or part.kind == "application/octet-stream"
+
+
+def _parts(part: EmailMessage, number: str = "0") -> Iterator[Part]:
+    """Numbered as by Mailpit: `1`, `2`, `2.1`; `0` where there is only one."""
+    if part.get_content_maintype() == "multipart" and part.is_multipart():
+        prefix = "" if number == "0" else f"{number}."
+        for index, inner in enumerate(part.iter_parts(), 1):
+            yield from _parts(cast(EmailMessage, inner), f"{prefix}{index}")
+        return
+    content_id = str(part.get("Content-ID", "")).strip("<>")
+    yield Part(number, part.get_content_type(), part.get_content_disposition() or "", part.get_filename() or "", content_id, _bytes(part))
+
+
+def _bytes(part: EmailMessage) -> bytes:
+    if part.is_multipart():
+        return b"".join(inner.as_bytes(policy=compat32.clone(linesep="\r\n")) for inner in part.iter_parts())
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    if part.get_content_maintype() != "text":
+        return content
+    try:
+        return content.decode(part.get_content_charset("utf-8" if "Content-Type" in part else "cp1252"), "replace").encode()
+    except LookupError:
+        return content
+
+
+def text_of_html(html: str) -> str:
+    """What is shown of a page, a line for each block, with the addresses that its links lead to."""
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    lines = (" ".join(line.split()) for line in "".join(reader.found).split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._link, self._hidden = "", False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self._link = dict(attrs).get("href") or ""
+        if tag in _HIDDEN or tag == "body":
+            self._hidden = tag != "body"
+        elif _BLOCK.fullmatch(tag):
+            self.found.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a" and self._link.startswith("http"):
+            self.found.append(f" ( {self._link} ) ")
+        if tag in _HIDDEN:
+            self._hidden = False
+        elif _BLOCK.fullmatch(tag):
+            self.found.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.found.append(" ".join(re.split(r"\s+", data)))
