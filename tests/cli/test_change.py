@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from envctl import instance
 from envctl.instance.identity import instance_id
+from envctl.instance.times import now
 from tests.processes import keepers_of, kill, nothing_is_left, states_of, things_of, until
 from tests.support import Project, command
 
@@ -149,8 +149,8 @@ def test_gc_removes_what_has_expired_and_nothing_else(project: Project) -> None:
     project.envctl("up", "env", "--name", "long", "--ttl", "1h").ok()
     project.envctl("up", "env", "--name", "short", "--ttl", "10s").ok()
     without_keeper(project, "short")
-    expires = instance.now(10)
-    until(lambda: instance.now() > expires)
+    expires = now(10)
+    until(lambda: now() > expires)
     done = project.envctl("gc").ok()
     assert "short" in done.err
     assert "was removed: expired " in done.err

@@ -57,7 +57,7 @@ def test_a_terminal_has_a_table(terminal: Terminal, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "value"), [("CI", "true"), ("TERM", "dumb")])
 def test_a_terminal_that_cannot_move_has_lines(terminal: Terminal, tmp_path: Path, name: str, value: str) -> None:
     with redirect_stderr(terminal):
-        assert isinstance(listener(session_in(tmp_path, **{name: value})), Lines)
+        assert isinstance(listener(session_in(tmp_path, None, **{name: value})), Lines)
 
 
 def test_what_is_no_terminal_has_lines(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def test_what_docker_was_asked_for_is_waited_for(pair: Project, tmp_path: Path) 
 cp "$6" {tmp_path}/compose.json
 touch {tmp_path}/begun
 (sleep 1
-{compose_program()[0]} -p "$2" --project-directory "$4" -f {tmp_path}/compose.json create >/dev/null 2>&1
+{compose_program(os.environ)[0]} -p "$2" --project-directory "$4" -f {tmp_path}/compose.json create >/dev/null 2>&1
 touch {tmp_path}/ended) &
 wait $!
 """)

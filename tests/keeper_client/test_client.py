@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -93,7 +93,11 @@ def test_who_answers_in_another_language_is_no_keeper() -> None:
 def test_nobody_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    for ask in (lambda keeper: keeper.ask("GET", "/v1/keeper"), lambda keeper: keeper.stream("/v1/exit-events")):
+    asks: list[Callable[[KeeperClient], object]] = [
+        lambda keeper: keeper.ask("GET", "/v1/keeper"),
+        lambda keeper: keeper.stream("/v1/exit-events"),
+    ]
+    for ask in asks:
         with pytest.raises(KeeperGone, match=r"the keeper does not answer: .*refused"):
             ask(KeeperClient(port, "x", 1))
 

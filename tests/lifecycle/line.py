@@ -20,7 +20,7 @@ from envctl.plan.model import Check, Plan, ServicePlan
 from tests.builders import FakeDeployment, plan_with, record_of, session_in
 
 HEALTH: dict[str, Any] = {"checks": (Check("health"),)}
-SERVER = {"step": {"command": "x", "in": "server"}}
+SERVER: dict[str, Any] = {"step": {"command": "x", "in": "server"}}
 
 
 class Told:

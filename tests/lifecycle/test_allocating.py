@@ -57,7 +57,7 @@ def test_numbers_of_other_instances_are_taken(session: Session, plan: Plan) -> N
 @pytest.mark.parametrize("service", ["worker", "dbb"])
 def test_a_service_without_a_port_has_no_number(session: Session, plan: Plan, service: str) -> None:
     with pytest.raises(UsageError, match=f"--port {service}=1: there is no such service with a port"):
-        allocate(session.store, ListedEngine(), plan, having({}, **{service: 1}), ())
+        allocate(session.store, ListedEngine(), plan, having({}, None, **{service: 1}), ())
 
 
 def test_a_subnet_has_room_for_every_container(session: Session, plan: Plan) -> None:

@@ -193,7 +193,7 @@ def test_as_a_context_what_was_up_before_stays(session: Session) -> None:
 def test_its_names_are_there() -> None:
     assert {name for name in envctl.__all__ if not hasattr(envctl, name)} == set()
     with pytest.raises(AttributeError, match="no attribute 'nosuch'"):
-        _ = envctl.nosuch  # type: ignore[attr-defined]
+        _ = envctl.nosuch
 
 
 def test_what_is_left_is_an_error(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

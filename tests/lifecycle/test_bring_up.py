@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from envctl.errors import OutOfTime
 from envctl.instance.record import ServiceRecord
 from envctl.lifecycle import bring_up
 from envctl.lifecycle.events import Event, Phase
+from envctl.lifecycle.stages import STAGES
 from envctl.plan.model import Check
 from tests.builders import FakeDeployment, record_of, service, step_of
 from tests.lifecycle.line import HEALTH, SERVER, Line, MakeLine, healthy
@@ -63,7 +65,7 @@ def test_a_need_is_met_as_soon_as_its_state_is_reached(line: MakeLine, condition
         return CommandResult(0, "")
 
     deployment.on_start["b"] = b_starts
-    deployment.execute = seeding  # type: ignore[method-assign]
+    deployment.execute = seeding  # type: ignore[method-assign, assignment]
     deployment.seen["a"] = ServiceState(True, health="starting" if condition == "started" else "healthy")
     found.run()
     assert states == [seen]
@@ -143,7 +145,7 @@ def test_a_stage_that_breaks(line: MakeLine, slow: FakeDeployment, monkeypatch: 
         if getattr(plan, "name", "") == "page":
             raise Broken("a stage")
 
-    monkeypatch.setattr(bring_up, "STAGES", (*bring_up.STAGES[:2], breaks, *bring_up.STAGES[2:]))
+    monkeypatch.setattr(bring_up, "STAGES", (*STAGES[:2], breaks, *STAGES[2:]))
     found = line(service("db", **HEALTH), service("page"), deployment=slow)
     with pytest.raises(Broken, match="a stage"):
         found.run(3600)
@@ -152,7 +154,7 @@ def test_a_stage_that_breaks(line: MakeLine, slow: FakeDeployment, monkeypatch: 
 
 @pytest.mark.parametrize("verb", ["start", "state", "data_id", "probe_ports", "logs"])
 def test_a_verb_of_an_engine_that_breaks(line: MakeLine, slow: FakeDeployment, verb: str) -> None:
-    def breaks(*words: object) -> None:
+    def breaks(*words: object) -> Any:
         if words and getattr(words[0], "name", words[0]) == "page":
             raise Broken(verb)
         return real(*words)
@@ -184,7 +186,7 @@ def test_news_of_an_exit_that_nobody_can_understand(line: MakeLine, slow: FakeDe
     """Whoever tells of it must not be the one who dies."""
 
     def ends() -> None:
-        slow.exit_reason = lambda plan: (_ for _ in ()).throw(Broken("no reason"))  # type: ignore[method-assign]
+        slow.exit_reason = lambda plan: (_ for _ in ()).throw(Broken("no reason"))  # type: ignore[method-assign, assignment]
         slow.exits("mail", 1)
 
     slow.on_start["db"] = lambda: threading.Thread(target=ends).start()
@@ -231,8 +233,13 @@ def late(line: MakeLine) -> Iterator[tuple[Line, threading.Event]]:
         may_end.wait(30)
         return CommandResult(0, "")
 
-    deployment.execute = execute  # type: ignore[method-assign]
-    deployment.on_start["mail"] = lambda: (seeding.wait(30), deployment.exits("mail", 1))[1]
+    deployment.execute = execute  # type: ignore[method-assign, assignment]
+
+    def ends() -> None:
+        seeding.wait(30)
+        deployment.exits("mail", 1)
+
+    deployment.on_start["mail"] = ends
     found = line(service("db", steps=(step_of("db", **SERVER),)), service("mail", **HEALTH), deployment=deployment)
     found.patience = 0.0
     found.fails()

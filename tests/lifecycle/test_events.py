@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.builders import plan_with, service, step_of
 from tests.lifecycle.line import HEALTH, SERVER, MakeLine, Told
 
 PLAN = plan_with(service("db"))
-SETUP = ((("make", "topic"), {}, ""),)
+SETUP: Any = ((("make", "topic"), {}, ""),)
 
 
 def test_the_phases_of_a_service_with_seeds(line: MakeLine) -> None:

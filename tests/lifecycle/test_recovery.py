@@ -62,7 +62,10 @@ def saved(session: Session, id: str = "t-123456", **changes: Any) -> Record:
     return session.store.create(record_of(**{"id": id, "state": InstanceState.UP, "keeper": ended_mark(), **changes}))
 
 
-STARTED, REMOVED, LEFT_ALONE = (["t-123456"], []), ([], ["t-123456"]), ([], [])
+Done = tuple[list[str], list[str]]
+STARTED: Done = (["t-123456"], [])
+REMOVED: Done = ([], ["t-123456"])
+LEFT_ALONE: Done = ([], [])
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from envctl.environment import Environment
+from envctl.environment import Environment, open_environment
 from envctl.errors import Interrupted, ServiceFailed
 from envctl.instance.identity import instance_id
 from envctl.instance.processes import process_mark
 from envctl.instance.record import InstanceState
 from envctl.lifecycle import planning, run, up
 from envctl.lifecycle.options import UpOptions
+from envctl.plan.make import make_plan
 from envctl.session import Session
 from tests.builders import ended_mark, record_of, session_in, write
 
@@ -48,8 +49,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
         return call
 
-    monkeypatch.setattr(planning, "open_environment", counting("open", planning.open_environment))
-    monkeypatch.setattr(planning, "make_plan", counting("plan", planning.make_plan))
+    monkeypatch.setattr(planning, "open_environment", counting("open", open_environment))
+    monkeypatch.setattr(planning, "make_plan", counting("plan", make_plan))
     return found
 
 

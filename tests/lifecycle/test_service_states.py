@@ -84,7 +84,6 @@ def test_all_are_not_waited_for_after_a_failure() -> None:
 
 def test_the_first_failure_counts() -> None:
     found, first = states(), ValueError("first")
-    assert not found.failed
     found.fail(first, "a")
     found.fail(ValueError("second"), "b")
     assert found.failed
@@ -108,7 +107,8 @@ def test_a_row_knows_when_it_got_ready(phase: Phase) -> None:
     found = states()
     assert found.rows["a"] == Row()
     found.set("a", Phase.WAITING)
-    assert found.rows["a"].ready_ms is None
+    before = found.rows["a"].ready_ms
+    assert before is None
     found.set("a", phase)
     took = found.rows["a"].ready_ms
     assert took is not None

@@ -100,7 +100,7 @@ def test_a_step_waits_for_what_it_needs(line: MakeLine) -> None:
     order: list[str] = []
     deployment = FakeDeployment()
     execute = deployment.execute
-    deployment.execute = lambda *words: (order.append("seed"), execute(*words))[1]  # type: ignore[method-assign]
+    deployment.execute = lambda *words: (order.append("seed"), execute(*words))[1]  # type: ignore[method-assign, func-returns-value]
     deployment.on_start["cache"] = lambda: order.append("cache")
     step = step_of("db", needs={"cache": "ready"}, **SERVER)
     line(service("db", steps=(step,)), service("cache", needs={"db": "ready"}), deployment=deployment).run()
@@ -120,7 +120,7 @@ def test_a_step_does_not_run_after_a_failure_elsewhere(line: MakeLine) -> None:
 # What a kind sets up
 
 
-SETUP = ((("make", "topic"), {"A": "b"}, "input"), (("make", "other"), {}, ""))
+SETUP: Any = ((("make", "topic"), {"A": "b"}, "input"), (("make", "other"), {}, ""))
 
 
 def test_a_server_is_set_up_once_before_its_seeds(line: MakeLine) -> None:

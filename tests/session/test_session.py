@@ -34,4 +34,4 @@ def test_two_sessions_of_a_process_do_not_see_each_other(tmp_path: Path) -> None
 @pytest.mark.parametrize(("value", "expected"), [(None, False), ("", False), ("1", True)])
 def test_a_keeper_says_that_it_has_called(tmp_path: Path, value: str | None, expected: bool) -> None:
     environ = {} if value is None else {"ENVCTL_KEEPER": value}
-    assert session_in(tmp_path, **environ).by_keeper is expected
+    assert session_in(tmp_path, None, **environ).by_keeper is expected
