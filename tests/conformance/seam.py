@@ -126,8 +126,8 @@ def brought_up(name: str, folder: Path) -> Iterator[Subject]:
         deployment.create()
         for service in plan.services.values():
             deployment.start(service)
-        for service in ("web", "pair", "store"):
-            subject.runs(service)
+        for running in ("web", "pair", "store"):
+            subject.runs(running)
         until(lambda: deployment.logs("pair").count("pair started") == plan.services["pair"].replicas)
         yield subject
 

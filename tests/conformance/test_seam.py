@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import pytest
 
-from envctl.engines import Execution, PreparesCommands, ServiceState, Wanted
+from envctl.engines import Execution, PreparesCommands, RunningInstance, ServiceState, Wanted
 from envctl.engines.common.ports import PORTS as ALL_PORTS
 from envctl.engines.registry import names
 from envctl.errors import EnvctlError
@@ -145,10 +146,14 @@ def test_of_replicas_the_first_that_does_not_run_counts(on: Subject) -> None:
     assert on.attached.state("pair").running
 
 
+def _has_printed(there: RunningInstance, replicas: int) -> bool:
+    return there.logs("pair").count("pair started") >= replicas
+
+
 def test_logs_of_all_replicas(on: Subject) -> None:
     replicas = on.service("pair").replicas
     for there in (on.attached, on.deployment):
-        until(lambda there=there: there.logs("pair").count("pair started") >= replicas)
+        until(partial(_has_printed, there, replicas))
         last = there.logs("pair", 1)
         assert (last.count("pair started"), last.count("one line")) == (replicas, 0)
         assert there.logs("pair", 0) == ""
@@ -157,7 +162,7 @@ def test_logs_of_all_replicas(on: Subject) -> None:
 
 def test_all_replicas_are_followed(on: Subject) -> None:
     seen, replicas = b"", on.service("pair").replicas
-    with closing(cast("Iterator[tuple[str, bytes]]", on.attached.follow(["pair", "other"], 1))) as stream:  # type: ignore[type-var]
+    with closing(cast("Generator[tuple[str, bytes], None, None]", on.attached.follow(["pair", "other"], 1))) as stream:
         for name, piece in stream:
             assert name == "pair"
             seen += piece

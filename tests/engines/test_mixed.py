@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from envctl.engines import CommandResult, Deployment, Engine, Execution, ServiceState, TerminalCommand, mixed
+from envctl.engines.local.instance import LocalInstance
 from envctl.engines.mixed import MixedDeployment, MixedInstance, deployment_of, remove_everywhere, running_instance
 from envctl.engines.seam import DeploymentSettings
 from envctl.errors import EnvctlError
@@ -158,7 +159,7 @@ def test_services_of_part_of_a_plan_alone(sides: tuple[Side, Side], host: Host) 
 
 
 def test_what_was_a_process_before_still_has_to_go(sides: tuple[Side, Side], host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixed.LocalInstance, "specs", lambda self: {"api": None})
+    monkeypatch.setattr(LocalInstance, "specs", lambda self: {"api": None})
     project = deployment_of(FakeEngine("docker", sides[0]), host, plan(), SETTINGS)  # type: ignore[arg-type]
     assert isinstance(project, MixedDeployment)
     project.create()
@@ -168,7 +169,7 @@ def test_what_was_a_process_before_still_has_to_go(sides: tuple[Side, Side], hos
 
 
 def test_the_local_engine_has_everything_anyway(sides: tuple[Side, Side], host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixed.LocalInstance, "specs", lambda self: {"api": None})
+    monkeypatch.setattr(LocalInstance, "specs", lambda self: {"api": None})
     assert deployment_of(FakeEngine("local", sides[1]), host, plan(), SETTINGS) is sides[1]  # type: ignore[arg-type,comparison-overlap]
 
 
@@ -253,7 +254,8 @@ def test_both_are_prepared_and_finished(together: MixedDeployment, calls: Calls)
 
 def test_deaths_on_both_sides_are_told(together: MixedDeployment, calls: Calls) -> None:
     died: list[tuple[str, int]] = []
-    with together.exit_events(lambda *words: died.append(words), pytest.fail):
+    losses: list[BaseException] = []
+    with together.exit_events(lambda *words: died.append(words), losses.append):
         assert died == [("docker", 1), ("local", 1)]
     assert [call[1] for call in calls] == ["listens", "listens", "ends", "ends"]
 
@@ -265,7 +267,11 @@ def test_processes_go_before_what_they_use(host: Host, monkeypatch: pytest.Monke
     removed: list[tuple[str, bool]] = []
 
     def engine(name: str) -> Engine:
-        return cast(Engine, SimpleNamespace(name=name, remove=lambda it, stop, wait=True: removed.append((name, wait)) or [f"{name} {it}"]))
+        def remove(id: str, stop: Mapping[str, float], wait: bool = True) -> list[str]:
+            removed.append((name, wait))
+            return [f"{name} {id}"]
+
+        return cast(Engine, SimpleNamespace(name=name, remove=remove))
 
     monkeypatch.setattr(mixed, "open_engine", lambda location, host: engine(location.engine))
     assert remove_everywhere(engine("docker"), host, ID, {}, wait=False) == [f"local {ID}", f"docker {ID}"]

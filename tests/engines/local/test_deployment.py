@@ -8,6 +8,7 @@ import signal
 import stat
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,10 +213,11 @@ def test_commands_at_the_same_time(made: Made, tmp_path: Path) -> None:
 def test_a_death_is_told(made: Made, tmp_path: Path) -> None:
     project = made(shell("a", "exit 3", tmp_path))
     told: list[tuple[str, int]] = []
-    with project.exit_events(lambda *words: told.append(words), pytest.fail):
+    losses: list[BaseException] = []
+    with project.exit_events(lambda *words: told.append(words), losses.append):
         project.start(project.plan.services["a"])
         assert until(lambda: told) == [("a", 3)]
-    assert told == [("a", 3)]
+    assert (told, losses) == ([("a", 3)], [])
 
 
 def test_with_the_keeper_everything_dies_and_nobody_tells_how(made: Made, keeper: KeeperClient, tmp_path: Path) -> None:
@@ -251,7 +253,7 @@ def test_a_port_that_somebody_has_taken(made: Made, tmp_path: Path, words: str) 
     project = made(shell("a", f"echo '{words}'; exit 1", tmp_path, ports=(port("main", 80, 20000),)), shell("b", "exit 1", tmp_path))
     for each in project.plan.services.values():
         project.start(each)
-        until(lambda name=each.name: not project.state(name).running)
+        until(partial(lambda name: not project.state(name).running, each.name))
     assert isinstance(project.exit_reason(project.plan.services["a"]), PortTaken)
     assert project.exit_reason(project.plan.services["b"]) is None
 
