@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import secrets
-import string
 import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from secrets import token_hex
 
 from .message import Message
 from .mime import addresses_of, parsed
 
-_ALPHABET = string.digits + string.ascii_letters
 _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:|[ \t]")
 
 
@@ -34,7 +32,7 @@ class Inbox:
         Raises:
             Unreadable: it is none.
         """
-        message = Message(_new_id(), completed(sender, recipients, content), datetime.now(UTC), username)
+        message = Message(token_hex(11), completed(sender, recipients, content), datetime.now(UTC), username)
         with self._lock:
             self._messages.insert(0, message)
         self._arrived(message)
@@ -68,12 +66,7 @@ def completed(sender: str, recipients: Sequence[str], content: bytes) -> bytes:
     if missing := [recipient for recipient in recipients if recipient.lower() not in named]:
         added.append(f"Bcc: {', '.join(missing)}")
     if not str(message.get("Message-ID", "")).strip("<>"):
-        added.append(f"Message-ID: <{_new_id()}@mailpit>")
+        added.append(f"Message-ID: <{token_hex(11)}@mailpit>")
     if str(message.get("Return-Path", "")).strip("<>") != sender:
         added.append(f"Return-Path: <{sender}>")
     return "".join(f"{line}\r\n" for line in added).encode("utf-8", "replace") + raw
-
-
-def _new_id() -> str:
-    """22 letters and digits, as Mailpit's."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(22))

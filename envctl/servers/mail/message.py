@@ -41,14 +41,10 @@ class Message:
     def summary(self) -> dict[str, Any]:
         """As it stands in a list: nobody in To, Cc or Bcc is null there."""
         return {
-            "ID": self.id,
-            **self.facts,
+            **self._common(),
             **{key: self.facts[key] or None for key in ("To", "Cc", "Bcc")},
             "Read": self.read,
             "Created": _stamp(self.created),
-            "Username": self.username,
-            "Tags": [],
-            "Size": len(self.raw),
             "Attachments": len(self.content.attachments),
             "Snippet": _snippet(self._words),
         }
@@ -57,19 +53,18 @@ class Message:
         """All of it, but for the contents of its files."""
         path = self.headers.get("Return-Path", [""])[0].strip("<>")
         return {
-            "ID": self.id,
-            **self.facts,
+            **self._common(),
             "ReturnPath": path or self.facts["From"]["Address"],
             "ListUnsubscribe": _unsubscribe(self.headers),
             "Date": _stamp(self.date),
-            "Tags": [],
-            "Username": self.username,
             "Text": self.content.text,
             "HTML": self.content.html,
-            "Size": len(self.raw),
             "Inline": [part.document for part in self.content.inline if part.name or part.content_id],
             "Attachments": [part.document for part in self.content.attachments if part.name or part.content_id],
         }
+
+    def _common(self) -> dict[str, Any]:
+        return {"ID": self.id, **self.facts, "Tags": [], "Username": self.username, "Size": len(self.raw)}
 
 
 def _facts(root: EmailMessage) -> dict[str, Any]:

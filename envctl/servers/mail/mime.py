@@ -12,13 +12,12 @@ from email.policy import EmailPolicy, compat32
 from html.parser import HTMLParser
 from typing import Any, cast
 
-Address = dict[str, str]
-
 _FOLD = re.compile(r"\s*\r?\n\s*")
+_BYTES = "application/octet-stream"
 _SHOWN = ("text/plain", "text/html")
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
 _BLOCK = re.compile("br|p|div|t[dhr]|h[1-6r]|li|[uod]l|d[dt]|pre|table|blockquote|section|article|header|footer")
-_HIDDEN = ("title", "script", "style", "noscript")
+_HIDDEN = ("title", "script", "style")
 
 
 class _Policy(EmailPolicy):
@@ -52,7 +51,7 @@ def headers_of(message: EmailMessage) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
-def addresses_of(message: EmailMessage, name: str) -> list[Address]:
+def addresses_of(message: EmailMessage, name: str) -> list[dict[str, str]]:
     """The addresses in all headers of a name; none where one of them is no address."""
     given = [one for header in message.get_all(name, []) for one in getattr(header, "addresses", ())]
     found = [{"Name": one.display_name, "Address": one.addr_spec} for one in given]
@@ -95,15 +94,11 @@ class Content:
         is_alone = message.get_content_maintype() != "multipart"
         shown = [part for part in parts if part.kind in _SHOWN and part.disposition != "attachment"]
         others = [part for part in parts if part.kind not in _SHOWN or part.disposition]
-        self.inline = [part for part in others if part.disposition == "inline" or not (is_alone or _is_attached(part))]
+        self.inline = [part for part in others if part.disposition == "inline" or not (part.disposition or is_alone or part.kind == _BYTES)]
         self.attachments = [part for part in others if part not in self.inline]
         self.html = next((part.text for part in shown if part.kind == "text/html"), "")
         texts = [part.text for part in shown if part.kind == "text/plain"]
         self.text = "\n--\n".join(texts) or text_of_html(self.html)
-
-
-def _is_attached(part: Part) -> bool:
-    return part.disposition == "attachment" or part.kind == "application/octet-stream"
 
 
 def _parts(part: EmailMessage, number: str = "0") -> Iterator[Part]:
@@ -148,18 +143,17 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
             self._link = dict(attrs).get("href") or ""
-        if tag in _HIDDEN or tag == "body":
-            self._hidden = tag != "body"
-        elif _BLOCK.fullmatch(tag):
-            self.found.append("\n")
+        self._hidden = tag in _HIDDEN
+        self._end_line(tag)
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "a" and self._link.startswith("http"):
             self.found.append(f" ( {self._link} ) ")
-        if tag in _HIDDEN:
-            self._hidden = False
-        elif _BLOCK.fullmatch(tag):
-            self.found.append("\n")
+        self._hidden = False
+        self._end_line(tag)
+
+    def _end_line(self, tag: str) -> None:
+        self.found += ["\n"] if _BLOCK.fullmatch(tag) else []
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:

@@ -16,7 +16,6 @@ from .inbox import Inbox, Unreadable
 Login = Callable[[bytes, bytes], bool]
 """Whether a name and a password may log in."""
 
-_NO_LIMIT = 1 << 30
 _COMMAND_LIMIT = 16384
 _PARAMETERS = ("BODY", "SIZE", "SMTPUTF8")
 
@@ -40,7 +39,7 @@ async def _serve(listener: socket.socket, inbox: Inbox, login: Login | None) -> 
 class Conversation(SMTP):
     """One connection; without a login to ask for, any is taken, and none is asked for."""
 
-    line_length_limit = _NO_LIMIT
+    line_length_limit = 1 << 30
     command_size_limit = _COMMAND_LIMIT
 
     def __init__(self, inbox: Inbox, login: Login | None, loop: asyncio.AbstractEventLoop) -> None:
@@ -53,7 +52,7 @@ class Conversation(SMTP):
             ident="Mailpit ESMTP Service ready",
             auth_required=login is not None,
             auth_require_tls=False,
-            authenticator=lambda _server, _session, _envelope, _mechanism, given: _judge(login, given),
+            authenticator=lambda _server, _session, _envelope, _mechanism, given: _judged(login, given),
             loop=loop,
         )
 
@@ -85,5 +84,5 @@ class _Handler:
             return "451 4.3.5 Unable to process mail"
 
 
-def _judge(login: Login | None, given: LoginPassword) -> AuthResult:
+def _judged(login: Login | None, given: LoginPassword) -> AuthResult:
     return AuthResult(success=login is None or login(given.login, given.password), handled=False, auth_data=given)

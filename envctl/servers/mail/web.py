@@ -90,7 +90,10 @@ class Web:
         return search(self._inbox.all(), query)
 
     def _delete(self, request: Request) -> Response:
-        ids = (_body(request) if request.body.strip() else {}).get("IDs") or []
+        try:
+            ids = json.loads(request.body or b"{}").get("IDs")
+        except (ValueError, AttributeError) as error:
+            raise Refused(400, f"expected a JSON object: {error}") from None
         self._inbox.remove([message for message in self._inbox.all() if not ids or message.id in ids])
         return text_response(200, "ok")
 
@@ -172,16 +175,6 @@ def _query(request: Request) -> str:
     if not (query := _parameter(request, "query")):
         raise Refused(400, "Error: no search query")
     return query
-
-
-def _body(request: Request) -> dict[str, Any]:
-    try:
-        found = json.loads(request.body)
-    except ValueError as error:
-        raise Refused(400, str(error)) from None
-    if not isinstance(found, dict):
-        raise Refused(400, "expected a JSON object")
-    return found
 
 
 def _content(kind: str, content: bytes, *headers: tuple[str, str]) -> Response:
