@@ -12,13 +12,12 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
-from envctl.keeper import system, tree
+from envctl.keeper import system
 from envctl.keeper.channel import Channel
-from envctl.keeper.children import Children
 
 GRACE = 5.0
 """Seconds that a helper has to end when it is asked to, and again when it is told to."""
@@ -26,17 +25,75 @@ CERTAIN = 10.0
 """Seconds after which what was killed is not waited for any longer."""
 
 
-class Policy:
-    """Whether a helper is started again.
+class Children:
+    """The keeper's own child processes: those that it has started, unlike the orphans that come to it as to a subreaper.
 
-    Args:
-        pauses: seconds before each further attempt, the last of them before all that follow. Without any, it runs once.
-        patience: seconds for all attempts together; what runs then is killed, and not started again.
-        lasting: it is there for as long as the keeper, so that an exit status of 0 is no reason not to start it again.
+    Somebody waits for each of them; the keeper's loop, which reaps and kills orphans, must leave them alone.
     """
 
-    def __init__(self, pauses: tuple[float, ...] = (), patience: float | None = None, lasting: bool = False) -> None:
-        self.pauses, self.patience, self.lasting = pauses, patience, lasting
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pids: set[int] = set()
+
+    def pids(self) -> Collection[int]:
+        """One that is being started at this moment is waited for, so that nobody sees it and takes it for an orphan."""
+        with self._lock:
+            return tuple(self._pids)
+
+    def launch(self, argv: Sequence[str], env: Mapping[str, str | None], channel: socket.socket | None) -> subprocess.Popen[bytes]:
+        """A process in a session of its own, which says what it has to say to the keeper's log.
+
+        Args:
+            env: what is added to the keeper's own environment; None takes a variable away.
+            channel: its end of a socket, whose descriptor is its last argument.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        passed = [] if channel is None else [channel.fileno()]
+        return self._open([*argv, *map(str, passed)], env, pass_fds=passed, cwd="/")
+
+    def _open(self, argv: Sequence[str], env: Mapping[str, str | None], **more: Any) -> subprocess.Popen[bytes]:
+        given = {name: value for name, value in (os.environ | env).items() if value is not None}
+        with self._lock:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=given, start_new_session=True, **more)
+            self._pids.add(process.pid)
+        return process
+
+    def reap(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit status of a process that has ended; its number may go to another one from then on."""
+        with self._lock:
+            status = process.wait()
+            self._pids.discard(process.pid)
+        return status
+
+    def run(self, argv: Sequence[str], env: Mapping[str, str], patience: float) -> subprocess.CompletedProcess[bytes]:
+        """A program that ends soon, with what it says on both outputs.
+
+        Raises:
+            OSError: it cannot be started.
+            subprocess.TimeoutExpired: it was killed, after *patience* seconds.
+        """
+        process = self._open(argv, env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with process:
+            try:
+                output, errors = process.communicate(timeout=patience)
+            finally:
+                if process.returncode is None:
+                    system.send(process.pid, signal.SIGKILL, os.killpg)
+                self.reap(process)
+        return subprocess.CompletedProcess(argv, process.returncode, output, errors)
+
+
+class Policy(NamedTuple):
+    """Whether a helper is started again."""
+
+    pauses: tuple[float, ...] = ()
+    """Seconds before each further attempt, the last of them before all that follow. Without any, it runs once."""
+    patience: float | None = None
+    """Seconds for all attempts together; what runs then is killed, and not started again."""
+    lasting: bool = False
+    """It is there for as long as the keeper, so that an exit status of 0 is no reason not to start it again."""
 
 
 ONCE = Policy()
@@ -167,7 +224,7 @@ class Helper:
     def kill(self) -> None:
         """Ends the process that runs, and all below it, at once; its policy says what comes after that."""
         if (pid := self.pid) is not None:
-            tree.kill_all(lambda table: tree.with_descendants([pid], table), patience=CERTAIN)
+            system.kill_all(lambda table: system.with_descendants([pid], table), patience=CERTAIN)
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair() if self._told else (None, None)

@@ -19,16 +19,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from envctl.keeper import config, system, tree
-from envctl.keeper.api import SETTINGS, Api
-from envctl.keeper.checks import timestamp
-from envctl.keeper.exit_events import ExitEvents
+from envctl.keeper import config, system
+from envctl.keeper.api import SETTINGS, Api, Tokens
 from envctl.keeper.helpers import Helpers, Policy
-from envctl.keeper.owner import Owner
-from envctl.keeper.processes import Processes
+from envctl.keeper.processes import ExitEvents, Processes
 from envctl.keeper.routes import ROUTES
-from envctl.keeper.tokens import Tokens
-from envctl.keeper.wakeup import Wakeup
+from envctl.keeper.routing import timestamp
+from envctl.keeper.wakeup import Owner, Wakeup
 from envctl.servers.http.server import listen, serve
 
 if TYPE_CHECKING:
@@ -179,7 +176,7 @@ class Keeper:
         self._selector.select(patience)
         signals = self._wakeup.drain()
         if signal.SIGCHLD in signals and system.LINUX:
-            tree.reap_adopted(self.helpers.children.pids)
+            system.reap_adopted(self.helpers.children.pids)
         if signals & {signal.SIGTERM, signal.SIGINT}:
             self._signalled = True
         return not self._signalled

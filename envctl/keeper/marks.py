@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from envctl.keeper import system, tree
+from envctl.keeper import system
 
 MARK = "ENVCTL_MARK"
 PROCESS = "ENVCTL_PROCESS"
@@ -28,7 +28,7 @@ def orphans(mark_prefix: str) -> list[int]:
     found = marked(mark_prefix)
     table = system.processes()
     supervisors = {pid for pid, values in system.variables([SUPERVISOR]).items() if values.get(SUPERVISOR)}
-    return sorted(pid for pid in found if not tree.ancestors(pid, table) & supervisors)
+    return sorted(pid for pid in found if not system.ancestors(pid, table) & supervisors)
 
 
 def supervised(mark: str) -> bool:
@@ -44,12 +44,12 @@ def kill_marked(mark: str, patience: float = 10.0, process: str | None = None) -
     Args:
         process: only those that carry this name too.
     """
-    return sorted(tree.kill_all(lambda table: _doomed(mark, process, table), patience=patience))
+    return sorted(system.kill_all(lambda table: _doomed(mark, process, table), patience=patience))
 
 
-def _doomed(mark: str, process: str | None, table: tree.Table) -> set[int]:
+def _doomed(mark: str, process: str | None, table: system.Table) -> set[int]:
     found = system.variables([MARK, PROCESS, SUPERVISOR])
     # A supervisor that was halted does not notice that its keeper has ended.
     marked = {pid: values for pid, values in found.items() if mark in (values.get(MARK), values.get(SUPERVISOR))}
     roots = [pid for pid, values in marked.items() if process in (None, values.get(PROCESS))]
-    return tree.with_descendants(roots, table) - tree.ancestors(os.getpid(), table)
+    return system.with_descendants(roots, table) - system.ancestors(os.getpid(), table)

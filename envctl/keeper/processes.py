@@ -1,17 +1,19 @@
-"""The local processes as the keeper knows them: by name, what runs and what has ended, whatever becomes of the supervisor."""
+"""The local processes as the keeper knows them: by name, what runs and what has ended, and who listens for their ends."""
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from envctl.keeper import marks, system, tree
-from envctl.keeper.dialogue import Dialogue
-from envctl.keeper.exit_events import ExitEvents
+from envctl.keeper import marks, system
+from envctl.keeper.channel import Dialogue
 from envctl.keeper.helpers import Helpers
 from envctl.keeper.spawn import CannotStart
 
@@ -20,6 +22,11 @@ PATIENCE = 30.0
 """With a supervisor that ought to be done: it may be halted, and the keeper is not to stay for ever."""
 # UTF-8: the names and values of variables reach the program as the bytes they were, whatever the locale.
 _COMMAND = [sys.executable, "-I", "-S", "-X", "utf8", os.path.dirname(os.path.abspath(__file__)), "--supervisor"]
+
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+    b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+)
 
 
 class Taken(Exception):
@@ -44,6 +51,50 @@ class Process:
 
     def shown(self) -> dict[str, Any]:
         return {"pid": self.pid, "running": self.status is None, "status": self.status, "since": self.since}
+
+
+class ExitEvents:
+    """Tells of ends in streams of chunked JSON lines; a listener that does not read is dropped, nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: list[socket.socket] = []
+
+    def follow(self, stream: socket.socket) -> None:
+        """Answers an HTTP request; returns when the client has closed."""
+        with self._lock:
+            stream.sendall(_HEAD)
+            stream.settimeout(None)
+            self._listeners.append(stream)
+        try:
+            while stream.recv(4096):
+                pass
+        except OSError:
+            pass
+        finally:
+            with self._lock:
+                self._forget(stream)
+
+    def tell(self, name: str, status: int) -> None:
+        line = json.dumps({"name": name, "status": status}).encode() + b"\n"
+        chunk = b"%x\r\n%s\r\n" % (len(line), line)
+        with self._lock:
+            for stream in list(self._listeners):
+                self._send(stream, chunk)
+
+    def _send(self, stream: socket.socket, chunk: bytes) -> None:
+        try:
+            complete = stream.send(chunk, socket.MSG_DONTWAIT) == len(chunk)
+        except OSError:
+            complete = False
+        if not complete:
+            self._forget(stream)
+            with suppress(OSError):  # it is gone
+                stream.shutdown(socket.SHUT_RDWR)
+
+    def _forget(self, stream: socket.socket) -> None:
+        if stream in self._listeners:
+            self._listeners.remove(stream)
 
 
 class Processes:
@@ -166,7 +217,7 @@ class Processes:
     def _lost(self) -> None:
         """The supervisor is gone: what it had came to the keeper, and goes too."""
         if system.LINUX:
-            tree.kill_adopted(self._helpers.children.pids, PATIENCE)
+            system.kill_adopted(self._helpers.children.pids, PATIENCE)
         else:
             marks.kill_marked(self._mark)
         with self._changed:

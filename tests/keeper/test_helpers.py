@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from envctl.keeper.dialogue import Dialogue
+from envctl.keeper.channel import Dialogue
 from envctl.keeper.helpers import Helper, Helpers, Policy
 from tests.keeper.keepers import alive, pid_in, until
 

@@ -6,15 +6,15 @@ POST /v1/processes  {"name", "argv", "env", "cwd", "log", "user": uid or null, "
 GET /v1/processes   200 {name: {"pid", "running", "status": null while it runs, 128 + n after signal n, "since"}}
 DELETE /v1/processes/{name}?grace=SECONDS
                     200 {"status"} once nothing of its tree is left, however often; 404 none was started. No grace: killed at once
+GET /v1/exit-events 200, then a line {"name", "status"} for every end of a process, until the client closes
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from envctl.keeper.checks import grace, needed, optional, signal_number
 from envctl.keeper.processes import Taken, Unknown
-from envctl.keeper.routing import Call, Route, reply
+from envctl.keeper.routing import Call, Route, grace, needed, optional, reply, signal_number
 from envctl.keeper.spawn import CannotStart
 from envctl.servers.http.message import Response
 from envctl.servers.http.wire import Refused
@@ -46,6 +46,10 @@ def end(keeper: Keeper, call: Call) -> Response:
         raise Refused(404, str(unknown)) from None
 
 
+def follow(keeper: Keeper, _call: Call) -> Response:
+    return Response(200, take_over=keeper.exit_events.follow)
+
+
 def _program(body: dict[str, Any]) -> dict[str, Any]:
     argv, env = needed(body, "argv", list), needed(body, "env", dict)
     if not argv or not all(isinstance(word, str) for word in [*argv, *env.values()]):
@@ -73,4 +77,5 @@ ROUTES = [
     Route("GET", "/v1/processes", show),
     Route("POST", "/v1/processes", start),
     Route("DELETE", "/v1/processes/{name}", end),
+    Route("GET", "/v1/exit-events", follow),
 ]

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from envctl.keeper.children import Children
 from envctl.keeper.cluster import api as cluster_api
 from envctl.keeper.cluster.protocol import Refused
+from envctl.keeper.helpers import Children
 from tests.keeper.cluster.apiserver import ApiServer, api_server
 from tests.keeper.cluster.servers import Server, asking_for_certificates
 
