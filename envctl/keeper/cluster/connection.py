@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.protocol import Refused
-from envctl.keeper.cluster.websocket import Ended, Unwilling, WebSocket, open_websocket
+from envctl.keeper.cluster.websocket import Ended, WebSocket, open_websocket
 
 PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
@@ -44,13 +44,10 @@ def dial(cluster: Cluster, namespace: str, pod: str, port: int) -> WebSocket:
         path = f"{cluster.base}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}"
         opened = open_websocket(stream, cluster.authority, path, cluster.headers(), PROTOCOL)
         cluster.remember(stream)
-    except Unwilling as error:
+    except BaseException as error:
         stream.close()
-        if error.status == 401:
+        if isinstance(error, Refused) and error.status == 401:
             cluster.forget_credentials()
-        raise Refused(error.status, str(error)) from None
-    except BaseException:
-        stream.close()
         raise
     return opened
 
