@@ -113,35 +113,13 @@ class Helpers:
         self.children = Children()
         self._helpers: set[Helper] = set()
 
-    def start(
-        self,
-        name: str,
-        argv: Sequence[str],
-        env: Mapping[str, str | None] | None = None,
-        policy: Policy = ONCE,
-        told: Callable[[dict[str, Any]], None] | None = None,
-        ended: Callable[[int | None], None] = lambda status: None,
-    ) -> Helper:
-        """A helper that runs, or is about to be tried again.
-
-        Args:
-            name: for the log.
-            env: what is added to the keeper's own environment; None takes a variable away.
-            told: called with each message of its channel, which it has where this is given.
-            ended: called when it is over, with its last exit status; None where it could not be started.
-
-        Raises:
-            OSError: it cannot be started, and its policy knows no second attempt.
-        """
-        helper = Helper(self, name, [*argv], {**(env or {})}, policy, told, ended)
+    def add(self, helper: Helper) -> None:
         with self._lock:
             self._helpers.add(helper)
-        try:
-            helper.begin()
-        except OSError:
-            self.forget(helper)
-            raise
-        return helper
+
+    def forget(self, helper: Helper) -> None:
+        with self._lock:
+            self._helpers.discard(helper)
 
     def stop(self, grace: float = GRACE) -> None:
         """Ends them all at once, each within its grace."""
@@ -152,46 +130,53 @@ class Helpers:
         for thread in threads:
             thread.join()
 
-    def forget(self, helper: Helper) -> None:
-        with self._lock:
-            self._helpers.discard(helper)
-
 
 class Helper:
-    """One of them; a thread follows it until it is over."""
+    """A program that runs, or is about to be tried again; a thread follows it until it is over.
+
+    Args:
+        name: for the log.
+        env: what is added to the keeper's own environment; None takes a variable away.
+        told: called with each message of its channel, which it has where this is given.
+        ended: called when it is over, with its last exit status; None where it could not be started.
+
+    Attributes:
+        over: set once it has ended, and will not be started again.
+
+    Raises:
+        OSError: it cannot be started, and its policy knows no second attempt.
+    """
 
     def __init__(
         self,
         helpers: Helpers,
         name: str,
         argv: Sequence[str],
-        env: Mapping[str, str | None],
-        policy: Policy,
-        told: Callable[[dict[str, Any]], None] | None,
-        ended: Callable[[int | None], None],
+        env: Mapping[str, str | None] | None = None,
+        policy: Policy = ONCE,
+        told: Callable[[dict[str, Any]], None] | None = None,
+        ended: Callable[[int | None], None] = lambda status: None,
     ) -> None:
-        self._helpers, self._name, self._argv, self._env, self._policy = helpers, name, argv, env, policy
+        self._helpers, self._name, self._argv, self._env, self._policy = helpers, name, [*argv], {**(env or {})}, policy
         self._told, self._ended = told, ended
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
-        self._stopping, self._over = threading.Event(), threading.Event()
+        self._stopping, self.over = threading.Event(), threading.Event()
         self._attempts = 0
+        helpers.add(self)
+        try:
+            self._launch()
+        except OSError:
+            helpers.forget(self)
+            raise
+        threading.Thread(target=self._live, name=name, daemon=True).start()
 
     @property
     def pid(self) -> int | None:
         """None while no process of it runs."""
         process = self._process
         return process.pid if process else None
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended, and will not be started again."""
-        return self._over.is_set()
-
-    def wait(self, patience: float | None = None) -> bool:
-        """Whether it is over, after at most so many seconds."""
-        return self._over.wait(patience)
 
     def send(self, message: dict[str, Any]) -> None:
         """
@@ -203,10 +188,6 @@ class Helper:
             raise BrokenPipeError(f"{self._name} has ended")
         channel.send(message)
 
-    def begin(self) -> None:
-        self._launch()
-        threading.Thread(target=self._live, name=self._name, daemon=True).start()
-
     def stop(self, grace: float = GRACE) -> None:
         """Ends it for good: politely (the end of its channel, or SIGTERM), then firmly (SIGTERM to its group), then for certain."""
         self._stopping.set()
@@ -214,12 +195,12 @@ class Helper:
             self._signal(signal.SIGTERM, os.kill)
         else:
             self._channel.shut()
-        if self._over.wait(grace):
+        if self.over.wait(grace):
             return
         self._signal(signal.SIGTERM, os.killpg)
-        if not self._over.wait(min(grace, GRACE)):
+        if not self.over.wait(min(grace, GRACE)):
             self.kill()
-            self._over.wait(CERTAIN)
+            self.over.wait(CERTAIN)
 
     def kill(self) -> None:
         """Ends the process that runs, and all below it, at once; its policy says what comes after that."""
@@ -258,7 +239,7 @@ class Helper:
         try:
             self._ended(status)
         finally:
-            self._over.set()
+            self.over.set()
             self._helpers.wake()
 
     def _follow(self) -> int | None:

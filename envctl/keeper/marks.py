@@ -16,26 +16,23 @@ SUPERVISOR = "ENVCTL_SUPERVISOR"
 """The mark, as the supervisor itself carries it: nothing below a living one is an orphan."""
 
 
-def marked(prefix: str = "") -> dict[int, str]:
-    """Living processes whose mark begins with *prefix*, and their marks."""
+def marked(prefix: str = "", variable: str = MARK) -> dict[int, str]:
+    """Living processes whose mark begins with *prefix*, and their marks; those that have it as the *variable*."""
     table = system.processes()
-    found = {pid: values[MARK] for pid, values in system.variables([MARK]).items() if values.get(MARK, "").startswith(prefix)}
-    return {pid: mark for pid, mark in found.items() if mark and pid in table and not table[pid].zombie}
+    found = {pid: values.get(variable, "") for pid, values in system.variables([variable]).items()}
+    return {pid: mark for pid, mark in found.items() if mark and mark.startswith(prefix) and pid in table and not table[pid].zombie}
 
 
-def orphans(mark_prefix: str) -> list[int]:
+def orphans(prefix: str) -> list[int]:
     """Marked processes without a living supervisor above them."""
-    found = marked(mark_prefix)
-    table = system.processes()
-    supervisors = {pid for pid, values in system.variables([SUPERVISOR]).items() if values.get(SUPERVISOR)}
+    found, table = marked(prefix), system.processes()
+    supervisors = marked("", SUPERVISOR).keys()
     return sorted(pid for pid in found if not system.ancestors(pid, table) & supervisors)
 
 
 def supervised(mark: str) -> bool:
     """Whether a supervisor of *mark* lives."""
-    found = [pid for pid, values in system.variables([SUPERVISOR]).items() if values.get(SUPERVISOR) == mark]
-    table = system.processes() if found else {}
-    return any(pid in table and not table[pid].zombie for pid in found)
+    return mark in marked(mark, SUPERVISOR).values()
 
 
 def kill_marked(mark: str, patience: float = 10.0, process: str | None = None) -> list[int]:

@@ -8,13 +8,12 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from envctl.keeper import marks, system
-from envctl.keeper.channel import Dialogue
-from envctl.keeper.helpers import Helpers
+from envctl.keeper.helpers import Helper, Helpers
 from envctl.keeper.spawn import CannotStart
 
 KILLED = 137
@@ -97,19 +96,85 @@ class ExitEvents:
             self._listeners.remove(stream)
 
 
+class Dialogue:
+    """A helper that runs once, and is asked; a question and its answer carry the same number.
+
+    Args:
+        told: called with each message that answers nothing.
+        lost: called once when the helper is gone, before those who wait for an answer get None.
+    """
+
+    def __init__(
+        self,
+        helpers: Helpers,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str | None],
+        told: Callable[[dict[str, Any]], None],
+        lost: Callable[[], None],
+    ) -> None:
+        self._tell, self._lost = told, lost
+        self._lock = threading.Lock()
+        self._questions: dict[int, _Question] | None = {}
+        self._last = 0
+        self.helper = Helper(helpers, name, argv, env, told=self._take, ended=self._ended)
+
+    def ask(
+        self, do: str, then: Callable[[dict[str, Any]], None] | None = None, patience: float | None = None, **message: Any
+    ) -> dict[str, Any] | None:
+        """The answer; None when the helper went without one.
+
+        Args:
+            then: told of the answer before anything that came after it.
+            patience: seconds after which a helper that does not answer is killed.
+        """
+        with self._lock:
+            if self._questions is None:
+                return None
+            self._last += 1
+            id, question = self._last, _Question(then)
+            self._questions[id] = question
+        with suppress(OSError):  # whoever follows it notices as well, and answers
+            self.helper.send({"do": do, "id": id, **message})
+        if not question.done.wait(patience):
+            self.helper.kill()
+            question.done.wait()
+        return question.answer
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "id" not in message:
+            self._tell(message)
+            return
+        with self._lock:
+            question = (self._questions or {}).pop(message["id"])
+        question.answer = message
+        if question.then:
+            question.then(message)
+        question.done.set()
+
+    def _ended(self, _status: int | None) -> None:
+        self._lost()
+        with self._lock:
+            questions, self._questions = self._questions or {}, None
+        for question in questions.values():
+            question.done.set()
+
+
+class _Question:
+    def __init__(self, then: Callable[[dict[str, Any]], None] | None) -> None:
+        self.then, self.done = then, threading.Event()
+        self.answer: dict[str, Any] | None = None
+
+
 class Processes:
     """All of them; safe to be used from any thread."""
 
-    def __init__(self, mark: str, exit_events: ExitEvents, helpers: Helpers, wake: Callable[[], None] = lambda: None) -> None:
-        self._mark, self._exit_events, self._helpers, self._wake = mark, exit_events, helpers, wake
+    def __init__(self, mark: str, exit_events: ExitEvents, helpers: Helpers) -> None:
+        self._mark, self._exit_events, self._helpers = mark, exit_events, helpers
         self._changed = threading.Condition()
         self._table: dict[str, Process] = {}
         self._supervisor: Dialogue | None = None
         self._closed = False
-
-    def running(self) -> bool:
-        with self._changed:
-            return any(process.status is None for process in self._table.values())
 
     def shown(self) -> dict[str, dict[str, Any]]:
         with self._changed:
@@ -147,7 +212,7 @@ class Processes:
 
     def _ask_to_start(self, name: str, request: Mapping[str, Any], process: Process) -> dict[str, Any]:
         for _ in range(2):  # the first supervisor may have been killed just now
-            answer = self._supervised().ask("start", lambda answer: self._started(process, answer), name=name, **request)
+            answer = self.supervisor().ask("start", lambda answer: self._started(process, answer), name=name, **request)
             if answer and "error" in answer:
                 raise CannotStart(answer["error"])
             if answer:
@@ -159,22 +224,16 @@ class Processes:
             process.pid, process.since = answer.get("pid", 0), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             self._changed.notify_all()
 
-    def expect(self) -> None:
-        """The supervisor is there before the first process is asked for."""
-        self._supervised()
-
-    def _supervised(self) -> Dialogue:
+    def supervisor(self) -> Dialogue:
         """A supervisor that runs; one that has died is replaced once what it had is gone."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._supervisor is None or self._supervisor.helper.pid is not None)
             if self._closed:
                 raise Closed("the keeper is ending")
             if self._supervisor is None:
-                self._supervisor = Dialogue(self._helpers, "supervisor", _COMMAND, self._environment(), self._told, self._lost)
+                env = {marks.MARK: None, marks.PROCESS: None, marks.SUPERVISOR: self._mark}
+                self._supervisor = Dialogue(self._helpers, "supervisor", _COMMAND, env, self._told, self._lost)
             return self._supervisor
-
-    def _environment(self) -> dict[str, str | None]:
-        return {marks.MARK: None, marks.PROCESS: None, marks.SUPERVISOR: self._mark}
 
     def _told(self, message: Mapping[str, Any]) -> None:
         self._ended(message["end"], message["status"])
@@ -212,7 +271,6 @@ class Processes:
             self._table[name].status = status
             self._changed.notify_all()
         self._exit_events.tell(name, status)
-        self._wake()
 
     def _lost(self) -> None:
         """The supervisor is gone: what it had came to the keeper, and goes too."""

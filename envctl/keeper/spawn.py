@@ -103,7 +103,9 @@ def _become(
 def _leave(output: int) -> None:
     os.setsid()
     _defaults()
-    _standard_streams(output)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for theirs, ours in enumerate((nothing, output, output)):
+        os.dup2(ours, theirs)
 
 
 def _change_to(user: int | None) -> None:
@@ -135,13 +137,6 @@ def _defaults() -> None:
         with suppress(OSError, ValueError):  # of the C library's own
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-
-
-def _standard_streams(output: int) -> None:
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
 
 
 def _control_group(name: str, memory_bytes: int | None, cpu: float | None, root: str) -> str | None:

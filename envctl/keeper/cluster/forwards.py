@@ -12,7 +12,7 @@ from urllib.parse import quote
 from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.forward import Forward, Target
 from envctl.keeper.cluster.pod_watch import PodWatch
-from envctl.keeper.helpers import Helpers
+from envctl.keeper.helpers import Helper, Helpers
 
 FILE = "forwards.json"
 INSTANCE = "envctl.instance"
@@ -148,7 +148,8 @@ class Forwards:
         self._asked.add((service, data_id))
         self._say(f"{service}: it was replaced; it is seeded again")
         try:
-            self._helpers.start(
+            Helper(
+                self._helpers,
                 f"seeding of {service}",
                 [*self._reseed, service],
                 self._env,
