@@ -137,10 +137,6 @@ class Cluster:
                     return stream.read().strip()
         return ""
 
-    def _headers(self) -> dict[str, str]:
-        """`close`: else the answer does not own its stream, and nobody closes that."""
-        return {"Host": self.authority, "Accept": "application/json", "Connection": "close", **self.headers()}
-
     def forget_credentials(self) -> None:
         """They were refused."""
         with self._lock:
@@ -161,8 +157,10 @@ class Cluster:
         connection.sock = stream = self.connect()
         stream.settimeout(timeout)
         target = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
+        # `close`: else the answer does not own its stream, and nobody closes that.
+        headers = {"Host": self.authority, "Accept": "application/json", "Connection": "close"}
         try:
-            connection.request("GET", target, headers=self._headers())
+            connection.request("GET", target, headers=headers | self.headers())
             answer = connection.getresponse()
         except BaseException:
             stream.close()

@@ -163,12 +163,6 @@ def _hex(address: tuple[str, int]) -> str:
     return f"{number:08X}:{address[1]:04X}"
 
 
-def reset(client: socket.socket) -> None:
-    """Closed so that it does not look like an answer that is complete."""
-    _unfinished(client)
-    client.close()
-
-
 def _unfinished(client: socket.socket) -> None:
     """Closing it will reset it: no orderly end, which a shutdown of the sending side would be."""
     with suppress(OSError):

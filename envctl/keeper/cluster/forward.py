@@ -12,10 +12,11 @@ from typing import Any
 
 from envctl.keeper.cluster import pod_status
 from envctl.keeper.cluster.api import Cluster
-from envctl.keeper.cluster.connection import Connection, dial, reset
+from envctl.keeper.cluster.connection import Connection, dial
 from envctl.keeper.cluster.pod_watch import PodWatch
 from envctl.keeper.cluster.protocol import Object, Refused
 from envctl.keeper.cluster.websocket import WebSocket
+from envctl.keeper.relay import accept, reset
 
 PATIENCE, PAUSE = 5.0, 0.1
 """Seconds for which an API server that hiccups is asked again, and between two attempts."""
@@ -57,7 +58,7 @@ class Forward:
         self._host = str(told["listen"][0])
         self._listening = socket.create_server((self._host, int(told["listen"][1])), backlog=128)
         self.port: int = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, name=self.name, daemon=True).start()
+        threading.Thread(target=accept, args=(self._listening, self._serve), name=self.name, daemon=True).start()
 
     @property
     def told(self) -> dict[str, Any]:
@@ -92,19 +93,6 @@ class Forward:
             broken = [connection for connection in self._connections if self._closed or connection.uid not in known]
         for connection in broken:
             connection.break_off()
-
-    def _accept(self) -> None:
-        while not self._closed:
-            try:
-                client, _ = self._listening.accept()
-            except OSError:
-                if not self._closed:
-                    time.sleep(PAUSE)  # no descriptors for now
-                continue
-            try:
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-            except RuntimeError:  # no threads for now
-                reset(client)
 
     def _serve(self, client: socket.socket) -> None:
         found = self._dialled()

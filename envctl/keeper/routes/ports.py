@@ -27,7 +27,6 @@ def relay(_keeper: Keeper, call: Call) -> Response:
         made = Relay(address(call.body, "listen"), address(call.body, "to"))
     except (OSError, OverflowError) as error:
         raise Refused(422, f"cannot listen on {call.body['listen']}: {error}") from None
-    made.serve()
     return reply({"port": made.port}, 201)
 
 
