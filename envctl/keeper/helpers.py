@@ -25,15 +25,35 @@ CERTAIN = 10.0
 """Seconds after which what was killed is not waited for any longer."""
 
 
-class Children:
-    """The keeper's own child processes: those that it has started, unlike the orphans that come to it as to a subreaper.
+class Policy(NamedTuple):
+    """Whether a helper is started again."""
 
-    Somebody waits for each of them; the keeper's loop, which reaps and kills orphans, must leave them alone.
+    pauses: tuple[float, ...] = ()
+    """Seconds before each further attempt, the last of them before all that follow. Without any, it runs once."""
+    patience: float | None = None
+    """Seconds for all attempts together; what runs then is killed, and not started again."""
+    lasting: bool = False
+    """It is there for as long as the keeper, so that an exit status of 0 is no reason not to start it again."""
+
+
+ONCE = Policy()
+
+
+class Helpers:
+    """All that a keeper itself has started, unlike the orphans that come to it as to a subreaper.
+
+    Somebody waits for each child; the keeper's loop, which reaps and kills orphans, must leave them alone.
+
+    Args:
+        say: for the log.
+        wake: called when one is over, for a loop that waits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None], wake: Callable[[], None] = lambda: None) -> None:
+        self.say, self.wake = say, wake
         self._lock = threading.Lock()
         self._pids: set[int] = set()
+        self._helpers: set[Helper] = set()
 
     def pids(self) -> Collection[int]:
         """One that is being started at this moment is waited for, so that nobody sees it and takes it for an orphan."""
@@ -83,35 +103,6 @@ class Children:
                     system.send(process.pid, signal.SIGKILL, os.killpg)
                 self.reap(process)
         return subprocess.CompletedProcess(argv, process.returncode, output, errors)
-
-
-class Policy(NamedTuple):
-    """Whether a helper is started again."""
-
-    pauses: tuple[float, ...] = ()
-    """Seconds before each further attempt, the last of them before all that follow. Without any, it runs once."""
-    patience: float | None = None
-    """Seconds for all attempts together; what runs then is killed, and not started again."""
-    lasting: bool = False
-    """It is there for as long as the keeper, so that an exit status of 0 is no reason not to start it again."""
-
-
-ONCE = Policy()
-
-
-class Helpers:
-    """All helpers of a keeper.
-
-    Args:
-        say: for the log.
-        wake: called when one is over, for a loop that waits.
-    """
-
-    def __init__(self, say: Callable[[str], None], wake: Callable[[], None] = lambda: None) -> None:
-        self.say, self.wake = say, wake
-        self._lock = threading.Lock()
-        self.children = Children()
-        self._helpers: set[Helper] = set()
 
     def add(self, helper: Helper) -> None:
         with self._lock:
@@ -213,7 +204,7 @@ class Helper:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                self._process = self._helpers.children.launch(self._argv, self._env, theirs)
+                self._process = self._helpers.launch(self._argv, self._env, theirs)
                 self._channel = Channel(ours) if ours else None
                 ours = None
         except OSError as error:
@@ -257,7 +248,7 @@ class Helper:
         system.send(process.pid, signal.SIGKILL, os.killpg)
         with self._lock:
             self._process = self._channel = None
-            status = self._helpers.children.reap(process)
+            status = self._helpers.reap(process)
         if channel is not None:
             channel.close()
         self._helpers.say(f"{self._name}: exit status {status}")

@@ -171,7 +171,7 @@ class Keeper:
         self._selector.select(patience)
         signals = self._wakeup.drain()
         if signal.SIGCHLD in signals and system.LINUX:
-            system.reap_adopted(self.helpers.children.pids)
+            system.reap_adopted(self.helpers.pids)
         if signals & {signal.SIGTERM, signal.SIGINT}:
             self._signalled = True
         return not self._signalled

@@ -275,7 +275,7 @@ class Processes:
     def _lost(self) -> None:
         """The supervisor is gone: what it had came to the keeper, and goes too."""
         if system.LINUX:
-            system.kill_adopted(self._helpers.children.pids, PATIENCE)
+            system.kill_adopted(self._helpers.pids, PATIENCE)
         else:
             marks.kill_marked(self._mark)
         with self._changed:

@@ -70,7 +70,7 @@ def test_its_end_is_told_and_said(helpers: Helpers, said: Said) -> None:
     helper = Helper(helpers, "a", python("raise SystemExit(7)"), ended=ended.append)
     assert helper.over.wait(10)
     assert (helper.over.is_set(), helper.pid, ended, said) == (True, None, [7], ["a: exit status 7"])
-    assert helpers.children.pids() == ()
+    assert helpers.pids() == ()
 
 
 def test_one_that_cannot_start_is_an_error(helpers: Helpers, said: Said) -> None:
@@ -87,7 +87,7 @@ def test_it_is_the_keepers_own_from_its_first_moment(helpers: Helpers) -> None:
     class Slow(made):  # type: ignore[misc, valid-type]
         def __init__(self, *arguments: Any, **more: Any) -> None:
             super().__init__(*arguments, **more)
-            asking = threading.Thread(target=lambda: seen.append(self.pid in helpers.children.pids()))
+            asking = threading.Thread(target=lambda: seen.append(self.pid in helpers.pids()))
             asking.start()
             seen.append(asking.is_alive())  # it waits
             threads.append(asking)
@@ -104,16 +104,16 @@ def test_it_is_the_keepers_own_from_its_first_moment(helpers: Helpers) -> None:
 
 
 def test_a_short_program_says_what_it_has_to_say(helpers: Helpers) -> None:
-    done = helpers.children.run(python("import os, sys; print(os.environ['A']); sys.exit('no')"), {"A": "b"}, 20)
+    done = helpers.run(python("import os, sys; print(os.environ['A']); sys.exit('no')"), {"A": "b"}, 20)
     assert (done.returncode, done.stdout, done.stderr) == (1, b"b\n", b"no\n")
     with pytest.raises(FileNotFoundError):
-        helpers.children.run(["/no/such"], {}, 20)
+        helpers.run(["/no/such"], {}, 20)
 
 
 def test_a_short_program_that_is_long_is_killed(helpers: Helpers, tmp_path: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
-        helpers.children.run(["sh", "-c", f"sleep 100 & echo $! > {tmp_path}/below; wait"], {}, 0.3)
-    assert helpers.children.pids() == ()
+        helpers.run(["sh", "-c", f"sleep 100 & echo $! > {tmp_path}/below; wait"], {}, 0.3)
+    assert helpers.pids() == ()
     below = pid_in(tmp_path / "below")
     until(lambda: not alive(below))
 

@@ -29,10 +29,6 @@ POLL_SECONDS, SILENCE = 0.25, 600.0
 where the system does not say whether it is."""
 
 
-class Broken(Exception):
-    """The other end of the forward refused or broke; the text says why."""
-
-
 def dial(cluster: Cluster, namespace: str, pod: str, port: int) -> WebSocket:
     """
     Raises:
@@ -70,12 +66,10 @@ class Connection:
         broken = ""
         try:
             self._down()
-        except Broken as error:
-            broken = str(error)
-            _unfinished(self.client)
         except (Ended, OSError) as error:
             if not getattr(error, "orderly", False):  # what has come may be a part of the answer
                 _unfinished(self.client)
+                broken = str(error) if isinstance(error, Ended) else ""
         self._over.set()
         self.server.end()
         with suppress(OSError):
@@ -128,7 +122,7 @@ class Connection:
             if channel in opening:
                 opening.discard(channel)  # the port's number
             elif channel == ERROR:
-                raise Broken(message[1:].decode(errors="replace"))
+                raise Ended(message[1:].decode(errors="replace"))
             elif channel == DATA:
                 self._hand_over(memoryview(message)[1:])
 

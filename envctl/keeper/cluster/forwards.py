@@ -76,7 +76,7 @@ class Forwards:
                 self._cluster.renew(cluster)
             return
         self.close()
-        self._namespace, self._cluster = namespace, Cluster(cluster, self._helpers.children.run)
+        self._namespace, self._cluster = namespace, Cluster(cluster, self._helpers.run)
         self._pods = PodWatch(self._cluster, quote(namespace), f"{INSTANCE}={self._id}", Target, lambda _: self._changed())
         threading.Thread(target=self._pods.follow, name="pods", daemon=True).start()
 
