@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from envctl.keeper.processes import Closed
 from envctl.keeper.routing import SCOPES, Call, Route, reply
 from envctl.servers.http.message import Request, Response
 from envctl.servers.http.server import Settings
@@ -74,10 +73,7 @@ class Api:
         if self._keeper.tearing_down and not route.to_the_last:
             raise Refused(503, "the instance is being torn down")
         query = {name: values[-1] for name, values in request.query.items()}
-        try:
-            return route.answer(self._keeper, Call(parameters, query, _object(request.body), scopes))
-        except Closed as closed:
-            raise Refused(503, str(closed)) from None
+        return route.answer(self._keeper, Call(parameters, query, _object(request.body), scopes))
 
     def refusal(self, status: int, words: str) -> Response:
         return reply({"error": words}, status)

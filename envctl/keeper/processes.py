@@ -14,7 +14,7 @@ from typing import Any
 
 from envctl.keeper import marks, system
 from envctl.keeper.helpers import Helper, Helpers
-from envctl.keeper.spawn import CannotStart
+from envctl.servers.http.wire import Refused
 
 KILLED = 137
 PATIENCE = 30.0
@@ -26,18 +26,6 @@ _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
     b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 )
-
-
-class Taken(Exception):
-    """A process of that name runs."""
-
-
-class Unknown(Exception):
-    """No process of that name was ever started."""
-
-
-class Closed(Exception):
-    """The keeper is about to end, or could not get a supervisor that lasts."""
 
 
 class Process:
@@ -184,7 +172,7 @@ class Processes:
         """Its pid, since when, and which limits are enforced.
 
         Raises:
-            Taken, Closed, CannotStart
+            Refused: one of that name runs (409), it cannot start (422), or the keeper is about to end (503).
         """
         process, before = self._reserve(name)
         try:
@@ -198,7 +186,7 @@ class Processes:
         with self._changed:
             before = self._table.get(name)
             if before and before.status is None:
-                raise Taken(f"{name} runs already")
+                raise Refused(409, f"{name} runs already")
             process = self._table[name] = Process()
             return process, before
 
@@ -214,10 +202,10 @@ class Processes:
         for _ in range(2):  # the first supervisor may have been killed just now
             answer = self.supervisor().ask("start", lambda answer: self._started(process, answer), name=name, **request)
             if answer and "error" in answer:
-                raise CannotStart(answer["error"])
+                raise Refused(422, answer["error"])
             if answer:
                 return answer
-        raise Closed("the supervisor was killed")
+        raise Refused(503, "the supervisor was killed")
 
     def _started(self, process: Process, answer: Mapping[str, Any]) -> None:
         with self._changed:
@@ -229,7 +217,7 @@ class Processes:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._supervisor is None or self._supervisor.helper.pid is not None)
             if self._closed:
-                raise Closed("the keeper is ending")
+                raise Refused(503, "the keeper is ending")
             if self._supervisor is None:
                 env = {marks.MARK: None, marks.PROCESS: None, marks.SUPERVISOR: self._mark}
                 self._supervisor = Dialogue(self._helpers, "supervisor", _COMMAND, env, self._told, self._lost)
@@ -242,7 +230,7 @@ class Processes:
         """The status, once nothing of it is left.
 
         Raises:
-            Unknown
+            Refused: none of that name was ever started (404).
         """
         with self._changed:
             process = self._table.get(name)
@@ -251,7 +239,7 @@ class Processes:
                 process = self._table.get(name)
             supervisor = self._supervisor
         if process is None:
-            raise Unknown(f"no process {name}")
+            raise Refused(404, f"no process {name}")
         if process.status is None and supervisor:
             supervisor.ask("stop", name=name, grace=grace)
         return KILLED if process.status is None else process.status

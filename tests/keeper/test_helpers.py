@@ -46,7 +46,7 @@ def helpers(said: Said) -> Iterator[Helpers]:
     found = Helpers(said)
     yield found
     found.stop(0)
-    assert found.children.pids() == ()
+    assert found.pids() == ()
 
 
 def python(program: str, *arguments: object) -> list[str]:

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from envctl.keeper.processes import Taken, Unknown
 from envctl.keeper.routing import Call, Route, grace, needed, optional, reply, signal_number
-from envctl.keeper.spawn import CannotStart
 from envctl.servers.http.message import Response
 from envctl.servers.http.wire import Refused
 
@@ -31,19 +29,11 @@ def start(keeper: Keeper, call: Call) -> Response:
     name = needed(call.body, "name", str)
     if not name or "/" in name or "\0" in name:
         raise Refused(400, "no name of a process")
-    try:
-        return reply(keeper.processes.start(name, _program(call.body)), 201)
-    except Taken as taken:
-        raise Refused(409, str(taken)) from None
-    except CannotStart as error:
-        raise Refused(422, str(error)) from None
+    return reply(keeper.processes.start(name, _program(call.body)), 201)
 
 
 def end(keeper: Keeper, call: Call) -> Response:
-    try:
-        return reply({"status": keeper.processes.stop(call.parameters["name"], grace(call.query.get("grace", "0")))})
-    except Unknown as unknown:
-        raise Refused(404, str(unknown)) from None
+    return reply({"status": keeper.processes.stop(call.parameters["name"], grace(call.query.get("grace", "0")))})
 
 
 def follow(keeper: Keeper, _call: Call) -> Response:
