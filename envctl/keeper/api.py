@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from envctl.keeper.processes import Closed
-from envctl.keeper.routing import Call, Route, reply
-from envctl.keeper.tokens import Tokens
+from envctl.keeper.routing import SCOPES, Call, Route, reply
 from envctl.servers.http.message import Request, Response
 from envctl.servers.http.server import Settings
 from envctl.servers.http.wire import Limits, Refused
@@ -18,6 +17,27 @@ if TYPE_CHECKING:
     from envctl.keeper.keeper import Keeper
 
 SETTINGS = Settings(Limits(line=8192, headers=100, body=16 * 1024 * 1024), connections=256, idle=300.0, patience=30.0)
+
+
+class Tokens:
+    """Who may ask for what: each token has scopes, each route needs one of them."""
+
+    def __init__(self, scopes: Mapping[str, Collection[str]]) -> None:
+        """
+        Raises:
+            ValueError: a token has a scope that is not known.
+        """
+        for unknown in {scope for each in scopes.values() for scope in each} - set(SCOPES):
+            raise ValueError(f"a token has the scope {unknown}; there are {', '.join(SCOPES)}")
+        self._scopes = {f"Bearer {token}".encode(): frozenset(each) for token, each in scopes.items()}
+
+    def scopes_of(self, authorization: str) -> frozenset[str]:
+        """What whoever sends this header may do: nothing, where its token is unknown."""
+        given, found = authorization.encode(), frozenset[str]()
+        for expected, scopes in self._scopes.items():  # all of them, so that the time it takes says nothing
+            if hmac.compare_digest(given, expected):
+                found = scopes
+        return found
 
 
 class Api:
@@ -53,10 +73,7 @@ class Api:
         if self._keeper.tearing_down and not route.to_the_last:
             raise Refused(503, "the instance is being torn down")
         query = {name: values[-1] for name, values in request.query.items()}
-        try:
-            return route.answer(self._keeper, Call(parameters, query, _object(request.body), scopes))
-        except Closed as closed:
-            raise Refused(503, str(closed)) from None
+        return route.answer(self._keeper, Call(parameters, query, _object(request.body), scopes))
 
     def refusal(self, status: int, words: str) -> Response:
         return reply({"error": words}, status)

@@ -12,13 +12,12 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
-from envctl.keeper import system, tree
+from envctl.keeper import system
 from envctl.keeper.channel import Channel
-from envctl.keeper.children import Children
 
 GRACE = 5.0
 """Seconds that a helper has to end when it is asked to, and again when it is told to."""
@@ -26,24 +25,24 @@ CERTAIN = 10.0
 """Seconds after which what was killed is not waited for any longer."""
 
 
-class Policy:
-    """Whether a helper is started again.
+class Policy(NamedTuple):
+    """Whether a helper is started again."""
 
-    Args:
-        pauses: seconds before each further attempt, the last of them before all that follow. Without any, it runs once.
-        patience: seconds for all attempts together; what runs then is killed, and not started again.
-        lasting: it is there for as long as the keeper, so that an exit status of 0 is no reason not to start it again.
-    """
-
-    def __init__(self, pauses: tuple[float, ...] = (), patience: float | None = None, lasting: bool = False) -> None:
-        self.pauses, self.patience, self.lasting = pauses, patience, lasting
+    pauses: tuple[float, ...] = ()
+    """Seconds before each further attempt, the last of them before all that follow. Without any, it runs once."""
+    patience: float | None = None
+    """Seconds for all attempts together; what runs then is killed, and not started again."""
+    lasting: bool = False
+    """It is there for as long as the keeper, so that an exit status of 0 is no reason not to start it again."""
 
 
 ONCE = Policy()
 
 
 class Helpers:
-    """All helpers of a keeper.
+    """All that a keeper itself has started, unlike the orphans that come to it as to a subreaper.
+
+    Somebody waits for each child; the keeper's loop, which reaps and kills orphans, must leave them alone.
 
     Args:
         say: for the log.
@@ -53,38 +52,65 @@ class Helpers:
     def __init__(self, say: Callable[[str], None], wake: Callable[[], None] = lambda: None) -> None:
         self.say, self.wake = say, wake
         self._lock = threading.Lock()
-        self.children = Children()
+        self._pids: set[int] = set()
         self._helpers: set[Helper] = set()
 
-    def start(
-        self,
-        name: str,
-        argv: Sequence[str],
-        env: Mapping[str, str | None] | None = None,
-        policy: Policy = ONCE,
-        told: Callable[[dict[str, Any]], None] | None = None,
-        ended: Callable[[int | None], None] = lambda status: None,
-    ) -> Helper:
-        """A helper that runs, or is about to be tried again.
+    def pids(self) -> Collection[int]:
+        """One that is being started at this moment is waited for, so that nobody sees it and takes it for an orphan."""
+        with self._lock:
+            return tuple(self._pids)
+
+    def launch(self, argv: Sequence[str], env: Mapping[str, str | None], channel: socket.socket | None) -> subprocess.Popen[bytes]:
+        """A process in a session of its own, which says what it has to say to the keeper's log.
 
         Args:
-            name: for the log.
             env: what is added to the keeper's own environment; None takes a variable away.
-            told: called with each message of its channel, which it has where this is given.
-            ended: called when it is over, with its last exit status; None where it could not be started.
+            channel: its end of a socket, whose descriptor is its last argument.
 
         Raises:
-            OSError: it cannot be started, and its policy knows no second attempt.
+            OSError: it cannot be started.
         """
-        helper = Helper(self, name, [*argv], {**(env or {})}, policy, told, ended)
+        passed = [] if channel is None else [channel.fileno()]
+        return self._open([*argv, *map(str, passed)], env, pass_fds=passed, cwd="/")
+
+    def _open(self, argv: Sequence[str], env: Mapping[str, str | None], **more: Any) -> subprocess.Popen[bytes]:
+        given = {name: value for name, value in (os.environ | env).items() if value is not None}
+        with self._lock:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=given, start_new_session=True, **more)
+            self._pids.add(process.pid)
+        return process
+
+    def reap(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit status of a process that has ended; its number may go to another one from then on."""
+        with self._lock:
+            status = process.wait()
+            self._pids.discard(process.pid)
+        return status
+
+    def run(self, argv: Sequence[str], env: Mapping[str, str], patience: float) -> subprocess.CompletedProcess[bytes]:
+        """A program that ends soon, with what it says on both outputs.
+
+        Raises:
+            OSError: it cannot be started.
+            subprocess.TimeoutExpired: it was killed, after *patience* seconds.
+        """
+        process = self._open(argv, env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with process:
+            try:
+                output, errors = process.communicate(timeout=patience)
+            finally:
+                if process.returncode is None:
+                    system.send(process.pid, signal.SIGKILL, os.killpg)
+                self.reap(process)
+        return subprocess.CompletedProcess(argv, process.returncode, output, errors)
+
+    def add(self, helper: Helper) -> None:
         with self._lock:
             self._helpers.add(helper)
-        try:
-            helper.begin()
-        except OSError:
-            self.forget(helper)
-            raise
-        return helper
+
+    def forget(self, helper: Helper) -> None:
+        with self._lock:
+            self._helpers.discard(helper)
 
     def stop(self, grace: float = GRACE) -> None:
         """Ends them all at once, each within its grace."""
@@ -95,46 +121,53 @@ class Helpers:
         for thread in threads:
             thread.join()
 
-    def forget(self, helper: Helper) -> None:
-        with self._lock:
-            self._helpers.discard(helper)
-
 
 class Helper:
-    """One of them; a thread follows it until it is over."""
+    """A program that runs, or is about to be tried again; a thread follows it until it is over.
+
+    Args:
+        name: for the log.
+        env: what is added to the keeper's own environment; None takes a variable away.
+        told: called with each message of its channel, which it has where this is given.
+        ended: called when it is over, with its last exit status; None where it could not be started.
+
+    Attributes:
+        over: set once it has ended, and will not be started again.
+
+    Raises:
+        OSError: it cannot be started, and its policy knows no second attempt.
+    """
 
     def __init__(
         self,
         helpers: Helpers,
         name: str,
         argv: Sequence[str],
-        env: Mapping[str, str | None],
-        policy: Policy,
-        told: Callable[[dict[str, Any]], None] | None,
-        ended: Callable[[int | None], None],
+        env: Mapping[str, str | None] | None = None,
+        policy: Policy = ONCE,
+        told: Callable[[dict[str, Any]], None] | None = None,
+        ended: Callable[[int | None], None] = lambda status: None,
     ) -> None:
-        self._helpers, self._name, self._argv, self._env, self._policy = helpers, name, argv, env, policy
+        self._helpers, self._name, self._argv, self._env, self._policy = helpers, name, [*argv], {**(env or {})}, policy
         self._told, self._ended = told, ended
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
-        self._stopping, self._over = threading.Event(), threading.Event()
+        self._stopping, self.over = threading.Event(), threading.Event()
         self._attempts = 0
+        helpers.add(self)
+        try:
+            self._launch()
+        except OSError:
+            helpers.forget(self)
+            raise
+        threading.Thread(target=self._live, name=name, daemon=True).start()
 
     @property
     def pid(self) -> int | None:
         """None while no process of it runs."""
         process = self._process
         return process.pid if process else None
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended, and will not be started again."""
-        return self._over.is_set()
-
-    def wait(self, patience: float | None = None) -> bool:
-        """Whether it is over, after at most so many seconds."""
-        return self._over.wait(patience)
 
     def send(self, message: dict[str, Any]) -> None:
         """
@@ -146,10 +179,6 @@ class Helper:
             raise BrokenPipeError(f"{self._name} has ended")
         channel.send(message)
 
-    def begin(self) -> None:
-        self._launch()
-        threading.Thread(target=self._live, name=self._name, daemon=True).start()
-
     def stop(self, grace: float = GRACE) -> None:
         """Ends it for good: politely (the end of its channel, or SIGTERM), then firmly (SIGTERM to its group), then for certain."""
         self._stopping.set()
@@ -157,17 +186,17 @@ class Helper:
             self._signal(signal.SIGTERM, os.kill)
         else:
             self._channel.shut()
-        if self._over.wait(grace):
+        if self.over.wait(grace):
             return
         self._signal(signal.SIGTERM, os.killpg)
-        if not self._over.wait(min(grace, GRACE)):
+        if not self.over.wait(min(grace, GRACE)):
             self.kill()
-            self._over.wait(CERTAIN)
+            self.over.wait(CERTAIN)
 
     def kill(self) -> None:
         """Ends the process that runs, and all below it, at once; its policy says what comes after that."""
         if (pid := self.pid) is not None:
-            tree.kill_all(lambda table: tree.with_descendants([pid], table), patience=CERTAIN)
+            system.kill_all(lambda table: system.with_descendants([pid], table), patience=CERTAIN)
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair() if self._told else (None, None)
@@ -175,7 +204,7 @@ class Helper:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                self._process = self._helpers.children.launch(self._argv, self._env, theirs)
+                self._process = self._helpers.launch(self._argv, self._env, theirs)
                 self._channel = Channel(ours) if ours else None
                 ours = None
         except OSError as error:
@@ -201,7 +230,7 @@ class Helper:
         try:
             self._ended(status)
         finally:
-            self._over.set()
+            self.over.set()
             self._helpers.wake()
 
     def _follow(self) -> int | None:
@@ -219,7 +248,7 @@ class Helper:
         system.send(process.pid, signal.SIGKILL, os.killpg)
         with self._lock:
             self._process = self._channel = None
-            status = self._helpers.children.reap(process)
+            status = self._helpers.reap(process)
         if channel is not None:
             channel.close()
         self._helpers.say(f"{self._name}: exit status {status}")

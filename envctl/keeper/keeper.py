@@ -1,14 +1,14 @@
 """The keeper's life: it waits for its owner's end, for the instance's expiry and for signals, while threads answer requests.
 
-It ends in one of four ways, always without processes and address file:
-* the owner's end, or the expiry: the teardown command is run until it succeeds;
+It ends in one of three ways, always without processes and address file:
+* the owner's end, the expiry, or the end of the state folder: the teardown command is run until it succeeds;
 * POST /v1/stop;
-* SIGTERM or SIGINT (SIGHUP is ignored);
-* the state folder is gone, and nothing runs.
+* SIGTERM or SIGINT (SIGHUP is ignored).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import signal
@@ -19,16 +19,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from envctl.keeper import config, system, tree
-from envctl.keeper.api import SETTINGS, Api
-from envctl.keeper.checks import timestamp
-from envctl.keeper.exit_events import ExitEvents
-from envctl.keeper.helpers import Helpers, Policy
-from envctl.keeper.owner import Owner
-from envctl.keeper.processes import Processes
+from envctl.keeper import config, system
+from envctl.keeper.api import SETTINGS, Api, Tokens
+from envctl.keeper.helpers import Helper, Helpers, Policy
+from envctl.keeper.processes import ExitEvents, Processes
 from envctl.keeper.routes import ROUTES
-from envctl.keeper.tokens import Tokens
-from envctl.keeper.wakeup import Wakeup
+from envctl.keeper.routing import timestamp
+from envctl.keeper.wakeup import Owner, Wakeup
 from envctl.servers.http.server import listen, serve
 
 if TYPE_CHECKING:
@@ -48,7 +45,6 @@ class Keeper:
         self.config = settings
         self.tearing_down = False
         self.expires: str | None = None
-        self._expires_at: float | None = None
         self._ending = False
         self._left = threading.Event()
         self._signalled = False
@@ -59,7 +55,7 @@ class Keeper:
         self.owner = Owner(settings.owner_fd, self._selector)
         self.helpers = Helpers(self.say, self._wakeup.wake)
         self.exit_events = ExitEvents()
-        self.processes = Processes(settings.mark, self.exit_events, self.helpers, self._wakeup.wake)
+        self.processes = Processes(settings.mark, self.exit_events, self.helpers)
         self._forwards: Forwards | None = None
         self._making_forwards = threading.Lock()
         self.expire(settings.expires)
@@ -91,7 +87,7 @@ class Keeper:
         Raises:
             ValueError: no time stamp.
         """
-        self._expires_at = None if stamp is None else timestamp(stamp)
+        self._expires_at = math.inf if stamp is None else timestamp(stamp)
         self.expires = stamp
         self._wakeup.wake()
 
@@ -142,13 +138,13 @@ class Keeper:
         config.publish(self.config, port)
         self.say(f"keeper of {self.config.id}, port {port}")
         if self.config.processes:
-            self.processes.expect()
+            self.processes.supervisor()  # it is there before the first process is asked for
 
     def _tear_down(self) -> None:
         """Until the command succeeds, or its time is up; a signal lets it go on by itself."""
         if self.config.teardown:
-            teardown = self.helpers.start("teardown", self.config.teardown, self.config.teardown_env, TEARDOWN)
-            while not teardown.over and self._wait(POLL_SECONDS):
+            teardown = Helper(self.helpers, "teardown", self.config.teardown, self.config.teardown_env, TEARDOWN)
+            while not teardown.over.is_set() and self._wait(POLL_SECONDS):
                 pass
 
     def _reason_to_end(self) -> str:
@@ -157,29 +153,25 @@ class Keeper:
                 return "signal"
             if self._left.is_set():
                 return "request"
-            owner_ended = self.owner.has_ended()
-            if not self._ending and (owner_ended or self._expired()):
+            reason = self._reason_to_tear_down()
+            if reason and not self._ending:
                 self.tearing_down = True
-                return "the owner's end" if owner_ended else EXPIRED
-            if not self._ending and not os.path.isdir(self.config.folder):
-                self.tearing_down = True
-                return "its folder is gone"
-            self._wait(self._patience())
+                return reason
+            self._wait(min(max(self._expires_at - time.time(), 0.0) + 0.001, POLL_SECONDS))
 
-    def _expired(self) -> bool:
-        expires = self._expires_at
-        return expires is not None and time.time() >= expires
-
-    def _patience(self) -> float:
-        expires = self._expires_at
-        return POLL_SECONDS if expires is None else min(max(expires - time.time(), 0.0) + 0.001, POLL_SECONDS)
+    def _reason_to_tear_down(self) -> str:
+        if self.owner.has_ended():
+            return "the owner's end"
+        if time.time() >= self._expires_at:
+            return EXPIRED
+        return "" if os.path.isdir(self.config.folder) else "its folder is gone"
 
     def _wait(self, patience: float) -> bool:
         """False once a signal asks to end."""
         self._selector.select(patience)
         signals = self._wakeup.drain()
         if signal.SIGCHLD in signals and system.LINUX:
-            tree.reap_adopted(self.helpers.children.pids)
+            system.reap_adopted(self.helpers.pids)
         if signals & {signal.SIGTERM, signal.SIGINT}:
             self._signalled = True
         return not self._signalled

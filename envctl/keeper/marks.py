@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from envctl.keeper import system, tree
+from envctl.keeper import system
 
 MARK = "ENVCTL_MARK"
 PROCESS = "ENVCTL_PROCESS"
@@ -16,26 +16,23 @@ SUPERVISOR = "ENVCTL_SUPERVISOR"
 """The mark, as the supervisor itself carries it: nothing below a living one is an orphan."""
 
 
-def marked(prefix: str = "") -> dict[int, str]:
-    """Living processes whose mark begins with *prefix*, and their marks."""
+def marked(prefix: str = "", variable: str = MARK) -> dict[int, str]:
+    """Living processes whose mark begins with *prefix*, and their marks; those that have it as the *variable*."""
     table = system.processes()
-    found = {pid: values[MARK] for pid, values in system.variables([MARK]).items() if values.get(MARK, "").startswith(prefix)}
-    return {pid: mark for pid, mark in found.items() if mark and pid in table and not table[pid].zombie}
+    found = {pid: values.get(variable, "") for pid, values in system.variables([variable]).items()}
+    return {pid: mark for pid, mark in found.items() if mark and mark.startswith(prefix) and pid in table and not table[pid].zombie}
 
 
-def orphans(mark_prefix: str) -> list[int]:
+def orphans(prefix: str) -> list[int]:
     """Marked processes without a living supervisor above them."""
-    found = marked(mark_prefix)
-    table = system.processes()
-    supervisors = {pid for pid, values in system.variables([SUPERVISOR]).items() if values.get(SUPERVISOR)}
-    return sorted(pid for pid in found if not tree.ancestors(pid, table) & supervisors)
+    found, table = marked(prefix), system.processes()
+    supervisors = marked("", SUPERVISOR).keys()
+    return sorted(pid for pid in found if not system.ancestors(pid, table) & supervisors)
 
 
 def supervised(mark: str) -> bool:
     """Whether a supervisor of *mark* lives."""
-    found = [pid for pid, values in system.variables([SUPERVISOR]).items() if values.get(SUPERVISOR) == mark]
-    table = system.processes() if found else {}
-    return any(pid in table and not table[pid].zombie for pid in found)
+    return mark in marked(mark, SUPERVISOR).values()
 
 
 def kill_marked(mark: str, patience: float = 10.0, process: str | None = None) -> list[int]:
@@ -44,12 +41,12 @@ def kill_marked(mark: str, patience: float = 10.0, process: str | None = None) -
     Args:
         process: only those that carry this name too.
     """
-    return sorted(tree.kill_all(lambda table: _doomed(mark, process, table), patience=patience))
+    return sorted(system.kill_all(lambda table: _doomed(mark, process, table), patience=patience))
 
 
-def _doomed(mark: str, process: str | None, table: tree.Table) -> set[int]:
+def _doomed(mark: str, process: str | None, table: system.Table) -> set[int]:
     found = system.variables([MARK, PROCESS, SUPERVISOR])
     # A supervisor that was halted does not notice that its keeper has ended.
     marked = {pid: values for pid, values in found.items() if mark in (values.get(MARK), values.get(SUPERVISOR))}
     roots = [pid for pid, values in marked.items() if process in (None, values.get(PROCESS))]
-    return tree.with_descendants(roots, table) - tree.ancestors(os.getpid(), table)
+    return system.with_descendants(roots, table) - system.ancestors(os.getpid(), table)

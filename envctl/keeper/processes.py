@@ -1,19 +1,20 @@
-"""The local processes as the keeper knows them: by name, what runs and what has ended, whatever becomes of the supervisor."""
+"""The local processes as the keeper knows them: by name, what runs and what has ended, and who listens for their ends."""
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from envctl.keeper import marks, system, tree
-from envctl.keeper.dialogue import Dialogue
-from envctl.keeper.exit_events import ExitEvents
-from envctl.keeper.helpers import Helpers
-from envctl.keeper.spawn import CannotStart
+from envctl.keeper import marks, system
+from envctl.keeper.helpers import Helper, Helpers
+from envctl.servers.http.wire import Refused
 
 KILLED = 137
 PATIENCE = 30.0
@@ -21,17 +22,10 @@ PATIENCE = 30.0
 # UTF-8: the names and values of variables reach the program as the bytes they were, whatever the locale.
 _COMMAND = [sys.executable, "-I", "-S", "-X", "utf8", os.path.dirname(os.path.abspath(__file__)), "--supervisor"]
 
-
-class Taken(Exception):
-    """A process of that name runs."""
-
-
-class Unknown(Exception):
-    """No process of that name was ever started."""
-
-
-class Closed(Exception):
-    """The keeper is about to end, or could not get a supervisor that lasts."""
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+    b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+)
 
 
 class Process:
@@ -46,19 +40,129 @@ class Process:
         return {"pid": self.pid, "running": self.status is None, "status": self.status, "since": self.since}
 
 
+class ExitEvents:
+    """Tells of ends in streams of chunked JSON lines; a listener that does not read is dropped, nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: list[socket.socket] = []
+
+    def follow(self, stream: socket.socket) -> None:
+        """Answers an HTTP request; returns when the client has closed."""
+        with self._lock:
+            stream.sendall(_HEAD)
+            stream.settimeout(None)
+            self._listeners.append(stream)
+        try:
+            while stream.recv(4096):
+                pass
+        except OSError:
+            pass
+        finally:
+            with self._lock:
+                self._forget(stream)
+
+    def tell(self, name: str, status: int) -> None:
+        line = json.dumps({"name": name, "status": status}).encode() + b"\n"
+        chunk = b"%x\r\n%s\r\n" % (len(line), line)
+        with self._lock:
+            for stream in list(self._listeners):
+                self._send(stream, chunk)
+
+    def _send(self, stream: socket.socket, chunk: bytes) -> None:
+        try:
+            complete = stream.send(chunk, socket.MSG_DONTWAIT) == len(chunk)
+        except OSError:
+            complete = False
+        if not complete:
+            self._forget(stream)
+            with suppress(OSError):  # it is gone
+                stream.shutdown(socket.SHUT_RDWR)
+
+    def _forget(self, stream: socket.socket) -> None:
+        if stream in self._listeners:
+            self._listeners.remove(stream)
+
+
+class Dialogue:
+    """A helper that runs once, and is asked; a question and its answer carry the same number.
+
+    Args:
+        told: called with each message that answers nothing.
+        lost: called once when the helper is gone, before those who wait for an answer get None.
+    """
+
+    def __init__(
+        self,
+        helpers: Helpers,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str | None],
+        told: Callable[[dict[str, Any]], None],
+        lost: Callable[[], None],
+    ) -> None:
+        self._tell, self._lost = told, lost
+        self._lock = threading.Lock()
+        self._questions: dict[int, _Question] | None = {}
+        self._last = 0
+        self.helper = Helper(helpers, name, argv, env, told=self._take, ended=self._ended)
+
+    def ask(
+        self, do: str, then: Callable[[dict[str, Any]], None] | None = None, patience: float | None = None, **message: Any
+    ) -> dict[str, Any] | None:
+        """The answer; None when the helper went without one.
+
+        Args:
+            then: told of the answer before anything that came after it.
+            patience: seconds after which a helper that does not answer is killed.
+        """
+        with self._lock:
+            if self._questions is None:
+                return None
+            self._last += 1
+            id, question = self._last, _Question(then)
+            self._questions[id] = question
+        with suppress(OSError):  # whoever follows it notices as well, and answers
+            self.helper.send({"do": do, "id": id, **message})
+        if not question.done.wait(patience):
+            self.helper.kill()
+            question.done.wait()
+        return question.answer
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "id" not in message:
+            self._tell(message)
+            return
+        with self._lock:
+            question = (self._questions or {}).pop(message["id"])
+        question.answer = message
+        if question.then:
+            question.then(message)
+        question.done.set()
+
+    def _ended(self, _status: int | None) -> None:
+        self._lost()
+        with self._lock:
+            questions, self._questions = self._questions or {}, None
+        for question in questions.values():
+            question.done.set()
+
+
+class _Question:
+    def __init__(self, then: Callable[[dict[str, Any]], None] | None) -> None:
+        self.then, self.done = then, threading.Event()
+        self.answer: dict[str, Any] | None = None
+
+
 class Processes:
     """All of them; safe to be used from any thread."""
 
-    def __init__(self, mark: str, exit_events: ExitEvents, helpers: Helpers, wake: Callable[[], None] = lambda: None) -> None:
-        self._mark, self._exit_events, self._helpers, self._wake = mark, exit_events, helpers, wake
+    def __init__(self, mark: str, exit_events: ExitEvents, helpers: Helpers) -> None:
+        self._mark, self._exit_events, self._helpers = mark, exit_events, helpers
         self._changed = threading.Condition()
         self._table: dict[str, Process] = {}
         self._supervisor: Dialogue | None = None
         self._closed = False
-
-    def running(self) -> bool:
-        with self._changed:
-            return any(process.status is None for process in self._table.values())
 
     def shown(self) -> dict[str, dict[str, Any]]:
         with self._changed:
@@ -68,7 +172,7 @@ class Processes:
         """Its pid, since when, and which limits are enforced.
 
         Raises:
-            Taken, Closed, CannotStart
+            Refused: one of that name runs (409), it cannot start (422), or the keeper is about to end (503).
         """
         process, before = self._reserve(name)
         try:
@@ -82,7 +186,7 @@ class Processes:
         with self._changed:
             before = self._table.get(name)
             if before and before.status is None:
-                raise Taken(f"{name} runs already")
+                raise Refused(409, f"{name} runs already")
             process = self._table[name] = Process()
             return process, before
 
@@ -96,34 +200,28 @@ class Processes:
 
     def _ask_to_start(self, name: str, request: Mapping[str, Any], process: Process) -> dict[str, Any]:
         for _ in range(2):  # the first supervisor may have been killed just now
-            answer = self._supervised().ask("start", lambda answer: self._started(process, answer), name=name, **request)
+            answer = self.supervisor().ask("start", lambda answer: self._started(process, answer), name=name, **request)
             if answer and "error" in answer:
-                raise CannotStart(answer["error"])
+                raise Refused(422, answer["error"])
             if answer:
                 return answer
-        raise Closed("the supervisor was killed")
+        raise Refused(503, "the supervisor was killed")
 
     def _started(self, process: Process, answer: Mapping[str, Any]) -> None:
         with self._changed:
             process.pid, process.since = answer.get("pid", 0), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             self._changed.notify_all()
 
-    def expect(self) -> None:
-        """The supervisor is there before the first process is asked for."""
-        self._supervised()
-
-    def _supervised(self) -> Dialogue:
+    def supervisor(self) -> Dialogue:
         """A supervisor that runs; one that has died is replaced once what it had is gone."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._supervisor is None or self._supervisor.helper.pid is not None)
             if self._closed:
-                raise Closed("the keeper is ending")
+                raise Refused(503, "the keeper is ending")
             if self._supervisor is None:
-                self._supervisor = Dialogue(self._helpers, "supervisor", _COMMAND, self._environment(), self._told, self._lost)
+                env = {marks.MARK: None, marks.PROCESS: None, marks.SUPERVISOR: self._mark}
+                self._supervisor = Dialogue(self._helpers, "supervisor", _COMMAND, env, self._told, self._lost)
             return self._supervisor
-
-    def _environment(self) -> dict[str, str | None]:
-        return {marks.MARK: None, marks.PROCESS: None, marks.SUPERVISOR: self._mark}
 
     def _told(self, message: Mapping[str, Any]) -> None:
         self._ended(message["end"], message["status"])
@@ -132,7 +230,7 @@ class Processes:
         """The status, once nothing of it is left.
 
         Raises:
-            Unknown
+            Refused: none of that name was ever started (404).
         """
         with self._changed:
             process = self._table.get(name)
@@ -141,7 +239,7 @@ class Processes:
                 process = self._table.get(name)
             supervisor = self._supervisor
         if process is None:
-            raise Unknown(f"no process {name}")
+            raise Refused(404, f"no process {name}")
         if process.status is None and supervisor:
             supervisor.ask("stop", name=name, grace=grace)
         return KILLED if process.status is None else process.status
@@ -161,12 +259,11 @@ class Processes:
             self._table[name].status = status
             self._changed.notify_all()
         self._exit_events.tell(name, status)
-        self._wake()
 
     def _lost(self) -> None:
         """The supervisor is gone: what it had came to the keeper, and goes too."""
         if system.LINUX:
-            tree.kill_adopted(self._helpers.children.pids, PATIENCE)
+            system.kill_adopted(self._helpers.pids, PATIENCE)
         else:
             marks.kill_marked(self._mark)
         with self._changed:

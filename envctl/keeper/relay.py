@@ -12,12 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 CHUNK = 1 << 16
-CONNECT_TIMEOUT = 10.0
+CONNECT_TIMEOUT, PAUSE = 10.0, 0.1
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Relay:
-    """Listens from the moment it is made, passes on once it serves; one thread for all its connections.
+    """Listens from the moment it is made; one thread passes on for all its connections.
 
     Raises:
         OSError: it cannot listen there.
@@ -32,25 +32,15 @@ class Relay:
         self._woken.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._woken, READ)
-
-    def serve(self) -> None:
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=accept, args=(self._listening, self._connect), daemon=True).start()
         threading.Thread(target=self._pass_on, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listening.accept()
-                threading.Thread(target=self._connect, args=(client,), daemon=True).start()
-            except (OSError, RuntimeError):  # no descriptors, or threads, for now
-                time.sleep(0.1)
 
     def _connect(self, client: socket.socket) -> None:
         """In a thread of its own: names take time, and so do hosts that do not answer."""
         try:
             server = socket.create_connection(self._to, CONNECT_TIMEOUT)
         except OSError:
-            _reset(client)
+            reset(client)
             return
         self._ready.append(_Pair(client, server))
         self._waker.send(b"\0")
@@ -76,7 +66,7 @@ class Relay:
             if events & WRITE:
                 side.other.write()
         except OSError:
-            pair.close(self._selector, _reset)
+            pair.close(self._selector, reset)
             return
         if all(each.ended for each in pair.sides):
             pair.close(self._selector, socket.socket.close)
@@ -153,7 +143,21 @@ class _Side:
         self.events = wanted
 
 
-def _reset(stream: socket.socket) -> None:
+def accept(listening: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    """Gives each connection to *serve*, in a thread of its own, until *listening* is closed."""
+    while listening.fileno() >= 0:
+        try:
+            client, _ = listening.accept()
+        except OSError:  # it is being closed, or there are no descriptors for now
+            time.sleep(PAUSE)
+            continue
+        try:
+            threading.Thread(target=serve, args=(client,), daemon=True).start()
+        except RuntimeError:  # no threads for now
+            reset(client)
+
+
+def reset(stream: socket.socket) -> None:
     """So that a broken connection does not look like a finished one."""
     with suppress(OSError):  # it is broken already
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

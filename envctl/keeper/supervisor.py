@@ -12,13 +12,12 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
-from envctl.keeper import marks, system, tree
+from envctl.keeper import marks, system
 from envctl.keeper.channel import Channel
-from envctl.keeper.limits import Limits
-from envctl.keeper.logs import Log
-from envctl.keeper.spawn import CannotStart, start
+from envctl.keeper.spawn import CannotStart, Limits, start
 from envctl.keeper.wakeup import Wakeup
 
 CHUNK = 1 << 16
@@ -26,6 +25,46 @@ PIPE = 1 << 20
 """No pipe holds more: what the dead have left in it."""
 PAUSE = 0.005
 LONGEST_PAUSE = 0.5
+LOG_LIMIT = 10 * 1024 * 1024
+OLDER = ".1"
+
+
+class Log:
+    """The log file of a process: of limited size, with one older file beside it.
+
+    What cannot be written is dropped, the process is not to suffer from it.
+
+    Raises:
+        OSError: the file cannot be opened to begin with.
+    """
+
+    def __init__(self, path: str, limit: int = LOG_LIMIT) -> None:
+        self.path, self.limit = path, limit
+        self._open()
+
+    def _open(self) -> None:
+        self.descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        self.size = os.fstat(self.descriptor).st_size
+
+    def write(self, data: bytes) -> None:
+        if self.size and self.size + len(data) > self.limit:
+            self._rotate()
+        with suppress(OSError):
+            self.size += os.write(self.descriptor, data)
+
+    def _rotate(self) -> None:
+        before = self.descriptor
+        try:
+            os.replace(self.path, self.path + OLDER)
+            self._open()
+        except OSError:  # its folder is gone: what has no name may not grow either
+            os.ftruncate(before, 0)
+            self.size = 0
+        else:
+            os.close(before)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
 
 
 class Child:
@@ -103,14 +142,10 @@ class Supervisor:
         env.pop(marks.SUPERVISOR, None)
         try:
             pid, output = start(message["argv"], env, message["cwd"], message["user"], limits)
-        except CannotStart:
+        except (CannotStart, OSError) as error:  # no more processes, or descriptors
             log.close()
             limits.remove()
-            raise
-        except OSError as error:  # no more processes, or descriptors
-            log.close()
-            limits.remove()
-            raise CannotStart(f"{error.strerror}") from None
+            raise CannotStart(getattr(error, "strerror", None) or str(error)) from None
         os.set_blocking(output, False)
         return Child(name, pid, output, log, limits, message["stop_signal"])
 
@@ -182,23 +217,23 @@ class Supervisor:
             self.stopping.clear()
 
     def _clear(self, child: Child) -> None:
-        left = tree.kill(lambda table: self._members(child, table))
+        left = system.kill(lambda table: self._members(child, table))
         if not left and child.status is not None:
             self._finish(child)
             return
         child.look = time.monotonic() + child.pause
         child.pause = min(2 * child.pause, LONGEST_PAUSE)
 
-    def _members(self, child: Child, table: tree.Table) -> set[int]:
+    def _members(self, child: Child, table: system.Table) -> set[int]:
         """All of its tree: by descent, by session, and daemons that left both by the name in their environment."""
         me = os.getpid()
-        mine = tree.descendants(me, table)
+        mine = system.descendants(me, table)
         if len(self.children) == 1:  # whoever else there is belongs to nobody
             return mine | self._marked(child, None)
         others = {other.pid for other in self.children.values()} - {child.pid}
         adopted = {pid for pid in mine if table[pid].parent == me and pid not in others}
         roots = {pid for pid in adopted if child.pid in (pid, table[pid].session, table[pid].group)}
-        return tree.with_descendants(roots | self._marked(child, adopted - roots), table) - others
+        return system.with_descendants(roots | self._marked(child, adopted - roots), table) - others
 
     def _marked(self, child: Child, among: set[int] | None) -> set[int]:
         if system.LINUX and among is None:
@@ -226,7 +261,7 @@ class Supervisor:
 
     def _end(self) -> None:
         me = os.getpid()
-        tree.kill_all(lambda table: tree.descendants(me, table), self._reap)
+        system.kill_all(lambda table: system.descendants(me, table), self._reap)
         if not system.LINUX:
             marks.kill_marked(self.mark)
 

@@ -1,4 +1,7 @@
-"""What differs between Linux and other systems: subreapers, the table of processes, their environments; chosen here alone."""
+"""The processes of this machine: their table and environments, who descends from whom, and killing them.
+
+What differs between Linux and other systems is chosen here alone.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
 LINUX = sys.platform.startswith("linux")
+PAUSE = 0.005
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -21,6 +26,9 @@ class ProcessInfo:
 
     def __init__(self, parent: int, group: int, session: int, state: str) -> None:
         self.parent, self.group, self.session, self.zombie = parent, group, session, state[:1] in "ZX"
+
+
+Table = dict[int, ProcessInfo]
 
 
 def become_subreaper() -> bool:
@@ -41,12 +49,12 @@ def _prctl(option: int, value: int) -> bool:
     return bool(ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), 0, 0, 0) == 0)
 
 
-def processes() -> dict[int, ProcessInfo]:
+def processes() -> Table:
     """Every process that is visible."""
     return _processes_of_proc() if LINUX else _processes_of_ps()
 
 
-def _processes_of_proc() -> dict[int, ProcessInfo]:
+def _processes_of_proc() -> Table:
     found = {}
     for name in os.listdir("/proc"):
         if name.isdecimal() and (text := _read(f"/proc/{name}/stat")):
@@ -55,7 +63,7 @@ def _processes_of_proc() -> dict[int, ProcessInfo]:
     return found
 
 
-def _processes_of_ps() -> dict[int, ProcessInfo]:
+def _processes_of_ps() -> Table:
     found = {}
     for line in filter(str.strip, _ps("-A", "-o", "pid=,ppid=,pgid=,stat=").splitlines()):
         pid, parent, group, state = line.split()[:4]
@@ -110,6 +118,87 @@ def send(pid: int, number: int, how: Callable[[int, int], None] = os.kill) -> No
     """A signal for a process (or with os.killpg a group) that may be gone, or another user's."""
     with suppress(ProcessLookupError, PermissionError):
         how(pid, number)
+
+
+def with_descendants(roots: Collection[int], table: Table) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for pid, seen in table.items():
+        children.setdefault(seen.parent, []).append(pid)
+    found: set[int] = set()
+    todo = list(roots)
+    while todo:
+        if (pid := todo.pop()) not in found:
+            found.add(pid)
+            todo += children.get(pid, [])
+    return found
+
+
+def descendants(pid: int, table: Table) -> set[int]:
+    return with_descendants([pid], table) - {pid}
+
+
+def ancestors(pid: int, table: Table) -> set[int]:
+    found: set[int] = set()
+    while pid in table and pid not in found:
+        found.add(pid)
+        pid = table[pid].parent
+    return found
+
+
+def kill(find: Callable[[Table], Collection[int]]) -> set[int]:
+    """Kills what *find* chooses from the table of processes, and answers with it; all is gone when nothing is left to choose.
+
+    They are halted first, until there is no new one: whoever is halted forks no more, and a child keeps its parent, by which it is found.
+    """
+    halted: set[int] = set()
+    while new := _living(find) - halted:
+        for pid in new:
+            send(pid, signal.SIGSTOP)
+        halted |= new
+    for pid in halted:
+        send(pid, signal.SIGKILL)
+    return halted
+
+
+def _living(find: Callable[[Table], Collection[int]]) -> set[int]:
+    table = processes()
+    return {pid for pid in find(table) if pid in table and not table[pid].zombie and pid != os.getpid()}
+
+
+def kill_all(
+    find: Callable[[Table], Collection[int]], between: Callable[[], object] = lambda: None, patience: float | None = None
+) -> set[int]:
+    """Kills until nothing is left, or *patience* has run out; *between* the attempts somebody may have to be reaped."""
+    killed: set[int] = set()
+    until = None if patience is None else time.monotonic() + patience
+    pause = PAUSE
+    while found := kill(find):
+        killed |= found
+        time.sleep(pause)
+        between()
+        pause = min(2 * pause, 0.2)
+        if until is not None and time.monotonic() > until:
+            break
+    between()
+    return killed
+
+
+def kill_adopted(ours: Callable[[], Collection[int]], patience: float | None = None) -> None:
+    """Kills what came to this process as to a subreaper: children that are not *ours*, and all below them."""
+    me = os.getpid()
+    kill_all(lambda table: with_descendants(_adopted(table, me, ours()), table), lambda: reap_adopted(ours), patience)
+
+
+def reap_adopted(ours: Callable[[], Collection[int]]) -> None:
+    table = processes()
+    for pid in _adopted(table, os.getpid(), ours()):
+        if table[pid].zombie:
+            with suppress(ChildProcessError):  # another thread was faster
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _adopted(table: Table, me: int, ours: Collection[int]) -> set[int]:
+    return {pid for pid, seen in table.items() if seen.parent == me and pid not in ours}
 
 
 def _ps(*arguments: str) -> str:

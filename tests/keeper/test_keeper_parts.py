@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from envctl.keeper import limits, marks, system, tree
-from envctl.keeper.checks import timestamp
-from envctl.keeper.limits import Limits
-from envctl.keeper.logs import Log
+from envctl.keeper import marks, spawn, system
+from envctl.keeper.routing import timestamp
+from envctl.keeper.spawn import Limits
+from envctl.keeper.supervisor import Log
 from tests.keeper.keepers import alive, until
 
 TABLE_OF_MACOS = """
@@ -57,7 +57,7 @@ def test_elsewhere_ps_is_asked() -> None:
 def test_elsewhere_there_is_no_subreaper() -> None:
     assert system.become_subreaper() is False
     system.die_with_parent()  # and nothing happens
-    assert tree.descendants(1, system.processes()) == {100, 101, 102}
+    assert system.descendants(1, system.processes()) == {100, 101, 102}
 
 
 def test_the_real_ps_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_mark_is_found_by_its_beginning_and_killed_by_the_whole() -> None:
         subprocess.Popen(["sleep", "100"], env=environment | {marks.MARK: f"{mark}:ab"}) as second,
     ):
         until(lambda: {first.pid, second.pid} <= set(marks.marked(mark)))
-        below = until(lambda: tree.descendants(first.pid, system.processes()))
+        below = until(lambda: system.descendants(first.pid, system.processes()))
         assert {first.pid, second.pid} <= set(marks.orphans(mark))
         killed = marks.kill_marked(f"{mark}:a")
         assert {first.pid, *below} <= set(killed)
@@ -162,7 +162,7 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (parent / "own.scope").mkdir(parents=True)
     (parent / "cgroup.subtree_control").write_text("cpu memory pids\n")
     (parent / "cgroup.procs").touch()
-    monkeypatch.setattr(limits, "_parent_group", lambda root: str(parent))
+    monkeypatch.setattr(spawn, "_parent_group", lambda root: str(parent))
     make = os.mkdir
 
     def make_group(path: str) -> None:
@@ -170,7 +170,7 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name in ("memory.max", "cpu.max", "cgroup.procs"):
             Path(path, name).touch()
 
-    monkeypatch.setattr(limits.os, "mkdir", make_group)
+    monkeypatch.setattr(spawn.os, "mkdir", make_group)
     return parent
 
 
@@ -205,7 +205,7 @@ def test_which_group_new_ones_are_made_in(tmp_path: Path, own: str, parent: str 
     (tmp_path / "user.slice").mkdir()
     (tmp_path / "user.slice/cgroup.procs").touch()
     (tmp_path / "own").write_text(own)
-    found = limits._parent_group(str(tmp_path), str(tmp_path / "own"))
+    found = spawn._parent_group(str(tmp_path), str(tmp_path / "own"))
     assert found == (str(tmp_path / parent) if parent else None)
 
 

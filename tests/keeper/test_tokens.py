@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from envctl.keeper.api import Tokens
 from envctl.keeper.routes import ROUTES
-from envctl.keeper.tokens import CONTROL, SCOPES, TESTS, Tokens
+from envctl.keeper.routing import CONTROL, SCOPES, TESTS
 from tests.keeper.keepers import Keeper, keeper, until
 
 PROGRAM = {"name": "a", "argv": ["sleep", "100"], "env": {}, "cwd": "/", "log": "/dev/null"}

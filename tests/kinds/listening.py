@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from envctl.instance import load
-from envctl.keeper import tree
 from envctl.keeper.marks import SUPERVISOR, marked
-from envctl.keeper.system import processes, variables
+from envctl.keeper.system import processes, variables, with_descendants
 from tests.kinds.support import Running
 
 
@@ -76,7 +75,7 @@ def pids_of(id: str) -> set[int]:
     """By the supervisor, because PostgreSQL writes over its own mark; and the keeper above it."""
     table = processes()
     supervisors = {pid for pid, values in variables([SUPERVISOR]).items() if values.get(SUPERVISOR, "").startswith(id)}
-    return tree.with_descendants(supervisors | set(marked(id)), table) | {table[pid].parent for pid in supervisors}
+    return with_descendants(supervisors | set(marked(id)), table) | {table[pid].parent for pid in supervisors}
 
 
 def words(pid: int) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
 import socket
 import ssl
 import subprocess
@@ -138,10 +137,6 @@ class Cluster:
                     return stream.read().strip()
         return ""
 
-    def _headers(self) -> dict[str, str]:
-        """`close`: else the answer does not own its stream, and nobody closes that."""
-        return {"Host": self.authority, "Accept": "application/json", "Connection": "close", **self.headers()}
-
     def forget_credentials(self) -> None:
         """They were refused."""
         with self._lock:
@@ -162,8 +157,10 @@ class Cluster:
         connection.sock = stream = self.connect()
         stream.settimeout(timeout)
         target = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
+        # `close`: else the answer does not own its stream, and nobody closes that.
+        headers = {"Host": self.authority, "Accept": "application/json", "Connection": "close"}
         try:
-            connection.request("GET", target, headers=self._headers())
+            connection.request("GET", target, headers=headers | self.headers())
             answer = connection.getresponse()
         except BaseException:
             stream.close()
@@ -243,14 +240,11 @@ def _end_of(status: dict[str, Any]) -> float:
 
 def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
     """OpenSSL takes files only; they are ours alone, and gone at once."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = []
-        for name, text in (("cert", cert), ("key", key)):
-            path = os.path.join(folder, name)
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-                stream.write(text)
-            paths.append(path)
-        context.load_cert_chain(*paths)
+    with tempfile.NamedTemporaryFile("w") as certs, tempfile.NamedTemporaryFile("w") as keys:
+        for stream, text in ((certs, cert), (keys, key)):
+            stream.write(text)
+            stream.flush()
+        context.load_cert_chain(certs.name, keys.name)
 
 
 def _ask_plugin(told: dict[str, Any], server: str, run: Run) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.protocol import Refused
-from envctl.keeper.cluster.websocket import Ended, Unwilling, WebSocket, open_websocket
+from envctl.keeper.cluster.websocket import Ended, WebSocket, open_websocket
 
 PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
@@ -27,10 +27,6 @@ OPENING = 15.0
 POLL_SECONDS, SILENCE = 0.25, 600.0
 """Seconds between two looks at a client that has shut down its side; and of silence from the server after which it is taken for gone
 where the system does not say whether it is."""
-
-
-class Broken(Exception):
-    """The other end of the forward refused or broke; the text says why."""
 
 
 def dial(cluster: Cluster, namespace: str, pod: str, port: int) -> WebSocket:
@@ -44,13 +40,10 @@ def dial(cluster: Cluster, namespace: str, pod: str, port: int) -> WebSocket:
         path = f"{cluster.base}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}"
         opened = open_websocket(stream, cluster.authority, path, cluster.headers(), PROTOCOL)
         cluster.remember(stream)
-    except Unwilling as error:
+    except BaseException as error:
         stream.close()
-        if error.status == 401:
+        if isinstance(error, Refused) and error.status == 401:
             cluster.forget_credentials()
-        raise Refused(error.status, str(error)) from None
-    except BaseException:
-        stream.close()
         raise
     return opened
 
@@ -73,12 +66,10 @@ class Connection:
         broken = ""
         try:
             self._down()
-        except Broken as error:
-            broken = str(error)
-            _unfinished(self.client)
         except (Ended, OSError) as error:
             if not getattr(error, "orderly", False):  # what has come may be a part of the answer
                 _unfinished(self.client)
+                broken = str(error) if isinstance(error, Ended) else ""
         self._over.set()
         self.server.end()
         with suppress(OSError):
@@ -131,7 +122,7 @@ class Connection:
             if channel in opening:
                 opening.discard(channel)  # the port's number
             elif channel == ERROR:
-                raise Broken(message[1:].decode(errors="replace"))
+                raise Ended(message[1:].decode(errors="replace"))
             elif channel == DATA:
                 self._hand_over(memoryview(message)[1:])
 
@@ -164,12 +155,6 @@ def _hex(address: tuple[str, int]) -> str:
     """As the kernel prints it: the address as a number of this machine, the port."""
     number = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
     return f"{number:08X}:{address[1]:04X}"
-
-
-def reset(client: socket.socket) -> None:
-    """Closed so that it does not look like an answer that is complete."""
-    _unfinished(client)
-    client.close()
 
 
 def _unfinished(client: socket.socket) -> None:

@@ -7,20 +7,32 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from http.client import HTTPException
 from typing import Any
 
+from envctl.keeper.cluster import pod_status
 from envctl.keeper.cluster.api import Cluster
-from envctl.keeper.cluster.connection import Connection, dial, reset
-from envctl.keeper.cluster.protocol import Refused
-from envctl.keeper.cluster.targets import Target, Targets
+from envctl.keeper.cluster.connection import Connection, dial
+from envctl.keeper.cluster.pod_watch import PodWatch
+from envctl.keeper.cluster.protocol import Object, Refused
 from envctl.keeper.cluster.websocket import WebSocket
+from envctl.keeper.relay import accept, reset
 
 PATIENCE, PAUSE = 5.0, 0.1
 """Seconds for which an API server that hiccups is asked again, and between two attempts."""
 
 
-def labels_of(selector: str) -> dict[str, str]:
-    return dict(part.partition("=")[::2] for part in selector.split(","))
+class Target:
+    """What matters of a pod; the whole of it would be much to keep."""
+
+    def __init__(self, pod: Object) -> None:
+        self.name, self.uid = str(pod["metadata"]["name"]), pod_status.uid(pod)
+        self.labels = pod_status.labels(pod)
+        self.created = str(pod["metadata"].get("creationTimestamp", ""))
+        self.running = pod_status.is_running(pod) and pod_status.alive(pod) and not pod_status.has_ended(pod)
+        self.complete = pod_status.all_running(pod)
+        self.ready = pod_status.is_ready(pod)
+        self.data_ids = pod_status.data_ids(pod)
 
 
 class Forward:
@@ -33,73 +45,54 @@ class Forward:
         OSError: it cannot listen there.
     """
 
-    def __init__(self, told: Mapping[str, Any], cluster: Cluster, namespace: str, targets: Targets) -> None:
-        self.name, self.selector, self.number = str(told["name"]), labels_of(told["selector"]), int(told["port"])
+    def __init__(self, told: Mapping[str, Any], cluster: Cluster, namespace: str, pods: PodWatch[Target]) -> None:
+        self.name, self.selector, self.number = str(told["name"]), str(told["selector"]), int(told["port"])
+        self._labels = dict(part.partition("=")[::2] for part in self.selector.split(","))
         self.gate, self.approved = bool(told.get("gate")), told.get("approved")
         self.error = self.failure = ""
         """Of the last connection; of making its data anew."""
-        self.cluster, self.namespace, self.targets = cluster, namespace, targets
+        self._cluster, self._namespace, self._pods = cluster, namespace, pods
         self._connections: set[Connection] = set()
         self._lock = threading.Lock()
         self._closed = False
         self._host = str(told["listen"][0])
         self._listening = socket.create_server((self._host, int(told["listen"][1])), backlog=128)
         self.port: int = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, name=self.name, daemon=True).start()
+        threading.Thread(target=accept, args=(self._listening, self._serve), name=self.name, daemon=True).start()
 
     @property
     def told(self) -> dict[str, Any]:
-        selector = ",".join(f"{key}={value}" for key, value in self.selector.items())
-        found = {"name": self.name, "selector": selector, "port": self.number, "listen": [self._host, self.port]}
+        found = {"name": self.name, "selector": self.selector, "port": self.number, "listen": [self._host, self.port]}
         return found | ({"gate": True, "approved": self.approved} if self.gate else {})
 
     @property
     def shown(self) -> dict[str, Any]:
-        pod = self.targets.best(self.selector)
+        pod = self.best()
         state = "waiting" if pod is None else "ready" if self._open(pod) else "refused"
-        return {
-            "port": self.port,
-            "pod": pod.name if pod else None,
-            "state": state,
-            "error": self.failure or self.error or self.targets.error,
-        }
+        error = self.failure or self.error or self._pods.error
+        return {"port": self.port, "pod": pod.name if pod else None, "state": state, "error": error}
+
+    def best(self) -> Target | None:
+        """The pod to lead to: it runs; one that is ready before others, then the newest."""
+        fit = [pod for pod in self._pods.known.values() if pod.running and self._labels.items() <= pod.labels.items()]
+        return max(fit, key=lambda pod: (pod.ready, pod.created), default=None)
 
     def _open(self, pod: Target) -> bool:
         return not self.gate or self.approved in pod.data_ids
-
-    def target(self) -> Target | None:
-        """The pod to lead to; none where none runs, or its data is not there yet."""
-        pod = self.targets.best(self.selector)
-        return pod if pod is not None and self._open(pod) else None
 
     def close(self) -> None:
         self._closed = True
         _wake(self._listening)
         self._listening.close()
-        self._break(lambda connection: True)
+        self.look()
 
     def look(self) -> None:
-        """Connections to pods that are gone are broken off."""
-        self._break(lambda connection: not self.targets.there(connection.uid))
-
-    def _break(self, which: Any) -> None:
+        """Breaks off connections to pods that are gone; all of them once it is closed. A pod on its way out finishes what it has begun."""
+        known = self._pods.known
         with self._lock:
-            broken = [connection for connection in self._connections if which(connection)]
+            broken = [connection for connection in self._connections if self._closed or connection.uid not in known]
         for connection in broken:
             connection.break_off()
-
-    def _accept(self) -> None:
-        while not self._closed:
-            try:
-                client, _ = self._listening.accept()
-            except OSError:
-                if not self._closed:
-                    time.sleep(PAUSE)  # no descriptors for now
-                continue
-            try:
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-            except RuntimeError:  # no threads for now
-                reset(client)
 
     def _serve(self, client: socket.socket) -> None:
         found = self._dialled()
@@ -110,8 +103,7 @@ class Forward:
         connection = Connection(client, server, pod.uid)
         with self._lock:
             self._connections.add(connection)
-        if self._closed or not self.targets.there(pod.uid):  # since it was dialled
-            connection.break_off()
+        self.look()  # it may have gone since it was dialled
         try:
             self.error = connection.run()
         finally:
@@ -121,15 +113,15 @@ class Forward:
     def _dialled(self) -> tuple[WebSocket, Target] | None:
         """Tried again while the pod is there and the API server is not."""
         until = time.monotonic() + PATIENCE
-        while (pod := self.target()) is not None:
+        while (pod := self.best()) is not None and self._open(pod):
             try:
-                return dial(self.cluster, self.namespace, pod.name, self.number), pod
-            except (OSError, ValueError, Refused) as error:
+                return dial(self._cluster, self._namespace, pod.name, self.number), pod
+            except (OSError, ValueError, HTTPException, Refused) as error:
                 self.error = str(error)
                 if time.monotonic() > until or (isinstance(error, Refused) and error.status == 403):
                     return None
                 if isinstance(error, Refused) and error.status == 404:
-                    self.targets.doubt()
+                    self._pods.doubt()
             time.sleep(PAUSE)
         return None
 

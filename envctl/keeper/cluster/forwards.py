@@ -7,11 +7,12 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from envctl.keeper.cluster.api import Cluster
-from envctl.keeper.cluster.forward import Forward
-from envctl.keeper.cluster.targets import Targets
-from envctl.keeper.helpers import Helpers
+from envctl.keeper.cluster.forward import Forward, Target
+from envctl.keeper.cluster.pod_watch import PodWatch
+from envctl.keeper.helpers import Helper, Helpers
 
 FILE = "forwards.json"
 INSTANCE = "envctl.instance"
@@ -32,10 +33,9 @@ class Forwards:
         self._reseed, self._env, self._say = list(reseed), {**(env or {})}, helpers.say
         self._lock = threading.RLock()
         self._forwards: dict[str, Forward] = {}
-        self._told: dict[str, Any] = {}
         self._namespace = ""
         self._cluster: Cluster | None = None
-        self._targets: Targets | None = None
+        self._pods: PodWatch[Target] | None = None
         self._asked: set[tuple[str, str]] = set()
 
     def take_up(self) -> None:
@@ -71,30 +71,26 @@ class Forwards:
             return dict(self._forwards)
 
     def _connect(self, cluster: dict[str, Any], namespace: str) -> None:
-        if self._cluster is not None and (cluster["server"], namespace) == (self._told["server"], self._namespace):
-            if cluster != self._told:
-                self._told = cluster
+        if self._cluster and (self._cluster.told["server"], self._namespace) == (cluster["server"], namespace):
+            if cluster != self._cluster.told:
                 self._cluster.renew(cluster)
             return
         self.close()
-        self._told, self._namespace, self._cluster = cluster, namespace, Cluster(cluster, self._helpers.children.run)
-        self._targets = Targets(self._cluster, namespace, f"{INSTANCE}={self._id}", self._changed)
+        self._namespace, self._cluster = namespace, Cluster(cluster, self._helpers.run)
+        self._pods = PodWatch(self._cluster, quote(namespace), f"{INSTANCE}={self._id}", Target, lambda _: self._changed())
+        threading.Thread(target=self._pods.follow, name="pods", daemon=True).start()
 
     def _set_one(self, told: Mapping[str, Any]) -> None:
         assert self._cluster is not None
-        assert self._targets is not None
+        assert self._pods is not None
         there = self._forwards.get(str(told["name"]))
-        if there is not None and self._same(there, told):
+        if there is not None and _same(there, told):
             there.gate = bool(told.get("gate"))
             there.approved = told.get("approved") or there.approved
             return
         if there is not None:
             there.close()
-        self._forwards[str(told["name"])] = Forward(told, self._cluster, self._namespace, self._targets)
-
-    def _same(self, there: Forward, told: Mapping[str, Any]) -> bool:
-        mine = there.told
-        return (mine["selector"], mine["port"]) == (told["selector"], told["port"]) and told["listen"][1] in (0, there.port)
+        self._forwards[str(told["name"])] = Forward(told, self._cluster, self._namespace, self._pods)
 
     def approve(self, name: str, data_id: str) -> bool:
         """Whether there is such a forward: from now on it leads to the pod, or the container, that has this data."""
@@ -116,13 +112,17 @@ class Forwards:
             for forward in self._forwards.values():
                 forward.close()
             self._forwards.clear()
-            if self._targets is not None:
-                self._targets.stop()
+            if self._pods is not None:
+                self._pods.stop()
 
     def _keep(self) -> None:
         """Replaced at once, readable by its owner alone: there are credentials in it."""
         beside = f"{self._path}.{os.getpid()}"
-        content = {"cluster": self._told, "namespace": self._namespace, "forwards": [each.told for each in self._forwards.values()]}
+        content = {
+            "cluster": self._cluster and self._cluster.told,
+            "namespace": self._namespace,
+            "forwards": [each.told for each in self._forwards.values()],
+        }
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
             json.dump(content, stream)
         os.replace(beside, self._path)
@@ -136,7 +136,7 @@ class Forwards:
             self._look_at(forward)
 
     def _look_at(self, forward: Forward) -> None:
-        pod = forward.targets.best(forward.selector)
+        pod = forward.best()
         if pod is not None and pod.complete and forward.gate and forward.approved not in (None, *pod.data_ids):
             self._make_anew(forward, pod.data_ids[-1])
 
@@ -148,7 +148,8 @@ class Forwards:
         self._asked.add((service, data_id))
         self._say(f"{service}: it was replaced; it is seeded again")
         try:
-            self._helpers.start(
+            Helper(
+                self._helpers,
                 f"seeding of {service}",
                 [*self._reseed, service],
                 self._env,
@@ -168,3 +169,7 @@ class Forwards:
         self._asked.discard((service, data_id))
         if self._forwards.get(forward.name) is forward:
             self._look_at(forward)
+
+
+def _same(there: Forward, told: Mapping[str, Any]) -> bool:
+    return (there.selector, there.number) == (told["selector"], told["port"]) and told["listen"][1] in (0, there.port)

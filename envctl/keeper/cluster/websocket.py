@@ -8,19 +8,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import select
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from email.message import Message
+from http.client import parse_headers
 
-from envctl.keeper.cluster.wire import Wire
+from envctl.keeper.cluster.protocol import Refused, refusal
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUED, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 FINAL, MASKED = 0x80, 0x80
 NO_MASK = b"\0\0\0\0"
 BUFFER = 64 * 1024
-LONGEST_HEAD = 65536
+LONGEST_LINE = LONGEST_BODY = 65536
 
 
 class Ended(Exception):
@@ -31,24 +35,63 @@ class Ended(Exception):
         self.orderly = orderly
 
 
-class Unwilling(Exception):
-    """The server does not switch to the protocol."""
+class Wire:
+    """A stream, with TLS or without, that one thread reads while another writes; it belongs to it from then on.
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+    OpenSSL does not take two calls on a connection at once (https://docs.openssl.org/3.0/man7/openssl-threads/), and Python 3.13.6
+    waits in one with a lock held: so every call is short, and waiting happens between them. The number of a descriptor goes to the
+    next connection as soon as it is closed: `end` wakes whoever waits; `close` is for when nobody does any more.
+    """
+
+    def __init__(self, stream: socket.socket) -> None:
+        stream.setblocking(False)
+        self._stream, self._lock = stream, threading.Lock()
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(stream, select.POLLIN)
+        self._writable.register(stream, select.POLLOUT)
+
+    def recv_into(self, buffer: bytearray | memoryview) -> int:
+        while True:
+            try:
+                with self._lock:
+                    return self._stream.recv_into(buffer)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                self._readable.poll()
+            except ssl.SSLWantWriteError:
+                self._writable.poll()
+
+    def sendall(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                with self._lock:
+                    sent = self._stream.send(left)
+                left = left[sent:]
+            except (ssl.SSLWantWriteError, BlockingIOError):
+                self._writable.poll()
+            except ssl.SSLWantReadError:
+                self._readable.poll()
+
+    def end(self) -> None:
+        with suppress(OSError):  # the other side was faster
+            # An SSLSocket's own would forget its TLS first: who writes meanwhile would do so in the clear.
+            socket.socket.shutdown(self._stream, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.end()
+        self._stream.close()
 
 
-class WebSocket:
-    """One that is open; the stream is its own. One thread may send while another receives."""
+class WebSocket(Wire):
+    """One that is open. One thread may send while another receives."""
 
-    def __init__(self, stream: socket.socket, rest: bytes = b"") -> None:
-        self._wire, self._sending = Wire(stream), threading.Lock()
+    def __init__(self, stream: socket.socket) -> None:
+        super().__init__(stream)
+        self._sending = threading.Lock()
         self._owed: bytes | None = None
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
-        self._view[: len(rest)] = rest
-        self._start, self._end = 0, len(rest)
+        self._start = self._end = 0
 
     def send(self, payload: bytes, opcode: int = BINARY) -> None:
         size = len(payload)
@@ -59,7 +102,7 @@ class WebSocket:
         else:
             head = bytes((FINAL | opcode, MASKED | 127)) + size.to_bytes(8)
         with self._sending:  # a pong comes from another thread
-            self._wire.sendall(head + NO_MASK + payload)
+            self.sendall(head + NO_MASK + payload)
 
     def _pong(self, payload: bytes) -> None:
         """By a thread of its own: who receives must not wait until the other side reads, which may wait for just that.
@@ -117,7 +160,7 @@ class WebSocket:
         self._start = self._end = 0
         missing = size - held
         while missing:
-            read = self._wire.recv_into(self._buffer)
+            read = self.recv_into(self._buffer)
             if not read:
                 raise Ended("")
             used = min(read, missing)
@@ -126,21 +169,12 @@ class WebSocket:
             self._start, self._end = used, read
         return b"".join(parts)
 
-    def end(self) -> None:
-        """For both threads; who waits is woken."""
-        self._wire.end()
-
-    def close(self) -> None:
-        """When neither uses it any more."""
-        self._wire.end()
-        self._wire.close()
-
 
 def open_websocket(stream: socket.socket, host: str, path: str, headers: Mapping[str, str], protocol: str) -> WebSocket:
     """The stream as a WebSocket.
 
     Raises:
-        Unwilling: the server says no.
+        Refused: the server does not switch to the protocol.
         OSError
     """
     key = base64.b64encode(os.urandom(16)).decode()
@@ -149,38 +183,21 @@ def open_websocket(stream: socket.socket, host: str, path: str, headers: Mapping
         "Sec-WebSocket-Protocol": protocol, **headers,
     }  # fmt: skip
     stream.sendall("\r\n".join([f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]).encode())
-    head, rest = _head(stream)
-    status, fields = _parsed(head)
+    status, fields = _head(stream)
     if status != 101:
-        raise Unwilling(status, _body(stream, rest, fields) or head.partition(b"\r\n")[0].decode(errors="replace"))
+        with stream.makefile("rb") as body:
+            raise refusal(status, body.read(min(int(fields["Content-Length"] or 0), LONGEST_BODY)))
     accept = base64.b64encode(hashlib.sha1(f"{key}{GUID}".encode()).digest()).decode()
-    if fields.get("sec-websocket-accept") != accept or fields.get("sec-websocket-protocol") != protocol:
-        raise Unwilling(status, "what answers is no WebSocket of that protocol")
-    return WebSocket(stream, rest)
+    if fields["Sec-WebSocket-Accept"] != accept or fields["Sec-WebSocket-Protocol"] != protocol:
+        raise Refused(status, "what answers is no WebSocket of that protocol")
+    return WebSocket(stream)
 
 
-def _head(stream: socket.socket) -> tuple[bytes, bytes]:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = stream.recv(65536)
-        if not piece or len(data) > LONGEST_HEAD:
-            raise Unwilling(0, "the server closed the connection")
-        data += piece
-    head, _, rest = data.partition(b"\r\n\r\n")
-    return head, rest
-
-
-def _parsed(head: bytes) -> tuple[int, dict[str, str]]:
-    first, *lines = head.decode("latin-1").split("\r\n")
-    words = first.split()
-    fields = dict(line.partition(":")[::2] for line in lines)
-    return (int(words[1]) if len(words) > 1 and words[1].isdigit() else 0), {
-        name.lower().strip(): text.strip() for name, text in fields.items()
-    }
-
-
-def _body(stream: socket.socket, rest: bytes, fields: Mapping[str, str]) -> str:
-    size = int(fields.get("content-length", "0") or 0)
-    while len(rest) < min(size, LONGEST_HEAD) and (piece := stream.recv(65536)):
-        rest += piece
-    return rest.decode(errors="replace").strip()
+def _head(stream: socket.socket) -> tuple[int, Message]:
+    """The status and the headers of an answer, and not a byte more: what follows are frames already."""
+    with stream.makefile("rb", buffering=0) as reader:
+        first = reader.readline(LONGEST_LINE).split()
+        fields = parse_headers(reader)
+    if len(first) < 2 or not first[1].isdigit():
+        raise Refused(0, "the server closed the connection")
+    return int(first[1]), fields

@@ -9,6 +9,6 @@ What is not 2xx is {"error": words}: 400, 401 (no token that is known), 403 (ano
 
 from __future__ import annotations
 
-from envctl.keeper.routes import exit_events, forwards, keeper, lifetime, processes, relays
+from envctl.keeper.routes import keeper, ports, processes
 
-ROUTES = [route for subject in (keeper, lifetime, processes, exit_events, relays, forwards) for route in subject.ROUTES]
+ROUTES = [*keeper.ROUTES, *processes.ROUTES, *ports.ROUTES]

@@ -6,16 +6,14 @@ POST /v1/processes  {"name", "argv", "env", "cwd", "log", "user": uid or null, "
 GET /v1/processes   200 {name: {"pid", "running", "status": null while it runs, 128 + n after signal n, "since"}}
 DELETE /v1/processes/{name}?grace=SECONDS
                     200 {"status"} once nothing of its tree is left, however often; 404 none was started. No grace: killed at once
+GET /v1/exit-events 200, then a line {"name", "status"} for every end of a process, until the client closes
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from envctl.keeper.checks import grace, needed, optional, signal_number
-from envctl.keeper.processes import Taken, Unknown
-from envctl.keeper.routing import Call, Route, reply
-from envctl.keeper.spawn import CannotStart
+from envctl.keeper.routing import Call, Route, grace, needed, optional, reply, signal_number
 from envctl.servers.http.message import Response
 from envctl.servers.http.wire import Refused
 
@@ -31,19 +29,15 @@ def start(keeper: Keeper, call: Call) -> Response:
     name = needed(call.body, "name", str)
     if not name or "/" in name or "\0" in name:
         raise Refused(400, "no name of a process")
-    try:
-        return reply(keeper.processes.start(name, _program(call.body)), 201)
-    except Taken as taken:
-        raise Refused(409, str(taken)) from None
-    except CannotStart as error:
-        raise Refused(422, str(error)) from None
+    return reply(keeper.processes.start(name, _program(call.body)), 201)
 
 
 def end(keeper: Keeper, call: Call) -> Response:
-    try:
-        return reply({"status": keeper.processes.stop(call.parameters["name"], grace(call.query.get("grace", "0")))})
-    except Unknown as unknown:
-        raise Refused(404, str(unknown)) from None
+    return reply({"status": keeper.processes.stop(call.parameters["name"], grace(call.query.get("grace", "0")))})
+
+
+def follow(keeper: Keeper, _call: Call) -> Response:
+    return Response(200, take_over=keeper.exit_events.follow)
 
 
 def _program(body: dict[str, Any]) -> dict[str, Any]:
@@ -73,4 +67,5 @@ ROUTES = [
     Route("GET", "/v1/processes", show),
     Route("POST", "/v1/processes", start),
     Route("DELETE", "/v1/processes/{name}", end),
+    Route("GET", "/v1/exit-events", follow),
 ]

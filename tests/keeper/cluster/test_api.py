@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from envctl.keeper.children import Children
 from envctl.keeper.cluster import api as cluster_api
 from envctl.keeper.cluster.protocol import Refused
+from envctl.keeper.helpers import Helpers
 from tests.keeper.cluster.apiserver import ApiServer, api_server
 from tests.keeper.cluster.servers import Server, asking_for_certificates
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl
 
 
 def Cluster(told: dict[str, Any]) -> cluster_api.Cluster:  # noqa: N802
-    return cluster_api.Cluster(told, Children().run)
+    return cluster_api.Cluster(told, Helpers(print).run)
 
 
 def openssl(*words: str) -> None:

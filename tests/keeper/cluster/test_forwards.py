@@ -502,7 +502,7 @@ def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api:
         assert asked(port) == b"hello"
         forwards.approve("db/postgres", "uid-a")
         replaced("third")
-        until(lambda: forwards._targets is not None and "uid-a third" in forwards._targets.best({}).data_ids)  # type: ignore[union-attr]
+        until(lambda: "uid-a third" in forwards._forwards["db/postgres"].best().data_ids)  # type: ignore[union-attr]
         assert asked(port) == b"hello"
         assert (tmp_path / "ran").read_text() == "db;"
     finally:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envctl.keeper.cluster.websocket import BUFFER, CLOSE, FINAL, PING, PONG, Ended, Unwilling, WebSocket, open_websocket
+from envctl.keeper.cluster.protocol import Refused
+from envctl.keeper.cluster.websocket import BUFFER, CLOSE, FINAL, PING, PONG, Ended, WebSocket, open_websocket
 
 
 def frame(payload: bytes, first: int = FINAL | 2, mask: bytes = b"") -> bytes:
@@ -19,19 +20,20 @@ def frame(payload: bytes, first: int = FINAL | 2, mask: bytes = b"") -> bytes:
     return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload)) if mask else head + payload
 
 
-def received(data: bytes, count: int, rest: bytes = b"") -> list[bytes]:
+def received(data: bytes, count: int, cut: int = 0) -> list[bytes]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        sender = threading.Thread(target=sent, args=(theirs, data), daemon=True)
+        sender = threading.Thread(target=sent, args=(theirs, data[:cut], data[cut:]), daemon=True)
         sender.start()
-        opened = WebSocket(ours, rest)
+        opened = WebSocket(ours)
         found = [opened.receive() for _ in range(count)]
         sender.join()
         return found
 
 
-def sent(stream: socket.socket, data: bytes) -> None:
-    stream.sendall(data)
+def sent(stream: socket.socket, *pieces: bytes) -> None:
+    for piece in pieces:
+        stream.sendall(piece)
     stream.shutdown(socket.SHUT_WR)
 
 
@@ -51,7 +53,7 @@ def test_messages_of_every_size_both_ways(size: int) -> None:
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=20), st.integers(0, 600))
 def test_however_it_is_cut(messages: list[bytes], early: int) -> None:
     data = b"".join(map(frame, messages))
-    assert received(data[early:], len(messages), data[:early]) == messages
+    assert received(data, len(messages), early) == messages
 
 
 def test_fragments_are_put_together() -> None:
@@ -125,5 +127,5 @@ def opened(answer: bytes) -> WebSocket:
     ],
 )
 def test_a_server_that_is_unwilling(answer: bytes, words: str) -> None:
-    with pytest.raises(Unwilling, match=words):
+    with pytest.raises(Refused, match=words):
         opened(answer)

@@ -1,5 +1,6 @@
-"""Ports of this machine that lead to pods.
+"""Ports of this machine that lead to another address (relays) or to pods (forwards).
 
+POST /v1/relays           {"listen": [host, port], "to": [host, port]} -> 201 {"port"}; 422 it cannot listen there
 PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace",
                            "whole": false where the others stay,
                            "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port], "gate": bool}]}
@@ -12,13 +13,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from envctl.keeper.checks import needed
-from envctl.keeper.routing import Call, Route, reply
+from envctl.keeper.relay import Relay
+from envctl.keeper.routing import Call, Route, address, needed, reply
 from envctl.servers.http.message import Response
 from envctl.servers.http.wire import Refused
 
 if TYPE_CHECKING:
     from envctl.keeper.keeper import Keeper
+
+
+def relay(_keeper: Keeper, call: Call) -> Response:
+    try:
+        made = Relay(address(call.body, "listen"), address(call.body, "to"))
+    except (OSError, OverflowError) as error:
+        raise Refused(422, f"cannot listen on {call.body['listen']}: {error}") from None
+    return reply({"port": made.port}, 201)
 
 
 def show(keeper: Keeper, _call: Call) -> Response:
@@ -52,6 +61,7 @@ def _is_forward(told: Any) -> bool:
 
 
 ROUTES = [
+    Route("POST", "/v1/relays", relay),
     Route("GET", "/v1/forwards", show),
     Route("PUT", "/v1/forwards", set_them),
     Route("POST", "/v1/forwards/approve", approve),
