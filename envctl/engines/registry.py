@@ -13,7 +13,7 @@ from envctl.plan.traits import EngineTraits
 if TYPE_CHECKING:
     from envctl.engines.common.findings import Finding
     from envctl.engines.seam import Engine
-    from envctl.session.host import Host
+    from envctl.session.session import Host
 
 _NAMES = ("docker", "kubernetes", "local")
 

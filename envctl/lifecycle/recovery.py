@@ -1,16 +1,19 @@
-"""Every command looks after the keepers first: one that was killed is started again, or its instance is collected."""
+"""An instance has a keeper. Every command looks after that first: one that was killed is started again, or its instance is collected."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 
+from envctl.engines.registry import traits
 from envctl.errors import EnvctlError
+from envctl.instance.identity import process_alive
 from envctl.instance.lock import lock, sweep
-from envctl.instance.processes import process_alive
 from envctl.instance.record import Record
 from envctl.keeper_client.client import QUICK, KeeperGone
+from envctl.keeper_client.starting import Duties
 from envctl.session import Session
 
 
@@ -46,7 +49,7 @@ def _recover(session: Session, id: str) -> None:
     if why:
         _collect(session, record, why)
     else:
-        from envctl.lifecycle.keeping import ensure_keeper
+        from envctl.lifecycle.recovery import ensure_keeper
 
         ensure_keeper(session, record, watched=False)
 
@@ -83,3 +86,24 @@ def _collect(session: Session, record: Record, why: str) -> None:
     with shielded():
         left = tear_down(session, open_engine(record.location, session.host), record)
     print(f"envctl: {record.name} ({record.id}) was removed: {why}{'; left behind: ' + ', '.join(left) if left else ''}", file=sys.stderr)
+
+
+def ensure_keeper(session: Session, record: Record, *, watched: bool) -> Record:
+    """The instance has a keeper, which knows when it expires; comes back with its mark.
+
+    Args:
+        watched: it tears the instance down when this process ends before it is released.
+
+    Raises:
+        EnvctlError: it cannot be started.
+    """
+    told = traits(record.engine)
+    marks = [record.keeper]
+
+    def started(mark: str) -> None:
+        marks.append(mark)
+        session.store.update(record, lambda record: replace(record, keeper=mark))
+
+    duties = Duties(processes=told.runs_processes or bool(record.choices.local), reseed=told.replaces_servers)
+    session.keepers.ensure(record, duties, watched=watched, started=started)
+    return replace(record, keeper=marks[-1])

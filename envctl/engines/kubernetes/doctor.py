@@ -14,7 +14,7 @@ from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.instance import may
 from envctl.errors import EnvctlError
 from envctl.process.threads import each
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 APPLIED = ("deployments", "jobs", "services", "configmaps", "secrets", "networkpolicies", "serviceaccounts")
 RIGHTS = (

@@ -17,7 +17,7 @@ from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
 from envctl.keeper.cluster.pod_status import is_running
 from envctl.plan.traits import Addresses
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 if TYPE_CHECKING:
     from envctl.engines.kubernetes.deployment import KubernetesDeployment

@@ -17,7 +17,7 @@ from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, EXEC_AGENT_PORT, forward, kept, set_forwards
 from envctl.engines.seam import CommandResult, Execution
 from envctl.errors import EnvctlError
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 BEGIN = 60.0
 """Seconds that the exec agent may take to be there."""

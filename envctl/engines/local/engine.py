@@ -20,7 +20,7 @@ from envctl.instance import labels
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.record import Location
 from envctl.plan.traits import Addresses
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 if TYPE_CHECKING:
     from envctl.engines.local.deployment import LocalDeployment
@@ -59,7 +59,7 @@ class LocalEngine:
 
     def list(self) -> Sequence[FoundInstance]:
         """Those with processes that are on disk, and those whose state is gone though their keepers run."""
-        from envctl.keeper_client.alone import labels_of_keepers
+        from envctl.keeper_client.starting import labels_of_keepers
 
         known = {found.id: found for found in self._on_disk()}
         alone = {

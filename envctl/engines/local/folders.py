@@ -7,7 +7,7 @@ import pwd
 import shutil
 from pathlib import Path
 
-from envctl.instance.processes import running
+from envctl.instance.identity import running
 
 ROOTS_STATE = Path("/var/lib/envctl")
 ROOTS_CACHE = Path("/var/cache/envctl")
