@@ -214,7 +214,7 @@ def test_one_that_somebody_elsewhere_has_extended_stays(by_keeper: Session, engi
     ensured: list[Record] = []
     monkeypatch.setattr("envctl.lifecycle.recovery.ensure_keeper", lambda session, record, watched: ensured.append(record))
     engine.seen = [seen_as(expires=FUTURE)]
-    assert remove(by_keeper, saved(by_keeper, expires=PAST)) is None
+    assert remove(by_keeper, saved(by_keeper, expires=PAST, engine="docker")) is None
     assert [record.expires for record in ensured] == [FUTURE]
     found = by_keeper.store.load("t-123456")
     assert found is not None
