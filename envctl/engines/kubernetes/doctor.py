@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from envctl.definition.source import read
-from envctl.engines.common.findings import Finding
 from envctl.engines.kubernetes.api import Api, connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.instance import may
+from envctl.engines.seam import Finding
 from envctl.errors import EnvctlError
 from envctl.process.threads import each
 from envctl.session.host import Host

@@ -38,9 +38,9 @@ class KubernetesEngine:
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         """Ports of this machine: the keeper's forwards listen there."""
-        from envctl.engines.common.ports import allocate_ports
+        from envctl.engines.ports import allocate_ports, free_here
 
-        return Allocation(allocate_ports(wanted.ports, kept.ports, taken, probe=True))
+        return Allocation(allocate_ports(wanted.ports, kept.ports, taken, free_here))
 
     def deployment(self, plan: Plan, settings: DeploymentSettings) -> KubernetesDeployment:
         from envctl.engines.kubernetes.deployment import KubernetesDeployment
