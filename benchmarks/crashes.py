@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.programs import ENVCTL, environment, run
 from envctl.engines import Engine, open_engine
 from envctl.engines.docker import DockerEngine
-from envctl.engines.docker.removal import labelled
+from envctl.engines.docker.engine import labelled
 from envctl.engines.kubernetes import KubernetesEngine
 from envctl.engines.local.folders import services_folder
 from envctl.instance import instance_id
