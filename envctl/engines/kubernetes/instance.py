@@ -120,6 +120,12 @@ def not_there(service: str) -> EnvctlError:
     return EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
 
 
+def not_ours(name: str) -> UsageError:
+    return UsageError(
+        f"there is a namespace {name} that is not envctl's", hint="take another --name, or use it as it is with `--namespace`"
+    )
+
+
 def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:
     """A file in the container, which is removed as soon as it has been read."""
     path = f"/tmp/.envctl-{secrets.token_hex(8)}"
@@ -129,11 +135,3 @@ def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[
         why = done.stderr.decode(errors="replace").strip().splitlines()
         raise EnvctlError(f"the command cannot be given its variables: {why[-1] if why else done.returncode}")
     return ["sh", "-c", '. "$0"; rm -f "$0"; exec "$@"', path, *argv]
-
-
-def may(api: Api, namespace: str, verb: str, resource: str, sub: str = "", group: str = "") -> bool:
-    """Whether we have that right (a SelfSubjectAccessReview)."""
-    asked = {"namespace": namespace, "verb": verb, "resource": resource, "group": group} | ({"subresource": sub} if sub else {})
-    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": asked}}
-    answer = api.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
-    return bool(answer.get("status", {}).get("allowed"))
