@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from envctl.engines.kubernetes.api import Api, ApiError, connect
+from envctl.engines.kubernetes.api import Api, ApiError, Ignoring, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_ours
 from envctl.engines.kubernetes.pods import state_of
@@ -68,10 +68,8 @@ class KubernetesEngine:
     def deployment(self, plan: Plan, settings: DeploymentSettings) -> KubernetesDeployment:
         from envctl.engines.kubernetes.deployment import KubernetesDeployment
 
-        id = plan.setting.id
-        return KubernetesDeployment(
-            self.api, self.host, id, self.namespace or id, self.namespace is not None, plan=plan, settings=settings
-        )  # fmt: skip
+        id, shared = plan.setting.id, self.namespace is not None
+        return KubernetesDeployment(self.api, self.host, id, self.namespace or id, shared, plan=plan, settings=settings)
 
     def attach(self, id: str) -> KubernetesInstance:
         return KubernetesInstance(self.api, self.host, id, self.namespace or id, self.namespace is not None)
@@ -88,26 +86,18 @@ class KubernetesEngine:
     def list(self) -> Sequence[FoundInstance]:
         """By label: namespaces that are instances, and records in the namespace of others."""
         if self.namespace is not None:
-            return [_found(item, self._pods(self.namespace, item)) for item in self._records(self.namespace)]
-        try:
+            records = self.api.list("v1", "Secret", self.namespace, f"{labels.RECORD}=true")
+            return [_found(item, self._pods(self.namespace, item)) for item in records]
+        found: list[Object] = []
+        with Ignoring(403):
             found = self.api.list("v1", "Namespace", None, labels.INSTANCE)
-        except ApiError as error:
-            if error.status == 403:
-                return []
-            raise
         return [_found(item, self._pods(item["metadata"]["name"], item)) for item in found if not item["metadata"].get("deletionTimestamp")]
-
-    def _records(self, namespace: str) -> Sequence[dict[str, Any]]:
-        return self.api.list("v1", "Secret", namespace, f"{labels.RECORD}=true")
 
     def _pods(self, namespace: str, item: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
         id = item["metadata"]["labels"][labels.INSTANCE]
-        try:
+        with Ignoring(403, 404):
             return self.api.list("v1", "Pod", namespace, f"{labels.INSTANCE}={id},{labels.SERVICE}")
-        except ApiError as error:
-            if error.status in (403, 404):
-                return []
-            raise
+        return []
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
         from envctl.engines.kubernetes.records import find_published
@@ -180,11 +170,8 @@ def _gone(api: Api, name: str) -> bool:
 
 def _why_still_there(api: Api, name: str) -> str:
     found = api.get("v1", "Namespace", None, name) or {}
-    told = [
-        c["message"]
-        for c in found.get("status", {}).get("conditions") or []
-        if c.get("status") == "True" and "Remaining" in c.get("type", "")
-    ]
+    conditions = [each for each in found.get("status", {}).get("conditions") or [] if each.get("status") == "True"]
+    told = [each["message"] for each in conditions if "Remaining" in each.get("type", "")]
     return f" ({'; '.join(told)})" if told else ""
 
 
@@ -204,12 +191,9 @@ def _delete_all(api: Api, namespace: str, id: str) -> list[Object]:
     """One round; what was still there comes back."""
     found: list[Object] = []
     for version, kind in KINDS:
-        try:
+        items: list[Object] = []
+        with Ignoring(404):
             items = api.list(version, kind, namespace, f"{labels.INSTANCE}={id}")
-        except ApiError as error:
-            if error.status == 404:
-                continue
-            raise
         fresh = [item for item in items if not item["metadata"].get("deletionTimestamp")]
         if kind == "Secret" and found:  # the record stays until everything else is gone: it is what `down` finds the rest by
             fresh = [item for item in fresh if labels.RECORD not in (item["metadata"].get("labels") or {})]

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import repeat
 
-from envctl.engines.kubernetes.api import Api, ApiError
+from envctl.engines.kubernetes.api import Api, Ignoring
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
 from envctl.engines.kubernetes.pods import replicas, service_of, service_state
 from envctl.engines.kubernetes.records import secret_name
@@ -62,14 +62,9 @@ class KubernetesInstance:
 
     def _logs(self, pod: Object, tail: int | None) -> str:
         for previous in ("false", "true"):
-            try:
-                text = self._log(pod, tail, previous)
-            except ApiError as error:
-                if error.status in (400, 404):
-                    continue
-                raise
-            if text:
-                return text
+            with Ignoring(400, 404):
+                if text := self._log(pod, tail, previous):
+                    return text
         return ""
 
     def _log(self, pod: Object, tail: int | None, previous: str) -> str:
@@ -88,18 +83,10 @@ class KubernetesInstance:
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """An annotation of the namespace; of the record in a namespace of others."""
-        if not self.shared:
-            self._annotate("Namespace", None, self.namespace, {EXPIRES: expires})
-        else:
-            self._annotate("Secret", self.namespace, secret_name(self.id), {EXPIRES: expires})
-
-    def _annotate(self, kind: str, namespace: str | None, name: str, annotations: Mapping[str, str | None]) -> None:
-        patch = {"metadata": {"annotations": dict(annotations)}}
-        try:
-            self.api.request("PATCH", path_of("v1", kind, namespace, name), patch, "application/merge-patch+json")
-        except ApiError as error:
-            if error.status != 404:
-                raise
+        record = path_of("v1", "Secret", self.namespace, secret_name(self.id))
+        path = record if self.shared else path_of("v1", "Namespace", None, self.namespace)
+        with Ignoring(404):
+            self.api.request("PATCH", path, {"metadata": {"annotations": {EXPIRES: expires}}}, "application/merge-patch+json")
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """kubectl, which asks for the right to exec; values of *env* reach the container by its standard input, never by an argument."""
