@@ -24,7 +24,7 @@ from envctl.engines import open_engine
 from envctl.engines.choice import lasting_context
 from envctl.process.threads import each
 from envctl.plan.make import make_plan
-from envctl.plan.render_setting import render_setting
+from envctl.plan.setting import render_setting
 
 environment = open_environment(sys.argv[1], cwd=Path.cwd())
 began = time.process_time()

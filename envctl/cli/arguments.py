@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from envctl.definition.durations import parse_duration
+from envctl.definition.amounts import parse_duration
 from envctl.engines.registry import cluster_engine
 from envctl.errors import UsageError
 from envctl.session import Session

@@ -99,7 +99,7 @@ def cluster_options(
     session: Session, setting: Setting, registry: str | None, namespace: str | None, existing_secret: str | None
 ) -> ClusterOptions:
     """For plain `kubectl apply`, with what envctl.toml says of clusters."""
-    from envctl.plan.addresses import dns_label
+    from envctl.plan.addressing import dns_label
     from envctl.render.cluster import Cluster
     from envctl.render.kubernetes import Options
 
