@@ -28,19 +28,6 @@ def _by_its_id(session: Session, name: str) -> Record | None:
     return session.store.load(instance_id(name, project_here(session)))
 
 
-def find_record(session: Session, name: str) -> Record:
-    """The same.
-
-    Raises:
-        UsageError: nothing of that name is up here.
-        UnreadableRecord
-    """
-    record = try_record(session, name)
-    if record is None:
-        raise not_found(session, name)
-    return record
-
-
 def not_found(session: Session, name: str) -> UsageError:
     known = [record.name for record in records_here(session)]
     return UsageError(

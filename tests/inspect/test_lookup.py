@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envctl.errors import UsageError
-from envctl.inspect.lookup import find_record, records_here, service_of, try_record
+from envctl.inspect.lookup import not_found, records_here, service_of, try_record
 from envctl.instance.identity import instance_id
 from envctl.instance.record import Record, ServiceRecord
 from envctl.instance.store import RECORD, UnreadableRecord
@@ -37,7 +37,7 @@ def record(checkout: Path) -> Record:
 @pytest.mark.parametrize("folder", ["real", "link", "real/below", "link/below"])
 def test_an_instance_is_found_from_anywhere_in_its_checkout(checkout: Path, record: Record, folder: str) -> None:
     session = inside(checkout, folder)
-    assert find_record(session, "shop") == find_record(session, record.id) == record
+    assert try_record(session, "shop") == try_record(session, record.id) == record
     assert records_here(session) == [record]
 
 
@@ -50,15 +50,14 @@ def test_anothers_is_found_by_its_id_alone(checkout: Path, record: Record) -> No
 
 @pytest.mark.parametrize(("name", "hint"), [("shpo", "did you mean 'shop'?"), ("other", "known: shop")])
 def test_what_is_not_up_is_said_so(checkout: Path, record: Record, name: str, hint: str) -> None:
-    with pytest.raises(UsageError, match=f"nothing named '{name}' is up in this checkout") as caught:
-        find_record(inside(checkout, "real"), name)
-    assert caught.value.hint == hint
+    session = inside(checkout, "real")
+    assert try_record(session, name) is None
+    error = not_found(session, name)
+    assert (str(error), error.hint) == (f"nothing named '{name}' is up in this checkout", hint)
 
 
 def test_where_nothing_is_up_up_is_what_helps(checkout: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        find_record(inside(checkout, "real"), "shop")
-    assert caught.value.hint == "`envctl up shop` brings it up"
+    assert not_found(inside(checkout, "real"), "shop").hint == "`envctl up shop` brings it up"
 
 
 @pytest.mark.parametrize("folder", ["real", "link"])
@@ -68,7 +67,7 @@ def test_one_that_cannot_be_read_is_not_said_to_be_none(checkout: Path, record: 
     (session.store.folder(record.id) / RECORD).write_text(content)
     for name in ("shop", record.id):
         with pytest.raises(UnreadableRecord):
-            find_record(session, name)
+            try_record(session, name)
 
 
 def test_another_checkouts_that_cannot_be_read_disturbs_nobody(checkout: Path, record: Record) -> None:
@@ -76,7 +75,7 @@ def test_another_checkouts_that_cannot_be_read_disturbs_nobody(checkout: Path, r
     other = session.store.folder(instance_id("shop", Path("/elsewhere"))) / RECORD
     other.parent.mkdir()
     other.write_text("{")
-    assert find_record(session, "shop") == record
+    assert try_record(session, "shop") == record
     assert records_here(session) == [record]
 
 

@@ -212,7 +212,7 @@ def test_nobody_waits_for_a_gentle_end(by_keeper: Session, engine: ListedEngine)
 
 def test_one_that_somebody_elsewhere_has_extended_stays(by_keeper: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     ensured: list[Record] = []
-    monkeypatch.setattr("envctl.lifecycle.recovery.ensure_keeper", lambda session, record, watched: ensured.append(record))
+    monkeypatch.setattr("envctl.lifecycle.down.ensure_keeper", lambda session, record, watched: ensured.append(record))
     engine.seen = [seen_as(expires=FUTURE)]
     assert remove(by_keeper, saved(by_keeper, expires=PAST, engine="docker")) is None
     assert [record.expires for record in ensured] == [FUTURE]
