@@ -11,8 +11,9 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from envctl.engines.common.ports import PORTS
 from envctl.engines.local import ports
-from envctl.engines.local.ports import PORTS, hold_ports
+from envctl.engines.local.ports import hold_ports
 from envctl.errors import EnvctlError
 from envctl.plan.model import PortKey
 from tests.processes import held_port, nothing_is_left
