@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from envctl.init import gather, propose
@@ -68,6 +68,7 @@ def test_any_text_is_a_scalar(text: str) -> None:
     assert yaml.safe_load(f"key: {scalar(text)}") == {"key": text}
 
 
+@example("k", "A?", "").via("what PyYAML refuses within brackets only")
 @given(values, values, values)
 def test_any_entry_is_read_again(key: str, value: str, because: str) -> None:
     tree = KeyValue(
