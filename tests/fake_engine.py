@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 
 from envctl.engines import registry
-from envctl.engines.common.ports import allocate_ports
+from envctl.engines.ports import allocate_ports, free_here
 from envctl.engines.seam import (
     CommandResult,
     Deployment,
@@ -128,7 +128,7 @@ class FakeEngine:
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         free = (subnet for number in range(256) if (subnet := f"10.0.{number}.0/24") not in refused)
-        return Allocation(allocate_ports(wanted.ports, kept.ports, taken, probe=True), kept.subnet or next(free))
+        return Allocation(allocate_ports(wanted.ports, kept.ports, taken, free_here), kept.subnet or next(free))
 
     def deployment(self, plan: Plan, settings: DeploymentSettings) -> FakeDeployment:
         return FakeDeployment(self, plan.setting.id, plan, settings)

@@ -18,9 +18,9 @@ from envctl.errors import DefinitionError, EnvctlError, UsageError
 from envctl.lifecycle.claiming import instance_name
 from envctl.plan import transforms
 from envctl.plan.make import make_plan
-from envctl.plan.render_setting import render_setting
+from envctl.plan.setting import render_setting
 from envctl.plan.traits import UNDECIDED
-from envctl.render.write import write_manifests
+from envctl.render import write_manifests
 
 
 def validate(

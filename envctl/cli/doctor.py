@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from envctl.cli.options import session_of
-from envctl.engines.common.findings import Finding
+from envctl.engines.seam import Finding
 from envctl.errors import EngineMissing
 from envctl.inspect.doctor import findings, working
 

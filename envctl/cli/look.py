@@ -22,7 +22,7 @@ from envctl.inspect.lookup import records_here, service_of, unreadable_here
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
-from envctl.outputs.variables import process_variables
+from envctl.outputs import process_variables
 from envctl.session import Session
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 from dataclasses import replace
 
-from envctl.definition.durations import parse_duration
+from envctl.definition.amounts import parse_duration
 from envctl.engines.registry import cluster_engine
 
 
@@ -104,7 +104,7 @@ def cluster_options(
     session: Session, setting: Setting, registry: str | None, namespace: str | None, existing_secret: str | None
 ) -> ClusterOptions:
     """For plain `kubectl apply`, with what envctl.toml says of clusters."""
-    from envctl.plan.addresses import dns_label
+    from envctl.plan.addressing import dns_label
     from envctl.render.cluster import Cluster
     from envctl.render.kubernetes import Options
 

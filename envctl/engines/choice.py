@@ -19,7 +19,7 @@ def default_engine(environ: Mapping[str, str], context: str | None = None) -> st
     """Asks no more than whether somebody listens: importing an SDK for that would cost a quarter of a second."""
     if context or environ.get("DOCKER_CONTEXT"):
         return "docker"
-    from envctl.engines.docker.contexts import find_endpoint
+    from envctl.engines.docker.connection import find_endpoint
 
     return "docker" if _listens(find_endpoint(None, environ)[0].host) else "local"
 
@@ -36,7 +36,7 @@ def lasting_context(engine: str, environ: Mapping[str, str], context: str | None
         return approved(context, environ)
     if engine != "docker":
         return context
-    from envctl.engines.docker.contexts import find_endpoint
+    from envctl.engines.docker.connection import find_endpoint
 
     try:
         endpoint, name = find_endpoint(context, environ)

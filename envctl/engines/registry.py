@@ -11,8 +11,7 @@ from envctl.instance.record import Location
 from envctl.plan.traits import EngineTraits
 
 if TYPE_CHECKING:
-    from envctl.engines.common.findings import Finding
-    from envctl.engines.seam import Engine
+    from envctl.engines.seam import Engine, Finding
     from envctl.session.session import Host
 
 _NAMES = ("docker", "kubernetes", "local")

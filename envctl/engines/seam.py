@@ -108,6 +108,18 @@ class FoundInstance:
     """Services that have ended well, as jobs do."""
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One thing that `doctor` has looked at; each engine's `doctor.py` has a `findings(host)` that yields some."""
+
+    area: str
+    ok: bool
+    text: str
+    advice: str = ""
+    needed: bool = False
+    """The engine of this area does not work without it."""
+
+
 Progress = Callable[[str, str], None]
 """Tells the user of progress: a service (or nothing) and what happens to it."""
 

@@ -23,7 +23,7 @@ from envctl.lifecycle.exits import Exits
 from envctl.lifecycle.service_states import Abandoned, ServiceStates
 from envctl.lifecycle.stages import STAGES
 from envctl.lifecycle.start_limiter import StartLimiter, priorities
-from envctl.outputs.variables import process_variables
+from envctl.outputs import process_variables
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
 from envctl.readiness.wait import History, probe_named

@@ -17,9 +17,9 @@ from envctl.instance.record import Record, now
 from envctl.instance.store import RecordGone
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
 from envctl.lifecycle.events import EventLog, Events, Listener
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
-from envctl.lifecycle.recovery import ensure_keeper
 from envctl.outputs import write_outputs
 from envctl.plan.model import Plan
 from envctl.session import Session

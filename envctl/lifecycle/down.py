@@ -16,6 +16,7 @@ from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Record, now
 from envctl.instance.store import RecordGone, UnreadableRecord
 from envctl.keeper_client.keepers import called_by
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.outputs import write_outputs
 from envctl.process.signals import shielded
 from envctl.session import Session
@@ -58,8 +59,6 @@ def _extended(session: Session, engine: Engine, record: Record) -> bool:
     found = next((found for found in engine.list() if found.id == record.id), None)
     if found is None or (found.expires is not None and found.expires <= now()):
         return False
-    from envctl.lifecycle.recovery import ensure_keeper
-
     ensure_keeper(session, session.store.update(record, lambda record: replace(record, expires=found.expires)), watched=False)
     return True
 

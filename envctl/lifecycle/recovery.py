@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import replace
 
+from envctl.engines import open_engine
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError
 from envctl.instance.identity import process_alive
 from envctl.instance.lock import lock, sweep
 from envctl.instance.record import Record
 from envctl.keeper_client.client import QUICK, KeeperGone
-from envctl.keeper_client.starting import Duties
+from envctl.lifecycle.down import tear_down
+from envctl.lifecycle.keeper import ensure_keeper
+from envctl.process.signals import shielded
 from envctl.session import Session
 
 
@@ -49,8 +51,6 @@ def _recover(session: Session, id: str) -> None:
     if why:
         _collect(session, record, why)
     else:
-        from envctl.lifecycle.recovery import ensure_keeper
-
         ensure_keeper(session, record, watched=False)
 
 
@@ -65,8 +65,6 @@ def _is_seen_to(session: Session, record: Record) -> bool:
 
 
 def _why_gone(record: Record) -> str:
-    from envctl.engines.registry import traits
-
     if not record.keeper or _left_half_done(record):
         return "its command was killed"
     if traits(record.engine).runs_processes:
@@ -79,31 +77,6 @@ def _why_gone(record: Record) -> str:
 
 
 def _collect(session: Session, record: Record, why: str) -> None:
-    from envctl.engines import open_engine
-    from envctl.lifecycle.down import tear_down
-    from envctl.process.signals import shielded
-
     with shielded():
         left = tear_down(session, open_engine(record.location, session.host), record)
     print(f"envctl: {record.name} ({record.id}) was removed: {why}{'; left behind: ' + ', '.join(left) if left else ''}", file=sys.stderr)
-
-
-def ensure_keeper(session: Session, record: Record, *, watched: bool) -> Record:
-    """The instance has a keeper, which knows when it expires; comes back with its mark.
-
-    Args:
-        watched: it tears the instance down when this process ends before it is released.
-
-    Raises:
-        EnvctlError: it cannot be started.
-    """
-    told = traits(record.engine)
-    marks = [record.keeper]
-
-    def started(mark: str) -> None:
-        marks.append(mark)
-        session.store.update(record, lambda record: replace(record, keeper=mark))
-
-    duties = Duties(processes=told.runs_processes or bool(record.choices.local), reseed=told.replaces_servers)
-    session.keepers.ensure(record, duties, watched=watched, started=started)
-    return replace(record, keeper=marks[-1])

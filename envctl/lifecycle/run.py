@@ -25,7 +25,7 @@ from envctl.lifecycle.events import Listener
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
 from envctl.lifecycle.up import Up, up
-from envctl.outputs.variables import process_variables
+from envctl.outputs import process_variables
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
 from envctl.session import Session

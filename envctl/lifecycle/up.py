@@ -20,9 +20,9 @@ from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.failed import ended
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
-from envctl.lifecycle.recovery import ensure_keeper
 from envctl.outputs import write_outputs
 from envctl.plan.model import Plan
 from envctl.process import signals

@@ -12,9 +12,9 @@ from envctl.engines import CommandResult, Deployment, DeploymentSettings, Engine
 from envctl.instance.labels import labels_of
 from envctl.instance.record import Record
 from envctl.lifecycle.claiming import allocate, claim, draft
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
-from envctl.lifecycle.recovery import ensure_keeper
 from envctl.plan.model import Plan, ServicePlan
 from envctl.session import Session
 from tests.fake_engine import FakeEngine, Script, installed

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.engines.docker.composer import compose_program
+from envctl.engines.docker.compose import compose_program
 from tests.processes import Moments, Running, nothing_is_left, started, states_of, things_of, until
 from tests.support import Done, Project
 

@@ -13,7 +13,7 @@ import pytest
 
 from envctl.engines import Wanted
 from envctl.engines.docker import deployment, images
-from envctl.engines.docker.composer import ComposeFailed
+from envctl.engines.docker.compose import ComposeFailed
 from envctl.engines.docker.engine import DockerEngine
 from envctl.errors import ServiceFailed
 from envctl.instance.allocation import Allocation

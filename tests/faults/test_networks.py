@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from envctl.engines import Wanted
-from envctl.engines.docker.engine import DockerEngine, open_engine
-from envctl.engines.docker.removal import labelled
+from envctl.engines.docker.engine import DockerEngine, labelled, open_engine
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
 from envctl.process.threads import each

@@ -13,7 +13,7 @@ import typer
 
 from envctl.cli import doctor as command
 from envctl.engines import registry
-from envctl.engines.common.findings import Finding
+from envctl.engines.seam import Finding
 from envctl.inspect import doctor
 from envctl.instance.record import InstanceState
 from envctl.instance.store import RecordStore

@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 
@@ -91,6 +91,12 @@ def _through_ssh(host: str) -> socket.socket:
     with theirs:
         subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.DEVNULL, start_new_session=True)
     return ours
+
+
+class Asked(Protocol):
+    """A daemon that answers."""
+
+    def get(self, path: str, **query: Any) -> Any: ...
 
 
 @dataclass

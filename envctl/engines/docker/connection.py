@@ -1,7 +1,9 @@
-"""A daemon that answers: through the SDK (a client for each thread), or lightly, with the standard library."""
+"""Which daemon, read as Docker's own client reads it, and a connection to it: through the SDK (a client for each thread), or lightly."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from envctl.engines.docker.api import ApiError, Daemon, Endpoint
-from envctl.engines.docker.contexts import find_endpoint
-from envctl.errors import EngineMissing
+from envctl.errors import EngineMissing, did_you_mean
 
 if TYPE_CHECKING:
     from docker import APIClient
 
+DEFAULT = "unix:///var/run/docker.sock"
 TIMEOUT = 60
 NEWEST_API = (1, 44)
 """What we were written against; an older daemon speaks its own version."""
@@ -24,6 +26,19 @@ NOT_THERE = (
     "start it (Docker Desktop, or `sudo systemctl start docker`), check DOCKER_HOST and `docker context ls`; "
     "`envctl doctor` says what works here"
 )
+
+
+class _Errors:
+    """The SDK's, looked up when something has been raised: importing the SDK takes 0.13 s, which nobody waits for until Compose creates."""
+
+    def __getattr__(self, name: str) -> Any:
+        from docker import errors
+
+        return getattr(errors, name)
+
+
+sdk_errors: Any = _Errors()
+"""For `except sdk_errors.APIError`."""
 
 
 @dataclass
@@ -91,3 +106,57 @@ def connect(context: str | None, environ: Mapping[str, str]) -> Connection:
         raise EngineMissing(f"Docker does not answer at {endpoint.host}: {why}", hint=NOT_THERE) from None
     version = min(tuple(map(int, found["ApiVersion"].split("."))), NEWEST_API)
     return Connection(endpoint, name, daemon, ".".join(map(str, version)))
+
+
+def find_endpoint(context: str | None, environ: Mapping[str, str]) -> tuple[Endpoint, str | None]:
+    """The daemon's endpoint, and the context that says so.
+
+    Args:
+        context: a name, or a daemon's URL: so the record of an instance keeps what DOCKER_HOST said.
+
+    Raises:
+        EngineMissing: there is no such context.
+    """
+    if context is None and environ.get("DOCKER_HOST"):
+        return _of_url(environ["DOCKER_HOST"], environ), None
+    if context is not None and "://" in context:
+        return _of_url(context, environ), context
+    name = context or environ.get("DOCKER_CONTEXT") or _current(environ)
+    if name == "default":
+        return Endpoint(DEFAULT), context
+    return _of_context(name, environ), name
+
+
+def _of_url(url: str, environ: Mapping[str, str]) -> Endpoint:
+    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
+    secure = verify or environ.get("DOCKER_TLS")
+    folder = environ.get("DOCKER_CERT_PATH") or str(config_folder(environ))
+    return Endpoint(url if "://" in url else f"tcp://{url}", folder if secure else None, verify)
+
+
+def config_folder(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def _current(environ: Mapping[str, str]) -> str:
+    found = _json(config_folder(environ) / "config.json").get("currentContext")
+    return str(found or "default")
+
+
+def _of_context(name: str, environ: Mapping[str, str]) -> Endpoint:
+    folder, digest = config_folder(environ) / "contexts", hashlib.sha256(name.encode()).hexdigest()
+    meta = _json(folder / "meta" / digest / "meta.json")
+    if not meta:
+        known = [str(_json(path).get("Name")) for path in folder.glob("meta/*/meta.json")]
+        raise EngineMissing(f"there is no Docker context '{name}'", hint=did_you_mean(name, ["default", *known]))
+    docker = meta.get("Endpoints", {}).get("docker", {})
+    tls = folder / "tls" / digest / "docker"
+    return Endpoint(docker.get("Host") or DEFAULT, str(tls) if tls.is_dir() else None, not docker.get("SkipTLSVerify"))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.engines.docker import sdk
-from envctl.engines.docker.archive import archive
-from envctl.engines.docker.composer import ComposeFailed, run_compose
-from envctl.engines.docker.execution import execute
+from envctl.engines.docker.commands import OneOffs, archive, execute
+from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_compose, unchanged
+from envctl.engines.docker.connection import sdk_errors
 from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance
-from envctl.engines.docker.oneoff import OneOffs
-from envctl.engines.docker.unchanged import forget, remember, unchanged
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, SubnetTaken
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.folder import write_private
@@ -78,7 +75,7 @@ class DockerDeployment(DockerInstance):
                 if service.files and self._never_started(container):
                     self.connection.api.put_archive(container, "/", archive(service.files))
                 self.connection.api.start(container)
-            except sdk.APIError as error:
+            except sdk_errors.APIError as error:
                 raise self._cannot_start(service, str(error.explanation or error)) from None
 
     def _never_started(self, container: str) -> bool:
@@ -91,17 +88,17 @@ class DockerDeployment(DockerInstance):
 
     def stop(self, service: ServicePlan) -> None:
         for container in self.ids(service.name):
-            with suppress(sdk.NotFound):
+            with suppress(sdk_errors.NotFound):
                 self.connection.api.stop(container, timeout=round(max(service.stop, 10)))
 
     def discard(self, service: ServicePlan) -> None:
         """The container and its data are gone; `create` makes new ones."""
         api = self.connection.api
         for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
-            with suppress(sdk.NotFound):
+            with suppress(sdk_errors.NotFound):
                 api.remove_container(container, force=True, v=True)
         if service.data is not None:
-            with suppress(sdk.NotFound):
+            with suppress(sdk_errors.NotFound):
                 api.remove_volume(f"{self.id}_{service.name}-data", force=True)
         self._ids.pop(service.name, None)
 
@@ -149,7 +146,7 @@ class DockerDeployment(DockerInstance):
 
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
-        with suppress(sdk.NotFound):
+        with suppress(sdk_errors.NotFound):
             if service.ephemeral or service.data is None:
                 container = next(iter(self.containers().get(service.name, [])), "")
                 started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.ephemeral else ""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from envctl.engines.common.findings import Finding
-from envctl.engines.docker.composer import compose_program
+from envctl.engines.docker.compose import compose_program
 from envctl.engines.docker.connection import connect
-from envctl.engines.docker.networks import free_subnet
+from envctl.engines.docker.engine import free_subnet
+from envctl.engines.seam import Finding
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.session.session import Host
 

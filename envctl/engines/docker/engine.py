@@ -1,26 +1,45 @@
-"""The engine: one daemon, and the instances on it."""
+"""The engine: one daemon, and the instances on it, found and removed by their labels."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import hashlib
+import ipaddress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envctl.engines.docker.api import ApiError, Asked, Daemon
 from envctl.engines.docker.connection import Connection, connect
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance
-from envctl.engines.docker.removal import labelled, remove_instance
 from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
+from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import STAMP, Location
 from envctl.plan.traits import Addresses
+from envctl.process.threads import each
 from envctl.session.session import Host
 
 if TYPE_CHECKING:
     from envctl.engines.docker.deployment import DockerDeployment
     from envctl.plan.model import Plan
+
+POOL = "10.231.0.0/16"
+"""Docker's own address pools hold some thirty networks; this one holds two thousand of ours."""
+ROUNDS = 5
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Entry = dict[str, Any]
+
+
+def open_engine(location: Location, host: Host) -> DockerEngine:
+    """
+    Raises:
+        EngineMissing: there is no daemon, or it does not answer.
+    """
+    return DockerEngine(connect(location.context, host.environ))
 
 
 @dataclass(frozen=True)
@@ -36,10 +55,9 @@ class DockerEngine:
         return Addresses(host, "0.0.0.0", _our_address(host)) if host else Addresses()
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
-        from envctl.engines.common.ports import allocate_ports
-        from envctl.engines.docker.networks import free_subnet
+        from envctl.engines.ports import allocate_ports, anywhere, free_here
 
-        ports = allocate_ports(wanted.ports, kept.ports, taken, probe=not self.connection.hostname)
+        ports = allocate_ports(wanted.ports, kept.ports, taken, anywhere if self.connection.hostname else free_here)
         subnet = kept.subnet or free_subnet(self.connection.daemon, id, wanted.containers, tuple(refused))
         return Allocation(ports, subnet)
 
@@ -102,9 +120,83 @@ def _created(entry: Mapping[str, Any]) -> str:
     return str(value)[:19] + "Z"
 
 
-def open_engine(location: Location, host: Host) -> DockerEngine:
+def free_subnet(daemon: Asked, id: str, size: int, refused: Collection[str], pool: str = POOL) -> str:
+    """A subnet for *size* containers that overlaps with no Docker network and no route of this machine."""
+    taken: list[Network] = [*_docker_subnets(daemon), *_routes(), *(ipaddress.ip_network(text) for text in refused)]
+    prefix = min(27, 32 - (size + 3).bit_length())
+    subnets: list[Network] = list(ipaddress.ip_network(pool).subnets(new_prefix=prefix))
+    start = int(hashlib.sha256(id.encode()).hexdigest(), 16) % len(subnets)
+    for subnet in subnets[start:] + subnets[:start]:
+        if not any(subnet.overlaps(other) for other in taken if other.version == subnet.version):
+            return str(subnet)
+    raise EnvctlError(f"no free subnet in {pool}", hint="`envctl gc` removes what has expired; `envctl list --all` shows what runs")
+
+
+def _docker_subnets(daemon: Asked) -> Iterator[Network]:
+    for network in daemon.get("/networks"):
+        for config in (network.get("IPAM") or {}).get("Config") or []:
+            if config.get("Subnet"):
+                yield ipaddress.ip_network(config["Subnet"], strict=False)
+
+
+def _routes() -> Iterator[ipaddress.IPv4Network]:
+    """The machine's routes, default ones left out: Docker takes a subnet that hides one without a word."""
+    try:
+        lines = Path("/proc/net/route").read_text().splitlines()[1:]
+    except OSError:
+        return
+    for line in lines:
+        fields = line.split()
+        address, mask = (int.from_bytes(bytes.fromhex(fields[i]), "little") for i in (1, 7))
+        if mask:
+            yield ipaddress.IPv4Network((address, bin(mask).count("1")))
+
+
+def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[str]:
+    """Removes containers, networks and volumes of *id*; what is still there after some rounds comes back as text.
+
+    Args:
+        stop: seconds that a service may take to end on SIGTERM; those that are not named are killed.
     """
-    Raises:
-        EngineMissing: there is no daemon, or it does not answer.
-    """
-    return DockerEngine(connect(location.context, host.environ))
+    for _ in range(ROUNDS):
+        left = labelled(daemon, f"{labels.INSTANCE}={id}")
+        if not any(left.values()):
+            return []
+        _quietly(lambda container: _remove_container(daemon, container, stop), left["container"])
+        _quietly(lambda entry: _remove_other(daemon, entry), [*left["network"], *left["volume"]])
+    found = labelled(daemon, f"{labels.INSTANCE}={id}")
+    return [f"{what} {entry.get('Name') or entry['Names'][0].strip('/')}" for what, entries in found.items() for entry in entries]
+
+
+def labelled(daemon: Daemon, label: str) -> dict[str, list[Entry]]:
+    """Containers, networks and volumes that carry *label*."""
+    filters = {"label": [label]}
+    return {
+        "container": daemon.get("/containers/json", all="1", filters=filters),
+        "network": daemon.get("/networks", filters=filters),
+        "volume": daemon.get("/volumes", filters=filters)["Volumes"] or [],
+    }
+
+
+def _quietly(remove: Callable[[Entry], None], entries: Iterable[Entry]) -> None:
+    def tried(entry: Entry) -> None:
+        with suppress(ApiError):  # somebody else removes it too, or it is in use: the next round tells
+            remove(entry)
+
+    each(tried, entries)
+
+
+def _remove_other(daemon: Daemon, entry: Entry) -> None:
+    if "Id" in entry:
+        daemon.request("DELETE", f"/networks/{entry['Id']}")
+    else:
+        daemon.request("DELETE", f"/volumes/{entry['Name']}", {"force": "1"})
+
+
+def _remove_container(daemon: Daemon, container: Entry, stop: Mapping[str, float]) -> None:
+    path = f"/containers/{container['Id']}"
+    seconds = stop.get(container["Labels"].get(labels.SERVICE, ""), 0)
+    if seconds and container["State"] == "running":
+        with suppress(ApiError):
+            daemon.request("POST", f"{path}/stop", {"t": str(max(1, round(seconds)))}, patience=seconds)
+    daemon.request("DELETE", path, {"force": "1", "v": "1"})

@@ -9,10 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from envctl.engines.docker import sdk
 from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.composer import ComposeFailed, run_compose
-from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.compose import ComposeFailed, run_compose
+from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.seam import Progress
 from envctl.errors import Evidence, ServiceFailed
 from envctl.instance.labels import BUILD
@@ -80,7 +79,7 @@ def pull(connection: Connection, service: ServicePlan, progress: Progress) -> No
                 raise _cannot_pull(service, str(event["error"]))
             if text := _progress(event):
                 progress(service.name, f"pulling {service.image}: {text}")
-    except (sdk.APIError, sdk.NotFound) as error:
+    except (sdk_errors.APIError, sdk_errors.NotFound) as error:
         raise _cannot_pull(service, str(error.explanation or error)) from None
 
 
@@ -152,7 +151,7 @@ def prune(connection: Connection, everything: bool) -> list[str]:
     removed: list[str] = []
     for image in api.images(filters={"label": BUILD}):
         if image["Id"] not in used and (everything or image["Created"] < oldest):
-            with suppress(sdk.APIError):
+            with suppress(sdk_errors.APIError):
                 api.remove_image(image["Id"], force=True)
                 removed += image["RepoTags"] or [image["Id"][:19]]
     return removed

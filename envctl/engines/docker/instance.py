@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from envctl.engines.docker.api import ApiError
+from envctl.engines.docker.api import ApiError, Asked
 from envctl.engines.docker.connection import Connection
-from envctl.engines.docker.networks import Asked
 from envctl.engines.seam import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.labels import EXPIRES, INSTANCE

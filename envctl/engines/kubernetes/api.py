@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client
@@ -29,9 +30,9 @@ POOL = 32
 class ApiError(EnvctlError):
     """The API server refused; the text is its own."""
 
-    def __init__(self, status: int, message: str, reason: str = "", details: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, status: int, message: str, reason: str = "") -> None:
         super().__init__(message)
-        self.status, self.reason, self.details = status, reason, details or {}
+        self.status, self.reason = status, reason
 
 
 @dataclass
@@ -49,26 +50,28 @@ class Api:
             ApiError: it was refused.
             EngineMissing: nobody answers.
         """
-        answer = self._send(method, path, body, content, query, urllib3.Timeout(CONNECT, read=ANSWER))
-        text = answer.data
-        if answer.status >= 400:
-            raise _refused(answer.status, text)
+        text = self._send(method, path, query, body, content).data
         return json.loads(text) if text else None
 
     def _send(
-        self, method: str, path: str, body: Any, content: str, query: Mapping[str, str], timeout: urllib3.Timeout, **more: Any
-    ) -> Any:
-        url = self.client.configuration.host + path + (f"?{_query(query)}" if query else "")
-        data = None if body is None else json.dumps(body).encode()
+        self, method: str, path: str, query: Mapping[str, str], body: Any = None, content: str = "", patience: float | None = ANSWER,
+        whole: bool = True,
+    ) -> Any:  # fmt: skip
+        url = self.client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "User-Agent": "envctl", **self._authentication()}
-        if data is not None:
-            headers["Content-Type"] = content
+        if body is not None:
+            headers["Content-Type"], body = content, json.dumps(body).encode()
+        timeout = urllib3.Timeout(CONNECT, read=patience)
         try:
-            return self.client.rest_client.pool_manager.request(
-                method, url, body=data, headers=headers, timeout=timeout, retries=RETRIES, **more
+            answer = self.client.rest_client.pool_manager.request(
+                method, url, body=body, headers=headers, timeout=timeout, retries=RETRIES, preload_content=whole
             )
         except urllib3.exceptions.HTTPError as error:
             raise _unreachable(self.context, error) from None
+        if answer.status >= 400:
+            told = refusal(answer.status, answer.data)
+            raise ApiError(answer.status, str(told), told.reason)
+        return answer
 
     def _authentication(self) -> dict[str, str]:
         """The token, refreshed by the SDK when a plugin's has expired."""
@@ -77,10 +80,7 @@ class Api:
         return {each["key"]: each["value"] for each in settings.values() if each.get("in") == "header" and each.get("value")}
 
     def text(self, path: str, **query: str) -> str:
-        answer = self._send("GET", path, None, "", query, urllib3.Timeout(CONNECT, read=ANSWER))
-        if answer.status >= 400:
-            raise _refused(answer.status, answer.data)
-        return str(answer.data.decode(errors="replace"))
+        return str(self._send("GET", path, query).data.decode(errors="replace"))
 
     def stream(self, path: str, patience: float | None = None, **query: str) -> Any:
         """An answer that goes on: iterate its `stream()`, close it from another thread to end.
@@ -88,12 +88,7 @@ class Api:
         Args:
             patience: seconds without a byte after which it ends with an error; None for ever.
         """
-        answer = self._send("GET", path, None, "", query, urllib3.Timeout(CONNECT, read=patience), preload_content=False)
-        if answer.status >= 400:
-            text = answer.read()
-            answer.release_conn()
-            raise _refused(answer.status, text)
-        return answer
+        return self._send("GET", path, query, patience=patience, whole=False)
 
     def fetch(self, path: str, **query: str) -> Any:
         """The JSON that is there.
@@ -124,13 +119,9 @@ class Api:
         return found
 
     def get(self, version: str, kind: str, namespace: str | None, name: str) -> Object | None:
-        try:
-            found: Object = self.request("GET", path_of(version, kind, namespace, name))
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
+        with Ignoring(404):
+            return dict(self.request("GET", path_of(version, kind, namespace, name)))
+        return None
 
     def list(self, version: str, kind: str, namespace: str | None = None, selector: str = "", **query: str) -> list[Object]:
         given = {**query, **({"labelSelector": selector} if selector else {})}
@@ -144,56 +135,36 @@ class Api:
             options["gracePeriodSeconds"] = grace
         if uid:  # and not one of the same name that somebody has made since
             options["preconditions"] = {"uid": uid}
-        with SuppressMissing():
+        with Ignoring(404):
             self.request("DELETE", path_of(version, kind, namespace, name), options)
 
 
-class SuppressMissing(suppress):
-    """For what is gone already."""
+class Ignoring:
+    """What is refused with one of those statuses is left undone without a word: it is not there, or may not be seen."""
 
-    def __init__(self) -> None:
-        super().__init__(ApiError)
+    def __init__(self, *statuses: int) -> None:
+        self._statuses = statuses
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
-        return isinstance(error, ApiError) and error.status == 404
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, ApiError) and error.status in self._statuses
 
 
 RETRIES = urllib3.Retry(
-    total=3,
-    connect=2,
-    read=2,
-    redirect=0,
-    status=3,
-    status_forcelist=(429, 502, 503, 504),
-    allowed_methods=None,
-    backoff_factor=0.2,
+    total=3, connect=2, read=2, redirect=0, status_forcelist=(429, 502, 503, 504), allowed_methods=None, backoff_factor=0.2,
     raise_on_status=False,
-)
+)  # fmt: skip
 """Every request of ours can be made twice: server-side apply, deletes and reads."""
 
 
-def _query(query: Mapping[str, str]) -> str:
-    from urllib.parse import urlencode
-
-    return urlencode(query)
-
-
-def _refused(status: int, text: bytes) -> ApiError:
-    told = refusal(status, text)
-    return ApiError(status, str(told), told.reason, told.details)
-
-
 def _unreachable(context: Context, error: Exception) -> EngineMissing:
-    why = getattr(error, "reason", None) or error
+    why = str(getattr(error, "reason", None) or error)
     return EngineMissing(
-        f"the Kubernetes API of context {context.name} does not answer at {context.server}: {_short(why)}",
+        f"the Kubernetes API of context {context.name} does not answer at {context.server}: "
+        + (why.rpartition(": ")[2] if "object at 0x" in why else why),
         hint="check the cluster and `kubectl --context` with the same context; `envctl doctor` says what works here",
     )
-
-
-def _short(why: object) -> str:
-    text = str(why)
-    return text.rpartition(": ")[2] if "object at 0x" in text else text
 
 
 def connect(context: Context, environ: Mapping[str, str]) -> Api:

@@ -10,15 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.engines.kubernetes import pod_failures
 from envctl.engines.kubernetes.api import ApiError
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
 from envctl.engines.kubernetes.images import bring_images
-from envctl.engines.kubernetes.instance import KubernetesInstance, not_there
-from envctl.engines.kubernetes.pods import JOB, service_of
+from envctl.engines.kubernetes.instance import KubernetesInstance, not_ours, not_there
+from envctl.engines.kubernetes.pods import JOB, refusal, service_of
 from envctl.engines.kubernetes.records import publish
-from envctl.engines.kubernetes.removal import not_ours
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
@@ -127,7 +125,7 @@ class KubernetesDeployment(KubernetesInstance):
         if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
             hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
             return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
-        found = pod_failures.refusal(error.message)
+        found = refusal(error.message)
         if found is not None:
             return ServiceFailed(f"{service or name}: {found.what}", Evidence(service or name, found.step, advice=found.advice))
         return EnvctlError(f"{name} is refused: {error.message}", hint="`envctl render --engine kubernetes` shows what is asked for")

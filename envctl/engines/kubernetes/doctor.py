@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from envctl.definition.source import read
-from envctl.engines.common.findings import Finding
 from envctl.engines.kubernetes.api import Api, connect
 from envctl.engines.kubernetes.contexts import find_context
-from envctl.engines.kubernetes.instance import may
+from envctl.engines.seam import Finding
 from envctl.errors import EnvctlError
 from envctl.process.threads import each
 from envctl.session.session import Host
@@ -92,5 +91,10 @@ def _rights(api: Api, namespace: str | None) -> Finding:
 
 
 def _may(api: Api, namespace: str, verb: str, what: str) -> bool:
+    """Whether we have that right (a SelfSubjectAccessReview)."""
     resource, _, sub = what.partition("/")
-    return may(api, namespace, verb, resource, sub, GROUPS.get(resource, ""))
+    asked = {"namespace": namespace, "verb": verb, "resource": resource, "group": GROUPS.get(resource, "")}
+    asked |= {"subresource": sub} if sub else {}
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": asked}}
+    answer = api.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
+    return bool(answer.get("status", {}).get("allowed"))

@@ -1,27 +1,50 @@
-"""The engine: one cluster, and the instances on it."""
+"""The engine: one cluster, and the instances on it, found and removed by their labels."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from envctl.engines.kubernetes.api import Api, ApiError, connect
+from envctl.engines.kubernetes.api import Api, ApiError, Ignoring, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
-from envctl.engines.kubernetes.instance import KubernetesInstance
+from envctl.engines.kubernetes.instance import KubernetesInstance, not_ours
 from envctl.engines.kubernetes.pods import state_of
 from envctl.engines.kubernetes.traits import TRAITS
 from envctl.engines.seam import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
+from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
 from envctl.keeper.cluster.pod_status import is_running
+from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.traits import Addresses
+from envctl.process.threads import each
 from envctl.session.session import Host
 
 if TYPE_CHECKING:
     from envctl.engines.kubernetes.deployment import KubernetesDeployment
     from envctl.plan.model import Plan
+
+
+KINDS = (
+    ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),
+    ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ServiceAccount"), ("v1", "Secret"),
+)  # fmt: skip
+"""What an instance in somebody else's namespace is made of; the record's Secret goes last."""
+PATIENCE = 300.0
+STEP, PAUSE = 20.0, 0.3
+
+
+def open_engine(location: Location, host: Host) -> KubernetesEngine:
+    """
+    Raises:
+        EngineMissing: there is no such context, or its API server does not answer.
+        UsageError: the context is not one to act on unasked.
+    """
+    context = find_context(approved(location.context, host.environ), host.environ)
+    return KubernetesEngine(connect(context, host.environ), host, location.namespace)
 
 
 @dataclass(frozen=True)
@@ -38,24 +61,20 @@ class KubernetesEngine:
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         """Ports of this machine: the keeper's forwards listen there."""
-        from envctl.engines.common.ports import allocate_ports
+        from envctl.engines.ports import allocate_ports, free_here
 
-        return Allocation(allocate_ports(wanted.ports, kept.ports, taken, probe=True))
+        return Allocation(allocate_ports(wanted.ports, kept.ports, taken, free_here))
 
     def deployment(self, plan: Plan, settings: DeploymentSettings) -> KubernetesDeployment:
         from envctl.engines.kubernetes.deployment import KubernetesDeployment
 
-        id = plan.setting.id
-        return KubernetesDeployment(
-            self.api, self.host, id, self.namespace or id, self.namespace is not None, plan=plan, settings=settings
-        )  # fmt: skip
+        id, shared = plan.setting.id, self.namespace is not None
+        return KubernetesDeployment(self.api, self.host, id, self.namespace or id, shared, plan=plan, settings=settings)
 
     def attach(self, id: str) -> KubernetesInstance:
         return KubernetesInstance(self.api, self.host, id, self.namespace or id, self.namespace is not None)
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
-        from envctl.engines.kubernetes.removal import remove_namespace, remove_objects
-
         if self.namespace is not None:
             return remove_objects(self.api, self.namespace, id, wait)
         return remove_namespace(self.api, id, id, wait)
@@ -67,26 +86,18 @@ class KubernetesEngine:
     def list(self) -> Sequence[FoundInstance]:
         """By label: namespaces that are instances, and records in the namespace of others."""
         if self.namespace is not None:
-            return [_found(item, self._pods(self.namespace, item)) for item in self._records(self.namespace)]
-        try:
+            records = self.api.list("v1", "Secret", self.namespace, f"{labels.RECORD}=true")
+            return [_found(item, self._pods(self.namespace, item)) for item in records]
+        found: list[Object] = []
+        with Ignoring(403):
             found = self.api.list("v1", "Namespace", None, labels.INSTANCE)
-        except ApiError as error:
-            if error.status == 403:
-                return []
-            raise
         return [_found(item, self._pods(item["metadata"]["name"], item)) for item in found if not item["metadata"].get("deletionTimestamp")]
-
-    def _records(self, namespace: str) -> Sequence[dict[str, Any]]:
-        return self.api.list("v1", "Secret", namespace, f"{labels.RECORD}=true")
 
     def _pods(self, namespace: str, item: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
         id = item["metadata"]["labels"][labels.INSTANCE]
-        try:
+        with Ignoring(403, 404):
             return self.api.list("v1", "Pod", namespace, f"{labels.INSTANCE}={id},{labels.SERVICE}")
-        except ApiError as error:
-            if error.status in (403, 404):
-                return []
-            raise
+        return []
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
         from envctl.engines.kubernetes.records import find_published
@@ -119,11 +130,80 @@ def _found(item: Mapping[str, Any], pods: Sequence[dict[str, Any]]) -> FoundInst
     )
 
 
-def open_engine(location: Location, host: Host) -> KubernetesEngine:
-    """
+def remove_namespace(api: Api, name: str, id: str, wait: bool = True) -> list[str]:
+    """Deletes the namespace, which must carry the instance's label; what is left comes back.
+
     Raises:
-        EngineMissing: there is no such context, or its API server does not answer.
-        UsageError: the context is not one to act on unasked.
+        UsageError: it is not ours.
     """
-    context = find_context(approved(location.context, host.environ), host.environ)
-    return KubernetesEngine(connect(context, host.environ), host, location.namespace)
+    found = api.get("v1", "Namespace", None, name)
+    if found is None:
+        return []
+    if (found["metadata"].get("labels") or {}).get(labels.INSTANCE) != id:
+        raise not_ours(name)
+    api.delete("v1", "Namespace", None, name, uid=found["metadata"]["uid"])
+    if not wait:
+        return []
+    return [] if _gone(api, name) else [f"namespace {name}{_why_still_there(api, name)}"]
+
+
+def _gone(api: Api, name: str) -> bool:
+    """Watches until the namespace is deleted."""
+    until = time.monotonic() + PATIENCE
+    while (left := until - time.monotonic()) > 0:
+        found = api.get("v1", "Namespace", None, name)
+        if found is None:
+            return True
+        query = {"fieldSelector": f"metadata.name={name}", "resourceVersion": found["metadata"]["resourceVersion"]}
+        step = min(left, STEP)
+        try:
+            events = api.watch(path_of("v1", "Namespace"), step, timeoutSeconds=str(int(step) + 1), **query)
+            if any(event["type"] == "DELETED" for event in events):
+                return True
+        except ApiError as error:
+            if error.status == 403:  # it may be deleted and looked at, but not watched
+                time.sleep(0.5)
+        except Exception:
+            time.sleep(0.2)
+    return False
+
+
+def _why_still_there(api: Api, name: str) -> str:
+    found = api.get("v1", "Namespace", None, name) or {}
+    conditions = [each for each in found.get("status", {}).get("conditions") or [] if each.get("status") == "True"]
+    told = [each["message"] for each in conditions if "Remaining" in each.get("type", "")]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def remove_objects(api: Api, namespace: str, id: str, wait: bool = True) -> list[str]:
+    """Deletes what carries the instance's label in a namespace of others, and nothing else."""
+    until = time.monotonic() + PATIENCE
+    while left := _delete_all(api, namespace, id):
+        if not wait:
+            return []
+        if time.monotonic() > until:
+            return [f"{item['kind'].lower()} {item['metadata']['name']}" for item in left]
+        time.sleep(PAUSE)
+    return []
+
+
+def _delete_all(api: Api, namespace: str, id: str) -> list[Object]:
+    """One round; what was still there comes back."""
+    found: list[Object] = []
+    for version, kind in KINDS:
+        items: list[Object] = []
+        with Ignoring(404):
+            items = api.list(version, kind, namespace, f"{labels.INSTANCE}={id}")
+        fresh = [item for item in items if not item["metadata"].get("deletionTimestamp")]
+        if kind == "Secret" and found:  # the record stays until everything else is gone: it is what `down` finds the rest by
+            fresh = [item for item in fresh if labels.RECORD not in (item["metadata"].get("labels") or {})]
+        each(lambda item: _quietly(api, version, kind, namespace, item), fresh)  # noqa: B023
+        found += items
+    return found
+
+
+def _quietly(api: Api, version: str, kind: str, namespace: str, item: Object) -> None:
+    try:
+        api.delete(version, kind, namespace, item["metadata"]["name"])
+    except ApiError as error:
+        raise EnvctlError(f"{kind.lower()} {item['metadata']['name']} cannot be removed: {error.message}") from None

@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from envctl.engines.common.ports import any_port
 from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, EXEC_AGENT_PORT, forward, kept, set_forwards
+from envctl.engines.ports import any_port
 from envctl.engines.seam import CommandResult, Execution
 from envctl.errors import EnvctlError
 from envctl.session.session import Host

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import repeat
 
-from envctl.engines.kubernetes.api import Api, ApiError
+from envctl.engines.kubernetes.api import Api, Ignoring
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
 from envctl.engines.kubernetes.pods import replicas, service_of, service_state
 from envctl.engines.kubernetes.records import secret_name
@@ -62,14 +62,9 @@ class KubernetesInstance:
 
     def _logs(self, pod: Object, tail: int | None) -> str:
         for previous in ("false", "true"):
-            try:
-                text = self._log(pod, tail, previous)
-            except ApiError as error:
-                if error.status in (400, 404):
-                    continue
-                raise
-            if text:
-                return text
+            with Ignoring(400, 404):
+                if text := self._log(pod, tail, previous):
+                    return text
         return ""
 
     def _log(self, pod: Object, tail: int | None, previous: str) -> str:
@@ -88,18 +83,10 @@ class KubernetesInstance:
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """An annotation of the namespace; of the record in a namespace of others."""
-        if not self.shared:
-            self._annotate("Namespace", None, self.namespace, {EXPIRES: expires})
-        else:
-            self._annotate("Secret", self.namespace, secret_name(self.id), {EXPIRES: expires})
-
-    def _annotate(self, kind: str, namespace: str | None, name: str, annotations: Mapping[str, str | None]) -> None:
-        patch = {"metadata": {"annotations": dict(annotations)}}
-        try:
-            self.api.request("PATCH", path_of("v1", kind, namespace, name), patch, "application/merge-patch+json")
-        except ApiError as error:
-            if error.status != 404:
-                raise
+        record = path_of("v1", "Secret", self.namespace, secret_name(self.id))
+        path = record if self.shared else path_of("v1", "Namespace", None, self.namespace)
+        with Ignoring(404):
+            self.api.request("PATCH", path, {"metadata": {"annotations": {EXPIRES: expires}}}, "application/merge-patch+json")
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """kubectl, which asks for the right to exec; values of *env* reach the container by its standard input, never by an argument."""
@@ -120,6 +107,12 @@ def not_there(service: str) -> EnvctlError:
     return EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
 
 
+def not_ours(name: str) -> UsageError:
+    return UsageError(
+        f"there is a namespace {name} that is not envctl's", hint="take another --name, or use it as it is with `--namespace`"
+    )
+
+
 def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:
     """A file in the container, which is removed as soon as it has been read."""
     path = f"/tmp/.envctl-{secrets.token_hex(8)}"
@@ -129,11 +122,3 @@ def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[
         why = done.stderr.decode(errors="replace").strip().splitlines()
         raise EnvctlError(f"the command cannot be given its variables: {why[-1] if why else done.returncode}")
     return ["sh", "-c", '. "$0"; rm -f "$0"; exec "$@"', path, *argv]
-
-
-def may(api: Api, namespace: str, verb: str, resource: str, sub: str = "", group: str = "") -> bool:
-    """Whether we have that right (a SelfSubjectAccessReview)."""
-    asked = {"namespace": namespace, "verb": verb, "resource": resource, "group": group} | ({"subresource": sub} if sub else {})
-    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": asked}}
-    answer = api.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
-    return bool(answer.get("status", {}).get("allowed"))

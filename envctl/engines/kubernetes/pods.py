@@ -1,17 +1,37 @@
-"""What the status of a pod says, in the words of the engine's seam."""
+"""What the status of a pod says: its state, and why it does not come up, in one sentence, as soon as it cannot heal by itself.
+
+What Kubernetes repeats for ever (a pull that fails, a container that ends) would otherwise only be a deadline that passes.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from envctl.engines.seam import ServiceState
 from envctl.instance.labels import SERVICE
-from envctl.keeper.cluster.pod_status import alive, exit_status, is_ready, is_running, labels, newest, uid
+from envctl.keeper.cluster.pod_status import (
+    alive,
+    exit_status,
+    is_ready,
+    is_running,
+    labels,
+    newest,
+    own_status,
+    uid,
+    unschedulable,
+    waiting,
+)
 from envctl.keeper.cluster.protocol import Object
 
 JOB = "job:"
 """Before the name of a Job that runs a command: its pods are of no service."""
+HICCUP = 12.0
+"""Seconds in which a registry, or the kubelet's view of a Secret, may recover."""
+PULL = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect", "RegistryUnavailable")
+CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")
 
 
 def service_of(pod: Mapping[str, Any]) -> str:
@@ -54,3 +74,117 @@ def service_state(pods: Iterable[Object]) -> ServiceState:
     """That of a service: of several replicas the first that does not run."""
     states = [state_of(pod) for pod in replicas(pods)]
     return next((state for state in states if not state.running), states[0] if states else ServiceState())
+
+
+@dataclass(frozen=True)
+class PodFailure:
+    """One sentence, and what would help; *patience* is how many seconds it may take to heal."""
+
+    what: str
+    advice: str
+    step: str = "start"
+    patience: float = 0.0
+
+
+def failure_of(pod: Mapping[str, Any]) -> PodFailure | None:
+    """What keeps this pod from running and will go on doing so."""
+    for container, reason, message in waiting(pod):
+        if reason in PULL:
+            return _pull(pod, container, reason, message)
+        if reason in CREATE:
+            return PodFailure(
+                f"its container {container} cannot be created: {_line(message) or reason}", "`kubectl describe pod` shows the whole story",
+                patience=0.0 if _final(message) else HICCUP,
+            )  # fmt: skip
+        if reason == "CrashLoopBackOff" and container != own_status(pod).get("name"):
+            return PodFailure(f"its container {container} ends again and again", "its log says why: `envctl logs`")
+    if why := unschedulable(pod):
+        return PodFailure(f"no node takes it: {_line(why)}", _room(why), "schedule", patience=10.0)
+    if pod.get("status", {}).get("reason") == "Evicted":
+        return PodFailure(
+            f"it was evicted: {_line(str(pod['status'].get('message', '')))}", "the node is short of it: give it less, or the cluster more"
+        )
+    return None
+
+
+def _pull(pod: Mapping[str, Any], container: str, reason: str, message: str) -> PodFailure:
+    spec = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+    image = next((str(c["image"]) for c in spec if c["name"] == container), "")
+    patience = 0.0 if reason in ("ErrImageNeverPull", "InvalidImageName") or _final(message) else HICCUP
+    return PodFailure(f"the image {image} cannot be pulled: {_cause(message) or reason}", _pull_advice(message), "pull", patience)
+
+
+def _final(message: str) -> bool:
+    return any(word in message.lower() for word in ("not found", "denied", "unauthorized", "invalid", "manifest unknown", "no such host"))
+
+
+def _pull_advice(message: str) -> str:
+    if any(word in message.lower() for word in ("denied", "unauthorized", "authentication")):
+        return "name the pull secrets in envctl.toml: `[kubernetes] pull_secrets`"
+    return "built here: `--registry R`; a mirror: `images` in envctl.toml; another image: `--image S=REF`"
+
+
+def _cause(message: str) -> str:
+    """containerd tells the same thing in three layers; the innermost is the reason."""
+    parts = [part.strip(' "') for part in re.split(r": ", _line(message)) if part.strip()]
+    return ": ".join(parts[-2:]) if len(parts) > 3 else _line(message)
+
+
+def _room(why: str) -> str:
+    if "Insufficient" in why:
+        return "ask for less in `resources:`, remove other instances (`envctl list --all`), or give the cluster a bigger node"
+    if "taint" in why:
+        return "the nodes are tainted: a `kubernetes:` fragment may add tolerations"
+    return "`kubectl describe pod` shows what it asks for"
+
+
+REFUSED = (
+    (re.compile(r"exceeded quota: ([^,]+), requested: ([^,]+).*used: ([^,]+).*limited: (.+)$"), "quota"),
+    (re.compile(r'violates PodSecurity "([^"]+)": (.+)$'), "security"),
+    (re.compile(r"admission webhook \"([^\"]+)\" denied the request: ?(.*)$"), "webhook"),
+    (re.compile(r"forbidden: (.+)$"), "forbidden"),
+)
+
+
+def refusal_of(event: Mapping[str, Any]) -> PodFailure | None:
+    """Why no pod is made: what a controller says when its request is refused."""
+    return refusal(str(event.get("message", ""))) if event.get("reason") == "FailedCreate" else None
+
+
+def refusal(message: str) -> PodFailure | None:
+    text = _line(message)
+    for pattern, what in REFUSED:
+        found = pattern.search(text)
+        if found:
+            return _refused(what, found)
+    return None
+
+
+def _refused(what: str, found: re.Match[str]) -> PodFailure:
+    if what == "quota":
+        quota, asked, used, limit = found.groups()
+        return PodFailure(
+            f"the quota {quota} of the namespace is exceeded: it asks for {asked}, used are {used} of {limit}",
+            "ask for less in `resources:`, end other instances, or have the quota raised", "admission",
+        )  # fmt: skip
+    if what == "security":
+        return PodFailure(
+            f"Pod Security ({found.group(1)}) refuses its pod: {found.group(2)}",
+            "a `kubernetes:` fragment asks for more than the namespace allows, or its image needs root", "admission",
+        )  # fmt: skip
+    if what == "webhook":
+        return PodFailure(
+            f"the cluster's admission webhook {found.group(1)} refuses it: {found.group(2)}",
+            "a rule of this cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it wants",
+            "admission",
+        )  # fmt: skip
+    return PodFailure(f"the cluster refuses its pod: {found.group(1)}", "`envctl doctor` shows the rights that are needed", "admission")
+
+
+def scaling_up(events: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether an autoscaler has promised a node."""
+    return any(event.get("reason") == "TriggeredScaleUp" for event in events)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from envctl.engines.kubernetes.api import Api, ApiError
+from envctl.engines.kubernetes.api import Api, Ignoring
 from envctl.engines.seam import PublishedRecord
 from envctl.instance import labels
 from envctl.instance.identity import ID
@@ -66,16 +66,9 @@ def find_published(api: Api, namespace: str | None, name: str, project: str) -> 
 def _matching(api: Api, namespace: str | None, selector: str) -> Iterator[PublishedRecord]:
     """Those of every instance that matches; without a namespace all that may be seen."""
     for place in [namespace] if namespace else _own_namespaces(api, selector):
-        try:
-            secrets = api.list("v1", "Secret", place, f"{labels.RECORD}=true,{selector}")
-        except ApiError as error:
-            if error.status in (403, 404):
-                continue
-            raise
-        for secret in secrets:
-            found = read(secret)
-            if found is not None:
-                yield found
+        with Ignoring(403, 404):
+            found = map(read, api.list("v1", "Secret", place, f"{labels.RECORD}=true,{selector}"))
+            yield from [record for record in found if record is not None]
 
 
 def read(secret: Object) -> PublishedRecord | None:
@@ -97,10 +90,6 @@ def read(secret: Object) -> PublishedRecord | None:
 
 def _own_namespaces(api: Api, selector: str) -> list[str]:
     """The namespaces that are instances; none where namespaces may not be listed."""
-    try:
-        found = api.list("v1", "Namespace", None, f"{labels.INSTANCE},{selector}")
-    except ApiError as error:
-        if error.status == 403:
-            return []
-        raise
-    return [str(item["metadata"]["name"]) for item in found]
+    with Ignoring(403):
+        return [str(item["metadata"]["name"]) for item in api.list("v1", "Namespace", None, f"{labels.INSTANCE},{selector}")]
+    return []

@@ -10,10 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from envctl.engines.kubernetes import pod_failures
 from envctl.engines.kubernetes.api import Api
-from envctl.engines.kubernetes.pod_failures import PodFailure
-from envctl.engines.kubernetes.pods import owner_of, service_state
+from envctl.engines.kubernetes.pods import PodFailure, failure_of, owner_of, refusal_of, scaling_up, service_state
 from envctl.engines.seam import ServiceState
 from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE
@@ -130,7 +128,7 @@ class Pods:
         now = self.of(service) if service else None
         if now is None or not alive(pod) or uid(now) != uid(pod):  # others were replaced, perhaps long ago
             return
-        found = pod_failures.of_pod(pod)
+        found = failure_of(pod)
         if found is not None:
             self._fail(service, found, pod)
         restarts = int(own_status(pod).get("restartCount", 0))
@@ -159,8 +157,8 @@ class Pods:
         if self._closing.wait(found.patience):
             return
         now = self.known.get(uid(pod)) if pod else None
-        left = pod_failures.of_pod(now) if now is not None and alive(now) else None
-        if left is None or pod_failures.scaling_up(self.warnings.get(service, [])):
+        left = failure_of(now) if now is not None and alive(now) else None
+        if left is None or scaling_up(self.warnings.get(service, [])):
             return
         self._fail(service, PodFailure(left.what, left.advice, left.step))
 
@@ -187,6 +185,6 @@ class Pods:
                 told = self.warnings.setdefault(service, [])
                 told.append(dict(event))
                 del told[:-LAST]
-                found = pod_failures.of_event(event)
+                found = refusal_of(event)
                 if found is not None:
                     self._fail(service, found)

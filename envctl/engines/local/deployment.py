@@ -16,10 +16,8 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from envctl.engines.local.files import write_files
-from envctl.engines.local.folders import make_services_folder, services_folder
-from envctl.engines.local.instance import LOGS, LocalInstance, run
-from envctl.engines.local.spec import Spec, resolved
+from envctl.engines.local.folders import make_services_folder, services_folder, write_files
+from envctl.engines.local.instance import LOGS, LocalInstance, Spec, resolved, run
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
 from envctl.engines.local.templates import Template, fill, make_spare, template
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress

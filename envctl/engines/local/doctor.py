@@ -6,8 +6,8 @@ import platform
 from collections.abc import Iterator
 
 from envctl.definition.kinds import Kind, Local, load_kinds
-from envctl.engines.common.findings import Finding
 from envctl.engines.local.programs import find_program
+from envctl.engines.seam import Finding
 from envctl.plan.services import local_program
 from envctl.session.session import Host
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import sys
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from envctl.engines.local.folders import services_folder
 from envctl.engines.local.instance import SPECS, LocalInstance
 from envctl.engines.local.traits import TRAITS
+from envctl.engines.ports import HeldPorts, allocate_ports
 from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EngineMissing
 from envctl.instance import labels
-from envctl.instance.allocation import Allocation, PortKey
+from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
 from envctl.plan.traits import Addresses
 from envctl.session.session import Host
@@ -33,21 +32,17 @@ class LocalEngine:
 
     host: Host
     name: str = "local"
-    _held: dict[PortKey, list[socket.socket]] = field(default_factory=dict)
+    _held: HeldPorts = field(default_factory=HeldPorts)
 
     def __post_init__(self) -> None:
-        weakref.finalize(self, _let_go, self._held)  # a process may bring up many
+        weakref.finalize(self, self._held.let_go)  # a process may bring up many
 
     def addresses(self) -> Addresses:
         return TRAITS.addresses
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         """Ports are held until their servers listen, or nobody needs this engine any more."""
-        from envctl.engines.local.ports import hold_ports
-
-        ports = {key: number for key, number in kept.ports.items() if key in wanted.ports}
-        missing = {key: width for key, width in wanted.ports.items() if key not in ports}
-        return Allocation(ports | hold_ports(missing, [*ports.values(), *taken], self._held))
+        return Allocation(allocate_ports(wanted.ports, kept.ports, taken, self._held.hold))
 
     def deployment(self, plan: Plan, settings: DeploymentSettings) -> LocalDeployment:
         from envctl.engines.local.deployment import LocalDeployment
@@ -92,11 +87,6 @@ class LocalEngine:
         from envctl.engines.local.templates import prune
 
         return [f"data directory {path}" for path in prune(everything=everything)]
-
-
-def _let_go(held: Mapping[PortKey, Sequence[socket.socket]]) -> None:
-    for each in chain.from_iterable(held.values()):
-        each.close()
 
 
 def _found(instance: LocalInstance, told: Mapping[str, str]) -> FoundInstance:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from envctl.instance.identity import running
+if TYPE_CHECKING:
+    from envctl.plan.model import File, ServicePlan
 
 ROOTS_STATE = Path("/var/lib/envctl")
 ROOTS_CACHE = Path("/var/cache/envctl")
@@ -49,14 +55,45 @@ def make_services_folder(id: str, home: Path) -> Path:
     return folder
 
 
-def unfinished(path: Path) -> Path:
-    """Where this process makes *path* until it is whole; what processes that were killed have left there is removed."""
-    ours = path.with_name(f".{path.name}.{os.getpid()}")
-    for each in path.parent.glob(f".{path.name}.*"):
-        number = each.suffix[1:]
-        if each == ours or (number.isdecimal() and not running(int(number))):
-            shutil.rmtree(each, ignore_errors=True)
-    return ours
+@contextmanager
+def made_whole(path: Path) -> Iterator[Path]:
+    """A folder to be filled, which becomes *path* at the end; where somebody else was quicker, theirs stays.
+
+    Its maker holds it: what nobody holds was left by a process that was killed, and is removed. (A process's number would not tell:
+    containers that share this folder count their own.)
+    """
+    with ExitStack() as stack:
+        with held(path.parent, exclusive=True):  # so that nobody takes a new folder for one that was left
+            for left in path.parent.glob(f".{path.name}.*"):
+                remove_unless_held(left)
+            new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            stack.enter_context(held(new, exclusive=True))
+        stack.callback(shutil.rmtree, new, ignore_errors=True)
+        yield new
+        with suppress(OSError):
+            os.rename(new, path)
+
+
+@contextmanager
+def held(folder: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[None]:
+    """Nobody removes *folder* meanwhile (`remove_unless_held`); the kernel lets it go when this process ends.
+
+    Raises:
+        OSError: it is not there; without *wait* also: somebody else holds it.
+    """
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)  # a file: NFS locks no folder
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_unless_held(folder: Path) -> bool:
+    """Whether it is gone."""
+    with suppress(OSError), held(folder, exclusive=True, wait=False):
+        shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def unprivileged() -> int | None:
@@ -73,3 +110,37 @@ def reachable(path: Path) -> bool:
     """Whether every user may come to *path*, read it and, where it is a program, run it."""
     ways = [path, *path.parents]
     return all(folder.stat().st_mode & 0o001 for folder in ways) and bool(path.stat().st_mode & 0o004)
+
+
+def write_files(root: Path, service: ServicePlan, user: int | None) -> None:
+    """What lies at /path in a container lies at root/path; folders that files are put into are there even if there are none."""
+    for folder in (*service.mounts, *service.writable):
+        _folder(root, root / folder.lstrip("/"), user)
+    for path, file in service.files.items():
+        target = root / path.lstrip("/")
+        _folder(root, target.parent, user)
+        _write(target, file)
+        if user is not None:
+            os.chown(target, user, user, follow_symlinks=False)
+
+
+def _folder(root: Path, folder: Path, user: int | None) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in _between(root, folder) if user is not None else ():
+        os.chown(each, user or 0, user or 0, follow_symlinks=False)
+
+
+def _between(root: Path, folder: Path) -> Iterator[Path]:
+    while folder != root:
+        yield folder
+        folder = folder.parent
+
+
+def _write(target: Path, file: File) -> None:
+    target.unlink(missing_ok=True)
+    if file.text is not None:
+        target.write_text(file.text, "utf-8", newline="")
+    elif file.source is not None:
+        shutil.copyfile(file.source, target)
+    executable = file.source is not None and os.access(file.source, os.X_OK)
+    target.chmod(0o700 if executable else 0o600)

@@ -10,11 +10,10 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from envctl.engines.local.spec import Spec, resolved
 from envctl.engines.seam import CommandResult, ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.folder import write_private
@@ -25,6 +24,39 @@ from envctl.session.session import Host
 SPECS, LOGS, OLDER = "local.json", "logs", ".1"
 POLL_SECONDS = 0.1
 """Seconds between two looks at a log that is followed."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is handed to the keeper, and kept for the commands that come later."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    user: int | None = None
+    limits: Mapping[str, int | float] = field(default_factory=dict)
+    stop_signal: str = "SIGTERM"
+    inherits: bool = False
+    """A program of the team's own gets what it would get in this shell, too. (That is not kept: there may be tokens in it.)"""
+    mark: str = ""
+    """A hash of what the definition says: another one means another process."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All of its variables; options of ours are none of its business."""
+        shell = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")} if self.inherits else {}
+        return {"PYTHONUNBUFFERED": "1", **shell, **self.env}
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Spec:
+        return cls(**{**kept, "argv": tuple(kept["argv"])})
+
+
+def resolved(argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> tuple[str, ...]:
+    """The program of *argv* by the PATH of *env*, as a shell in *cwd* finds it."""
+    if "/" in argv[0]:
+        return argv
+    return (shutil.which(argv[0], path=env.get("PATH")) or argv[0], *argv[1:])
 
 
 @dataclass

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from envctl.definition.kinds import Program
-from envctl.engines.local.folders import cache_folder, is_root, make_passable, reachable, unfinished
+from envctl.engines.local.folders import cache_folder, is_root, made_whole, make_passable, reachable
 from envctl.errors import EngineMissing
 from envctl.plan.model import LocalProgram
 
@@ -133,15 +133,7 @@ def for_everybody(found: InstalledProgram) -> InstalledProgram:
     target = cache_folder() / "programs" / f"{prefix.name}-{found.version}-{int(prefix.stat().st_mtime)}"
     if not target.exists():
         make_passable(cache_folder(), "programs")
-        copy = unfinished(target)
-        shutil.copytree(prefix, copy, symlinks=True)
-        subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)
-        _moved(copy, target)
+        with made_whole(target) as copy:
+            shutil.copytree(prefix, copy, symlinks=True, dirs_exist_ok=True)
+            subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)
     return replace(found, path=target / found.folder.name / found.path.name, package=False)
-
-
-def _moved(copy: Path, target: Path) -> None:
-    try:
-        os.rename(copy, target)
-    except OSError:
-        shutil.rmtree(copy, ignore_errors=True)  # somebody else was quicker

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from envctl.engines.local.folders import unprivileged
+from envctl.engines.local.instance import Spec
 from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram, find_program, for_everybody
-from envctl.engines.local.spec import Spec
 from envctl.errors import EngineMissing
 from envctl.plan.model import LocalProgram, ServicePlan
 from envctl.render.compose import files_hash

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from envctl.engines.local.folders import cache_folder, make_passable, unfinished
+from envctl.engines.local.folders import cache_folder, held, made_whole, make_passable, remove_unless_held
 from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram
 from envctl.errors import Evidence, ServiceFailed
 from envctl.process.spawning import spawn_detached
@@ -26,7 +26,9 @@ NAMELESS = "could not look up effective user ID"
 """What PostgreSQL says to a user without an entry in /etc/passwd, as containers of CI systems have it."""
 A_NAME = "`echo envctl:x:$(id -u):$(id -g)::/tmp:/bin/sh >> /etc/passwd`, or run as a user that has one"
 
-KEPT_SECONDS, UNFINISHED_SECONDS = 7 * 86400, 600
+KEPT_SECONDS = 7 * 86400
+UNFINISHED_SECONDS = 600
+"""Longer than any copy takes: a spare is made by a process of its own, which holds nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,28 +55,20 @@ def template(service: str, found: InstalledProgram, command: Sequence[str], user
 
 def _make(service: str, folder: Path, found: InstalledProgram, command: Sequence[str], user: int | None) -> None:
     make_passable(cache_folder(), "templates")
-    new = _empty(folder, user)
-    done = _run(new, found, command, user)
-    if done.returncode:
-        shutil.rmtree(new, ignore_errors=True)
-        raise _failure(service, command[0], done)
-    try:
-        os.rename(new, folder)
-    except OSError:
-        shutil.rmtree(new, ignore_errors=True)  # somebody else was quicker
+    with made_whole(folder) as new:
+        _begin(new, user)
+        done = _run(new, found, command, user)
+        if done.returncode:
+            raise _failure(service, command[0], done)
 
 
-def _empty(folder: Path, user: int | None) -> Path:
+def _begin(new: Path, user: int | None) -> None:
     """A template to be, with its secret, for the eyes of *user* alone."""
-    new = unfinished(folder)
-    (new / "data").mkdir(parents=True)
+    (new / "data").mkdir(mode=0o700)
+    (new / "secret").touch(0o600)
     (new / "secret").write_text(secrets.token_urlsafe(24))
-    (new / "secret").chmod(0o600)
-    for path in (new, new / "data", new / "secret"):
-        if user is not None:
-            os.chown(path, user, user)
-        path.chmod(0o700 if path.is_dir() else 0o600)
-    return new
+    for path in (new, new / "data", new / "secret") if user is not None else ():
+        os.chown(path, user or 0, user or 0)
 
 
 def _run(new: Path, found: InstalledProgram, command: Sequence[str], user: int | None) -> subprocess.CompletedProcess[str]:
@@ -100,9 +94,10 @@ def fill(made: Template, target: Path) -> None:
         with suppress(OSError):
             os.rename(spare, target)  # whoever is first has it; another file system has none
             return
-    if subprocess.run(["cp", *COPY, str(made.data), str(target)], capture_output=True, check=False).returncode:
-        shutil.rmtree(target, ignore_errors=True)
-        subprocess.run(["cp", "-Rp", str(made.data), str(target)], check=True)
+    with held(made.data.parent):
+        if subprocess.run(["cp", *COPY, str(made.data), str(target)], capture_output=True, check=False).returncode:
+            shutil.rmtree(target, ignore_errors=True)
+            subprocess.run(["cp", "-Rp", str(made.data), str(target)], check=True)
 
 
 def make_spare(made: Template) -> None:
@@ -121,13 +116,15 @@ def make_spare(made: Template) -> None:
 
 
 def prune(*, everything: bool) -> list[str]:
-    """Removes copies that nobody finished, and templates that nobody has used for a while; they are made again when they are wanted."""
+    """Removes what nobody finished, and templates that nobody has used for a while; they are made again when they are wanted.
+
+    What is being made or copied stays.
+    """
     removed = []
     for folder in (cache_folder() / "templates").glob("*/"):
         age = time.time() - folder.stat().st_mtime
-        if everything or age > KEPT_SECONDS or (folder.name.startswith(".") and age > UNFINISHED_SECONDS):
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(str(folder))
+        if everything or age > KEPT_SECONDS or folder.name.startswith("."):
+            removed += [str(folder)] if remove_unless_held(folder) else []
             continue
         for part in folder.glob(".*"):
             if time.time() - part.stat().st_mtime > UNFINISHED_SECONDS:

@@ -12,7 +12,7 @@ from docker.errors import APIError
 from envctl.definition.models import Build
 from envctl.engines.docker import images
 from envctl.engines.docker.api import Daemon, Endpoint
-from envctl.engines.docker.composer import ComposeFailed
+from envctl.engines.docker.compose import ComposeFailed
 from envctl.engines.docker.connection import Connection
 from envctl.errors import ServiceFailed
 from envctl.plan.model import BuildPlan, ServicePlan

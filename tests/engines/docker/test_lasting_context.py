@@ -9,8 +9,7 @@ import pytest
 
 from envctl.engines.choice import lasting_context
 from envctl.engines.docker.api import Daemon, Endpoint
-from envctl.engines.docker.connection import Connection
-from envctl.engines.docker.contexts import DEFAULT, find_endpoint
+from envctl.engines.docker.connection import DEFAULT, Connection, find_endpoint
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -38,13 +38,13 @@ class Stream:
     def close(self) -> None: ...
 
 
-class Cluster:
+class Cluster(Api):
     """An API server that knows no pods at first, tells of one once, and does not answer any more."""
 
     def __init__(self, *events: dict[str, Any]) -> None:
         self._lists, self._streams = 1, [Stream(*events)]
 
-    def request(self, method: str, path: str, **query: str) -> Any:
+    def request(self, method: str, path: str, body: Any = None, content: str = "application/json", **query: str) -> Any:
         if path.endswith("/pods") and self._lists:
             self._lists -= 1
             return {"items": [], "metadata": {"resourceVersion": "1"}}
@@ -65,7 +65,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_end_is_told_and_then_that_the_cluster_tells_no_more() -> None:
     ends: list[tuple[str, int]] = []
     losses: list[BaseException] = []
-    api = cast(Api, Cluster({"type": "ADDED", "object": ENDED}))
+    api = Cluster({"type": "ADDED", "object": ENDED})
     with Pods(api, "ns", "t-123456", lambda *end: ends.append(end), losses.append).following():
         [loss] = until(lambda: losses)
     assert ends == [("a", 3)]
@@ -75,7 +75,7 @@ def test_an_end_is_told_and_then_that_the_cluster_tells_no_more() -> None:
 
 def test_a_listener_that_breaks_is_told() -> None:
     losses: list[BaseException] = []
-    api = cast(Api, Cluster({"type": "ADDED", "object": ENDED}))
+    api = Cluster({"type": "ADDED", "object": ENDED})
 
     def breaks(service: str, status: int) -> None:
         raise ZeroDivisionError
@@ -88,7 +88,7 @@ def test_a_listener_that_breaks_is_told() -> None:
 def test_its_own_end_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "LOST", 60.0)
     losses: list[BaseException] = []
-    watched = Pods(cast(Api, Cluster()), "ns", "t-123456", on_loss=losses.append)
+    watched = Pods((Cluster()), "ns", "t-123456", on_loss=losses.append)
     with watched.following():
         pass
     assert not watched.wait(lambda: False)
@@ -98,5 +98,5 @@ def test_its_own_end_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_listed_is_not_followed() -> None:
     api = Cluster()
     api._lists = 0
-    with pytest.raises(EnvctlError, match="does not answer"), Pods(cast(Api, api), "ns", "t-123456").following():
+    with pytest.raises(EnvctlError, match="does not answer"), Pods(api, "ns", "t-123456").following():
         raise AssertionError("it has begun")

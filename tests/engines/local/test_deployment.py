@@ -21,7 +21,7 @@ from envctl.instance.identity import running
 from envctl.instance.record import Location
 from envctl.keeper_client import client
 from envctl.keeper_client.client import KeeperClient, KeeperGone
-from envctl.lifecycle.recovery import ensure_keeper
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.plan.model import File, Limits
 from envctl.session import Session
 from tests.builders import port, record_of, service

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from envctl.engines.common.findings import Finding
 from envctl.engines.local import doctor
+from envctl.engines.seam import Finding
 from envctl.session import Session
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,10 +91,64 @@ def test_who_can_reach_a_program(monkeypatch: pytest.MonkeyPatch, folder: int, f
     assert folders.reachable(Path("/x/bin/server")) is can
 
 
+def parts(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()}
+
+
+def test_it_is_there_when_it_is_whole(tmp_path: Path) -> None:
+    with folders.made_whole(tmp_path / "thing") as new:
+        (new / "file").write_text("whole")
+        assert not (tmp_path / "thing").exists()
+    assert (tmp_path / "thing/file").read_text() == "whole"
+    assert parts(tmp_path) == {"thing"}
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), folders.made_whole(tmp_path / "thing"):
+        raise KeyError
+    assert parts(tmp_path) == set()
+
+
+def test_the_first_one_stays(tmp_path: Path) -> None:
+    with folders.made_whole(tmp_path / "thing") as slow:
+        (slow / "file").write_text("slow")
+        with folders.made_whole(tmp_path / "thing") as quick:
+            (quick / "file").write_text("quick")
+    assert (tmp_path / "thing/file").read_text() == "quick"
+    assert parts(tmp_path) == {"thing"}
+
+
 def test_what_the_dead_have_not_finished_is_removed(tmp_path: Path) -> None:
-    alive, dead, other = (tmp_path / f".thing.{end}" for end in (os.getppid(), 999999999, "x"))
-    for folder in (alive, dead, other):
-        folder.mkdir()
-    ours = folders.unfinished(tmp_path / "thing")
-    assert ours == tmp_path / f".thing.{os.getpid()}"
-    assert sorted(tmp_path.glob(".thing.*")) == sorted([alive, other])
+    (tmp_path / ".thing.left/data").mkdir(parents=True)
+    (tmp_path / ".other.left").mkdir()
+    with folders.made_whole(tmp_path / "thing") as new:
+        assert parts(tmp_path) == {new.name, ".other.left"}
+
+
+MAKE = """
+import sys
+from pathlib import Path
+from envctl.engines.local.folders import made_whole
+with made_whole(Path(sys.argv[1])) as new:
+    print(new, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_another_process_makes_stays_until_it_ends(tmp_path: Path) -> None:
+    """Its number says nothing: it may be that of another container's."""
+    thing = tmp_path / "thing"
+    with subprocess.Popen([sys.executable, "-c", MAKE, thing], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        theirs = Path(other.stdout.readline().strip())
+        assert not folders.remove_unless_held(theirs)
+        with folders.made_whole(thing) as new:
+            assert parts(tmp_path) == {theirs.name, new.name}
+        other.kill()
+    assert folders.remove_unless_held(theirs)
+    assert parts(tmp_path) == {"thing"}
+
+
+def test_many_may_hold_one(tmp_path: Path) -> None:
+    with folders.held(tmp_path), folders.held(tmp_path):
+        assert not folders.remove_unless_held(tmp_path)

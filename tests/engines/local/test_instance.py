@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from envctl.engines import ServiceState
-from envctl.engines.local.instance import LocalInstance, run
-from envctl.engines.local.spec import Spec
+from envctl.engines.local.instance import LocalInstance, Spec, run
 from envctl.errors import EnvctlError
 from envctl.keeper.marks import MARK
 from envctl.session import Session
@@ -227,7 +226,7 @@ def test_whoever_looks_at_an_instance_needs_no_kinds() -> None:
     """`list` and `status` run often, and the models of a definition take longer to import than all else that they do."""
     script = "import sys, envctl.cli.look, envctl.engines.mixed, envctl.engines.local.instance; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert "envctl.engines.local.spec" in loaded
+    assert "envctl.engines.local.instance" in loaded
     assert not {"envctl.definition.kinds", "envctl.plan.model", "envctl.definition.models", "envctl.render.compose", "pydantic"} & set(
         loaded
     )

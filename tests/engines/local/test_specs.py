@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from envctl.engines.local import specs
+from envctl.engines.local.instance import Spec, resolved
 from envctl.engines.local.programs import InstalledProgram
-from envctl.engines.local.spec import Spec, resolved
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, search_path, spec_of
 from envctl.errors import EngineMissing
 from envctl.plan.model import File, FirstStep, Limits, LocalPlan, LocalProgram, ServicePlan

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def times(folder: Path) -> int:
 
 
 def kept() -> list[str]:
-    return sorted(path.name for path in (cache_folder() / "templates").iterdir())
+    return sorted(path.name for path in (cache_folder() / "templates").glob("*/"))
 
 
 # Made once
@@ -121,6 +122,29 @@ def test_as_root_another_user_fills_it(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (made.data / "file").read_text().split() == ["65534", "65534"]
         assert (made.data / "file").stat().st_uid == 65534
         assert (made.data / "mine").read_text() == made.secret
+
+
+def test_prune_leaves_what_is_being_made(tmp_path: Path) -> None:
+    """The command that fills it waits for the pruning, which another run does."""
+    done = tmp_path / "pruned"
+    command = making(tmp_path, f"touch {tmp_path}/begun; until [ -e {done} ]; do sleep 0.01; done; echo data > file")
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(template, "db", SH, command, None)
+        until((tmp_path / "begun").exists)
+        removed = templates.prune(everything=True)
+        done.touch()
+        assert (made.result().data / "file").read_text() == "data\n"
+    assert removed == []
+    assert templates.prune(everything=True) == [str(made.result().data.parent)]
+    assert kept() == []
+
+
+def test_prune_removes_what_the_dead_have_not_finished(tmp_path: Path) -> None:
+    made = template("db", SH, making(tmp_path), None).data.parent
+    left = made.with_name(f".{made.name}.left")
+    left.mkdir()
+    assert templates.prune(everything=False) == [str(left)]
+    assert kept() == [made.name]
 
 
 # Copied

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from envctl.engines.docker import composer
-from envctl.engines.docker.composer import ComposeFailed, compose_program, run_compose
+from envctl.engines.docker import compose
+from envctl.engines.docker.compose import ComposeFailed, compose_program, run_compose
 from envctl.errors import EngineMissing
 
 
@@ -40,14 +40,14 @@ def test_the_plugin_of_the_home_folder(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_plugin_that_is_no_program_is_passed_over(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin.chmod(0o644)
-    monkeypatch.setattr(composer, "_PLUGINS", ())
+    monkeypatch.setattr(compose, "_PLUGINS", ())
     monkeypatch.setattr("shutil.which", lambda name, path=None: f"/bin/{name}")
     assert compose_program(os.environ) == ["docker", "compose"]
 
 
 def test_there_is_no_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    monkeypatch.setattr(composer, "_PLUGINS", ())
+    monkeypatch.setattr(compose, "_PLUGINS", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineMissing, match="Docker Compose v2 is not here") as caught:
         compose_program(os.environ)
@@ -94,7 +94,7 @@ def test_an_interrupt_ends_it(plugin: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_a_killed_envctl_leaves_no_compose_behind(plugin: Path, tmp_path: Path) -> None:
     plugin.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid.new; mv {tmp_path}/pid.new {tmp_path}/pid\nwhile :; do sleep 0.02; done\n")
-    code = "from envctl.engines.docker.composer import run_compose; import os; run_compose([], dict(os.environ))"
+    code = "from envctl.engines.docker.compose import run_compose; import os; run_compose([], dict(os.environ))"
     with subprocess.Popen([sys.executable, "-c", code]) as ours:
         pid = _once(lambda: int((tmp_path / "pid").read_text()))
         ours.kill()

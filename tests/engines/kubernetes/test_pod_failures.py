@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from envctl.engines.kubernetes.pod_failures import of_event, of_pod, refusal, scaling_up
+from envctl.engines.kubernetes.pods import failure_of, refusal, refusal_of, scaling_up
 
 
 def pod(reason: str = "", message: str = "", **more: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ PULL = (
     ],
 )
 def test_a_container_that_cannot_start(seen: dict[str, Any], words: str, advice: str) -> None:
-    found = of_pod(seen)
+    found = failure_of(seen)
     assert found is not None
     assert not found.patience
     import re
@@ -40,23 +40,23 @@ def test_a_container_that_cannot_start(seen: dict[str, Any], words: str, advice:
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"])
 def test_a_registry_or_a_kubelet_may_hiccup(reason: str) -> None:
-    found = of_pod(pod(reason, "connection reset by peer"))
+    found = failure_of(pod(reason, "connection reset by peer"))
     assert found is not None
     assert found.patience > 0
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", ""])
 def test_what_is_only_slow_is_none(reason: str) -> None:
-    assert of_pod(pod(reason)) is None
+    assert failure_of(pod(reason)) is None
 
 
 def test_its_own_crash_is_told_by_its_own_log() -> None:
-    assert of_pod(pod("CrashLoopBackOff", "back-off 10s restarting")) is None
+    assert failure_of(pod("CrashLoopBackOff", "back-off 10s restarting")) is None
 
 
 def test_an_init_container_that_ends_again_and_again() -> None:
     seen = pod(initContainerStatuses=[{"name": "envctl-init", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
-    found = of_pod(seen)
+    found = failure_of(seen)
     assert found is not None
     assert "envctl-init" in found.what
 
@@ -70,7 +70,7 @@ def test_an_init_container_that_ends_again_and_again() -> None:
 )
 def test_no_node_takes_it(message: str, advice: str) -> None:
     conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]
-    found = of_pod(pod(conditions=conditions))
+    found = failure_of(pod(conditions=conditions))
     assert found is not None
     assert message.split(":")[0] in found.what
     assert advice in found.advice
@@ -78,7 +78,7 @@ def test_no_node_takes_it(message: str, advice: str) -> None:
 
 
 def test_a_scheduler_that_has_not_looked_yet_is_no_trouble() -> None:
-    assert of_pod(pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "SchedulerError"}])) is None
+    assert failure_of(pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "SchedulerError"}])) is None
 
 
 QUOTA = 'pods "db-0" is forbidden: exceeded quota: team, requested: requests.cpu=2, used: requests.cpu=3, limited: requests.cpu=4'
@@ -98,7 +98,7 @@ WEBHOOK = 'admission webhook "policy.example" denied the request: team label is 
     ],
 )
 def test_an_admission_that_refuses(message: str, words: list[str]) -> None:
-    found = of_event({"reason": "FailedCreate", "message": f"Error creating: {message}"})
+    found = refusal_of({"reason": "FailedCreate", "message": f"Error creating: {message}"})
     assert found is not None
     assert found.step == "admission"
     assert all(word in found.what for word in words), found.what
@@ -106,7 +106,7 @@ def test_an_admission_that_refuses(message: str, words: list[str]) -> None:
 
 
 def test_other_events_and_messages_are_no_refusal() -> None:
-    assert of_event({"reason": "BackOff", "message": QUOTA}) is None
+    assert refusal_of({"reason": "BackOff", "message": QUOTA}) is None
     assert refusal("something else") is None
 
 

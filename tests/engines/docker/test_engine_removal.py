@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import Daemon, Endpoint
-from envctl.engines.docker.removal import ROUNDS, labelled, remove_instance
+from envctl.engines.docker.engine import ROUNDS, labelled, remove_instance
 from tests.fakedaemon import FakeDaemon, running
 
 Thing = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import Endpoint
-from envctl.engines.docker.contexts import DEFAULT, find_endpoint
+from envctl.engines.docker.connection import DEFAULT, find_endpoint
 from envctl.errors import EngineMissing
 
 

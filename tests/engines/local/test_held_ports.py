@@ -6,43 +6,40 @@ import json
 import socket
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 
 import pytest
 
-from envctl.engines.common.ports import PORTS
-from envctl.engines.local import ports
-from envctl.engines.local.ports import hold_ports
+from envctl.engines import ports
+from envctl.engines.ports import PORTS, HeldPorts, allocate_ports
 from envctl.errors import EnvctlError
 from envctl.plan.model import PortKey
 from tests.processes import held_port, nothing_is_left
 from tests.support import Project
 
 KEYS = [("db", "main"), ("mail", "smtp"), ("mail", "web")]
-Held = dict[PortKey, list[socket.socket]]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no port is held")
 
 
 @pytest.fixture
-def held() -> Iterator[Held]:
+def held() -> Iterator[HeldPorts]:
     """A command's ports: let go when it ends."""
-    found: Held = {}
+    found = HeldPorts()
     yield found
-    let_go(found)
+    found.let_go()
 
 
 @pytest.fixture
-def others() -> Iterator[Held]:
+def others() -> Iterator[HeldPorts]:
     """Another command's."""
-    found: Held = {}
+    found = HeldPorts()
     yield found
-    let_go(found)
+    found.let_go()
 
 
-def let_go(held: Held) -> None:
-    for each in (each for row in held.values() for each in row):
-        each.close()
+def hold_ports(wanted: Mapping[PortKey, int], taken: Iterable[int], held: HeldPorts) -> dict[PortKey, int]:
+    return allocate_ports(wanted, {}, taken, held.hold)
 
 
 def listens(port: int, reuse: bool) -> bool:
@@ -66,7 +63,7 @@ def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 # The choice
 
 
-def test_each_has_one_of_its_own(held: Held) -> None:
+def test_each_has_one_of_its_own(held: HeldPorts) -> None:
     found = hold_ports(dict.fromkeys(KEYS, 1), [], held)
     assert list(found) == KEYS
     assert len(set(found.values())) == 3
@@ -74,27 +71,27 @@ def test_each_has_one_of_its_own(held: Held) -> None:
 
 
 @pytest.mark.usefixtures("in_order")
-def test_none_that_is_taken(held: Held, others: Held) -> None:
+def test_none_that_is_taken(held: HeldPorts, others: HeldPorts) -> None:
     first = hold_ports({KEYS[0]: 1}, [], held)[KEYS[0]]
-    let_go(held)
+    held.let_go()
     assert hold_ports({KEYS[1]: 1}, [first], others)[KEYS[1]] > first
 
 
 @pytest.mark.usefixtures("in_order")
-def test_replicas_have_a_row(held: Held, others: Held) -> None:
+def test_replicas_have_a_row(held: HeldPorts, others: HeldPorts) -> None:
     first = hold_ports({KEYS[0]: 1}, [], others)[KEYS[0]]
     row = hold_ports({KEYS[0]: 3}, [first + 2], held)[KEYS[0]]
     assert row > first + 2
-    assert [each.getsockname()[1] for each in held[KEYS[0]]] == [row, row + 1, row + 2]
+    assert [each.getsockname()[1] for each in held.sockets[KEYS[0]]] == [row, row + 1, row + 2]
 
 
-def test_a_row_ends_with_the_last_port(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_ends_with_the_last_port(held: HeldPorts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "PORTS", range(20000, 20002))
     with pytest.raises(EnvctlError, match="no free port between 20000 and 20002"):
         hold_ports({KEYS[0]: 3}, [], held)
 
 
-def test_somebody_listens_there(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_somebody_listens_there(held: HeldPorts, monkeypatch: pytest.MonkeyPatch) -> None:
     with held_port() as port:
         monkeypatch.setattr(ports, "PORTS", range(port, port + 1))
         with pytest.raises(EnvctlError, match="no free port") as caught:
@@ -102,32 +99,32 @@ def test_somebody_listens_there(held: Held, monkeypatch: pytest.MonkeyPatch) -> 
     assert "envctl list --all" in caught.value.hint
 
 
-# Held
+# HeldPorts
 
 
 @linux
 @pytest.mark.usefixtures("in_order")
-def test_nobody_is_given_one_that_is_held(held: Held, others: Held) -> None:
+def test_nobody_is_given_one_that_is_held(held: HeldPorts, others: HeldPorts) -> None:
     ours = set(hold_ports(dict.fromkeys(KEYS, 1), [], held).values())
     theirs = set(hold_ports(dict.fromkeys(KEYS, 1), [], others).values())
     assert not ours & theirs
 
 
 @linux
-def test_a_server_listens_on_one_that_is_held(held: Held) -> None:
+def test_a_server_listens_on_one_that_is_held(held: HeldPorts) -> None:
     port = hold_ports({KEYS[0]: 1}, [], held)[KEYS[0]]
     assert [listens(port, reuse=True), listens(port, reuse=False)] == [True, False]
 
 
 @linux
-def test_one_that_is_asked_for_again_is_not_held(held: Held) -> None:
+def test_one_that_is_asked_for_again_is_not_held(held: HeldPorts) -> None:
     hold_ports(dict.fromkeys(KEYS, 1), [], held)
     port = hold_ports({KEYS[0]: 1}, [], held)[KEYS[0]]
     assert listens(port, reuse=False)
-    assert all(each.fileno() != -1 for each in held[KEYS[1]]), "the others are"
+    assert all(each.fileno() != -1 for each in held.sockets[KEYS[1]]), "the others are"
 
 
-def test_elsewhere_than_on_linux_none_is(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_than_on_linux_none_is(held: HeldPorts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert listens(hold_ports({KEYS[0]: 1}, [], held)[KEYS[0]], reuse=False)
 

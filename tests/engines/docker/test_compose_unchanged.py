@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.unchanged import forget, remember, unchanged
+from envctl.engines.docker.compose import forget, remember, unchanged
 from tests.builders import plan_with, service
 
 TEXT = "services: {}"

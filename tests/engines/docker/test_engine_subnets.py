@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.engines.docker import networks
-from envctl.engines.docker.networks import POOL, free_subnet
+from envctl.engines.docker import engine
+from envctl.engines.docker.engine import POOL, free_subnet
 from envctl.errors import EnvctlError
 
 SUBNETS = st.builds(
@@ -36,7 +36,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A machine whose routes a test writes."""
     path = tmp_path_factory.mktemp("proc") / "route"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "Path", lambda name: {"/proc/net/route": path}[name])
+        patch.setattr(engine, "Path", lambda name: {"/proc/net/route": path}[name])
         yield path
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.engines.local.files import write_files
-from envctl.engines.local.folders import is_root
+from envctl.engines.local.folders import is_root, write_files
 from envctl.plan.model import File, ServicePlan
 from tests.builders import service
 

@@ -1,0 +1,144 @@
+"""Commands in containers: inside that of a service, or in one of their own, before the service starts."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import tarfile
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.docker.instance import ONE_OFF
+from envctl.engines.seam import CommandResult, Execution
+from envctl.instance.labels import SERVICE
+from envctl.plan.model import File, Plan, ServicePlan
+from envctl.process.creation import InFlight
+from envctl.render.compose import extra_hosts, labels
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+Key = tuple[str, tuple[str, ...]]
+
+
+def execute(api: APIClient, container: str, what: Execution) -> CommandResult:
+    """Runs *what* in *container*; status 126 where it cannot be started.
+
+    Raises:
+        Exception: whatever the command's input raised.
+    """
+    given = what.stdin if not isinstance(what.stdin, tuple) or what.stdin else None
+    try:
+        made = api.exec_create(container, list(what.argv), stdin=given is not None, environment=dict(what.env))
+        output = _fed(api.exec_start(made["Id"], socket=True), what.stdin if given is not None else ())
+        return CommandResult(int(api.exec_inspect(made["Id"])["ExitCode"] or 0), output)
+    except sdk_errors.APIError as error:
+        return CommandResult(126, str(error.explanation or error))
+
+
+def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
+    """Both output streams of an exec, while *stdin* is written to it and then closed for writing.
+
+    Raises:
+        Exception: whatever *stdin* raised; the command sees its input end.
+    """
+    from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
+
+    errors: list[Exception] = []
+    raw = getattr(stream, "_sock", stream)
+    writer = threading.Thread(target=_write, args=(raw, stdin, errors), daemon=True)
+    writer.start()
+    frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
+    output = consume_socket_output((part for out, err in frames for part in (out or err,)), demux=False)
+    writer.join()
+    for each in (stream, raw):  # the one does not close the other
+        each.close()
+    if errors:
+        raise errors[0]
+    return (output or b"").decode(errors="replace")
+
+
+def _write(raw: Any, stdin: Iterable[bytes], errors: list[Exception]) -> None:
+    try:
+        for piece in stdin:
+            raw.sendall(piece)
+    except OSError:
+        pass  # the command ended before it had read everything; its status says so
+    except Exception as error:
+        errors.append(error)
+    with suppress(OSError):
+        raw.shutdown(socket.SHUT_WR)
+
+
+@dataclass
+class OneOffs:
+    """One instance's; a container that is expected is there before its command's turn comes."""
+
+    connection: Connection
+    plan: Plan
+    in_flight: InFlight
+    _made: dict[Key, Future[str]] = field(default_factory=dict)
+
+    def expect(self, service: ServicePlan, argv: tuple[str, ...]) -> None:
+        """Creates the container; whoever runs the command waits for it, and meets the error if there is one."""
+        made = self._made[service.name, argv] = Future()
+        try:
+            made.set_result(self._create(service, argv))
+        except sdk_errors.APIError as error:
+            made.set_exception(error)
+
+    def run(self, service: ServicePlan, argv: tuple[str, ...]) -> CommandResult:
+        """What *argv* printed, and its exit status."""
+        api, expected = self.connection.api, self._made.pop((service.name, argv), None)
+        try:
+            container = expected.result() if expected is not None else self._create(service, argv)
+        except sdk_errors.APIError as error:
+            return CommandResult(126, str(error.explanation or error))
+        try:
+            api.start(container)
+            status = api.wait(container, timeout=None)["StatusCode"]
+            return CommandResult(int(status), api.logs(container).decode(errors="replace"))
+        except sdk_errors.APIError as error:
+            return CommandResult(126, str(error.explanation or error))
+        finally:
+            threading.Thread(target=self._discard, args=(container,)).start()  # 0.2 s that nobody need wait for
+
+    def _create(self, service: ServicePlan, argv: tuple[str, ...]) -> str:
+        api, id = self.connection.api, self.plan.setting.id
+        marks = labels(self.plan) | {
+            SERVICE: service.name,
+            "com.docker.compose.project": id,
+            ONE_OFF: "True",
+        }
+        config = api.create_host_config(network_mode=id, init=True, extra_hosts=extra_hosts(self.plan, service) or None)
+        with self.in_flight.creating():
+            made: dict[str, Any] = api.create_container(
+                service.image, list(argv[1:]), entrypoint=[argv[0]], environment=dict(service.env), labels=marks, host_config=config,
+                user=None if service.user is None else f"{service.user}:{service.user}",
+            )  # fmt: skip
+        container = str(made["Id"])
+        if service.files:
+            api.put_archive(container, "/", archive(service.files))
+        return container
+
+    def _discard(self, container: str) -> None:
+        with suppress(sdk_errors.APIError):
+            self.connection.api.remove_container(container, force=True, v=True)
+
+
+def archive(files: Mapping[str, File]) -> bytes:
+    """A tar of *files*: readable by every user, executable where they are here."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, file in files.items():
+            content = file.text.encode() if file.text is not None else file.source.read_bytes()  # type: ignore[union-attr]
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode = len(content), 0o755 if file.source is not None and os.access(file.source, os.X_OK) else 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

@@ -1,0 +1,31 @@
+"""An instance's keeper, with the duties that its engine leaves to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from envctl.engines.registry import traits
+from envctl.instance.record import Record
+from envctl.keeper_client.starting import Duties
+from envctl.session import Session
+
+
+def ensure_keeper(session: Session, record: Record, *, watched: bool) -> Record:
+    """The instance has a keeper, which knows when it expires; comes back with its mark.
+
+    Args:
+        watched: it tears the instance down when this process ends before it is released.
+
+    Raises:
+        EnvctlError: it cannot be started.
+    """
+    told = traits(record.engine)
+    marks = [record.keeper]
+
+    def started(mark: str) -> None:
+        marks.append(mark)
+        session.store.update(record, lambda record: replace(record, keeper=mark))
+
+    duties = Duties(processes=told.runs_processes or bool(record.choices.local), reseed=told.replaces_servers)
+    session.keepers.ensure(record, duties, watched=watched, started=started)
+    return replace(record, keeper=marks[-1])
