@@ -53,8 +53,8 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
     monkeypatch.setattr("envctl.lifecycle.recovery.ensure_keeper", found.ensure)
-    monkeypatch.setattr("envctl.lifecycle.down.tear_down", found.tear_down)
-    monkeypatch.setattr("envctl.engines.open_engine", lambda location, host: location.engine)
+    monkeypatch.setattr("envctl.lifecycle.recovery.tear_down", found.tear_down)
+    monkeypatch.setattr("envctl.lifecycle.recovery.open_engine", lambda location, host: location.engine)
     return found
 
 
@@ -200,7 +200,7 @@ def test_one_that_cannot_be_helped_does_not_keep_the_others(session: Session, wo
             raise EnvctlError("no daemon")
         return location.engine
 
-    monkeypatch.setattr("envctl.engines.open_engine", open_engine)
+    monkeypatch.setattr("envctl.lifecycle.recovery.open_engine", open_engine)
     saved(session, "a-1", expires=PAST)
     saved(session, "b-1", engine="local")
     recover_instances(session)
