@@ -203,7 +203,8 @@ def nothing_is_left(project: Project) -> None:
     """At once, but for a keeper that has answered that it goes."""
     with suppress(AssertionError):
         until(lambda: not left_of(project), 3.0)
-    assert left_of(project) == []
+    left = left_of(project)
+    assert left == [], left
 
 
 def nothing_stays(project: Project) -> None:

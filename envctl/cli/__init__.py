@@ -26,10 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     from envctl.process import signals
 
-    signals.install()
-    status = _run(words)
-    _flush()
-    signals.leave(status)
+    status: int | None = None
+    try:
+        signals.install()
+        status = _run(words)
+        _flush()
+        signals.leave(status)
+    except KeyboardInterrupt:  # between two of these lines; what has been done by then is not undone
+        signals.leave(_interrupted() if status is None else status)
 
 
 def _run(words: list[str]) -> int:

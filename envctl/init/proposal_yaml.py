@@ -169,7 +169,7 @@ def _one_line(value: OneLine) -> str:
 
 def _inside_one_line(value: Scalar) -> str:
     text = scalar(value)
-    return _quoted(value) if isinstance(value, str) and text[0] != '"' and re.search(r"[\[\]{},]", text) else text
+    return _quoted(value) if isinstance(value, str) and text == value and not _reads_as_itself_on_one_line(text) else text
 
 
 def scalar(value: Scalar) -> str:
@@ -189,6 +189,13 @@ def _quoted(text: str) -> str:
 def _reads_as_itself(text: str) -> bool:
     try:
         return bool(yaml.safe_load(f"key: {text}") == {"key": text} and yaml.safe_load(f"{text}: 1") == {text: 1})
+    except yaml.YAMLError:
+        return False
+
+
+def _reads_as_itself_on_one_line(text: str) -> bool:
+    try:
+        return bool(yaml.safe_load(f"[{text}, {{{text}: {text}}}]") == [text, {text: text}])
     except yaml.YAMLError:
         return False
 

@@ -50,7 +50,7 @@ def kill_service(project: Project, service: str) -> None:
     if project.engine == "docker":
         kill_containers(project, f"envctl.service={service}")
         return
-    shown = json.loads((Path(os.environ["XDG_STATE_HOME"], "envctl", id_of(project), "local.json")).read_text())
+    shown = json.loads((Path(os.environ["XDG_STATE_HOME"], "envctl", id_of(project), "local.json")).read_text())["services"]
     kill(pid for pid, line in processes_of(id_of(project)).items() if line.split()[1:] == list(shown[service]["argv"][1:]))
 
 

@@ -238,7 +238,9 @@ def test_a_seed_command_takes_references_and_a_seed_file_none(loaded: Load) -> N
 
 def test_a_command_line_is_split_before_it_is_evaluated(loaded: Load) -> None:
     text = "name: shop\nvariables: {word: a b}\nservices:\n  j: {kind: job, image: x:1, run: 'say ${var.word}', env: {W: '${var.word}'}}\n"
-    service = loaded(text).definition.services["j"]
+    definition = loaded(text).definition
+    assert definition is not None
+    service = definition.services["j"]
     assert (service.run, service.env["W"]) == ("say ${var.word}", "a b")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_other_blocks_can_be_read(page: Path) -> None:
-    readers = {"yaml": yaml.safe_load, "json": yaml.safe_load, "toml": tomllib.loads}
+    readers: dict[str, Callable[[str], Any]] = {"yaml": yaml.safe_load, "json": yaml.safe_load, "toml": tomllib.loads}
     for block in pages.blocks(page):
         content = readers.get(block.language, str)(block.text)
         if block.language == "toml" and "images" in content:

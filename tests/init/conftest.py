@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import yaml
@@ -37,6 +37,12 @@ class Sample:
         return found
 
 
+class Propose(Protocol):
+    """What `sample` is."""
+
+    def __call__(self, files: Files, without: tuple[str, ...] = ()) -> Sample: ...
+
+
 def fill(root: Path, files: Files) -> Path:
     for name, content in files.items():
         path = root / name
@@ -51,7 +57,7 @@ def project(tmp_path: Path) -> Callable[[Files], Path]:
 
 
 @pytest.fixture
-def sample(project: Callable[[Files], Path]) -> Callable[..., Sample]:
+def sample(project: Callable[[Files], Path]) -> Propose:
     """Proposes for a project of *files*, and checks that the result is a valid definition whose plan can be made."""
 
     def make(files: Files, without: tuple[str, ...] = ()) -> Sample:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import PurePosixPath
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from envctl.init import gather, propose
@@ -16,6 +17,7 @@ from envctl.init.model import ExampleVariable, KeyValue, ListOfMaps, OneLine
 from envctl.init.project_files import MAX_DEPTH, ProjectFiles
 from envctl.init.proposal_yaml import comment, lines, scalar
 from envctl.init.references import plain_value
+from tests.init.conftest import Files, Propose
 
 NAMES = [
     "package.json", "pyproject.toml", "requirements.txt", "go.mod", "Gemfile", "pom.xml", "build.gradle", "composer.json", "Cargo.toml",
@@ -32,11 +34,11 @@ CONTENTS = [
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=range(len(CONTENTS)))
-def test_broken_files(sample, content):
+def test_broken_files(sample: Propose, content: bytes) -> None:
     sample(dict.fromkeys(NAMES, content))
 
 
-def test_what_is_no_file(tmp_path, sample):
+def test_what_is_no_file(tmp_path: Path, sample: Propose) -> None:
     root = tmp_path / "shop"
     (root / "package.json").mkdir(parents=True)
     os.mkfifo(root / "requirements.txt")
@@ -46,14 +48,14 @@ def test_what_is_no_file(tmp_path, sample):
     assert list(sample({}).services) == ["db"]
 
 
-def test_folders_of_dependencies_are_skipped(project):
+def test_folders_of_dependencies_are_skipped(project: Callable[[Files], Path]) -> None:
     root = project({f"{folder}/requirements.txt": "psycopg" for folder in ("node_modules", ".venv", "vendor/x", "py", "a/b/c/d/e/f/g/h/i")})
     (root / "py" / "pyvenv.cfg").write_text("")
     assert gather(root).drivers == ()
     assert all(len(path.parts) <= MAX_DEPTH + 1 for path in ProjectFiles.read(root).files)
 
 
-def test_utf16_of_powershell_is_read(project):
+def test_utf16_of_powershell_is_read(project: Callable[[Files], Path]) -> None:
     root = project({"requirements.txt": "psycopg\r\n".encode("utf-16")})
     assert [driver.kind for driver in gather(root).drivers] == ["postgres"]
 
@@ -62,12 +64,13 @@ values = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
 @given(values)
-def test_any_text_is_a_scalar(text):
+def test_any_text_is_a_scalar(text: str) -> None:
     assert yaml.safe_load(f"key: {scalar(text)}") == {"key": text}
 
 
+@example("k", "A?", "").via("what PyYAML refuses within brackets only")
 @given(values, values, values)
-def test_any_entry_is_read_again(key, value, because):
+def test_any_entry_is_read_again(key: str, value: str, because: str) -> None:
     tree = KeyValue(
         "top", (KeyValue(key, value, because), KeyValue("list", OneLine((value, 1, True))), KeyValue("map", OneLine({key: value})))
     )
@@ -78,18 +81,18 @@ def test_any_entry_is_read_again(key, value, because):
 
 
 @given(values)
-def test_steps_are_read_again(value):
+def test_steps_are_read_again(value: str) -> None:
     text = "\n".join(lines(KeyValue("seed", ListOfMaps(((KeyValue("a", value), KeyValue("b", OneLine((value,)))),))), 2))
     assert yaml.safe_load(text) == {"seed": [{"a": value, "b": [value]}]}
 
 
 @given(values)
-def test_comments_stay_on_their_line(text):
+def test_comments_stay_on_their_line(text: str) -> None:
     assert yaml.safe_load(f"a: 1 # {comment(text)}\nb: 2") == {"a": 1, "b": 2}
 
 
 @given(st.sampled_from(["DATABASE_URL", "REDIS_URL", "PAYMENTS_URL", "PGHOST", "S3_BUCKET", "SECRET_KEY", "X"]), values)
-def test_any_value_of_a_variable(name, value):
+def test_any_value_of_a_variable(name: str, value: str) -> None:
     variable = ExampleVariable(name, value, PurePosixPath(".env.example"))
     server_property(variable)
     plain_value(variable, True)
@@ -97,7 +100,7 @@ def test_any_value_of_a_variable(name, value):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(NAMES), content=st.binary(max_size=60))
-def test_any_bytes(tmp_path, name, content):
+def test_any_bytes(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / "any" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -10,13 +12,14 @@ import yaml
 
 from envctl.cli.init import init_
 from envctl.errors import EnvctlError, UsageError
+from tests.init.conftest import Files
 
 FILES = {"requirements.txt": "psycopg\nboto3\n", ".env.example": "PAYMENTS_URL=https://pay.example.com\n"}
 
 
 @pytest.fixture
-def here(project, monkeypatch):
-    def enter(files):
+def here(project: Callable[[Files], Path], monkeypatch: pytest.MonkeyPatch) -> Callable[[Files], Path]:
+    def enter(files: Files) -> Path:
         root = project(files)
         monkeypatch.chdir(root)
         monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
@@ -25,7 +28,7 @@ def here(project, monkeypatch):
     return enter
 
 
-def test_it_writes_the_environment_and_its_files(here, capsys):
+def test_it_writes_the_environment_and_its_files(here: Callable[[Files], Path], capsys: pytest.CaptureFixture[str]) -> None:
     root = here(FILES)
     init_()
     printed = capsys.readouterr()
@@ -36,7 +39,7 @@ def test_it_writes_the_environment_and_its_files(here, capsys):
 
 
 @pytest.mark.parametrize("there", ["shop.yaml", "shop.yml", "shop/environment.yaml", "stubs/payments.json"])
-def test_it_never_overwrites(here, there):
+def test_it_never_overwrites(here: Callable[[Files], Path], there: str) -> None:
     root = here({**FILES, f"environments/{there}": "mine"})
     with pytest.raises(UsageError, match=there) as refused:
         init_()
@@ -44,20 +47,20 @@ def test_it_never_overwrites(here, there):
     assert [path.read_text() for path in (root / "environments").rglob("*.*") if path.is_file()] == ["mine"]
 
 
-def test_force_replaces(here):
+def test_force_replaces(here: Callable[[Files], Path]) -> None:
     root = here({**FILES, "environments/shop.yaml": "mine"})
     init_(force=True)
     assert "kind: postgres" in (root / "environments" / "shop.yaml").read_text()
 
 
-def test_print_writes_nothing(here, capsys):
+def test_print_writes_nothing(here: Callable[[Files], Path], capsys: pytest.CaptureFixture[str]) -> None:
     root = here(FILES)
     init_(print_=True)
     assert yaml.safe_load(capsys.readouterr().out)["services"]["db"] == {"kind": "postgres"}
     assert not (root / "environments").exists()
 
 
-def test_a_schema_on_request(here):
+def test_a_schema_on_request(here: Callable[[Files], Path]) -> None:
     root = here({})
     init_(name="small", schema=True)
     text = (root / "environments" / "small.yaml").read_text()
@@ -66,31 +69,40 @@ def test_a_schema_on_request(here):
 
 
 @pytest.mark.parametrize("name", ["self", "a b", "-", "x" * 41])
-def test_a_name_that_is_none(here, name):
+def test_a_name_that_is_none(here: Callable[[Files], Path], name: str) -> None:
     here({})
     with pytest.raises(UsageError, match="--name"):
         init_(name=name)
 
 
-def test_on_a_terminal_it_asks_only_about_what_is_unsure(here, monkeypatch):
+def test_on_a_terminal_it_asks_only_about_what_is_unsure(here: Callable[[Files], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     root = here(FILES)
-    asked = []
+    asked: list[str] = []
+
+    def prompt(text: str, default: str, err: bool) -> str:
+        asked.append(text)
+        return default
+
+    def confirm(text: str, default: bool, err: bool) -> bool:
+        asked.append(text)
+        return False
+
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(typer, "prompt", lambda text, default, err: asked.append(text) or default)
-    monkeypatch.setattr(typer, "confirm", lambda text, default, err: asked.append(text) or False)
+    monkeypatch.setattr(typer, "prompt", prompt)
+    monkeypatch.setattr(typer, "confirm", confirm)
     init_()
     assert asked == ["The environment's name", "Include files, a s3 (requirements.txt: boto3)?"]
     assert list(yaml.safe_load((root / "environments" / "shop.yaml").read_text())["services"]) == ["db", "payments"]
 
 
-def test_yes_asks_nothing(here, monkeypatch):
+def test_yes_asks_nothing(here: Callable[[Files], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     here(FILES)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(typer, "prompt", lambda *args, **more: pytest.fail("asked"))
     init_(yes=True)
 
 
-def test_a_file_in_the_folders_place_is_said(here):
+def test_a_file_in_the_folders_place_is_said(here: Callable[[Files], Path]) -> None:
     here({"environments": "a file"})
     with pytest.raises(EnvctlError, match="environments"):
         init_()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from envctl.init.compose import compose_services, image_name
 from envctl.init.project_files import ProjectFiles
+from tests.init.conftest import Propose
 
 COMPOSE = """\
 services:
@@ -34,7 +35,7 @@ needs_compose = pytest.mark.skipif(shutil.which("docker") is None, reason="Compo
 
 
 @needs_compose
-def test_only_what_lies_on_top_is_proposed(sample):
+def test_only_what_lies_on_top_is_proposed(sample: Propose) -> None:
     found = sample(PROJECT)
     assert found.tree["from"] == "../docker-compose.yml"
     assert list(found.services) == ["database", "cache", "payments", "api"]
@@ -48,7 +49,7 @@ def test_only_what_lies_on_top_is_proposed(sample):
 
 
 @needs_compose
-def test_a_service_that_migrates_already_is_left_to_it(sample):
+def test_a_service_that_migrates_already_is_left_to_it(sample: Propose) -> None:
     text = COMPOSE + "  migrate:\n    build: .\n    command: alembic upgrade head\n"
     found = sample({**PROJECT, "docker-compose.yml": text})
     assert "seed" not in found.text.split("outputs:")[0].replace("seeded", "")
@@ -56,7 +57,7 @@ def test_a_service_that_migrates_already_is_left_to_it(sample):
 
 
 @needs_compose
-def test_images_without_a_kind_stand_for_one(sample):
+def test_images_without_a_kind_stand_for_one(sample: Propose) -> None:
     compose = "services:\n  minio:\n    image: minio/minio:latest\n    ports: ['9000:9000']\n"
     found = sample({"compose.yaml": compose, "requirements.txt": "boto3", ".env.example": "S3_ENDPOINT_URL=http://localhost:9000"})
     assert found.services == {}
@@ -65,7 +66,7 @@ def test_images_without_a_kind_stand_for_one(sample):
 
 @needs_compose
 @pytest.mark.parametrize(("image", "web"), [("axllent/mailpit", 8025), ("mailhog/mailhog:v1.0.1", 8025), ("maildev/maildev:2.2.1", 1080)])
-def test_mail_servers_of_every_make_are_mail(sample, image, web):
+def test_mail_servers_of_every_make_are_mail(sample: Propose, image: str, web: int) -> None:
     compose = f"services:\n  inbox:\n    image: {image}\n    ports: ['1025:1025', '8025:{web}']\n"
     env = "SMTP_URL=smtp://localhost:1025\n"
     found = sample({"compose.yaml": compose, "package.json": '{"dependencies": {"nodemailer": "7"}}', ".env.example": env})
@@ -86,20 +87,20 @@ def test_mail_servers_of_every_make_are_mail(sample, image, web):
         ("redis:7", "redis"),
     ],
 )
-def test_image_names(image, name):
+def test_image_names(image: str, name: str) -> None:
     assert image_name(image) == name
 
 
 @pytest.mark.parametrize(
     "text", ["", "services: 3", "services: [a]", "services:\n  a: 1\n  b: {ports: 3, build: 7}\n", "\0", "a: [" * 9000]
 )
-def test_strange_files_give_nothing_or_little(tmp_path, text):
+def test_strange_files_give_nothing_or_little(tmp_path: Path, text: str) -> None:
     (tmp_path / "compose.yaml").write_text(text)
     found = compose_services(ProjectFiles.read(tmp_path), PurePosixPath("compose.yaml"))
     assert all(not service.kind for service in found)
 
 
-def test_an_image_of_a_mirror_is_recognised_as_up_does(tmp_path):
+def test_an_image_of_a_mirror_is_recognised_as_up_does(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services:\n  db: {image: registry.example.com/library/postgres:17}\n")
     (service,) = compose_services(ProjectFiles.read(tmp_path), PurePosixPath("compose.yaml"))
     assert (service.kind, service.recognised) == ("postgres", True)

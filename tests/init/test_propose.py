@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
+
+from tests.init.conftest import Propose
 
 FASTAPI = {
     "requirements.txt": "fastapi\nSQLAlchemy[asyncio]\nasyncpg==0.29 # driver\nredis>=5\npytest\n-r other.txt\n",
@@ -21,7 +24,7 @@ FASTAPI = {
 }
 
 
-def test_a_python_api_with_everything(sample):
+def test_a_python_api_with_everything(sample: Propose) -> None:
     found = sample(FASTAPI)
     services = found.services
     assert list(services) == ["db", "cache", "stripe", "app"]
@@ -45,7 +48,7 @@ def test_a_python_api_with_everything(sample):
     assert json.loads(found.proposal.files["stubs/stripe.json"])["mappings"]
 
 
-def test_every_line_says_where_it_comes_from(sample):
+def test_every_line_says_where_it_comes_from(sample: Propose) -> None:
     text = sample(FASTAPI).text
     assert "DATABASE_URL: ${db.url|replace('postgresql://', 'postgresql+asyncpg://')} # .env.example" in text
     assert "port: 8000 # Dockerfile: EXPOSE" in text
@@ -53,14 +56,14 @@ def test_every_line_says_where_it_comes_from(sample):
     assert "command: alembic upgrade head # alembic.ini: alembic" in text
 
 
-def test_an_empty_project_gets_a_starter(sample):
+def test_an_empty_project_gets_a_starter(sample: Propose) -> None:
     found = sample({})
     assert list(found.services) == ["db"]
     assert found.plan.outputs["DATABASE_URL"].startswith("postgresql://")
     assert "# payments:" in found.text
 
 
-def test_node_with_prisma_vitest_and_playwright(sample):
+def test_node_with_prisma_vitest_and_playwright(sample: Propose) -> None:
     package = {
         "scripts": {"test": "vitest", "migrate": "prisma migrate deploy"},
         "dependencies": {"@prisma/client": "5", "pg": "8", "ioredis": "5", "amqplib": "0.10", "kafkajs": "2"},
@@ -92,7 +95,7 @@ def test_node_with_prisma_vitest_and_playwright(sample):
     }
 
 
-def test_go_with_golang_migrate_takes_the_way_up_only(sample):
+def test_go_with_golang_migrate_takes_the_way_up_only(sample: Propose) -> None:
     found = sample(
         {
             "go.mod": (
@@ -114,18 +117,18 @@ def test_go_with_golang_migrate_takes_the_way_up_only(sample):
     assert found.plan.tests["tests"].run[2] == "cd .. && exec go test -count=1 ./..."
 
 
-def test_plain_sql_files_are_one_step(sample):
+def test_plain_sql_files_are_one_step(sample: Propose) -> None:
     found = sample({"requirements.txt": "psycopg[binary]", "migrations/1.sql": "select 1;", "migrations/2.sql": "select 2;"})
     assert found.services["db"]["seed"] == [{"sql": "../migrations"}]
 
 
-def test_formats_with_the_way_back_inside_are_noted_not_run(sample):
+def test_formats_with_the_way_back_inside_are_noted_not_run(sample: Propose) -> None:
     found = sample({"go.mod": "require github.com/lib/pq v1.10.9", "migrations/1.sql": "-- +goose Up\nselect 1;\n-- +goose Down\n"})
     assert "seed" not in found.services["db"]
     assert "goose" in found.text
 
 
-def test_flyway_versions_are_in_the_order_of_numbers(sample):
+def test_flyway_versions_are_in_the_order_of_numbers(sample: Propose) -> None:
     files = {f"db/migration/V{n}__step.sql": "select 1;" for n in (1, 2, 10)}
     found = sample({"requirements.txt": "pymysql", **files})
     assert found.services["db"]["kind"] == "mariadb"
@@ -136,7 +139,7 @@ def test_flyway_versions_are_in_the_order_of_numbers(sample):
     ]
 
 
-def test_spring_migrates_by_itself(sample):
+def test_spring_migrates_by_itself(sample: Propose) -> None:
     pom = "".join(f"<artifactId>{name}</artifactId>" for name in ("postgresql", "flyway-core", "spring-kafka", "spring-boot-starter-mail"))
     found = sample({"pom.xml": pom, "mvnw": "", "src/main/resources/db/migration/V1__a.sql": "select 1;"})
     assert [service["kind"] for service in found.services.values()] == ["postgres", "kafka", "mail"]
@@ -145,7 +148,7 @@ def test_spring_migrates_by_itself(sample):
     assert found.plan.tests["tests"].run[2] == "cd .. && exec ./mvnw --batch-mode verify"
 
 
-def test_gradle_rails_laravel_and_rust(sample):
+def test_gradle_rails_laravel_and_rust(sample: Propose) -> None:
     found = sample(
         {
             "build.gradle.kts": 'implementation("org.postgresql:postgresql:42.7")\nid("org.springframework.boot") version "3"',
@@ -164,7 +167,7 @@ def test_gradle_rails_laravel_and_rust(sample):
     assert "cd ../core && exec cargo test" in found.text
 
 
-def test_django_with_split_variables(sample):
+def test_django_with_split_variables(sample: Propose) -> None:
     found = sample(
         {
             "pyproject.toml": '[project]\ndependencies = ["django", "psycopg[c]>=3", "pymemcache", "boto3"]\n',
@@ -191,7 +194,7 @@ def test_django_with_split_variables(sample):
     assert found.plan.outputs["DB_NAME"] == "shop_dev"
 
 
-def test_several_services_of_ones_own_never_wait_for_each_other(sample):
+def test_several_services_of_ones_own_never_wait_for_each_other(sample: Propose) -> None:
     found = sample(
         {
             "orders/Dockerfile": "FROM node:20\nCOPY package.json .\nEXPOSE 3001\n",
@@ -219,14 +222,14 @@ def test_several_services_of_ones_own_never_wait_for_each_other(sample):
     assert not next(service for service in found.proposal.services if service.name == "payments").sure
 
 
-def test_without_leaves_no_reference_behind(sample):
+def test_without_leaves_no_reference_behind(sample: Propose) -> None:
     found = sample({**FASTAPI}, without=("stripe", "cache"))
     assert list(found.services) == ["db", "app"]
     assert "stripe.url" not in found.text
     assert "cache." not in found.text
 
 
-def test_a_docker_folder_is_built_from_where_its_copies_are(sample):
+def test_a_docker_folder_is_built_from_where_its_copies_are(sample: Propose) -> None:
     found = sample(
         {
             "docker/api/Dockerfile": "FROM python:3.13\nCOPY requirements.txt .\nCOPY src/ src/\nEXPOSE 8000\n",
@@ -237,7 +240,7 @@ def test_a_docker_folder_is_built_from_where_its_copies_are(sample):
     assert found.services["api"]["build"] == {"context": "..", "dockerfile": "docker/api/Dockerfile"}
 
 
-def test_openapi_gives_readiness_and_the_answers_of_a_stub(sample):
+def test_openapi_gives_readiness_and_the_answers_of_a_stub(sample: Propose) -> None:
     own = {"openapi": "3.1.0", "servers": [{"url": "/api/v1"}], "paths": {
         "/orders/{id}": {"get": {}}, "/orders": {"get": {"parameters": [{"name": "q", "required": True}]}}, "/version": {"get": {}},
     }}  # fmt: skip
@@ -261,14 +264,14 @@ def test_openapi_gives_readiness_and_the_answers_of_a_stub(sample):
     assert mappings[1]["response"] == {"status": 204}
 
 
-def test_stub_files_are_mappings_that_the_stub_takes(sample, tmp_path):
+def test_stub_files_are_mappings_that_the_stub_takes(sample: Propose, tmp_path: Path) -> None:
     from envctl.servers.stub.loading import load
 
     found = sample(FASTAPI)
     assert load([found.root / "environments" / "stubs" / "stripe.json"])
 
 
-def test_servers_without_a_kind_are_plain_images(sample):
+def test_servers_without_a_kind_are_plain_images(sample: Propose) -> None:
     found = sample(
         {
             "package.json": '{"dependencies": {"mongoose": "8"}}',
@@ -280,7 +283,7 @@ def test_servers_without_a_kind_are_plain_images(sample):
 
 
 @pytest.mark.parametrize("name", ["self", "--", "größe", "a b/c"])
-def test_any_folder_name_makes_a_name(tmp_path, name):
+def test_any_folder_name_makes_a_name(tmp_path: Path, name: str) -> None:
     from envctl.init.model import environment_name, service_name
 
     assert environment_name(name)
@@ -288,7 +291,7 @@ def test_any_folder_name_makes_a_name(tmp_path, name):
 
 
 @pytest.mark.parametrize("folder", ["it's here", "a ${b}", 'x"y'])
-def test_a_test_starts_in_a_folder_of_any_name(sample, folder):
+def test_a_test_starts_in_a_folder_of_any_name(sample: Propose, folder: str) -> None:
     found = sample({f"{folder}/go.mod": "module x\n", f"{folder}/x_test.go": "package x\n", "requirements.txt": "psycopg"})
     (test,) = found.plan.tests.values()
     command = test.run[2].replace("exec go test -count=1 ./...", "pwd")

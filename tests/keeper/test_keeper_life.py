@@ -59,14 +59,14 @@ def test_stop_does_not_need_who_asked_for_it(one: Keeper) -> None:
 
 
 def test_a_halted_supervisor_does_not_keep_the_keeper(one: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
-    from envctl.keeper import processes
+    from envctl.keeper import processes, system
     from envctl.keeper.helpers import Helpers
 
     monkeypatch.setattr(processes, "PATIENCE", 0.3)
     mine = processes.Processes(one.mark, processes.ExitEvents(), Helpers(print))
     request = {"argv": ["sleep", "100"], "env": dict(os.environ), "cwd": "/", "log": str(one.log_of("a")), "user": None}
     pid = mine.start("a", request | {"limits": {}, "stop_signal": signal.SIGTERM})["pid"]
-    monkeypatch.setattr(processes.system, "kill_adopted", lambda *_: None)  # the tests' process is to keep its children
+    monkeypatch.setattr(system, "kill_adopted", lambda *_: None)  # the tests' process is to keep its children
     os.kill(int(stat(pid)[1]), signal.SIGSTOP)
     mine.stop_all({})
     until(lambda: not alive(pid))

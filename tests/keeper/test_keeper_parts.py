@@ -170,7 +170,7 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name in ("memory.max", "cpu.max", "cgroup.procs"):
             Path(path, name).touch()
 
-    monkeypatch.setattr(spawn.os, "mkdir", make_group)
+    monkeypatch.setattr(os, "mkdir", make_group)
     return parent
 
 

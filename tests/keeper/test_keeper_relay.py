@@ -62,16 +62,20 @@ def test_much_in_both_directions_with_a_half_close(one: Keeper) -> None:
 
 
 def test_both_directions_at_once(one: Keeper) -> None:
+    def send(stream: socket.socket, letter: bytes) -> None:
+        stream.sendall(letter * SIZE)
+        stream.shutdown(socket.SHUT_WR)
+
     def talk(stream: socket.socket) -> None:
         with stream:
-            sender = threading.Thread(target=lambda: (stream.sendall(b"b" * SIZE), stream.shutdown(socket.SHUT_WR)))
+            sender = threading.Thread(target=send, args=(stream, b"b"))
             sender.start()
             found.append(received(stream))
             sender.join()
 
     found: list[bytes] = []
     with server(talk) as port, socket.create_connection(("127.0.0.1", relay(one, port)), 20) as stream:
-        sender = threading.Thread(target=lambda: (stream.sendall(b"a" * SIZE), stream.shutdown(socket.SHUT_WR)))
+        sender = threading.Thread(target=send, args=(stream, b"a"))
         sender.start()
         assert received(stream) == b"b" * SIZE
         sender.join()

@@ -18,6 +18,8 @@ import paho.mqtt.client as mqtt
 import pytest
 import requests
 from amqp.exceptions import AccessRefused
+from paho.mqtt.enums import CallbackAPIVersion
+from requests.auth import HTTPBasicAuth
 
 from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
@@ -130,7 +132,7 @@ def test_the_management_page_of_rabbitmq(up: Running) -> None:
     where = f"http://{at.host}:{at.port}/api/vhosts"
     with requests.Session() as session:
         # Bytes: requests writes texts in Latin-1.
-        found = session.get(where, auth=(at.username.encode(), at.password.encode()), timeout=10)
+        found = session.get(where, auth=HTTPBasicAuth(at.username.encode(), at.password.encode()), timeout=10)
         assert sorted(host["name"] for host in found.json()) == sorted(["/", "tenant", VHOST])
         assert session.get(where, auth=("worker", "wrong"), timeout=10).status_code == 401
 
@@ -245,7 +247,7 @@ def mosquitto(url: str, **changed: str) -> Iterator[tuple[Any, queue.Queue[Any]]
     at = Url.of(url)
     given = {"username": at.username, "password": at.password} | changed
     told: queue.Queue[Any] = queue.Queue()
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
     if given["username"]:
         client.username_pw_set(given["username"], given["password"])
     client.on_connect = lambda _, __, ___, code, ____: told.put(code)

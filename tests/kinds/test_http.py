@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from requests.auth import HTTPBasicAuth
 
 from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, eventually, refused, text
@@ -161,7 +162,7 @@ def test_a_job_is_done(up: Running) -> None:
 def mails(up: Running, http: requests.Session, subject: str) -> list[Any]:
     at = Url.of(up["MAIL_API"])
     # Bytes: requests writes texts in Latin-1.
-    http.auth = (at.username.encode(), at.password.encode())
+    http.auth = HTTPBasicAuth(at.username.encode(), at.password.encode())
     api = f"http://{at.host}:{at.port}/{at.path}"
     found = http.get(f"{api}/search", params={"query": f'subject:"{subject}"'}, timeout=10)
     found.raise_for_status()
@@ -197,7 +198,9 @@ def test_wrong_credentials_for_mail_are_refused(up: Running, http: requests.Sess
     with pytest.raises(smtplib.SMTPAuthenticationError):
         sent(up, *wrong, "never")
     at = Url.of(up["MAIL_API"])
-    answer = http.get(f"http://{at.host}:{at.port}/{at.path}/messages", auth=(wrong[0].encode(), wrong[1].encode()), timeout=10)
+    answer = http.get(
+        f"http://{at.host}:{at.port}/{at.path}/messages", auth=HTTPBasicAuth(wrong[0].encode(), wrong[1].encode()), timeout=10
+    )
     assert answer.status_code == 401
 
 

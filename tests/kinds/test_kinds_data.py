@@ -35,7 +35,7 @@ def kind_of(name: str) -> Kind:
     return load_kinds()[name]
 
 
-def scope_of(name: str, username: str = "me", password: str = "secret", **given: Any) -> dict[str, Any]:
+def scope_of(name: str, username: str = "me", password: str = "secret", **given: Any) -> Mapping[str, Any]:
     """What the texts of a kind see, for a service called `my-x`."""
     kind = kind_of(name)
     drawn = {"username": username or NAMES.get(name, "u\"'$ü\\"), "password": password}

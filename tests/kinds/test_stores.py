@@ -84,7 +84,7 @@ def test_a_server_takes_the_password_without_a_name(up: Running, kind: str) -> N
 @pytest.mark.parametrize(
     "credentials", [{}, {"password": "wrong"}, {"username": USER, "password": "wrong"}, {"username": "other", "password": PASSWORD}]
 )
-def test_wrong_credentials_are_refused(up: Running, kind: str, credentials: dict[str, str]) -> None:
+def test_wrong_credentials_are_refused(up: Running, kind: str, credentials: dict[str, Any]) -> None:
     at = Url.of(up[kind.upper()])
     with redis.Redis(at.host, at.port, retry=Retry(NoBackoff(), 0), **credentials) as client, pytest.raises(redis.AuthenticationError):
         client.ping()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -136,7 +137,7 @@ def test_where_a_link_leads_changes_the_tag(context: Path) -> None:
 
 
 @pytest.mark.parametrize("build", [{"target": "test"}, {"args": {"A": "1"}}, {"dockerfile": "Dockerfile"}, {"dockerfile_inline": "FROM x"}])
-def test_keys_of_build_change_the_tag(context: Path, build: dict[str, object]) -> None:
+def test_keys_of_build_change_the_tag(context: Path, build: dict[str, Any]) -> None:
     assert tag(context, **build) != tag(context)
 
 

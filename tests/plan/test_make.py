@@ -241,11 +241,12 @@ def test_the_password_in_a_url_of_use_is_a_secret(tmp_path: Path) -> None:
 
 def test_drawn_passwords_are_asked_for_by_what_they_are(tmp_path: Path) -> None:
     asked: list[tuple[str, str]] = []
-    plan_of(
-        tmp_path,
-        "services: {a: {kind: postgres}, b: {kind: valkey, with: {password: x}}}",
-        secret=lambda *what: (asked.append(what), "drawn")[1],
-    )
+
+    def secret(service: str, parameter: str) -> str:
+        asked.append((service, parameter))
+        return "drawn"
+
+    plan_of(tmp_path, "services: {a: {kind: postgres}, b: {kind: valkey, with: {password: x}}}", secret=secret)
     assert sorted(asked) == [("a", "password"), ("a", "username"), ("b", "username")]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tests.builders import FIRST_PORT, environment_of, plan_of, setting_of
 DB = "db: {kind: postgres}\n"
 
 
-def planned(folder: Path, service: str, files: dict[str, str | bytes] | None = None, **changes: Any) -> ServicePlan:
+def planned(folder: Path, service: str, files: Mapping[str, str | bytes] | None = None, **changes: Any) -> ServicePlan:
     """The service `x` beside a database."""
     return plan_of(folder, f"services:\n  {DB}  x: {{{service}}}\n", files, **changes).services["x"]
 
@@ -307,7 +308,7 @@ def test_a_value_as_text(value: object, text: str) -> None:
 # As a process of this machine
 
 
-def local(folder: Path, service: str, files: dict[str, str | bytes] | None = None) -> ServicePlan:
+def local(folder: Path, service: str, files: Mapping[str, str | bytes] | None = None) -> ServicePlan:
     environment = environment_of(folder, f"services:\n  {DB}  x: {{{service}}}\n", files)
     return make_plan(environment, setting_of(environment, engine=traits("local"), folder=Path("/services"))).services["x"]
 

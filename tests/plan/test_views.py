@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +46,7 @@ def resolver(*subjects: Subject) -> Resolver:
     return Resolver(found, Addressing(setting), {"var": {"x": 1}})
 
 
-def scope_of(found: Resolver, side: Side, own: str | None = None) -> dict[str, Any]:
+def scope_of(found: Resolver, side: Side, own: str | None = None) -> Mapping[str, Any]:
     """Of a service (inside) or of a test process (outside)."""
     return found.reader(Viewpoint("inside", "reader") if side == "inside" else TESTS, own)
 

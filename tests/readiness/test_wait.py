@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import tenacity.nap
 from tenacity import RetryCallState
 
 from envctl.readiness import LoginRefused, NotReady, Target, wait
@@ -27,7 +27,7 @@ def after(attempts: int) -> Callable[[RetryCallState], bool]:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that nobody slept."""
     found: list[float] = []
-    monkeypatch.setattr(tenacity.nap.time, "sleep", found.append)
+    monkeypatch.setattr(time, "sleep", found.append)
     return found
 
 
@@ -140,4 +140,4 @@ def test_a_history_keeps_the_last_lines() -> None:
 
 @pytest.mark.parametrize("name", ["tcp", "http", "log", "command", "health", "postgres"])
 def test_a_probe_is_found_by_its_name(name: str) -> None:
-    assert probe_named(name).__module__ == f"envctl.readiness.{name}"  # type: ignore[attr-defined]
+    assert probe_named(name).__module__ == f"envctl.readiness.{name}"

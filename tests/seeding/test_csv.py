@@ -35,7 +35,12 @@ def test_a_large_file_is_fed_in_pieces(tmp_path: Path, dialect: str) -> None:
     """Neither all at once nor each row by itself."""
     read: list[bytes] = []
     project = FakeDeployment()
-    project.execute = lambda service, what: (read.extend(what.stdin), CommandResult(0, ""))[1]  # type: ignore[method-assign]
+
+    def execute(service: str, what: Execution) -> CommandResult:
+        read.extend(what.stdin)
+        return CommandResult(0, "")
+
+    project.execute = execute  # type: ignore[method-assign]
     load(tmp_path, b"a\n" + (b"y" * 99 + b"\n") * 10_000, dialect, project=project)
     assert 1 < len(read) < 10
     assert b"".join(read) == (b"y" * 99 + b"\n") * 10_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -90,9 +91,11 @@ def held(folder: Path, *, exclusive: bool = False, wait: bool = True) -> Iterato
 
 
 def remove_unless_held(folder: Path) -> bool:
-    """Whether it is gone."""
+    """Whether it is gone: all at once, so that nobody finds a part of it."""
     with suppress(OSError), held(folder, exclusive=True, wait=False):
-        shutil.rmtree(folder, ignore_errors=True)
+        going = folder.with_name(f".{folder.name.lstrip('.')}.{secrets.token_hex(4)}")
+        folder.rename(going)
+        shutil.rmtree(going, ignore_errors=True)
     return not folder.exists()
 
 

@@ -47,8 +47,13 @@ def template(service: str, found: InstalledProgram, command: Sequence[str], user
     """
     mark = hashlib.sha256("\0".join([str(found.path), str(found.path.stat().st_mtime_ns), *command, str(user)]).encode()).hexdigest()[:12]
     folder = cache_folder() / "templates" / f"{found.path.name}-{found.version}-{mark}"
-    if not (folder / "data").exists():
-        _make(service, folder, found, command, user)
+    with suppress(FileNotFoundError):
+        return _kept(folder)
+    _make(service, folder, found, command, user)
+    return _kept(folder)
+
+
+def _kept(folder: Path) -> Template:
     os.utime(folder)  # by which `prune` knows that it is used
     return Template(folder / "data", (folder / "secret").read_text())
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import ApiError, Daemon, Endpoint
-from tests.fakedaemon import FakeDaemon, running
+from tests.fakedaemon import Answer, FakeDaemon, running
 from tests.keeper.cluster.servers import asking_for_certificates
 
 
@@ -130,7 +130,12 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 def test_a_daemon_that_does_not_answer_in_time() -> None:
     go_on = threading.Event()
-    with running(lambda *asked: (go_on.wait(10), (200, {}))[1]) as server:  # type: ignore[arg-type,return-value]
+
+    def late(*asked: object) -> Answer:
+        go_on.wait(10)
+        return 200, {}
+
+    with running(late) as server:
         with pytest.raises(TimeoutError):
             daemon(server, timeout=0.05).get("/version")
         go_on.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -137,6 +138,25 @@ def test_prune_leaves_what_is_being_made(tmp_path: Path) -> None:
     assert removed == []
     assert templates.prune(everything=True) == [str(made.result().data.parent)]
     assert kept() == []
+
+
+def test_what_is_being_pruned_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody finds a half of it."""
+    first = template("db", SH, making(tmp_path), None)
+    found: list[Template] = []
+    remove = shutil.rmtree
+
+    def removing(path: Path, ignore_errors: bool = False) -> None:
+        (path / "secret").unlink(missing_ok=True)
+        if not found:
+            found.append(first)
+            found[0] = template("db", SH, making(tmp_path), None)
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    assert folders.remove_unless_held(first.data.parent) is False, "another one is in its place"
+    assert (found[0].data / "file").read_text() == "data\n"
+    assert times(tmp_path) == 2
 
 
 def test_prune_removes_what_the_dead_have_not_finished(tmp_path: Path) -> None:

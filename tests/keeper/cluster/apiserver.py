@@ -100,7 +100,7 @@ class ApiServer:
     def since(self, version: int) -> Iterator[dict[str, Any] | None]:
         """Events after *version*; None where the watch is to break."""
         place = next((i for i, (number, _, _) in enumerate(self._log) if number > version), len(self._log))
-        while self._open:
+        while True:
             with self._changed:
                 while self._open and place >= len(self._log):
                     self._changed.wait(0.2)

@@ -38,7 +38,7 @@ def test_a_message_is_described_as_by_mailpit(mail: MailServer) -> None:
     document = mail.message(identity)
 
     people = {"From": {"Name": "Ann", "Address": "a@x.org"}, "To": [{"Name": "", "Address": "b@x.org"}], "ReplyTo": []}
-    same = {"ID": identity, "MessageID": "1@x", **people, "Bcc": [{"Name": "", "Address": "c@x.org"}], "Subject": "Hi"}
+    same: dict[str, Any] = {"ID": identity, "MessageID": "1@x", **people, "Bcc": [{"Name": "", "Address": "c@x.org"}], "Subject": "Hi"}
     same |= {"Tags": [], "Username": "", "Size": len(kept)}
     created = summary.pop("Created")
     assert summary == {**same, "Cc": None, "Read": False, "Attachments": 0, "Snippet": "Hello"}
