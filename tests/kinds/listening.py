@@ -36,11 +36,8 @@ def _idle(up: Running) -> set[int]:
 
 def _keeps_to_itself(up: Running, service: str, names: set[str], ports: set[int]) -> None:
     record = Session.here().store.load(up.shown["id"])
-    private = {
-        name.removeprefix("."): number
-        for (owner, name), number in record.allocation.ports.items()
-        if owner == service and name.startswith(".")
-    }
+    assert record is not None
+    private = {name[1:]: port for (owner, name), port in record.allocation.ports.items() if owner == service and name.startswith(".")}
     assert private.keys() == names
     assert set(private.values()) <= ports, "each of them was given out, and is used"
     told = [up.project.envctl(*words).ok().out for words in (["status", up.name, "--json"], ["env", up.name])]
