@@ -10,6 +10,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from envctl.errors import EnvctlError
 from envctl.keeper.system import start_time
@@ -64,6 +65,14 @@ class KeeperClient:
         if self.start and self.runs:
             with suppress(OSError):
                 os.kill(self.pid, signal.SIGKILL)
+
+    def end_process(self, name: str, grace: float, timeout: float) -> None:
+        """Ends the process *name*, with SIGKILL after *grace* seconds, and waits for that; nothing where there is none.
+
+        Raises:
+            KeeperGone: nobody answers.
+        """
+        self.ask("DELETE", f"/v1/processes/{quote(name, safe='')}?grace={grace}", timeout=timeout)
 
     def ask(self, method: str, path: str, body: Any = None, timeout: float | None = 60.0) -> tuple[int, Any]:
         """Status and JSON of the answer. One that was silent once is not waited for again.

@@ -110,7 +110,7 @@ class Keepers:
 def _stop_each(keeper: KeeperClient, names: list[str], grace: Mapping[str, float], patience: float) -> None:
     from envctl.process.threads import each
 
-    each(lambda name: keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace.get(name, 0)}", timeout=patience), names)
+    each(lambda name: keeper.end_process(name, grace.get(name, 0.0), patience), names)
 
 
 def _until(condition: Callable[[], bool], patience: float) -> None:

@@ -260,9 +260,11 @@ def test_a_command_beside_a_service(on: Subject) -> None:
     web, argv = on.service("web"), ["sh", "-c", 'echo "$WORD  "; exit 4']
     if isinstance(on.deployment, PreparesCommands):
         on.deployment.prepare_command(web, argv)
+    before = on.deployment.state("web")
     for _ in range(2):
         ran = on.deployment.run_command(web, argv)
         assert (ran.status, ran.output.split()) == (4, ["word"])
+    assert on.deployment.state("web") == before, "and the service itself goes on"
     assert set(on.attached.states()) == {"web", "pair", "ends", "store"}, "it is no service"
 
 

@@ -202,7 +202,7 @@ class LocalDeployment(LocalInstance):
     def _stopped(self, name: str, grace: float) -> None:
         keeper = self.host.keepers.find(self.id)
         if keeper is not None:
-            keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace}", timeout=grace + 30)
+            keeper.end_process(name, grace, grace + 30)
 
     def discard(self, service: ServicePlan) -> None:
         self._stopped(service.name, 0.0)
