@@ -13,9 +13,9 @@ from pydantic import Field, ValidationError
 
 from envctl.definition.compose_file import Recognised, Recogniser
 from envctl.definition.expressions import ExpressionError, evaluate, references
-from envctl.definition.messages import problems_of
 from envctl.definition.models import Model
 from envctl.definition.source import Document, Source, merge, read, walk
+from envctl.definition.validate import problems_of
 from envctl.errors import DefinitionError, Problem, did_you_mean
 from envctl.files.package_data import templates
 

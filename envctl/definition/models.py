@@ -58,10 +58,6 @@ def _number(value: object) -> object:
     return value
 
 
-def _duration(value: object) -> float:
-    return parse_duration(value)
-
-
 def _list(value: object) -> object:
     return value if isinstance(value, list) or value is None else [value]
 
@@ -84,7 +80,9 @@ Name = Annotated[str, AfterValidator(_name)]
 EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
 # What is written may be of more types than what is read from it: the JSON Schema says the former.
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "15m", "2h"]})]
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "15m", "2h"]})
+]
 Command = str | list[Text]
 Needs = Annotated[
     dict[str, Condition],

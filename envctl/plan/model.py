@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.kinds import Amount, Program, Sysctl
+from envctl.definition.kinds import Kubernetes, Program
 from envctl.definition.models import Build, SeedStep
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
@@ -175,27 +175,6 @@ class LocalPlan:
 
 
 @dataclass(frozen=True)
-class PodPlan:
-    """What a service needs as a pod, beside what it needs anywhere."""
-
-    user: int | None = None
-    """User and group, where they are known."""
-    read_only: bool = False
-    """Its root is read-only."""
-    writable: tuple[str, ...] = ()
-    """Folders that are writable there, on top of the service's own."""
-    copies: Mapping[str, str] = field(default_factory=dict)
-    """Folder of the image to the writable one that it fills first."""
-    probe: Mapping[str, Any] = field(default_factory=dict)
-    """Kubernetes' own check; ports by name."""
-    sysctls: tuple[Sysctl, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    """Variables that are set where nothing else sets them."""
-    requests: Amount = field(default_factory=Amount)
-    limits: Amount = field(default_factory=Amount)
-
-
-@dataclass(frozen=True)
 class ServicePlan:
     """One service, everything evaluated for its place inside the environment: nobody behind the plan reads its kind."""
 
@@ -242,7 +221,8 @@ class ServicePlan:
     """What a user of its kind should know."""
     advertised: str = ""
     """The port whose outside address stands for that of the main one: clients are sent on to it."""
-    pod: PodPlan = field(default_factory=PodPlan)
+    pod: Kubernetes = field(default_factory=Kubernetes)
+    """What it needs as a pod, beside what it needs anywhere: what its kind says, and what follows from the definition."""
     run: tuple[str, ...] = ()
     folder: Path | None = None
     shell: tuple[str, ...] = ()

@@ -11,13 +11,13 @@ from typing import Any
 
 from envctl.definition.amounts import bytes_of
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
-from envctl.definition.kinds import Kind, Local, Setup, localised
+from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
 from envctl.plan.addressing import Side, Viewpoint
 from envctl.plan.files import contents, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, LocalProgram, PodPlan, Port, ServicePlan
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, LocalProgram, Port, ServicePlan
 from envctl.plan.reading import Reading, as_text, plain, texts
 from envctl.plan.seeds import steps_of
 from envctl.plan.subjects import Subject
@@ -237,19 +237,10 @@ def _writable(kind: Kind, service: Service) -> tuple[str, ...]:
     return tuple(kind.writable)
 
 
-def _pod(kind: Kind, service: Service) -> PodPlan:
+def _pod(kind: Kind, service: Service) -> Kubernetes:
     own = kind.kubernetes
-    return PodPlan(
-        user=own.user or kind.user,
-        read_only=_read_only(kind, service),
-        writable=tuple(own.writable),
-        copies={} if service.from_compose else own.init_copies,
-        probe={} if service.from_compose else own.probe,
-        sysctls=tuple(own.sysctls),
-        env=own.env,
-        requests=own.requests,
-        limits=own.limits,
-    )
+    found = {"user": own.user or kind.user, "read_only": _read_only(kind, service)}
+    return own.model_copy(update=found | ({"init_copies": {}, "probe": {}} if service.from_compose else {}))
 
 
 def _read_only(kind: Kind, service: Service) -> bool:

@@ -52,7 +52,7 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     volumes, mounts = _volumes(service, given, found)
     main, more = _main(rendering, service, given, drawer, mounts, once)
     helpers, helper_volumes = exec_agent.containers(rendering, service, main, drawer) if once is None else ([], [])
-    init = [*waits, *(_copy(rendering, service, source, target) for source, target in service.pod.copies.items())]
+    init = [*waits, *(_copy(rendering, service, source, target) for source, target in service.pod.init_copies.items())]
     containers = [main, *helpers]
     _note_later(rendering, service, drawer)
     pod = rendering.templates.render(
