@@ -69,6 +69,13 @@ class File:
     secret: bool = False
     """Its kind puts a password into it, or what gives one away."""
 
+    @property
+    def content(self) -> bytes:
+        """What it holds. Raises OSError: its source cannot be read."""
+        if self.text is not None:
+            return self.text.encode()
+        return self.source.read_bytes() if self.source is not None else b""
+
 
 @dataclass(frozen=True)
 class Check:
