@@ -9,14 +9,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from envctl.definition.amounts import parse_duration
+from envctl.definition.expression_syntax import WORDS
 from envctl.definition.yaml_parser import written
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 RESERVED = ("var", "self", "env", "lane", "instance", "tester")
 OURS = re.compile(r"envctl[-_]", re.IGNORECASE)
 """How the names of our own containers and objects begin; a cluster has no capitals, and `-` for `_`."""
-WORDS = ("and", "or", "not", "if", "else", "in", "is", "true", "false", "none", "True", "False", "None")
-"""What expressions mean by these is no service."""
 
 Condition = Literal["started", "ready", "seeded", "done", "none"]
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from envctl.definition.models import NAME, Build, Definition, Model, Ready, Resources, SeedStep, Service, Test, name_problem
-from envctl.definition.source import Source, TreePath, dotted
+from envctl.definition.source import Source, TreePath, dotted, value_at
 from envctl.errors import Problem, did_you_mean
 
 _APART = ("services", "tests")
@@ -210,10 +210,9 @@ def _has_deeper(path: TreePath, all_paths: Mapping[TreePath, Any]) -> bool:
 
 
 def _problem(errors: list[Mapping[str, Any]], path: TreePath, data: Any, at: TreePath, source: Source) -> Problem:
-    message, hint = _words(errors, _value(data, path), (*at, *path))
-    if errors[0]["type"] == "missing":
-        return source.problem((*at, *path[:-1]), message, hint)
-    return source.problem((*at, *path), message, hint)
+    message, hint = _words(errors, value_at(data, path), (*at, *path))
+    where = path[:-1] if errors[0]["type"] == "missing" else path
+    return source.problem((*at, *where), message, hint)
 
 
 def _words(errors: list[Mapping[str, Any]], value: Any, full: TreePath) -> tuple[str, str]:
@@ -263,15 +262,6 @@ def shown(value: Any) -> str:
         return "true" if value else "false"
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _value(data: Any, path: TreePath) -> Any:
-    for step in path:
-        try:
-            data = data[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data
 
 
 _INNER: Mapping[str, type[Model]] = {"ready": Ready, "build": Build, "resources": Resources, "seed": SeedStep}

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.kinds import Kubernetes, Program
+from envctl.definition.kinds import Kubernetes
+from envctl.definition.kinds import LocalProgram as LocalProgram
 from envctl.definition.models import Build, SeedStep
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
@@ -144,23 +145,6 @@ class Limits:
     """Processors."""
     memory: int | None = None
     """Bytes."""
-
-
-@dataclass(frozen=True)
-class LocalProgram:
-    """A server's own program on this machine: where to look for it, and how it behaves."""
-
-    programs: Sequence[Program] = ()
-    """The first that is there, one of the wanted version before others."""
-    version_of: Sequence[str] = ("--version",)
-    """Arguments that make it print its version; without any, its path says it."""
-    install: str = ""
-    """What to do where it is not there."""
-    unprivileged: bool = False
-    """It refuses to run as root."""
-    stop_signal: str = "SIGTERM"
-    losses: Sequence[str] = ()
-    """What is different from its container."""
 
 
 @dataclass(frozen=True)

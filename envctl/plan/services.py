@@ -17,7 +17,7 @@ from envctl.plan.addressing import Side, Viewpoint
 from envctl.plan.files import contents, listed, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, LocalProgram, Port, ServicePlan
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, ServicePlan
 from envctl.plan.reading import Reading, as_text, plain, refers
 from envctl.plan.seeds import steps_of
 from envctl.plan.subjects import Subject
@@ -214,13 +214,8 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     )
     template = tuple(map(str, tree(local.template)))
     image = "" if kind.own else service.image or ""
-    program = local_program(kind.local) if kind.local is not None and not service.run else None
+    program = None if service.run else kind.local
     return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program)
-
-
-def local_program(local: Local) -> LocalProgram:
-    """What a kind says of its server's program on this machine."""
-    return LocalProgram(local.programs, local.version_of, local.install, local.unprivileged, local.stop_signal, local.losses)
 
 
 def _limits(given: Resources | None) -> Limits | None:
