@@ -17,7 +17,6 @@ import pytest
 
 from envctl.definition.kinds import load_kinds
 from envctl.engines.local.programs import find_program
-from envctl.plan.services import local_program
 from tests.processes import digits_of, folders_of, processes_of
 from tests.support import Project
 
@@ -184,7 +183,7 @@ def test_no_password_stands_in_arguments(home: Home, name: str) -> None:
     """Of the server, of what initialises it, asks it and feeds it, and of commands inside it."""
     kind = KINDS[name]
     assert kind.local is not None
-    if find_program(local_program(kind.local), kind.version or "") is None:
+    if find_program(kind.local, kind.version or "") is None:
         pytest.skip(f"no {name} on this machine")
     given = f", with: {{{CREDENTIALS}}}" if kind.credentials else ""
     home.project.environment("env", f"services:\n  it: {{kind: {name}{given}}}\noutputs: {{NAME: '${{it.name}}'}}\n")

@@ -55,7 +55,8 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _SHELL = re.compile(r"\s*\$?([A-Za-z_]\w*)(:?)([-?=+])(.*)", re.DOTALL)
-_WORDS = frozenset(["not", "and", "or", "if", "else", "in", "is", "true", "false", "none", "True", "False", "None"])
+WORDS = frozenset(["not", "and", "or", "if", "else", "in", "is", "true", "false", "none", "True", "False", "None"])
+"""What expressions mean by these is no service."""
 _GLOBALS = frozenset(["range", "dict"])
 STAND_IN = "ǂ"
 """A letter that no name of ours holds: it makes an identifier of a name with hyphens."""
@@ -202,7 +203,7 @@ def _known_name(token: re.Match[str], names: Collection[str]) -> tuple[str, bool
         # A service may be called 17, which is a number everywhere but before a property.
         if name in names and (not name.isdigit() or (count == len(pieces) and re.match(r"\.[A-Za-z_]", after))):
             return name, True
-    if pieces[0].isdigit() or pieces[0] in _WORDS or before.endswith("|"):
+    if pieces[0].isdigit() or pieces[0] in WORDS or before.endswith("|"):
         return pieces[0], False
     return token.group("name"), True
 
@@ -219,7 +220,7 @@ def _references(source: str, names: Collection[str]) -> Iterator[Reference]:
     if CHAIN.fullmatch(source):
         root, *path = source.strip().split(".")
         if root in names or root.isidentifier():
-            if root not in _WORDS:
+            if root not in WORDS:
                 yield Reference(root, tuple(path), source.strip())
             return
     rewritten, renamed = rewrite(source, names)

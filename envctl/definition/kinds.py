@@ -13,9 +13,9 @@ from pydantic import Field, ValidationError
 
 from envctl.definition.compose_file import Recognised, Recogniser
 from envctl.definition.expressions import ExpressionError, evaluate, references
-from envctl.definition.messages import problems_of
 from envctl.definition.models import Model
 from envctl.definition.source import Document, Source, merge, read, walk
+from envctl.definition.validate import problems_of
 from envctl.errors import DefinitionError, Problem, did_you_mean
 from envctl.files.package_data import templates
 
@@ -79,17 +79,23 @@ class Missing(Model):
     message: str = Field(description="What is missing otherwise.")
 
 
-class Local(Model):
-    """How the same server runs as a process of this machine: what is said here stands in the place of the kind's own key."""
+class LocalProgram(Model):
+    """A server's own program on this machine: where to look for it, and how it behaves."""
 
     programs: list[Program] = Field(default_factory=list, description="The first that is there, one of the wanted version before others.")
     version_of: list[str] = Field(
         default_factory=lambda: ["--version"], description="Arguments that make it print its version; without any, its path says it."
     )
     install: str = Field("", description="What to do where it is not there.")
-    ports: list[str] = Field(default_factory=list, description="Ports for nobody but itself: `self.private.NAME` is the number of one.")
     unprivileged: bool = Field(False, description="It refuses to run as root: root gives it another user.")
     stop_signal: str = Field("SIGTERM", description="What asks it to end.")
+    losses: list[str] = Field(default_factory=list, description="What is different there.")
+
+
+class Local(LocalProgram):
+    """How the same server runs as a process of this machine: what is said here stands in the place of the kind's own key."""
+
+    ports: list[str] = Field(default_factory=list, description="Ports for nobody but itself: `self.private.NAME` is the number of one.")
     template: list[str] = Field(default_factory=list, description="Fills `data`, once per version: later ones are copies.")
     first: list[Setup] = Field(default_factory=list, description="Commands right after the first start, tried until the server answers.")
     missing: list[Missing] = Field(default_factory=list)
@@ -103,7 +109,6 @@ class Local(Model):
     query: list[str] | None = None
     shell: list[str] | None = None
     ready: dict[str, Any] | None = None
-    losses: list[str] = Field(default_factory=list, description="What is different there.")
 
     @property
     def replaced(self) -> dict[str, Any]:

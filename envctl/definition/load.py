@@ -13,7 +13,7 @@ from envctl.definition.compose_file import ComposeReference, Recogniser, read_co
 from envctl.definition.expressions import ExpressionError, evaluate
 from envctl.definition.find import find_project, is_compose_file
 from envctl.definition.models import Definition
-from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, read
+from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, read, service_names
 from envctl.definition.validate import validate
 from envctl.definition.variables import EarlyEvaluation, resolve_variables
 from envctl.errors import Problem
@@ -82,7 +82,7 @@ def load(
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
     tree = _main_ports(_cleaned(document.tree), files.composed)
     variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ)
-    names, scope = _service_names(tree), {"var": variables.values, "env": environ}
+    names, scope = service_names(tree), {"var": variables.values, "env": environ}
     evaluation = EarlyEvaluation(document.source, scope, names, variables.broken)
     tree = evaluation.tree(tree) | {"variables": variables.values}
     checked = validate(tree, document.source, files.composed, evaluation.unknown)
@@ -230,8 +230,3 @@ def _main_port(service: dict[str, Any]) -> dict[str, Any]:
 
 def _without_extras(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in tree.items() if value is not None and not key.startswith("x-")}
-
-
-def _service_names(tree: Mapping[str, Any]) -> tuple[str, ...]:
-    services = tree.get("services")
-    return tuple(services) if isinstance(services, dict) else ()

@@ -9,14 +9,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from envctl.definition.amounts import parse_duration
+from envctl.definition.expression_syntax import WORDS
 from envctl.definition.yaml_parser import written
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 RESERVED = ("var", "self", "env", "lane", "instance", "tester")
 OURS = re.compile(r"envctl[-_]", re.IGNORECASE)
 """How the names of our own containers and objects begin; a cluster has no capitals, and `-` for `_`."""
-WORDS = ("and", "or", "not", "if", "else", "in", "is", "true", "false", "none", "True", "False", "None")
-"""What expressions mean by these is no service."""
 
 Condition = Literal["started", "ready", "seeded", "done", "none"]
 
@@ -58,10 +57,6 @@ def _number(value: object) -> object:
     return value
 
 
-def _duration(value: object) -> float:
-    return parse_duration(value)
-
-
 def _list(value: object) -> object:
     return value if isinstance(value, list) or value is None else [value]
 
@@ -84,7 +79,9 @@ Name = Annotated[str, AfterValidator(_name)]
 EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
 # What is written may be of more types than what is read from it: the JSON Schema says the former.
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "15m", "2h"]})]
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "15m", "2h"]})
+]
 Command = str | list[Text]
 Needs = Annotated[
     dict[str, Condition],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, wraps
 from itertools import islice
-from typing import Any, NoReturn
+from typing import Any
 
 from jinja2 import StrictUndefined, UndefinedError, nodes
 from jinja2.environment import TemplateExpression
@@ -14,6 +14,8 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
+
+from envctl.definition.escaping import FILTERS
 
 MAX_SIZE = 4_000_000
 """Characters or items that one operation may produce."""
@@ -34,29 +36,14 @@ class Missing(UndefinedError):
 
 
 class _Undefined(StrictUndefined):
+    """Jinja's own, whose error knows what is missing where."""
+
     __slots__ = ()
 
-    def _fail_with_undefined_error(self, *args: Any, **kwargs: Any) -> NoReturn:
-        if self._undefined_exception is SecurityError:
-            raise SecurityError(self._undefined_hint or f"'{self._undefined_name}' is not allowed")
-        owner = None if self._undefined_obj is missing else self._undefined_obj
-        raise Missing(self._undefined_name, owner, self._undefined_hint)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        self._fail_with_undefined_error()
-
-    __add__ = __radd__ = __sub__ = __rsub__ = _fail_with_undefined_error
-    __mul__ = __rmul__ = __div__ = __rdiv__ = _fail_with_undefined_error
-    __truediv__ = __rtruediv__ = _fail_with_undefined_error
-    __floordiv__ = __rfloordiv__ = _fail_with_undefined_error
-    __mod__ = __rmod__ = __pos__ = __neg__ = _fail_with_undefined_error
-    __call__ = __getitem__ = _fail_with_undefined_error
-    __lt__ = __le__ = __gt__ = __ge__ = _fail_with_undefined_error
-    __int__ = __float__ = __complex__ = __pow__ = __rpow__ = _fail_with_undefined_error
-    __iter__ = __str__ = __len__ = _fail_with_undefined_error
-    __eq__ = __ne__ = __bool__ = __hash__ = __contains__ = _fail_with_undefined_error
+    def __init__(self, hint: str | None = None, obj: Any = missing, name: str | None = None, exc: Any = UndefinedError) -> None:
+        owner = None if obj is missing else obj
+        raised: Any = exc if exc is SecurityError else lambda message: Missing(name, owner, hint)
+        super().__init__(hint, obj, name, raised)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -161,14 +148,8 @@ def _environment(**options: Any) -> Sandbox:
         del env.filters[name]
     for name in _GROWING:
         env.filters[name] = _limited(env.filters[name])
-    env.filters.update(_our_filters())
+    env.filters.update(FILTERS)
     return env
-
-
-def _our_filters() -> Mapping[str, Callable[..., Any]]:
-    from envctl.definition.escaping import FILTERS
-
-    return FILTERS
 
 
 @cache

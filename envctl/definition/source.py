@@ -220,6 +220,21 @@ def walk(value: Any, path: TreePath = ()) -> Iterator[tuple[TreePath, Any]]:
         yield path, value
 
 
+def service_names(tree: Mapping[str, Any]) -> tuple[str, ...]:
+    services = tree.get("services")
+    return tuple(services) if isinstance(services, dict) else ()
+
+
+def value_at(tree: Any, path: TreePath) -> Any:
+    """What stands at *path*; None where there is nothing."""
+    for step in path:
+        try:
+            tree = tree[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return tree
+
+
 def map_texts(function: Callable[[str], Any], value: Any) -> Any:
     """A tree with *function* applied to each of its texts; keys stay."""
     if isinstance(value, str):
@@ -275,11 +290,6 @@ def _near(path: Path) -> str:
 
 def locate(tree: Mapping[str, object], text: str, at: TreePath) -> TreePath:
     """Where below *at* the *text* stands: a merged map's keys may come from several files."""
-    value: object = tree
-    for step in at:
-        try:
-            value = value[step]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError):
-            return at
+    value = value_at(tree, at)
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return next(((*at, key) for key, item in items if item == text), at)

@@ -70,7 +70,7 @@ def _resolve(name: str, value: Any, source: Source, overrides: Mapping[str, str]
             _set(name, spec, _given(name, spec, overrides, environ), environ, found)
             return
         except ExpressionError as error:
-            if not _refers_to_broken(spec.default, found.broken):
+            if not found.broken & set(_variables_of(spec.default)):
                 found.problems.append(source.problem((*path, *spec.prefix, *error.path), str(error)))
         except ValueError as error:
             found.problems.append(source.problem(path, str(error)))
@@ -150,10 +150,6 @@ def _structure(text: str, kind: type, origin: str) -> Any:
     if not isinstance(tree, kind):
         raise ValueError(f"expected a {'list' if kind is list else 'map'}, as its default is; {origin} gives {text!r}")
     return tree
-
-
-def _refers_to_broken(default: Any, broken: set[str]) -> bool:
-    return any(name in broken for name in _variables_of(default))
 
 
 def _variables_of(value: Any) -> Iterator[str]:

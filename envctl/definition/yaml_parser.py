@@ -235,12 +235,12 @@ def plain_scalar(text: str) -> Scalar:
     if len(text) > _MAX_DIGITS or text[0] not in "+-.0123456789":
         return text
     if _INT.fullmatch(text):
-        return _written_int(int(text), text)
+        return _as_written(int(text), text)
     if _BASED.fullmatch(text):
-        return _written_int(int(text, 0), text)
+        return _as_written(int(text, 0), text)
     # Infinities stay text: no key of ours takes one, and JSON has none.
     if _FLOAT.fullmatch(text) and abs(number := float(text)) != float("inf"):
-        return _written_float(number, text)
+        return _as_written(number, text)
     return text
 
 
@@ -249,17 +249,9 @@ def written(value: float) -> str:
     return str(getattr(value, "text", value))
 
 
-def _written_int(value: int, text: str) -> int:
+def _as_written(value: float, text: str) -> float:
     if str(value) == text:
         return value
-    number = WrittenInt(value)
-    number.text = text
-    return number
-
-
-def _written_float(value: float, text: str) -> float:
-    if str(value) == text:
-        return value
-    number = WrittenFloat(value)
+    number = WrittenInt(value) if isinstance(value, int) else WrittenFloat(value)
     number.text = text
     return number

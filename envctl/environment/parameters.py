@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from envctl.definition.expressions import has_expression
 from envctl.definition.kinds import Kind
 from envctl.definition.load import Loaded
-from envctl.definition.messages import shown
 from envctl.definition.models import Service
 from envctl.definition.source import TreePath, inside, locate, outside, walk
+from envctl.definition.validate import shown
 from envctl.errors import Problem, did_you_mean
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from envctl.definition.expressions import ExpressionError, Reference, references
 from envctl.definition.kinds import Kind, items_of
 from envctl.definition.load import Loaded
 from envctl.definition.models import Service
-from envctl.definition.source import TreePath, walk
+from envctl.definition.source import TreePath, service_names, walk
 from envctl.definition.variables import takes_references
 from envctl.environment.services import port_names
 from envctl.errors import Problem, did_you_mean
@@ -45,8 +45,7 @@ class _References:
 
     @property
     def names(self) -> Sequence[str]:
-        services = self.loaded.tree.get("services")
-        return tuple(services) if isinstance(services, dict) else ()
+        return service_names(self.loaded.tree)
 
     def _wrong(self, ref: Reference, path: TreePath) -> tuple[str, str] | None:
         """What is wrong with a reference, and what would be right."""

@@ -37,7 +37,7 @@ def service_files(
             raise ExpressionError(f"'{path}' leads out of the container: `..` has no place in a path inside")
     found = dict(_texts(kind, scope))
     for target, value in kind.mounts.items():
-        for source in _listed(evaluate_tree(value, scope)):
+        for source in listed(evaluate_tree(value, scope)):
             place = _package(source) if source.startswith(OURS) else resolve(source, "with")
             found |= _copied(target, place, read_all(place), into=True)
     for target, source in files.items():
@@ -54,7 +54,7 @@ def _texts(kind: Kind, scope: Mapping[str, Any]) -> Iterator[tuple[str, File]]:
             yield path, File(text=text, secret="passw" in template)
 
 
-def _listed(value: object) -> list[str]:
+def listed(value: object) -> list[str]:
     if value is None:
         return []
     return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]

@@ -9,13 +9,13 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from envctl.definition.expressions import ExpressionError, evaluate_tree, references
+from envctl.definition.expressions import ExpressionError, evaluate_tree
 from envctl.definition.models import Service
 from envctl.environment import Environment
 from envctl.errors import DefinitionError, UsageError
 from envctl.plan.addressing import TESTS, Addressing
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
-from envctl.plan.reading import Once, Reading, argv, as_text, texts
+from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.services import ports_of, service_plan, variables
 from envctl.plan.subjects import Subject, published, subjects
 from envctl.plan.views import Resolver
@@ -95,8 +95,7 @@ def _needs(name: str, service: Service, environment: Environment, running: Mappi
 
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
     """The services whose properties it reads, in order; itself where it asks for its own address."""
-    readable = [service.env, service.run, service.command, service.with_, service.ready.model_dump() if service.ready else None]
-    found = [ref for text in texts(readable) for ref in references(text, [*environment.definition.services, "self"])]
+    found = refers(service, [*environment.definition.services, "self"])
     return [name if ref.root == "self" else ref.root for ref in found if ref.root != "self" or ref.path[:1] in (("host",), ("url",))]
 
 
@@ -120,9 +119,8 @@ def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str,
     except Cycle as cycle:
         first = cycle.path[0]
         hint = f"break it with `needs: {{{cycle.path[1]}: none}}` in '{first}'"
-        raise DefinitionError(
-            [*reading.problems, reading.problem(("services", first), f"services need each other: {cycle}", hint)]
-        ) from None
+        reading.wrong(("services", first), f"services need each other: {cycle}", hint)
+        raise DefinitionError(reading.problems) from None
 
 
 def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
@@ -152,11 +150,11 @@ def _default_outputs(reading: Reading) -> dict[str, str]:
 
 
 def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
-    scope, found = reading.resolver.reader(TESTS), {}
-    for name, test in environment.definition.tests.items():
-        with reading.located("tests", name):
-            found[name] = TestPlan(tuple(argv(test.run, scope)), tuple(test.reports), tuple(test.only))
-    return found
+    scope = reading.resolver.reader(TESTS)
+    return {
+        name: TestPlan(reading.argv(test.run, scope, "tests", name), tuple(test.reports), tuple(test.only))
+        for name, test in environment.definition.tests.items()
+    }
 
 
 def _secrets(reading: Reading, environment: Environment, found: Mapping[str, Subject]) -> frozenset[str]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.kinds import Amount, Program, Sysctl
+from envctl.definition.kinds import Kubernetes
+from envctl.definition.kinds import LocalProgram as LocalProgram
 from envctl.definition.models import Build, SeedStep
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
@@ -68,6 +69,13 @@ class File:
     source: Path | None = None
     secret: bool = False
     """Its kind puts a password into it, or what gives one away."""
+
+    @property
+    def content(self) -> bytes:
+        """What it holds. Raises OSError: its source cannot be read."""
+        if self.text is not None:
+            return self.text.encode()
+        return self.source.read_bytes() if self.source is not None else b""
 
 
 @dataclass(frozen=True)
@@ -140,23 +148,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class LocalProgram:
-    """A server's own program on this machine: where to look for it, and how it behaves."""
-
-    programs: Sequence[Program] = ()
-    """The first that is there, one of the wanted version before others."""
-    version_of: Sequence[str] = ("--version",)
-    """Arguments that make it print its version; without any, its path says it."""
-    install: str = ""
-    """What to do where it is not there."""
-    unprivileged: bool = False
-    """It refuses to run as root."""
-    stop_signal: str = "SIGTERM"
-    losses: Sequence[str] = ()
-    """What is different from its container."""
-
-
-@dataclass(frozen=True)
 class LocalPlan:
     """What a service needs as a process of this machine, beside what it needs anywhere."""
 
@@ -172,27 +163,6 @@ class LocalPlan:
     """The image that was asked for in the place of the kind's own; the program of this machine stands in its place."""
     program: LocalProgram | None = None
     """What runs it, where the definition does not say it with `run`."""
-
-
-@dataclass(frozen=True)
-class PodPlan:
-    """What a service needs as a pod, beside what it needs anywhere."""
-
-    user: int | None = None
-    """User and group, where they are known."""
-    read_only: bool = False
-    """Its root is read-only."""
-    writable: tuple[str, ...] = ()
-    """Folders that are writable there, on top of the service's own."""
-    copies: Mapping[str, str] = field(default_factory=dict)
-    """Folder of the image to the writable one that it fills first."""
-    probe: Mapping[str, Any] = field(default_factory=dict)
-    """Kubernetes' own check; ports by name."""
-    sysctls: tuple[Sysctl, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    """Variables that are set where nothing else sets them."""
-    requests: Amount = field(default_factory=Amount)
-    limits: Amount = field(default_factory=Amount)
 
 
 @dataclass(frozen=True)
@@ -242,7 +212,8 @@ class ServicePlan:
     """What a user of its kind should know."""
     advertised: str = ""
     """The port whose outside address stands for that of the main one: clients are sent on to it."""
-    pod: PodPlan = field(default_factory=PodPlan)
+    pod: Kubernetes = field(default_factory=Kubernetes)
+    """What it needs as a pod, beside what it needs anywhere: what its kind says, and what follows from the definition."""
     run: tuple[str, ...] = ()
     folder: Path | None = None
     shell: tuple[str, ...] = ()

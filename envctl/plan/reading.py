@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, spans
+from envctl.definition.expressions import ExpressionError, Reference, evaluate, evaluate_tree, references, spans
 from envctl.definition.expressions import as_text as written
 from envctl.definition.load import Loaded
-from envctl.definition.models import Command
+from envctl.definition.models import Command, Service
+from envctl.definition.source import TreePath
 from envctl.errors import Problem
 from envctl.plan.addressing import Addressing
 from envctl.plan.model import Setting
@@ -54,7 +55,7 @@ class Reading:
         try:
             yield
         except ExpressionError as error:
-            self.problems.append(self.problem((*path, *error.path), str(error)))
+            self.wrong((*path, *error.path), str(error))
 
     def argv(self, command: Command | None, scope: Mapping[str, Any], *path: str | int) -> tuple[str, ...]:
         """The arguments of *command*, none where there is a mistake in it."""
@@ -63,15 +64,15 @@ class Reading:
             words = argv(command, scope)
         return tuple(words)
 
-    def problem(self, path: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
-        file, line = self.loaded.source.at(path)
-        return Problem(file, line, ".".join(map(str, path)), message, hint)
+    def wrong(self, path: TreePath, message: str, hint: str = "") -> None:
+        """Notes what is wrong at *path* of the definition."""
+        self.problems.append(self.loaded.source.problem(path, message, hint))
 
     def tree(self, value: Any, scope: Mapping[str, Any], *path: str | int) -> Any:
         try:
             return plain(evaluate_tree(value, scope))
         except ExpressionError as error:
-            self.problems.append(self.problem((*path, *error.path), str(error)))
+            self.wrong((*path, *error.path), str(error))
             return type(value)() if isinstance(value, dict | list | str) else value
 
 
@@ -85,6 +86,12 @@ def texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from texts(item)
+
+
+def refers(service: Service, names: Collection[str]) -> list[Reference]:
+    """The references to one of *names* in what is evaluated for *service*, in order."""
+    readable = [service.env, service.run, service.command, service.with_, service.ready.model_dump() if service.ready else None]
+    return [ref for text in texts(readable) for ref in references(text, names) if ref.root in names]
 
 
 def as_text(value: Any) -> str:

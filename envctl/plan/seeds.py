@@ -96,10 +96,10 @@ def _columns(reading: Reading, path: Path, at: tuple[str | int, ...]) -> list[st
         found = header(path)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        reading.problems.append(reading.problem((*at, "csv"), f"the header of '{path.name}' cannot be read: {what}"))
+        reading.wrong((*at, "csv"), f"the header of '{path.name}' cannot be read: {what}")
         return []
     if not any(found):
-        reading.problems.append(reading.problem((*at, "csv"), f"'{path.name}' has no header", "its first line names the columns"))
+        reading.wrong((*at, "csv"), f"'{path.name}' has no header", "its first line names the columns")
     return found
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from envctl.definition.amounts import bytes_of
-from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
-from envctl.definition.kinds import Kind, Local, Setup, localised
+from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, render_text
+from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
 from envctl.plan.addressing import Side, Viewpoint
-from envctl.plan.files import contents, service_files
+from envctl.plan.files import contents, listed, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, LocalProgram, PodPlan, Port, ServicePlan
-from envctl.plan.reading import Reading, as_text, plain, texts
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, ServicePlan
+from envctl.plan.reading import Reading, as_text, plain, refers
 from envctl.plan.seeds import steps_of
 from envctl.plan.subjects import Subject
 from envctl.plan.views import View, property_names
@@ -95,8 +95,7 @@ def _checks(kind: Kind, subject: Subject, service: Service) -> tuple[Check, ...]
 def _calls_home(reading: Reading, service: Service) -> bool:
     """Whether it refers to the machine of the tests, by name or as a server that runs there already (`--use`)."""
     there = ("tester", *reading.resolver.elsewhere)
-    readable = [service.env, service.run, service.command, service.with_]
-    return any(ref.root in there for text in texts(readable) for ref in references(text, there))
+    return bool(refers(service, there))
 
 
 def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -150,7 +149,7 @@ def _image(reading: Reading, subject: Subject, service: Service, build: BuildPla
         and not reading.addressing.is_process(subject.name)
     ):
         hint = "`image: REF`, or `build: FOLDER` with a Dockerfile; or `--engine local`"
-        reading.problems.append(reading.problem(("services", subject.name), "a container needs an image", hint))
+        reading.wrong(("services", subject.name), "a container needs an image", hint)
     if service.image:
         return rewrite(service.image, reading.setting.rewrite)
     image = evaluate_tree(subject.kind.image or "", reading.resolver.reader_in(subject.name))
@@ -201,27 +200,22 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     where = ("services", subject.name)
     if (kind.own or service.from_compose) and not service.run:
         hint = "`run: COMMAND` starts it from source; or bring it up on Docker"
-        reading.problems.append(reading.problem(where, "nothing says how it runs as a process of this machine", hint))
+        reading.wrong(where, "nothing says how it runs as a process of this machine", hint)
     elif not kind.own and kind.local is None and not service.run:
         hint = "use Docker, or `--use S=URL` for one that runs already"
-        reading.problems.append(reading.problem(where, f"the kind '{kind.kind}' only runs in a container", hint))
+        reading.wrong(where, f"the kind '{kind.kind}' only runs in a container", hint)
     local = kind.local or Local()
     tree = partial(reading.tree, scope=scope)
     first = tuple(FirstStep(*made, step.again) for step in local.first for made in _setup(reading, [step], subject, scope))
     missing = tuple(
         (str(evaluate(each.file, {**scope, "item": item})), str(evaluate(each.message, {**scope, "item": item})))
         for each in local.missing
-        for item in _listed(scope["self"][each.each])
+        for item in listed(scope["self"][each.each])
     )
     template = tuple(map(str, tree(local.template)))
     image = "" if kind.own else service.image or ""
-    program = local_program(kind.local) if kind.local is not None and not service.run else None
+    program = None if service.run else kind.local
     return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program)
-
-
-def local_program(local: Local) -> LocalProgram:
-    """What a kind says of its server's program on this machine."""
-    return LocalProgram(local.programs, local.version_of, local.install, local.unprivileged, local.stop_signal, local.losses)
 
 
 def _limits(given: Resources | None) -> Limits | None:
@@ -237,19 +231,10 @@ def _writable(kind: Kind, service: Service) -> tuple[str, ...]:
     return tuple(kind.writable)
 
 
-def _pod(kind: Kind, service: Service) -> PodPlan:
+def _pod(kind: Kind, service: Service) -> Kubernetes:
     own = kind.kubernetes
-    return PodPlan(
-        user=own.user or kind.user,
-        read_only=_read_only(kind, service),
-        writable=tuple(own.writable),
-        copies={} if service.from_compose else own.init_copies,
-        probe={} if service.from_compose else own.probe,
-        sysctls=tuple(own.sysctls),
-        env=own.env,
-        requests=own.requests,
-        limits=own.limits,
-    )
+    found = {"user": own.user or kind.user, "read_only": _read_only(kind, service)}
+    return own.model_copy(update=found | ({"init_copies": {}, "probe": {}} if service.from_compose else {}))
 
 
 def _read_only(kind: Kind, service: Service) -> bool:
@@ -262,10 +247,6 @@ def _version(kind: Kind, service: Service) -> str:
     """The one that is asked for; an image says it by its tag."""
     tag = re.search(r":(\d[^/:@]*)(@|$)", service.image or "")
     return tag[1] if tag else "" if service.image else service.version or kind.version or ""
-
-
-def _listed(value: Any) -> list[Any]:
-    return [value] if isinstance(value, str) else list(value)
 
 
 def _setup(

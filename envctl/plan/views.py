@@ -24,7 +24,6 @@ class Resolver:
     scope: Mapping[str, Any]
     """What every expression sees: var, env, instance."""
     reserved: set[tuple[str, str]] = field(default_factory=set)
-    _scopes: dict[Viewpoint, dict[str, Any]] = field(default_factory=dict)
     _readers: dict[tuple[Viewpoint, str | None], dict[str, Any]] = field(default_factory=dict)
     _views: dict[tuple[Viewpoint, str], View] = field(default_factory=dict)
 
@@ -50,10 +49,8 @@ class Resolver:
         return self.reader(self.addressing.standpoint(service, lane), own or service)
 
     def _scope(self, viewpoint: Viewpoint) -> dict[str, Any]:
-        if viewpoint not in self._scopes:
-            there = {"tester": {"host": self.addressing.tester(viewpoint)}, "lane": {"number": viewpoint.lane}}
-            self._scopes[viewpoint] = {**self.scope, **there}
-        return self._scopes[viewpoint]
+        there = {"tester": {"host": self.addressing.tester(viewpoint)}, "lane": {"number": viewpoint.lane}}
+        return {**self.scope, **there}
 
     def view(self, service: str, viewpoint: Viewpoint) -> View:
         """The one view of *service* from there."""
@@ -183,7 +180,7 @@ def _from_url(url: str, machine: str | None) -> dict[str, Any]:
         host = machine
         user, at, _ = parts.netloc.rpartition("@")
         parts = parts._replace(netloc=f"{user}{at}{host}" + (f":{parts.port}" if parts.port else ""))
-    given: dict[str, Any] = {"url": urlunsplit(parts), "host": host, "port": parts.port or _DEFAULT_PORTS.get(parts.scheme)}
+    given: dict[str, Any] = {"url": urlunsplit(parts), "host": host, "port": parts.port or DEFAULT_PORTS.get(parts.scheme)}
     if parts.username is not None:
         given |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     if parts.path.strip("/"):
@@ -191,4 +188,4 @@ def _from_url(url: str, machine: str | None) -> dict[str, Any]:
     return given
 
 
-_DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "mysql": 3306, "redis": 6379, "amqp": 5672, "nats": 4222}
+DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "mysql": 3306, "redis": 6379, "amqp": 5672, "nats": 4222}

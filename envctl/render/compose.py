@@ -111,8 +111,7 @@ def files_hash(service: ServicePlan) -> str:
     """A container whose files have changed must be made anew; the files are no part of what Compose compares."""
     digest = hashlib.sha256()
     for path, file in service.files.items():
-        content = file.text.encode() if file.text is not None else file.source.read_bytes() if file.source else b""
-        digest.update(path.encode() + b"\0" + hashlib.sha256(content).digest())
+        digest.update(path.encode() + b"\0" + hashlib.sha256(file.content).digest())
     return digest.hexdigest()[:16]
 
 
@@ -120,9 +119,10 @@ def build_entry(service: ServicePlan) -> dict[str, Any]:
     """Compose's `build:` with the label by which the image is known as ours, so that `gc` finds it."""
     assert service.build is not None
     given = service.build.build.model_dump(mode="json", exclude_none=True)
-    marks = given.get("labels") or {}
-    marks = dict(item.partition("=")[::2] for item in marks) if isinstance(marks, list) else marks
-    own = {"context": str(service.build.context), "labels": {**marks, BUILD: service.build.content or service.image}}
+    own = {
+        "context": str(service.build.context),
+        "labels": {**_mapped(given.get("labels") or {}), BUILD: service.build.content or service.image},
+    }
     found: dict[str, Any] = escaped({**{key: value for key, value in given.items() if value}, **own})
     return found
 

@@ -15,7 +15,6 @@ import yaml
 from envctl.definition.expressions import references
 from envctl.definition.kinds import Kinds, load_kinds
 from envctl.engines.local.programs import find_program
-from envctl.plan.services import local_program
 from tests.support import Done, Project
 
 Found = TypeVar("Found")
@@ -110,7 +109,7 @@ def why_not_here(kinds: Kinds, name: str) -> str:
         return ""
     if kind.local is None:
         return f"{kind.kind} only runs in a container"
-    return "" if find_program(local_program(kind.local), "") else f"no program for {kind.kind} here: {kind.local.install}"
+    return "" if find_program(kind.local, "") else f"no program for {kind.kind} here: {kind.local.install}"
 
 
 def _services(text: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from envctl.definition.kinds import Kind, Local, load_kinds
 from envctl.engines.local.programs import find_program
 from envctl.engines.seam import Finding
-from envctl.plan.services import local_program
 from envctl.session.session import Host
 
 
@@ -26,7 +25,7 @@ def findings(host: Host) -> Iterator[Finding]:
 
 
 def _program(kind: Kind, local: Local, path: str | None) -> Finding:
-    found = find_program(local_program(local), kind.version or "", path)
+    found = find_program(local, kind.version or "", path)
     if found is None:
         return Finding("local", False, f"{kind.kind}: no program for it", local.install)
     where = "this Python" if found.python else f"{found.version} ({found.path})"

@@ -11,7 +11,7 @@ from envctl.definition.models import Definition, Service
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.plan.model import Selection
-from envctl.plan.reading import texts
+from envctl.plan.reading import refers, texts
 
 
 def select(environment: Environment, selection: Selection) -> Environment:
@@ -75,8 +75,7 @@ def _closure(services: Mapping[str, Service], wanted: Iterable[str], used: Mappi
 
 def needed_by(service: Service, names: Sequence[str]) -> list[str]:
     """The services that its references, its `needs` and its seed steps name."""
-    readable = [service.env, service.run, service.command, service.with_, service.ready.model_dump() if service.ready else None]
-    referred = [ref.root for text in texts(readable) for ref in references(text, names) if ref.root in names]
+    referred = [ref.root for ref in refers(service, names)]
     steps = [name for step in service.seed for name in (*step.needs, step.in_) if name in names]
     return [*referred, *(name for name, condition in service.needs.items() if condition != "none"), *(name for name in steps if name)]
 

@@ -18,7 +18,7 @@ from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.exec_agent import PORT as EXEC_AGENT_PORT
 from envctl.render.kubernetes.exec_agent import exec_agent_token
 from envctl.render.kubernetes.files import Filed, config_maps
-from envctl.render.kubernetes.pods import NOBODY, Made, main_name, numbers, pushed_image, user_is_known
+from envctl.render.kubernetes.pods import NOBODY, Made, known_user, main_name, numbers, pushed_image
 from envctl.render.kubernetes.rendering import (
     Options,
     Rendering,
@@ -214,7 +214,7 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
             yield f"{entry.path} is too large for plain `kubectl apply`; `kubectl apply --server-side` takes it"
     if left := probes.left_out(service):
         yield f"its readiness ({', '.join(left)}), which the kubelet cannot ask"
-    if not user_is_known(service):
+    if known_user(service) is None:
         yield f"its image's user is not known: it runs as {NOBODY}; `kubernetes:` can name another in its securityContext"
     if service.tester:
         yield "it refers to the machine of the tests, which no pod can reach"

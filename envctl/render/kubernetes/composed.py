@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -77,10 +77,15 @@ def composed_probe(service: ServicePlan) -> dict[str, Any] | None:
     """Its health check, where it has one."""
     given = service.compose.get("healthcheck")
     test = given.get("test") if isinstance(given, Mapping) and not given.get("disable") else None
-    words = [str(plain(word)) for word in test] if isinstance(test, list) else []
-    if not words or words[0] == "NONE":
+    return exec_probe([str(plain(word)) for word in test]) if isinstance(test, list) else None
+
+
+def exec_probe(test: Sequence[str]) -> dict[str, Any] | None:
+    """Compose's `test` as the kubelet asks it: CMD and arguments, or CMD-SHELL and a text; None for NONE."""
+    if not test or test[0] == "NONE":
         return None
-    return {"exec": {"command": words[1:] if words[0] == "CMD" else ["sh", "-c", *words[1:]]}}
+    words = test[1:] if test[0] == "CMD" else ["sh", "-c", *test[1:]] if test[0] == "CMD-SHELL" else test
+    return {"exec": {"command": list(words)}}
 
 
 def composed_files(plan: Plan, service: ServicePlan) -> dict[str, File]:

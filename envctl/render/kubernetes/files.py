@@ -13,7 +13,7 @@ from typing import Any
 
 from envctl.errors import UsageError
 from envctl.plan.model import File, ServicePlan
-from envctl.render.kubernetes.secrets import Drawer, key_of
+from envctl.render.kubernetes.secrets import Drawer, key_of, unused
 
 LIMIT = 1 << 20
 """Bytes of a ConfigMap or Secret, which the API server enforces."""
@@ -71,7 +71,7 @@ def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> 
     taken: set[str] = set()
     for given, file in files.items():
         path = "/" + given.lstrip("/")
-        content = _content(file)
+        content = file.content
         if len(content) > LIMIT:
             raise UsageError(
                 f"{service.name}: {path} has {len(content) >> 10} KiB, and a file on Kubernetes may have 1024",
@@ -82,30 +82,18 @@ def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> 
         yield Entry(path, _key(path, taken), content, _executable(file), _secret(given, file, content, drawer))
 
 
-def _content(file: File) -> bytes:
-    if file.text is not None:
-        return file.text.encode()
-    return file.source.read_bytes() if file.source is not None else b""
-
-
 def _executable(file: File) -> bool:
     return file.text is None and file.source is not None and bool(file.source.stat().st_mode & 0o111)
 
 
 def _secret(path: str, file: File, content: bytes, drawer: Drawer) -> bool:
-    return (
-        path.startswith(SECRETS)
-        or file.secret
-        or drawer.vault.hidden(content.decode("latin-1"))
-        or drawer.vault.hidden(content.decode("utf-8", "replace"))
-    )
+    texts = (content.decode("latin-1"), content.decode("utf-8", "replace"))
+    return path.startswith(SECRETS) or file.secret or any(map(drawer.vault.hidden, texts))
 
 
 def _key(path: str, taken: set[str]) -> str:
     stem = re.sub(r"[^-._a-zA-Z0-9]+", "_", path.strip("/"))[-120:].lstrip("._-") or "file"
-    key, number = stem, 2
-    while key in taken:
-        key, number = f"{stem}-{number}", number + 1
+    key = unused(stem, taken)
     taken.add(key)
     return key
 
@@ -201,15 +189,9 @@ def _volume(name: str, kind: str, source: str, executable: bool, group: list[_So
     return {"name": name, "secret": {"secretName": source, **mode, "items": items}}
 
 
-def texts(group: Iterable[Entry]) -> dict[str, str]:
-    return {entry.key: entry.text for entry in group if entry.text is not None}
-
-
-def binaries(group: Iterable[Entry]) -> dict[str, str]:
-    return {entry.key: base64.b64encode(entry.content).decode() for entry in group if entry.text is None}
-
-
 def config_maps(filed: Filed, stem: str) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, str]]]:
     """Name, texts and binaries of each."""
     for number, group in enumerate(filed.maps):
-        yield _map_name(stem, number), texts(group), binaries(group)
+        texts = {entry.key: entry.text for entry in group if entry.text is not None}
+        binaries = {entry.key: base64.b64encode(entry.content).decode() for entry in group if entry.text is None}
+        yield _map_name(stem, number), texts, binaries

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from envctl.definition.expressions import references
 from envctl.instance.labels import NETWORK
 from envctl.plan.model import Plan, ServicePlan
-from envctl.plan.views import LOOPBACK
+from envctl.plan.views import DEFAULT_PORTS, LOOPBACK
 from envctl.render.kubernetes.pods import numbers
 from envctl.render.kubernetes.rendering import Rendering, common_name, label_value, selector
 from envctl.render.kubernetes.templates import Object
@@ -19,7 +19,6 @@ from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done
 
 NODE_LOCAL_DNS = "169.254.20.10/32"
 """Where clusters with NodeLocal DNSCache answer: on the node, which no selector of pods finds."""
-_KNOWN_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "mysql": 3306, "redis": 6379, "amqp": 5672, "nats": 4222}
 
 
 def readers(plan: Plan) -> dict[str, frozenset[str]]:
@@ -106,7 +105,7 @@ def _ports(rendering: Rendering, service: ServicePlan) -> Object | None:
 def _outside(url: str) -> Object | None:
     """A server that runs already: its address where the URL has one, else its port anywhere, since a policy knows no names."""
     parts = urlsplit(url)
-    port = parts.port or _KNOWN_PORTS.get(parts.scheme)
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme)
     if port is None or parts.hostname in LOOPBACK:
         return None
     rule: Object = {"ports": [{"protocol": "TCP", "port": port}]}

@@ -37,33 +37,26 @@ class Made:
     files: Filed
 
 
-@dataclass(frozen=True)
-class Once:
-    """A command in the place of a service's own program."""
-
-    argv: Sequence[str]
-
-
-def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object] = (), once: Once | None = None) -> Made:
-    """The pod template of *service*, with *waits* before everything else."""
+def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object] = (), argv: Sequence[str] | None = None) -> Made:
+    """The pod template of *service*, with *waits* before everything else; or of a Job that runs *argv* in the place of its own program."""
     drawer, given = rendering.drawer(service), composed(service)
     files = {**composed_files(rendering.plan, service), **service.files}
     found = filed(service, files, drawer, f"{service.host}-files")
     volumes, mounts = _volumes(service, given, found)
-    main, more = _main(rendering, service, given, drawer, mounts, once)
-    helpers, helper_volumes = exec_agent.containers(rendering, service, main, drawer) if once is None else ([], [])
-    init = [*waits, *(_copy(rendering, service, source, target) for source, target in service.pod.copies.items())]
+    main, more = _main(rendering, service, given, drawer, mounts, argv)
+    helpers, helper_volumes = exec_agent.containers(rendering, service, main, drawer) if argv is None else ([], [])
+    init = [*waits, *(_copy(rendering, service, source, target) for source, target in service.pod.init_copies.items())]
     containers = [main, *helpers]
     _note_later(rendering, service, drawer)
     pod = rendering.templates.render(
         "pod",
-        labels=_pod_labels(rendering, service, once),
+        labels=_pod_labels(rendering, service, argv),
         annotations=_content(rendering, service, drawer, found),
         account=rendering.account,
-        restart="Never" if once is not None or service.once else "Always",
+        restart="Never" if argv is not None or service.once else "Always",
         grace=max(1, math.ceil(service.stop)),
         shared_processes=service.own and not helpers,
-        user=user_of(service),
+        user=known_user(service) or NOBODY,
         sysctls=[sysctl.model_dump() for sysctl in service.pod.sysctls],
         priority_class=rendering.options.cluster.priority_class,
         pull_secrets=[{"name": name} for name in rendering.options.cluster.pull_secrets],
@@ -74,13 +67,9 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     return Made(pod, drawer, found)
 
 
-def user_of(service: ServicePlan) -> int:
-    known = composed(service).user or service.user or service.pod.user
-    return known if known else NOBODY
-
-
-def user_is_known(service: ServicePlan) -> bool:
-    return bool(composed(service).user or service.user or service.pod.user)
+def known_user(service: ServicePlan) -> int | None:
+    """The user that something names: not root's number, which no pod may have."""
+    return composed(service).user or service.user or service.pod.user or None
 
 
 def pushed_image(image: str, registry: str | None) -> str:
@@ -93,12 +82,12 @@ def image_of(rendering: Rendering, service: ServicePlan) -> str:
 
 
 def _main(
-    rendering: Rendering, service: ServicePlan, given: Composed, drawer: Drawer, mounts: list[Object], once: Once | None
+    rendering: Rendering, service: ServicePlan, given: Composed, drawer: Drawer, mounts: list[Object], argv: Sequence[str] | None
 ) -> tuple[Object, list[Object]]:
     """The container of the service itself, and the volumes that its probe wants."""
-    composer = Composer(drawer, _environment(service))
-    command, args = _words(service, given) if once is None else (tuple(once.argv), ())
-    check = probes.handler(service) if once is None else None
+    composer = Composer(drawer, {**service.pod.env, **service.env})
+    command, args = _words(service, given) if argv is None else (tuple(argv), ())
+    check = probes.handler(service) if argv is None else None
     volume = None
     if check is not None:
         check, volume = probes.without_secrets(service, check, drawer)
@@ -138,10 +127,6 @@ def _words(service: ServicePlan, given: Composed) -> tuple[tuple[str, ...], tupl
     return tuple(command), tuple(args)
 
 
-def _environment(service: ServicePlan) -> dict[str, str]:
-    return {**service.pod.env, **service.env}
-
-
 def _volumes(service: ServicePlan, given: Composed, found: Filed) -> tuple[list[Object], list[Object]]:
     """Empty folders where it writes, and its files."""
     folders = _folders(service, given)
@@ -166,9 +151,9 @@ def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) 
     )
 
 
-def _pod_labels(rendering: Rendering, service: ServicePlan, once: Once | None) -> dict[str, str]:
+def _pod_labels(rendering: Rendering, service: ServicePlan, argv: Sequence[str] | None) -> dict[str, str]:
     found = {**labels(rendering.plan, rendering.options, service), NETWORK: label_value(service.name)}
-    if once is not None:
+    if argv is not None:
         del found[SERVICE]
         found |= {ONCE: "true", FOR: label_value(service.name)}
     return found

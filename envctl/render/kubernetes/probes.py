@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from envctl.plan.model import Check, ServicePlan
-from envctl.render.kubernetes.composed import composed_probe
+from envctl.render.kubernetes.composed import composed_probe, exec_probe
 from envctl.render.kubernetes.secrets import Drawer, key_of
 
 PATIENCE = 5
@@ -32,7 +32,7 @@ def handler(service: ServicePlan) -> Handler | None:
             return native[0]
         if not service.healthcheck:
             return native[0] if native else None
-    return command(service.healthcheck) if service.healthcheck else None
+    return exec_probe(service.healthcheck)
 
 
 def _asked(service: ServicePlan) -> bool:
@@ -53,14 +53,6 @@ def _native(check: Check, ports: Mapping[str, int]) -> Handler | None:
     if check.probe == "http" and check.options.get("status") is None:
         return {"httpGet": {"path": check.options.get("path", "/"), "port": port}}
     return {"tcpSocket": {"port": port}}
-
-
-def command(test: tuple[str, ...] | list[str]) -> Handler | None:
-    """Compose's `test`: CMD and arguments, or CMD-SHELL and a text."""
-    if not test or test[0] == "NONE":
-        return None
-    words = list(test[1:]) if test[0] == "CMD" else ["sh", "-c", *test[1:]] if test[0] == "CMD-SHELL" else list(test)
-    return {"exec": {"command": words}}
 
 
 def without_secrets(service: ServicePlan, found: Handler, drawer: Drawer) -> tuple[Handler, dict[str, Any] | None]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, count, groupby
 from os.path import commonprefix
 from typing import Any
 from urllib.parse import quote
 
+from envctl.definition.source import walk
 from envctl.plan.model import Plan
 
 _SECRET_NAMES = re.compile("passw|secret", re.IGNORECASE)
@@ -66,29 +67,25 @@ def one_of(texts: Sequence[str]) -> str:
 def _named(plan: Plan) -> Iterator[tuple[str, str]]:
     """Keys and texts: what properties call a password, then what a variable holds and is one of the plan's secrets."""
     for service in plan.services.values():
-        for path, text in _leaves(service.inside):
-            if text and (text in plan.secrets or _SECRET_NAMES.search(path[-1])):
-                yield key_of(service.name, *path), text
+        for path, text in walk(service.inside):
+            if isinstance(text, str) and text and (text in plan.secrets or _SECRET_NAMES.search(str(path[-1]))):
+                yield key_of(service.name, *map(str, path)), text
     for service in plan.services.values():
         yield from ((key_of(service.name, name), text) for name, text in service.env.items() if text in plan.secrets)
-
-
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _leaves(item, (*path, str(key)))
-    elif isinstance(value, str) and path:
-        yield path, value
 
 
 def _distinct(found: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     taken: set[str] = set()
     for text, key in found.items():
-        number, own = 2, key
-        while own in taken:
-            own, number = f"{key}-{number}", number + 1
+        own = unused(key, taken)
         taken.add(own)
         yield text, own
+
+
+def unused(stem: str, taken: Container[str]) -> str:
+    """*stem*, or with the first number behind it that makes it none of those *taken*."""
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def key_of(*words: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from envctl.instance.labels import FOR, ONCE, SERVICE
 from envctl.plan.model import ServicePlan
-from envctl.render.kubernetes.pods import Made, Once, made_pod
+from envctl.render.kubernetes.pods import Made, made_pod
 from envctl.render.kubernetes.rendering import Rendering, label_value, selector
 from envctl.render.kubernetes.templates import Object
 
@@ -34,7 +34,7 @@ def _job_that_listens(rendering: Rendering, pod: Object) -> Object:
 
 def once(rendering: Rendering, service: ServicePlan, argv: Sequence[str], name: str) -> Object:
     """A Job that runs *argv* with everything that *service* has."""
-    made = made_pod(rendering, service, once=Once(argv))
+    made = made_pod(rendering, service, argv=argv)
     meta = rendering.metadata(name, service)
     del meta["labels"][SERVICE]
     meta["labels"] |= {ONCE: "true", FOR: label_value(service.name)}
@@ -66,30 +66,26 @@ with socket.create_server(("", int(sys.argv[1]))) as server:
 
 def waits(rendering: Rendering, service: ServicePlan) -> list[Object]:
     """One init container that waits for all that *service* needs: a Service without a ready pod refuses connections."""
-    places = [f"{host}:{port}" for host, port in awaited(rendering, service)]
-    if not rendering.options.standalone or not places:
+    ports = {other.host: DONE_PORT if other.once else other.ports[0].number for other in _awaited(rendering, service) if _listens(other)}
+    if not rendering.options.standalone or not ports:
         return []
-    command = ["python3", "-c", _WAIT, *places]
+    command = ["python3", "-c", _WAIT, *(f"{host}:{port}" for host, port in ports.items())]
     return [rendering.container("envctl-wait", rendering.python, command=command)]
 
 
-def awaited(rendering: Rendering, service: ServicePlan) -> Iterator[tuple[str, int]]:
-    for name, condition in service.needs.items():
-        other = rendering.plan.services.get(name)
-        if other is None or condition == "started":
-            continue
-        if other.once:
-            yield other.host, DONE_PORT
-        elif other.ports:
-            yield other.host, other.ports[0].number
+def _awaited(rendering: Rendering, service: ServicePlan) -> Iterator[ServicePlan]:
+    """The services whose end or readiness it needs."""
+    others = ((rendering.plan.services.get(name), condition) for name, condition in service.needs.items())
+    yield from (other for other, condition in others if other is not None and condition != "started")
+
+
+def _listens(other: ServicePlan) -> bool:
+    return other.once or bool(other.ports)
 
 
 def not_awaited(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
     """What it needs ready and cannot wait for: nothing listens there."""
-    for name, condition in service.needs.items():
-        other = rendering.plan.services.get(name)
-        if other is not None and condition != "started" and not other.once and not other.ports:
-            yield name
+    yield from (other.name for other in _awaited(rendering, service) if not _listens(other))
 
 
 def listens_when_done(rendering: Rendering, service: ServicePlan) -> bool:

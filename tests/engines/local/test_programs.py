@@ -25,7 +25,7 @@ def program(path: Path, script: str = "echo server 1.2", mode: int = 0o755) -> P
 
 def versions(folder: Path, *found: str) -> LocalProgram:
     """A kind with a program of each version."""
-    return LocalProgram([Program(path=str(program(folder / each / "bin/server", f"echo server {each}"))) for each in found])
+    return LocalProgram(programs=[Program(path=str(program(folder / each / "bin/server", f"echo server {each}"))) for each in found])
 
 
 def version_of(local: LocalProgram, wanted: str = "") -> str:
@@ -55,7 +55,7 @@ def test_the_version(tmp_path: Path, wanted: str, there: list[str], chosen: str)
 
 def test_a_version_that_is_known_is_not_asked_for(tmp_path: Path) -> None:
     path = program(tmp_path / "server", f"touch {tmp_path}/asked; echo server 1.2")
-    assert version_of(LocalProgram([Program(path=str(path), version="16")])) == "16"
+    assert version_of(LocalProgram(programs=[Program(path=str(path), version="16")])) == "16"
     assert not (tmp_path / "asked").exists()
 
 
@@ -70,31 +70,31 @@ def test_a_version_that_is_known_is_not_asked_for(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_program_says_of_itself(tmp_path: Path, script: str, version: str) -> None:
-    assert version_of(LocalProgram([Program(path=str(program(tmp_path / "server", script)))])) == version
+    assert version_of(LocalProgram(programs=[Program(path=str(program(tmp_path / "server", script)))])) == version
 
 
 def test_it_is_asked_in_its_own_words(tmp_path: Path) -> None:
     path = program(tmp_path / "server", 'test "$*" = "-V now" && echo 3.1')
-    assert version_of(LocalProgram([Program(path=str(path))], version_of=["-V", "now"])) == "3.1"
+    assert version_of(LocalProgram(programs=[Program(path=str(path))], version_of=["-V", "now"])) == "3.1"
 
 
 def test_one_that_does_not_say_its_version_is_taken_as_it_is(tmp_path: Path) -> None:
     silent = Program(path=str(program(tmp_path / "silent", "true")))
     local = versions(tmp_path, "16.1")
-    assert version_of(LocalProgram([silent, *local.programs]), "17") == ""
+    assert version_of(LocalProgram(programs=[silent, *local.programs]), "17") == ""
 
 
 def test_one_that_cannot_be_run_has_no_version(tmp_path: Path) -> None:
     path = program(tmp_path / "server")
     path.write_text("#!/no/such/shell\n")
-    assert version_of(LocalProgram([Program(path=str(path))])) == ""
+    assert version_of(LocalProgram(programs=[Program(path=str(path))])) == ""
 
 
 # Where it is looked for
 
 
 def found_at(*where: Program) -> Path | None:
-    found = find_program(LocalProgram(list(where)), "")
+    found = find_program(LocalProgram(programs=list(where)), "")
     return found.path if found else None
 
 
@@ -111,7 +111,8 @@ def test_by_a_pattern(tmp_path: Path) -> None:
 
 
 def test_this_python_where_it_has_the_module() -> None:
-    assert find_program(LocalProgram([Program(module="json.tool", version="1")]), "1") == InstalledProgram(Path(sys.executable), "1", True)
+    program = LocalProgram(programs=[Program(module="json.tool", version="1")])
+    assert find_program(program, "1") == InstalledProgram(Path(sys.executable), "1", True)
     assert found_at(Program(module="no_such.module")) is None
     assert found_at(Program(module="no_such_module")) is None
 

@@ -33,7 +33,7 @@ def server(**changes: Any) -> ServicePlan:
 
 
 def of_version(version: str, **changes: Any) -> LocalPlan:
-    program = LocalProgram(install="install it from there", losses=("one thing less",))
+    program = LocalProgram(install="install it from there", losses=["one thing less"])
     return LocalPlan(version, **{"program": program, **changes})
 
 
