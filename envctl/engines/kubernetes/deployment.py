@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from envctl.engines.kubernetes.api import ApiError
@@ -46,24 +47,16 @@ class KubernetesDeployment(KubernetesInstance):
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
-    _rendered: Manifests | None = None
     _jobs: set[str] = field(default_factory=set)
 
     @property
     def _options(self) -> Options:
-        return Options(
-            standalone=False,
-            namespace=self.namespace,
-            registry=self.plan.setting.registry,
-            cluster=Cluster.of(self.settings.cluster),
-            expires=self.settings.expires,
-        )
+        registry, cluster = self.plan.setting.registry, Cluster.of(self.settings.cluster)
+        return Options(standalone=False, namespace=self.namespace, registry=registry, cluster=cluster, expires=self.settings.expires)
 
-    @property
+    @cached_property
     def manifests(self) -> Manifests:
-        if self._rendered is None:
-            self._rendered = render_kubernetes(self.plan, self._options)
-        return self._rendered
+        return render_kubernetes(self.plan, self._options)
 
     def prepare(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
