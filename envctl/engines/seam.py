@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from envctl.errors import EnvctlError
+from envctl.instance import labels
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.plan.traits import Addresses
 from envctl.process.creation import InFlight
@@ -106,6 +107,14 @@ class FoundInstance:
     total: int
     done: int = 0
     """Services that have ended well, as jobs do."""
+
+    @classmethod
+    def labelled(
+        cls, id: str, told: Mapping[str, str], *, running: int, total: int, done: int = 0, created: str = "", expires: str | None = None
+    ) -> FoundInstance:
+        """With what the labels *told* say of it."""
+        environment, project, owner = (told.get(label, "") for label in (labels.ENVIRONMENT, labels.PROJECT, labels.OWNER))
+        return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done)
 
 
 @dataclass(frozen=True)

@@ -100,12 +100,9 @@ def _our_address(host: str) -> str:
 def _found(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
     told = entries[0]["Labels"]
     containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) != "True"]
-    return FoundInstance(
-        id=id,
-        name=told.get(labels.NAME, id),
-        environment=told.get(labels.ENVIRONMENT, ""),
-        project=told.get(labels.PROJECT, ""),
-        owner=told.get(labels.OWNER, ""),
+    return FoundInstance.labelled(
+        id,
+        told,
         created=min((_created(entry) for entry in entries), default=""),
         expires=max((e["Labels"][labels.EXPIRES] for e in entries if labels.EXPIRES in e["Labels"]), default=None),
         running=sum(entry["State"] == "running" for entry in containers),
