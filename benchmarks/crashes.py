@@ -19,12 +19,14 @@ from pathlib import Path
 
 from benchmarks.programs import ENVCTL, environment, run
 from envctl.engines import Engine, open_engine
-from envctl.engines.docker import DockerEngine
-from envctl.engines.docker.engine import labelled
-from envctl.engines.kubernetes import KubernetesEngine
+from envctl.engines.choice import lasting_context
+from envctl.engines.docker.engine import DockerEngine, labelled
+from envctl.engines.kubernetes.engine import KubernetesEngine
 from envctl.engines.local.folders import services_folder
-from envctl.instance import instance_id
+from envctl.instance.identity import instance_id
+from envctl.instance.record import Location
 from envctl.keeper import marks, system
+from envctl.session import Session
 
 PAIR = """
 name: env
@@ -178,7 +180,7 @@ class Bench:
         return Outcome(time.monotonic() - began)
 
     def left(self, id: str) -> list[str]:
-        folders = [self.work / "state/envctl" / id, services_folder(id)]
+        folders = [self.work / "state/envctl" / id, services_folder(id, self.work / "state/envctl")]
         found = [str(folder) for folder in folders if folder.exists()]
         found += [f"process {pid}: {_line(pid)!r}" for pid in marks.marked(id)]
         if isinstance(self.engine, KubernetesEngine) and not found and self.engine.api.get("v1", "Namespace", None, id):
@@ -238,7 +240,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="envctl-crashes-") as folder:
         work = Path(folder).resolve()
         (work / "envctl.toml").write_text("")
-        bench = Bench(work, open_engine(given.engine))
+        host = Session(environment(work), work).host
+        bench = Bench(work, open_engine(Location(given.engine, lasting_context(given.engine, host.environ)), host))
         for line in rows(bench, given.moments, given.workers):
             print(line, flush=True)
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from envctl.cli.progress import Table
 from envctl.lifecycle.events import Event, Phase
-from envctl.session.masking import Mask
+from envctl.session.session import Mask
 
 FILE = Path(__file__).with_name("run.svg")
 COMMAND = "envctl run shop -- pytest environments/shop/tests"

@@ -14,38 +14,38 @@ WHAT = "apply and watch 200 services on Kubernetes: processor time of our own"
 GOAL = Goal(3.0)
 SERVICE = "  s{number}: {{kind: stub, kubernetes: {{spec: {{replicas: 0}}}}}}\n"
 PROGRAM = """
-import sys, time
+import os, sys, time
 from pathlib import Path
-from envctl.engines.registry import traits
-from envctl import instance
-from envctl.keeper_client import keepers
-from envctl.environment import open_environment
-from envctl.engines import open_engine
-from envctl.engines.choice import lasting_context
+from envctl.engines import DeploymentSettings, open_engine
+from envctl.instance.labels import labels_of
+from envctl.instance.lock import lock
+from envctl.lifecycle.claiming import allocate, claim, draft
+from envctl.lifecycle.down import tear_down
+from envctl.lifecycle.keeper import ensure_keeper
+from envctl.lifecycle.options import UpOptions
+from envctl.lifecycle.planning import open_selected, plan_of_environment
 from envctl.process.threads import each
-from envctl.plan.make import make_plan
-from envctl.plan.render_setting import render_setting
+from envctl.session import Session
 
-environment = open_environment(sys.argv[1], cwd=Path.cwd())
+session = Session(dict(os.environ), Path.cwd())
+options = UpOptions(sys.argv[1], name="bench-200", engine="kubernetes")
+environment = open_selected(session, options)
 began = time.process_time()
-engine = open_engine("kubernetes", lasting_context("kubernetes"))
-plan = make_plan(environment, render_setting(environment, "bench-200", traits("kubernetes"), {}))
-record = instance.Record(
-    name="bench-200", id=plan.setting.id, environment="many", engine="kubernetes", project="", file="", created=instance.now(), secret="00"
-)
-project = engine.project(plan, record.folder)
-try:
-    with instance.lock(record.id):
-        record.save()
-        keepers.ensure(record, watched=False)
-        project.create()
-        with project.deaths(lambda service, status: None):
-            each(project.start, list(plan.services.values()))
+record = draft(session, options, environment, "")
+engine = open_engine(record.location, session.host)
+plan = plan_of_environment(session, environment, record)
+with lock(session.store.folder(record.id)):
+    record = ensure_keeper(session, claim(session, engine, record, options), watched=False)
+    try:
+        plan = plan.with_allocation(allocate(session.store, engine, plan, record, ()), engine.addresses())
+        settings = DeploymentSettings(session.store.folder(record.id), session.environ, labels=labels_of(record))
+        deployment = engine.deployment(plan, settings)
+        deployment.create()
+        with deployment.exit_events(lambda service, status: None, lambda error: None):
+            each(deployment.start, list(plan.services.values()))
             print(time.process_time() - began)
-finally:
-    from envctl.lifecycle.down import tear_down
-
-    tear_down(engine, record)
+    finally:
+        tear_down(session, engine, record)
 """
 
 

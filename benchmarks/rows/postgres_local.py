@@ -45,10 +45,11 @@ def _bare() -> float:
     from envctl.engines.local.folders import unprivileged
     from envctl.engines.local.programs import find_program, for_everybody
     from envctl.engines.local.templates import template
+    from envctl.plan.services import local_program
 
     local = load_kinds()["postgres"].local
     assert local is not None
-    found = find_program(local, "17")
+    found = find_program(local_program(local), "17")
     assert found is not None
     found, user = for_everybody(found), unprivileged()
     made = template("db", found, local.template, user)

@@ -48,7 +48,7 @@ def _run(words: list[str]) -> int:
 
         return invoke(session, words, OURS if wraps else 2)
     except EnvctlError as error:
-        from envctl.cli.failure import print_error
+        from envctl.cli.printing import print_error
 
         print_error(error, session.mask)
         return OURS if wraps and not isinstance(error, Interrupted) else error.exit_code

@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from envctl.cli import options as opt
-from envctl.cli.arguments import Environment, session_of
-from envctl.cli.options import Chosen, expanded
+from envctl.cli.options import Chosen, Environment, expanded, session_of
 from envctl.definition.find import environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
@@ -19,9 +18,9 @@ from envctl.errors import DefinitionError, EnvctlError, UsageError
 from envctl.lifecycle.claiming import instance_name
 from envctl.plan import transforms
 from envctl.plan.make import make_plan
-from envctl.plan.render_setting import render_setting
+from envctl.plan.setting import render_setting
 from envctl.plan.traits import UNDECIDED
-from envctl.render.write import write_manifests
+from envctl.render import write_manifests
 
 
 def validate(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from envctl.lifecycle.events import Event, Listener, Phase
 from envctl.plan.model import Plan
 from envctl.session import Session
-from envctl.session.masking import Mask
+from envctl.session.session import Mask
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from envctl.cli.arguments import Environment, session_of
-from envctl.cli.failure import describe
-from envctl.cli.options import Running, expanded, up_options
+from envctl.cli.options import Environment, Running, expanded, session_of, up_options
+from envctl.cli.printing import describe, endpoints
 from envctl.cli.progress import listener
-from envctl.cli.show import endpoints
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.status import document
 from envctl.instance.record import InstanceState, Record

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
-from envctl.definition.paths import PathType, inside
-from envctl.definition.source import Source, TreePath
+from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.errors import Problem, did_you_mean
 
 FORMATS = ("dotenv", "shell", "json", "github", "properties")

@@ -14,8 +14,7 @@ from typing import Any
 
 from envctl.definition.expressions import escape
 from envctl.definition.models import NAME
-from envctl.definition.paths import inside
-from envctl.definition.source import Source, TreePath, displayed, map_texts
+from envctl.definition.source import Source, TreePath, displayed, inside, map_texts
 from envctl.definition.yaml_parser import YamlError, pairs, parse_nodes
 from envctl.errors import EngineMissing, Problem, did_you_mean
 

@@ -13,8 +13,7 @@ from envctl.definition.compose_file import ComposeReference, Recogniser, read_co
 from envctl.definition.expressions import ExpressionError, evaluate
 from envctl.definition.find import find_project, is_compose_file
 from envctl.definition.models import Definition
-from envctl.definition.paths import inside, locate
-from envctl.definition.source import Document, Source, TreePath, displayed, dotted, merge, read
+from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, read
 from envctl.definition.validate import validate
 from envctl.definition.variables import EarlyEvaluation, resolve_variables
 from envctl.errors import Problem

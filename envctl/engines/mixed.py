@@ -26,7 +26,7 @@ from envctl.engines.seam import (
 from envctl.errors import EnvctlError
 from envctl.instance.record import Location, Record
 from envctl.process.threads import merged
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 if TYPE_CHECKING:
     from envctl.plan.model import Plan, ServicePlan

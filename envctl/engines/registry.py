@@ -12,7 +12,7 @@ from envctl.plan.traits import EngineTraits
 
 if TYPE_CHECKING:
     from envctl.engines.seam import Engine, Finding
-    from envctl.session.host import Host
+    from envctl.session.session import Host
 
 _NAMES = ("docker", "kubernetes", "local")
 

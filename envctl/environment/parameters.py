@@ -13,8 +13,7 @@ from envctl.definition.kinds import Kind
 from envctl.definition.load import Loaded
 from envctl.definition.messages import shown
 from envctl.definition.models import Service
-from envctl.definition.paths import inside, locate, outside
-from envctl.definition.source import TreePath, walk
+from envctl.definition.source import TreePath, inside, locate, outside, walk
 from envctl.errors import Problem, did_you_mean
 
 if TYPE_CHECKING:

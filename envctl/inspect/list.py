@@ -12,7 +12,7 @@ from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError
 from envctl.inspect.lookup import project_here, unreadable_here
 from envctl.inspect.status import document
-from envctl.instance.processes import process_alive
+from envctl.instance.identity import process_alive
 from envctl.instance.record import InstanceState, Location, Record
 from envctl.session import Session
 

@@ -1,4 +1,4 @@
-"""Who an instance is: its id, made of its name and of whoever brings it up."""
+"""Who an instance is: its id, made of its name and of whoever brings it up; and who a process is, so that no later one is taken for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import re
 import socket
 from pathlib import Path
+
+from envctl.keeper.system import start_time
 
 ID = re.compile(r"[a-z0-9-]{1,48}-[0-9a-f]{6}")
 """What `instance_id` gives."""
@@ -25,3 +27,23 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def process_mark(pid: int | None = None) -> str:
+    """`host:pid:start`, which no later process of this machine shares."""
+    pid = pid or os.getpid()
+    return f"{socket.gethostname()}:{pid}:{start_time(pid)}"
+
+
+def process_alive(mark: str) -> bool | None:
+    """Whether the process of *mark* runs; None where it is another machine's, or no mark of ours."""
+    host, _, rest = mark.partition(":")
+    pid, _, start = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdecimal():
+        return None
+    return bool(start) and start_time(int(pid)) == start
+
+
+def running(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and whom nobody has asked (a zombie) is none."""
+    return bool(start_time(pid))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from envctl.instance.allocation import Allocation
-from envctl.instance.times import now
 
 VERSION = 1
 
@@ -160,3 +161,16 @@ class Record:
     @property
     def expired(self) -> bool:
         return self.expires is not None and self.expires <= now()
+
+
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def stamp(seconds: float) -> str:
+    """*seconds* since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).strftime(STAMP)
+
+
+def now(after: float = 0.0) -> str:
+    """*after* seconds from now."""
+    return stamp(time.time() + after)

@@ -17,12 +17,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from envctl.errors import EnvctlError
+from envctl.instance import labels
 from envctl.instance.folder import write_private
+from envctl.instance.identity import ID, process_mark
 from envctl.instance.labels import ENGINE, labels_of
-from envctl.instance.processes import process_mark
 from envctl.instance.record import Record
 from envctl.keeper.marks import MARK
 from envctl.keeper_client.client import ADDRESS, KeeperClient
@@ -110,3 +111,33 @@ def _published(folder: Path, process: subprocess.Popen[bytes]) -> KeeperClient:
         process.kill()
     words = (folder / LOG).read_text("utf-8", "replace").strip().splitlines()
     raise EnvctlError(f"the keeper of {folder.name} does not start: {words[-1] if words else 'it says nothing'}")
+
+
+KEPT = (labels.NAME, labels.INSTANCE, labels.PROJECT, labels.OWNER, labels.ENVIRONMENT, labels.ENGINE)
+
+
+def labels_of_keepers() -> dict[str, dict[str, str]]:
+    """The labels of instances whose keeper runs, by id: also of those whose state somebody has deleted.
+
+    An environment is what whoever started the process says: only our own processes are asked, and what is no id is no path either.
+    """
+    from envctl.keeper.system import variables
+
+    told = [values.get(ABOUT, "") for pid, values in variables([ABOUT]).items() if _is_ours(pid)]
+    found = [read for text in told if (read := _labels(text))]
+    return {each[labels.INSTANCE]: each for each in found}
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() if os.path.isdir("/proc/self") else True
+    except OSError:
+        return False
+
+
+def _labels(text: str) -> dict[str, str]:
+    with suppress(ValueError):
+        found = json.loads(unquote(text))
+        if isinstance(found, dict) and ID.fullmatch(str(found.get(labels.INSTANCE))):
+            return {key: str(found.get(key, "")) for key in KEPT}
+    return {}

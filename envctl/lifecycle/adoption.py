@@ -13,7 +13,7 @@ from envctl.instance.allocation import Allocation
 from envctl.instance.codec import Malformed, decode
 from envctl.instance.lock import lock
 from envctl.instance.record import Endpoint, InstanceState, Location, Record
-from envctl.lifecycle.keeping import ensure_keeper
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.session import Session
 
 THEIRS_ALONE = ("file", "write", "process", "keeper", "owner")

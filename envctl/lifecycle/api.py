@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from envctl.definition.durations import parse_duration
+from envctl.definition.amounts import parse_duration
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.status import document
 from envctl.instance.record import Record
@@ -24,7 +24,7 @@ from envctl.lifecycle.adoption import record_named
 from envctl.lifecycle.down import Removed, remove_named
 from envctl.lifecycle.events import Event, Listener, Phase
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
-from envctl.outputs.variables import process_variables
+from envctl.outputs import process_variables
 from envctl.session import Session
 
 __all__ = ["Event", "Instance", "Listener", "Phase", "Removed", "Session", "down", "env", "reset", "up"]

@@ -8,20 +8,22 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from envctl.engines import Deployment, PublishesRecords
+from envctl.engines import Deployment, DeploymentSettings, Engine, PublishesRecords
+from envctl.engines.mixed import deployment_of
 from envctl.errors import OutOfTime
 from envctl.instance.codec import encode
+from envctl.instance.labels import labels_of
 from envctl.instance.record import Record
 from envctl.keeper.marks import MARK
+from envctl.lifecycle.claiming import with_states
 from envctl.lifecycle.data import Data
 from envctl.lifecycle.events import Events
 from envctl.lifecycle.evidence import evidence_of
 from envctl.lifecycle.exits import Exits
-from envctl.lifecycle.recording import with_states
 from envctl.lifecycle.service_states import Abandoned, ServiceStates
 from envctl.lifecycle.stages import STAGES
 from envctl.lifecycle.start_limiter import StartLimiter, priorities
-from envctl.outputs.variables import process_variables
+from envctl.outputs import process_variables
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
 from envctl.readiness.wait import History, probe_named
@@ -51,6 +53,24 @@ class Run:
     def environ(self) -> Mapping[str, str]:
         """The variables of programs that are started on this machine meanwhile: by its mark a keeper finds them, should we be killed."""
         return {**self.session.environ, MARK: self.record.id}
+
+    @property
+    def settings(self) -> DeploymentSettings:
+        """What engines are told, as the record says it now."""
+        record = self.record
+        return DeploymentSettings(
+            folder=self.session.store.folder(record.id),
+            environ=self.environ,
+            in_flight=self.in_flight,
+            labels=labels_of(record),
+            expires=record.expires,
+            cluster=dict(record.choices.kubernetes),
+            document=encode(record),
+        )
+
+    def deployment(self, engine: Engine, plan: Plan) -> Deployment:
+        """The services of *plan*, each in its place."""
+        return deployment_of(engine, self.session.host, plan, self.settings)
 
     def update(self, change: Callable[[Record], Record]) -> None:
         """

@@ -13,13 +13,11 @@ from envctl.errors import UsageError
 from envctl.inspect.lookup import service_of
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
-from envctl.instance.record import Record
+from envctl.instance.record import Record, now
 from envctl.instance.store import RecordGone
-from envctl.instance.times import now
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
-from envctl.lifecycle.deploying import deploy
 from envctl.lifecycle.events import EventLog, Events, Listener
-from envctl.lifecycle.keeping import ensure_keeper
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
 from envctl.outputs import write_outputs
@@ -40,7 +38,7 @@ class Change:
 
     def deployment(self, services: Iterable[str] | None = None) -> Deployment:
         """Of all services, or of some alone, whose creation leaves the rest as it is."""
-        return deploy(self.run, self.engine, self.plan if services is None else part_of(self.plan, services))
+        return self.run.deployment(self.engine, self.plan if services is None else part_of(self.plan, services))
 
     def bring_up(self, services: Sequence[str]) -> None:
         self.run.events.begin(part_of(self.plan, services))

@@ -1,22 +1,27 @@
-"""Which instance an `up` works on: the one that is there, or a new one in its place. What was left half-way is removed first."""
+"""Which instance an `up` works on, and what is on disk of it before anything is created: identity, ports, what it offers.
+
+It is the one that is there, or a new one in its place. What was left half-way is removed first.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from envctl.definition.models import NAME
-from envctl.engines import Engine, open_engine
+from envctl.engines import Engine, Wanted, open_engine
 from envctl.environment import Environment
-from envctl.errors import UsageError
-from envctl.instance.identity import instance_id
-from envctl.instance.processes import process_alive, process_mark
-from envctl.instance.record import InstanceState, Location, Record
-from envctl.instance.store import RecordGone
-from envctl.instance.times import now
+from envctl.errors import UsageError, did_you_mean
+from envctl.instance.allocation import Allocation, PortKey
+from envctl.instance.identity import instance_id, process_alive, process_mark
+from envctl.instance.record import Endpoint, InstanceState, Location, Record, ServiceRecord, now
+from envctl.instance.store import RecordGone, RecordStore
 from envctl.lifecycle.down import clear, was_killed
 from envctl.lifecycle.options import UpOptions
+from envctl.lifecycle.service_states import Row
+from envctl.plan.model import Plan, ServicePlan
 from envctl.session import Session
 
 
@@ -134,3 +139,66 @@ def _another(current: Record, drafted: Record) -> bool:
     if current.file == drafted.file:
         return False
     return current.environment != drafted.environment or os.path.exists(current.file)
+
+
+def recorded(record: Record, plan: Plan) -> Record:
+    """*record* with what *plan* says; how far services are stays."""
+    return replace(
+        record,
+        outputs=dict(plan.outputs),
+        secrets=tuple(sorted(plan.secrets)),
+        write=dict(plan.write),
+        stop={service.name: service.stop for service in plan.services.values() if service.stop},
+        services={name: service_record(service, record.services.get(name)) for name, service in plan.services.items()},
+    )
+
+
+def service_record(service: ServicePlan, before: ServiceRecord | None = None) -> ServiceRecord:
+    host = service.outside.get("host")
+    made = ServiceRecord(
+        kind=service.kind,
+        endpoints={name: Endpoint(str(host) if host is not None else None, port) for name, port in service.endpoints.items()},
+        ends=service.once or service.from_compose,
+        shell=tuple(service.shell),
+        shell_env=dict(service.shell_env),
+        user=service.user,
+    )
+    return replace(made, state=before.state, ready_ms=before.ready_ms, unknown=before.unknown) if before is not None else made
+
+
+def with_states(record: Record, rows: Mapping[str, Row]) -> Record:
+    """*record* with how far the services of *rows* have come."""
+    services = dict(record.services)
+    for name, row in rows.items():
+        if name in services:
+            services[name] = replace(services[name], state=row.state, ready_ms=row.ready_ms)
+    return replace(record, services=services)
+
+
+def allocate(store: RecordStore, engine: Engine, plan: Plan, record: Record, refused: Collection[str]) -> Allocation:
+    """What *engine* gives the instance of *plan*.
+
+    Args:
+        refused: subnets that turned out to be taken.
+
+    Raises:
+        UsageError: `--port` names a service without a port.
+        EnvctlError: nothing is free.
+    """
+    wanted = Wanted(plan.ports_wanted, sum(service.replicas for service in plan.services.values()))
+    ports = {key: number for key, number in record.allocation.ports.items() if key in wanted.ports}
+    kept = Allocation({**ports, **_fixed(record.choices.port, wanted)}, record.allocation.subnet)
+    others = {port for other in store.all() if other.id != record.id for port in other.allocation.ports.values()}
+    return engine.allocate(record.id, wanted, kept, others, refused)
+
+
+def _fixed(asked: Mapping[str, int], wanted: Wanted) -> dict[PortKey, int]:
+    """The main port of each service that `--port` names."""
+    found = {}
+    for service, number in asked.items():
+        main = next((key for key in wanted.ports if key[0] == service), None)
+        if main is None:
+            known = list(dict.fromkeys(key[0] for key in wanted.ports))
+            raise UsageError(f"--port {service}={number}: there is no such service with a port", hint=did_you_mean(service, known))
+        found[main] = number
+    return found

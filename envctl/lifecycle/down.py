@@ -11,13 +11,12 @@ from envctl.engines import Engine, open_engine
 from envctl.engines.mixed import remove_everywhere
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError, UsageError
-from envctl.instance.identity import instance_id
+from envctl.instance.identity import instance_id, process_alive, process_mark
 from envctl.instance.lock import lock
-from envctl.instance.processes import process_alive, process_mark
-from envctl.instance.record import InstanceState, Record
+from envctl.instance.record import InstanceState, Record, now
 from envctl.instance.store import RecordGone, UnreadableRecord
-from envctl.instance.times import now
 from envctl.keeper_client.keepers import called_by
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.outputs import write_outputs
 from envctl.process.signals import shielded
 from envctl.session import Session
@@ -60,8 +59,6 @@ def _extended(session: Session, engine: Engine, record: Record) -> bool:
     found = next((found for found in engine.list() if found.id == record.id), None)
     if found is None or (found.expires is not None and found.expires <= now()):
         return False
-    from envctl.lifecycle.keeping import ensure_keeper
-
     ensure_keeper(session, session.store.update(record, lambda record: replace(record, expires=found.expires)), watched=False)
     return True
 

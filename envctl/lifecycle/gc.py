@@ -7,10 +7,9 @@ from contextlib import suppress
 
 from envctl.engines import Engine, FoundInstance
 from envctl.errors import UsageError
+from envctl.instance.identity import process_alive
 from envctl.instance.lock import lock, sweep
-from envctl.instance.processes import process_alive
-from envctl.instance.record import Location, Record
-from envctl.instance.times import now
+from envctl.instance.record import Location, Record, now
 from envctl.lifecycle.down import Removed, remove_by_label, tear_down
 from envctl.process.signals import shielded
 from envctl.session import Session

@@ -12,11 +12,10 @@ from envctl.instance.allocation import Allocation
 from envctl.instance.record import Record
 from envctl.lifecycle.options import UpOptions
 from envctl.plan.make import environment_outside, make_plan
-from envctl.plan.model import Plan, Setting
-from envctl.plan.secrets import drawn_from
+from envctl.plan.model import Plan, Selection, Setting
+from envctl.plan.setting import drawn_from
 from envctl.plan.traits import Addresses
 from envctl.plan.transforms import apply
-from envctl.plan.transforms.options import Selection
 from envctl.session import Session
 
 

@@ -1,4 +1,4 @@
-"""Every command looks after the keepers first: one that was killed is started again, or its instance is collected."""
+"""An instance has a keeper. Every command looks after that first: one that was killed is started again, or its instance is collected."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import sys
 from collections.abc import Collection
 from contextlib import suppress
 
+from envctl.engines import open_engine
+from envctl.engines.registry import traits
 from envctl.errors import EnvctlError
+from envctl.instance.identity import process_alive
 from envctl.instance.lock import lock, sweep
-from envctl.instance.processes import process_alive
 from envctl.instance.record import Record
 from envctl.keeper_client.client import QUICK, KeeperGone
+from envctl.lifecycle.down import tear_down
+from envctl.lifecycle.keeper import ensure_keeper
+from envctl.process.signals import shielded
 from envctl.session import Session
 
 
@@ -46,8 +51,6 @@ def _recover(session: Session, id: str) -> None:
     if why:
         _collect(session, record, why)
     else:
-        from envctl.lifecycle.keeping import ensure_keeper
-
         ensure_keeper(session, record, watched=False)
 
 
@@ -62,8 +65,6 @@ def _is_seen_to(session: Session, record: Record) -> bool:
 
 
 def _why_gone(record: Record) -> str:
-    from envctl.engines.registry import traits
-
     if not record.keeper or _left_half_done(record):
         return "its command was killed"
     if traits(record.engine).runs_processes:
@@ -76,10 +77,6 @@ def _why_gone(record: Record) -> str:
 
 
 def _collect(session: Session, record: Record, why: str) -> None:
-    from envctl.engines import open_engine
-    from envctl.lifecycle.down import tear_down
-    from envctl.process.signals import shielded
-
     with shielded():
         left = tear_down(session, open_engine(record.location, session.host), record)
     print(f"envctl: {record.name} ({record.id}) was removed: {why}{'; left behind: ' + ', '.join(left) if left else ''}", file=sys.stderr)

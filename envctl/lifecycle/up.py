@@ -16,16 +16,13 @@ from envctl.instance.record import InstanceState, Record
 from envctl.instance.store import RecordGone
 from envctl.keeper_client.client import KeeperGone
 from envctl.keeper_client.watchman import watched_until_kept
-from envctl.lifecycle.allocating import allocate
 from envctl.lifecycle.bring_up import Run, bring_up
-from envctl.lifecycle.claiming import claim, draft
-from envctl.lifecycle.deploying import deploy
+from envctl.lifecycle.claiming import allocate, claim, draft, recorded
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.failed import ended
-from envctl.lifecycle.keeping import ensure_keeper
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
-from envctl.lifecycle.recording import recorded
 from envctl.outputs import write_outputs
 from envctl.plan.model import Plan
 from envctl.process import signals
@@ -122,7 +119,7 @@ def _allocate_and_bring_up(run: Run, engine: Engine, timer: Timer) -> None:
         run.update(lambda record: recorded(replace(record, allocation=allocation), run.plan))  # noqa: B023
         timer.phase("allocate")
         try:
-            _create_and_bring_up(run, deploy(run, engine, run.plan), timer)
+            _create_and_bring_up(run, run.deployment(engine, run.plan), timer)
         except PortTaken as error:
             if attempt + 1 == TRIES or error.service in run.record.choices.port:
                 raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint="take another one with --port") from None

@@ -7,7 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envctl.engines.registry import traits
 from envctl.errors import UsageError, did_you_mean
+from envctl.instance.record import Record
 
 if TYPE_CHECKING:
     from envctl.instance.record import Record
@@ -23,7 +25,7 @@ def formatted(format: str, values: Mapping[str, str]) -> str:
     """
     if format not in FORMATS:
         raise UsageError(f"there is no format '{format}'", hint=did_you_mean(format, FORMATS))
-    text: str = import_module(f"envctl.outputs.{format if format != 'json' else 'json_'}").text(values)
+    text: str = import_module(f"envctl.outputs.{format}").text(values)
     return text
 
 
@@ -44,3 +46,10 @@ def write_outputs(record: Record) -> None:
             path.write_text(formatted(format, record.outputs) if record.outputs else "", "utf-8")
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="`write:` names the files that hold the outputs") from None
+
+
+def process_variables(record: Record) -> dict[str, str]:
+    """The variables that say which instance it is, and where."""
+    told = {"ENVCTL_NAME": record.name, "ENVCTL_INSTANCE": record.id, "ENVCTL_ENGINE": record.engine}
+    where = {"ENVCTL_CONTEXT": record.context, "ENVCTL_NAMESPACE": record.namespace} if traits(record.engine).shares_namespaces else {}
+    return told | {key: value for key, value in where.items() if value}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from envctl.plan.addresses import dns_label
 from envctl.plan.model import Setting
 from envctl.plan.subjects import Subject
 
@@ -88,3 +89,20 @@ class Addressing:
     def tester(self, viewpoint: Viewpoint) -> str:
         """The machine of the tests. Tests are told how services call it: they hand it on to them."""
         return LOOPBACK if self.reserves(viewpoint) else self.setting.addresses.tester_host
+
+
+LONGEST = 50
+"""Of 63 that a DNS label may have: what belongs to a service is named after it, with a word behind."""
+
+
+def dns_label(*words: str) -> str:
+    """The words as one label of DNS (RFC 1035): small letters, digits and hyphens, a letter first.
+
+    A long one is cut, and told apart by a hash.
+    """
+    whole = "-".join(words)
+    text = re.sub(r"[^a-z0-9-]", "-", whole.lower()).strip("-")
+    text = text if text[:1].isalpha() else f"s-{text}"
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - 7].rstrip('-')}-{hashlib.sha256(whole.encode()).hexdigest()[:6]}"

@@ -8,8 +8,8 @@ from typing import Any
 
 from envctl.definition.kinds import Kind
 from envctl.definition.models import Ready
-from envctl.plan.commands import split
 from envctl.plan.model import Check
+from envctl.plan.reading import split
 
 COMPOSED_PATIENCE = 10.0
 """Seconds that a service of a Compose file without a health check gets to open the ports that it publishes."""

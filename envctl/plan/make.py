@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -13,10 +14,8 @@ from envctl.definition.models import Service
 from envctl.environment import Environment
 from envctl.errors import DefinitionError, UsageError
 from envctl.plan.addressing import TESTS, Addressing
-from envctl.plan.commands import argv
-from envctl.plan.graph import Cycle, start_order
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
-from envctl.plan.reading import Once, Reading, as_text, texts
+from envctl.plan.reading import Once, Reading, argv, as_text, texts
 from envctl.plan.services import ports_of, service_plan, variables
 from envctl.plan.subjects import Subject, published, subjects
 from envctl.plan.views import Resolver
@@ -180,3 +179,48 @@ def environment_outside(environment: Environment, setting: Setting, name: str) -
     if reading.problems:
         raise DefinitionError(reading.problems)
     return found
+
+
+Node = tuple[str, str]
+
+
+class Cycle(Exception):
+    """The services of a cycle, the first one again at the end."""
+
+    def __init__(self, path: Sequence[str]) -> None:
+        super().__init__(" -> ".join(path))
+        self.path = list(path)
+
+
+def start_order(needs: Mapping[str, Mapping[str, str]], seeding: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Services in an order in which each can start.
+
+    Args:
+        needs: service -> {other: condition} before it starts.
+        seeding: service -> {other: condition} before its seeds are done.
+
+    Raises:
+        Cycle: there is none.
+    """
+    graph: dict[Node, set[Node]] = {}
+    for name, others in needs.items():
+        graph[(name, "started")] = {(other, _state(condition)) for other, condition in others.items()}
+        graph[(name, "ready")] = {(name, "started")}
+        graph[(name, "seeded")] = {(name, "ready")} | {(o, _state(c)) for o, c in seeding.get(name, {}).items()}
+    sorter = TopologicalSorter(graph)
+    try:
+        order = list(sorter.static_order())
+    except CycleError as error:
+        raise Cycle(_services(error.args[1])) from None
+    return [name for name, state in order if state == "started" and name in needs]
+
+
+def _state(condition: str) -> str:
+    return "seeded" if condition == "done" else condition
+
+
+def _services(nodes: Sequence[Node]) -> list[str]:
+    """The nodes of a cycle (each before the one that needs it) as services, the one that needs first."""
+    names = [name for name, _ in reversed(nodes)]
+    path = [name for index, name in enumerate(names) if index == 0 or name != names[index - 1]]
+    return path if path[0] == path[-1] and len(path) > 1 else [*path, path[0]]

@@ -315,3 +315,13 @@ class Plan:
         """
         assert self.again is not None, "only make_plan's plans can be made again"
         return self.again(allocation, addresses or self.setting.addresses)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the command line says about services."""
+
+    only: Sequence[str] = ()
+    stub: Sequence[str] = ()
+    use: Mapping[str, str] = field(default_factory=dict)
+    image: Mapping[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.amounts import bytes_of
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, references, render_text
 from envctl.definition.kinds import Kind, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
@@ -19,7 +20,6 @@ from envctl.plan.images import build_plan, rewrite
 from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, LocalProgram, PodPlan, Port, ServicePlan
 from envctl.plan.reading import Reading, as_text, plain, texts
 from envctl.plan.seeds import steps_of
-from envctl.plan.sizes import bytes_of
 from envctl.plan.subjects import Subject
 from envctl.plan.views import View, property_names
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import foreign_errors, shown
+from envctl.readiness import NotReady, Target, foreign_errors, shown
 
 
 def _opened(target: Target) -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import shown
+from envctl.readiness import NotReady, Target, shown
 
 
 def probe(target: Target) -> None:

@@ -6,8 +6,7 @@ import http.client
 from collections.abc import Container
 from typing import Any
 
-from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import foreign_errors, port_of, shown
+from envctl.readiness import NotReady, Target, foreign_errors, port_of, shown
 
 
 def _expected(status: Any) -> Container[int]:

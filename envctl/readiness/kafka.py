@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import Wire
+from envctl.readiness import NotReady, Target, Wire
 
 _METADATA, _API_VERSIONS = 3, 18
 # The oldest that Kafka 4 still takes, and the last before the encoding changed.

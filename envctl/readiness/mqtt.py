@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 import uuid
 
-from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import Wire
+from envctl.readiness import NotReady, Target, Wire
 
 _REFUSALS = {
     1: "unacceptable protocol version",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from envctl.readiness import LoginRefused, NotReady, Target
-from envctl.readiness._wire import foreign_errors, lent_socket, shown
+from envctl.readiness import LoginRefused, NotReady, Target, foreign_errors, lent_socket, shown
 
 ACCESS_DENIED = 1045
 

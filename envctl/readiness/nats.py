@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import Wire, shown
+from envctl.readiness import NotReady, Target, Wire, shown
 
 
 def probe(target: Target) -> None:

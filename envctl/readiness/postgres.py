@@ -6,8 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from envctl.readiness import LoginRefused, NotReady, Target
-from envctl.readiness._wire import foreign_errors, lent_socket, shown
+from envctl.readiness import LoginRefused, NotReady, Target, foreign_errors, lent_socket, shown
 
 WRONG_PASSWORD = "28P01"
 

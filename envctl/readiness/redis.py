@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from envctl.readiness import LoginRefused, NotReady, Target
-from envctl.readiness._wire import Wire, shown
+from envctl.readiness import LoginRefused, NotReady, Target, Wire, shown
 
 
 def _command(words: Sequence[str]) -> bytes:

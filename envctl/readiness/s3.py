@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import CLOSED, foreign_errors, innermost, shown
+from envctl.readiness import CLOSED, NotReady, Target, foreign_errors, innermost, shown
 
 
 def probe(target: Target) -> None:

@@ -6,8 +6,7 @@ import base64
 import dataclasses
 import smtplib
 
-from envctl.readiness import NotReady, Target, http
-from envctl.readiness._wire import foreign_errors, shown
+from envctl.readiness import NotReady, Target, foreign_errors, http, shown
 
 _ANSWERS = [200, 401, 404]
 """Mailpit's, and those of another mail server with a page, which a Compose file may name."""

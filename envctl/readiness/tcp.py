@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from envctl.readiness import NotReady, Target
-from envctl.readiness._wire import CLOSED, port_of
+from envctl.readiness import CLOSED, NotReady, Target, port_of
 
 # docker-proxy accepts for a server that is not there yet and ends the connection as soon as its own dial is refused.
 _SETTLED = 0.05

@@ -1,1 +1,72 @@
-"""Plan -> manifests: one module a target."""
+"""Plan -> manifests, one module a target: as text, or as a folder that the target's own tool runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envctl.errors import UsageError
+from envctl.plan.addressing import dns_label
+from envctl.plan.model import File, Plan
+from envctl.render.compose import compose_yaml, render_compose
+
+if TYPE_CHECKING:
+    from envctl.render.kubernetes import Options
+
+
+@dataclass(frozen=True)
+class Written:
+    text: str
+    losses: tuple[str, ...]
+
+
+def write_manifests(plan: Plan, folder: Path | None, options: Options | None = None) -> Written:
+    """`compose.yaml` in *folder* with the files it needs, or `manifests.yaml`; the text alone without a folder.
+
+    Raises:
+        UsageError: the plan's engine has no manifests, or the folder cannot be written.
+    """
+    engine = plan.setting.engine
+    if engine.manifests not in FORMATS:
+        raise UsageError(f"{engine.name} processes have no manifests", hint=f"`envctl up --engine {engine.name}` starts them")
+    name, written, binaries = FORMATS[engine.manifests](plan, options)
+    if folder is not None:
+        try:
+            _write(folder, name, written.text, binaries)
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
+    return written
+
+
+def _composed(plan: Plan, options: Options | None) -> tuple[str, Written, Mapping[str, File]]:
+    rendered = render_compose(plan, standalone=True)
+    text = f"# {plan.setting.environment}, rendered by envctl: docker compose up --wait\n" + compose_yaml(rendered)
+    return "compose.yaml", Written(text, rendered.losses), rendered.binaries
+
+
+def _clustered(plan: Plan, options: Options | None) -> tuple[str, Written, Mapping[str, File]]:
+    from envctl.render.kubernetes import Options, manifests_yaml, render_kubernetes
+
+    manifests = render_kubernetes(plan, options or Options(standalone=True, namespace=dns_label(plan.setting.id)))
+    text = f"# {plan.setting.environment}, rendered by envctl: kubectl apply -f manifests.yaml\n" + manifests_yaml(manifests)
+    return "manifests.yaml", Written(text, manifests.losses), {}
+
+
+FORMATS = {"compose": _composed, "kubernetes": _clustered}
+"""What an engine's traits may name as its manifests: each gives the file's name, its text and what goes beside it."""
+
+
+def _write(folder: Path, name: str, text: str, binaries: Mapping[str, File]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, file in binaries.items():
+        assert file.source is not None
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file.source, target)
+    beside = folder / f".{name}.new"
+    beside.write_text(text, "utf-8")
+    os.replace(beside, folder / name)

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from envctl.definition.amounts import size_text
 from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.model import File, Plan, ServicePlan
-from envctl.plan.sizes import size_text
 
 INTERVAL = "1s"
 """Of health checks in a file that Compose itself brings up. Under `up` readiness is ours, and they only inform."""

@@ -1,9 +1,11 @@
-"""Seeding: one module a format, each with `load(step, seeder)`, imported when a step needs it."""
+"""Seeding: one module a format, each with `load(step, seeder)`, imported when a step needs it; and files as pieces, for all of them."""
 
 from __future__ import annotations
 
+import gzip
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -62,3 +64,43 @@ def failed(step: Step, where: str, output: str, status: int | None = None, said:
 def complaint(output: str) -> str:
     """The first line in which a server speaks of an error; what follows (DETAIL, CONTEXT) only explains it."""
     return next((line for line in output.splitlines() if re.search(r"ERROR|FATAL|error:", line)), "")
+
+
+PIECE = 1 << 18
+BOM = b"\xef\xbb\xbf"
+
+
+class BadFile(Exception):
+    """It cannot be read, or what it holds is malformed, in *line*.
+
+    No OSError: whoever feeds a command takes that for the command's end, and a file that ends early would count as loaded.
+    """
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+    def where(self, path: Path) -> str:
+        return str(path) if self.line is None else f"{path}:{self.line}"
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of *path*, unpacked.
+
+    Raises:
+        BadFile: it cannot be read to its end.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            while piece := stream.read(PIECE):
+                yield piece
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadFile(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def texts(path: Path) -> Iterator[bytes]:
+    """The same without the mark that some editors put before UTF-8."""
+    begun = False
+    for piece in pieces(path):
+        yield piece if begun else piece.removeprefix(BOM)
+        begun = True

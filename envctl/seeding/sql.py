@@ -6,8 +6,7 @@ import re
 
 from envctl.engines import Execution
 from envctl.plan.model import Step
-from envctl.seeding import Seeder, complaint, failed
-from envctl.seeding.files import BadFile, pieces
+from envctl.seeding import BadFile, Seeder, complaint, failed, pieces
 
 LINE = re.compile(r"<stdin>:(\d+):|at line (\d+)")
 """psql's and mariadb's way to say in which line."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from envctl.instance.identity import instance_id
-from envctl.instance.times import now
+from envctl.instance.record import now
 from tests.processes import keepers_of, kill, nothing_is_left, states_of, things_of, until
 from tests.support import Project, command
 

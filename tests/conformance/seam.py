@@ -11,9 +11,8 @@ from pathlib import Path
 from envctl.engines import CommandResult, Deployment, DeploymentSettings, Engine, RunningInstance, open_engine
 from envctl.instance.labels import labels_of
 from envctl.instance.record import Record
-from envctl.lifecycle.allocating import allocate
-from envctl.lifecycle.claiming import claim, draft
-from envctl.lifecycle.keeping import ensure_keeper
+from envctl.lifecycle.claiming import allocate, claim, draft
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
 from envctl.plan.model import Plan, ServicePlan

@@ -20,7 +20,7 @@ from envctl.instance.allocation import Allocation
 from envctl.instance.record import Choices
 from envctl.plan.model import Plan, ServicePlan
 from envctl.session import Session
-from envctl.session.host import Host
+from envctl.session.session import Host
 from tests.builders import plan_with, port, record_of, service
 from tests.processes import held_port
 

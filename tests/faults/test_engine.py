@@ -144,7 +144,7 @@ def test_a_full_disk(project: Project, monkeypatch: pytest.MonkeyPatch, when: st
     monkeypatch.setattr(images if when == "build" else deployment, "run_compose", no_space)
     with pytest.raises(ServiceFailed) as raised:
         brought_up(project)
-    from envctl.cli.failure import describe
+    from envctl.cli.printing import describe
 
     text = describe(raised.value)
     assert "no space left on device" in text

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from envctl.instance import labels
-from envctl.instance.record import InstanceState, Location
-from envctl.instance.times import now, stamp
+from envctl.instance.record import InstanceState, Location, now, stamp
 from tests.builders import record_of
 
 

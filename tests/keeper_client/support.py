@@ -7,7 +7,7 @@ import signal
 from dataclasses import replace
 from typing import Any
 
-from envctl.instance.processes import running
+from envctl.instance.identity import running
 from envctl.instance.record import Record
 from envctl.keeper_client.client import KeeperClient
 from envctl.keeper_client.starting import Duties

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from envctl.instance.processes import process_mark, running
-from envctl.instance.record import Record
-from envctl.instance.times import now
+from envctl.instance.identity import process_mark, running
+from envctl.instance.record import Record, now
 from envctl.keeper.marks import marked
 from envctl.keeper_client import client, keepers
 from envctl.keeper_client.client import KeeperClient

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from envctl.instance import load
 from envctl.keeper.marks import SUPERVISOR, marked
 from envctl.keeper.system import processes, variables, with_descendants
+from envctl.session import Session
 from tests.kinds.support import Running
 
 
@@ -35,9 +35,12 @@ def _idle(up: Running) -> set[int]:
 
 
 def _keeps_to_itself(up: Running, service: str, names: set[str], ports: set[int]) -> None:
-    record = load(up.shown["id"])
-    assert record is not None
-    private = {key.partition("/.")[2]: number for key, number in record.ports.items() if key.startswith(f"{service}/.")}
+    record = Session.here().store.load(up.shown["id"])
+    private = {
+        name.removeprefix("."): number
+        for (owner, name), number in record.allocation.ports.items()
+        if owner == service and name.startswith(".")
+    }
     assert private.keys() == names
     assert set(private.values()) <= ports, "each of them was given out, and is used"
     told = [up.project.envctl(*words).ok().out for words in (["status", up.name, "--json"], ["env", up.name])]

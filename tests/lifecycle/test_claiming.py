@@ -11,11 +11,9 @@ import pytest
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.instance.allocation import Allocation
-from envctl.instance.identity import instance_id
-from envctl.instance.processes import process_mark
-from envctl.instance.record import Choices, DataRecord, InstanceState, Record
+from envctl.instance.identity import instance_id, process_mark
+from envctl.instance.record import Choices, DataRecord, InstanceState, Record, now
 from envctl.instance.store import RECORD, RecordGone, UnreadableRecord
-from envctl.instance.times import now
 from envctl.lifecycle import claiming
 from envctl.lifecycle.claiming import claim, draft, instance_name
 from envctl.lifecycle.options import UpOptions

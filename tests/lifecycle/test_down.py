@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from envctl.errors import EngineMissing, UsageError
-from envctl.instance.identity import instance_id
-from envctl.instance.processes import process_mark
+from envctl.instance.identity import instance_id, process_mark
 from envctl.instance.record import InstanceState, Record
 from envctl.instance.store import RECORD, RecordStore, UnreadableRecord
 from envctl.lifecycle import down
@@ -213,9 +212,9 @@ def test_nobody_waits_for_a_gentle_end(by_keeper: Session, engine: ListedEngine)
 
 def test_one_that_somebody_elsewhere_has_extended_stays(by_keeper: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     ensured: list[Record] = []
-    monkeypatch.setattr("envctl.lifecycle.keeping.ensure_keeper", lambda session, record, watched: ensured.append(record))
+    monkeypatch.setattr("envctl.lifecycle.recovery.ensure_keeper", lambda session, record, watched: ensured.append(record))
     engine.seen = [seen_as(expires=FUTURE)]
-    assert remove(by_keeper, saved(by_keeper, expires=PAST)) is None
+    assert remove(by_keeper, saved(by_keeper, expires=PAST, engine="docker")) is None
     assert [record.expires for record in ensured] == [FUTURE]
     found = by_keeper.store.load("t-123456")
     assert found is not None

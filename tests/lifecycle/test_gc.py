@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from envctl.instance.identity import process_mark
 from envctl.instance.lock import lock
-from envctl.instance.processes import process_mark
 from envctl.instance.record import InstanceState, Location
 from envctl.instance.store import RECORD
 from envctl.lifecycle import gc

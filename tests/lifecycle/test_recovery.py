@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from envctl.errors import EnvctlError
+from envctl.instance.identity import process_mark
 from envctl.instance.lock import lock
-from envctl.instance.processes import process_mark
 from envctl.instance.record import Choices, InstanceState, Location, Record
 from envctl.instance.store import RECORD
 from envctl.keeper_client.client import KeeperSilent
@@ -52,7 +52,7 @@ class World:
 @pytest.fixture(autouse=True)
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
-    monkeypatch.setattr("envctl.lifecycle.keeping.ensure_keeper", found.ensure)
+    monkeypatch.setattr("envctl.lifecycle.recovery.ensure_keeper", found.ensure)
     monkeypatch.setattr("envctl.lifecycle.down.tear_down", found.tear_down)
     monkeypatch.setattr("envctl.engines.open_engine", lambda location, host: location.engine)
     return found

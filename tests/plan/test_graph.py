@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.plan.graph import Cycle, start_order
+from envctl.plan.make import Cycle, start_order
 
 CONDITIONS = st.sampled_from(["started", "ready", "seeded", "done"])
 Needs = dict[str, dict[str, str]]

@@ -9,7 +9,7 @@ import yaml
 from envctl.engines.registry import traits
 from envctl.errors import UsageError
 from envctl.plan.model import File, Plan
-from envctl.render.write import write_manifests
+from envctl.render import write_manifests
 from tests.builders import plan_with, service
 
 

@@ -8,9 +8,8 @@ import pytest
 
 from envctl.engines import CommandResult, Execution
 from envctl.errors import ServiceFailed
-from envctl.seeding import Seeder, seed
+from envctl.seeding import PIECE, Seeder, seed
 from envctl.seeding.csv.dialects import DIALECTS
-from envctl.seeding.files import PIECE
 from tests.builders import FakeDeployment, feed, plan_with, step_of
 from tests.seeding.reference import READERS
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from envctl.seeding import BadFile
 from envctl.seeding.csv import records
 from envctl.seeding.csv.records import chunks, rows
-from envctl.seeding.files import BadFile
 from tests.seeding import reference
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

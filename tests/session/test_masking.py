@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from envctl.session.masking import Mask
+from envctl.session.session import Mask
 
 
 def test_secrets_are_hidden_the_longest_first() -> None:

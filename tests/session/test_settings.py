@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from envctl.errors import DefinitionError
+from envctl.render.cluster import Cluster
 from envctl.session.settings import Settings, nearest
 from tests.builders import session_in, write
 
@@ -93,10 +94,10 @@ def test_the_file_with_the_unknown_key_is_named(folder: Path) -> None:
 
 def test_the_cluster(folder: Path) -> None:
     text = '[kubernetes]\nlabels = {team = "shop"}\npull_secrets = ["a"]\npriority_class = "low"\nquota = {pods = "4"}\n'
-    assert settings(folder, text).cluster() == {
+    assert settings(folder, text).table("kubernetes", Cluster) == {
         "labels": {"team": "shop"}, "pull_secrets": ["a"], "priority_class": "low", "quota": {"pods": "4"},
     }  # fmt: skip
-    assert settings(folder, "").cluster() == {}
+    assert settings(folder, "").table("kubernetes", Cluster) == {}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_the_cluster(folder: Path) -> None:
 )
 def test_a_cluster_that_is_not_of_its_form(folder: Path, text: str, message: str) -> None:
     with pytest.raises(DefinitionError) as caught:
-        settings(folder, text).cluster()
+        settings(folder, text).table("kubernetes", Cluster)
     assert message in str(caught.value)
 
 

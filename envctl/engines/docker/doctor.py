@@ -17,7 +17,7 @@ from envctl.engines.docker.connection import connect
 from envctl.engines.docker.engine import free_subnet
 from envctl.engines.seam import Finding
 from envctl.errors import EngineMissing, EnvctlError
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 COMPOSE = (2, 20)
 """The first Compose whose `create` does all that is rendered."""

@@ -18,11 +18,10 @@ from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
-from envctl.instance.record import Location
-from envctl.instance.times import STAMP
+from envctl.instance.record import STAMP, Location
 from envctl.plan.traits import Addresses
 from envctl.process.threads import each
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 if TYPE_CHECKING:
     from envctl.engines.docker.deployment import DockerDeployment

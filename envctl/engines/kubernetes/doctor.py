@@ -13,7 +13,7 @@ from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.seam import Finding
 from envctl.errors import EnvctlError
 from envctl.process.threads import each
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 APPLIED = ("deployments", "jobs", "services", "configmaps", "secrets", "networkpolicies", "serviceaccounts")
 RIGHTS = (

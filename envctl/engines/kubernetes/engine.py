@@ -21,7 +21,7 @@ from envctl.keeper.cluster.pod_status import is_running
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.traits import Addresses
 from envctl.process.threads import each
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 if TYPE_CHECKING:
     from envctl.engines.kubernetes.deployment import KubernetesDeployment

@@ -17,7 +17,7 @@ from envctl.engines.ports import any_port
 from envctl.engines.seam import CommandResult, Execution
 from envctl.errors import EnvctlError
 from envctl.process.threads import Feeder
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 BEGIN = 60.0
 """Seconds that the exec agent may take to be there."""

@@ -16,7 +16,7 @@ from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE, SERVICE
 from envctl.keeper_client.client import KeeperGone
 from envctl.plan.model import Plan, ServicePlan
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 FILE = "forwards.json"
 EXEC_AGENT = "exec-agent"

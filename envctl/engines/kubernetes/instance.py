@@ -23,7 +23,7 @@ from envctl.keeper.cluster.pod_status import newest as newest_of
 from envctl.keeper.cluster.pod_status import own_container
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.process.threads import merged
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 
 @dataclass

@@ -9,7 +9,7 @@ from envctl.definition.kinds import Kind, Local, load_kinds
 from envctl.engines.local.programs import find_program
 from envctl.engines.seam import Finding
 from envctl.plan.services import local_program
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 
 def findings(host: Host) -> Iterator[Finding]:

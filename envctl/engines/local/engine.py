@@ -19,7 +19,7 @@ from envctl.instance import labels
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
 from envctl.plan.traits import Addresses
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 if TYPE_CHECKING:
     from envctl.engines.local.deployment import LocalDeployment
@@ -54,7 +54,7 @@ class LocalEngine:
 
     def list(self) -> Sequence[FoundInstance]:
         """Those with processes that are on disk, and those whose state is gone though their keepers run."""
-        from envctl.keeper_client.alone import labels_of_keepers
+        from envctl.keeper_client.starting import labels_of_keepers
 
         keepers = labels_of_keepers().items()
         alone = {id: told for id, told in keepers if told[labels.ENGINE] == self.name and not self.host.folder(id).exists()}

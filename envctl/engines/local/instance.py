@@ -19,7 +19,7 @@ from envctl.instance.folder import write_private
 from envctl.keeper.marks import MARK
 from envctl.keeper_client.client import QUICK, KeeperGone
 from envctl.process.threads import Feeder
-from envctl.session.host import Host
+from envctl.session.session import Host
 
 SPECS, LOGS, OLDER = "local.json", "logs", ".1"
 POLL_SECONDS = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from envctl.environment import Environment
-from envctl.plan.transforms.options import Selection
+from envctl.plan.model import Selection
 from envctl.plan.transforms.select import select
 
 __all__ = ["Selection", "TRANSFORMS", "apply"]

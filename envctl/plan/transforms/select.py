@@ -10,8 +10,8 @@ from envctl.definition.expressions import references
 from envctl.definition.models import Definition, Service
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
+from envctl.plan.model import Selection
 from envctl.plan.reading import texts
-from envctl.plan.transforms.options import Selection
 
 
 def select(environment: Environment, selection: Selection) -> Environment:

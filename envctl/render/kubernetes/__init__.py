@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from envctl.errors import UsageError
-from envctl.plan.addresses import dns_label
+from envctl.plan.addressing import dns_label
 from envctl.plan.model import Plan, ServicePlan
-from envctl.render.kubernetes import exec_agent, network, ordering
-from envctl.render.kubernetes.composed import aliases
+from envctl.plan.views import LOOPBACK
+from envctl.render.kubernetes import exec_agent, network, probes
+from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.exec_agent import PORT as EXEC_AGENT_PORT
 from envctl.render.kubernetes.exec_agent import exec_agent_token
-from envctl.render.kubernetes.files import config_maps
-from envctl.render.kubernetes.losses import losses
-from envctl.render.kubernetes.objects import (
-    Object,
+from envctl.render.kubernetes.files import Filed, config_maps
+from envctl.render.kubernetes.pods import NOBODY, Made, main_name, numbers, pushed_image, user_is_known
+from envctl.render.kubernetes.rendering import (
     Options,
+    Rendering,
     common_name,
     label_value,
     labels,
@@ -28,12 +30,9 @@ from envctl.render.kubernetes.objects import (
     namespace_annotations,
     selector,
 )
-from envctl.render.kubernetes.pods import Made, main_name, numbers, pushed_image
-from envctl.render.kubernetes.rendering import Rendering
 from envctl.render.kubernetes.secrets import vault_of
-from envctl.render.kubernetes.templates import Templates
-from envctl.render.kubernetes.workload import once, workload
-from envctl.render.kubernetes.writing import yaml_text
+from envctl.render.kubernetes.templates import Object, Templates, yaml_text
+from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done, not_awaited, once, workload
 
 __all__ = [
     "EXEC_AGENT_PORT",
@@ -85,7 +84,7 @@ def render_kubernetes(plan: Plan, options: Options) -> Manifests:
         services[service.name], made[service.name] = _parts(rendering, service)
     keys = {key: what for each in made.values() for key, what in each.drawer.says.items()}
     found = Manifests(
-        tuple(_common(rendering)), services, tuple(losses(rendering, {name: each.files for name, each in made.items()}, keys))
+        tuple(_common(rendering)), services, tuple(_losses(rendering, {name: each.files for name, each in made.items()}, keys))
     )
     _check_names(found)
     return found
@@ -146,8 +145,8 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
     for number in numbers(service):
         name = dns_label(ports_by_number[number])
         names[number] = name if name not in names.values() else dns_label(name, str(number))
-    if ordering.listens_when_done(rendering, service):
-        names[ordering.DONE_PORT] = "envctl-done"
+    if listens_when_done(rendering, service):
+        names[DONE_PORT] = "envctl-done"
     ports = [{"name": name, "port": number, "targetPort": number, "protocol": "TCP"} for number, name in names.items()]
     if ports or service.from_compose:
         for name in (service.host, *([] if rendering.plan.setting.shared else aliases(service))):
@@ -186,3 +185,59 @@ def _check_names(found: Manifests) -> None:
                 hint="names on Kubernetes are small letters, digits and hyphens; rename one of them",
             )
         seen[key] = owner
+
+
+def _losses(rendering: Rendering, files: Mapping[str, Filed], keys: Mapping[str, str]) -> Iterator[str]:
+    """*files* by service; *keys* of a Secret that somebody else makes, and what each holds."""
+    plan, options = rendering.plan, rendering.options
+    yield from plan.losses
+    for service in plan.services.values():
+        yield from (f"{service.name}: {loss}" for loss in _losses_of(rendering, service, files[service.name]))
+    for name, url in plan.used.items():
+        if urlsplit(url).hostname in LOOPBACK:
+            yield f"{name}: it runs on the machine of the tests ({urlsplit(url).netloc.rpartition('@')[2]}), which no pod can reach"
+    if plan.compose_extra.get("networks"):
+        yield f"networks of the Compose file ({', '.join(plan.compose_extra['networks'])}): its services reach each other on one"
+    if not options.standalone:
+        yield "a client that closes its sending half: no port forward passes that on, so the server sees the end with the connection's"
+    if options.cluster.quota and plan.setting.shared:
+        yield f"the quota of envctl.toml: in {options.namespace} it would bind everybody else, too"
+    if options.existing_secret:
+        yield from (f"the Secret {options.existing_secret} must have the key {key}: {what}" for key, what in sorted(keys.items()))
+
+
+def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iterator[str]:
+    plan = rendering.plan
+    if rendering.options.standalone:
+        yield from _alone(rendering, service)
+        for entry in files.large:
+            yield f"{entry.path} is too large for plain `kubectl apply`; `kubectl apply --server-side` takes it"
+    if left := probes.left_out(service):
+        yield f"its readiness ({', '.join(left)}), which the kubelet cannot ask"
+    if not user_is_known(service):
+        yield f"its image's user is not known: it runs as {NOBODY}; `kubernetes:` can name another in its securityContext"
+    if service.tester:
+        yield "it refers to the machine of the tests, which no pod can reach"
+    if service.build is not None and rendering.options.standalone and rendering.options.registry is None:
+        yield f"the image {service.image} is built here; `--registry` names the registry that the cluster pulls it from"
+    if service.build is None and ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
+        yield f"the image {service.image} has no tag, so it is what `latest` is on that day"
+    if service.from_compose and rendering.plan.setting.shared:
+        yield f"its Compose file knows others by their own names, and in {rendering.options.namespace} they have longer ones"
+    if service.data:
+        yield "its data goes with its pod: nothing outlives the instance, nor a pod that is replaced"
+    yield from composed_losses(plan, service)
+    yield from service.losses
+    yield from (f"`{key}`, which this version does not act on yet" for key in service.later)
+
+
+def _alone(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
+    """What `up` does and plain kubectl does not."""
+    if service.steps:
+        yield f"its {len(service.steps)} seed steps; plain kubectl starts it empty, `envctl up` seeds it"
+    if service.setup:
+        yield f"what envctl sets up once it is ready ({service.setup[0][0][0]} ...)"
+    for other in not_awaited(rendering, service):
+        yield f"it needs {other}, which listens on no port, so nothing waits for it"
+    if listens_when_done(rendering, service):
+        yield "a Deployment whose init container is the job, so that others can wait for its end; one that fails is tried again"

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from envctl.plan.addresses import dns_label
+from envctl.plan.addressing import dns_label
 from envctl.plan.files import read
 from envctl.plan.model import File, Plan, ServicePlan
 

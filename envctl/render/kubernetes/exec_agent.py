@@ -11,9 +11,9 @@ from functools import lru_cache
 from envctl.definition.kinds import Amount
 from envctl.files.package_data import templates
 from envctl.plan.model import Plan, ServicePlan
-from envctl.render.kubernetes.objects import Object
 from envctl.render.kubernetes.rendering import Rendering
 from envctl.render.kubernetes.secrets import Drawer
+from envctl.render.kubernetes.templates import Object
 
 PORT = 15099
 FOLDER = "/run/envctl-exec-agent"

@@ -12,10 +12,10 @@ from envctl.definition.expressions import references
 from envctl.instance.labels import NETWORK
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
-from envctl.render.kubernetes.objects import Object, common_name, label_value, selector
-from envctl.render.kubernetes.ordering import DONE_PORT, listens_when_done
 from envctl.render.kubernetes.pods import numbers
-from envctl.render.kubernetes.rendering import Rendering
+from envctl.render.kubernetes.rendering import Rendering, common_name, label_value, selector
+from envctl.render.kubernetes.templates import Object
+from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done
 
 NODE_LOCAL_DNS = "169.254.20.10/32"
 """Where clusters with NodeLocal DNSCache answer: on the node, which no selector of pods finds."""

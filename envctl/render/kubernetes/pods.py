@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from envctl.definition.amounts import bytes_of, size_text
 from envctl.definition.kinds import Amount
 from envctl.instance.labels import CONTENT, FOR, NETWORK, ONCE, SERVICE
 from envctl.plan.model import ServicePlan
-from envctl.plan.sizes import bytes_of, size_text
 from envctl.render.kubernetes import exec_agent, probes
 from envctl.render.kubernetes.composed import Composed, composed, composed_files
 from envctl.render.kubernetes.files import Filed, filed
-from envctl.render.kubernetes.objects import Object, label_value, labels
-from envctl.render.kubernetes.rendering import Rendering
+from envctl.render.kubernetes.rendering import Rendering, label_value, labels
 from envctl.render.kubernetes.secrets import Composer, Drawer
+from envctl.render.kubernetes.templates import Object
 
 NOBODY = 65534
 """The user where neither a kind nor the definition names one."""

@@ -1,17 +1,99 @@
-"""What one rendering knows: its plan, what is wanted of it, and what is found out once for all services."""
+"""What one rendering knows, and what every object of an instance carries: its names, labels and annotations."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from envctl.definition.kinds import Amount
+from envctl.instance.labels import ENVIRONMENT, EXPIRES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
+from envctl.plan.addressing import dns_label
 from envctl.plan.images import rewrite
 from envctl.plan.model import Plan, ServicePlan
-from envctl.render.kubernetes.objects import Object, Options, common_name, metadata
+from envctl.render.cluster import Cluster
 from envctl.render.kubernetes.secrets import Drawer, Vault
-from envctl.render.kubernetes.templates import Templates
+from envctl.render.kubernetes.templates import Object, Templates
+
+_LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the objects are wanted: what the cluster asks for, and who applies them."""
+
+    standalone: bool
+    """For plain `kubectl apply`: the order of starting is in the pods. Otherwise for `up`, which keeps it itself."""
+    namespace: str
+    registry: str | None = None
+    existing_secret: str | None = None
+    cluster: Cluster = field(default_factory=Cluster)
+    expires: str | None = None
+
+
+def label_value(text: str) -> str:
+    """*text* as the value of a label: what is not allowed there is replaced, and told apart by a hash."""
+    if _LABEL.fullmatch(text):
+        return text
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', text)[:50].strip('-_.')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".lstrip("-")
+
+
+def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> dict[str, str]:
+    """The well-known ones and ours; ours win over those that envctl.toml adds."""
+    setting = plan.setting
+    own = {
+        "app.kubernetes.io/instance": label_value(setting.id),
+        "app.kubernetes.io/managed-by": "envctl",
+        "app.kubernetes.io/part-of": label_value(setting.environment),
+        INSTANCE: label_value(setting.id),
+        NAME: label_value(setting.name),
+    }
+    if service is not None:
+        own |= {
+            "app.kubernetes.io/component": label_value(service.name),
+            "app.kubernetes.io/name": label_value(service.kind),
+            SERVICE: label_value(service.name),
+        }
+    else:
+        own |= {"app.kubernetes.io/name": "envctl"}
+    return dict(sorted({**options.cluster.labels, **own}.items()))
+
+
+def namespace_annotations(plan: Plan, options: Options) -> dict[str, str]:
+    """What may change, or is no label by its characters: of the namespace."""
+    setting = plan.setting
+    found = {PROJECT: str(setting.project), OWNER: setting.owner, ENVIRONMENT: setting.environment}
+    return found | ({EXPIRES: options.expires} if options.expires else {})
+
+
+def metadata(plan: Plan, options: Options, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
+    return {"name": name, "namespace": options.namespace, "labels": labels(plan, options, service)}
+
+
+def selector(plan: Plan, service: ServicePlan | None = None) -> dict[str, str]:
+    """Of the pods of a service, or of the instance."""
+    own = {INSTANCE: label_value(plan.setting.id)}
+    return own | ({SERVICE: label_value(service.name)} if service is not None else {})
+
+
+def common_name(plan: Plan, *words: str) -> str:
+    """The name of something that belongs to no service: a namespace of others may hold several instances."""
+    return dns_label(plan.setting.id, *words) if plan.setting.shared else dns_label("envctl", *words)
+
+
+def merged(below: Any, above: Any, key: str = "") -> Any:
+    """Maps merge, what is None above goes, containers are found by their names, anything else above wins."""
+    if isinstance(below, Mapping) and isinstance(above, Mapping):
+        kept = {name: value for name, value in below.items() if name not in above or above[name] is not None}
+        return kept | {name: merged(kept.get(name), value, name) for name, value in above.items() if value is not None}
+    if key in ("containers", "initContainers") and isinstance(below, list) and isinstance(above, list):
+        given = {item.get("name"): item for item in above}
+        changed = [merged(item, given.pop(item["name"], {})) for item in below]
+        return [*changed, *given.values()]
+    return above
+
 
 PYTHON = "python:3.13-slim"
 """What our own containers are made of: the stub's image, so that a node has it already."""

@@ -1,21 +1,23 @@
-"""What runs a service's pod: a Deployment, or a Job for what runs once."""
+"""What runs a service's pod: a Deployment, or a Job for what runs once.
+
+For plain `kubectl apply`, init containers keep the order of starting, which `up` keeps itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from envctl.instance.labels import FOR, ONCE, SERVICE
 from envctl.plan.model import ServicePlan
-from envctl.render.kubernetes import ordering
-from envctl.render.kubernetes.objects import Object, label_value, selector
 from envctl.render.kubernetes.pods import Made, Once, made_pod
-from envctl.render.kubernetes.rendering import Rendering
+from envctl.render.kubernetes.rendering import Rendering, label_value, selector
+from envctl.render.kubernetes.templates import Object
 
 
 def workload(rendering: Rendering, service: ServicePlan) -> tuple[Object, Made]:
-    made = made_pod(rendering, service, ordering.waits(rendering, service))
+    made = made_pod(rendering, service, waits(rendering, service))
     meta, pod = rendering.metadata(service.host, service), made.pod
-    if ordering.listens_when_done(rendering, service):
+    if listens_when_done(rendering, service):
         pod = _job_that_listens(rendering, pod)
     elif service.once:
         return rendering.templates.render("job", metadata=meta, pod=pod), made
@@ -27,7 +29,7 @@ def _job_that_listens(rendering: Rendering, pod: Object) -> Object:
     """The job as the last init container. Pods of a Deployment always restart, so a job that fails is tried again."""
     spec = pod["spec"]
     spec = {**spec, "initContainers": [*spec.get("initContainers", []), *spec["containers"]], "restartPolicy": "Always"}
-    return {**pod, "spec": {**spec, "containers": [ordering.done_container(rendering)]}}
+    return {**pod, "spec": {**spec, "containers": [done_container(rendering)]}}
 
 
 def once(rendering: Rendering, service: ServicePlan, argv: Sequence[str], name: str) -> Object:
@@ -37,3 +39,69 @@ def once(rendering: Rendering, service: ServicePlan, argv: Sequence[str], name: 
     del meta["labels"][SERVICE]
     meta["labels"] |= {ONCE: "true", FOR: label_value(service.name)}
     return rendering.templates.render("job", metadata=meta, pod=made.pod)
+
+
+DONE_PORT = 15098
+"""On which a job's pod says that the job is done."""
+_WAIT = """\
+import socket, sys, time
+for place in sys.argv[1:]:
+    host, port = place.rsplit(":", 1)
+    print("waiting for", place, flush=True)
+    while True:
+        try:
+            socket.create_connection((host, int(port)), 2).close()
+            break
+        except OSError:
+            time.sleep(0.25)
+"""
+_DONE = """\
+import socket, sys
+with socket.create_server(("", int(sys.argv[1]))) as server:
+    print("the job is done", flush=True)
+    while True:
+        server.accept()[0].close()
+"""
+
+
+def waits(rendering: Rendering, service: ServicePlan) -> list[Object]:
+    """One init container that waits for all that *service* needs: a Service without a ready pod refuses connections."""
+    places = [f"{host}:{port}" for host, port in awaited(rendering, service)]
+    if not rendering.options.standalone or not places:
+        return []
+    command = ["python3", "-c", _WAIT, *places]
+    return [rendering.container("envctl-wait", rendering.python, command=command)]
+
+
+def awaited(rendering: Rendering, service: ServicePlan) -> Iterator[tuple[str, int]]:
+    for name, condition in service.needs.items():
+        other = rendering.plan.services.get(name)
+        if other is None or condition == "started":
+            continue
+        if other.once:
+            yield other.host, DONE_PORT
+        elif other.ports:
+            yield other.host, other.ports[0].number
+
+
+def not_awaited(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
+    """What it needs ready and cannot wait for: nothing listens there."""
+    for name, condition in service.needs.items():
+        other = rendering.plan.services.get(name)
+        if other is not None and condition != "started" and not other.once and not other.ports:
+            yield name
+
+
+def listens_when_done(rendering: Rendering, service: ServicePlan) -> bool:
+    """Pods may not ask the API server about a job, so its own pod tells those that wait for it."""
+    return rendering.options.standalone and service.once and rendering.needed(service)
+
+
+def done_container(rendering: Rendering) -> Object:
+    """Runs after the job itself, which is an init container then."""
+    return rendering.container(
+        "envctl-done",
+        rendering.python,
+        command=["python3", "-c", _DONE, str(DONE_PORT)],
+        ports=[{"containerPort": DONE_PORT, "protocol": "TCP"}],
+    )

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from envctl.engines import Execution
 from envctl.plan.model import Step
-from envctl.seeding import Seeder, complaint, failed
+from envctl.seeding import BadFile, Seeder, complaint, failed, texts
 from envctl.seeding.csv.dialects import DIALECTS, Dialect
 from envctl.seeding.csv.records import chunks, lines_in, rows
-from envctl.seeding.files import BadFile, texts
 
 ROW = re.compile(r"at row (\d+)")
 COPY_LINE = re.compile(r"COPY .*, line (\d+)")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from envctl.seeding.files import BadFile
+from envctl.seeding import BadFile
 
 LARGEST = 64 << 20
 """A record of more bytes is a quote that does not close: the rest of the file need not be held to know."""

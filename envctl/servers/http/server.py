@@ -59,10 +59,13 @@ def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
     """A socket that accepts connections; port 0 is any free one.
 
     Raises:
-        OSError, OverflowError: it cannot listen there.
+        OSError: it cannot listen there.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=backlog)
+    try:
+        return socket.create_server((host, port), family=family, backlog=backlog)
+    except (OSError, OverflowError) as error:
+        raise OSError(f"cannot listen on {host}:{port}: {error}") from None
 
 
 def serve(listener: socket.socket, application: Application, settings: Settings = Settings()) -> None:

@@ -30,7 +30,7 @@ def main() -> int:
         smtp = _listen(os.environ.get("MP_SMTP_BIND_ADDR", "127.0.0.1:1025"))
         http = _listen(os.environ.get("MP_UI_BIND_ADDR", "127.0.0.1:8025"))
         smtp_login, ui_login = (_login(os.environ.get(name)) for name in ("MP_SMTP_AUTH_FILE", "MP_UI_AUTH_FILE"))
-    except (OSError, OverflowError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     inbox = Inbox(_print_message)
@@ -42,10 +42,7 @@ def main() -> int:
 
 def _listen(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
-    try:
-        return listen(host.strip("[]"), int(port))
-    except OSError as error:
-        raise OSError(f"cannot listen on {address}: {error}") from None
+    return listen(host.strip("[]"), int(port))
 
 
 def _login(path: str | None) -> Callable[[bytes, bytes], bool] | None:

@@ -26,8 +26,7 @@ _FIELDS: dict[str, Callable[[Message], str]] = {
 _STATES: dict[str, Test] = {
     "is:read": lambda message: message.read,
     "is:unread": lambda message: not message.read,
-    "has:attachment": lambda message: bool(message.content.attachments),
-    "has:attachments": lambda message: bool(message.content.attachments),
+    **dict.fromkeys(("has:attachment", "has:attachments"), lambda message: bool(message.content.attachments)),
 }
 _MISSING = re.compile(r"(after|before|larger|smaller|tag):.|(is:tagged|has:inlines?)$")
 

@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = [folder for route in routes for folder in files_folders(route, route)]
     try:
         listener = listen(options.host, options.port)
-    except (OSError, OverflowError) as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+    except OSError as error:
+        print(error, file=sys.stderr)
         return 1
     host, port = listener.getsockname()[:2]
     _print(f"listening on {host}:{port} ({len(mappings)} mappings)")

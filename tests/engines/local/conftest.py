@@ -18,7 +18,7 @@ from envctl.engines.local.traits import TRAITS
 from envctl.engines.seam import DeploymentSettings
 from envctl.instance.labels import labels_of
 from envctl.keeper_client.client import KeeperClient
-from envctl.lifecycle.keeping import ensure_keeper
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.plan.model import LocalPlan, Plan, ServicePlan
 from envctl.session import Session
 from tests.builders import plan_with, record_of, service

@@ -17,11 +17,11 @@ import pytest
 from envctl.engines import Execution, PortTaken
 from envctl.engines.local.engine import LocalEngine, open_engine
 from envctl.errors import EnvctlError, ServiceFailed
-from envctl.instance.processes import running
+from envctl.instance.identity import running
 from envctl.instance.record import Location
 from envctl.keeper_client import client
 from envctl.keeper_client.client import KeeperClient, KeeperGone
-from envctl.lifecycle.keeping import ensure_keeper
+from envctl.lifecycle.keeper import ensure_keeper
 from envctl.plan.model import File, Limits
 from envctl.session import Session
 from tests.builders import port, record_of, service

@@ -8,8 +8,7 @@ import pytest
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.make import make_plan
-from envctl.plan.model import Plan
-from envctl.plan.transforms.options import Selection
+from envctl.plan.model import Plan, Selection
 from envctl.plan.transforms.select import needed_by, select
 from tests.builders import environment_of, setting_of
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from envctl.instance.processes import process_alive, process_mark, running
+from envctl.instance.identity import process_alive, process_mark, running
 from envctl.keeper import system
 
 

@@ -9,7 +9,7 @@ import pytest
 from envctl.errors import UsageError
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Choices, Record
-from envctl.lifecycle.allocating import allocate
+from envctl.lifecycle.claiming import allocate
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
 from envctl.session import Session

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from envctl.cli.failure import describe, print_error
+from envctl.cli.printing import describe, print_error
 from envctl.errors import DefinitionError, EngineMissing, EnvctlError, Evidence, OutOfTime, Problem, ServiceFailed, UsageError
-from envctl.session.masking import Mask
+from envctl.session.session import Mask
 
 
 def test_mistakes_are_counted() -> None:

@@ -1,4 +1,4 @@
-"""An instance and its keeper."""
+"""An instance's keeper, with the duties that its engine leaves to it."""
 
 from __future__ import annotations
 

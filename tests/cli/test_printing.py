@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.cli.show import endpoints, status, table
+from envctl.cli.printing import endpoints, status, table
 from envctl.instance.record import Endpoint, ServiceRecord
 from tests.builders import record_of
 

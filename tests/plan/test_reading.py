@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from envctl.definition.expressions import ExpressionError, escape
 from envctl.definition.models import Command
-from envctl.plan.commands import argv, split
+from envctl.plan.reading import argv, split
 
 SCOPE = {"x": "a 'b' \"c\" \\ $d", "n": 8000, "yes": True, "no": False, "m": {"key with blanks": "v"}}
 

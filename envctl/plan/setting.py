@@ -1,15 +1,15 @@
-"""The setting of `render`: everything derived from the instance's name, so that the same input gives the same bytes."""
+"""The setting of `render`, derived from the instance's name: the same input gives the same bytes. And credentials that nobody gave."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import hmac
+from collections.abc import Callable, Iterable, Mapping
 
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation
 from envctl.plan.model import PortKey, Setting
-from envctl.plan.secrets import drawn_from, key_of_name
 from envctl.plan.subjects import published
 from envctl.plan.traits import EngineTraits
 
@@ -59,3 +59,18 @@ def _spread(keys: list[PortKey], name: str, fixed: Mapping[PortKey, int]) -> dic
             port += 1
         found.setdefault(key, port)
     return {key: found[key] for key in keys}
+
+
+def drawn_from(key: bytes) -> Callable[[str, str], str]:
+    """A function of service and parameter to 24 letters and digits, the first a letter: they last as long as the *key* of an instance."""
+
+    def draw(service: str, parameter: str) -> str:
+        digest = hmac.new(key, f"{service}\0{parameter}".encode(), hashlib.sha256).hexdigest()
+        return "e" + digest[:23]
+
+    return draw
+
+
+def key_of_name(name: str) -> bytes:
+    """The key that `render` uses: known to whoever knows the name, hence never used by `up`."""
+    return hashlib.sha256(f"envctl render {name}".encode()).digest()

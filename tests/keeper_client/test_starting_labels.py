@@ -11,7 +11,7 @@ import pytest
 
 from envctl.instance.labels import labels_of
 from envctl.instance.record import Record
-from envctl.keeper_client.alone import labels_of_keepers
+from envctl.keeper_client.starting import labels_of_keepers
 from envctl.session import Session
 from tests.builders import record_of
 from tests.keeper_client.support import ID, ensure

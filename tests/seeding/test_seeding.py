@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.seeding.files import PIECE, BadFile, pieces, texts
+from envctl.seeding import PIECE, BadFile, pieces, texts
 
 
 @given(st.integers(0, 3), st.sampled_from([-1, 0, 1]), st.booleans())
