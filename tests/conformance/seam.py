@@ -114,7 +114,7 @@ def brought_up(name: str, folder: Path) -> Iterator[Subject]:
         environment = open_selected(session, options)
         record = draft(session, options, environment, "")
         engine = open_engine(record.location, session.host)
-        record = ensure_keeper(session, claim(session, engine, record), watched=False)
+        record = ensure_keeper(session, claim(session, engine, record, options), watched=False)
         stack.callback(_gone, session, engine, record)
         plan = plan_of_environment(session, environment, record)
         allocation = allocate(session.store, engine, plan, record, ())
