@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from envctl.instance.identity import process_alive, process_mark
 from envctl.instance.record import Record
@@ -110,7 +111,7 @@ class Keepers:
 def _stop_each(keeper: KeeperClient, names: list[str], grace: Mapping[str, float], patience: float) -> None:
     from envctl.process.threads import each
 
-    each(lambda name: keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace.get(name, 0)}", timeout=patience), names)
+    each(lambda name: keeper.ask("DELETE", f"/v1/processes/{quote(name)}?grace={grace.get(name, 0)}", timeout=patience), names)
 
 
 def _until(condition: Callable[[], bool], patience: float) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from envctl.engines.local.folders import make_services_folder, services_folder, write_files
 from envctl.engines.local.instance import LOGS, LocalInstance, Spec, resolved, run
@@ -202,7 +203,7 @@ class LocalDeployment(LocalInstance):
     def _stopped(self, name: str, grace: float) -> None:
         keeper = self.host.keepers.find(self.id)
         if keeper is not None:
-            keeper.ask("DELETE", f"/v1/processes/{name}?grace={grace}", timeout=grace + 30)
+            keeper.ask("DELETE", f"/v1/processes/{quote(name)}?grace={grace}", timeout=grace + 30)
 
     def discard(self, service: ServicePlan) -> None:
         self._stopped(service.name, 0.0)
