@@ -79,17 +79,20 @@ class CommandResult:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """A service as its engine sees it now; the default is that of a service that is not there."""
+    """A service as its engine sees it now; the default is that of a service that is not there.
+
+    Attributes:
+        status: how it ended, where it has.
+        health: what the image's health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none.
+        restarts: its engine starts it again when it ends.
+        id: of its container, pod or process.
+    """
 
     running: bool = False
     status: int | None = None
-    """How it ended, where it has."""
     health: str = ""
-    """What the image's own health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none."""
     restarts: bool = False
-    """Its engine starts it again when it ends."""
     id: str = ""
-    """Of its container, pod or process."""
 
 
 @dataclass(frozen=True)
