@@ -67,10 +67,8 @@ def _listens(host: str) -> bool:
     parts = urlsplit(host)
     if parts.scheme != "unix":
         return True
-    with socket.socket(socket.AF_UNIX) as probe:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(2)
-        try:
-            probe.connect(parts.path)
-        except OSError:
-            return False
-    return True
+        probe.connect(parts.path)
+        return True
+    return False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -138,8 +138,10 @@ class MixedDeployment(MixedInstance):
     def discard(self, service: ServicePlan) -> None:
         self._at(service.name).discard(service)
 
-    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> AbstractContextManager[None]:
-        return _all([self._there.exit_events(on_exit, on_loss), self._here.exit_events(on_exit, on_loss)])
+    @contextmanager
+    def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
+        with self._there.exit_events(on_exit, on_loss), self._here.exit_events(on_exit, on_loss):
+            yield
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         return self._at(service.name).exit_reason(service)
@@ -166,18 +168,8 @@ class MixedDeployment(MixedInstance):
         self._here.finish(whole)
 
 
-@contextmanager
-def _all(contexts: Iterable[AbstractContextManager[None]]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for context in contexts:
-            stack.enter_context(context)
-        yield
-
-
 def _answers(host: str, port: int) -> bool:
     """Whether the relay of an earlier `up` is there."""
-    try:
-        socket.create_connection((host, port), 2).close()
-    except OSError:
-        return False
-    return True
+    with suppress(OSError), socket.create_connection((host, port), 2):
+        return True
+    return False

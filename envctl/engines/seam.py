@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from envctl.errors import EnvctlError
+from envctl.instance import labels
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.plan.traits import Addresses
 from envctl.process.creation import InFlight
@@ -78,17 +79,20 @@ class CommandResult:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """A service as its engine sees it now; the default is that of a service that is not there."""
+    """A service as its engine sees it now; the default is that of a service that is not there.
+
+    Attributes:
+        status: how it ended, where it has.
+        health: what the image's health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none.
+        restarts: its engine starts it again when it ends.
+        id: of its container, pod or process.
+    """
 
     running: bool = False
     status: int | None = None
-    """How it ended, where it has."""
     health: str = ""
-    """What the image's own health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none."""
     restarts: bool = False
-    """Its engine starts it again when it ends."""
     id: str = ""
-    """Of its container, pod or process."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,14 @@ class FoundInstance:
     total: int
     done: int = 0
     """Services that have ended well, as jobs do."""
+
+    @classmethod
+    def labelled(
+        cls, id: str, told: Mapping[str, str], *, running: int, total: int, done: int = 0, created: str = "", expires: str | None = None
+    ) -> FoundInstance:
+        """With what the labels *told* say of it."""
+        environment, project, owner = (told.get(label, "") for label in (labels.ENVIRONMENT, labels.PROJECT, labels.OWNER))
+        return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done)
 
 
 @dataclass(frozen=True)

@@ -89,3 +89,38 @@ def merged(streams: Sequence[Iterable[T]]) -> Iterator[T]:
             ended += 1
         else:
             yield item[0]
+
+
+class Feeder(threading.Thread):
+    """Hands *pieces* to *write*, then calls *end* with what they raised, if anything.
+
+    A reader that ends before it has read everything is no failure: its own status says what happened.
+    """
+
+    def __init__(self, pieces: Iterable[bytes], write: Callable[[bytes], object], end: Callable[[Exception | None], object]) -> None:
+        super().__init__(daemon=True)
+        self._pieces, self._write, self._end = pieces, write, end
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            for piece in self._pieces:
+                try:
+                    self._write(piece)
+                except OSError:
+                    break
+        except Exception as error:
+            self.error = error
+        with suppress(OSError):
+            self._end(self.error)
+
+    def finish(self) -> None:
+        """Waits for its end.
+
+        Raises:
+            Exception: what the pieces raised.
+        """
+        self.join()
+        if self.error is not None:
+            raise self.error

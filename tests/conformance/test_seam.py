@@ -266,6 +266,7 @@ def test_a_command_beside_a_service(on: Subject) -> None:
         assert (ran.status, ran.output.split()) == (4, ["word"])
     assert on.deployment.state("web") == before, "and the service itself goes on"
     assert set(on.attached.states()) == {"web", "pair", "ends", "store"}, "it is no service"
+    assert on.attached.state("web").running, "its end is none of the service's"
 
 
 def test_a_command_beside_a_service_that_cannot_be_started(on: Subject) -> None:

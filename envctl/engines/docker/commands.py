@@ -19,6 +19,7 @@ from envctl.engines.seam import CommandResult, Execution
 from envctl.instance.labels import SERVICE
 from envctl.plan.model import File, Plan, ServicePlan
 from envctl.process.creation import InFlight
+from envctl.process.threads import Feeder
 from envctl.render.compose import extra_hosts, labels
 
 if TYPE_CHECKING:
@@ -50,30 +51,15 @@ def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
     """
     from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
 
-    errors: list[Exception] = []
     raw = getattr(stream, "_sock", stream)
-    writer = threading.Thread(target=_write, args=(raw, stdin, errors), daemon=True)
-    writer.start()
+    feeder = Feeder(stdin, raw.sendall, lambda error: raw.shutdown(socket.SHUT_WR))
     frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
     output = consume_socket_output((part for out, err in frames for part in (out or err,)), demux=False)
-    writer.join()
+    feeder.join()
     for each in (stream, raw):  # the one does not close the other
         each.close()
-    if errors:
-        raise errors[0]
+    feeder.finish()
     return (output or b"").decode(errors="replace")
-
-
-def _write(raw: Any, stdin: Iterable[bytes], errors: list[Exception]) -> None:
-    try:
-        for piece in stdin:
-            raw.sendall(piece)
-    except OSError:
-        pass  # the command ended before it had read everything; its status says so
-    except Exception as error:
-        errors.append(error)
-    with suppress(OSError):
-        raw.shutdown(socket.SHUT_WR)
 
 
 @dataclass

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,24 +23,22 @@ COMPOSE = (2, 20)
 """The first Compose whose `create` does all that is rendered."""
 FREE_BYTES = 2 * 1024**3
 SECONDS = 10
+_finding = partial(Finding, "docker")
 
 
 def findings(host: Host) -> Iterator[Finding]:
     """The daemon, Compose, and what both stand on."""
     environ = host.environ
     program = shutil.which("docker", path=environ.get("PATH"))
-    if program:
-        yield Finding("docker", True, f"the docker program is {program}")
-    else:
-        advice = "not needed by envctl itself; `docker ps` and `docker compose -p ID logs` are handy, though"
-        yield Finding("docker", False, "there is no docker program on the PATH", advice)
+    text = f"the docker program is {program}" if program else "there is no docker program on the PATH"
+    advice = "not needed by envctl itself; `docker ps` and `docker compose -p ID logs` are handy, though"
+    yield _finding(bool(program), text, "" if program else advice)
     yield from _daemon(environ)
     yield _compose(environ)
     if environ.get("DOCKER_BUILDKIT") == "0":
-        advice = "unset it: builds are faster, and Dockerfiles may need it"
-        yield Finding("docker", False, "DOCKER_BUILDKIT=0 turns BuildKit off", advice)
+        yield _finding(False, "DOCKER_BUILDKIT=0 turns BuildKit off", "unset it: builds are faster, and Dockerfiles may need it")
     else:
-        yield Finding("docker", True, "BuildKit builds images (DOCKER_BUILDKIT does not turn it off)")
+        yield _finding(True, "BuildKit builds images (DOCKER_BUILDKIT does not turn it off)")
 
 
 def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -48,13 +47,11 @@ def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
         connection = connect(environ.get("ENVCTL_CONTEXT"), environ)
     except EngineMissing as error:
         # Its hint ends with the advice to run this command.
-        yield Finding("docker", False, error.message, error.hint.partition("; `envctl doctor`")[0], needed=True)
+        yield _finding(False, error.message, error.hint.partition("; `envctl doctor`")[0], needed=True)
         return
     info = connection.daemon.get("/info")
-    context = f", context {connection.context}" if connection.context else ""
-    where = f"{connection.endpoint.host}{context}"
-    text = f"Docker Engine {info.get('ServerVersion')} answers, API {connection.version}, at {where}"
-    yield Finding("docker", True, text, needed=True)
+    where = connection.endpoint.host + (f", context {connection.context}" if connection.context else "")
+    yield _finding(True, f"Docker Engine {info.get('ServerVersion')} answers, API {connection.version}, at {where}", needed=True)
     yield cgroups(info)
     if not connection.hostname:
         yield from disk(Path(str(info.get("DockerRootDir") or "")))
@@ -81,9 +78,8 @@ def cgroups(info: Mapping[str, Any]) -> Finding:
     text = f"cgroup version {version}, driver {driver}"
     rootless = any("rootless" in str(option) for option in info.get("SecurityOptions") or [])
     if rootless and version != "2":
-        advice = "`resources:` has no effect: rootless Docker needs cgroup version 2"
-        return Finding("docker", False, f"{text}, rootless", advice)
-    return Finding("docker", True, text + (", rootless" if rootless else ""))
+        return _finding(False, f"{text}, rootless", "`resources:` has no effect: rootless Docker needs cgroup version 2")
+    return _finding(True, text + (", rootless" if rootless else ""))
 
 
 def disk(root: Path) -> Iterator[Finding]:
@@ -95,7 +91,7 @@ def disk(root: Path) -> Iterator[Finding]:
     if free is not None:
         text = f"{free / 1024**3:.1f} GB free for images and data in {root}"
         advice = "`docker system df` shows what takes the space, `envctl gc` removes what is ours"
-        yield Finding("docker", free >= FREE_BYTES, text, "" if free >= FREE_BYTES else advice)
+        yield _finding(free >= FREE_BYTES, text, "" if free >= FREE_BYTES else advice)
 
 
 def _networks(daemon: Any) -> Finding:
@@ -103,8 +99,8 @@ def _networks(daemon: Any) -> Finding:
     try:
         subnet = free_subnet(daemon, "doctor", 10, ())
     except EnvctlError as error:
-        return Finding("docker", False, f"{count} networks, and {error.message}", error.hint)
-    return Finding("docker", True, f"{count} networks; the next one could get {subnet}")
+        return _finding(False, f"{count} networks, and {error.message}", error.hint)
+    return _finding(True, f"{count} networks; the next one could get {subnet}")
 
 
 def _compose(environ: Mapping[str, str]) -> Finding:
@@ -112,13 +108,13 @@ def _compose(environ: Mapping[str, str]) -> Finding:
     try:
         program = compose_program(environ)
     except EngineMissing as error:
-        return Finding("docker", False, error.message, advice, needed=True)
+        return _finding(False, error.message, advice, needed=True)
     found = _output([*program, "version", "--short"], environ)
     version = re.search(r"(\d+)\.(\d+)\S*", found)
     if version is None:
-        return Finding("docker", False, f"Docker Compose v2 does not answer ({' '.join(program)})", advice, needed=True)
+        return _finding(False, f"Docker Compose v2 does not answer ({' '.join(program)})", advice, needed=True)
     ok = (int(version[1]), int(version[2])) >= COMPOSE
-    return Finding("docker", ok, f"Compose {version[0]} ({' '.join(program)})", "" if ok else advice, needed=True)
+    return _finding(ok, f"Compose {version[0]} ({' '.join(program)})", "" if ok else advice, needed=True)
 
 
 def _output(command: list[str], environ: Mapping[str, str]) -> str:

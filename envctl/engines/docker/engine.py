@@ -99,18 +99,11 @@ def _our_address(host: str) -> str:
 def _found(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
     told = entries[0]["Labels"]
     containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) != "True"]
-    return FoundInstance(
-        id=id,
-        name=told.get(labels.NAME, id),
-        environment=told.get(labels.ENVIRONMENT, ""),
-        project=told.get(labels.PROJECT, ""),
-        owner=told.get(labels.OWNER, ""),
-        created=min((_created(entry) for entry in entries), default=""),
-        expires=max((e["Labels"][labels.EXPIRES] for e in entries if labels.EXPIRES in e["Labels"]), default=None),
-        running=sum(entry["State"] == "running" for entry in containers),
-        done=sum(str(entry.get("Status", "")).startswith("Exited (0)") for entry in containers),
-        total=len(containers),
-    )
+    ended_well = [entry for entry in containers if str(entry.get("Status", "")).startswith("Exited (0)")]
+    expires = max((entry["Labels"][labels.EXPIRES] for entry in entries if labels.EXPIRES in entry["Labels"]), default=None)
+    running, created = sum(entry["State"] == "running" for entry in containers), min(map(_created, entries))
+    counts = {"running": running, "total": len(containers), "done": len(ended_well)}
+    return FoundInstance.labelled(id, told, **counts, created=created, expires=expires)
 
 
 def _created(entry: Mapping[str, Any]) -> str:

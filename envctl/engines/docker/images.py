@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,20 +47,13 @@ def _first_of_each(services: Iterable[ServicePlan]) -> list[ServicePlan]:
     return list({service.image: service for service in reversed(list(services))}.values())
 
 
-def present(connection: Connection, image: str) -> bool:
-    return _seen(connection, image) is not None
-
-
 def _here(connection: Connection, service: ServicePlan) -> bool:
-    return _current(connection, service) if service.build is not None else present(connection, service.image)
-
-
-def _current(connection: Connection, service: ServicePlan) -> bool:
-    """Whether it has been built of what is there now: a tag that the definition gives does not say that, its label does."""
-    assert service.build is not None
-    seen, content = _seen(connection, service.image), service.build.content
-    labels = ((seen or {}).get("Config") or {}).get("Labels") or {}
-    return seen is not None and (service.image.endswith(content) or labels.get(BUILD) == content)
+    """Whether it is there, and has been built of what is there now: a tag that the definition gives does not say that, its label does."""
+    seen = _seen(connection, service.image)
+    if seen is None or service.build is None:
+        return seen is not None
+    labels = (seen.get("Config") or {}).get("Labels") or {}
+    return service.image.endswith(service.build.content) or labels.get(BUILD) == service.build.content
 
 
 def _seen(connection: Connection, image: str) -> Any:
@@ -105,11 +98,7 @@ def _cannot_pull(service: ServicePlan, why: str) -> ServiceFailed:
     else:
         advice = "check the name and the network; `images` in envctl.toml sends pulls to a mirror, --image S=REF takes another image"
     evidence = Evidence(service.name, "pull", advice=advice)
-    return ServiceFailed(f"{service.name}: the image {service.image} cannot be pulled: {_one_line(why)}", evidence)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return ServiceFailed(f"{service.name}: the image {service.image} cannot be pulled: {' '.join(why.split())}", evidence)
 
 
 def build(connection: Connection, services: list[ServicePlan], folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
@@ -117,18 +106,14 @@ def build(connection: Connection, services: list[ServicePlan], folder: Path, env
     for service in services:
         progress(service.name, f"building {service.image}")
     file = folder / "build.json"
-    file.write_text(json.dumps({"name": "envctl-build", "services": dict(_build_entries(services))}))
+    entries = {service.name: {"image": service.image, "build": build_entry(service)} for service in services}
+    file.write_text(json.dumps({"name": "envctl-build", "services": entries}))
     try:
         run_compose(["-f", str(file), "build", *(service.name for service in services)], connection.environment(environ))
     except ComposeFailed as error:
         raise _cannot_build(services, str(error)) from None
     finally:
         file.unlink(missing_ok=True)
-
-
-def _build_entries(services: list[ServicePlan]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for service in services:
-        yield service.name, {"image": service.image, "build": build_entry(service)}
 
 
 def _cannot_build(services: list[ServicePlan], output: str) -> ServiceFailed:

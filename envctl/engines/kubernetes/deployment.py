@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from envctl.engines.kubernetes.api import ApiError
@@ -46,24 +47,16 @@ class KubernetesDeployment(KubernetesInstance):
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
-    _rendered: Manifests | None = None
     _jobs: set[str] = field(default_factory=set)
 
     @property
     def _options(self) -> Options:
-        return Options(
-            standalone=False,
-            namespace=self.namespace,
-            registry=self.plan.setting.registry,
-            cluster=Cluster.of(self.settings.cluster),
-            expires=self.settings.expires,
-        )
+        registry, cluster = self.plan.setting.registry, Cluster.of(self.settings.cluster)
+        return Options(standalone=False, namespace=self.namespace, registry=registry, cluster=cluster, expires=self.settings.expires)
 
-    @property
+    @cached_property
     def manifests(self) -> Manifests:
-        if self._rendered is None:
-            self._rendered = render_kubernetes(self.plan, self._options)
-        return self._rendered
+        return render_kubernetes(self.plan, self._options)
 
     def prepare(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
@@ -114,11 +107,18 @@ class KubernetesDeployment(KubernetesInstance):
         return True
 
     def _apply(self, item: Object) -> Object:
-        try:
-            with self.settings.in_flight.creating():
-                return self.api.apply(item)
-        except ApiError as error:
-            raise self._refused(item, error) from None
+        """A job cannot be changed and is made anew; a namespace that is new has no service account for a moment."""
+        until = time.monotonic() + ACCOUNT
+        while True:
+            try:
+                with self.settings.in_flight.creating():
+                    return self.api.apply(item)
+            except ApiError as error:
+                if item["kind"] == "Job" and error.status == 422 and "immutable" in error.message:
+                    self._delete_job(item)
+                elif "serviceaccount" not in error.message or time.monotonic() > until:
+                    raise self._refused(item, error) from None
+                time.sleep(0.1)
 
     def _refused(self, item: Object, error: ApiError) -> EnvctlError:
         name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get(SERVICE, "")
@@ -139,11 +139,11 @@ class KubernetesDeployment(KubernetesInstance):
                     self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
 
     def start(self, service: ServicePlan) -> None:
-        """Applies what runs; a job that has changed cannot be changed, and is made anew."""
+        """Applies what runs, and waits until the pods of what has changed are gone."""
         before = [uid(pod) for pod in self._watched_pods(service.name)]
         for item in self.manifests.services[service.name].workload:
             old = self.api.get(item["apiVersion"], item["kind"], self.namespace, item["metadata"]["name"]) if before else None
-            new = self._apply_at_last(item)
+            new = self._apply(item)
             if old is not None and old["metadata"].get("generation") != new["metadata"].get("generation"):
                 # Its pods are replaced; until they are gone they would pass for the new ones.
                 self._until(lambda pods: not any(uid(pod) in before for pod in pods), service.name, max(service.stop, 10.0) + 30)
@@ -151,20 +151,6 @@ class KubernetesDeployment(KubernetesInstance):
     def _watched_pods(self, service: str) -> list[Object]:
         watched = self._watched
         return self.pods(service) if watched is None else [pod for pod in list(watched.known.values()) if service_of(pod) == service]
-
-    def _apply_at_last(self, item: Object) -> Object:
-        """A namespace that is new has no service account for a moment."""
-        until = time.monotonic() + ACCOUNT
-        while True:
-            try:
-                with self.settings.in_flight.creating():
-                    return self.api.apply(item)
-            except ApiError as error:
-                if item["kind"] == "Job" and error.status == 422:
-                    self._delete_job(item)
-                elif not ("serviceaccount" in error.message and time.monotonic() < until):
-                    raise self._refused(item, error) from None
-                time.sleep(0.1)
 
     def _delete_job(self, item: Object) -> None:
         self.api.delete("batch/v1", "Job", self.namespace, item["metadata"]["name"], grace=0)

@@ -39,12 +39,8 @@ def findings(host: Host) -> Iterator[Finding]:
     elif environ.get("KUBERNETES_SERVICE_HOST"):
         yield _needed(True, "this is a pod of a cluster")
     else:
-        names = ", ".join(map(str, files))
-        yield _needed(
-            False,
-            f"no current context in {names}",
-            "`kubectl config use-context NAME`, or set KUBECONFIG; `--context` names one for a command",
-        )
+        advice = "`kubectl config use-context NAME`, or set KUBECONFIG; `--context` names one for a command"
+        yield _needed(False, f"no current context in {', '.join(map(str, files))}", advice)
 
 
 def _needed(ok: bool, text: str, advice: str = "") -> Finding:
@@ -72,11 +68,8 @@ def _cluster(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield _needed(True, f"Kubernetes {version.get('gitVersion', '')} answers at {context.server}")
     named = bool(environ.get("ENVCTL_CONTEXT"))
     advice = "" if context.local or named else f"name it: --context {context.name}, ENVCTL_CONTEXT, or `context` in envctl.toml"
-    yield _needed(
-        bool(context.local or named),
-        f"the context {context.name} is {'named' if named else 'of this machine' if context.local else 'of somewhere else'}",
-        advice,
-    )
+    what = "named" if named else "of this machine" if context.local else "of somewhere else"
+    yield _needed(named or context.local, f"the context {context.name} is {what}", advice)
     yield _rights(api, environ.get("ENVCTL_NAMESPACE") or None)
 
 

@@ -115,13 +115,10 @@ class KubernetesEngine:
 
 def _found(item: Mapping[str, Any], pods: Sequence[dict[str, Any]]) -> FoundInstance:
     meta = item["metadata"]
-    marks, told = meta.get("labels") or {}, meta.get("annotations") or {}
-    return FoundInstance(
-        id=marks[labels.INSTANCE],
-        name=marks.get(labels.NAME, marks[labels.INSTANCE]),
-        environment=told.get(labels.ENVIRONMENT, ""),
-        project=told.get(labels.PROJECT, ""),
-        owner=told.get(labels.OWNER, ""),
+    told = {**(meta.get("annotations") or {}), **meta["labels"]}
+    return FoundInstance.labelled(
+        told[labels.INSTANCE],
+        told,
         created=meta["creationTimestamp"],
         expires=told.get(labels.EXPIRES),
         running=sum(is_running(pod) for pod in pods),

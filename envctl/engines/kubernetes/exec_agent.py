@@ -10,13 +10,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 
 from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, EXEC_AGENT_PORT, forward, kept, set_forwards
 from envctl.engines.ports import any_port
 from envctl.engines.seam import CommandResult, Execution
 from envctl.errors import EnvctlError
+from envctl.process.threads import Feeder
 from envctl.session.session import Host
 
 BEGIN = 60.0
@@ -66,33 +66,27 @@ def _port(api: Api, host: Host, id: str, namespace: str, service: str) -> int:
 
 
 def _spoken(stream: socket.socket, head: bytes, stdin: Iterable[bytes]) -> CommandResult:
-    stream.sendall(head)
-    errors: list[Exception] = []
     sent = threading.Event()
-    writer = threading.Thread(target=_feed, args=(stream, stdin, errors, sent), daemon=True)
-    writer.start()
+
+    def write(piece: bytes) -> None:
+        stream.sendall(b"%d\n" % len(piece) + piece)
+        sent.set()
+
+    def end(error: Exception | None) -> None:
+        if error is None:
+            stream.sendall(b"0\n")
+        else:
+            stream.shutdown(socket.SHUT_RDWR)
+
+    stream.sendall(head)
+    feeder = Feeder(filter(None, stdin), write, end)
     with stream.makefile("rb") as answer:
         line = answer.readline()
-        if errors:
-            raise errors[0]
+        if feeder.error is not None:
+            raise feeder.error
         if not line:
             raise _Broken("the connection ended") if sent.is_set() else _Unheard()
         told = json.loads(line)
         output = answer.read(int(told["size"]))
-    writer.join(1)
+    feeder.join(1)
     return CommandResult(int(told["status"]), output.decode(errors="replace"))
-
-
-def _feed(stream: socket.socket, stdin: Iterable[bytes], errors: list[Exception], sent: threading.Event) -> None:
-    try:
-        for piece in stdin:
-            if piece:
-                stream.sendall(b"%d\n" % len(piece) + piece)
-                sent.set()
-        stream.sendall(b"0\n")
-    except OSError:
-        return  # the command ended before it had read everything; its status says so
-    except Exception as error:
-        errors.append(error)
-        with suppress(OSError):
-            stream.shutdown(socket.SHUT_RDWR)

@@ -26,13 +26,9 @@ Forward = dict[str, Any]
 
 
 def forwards_of(plan: Plan) -> list[Forward]:
-    """One for each port that has a number outside, and one for the exec agent of a service that has some."""
-    found = []
-    for service in plan.services.values():
-        for port in service.ports:
-            if port.outside:
-                found.append(forward(plan.setting.id, service.name, port.name, port.number, port.outside))
-    return found
+    """One for each port that has a number outside. (That of an exec agent comes when it is needed.)"""
+    ports = [(service.name, port) for service in plan.services.values() for port in service.ports]
+    return [forward(plan.setting.id, service, port.name, port.number, port.outside) for service, port in ports if port.outside]
 
 
 def forward(id: str, service: str, port: str, number: int, local: int) -> Forward:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from envctl.engines.kubernetes.contexts import Context
+from envctl.engines.kubernetes.contexts import LOOPBACK_NAMES, Context
 from envctl.engines.seam import Progress
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.plan.model import Plan, ServicePlan
@@ -47,8 +49,6 @@ def bring_images(context: Context, plan: Plan, folder: Path, environ: Mapping[st
 
 def _built(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> list[ServicePlan]:
     """Built by Docker, once for each image."""
-    from dataclasses import replace
-
     from envctl.engines.docker.connection import connect
     from envctl.engines.docker.images import ensure_images
 
@@ -87,10 +87,6 @@ def _push(service: ServicePlan, target: str, environ: Mapping[str, str], progres
 
 def _is_there(target: str) -> bool:
     """Only a registry of this machine is asked directly: others want a login, which Docker knows and we do not."""
-    import http.client
-
-    from envctl.engines.kubernetes.contexts import LOOPBACK_NAMES
-
     parts = urlsplit(f"//{target}")
     if parts.hostname not in (*LOOPBACK_NAMES, "127.0.0.1", "::1"):
         return False

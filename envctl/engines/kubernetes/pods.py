@@ -139,11 +139,24 @@ def _room(why: str) -> str:
 
 
 REFUSED = (
-    (re.compile(r"exceeded quota: ([^,]+), requested: ([^,]+).*used: ([^,]+).*limited: (.+)$"), "quota"),
-    (re.compile(r'violates PodSecurity "([^"]+)": (.+)$'), "security"),
-    (re.compile(r"admission webhook \"([^\"]+)\" denied the request: ?(.*)$"), "webhook"),
-    (re.compile(r"forbidden: (.+)$"), "forbidden"),
+    (
+        re.compile(r"exceeded quota: ([^,]+), requested: ([^,]+).*used: ([^,]+).*limited: (.+)$"),
+        "the quota {0} of the namespace is exceeded: it asks for {1}, used are {2} of {3}",
+        "ask for less in `resources:`, end other instances, or have the quota raised",
+    ),
+    (
+        re.compile(r'violates PodSecurity "([^"]+)": (.+)$'),
+        "Pod Security ({0}) refuses its pod: {1}",
+        "a `kubernetes:` fragment asks for more than the namespace allows, or its image needs root",
+    ),
+    (
+        re.compile(r"admission webhook \"([^\"]+)\" denied the request: ?(.*)$"),
+        "the cluster's admission webhook {0} refuses it: {1}",
+        "a rule of this cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it wants",
+    ),
+    (re.compile(r"forbidden: (.+)$"), "the cluster refuses its pod: {0}", "`envctl doctor` shows the rights that are needed"),
 )
+"""What a refusal looks like, what it means, and what would help; the first that fits counts."""
 
 
 def refusal_of(event: Mapping[str, Any]) -> PodFailure | None:
@@ -153,32 +166,10 @@ def refusal_of(event: Mapping[str, Any]) -> PodFailure | None:
 
 def refusal(message: str) -> PodFailure | None:
     text = _line(message)
-    for pattern, what in REFUSED:
-        found = pattern.search(text)
-        if found:
-            return _refused(what, found)
+    for pattern, what, advice in REFUSED:
+        if found := pattern.search(text):
+            return PodFailure(what.format(*found.groups()), advice, "admission")
     return None
-
-
-def _refused(what: str, found: re.Match[str]) -> PodFailure:
-    if what == "quota":
-        quota, asked, used, limit = found.groups()
-        return PodFailure(
-            f"the quota {quota} of the namespace is exceeded: it asks for {asked}, used are {used} of {limit}",
-            "ask for less in `resources:`, end other instances, or have the quota raised", "admission",
-        )  # fmt: skip
-    if what == "security":
-        return PodFailure(
-            f"Pod Security ({found.group(1)}) refuses its pod: {found.group(2)}",
-            "a `kubernetes:` fragment asks for more than the namespace allows, or its image needs root", "admission",
-        )  # fmt: skip
-    if what == "webhook":
-        return PodFailure(
-            f"the cluster's admission webhook {found.group(1)} refuses it: {found.group(2)}",
-            "a rule of this cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it wants",
-            "admission",
-        )  # fmt: skip
-    return PodFailure(f"the cluster refuses its pod: {found.group(1)}", "`envctl doctor` shows the rights that are needed", "admission")
 
 
 def scaling_up(events: Iterable[Mapping[str, Any]]) -> bool:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from envctl.engines.kubernetes.api import Api, ApiError
-from envctl.keeper.cluster.pod_status import own_container, own_status
+from envctl.engines.kubernetes.api import Api, Ignoring
+from envctl.keeper.cluster.pod_status import is_running, own_container, own_status
 from envctl.keeper.cluster.protocol import Object, path_of
 
 HUB, LIBRARY = "docker.io/", "docker.io/library/"
@@ -20,10 +20,9 @@ PATIENCE, PAUSE = 60.0, 0.1
 
 def other_spelling(image: str) -> str | None:
     """The same image under its other name; None where it has but one (one of another registry)."""
-    if image.startswith(LIBRARY):
-        return image.removeprefix(LIBRARY)
-    if image.startswith(HUB):
-        return image.removeprefix(HUB)
+    for prefix in (LIBRARY, HUB):
+        if image.startswith(prefix):
+            return image.removeprefix(prefix)
     first, slash, _ = image.partition("/")
     if not slash:
         return LIBRARY + image
@@ -41,20 +40,22 @@ def restart_in_place(api: Api, pod: Object, look: Callable[[], Object | None]) -
     other = other_spelling(image)
     if other is None:
         return False
-    before = int(own_status(pod).get("restartCount", 0))
-    patch = {"spec": {"containers": [{"name": name, "image": other}]}}
-    try:
-        api.request("PATCH", path_of("v1", "Pod", meta["namespace"], meta["name"]), patch, "application/strategic-merge-patch+json")
-    except ApiError as error:
-        if error.status in (403, 422):
-            return False
-        raise
+    before, path = _restarts(pod), path_of("v1", "Pod", meta["namespace"], meta["name"])
+    with Ignoring(403, 422):
+        patch = {"spec": {"containers": [{"name": name, "image": other}]}}
+        api.request("PATCH", path, patch, "application/strategic-merge-patch+json")
+        return _restarted(before, look)
+    return False
+
+
+def _restarted(before: int, look: Callable[[], Object | None]) -> bool:
     until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        now = look()
-        if now is None:
-            return False
-        if int(own_status(now).get("restartCount", 0)) > before and "running" in own_status(now).get("state", {}):
+    while (now := look()) is not None and time.monotonic() < until:
+        if _restarts(now) > before and is_running(now):
             return True
         time.sleep(PAUSE)
     return False
+
+
+def _restarts(pod: Object) -> int:
+    return int(own_status(pod).get("restartCount", 0))

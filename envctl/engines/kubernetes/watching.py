@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -57,15 +56,24 @@ class Pods:
         """By uid."""
         return self._pods.known
 
-    def begin(self) -> None:
-        """Returns when what is there is known.
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """They are followed as long as the context is entered; what is there then is known at once.
 
         Raises:
             EnvctlError: the pods cannot be listed.
         """
-        version = self._pods.list()
-        guarded_thread(lambda: self._follow_pods(version), self.on_loss, name="pods")
-        guarded_thread(self._follow_events, self.on_loss, name="events")
+        try:
+            version = self._pods.list()
+            guarded_thread(lambda: self._follow_pods(version), self.on_loss, name="pods")
+            guarded_thread(self._follow_events, self.on_loss, name="events")
+            yield
+        finally:
+            self._closing.set()
+            with self.changed:
+                self.changed.notify_all()
+            self._pods.stop()
+            self._hang_up_events()
 
     def _follow_pods(self, version: str) -> None:
         """
@@ -77,26 +85,6 @@ class Pods:
         except EnvctlError as error:
             raise EnvctlError(f"the cluster does not tell of its pods any more: {error.message}", hint=error.hint) from None
 
-    @contextmanager
-    def following(self) -> Iterator[None]:
-        """They are followed as long as the context is entered."""
-        try:
-            self.begin()
-            yield
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        self._closing.set()
-        with self.changed:
-            self.changed.notify_all()
-        self._pods.stop()
-        self._hang_up_events()
-
-    @property
-    def _closed(self) -> bool:
-        return self._closing.is_set()
-
     def of(self, service: str) -> Object | None:
         with self.changed:
             return newest(pod for pod in self.known.values() if owner_of(pod) == service)
@@ -105,15 +93,13 @@ class Pods:
         with self.changed:
             return service_state(pod for pod in self.known.values() if owner_of(pod) == service)
 
-    def wait(self, condition: Callable[[], bool], patience: float | None = None) -> bool:
-        """Whether *condition* came true; it is looked at whenever something has changed."""
-        until = None if patience is None else time.monotonic() + patience
+    def wait(self, condition: Callable[[], bool]) -> bool:
+        """Whether *condition* came true before they are followed no more; it is looked at whenever something has changed."""
         with self.changed:
             while not condition():
-                left = 0.5 if until is None else min(until - time.monotonic(), 0.5)
-                if left <= 0 or self._closed:
+                if self._closing.is_set():
                     return False
-                self.changed.wait(left)  # now and then, so that a signal is handled
+                self.changed.wait(0.5)  # now and then, so that a signal is handled
         return True
 
     def _look_at(self, pods: list[Object]) -> None:
@@ -164,18 +150,17 @@ class Pods:
 
     def _follow_events(self) -> None:
         """Warnings are evidence only: without the right to see them, there is less of it."""
-        while not self._closed:
+        path = path_of("v1", "Event", self.namespace)
+        while not self._closing.is_set():
             with suppress(Exception):
-                version = self.api.request("GET", path_of("v1", "Event", self.namespace), limit="1")["metadata"]["resourceVersion"]
-                path = path_of("v1", "Event", self.namespace)
+                version = self.api.request("GET", path, limit="1")["metadata"]["resourceVersion"]
                 for event in self.api.watch(path, SILENCE, self._opened_events, resourceVersion=str(version)):
                     self._warned(event["object"])
-            if not self._closed:
-                time.sleep(PAUSE)
+            self._closing.wait(PAUSE)
 
     def _opened_events(self, hang_up: Callable[[], None]) -> None:
         self._hang_up_events = hang_up
-        if self._closed:
+        if self._closing.is_set():
             hang_up()
 
     def _warned(self, event: Mapping[str, Any]) -> None:

@@ -56,13 +56,9 @@ class LocalEngine:
         """Those with processes that are on disk, and those whose state is gone though their keepers run."""
         from envctl.keeper_client.starting import labels_of_keepers
 
-        known = {found.id: found for found in self._on_disk()}
-        alone = {
-            id: _alone(id, told)
-            for id, told in labels_of_keepers().items()
-            if told[labels.ENGINE] == self.name and not self.host.folder(id).exists()
-        }
-        return [*known.values(), *alone.values()]
+        keepers = labels_of_keepers().items()
+        alone = {id: told for id, told in keepers if told[labels.ENGINE] == self.name and not self.host.folder(id).exists()}
+        return [*self._on_disk(), *(FoundInstance.labelled(id, told, running=1, total=1) for id, told in alone.items())]
 
     def _on_disk(self) -> Iterator[FoundInstance]:
         for path in sorted(self.host.keepers.home.glob(f"*/{SPECS}")):
@@ -91,23 +87,8 @@ class LocalEngine:
 
 def _found(instance: LocalInstance, told: Mapping[str, str]) -> FoundInstance:
     states = instance.states().values()
-    return FoundInstance(
-        id=instance.id,
-        name=told.get(labels.NAME, instance.id),
-        environment=told.get(labels.ENVIRONMENT, ""),
-        project=told.get(labels.PROJECT, ""),
-        owner=told.get(labels.OWNER, ""),
-        created="",
-        expires=None,
-        running=sum(state.running for state in states),
-        total=len(instance.specs()),
-        done=sum(state.status == 0 for state in states),
-    )
-
-
-def _alone(id: str, told: Mapping[str, str]) -> FoundInstance:
-    name, owner = told[labels.NAME], told[labels.OWNER]
-    return FoundInstance(id, name, told[labels.ENVIRONMENT], told[labels.PROJECT], owner, "", None, running=1, total=1)
+    running, done = sum(state.running for state in states), sum(state.status == 0 for state in states)
+    return FoundInstance.labelled(instance.id, told, running=running, total=len(instance.specs()), done=done)
 
 
 def open_engine(location: Location, host: Host) -> LocalEngine:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -19,6 +18,7 @@ from envctl.errors import EnvctlError
 from envctl.instance.folder import write_private
 from envctl.keeper.marks import MARK
 from envctl.keeper_client.client import QUICK, KeeperGone
+from envctl.process.threads import Feeder
 from envctl.session.session import Host
 
 SPECS, LOGS, OLDER = "local.json", "logs", ".1"
@@ -217,29 +217,15 @@ def run(argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: Iterable
         return CommandResult(127, f"{argv[0]}: {error.strerror}")
     finally:
         os.close(theirs)
-    process.stdin = os.fdopen(ours, "wb")
-    errors: list[Exception] = []
-    writer = threading.Thread(target=_feed, args=(process, stdin, errors), daemon=True)
-    writer.start()
-    assert process.stdout is not None
-    with process.stdout:
-        output = process.stdout.read()
-    status = process.wait()
-    writer.join()
-    if errors:
-        raise errors[0]
+    input = os.fdopen(ours, "wb")
+
+    def end(error: Exception | None) -> None:
+        if error is not None:
+            process.kill()
+        input.close()
+
+    feeder = Feeder(stdin, input.write, end)
+    output, _ = process.communicate()
+    feeder.finish()
+    status = process.returncode
     return CommandResult(status if status >= 0 else 128 - status, output.decode(errors="replace"))
-
-
-def _feed(process: subprocess.Popen[bytes], stdin: Iterable[bytes], errors: list[Exception]) -> None:
-    assert process.stdin is not None
-    try:
-        for piece in stdin:
-            process.stdin.write(piece)
-    except BrokenPipeError:
-        pass  # it ended before it had read everything; its status says so
-    except Exception as error:
-        errors.append(error)
-        process.kill()
-    with suppress(OSError):
-        process.stdin.close()

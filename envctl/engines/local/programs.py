@@ -67,9 +67,7 @@ def major(version: str) -> int:
 
 def _nearest(found: Sequence[InstalledProgram], wanted: str) -> InstalledProgram:
     later = [one for one in found if major(one.version) > major(wanted)]
-    if later:
-        return min(later, key=lambda one: major(one.version))
-    return max(found, key=lambda one: major(one.version))
+    return min(later, key=lambda one: major(one.version)) if later else max(found, key=lambda one: major(one.version))
 
 
 def _paths(program: Program, search: str) -> Iterator[Path]:

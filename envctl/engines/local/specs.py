@@ -64,12 +64,12 @@ def prepare(service: ServicePlan, root: Path | None = None) -> Prepared:
     """
     program = service.local.program if service.local else None
     if program is None:
-        return Prepared(service, None, None, (*_fewer(service), *_elsewhere(service, root)))
+        return Prepared(service, None, None, (*_losses(service, None), *_elsewhere(service, root)))
     found, user = _program(service, program), unprivileged() if program.unprivileged else None
     found = for_everybody(found) if user is not None else found
     _refuse_half(service, found)
-    losses = [*_another(service, found), *_fewer(service), *_no_image(service, found), *program.losses, *_elsewhere(service, root)]
-    return Prepared(service, found, user, tuple(losses))
+    losses = (*_losses(service, found), *program.losses, *_elsewhere(service, root))
+    return Prepared(service, found, user, losses)
 
 
 def _program(service: ServicePlan, program: LocalProgram) -> InstalledProgram:
@@ -87,25 +87,20 @@ def _refuse_half(service: ServicePlan, found: InstalledProgram) -> None:
             raise EngineMissing(f"{service.name}: {message}", hint="run this service on Docker, or `--use S=URL` for one that runs already")
 
 
-def _another(service: ServicePlan, found: InstalledProgram) -> Iterator[str]:
-    """Losses of another program, or of another version."""
-    wanted = service.local.version if service.local else ""
-    if found.loss:
+def _losses(service: ServicePlan, found: InstalledProgram | None) -> Iterator[str]:
+    """What is different with the program that was found, and with one process of it."""
+    wanted, replicas, image = (service.local.version, service.local.wanted, service.local.image) if service.local else ("", 1, "")
+    if found is not None and found.loss:
         yield found.loss
-    if not found.python and service.command[0] not in ("sh", found.path.name):
-        yield f"{found.path.name} in the place of {service.command[0]}"
-    if not found.python and found.version and wanted and found.version.split(".")[0] != wanted.split(".")[0]:
-        yield f"version {found.version} in the place of {wanted}"
-
-
-def _fewer(service: ServicePlan) -> Iterator[str]:
-    if service.local is not None and service.local.wanted > 1:
-        yield f"one process in the place of {service.local.wanted} replicas"
-
-
-def _no_image(service: ServicePlan, found: InstalledProgram) -> Iterator[str]:
-    if service.local is not None and service.local.image:
-        yield f"{found.path.name} of this machine in the place of the image {service.local.image}"
+    if found is not None and not found.python:
+        if service.command[0] not in ("sh", found.path.name):
+            yield f"{found.path.name} in the place of {service.command[0]}"
+        if found.version and wanted and found.version.split(".")[0] != wanted.split(".")[0]:
+            yield f"version {found.version} in the place of {wanted}"
+    if replicas > 1:
+        yield f"one process in the place of {replicas} replicas"
+    if found is not None and image:
+        yield f"{found.path.name} of this machine in the place of the image {image}"
 
 
 def _elsewhere(service: ServicePlan, root: Path | None) -> Iterator[str]:
