@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from envctl.cli.options import Instance, ServiceName, duration, session_of
+from envctl.cli.arguments import Instance, ServiceName, duration, session_of
 from envctl.cli.progress import listener
 from envctl.errors import UsageError
 from envctl.lifecycle import change

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from envctl.cli import options as opt
-from envctl.cli.options import Chosen, Environment, expanded, session_of
+from envctl.cli.arguments import Environment, session_of
+from envctl.cli.options import Chosen, expanded
 from envctl.definition.find import environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from envctl import outputs
-from envctl.cli.options import Context, Engine, Instance, Namespace, ServiceName, looking_at, session_of
+from envctl.cli.arguments import Context, Engine, Instance, Namespace, ServiceName, looking_at, session_of
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
 from envctl.engines import RunningInstance, open_engine

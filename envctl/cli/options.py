@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from envctl.cli.arguments import duration
 from envctl.errors import UsageError
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.plan.transforms import Selection
@@ -19,12 +20,6 @@ from envctl.session import Session
 if TYPE_CHECKING:
     from envctl.plan.model import Setting
     from envctl.render.kubernetes import Options as ClusterOptions
-
-
-from dataclasses import replace
-
-from envctl.definition.amounts import parse_duration
-from envctl.engines.registry import cluster_engine
 
 
 def _option(help: str, *names: str, env: str = "", metavar: str | None = None, **more: Any) -> Any:
@@ -174,38 +169,3 @@ def expanded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default is not dataclasses.MISSING else []
-
-
-Environment = Annotated[
-    str, typer.Argument(metavar="ENV", help="A name under environments/, a path, or a Compose file.", show_default=False)
-]
-Instance = Annotated[
-    str, typer.Argument(metavar="NAME", help="The instance: its environment's name unless --name said otherwise.", show_default=False)
-]
-ServiceName = Annotated[str, typer.Argument(metavar="S", help="A service of the instance.", show_default=False)]
-
-
-def duration(option: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text}: {error}") from None
-
-
-Engine = Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Look there too: kubernetes.")]
-Context = Annotated[str | None, typer.Option("--context", metavar="C", show_default=False, help="A context of the kubeconfig.")]
-Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show_default=False, help="One that instances share.")]
-
-
-def looking_at(ctx: typer.Context, engine: str | None, context: str | None, namespace: str | None) -> Session:
-    """The session of the command, which looks at the cluster that it names, too."""
-    named = engine or (cluster_engine() if context or namespace else None)
-    told = {"engine": named, "context": context, "namespace": namespace}
-    return replace(session_of(ctx), told={key: value for key, value in told.items() if value})
-
-
-def session_of(ctx: typer.Context) -> Session:
-    session: Session = ctx.obj
-    return session

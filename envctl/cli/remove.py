@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from envctl.cli.arguments import Context, Engine, Namespace, looking_at, session_of
 from envctl.cli.down import down_named, tell
-from envctl.cli.options import Context, Engine, Namespace, looking_at, session_of
 from envctl.errors import UsageError
 from envctl.inspect.list import engines
 from envctl.inspect.lookup import unreadable_here

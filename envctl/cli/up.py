@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from envctl.cli.options import Environment, Running, expanded, session_of, up_options
+from envctl.cli.arguments import Environment, session_of
+from envctl.cli.options import Running, expanded, up_options
 from envctl.cli.printing import describe, endpoints
 from envctl.cli.progress import listener
 from envctl.errors import EnvctlError, UsageError

@@ -128,7 +128,7 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
             run.update(lambda record: with_states(record, states.rows))
         raise
     run.update(lambda record: with_states(record, states.rows))
-    deployment.finish(frozenset(name for name, service in plan.services.items() if work.data.is_whole(service)))
+    deployment.finish(frozenset(name for name, service in run.plan.services.items() if work.data.is_whole(service)))
     if isinstance(deployment, PublishesRecords):
         deployment.publish(encode(run.record))
 
