@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -88,6 +88,7 @@ class BringUp:
     Attributes:
         deployment: of the services that are brought up.
         was_up: the instance was there for its users before.
+        again: jobs that are run though they have been.
         histories: what the probes of each service have seen.
     """
 
@@ -97,6 +98,7 @@ class BringUp:
     data: Data
     seeder: Seeder
     was_up: bool = False
+    again: Collection[str] = ()
     exits: Exits = field(init=False)
     histories: dict[str, History] = field(default_factory=dict)
     limiter: StartLimiter = field(default_factory=lambda: StartLimiter(max(2, os.cpu_count() or 2)))
@@ -107,8 +109,8 @@ class BringUp:
         self.priority = priorities(self.plan)
 
 
-def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = None) -> None:
-    """Returns when every one of *services* (all of the plan without it) has everything.
+def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = None, again: Collection[str] = ()) -> None:
+    """Returns when every one of *services* (all of the plan without it) has everything; the jobs in *again* are run though they have been.
 
     Raises:
         ServiceFailed, OutOfTime: with the evidence of the service that is to blame.
@@ -119,7 +121,7 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
     variables = {**run.environ, **run.plan.outputs, **process_variables(run.record)}
     work = BringUp(
         plan, deployment, states, Data(run.update, lambda: run.record, deployment),
-        Seeder(run.plan, deployment, variables, plan.folder), was_up=run.record.was_up,
+        Seeder(run.plan, deployment, variables, plan.folder), was_up=run.record.was_up, again=again,
     )  # fmt: skip
     try:
         _bring_up(work, run.deadline)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -16,12 +16,13 @@ from envctl.instance.lock import lock
 from envctl.instance.record import Record, now
 from envctl.instance.store import RecordGone
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
+from envctl.lifecycle.data import refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
 from envctl.outputs import write_outputs
-from envctl.plan.model import Plan
+from envctl.plan.model import Plan, ServicePlan
 from envctl.session import Session
 
 
@@ -40,9 +41,23 @@ class Change:
         """Of all services, or of some alone, whose creation leaves the rest as it is."""
         return self.run.deployment(self.engine, self.plan if services is None else part_of(self.plan, services))
 
-    def bring_up(self, services: Sequence[str]) -> None:
+    def planned(self, service: str) -> ServicePlan:
+        """What runs as *service*.
+
+        Raises:
+            UsageError: it is none of the instance, or nothing of ours.
+        """
+        service_of(self.run.record, service)
+        if service not in self.plan.services:
+            raise UsageError(f"{service} runs elsewhere (--use); envctl cannot change it")
+        return self.plan.services[service]
+
+    def refuse_changed_seeds(self, services: Iterable[str]) -> None:
+        refuse_changed_seeds(self.run.record, self.deployment(), [self.planned(name) for name in services])
+
+    def bring_up(self, services: Sequence[str], again: Collection[str] = ()) -> None:
         self.run.events.begin(part_of(self.plan, services))
-        bring_up(self.run, self.deployment(), services)
+        bring_up(self.run, self.deployment(), services, again)
         write_outputs(self.run.record)
 
 
@@ -60,35 +75,40 @@ def restart(
     Raises:
         UsageError: it is none of the instance, or runs elsewhere.
     """
-    service_of(record, service)
     with _changing(session, record, listeners, timeout) as change:
-        if service not in change.plan.services:
-            raise UsageError(f"{service} runs elsewhere (--use); envctl cannot restart it")
+        change.refuse_changed_seeds([service])
+        part, planned = change.deployment([service]), change.planned(service)
         if build:
-            part = change.deployment([service])
             part.prepare(change.run.events.progress)
+        if planned.once:
+            part.discard(planned)
+        if build or planned.once:
             part.create(whole=False)
         else:
-            change.deployment().stop(change.plan.services[service])
-        change.bring_up([service])
+            change.deployment().stop(planned)
+        change.bring_up([service], again=[service])
 
 
 def seed(
     session: Session, record: Record, services: Iterable[str] = (), *, listeners: Sequence[Listener] = (), timeout: float = DEFAULT_TIMEOUT
 ) -> None:
-    """Runs the seed steps that have not been run yet, of all services or of some."""
-    chosen = [service_of(record, service) for service in services]
+    """Runs the seed steps that have not been run yet, of all services or of some.
+
+    Raises:
+        UsageError: a service is none of the instance, or its data was seeded by other steps.
+    """
     with _changing(session, record, listeners, timeout) as change:
-        change.bring_up(chosen or [service.name for service in change.plan.services.values() if service.steps])
+        seeded = list(services) or [service.name for service in change.plan.services.values() if service.steps]
+        change.refuse_changed_seeds(seeded)
+        change.bring_up(seeded)
 
 
 def reset(
     session: Session, record: Record, services: Iterable[str] = (), *, listeners: Sequence[Listener] = (), timeout: float = DEFAULT_TIMEOUT
 ) -> None:
     """Back to the seeded state: data is thrown away and made again; who uses it goes on running."""
-    chosen = [service_of(record, service) for service in services]
     with _changing(session, record, listeners, timeout) as change:
-        names = chosen or _with_data(change.plan)
+        names = [change.planned(name).name for name in services] or _with_data(change.plan)
         part = change.deployment(names)
         part.prepare(change.run.events.progress)
         for name in names:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from envctl.engines import Deployment
+from envctl.errors import UsageError
 from envctl.instance.record import DataRecord, Record
 from envctl.plan.model import ServicePlan, Step
 
@@ -54,3 +55,22 @@ class Data:
 
     def _note(self, service: ServicePlan, found: DataRecord) -> None:
         self.update(lambda record: replace(record, data={**record.data, service.name: found}))
+
+
+def refuse_changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
+    """Data that was seeded by other steps than those of now is not mixed with theirs.
+
+    Raises:
+        UsageError: it says which step has changed.
+    """
+    for service in services:
+        known = record.data.get(service.name)
+        if known is None or not known.steps or known.data_id != deployment.data_id(service):
+            continue
+        if tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
+            changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)
+            what = f"seed step {changed.number + 1} ({changed.title}, {changed.where}) has changed" if changed else "a seed step is gone"
+            raise UsageError(
+                f"{service.name}: {what} since its data was seeded",
+                hint=f"`envctl reset {record.name} {service.name}` seeds it anew, `envctl up ... --fresh` starts over",
+            )

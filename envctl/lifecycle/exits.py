@@ -52,7 +52,7 @@ class Exits:
 
     def done_before(self, service: ServicePlan) -> bool:
         """Whether it is a job that an earlier command has run."""
-        if not service.once:
+        if not service.once or service.name in self._work.again:
             return False
         state = self._work.deployment.state(service.name)
         return not state.running and state.status == 0

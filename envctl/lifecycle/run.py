@@ -16,7 +16,7 @@ from envctl.engines import open_engine
 from envctl.environment import Environment
 from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
 from envctl.inspect.report import write_report
-from envctl.instance.identity import process_mark
+from envctl.instance.identity import instance_id, process_mark
 from envctl.instance.lock import lock
 from envctl.instance.record import Record
 from envctl.keeper import marks
@@ -64,7 +64,7 @@ def test(session: Session, options: UpOptions, names: Sequence[str] = (), listen
     """
     environment = open_selected(session, options)
     jobs = jobs_of(environment, names)
-    narrowed = _narrowed(options, environment, [job.test or "" for job in jobs])
+    narrowed = _narrowed(session, options, environment, [job.test or "" for job in jobs])
     if narrowed is not options:
         environment = apply(environment, narrowed.selection)
     return _run_jobs(session, narrowed, jobs, listeners, environment)
@@ -80,12 +80,17 @@ def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
     return [Job(test=name, reports=tuple(tests[name].reports), folder=environment.loaded.folder) for name in names or tests]
 
 
-def _narrowed(options: UpOptions, environment: Environment, names: Sequence[str]) -> UpOptions:
-    """When every chosen test says which services it needs, only those are brought up."""
+def _narrowed(session: Session, options: UpOptions, environment: Environment, names: Sequence[str]) -> UpOptions:
+    """When every chosen test says which services it needs, only those are brought up; an instance that is up keeps all that it has."""
     chosen = [environment.definition.tests[name] for name in names]
-    if options.only or not all(test.only for test in chosen):
+    if options.only or not all(test.only for test in chosen) or _is_up(session, options, environment):
         return options
     return replace(options, only=tuple(dict.fromkeys(name for test in chosen for name in test.only)))
+
+
+def _is_up(session: Session, options: UpOptions, environment: Environment) -> bool:
+    found = session.store.load(instance_id(options.name or environment.definition.name, environment.loaded.project))
+    return found is not None and found.was_up and not options.fresh
 
 
 def _run_jobs(

@@ -9,7 +9,7 @@ from functools import partial
 
 from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
 from envctl.environment import Environment
-from envctl.errors import OutOfTime, ServiceFailed, UsageError
+from envctl.errors import OutOfTime, ServiceFailed
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Record
@@ -18,6 +18,7 @@ from envctl.keeper_client.client import KeeperGone
 from envctl.keeper_client.watchman import watched_until_kept
 from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
+from envctl.lifecycle.data import refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.failed import ended
 from envctl.lifecycle.keeper import ensure_keeper
@@ -142,27 +143,11 @@ def _create_and_bring_up(run: Run, deployment: Deployment, timer: Timer) -> None
     run.events.begin(run.plan)
     deployment.prepare(run.events.progress)
     timer.phase("images")
-    _refuse_changed_seeds(run, deployment)
+    refuse_changed_seeds(run.record, deployment, run.plan.services.values())
     each(lambda step: step(), [lambda: deployment.renew(run.record.expires, labels_of(run.record)), deployment.create])
     timer.phase("create")
     bring_up(run, deployment)
     timer.phase("services")
-
-
-def _refuse_changed_seeds(run: Run, deployment: Deployment) -> None:
-    """Data that was seeded by other steps than those of now is not mixed with theirs."""
-    for service in run.plan.services.values():
-        known = run.record.data.get(service.name)
-        if known is None or not known.steps or known.data_id != deployment.data_id(service):
-            continue
-        if tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
-            changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)
-            what = f"seed step {changed.number + 1} ({changed.title}, {changed.where}) has changed" if changed else "a seed step is gone"
-            name = run.record.name
-            raise UsageError(
-                f"{service.name}: {what} since its data was seeded",
-                hint=f"`envctl reset {name} {service.name}` seeds it anew, `envctl up ... --fresh` starts over",
-            )
 
 
 def _complete(run: Run, timer: Timer) -> None:
