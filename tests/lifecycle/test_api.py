@@ -8,6 +8,7 @@ import threading
 import urllib.request
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ import pytest
 import envctl
 from envctl import Phase, Session, down, env, reset, up
 from envctl.errors import DefinitionError, EnvctlError, ServiceFailed, UsageError
+from envctl.lifecycle import run as running
+from envctl.lifecycle.change import restart, seed
+from envctl.lifecycle.options import UpOptions
 from tests.builders import session_in, write
 from tests.lifecycle.line import Told
 from tests.processes import until
@@ -201,3 +205,27 @@ def test_what_is_left_is_an_error(session: Session, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("envctl.lifecycle.down.remove_everywhere", lambda *words: ["a process"])
     with pytest.raises(EnvctlError, match="one: left behind: a process"):
         down("one", session=session)
+
+
+def test_changed_seeds_are_refused_by_whatever_would_mix_them(session: Session, tmp_path: Path) -> None:
+    up("one", engine="local", session=session)
+    path = tmp_path / "environments/one.yaml"
+    path.write_text(path.read_text().replace("touch seeded", "touch other}, {command: touch more"))
+    [record] = session.store.all()
+    again = partial(up, "one", engine="local", session=session)
+    for change in (partial(seed, session, record), partial(restart, session, record, "cache"), again):
+        with pytest.raises(UsageError, match=r"cache: seed step 1 .* has changed"):
+            change()
+    reset("one", session=session)
+    assert len(session.store.all()[0].data["cache"].steps) == 2
+
+
+def test_a_test_that_needs_less_leaves_what_is_up_whole(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "environments/one.yaml"
+    path.write_text(path.read_text() + 'tests: {quick: {run: "true", only: [cache]}}\n')
+    instance = up("one", engine="local", session=session)
+    assert running.test(session, UpOptions("one", engine="local"), ["quick"]) == 0
+    assert page(instance) == "one"
+    down("one", session=session)
+    assert running.test(session, UpOptions("one", engine="local"), ["quick"]) == 0
+    assert session.store.all() == []
