@@ -93,7 +93,7 @@ def up(
         except BaseException as error:
             raise ended(run, engine, options, drafted.state, error) from None
         finally:
-            events.end()
+            run.close()
     return Up(run.record, run.plan, existed=record.was_up)
 
 
