@@ -20,14 +20,14 @@ LAST_CREATE = 20.0
 """Seconds that a daemon may take to answer what it was asked before we were interrupted."""
 
 
-def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, error: BaseException) -> BaseException:
+def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, existed: bool, error: BaseException) -> BaseException:
     """*error* as the user is to read it, after everything was done that is to be done about it.
 
     Args:
         before: what state the instance was in.
+        existed: it was there for its users before; the record says that of a new one, too, as soon as that is complete.
     """
     with shielded():
-        existed = run.record.was_up
         told = _told(run, error, existed)
         if isinstance(told, EnvctlError):
             told.record = run.record

@@ -152,6 +152,26 @@ def test_while_it_runs(session: Session, monkeypatch: pytest.MonkeyPatch) -> Non
     assert session.store.all() == []
 
 
+@pytest.mark.parametrize("existed", [False, True], ids=["new", "up before"])
+def test_when_all_is_complete(session: Session, monkeypatch: pytest.MonkeyPatch, existed: bool) -> None:
+    """Its record says `up` already."""
+    if existed:
+        up.up(session, OPTIONS)
+    complete = up._complete
+
+    def interrupted(*words: Any) -> None:
+        complete(*words)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(up, "_complete", interrupted)
+        with pytest.raises(Interrupted) as caught:
+            up.up(session, OPTIONS)
+    assert caught.value.message == f"interrupted; {'what was up before is still there' if existed else 'everything is gone'}"
+    assert [record.name for record in session.store.all()] == (["t"] if existed else [])
+    run_down(session)
+
+
 @pytest.mark.parametrize("where", [(up, "bring_up"), (run, "run_command")], ids=["coming up", "running"])
 def test_of_one_that_was_up_before(session: Session, monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str]) -> None:
     up.up(session, OPTIONS)
