@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from envctl.engines import Engine
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, UsageError
@@ -50,7 +49,7 @@ def _report(run: Run, options: UpOptions) -> None:
     """Logs and status while they are still there."""
     if options.report:
         with suppress(OSError):
-            write_report(run.session, run.record, Path(options.report))
+            write_report(run.session, run.record, run.session.cwd / options.report)
 
 
 def _torn_down(run: Run, engine: Engine, error: BaseException) -> BaseException:

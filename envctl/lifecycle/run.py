@@ -98,8 +98,9 @@ def _run_jobs(
         started = up(session, options, listeners, owner=owner, environment=environment)
         status = _run_all(session, started, jobs)
         if status and options.report:
-            write_report(session, started.record, Path(options.report))
-        _collect(jobs, options.report)
+            write_report(session, started.record, session.cwd / options.report)
+        if options.report:
+            _collect(jobs, session.cwd, session.cwd / options.report)
     except KeyboardInterrupt:
         raise _interrupted(started) from None
     finally:
@@ -137,19 +138,19 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     worst = 0
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run
-        status = run_command(command, marked(variables, record.id), job.folder, lambda: session.keepers.lost(record))
+        status = run_command(command, marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record))
         if len(jobs) > 1:
             print(f"envctl: {job.test}: exit {status}", file=sys.stderr)
         worst = worst or status
     return worst
 
 
-def _collect(jobs: Sequence[Job], report: str | None) -> None:
+def _collect(jobs: Sequence[Job], cwd: Path, report: Path) -> None:
     """The reports that tests wrote, in the report's folder."""
-    for job in jobs if report else ():
+    for job in jobs:
         for pattern in job.reports:
-            for path in sorted((job.folder or Path.cwd()).glob(pattern)):
-                target = Path(report or "", "tests", job.test or "run", path.name)
+            for path in sorted((job.folder or cwd).glob(pattern)):
+                target = report / "tests" / (job.test or "run") / path.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, target)
 
@@ -160,7 +161,7 @@ POLL_SECONDS = 0.5
 """Between two looks at the keeper."""
 
 
-def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path | None, lost: Callable[[], bool] = lambda: False) -> int:
+def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path, lost: Callable[[], bool] = lambda: False) -> int:
     """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether it makes sense to go on.
 
     Raises:

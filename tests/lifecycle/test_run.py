@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,41 @@ def test_an_environment_that_was_opened_is_not_opened_again(session: Session, co
     up.up(session, OPTIONS, environment=opened)
     assert counted["open"] == 1
     run_down(session)
+
+
+# Where relative paths begin
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The process is in another folder than the session; nothing may be written there."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(folder)
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+REPORTING = UpOptions("t", engine="local", report="out")
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_command_and_its_report_are_in_the_folder_of_the_session(session: Session) -> None:
+    assert run.run(session, REPORTING, ["sh", "-c", "pwd > where; exit 7"]) == 7
+    assert (session.cwd / "where").read_text().strip() == str(session.cwd)
+    assert (session.cwd / "out" / "status.json").exists()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_a_test_reports_is_collected_in_the_folder_of_the_session(session: Session) -> None:
+    tests = 'tests: {one: {run: sh -c "echo > found.xml", reports: [found.xml]}}'
+    write(session.cwd, {"environments/t.yaml": f"name: t\nservices: {{a: {{run: sleep 600}}}}\n{tests}\n"})
+    assert run.test(session, REPORTING) == 0
+    assert (session.cwd / "out" / "tests" / "one" / "found.xml").exists()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_report_of_a_failed_up_is_in_the_folder_of_the_session(session: Session) -> None:
+    write(session.cwd, {"environments/t.yaml": FAILING})
+    with pytest.raises(ServiceFailed):
+        up.up(session, REPORTING)
+    assert (session.cwd / "out" / "status.json").exists()
