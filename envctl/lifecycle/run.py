@@ -94,6 +94,7 @@ def _run_jobs(
     """The environment is gone when this returns, unless it was up before."""
     status, owner = OURS, process_mark()
     started: Up | None = None
+    interrupted = False
     try:
         started = up(session, options, listeners, owner=owner, environment=environment)
         status = _run_all(session, started, jobs)
@@ -102,29 +103,46 @@ def _run_jobs(
         if options.report:
             _collect(jobs, session.cwd, session.cwd / options.report)
     except KeyboardInterrupt:
-        raise _interrupted(started) from None
+        interrupted = True
     finally:
         with shielded():
-            _end(session, owner, keep=options.keep and status != 0)
+            end = _end(session, owner, keep=options.keep and status != 0)
+        if end.left and not interrupted:
+            raise EnvctlError(f"left behind: {', '.join(end.left)}", hint="`envctl gc` tries again")
+    if interrupted:
+        raise _interrupted(started, end)
     return status
 
 
-def _interrupted(started: Up | None) -> Interrupted:
-    if started is None:
-        return Interrupted("interrupted; nothing was started")
-    return Interrupted("interrupted; everything is gone" if started.record.owner else "interrupted; what was up before is still there")
+@dataclass(frozen=True)
+class _End:
+    """What has become of the instances that were brought up for a command: their names, and what could not be removed."""
+
+    kept: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
-def _end(session: Session, owner: str, keep: bool) -> None:
-    """Of what was brought up for *owner*; an instance that was up before has none."""
+def _interrupted(started: Up | None, end: _End) -> Interrupted:
+    """In the words of what was really done at the end."""
+    if end.left:
+        return Interrupted("interrupted", hint=f"left behind: {', '.join(end.left)}; `envctl gc` tries again")
+    if end.kept:
+        return Interrupted(f"interrupted; {end.kept[0]} is kept", hint=f"`envctl down {end.kept[0]}` removes it")
+    if end.removed or (started is not None and started.record.owner):
+        return Interrupted("interrupted; everything is gone")
+    return Interrupted("interrupted; nothing was started" if started is None else "interrupted; what was up before is still there")
+
+
+def _end(session: Session, owner: str, keep: bool) -> _End:
+    """Of what was brought up for *owner*; an instance that was up before has none. What is only half there is not kept."""
     owned = [record for record in session.store.all() if record.owner == owner]
-    if keep:
-        for record in owned:
-            session.keepers.release(record.id)
-        return
-    left = [thing for record in owned for thing in _removed(session, record)]
-    if left:
-        raise EnvctlError(f"left behind: {', '.join(left)}", hint="`envctl gc` tries again")
+    kept = [record for record in owned if keep and not record.half_done]
+    for record in kept:
+        session.keepers.release(record.id)
+    others = [record for record in owned if record not in kept]
+    left = [thing for record in others for thing in _removed(session, record)]
+    return _End(tuple(record.name for record in kept), tuple(record.name for record in others), tuple(left))
 
 
 def _removed(session: Session, record: Record) -> list[str]:
