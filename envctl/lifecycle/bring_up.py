@@ -14,6 +14,7 @@ from envctl.errors import OutOfTime
 from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
 from envctl.instance.record import Record
+from envctl.instance.store import RecordGone
 from envctl.keeper.marks import MARK
 from envctl.lifecycle.claiming import with_states
 from envctl.lifecycle.data import Data
@@ -48,6 +49,7 @@ class Run:
     deadline: float
     in_flight: InFlight = field(default_factory=InFlight)
     _changing: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -75,10 +77,18 @@ class Run:
     def update(self, change: Callable[[Record], Record]) -> None:
         """
         Raises:
-            RecordGone: the instance was removed meanwhile, and nothing is to be written about it any more.
+            RecordGone: the instance was removed meanwhile, or this command is over: nothing is to be written about it any more.
         """
         with self._changing:
+            if self._closed:
+                raise RecordGone(f"the command that worked on {self.record.name} ({self.record.id}) is over")
             self.record = self.session.store.update(self.record, change)
+
+    def close(self) -> None:
+        """The command is over: a thread that goes on (a seed, say) writes and tells nothing any more, as others may have the lock."""
+        with self._changing:
+            self._closed = True
+        self.events.end()
 
 
 @dataclass

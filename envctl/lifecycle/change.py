@@ -136,10 +136,11 @@ def _changing(session: Session, record: Record, listeners: Sequence[Listener], t
         plan = plan_of_instance(session, record, engine.addresses())
         session.mask.add(plan.secrets)
         events = Events([*listeners, EventLog(session.store.folder(record.id))])
+        run = Run(session, record, plan, events, began + timeout)
         try:
-            yield Change(Run(session, record, plan, events, began + timeout), engine)
+            yield Change(run, engine)
         finally:
-            events.end()
+            run.close()
 
 
 @contextmanager

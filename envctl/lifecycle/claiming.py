@@ -18,10 +18,11 @@ from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.identity import instance_id, process_alive, process_mark
 from envctl.instance.record import Endpoint, InstanceState, Location, Record, ServiceRecord, now
 from envctl.instance.store import RecordGone, RecordStore
-from envctl.lifecycle.down import clear, was_killed
+from envctl.lifecycle.down import clear, note_removal, was_killed
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.service_states import Row
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.signals import shielded
 from envctl.session import Session
 
 
@@ -98,10 +99,20 @@ def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions)
         raise RecordGone(f"another command has worked on {drafted.name} ({drafted.id}) meanwhile")
     if going_on is not None:
         return session.store.update(going_on, lambda current: _taken(_with_wishes(current, drafted), InstanceState.CHANGING))
-    if current is not None and current.location != drafted.location:
+    with shielded():
+        _make_room(session, engine, drafted, current)
+        return session.store.create(_taken(drafted, InstanceState.STARTING))
+
+
+def _make_room(session: Session, engine: Engine, drafted: Record, current: Record | None) -> None:
+    """Removes what there is under the id of *drafted*; should we be killed meanwhile, the next command finishes that."""
+    if current is None:
+        clear(session, engine, drafted.id, {})
+        return
+    if current.location != drafted.location:
         engine = open_engine(current.location, session.host)
-    clear(session, engine, drafted.id, current.stop if current else {}, killed=current is not None and was_killed(current))
-    return session.store.create(_taken(drafted, InstanceState.STARTING))
+    note_removal(session, current, process_mark())
+    clear(session, engine, drafted.id, current.stop, killed=was_killed(current))
 
 
 def _with_wishes(current: Record, drafted: Record) -> Record:

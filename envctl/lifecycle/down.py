@@ -71,11 +71,11 @@ def _has_another_keeper(record: Record) -> bool:
 def tear_down(session: Session, engine: Engine, record: Record, wait: bool = True) -> list[str]:
     """Removes everything of the instance; what could not be removed comes back, and then its record stays."""
     killed, stop = was_killed(record), {} if session.by_keeper else record.stop
-    _noted(session, record, process_mark())  # by which the next command sees that we were killed
+    note_removal(session, record, process_mark())  # by which the next command sees that we were killed
     keeper = session.keepers.find(record.id)
     left = _removed(session, engine, record.id, stop, killed, wait)
     if left:
-        _noted(session, record, "")
+        note_removal(session, record, "")
         return left
     with suppress(UsageError):  # a file of `write:` that cannot be emptied must not keep the rest
         write_outputs(replace(record, outputs={}))
@@ -85,8 +85,11 @@ def tear_down(session: Session, engine: Engine, record: Record, wait: bool = Tru
     return []
 
 
-def _noted(session: Session, record: Record, process: str) -> None:
-    """A full disk must not keep anybody from removing what fills it, nor may a record that is gone."""
+def note_removal(session: Session, record: Record, process: str) -> None:
+    """Of a removal that *process* has begun; without one it is what is left of it.
+
+    A full disk must not keep anybody from removing what fills it, nor may a record that is gone.
+    """
     with suppress(OSError, UsageError, RecordGone, UnreadableRecord):
         session.store.update(record, lambda record: replace(record, state=InstanceState.REMOVING, process=process))
 

@@ -67,12 +67,15 @@ class Events:
 
     def __init__(self, listeners: Sequence[Listener] = ()) -> None:
         self.listeners = list(listeners)
+        self._ended = False
 
     def begin(self, plan: Plan) -> None:
         for listener in self.listeners:
             listener.begin(plan)
 
     def tell(self, service: str, phase: Phase | None, detail: str = "") -> None:
+        if self._ended:
+            return
         event = Event(time.time(), service, phase, detail)
         for listener in self.listeners:
             listener.event(event)
@@ -86,6 +89,8 @@ class Events:
         self.tell(service, Phase.PREPARING if service else None, text)
 
     def end(self) -> None:
+        """A thread that outlives the command has nobody to tell any more."""
+        self._ended = True
         for listener in self.listeners:
             listener.end()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from envctl.engines import Engine
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, UsageError
@@ -20,14 +19,14 @@ LAST_CREATE = 20.0
 """Seconds that a daemon may take to answer what it was asked before we were interrupted."""
 
 
-def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, error: BaseException) -> BaseException:
+def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, existed: bool, error: BaseException) -> BaseException:
     """*error* as the user is to read it, after everything was done that is to be done about it.
 
     Args:
         before: what state the instance was in.
+        existed: it was there for its users before; the record says that of a new one, too, as soon as that is complete.
     """
     with shielded():
-        existed = run.record.was_up
         told = _told(run, error, existed)
         if isinstance(told, EnvctlError):
             told.record = run.record
@@ -50,7 +49,7 @@ def _report(run: Run, options: UpOptions) -> None:
     """Logs and status while they are still there."""
     if options.report:
         with suppress(OSError):
-            write_report(run.session, run.record, Path(options.report))
+            write_report(run.session, run.record, run.session.cwd / options.report)
 
 
 def _torn_down(run: Run, engine: Engine, error: BaseException) -> BaseException:

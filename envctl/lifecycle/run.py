@@ -99,36 +99,55 @@ def _run_jobs(
     """The environment is gone when this returns, unless it was up before."""
     status, owner = OURS, process_mark()
     started: Up | None = None
+    interrupted = False
     try:
         started = up(session, options, listeners, owner=owner, environment=environment)
         status = _run_all(session, started, jobs)
         if status and options.report:
-            write_report(session, started.record, Path(options.report))
-        _collect(jobs, options.report)
+            write_report(session, started.record, session.cwd / options.report)
+        if options.report:
+            _collect(jobs, session.cwd, session.cwd / options.report)
     except KeyboardInterrupt:
-        raise _interrupted(started) from None
+        interrupted = True
     finally:
         with shielded():
-            _end(session, owner, keep=options.keep and status != 0)
+            end = _end(session, owner, keep=options.keep and status != 0)
+        if end.left and not interrupted:
+            raise EnvctlError(f"left behind: {', '.join(end.left)}", hint="`envctl gc` tries again")
+    if interrupted:
+        raise _interrupted(started, end)
     return status
 
 
-def _interrupted(started: Up | None) -> Interrupted:
-    if started is None:
-        return Interrupted("interrupted; nothing was started")
-    return Interrupted("interrupted; everything is gone" if started.record.owner else "interrupted; what was up before is still there")
+@dataclass(frozen=True)
+class _End:
+    """What has become of the instances that were brought up for a command: their names, and what could not be removed."""
+
+    kept: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
-def _end(session: Session, owner: str, keep: bool) -> None:
-    """Of what was brought up for *owner*; an instance that was up before has none."""
+def _interrupted(started: Up | None, end: _End) -> Interrupted:
+    """In the words of what was really done at the end."""
+    if end.left:
+        return Interrupted("interrupted", hint=f"left behind: {', '.join(end.left)}; `envctl gc` tries again")
+    if end.kept:
+        return Interrupted(f"interrupted; {end.kept[0]} is kept", hint=f"`envctl down {end.kept[0]}` removes it")
+    if end.removed or (started is not None and started.record.owner):
+        return Interrupted("interrupted; everything is gone")
+    return Interrupted("interrupted; nothing was started" if started is None else "interrupted; what was up before is still there")
+
+
+def _end(session: Session, owner: str, keep: bool) -> _End:
+    """Of what was brought up for *owner*; an instance that was up before has none. What is only half there is not kept."""
     owned = [record for record in session.store.all() if record.owner == owner]
-    if keep:
-        for record in owned:
-            session.keepers.release(record.id)
-        return
-    left = [thing for record in owned for thing in _removed(session, record)]
-    if left:
-        raise EnvctlError(f"left behind: {', '.join(left)}", hint="`envctl gc` tries again")
+    kept = [record for record in owned if keep and not record.half_done]
+    for record in kept:
+        session.keepers.release(record.id)
+    others = [record for record in owned if record not in kept]
+    left = [thing for record in others for thing in _removed(session, record)]
+    return _End(tuple(record.name for record in kept), tuple(record.name for record in others), tuple(left))
 
 
 def _removed(session: Session, record: Record) -> list[str]:
@@ -142,19 +161,19 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     worst = 0
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run
-        status = run_command(command, marked(variables, record.id), job.folder, lambda: session.keepers.lost(record))
+        status = run_command(command, marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record))
         if len(jobs) > 1:
             print(f"envctl: {job.test}: exit {status}", file=sys.stderr)
         worst = worst or status
     return worst
 
 
-def _collect(jobs: Sequence[Job], report: str | None) -> None:
+def _collect(jobs: Sequence[Job], cwd: Path, report: Path) -> None:
     """The reports that tests wrote, in the report's folder."""
-    for job in jobs if report else ():
+    for job in jobs:
         for pattern in job.reports:
-            for path in sorted((job.folder or Path.cwd()).glob(pattern)):
-                target = Path(report or "", "tests", job.test or "run", path.name)
+            for path in sorted((job.folder or cwd).glob(pattern)):
+                target = report / "tests" / (job.test or "run") / path.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, target)
 
@@ -165,7 +184,7 @@ POLL_SECONDS = 0.5
 """Between two looks at the keeper."""
 
 
-def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path | None, lost: Callable[[], bool] = lambda: False) -> int:
+def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path, lost: Callable[[], bool] = lambda: False) -> int:
     """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether it makes sense to go on.
 
     Raises:

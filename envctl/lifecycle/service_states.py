@@ -52,7 +52,10 @@ class ServiceStates:
         self._changed = threading.Condition()
 
     def set(self, service: str, phase: Phase, detail: str = "") -> None:
+        """After a failure nothing but failures counts: what a thread still gets done is no news of an `up` that is over."""
         with self._changed:
+            if self.failed and phase is not Phase.FAILED:
+                return
             row = self.rows[service]
             row.phase, row.detail = phase, detail
             if row.state in ("ready", "seeded", "done") and row.ready_ms is None:

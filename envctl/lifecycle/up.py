@@ -92,9 +92,9 @@ def up(
                 _allocate_and_bring_up(run, engine, timer)
             _complete(run, timer)
         except BaseException as error:
-            raise ended(run, engine, options, drafted.state, error) from None
+            raise ended(run, engine, options, drafted.state, record.was_up, error) from None
         finally:
-            events.end()
+            run.close()
     return Up(run.record, run.plan, existed=record.was_up)
 
 

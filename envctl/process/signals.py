@@ -6,13 +6,15 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
+AT_ONCE = 0.001
+"""Seconds of a timer that is to ring at once: 0 would stop it."""
 
 _asked = threading.Event()
 
@@ -67,8 +69,11 @@ def leave(status: int) -> NoReturn:
 
 @contextmanager
 def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[None]:
-    """Raises *error* in the main thread when what runs inside takes longer, whatever it waits for."""
-    if not _in_main_thread() or not hasattr(signal, "setitimer"):
+    """Raises *error* in the main thread when what runs inside takes longer, whatever it waits for.
+
+    A timer that the caller has set goes on afterwards, with what remains of it.
+    """
+    if not _in_main_thread() or not hasattr(signal, "setitimer") or not _can_be_given_back(signal.SIGALRM):
         yield
         return
 
@@ -76,13 +81,17 @@ def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[Non
         if not _asked.is_set():  # else it is being cleared away already
             raise error()
 
+    rest, interval = signal.setitimer(signal.ITIMER_REAL, 0)  # first, lest the caller's timer rings with our handler
+    began = time.monotonic()
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
     try:
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, AT_ONCE))
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if rest:
+            signal.setitimer(signal.ITIMER_REAL, max(rest - (time.monotonic() - began), AT_ONCE), interval)
 
 
 @contextmanager
@@ -91,12 +100,17 @@ def shielded() -> Iterator[None]:
     if not _in_main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ASKING}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ASKING if _can_be_given_back(number)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _can_be_given_back(number: int) -> bool:
+    """Whether its handler is one that Python knows: another one, of a library in C, would be lost."""
+    return signal.getsignal(number) is not None
 
 
 def _in_main_thread() -> bool:

@@ -12,6 +12,7 @@ import pytest
 from envctl.engines import CommandResult, Execution, ServiceState
 from envctl.errors import OutOfTime
 from envctl.instance.record import ServiceRecord
+from envctl.instance.store import RecordGone
 from envctl.lifecycle import bring_up
 from envctl.lifecycle.events import Event, Phase
 from envctl.lifecycle.stages import STAGES
@@ -249,13 +250,28 @@ def late(line: MakeLine) -> Iterator[tuple[Line, threading.Event]]:
         thread.join(10)
 
 
-def test_a_seed_that_ends_after_the_failure_is_recorded_while_the_instance_is_there(late: tuple[Line, threading.Event]) -> None:
-    """It is kept for a look, and its data has the step."""
+def test_a_seed_that_ends_after_the_command_is_not_recorded(late: tuple[Line, threading.Event]) -> None:
+    """Another command may work on the instance by then, and has its lock."""
     found, may_end = late
+    found.started.close()
+    before, told = found.record, found.told
+    assert found.left, "it still seeds"
     may_end.set()
     for thread in found.left:
         thread.join(10)
-    assert found.record.data["db"].steps == ("hash 0",)
+    assert found.left == []
+    assert found.record == before
+    assert "db" not in found.record.data or found.record.data["db"].steps == ()
+    assert found.told == told
+
+
+def test_a_command_that_is_over_writes_nothing(line: MakeLine) -> None:
+    found = line(service("db"))
+    found.started.close()
+    with pytest.raises(RecordGone, match="is over"):
+        found.started.update(lambda record: replace(record, error="late"))
+    assert found.record.error == ""
+    assert found.listener.ended == 1
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["removed", "and made anew"])

@@ -40,6 +40,15 @@ def test_every_listener_is_told() -> None:
     assert (one.begun, one.ended, other.ended) == (1, 1, 1)
 
 
+def test_after_the_end_nobody_is_told() -> None:
+    told = Told()
+    events = Events([told])
+    events.end()
+    events.tell("db", Phase.SEEDED)
+    events.say("words")
+    assert (told.events, told.ended) == ([], 1)
+
+
 def lines(folder: Path) -> list[dict[str, object]]:
     return [json.loads(text) for text in (folder / LOG).read_text("utf-8").splitlines()]
 

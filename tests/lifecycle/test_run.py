@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from envctl.errors import Interrupted, ServiceFailed
 from envctl.instance.identity import instance_id, process_mark
 from envctl.instance.record import InstanceState
 from envctl.lifecycle import planning, run, up
+from envctl.lifecycle.down import clear
 from envctl.lifecycle.options import UpOptions
 from envctl.plan.make import make_plan
 from envctl.session import Session
@@ -128,9 +132,9 @@ def interrupts(*words: object, **named: object) -> None:
     raise KeyboardInterrupt
 
 
-def said(session: Session) -> str:
+def said(session: Session, options: UpOptions = OPTIONS) -> str:
     with pytest.raises(Interrupted) as caught:
-        run.run(session, OPTIONS, ["true"])
+        run.run(session, options, ["true"])
     return caught.value.message
 
 
@@ -150,6 +154,50 @@ def test_while_it_runs(session: Session, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(run, "run_command", interrupts)
     assert said(session) == "interrupted; everything is gone"
     assert session.store.all() == []
+
+
+def test_while_it_runs_and_is_to_be_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "run_command", interrupts)
+        assert said(session, UpOptions("t", engine="local", keep=True)) == "interrupted; t is kept"
+    assert [record.state for record in session.store.all()] == [InstanceState.UP]
+    run_down(session)
+
+
+def test_while_it_runs_and_something_is_left(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "run_command", interrupts)
+        patched.setattr("envctl.lifecycle.down.remove_everywhere", lambda *words: ["a process"])
+        assert said(session) == "interrupted"
+    run_down(session)
+
+
+def test_what_is_only_half_there_is_not_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the claim and all that looks after it."""
+    with monkeypatch.context() as patched:
+        patched.setattr(up, "Events", interrupts)
+        assert said(session, UpOptions("t", engine="local", keep=True)) == "interrupted; everything is gone"
+    assert session.store.all() == []
+
+
+@pytest.mark.parametrize("existed", [False, True], ids=["new", "up before"])
+def test_when_all_is_complete(session: Session, monkeypatch: pytest.MonkeyPatch, existed: bool) -> None:
+    """Its record says `up` already."""
+    if existed:
+        up.up(session, OPTIONS)
+    complete = up._complete
+
+    def interrupted(*words: Any) -> None:
+        complete(*words)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(up, "_complete", interrupted)
+        with pytest.raises(Interrupted) as caught:
+            up.up(session, OPTIONS)
+    assert caught.value.message == f"interrupted; {'what was up before is still there' if existed else 'everything is gone'}"
+    assert [record.name for record in session.store.all()] == (["t"] if existed else [])
+    run_down(session)
 
 
 @pytest.mark.parametrize("where", [(up, "bring_up"), (run, "run_command")], ids=["coming up", "running"])
@@ -173,14 +221,21 @@ def test_what_is_left_is_named(session: Session, monkeypatch: pytest.MonkeyPatch
     run_down(session)
 
 
-def test_while_what_was_there_before_is_removed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--fresh`: it is neither all there nor all gone."""
-    up.up(session, OPTIONS)
+def test_nothing_interrupts_the_removal_of_what_was_there_before(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--fresh`: until it is gone its record says so, by which recovery would finish it."""
+    first = up.up(session, OPTIONS).record
+    found: list[tuple[InstanceState, str]] = []
+
+    def asked(*words: Any, **named: Any) -> Any:
+        found.extend((record.state, record.process) for record in session.store.all())
+        os.kill(os.getpid(), signal.SIGINT)
+        return clear(*words, **named)
+
     with monkeypatch.context() as patched:
-        patched.setattr("envctl.lifecycle.claiming.clear", interrupts)
-        with pytest.raises(KeyboardInterrupt):
-            up.up(session, UpOptions("t", engine="local", fresh=True))
-    assert [record.name for record in session.store.all()] == ["t"]
+        patched.setattr("envctl.lifecycle.claiming.clear", asked)
+        second = up.up(session, UpOptions("t", engine="local", fresh=True)).record
+    assert found == [(InstanceState.REMOVING, process_mark())]
+    assert (second.state, second.secret != first.secret) == (InstanceState.UP, True)
     run_down(session)
 
 
@@ -200,3 +255,41 @@ def test_an_environment_that_was_opened_is_not_opened_again(session: Session, co
     up.up(session, OPTIONS, environment=opened)
     assert counted["open"] == 1
     run_down(session)
+
+
+# Where relative paths begin
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The process is in another folder than the session; nothing may be written there."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(folder)
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+REPORTING = UpOptions("t", engine="local", report="out")
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_command_and_its_report_are_in_the_folder_of_the_session(session: Session) -> None:
+    assert run.run(session, REPORTING, ["sh", "-c", "pwd > where; exit 7"]) == 7
+    assert (session.cwd / "where").read_text().strip() == str(session.cwd)
+    assert (session.cwd / "out" / "status.json").exists()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_a_test_reports_is_collected_in_the_folder_of_the_session(session: Session) -> None:
+    tests = 'tests: {one: {run: sh -c "echo > found.xml", reports: [found.xml]}}'
+    write(session.cwd, {"environments/t.yaml": f"name: t\nservices: {{a: {{run: sleep 600}}}}\n{tests}\n"})
+    assert run.test(session, REPORTING) == 0
+    assert (session.cwd / "out" / "tests" / "one" / "found.xml").exists()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_report_of_a_failed_up_is_in_the_folder_of_the_session(session: Session) -> None:
+    write(session.cwd, {"environments/t.yaml": FAILING})
+    with pytest.raises(ServiceFailed):
+        up.up(session, REPORTING)
+    assert (session.cwd / "out" / "status.json").exists()

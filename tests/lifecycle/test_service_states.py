@@ -102,6 +102,16 @@ def test_changes_are_told() -> None:
     ]  # fmt: skip
 
 
+def test_after_a_failure_nothing_but_failures_counts() -> None:
+    told = Told()
+    found = ServiceStates(["a", "b"], Events([told]))
+    found.fail(ValueError("x"), "a")
+    found.set("a", Phase.READY)
+    found.set("b", Phase.SEEDED)
+    assert (found.rows["a"], found.rows["b"]) == (Row(Phase.FAILED, "x"), Row())
+    assert [event.phase for event in told.events] == [Phase.FAILED]
+
+
 @pytest.mark.parametrize("phase", [Phase.READY, Phase.SETTING_UP, Phase.SEEDING, Phase.SEEDED, Phase.DONE])
 def test_a_row_knows_when_it_got_ready(phase: Phase) -> None:
     found = states()

@@ -87,6 +87,17 @@ def test_a_failing_removal_gives_the_signals_back() -> None:
         ask(signal.SIGTERM)
 
 
+@pytest.fixture
+def rung() -> Iterator[list[int]]:
+    """A caller's own handler of SIGALRM, without a timer yet, and what it has heard. (pytest has a timer of its own.)"""
+    heard: list[int] = []
+    timer = signal.setitimer(signal.ITIMER_REAL, 0)
+    before = signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
+    yield heard
+    signal.signal(signal.SIGALRM, before)
+    signal.setitimer(signal.ITIMER_REAL, *timer)
+
+
 def test_a_deadline_ends_whatever_waits() -> None:
     with pytest.raises(OutOfTime), signals.deadline(0.02, lambda: OutOfTime("late")):
         threading.Event().wait(10)
@@ -97,12 +108,41 @@ def test_a_deadline_that_has_passed_ends_it_at_once() -> None:
         threading.Event().wait(10)
 
 
-def test_after_a_deadline_nothing_rings() -> None:
+def test_after_a_deadline_nothing_rings(rung: list[int]) -> None:
     before = signal.getsignal(signal.SIGALRM)
     with signals.deadline(60, lambda: OutOfTime("late")):
         assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
     assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_the_timer_of_the_caller_goes_on(rung: list[int]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 30, 7)
+    with signals.deadline(60, lambda: OutOfTime("late")):
+        time.sleep(0.05)
+    rest, interval = signal.getitimer(signal.ITIMER_REAL)
+    assert 20 < rest <= 29.96
+    assert interval == pytest.approx(7)
+    assert rung == []
+
+
+def test_a_timer_of_the_caller_that_is_late_rings_with_its_own_handler(rung: list[int]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    with signals.deadline(60, lambda: OutOfTime("late")):
+        time.sleep(0.1)
+    time.sleep(0.1)
+    assert rung == [signal.SIGALRM]
+
+
+def test_a_handler_that_python_does_not_know_is_left_alone(rung: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not be given back."""
+    replaced: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(signal, "getsignal", lambda number: None)
+        patched.setattr(signal, "signal", lambda number, handler: replaced.append(number))
+        with signals.shielded(), signals.deadline(60, lambda: OutOfTime("late")):
+            assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert replaced == []
 
 
 def test_a_thread_has_no_deadline() -> None:
