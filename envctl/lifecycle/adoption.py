@@ -9,7 +9,6 @@ from dataclasses import replace
 from envctl.engines import Engine, FindsPublishedRecords, PublishedRecord, open_engine
 from envctl.engines.choice import configured_cluster
 from envctl.inspect.lookup import not_found, project_here, try_record
-from envctl.instance.allocation import Allocation
 from envctl.instance.codec import Malformed, decode
 from envctl.instance.lock import lock
 from envctl.instance.record import Endpoint, InstanceState, Location, Record
@@ -68,7 +67,7 @@ def _with_port(record: Record, port: int, fresh: int) -> Record:
     return replace(
         record,
         outputs={key: pattern.sub(rf"\g<1>{fresh}", text) for key, text in record.outputs.items()},
-        allocation=Allocation(ports, record.allocation.subnet),
+        allocation=replace(record.allocation, ports=ports),
         services={
             name: replace(service, endpoints={key: _moved(endpoint, port, fresh) for key, endpoint in service.endpoints.items()})
             for name, service in record.services.items()
