@@ -25,9 +25,14 @@ class RecordGone(EnvctlError):
 class UnreadableRecord(EnvctlError):
     """There is a record that this version cannot read; what it is about is left alone."""
 
-    def __init__(self, id: str, message: str, hint: str) -> None:
+    def __init__(self, id: str, message: str, hint: str, told: Any = None, later: bool = False) -> None:
+        """
+        Args:
+            told: what could be read of it.
+            later: it is whole, but another version's.
+        """
         super().__init__(message, hint=hint)
-        self.id = id
+        self.id, self.told, self.later = id, told, later
 
 
 @dataclass(frozen=True)
@@ -129,15 +134,15 @@ def read_record(told: Any, id: str, what: str) -> Record:
     if isinstance(version, int) and version > VERSION:
         hint = f"use that version of envctl, e.g. to `envctl down {id}`"
         why = f"was written by a later version of envctl (format {version}; this one knows {VERSION})"
-        raise UnreadableRecord(id, f"{what} {why}", hint)
+        raise UnreadableRecord(id, f"{what} {why}", hint, told, later=True)
     if version != VERSION:
-        raise _damaged(id, what, "it does not say its version" if version is None else f"there is no version {version}")
+        raise _damaged(id, what, "it does not say its version" if version is None else f"there is no version {version}", told)
     try:
         record = decode(Record, told)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _damaged(id, what, str(error)) from None
+        raise _damaged(id, what, str(error), told) from None
     if record.id != id:  # whoever works on it would work on another instance
-        raise _damaged(id, what, f"id: expected '{id}', not '{record.id}'")
+        raise _damaged(id, what, f"id: expected '{id}', not '{record.id}'", told)
     return record
 
 
@@ -148,7 +153,6 @@ def _json(path: Path, text: str) -> Any:
         raise _damaged(path.parent.name, f"the record {path}", f"it is no JSON: {error}") from None
 
 
-def _damaged(id: str, what: str, why: str) -> UnreadableRecord:
-    return UnreadableRecord(
-        id, f"{what} cannot be read: {why}", f"`envctl down {id}` removes what carries its label, and the record with it"
-    )
+def _damaged(id: str, what: str, why: str, told: Any = None) -> UnreadableRecord:
+    hint = f"`envctl down {id}` removes what carries its label, and the record with it"
+    return UnreadableRecord(id, f"{what} cannot be read: {why}", hint, told)
