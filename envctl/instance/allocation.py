@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from envctl.instance.codec import Malformed, decode
+
 PortKey = tuple[str, str]
 """Service and the name of one of its ports."""
 
@@ -18,6 +20,7 @@ class Allocation:
     ports: Mapping[PortKey, int] = field(default_factory=dict)
     """The outside port of each, or the first of a row where there are replicas."""
     subnet: str | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def gateway(self) -> str:
@@ -26,10 +29,39 @@ class Allocation:
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept; `from_json` reads it."""
-        return {"ports": {f"{service}/{port}": number for (service, port), number in self.ports.items()}, "subnet": self.subnet}
+        ports = {f"{service}/{port}": number for (service, port), number in self.ports.items()}
+        return {"ports": ports, "subnet": self.subnet, **self.unknown}
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Allocation:
-        """What `to_json` gave."""
-        ports = {(service, port): int(number) for key, number in kept["ports"].items() for service, _, port in [key.partition("/")]}
-        return cls(ports, kept["subnet"])
+    def from_json(cls, kept: Mapping[str, Any], where: str = "") -> Allocation:
+        """What `to_json` gave.
+
+        Raises:
+            Malformed: it is something else.
+        """
+        told = decode(_Kept, kept, where)
+        _check_subnet(told.subnet, where)
+        return cls({_port_key(key, where): number for key, number in told.ports.items()}, told.subnet, told.unknown)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An allocation as JSON has it, whose keys are texts."""
+
+    ports: Mapping[str, int]
+    subnet: str | None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _port_key(key: str, where: str) -> PortKey:
+    service, slash, port = key.partition("/")
+    if not slash:
+        raise Malformed(f"{where}.ports: '{key}' is not SERVICE/PORT".lstrip("."))
+    return service, port
+
+
+def _check_subnet(subnet: str | None, where: str) -> None:
+    try:
+        ipaddress.ip_network(subnet or "0.0.0.0/0")
+    except ValueError as error:
+        raise Malformed(f"{where}.subnet: {error}".lstrip(".")) from None

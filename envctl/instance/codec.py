@@ -55,7 +55,7 @@ def _decoded(kind: Any, told: Any, where: str) -> Any:
         items = [_decoded(get_args(kind)[0], item, f"{where}[{number}]") for number, item in enumerate(_of_type(list, told, where))]
         return tuple(items) if origin is tuple else items
     if hasattr(kind, "from_json"):
-        return kind.from_json(_of_type(dict, told, where))
+        return kind.from_json(_of_type(dict, told, where), where)
     if is_dataclass(kind):
         return _of_fields(kind, _of_type(dict, told, where), where)
     if issubclass(kind, Enum):

@@ -41,6 +41,7 @@ class Endpoint:
 
     host: str | None
     port: int
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.errors import EnvctlError
-from envctl.instance.codec import Malformed, decode, encode
+from envctl.instance.codec import decode, encode
 from envctl.instance.folder import make_folder, usable, write_private
 from envctl.instance.record import VERSION, Record
 
@@ -25,9 +25,14 @@ class RecordGone(EnvctlError):
 class UnreadableRecord(EnvctlError):
     """There is a record that this version cannot read; what it is about is left alone."""
 
-    def __init__(self, path: Path, why: str, hint: str) -> None:
-        super().__init__(f"the record {path} {why}", hint=hint)
-        self.id = path.parent.name
+    def __init__(self, id: str, message: str, hint: str, told: Any = None, later: bool = False) -> None:
+        """
+        Args:
+            told: what could be read of it.
+            later: it is whole, but another version's.
+        """
+        super().__init__(message, hint=hint)
+        self.id, self.told, self.later = id, told, later
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,8 @@ class RecordStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
-            raise _damaged(path, str(getattr(error, "strerror", None) or error)) from None
-        return _read(path, text)
+            raise _damaged(id, f"the record {path}", str(getattr(error, "strerror", None) or error)) from None
+        return read_record(_json(path, text), id, f"the record {path}")
 
     def all(self) -> list[Record]:
         """Every record that can be read, by id; `unreadable` has the others."""
@@ -116,23 +121,38 @@ class RecordStore:
             shutil.rmtree(self.folder(id), ignore_errors=True)
 
 
-def _read(path: Path, text: str) -> Record:
-    try:
-        told: Any = json.loads(text)
-    except ValueError as error:
-        raise _damaged(path, f"it is no JSON: {error}") from None
+def read_record(told: Any, id: str, what: str) -> Record:
+    """The record of the instance *id* as JSON has it, from this machine or from another one.
+
+    Args:
+        what: how errors call it.
+
+    Raises:
+        UnreadableRecord: a later version has written it, or it is damaged.
+    """
     version = told.get("version") if isinstance(told, dict) else None
     if isinstance(version, int) and version > VERSION:
-        hint = f"use that version of envctl, e.g. to `envctl down {path.parent.name}`"
-        raise UnreadableRecord(path, f"was written by a later version of envctl (format {version}; this one knows {VERSION})", hint)
+        hint = f"use that version of envctl, e.g. to `envctl down {id}`"
+        why = f"was written by a later version of envctl (format {version}; this one knows {VERSION})"
+        raise UnreadableRecord(id, f"{what} {why}", hint, told, later=True)
     if version != VERSION:
-        raise _damaged(path, "it does not say its version" if version is None else f"there is no version {version}")
+        raise _damaged(id, what, "it does not say its version" if version is None else f"there is no version {version}", told)
     try:
-        return decode(Record, told)
-    except (Malformed, TypeError, ValueError) as error:
-        raise _damaged(path, str(error)) from None
+        record = decode(Record, told)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _damaged(id, what, str(error), told) from None
+    if record.id != id:  # whoever works on it would work on another instance
+        raise _damaged(id, what, f"id: expected '{id}', not '{record.id}'", told)
+    return record
 
 
-def _damaged(path: Path, why: str) -> UnreadableRecord:
-    id = path.parent.name
-    return UnreadableRecord(path, f"cannot be read: {why}", f"`envctl down {id}` removes what carries its label, and the record with it")
+def _json(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path.parent.name, f"the record {path}", f"it is no JSON: {error}") from None
+
+
+def _damaged(id: str, what: str, why: str, told: Any = None) -> UnreadableRecord:
+    hint = f"`envctl down {id}` removes what carries its label, and the record with it"
+    return UnreadableRecord(id, f"{what} cannot be read: {why}", hint, told)

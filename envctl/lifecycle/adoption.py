@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from envctl.engines import Engine, FindsPublishedRecords, PublishedRecord, open_engine
+from envctl.engines import FindsPublishedRecords, PublishedRecord, open_engine
 from envctl.engines.choice import configured_cluster
 from envctl.inspect.lookup import not_found, project_here, try_record
-from envctl.instance.allocation import Allocation
-from envctl.instance.codec import Malformed, decode
 from envctl.instance.lock import lock
 from envctl.instance.record import Endpoint, InstanceState, Location, Record
+from envctl.instance.store import read_record
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.session import Session
 
@@ -23,33 +22,41 @@ THEIRS_ALONE = ("file", "write", "process", "keeper", "owner")
 def adopt(session: Session, location: Location, name: str, project: str) -> Record | None:
     """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too; saved here.
 
-    None where there is none, or where another version has written what this one cannot read.
+    None where there is none.
+
+    Raises:
+        UnreadableRecord: a later version has published it, or it is damaged.
     """
     engine = open_engine(location, session.host)
     if not isinstance(engine, FindsPublishedRecords):
         return None
     published = engine.published(name, project)
-    record = _read(published, location) if published is not None else None
-    if record is None or published is None:
+    if published is None:
         return None
+    record = _read(published, location)
     with lock(session.store.folder(record.id)):
-        session.store.create(record)
-        ensure_keeper(session, record, watched=False)
-        moved = _connected(engine, record, published)
-        return session.store.update(record, lambda record: _at_ports(record, moved))
+        # Another command may have adopted it, or brought it up, while we asked.
+        return session.store.load(record.id) or _made_usable(session, engine, record, published)
 
 
-def _connected(engine: Engine, record: Record, published: PublishedRecord) -> Mapping[int, int]:
-    assert isinstance(engine, FindsPublishedRecords)
-    return engine.connect(record.id, published.access)
-
-
-def _read(published: PublishedRecord, location: Location) -> Record | None:
-    told = {key: value for key, value in published.document.items() if key not in THEIRS_ALONE}
+def _made_usable(session: Session, engine: FindsPublishedRecords, record: Record, published: PublishedRecord) -> Record:
+    """The record saved, its keeper and its ports; none of it stays where one of them fails."""
+    session.store.create(record)
     try:
-        record = decode(Record, {**told, "file": "", **location._asdict()})
-    except (Malformed, TypeError, ValueError):
-        return None
+        ensure_keeper(session, record, watched=False)
+        moved = engine.connect(record.id, published.access)
+        return session.store.update(record, lambda record: _at_ports(record, moved))
+    except BaseException:
+        keeper = session.keepers.find(record.id)
+        session.store.remove(record.id)
+        session.keepers.dismiss(keeper, record.id)
+        raise
+
+
+def _read(published: PublishedRecord, location: Location) -> Record:
+    told = {key: value for key, value in published.document.items() if key not in THEIRS_ALONE}
+    id = str(published.document["id"])
+    record = read_record({**told, "file": "", **location._asdict()}, id, f"the record of {id} on {location.engine}")
     # A command of that machine works on it, or has: it is not for this one to tell.
     return replace(record, state=InstanceState.UP, choices=replace(record.choices, local=()) if record.choices.local else record.choices)
 
@@ -68,7 +75,7 @@ def _with_port(record: Record, port: int, fresh: int) -> Record:
     return replace(
         record,
         outputs={key: pattern.sub(rf"\g<1>{fresh}", text) for key, text in record.outputs.items()},
-        allocation=Allocation(ports, record.allocation.subnet),
+        allocation=replace(record.allocation, ports=ports),
         services={
             name: replace(service, endpoints={key: _moved(endpoint, port, fresh) for key, endpoint in service.endpoints.items()})
             for name, service in record.services.items()

@@ -165,16 +165,22 @@ def recorded(record: Record, plan: Plan) -> Record:
 
 
 def service_record(service: ServicePlan, before: ServiceRecord | None = None) -> ServiceRecord:
-    host = service.outside.get("host")
     made = ServiceRecord(
         kind=service.kind,
-        endpoints={name: Endpoint(str(host) if host is not None else None, port) for name, port in service.endpoints.items()},
+        endpoints=_endpoints(service, before.endpoints if before is not None else {}),
         ends=service.once or service.from_compose,
         shell=tuple(service.shell),
         shell_env=dict(service.shell_env),
         user=service.user,
     )
     return replace(made, state=before.state, ready_ms=before.ready_ms, unknown=before.unknown) if before is not None else made
+
+
+def _endpoints(service: ServicePlan, before: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
+    told = service.outside.get("host")
+    host = str(told) if told is not None else None
+    unknown = {name: endpoint.unknown for name, endpoint in before.items()}
+    return {name: Endpoint(host, port, unknown.get(name, {})) for name, port in service.endpoints.items()}
 
 
 def with_states(record: Record, rows: Mapping[str, Row]) -> Record:
@@ -200,7 +206,7 @@ def allocate(store: RecordStore, engine: Engine, plan: Plan, record: Record, ref
     ports = {key: number for key, number in record.allocation.ports.items() if key in wanted.ports}
     kept = Allocation({**ports, **_fixed(record.choices.port, wanted)}, record.allocation.subnet)
     others = {port for other in store.all() if other.id != record.id for port in other.allocation.ports.values()}
-    return engine.allocate(record.id, wanted, kept, others, refused)
+    return replace(engine.allocate(record.id, wanted, kept, others, refused), unknown=record.allocation.unknown)
 
 
 def _fixed(asked: Mapping[str, int], wanted: Wanted) -> dict[PortKey, int]:

@@ -6,14 +6,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from envctl.engines import Engine, open_engine
 from envctl.engines.mixed import remove_everywhere
+from envctl.engines.registry import names as engines_there_are
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.identity import instance_id, process_alive, process_mark
 from envctl.instance.lock import lock
-from envctl.instance.record import InstanceState, Record, now
+from envctl.instance.record import InstanceState, Location, Record, now
 from envctl.instance.store import RecordGone, UnreadableRecord
 from envctl.keeper_client.keepers import called_by
 from envctl.lifecycle.keeper import ensure_keeper
@@ -132,7 +134,7 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
     """The instance of this checkout that is called *name* or has that id; empty where nothing is up under that name.
 
     Raises:
-        UnreadableRecord: of that id there is a record that cannot be read, and nothing carries its label: it may be elsewhere.
+        UnreadableRecord: of that name there is a record that cannot be read, and nothing carries its label: it may be elsewhere.
         EngineMissing: its engine does not answer.
     """
     from envctl.inspect.lookup import project_here
@@ -141,13 +143,76 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
     try:
         record = find_or_adopt(session, name)
     except UnreadableRecord as error:
-        removed = list(_without_record(session, name, error.id))
-        if not removed:
-            raise
-        return removed
+        return _remove_unreadable(session, name, error, wait)
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
     return list(_without_record(session, name, instance_id(name, project_here(session))))
+
+
+def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wait: bool) -> list[Removed]:
+    """What carries the id of a record that cannot be read, and then the record, where all of it is gone.
+
+    Raises:
+        UnreadableRecord: nothing carries it, and nobody has said that the record may go: a later version can read where it is.
+    """
+    id, agreed = error.id, name == error.id and not error.later and not session.by_keeper
+    with lock(session.store.folder(id)), shielded():
+        record = _repaired(session, id)
+        if record is None:
+            names, left = _cleared(session, error, agreed)
+            if not names and not agreed:
+                raise error
+            if not left:
+                session.store.remove(id)
+            return [Removed(names[0] if names else id, id, "", tuple(dict.fromkeys(left)))]
+    return [done for done in [remove(session, record, wait)] if done is not None]
+
+
+def _repaired(session: Session, id: str) -> Record | None:
+    """The record, where another command has written one while we waited for the lock."""
+    with suppress(UnreadableRecord):
+        return session.store.load(id)
+    return None
+
+
+def _cleared(session: Session, error: UnreadableRecord, agreed: bool) -> tuple[list[str], list[str]]:
+    """The names under which it was found, and what is left of it, or may be as its place cannot be asked.
+
+    Args:
+        agreed: also where nothing is listed; not everybody may list everything.
+    """
+    places, left = _places(session, error)
+    names: list[str] = []
+    for location in places:
+        try:
+            engine = open_engine(location, session.host)
+            found = [found.name for found in engine.list() if found.id == error.id]
+            left += clear(session, engine, error.id, {}) if found or agreed else []
+        except EnvctlError as why:
+            left.append(f"what may be on {location.engine} ({why.message})")
+        else:
+            names += found
+    return names, left
+
+
+def _places(session: Session, error: UnreadableRecord) -> tuple[list[Location], list[str]]:
+    """Where it may be: what its record still says, and the places that are known; and the configured one that may not be asked."""
+    from envctl.engines.choice import configured_cluster, known_locations
+
+    left = []
+    try:
+        configured_cluster(session)
+    except EnvctlError as why:
+        left.append(f"what may be on the configured cluster ({why.message})")
+    return list(dict.fromkeys([*_told_location(error.told), *known_locations(session)])), left
+
+
+def _told_location(told: Any) -> list[Location]:
+    """Where a damaged record says that its instance is, as far as that is to be believed."""
+    parts = [told.get(key) for key in Location._fields] if isinstance(told, dict) else []
+    if not parts or parts[0] not in engines_there_are() or not all(part is None or isinstance(part, str) for part in parts):
+        return []
+    return [Location._make(parts)]
 
 
 def _without_record(session: Session, *ids: str) -> Iterator[Removed]:

@@ -6,14 +6,17 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from envctl.instance.allocation import Allocation
 from envctl.instance.codec import encode
-from envctl.instance.record import DataRecord, InstanceState, Record, ServiceRecord
+from envctl.instance.record import Choices, DataRecord, Endpoint, InstanceState, LaneRecord, Record, ServiceRecord
 from envctl.instance.store import RECORD, RecordGone, RecordStore, UnreadableRecord
 from tests.builders import record_of
 
@@ -118,14 +121,38 @@ def test_nothing_is_saved_about_a_new_instance_of_the_same_id(store: RecordStore
     assert store.load(record.id) == new
 
 
-def test_keys_of_a_later_release_survive_an_update(store: RecordStore) -> None:
-    record = record_of(services={"db": ServiceRecord("postgres")}, data={"db": DataRecord("1")})
-    told = encode(record)
-    told |= {"later": [1, {"a": None}]}
-    told["services"]["db"]["colour"] = "red"
-    told["data"]["db"]["snapshot"] = {"of": "x"}
-    path = written(store, record.id, json.dumps(told))
-    found = store.load(record.id)
+FULL = record_of(
+    services={"db": ServiceRecord("postgres", endpoints={"main": Endpoint("127.0.0.1", 20000)}, shell=("psql",), user=1)},
+    data={"db": DataRecord("1", ("h",))},
+    lanes=(LaneRecord(0, {"URL": "x"}),),
+    choices=Choices(port={"db": 20000}, only=("db",)),
+    allocation=Allocation({("db", "main"): 20000}, "10.231.0.0/27"),
+    outputs={"A": "b"}, stop={"db": 10.0}, expires="2030-01-01T00:00:00Z", secrets=("s",),
+)  # fmt: skip
+"""One that has something at every place."""
+
+
+Place = tuple[str | int, ...]
+
+
+def at(told: Any, place: Place) -> Any:
+    for key in place:
+        told = told[key]
+    return told
+
+
+LEVELS: list[Place] = [
+    (), ("services", "db"), ("services", "db", "endpoints", "main"), ("data", "db"), ("lanes", 0), ("choices",), ("allocation",),
+]  # fmt: skip
+"""Where a later release may add a key."""
+
+
+@pytest.mark.parametrize("place", LEVELS, ids=str)
+def test_keys_of_a_later_release_survive_an_update(store: RecordStore, place: Place) -> None:
+    told = encode(FULL)
+    at(told, place)["later"] = [1, {"a": None}]
+    path = written(store, FULL.id, json.dumps(told))
+    found = store.load(FULL.id)
     assert found is not None
     store.update(found, lambda record: replace(record, error="changed"))
     assert json.loads(path.read_text("utf-8")) == told | {"error": "changed"}
@@ -158,10 +185,54 @@ def test_a_damaged_record_is_said_so(store: RecordStore, content: str) -> None:
     assert (caught.value.id, caught.value.exit_code) == ("broken-123456", 1)
 
 
-@pytest.mark.parametrize("change", [{"state": "asleep"}, {"services": []}, {"services": {"db": {}}}, {"secret": 1}, {"expires": 1.5}])
+@pytest.mark.parametrize(
+    "change", [{"state": "asleep"}, {"services": []}, {"services": {"db": {}}}, {"secret": 1}, {"expires": 1.5}, {"allocation": {}}]
+)
 def test_a_key_of_another_type_is_named(store: RecordStore, change: dict[str, Any]) -> None:
     written(store, "t-123456", changed(record_of(), **change))
     with pytest.raises(UnreadableRecord, match=f"cannot be read: {next(iter(change))}"):
+        store.load("t-123456")
+
+
+def keys_in(told: Any, place: Place = ()) -> Iterator[Place]:
+    """The place of every key and item, at every depth."""
+    for key in told if isinstance(told, dict) else range(len(told)) if isinstance(told, list) else ():
+        yield (*place, key)
+        yield from keys_in(told[key], (*place, key))
+
+
+def damages(place: Place) -> Iterator[Any]:
+    """The written record without what is at *place*, and with something else there."""
+    dropped = encode(FULL)
+    del at(dropped, place[:-1])[place[-1]]
+    yield dropped
+    for value in ([], ["x"], {}, 7, -1.5, "x", "", None, True):
+        replaced = encode(FULL)
+        at(replaced, place[:-1])[place[-1]] = value
+        yield replaced
+
+
+@pytest.mark.parametrize("place", list(keys_in(encode(FULL))), ids=str)
+def test_whatever_is_damaged_it_is_loaded_or_said_so(store: RecordStore, place: Place) -> None:
+    """Nothing else may end `list`, `up` and `down` of all the others."""
+    for told in damages(place):
+        written(store, FULL.id, json.dumps(told))
+        with suppress(UnreadableRecord):
+            found = store.load(FULL.id)
+            assert found is not None
+            assert (found.id, found.allocation.gateway) in ((FULL.id, "10.231.0.1"), (FULL.id, ""))
+
+
+def test_what_is_nested_too_deeply_is_said_so(store: RecordStore) -> None:
+    written(store, "t-123456", "[" * 200_000)
+    with pytest.raises(UnreadableRecord):
+        store.load("t-123456")
+
+
+def test_a_record_of_another_instance_is_damaged(store: RecordStore) -> None:
+    """`down` would remove that one."""
+    written(store, "t-123456", changed(record_of(), id="other-123456"))
+    with pytest.raises(UnreadableRecord, match="cannot be read: id: expected 't-123456', not 'other-123456'"):
         store.load("t-123456")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from envctl.errors import UsageError
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Choices, Record
-from envctl.lifecycle.claiming import allocate
+from envctl.lifecycle.claiming import allocate, recorded
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
 from envctl.session import Session
@@ -65,3 +66,17 @@ def test_a_subnet_has_room_for_every_container(session: Session, plan: Plan) -> 
     allocate(session.store, engine, plan, having({}, "mine"), ["a"])
     ((wanted, kept, _, refused),) = engine.asked
     assert (wanted.containers, kept.subnet, refused) == (42, "mine", ["a"])
+
+
+def test_what_a_later_release_keeps_with_them_stays(session: Session, plan: Plan) -> None:
+    record = record_of(allocation=Allocation({DB: 7}, unknown={"later": 1}))
+    assert allocate(session.store, ListedEngine(), plan, record, ()).unknown == {"later": 1}
+
+
+def test_what_a_later_release_keeps_with_an_endpoint_stays(plan: Plan) -> None:
+    plan = plan.with_allocation(Allocation({DB: 1, SMTP: 2, WEB: 3}))
+    before = recorded(record_of(), plan)
+    db = before.services["db"]
+    endpoints = {name: replace(endpoint, port=9, unknown={"later": 1}) for name, endpoint in db.endpoints.items()}
+    found = recorded(replace(before, services={**before.services, "db": replace(db, endpoints=endpoints)}), plan)
+    assert [(endpoint.port, endpoint.unknown) for endpoint in found.services["db"].endpoints.values()] == [(1, {"later": 1})]

@@ -10,7 +10,7 @@ import pytest
 
 from envctl.errors import EngineMissing, UsageError
 from envctl.instance.identity import instance_id, process_mark
-from envctl.instance.record import InstanceState, Record
+from envctl.instance.record import InstanceState, Location, Record
 from envctl.instance.store import RECORD, RecordStore, UnreadableRecord
 from envctl.lifecycle import down
 from envctl.lifecycle.down import Removed, remove, remove_all, remove_by_label, remove_named, tear_down
@@ -144,11 +144,52 @@ def test_an_engine_that_does_not_answer_is_named(session: Session, monkeypatch: 
 # Records that cannot be read
 
 
-def unreadable(session: Session, id: str) -> Path:
+def unreadable(session: Session, id: str, content: str = '{"version": 99}') -> Path:
     path = session.store.folder(id) / RECORD
     path.parent.mkdir(parents=True)
-    path.write_text('{"version": 99}')
+    path.write_text(content)
     return path
+
+
+DAMAGED = ["{", "[]", '{"version": 1}', '{"version": 1, "engine": []}', '{"version": 1, "engine": "docker", "context": "elsewhere"}']
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_record_of_nothing_goes_where_its_id_is_said(session: Session, engine: ListedEngine, content: str) -> None:
+    path = unreadable(session, "t-123456", content)
+    assert remove_named(session, "t-123456") == [Removed("t-123456", "t-123456")]
+    assert not path.parent.exists()
+    assert {id for id, _ in engine.removed} == {"t-123456"}, "what may not be listed is removed too"
+
+
+def test_a_damaged_record_of_nothing_stays_where_its_name_is_said(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
+    path = unreadable(session, instance_id("t", tmp_path), "{")
+    with pytest.raises(UnreadableRecord, match="cannot be read"):
+        remove_named(session, "t")
+    assert (path.exists(), engine.removed) == (True, [])
+
+
+def test_a_damaged_record_stays_where_its_engine_cannot_be_asked(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked though nothing but the record names it."""
+    path = unreadable(session, "t-123456", '{"version": 1, "engine": "docker", "context": "elsewhere", "namespace": null}')
+    here = ListedEngine()
+
+    def opened(location: Location, host: object) -> ListedEngine:
+        if location.context == "elsewhere":
+            raise EngineMissing("no daemon")
+        return here
+
+    monkeypatch.setattr(down, "open_engine", opened)
+    (removed,) = remove_named(session, "t-123456")
+    assert removed == Removed("t-123456", "t-123456", "", ("what may be on docker (no daemon)",))
+    assert (path.exists(), {id for id, _ in here.removed}) == (True, {"t-123456"})
+
+
+def test_a_damaged_record_stays_where_something_is_left(session: Session, engine: ListedEngine) -> None:
+    path = unreadable(session, "t-123456", "{")
+    engine.seen, engine.stuck = [seen_as()], ["t-123456"]
+    (removed,) = remove_named(session, "t-123456")
+    assert (removed.name, set(removed.left), path.exists()) == ("t", {"network t-123456"}, True)
 
 
 @pytest.mark.parametrize("by_name", [True, False])

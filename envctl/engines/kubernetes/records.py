@@ -74,18 +74,21 @@ def _matching(api: Api, namespace: str | None, selector: str) -> Iterator[Publis
 def read(secret: Object) -> PublishedRecord | None:
     """The record in a Secret of ours; None where it is none, or another instance's.
 
+    Of a damaged one the labels and annotations are left: without a version, whoever reads the document says that it is damaged.
     Whoever may write Secrets there has written it: it must not lead anywhere else on this machine.
     """
+    meta = secret["metadata"]
+    labelled = (meta.get("labels") or {}).get(labels.INSTANCE) or ""
+    if not ID.fullmatch(labelled) or meta["name"] != secret_name(labelled):
+        return None
     try:
         content = json.loads(base64.b64decode(secret["data"][KEY]))
-        forwards, id = list(content.pop(FORWARDS)), str(content["id"])
-        project = content["project"]
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return None
-    labelled = (secret["metadata"].get("labels") or {}).get(labels.INSTANCE)
-    if not ID.fullmatch(id) or labelled != id or secret["metadata"]["name"] != secret_name(id) or not isinstance(project, str):
-        return None
-    return PublishedRecord(content, forwards)
+        forwards, id, project = list(content.pop(FORWARDS)), content["id"], content["project"]
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        id = project = None
+    if not isinstance(id, str) or not isinstance(project, str):
+        return PublishedRecord({"id": labelled, "project": (meta.get("annotations") or {}).get(labels.PROJECT)}, [])
+    return PublishedRecord(content, forwards) if id == labelled else None
 
 
 def _own_namespaces(api: Api, selector: str) -> list[str]:
