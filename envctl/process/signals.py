@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Those that ask a command to stop."""
 
 _asked = threading.Event()
 
@@ -33,7 +33,7 @@ def install() -> None:
     """SIGTERM and SIGHUP end a command as Ctrl-C does; one that was ignored (nohup) stays ignored."""
     _asked.clear()
     sys.unraisablehook = _raise_again
-    for number in ASKING:
+    for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
@@ -54,7 +54,7 @@ def leave(status: int) -> NoReturn:
     An interrupted one ends by itself: Python would kill it with SIGINT when its KeyboardInterrupt, though it was caught, had
     passed through an `exec` of a text, as dataclasses use it.
     """
-    for number in ASKING:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if not _asked.is_set():
         sys.exit(status)
@@ -91,7 +91,7 @@ def shielded() -> Iterator[None]:
     if not _in_main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ASKING}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
     try:
         yield
     finally:
