@@ -122,4 +122,4 @@ class DockerInstance:
         context = self.connection.context or ""
         where = ["--host" if "://" in context else "--context", context] if context else []
         line = ["docker", *where, "exec", "-i", *terminal, *variables, *(["-u", user] if user else []), self.one_of(service), *argv]
-        return TerminalCommand(line, {**os.environ, **env})
+        return TerminalCommand(line, {**self.connection.environ, **env})

@@ -37,3 +37,10 @@ def test_a_container_that_went_meanwhile_is_not_there() -> None:
 def test_a_daemon_that_cannot_say_is_an_error() -> None:
     with pytest.raises(EnvctlError, match="Docker cannot say how db is: its words"):
         instance(500).states()
+
+
+def test_a_command_on_a_terminal_has_the_variables_of_the_caller_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THIS_PROCESS", "yes")
+    connection = SimpleNamespace(daemon=Refusing(500), context=None, environ={"PATH": "/bin"})
+    command = DockerInstance(cast(Connection, connection), "t-123456").interactive("db", ["psql"], {"A": "b"}, None)
+    assert command.env == {"PATH": "/bin", "A": "b"}
