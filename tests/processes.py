@@ -162,7 +162,7 @@ def states_of(project: Project) -> list[Path]:
 
 def folders_of(project: Project) -> list[Path]:
     """Where its local services have their files."""
-    return sorted(services_folder("x", state_home()).parent.glob(f"*{digits_of(project)}"))
+    return sorted(services_folder("x", state_home(os.environ)).parent.glob(f"*{digits_of(project)}"))
 
 
 def processes_of(mark: str) -> dict[int, str]:

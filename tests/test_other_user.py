@@ -183,7 +183,7 @@ def test_no_password_stands_in_arguments(home: Home, name: str) -> None:
     """Of the server, of what initialises it, asks it and feeds it, and of commands inside it."""
     kind = KINDS[name]
     assert kind.local is not None
-    if find_program(kind.local, kind.version or "") is None:
+    if find_program(kind.local, kind.version or "", os.environ.get("PATH")) is None:
         pytest.skip(f"no {name} on this machine")
     given = f", with: {{{CREDENTIALS}}}" if kind.credentials else ""
     home.project.environment("env", f"services:\n  it: {{kind: {name}{given}}}\noutputs: {{NAME: '${{it.name}}'}}\n")

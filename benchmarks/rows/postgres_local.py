@@ -7,6 +7,7 @@ probes), theirs the server's start until psql has connected. The data directory 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -48,7 +49,7 @@ def _bare() -> float:
 
     local = load_kinds()["postgres"].local
     assert local is not None
-    found = find_program(local, "17")
+    found = find_program(local, "17", os.environ.get("PATH"))
     assert found is not None
     found, user = for_everybody(found), unprivileged()
     made = template("db", found, local.template, user)

@@ -36,7 +36,9 @@ def status(
     """How the services of an instance are now."""
     session = session_of(ctx)
     records = [record_named(session, name)] if name else records_here(session)
-    documents = [document(record, running_instance(session.host, record).states()) for record in records]
+    documents = [
+        document(record, running_instance(session.host, record.location, record.id, record.choices.local).states()) for record in records
+    ]
     broken = [] if name else unreadable_here(session)
     for error in broken:
         print_error(error, session.mask)
@@ -84,7 +86,7 @@ def logs(
     session = session_of(ctx)
     record = record_named(session, name)
     names = [service_of(record, s) for s in service or record.services]
-    there = running_instance(session.host, record)
+    there = running_instance(session.host, record.location, record.id, record.choices.local)
     prefix = len(names) > 1
     if follow:
         _follow(there, names, tail, prefix)
@@ -148,7 +150,7 @@ def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
 
 
 def _inside(session: Session, record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None = None) -> int:
-    there = running_instance(session.host, record)
+    there = running_instance(session.host, record.location, record.id, record.choices.local)
     if not there.state(service_of(record, service)).running:
         raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {record.name} {service}` may say why")
     what = there.interactive(service, argv, env, user)

@@ -64,7 +64,7 @@ def load(
     *,
     project: Path | None = None,
     overrides: Mapping[str, str] | None = None,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str],
     recognise: Recogniser = lambda image: None,
 ) -> Loaded:
     """Read *file*; mistakes in it are in `problems`, all of them, and nothing is raised for them.

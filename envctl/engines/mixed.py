@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envctl.engines.local.instance import LocalInstance
 from envctl.engines.registry import open_engine, process_engine
@@ -19,12 +19,13 @@ from envctl.engines.seam import (
     Execution,
     PreparesCommands,
     Progress,
+    PublishesRecords,
     RunningInstance,
     ServiceState,
     TerminalCommand,
 )
 from envctl.errors import EnvctlError
-from envctl.instance.record import Location, Record
+from envctl.instance.record import Location
 from envctl.process.threads import merged
 from envctl.session.session import Host
 
@@ -35,15 +36,14 @@ RELAYED = sys.platform == "linux"
 """Elsewhere containers reach this machine's loopback address through the gateway that Docker Desktop gives them."""
 
 
-def running_instance(host: Host, record: Record) -> RunningInstance:
-    """The instance of *record*, wherever its services are.
+def running_instance(host: Host, location: Location, id: str, local: Collection[str]) -> RunningInstance:
+    """The instance *id* at *location*; the services in *local* are processes of this machine.
 
     Raises:
         EngineMissing: its engine is not there.
     """
-    there = open_engine(record.location, host).attach(record.id)
-    local = frozenset(record.choices.local)
-    return MixedInstance(there, LocalInstance(host, record.id), local) if local else there
+    there = open_engine(location, host).attach(id)
+    return MixedInstance(there, LocalInstance(host, id), frozenset(local)) if local else there
 
 
 def deployment_of(engine: Engine, host: Host, plan: Plan, settings: DeploymentSettings) -> Deployment:
@@ -55,7 +55,9 @@ def deployment_of(engine: Engine, host: Host, plan: Plan, settings: DeploymentSe
     here = replace(plan, services={name: service for name, service in plan.services.items() if name in local})
     there = replace(plan, services={name: service for name, service in plan.services.items() if name not in local})
     machine = open_engine(Location(process_engine()), host)
-    return MixedDeployment(host, engine.deployment(there, settings), machine.deployment(here, settings), local, plan)
+    outer = engine.deployment(there, settings)
+    made = PublishingDeployment if isinstance(outer, PublishesRecords) else MixedDeployment
+    return made(host, outer, machine.deployment(here, settings), local, plan)
 
 
 def remove_everywhere(engine: Engine, host: Host, id: str, stop: Mapping[str, float], wait: bool = True) -> list[str]:
@@ -166,6 +168,14 @@ class MixedDeployment(MixedInstance):
     def finish(self, whole: Collection[str]) -> None:
         self._there.finish(whole)
         self._here.finish(whole)
+
+
+class PublishingDeployment(MixedDeployment):
+    """One whose engine keeps the instance's record beside it, too."""
+
+    def publish(self, document: Mapping[str, Any]) -> None:
+        assert isinstance(self._there, PublishesRecords)
+        self._there.publish(document)
 
 
 def _answers(host: str, port: int) -> bool:

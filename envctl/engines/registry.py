@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.errors import UsageError, did_you_mean
@@ -43,6 +44,12 @@ def findings(name: str, host: Host) -> Iterator[Finding]:
 def process_engine() -> str:
     """The name of the engine that runs services as processes of this machine."""
     return next(name for name in _NAMES if traits(name).runs_processes)
+
+
+def services_folder(id: str, home: Path) -> Path:
+    """Where services that are processes have their files; the instance's state is below *home*."""
+    found: Path = import_module(f"envctl.engines.{process_engine()}.folders").services_folder(id, home)
+    return found
 
 
 def cluster_engine() -> str:

@@ -322,7 +322,7 @@ class PreparesCommands(Protocol):
     """An engine on which a `run_command` that will come can be made ready while there is nothing else to do."""
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        """Whoever runs the command waits for it, and meets the error if there is one."""
+        """Begins it in the background. `run_command` waits until it is done, and raises its error if it failed."""
 
 
 @runtime_checkable

@@ -35,7 +35,7 @@ def open_environment(
     *,
     cwd: Path | None = None,
     overrides: Mapping[str, str] | None = None,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str],
 ) -> Environment:
     """The environment that *env* names.
 
@@ -53,7 +53,7 @@ def open_environment(
     return Environment(loaded, loaded.definition, kinds)
 
 
-def check(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str] = os.environ) -> list[Problem]:
+def check(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str]) -> list[Problem]:
     """Mistakes that only show against the kinds; nothing is raised for them."""
     if loaded.definition is None:
         return []

@@ -41,11 +41,11 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
     servers = needed_servers(findings, without)
     names = {*(service.name for service in findings.compose_services), *(server.name for server in servers.values())}
     names |= {service.name for service in built}
-    thirds = tuple(third_parties(findings, servers, names, without))
-    references = References(findings, servers, thirds, {*names, *(third.name for third in thirds)})
+    foreign = tuple(third_parties(findings, servers, names, without))
+    references = References(findings, servers, foreign, {*names, *(third.name for third in foreign)})
     services = [
         *proposed_servers(servers),
-        *map(proposed_stub, thirds),
+        *map(proposed_stub, foreign),
         *_proposed_built_services(references),
         *_with_stubs(references),
     ]
@@ -58,7 +58,7 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
         outputs=tuple(_outputs(references)),
         tests=tuple(map(_test, findings.test_commands)),
         notes=tuple(notes),
-        files={third.routes: stub_routes(third) for third in thirds},
+        files={third.routes: stub_routes(third) for third in foreign},
     )
 
 

@@ -69,5 +69,5 @@ def _state(session: Session, record: Record, found: FoundInstance | None) -> str
     if found is None or not found.running:
         return "stopped"
     with suppress(EnvctlError):
-        return str(document(record, running_instance(session.host, record).states())["state"])
+        return str(document(record, running_instance(session.host, record.location, record.id, record.choices.local).states())["state"])
     return "stopped"

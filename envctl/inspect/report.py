@@ -15,7 +15,7 @@ from envctl.session import Session
 def write_report(session: Session, record: Record, folder: Path) -> None:
     """`status.json` and `SERVICE.log` for every service; credentials are masked."""
     folder.mkdir(parents=True, exist_ok=True)
-    there = running_instance(session.host, record)
+    there = running_instance(session.host, record.location, record.id, record.choices.local)
     with suppress(Exception):  # a daemon that fails now must not hide why the command failed
         status = json.dumps(document(record, there.states()), ensure_ascii=False, indent=2)
         (folder / "status.json").write_text(_masked(status, record), "utf-8")

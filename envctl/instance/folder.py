@@ -13,9 +13,8 @@ from envctl.errors import UsageError
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 
 
-def state_home(environ: Mapping[str, str] | None = None) -> Path:
+def state_home(environ: Mapping[str, str]) -> Path:
     """The folder that holds one for each instance."""
-    environ = os.environ if environ is None else environ
     base = environ.get("XDG_STATE_HOME", "")
     # The XDG specification: a relative path is to be ignored.
     return Path(base if os.path.isabs(base) else os.path.expanduser("~/.local/state")) / "envctl"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from envctl.keeper.marks import INSTANCE_LABEL
+
 if TYPE_CHECKING:
     from envctl.instance.record import Record
 
-INSTANCE = "envctl.instance"
+INSTANCE = INSTANCE_LABEL
 """The instance's id."""
 NAME = "envctl.name"
 PROJECT = "envctl.project"

@@ -14,6 +14,8 @@ PROCESS = "ENVCTL_PROCESS"
 """The name of the process; tells whose a daemon is that left its parent and its session."""
 SUPERVISOR = "ENVCTL_SUPERVISOR"
 """The mark, as the supervisor itself carries it: nothing below a living one is an orphan."""
+INSTANCE_LABEL = "envctl.instance"
+"""The label with an instance's id. It stands here, not with the other labels: the keeper imports nothing from above it."""
 
 
 def marked(prefix: str = "", variable: str = MARK) -> dict[int, str]:

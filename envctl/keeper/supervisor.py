@@ -75,13 +75,13 @@ class Child:
         self.status: int | None = None
         self.deadline: float | None = None
         """When politeness ends."""
-        self.look: float | None = None
+        self.next_kill: float | None = None
         """When to kill what is left of it, again."""
         self.pause = PAUSE
         self.waiting: list[int] = []
 
     def end_now(self) -> None:
-        self.deadline, self.look = None, 0.0
+        self.deadline, self.next_kill = None, 0.0
 
 
 class Supervisor:
@@ -105,7 +105,7 @@ class Supervisor:
         self._end()
 
     def _patience(self) -> float | None:
-        times = [moment for child in self.children.values() for moment in (child.deadline, child.look) if moment is not None]
+        times = [moment for child in self.children.values() for moment in (child.deadline, child.next_kill) if moment is not None]
         return max(min(times) - time.monotonic(), 0.0) if times else None
 
     def _requests(self) -> None:
@@ -163,7 +163,7 @@ class Supervisor:
             self._send_away(child, message["grace"].get(name, 0))
 
     def _send_away(self, child: Child, grace: float) -> None:
-        if child.look is not None:
+        if child.next_kill is not None:
             return  # it is being killed
         if grace <= 0:
             child.end_now()
@@ -201,15 +201,15 @@ class Supervisor:
                 child.status = code if code >= 0 else 128 - code
                 child.end_now()
         for child in mains.values():
-            if child.look is not None:
-                child.look = 0.0
+            if child.next_kill is not None:
+                child.next_kill = 0.0
 
     def _advance(self) -> None:
         now = time.monotonic()
         for child in list(self.children.values()):
             if child.deadline is not None and now >= child.deadline:
                 child.end_now()
-            if child.look is not None and now >= child.look:
+            if child.next_kill is not None and now >= child.next_kill:
                 self._clear(child)
         if not self.children:
             for id in self.stopping:
@@ -221,7 +221,7 @@ class Supervisor:
         if not left and child.status is not None:
             self._finish(child)
             return
-        child.look = time.monotonic() + child.pause
+        child.next_kill = time.monotonic() + child.pause
         child.pause = min(2 * child.pause, LONGEST_PAUSE)
 
     def _members(self, child: Child, table: system.Table) -> set[int]:

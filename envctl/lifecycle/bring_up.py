@@ -162,7 +162,7 @@ def _bring_up(work: BringUp, deadline: float) -> None:
                 states.fail(_out_of_time(work, finals))
             work.exits.look_again(services)
     except BaseException as error:
-        states.fail(error)  # by which the threads see that it is over
+        states.fail(error)  # so that the threads of the services stop, too
         raise
     if states.failure is not None:
         raise states.failure

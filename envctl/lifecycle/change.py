@@ -122,7 +122,7 @@ def extend(session: Session, record: Record, seconds: float) -> Record:
     """It expires *seconds* from now: on the engine's marker first, then for the keeper."""
     with _alone(session, record) as record:
         expires = now(seconds)
-        running_instance(session.host, record).renew(expires, labels_of(record))
+        running_instance(session.host, record.location, record.id, record.choices.local).renew(expires, labels_of(record))
         record = session.store.update(record, lambda record: replace(record, expires=expires))
         return ensure_keeper(session, record, watched=False)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envctl.engines.local.folders import services_folder
-from envctl.engines.registry import traits
+from envctl.engines.registry import services_folder, traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation

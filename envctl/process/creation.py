@@ -13,7 +13,7 @@ from envctl.errors import EnvctlError
 
 
 class TearingDown(EnvctlError):
-    """Nothing may be created any more; nobody is left whom that would tell anything."""
+    """Nothing may be created any more. The command is ending: nobody reads this error."""
 
 
 class InFlight:

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 AT_ONCE = 0.001
 """Seconds of a timer that is to ring at once: 0 would stop it."""
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Those that ask a command to stop."""
 
 _asked = threading.Event()
 
@@ -35,7 +36,7 @@ def install() -> None:
     """SIGTERM and SIGHUP end a command as Ctrl-C does; one that was ignored (nohup) stays ignored."""
     _asked.clear()
     sys.unraisablehook = _raise_again
-    for number in ASKING:
+    for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
@@ -56,7 +57,7 @@ def leave(status: int) -> NoReturn:
     An interrupted one ends by itself: Python would kill it with SIGINT when its KeyboardInterrupt, though it was caught, had
     passed through an `exec` of a text, as dataclasses use it.
     """
-    for number in ASKING:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if not _asked.is_set():
         sys.exit(status)
@@ -100,7 +101,7 @@ def shielded() -> Iterator[None]:
     if not _in_main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ASKING if _can_be_given_back(number)}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS if _can_be_given_back(number)}
     try:
         yield
     finally:

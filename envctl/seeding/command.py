@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 
 from envctl.engines import CommandResult, Execution
@@ -28,7 +27,7 @@ def _here(step: Step, seeder: Seeder) -> CommandResult:
         done = subprocess.run(
             step.command,
             cwd=seeder.folder,
-            env={**os.environ, **seeder.environ},
+            env=dict(seeder.environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

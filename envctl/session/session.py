@@ -68,26 +68,23 @@ class Session:
     cwd: Path
     mask: Mask = field(default_factory=Mask)
     told: Mapping[str, str] = field(default_factory=dict)
+    store: RecordStore = field(init=False, repr=False, compare=False)
+    """The records of the instances that this user has here."""
+    keepers: Keepers = field(init=False, repr=False, compare=False)
+    """The keepers of those, and what this session holds of them."""
+    host: Host = field(init=False, repr=False, compare=False)
+    """This machine, as engines see it."""
+
+    def __post_init__(self) -> None:
+        """Made at once, not when they are first asked for: two threads would each make keepers of their own."""
+        self.store = RecordStore(state_home(self.environ))
+        self.keepers = Keepers(self.store.home, self.environ)
+        self.host = Host(self.environ, self.keepers)
 
     @classmethod
     def here(cls) -> Session:
         """Of this process, as it is now."""
         return cls(dict(os.environ), Path.cwd())
-
-    @cached_property
-    def store(self) -> RecordStore:
-        """The records of the instances that this user has here."""
-        return RecordStore(state_home(self.environ))
-
-    @cached_property
-    def keepers(self) -> Keepers:
-        """The keepers of those, and what this session holds of them."""
-        return Keepers(self.store.home, self.environ)
-
-    @cached_property
-    def host(self) -> Host:
-        """This machine, as engines see it."""
-        return Host(self.environ, self.keepers)
 
     @cached_property
     def settings(self) -> Settings:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.process.signals import ASKING
+from envctl.process.signals import STOP_SIGNALS
 
 ASKED = """
 import os, signal, sys
@@ -45,7 +45,7 @@ def ended(tmp_path: Path, script: str, *words: str) -> subprocess.CompletedProce
     return subprocess.run([sys.executable, "-c", script, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("number", ASKING)
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_before_it_has_begun(tmp_path: Path, number: int) -> None:
     done = ended(tmp_path, ASKED, "here", str(int(number)))
     assert (done.returncode, done.stderr) == (130, "envctl: interrupted\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def test_an_environment_comes_up_seeded_and_goes(on: Project) -> None:
     assert query(shown["outputs"], "select current_database()", "audit") == [["audit"]]
     on.envctl("down", "env").ok()
     assert shown["id"] not in [seen.id for seen in engine_here(on.engine).list()]
-    assert not (state_home() / shown["id"]).exists()
+    assert not (state_home(os.environ) / shown["id"]).exists()
     assert on.envctl("down", "env").ok().err.strip() == "nothing named 'env' is up"
 
 
@@ -163,7 +164,7 @@ def test_two_instances_side_by_side(on: Project) -> None:
 
 def test_down_finds_it_after_the_state_was_deleted_by_hand(on: Project) -> None:
     shown = seeded(on).envctl("up", "env", "--json").ok().json
-    shutil.rmtree(state_home() / shown["id"])
+    shutil.rmtree(state_home(os.environ) / shown["id"])
     listed = on.envctl("list", "--json").ok().json
     assert [(row["id"], row["environment"]) for row in listed] == [(shown["id"], "env")]
     on.envctl("down", "env").ok()

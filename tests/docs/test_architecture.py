@@ -17,7 +17,6 @@ MOST_STATIONS = 15
 def test_every_room_is_named() -> None:
     rooms = {path.name for path in (ROOT / "envctl").iterdir() if (path / "__init__.py").exists()}
     assert rooms == set(re.findall(r"`(\w+)/`", TEXT.partition("## A walk")[0])) - {
-        "common",
         "docker",
         "kubernetes",
         "local",

@@ -107,7 +107,7 @@ def test_the_picture_is_the_same_each_time() -> None:
     assert drawn == picture.picture()
     kept = ET.parse(ROOT / "docs" / "run.svg").getroot()
     words = " ".join("".join(kept.itertext()).split())
-    environment = open_environment("shop", cwd=ROOT)
+    environment = open_environment("shop", cwd=ROOT, environ={})
     assert [name for name in environment.definition.services if name not in words] == []
     assert set(picture.MOMENTS) == set(environment.definition.services)
 

@@ -14,14 +14,14 @@ import pytest
 from envctl.engines import CommandResult, Deployment, Engine, Execution, ServiceState, TerminalCommand, mixed
 from envctl.engines.local.instance import LocalInstance
 from envctl.engines.mixed import MixedDeployment, MixedInstance, deployment_of, remove_everywhere, running_instance
-from envctl.engines.seam import DeploymentSettings
+from envctl.engines.seam import DeploymentSettings, PublishesRecords
 from envctl.errors import EnvctlError
 from envctl.instance.allocation import Allocation
-from envctl.instance.record import Choices
+from envctl.instance.record import Location
 from envctl.plan.model import Plan, ServicePlan
 from envctl.session import Session
 from envctl.session.session import Host
-from tests.builders import plan_with, port, record_of, service
+from tests.builders import plan_with, port, service
 from tests.processes import held_port
 
 ID = "t-123456"
@@ -173,9 +173,29 @@ def test_the_local_engine_has_everything_anyway(sides: tuple[Side, Side], host: 
     assert deployment_of(FakeEngine("local", sides[1]), host, plan(), SETTINGS) is sides[1]  # type: ignore[arg-type,comparison-overlap]
 
 
+@dataclass(eq=False)
+class PublishingSide(Side):
+    """A place that keeps the instance's record, too."""
+
+    def publish(self, document: Mapping[str, Any]) -> None:
+        self.calls.append((self.name, "publish", document))
+
+
+def test_a_record_is_published_where_the_engine_of_the_others_does_so(sides: tuple[Side, Side], host: Host) -> None:
+    there = PublishingSide("docker", sides[0].calls)
+    project = deployment_of(FakeEngine("docker", there), host, plan("api"), SETTINGS)  # type: ignore[arg-type]
+    assert isinstance(project, PublishesRecords)
+    project.publish({"id": ID})
+    assert there.calls == [("docker", "publish", {"id": ID})]
+
+
+def test_no_record_is_published_where_that_engine_has_no_place_for_it(together: MixedDeployment) -> None:
+    assert not isinstance(together, PublishesRecords)
+
+
 @pytest.mark.parametrize(("local", "kind"), [([], Side), (["api"], MixedInstance)])
 def test_an_instance_that_is_there(sides: tuple[Side, Side], host: Host, local: list[str], kind: type) -> None:
-    assert type(running_instance(host, record_of(choices=Choices(local=tuple(local))))) is kind
+    assert type(running_instance(host, Location("docker"), ID, local)) is kind
 
 
 # Looking

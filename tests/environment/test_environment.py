@@ -119,4 +119,4 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
 
 def test_an_unknown_environment(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no environment 'shop'"):
-        open_environment("shop", cwd=tmp_path)
+        open_environment("shop", cwd=tmp_path, environ={})

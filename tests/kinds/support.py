@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -109,7 +110,7 @@ def why_not_here(kinds: Kinds, name: str) -> str:
         return ""
     if kind.local is None:
         return f"{kind.kind} only runs in a container"
-    return "" if find_program(kind.local, "") else f"no program for {kind.kind} here: {kind.local.install}"
+    return "" if find_program(kind.local, "", os.environ.get("PATH")) else f"no program for {kind.kind} here: {kind.local.install}"
 
 
 def _services(text: str) -> dict[str, Any]:

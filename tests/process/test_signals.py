@@ -16,7 +16,7 @@ from envctl.process import signals
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
     """Those of before, whatever a test does."""
-    before, hook = {number: signal.getsignal(number) for number in signals.ASKING}, sys.unraisablehook
+    before, hook = {number: signal.getsignal(number) for number in signals.STOP_SIGNALS}, sys.unraisablehook
     yield
     signals.install()  # nobody has asked yet
     sys.unraisablehook = hook
@@ -29,7 +29,7 @@ def ask(number: int) -> None:
     time.sleep(0)  # the handler runs between two instructions
 
 
-@pytest.mark.parametrize("number", signals.ASKING)
+@pytest.mark.parametrize("number", signals.STOP_SIGNALS)
 def test_a_signal_ends_a_command_as_ctrl_c_does(number: int) -> None:
     signals.install()
     with pytest.raises(KeyboardInterrupt):
@@ -49,7 +49,7 @@ def test_who_asks_twice_is_heard_once() -> None:
     signals.install()
     with pytest.raises(KeyboardInterrupt):
         ask(signal.SIGINT)
-    for number in signals.ASKING:
+    for number in signals.STOP_SIGNALS:
         ask(number)
 
 
@@ -70,7 +70,7 @@ def test_an_interrupt_that_a_finalizer_swallowed_comes_again() -> None:
         finalized()
 
 
-@pytest.mark.parametrize("number", signals.ASKING)
+@pytest.mark.parametrize("number", signals.STOP_SIGNALS)
 def test_nothing_disturbs_a_removal(number: int) -> None:
     signals.install()
     with signals.shielded():

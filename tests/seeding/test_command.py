@@ -47,6 +47,11 @@ def test_on_this_machine_with_the_outputs_and_no_input(tmp_path: Path) -> None:
     assert evidence.exit_status == 4
 
 
+def test_on_this_machine_with_the_variables_of_the_caller_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THIS_PROCESS", "yes")
+    run(tmp_path, "host", sys.executable, "-c", "import os, sys; sys.exit('OF_THIS_PROCESS' in os.environ)")
+
+
 @pytest.mark.parametrize("where", ["server", "orders"])
 def test_a_failure_is_the_commands(tmp_path: Path, where: str) -> None:
     with pytest.raises(ServiceFailed) as caught:

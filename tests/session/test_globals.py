@@ -20,6 +20,12 @@ MAKERS = {
     "SimpleQueue", "count", "local", "ContextVar",
 }  # fmt: skip
 CHANGING = ("append", "add", "update", "clear", "pop", "setdefault", "extend", "remove", "discard", "insert", "set")
+READS = frozenset(["os.environ", "os.environb", "os.getenv", "os.getenvb"])
+READERS = ("session", "cli", *ALONE)
+"""Rooms at the edge, where the process's own variables become a session's, and programs of their own."""
+READ_ELSEWHERE = {
+    "definition/compose_file.py": "Docker's program needs a PATH and a HOME, and those that a Python caller gives may have neither",
+}
 ALLOWED = {
     "process/signals.py:_asked": "signals are the process's, and only the command line installs handlers",
 }
@@ -77,6 +83,18 @@ def written_variables(text: str) -> list[int]:
     return found
 
 
+def read_variables(text: str) -> list[str]:
+    """How a module names this process's environment, whatever for."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute):
+            names = [ast.unparse(node)]
+        else:
+            names = [f"{node.module}.{each.name}" for each in node.names] if isinstance(node, ast.ImportFrom) else []
+        found += READS.intersection(names)
+    return found
+
+
 def test_no_module_holds_state() -> None:
     found = [each for path in MODULES for each in state_of(path, path.read_text("utf-8"))]
     assert sorted(found) == sorted(ALLOWED)
@@ -85,6 +103,20 @@ def test_no_module_holds_state() -> None:
 def test_no_variable_of_this_process_is_changed() -> None:
     found = {str(path): lines for path in MODULES if (lines := written_variables(path.read_text("utf-8")))}
     assert found == {}
+
+
+def test_variables_of_this_process_are_read_at_the_edge_alone() -> None:
+    """Whatever works is handed those of whoever asks: `Session.environ`."""
+    inside = [path for path in MODULES if path.parent != PACKAGE and path.relative_to(PACKAGE).parts[0] not in READERS]
+    found = {path.relative_to(PACKAGE).as_posix() for path in inside if read_variables(path.read_text("utf-8"))}
+    assert found == set(READ_ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    "text", ["os.environ['A']", "os.getenv('A')", "f(os.environ)", "from os import environ", "def f(x=os.environ): pass"]
+)
+def test_what_reads_a_variable(text: str) -> None:
+    assert len(read_variables(text)) == 1
 
 
 @pytest.mark.parametrize(

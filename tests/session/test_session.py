@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,18 @@ def test_two_sessions_of_a_process_do_not_see_each_other(tmp_path: Path) -> None
 def test_a_keeper_says_that_it_has_called(tmp_path: Path, value: str | None, expected: bool) -> None:
     environ = {} if value is None else {"ENVCTL_KEEPER": value}
     assert session_in(tmp_path, None, **environ).by_keeper is expected
+
+
+def test_what_a_session_holds_is_there_from_the_start(tmp_path: Path) -> None:
+    """Nothing is made by whichever of two threads asks first."""
+    session = session_in(tmp_path)
+    assert {"store", "keepers", "host"} <= vars(session).keys()
+    assert session.host.keepers is session.keepers
+
+
+def test_a_session_with_other_options_has_keepers_of_its_own(tmp_path: Path) -> None:
+    session = session_in(tmp_path)
+    other = replace(session, told={"context": "there"})
+    assert (other.option("context"), other.mask) == ("there", session.mask)
+    assert other.keepers is not session.keepers
+    assert other.host.keepers is other.keepers

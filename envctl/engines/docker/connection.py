@@ -49,6 +49,8 @@ class Connection:
     context: str | None
     daemon: Daemon
     version: str
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The variables of whoever asks, for the Docker program on a terminal."""
     _local: threading.local = field(default_factory=threading.local)
 
     @property
@@ -105,7 +107,7 @@ def connect(context: str | None, environ: Mapping[str, str]) -> Connection:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise EngineMissing(f"Docker does not answer at {endpoint.host}: {why}", hint=NOT_THERE) from None
     version = min(tuple(map(int, found["ApiVersion"].split("."))), NEWEST_API)
-    return Connection(endpoint, name, daemon, ".".join(map(str, version)))
+    return Connection(endpoint, name, daemon, ".".join(map(str, version)), environ)
 
 
 def find_endpoint(context: str | None, environ: Mapping[str, str]) -> tuple[Endpoint, str | None]:

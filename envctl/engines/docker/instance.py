@@ -63,13 +63,15 @@ class DockerInstance:
         return found[0]
 
     def state(self, service: str) -> ServiceState:
-        found = [self._state(container) for container in self.ids(service)]
+        found = [self._state(service, container) for container in self.ids(service)]
         return next((state for state in found if not state.running), found[0] if found else ServiceState())
 
-    def _state(self, container: str) -> ServiceState:
+    def _state(self, service: str, container: str) -> ServiceState:
         try:
             seen = self.connection.daemon.get(f"/containers/{container}/json")
-        except ApiError:
+        except ApiError as error:
+            if error.status != 404:
+                raise EnvctlError(f"Docker cannot say how {service} is: {error}") from error
             return ServiceState()
         state, policy = seen["State"], seen["HostConfig"].get("RestartPolicy", {}).get("Name")
         health = (state.get("Health") or {}).get("Status", "")
@@ -120,4 +122,4 @@ class DockerInstance:
         context = self.connection.context or ""
         where = ["--host" if "://" in context else "--context", context] if context else []
         line = ["docker", *where, "exec", "-i", *terminal, *variables, *(["-u", user] if user else []), self.one_of(service), *argv]
-        return TerminalCommand(line, {**os.environ, **env})
+        return TerminalCommand(line, {**self.connection.environ, **env})

@@ -13,7 +13,17 @@ from typing import Any
 
 from envctl.engines.kubernetes.api import ApiError
 from envctl.engines.kubernetes.exec_agent import execute
-from envctl.engines.kubernetes.forwards import EXEC_AGENT, PROBE, approve, forwards_of, is_gated, kept, probing, set_forwards, with_gates
+from envctl.engines.kubernetes.forwards import (
+    EXEC_AGENT,
+    PROBE,
+    approve,
+    forwards_of,
+    kept,
+    needs_approval,
+    probing,
+    set_forwards,
+    with_approvals,
+)
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_ours, not_there
 from envctl.engines.kubernetes.pods import JOB, refusal, service_of
@@ -62,7 +72,7 @@ class KubernetesDeployment(KubernetesInstance):
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
 
     def create(self, *, whole: bool = True) -> None:
-        """Everything but what runs, and the record of the intent: another machine finds there how to use it, and to remove it.
+        """Everything but what runs, and the instance's record, before that: another machine finds in it how to use it, and to remove it.
 
         Raises:
             UsageError: the namespace is somebody else's.
@@ -77,7 +87,7 @@ class KubernetesDeployment(KubernetesInstance):
         each(self._apply, [*common, *objects], width=8)
         if whole and again:
             self._remove_strays()
-        self._set_forwards(with_gates(self.host, self.id, forwards_of(self.plan)), whole)
+        self._set_forwards(with_approvals(self.host, self.id, forwards_of(self.plan)), whole)
 
     def _set_forwards(self, forwards: Sequence[Object], whole: bool) -> None:
         set_forwards(self.host, self.id, self.api.context, self.namespace, forwards, whole)
@@ -93,7 +103,7 @@ class KubernetesDeployment(KubernetesInstance):
     def _all_forwards(self) -> list[dict[str, Any]]:
         """Also of the services that a part of a plan leaves out."""
         ours = {entry["name"]: entry for entry in kept(self.host, self.id) if PROBE not in entry["name"]}
-        return [{key: value for key, value in entry.items() if key not in ("gate", "approved")} for entry in ours.values()]
+        return [{key: value for key, value in entry.items() if key not in ("needs_approval", "approved")} for entry in ours.values()]
 
     def _is_there(self) -> bool:
         """Whether its namespace is; somebody else's is refused."""
@@ -264,12 +274,12 @@ class KubernetesDeployment(KubernetesInstance):
 
     def finish(self, whole: Collection[str]) -> None:
         """Endpoints with data of ours refuse from now on when a pod has been replaced."""
-        gated = {service.name: service for service in self.plan.services.values() if is_gated(service)}
-        forwards = [entry | {"gate": True} for entry in forwards_of(self.plan) if entry["name"].partition("/")[0] in gated]
+        waiting = {service.name: service for service in self.plan.services.values() if needs_approval(service)}
+        forwards = [entry | {"needs_approval": True} for entry in forwards_of(self.plan) if entry["name"].partition("/")[0] in waiting]
         if forwards:
             self._set_forwards(forwards, whole=False)
         for entry in forwards:
-            service = gated[entry["name"].partition("/")[0]]
+            service = waiting[entry["name"].partition("/")[0]]
             # Of a pod that was replaced meanwhile the keeper makes the data anew: no pod has that number.
             approve(self.host, self.id, entry["name"], self.data_id(service) if service.name in whole else "none")
 

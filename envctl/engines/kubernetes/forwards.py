@@ -47,10 +47,10 @@ def at_free_ports(forwards: Iterable[Forward]) -> tuple[list[Forward], dict[int,
     return found, moved
 
 
-def with_gates(host: Host, id: str, forwards: Iterable[Forward]) -> list[Forward]:
-    """Endpoints that are gated stay so."""
-    gated = {entry["name"] for entry in kept(host, id) if entry.get("gate")}
-    return [entry | ({"gate": True} if entry["name"] in gated else {}) for entry in forwards]
+def with_approvals(host: Host, id: str, forwards: Iterable[Forward]) -> list[Forward]:
+    """Endpoints that need an approval still do."""
+    waiting = {entry["name"] for entry in kept(host, id) if entry.get("needs_approval")}
+    return [entry | ({"needs_approval": True} if entry["name"] in waiting else {}) for entry in forwards]
 
 
 def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards: Iterable[Forward], whole: bool) -> dict[str, int]:
@@ -81,13 +81,13 @@ def kept(host: Host, id: str) -> list[Forward]:
 
 
 def approve(host: Host, id: str, name: str, data_id: str) -> None:
-    """Opens a gated endpoint: what it leads to has its data."""
+    """Opens an endpoint that needs an approval: what it leads to has its data."""
     keeper = host.keepers.find(id)
     if keeper is not None:
         keeper.ask("POST", "/v1/forwards/approve", {"name": name, "data_id": data_id})
 
 
-def is_gated(service: ServicePlan) -> bool:
+def needs_approval(service: ServicePlan) -> bool:
     """Whether its data is made by us, so that a replaced pod must not answer before it is made again.
 
     A command on this machine seeds through the endpoint itself, which must be open for it.
@@ -97,8 +97,8 @@ def is_gated(service: ServicePlan) -> bool:
 
 
 def probing(host: Host, id: str, context: Context, namespace: str, service: ServicePlan) -> dict[str, int]:
-    """Doors of our own to a service whose endpoint is closed until it has its data."""
-    if not any(entry.get("gate") and entry["name"].partition("/")[0] == service.name for entry in kept(host, id)):
+    """Probe ports of our own to a service whose endpoint is closed until it has its data."""
+    if not any(entry.get("needs_approval") and entry["name"].partition("/")[0] == service.name for entry in kept(host, id)):
         return service.outside_ports
     ours = [forward(id, service.name, f"{port.name}{PROBE}", port.number, port.outside or 0) for port in service.ports]
     ports = {entry["name"]: entry["listen"][1] for entry in kept(host, id)}

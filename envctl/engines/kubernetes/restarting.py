@@ -29,11 +29,11 @@ def other_spelling(image: str) -> str | None:
     return None if "." in first or ":" in first or first == "localhost" else HUB + image
 
 
-def restart_in_place(api: Api, pod: Object, look: Callable[[], Object | None]) -> bool:
+def restart_in_place(api: Api, pod: Object, poll: Callable[[], Object | None]) -> bool:
     """Whether the container has been replaced; False where that cannot be done.
 
     Args:
-        look: the pod as it is now.
+        poll: the pod as it is now.
     """
     name, meta = own_container(pod), pod["metadata"]
     image = next(str(c["image"]) for c in pod["spec"]["containers"] if c["name"] == name)
@@ -44,13 +44,13 @@ def restart_in_place(api: Api, pod: Object, look: Callable[[], Object | None]) -
     with Ignoring(403, 422):
         patch = {"spec": {"containers": [{"name": name, "image": other}]}}
         api.request("PATCH", path, patch, "application/strategic-merge-patch+json")
-        return _restarted(before, look)
+        return _restarted(before, poll)
     return False
 
 
-def _restarted(before: int, look: Callable[[], Object | None]) -> bool:
+def _restarted(before: int, poll: Callable[[], Object | None]) -> bool:
     until = time.monotonic() + PATIENCE
-    while (now := look()) is not None and time.monotonic() < until:
+    while (now := poll()) is not None and time.monotonic() < until:
         if _restarts(now) > before and is_running(now):
             return True
         time.sleep(PAUSE)

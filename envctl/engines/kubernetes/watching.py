@@ -106,9 +106,9 @@ class Pods:
         with self.changed:
             self.changed.notify_all()
         for pod in pods:
-            self._look(pod)
+            self._check(pod)
 
-    def _look(self, pod: Object) -> None:
+    def _check(self, pod: Object) -> None:
         """Whether it has ended, or will never begin."""
         service = owner_of(pod)
         now = self.of(service) if service else None

@@ -16,7 +16,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from envctl.engines.local.folders import make_services_folder, services_folder, write_files
+from envctl.engines.local.folders import cache_folder, make_services_folder, services_folder, write_files
 from envctl.engines.local.instance import LOGS, LocalInstance, Spec, resolved, run
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
 from envctl.engines.local.templates import Template, fill, make_spare, template
@@ -51,7 +51,7 @@ class LocalDeployment(LocalInstance):
     def prepare(self, say: Progress) -> None:
         """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
         self._say = say
-        self._prepared |= prepare_all(self.plan.services.values(), self.root)
+        self._prepared |= prepare_all(self.plan.services.values(), self.root, self.host.environ)
         for service in self.plan.services.values():
             prepared = self._prepared[service.name]
             for loss in prepared.losses:
@@ -63,7 +63,7 @@ class LocalDeployment(LocalInstance):
         local, found = prepared.service.local, prepared.program
         if local is None or not local.template or found is None:
             return None
-        return template(prepared.service.name, found, local.template, prepared.user)
+        return template(cache_folder(self.host.environ), prepared.service.name, found, local.template, prepared.user)
 
     def create(self, *, whole: bool = True) -> None:
         """Folders, files and data of what is new; what has changed is stopped, what is gone is removed."""
@@ -76,7 +76,7 @@ class LocalDeployment(LocalInstance):
         before = self.specs()
         after = {} if whole else dict(before)
         for service in self.plan.services.values():
-            after[service.name] = spec = spec_of(self._found(service), self.root(service.name))
+            after[service.name] = spec = spec_of(self._found(service), self.root(service.name), self.host.environ)
             if service.name in before and before[service.name].mark != spec.mark:
                 self.stop(service)
             self._make(service, spec)
@@ -87,7 +87,7 @@ class LocalDeployment(LocalInstance):
 
     def _found(self, service: ServicePlan) -> Prepared:
         if service.name not in self._prepared:
-            self._prepared[service.name] = prepare(service)
+            self._prepared[service.name] = prepare(service, self.host.environ)
         return self._prepared[service.name]
 
     def _make(self, service: ServicePlan, spec: Spec) -> None:
@@ -127,8 +127,9 @@ class LocalDeployment(LocalInstance):
         self._first(service, spec)
 
     def _start(self, name: str, service: str, spec: Spec, argv: Sequence[str] = ()) -> None:
+        env = self.environment(spec)
         body = {
-            "name": name, "argv": resolved(tuple(argv) or spec.argv, spec.environment, spec.cwd), "env": spec.environment, "cwd": spec.cwd,
+            "name": name, "argv": resolved(tuple(argv) or spec.argv, env, spec.cwd), "env": env, "cwd": spec.cwd,
             "log": str(self.log_file(name)), "user": spec.user, "limits": dict(spec.limits), "stop_signal": spec.stop_signal,
         }  # fmt: skip
         with self.settings.in_flight.creating():
@@ -162,7 +163,10 @@ class LocalDeployment(LocalInstance):
             return
         made = self._template(self._found(service))
         for step in service.local.first:
-            env = {**spec.environment, **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}}
+            env = {
+                **self.environment(spec),
+                **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()},
+            }
             env[MARK] = self.id
             ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
             if ran is not None and ran.status:
@@ -249,7 +253,7 @@ class LocalDeployment(LocalInstance):
 
     def execute(self, service: str, what: Execution) -> CommandResult:
         spec = self.spec(service)
-        env = {**spec.environment, **what.env, MARK: self.id}
+        env = {**self.environment(spec), **what.env, MARK: self.id}
         return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:

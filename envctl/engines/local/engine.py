@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from envctl.engines.local.folders import services_folder
+from envctl.engines.local.folders import cache_folder, services_folder
 from envctl.engines.local.instance import SPECS, LocalInstance
 from envctl.engines.local.traits import TRAITS
 from envctl.engines.ports import HeldPorts, allocate_ports
@@ -82,7 +82,7 @@ class LocalEngine:
         """What is kept here are initialised data directories."""
         from envctl.engines.local.templates import prune
 
-        return [f"data directory {path}" for path in prune(everything=everything)]
+        return [f"data directory {path}" for path in prune(cache_folder(self.host.environ), everything=everything)]
 
 
 def _found(instance: LocalInstance, told: Mapping[str, str]) -> FoundInstance:

@@ -8,7 +8,7 @@ import pwd
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +29,11 @@ def services_folder(id: str, home: Path) -> Path:
     return ROOTS_STATE / id if is_root() else home / id / "local"
 
 
-def cache_folder() -> Path:
+def cache_folder(environ: Mapping[str, str]) -> Path:
     """What can be made again: copied programs, initialised data directories."""
     if is_root():
         return ROOTS_CACHE
-    base = os.environ.get("XDG_CACHE_HOME", "")
+    base = environ.get("XDG_CACHE_HOME", "")
     return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "envctl"
 
 

@@ -41,10 +41,9 @@ class Spec:
     mark: str = ""
     """A hash of what the definition says: another one means another process."""
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """All of its variables; options of ours are none of its business."""
-        shell = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")} if self.inherits else {}
+    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """All of its variables, *environ* being the shell's; options of ours are none of its business."""
+        shell = {key: value for key, value in environ.items() if not key.startswith("ENVCTL_")} if self.inherits else {}
         return {"PYTHONUNBUFFERED": "1", **shell, **self.env}
 
     @classmethod
@@ -100,6 +99,10 @@ class LocalInstance:
         except KeyError:
             raise EnvctlError(f"{service}: its process is not there", hint="`envctl up` brings it back") from None
 
+    def environment(self, spec: Spec) -> dict[str, str]:
+        """All variables of a process, for whoever uses the instance now."""
+        return spec.environment(self.host.environ)
+
     def processes(self) -> dict[str, dict[str, Any]]:
         """What the keeper says of each process; nothing where it is gone, for then they are too."""
         keeper = self.host.keepers.find(self.id)
@@ -146,12 +149,12 @@ class LocalInstance:
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """*argv* with the service's environment, in its folder."""
         spec = self.spec(service)
-        whole = {**_terminal(), **spec.environment, **env, MARK: self.id}
+        whole = {**_terminal(self.host.environ), **self.environment(spec), **env, MARK: self.id}
         return TerminalCommand(resolved(tuple(argv), whole, spec.cwd), whole, spec.cwd)
 
 
-def _terminal() -> dict[str, str]:
-    return {key: os.environ[key] for key in ("TERM", "COLUMNS", "LINES") if key in os.environ}
+def _terminal(environ: Mapping[str, str]) -> dict[str, str]:
+    return {key: environ[key] for key in ("TERM", "COLUMNS", "LINES") if key in environ}
 
 
 def _state(name: str, told: Mapping[str, Any]) -> ServiceState:

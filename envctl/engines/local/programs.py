@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from envctl.definition.kinds import Program
-from envctl.engines.local.folders import cache_folder, is_root, made_whole, make_passable, reachable
+from envctl.engines.local.folders import is_root, made_whole, make_passable, reachable
 from envctl.errors import EngineMissing
 from envctl.plan.model import LocalProgram
 
@@ -44,10 +44,14 @@ class InstalledProgram:
         return self.path.parent
 
 
-def find_program(program: LocalProgram, wanted: str, search: str | None = None) -> InstalledProgram | None:
-    """The first program of the wanted major version; else the one of the nearest later version, else of the nearest earlier one."""
-    paths = ((each, path) for each in program.programs for path in _paths(each, search or os.environ.get("PATH", SYSTEM_PATH)))
-    found = [_installed(each, path, program) for each, path in paths]
+def find_program(program: LocalProgram, wanted: str, path: str | None) -> InstalledProgram | None:
+    """The first program of the wanted major version; else the one of the nearest later version, else of the nearest earlier one.
+
+    Args:
+        path: the PATH of whoever asks.
+    """
+    places = ((each, place) for each in program.programs for place in _paths(each, path or SYSTEM_PATH))
+    found = [_installed(each, place, program) for each, place in places]
     if not found or not wanted:
         return found[0] if found else None
     exact = next((one for one in found if one.version and major(one.version) == major(wanted)), None)
@@ -120,17 +124,17 @@ def _number(text: str) -> str:
     return match.group() if match else ""
 
 
-def for_everybody(found: InstalledProgram) -> InstalledProgram:
-    """*found* where an unprivileged user can run it: as root, in a closed place, a copy of its installation."""
+def for_everybody(found: InstalledProgram, cache: Path) -> InstalledProgram:
+    """*found* where an unprivileged user can run it: as root, in a closed place, a copy of its installation in *cache*."""
     if not is_root() or reachable(found.path):
         return found
     if not found.package:
         hint = "install it for everybody, e.g. in /usr/local"
         raise EngineMissing(f"{found.path} lies in a folder that is closed to the user it would have to run as", hint=hint)
     prefix = found.folder.parent
-    target = cache_folder() / "programs" / f"{prefix.name}-{found.version}-{int(prefix.stat().st_mtime)}"
+    target = cache / "programs" / f"{prefix.name}-{found.version}-{int(prefix.stat().st_mtime)}"
     if not target.exists():
-        make_passable(cache_folder(), "programs")
+        make_passable(cache, "programs")
         with made_whole(target) as copy:
             shutil.copytree(prefix, copy, symlinks=True, dirs_exist_ok=True)
             subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)

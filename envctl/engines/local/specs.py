@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from envctl.engines.local.folders import unprivileged
+from envctl.engines.local.folders import cache_folder, unprivileged
 from envctl.engines.local.instance import Spec
 from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram, find_program, for_everybody
 from envctl.errors import EngineMissing
@@ -31,7 +31,7 @@ class Prepared:
     losses: tuple[str, ...] = ()
 
 
-def prepare_all(services: Iterable[ServicePlan], root: Callable[[str], Path]) -> dict[str, Prepared]:
+def prepare_all(services: Iterable[ServicePlan], root: Callable[[str], Path], environ: Mapping[str, str]) -> dict[str, Prepared]:
     """Each by its name.
 
     Raises:
@@ -40,7 +40,7 @@ def prepare_all(services: Iterable[ServicePlan], root: Callable[[str], Path]) ->
     found, missing = {}, []
     for service in services:
         try:
-            found[service.name] = prepare(service, root(service.name))
+            found[service.name] = prepare(service, environ, root(service.name))
         except EngineMissing as error:
             missing.append(error)
     if missing:
@@ -53,10 +53,11 @@ def _together(missing: Sequence[EngineMissing]) -> EngineMissing:
     return EngineMissing("; ".join(error.message for error in missing), hint="\n  ".join(hints))
 
 
-def prepare(service: ServicePlan, root: Path | None = None) -> Prepared:
+def prepare(service: ServicePlan, environ: Mapping[str, str], root: Path | None = None) -> Prepared:
     """Finds the program, and what is different here.
 
     Args:
+        environ: the variables of whoever brings it up.
         root: where its files will be.
 
     Raises:
@@ -65,15 +66,15 @@ def prepare(service: ServicePlan, root: Path | None = None) -> Prepared:
     program = service.local.program if service.local else None
     if program is None:
         return Prepared(service, None, None, (*_losses(service, None), *_elsewhere(service, root)))
-    found, user = _program(service, program), unprivileged() if program.unprivileged else None
-    found = for_everybody(found) if user is not None else found
+    found, user = _program(service, program, environ.get("PATH")), unprivileged() if program.unprivileged else None
+    found = for_everybody(found, cache_folder(environ)) if user is not None else found
     _refuse_half(service, found)
     losses = (*_losses(service, found), *program.losses, *_elsewhere(service, root))
     return Prepared(service, found, user, losses)
 
 
-def _program(service: ServicePlan, program: LocalProgram) -> InstalledProgram:
-    found = find_program(program, service.local.version if service.local else "")
+def _program(service: ServicePlan, program: LocalProgram, path: str | None) -> InstalledProgram:
+    found = find_program(program, service.local.version if service.local else "", path)
     if found is None:
         hint = f"{program.install or 'install it'}; or run this service on Docker"
         raise EngineMissing(f"{service.name}: there is no program for the kind '{service.kind}' on this machine", hint=hint)
@@ -121,14 +122,14 @@ def _seen(path: str, service: ServicePlan, root: Path | None) -> bool:
     return str(folder) in "\n".join(first) or any(folder.is_relative_to(mount) for mount in service.mounts)
 
 
-def spec_of(prepared: Prepared, root: Path) -> Spec:
+def spec_of(prepared: Prepared, root: Path, environ: Mapping[str, str]) -> Spec:
     service, found = prepared.service, prepared.program
     argv, env = (*service.run, *service.command), dict(service.env)
     own = found is None
     if found is not None and service.command[0] != "sh":  # a shell finds the program by its PATH
         argv = (str(found.path), *found.arguments, *service.command[1:])
     said = dict(env)
-    env = {**({} if own else _plain(root)), **env, "PATH": service.env.get("PATH") or search_path(found)}
+    env = {**({} if own else _plain(root)), **env, "PATH": service.env.get("PATH") or search_path(found, environ)}
     folder = str(service.folder or root) if own else str(root)
     signal = service.local.program.stop_signal if service.local and service.local.program else "SIGTERM"
     spec = Spec(argv, env, folder, prepared.user, _limits(service), signal, own)
@@ -137,12 +138,12 @@ def spec_of(prepared: Prepared, root: Path) -> Spec:
     return replace(spec, mark=hashlib.sha256(mark.encode()).hexdigest())
 
 
-def search_path(found: InstalledProgram | None) -> str:
+def search_path(found: InstalledProgram | None, environ: Mapping[str, str]) -> str:
     """PATH as if the virtual environment that envctl lives in were active, unless another one is; a server's own folder comes first."""
-    path = os.environ.get("PATH", SYSTEM_PATH)
+    path = environ.get("PATH", SYSTEM_PATH)
     if found is not None and not found.python:
         return f"{found.folder}{os.pathsep}{path}"
-    alone = sys.prefix != sys.base_prefix and not os.environ.get("VIRTUAL_ENV")
+    alone = sys.prefix != sys.base_prefix and not environ.get("VIRTUAL_ENV")
     here = str(Path(sys.executable).parent)
     return f"{here}{os.pathsep}{path}" if alone else f"{path}{os.pathsep}{here}"
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from envctl.engines.local.folders import cache_folder, held, made_whole, make_passable, remove_unless_held
+from envctl.engines.local.folders import held, made_whole, make_passable, remove_unless_held
 from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram
 from envctl.errors import Evidence, ServiceFailed
 from envctl.process.spawning import spawn_detached
@@ -39,16 +39,17 @@ class Template:
     secret: str
 
 
-def template(service: str, found: InstalledProgram, command: Sequence[str], user: int | None) -> Template:
-    """The one of this program and command, made where it is not there.
+def template(cache: Path, service: str, found: InstalledProgram, command: Sequence[str], user: int | None) -> Template:
+    """The one of this program and command in *cache*, made where it is not there.
 
     Raises:
         ServiceFailed: the command does not succeed.
     """
     mark = hashlib.sha256("\0".join([str(found.path), str(found.path.stat().st_mtime_ns), *command, str(user)]).encode()).hexdigest()[:12]
-    folder = cache_folder() / "templates" / f"{found.path.name}-{found.version}-{mark}"
+    folder = cache / "templates" / f"{found.path.name}-{found.version}-{mark}"
     with suppress(FileNotFoundError):
         return _kept(folder)
+    make_passable(cache, "templates")
     _make(service, folder, found, command, user)
     return _kept(folder)
 
@@ -59,7 +60,6 @@ def _kept(folder: Path) -> Template:
 
 
 def _make(service: str, folder: Path, found: InstalledProgram, command: Sequence[str], user: int | None) -> None:
-    make_passable(cache_folder(), "templates")
     with made_whole(folder) as new:
         _begin(new, user)
         done = _run(new, found, command, user)
@@ -120,13 +120,13 @@ def make_spare(made: Template) -> None:
     )  # fmt: skip
 
 
-def prune(*, everything: bool) -> list[str]:
+def prune(cache: Path, *, everything: bool) -> list[str]:
     """Removes what nobody finished, and templates that nobody has used for a while; they are made again when they are wanted.
 
     What is being made or copied stays.
     """
     removed = []
-    for folder in (cache_folder() / "templates").glob("*/"):
+    for folder in (cache / "templates").glob("*/"):
         age = time.time() - folder.stat().st_mtime
         if everything or age > KEPT_SECONDS or folder.name.startswith("."):
             removed += [str(folder)] if remove_unless_held(folder) else []

@@ -39,7 +39,7 @@ class Forward:
     """Listens from the moment it is made.
 
     Args:
-        told: {"name", "selector", "port", "listen": [host, port], "gate": bool, "approved": data_id or null}
+        told: {"name", "selector", "port", "listen": [host, port], "needs_approval": bool, "approved": data_id or null}
 
     Raises:
         OSError: it cannot listen there.
@@ -48,7 +48,7 @@ class Forward:
     def __init__(self, told: Mapping[str, Any], cluster: Cluster, namespace: str, pods: PodWatch[Target]) -> None:
         self.name, self.selector, self.number = str(told["name"]), str(told["selector"]), int(told["port"])
         self._labels = dict(part.partition("=")[::2] for part in self.selector.split(","))
-        self.gate, self.approved = bool(told.get("gate")), told.get("approved")
+        self.needs_approval, self.approved = bool(told.get("needs_approval")), told.get("approved")
         self.error = self.failure = ""
         """Of the last connection; of making its data anew."""
         self._cluster, self._namespace, self._pods = cluster, namespace, pods
@@ -63,7 +63,7 @@ class Forward:
     @property
     def told(self) -> dict[str, Any]:
         found = {"name": self.name, "selector": self.selector, "port": self.number, "listen": [self._host, self.port]}
-        return found | ({"gate": True, "approved": self.approved} if self.gate else {})
+        return found | ({"needs_approval": True, "approved": self.approved} if self.needs_approval else {})
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -78,15 +78,15 @@ class Forward:
         return max(fit, key=lambda pod: (pod.ready, pod.created), default=None)
 
     def _open(self, pod: Target) -> bool:
-        return not self.gate or self.approved in pod.data_ids
+        return not self.needs_approval or self.approved in pod.data_ids
 
     def close(self) -> None:
         self._closed = True
         _wake(self._listening)
         self._listening.close()
-        self.look()
+        self.close_broken()
 
-    def look(self) -> None:
+    def close_broken(self) -> None:
         """Breaks off connections to pods that are gone; all of them once it is closed. A pod on its way out finishes what it has begun."""
         known = self._pods.known
         with self._lock:
@@ -103,7 +103,7 @@ class Forward:
         connection = Connection(client, server, pod.uid)
         with self._lock:
             self._connections.add(connection)
-        self.look()  # it may have gone since it was dialled
+        self.close_broken()  # it may have gone since it was dialled
         try:
             self.error = connection.run()
         finally:

@@ -13,9 +13,9 @@ from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.forward import Forward, Target
 from envctl.keeper.cluster.pod_watch import PodWatch
 from envctl.keeper.helpers import Helper, Helpers
+from envctl.keeper.marks import INSTANCE_LABEL
 
 FILE = "forwards.json"
-INSTANCE = "envctl.instance"
 AGAIN = 15.0
 """Seconds after which what failed is tried again."""
 
@@ -77,7 +77,7 @@ class Forwards:
             return
         self.close()
         self._namespace, self._cluster = namespace, Cluster(cluster, self._helpers.run)
-        self._pods = PodWatch(self._cluster, quote(namespace), f"{INSTANCE}={self._id}", Target, lambda _: self._changed())
+        self._pods = PodWatch(self._cluster, quote(namespace), f"{INSTANCE_LABEL}={self._id}", Target, lambda _: self._changed())
         threading.Thread(target=self._pods.follow, name="pods", daemon=True).start()
 
     def _set_one(self, told: Mapping[str, Any]) -> None:
@@ -85,7 +85,7 @@ class Forwards:
         assert self._pods is not None
         there = self._forwards.get(str(told["name"]))
         if there is not None and _same(there, told):
-            there.gate = bool(told.get("gate"))
+            there.needs_approval = bool(told.get("needs_approval"))
             there.approved = told.get("approved") or there.approved
             return
         if there is not None:
@@ -100,7 +100,7 @@ class Forwards:
                 forward.approved, forward.failure = data_id, ""
                 self._keep()
         if forward is not None:
-            self._look_at(forward)
+            self._check_data(forward)
         return forward is not None
 
     def shown(self) -> dict[str, Any]:
@@ -132,12 +132,12 @@ class Forwards:
         with self._lock:
             forwards = list(self._forwards.values())
         for forward in forwards:
-            forward.look()
-            self._look_at(forward)
+            forward.close_broken()
+            self._check_data(forward)
 
-    def _look_at(self, forward: Forward) -> None:
+    def _check_data(self, forward: Forward) -> None:
         pod = forward.best()
-        if pod is not None and pod.complete and forward.gate and forward.approved not in (None, *pod.data_ids):
+        if pod is not None and pod.complete and forward.needs_approval and forward.approved not in (None, *pod.data_ids):
             self._make_anew(forward, pod.data_ids[-1])
 
     def _make_anew(self, forward: Forward, data_id: str) -> None:
@@ -168,7 +168,7 @@ class Forwards:
     def _seed_once_more(self, forward: Forward, service: str, data_id: str) -> None:
         self._asked.discard((service, data_id))
         if self._forwards.get(forward.name) is forward:
-            self._look_at(forward)
+            self._check_data(forward)
 
 
 def _same(there: Forward, told: Mapping[str, Any]) -> bool:

@@ -3,7 +3,8 @@
 POST /v1/relays           {"listen": [host, port], "to": [host, port]} -> 201 {"port"}; 422 it cannot listen there
 PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace",
                            "whole": false where the others stay,
-                           "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port], "gate": bool}]}
+                           "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port],
+                                         "needs_approval": bool}]}
                           200 {"forwards": {name: {"port"}}}, these and no others; 422 one cannot listen
 GET /v1/forwards          200 {name: {"port", "pod": name or null, "state": "ready", "waiting" or "refused", "error"}}
 POST /v1/forwards/approve {"name", "data_id"} -> 200: it leads to that data from now on; 404 there is no such forward

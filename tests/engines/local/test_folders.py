@@ -30,18 +30,18 @@ def mode(path: Path) -> int:
 
 def test_services_of_root_are_where_a_server_can_reach_them(root: None) -> None:
     assert folders.services_folder("t-123456", Path("/home")) == folders.ROOTS_STATE / "t-123456"
-    assert folders.cache_folder() == folders.ROOTS_CACHE
+    assert folders.cache_folder(os.environ) == folders.ROOTS_CACHE
 
 
 def test_services_of_others_are_in_their_state(nobody_special: None, home: Path) -> None:
     assert folders.services_folder("t-123456", home / "state/envctl") == home / "state/envctl/t-123456/local"
-    assert folders.cache_folder() == home / "cache/envctl"
+    assert folders.cache_folder(os.environ) == home / "cache/envctl"
 
 
 def test_the_cache_without_a_word_about_it(nobody_special: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", "/home/me")
-    assert folders.cache_folder() == Path("/home/me/.cache/envctl")
+    assert folders.cache_folder(os.environ) == Path("/home/me/.cache/envctl")
 
 
 def test_others_pass_through_roots_folder_and_do_not_list_it(root: None, home: Path) -> None:

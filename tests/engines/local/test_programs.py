@@ -29,7 +29,7 @@ def versions(folder: Path, *found: str) -> LocalProgram:
 
 
 def version_of(local: LocalProgram, wanted: str = "") -> str:
-    found = find_program(local, wanted)
+    found = find_program(local, wanted, os.environ["PATH"])
     assert found is not None
     return found.version
 
@@ -94,7 +94,7 @@ def test_one_that_cannot_be_run_has_no_version(tmp_path: Path) -> None:
 
 
 def found_at(*where: Program) -> Path | None:
-    found = find_program(LocalProgram(programs=list(where)), "")
+    found = find_program(LocalProgram(programs=list(where)), "", os.environ["PATH"])
     return found.path if found else None
 
 
@@ -112,15 +112,14 @@ def test_by_a_pattern(tmp_path: Path) -> None:
 
 def test_this_python_where_it_has_the_module() -> None:
     program = LocalProgram(programs=[Program(module="json.tool", version="1")])
-    assert find_program(program, "1") == InstalledProgram(Path(sys.executable), "1", True)
+    assert find_program(program, "1", os.environ["PATH"]) == InstalledProgram(Path(sys.executable), "1", True)
     assert found_at(Program(module="no_such.module")) is None
     assert found_at(Program(module="no_such_module")) is None
 
 
 def test_a_module_is_not_asked_for_its_version() -> None:
-    assert find_program(LocalProgram(programs=[Program(module="json.tool", arguments=["-m", "x"], loss="less")]), "16") == InstalledProgram(
-        Path(sys.executable), "", True, arguments=("-m", "x"), loss="less"
-    )
+    local = LocalProgram(programs=[Program(module="json.tool", arguments=["-m", "x"], loss="less")])
+    assert find_program(local, "16", None) == InstalledProgram(Path(sys.executable), "", True, arguments=("-m", "x"), loss="less")
 
 
 def test_in_a_python_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +151,6 @@ def test_what_is_no_program_is_passed_over(tmp_path: Path) -> None:
 def as_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """As root, with a cache; whatever a test makes is below a folder that is closed to others."""
     monkeypatch.setattr(programs, "is_root", lambda: True)
-    monkeypatch.setattr(programs, "cache_folder", lambda: tmp_path / "copies")
     tmp_path.chmod(0o700)
     return tmp_path / "copies" / "programs"
 
@@ -167,7 +165,7 @@ def installed(folder: Path) -> InstalledProgram:
 
 def test_a_closed_installation_is_copied_as_a_whole(as_root: Path, tmp_path: Path) -> None:
     found = installed(tmp_path)
-    copy = for_everybody(found)
+    copy = for_everybody(found, as_root.parent)
     assert copy.path.read_text() == found.path.read_text()
     assert (copy.path.is_relative_to(as_root), copy.version) == (True, "16")
     prefix = copy.folder.parent
@@ -178,34 +176,34 @@ def test_a_closed_installation_is_copied_as_a_whole(as_root: Path, tmp_path: Pat
 
 def test_it_is_copied_once(as_root: Path, tmp_path: Path) -> None:
     found = installed(tmp_path)
-    first = for_everybody(found)
+    first = for_everybody(found, as_root.parent)
     (first.folder / "ours").touch()
-    assert for_everybody(found) == first
+    assert for_everybody(found, as_root.parent) == first
     assert (first.folder / "ours").exists()
     assert len(list(as_root.glob("*/"))) == 1
 
 
 def test_another_installation_is_another_copy(as_root: Path, tmp_path: Path) -> None:
     found = installed(tmp_path)
-    first = for_everybody(found)
+    first = for_everybody(found, as_root.parent)
     os.utime(tmp_path / "pginstall", (1, 1))
-    assert for_everybody(found) != first
+    assert for_everybody(found, as_root.parent) != first
 
 
 def test_a_copy_that_was_not_finished_counts_for_nothing(as_root: Path, tmp_path: Path) -> None:
     found = installed(tmp_path)
-    whole = for_everybody(found).folder.parent
+    whole = for_everybody(found, as_root.parent).folder.parent
     dead = whole.rename(whole.with_name(f".{whole.name}.999999999"))
-    assert for_everybody(found).path.exists()
+    assert for_everybody(found, as_root.parent).path.exists()
     assert not dead.exists()
 
 
 def test_what_everybody_can_reach_is_taken_where_it_is(as_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = InstalledProgram(Path("/bin/sh"), "1")
-    assert for_everybody(found) is found
+    assert for_everybody(found, as_root.parent) is found
 
 
 def test_without_root_nothing_is_copied(as_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "is_root", lambda: False)
     found = installed(tmp_path)
-    assert for_everybody(found) is found
+    assert for_everybody(found, as_root.parent) is found

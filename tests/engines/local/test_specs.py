@@ -38,7 +38,7 @@ def of_version(version: str, **changes: Any) -> LocalPlan:
 
 
 def spec(given: ServicePlan, found: InstalledProgram | None = None, user: int | None = None) -> Spec:
-    return spec_of(Prepared(given, found, user), Path("/root-of/it"))
+    return spec_of(Prepared(given, found, user), Path("/root-of/it"), os.environ)
 
 
 # The program
@@ -81,10 +81,10 @@ def test_a_program_of_the_team_inherits_ours_without_options(monkeypatch: pytest
     monkeypatch.setenv("OF_THIS_SHELL", "yes")
     monkeypatch.setenv("ENVCTL_ENGINE", "docker")
     made = spec(own(env={"OF_THIS_SHELL": "no"}))
-    assert made.environment["OF_THIS_SHELL"] == "no"
-    assert spec(own()).environment["OF_THIS_SHELL"] == "yes"
+    assert made.environment(os.environ)["OF_THIS_SHELL"] == "no"
+    assert spec(own()).environment(os.environ)["OF_THIS_SHELL"] == "yes"
     assert "OF_THIS_SHELL" not in spec(own()).env, "what is kept on disk is what the definition says"
-    assert not [key for key in made.environment if key.startswith("ENVCTL_")]
+    assert not [key for key in made.environment(os.environ) if key.startswith("ENVCTL_")]
 
 
 def test_another_shell_is_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_another_shell_is_no_other_process(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_server_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OF_THIS_SHELL", "yes")
     made = spec(server(env={"A": "b"}), SERVER)
-    assert {key: value for key, value in made.environment.items() if key != "PATH"} == {
+    assert {key: value for key, value in made.environment(os.environ).items() if key != "PATH"} == {
         "HOME": "/root-of/it", "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", "A": "b",
     }  # fmt: skip
 
@@ -127,12 +127,12 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool, str], None]:
 @pytest.mark.parametrize("found", [None, PYTHON])
 def test_the_path(shell: Callable[[bool, str], None], found: InstalledProgram | None, virtual: bool, active: str, expected: str) -> None:
     shell(virtual, active)
-    assert search_path(found) == expected
+    assert search_path(found, os.environ) == expected
 
 
 def test_a_server_finds_its_own_tools_first(shell: Callable[[bool, str], None]) -> None:
     shell(True, "")
-    assert search_path(SERVER) == "/opt/db/bin:/shell/bin:/bin"
+    assert search_path(SERVER, os.environ) == "/opt/db/bin:/shell/bin:/bin"
 
 
 def test_a_path_that_is_given_stays() -> None:
@@ -183,10 +183,10 @@ def test_limits(resources: Limits | None, limits: dict[str, float]) -> None:
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch) -> Callable[[InstalledProgram | None], None]:
     monkeypatch.setattr(specs, "unprivileged", lambda: 65534)
-    monkeypatch.setattr(specs, "for_everybody", lambda found: replace(found, path=Path("/copy/bin/server")))
+    monkeypatch.setattr(specs, "for_everybody", lambda found, cache: replace(found, path=Path("/copy/bin/server")))
 
     def be(what: InstalledProgram | None) -> None:
-        monkeypatch.setattr(specs, "find_program", lambda local, version: what)
+        monkeypatch.setattr(specs, "find_program", lambda local, version, path: what)
 
     return be
 
@@ -194,20 +194,20 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Callable[[InstalledProgram | None]
 def test_a_program_that_is_not_here(found: Callable[[InstalledProgram | None], None]) -> None:
     found(None)
     with pytest.raises(EngineMissing, match="db: there is no program for the kind 'db' on this machine") as caught:
-        prepare(server())
+        prepare(server(), os.environ)
     assert caught.value.hint == "install it from there; or run this service on Docker"
 
 
 def test_all_that_is_missing_is_named_in_one_go(found: Callable[[InstalledProgram | None], None]) -> None:
     found(None)
     with pytest.raises(EngineMissing) as caught:
-        prepare_all([server(), own(), replace(server(), name="other")], Path)
+        prepare_all([server(), own(), replace(server(), name="other")], Path, os.environ)
     assert [text for text in caught.value.message.split("; ") if "no program for the kind 'db'" in text] == [
         f"{name}: there is no program for the kind 'db' on this machine" for name in ("db", "other")
     ]
     assert caught.value.hint == "install it from there; or run this service on Docker", "once"
     found(SERVER)
-    assert list(prepare_all([server(), own()], Path)) == ["db", "api"]
+    assert list(prepare_all([server(), own()], Path, os.environ)) == ["db", "api"]
 
 
 @pytest.mark.parametrize(("given", "silent"), [(own, LocalPlan("")), (server, LocalPlan("16", program=LocalProgram()))])
@@ -218,9 +218,9 @@ def test_files_that_the_program_cannot_see_are_a_loss(
     of_project, of_kind = File("text", tmp_path / "x"), File("text")
     mounted = replace(given(), mounts=("/docker-entrypoint",), local=silent)
     plain = replace(mounted, files={"/etc/kind.conf": of_kind, "/docker-entrypoint/x.sql": of_project})
-    assert prepare(plain).losses == ()
+    assert prepare(plain, os.environ).losses == ()
     hidden = replace(mounted, files={"/etc/kind.conf": of_kind, **{f"/etc/{name}": of_project for name in "abcde"}})
-    assert prepare(hidden).losses == (
+    assert prepare(hidden, os.environ).losses == (
         "its files are not at /etc/a, /etc/b, /etc/c and 2 more but below a folder of its own, which ${self.prefix} names",
     )
 
@@ -245,39 +245,40 @@ def test_who_is_told_where_a_file_is_can_see_it(
     found: Callable[[InstalledProgram | None], None], tmp_path: Path, given: ServicePlan, told: bool
 ) -> None:
     found(SERVER)
-    losses = prepare(replace(given, files={"/init.d/x": File("text", tmp_path / "x")}), Path("/root-of/it")).losses
+    losses = prepare(replace(given, files={"/init.d/x": File("text", tmp_path / "x")}), os.environ, Path("/root-of/it")).losses
     assert any("its files are not at /init.d/x " in loss for loss in losses) is told
 
 
 def test_losses_are_told(found: Callable[[InstalledProgram | None], None]) -> None:
     found(SERVER)
-    assert prepare(server()).losses == ("one thing less",)
+    assert prepare(server(), os.environ).losses == ("one thing less",)
     found(replace(SERVER, loss="another server"))
-    assert prepare(server()).losses == ("another server", "one thing less")
+    assert prepare(server(), os.environ).losses == ("another server", "one thing less")
     found(SERVER)
-    assert prepare(server(local=of_version("17"))).losses == ("version 16.1 in the place of 17", "one thing less")
-    assert prepare(server(local=of_version(""))).losses == ("one thing less",)
+    assert prepare(server(local=of_version("17")), os.environ).losses == ("version 16.1 in the place of 17", "one thing less")
+    assert prepare(server(local=of_version("")), os.environ).losses == ("one thing less",)
 
 
 def test_a_server_that_refuses_root(found: Callable[[InstalledProgram | None], None]) -> None:
     found(SERVER)
-    assert (prepare(server()).user, prepare(server()).program) == (None, SERVER)
+    assert (prepare(server(), os.environ).user, prepare(server(), os.environ).program) == (None, SERVER)
     refusing = server(local=of_version("16", program=LocalProgram(unprivileged=True)))
-    assert (prepare(refusing).user, prepare(refusing).program) == (65534, InstalledProgram(Path("/copy/bin/server"), "16.1"))
+    prepared = prepare(refusing, os.environ)
+    assert (prepared.user, prepared.program) == (65534, InstalledProgram(Path("/copy/bin/server"), "16.1"))
 
 
 def test_a_file_that_is_missing(found: Callable[[InstalledProgram | None], None], tmp_path: Path) -> None:
     found(InstalledProgram(tmp_path / "bin/server", "16.1"))
     asking = server(local=of_version("16", missing=(("share/*/thing.control", "it has no extension 'thing'"),)))
     with pytest.raises(EngineMissing, match="db: it has no extension 'thing'"):
-        prepare(asking)
+        prepare(asking, os.environ)
     (tmp_path / "share/x").mkdir(parents=True)
     (tmp_path / "share/x/thing.control").touch()
-    assert prepare(asking).program is not None
+    assert prepare(asking, os.environ).program is not None
 
 
 def test_what_a_team_runs_needs_no_program_of_a_kind(found: Callable[[InstalledProgram | None], None]) -> None:
     found(None)
     mine = server(run=("mine",), folder=Path("/source"), local=LocalPlan("16"))
-    assert prepare(mine) == Prepared(mine, None, None, ())
+    assert prepare(mine, os.environ) == Prepared(mine, None, None, ())
     assert os.fspath(spec(mine).cwd) == "/source"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from envctl.engines.local import folders, templates
 from envctl.engines.local.folders import cache_folder, is_root
 from envctl.engines.local.programs import InstalledProgram
-from envctl.engines.local.templates import Template, fill, make_spare, template
+from envctl.engines.local.templates import Template, fill, make_spare
 from envctl.errors import ServiceFailed
 from tests.processes import until
 
@@ -29,12 +30,17 @@ def making(folder: Path, script: str = "echo data > file") -> list[str]:
     return ["sh", "-c", f"echo >> {folder}/times; {script}"]
 
 
+def template(service: str, found: InstalledProgram, command: Sequence[str], user: int | None) -> Template:
+    """In the cache of the test."""
+    return templates.template(cache_folder(os.environ), service, found, command, user)
+
+
 def times(folder: Path) -> int:
     return len((folder / "times").read_text())
 
 
 def kept() -> list[str]:
-    return sorted(path.name for path in (cache_folder() / "templates").glob("*/"))
+    return sorted(path.name for path in (cache_folder(os.environ) / "templates").glob("*/"))
 
 
 # Made once
@@ -92,11 +98,9 @@ def test_what_was_not_finished_is_made_again(tmp_path: Path) -> None:
 MAKE = """
 import sys
 from pathlib import Path
-from envctl.engines.local import folders
 from envctl.engines.local.programs import InstalledProgram
 from envctl.engines.local.templates import template
-folders.ROOTS_CACHE = Path(sys.argv[1])
-made = template("db", InstalledProgram(Path("/bin/sh"), "1.0"), sys.argv[2:], None)
+made = template(Path(sys.argv[1]), "db", InstalledProgram(Path("/bin/sh"), "1.0"), sys.argv[2:], None)
 print(made.secret, (made.data / "file").read_text().strip())
 """
 
@@ -104,7 +108,7 @@ print(made.secret, (made.data / "file").read_text().strip())
 def test_two_at_the_same_time_have_the_same_one(tmp_path: Path) -> None:
     """Each waits in its command until the other one is there too."""
     meet = f"echo data > file; touch {tmp_path}/$$; until [ $(ls {tmp_path}/[0-9]* | wc -l) = 2 ]; do sleep 0.01; done"
-    line = [sys.executable, "-c", MAKE, str(cache_folder()), *making(tmp_path, meet)]
+    line = [sys.executable, "-c", MAKE, str(cache_folder(os.environ)), *making(tmp_path, meet)]
     both = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = {process.communicate(timeout=60)[0] for process in both}
     assert [process.returncode for process in both] == [0, 0]
@@ -132,11 +136,11 @@ def test_prune_leaves_what_is_being_made(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         made = pool.submit(template, "db", SH, command, None)
         until((tmp_path / "begun").exists)
-        removed = templates.prune(everything=True)
+        removed = templates.prune(cache_folder(os.environ), everything=True)
         done.touch()
         assert (made.result().data / "file").read_text() == "data\n"
     assert removed == []
-    assert templates.prune(everything=True) == [str(made.result().data.parent)]
+    assert templates.prune(cache_folder(os.environ), everything=True) == [str(made.result().data.parent)]
     assert kept() == []
 
 
@@ -163,7 +167,7 @@ def test_prune_removes_what_the_dead_have_not_finished(tmp_path: Path) -> None:
     made = template("db", SH, making(tmp_path), None).data.parent
     left = made.with_name(f".{made.name}.left")
     left.mkdir()
-    assert templates.prune(everything=False) == [str(left)]
+    assert templates.prune(cache_folder(os.environ), everything=False) == [str(left)]
     assert kept() == [made.name]
 
 

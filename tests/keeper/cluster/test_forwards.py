@@ -455,7 +455,7 @@ def test_a_keeper_without_forwards_does_not_load_tls_to_say_so(tmp_path: Path) -
         assert "_ssl" not in Path(f"/proc/{running.pid}/maps").read_text()
 
 
-def test_a_gated_endpoint_waits_for_its_pods_data(api: ApiServer, serving: Any, tmp_path: Path) -> None:
+def test_an_endpoint_that_needs_an_approval_waits_for_its_pods_data(api: ApiServer, serving: Any, tmp_path: Path) -> None:
     """A replaced pod is seeded again, once, before anybody reaches it."""
     reseed = [
         sys.executable,
@@ -466,7 +466,7 @@ def test_a_gated_endpoint_waits_for_its_pods_data(api: ApiServer, serving: Any, 
     forwards = Forwards("one-123456", str(tmp_path), Helpers(print), reseed, {"WORD": "again:"})
     try:
         led(api, "a", serving(echo))
-        port = made(forwards, api, gate=True)
+        port = made(forwards, api, needs_approval=True)
         until(lambda: state(forwards) == "refused")
         assert asked(port) == b""
         assert not (tmp_path / "ran").exists(), "at first whoever brings it up seeds it"
@@ -496,7 +496,7 @@ def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api:
     try:
         led(api, "a", serving(echo))
         replaced("first")
-        port = made(forwards, api, gate=True)
+        port = made(forwards, api, needs_approval=True)
         forwards.approve("db/postgres", "uid-a first")
         until(lambda: asked(port) == b"hello")
         replaced("second")
@@ -517,7 +517,7 @@ def test_a_seeding_that_fails_is_said(api: ApiServer, serving: Any, tmp_path: Pa
     forwards = Forwards("one-123456", str(tmp_path), Helpers(print), [sys.executable, "-c", "raise SystemExit(3)"])
     try:
         led(api, "a", serving(echo))
-        made(forwards, api, gate=True, approved="uid-before")
+        made(forwards, api, needs_approval=True, approved="uid-before")
         until(lambda: "ended with 3" in forwards.shown()["db/postgres"]["error"])
     finally:
         forwards.close()
@@ -529,7 +529,7 @@ def test_a_seeding_that_still_runs_ends_with_the_keeper(api: ApiServer, tmp_path
     reseed = [sys.executable, "-c", program, str(tmp_path / "pid")]
     with keeper(tmp_path / "state", id="one-123456", reseed=reseed) as running:
         api.put(pod("a"), "ADDED")
-        forwards = wanted(gate=True, approved="uid-before")
+        forwards = wanted(needs_approval=True, approved="uid-before")
         port = running.ask("PUT", "/v1/forwards", {"cluster": told(api), "namespace": "ns", "forwards": forwards})[1]["forwards"]
         pid = pid_in(tmp_path / "pid")
         if way == "request":
@@ -544,10 +544,10 @@ def test_a_seeding_that_still_runs_ends_with_the_keeper(api: ApiServer, tmp_path
 
 
 def test_what_is_kept_is_what_was_set(api: ApiServer, forwards: Forwards, tmp_path: Path) -> None:
-    port = made(forwards, api, gate=True)
+    port = made(forwards, api, needs_approval=True)
     forwards.approve("db/postgres", "u")
     kept = json.loads((tmp_path / "forwards.json").read_text())
     assert kept["namespace"] == "ns"
     assert kept["forwards"] == [
-        {"name": "db/postgres", "selector": SELECTOR, "port": 5432, "listen": ["127.0.0.1", port], "gate": True, "approved": "u"}
+        {"name": "db/postgres", "selector": SELECTOR, "port": 5432, "listen": ["127.0.0.1", port], "needs_approval": True, "approved": "u"}
     ]

@@ -1,0 +1,40 @@
+"""The paths that the pages name are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.pages import ROOT
+
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+PATH = re.compile(r"`((?:envctl|tests|templates|docs)/[^`\s]*)`")
+PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
+"""The reader's own name stands there: the folder is checked."""
+EXAMPLES = {"templates/kinds/warehouse.yaml": "a kind that the page has the reader write"}
+
+
+def named(text: str) -> list[str]:
+    """The paths of *text*, without those of the column of new files in docs/architecture.md, which are not there yet."""
+    before, _, table = text.partition("| What | New files |")
+    rows = [re.sub(r"^(\|[^|]*\|)[^|]*\|", r"\1", line) for line in table.splitlines()]
+    return [path for path in PATH.findall("\n".join([before, *rows])) if path not in EXAMPLES]
+
+
+def is_there(path: str) -> bool:
+    found = PLACEHOLDER.search(path)
+    return (ROOT / (path[: found.start()].rpartition("/")[0] if found else path)).exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_paths_in_backticks_are_there(page: Path) -> None:
+    assert [path for path in named(page.read_text("utf-8")) if not is_there(path)] == []
+
+
+def test_what_is_checked() -> None:
+    text = "`envctl/gone.py` `docs/gone/NAME.yaml`\n| What | New files | Elsewhere |\n| a | `envctl/new.py` | `envctl/old.py` |\n"
+    assert named(text) == ["envctl/gone.py", "docs/gone/NAME.yaml", "envctl/old.py"]
+    assert not any(map(is_there, named(text)))
+    assert is_there("envctl/outputs/NAME.py")

@@ -1,0 +1,46 @@
+"""Containers that are there, as the daemon tells of them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from envctl.engines.docker.api import ApiError
+from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.instance import DockerInstance
+from envctl.engines.seam import ServiceState
+from envctl.errors import EnvctlError
+
+
+class Refusing:
+    """A daemon that lists a container, and answers with an error when it is asked for it."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+
+    def get(self, path: str, **query: Any) -> Any:
+        if path == "/containers/json":
+            return [{"Id": "c1", "Labels": {"com.docker.compose.service": "db"}}]
+        raise ApiError(self._status, "its words")
+
+
+def instance(status: int) -> DockerInstance:
+    return DockerInstance(cast(Connection, SimpleNamespace(daemon=Refusing(status))), "t-123456")
+
+
+def test_a_container_that_went_meanwhile_is_not_there() -> None:
+    assert instance(404).state("db") == ServiceState()
+
+
+def test_a_daemon_that_cannot_say_is_an_error() -> None:
+    with pytest.raises(EnvctlError, match="Docker cannot say how db is: its words"):
+        instance(500).states()
+
+
+def test_a_command_on_a_terminal_has_the_variables_of_the_caller_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THIS_PROCESS", "yes")
+    connection = SimpleNamespace(daemon=Refusing(500), context=None, environ={"PATH": "/bin"})
+    command = DockerInstance(cast(Connection, connection), "t-123456").interactive("db", ["psql"], {"A": "b"}, None)
+    assert command.env == {"PATH": "/bin", "A": "b"}
