@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 
 from envctl.engines import registry
-from envctl.engines.ports import allocate_ports, free_here
+from envctl.engines.free_ports import allocate_ports, free_here
 from envctl.engines.seam import (
     CommandResult,
     Deployment,

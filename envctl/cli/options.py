@@ -100,8 +100,8 @@ def cluster_options(
 ) -> ClusterOptions:
     """For plain `kubectl apply`, with what envctl.toml says of clusters."""
     from envctl.plan.addressing import dns_label
-    from envctl.render.cluster import Cluster
     from envctl.render.kubernetes import Options
+    from envctl.render.kubernetes_settings import Cluster
 
     cluster = Cluster.of(session.settings.table("kubernetes", Cluster))
     place = namespace or dns_label(setting.id)

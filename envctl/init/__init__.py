@@ -15,7 +15,7 @@ from envctl.init.openapi import openapi_documents
 from envctl.init.project_files import ProjectFiles
 from envctl.init.proposal_yaml import proposal_yaml
 from envctl.init.propose import propose
-from envctl.init.testing import test_commands
+from envctl.init.test_frameworks import test_commands
 
 __all__ = ["ProjectFindings", "Proposal", "gather", "proposal_yaml", "propose"]
 

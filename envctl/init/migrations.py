@@ -12,7 +12,7 @@ from envctl.init.env_example import SQL
 from envctl.init.model import ROOT, KeyValue, Migration, OneLine, ProjectFindings, path_from_environments
 from envctl.init.project_files import ProjectFiles, as_map
 from envctl.init.servers import NeededServer
-from envctl.init.testing import in_folder
+from envctl.init.test_frameworks import in_folder
 
 MAX_SQL = 200
 MAX_INPUTS = 12

@@ -27,7 +27,7 @@ from envctl.init.model import (
 from envctl.init.openapi import ready_path
 from envctl.init.references import References, is_secret, plain_value
 from envctl.init.servers import USUAL_VARIABLES, NeededServer, needed_servers, proposed_servers
-from envctl.init.testing import in_folder
+from envctl.init.test_frameworks import in_folder
 from envctl.init.third_parties import is_foreign, project_service, proposed_stub, stub_routes, third_parties
 
 MAX_ENV = 60

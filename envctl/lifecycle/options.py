@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from envctl.engines.choice import default_engine, lasting_context
 from envctl.instance.record import Choices, Location, Record
 from envctl.plan.transforms import Selection
-from envctl.render.cluster import Cluster
+from envctl.render.kubernetes_settings import Cluster
 from envctl.session import Session
 
 DEFAULT_TIMEOUT = 600.0

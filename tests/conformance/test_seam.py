@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from envctl.engines import Execution, PreparesCommands, RunningInstance, ServiceState, Wanted
-from envctl.engines.ports import PORTS as ALL_PORTS
+from envctl.engines.free_ports import PORTS as ALL_PORTS
 from envctl.engines.registry import names
 from envctl.errors import EnvctlError
 from envctl.instance import labels

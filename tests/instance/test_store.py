@@ -206,7 +206,8 @@ def damages(place: Place) -> Iterator[Any]:
     dropped = encode(FULL)
     del at(dropped, place[:-1])[place[-1]]
     yield dropped
-    for value in ([], ["x"], {}, 7, -1.5, "x", "", None, True):
+    others: list[Any] = [[], ["x"], {}, 7, -1.5, "x", "", None, True]
+    for value in others:
         replaced = encode(FULL)
         at(replaced, place[:-1])[place[-1]] = value
         yield replaced

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from envctl.errors import DefinitionError
-from envctl.render.cluster import Cluster
+from envctl.render.kubernetes_settings import Cluster
 from envctl.session.settings import Settings, nearest
 from tests.builders import session_in, write
 

@@ -55,7 +55,7 @@ class DockerEngine:
         return Addresses(host, "0.0.0.0", _our_address(host)) if host else Addresses()
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
-        from envctl.engines.ports import allocate_ports, anywhere, free_here
+        from envctl.engines.free_ports import allocate_ports, anywhere, free_here
 
         ports = allocate_ports(wanted.ports, kept.ports, taken, anywhere if self.connection.hostname else free_here)
         subnet = kept.subnet or free_subnet(self.connection.daemon, id, wanted.containers, tuple(refused))

@@ -37,8 +37,8 @@ from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, own_
 from envctl.keeper.cluster.protocol import Object
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
-from envctl.render.cluster import Cluster
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
+from envctl.render.kubernetes_settings import Cluster
 
 STRAYS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service"), ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ConfigMap"),

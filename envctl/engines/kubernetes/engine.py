@@ -61,7 +61,7 @@ class KubernetesEngine:
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         """Ports of this machine: the keeper's forwards listen there."""
-        from envctl.engines.ports import allocate_ports, free_here
+        from envctl.engines.free_ports import allocate_ports, free_here
 
         return Allocation(allocate_ports(wanted.ports, kept.ports, taken, free_here))
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from envctl.engines.free_ports import any_port, bindable
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
-from envctl.engines.ports import any_port, bindable
 from envctl.engines.seam import PortTaken
 from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE, SERVICE

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from envctl.engines.free_ports import HeldPorts, allocate_ports
 from envctl.engines.local.folders import cache_folder, services_folder
 from envctl.engines.local.instance import SPECS, LocalInstance
 from envctl.engines.local.traits import TRAITS
-from envctl.engines.ports import HeldPorts, allocate_ports
 from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EngineMissing
 from envctl.instance import labels

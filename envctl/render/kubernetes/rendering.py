@@ -13,9 +13,9 @@ from envctl.instance.labels import ENVIRONMENT, EXPIRES, INSTANCE, NAME, OWNER, 
 from envctl.plan.addressing import dns_label
 from envctl.plan.images import rewrite
 from envctl.plan.model import Plan, ServicePlan
-from envctl.render.cluster import Cluster
 from envctl.render.kubernetes.secrets import Drawer, Vault
 from envctl.render.kubernetes.templates import Object, Templates
+from envctl.render.kubernetes_settings import Cluster
 
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 

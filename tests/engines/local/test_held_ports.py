@@ -11,8 +11,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from envctl.engines import ports
-from envctl.engines.ports import PORTS, HeldPorts, allocate_ports
+from envctl.engines.free_ports import PORTS, HeldPorts, allocate_ports
 from envctl.errors import EnvctlError
 from envctl.plan.model import PortKey
 from tests.processes import held_port, nothing_is_left
@@ -57,7 +56,7 @@ def listens(port: int, reuse: bool) -> bool:
 @pytest.fixture
 def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command tries the same ports in the same order."""
-    monkeypatch.setattr(ports, "sample", lambda found, count: list(found))
+    monkeypatch.setattr(free_ports, "sample", lambda found, count: list(found))
 
 
 # The choice
@@ -86,14 +85,14 @@ def test_replicas_have_a_row(held: HeldPorts, others: HeldPorts) -> None:
 
 
 def test_a_row_ends_with_the_last_port(held: HeldPorts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "PORTS", range(20000, 20002))
+    monkeypatch.setattr(free_ports, "PORTS", range(20000, 20002))
     with pytest.raises(EnvctlError, match="no free port between 20000 and 20002"):
         hold_ports({KEYS[0]: 3}, [], held)
 
 
 def test_somebody_listens_there(held: HeldPorts, monkeypatch: pytest.MonkeyPatch) -> None:
     with held_port() as port:
-        monkeypatch.setattr(ports, "PORTS", range(port, port + 1))
+        monkeypatch.setattr(free_ports, "PORTS", range(port, port + 1))
         with pytest.raises(EnvctlError, match="no free port") as caught:
             hold_ports({KEYS[0]: 1}, [], held)
     assert "envctl list --all" in caught.value.hint

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from envctl.errors import DefinitionError
-from envctl.render.cluster import Cluster
+from envctl.render.kubernetes_settings import Cluster
 from envctl.session.settings import Settings
 
 EXAMPLES = {each.name: tomllib.loads(each.metadata["example"])[each.name] for each in fields(Cluster)}
