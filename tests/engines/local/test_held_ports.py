@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from envctl.engines import free_ports
 from envctl.engines.free_ports import PORTS, HeldPorts, allocate_ports
 from envctl.errors import EnvctlError
 from envctl.plan.model import PortKey
