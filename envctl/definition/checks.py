@@ -13,7 +13,6 @@ from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.errors import Problem, did_you_mean
 
 FORMATS = ("dotenv", "shell", "json", "github", "properties")
-SQL = (".sql", ".sql.gz")
 _NO_VARIABLE = re.compile(r"[=\s\0]|^$")
 
 
@@ -91,10 +90,8 @@ class Checks:
             yield from self._exists(step.in_, (*at, "in"), ("server", "host"))
         if step.in_ is not None and step.command is None:
             yield self.source.problem((*at, "in"), "`in` says where a `command` runs; this step has none")
-        if step.sql is not None:
-            yield from self._sql(step.sql, (*at, "sql"))
-        if step.csv is not None:
-            yield from self._path(step.csv, (*at, "csv"), "file")
+        if step.file is not None and step.file_format is not None:
+            yield from self._seed_file(step.file, step.file_format.in_folders, (*at, step.format))
         for index, pattern in enumerate(step.inputs):
             yield from self._pattern(pattern, (*at, "inputs", index))
 
@@ -155,12 +152,12 @@ class Checks:
             hint = "" if build.dockerfile else "write one, or say `run:`"
             yield self.source.problem(path, f"in {build.context}, {found}", hint)
 
-    def _sql(self, text: str, path: TreePath) -> Iterator[Problem]:
-        found = inside(text, self.base(path), self.project, what="file or folder")
+    def _seed_file(self, text: str, in_folders: tuple[str, ...], path: TreePath) -> Iterator[Problem]:
+        found = inside(text, self.base(path), self.project, what="file or folder" if in_folders else "file")
         if isinstance(found, str):
             yield self.source.problem(path, found)
-        elif found.is_dir() and not any(entry.name.endswith(SQL) for entry in found.iterdir()):
-            yield self.source.problem(path, f"the folder '{text}' holds no .sql or .sql.gz file")
+        elif found.is_dir() and not any(entry.name.endswith(in_folders) for entry in found.iterdir()):
+            yield self.source.problem(path, f"the folder '{text}' holds no {' or '.join(in_folders)} file")
 
     def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
         fixed = pattern[: next((i for i, c in enumerate(pattern) if c in "*?["), len(pattern))].rpartition("/")[0] or "."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -149,6 +150,15 @@ class Build(Model):
     args: dict[str, Text | None] | list[str] = Field(default_factory=dict)
 
 
+class FileFormat(NamedTuple):
+    """What is asked of the file that a seed step of this format names."""
+
+    in_folders: tuple[str, ...] = ()
+    """The ends of the files' names where the step may name a folder of them."""
+    header: bool = False
+    """Its first line names the columns, and the step says into which table they go."""
+
+
 class SeedStep(Model):
     """One step; exactly one of its formats is given."""
 
@@ -161,7 +171,9 @@ class SeedStep(Model):
     database: str | None = Field(None, description="Another database than the first.")
     needs: Needs = Field(default_factory=dict, description="What this step waits for besides its own server.")
 
-    FORMATS: ClassVar[tuple[str, ...]] = ("sql", "csv", "command")
+    FILES: ClassVar[Mapping[str, FileFormat]] = {"sql": FileFormat(in_folders=(".sql", ".sql.gz")), "csv": FileFormat(header=True)}
+    FORMATS: ClassVar[tuple[str, ...]] = (*FILES, "command")
+    """Each is a key, and a module of envctl/seeding."""
 
     @model_validator(mode="after")
     def _one_format(self) -> SeedStep:
@@ -169,13 +181,24 @@ class SeedStep(Model):
         if len(given) != 1:
             known, these = ", ".join(SeedStep.FORMATS), " and ".join(given) or "none"
             raise ValueError(f"a seed step has exactly one of {known}; this one has {these}")
-        if (self.csv is None) != (self.into is None):
-            raise ValueError("`csv` and `into` go together: {csv: FILE, into: TABLE}")
+        if (self.file_format is not None and self.file_format.header) != (self.into is not None):
+            key = next(name for name, format in SeedStep.FILES.items() if format.header) if self.into is not None else self.format
+            raise ValueError(f"`{key}` and `into` go together: {{{key}: FILE, into: TABLE}}")
         return self
 
     @property
     def format(self) -> str:
         return next(name for name in SeedStep.FORMATS if getattr(self, name) is not None)
+
+    @property
+    def file_format(self) -> FileFormat | None:
+        return SeedStep.FILES.get(self.format)
+
+    @property
+    def file(self) -> str | None:
+        """The file, or the folder, that it names; None for a command."""
+        named: str | None = getattr(self, self.format) if self.format in SeedStep.FILES else None
+        return named
 
 
 class Resources(Model):

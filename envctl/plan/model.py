@@ -123,7 +123,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        what = self.step.sql or self.step.csv or " ".join(self.command)
+        what = self.step.file or " ".join(self.command)
         return f"{self.step.format} {what}"
 
 

@@ -85,7 +85,8 @@ def _feed(reading: Reading, kind: Kind, step: SeedStep, files: Sequence[Path], n
     if feed is None:
         return None
     scope = dict(reading.resolver.reader_in(name))
-    columns = reading.once((*at, "columns"), partial(_columns, reading, files[0], at)) if step.csv is not None and files else []
+    has_header = step.file_format is not None and step.file_format.header and files
+    columns = reading.once((*at, "columns"), partial(_columns, reading, files[0], (*at, step.format))) if has_header else []
     scope |= {"step": {"database": step.database or scope["self"]["first"].get("databases"), "into": step.into, "columns": columns}}
     command = reading.tree(feed.command, scope, *at)
     return Feed(tuple(map(str, command)), {key: str(value) for key, value in reading.tree(feed.env, scope, *at).items()}, feed.dialect)
@@ -96,10 +97,10 @@ def _columns(reading: Reading, path: Path, at: tuple[str | int, ...]) -> list[st
         found = header(path)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        reading.wrong((*at, "csv"), f"the header of '{path.name}' cannot be read: {what}")
+        reading.wrong(at, f"the header of '{path.name}' cannot be read: {what}")
         return []
     if not any(found):
-        reading.wrong((*at, "csv"), f"'{path.name}' has no header", "its first line names the columns")
+        reading.wrong(at, f"'{path.name}' has no header", "its first line names the columns")
     return found
 
 
@@ -112,13 +113,12 @@ def header(path: Path) -> list[str]:
 
 def _files(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> tuple[tuple[Path, ...], Path]:
     """What the server is fed with, in order, and the folder that holds it."""
-    named = step.sql or step.csv
-    if named is None:
+    if step.file is None or step.file_format is None:
         return (), Path()
-    path = reading.loaded.path(named, at)
+    path = reading.loaded.path(step.file, at)
     if not path.is_dir():
         return (path,), path.parent
-    return tuple(sorted(p for p in path.iterdir() if p.name.endswith((".sql", ".sql.gz")))), path
+    return tuple(sorted(p for p in path.iterdir() if p.name.endswith(step.file_format.in_folders))), path
 
 
 def _inputs(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[tuple[Path, Path]]:
