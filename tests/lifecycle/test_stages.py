@@ -111,7 +111,7 @@ def test_a_step_does_not_run_after_a_failure_elsewhere(line: MakeLine) -> None:
     deployment = FakeDeployment()
     deployment.on_start["cache"] = lambda: deployment.exits("cache", 1)
     step = step_of("db", needs={"cache": "ready"}, **SERVER)
-    found = line(service("db", steps=(step,)), service("cache", **HEALTH), deployment=deployment)
+    found = line(service("db", steps=(step,)), service("cache", needs={"db": "ready"}, **HEALTH), deployment=deployment)
     found.fails()
     assert deployment.executed == []
     assert found.states["db"] == "ready"
