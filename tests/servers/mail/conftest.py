@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -18,26 +17,10 @@ from typing import Any
 import pytest
 
 from envctl.definition.escaping import htpasswd_hash
+from tests.servers.http_client import Reply, call
 
 LOGIN = ("mé", "s3cret wörd:" + "x" * 80)
 """Of the servers that ask for one; the password is longer than bcrypt takes."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -50,14 +33,8 @@ class MailServer:
     process: subprocess.Popen[bytes] | None = field(default=None, compare=False)
 
     def call(self, method: str, url: str, body: Any = None, **headers: str) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=60)
-        try:
-            sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-            connection.request(method, url, sent, headers)
-            response = connection.getresponse()
-            return Reply(response.status, dict(response.getheaders()), response.read())
-        finally:
-            connection.close()
+        sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        return call(self.http_port, method, url, sent, headers)
 
     def get(self, url: str, **headers: str) -> Reply:
         return self.call("GET", url, **headers)

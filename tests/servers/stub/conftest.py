@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import subprocess
 import sys
@@ -14,26 +13,9 @@ from pathlib import Path
 import pytest
 
 import envctl.servers.stub
+from tests.servers.http_client import Reply, call
 
 STUB = Path(envctl.servers.stub.__file__).parent
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back."""
-
-    status: int
-    reason: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-    @property
-    def json(self) -> object:
-        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -45,14 +27,7 @@ class RunningStub:
     output: Path
 
     def call(self, method: str, url: str, body: bytes | str | None = None, headers: dict[str, str] | None = None) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            content = body.encode() if isinstance(body, str) else body
-            connection.request(method, url, content, headers or {})
-            response = connection.getresponse()
-            return Reply(response.status, response.reason, dict(response.getheaders()), response.read())
-        finally:
-            connection.close()
+        return call(self.port, method, url, body.encode() if isinstance(body, str) else body, headers or {})
 
     def get(self, url: str, **headers: str) -> Reply:
         return self.call("GET", url, headers=headers)
