@@ -62,13 +62,14 @@ class RecordStore:
 
     def all(self) -> list[Record]:
         """Every record that can be read, by id; `unreadable` has the others."""
-        return self._look()[0]
+        return self.scan()[0]
 
     def unreadable(self) -> list[UnreadableRecord]:
         """The errors of those that cannot be read."""
-        return self._look()[1]
+        return self.scan()[1]
 
-    def _look(self) -> tuple[list[Record], list[UnreadableRecord]]:
+    def scan(self) -> tuple[list[Record], list[UnreadableRecord]]:
+        """`all` and `unreadable`, for whoever needs both: every file is read once."""
         found: list[Record] = []
         broken: list[UnreadableRecord] = []
         try:

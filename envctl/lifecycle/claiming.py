@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from envctl.definition.models import NAME
 from envctl.engines import Engine, Wanted, open_engine
+from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation, PortKey
@@ -67,8 +68,6 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
 
 def _local(options: UpOptions, location: Location) -> tuple[str, ...]:
     """The services of `--local`, where that says more than the engine does."""
-    from envctl.engines.registry import traits
-
     return () if traits(location.engine).runs_processes else tuple(options.local)
 
 

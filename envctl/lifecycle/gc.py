@@ -17,8 +17,8 @@ from envctl.session import Session
 
 def collect(session: Session, engines: Mapping[Location, Engine]) -> Iterator[Removed]:
     """Removes it, one by one. An instance whose record cannot be read is left alone."""
-    records = {record.id: record for record in session.store.all()}
-    unreadable = {error.id for error in session.store.unreadable()}
+    readable, broken = session.store.scan()
+    records, unreadable = {record.id: record for record in readable}, {error.id for error in broken}
     for engine in engines.values():
         for found in engine.list():
             record = records.pop(found.id, None)
