@@ -28,7 +28,13 @@ def make_folder(folder: Path) -> None:
     """
     with usable(folder.parent):
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        # mkdir's exist_ok is no help against a command that removes the folder at this moment: it looks a second time, and raises.
+        while not folder.is_dir():
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                if os.path.lexists(folder) and not folder.is_dir():
+                    raise
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import shutil
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from envctl.errors import UsageError
+from envctl.instance.folder import make_folder
 from envctl.instance.lock import lock, sweep
 from envctl.instance.store import RECORD, RecordStore
 from tests.builders import record_of
@@ -88,6 +90,32 @@ def test_whoever_waits_gets_a_lock_that_is_still_there(home: Path) -> None:
         waiting.wait(5)
     thread.join(5)
     assert got == [True]
+
+
+def test_a_folder_that_is_removed_while_it_is_made_is_made_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`down` of another command ends between "it exists" and the second look of `mkdir(exist_ok=True)`."""
+    (home / "x").mkdir(parents=True)
+    looks, is_dir = iter([False]), Path.is_dir
+
+    def removed_in_between(path: Path) -> bool:
+        if path == home / "x" and next(looks, True) is False:
+            path.rmdir()
+            return False
+        return is_dir(path)
+
+    def refused_once(path: Path, mode: int = 0o777, **options: Any) -> None:
+        if path == home / "x" and not refused:
+            refused.append(path)
+            raise FileExistsError(errno.EEXIST, "File exists", str(path))
+        mkdir(path, mode, **options)
+
+    refused: list[Path] = []
+    mkdir = Path.mkdir
+    monkeypatch.setattr(Path, "is_dir", removed_in_between)
+    monkeypatch.setattr(Path, "mkdir", refused_once)
+    make_folder(home / "x")
+    assert (home / "x").exists()
+    assert refused == [home / "x"]
 
 
 # Sweeping
