@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+# As in `typing`, which takes longer to import than `envctl --version` has.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from envctl.lifecycle.api import Event, Instance, Listener, Phase, Session, down, env, reset, up
 
 __version__ = "0.1.0"

@@ -1,12 +1,18 @@
 """What the command `envctl` starts, and `python -m envctl`."""
 
 import signal
+import sys
+
+from envctl import __version__
 
 
 def main() -> None:
     # Until there is something to clear away Ctrl-C just ends us: Python's own handler would show what was being imported.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.argv[1:] == ["--version"]:  # before anything is imported: it must feel instant
+        print(f"envctl {__version__}")
+        return
     from envctl import cli
 
     cli.main()

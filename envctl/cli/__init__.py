@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from envctl import __version__
 from envctl.errors import EnvctlError, Interrupted
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ WRAPPING = ("run", "test", "exec")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words == ["--version"]:  # before anything is imported: it must feel instant
-        print(f"envctl {__version__}")
-        return
     from envctl.process import signals
 
     status: int | None = None
@@ -69,7 +65,7 @@ def _run(words: list[str]) -> int:
 
 def _recover(session: Session, words: list[str]) -> None:
     """A keeper's own command looks after nobody else's instance."""
-    if words and not {"--help", "-h", "--version"} & set(words) and not session.by_keeper:
+    if words and not {"--help", "-h", "--version"} & set(words) and not session.by_keeper and session.store.has_any():
         from envctl.lifecycle.recovery import recover_instances
 
         recover_instances(session, words if "down" in words else ())

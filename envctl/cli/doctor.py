@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -25,7 +24,7 @@ def doctor(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", h
     """Which engines work here, and what to do about the ones that do not."""
     found = findings(session_of(ctx))
     if as_json:
-        print(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
+        print(json.dumps([finding._asdict() for finding in found], ensure_ascii=False))
     else:
         encoding = sys.stdout.encoding or "ascii"
         coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -115,7 +115,7 @@ def masked(problem: Problem, secrets: Collection[str]) -> Problem:
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             message, hint = problem.message.replace(secret, "***"), problem.hint.replace(secret, "***")
-            problem = replace(problem, message=message, hint=hint)
+            problem = problem._replace(message=message, hint=hint)
     return problem
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from random import sample
+from random import randrange
 
 from envctl.errors import EnvctlError
 from envctl.instance.allocation import PortKey
@@ -29,7 +29,8 @@ def allocate_ports(
     """
     ports = {key: first for key, first in kept.items() if key in wanted}
     used = {*taken, *(port for key, first in ports.items() for port in range(first, first + wanted[key]))}
-    candidates = sample(PORTS, len(PORTS))
+    begin = randrange(len(PORTS))
+    candidates = [*PORTS[begin:], *PORTS[:begin]]
     for key in [key for key in wanted if key not in ports]:
         rows = (range(first, first + wanted[key]) for first in candidates)
         row = next((row for row in rows if row.stop <= PORTS.stop and used.isdisjoint(row) and usable(key, row)), None)

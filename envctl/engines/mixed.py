@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from envctl.engines.local.instance import LocalInstance
 from envctl.engines.registry import open_engine, process_engine
 from envctl.engines.seam import (
     CommandResult,
@@ -43,11 +42,17 @@ def running_instance(host: Host, location: Location, id: str, local: Collection[
         EngineMissing: its engine is not there.
     """
     there = open_engine(location, host).attach(id)
-    return MixedInstance(there, LocalInstance(host, id), frozenset(local)) if local else there
+    if not local:
+        return there
+    from envctl.engines.local.instance import LocalInstance
+
+    return MixedInstance(there, LocalInstance(host, id), frozenset(local))
 
 
 def deployment_of(engine: Engine, host: Host, plan: Plan, settings: DeploymentSettings) -> Deployment:
     """The deployment of *plan*, each service in its place."""
+    from envctl.engines.local.instance import LocalInstance
+
     local = plan.setting.local & plan.services.keys()
     before = engine.name != process_engine() and LocalInstance(host, plan.setting.id).specs()
     if not local and not before:

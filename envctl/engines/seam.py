@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from envctl.errors import EnvctlError
 from envctl.instance import labels
@@ -38,8 +38,7 @@ class SubnetTaken(EnvctlError):
     """The allocated subnet overlaps with somebody's network; another one may work."""
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What an instance needs allocated: how many ports in a row for each key, and addresses for how many containers."""
 
     ports: Mapping[PortKey, int]
@@ -69,16 +68,14 @@ class DeploymentSettings:
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class CommandResult:
+class CommandResult(NamedTuple):
     """How a command ended: its exit status, and what it printed (both streams)."""
 
     status: int
     output: str
 
 
-@dataclass(frozen=True)
-class ServiceState:
+class ServiceState(NamedTuple):
     """A service as its engine sees it now; the default is that of a service that is not there.
 
     Attributes:
@@ -95,8 +92,7 @@ class ServiceState:
     id: str = ""
 
 
-@dataclass(frozen=True)
-class FoundInstance:
+class FoundInstance(NamedTuple):
     """An instance that an engine found by its labels."""
 
     id: str
@@ -120,8 +116,7 @@ class FoundInstance:
         return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done)
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that `doctor` has looked at; each engine's `doctor.py` has a `findings(host)` that yields some."""
 
     area: str
@@ -145,8 +140,7 @@ class Execution:
     stdin: Iterable[bytes] = ()
 
 
-@dataclass(frozen=True)
-class TerminalCommand:
+class TerminalCommand(NamedTuple):
     """What to start on this terminal so that it runs inside a service; secrets are in the environment, where nobody else sees them."""
 
     argv: Sequence[str]
@@ -333,8 +327,7 @@ class PublishesRecords(Protocol):
         """Keeps *document*, the record as JSON, in the place of the one before."""
 
 
-@dataclass(frozen=True)
-class PublishedRecord:
+class PublishedRecord(NamedTuple):
     """A record that another machine has published, and what only its engine understands of how to reach the instance."""
 
     document: Mapping[str, Any]

@@ -14,9 +14,8 @@ They are raised anywhere and printed once, in `envctl.cli`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 
 class EnvctlError(Exception):
@@ -35,8 +34,7 @@ class EnvctlError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake in a definition: where it stands, what is wrong, and what would be right."""
 
     file: Path
@@ -68,8 +66,7 @@ class EngineMissing(EnvctlError):
     exit_code = 3
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What a failed service leaves for its reader, in the order in which it is printed."""
 
     service: str
@@ -96,6 +93,8 @@ class Interrupted(EnvctlError):
 
 def did_you_mean(word: str, known: Sequence[str], *, limit: int = 12) -> str:
     """A hint for an unknown *word*: the nearest of *known*, or all of them."""
+    from difflib import get_close_matches
+
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"

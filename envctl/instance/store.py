@@ -60,6 +60,13 @@ class RecordStore:
             raise _damaged(id, f"the record {path}", str(getattr(error, "strerror", None) or error)) from None
         return read_record(_json(path, text), id, f"the record {path}")
 
+    def has_any(self) -> bool:
+        """Whether there is a folder of an instance, with a record or without."""
+        try:
+            return any(self.home.iterdir())
+        except OSError:
+            return False
+
     def all(self) -> list[Record]:
         """Every record that can be read, by id; `unreadable` has the others."""
         return self.scan()[0]

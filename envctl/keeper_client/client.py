@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from envctl.errors import EnvctlError
 from envctl.keeper.system import start_time
+
+if TYPE_CHECKING:
+    import http.client
 
 ADDRESS = "keeper.json"
 QUICK = 3.0
@@ -83,6 +85,8 @@ class KeeperClient:
         Raises:
             KeeperGone: nobody answers.
         """
+        import http.client  # it takes longer than `envctl list` does where there is no keeper
+
         if self._silent:
             raise KeeperSilent("the keeper does not answer")
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=QUICK)
@@ -114,6 +118,8 @@ class KeeperClient:
         Raises:
             KeeperGone: nobody answers.
         """
+        import http.client
+
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=QUICK)
         try:
             connection.connect()

@@ -15,8 +15,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from envctl.errors import EnvctlError
@@ -38,8 +38,7 @@ ABOUT = "ENVCTL_ABOUT"
 START_TIMEOUT = 15.0
 
 
-@dataclass(frozen=True)
-class Duties:
+class Duties(NamedTuple):
     """What a keeper does beside watching: it holds local processes; it has data that went with its server made anew."""
 
     processes: bool = False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from envctl.engines import Engine, open_engine
 from envctl.engines.mixed import remove_everywhere
@@ -27,8 +27,7 @@ LAST_CREATE = 1.0
 """Seconds after which that is there, too, what a killed command had asked an engine for."""
 
 
-@dataclass(frozen=True)
-class Removed:
+class Removed(NamedTuple):
     """An instance that was removed, why, and what could not be."""
 
     name: str

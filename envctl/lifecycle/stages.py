@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envctl import seeding
@@ -83,7 +82,7 @@ def set_up(work: BringUp, service: ServicePlan) -> None:
         if result.status:
             error = failure(work, service, f"{service.name}: {argv[0]} ended with {result.status}", "set-up", result.status)
             assert error.evidence is not None
-            error.evidence = replace(error.evidence, logs=tuple(result.output.splitlines()[-LOG_LINES:]))
+            error.evidence = error.evidence._replace(logs=tuple(result.output.splitlines()[-LOG_LINES:]))
             raise error
     work.data.note_set_up(service)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Addresses:
+class Addresses(NamedTuple):
     """Where an engine's services are reached: by the tests, on this machine; and the tests' machine, by the services."""
 
     outside_host: str = "127.0.0.1"
@@ -14,8 +13,7 @@ class Addresses:
     tester_host: str = "host.docker.internal"
 
 
-@dataclass(frozen=True)
-class EngineTraits:
+class EngineTraits(NamedTuple):
     """An engine as the plan sees it."""
 
     name: str
@@ -33,7 +31,7 @@ class EngineTraits:
     """Its services can reach the machine of the tests."""
     shares_namespaces: bool = False
     """`--namespace` puts an instance beside those of others."""
-    addresses: Addresses = field(default_factory=Addresses)
+    addresses: Addresses = Addresses()
     """Where its services are reached when nobody has asked the engine itself."""
     manifests: str = ""
     """The format in which `render` writes what it would run; empty where there is none."""

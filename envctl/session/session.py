@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from envctl.instance.folder import state_home
 from envctl.instance.store import RecordStore
@@ -39,8 +39,7 @@ class Mask:
         return text
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """The variables of whoever asks, and the keepers of the instances here."""
 
     environ: Mapping[str, str]

@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 
@@ -26,8 +26,7 @@ class ApiError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where a daemon listens: `unix:///path`, `tcp://host:port`, `ssh://user@host`; with TLS the folder of its pem files."""
 
     host: str
