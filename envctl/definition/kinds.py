@@ -14,10 +14,12 @@ from pydantic import Field, ValidationError
 from envctl.definition.compose_file import Recognised, Recogniser
 from envctl.definition.expressions import ExpressionError, evaluate, references
 from envctl.definition.models import Model
-from envctl.definition.source import Document, Source, merge, read, walk
+from envctl.definition.source import MAX_BYTES, Document, Source, merge, read, walk
 from envctl.definition.validate import problems_of
 from envctl.errors import DefinitionError, Problem, did_you_mean
+from envctl.files.folders import FileRefused
 from envctl.files.package_data import templates
+from envctl.files.reading import read_file
 
 
 class Several(Model):
@@ -205,14 +207,16 @@ def load_kinds(project: Path | None = None) -> Kinds:
     return Kinds(files, also)
 
 
+OURS = "envctl:"
+"""A mounted folder that begins with this is a folder of this package."""
 _ALSO = re.compile(r"^also:[ ]*\[([^\]\n]*)\]", re.MULTILINE)
 
 
 def _other_names(file: Path) -> list[str]:
     """The names of `also: [...]`, without reading YAML: most files are never needed."""
     try:
-        found = _ALSO.search(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError):
+        found = _ALSO.search(read_file(file, file.parents[2], largest=MAX_BYTES).decode())
+    except (FileRefused, OSError, UnicodeDecodeError):
         return []
     return [name.strip(" \"'") for name in found.group(1).split(",") if name.strip()] if found else []
 
@@ -272,9 +276,12 @@ def _read_kind(file: Path, files: Mapping[str, list[Path]]) -> Kind:
 
 def _inherited(file: Path, files: Mapping[str, list[Path]], chain: tuple[Path, ...]) -> Document:
     """The file's tree on top of that of the kind it extends."""
-    document = read(file, what="a kind")
+    document = read(file, file.parents[2], what="a kind")
     if document.tree is None or document.problems:
         raise DefinitionError(document.problems)
+    if OURS in str(document.tree.get("mounts")) and not file.is_relative_to(templates("kinds")):
+        message = f"`{OURS}` is for the kinds that ship with envctl"
+        raise DefinitionError([document.source.problem(("mounts",), message, "name a folder of the project")])
     parent = document.tree.get("extends")
     if parent is None:
         return document

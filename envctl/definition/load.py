@@ -16,7 +16,7 @@ from envctl.definition.models import Definition
 from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, read, service_names
 from envctl.definition.validate import validate
 from envctl.definition.variables import EarlyEvaluation, resolve_variables
-from envctl.errors import Problem
+from envctl.errors import DefinitionError, Problem
 
 SHORTEST_SECRET = 4
 
@@ -55,8 +55,16 @@ class Loaded:
         return Path(os.path.abspath(file)).parent
 
     def path(self, text: str, at: TreePath = ()) -> Path:
-        """The file or folder that a *text* at (or directly below) a place of the definition names."""
-        return Path(os.path.normpath(self.base(locate(self.tree, text, at)) / text))
+        """The file or folder of the project that a *text* at (or directly below) a place of the definition names.
+
+        Raises:
+            DefinitionError: it is outside; a value that is known only now has not been checked before.
+        """
+        place = locate(self.tree, text, at)
+        found = inside(text, self.base(place), self.project, what=None)
+        if isinstance(found, str):
+            raise DefinitionError([self.source.problem(place, found)])
+        return found
 
 
 def load(
@@ -139,7 +147,7 @@ class _Includes:
 
     def document(self, file: Path, chain: tuple[Path, ...] = (), start: Document | None = None) -> Document:
         """The document of *file* (or *start*) on top of its Compose file and its includes: the including file wins."""
-        document = start or read(file)
+        document = start or read(file, self.project)
         if document.tree is None:
             return document
         problems: list[Problem] = []

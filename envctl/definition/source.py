@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, parse_nodes
 from envctl.errors import Problem, did_you_mean
+from envctl.files.folders import FileRefused
+from envctl.files.reading import read_file
 
 TreePath = tuple[str | int, ...]
 MAX_BYTES = 5_000_000
@@ -60,10 +62,10 @@ def displayed(file: Path) -> Path:
         return file
 
 
-def read(file: Path, *, what: str = "a definition") -> Document:
-    """Read *file*; every mistake is in the document's problems, nothing is raised."""
+def read(file: Path, root: Path, *, what: str = "a definition") -> Document:
+    """Read *file*, which lies below *root*; every mistake is in the document's problems, nothing is raised."""
     shown = displayed(file)
-    text = _text(file, what)
+    text = _text(file, root, what)
     if isinstance(text, Problem):
         return Document(None, Source(shown), (text,))
     return parse(text, shown, what=what)
@@ -89,14 +91,15 @@ def _failed(file: Path, line: int, message: str, hint: str = "") -> Document:
     return Document(None, Source(file), (Problem(file, line, "", message, hint),))
 
 
-def _text(file: Path, what: str) -> str | Problem:
+def _text(file: Path, root: Path, what: str) -> str | Problem:
     shown = displayed(file)
     try:
         if file.is_dir():
             return Problem(shown, 1, "", "this is a folder", f"{what} is a file")
-        if file.stat().st_size > MAX_BYTES:
-            return Problem(shown, 1, "", f"the file has more than {MAX_BYTES // 1_000_000} MB", f"no {what[2:]} is that large")
-        content = file.read_bytes()
+        content = read_file(file, root, largest=MAX_BYTES)
+    except FileRefused as error:
+        hint = f"{what} is an ordinary file of the project, of at most {MAX_BYTES // 1_000_000} MB"
+        return Problem(shown, 1, "", f"the file is not read: {error}", hint)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return Problem(shown, 1, "", f"the file cannot be read: {reason}")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envctl.definition.expressions import has_expression
 from envctl.definition.kinds import Kind
 from envctl.definition.load import Loaded
 from envctl.definition.models import Service
-from envctl.definition.source import TreePath, inside, locate, outside, walk
+from envctl.definition.source import TreePath, inside, locate, walk
 from envctl.definition.validate import shown
 from envctl.errors import Problem, did_you_mean
+from envctl.files.folders import FileRefused
+from envctl.files.reading import read_file
 
 if TYPE_CHECKING:
     from jsonschema import FormatChecker, ValidationError
@@ -80,12 +84,14 @@ def _twice(names: list[Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
 def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
     """What is wrong with *value*; a text with expressions is known later only."""
     from jsonschema import Draft202012Validator
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     reason = _wrong_schema(json.dumps(schema, sort_keys=True))
     try:
-        validator = Draft202012Validator(schema, format_checker=_formats(at, loaded))
+        validator = Draft202012Validator(schema, format_checker=_formats(at, loaded), registry=Registry())
         found = [] if reason else list(validator.iter_errors(value))
-    except (RecursionError, re.error) as error:
+    except (RecursionError, re.error, Unresolvable) as error:  # nothing is fetched for a `$ref`, be it a file or an address
         reason = str(error)
     if reason:
         yield loaded.source.problem(at, f"the kind's schema of this is wrong: {reason}", "correct it in the kind's file")
@@ -195,16 +201,26 @@ def _alternatives(error: ValidationError) -> str:
     return " or ".join(dict.fromkeys(types)) or "something else"
 
 
+def _content(project: Path, path: Path) -> bytes:
+    """Of a stub's file, as the stub will read its copy; what is not copied cannot be read."""
+    try:
+        return read_file(path, project)
+    except FileRefused as error:
+        raise OSError(errno.EACCES, str(error)) from None
+
+
 def _routes(value: Any, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
     """What the stub itself would say of its routes."""
     from envctl.servers.stub.loading import MappingError, load
 
     texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    paths = [loaded.path(text, at) for text in texts if isinstance(text, str) and not has_expression(text)]
-    if not all(path.exists() and not outside(path, loaded.project) for path in paths):
-        return
+    written = [text for text in texts if isinstance(text, str) and not has_expression(text)]
+    found = [inside(text, loaded.base(locate(loaded.tree, text, at)), loaded.project, what="file or folder") for text in written]
+    paths = [path for path in found if isinstance(path, Path)]
+    if len(paths) < len(found):
+        return  # said of their format
     try:
-        load(paths)
+        load(paths, partial(_content, loaded.project))
     except MappingError as error:
         for message in error.messages:
             yield loaded.source.problem(at, message)

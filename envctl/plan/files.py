@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envctl.definition.expressions import ExpressionError, evaluate_tree, render_text
-from envctl.definition.kinds import Kind
+from envctl.definition.kinds import OURS, Kind
+from envctl.files.reading import files_below, open_file
 from envctl.plan.model import File
 
-OURS = "envctl:"
-"""A mounted folder that begins with this is a folder of this package."""
+LARGEST_TEXT = 1_000_000
+"""Bytes of a text that is written into manifests; what is larger is copied."""
 
+PACKAGE = Path(__file__).resolve().parent.parent
 
 Contents = Mapping[str, File]
 """Path below a folder to the file there; a file alone has none."""
@@ -30,16 +32,21 @@ def service_files(
 
     Args:
         resolve: finds a path that the definition names under `with` or `files`.
-        read_all: `contents`, or what has read them before.
+        read_all: gives the `contents` of a path of the project, or what has read them before.
     """
     for path in files:
         if ".." in PurePosixPath(path).parts:
             raise ExpressionError(f"'{path}' leads out of the container: `..` has no place in a path inside")
     found = dict(_texts(kind, scope))
     for target, value in kind.mounts.items():
-        for source in listed(evaluate_tree(value, scope)):
-            place = _package(source) if source.startswith(OURS) else resolve(source, "with")
-            found |= _copied(target, place, read_all(place), into=True)
+        for template in listed(value):
+            if template.startswith(OURS):
+                place = PACKAGE / template.removeprefix(OURS)
+                found |= _copied(target, place, contents(place, PACKAGE), into=True)
+                continue
+            for source in listed(evaluate_tree(template, scope)):
+                place = resolve(source, "with")
+                found |= _copied(target, place, read_all(place), into=True)
     for target, source in files.items():
         place = resolve(source, "files")
         found |= _copied(target, place, read_all(place), into=False)
@@ -60,34 +67,33 @@ def listed(value: object) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
 
 
-def _package(source: str) -> Path:
-    return Path(__file__).resolve().parent.parent / source.removeprefix(OURS)
-
-
 def _copied(target: str, source: Path, found: Contents, *, into: bool) -> dict[str, File]:
     """A file under *target* itself (or, with *into*, below it by its own name), a folder's files below it."""
     alone = PurePosixPath(target, source.name) if into or target.endswith("/") else PurePosixPath(target)
     return {str(PurePosixPath(target, path) if path else alone): file for path, file in found.items()}
 
 
-def contents(source: Path) -> Contents:
-    """The files below a folder in the order of their paths, or a file alone."""
+def contents(source: Path, root: Path) -> Contents:
+    """The files below a folder in the order of their paths, or a file alone.
+
+    Raises:
+        FileRefused: one leads out of *root*, or is no ordinary file.
+        OSError: one cannot be read.
+    """
     if not source.is_dir():
-        return {"": read(source)}
-    paths = sorted(path for path in source.rglob("*") if path.is_file() and not _skipped(path.relative_to(source)))
-    return {path.relative_to(source).as_posix(): read(path) for path in paths}
+        return {"": read(source, root)}
+    below = ((path.relative_to(source), path) for path in files_below(source, root))
+    return {relative.as_posix(): read(path, root) for relative, path in below if "__pycache__" not in relative.parts}
 
 
-def _skipped(path: Path) -> bool:
-    return "__pycache__" in path.parts
-
-
-def read(path: Path) -> File:
-    """Its text; a binary (not UTF-8, with a NUL or CR) or a program stays where it is: a config is text without a mode."""
-    content = path.read_bytes()
+def read(path: Path, root: Path) -> File:
+    """Its text; a binary (not UTF-8, with a NUL or CR), a program or a large one stays where it is: a config is text without a mode."""
+    copied = File(source=path, root=root)
+    with open_file(path, root) as stream:
+        content = stream.read(LARGEST_TEXT + 1)
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        return File(source=path)
-    plain = "\0" not in text and "\r" not in text and not os.access(path, os.X_OK)
-    return File(text=text, source=path) if plain else File(source=path)
+        return copied
+    plain = len(content) <= LARGEST_TEXT and "\0" not in text and "\r" not in text and not copied.executable
+    return replace(copied, text=text) if plain else copied

@@ -6,6 +6,9 @@ are read (they are input), nothing else is.
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 from envctl.definition.kinds import Kubernetes
 from envctl.definition.kinds import LocalProgram as LocalProgram
 from envctl.definition.models import Build, SeedStep
+from envctl.files.reading import open_file, read_file
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
 from envctl.plan.traits import Addresses, EngineTraits
@@ -67,15 +71,31 @@ class File:
 
     text: str | None = None
     source: Path | None = None
+    root: Path = Path()
+    """What *source* may not lead out of."""
     secret: bool = False
     """Its kind puts a password into it, or what gives one away."""
 
     @property
     def content(self) -> bytes:
-        """What it holds. Raises OSError: its source cannot be read."""
+        """What it holds, as a whole. Raises OSError, FileRefused: its source cannot be read, or has become another one."""
         if self.text is not None:
             return self.text.encode()
-        return self.source.read_bytes() if self.source is not None else b""
+        return read_file(self.source, self.root, largest=sys.maxsize - 1) if self.source is not None else b""
+
+    @property
+    def executable(self) -> bool:
+        """Whether it is a program: its source may be run."""
+        return self.source is not None and os.access(self.source, os.X_OK)
+
+    def copy_to(self, target: Path) -> None:
+        """Puts it at *target*, where nothing is. Raises OSError, FileRefused: as for `content`."""
+        with target.open("xb") as stream:
+            if self.text is not None or self.source is None:
+                stream.write((self.text or "").encode())
+            else:
+                with open_file(self.source, self.root) as source:
+                    shutil.copyfileobj(source, stream)
 
 
 @dataclass(frozen=True)

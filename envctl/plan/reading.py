@@ -14,6 +14,7 @@ from envctl.definition.load import Loaded
 from envctl.definition.models import Command, Service
 from envctl.definition.source import TreePath
 from envctl.errors import Problem
+from envctl.files.folders import FileRefused
 from envctl.plan.addressing import Addressing
 from envctl.plan.model import Setting
 from envctl.plan.views import Resolver, View
@@ -56,6 +57,10 @@ class Reading:
             yield
         except ExpressionError as error:
             self.wrong((*path, *error.path), str(error))
+        except FileRefused as error:
+            self.wrong(path, str(error))
+        except OSError as error:
+            self.wrong(path, f"'{error.filename}' cannot be read: {error.strerror}")
 
     def argv(self, command: Command | None, scope: Mapping[str, Any], *path: str | int) -> tuple[str, ...]:
         """The arguments of *command*, none where there is a mistake in it."""

@@ -13,6 +13,7 @@ from envctl.definition.amounts import bytes_of
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
+from envctl.files.reading import read_file
 from envctl.plan.addressing import Side, Viewpoint
 from envctl.plan.files import contents, listed, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
@@ -111,7 +112,8 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     env = dict(reading.tree(kind.env, scope, "services", name))
     for file in service.env_file:
         path = reading.loaded.path(file, ("services", name, "env_file"))
-        env |= reading.once(("variables", path), partial(dotenv, path))
+        with reading.located("services", name, "env_file"):
+            env |= reading.once(("variables", path), partial(dotenv, path, reading.loaded.project))
     for key, value in service.env.items():
         if value is None:
             env |= {key: reading.setting.environ[key]} if key in reading.setting.environ else {}
@@ -121,11 +123,11 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     return {key: as_text(value) for key, value in env.items() if value is not None}
 
 
-def dotenv(path: Path) -> Mapping[str, str]:
+def dotenv(path: Path, root: Path) -> Mapping[str, str]:
     """The variables of a file of `env_file:` that have a value; `$` stays, as only the definition is templated."""
     from dotenv import dotenv_values
 
-    values = dotenv_values(stream=StringIO(path.read_text("utf-8")), interpolate=False)
+    values = dotenv_values(stream=StringIO(read_file(path, root).decode()), interpolate=False)
     return {key: value for key, value in values.items() if value is not None}
 
 
@@ -133,9 +135,12 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
     def resolve(text: str, key: str) -> Path:
         return reading.loaded.path(text, ("services", name, key))
 
+    def read_all(path: Path) -> Mapping[str, File]:
+        return reading.once(("files", path), partial(contents, path, reading.loaded.project))
+
     files: dict[str, File] = {}
     with reading.located("services", name, "with"):
-        files |= service_files(kind, scope, service.files, resolve, lambda path: reading.once(("files", path), partial(contents, path)))
+        files |= service_files(kind, scope, service.files, resolve, read_all)
     return files
 
 

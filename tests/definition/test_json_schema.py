@@ -29,7 +29,7 @@ def test_it_is_a_schema() -> None:
 
 @pytest.mark.parametrize("file", [*EXAMPLES, ROOT / "tests/definition/valid.yaml"], ids=lambda file: f"{file.parent.name}-{file.name}")
 def test_examples_are_valid(file: Path) -> None:
-    assert errors(read(file).tree) == []
+    assert errors(read(file, file.parent).tree) == []
 
 
 @pytest.mark.parametrize(

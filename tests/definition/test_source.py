@@ -108,7 +108,7 @@ def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
 
     file = tmp_path / "shop.yaml"
     file.write_bytes("\ufeffname: shop\r\n".encode())
-    assert read(file).tree == {"name": "shop"}
+    assert read(file, tmp_path).tree == {"name": "shop"}
 
 
 def document(text: str, name: str) -> Document:

@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def files_of(folder: Path, kind: Kind, files: dict[str, str] | None = None) -> dict[str, File]:
-    return service_files(kind, SCOPE, files or {}, lambda text, key: folder / text, contents)
+    return service_files(kind, SCOPE, files or {}, lambda text, key: folder / text, lambda path: contents(path, folder))
 
 
 def texts_of(files: dict[str, File]) -> dict[str, str | None]:
@@ -89,18 +89,18 @@ def test_a_text_of_a_kind_that_cannot_be_rendered(folder: Path) -> None:
 def test_a_text_stays_byte_for_byte(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "text"
     path.write_bytes(text.encode())
-    assert read(path) == File(text=text, source=path)
+    assert read(path, path.parent) == File(text=text, source=path, root=path.parent)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a\0b", b"a\r\nb", b"\xed\xa0\x80"])
 def test_what_is_no_plain_text_stays_where_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "binary"
     path.write_bytes(content)
-    assert read(path) == File(source=path)
+    assert read(path, tmp_path) == File(source=path, root=tmp_path)
 
 
 def test_a_program_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "run.sh"
     path.write_text("#!/bin/sh\n")
     path.chmod(0o755)
-    assert read(path) == File(source=path)
+    assert read(path, tmp_path) == File(source=path, root=tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import socket
 import tarfile
 import threading
@@ -123,8 +122,8 @@ def archive(files: Mapping[str, File]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path, file in files.items():
-            content = file.text.encode() if file.text is not None else file.source.read_bytes()  # type: ignore[union-attr]
+            content = file.content
             entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(content), 0o755 if file.source is not None and os.access(file.source, os.X_OK) else 0o644
+            entry.size, entry.mode = len(content), 0o755 if file.executable else 0o644
             tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()

@@ -141,9 +141,5 @@ def _between(root: Path, folder: Path) -> Iterator[Path]:
 
 def _write(target: Path, file: File) -> None:
     target.unlink(missing_ok=True)
-    if file.text is not None:
-        target.write_text(file.text, "utf-8", newline="")
-    elif file.source is not None:
-        shutil.copyfile(file.source, target)
-    executable = file.source is not None and os.access(file.source, os.X_OK)
-    target.chmod(0o700 if executable else 0o600)
+    file.copy_to(target)
+    target.chmod(0o700 if file.executable else 0o600)

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from envctl.files.reading import files_below
 from envctl.plan.addressing import dns_label
 from envctl.plan.files import read
 from envctl.plan.model import File, Plan, ServicePlan
@@ -96,10 +97,11 @@ def composed_files(plan: Plan, service: ServicePlan) -> dict[str, File]:
     for volume in _bound(service):
         source, target = Path(str(plain(volume["source"]))), str(plain(volume["target"]))
         if is_copied(plan, source):
-            found |= {str(PurePosixPath(target, path.relative_to(source))): read(path) for path in _files(source)}
+            project = plan.setting.project
+            found |= {str(PurePosixPath(target, path.relative_to(source))): read(path, project) for path in _files(source, project)}
     for what, folder in (("configs", "/"), ("secrets", "/run/secrets/")):
         for given in service.compose.get(what) or []:
-            file = _shared(plan.compose_extra.get(what, {}).get(given.get("source")) or {})
+            file = _shared(plan.compose_extra.get(what, {}).get(given.get("source")) or {}, plan.setting.project)
             if file is not None:
                 found[str(PurePosixPath(folder, str(plain(given.get("target") or given["source"]))))] = file
     return found
@@ -114,20 +116,20 @@ def is_copied(plan: Plan, source: Path) -> bool:
     """A few small files of the project; a source tree that is bound for development is in the image anyway."""
     if not source.resolve().is_relative_to(plan.setting.project.resolve()):
         return False
-    files = list(islice(_files(source), MOST_FILES + 1))
+    files = list(islice(_files(source, plan.setting.project), MOST_FILES + 1))
     return 0 < len(files) <= MOST_FILES and sum(path.stat().st_size for path in files) <= MOST_BYTES
 
 
-def _files(source: Path) -> Iterator[Path]:
-    yield from [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else []
+def _files(source: Path, project: Path) -> Iterator[Path]:
+    yield from [source] if source.is_file() else files_below(source, project) if source.is_dir() else []
 
 
-def _shared(given: Mapping[str, Any]) -> File | None:
+def _shared(given: Mapping[str, Any], project: Path) -> File | None:
     """A config or secret of the file's own; one of the shell's variables, or of the cluster, is a loss."""
     if isinstance(given.get("content"), str):
         return File(text=plain(given["content"]))
     path = Path(str(given.get("file", "")))
-    return read(path) if path.is_file() else None
+    return read(path, project) if path.is_file() else None
 
 
 def aliases(service: ServicePlan) -> list[str]:
@@ -154,7 +156,7 @@ def composed_losses(plan: Plan, service: ServicePlan) -> Iterator[str]:
             yield f"the volume {volume['source']} is an empty folder of the pod's own"
     for what in ("configs", "secrets"):
         for each in given.get(what) or []:
-            if _shared(plan.compose_extra.get(what, {}).get(each.get("source")) or {}) is None:
+            if _shared(plan.compose_extra.get(what, {}).get(each.get("source")) or {}, plan.setting.project) is None:
                 yield f"{what}: {each.get('source')}, which is no file and no text"
     user = str(given.get("user", "")).partition(":")[0]
     if user and not (user.isdigit() and int(user) > 0):

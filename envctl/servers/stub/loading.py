@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .mappings import Mapping, parse_mapping
@@ -23,13 +23,17 @@ class MappingError(Exception):
         self.messages = list(messages)
 
 
-def load(paths: Iterable[str | os.PathLike[str]]) -> list[Mapping]:
+Reader = Callable[[Path], bytes]
+"""What a file holds. Raises OSError: it cannot be read."""
+
+
+def load(paths: Iterable[str | os.PathLike[str]], read: Reader = Path.read_bytes) -> list[Mapping]:
     """Every mapping of some files and folders, in order; a MappingError has all the mistakes of all of them."""
     messages: list[str] = []
     mappings: list[Mapping] = []
     for route, file in _files([Path(path) for path in paths], messages):
         try:
-            mappings += _load_file(file, files_folders(route, file), messages)
+            mappings += _load_file(file, files_folders(route, file), messages, read)
         except Refusal as refusal:
             messages += refusal.problems
     messages += _repeated_ids(mappings)
@@ -52,14 +56,14 @@ def files_folders(route: Path, file: Path) -> list[Path]:
     return folders
 
 
-def read_body_file(name: str, folders: Iterable[Path]) -> bytes:
+def read_body_file(name: str, folders: Iterable[Path], read: Reader = Path.read_bytes) -> bytes:
     """The content of a body file in the first of the folders that has it."""
     if os.path.isabs(name) or ".." in Path(name).parts:
         raise Refusal(f"{name!r} is outside of {FILES}")
     tried = [folder / name for folder in folders]
     for path in tried:
         if path.is_file():
-            return _read(path)
+            return _read(path, read)
     raise Refusal(f"no file {name!r}; looked for {', '.join(map(str, tried))}")
 
 
@@ -86,12 +90,12 @@ def _json_files(folder: Path) -> Iterator[Path]:
                 yield Path(parent, name)
 
 
-def _load_file(file: Path, folders: list[Path], messages: list[str]) -> list[Mapping]:
+def _load_file(file: Path, folders: list[Path], messages: list[str], read: Reader) -> list[Mapping]:
     mappings: list[Mapping] = []
-    for number, spec in enumerate(_specs(file), start=1):
+    for number, spec in enumerate(_specs(file, read), start=1):
         origin = f"{file}: mapping {number}"
         try:
-            mappings.append(parse_mapping(spec, origin, lambda name: read_body_file(name, folders)))
+            mappings.append(parse_mapping(spec, origin, lambda name: read_body_file(name, folders, read)))
         except Refusal as refusal:
             messages += [f"{origin}{_name_of(spec)}: {problem}" for problem in refusal.problems]
         except RecursionError:
@@ -99,8 +103,8 @@ def _load_file(file: Path, folders: list[Path], messages: list[str]) -> list[Map
     return mappings
 
 
-def _specs(file: Path) -> list[object]:
-    content = _parse(file)
+def _specs(file: Path, read: Reader) -> list[object]:
+    content = _parse(file, read)
     if isinstance(content, dict) and "mappings" in content:
         strangers = sorted(content.keys() - _FILE_KEYS)
         if strangers:
@@ -113,9 +117,9 @@ def _specs(file: Path) -> list[object]:
     return content
 
 
-def _parse(file: Path) -> object:
+def _parse(file: Path, read: Reader) -> object:
     try:
-        content: object = json.loads(_read(file).decode("utf-8-sig"))
+        content: object = json.loads(_read(file, read).decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise Refusal(f"{file}: not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -125,9 +129,9 @@ def _parse(file: Path) -> object:
     return content
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path, read: Reader) -> bytes:
     try:
-        return file.read_bytes()
+        return read(file)
     except OSError as error:
         raise Refusal(f"{file}: {error.strerror}") from None
 
