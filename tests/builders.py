@@ -100,8 +100,8 @@ def port(name: str, number: int, outside: int | None = None, reserved: bool = Fa
     return Port(name, number, outside, reserved)
 
 
-def plan_with(*services: ServicePlan, **changes: Any) -> Plan:
-    setting = Setting("t", "t-123456", "t", Path("/project"), traits("docker"), lambda service, parameter: "")
+def plan_with(*services: ServicePlan, project: Path = Path("/project"), **changes: Any) -> Plan:
+    setting = Setting("t", "t-123456", "t", project, traits("docker"), lambda service, parameter: "")
     standard: dict[str, Any] = {
         "setting": setting,
         "services": {each.name: each for each in services},

@@ -13,6 +13,7 @@ import typer
 from envctl.definition.find import FOLDER
 from envctl.definition.models import NAME, RESERVED
 from envctl.errors import EnvctlError, UsageError
+from envctl.files.writing import always, never, write_file
 from envctl.init import ProjectFindings, Proposal, gather, proposal_yaml, propose
 
 SCHEMA = "envctl.schema.json"
@@ -95,10 +96,8 @@ def write(folder: Path, files: Mapping[str, str], replaceable: set[str]) -> list
     paths = []
     try:
         for name, text in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
-            paths.append(path)
+            write_file(folder / name, text, folder.parent, ours=always if name in replaceable else never)
+            paths.append(folder / name)
     except OSError as error:
         raise EnvctlError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
     return paths

@@ -61,6 +61,10 @@ class Running(Chosen):
     registry: Annotated[str | None, _option("Where images that are built here are pushed for a cluster.", env="REGISTRY", metavar="R")] = (
         None
     )
+    image_names: Annotated[
+        bool,
+        _option("Give what is built the names that the definition says; else they begin with envctl/.", "--image-names", env="IMAGE_NAMES"),
+    ] = False
     ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
     timeout: Annotated[str | None, _option("One deadline for all of it (10m).", env="TIMEOUT", metavar="D")] = None
     fresh: Annotated[bool, _option("Start over: no data of before.", "--fresh", env="FRESH")] = False
@@ -80,6 +84,7 @@ def up_options(environment: str, options: Running, report: str | None = None) ->
         context=options.context,
         namespace=options.namespace,
         registry=options.registry,
+        image_names=options.image_names,
         set=pairs("--set", options.set, "K=V"),
         only=tuple(options.only),
         stub=tuple(options.stub),

@@ -47,6 +47,8 @@ class Checks:
         for name, test in definition.tests.items():
             for index, only in enumerate(test.only):
                 yield from self._exists(only, ("tests", name, "only", index))
+            for index, pattern in enumerate(test.reports):
+                yield from self._inside(pattern, ("tests", name, "reports", index))
 
     def _exists(self, name: str, path: TreePath, also: tuple[str, ...] = ()) -> Iterator[Problem]:
         if name not in self.services and name not in also:
@@ -160,17 +162,26 @@ class Checks:
             yield self.source.problem(path, f"the folder '{text}' holds no {' or '.join(in_folders)} file")
 
     def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
+        if outside := list(self._inside(pattern, path)):
+            yield from outside
+        elif not any(glob.iglob(pattern, root_dir=self.base(path), recursive=True)):
+            yield self.source.problem(path, f"no file matches '{pattern}'")
+
+    def _inside(self, pattern: str, path: TreePath) -> Iterator[Problem]:
+        """Whether a glob begins inside; `..` behind a wildcard could leave again."""
         fixed = pattern[: next((i for i, c in enumerate(pattern) if c in "*?["), len(pattern))].rpartition("/")[0] or "."
         found = inside("/" if pattern.startswith("/") else fixed, self.base(path), self.project, what=None)
         if isinstance(found, str):
             yield self.source.problem(path, found.replace(f"'{fixed}'", f"'{pattern}'"))
-        elif not any(glob.iglob(pattern, root_dir=self.base(path), recursive=True)):
-            yield self.source.problem(path, f"no file matches '{pattern}'")
+        elif ".." in pattern.removeprefix(fixed).split("/"):
+            yield self.source.problem(path, f"'{pattern}': `..` has no place behind a wildcard")
 
     def _written(self, target: str, path: TreePath) -> Iterator[Problem]:
         found = inside(target, self.base(path), self.project, what=None)
         if isinstance(found, str):
             yield self.source.problem(path, found)
+        elif any(part.casefold() == ".git" for part in found.parts):
+            yield self.source.problem(path, f"'{target}' lies in .git, where nothing is written")
         elif found.is_dir():
             yield self.source.problem(path, f"'{target}' is a folder, and a file is written")
         elif found.resolve() == self.source.file.resolve():

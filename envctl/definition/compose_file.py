@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.compose_paths import refused_paths
 from envctl.definition.expressions import escape
 from envctl.definition.models import NAME
 from envctl.definition.source import Source, TreePath, displayed, inside, map_texts
 from envctl.definition.yaml_parser import YamlError, pairs, parse_nodes
 from envctl.errors import EngineMissing, Problem, did_you_mean
+from envctl.files.folders import FileRefused
+from envctl.files.reading import read_file
 
 TIMEOUT = 60
+NOTHING_REMOTE = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE": "0"}
+"""Reading a definition asks nobody on the network, whatever the surroundings say."""
 _ADVICE = "install Docker with its Compose plugin, or describe the services in the definition itself"
 _CONDITIONS = {
     "service_started": "started",
@@ -79,13 +84,14 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         EngineMissing: Docker Compose is not there.
     """
     files, profiles, problems = _asked(reference)
+    problems = problems or list(refused_paths(files, reference.project, reference.environ))
     if problems or not files:
         return ComposeServices(source=reference.source, problems=tuple(problems))
     done = _config(files, profiles, reference.environ)
     if done.returncode != 0:
         problem = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {_last_words(done.stderr)}")
         # With a name, so that nothing is said of it as well.
-        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}), (problem,))
+        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.project), (problem,))
     config = _without_nulls(json.loads(done.stdout))
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config)]
     services = {}
@@ -93,7 +99,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         services[name] = _service(name, service, config, reference.recognise, losses)
     # Nothing in a Compose file is an expression of ours.
     tree = map_texts(escape, {"name": _name(config.get("name", files[0].parent.name)), "services": services})
-    return ComposeServices(tree, _source(files, services), (), _extra(config), tuple(losses))
+    return ComposeServices(tree, _source(files, services, reference.project), (), _extra(config), tuple(losses))
 
 
 def _asked(reference: ComposeReference) -> tuple[list[Path], list[str], list[Problem]]:
@@ -130,7 +136,7 @@ def _config(files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str
         raise EngineMissing(f"Docker Compose is needed to read {displayed(files[0])}", hint=_ADVICE)
     names = [word for file in files for word in ("-f", str(file))] + [w for p in profiles for w in ("--profile", p)]
     # Docker finds its plugins below HOME, whatever else the environment is.
-    env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | dict(environ)
+    env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | dict(environ) | NOTHING_REMOTE
     try:
         done = subprocess.run(
             [docker, "compose", *names, "config", "--format", "json"],
@@ -181,21 +187,21 @@ def _name(text: str) -> str:
     return name if NAME.fullmatch(name) else "compose"
 
 
-def _source(files: Sequence[Path], services: Mapping[str, Any]) -> Source:
+def _source(files: Sequence[Path], services: Mapping[str, Any], project: Path) -> Source:
     """Services stand where the files name them."""
     shown = displayed(files[0])
     marks: dict[TreePath, tuple[Path, int]] = {("name",): (shown, 1), ("services",): (shown, 1)}
     marks |= {("services", name): (shown, 1) for name in services}
     for file in files:
-        marks |= {("services", name): (displayed(file), line) for name, line in _lines(file) if name in services}
+        marks |= {("services", name): (displayed(file), line) for name, line in _lines(file, project) if name in services}
     return Source(shown, marks)
 
 
-def _lines(file: Path) -> Iterator[tuple[str, int]]:
+def _lines(file: Path, project: Path) -> Iterator[tuple[str, int]]:
     """The services that a file names, and their lines; Compose reads tags that we do not, and files that we may not."""
     try:
-        document = parse_nodes(file.read_text("utf-8-sig"), any_tag=True)
-    except (OSError, UnicodeDecodeError, YamlError):
+        document = parse_nodes(read_file(file, project).decode("utf-8-sig"), any_tag=True)
+    except (FileRefused, OSError, UnicodeDecodeError, YamlError):
         return
     for section, services in pairs(document):
         if section.text == "services":

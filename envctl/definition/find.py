@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envctl.errors import UsageError, did_you_mean
+from envctl.files.folders import FileRefused
+from envctl.files.reading import read_file
 
 FOLDER = "environments"
+MAX_BYTES = 1_000_000
 _SUFFIXES = (".yaml", ".yml")
 _COMPOSE = re.compile(r"(docker-)?compose([.-][\w.-]+)?\.ya?ml")
 COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
@@ -83,8 +86,8 @@ def _is_project(folder: Path) -> bool:
     if (folder / "envctl.toml").exists() or (folder / ".git").exists():
         return True
     try:
-        return "envctl" in tomllib.loads((folder / "pyproject.toml").read_text("utf-8")).get("tool", {})
-    except (OSError, ValueError):
+        return "envctl" in tomllib.loads(read_file(folder / "pyproject.toml", folder, largest=MAX_BYTES).decode()).get("tool", {})
+    except (FileRefused, OSError, ValueError):
         return False
 
 

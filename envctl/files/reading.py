@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from envctl.files.folders import FileRefused, opened_folder
 
@@ -17,7 +17,7 @@ LARGEST = 64 * 1024 * 1024
 """Bytes of a file that is held in memory as a whole."""
 
 
-def open_file(path: Path, root: Path, *, largest: int | None = None) -> BinaryIO:
+def open_file(path: Path, root: Path, *, largest: int | None = None) -> BufferedReader:
     """The ordinary file *path*, which lies below *root*, links resolved.
 
     Args:

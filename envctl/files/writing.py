@@ -1,22 +1,24 @@
 """The one door by which files are made where others may have put something: no link is followed, nothing of theirs is replaced.
 
-What a file is replaced or removed by is decided on what it holds at that moment.
+Whether a file is ours is decided by what it holds at that moment.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from io import BufferedIOBase
 from pathlib import Path
 
 from envctl.files.folders import FileRefused, opened_folder
 from envctl.files.reading import LARGEST
 
 Ours = Callable[[bytes], bool]
-"""Whether a file with this content is ours to replace or to remove."""
+"""Whether a file with this content is ours to replace."""
 
 
 def never(content: bytes) -> bool:
@@ -29,7 +31,17 @@ def always(content: bytes) -> bool:
     return True
 
 
-def write_file(path: Path, content: bytes | str, root: Path, *, ours: Ours, mode: int = 0o644) -> None:
+def check_file(path: Path, root: Path, *, ours: Ours) -> None:
+    """Whether `write_file` would write it now.
+
+    Raises:
+        FileRefused, OSError: as by `write_file`.
+    """
+    with suppress(FileNotFoundError), opened_folder(_real(root), _parts(path, root)[:-1]) as folder:
+        _check(folder, path, ours)
+
+
+def write_file(path: Path, content: bytes | str | BufferedIOBase, root: Path, *, ours: Ours, mode: int = 0o644) -> None:
     """Puts *content* at *path*, at once: nobody sees half of it.
 
     Args:
@@ -48,7 +60,10 @@ def write_file(path: Path, content: bytes | str, root: Path, *, ours: Ours, mode
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with os.fdopen(os.open(beside, flags, mode, dir_fd=folder), "wb") as stream:
-                stream.write(content if isinstance(content, bytes) else content.encode())
+                if isinstance(content, bytes | str):
+                    stream.write(content if isinstance(content, bytes) else content.encode())
+                else:
+                    shutil.copyfileobj(content, stream)
             os.replace(beside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             with suppress(OSError):
@@ -56,16 +71,10 @@ def write_file(path: Path, content: bytes | str, root: Path, *, ours: Ours, mode
             raise
 
 
-def remove_file(path: Path, root: Path, *, ours: Ours) -> None:
-    """Removes what `write_file` made; nothing happens where nothing is.
-
-    Raises:
-        FileRefused: what is there is not ours, or as by `write_file`.
-        OSError: it cannot be removed.
-    """
-    with suppress(FileNotFoundError), opened_folder(_real(root), _parts(path, root)[:-1]) as folder:
-        _check(folder, path, ours)
-        os.unlink(path.name, dir_fd=folder)
+def root_of(folder: Path, project: Path) -> Path:
+    """What a folder that is named on the command line may not lead out of: the project where it lies in it, else itself."""
+    lexical = Path(os.path.abspath(folder))
+    return project if lexical.is_relative_to(project) else lexical
 
 
 def _real(root: Path) -> Path:

@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envctl.definition.source import parse
+from envctl.files.folders import FileRefused
+from envctl.files.reading import open_file
 from envctl.init.model import ROOT
 
 SKIPPED = frozenset([
@@ -71,11 +73,9 @@ class ProjectFiles:
         """What the file holds; empty where it is no text, or cannot be read."""
         file = self.root / path
         try:
-            if not file.is_file():
-                return ""
-            with file.open("rb") as stream:
+            with open_file(file, self.root) as stream:
                 content = stream.read(MAX_BYTES)
-        except OSError:
+        except (FileRefused, OSError):
             return ""
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
             return content.decode("utf-16", errors="replace")  # what PowerShell makes of `pip freeze > ...`

@@ -7,21 +7,33 @@ from contextlib import suppress
 from pathlib import Path
 
 from envctl.engines.mixed import running_instance
+from envctl.files.writing import always, root_of, write_file
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.session import Session
 
 
 def write_report(session: Session, record: Record, folder: Path) -> None:
-    """`status.json` and `SERVICE.log` for every service; credentials are masked."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """`status.json` and `SERVICE.log` for every service; credentials are masked.
+
+    Raises:
+        FileRefused: a link in the project leads elsewhere.
+    """
+    root = root_of(folder, Path(record.project))
+
+    def keep(name: str, text: str) -> None:
+        write_file(folder / name, _masked(text, record), root, ours=always, mode=0o600)
+
     there = running_instance(session.host, record.location, record.id, record.choices.local)
+    status = ""
     with suppress(Exception):  # a daemon that fails now must not hide why the command failed
         status = json.dumps(document(record, there.states()), ensure_ascii=False, indent=2)
-        (folder / "status.json").write_text(_masked(status, record), "utf-8")
+    keep("status.json", status)
     for service in record.services:
+        logs = ""
         with suppress(Exception):
-            (folder / f"{service}.log").write_text(_masked(there.logs(service), record), "utf-8")
+            logs = there.logs(service)
+        keep(f"{service}.log", logs)
 
 
 def _masked(text: str, record: Record) -> str:

@@ -98,6 +98,8 @@ class Choices:
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
     registry: str | None = None
     """Where images that are built here are pushed."""
+    image_names: bool = False
+    """They have the names that the definition gives."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -114,6 +116,7 @@ class Record:
         secrets: values that must never be printed.
         stop: seconds that services may take to end on SIGTERM; the keeper reads it too.
         write: file of the project to the format of the outputs in it.
+        written: hashes of what has been put into those files.
     """
 
     name: str
@@ -141,6 +144,7 @@ class Record:
     secrets: tuple[str, ...] = ()
     stop: Mapping[str, float] = field(default_factory=dict)
     write: Mapping[str, str] = field(default_factory=dict)
+    written: tuple[str, ...] = ()
     timings_ms: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -83,6 +83,10 @@ class Run:
             if self._closed:
                 raise RecordGone(f"the command that worked on {self.record.name} ({self.record.id}) is over")
             self.record = self.session.store.update(self.record, change)
+
+    def note_written(self, hashes: Sequence[str]) -> None:
+        """Keeps the hashes of files that are about to be written, and those of before: a kill comes between any two steps."""
+        self.update(lambda record: replace(record, written=tuple(dict.fromkeys((*record.written[-20:], *hashes)))))
 
     def close(self) -> None:
         """The command is over: a thread that goes on (a seed, say) writes and tells nothing any more, as others may have the lock."""

@@ -58,7 +58,7 @@ class Change:
     def bring_up(self, services: Sequence[str], again: Collection[str] = ()) -> None:
         self.run.events.begin(part_of(self.plan, services))
         bring_up(self.run, self.deployment(), services, again)
-        write_outputs(self.run.record)
+        write_outputs(self.run.record, self.run.note_written)
 
 
 def restart(

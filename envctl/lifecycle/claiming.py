@@ -48,7 +48,7 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
     name = instance_name(options.name or environment.definition.name)
     id = instance_id(name, environment.loaded.project)
     found = session.store.load(id)
-    current = found if found is not None and _goes_on(found, options) else _fresh(name, id, environment)
+    current = found if found is not None and _goes_on(found, options) else _fresh(name, id, environment, found)
     location = options.location(session, found)
     choices = options.choices(session, environment.loaded.given)
     choices = replace(choices, registry=choices.registry or current.choices.registry, local=_local(options, location))
@@ -71,10 +71,10 @@ def _local(options: UpOptions, location: Location) -> tuple[str, ...]:
     return () if traits(location.engine).runs_processes else tuple(options.local)
 
 
-def _fresh(name: str, id: str, environment: Environment) -> Record:
+def _fresh(name: str, id: str, environment: Environment, before: Record | None) -> Record:
     return Record(
         name=name, id=id, environment="", engine="", project=str(environment.loaded.project), file="", created=now(),
-        secret=secrets.token_hex(32),
+        secret=secrets.token_hex(32), written=before.written if before is not None else (),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from envctl.instance.record import InstanceState, Location, Record, now
 from envctl.instance.store import RecordGone, UnreadableRecord
 from envctl.keeper_client.keepers import called_by
 from envctl.lifecycle.keeper import ensure_keeper
-from envctl.outputs import write_outputs
+from envctl.outputs import empty_outputs
 from envctl.process.signals import shielded
 from envctl.session import Session
 
@@ -78,8 +78,7 @@ def tear_down(session: Session, engine: Engine, record: Record, wait: bool = Tru
     if left:
         note_removal(session, record, "")
         return left
-    with suppress(UsageError):  # a file of `write:` that cannot be emptied must not keep the rest
-        write_outputs(replace(record, outputs={}))
+    empty_outputs(session.store.load(record.id) or record)
     session.store.remove(record.id)
     # Last: until here a killed command is noticed by it.
     session.keepers.dismiss(keeper, record.id)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from envctl.engines import Engine
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, UsageError
+from envctl.files.folders import FileRefused
 from envctl.inspect.report import write_report
 from envctl.instance.record import InstanceState
 from envctl.instance.store import RecordGone, UnreadableRecord
@@ -48,7 +49,7 @@ def _told(run: Run, error: BaseException, existed: bool) -> BaseException:
 def _report(run: Run, options: UpOptions) -> None:
     """Logs and status while they are still there."""
     if options.report:
-        with suppress(OSError):
+        with suppress(OSError, FileRefused):
             write_report(run.session, run.record, run.session.cwd / options.report)
 
 

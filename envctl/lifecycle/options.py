@@ -29,6 +29,7 @@ class UpOptions:
         timeout: seconds for all of it.
         keep: what failed is not torn down.
         report: the folder for logs and status when it fails.
+        image_names: what is built gets the names that the definition gives.
     """
 
     environment: str
@@ -49,6 +50,7 @@ class UpOptions:
     fresh: bool = False
     keep: bool = False
     report: str | None = None
+    image_names: bool = False
 
     @property
     def selection(self) -> Selection:
@@ -74,5 +76,5 @@ class UpOptions:
         return Choices(
             set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image),
             port=dict(self.ports), local=tuple(self.local), images=session.settings.images(),
-            kubernetes=session.settings.table("kubernetes", Cluster), registry=self.registry,
+            kubernetes=session.settings.table("kubernetes", Cluster), registry=self.registry, image_names=self.image_names,
         )  # fmt: skip

@@ -77,6 +77,7 @@ def _setting(session: Session, record: Record, allocation: Allocation | None = N
         folder=services_folder(record.id, session.store.home),
         local=frozenset(record.choices.local),
         registry=record.choices.registry,
+        image_names=record.choices.image_names,
         shared=record.namespace is not None,
         environ=session.environ,
         rewrite=record.choices.images,

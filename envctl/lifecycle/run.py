@@ -15,6 +15,8 @@ from pathlib import Path
 from envctl.engines import open_engine
 from envctl.environment import Environment
 from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
+from envctl.files.reading import open_file
+from envctl.files.writing import always, root_of, write_file
 from envctl.inspect.report import write_report
 from envctl.instance.identity import instance_id, process_mark
 from envctl.instance.lock import lock
@@ -106,7 +108,7 @@ def _run_jobs(
         if status and options.report:
             write_report(session, started.record, session.cwd / options.report)
         if options.report:
-            _collect(jobs, session.cwd, session.cwd / options.report)
+            _collect(jobs, session.cwd, session.cwd / options.report, started.plan.setting.project)
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -168,14 +170,18 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     return worst
 
 
-def _collect(jobs: Sequence[Job], cwd: Path, report: Path) -> None:
-    """The reports that tests wrote, in the report's folder."""
+def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> None:
+    """The reports that tests wrote, in the report's folder.
+
+    Raises:
+        FileRefused: one is no ordinary file of the project, or would be written elsewhere.
+    """
     for job in jobs:
         for pattern in job.reports:
             for path in sorted((job.folder or cwd).glob(pattern)):
-                target = report / "tests" / (job.test or "run") / path.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, target)
+                with open_file(path, project) as content:
+                    target = report / "tests" / (job.test or "run") / path.name
+                    write_file(target, content, root_of(report, project), ours=always)
 
 
 COMMAND = "#command"

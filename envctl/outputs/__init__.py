@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.engines.registry import traits
 from envctl.errors import UsageError, did_you_mean
-from envctl.instance.record import Record
+from envctl.files.folders import FileRefused
+from envctl.files.writing import check_file, write_file
 
 if TYPE_CHECKING:
     from envctl.instance.record import Record
@@ -29,23 +34,61 @@ def formatted(format: str, values: Mapping[str, str]) -> str:
     return text
 
 
-def write_outputs(record: Record) -> None:
-    """The files of `write:` hold the outputs of *record*; without outputs they are emptied.
+def refuse_foreign_files(record: Record) -> None:
+    """Whether the files of `write:` can be written, before anything is started.
 
     Raises:
-        UsageError: one cannot be written.
+        UsageError: one is there and not ours.
     """
-    folder = Path(record.file).parent
-    for name, format in record.write.items():
-        path = folder / name
-        if not record.outputs and not path.exists():
-            continue
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # a new one: there are passwords in it
-            path.write_text(formatted(format, record.outputs) if record.outputs else "", "utf-8")
-        except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}", hint="`write:` names the files that hold the outputs") from None
+    for name in record.write:
+        with _explained(record, name) as path:
+            check_file(path, Path(record.project), ours=partial(_ours, record))
+
+
+def write_outputs(record: Record, note: Callable[[Sequence[str]], None]) -> None:
+    """The files of `write:` hold the outputs of *record*.
+
+    Args:
+        note: given the hashes of what they will hold, to be kept in the record: by them we know our own files.
+
+    Raises:
+        UsageError: one cannot be written, or is not ours.
+    """
+    texts = {name: formatted(format, record.outputs) for name, format in record.write.items()}
+    hashes = dict.fromkeys([_hash(text.encode()) for text in texts.values()])
+    note([*hashes])
+    known = replace(record, written=(*record.written, *hashes))
+    for name, text in texts.items():
+        with _explained(record, name) as path:
+            write_file(path, text, Path(record.project), ours=partial(_ours, known), mode=0o600)
+
+
+def empty_outputs(record: Record) -> None:
+    """The files of `write:` are empty, as far as they still hold what we wrote."""
+    for name in record.write:
+        path = Path(record.file).parent / name
+        with suppress(UsageError, OSError):
+            if path.is_file():
+                write_file(path, b"", Path(record.project), ours=partial(_ours, record), mode=0o600)
+
+
+def _ours(record: Record, content: bytes) -> bool:
+    return _hash(content) in record.written
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def _explained(record: Record, name: str) -> Iterator[Path]:
+    path, hint = Path(record.file).parent / name, "`write:` names the files that hold the outputs"
+    try:
+        yield path
+    except FileRefused as error:
+        raise UsageError(str(error.message), hint=f"{hint}; `envctl env {record.name}` prints them") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", hint=hint) from None
 
 
 def process_variables(record: Record) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from envctl.definition.models import Build
+from envctl.files.reading import open_file, read_file
 from envctl.plan.model import BuildPlan
 
 
@@ -33,23 +34,36 @@ def full_name(image: str) -> str:
     return f"docker.io/{image}" if slash else f"docker.io/library/{image}"
 
 
-def build_plan(build: Build, context: Path, name: str | None) -> BuildPlan:
-    """What is built from *context*; the tag is a hash of everything that makes the image."""
+def build_plan(build: Build, context: Path, name: str | None, root: Path, *, as_named: bool = False) -> BuildPlan:
+    """What is built from *context*; the tag is a hash of everything that makes the image.
+
+    Args:
+        name: of the image, as the definition says. A stranger's could be that of an image which others pull, so it is but a part of ours.
+        as_named: it is trusted, and so are the further tags of *build*.
+    """
+    if not as_named:
+        build = build.model_copy(update={"tags": []}) if "tags" in (build.model_extra or {}) else build
     digest = hashlib.sha256(json.dumps(build.model_dump(mode="json"), sort_keys=True).encode())
     # The Dockerfile counts by itself: Docker reads it even if it is ignored, or stands elsewhere.
     dockerfile = context / (build.dockerfile or "Dockerfile")
-    digest.update(dockerfile.read_bytes() if dockerfile.is_file() else b"")
-    for path in context_files(context, _ignored(context, dockerfile)):
-        digest.update(_entry(context, path))
+    digest.update(read_file(dockerfile, root) if dockerfile.is_file() else b"")
+    for path in context_files(context, _ignored(context, dockerfile, root)):
+        digest.update(_entry(context, path, root))
     content = digest.hexdigest()[:16]
-    stem = name or f"envctl/{_safe(context.name)}"
+    ours = "envctl/" + _safe(re.sub(r":[^/:]*$", "", name) if name else context.name)
+    stem = name if name and as_named else ours
     return BuildPlan(build, context, f"{stem}:{content}" if ":" not in stem.rpartition("/")[2] else stem, content)
 
 
-def _entry(context: Path, path: Path) -> bytes:
+def _entry(context: Path, path: Path, root: Path) -> bytes:
+    """Docker sends a link as a link; whatever it leads to is no part of the image."""
     mode = b"x" if os.access(path, os.X_OK) else b"-"
-    content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
-    return b"\0".join((path.relative_to(context).as_posix().encode(), mode, hashlib.sha256(content).digest()))
+    if path.is_symlink():
+        content = hashlib.sha256(os.fsencode(os.readlink(path)))
+    else:
+        with open_file(path, root) as stream:
+            content = hashlib.file_digest(stream, "sha256")
+    return b"\0".join((os.fsencode(path.relative_to(context).as_posix()), mode, content.digest()))
 
 
 def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Path]:
@@ -63,11 +77,11 @@ def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Pa
                 yield path
 
 
-def _ignored(context: Path, dockerfile: Path) -> re.Pattern[str] | None:
+def _ignored(context: Path, dockerfile: Path, root: Path) -> re.Pattern[str] | None:
     """The patterns of the ignore file as one expression; files that an exception (`!`) may bring back are kept."""
     own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")  # beside the Dockerfile, it wins
     try:
-        lines = (own if own.is_file() else context / ".dockerignore").read_text("utf-8").splitlines()
+        lines = read_file(own if own.is_file() else context / ".dockerignore", root, largest=1_000_000).decode().splitlines()
     except OSError:
         return None
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]

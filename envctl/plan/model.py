@@ -6,9 +6,8 @@ are read (they are input), nothing else is.
 
 from __future__ import annotations
 
+import io
 import os
-import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 from envctl.definition.kinds import Kubernetes
 from envctl.definition.kinds import LocalProgram as LocalProgram
 from envctl.definition.models import Build, SeedStep
-from envctl.files.reading import open_file, read_file
+from envctl.files.reading import open_file
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
 from envctl.plan.traits import Addresses, EngineTraits
@@ -48,6 +47,8 @@ class Setting:
     environ: Mapping[str, str] = field(default_factory=dict)
     registry: str | None = None
     """Where images that are built here are pushed, so that a cluster gets at them."""
+    image_names: bool = False
+    """What is built gets the names that the definition gives (`--image-names`)."""
     shared: bool = False
     """Its namespace is not its own (`--namespace`): the names of its services begin with its id."""
     rewrite: Mapping[str, str] = field(default_factory=dict)
@@ -76,26 +77,26 @@ class File:
     secret: bool = False
     """Its kind puts a password into it, or what gives one away."""
 
+    def open(self) -> io.BufferedIOBase:
+        """What it holds, to be read in pieces. Raises OSError, FileRefused: its source cannot be read, or has become another one."""
+        return io.BytesIO((self.text or "").encode()) if self.text is not None or self.source is None else open_file(self.source, self.root)
+
     @property
     def content(self) -> bytes:
-        """What it holds, as a whole. Raises OSError, FileRefused: its source cannot be read, or has become another one."""
-        if self.text is not None:
-            return self.text.encode()
-        return read_file(self.source, self.root, largest=sys.maxsize - 1) if self.source is not None else b""
+        """All that it holds. Raises as `open` does."""
+        with self.open() as stream:
+            return stream.read()
+
+    @property
+    def size(self) -> int:
+        """In bytes. Raises as `open` does."""
+        with self.open() as stream:
+            return stream.seek(0, io.SEEK_END)
 
     @property
     def executable(self) -> bool:
         """Whether it is a program: its source may be run."""
         return self.source is not None and os.access(self.source, os.X_OK)
-
-    def copy_to(self, target: Path) -> None:
-        """Puts it at *target*, where nothing is. Raises OSError, FileRefused: as for `content`."""
-        with target.open("xb") as stream:
-            if self.text is not None or self.source is None:
-                stream.write((self.text or "").encode())
-            else:
-                with open_file(self.source, self.root) as source:
-                    shutil.copyfileobj(source, stream)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import csv
 import glob
 import gzip
 import hashlib
+import io
 import json
 import os
 import zlib
@@ -16,6 +17,8 @@ from typing import Any
 
 from envctl.definition.kinds import Kind
 from envctl.definition.models import SeedStep, Service
+from envctl.files.folders import FileRefused
+from envctl.files.reading import open_file
 from envctl.plan.model import Feed, Step
 from envctl.plan.reading import Reading
 from envctl.plan.subjects import Subject
@@ -64,12 +67,16 @@ def _hash(reading: Reading, *parts: Any) -> str:
 def _read(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> tuple[tuple[Path, ...], list[tuple[str, str]]]:
     """The files of a step, and all that counts of its files and inputs: paths below their folders, and hashes of the content."""
     files, folder = _files(reading, step, at)
-    inputs = [_entry(base, path) for base, path in _inputs(reading, step, at)]
-    return files, [*(_entry(folder, path) for path in files), ("inputs", ""), *inputs]
+    entries: list[tuple[str, str]] = []
+    with reading.located(*at):
+        entries += [_entry(folder, path, reading.loaded.project) for path in files]
+        entries.append(("inputs", ""))
+        entries += [_entry(base, path, reading.loaded.project) for base, path in _inputs(reading, step, at)]
+    return files, entries
 
 
-def _entry(folder: Path, path: Path) -> tuple[str, str]:
-    with path.open("rb") as stream:
+def _entry(folder: Path, path: Path, root: Path) -> tuple[str, str]:
+    with open_file(path, root) as stream:
         return Path(os.path.relpath(path, folder)).as_posix(), hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -94,8 +101,8 @@ def _feed(reading: Reading, kind: Kind, step: SeedStep, files: Sequence[Path], n
 
 def _columns(reading: Reading, path: Path, at: tuple[str | int, ...]) -> list[str]:
     try:
-        found = header(path)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+        found = header(path, reading.loaded.project)
+    except (FileRefused, OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         reading.wrong(at, f"the header of '{path.name}' cannot be read: {what}")
         return []
@@ -104,10 +111,10 @@ def _columns(reading: Reading, path: Path, at: tuple[str | int, ...]) -> list[st
     return found
 
 
-def header(path: Path) -> list[str]:
+def header(path: Path, root: Path) -> list[str]:
     """The names in the first line of a CSV file."""
-    open_text = gzip.open if path.suffix == ".gz" else open
-    with open_text(path, "rt", encoding="utf-8-sig", newline="") as stream:
+    with open_file(path, root) as packed, gzip.open(packed) if path.suffix == ".gz" else packed as raw:
+        stream = io.TextIOWrapper(raw, "utf-8-sig", newline="")
         return [name.strip() for name in next(csv.reader(stream), [])]
 
 

@@ -169,7 +169,14 @@ def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
         return None
     build = Build(context=service.build) if isinstance(service.build, str) else service.build
     context = reading.loaded.path(build.context, ("services", name, "build"))
-    return reading.once(("build", name), partial(build_plan, build, context, service.image))
+    found: BuildPlan | None = None
+    with reading.located("services", name, "build"):
+        found = reading.once(("build", name), partial(_build_plan, reading, build, context, service.image))
+    return found  # noqa: RET504 -- a mistake is noted, and there is none then
+
+
+def _build_plan(reading: Reading, build: Build, context: Path, name: str | None) -> BuildPlan:
+    return build_plan(build, context, name, reading.loaded.project, as_named=reading.setting.image_names)
 
 
 def _folder(reading: Reading, name: str, service: Service) -> Path:

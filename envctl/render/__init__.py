@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.errors import UsageError
+from envctl.files.writing import always, root_of, write_file
 from envctl.plan.addressing import dns_label
 from envctl.plan.model import File, Plan
 from envctl.render.compose import compose_yaml, render_compose
@@ -36,7 +36,7 @@ def write_manifests(plan: Plan, folder: Path | None, options: Options | None = N
     name, written, binaries = FORMATS[engine.manifests](plan, options)
     if folder is not None:
         try:
-            _write(folder, name, written.text, binaries)
+            _write(Path(os.path.abspath(folder)), plan.setting.project, name, written.text, binaries)
         except OSError as error:
             raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
     return written
@@ -60,13 +60,14 @@ FORMATS = {"compose": _composed, "kubernetes": _clustered}
 """What an engine's traits may name as its manifests: each gives the file's name, its text and what goes beside it."""
 
 
-def _write(folder: Path, name: str, text: str, binaries: Mapping[str, File]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _write(folder: Path, project: Path, name: str, text: str, binaries: Mapping[str, File]) -> None:
+    """A folder is ours when its manifest is; the manifest comes first, so that what a killed command leaves is ours too."""
+    root = root_of(folder, project)
+    write_file(folder / name, text, root, ours=_is_rendered, mode=0o600)
     for path, file in binaries.items():
-        assert file.source is not None
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file.source, target)
-    beside = folder / f".{name}.new"
-    beside.write_text(text, "utf-8")
-    os.replace(beside, folder / name)
+        with file.open() as content:
+            write_file(folder / path, content, root, ours=always, mode=0o755 if file.executable else 0o644)
+
+
+def _is_rendered(content: bytes) -> bool:
+    return b", rendered by envctl: " in content.partition(b"\n")[0]

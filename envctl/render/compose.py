@@ -111,7 +111,8 @@ def files_hash(service: ServicePlan) -> str:
     """A container whose files have changed must be made anew; the files are no part of what Compose compares."""
     digest = hashlib.sha256()
     for path, file in service.files.items():
-        digest.update(path.encode() + b"\0" + hashlib.sha256(file.content).digest())
+        with file.open() as stream:
+            digest.update(path.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
 
 

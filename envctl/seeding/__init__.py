@@ -13,6 +13,8 @@ from typing import Protocol
 
 from envctl.engines import Deployment
 from envctl.errors import Evidence, ServiceFailed
+from envctl.files.folders import FileRefused
+from envctl.files.reading import open_file
 from envctl.plan.model import Plan, Step
 
 
@@ -84,23 +86,25 @@ class BadFile(Exception):
         return str(path) if self.line is None else f"{path}:{self.line}"
 
 
-def pieces(path: Path) -> Iterator[bytes]:
-    """The bytes of *path*, unpacked.
+def pieces(path: Path, root: Path) -> Iterator[bytes]:
+    """The bytes of *path*, which lies below *root*, unpacked.
 
     Raises:
         BadFile: it cannot be read to its end.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        with open_file(path, root) as packed, gzip.open(packed) if path.suffix == ".gz" else packed as stream:
             while piece := stream.read(PIECE):
                 yield piece
+    except FileRefused as error:
+        raise BadFile(f"it is not read: {error}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise BadFile(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def texts(path: Path) -> Iterator[bytes]:
+def texts(path: Path, root: Path) -> Iterator[bytes]:
     """The same without the mark that some editors put before UTF-8."""
     begun = False
-    for piece in pieces(path):
+    for piece in pieces(path, root):
         yield piece if begun else piece.removeprefix(BOM)
         begun = True

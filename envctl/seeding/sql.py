@@ -16,7 +16,8 @@ def load(step: Step, seeder: Seeder) -> None:
     assert step.feed is not None
     for path in step.files:
         try:
-            ran = seeder.deployment.execute(step.service, Execution(step.feed.command, step.feed.env, pieces(path)))
+            content = pieces(path, seeder.plan.setting.project)
+            ran = seeder.deployment.execute(step.service, Execution(step.feed.command, step.feed.env, content))
         except BadFile as error:
             raise failed(step, str(path), str(error)) from None
         if ran.status:

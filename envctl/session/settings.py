@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from envctl.errors import DefinitionError, Problem, did_you_mean
+from envctl.files.folders import FileRefused
+from envctl.files.reading import read_file
+
+LARGEST = 1_000_000
+"""Bytes of a file with settings."""
 
 OPTIONS = {
     "name", "set", "only", "stub", "use", "port", "image", "local", "engine", "context", "namespace", "registry", "ttl", "timeout",
@@ -76,9 +81,10 @@ def nearest(folder: Path) -> Settings:
     Raises:
         DefinitionError: it is no TOML.
     """
+    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
     for each in (folder, *folder.parents):
         for name, keys in (("envctl.toml", ()), ("pyproject.toml", ("tool", "envctl"))):
-            found = _read(each / name, keys)
+            found = _read(each / name, root, keys)
             if found is not None:
                 return Settings(each / name, {key.replace("-", "_"): value for key, value in found.items()})
         if (each / ".git").exists():
@@ -86,14 +92,16 @@ def nearest(folder: Path) -> Settings:
     return Settings(Path("envctl.toml"))
 
 
-def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
+def _read(path: Path, root: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
     try:
-        content: Any = tomllib.loads(path.read_text("utf-8"))
+        content: Any = tomllib.loads(read_file(path, root, largest=LARGEST).decode())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (FileRefused, OSError, ValueError) as error:
         if keys:
             return None  # somebody else's pyproject.toml is not ours to complain about
+        if isinstance(error, FileRefused):
+            raise DefinitionError([Problem(path, 1, "", str(error))]) from None
         line = next((int(word.rstrip(",")) for word in _after_line(str(error))), 1)
         raise DefinitionError([Problem(path, line, "", f"this is no TOML: {error}")]) from None
     for key in keys:

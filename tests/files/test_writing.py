@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from envctl.files.folders import FileRefused
-from envctl.files.writing import always, never, remove_file, write_file
+from envctl.files.writing import always, check_file, never, write_file
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_what_is_not_ours_stays(project: Path) -> None:
     with pytest.raises(FileRefused, match="is there already, and is not envctl's"):
         write_file(project / "x", "new", project, ours=lambda content: content == b"ours")
     with pytest.raises(FileRefused, match="is there already"):
-        remove_file(project / "x", project, ours=lambda content: content == b"ours")
+        check_file(project / "x", project, ours=lambda content: content == b"ours")
     assert (project / "x").read_text() == "mine"
 
 
@@ -59,7 +59,7 @@ def test_no_link_is_followed(project: Path, link: str, target: str, name: str) -
     with pytest.raises(FileRefused, match="is a symbolic link"):
         write_file(project / name, "new", project, ours=always)
     with pytest.raises(FileRefused, match="is a symbolic link"):
-        remove_file(project / name, project, ours=always)
+        check_file(project / name, project, ours=always)
     assert list((project.parent / "theirs").iterdir()) == []
 
 
@@ -71,7 +71,7 @@ def test_nothing_is_made_outside(project: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", [".git/hooks/pre-commit", "sub/.GIT/config", ".git"])
 def test_nothing_is_made_in_a_repositorys_own_folder(project: Path, name: str) -> None:
-    with pytest.raises(FileRefused, match="lies in .git"):
+    with pytest.raises(FileRefused, match=r"lies in \.git"):
         write_file(project / name, "new", project, ours=always)
 
 
@@ -88,6 +88,6 @@ def test_a_file_that_cannot_be_written_leaves_nothing(project: Path, monkeypatch
     assert list(project.iterdir()) == []
 
 
-def test_removing_what_is_not_there_is_nothing(project: Path) -> None:
-    remove_file(project / "a/x", project, ours=never)
+def test_a_look_makes_nothing(project: Path) -> None:
+    check_file(project / "a/x", project, ours=never)
     assert list(project.iterdir()) == []

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from envctl.errors import UsageError
-from envctl.outputs import FORMATS, formatted, write_outputs
+from envctl.instance.record import Record
+from envctl.outputs import FORMATS, empty_outputs, formatted, refuse_foreign_files, write_outputs
 from tests.builders import record_of
 
 VALUES = {"A": "1", "B": "x y"}
@@ -47,30 +50,73 @@ def test_json_is_the_values(tmp_path: Path) -> None:
 # The files of `write:`
 
 
+def written(record: Record) -> Record:
+    """*record* as it is after its outputs were written."""
+    noted: list[str] = []
+    write_outputs(record, noted.extend)
+    return replace(record, written=tuple(noted))
+
+
+def of(folder: Path, **more: Any) -> Record:
+    return record_of(file=str(folder / "environment.yaml"), project=str(folder), **{"outputs": {"A": "ü"}, **more})
+
+
 def test_files_hold_the_outputs_and_are_emptied(tmp_path: Path) -> None:
-    record = record_of(file=str(tmp_path / "environment.yaml"), write={".env.test": "dotenv", "sub/x.json": "json"}, outputs={"A": "ü"})
-    write_outputs(record)
+    record = written(of(tmp_path, write={".env.test": "dotenv", "sub/x.json": "json"}))
     assert (tmp_path / ".env.test").read_text("utf-8") == "A='ü'\n"
     assert json.loads((tmp_path / "sub/x.json").read_text("utf-8")) == {"A": "ü"}
-    write_outputs(replace(record, outputs={}))
+    empty_outputs(record)
     assert (tmp_path / ".env.test").read_bytes() == b""
     assert (tmp_path / "sub/x.json").read_bytes() == b""
+    written(record)
+    assert (tmp_path / ".env.test").read_text("utf-8") == "A='ü'\n"
 
 
 def test_nothing_is_made_to_be_empty(tmp_path: Path) -> None:
-    write_outputs(record_of(file=str(tmp_path / "gone" / "environment.yaml"), write={".env": "dotenv"}))
+    empty_outputs(of(tmp_path / "gone", write={".env": "dotenv"}))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_outputs_take_the_place_of_ours(tmp_path: Path) -> None:
+    record = written(of(tmp_path, write={".env": "dotenv"}))
+    written(replace(record, outputs={"A": "new"}))
+    assert (tmp_path / ".env").read_text() == "A=new\n"
+
+
+@pytest.mark.parametrize("do", [refuse_foreign_files, written])
+def test_what_is_not_ours_is_not_replaced(tmp_path: Path, do: Callable[[Record], object]) -> None:
+    (tmp_path / ".env").write_text("MY_KEY=only-here\n")
+    with pytest.raises(UsageError, match=r"\.env is there already, and is not envctl's") as caught:
+        do(of(tmp_path, write={".env": "dotenv"}))
+    assert "`envctl env" in caught.value.hint
+    assert (tmp_path / ".env").read_text() == "MY_KEY=only-here\n"
+
+
+def test_what_somebody_has_changed_is_not_emptied(tmp_path: Path) -> None:
+    record = written(of(tmp_path, write={".env": "dotenv"}))
+    (tmp_path / ".env").write_text("A='ü'\nMY_KEY=added\n")
+    empty_outputs(record)
+    assert "MY_KEY" in (tmp_path / ".env").read_text()
+
+
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "theirs").touch()
+    (tmp_path / "project/.env").symlink_to("../theirs")
+    with pytest.raises(UsageError, match="symbolic link"):
+        written(of(tmp_path / "project", write={".env": "dotenv"}))
+    assert (tmp_path / "theirs").read_text() == ""
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
-    with pytest.raises(UsageError, match=r"\.env cannot be written: Is a directory") as caught:
-        write_outputs(record_of(file=str(tmp_path / "environment.yaml"), write={".env": "dotenv"}, outputs={"A": "b"}))
+    with pytest.raises(UsageError, match=r"\.env is there, and no ordinary file") as caught:
+        written(of(tmp_path, write={".env": "dotenv"}))
     assert "`write:`" in caught.value.hint
 
 
-def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
-    """There are passwords in it; one that is there keeps its mode."""
+def test_a_file_with_outputs_is_its_owners_alone(tmp_path: Path) -> None:
+    """There are passwords in it."""
     (tmp_path / "there").touch(mode=0o644)
-    write_outputs(record_of(file=str(tmp_path / "e.yaml"), write={"new": "dotenv", "there": "dotenv"}, outputs={"A": "b"}))
-    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "there")] == [0o600, 0o644]
+    written(of(tmp_path, write={"new": "dotenv", "there": "dotenv"}))
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "there")] == [0o600, 0o600]

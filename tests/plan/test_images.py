@@ -79,7 +79,7 @@ def context(tmp_path: Path) -> Path:
 
 
 def tag(context: Path, name: str | None = None, **build: object) -> str:
-    return build_plan(Build.model_validate(build), context, name).tag
+    return build_plan(Build.model_validate(build), context, name, context.parent, as_named=True).tag
 
 
 def test_a_tag_is_made_of_folder_and_content(context: Path) -> None:
@@ -97,10 +97,23 @@ def test_a_name_without_a_tag_gets_one(context: Path, name: str, expected: str |
     assert found == expected if expected else found == f"{name}:{tag(context).partition(':')[2]}"
 
 
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("postgres:17", "envctl/postgres"), ("host:5000/me/app", "envctl/host-5000-me-app"), ("envctl/x:1", "envctl/envctl-x")],
+)
+def test_without_leave_nothing_is_built_under_a_name_of_others(context: Path, name: str, stem: str) -> None:
+    """Every later project on the machine would run what a stranger calls `postgres:17`."""
+    build = Build.model_validate({"tags": ["redis:8"]})
+    found = build_plan(build, context, name, context.parent)
+    assert found.tag == f"{stem}:{found.content}"
+    assert (found.build.model_extra or {})["tags"] == []
+    assert build_plan(build, context, name, context.parent, as_named=True).build == build
+
+
 def test_a_given_tag_does_not_hide_the_content(context: Path) -> None:
-    first = build_plan(Build.model_validate({}), context, "me/app:1")
+    first = build_plan(Build.model_validate({}), context, "me/app:1", context.parent, as_named=True)
     (context / "src/main.py").write_text("2\n")
-    second = build_plan(Build.model_validate({}), context, "me/app:1")
+    second = build_plan(Build.model_validate({}), context, "me/app:1", context.parent, as_named=True)
     assert first.tag == second.tag == "me/app:1"
     assert first.content != second.content
 

@@ -218,4 +218,4 @@ def test_paths_of_an_included_file_are_relative_to_it(tmp_path: Path) -> None:
 def test_the_header_of_a_file(tmp_path: Path, name: str, content: bytes, expected: list[str]) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    assert header(path) == expected
+    assert header(path, path.parent) == expected

@@ -89,6 +89,8 @@ def test_what_is_built_is_called_by_its_content(tmp_path: Path, build: str) -> N
 
 def test_a_built_image_can_have_a_name(tmp_path: Path) -> None:
     found = planned(tmp_path, "build: app, image: 'me/app:1'", {"app/Dockerfile": ""}, rewrite={"docker.io": "mirror.corp"})
+    assert found.image.startswith("envctl/me-app:")
+    found = planned(tmp_path, "build: app, image: 'me/app:1'", rewrite={"docker.io": "mirror.corp"}, image_names=True)
     assert found.image == "me/app:1"
 
 

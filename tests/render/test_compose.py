@@ -248,7 +248,7 @@ def test_a_guess_does_not_hide_the_check_of_an_image_under_up() -> None:
 
 def files(tmp_path: Path) -> dict[str, File]:
     (tmp_path / "b.bin").write_bytes(b"\xff")
-    return {"/etc/a$.conf": File(text="a$b"), "/opt/b.bin": File(source=tmp_path / "b.bin")}
+    return {"/etc/a$.conf": File(text="a$b"), "/opt/b.bin": File(source=tmp_path / "b.bin", root=tmp_path)}
 
 
 def test_for_plain_compose_texts_are_configs_and_binaries_mounts(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_for_plain_compose_texts_are_configs_and_binaries_mounts(tmp_path: Path)
     assert x["configs"][0]["target"] == "/etc/a$$.conf"
     assert x["configs"][0]["source"] == y["configs"][0]["source"]
     assert found.document["configs"] == {x["configs"][0]["source"]: {"content": "a$$b"}}
-    assert found.binaries == {"files/x/opt/b.bin": File(source=tmp_path / "b.bin")}
+    assert found.binaries == {"files/x/opt/b.bin": File(source=tmp_path / "b.bin", root=tmp_path)}
 
 
 def test_for_up_files_are_no_part_of_it(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_a_network_that_nobody_uses_is_not_made(fragment: dict[str, Any]) -> Non
             "x: its readiness (log, query), which no program in an image can check",
         ),
         (
-            {"files": {"/b": File(source=Path(__file__))}},
+            {"files": {"/b": File(source=Path(__file__), root=Path(__file__).parent)}},
             "x: binary or executable files are bind mounts here; `up` copies them into the container",
         ),
         ({"kind": "stub", "losses": ("no password",)}, "x: no password"),

@@ -245,7 +245,12 @@ def test_binary_and_executable_files(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("#!/bin/sh\n")
     (tmp_path / "run").chmod(0o755)
     (tmp_path / "image").write_bytes(b"\xff\0\xfe")
-    found = rendered(service("x", files={"/bin/run": File(source=tmp_path / "run"), "/srv/image": File(source=tmp_path / "image")}))
+    found = rendered(
+        service(
+            "x",
+            files={"/bin/run": File(source=tmp_path / "run", root=tmp_path), "/srv/image": File(source=tmp_path / "image", root=tmp_path)},
+        )
+    )
     content = objects(found, "ConfigMap")["x-files"]
     assert (content["data"], content["binaryData"]) == ({"bin_run": "#!/bin/sh\n"}, {"srv_image": "/wD+"})
     modes = {v["name"]: v["configMap"]["defaultMode"] for v in pod(found, "x")["volumes"] if "configMap" in v}

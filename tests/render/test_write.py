@@ -17,7 +17,7 @@ from tests.builders import plan_with, service
 def plan(tmp_path: Path) -> Plan:
     (tmp_path / "run.sh").write_text("#!/bin/sh\n")
     (tmp_path / "run.sh").chmod(0o755)
-    return plan_with(service("x", files={"/bin/run": File(source=tmp_path / "run.sh")}), losses=("something",))
+    return plan_with(service("x", files={"/bin/run": File(source=tmp_path / "run.sh", root=tmp_path)}), losses=("something",))
 
 
 def on(plan: Plan, engine: str) -> Plan:

@@ -26,7 +26,7 @@ def load(
     path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     step = step_of("db", 1, step={"csv": name, "into": "t"}, files=(path,), feed=feed(dialect))
     project = project or FakeDeployment(answers={("client", "-f", "-"): ran or CommandResult(0, "")})
-    seed(step, Seeder(plan_with(), project, {}, tmp_path))
+    seed(step, Seeder(plan_with(project=tmp_path), project, {}, tmp_path))
     return project
 
 
@@ -86,7 +86,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_refused_too(tmp_path: Path, di
     path.write_bytes(gzip.compress(b"a\n" + bytes(range(48, 58)) * 1000)[:-9])
     step = step_of("db", step={"csv": "x.csv.gz", "into": "t"}, files=(path,), feed=feed(dialect))
     with pytest.raises(ServiceFailed, match=r"failed at .*x\.csv\.gz: it cannot be read: Compressed file ended before"):
-        seed(step, Seeder(plan_with(), project, {}, tmp_path))
+        seed(step, Seeder(plan_with(project=tmp_path), project, {}, tmp_path))
     assert project.executed == []
 
 
@@ -135,7 +135,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, dialect: str, name: 
     step = step_of("db", step={"csv": name, "into": "t"}, files=(path,), feed=feed(dialect))
     tracemalloc.start()
     try:
-        seed(step, Seeder(plan_with(), project, {}, tmp_path))
+        seed(step, Seeder(plan_with(project=tmp_path), project, {}, tmp_path))
         assert tracemalloc.get_traced_memory()[1] < 12 * PIECE
     finally:
         tracemalloc.stop()

@@ -15,7 +15,7 @@ def test_pieces_are_the_file(tmp_path_factory: pytest.TempPathFactory, count: in
     path = tmp_path_factory.getbasetemp() / ("large.sql.gz" if packed else "large.sql")
     content = b"x" * max(0, count * PIECE + more)
     path.write_bytes(gzip.compress(content, 1, mtime=0) if packed else content)
-    found = list(pieces(path))
+    found = list(pieces(path, path.parent))
     assert b"".join(found) == content
     assert all(0 < len(piece) <= PIECE for piece in found)
 
@@ -26,7 +26,7 @@ def test_texts_may_be_packed_and_begin_with_a_mark(tmp_path: Path, name: str, bo
     path = tmp_path / name
     text = bom + b"a\n" + b"\xef\xbb\xbf" * PIECE
     path.write_bytes(gzip.compress(text, mtime=0) if name.endswith(".gz") else text)
-    assert b"".join(texts(path)) == text.removeprefix(bom)
+    assert b"".join(texts(path, path.parent)) == text.removeprefix(bom)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,6 @@ def test_what_cannot_be_read_is_no_end_of_the_file(tmp_path: Path, content: byte
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BadFile, match=f"it cannot be read: .*{words}") as caught:
-        list(pieces(path))
+        list(pieces(path, path.parent))
     assert caught.value.where(path) == str(path)
     assert not isinstance(caught.value, OSError), "which says to an engine that the command has ended"

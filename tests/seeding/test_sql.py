@@ -16,7 +16,7 @@ def load(folder: Path, files: dict[str, bytes], ran: CommandResult | None = None
         (folder / name).write_bytes(content)
     step = step_of("db", step={"sql": "x"}, files=tuple(folder / name for name in files), feed=feed())
     project = FakeDeployment(answers={("client", "-f", "-"): ran or CommandResult(0, "NOTICE: done")})
-    seed(step, Seeder(plan_with(), project, {}, folder))
+    seed(step, Seeder(plan_with(project=folder), project, {}, folder))
     return project
 
 
@@ -78,5 +78,5 @@ def test_after_a_failure_the_next_file_is_not_run(tmp_path: Path) -> None:
     project = FakeDeployment(answers={("client", "-f", "-"): CommandResult(1, "")})
     step = step_of("db", step={"sql": "x"}, files=(tmp_path / "a.sql", tmp_path / "a.sql"), feed=feed())
     with pytest.raises(ServiceFailed):
-        seed(step, Seeder(plan_with(), project, {}, tmp_path))
+        seed(step, Seeder(plan_with(project=tmp_path), project, {}, tmp_path))
     assert len(project.executed) == 1

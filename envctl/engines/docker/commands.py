@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import socket
 import tarfile
+import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.docker.instance import ONE_OFF
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 Key = tuple[str, tuple[str, ...]]
+SPOOLED = 16 << 20
+"""Bytes of files for a container that are held in memory; more are in a temporary file."""
 
 
 def execute(api: APIClient, container: str, what: Execution) -> CommandResult:
@@ -117,13 +119,14 @@ class OneOffs:
             self.connection.api.remove_container(container, force=True, v=True)
 
 
-def archive(files: Mapping[str, File]) -> bytes:
+def archive(files: Mapping[str, File]) -> IO[bytes]:
     """A tar of *files*: readable by every user, executable where they are here."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
+    packed = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 -- whoever reads it drops it
+    with tarfile.open(fileobj=packed, mode="w") as tar:
         for path, file in files.items():
-            content = file.content
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(content), 0o755 if file.executable else 0o644
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+            with file.open() as content:
+                entry = tarfile.TarInfo(path.lstrip("/"))
+                entry.size, entry.mode = file.size, 0o755 if file.executable else 0o644
+                tar.addfile(entry, content)
+    packed.seek(0)
+    return packed

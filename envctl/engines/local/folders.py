@@ -141,5 +141,6 @@ def _between(root: Path, folder: Path) -> Iterator[Path]:
 
 def _write(target: Path, file: File) -> None:
     target.unlink(missing_ok=True)
-    file.copy_to(target)
+    with file.open() as content, target.open("xb") as copy:
+        shutil.copyfileobj(content, copy)
     target.chmod(0o700 if file.executable else 0o600)

@@ -71,14 +71,14 @@ def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> 
     taken: set[str] = set()
     for given, file in files.items():
         path = "/" + given.lstrip("/")
-        content = file.content
-        if len(content) > LIMIT:
+        if (size := file.size) > LIMIT:
             raise UsageError(
-                f"{service.name}: {path} has {len(content) >> 10} KiB, and a file on Kubernetes may have 1024",
+                f"{service.name}: {path} has {size >> 10} KiB, and a file on Kubernetes may have 1024",
                 hint="put it into the image (`build:`)",
             )
         if ":" in path:
             raise UsageError(f"{service.name}: {path} cannot be mounted on Kubernetes: a path there has no colon")
+        content = file.content
         yield Entry(path, _key(path, taken), content, _executable(file), _secret(given, file, content, drawer))
 
 

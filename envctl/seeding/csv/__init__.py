@@ -21,45 +21,45 @@ COPY_LINE = re.compile(r"COPY .*, line (\d+)")
 
 def load(step: Step, seeder: Seeder) -> None:
     assert step.feed is not None
-    path, dialect = step.files[0], DIALECTS[step.feed.dialect]
+    path, root, dialect = step.files[0], seeder.plan.setting.project, DIALECTS[step.feed.dialect]
     try:
-        check(path, dialect)
-        ran = seeder.deployment.execute(step.service, Execution(step.feed.command, step.feed.env, sent(path, dialect)))
-        where = _where(path, ran.output) if ran.status else ""
+        check(path, root, dialect)
+        ran = seeder.deployment.execute(step.service, Execution(step.feed.command, step.feed.env, sent(path, root, dialect)))
+        where = _where(path, root, ran.output) if ran.status else ""
     except BadFile as error:
         raise failed(step, error.where(path), str(error)) from None
     if ran.status:
         raise failed(step, where, ran.output, ran.status, complaint(ran.output))
 
 
-def check(path: Path, dialect: Dialect) -> None:
+def check(path: Path, root: Path, dialect: Dialect) -> None:
     """All of the file, before any of it is sent.
 
     Raises:
         BadFile: where its first mistake is.
     """
-    for chunk in chunks(texts(path)):
+    for chunk in chunks(texts(path, root)):
         for byte, why in dialect.refused.items():
             if (at := chunk.data.find(byte)) >= 0:
                 raise BadFile(why, chunk.line + lines_in(chunk.data[:at]))
 
 
-def sent(path: Path, dialect: Dialect) -> Iterator[bytes]:
+def sent(path: Path, root: Path, dialect: Dialect) -> Iterator[bytes]:
     """What the server reads. Should the file have changed since its check, an input that merely ended would commit half of it."""
     try:
-        for chunk in chunks(texts(path)):
+        for chunk in chunks(texts(path, root)):
             yield dialect.write(chunk.data)
     except BadFile:
         yield dialect.spoil
         raise
 
 
-def _where(path: Path, output: str) -> str:
+def _where(path: Path, root: Path, output: str) -> str:
     found = COPY_LINE.search(output) or ROW.search(output)
     if not found:
         return str(path)
     wanted, counted = int(found[1]), 0
-    for number, (line, record) in enumerate(rows(texts(path))):
+    for number, (line, record) in enumerate(rows(texts(path, root))):
         counted += 1 + (_counted_by_copy(record, number) if found.re is COPY_LINE else 0)
         if counted >= wanted:
             return f"{path}:{line}"

@@ -37,7 +37,7 @@ def test_texts_are_written_byte_for_byte(root: Path) -> None:
 
 def test_a_file_of_the_project_is_copied(root: Path, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"\0\xff")
-    write_files(root, having(data=File(source=tmp_path / "source")), None)
+    write_files(root, having(data=File(source=tmp_path / "source", root=tmp_path)), None)
     assert (root / "data").read_bytes() == b"\0\xff"
 
 
@@ -45,7 +45,7 @@ def test_nobody_else_reads_them(root: Path, tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    write_files(root, having(etc_more_thing=File("x"), bin_run=File(source=program)), None)
+    write_files(root, having(etc_more_thing=File("x"), bin_run=File(source=program, root=program.parent)), None)
     assert [mode(root / each) for each in ("etc/more", "etc/more/thing", "bin/run")] == [0o700, 0o600, 0o700]
 
 
