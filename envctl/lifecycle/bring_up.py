@@ -24,7 +24,7 @@ from envctl.lifecycle.exits import Exits
 from envctl.lifecycle.service_states import Abandoned, ServiceStates
 from envctl.lifecycle.stages import STAGES
 from envctl.lifecycle.start_limiter import StartLimiter, priorities
-from envctl.outputs import process_variables
+from envctl.outputs import process_variables, with_all_written, write_outputs
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
 from envctl.readiness.wait import History, probe_named
@@ -84,7 +84,12 @@ class Run:
                 raise RecordGone(f"the command that worked on {self.record.name} ({self.record.id}) is over")
             self.record = self.session.store.update(self.record, change)
 
-    def note_written(self, hashes: Sequence[str]) -> None:
+    def write_outputs(self) -> None:
+        """The files of `write:` hold the outputs. Raises UsageError: one is not ours."""
+        if self.record.write:
+            write_outputs(with_all_written(self.record, self.session.store.all()), self._note_written)
+
+    def _note_written(self, hashes: Sequence[str]) -> None:
         """Keeps the hashes of files that are about to be written, and those of before: a kill comes between any two steps."""
         self.update(lambda record: replace(record, written=tuple(dict.fromkeys((*record.written[-20:], *hashes)))))
 

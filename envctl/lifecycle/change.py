@@ -21,7 +21,6 @@ from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
-from envctl.outputs import write_outputs
 from envctl.plan.model import Plan, ServicePlan
 from envctl.session import Session
 
@@ -58,7 +57,7 @@ class Change:
     def bring_up(self, services: Sequence[str], again: Collection[str] = ()) -> None:
         self.run.events.begin(part_of(self.plan, services))
         bring_up(self.run, self.deployment(), services, again)
-        write_outputs(self.run.record, self.run.note_written)
+        self.run.write_outputs()
 
 
 def restart(

@@ -24,7 +24,7 @@ from envctl.lifecycle.failed import ended
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
-from envctl.outputs import refuse_foreign_files, write_outputs
+from envctl.outputs import refuse_foreign_files, with_all_written
 from envctl.plan.model import Plan
 from envctl.process import signals
 from envctl.process.threads import each
@@ -103,7 +103,7 @@ def _planned(session: Session, options: UpOptions, environment: Environment, own
     drafted = draft(session, options, environment, owner)
     plan = plan_of_environment(session, environment, drafted)
     session.mask.add(plan.secrets)
-    refuse_foreign_files(replace(drafted, write=dict(plan.write)))
+    refuse_foreign_files(with_all_written(replace(drafted, write=dict(plan.write)), session.store.all()))
     return drafted, plan
 
 
@@ -155,7 +155,7 @@ def _complete(run: Run, timer: Timer) -> None:
     """The outputs are where they are expected, and the instance outlives this command where it has no owner."""
     if run.record.expired:
         raise KeeperGone("its keeper has begun to remove it")
-    write_outputs(run.record, run.note_written)
+    run.write_outputs()
     run.update(lambda record: replace(record, state=InstanceState.UP, process="", timings_ms=dict(timer.phases)))
     if not run.record.owner:
         run.session.keepers.release(run.record.id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,12 @@ def formatted(format: str, values: Mapping[str, str]) -> str:
         raise UsageError(f"there is no format '{format}'", hint=did_you_mean(format, FORMATS))
     text: str = import_module(f"envctl.outputs.{format}").text(values)
     return text
+
+
+def with_all_written(record: Record, records: Iterable[Record]) -> Record:
+    """*record* with what other instances of its checkout have written: theirs may be replaced, as ours are by them."""
+    others = (each.written for each in records if each.project == record.project)
+    return replace(record, written=tuple(dict.fromkeys(chain(record.written, *others))))
 
 
 def refuse_foreign_files(record: Record) -> None:

@@ -81,10 +81,10 @@ def nearest(folder: Path) -> Settings:
     Raises:
         DefinitionError: it is no TOML.
     """
-    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
     for each in (folder, *folder.parents):
         for name, keys in (("envctl.toml", ()), ("pyproject.toml", ("tool", "envctl"))):
-            found = _read(each / name, root, keys)
+            found = _read(each / name, root or each, keys)
             if found is not None:
                 return Settings(each / name, {key.replace("-", "_"): value for key, value in found.items()})
         if (each / ".git").exists():

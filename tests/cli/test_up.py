@@ -145,7 +145,7 @@ def test_the_document_of_a_broken_definition(project: Project) -> None:
 
 
 def test_files_of_write_are_kept_and_emptied(project: Project) -> None:
-    words(project).write("environments/.env.test", "OLD=1\n")
+    words(project).write("environments/.env.test", "")
     outputs = project.envctl("up", "env", "--json").ok().json["outputs"]
     folder = project.folder / "environments"
     assert json.loads((folder / "made/out.json").read_text()) == outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> ListedEngine:
 
 def with_outputs(session: Session, home: Path, **changes: Any) -> Record:
     (home / ".env").write_text("A=b")
-    return saved(session, outputs={"A": "b"}, write={".env": "dotenv"}, file=str(home / "environment.yaml"), **changes)
+    written = (hashlib.sha256(b"A=b").hexdigest(),)
+    return saved(session, project=str(home), written=written, outputs={"A": "b"}, write={".env": "dotenv"}, file=str(home / "environment.yaml"), **changes)
 
 
 def test_everything_is_removed_then_the_record(session: Session, engine: ListedEngine, tmp_path: Path) -> None:

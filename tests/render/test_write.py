@@ -42,8 +42,29 @@ def test_a_folder_with_all_it_needs(plan: Plan, tmp_path: Path) -> None:
 
 def test_a_folder_can_be_written_again(plan: Plan, tmp_path: Path) -> None:
     write_manifests(plan, tmp_path / "out")
-    (tmp_path / "out" / "compose.yaml").write_text("of somebody")
+    (tmp_path / "out" / "compose.yaml").write_text("# old, rendered by envctl: docker compose up --wait\n")
+    (tmp_path / "run.sh").write_text("#!/bin/sh -e\n")
     assert write_manifests(plan, tmp_path / "out").text == (tmp_path / "out" / "compose.yaml").read_text()
+    assert (tmp_path / "out/files/x/bin/run").read_text() == "#!/bin/sh -e\n"
+
+
+def test_a_file_of_somebody_is_not_replaced(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
+    with pytest.raises(UsageError, match=r"compose\.yaml is there already, and is not envctl's"):
+        write_manifests(plan, tmp_path)
+    assert (tmp_path / "compose.yaml").read_text() == "services: {}\n"
+    assert not (tmp_path / "files").exists()
+
+
+def test_a_link_of_the_project_is_not_written_through(plan: Plan, tmp_path: Path) -> None:
+    """Whoever commits `out` chooses where `render -o out` writes."""
+    plan = replace(plan, setting=replace(plan.setting, project=tmp_path / "project"))
+    (tmp_path / "project").mkdir()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "project/out").symlink_to("../theirs")
+    with pytest.raises(UsageError, match="symbolic link"):
+        write_manifests(plan, tmp_path / "project/out")
+    assert list((tmp_path / "theirs").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written(plan: Plan, tmp_path: Path) -> None:
