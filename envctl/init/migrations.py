@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from envctl.init.env_example import SQL
 from envctl.init.model import ROOT, KeyValue, Migration, OneLine, ProjectFindings, path_from_environments
@@ -20,8 +20,7 @@ Step = tuple[KeyValue, ...]
 """A seed step as a definition has it."""
 
 
-@dataclass(frozen=True)
-class MigrationTool:
+class MigrationTool(NamedTuple):
     name: str
     files: tuple[str, ...]
     command: str

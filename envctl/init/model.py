@@ -16,8 +16,7 @@ ROOT = PurePosixPath(".")
 MAX_NAME = 40
 
 
-@dataclass(frozen=True)
-class Driver:
+class Driver(NamedTuple):
     """A dependency of the project that speaks to a kind of server."""
 
     kind: str
@@ -26,8 +25,7 @@ class Driver:
     sure: bool = True
 
 
-@dataclass(frozen=True)
-class ComposeService:
+class ComposeService(NamedTuple):
     """A service of the project's Compose file."""
 
     name: str
@@ -42,8 +40,7 @@ class ComposeService:
     environment: str
 
 
-@dataclass(frozen=True)
-class ExampleVariable:
+class ExampleVariable(NamedTuple):
     """A line of `.env.example`."""
 
     name: str
@@ -51,8 +48,7 @@ class ExampleVariable:
     file: PurePosixPath
 
 
-@dataclass(frozen=True)
-class BuiltService:
+class BuiltService(NamedTuple):
     """A service that one of the project's Dockerfiles builds."""
 
     name: str
@@ -74,8 +70,7 @@ class Operation(NamedTuple):
     example: str
 
 
-@dataclass(frozen=True)
-class OpenApiDocument:
+class OpenApiDocument(NamedTuple):
     file: PurePosixPath
     host: str
     """Of the first server; empty where it is this project."""
@@ -86,8 +81,7 @@ class OpenApiDocument:
     """Those that GET reads without parameters and authentication."""
 
 
-@dataclass(frozen=True)
-class Migration:
+class Migration(NamedTuple):
     """How the schema is made: a command of the project, or SQL files."""
 
     folder: PurePosixPath
@@ -101,8 +95,7 @@ class Migration:
     """The kind of database that it is for; empty where it is for any."""
 
 
-@dataclass(frozen=True)
-class TestCommand:
+class TestCommand(NamedTuple):
     """How tests of the project are started."""
 
     name: str
@@ -131,8 +124,7 @@ class ProjectFindings:
 Scalar = str | int | bool
 
 
-@dataclass(frozen=True)
-class KeyValue:
+class KeyValue(NamedTuple):
     """A key with its value, and the file that it was concluded from."""
 
     key: str
@@ -140,23 +132,20 @@ class KeyValue:
     because: str = ""
 
 
-@dataclass(frozen=True)
-class OneLine:
+class OneLine(NamedTuple):
     """A small map or list that stands on one line."""
 
     value: Mapping[str, Scalar] | tuple[Scalar, ...]
 
 
-@dataclass(frozen=True)
-class ListOfMaps:
+class ListOfMaps(NamedTuple):
     items: tuple[tuple[KeyValue, ...], ...]
 
 
 Value = Scalar | OneLine | ListOfMaps | tuple[KeyValue, ...]
 
 
-@dataclass(frozen=True)
-class ProposedService:
+class ProposedService(NamedTuple):
     name: str
     kind: str
     title: str

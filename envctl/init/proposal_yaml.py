@@ -145,7 +145,7 @@ def _lines(start: str, key: str, value: Value, because: str, indent: int) -> Ite
         yield f"{head}{_because(because)}"
         for item in value.items:
             yield from _item(item, indent + 2)
-    elif isinstance(value, tuple):
+    elif isinstance(value, tuple) and not isinstance(value, OneLine):
         yield f"{head}{_because(because)}"
         for below in value:
             yield from lines(below, indent + 2)

@@ -68,7 +68,7 @@ def _built_services(findings: ProjectFindings) -> Iterator[BuiltService]:
     taken = {service.name for service in findings.compose_services}
     for service in findings.built_services:
         if service.context not in folders and service.dockerfile.parent not in folders:
-            yield service if service.name not in taken else replace(service, name=f"{service.name}-app")
+            yield service if service.name not in taken else service._replace(name=f"{service.name}-app")
 
 
 def _proposed_built_services(references: References) -> Iterator[ProposedService]:
@@ -170,7 +170,7 @@ def _with_seeds(services: list[ProposedService], database: str, steps: Sequence[
     if all(service.name != database for service in services):
         yield ProposedService(database, "", "What the tests find in the database.", "", (seed,))
     for service in services:
-        yield replace(service, body=(*service.body, seed)) if service.name == database else service
+        yield service._replace(body=(*service.body, seed)) if service.name == database else service
 
 
 def _variables(references: References) -> Iterator[KeyValue]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from envctl.definition.expressions import escape
 from envctl.init.env_example import SQL, ServerProperty, server_property, split_url
@@ -29,8 +29,7 @@ _LISTEN_ADDRESS = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_|BIND_)?(?:HOST
 _LISTEN_PORT = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_)?PORT")
 
 
-@dataclass(frozen=True)
-class References:
+class References(NamedTuple):
     """What there is to refer to."""
 
     findings: ProjectFindings

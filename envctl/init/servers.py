@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from envctl.init.env_example import SQL, ServerProperty, server_property, sql_dialect
 from envctl.init.model import ExampleVariable, KeyValue, OneLine, ProjectFindings, ProposedService, service_name
@@ -60,8 +60,7 @@ SAME_DRIVERS = {"redis": "valkey"}
 """Kinds that the drivers of another kind speak to."""
 
 
-@dataclass(frozen=True)
-class NeededServer:
+class NeededServer(NamedTuple):
     """A server, and what the variables say it holds."""
 
     name: str
@@ -132,7 +131,7 @@ def _with_contents(server: NeededServer, servers: dict[str, NeededServer], varia
     found = [item for variable in variables if (item := server_property(variable)) and item.item and server_of(item, servers) == server]
     buckets = dict.fromkeys(item.item for item in found if item.name == "bucket")
     databases = dict.fromkeys(item.item for item in found if item.name != "bucket")
-    return replace(server, databases=tuple(databases) if server.kind in SQL else (), buckets=tuple(buckets))
+    return server._replace(databases=tuple(databases) if server.kind in SQL else (), buckets=tuple(buckets))
 
 
 def proposed_servers(servers: dict[str, NeededServer]) -> Iterator[ProposedService]:

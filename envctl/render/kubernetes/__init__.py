@@ -6,7 +6,8 @@ What runs under `up` is these very objects, applied service by service.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from envctl.errors import UsageError
@@ -51,16 +52,14 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """The objects of one service: what its pod needs, and what makes the pod."""
 
     objects: tuple[Object, ...]
     workload: tuple[Object, ...]
 
 
-@dataclass(frozen=True)
-class Manifests:
+class Manifests(NamedTuple):
     common: tuple[Object, ...]
     services: Mapping[str, Parts]
     losses: tuple[str, ...]

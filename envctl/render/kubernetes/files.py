@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.errors import UsageError
 from envctl.plan.model import File, ServicePlan
@@ -50,8 +50,7 @@ class Entry:
             return None
 
 
-@dataclass(frozen=True)
-class Filed:
+class Filed(NamedTuple):
     """What a service's files become."""
 
     maps: tuple[tuple[Entry, ...], ...] = ()
@@ -127,8 +126,7 @@ def _packed(found: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
         yield tuple(group)
 
 
-@dataclass(frozen=True)
-class _Source:
+class _Source(NamedTuple):
     entry: Entry
     kind: str
     name: str

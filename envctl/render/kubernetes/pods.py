@@ -8,8 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.definition.amounts import bytes_of, size_text
 from envctl.definition.kinds import Amount
@@ -28,8 +27,7 @@ _OWN = Amount(cpu="25m", memory="48Mi")
 _MOST = Amount(cpu="2", memory="512Mi")
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(NamedTuple):
     """A pod, and what it needs beside it."""
 
     pod: Object

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.definition.kinds import Amount
 from envctl.instance.labels import ENVIRONMENT, EXPIRES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
@@ -104,8 +104,7 @@ _SMALL = {"requests": Amount(cpu="10m", memory="24Mi"), "limits": Amount(cpu="1"
 """What a container of ours may use."""
 
 
-@dataclass(frozen=True)
-class Rendering:
+class Rendering(NamedTuple):
     plan: Plan
     options: Options
     vault: Vault

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, groupby
 from os.path import commonprefix
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from envctl.definition.source import walk
@@ -21,8 +21,7 @@ _SECRET_NAMES = re.compile("passw|secret", re.IGNORECASE)
 VARIABLE = "ENVCTL_SECRET_"
 
 
-@dataclass(frozen=True)
-class Vault:
+class Vault(NamedTuple):
     """Every secret text of a plan and the key under which Secrets hold it."""
 
     keys: Mapping[str, str]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..http.message import Request, Response, text_response
 from .journal import Entry, Journal
@@ -16,8 +16,7 @@ from .parsing import Refusal
 from .patterns import parse_pattern
 
 
-@dataclass(frozen=True)
-class Admin:
+class Admin(NamedTuple):
     """What admin requests work on."""
 
     store: Store

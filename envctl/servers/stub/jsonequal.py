@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from .parsing import Refusal, compile_regex, unknown
 
@@ -15,8 +14,7 @@ _PLACEHOLDER = re.compile(r"[$#]\{json-unit\.([^}]*)\}(.*)", re.DOTALL)
 _IGNORE_ELEMENT = "ignore-element"
 
 
-@dataclass(frozen=True)
-class JsonEquality:
+class JsonEquality(NamedTuple):
     """What counts as equal."""
 
     ignore_array_order: bool = False

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from .parsing import Refusal, compile_regex, parse_json
 
@@ -26,8 +25,7 @@ _COMPARISON = r"==|!=|<=|>=|<|>|=~"
 _REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 
 
-@dataclass(frozen=True)
-class JsonPath:
+class JsonPath(NamedTuple):
     """A path through a JSON value; a definite one leads to one value at most."""
 
     steps: tuple[Step, ...]

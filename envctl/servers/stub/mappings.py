@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Object
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..http.message import Headers, Request, Response
 from .parsing import Problems, Refusal, as_object, as_settings, as_text, as_whole_number, key_problems, write_json
@@ -38,8 +38,7 @@ _MOST = (1 << 31) - 1
 _DAY = 86_400_000
 
 
-@dataclass(frozen=True)
-class Mapping:
+class Mapping(NamedTuple):
     """A mapping that is ready to answer; `source` is the object it was made of, `origin` its place in a file, if any."""
 
     id: str

@@ -6,10 +6,10 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from operator import eq
 from pathlib import Path
+from typing import NamedTuple
 
 from ..http.message import Request, Response, text_response
 from ..http.server import listen, serve
@@ -60,8 +60,7 @@ def _print(line: str) -> None:
         sys.stdout.buffer.flush()
 
 
-@dataclass(frozen=True)
-class Stub:
+class Stub(NamedTuple):
     """The mappings, the journal, and where the lines of the log go."""
 
     store: Store
