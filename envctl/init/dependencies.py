@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from envctl.init.project_files import ProjectFiles, as_list, as_map
 
+Reader = Callable[[ProjectFiles, PurePosixPath], Iterable[str]]
 _PYTHON = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?")
 
 
@@ -25,12 +26,8 @@ def dependencies(project: ProjectFiles) -> list[Dependency]:
     for pattern, read in MANIFESTS.items():
         for path in project.named(pattern):
             for name in read(project, path):
-                found[Dependency(_normal(name), path)] = None
+                found[Dependency(name.strip().lower().replace("_", "-"), path)] = None
     return list(found)
-
-
-def _normal(name: str) -> str:
-    return name.strip().lower().replace("_", "-")
 
 
 def _with_extras(name: str, extras: Iterable[object]) -> Iterator[str]:
@@ -67,16 +64,20 @@ def _table(table: object, extras: str) -> Iterator[str]:
         yield from _with_extras(name, as_list(as_map(value).get(extras)))
 
 
-def _pipfile(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    tree = project.tree(path)
-    for key in ("packages", "dev-packages"):
-        yield from _table(tree.get(key), "extras")
+def _tables(*keys: str) -> Reader:
+    """The names in the tables of a file that have one of *keys*."""
+
+    def read(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
+        tree = project.tree(path)
+        for key in keys:
+            yield from _table(tree.get(key), "extras")
+
+    return read
 
 
-def _package_json(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    tree = project.tree(path)
-    for key in ("dependencies", "devDependencies", "optionalDependencies"):
-        yield from as_map(tree.get(key))
+def _found(*patterns: str) -> Reader:
+    """What *patterns* find in the text of a file."""
+    return lambda project, path: [name for pattern in patterns for name in re.findall(pattern, project.text(path), re.MULTILINE)]
 
 
 def _go(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
@@ -86,27 +87,6 @@ def _go(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
             yield re.sub(r"/v\d+$", "", match[1])
 
 
-def _gemfile(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    yield from re.findall(r"""^\s*gem\s*\(?["']([\w.-]+)["']""", project.text(path), re.MULTILINE)
-
-
-def _maven(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    yield from re.findall(r"<artifactId>\s*([\w.-]+)\s*</artifactId>", project.text(path))
-
-
-def _gradle(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    """`group:artifact:version` in quotes; a plugin's id stands for itself."""
-    text = project.text(path)
-    yield from re.findall(r"""["'][\w.-]+:([\w.-]+)(?::[^"']*)?["']""", text)
-    yield from re.findall(r"""\bid\s*\(?\s*["']([\w.-]+)["']""", text)
-
-
-def _composer(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    tree = project.tree(path)
-    for key in ("require", "require-dev"):
-        yield from as_map(tree.get(key))
-
-
 def _cargo(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     tree = project.tree(path)
     for key in ("dependencies", "dev-dependencies"):
@@ -114,23 +94,21 @@ def _cargo(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
         yield from _table(as_map(tree.get("workspace")).get(key), "features")
 
 
-def _dotnet(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    yield from re.findall(r"""<PackageReference\s[^>]*Include="([\w.-]+)\"""", project.text(path))
-
-
-MANIFESTS: dict[str, Callable[[ProjectFiles, PurePosixPath], Iterable[str]]] = {
+_gradle = _found(r"""["'][\w.-]+:([\w.-]+)(?::[^"']*)?["']""", r"""\bid\s*\(?\s*["']([\w.-]+)["']""")
+"""`group:artifact:version` in quotes; a plugin's id stands for itself."""
+MANIFESTS: dict[str, Reader] = {
     "requirements*.txt": _requirements,
     "requirements*.in": _requirements,
     "pyproject.toml": _pyproject,
-    "Pipfile": _pipfile,
-    "package.json": _package_json,
+    "Pipfile": _tables("packages", "dev-packages"),
+    "package.json": _tables("dependencies", "devDependencies", "optionalDependencies"),
     "go.mod": _go,
-    "Gemfile": _gemfile,
-    "pom.xml": _maven,
+    "Gemfile": _found(r"""^\s*gem\s*\(?["']([\w.-]+)["']"""),
+    "pom.xml": _found(r"<artifactId>\s*([\w.-]+)\s*</artifactId>"),
     "build.gradle": _gradle,
     "build.gradle.kts": _gradle,
-    "composer.json": _composer,
+    "composer.json": _tables("require", "require-dev"),
     "Cargo.toml": _cargo,
-    "*.csproj": _dotnet,
+    "*.csproj": _found(r"""<PackageReference\s[^>]*Include="([\w.-]+)\""""),
 }
 """File name to what reads the names in it."""

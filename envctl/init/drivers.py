@@ -50,7 +50,8 @@ DRIVERS: dict[str, str] = {
     ),
     "s3": (
         "minio django-storages[s3] s3fs @aws-sdk/client-s3 aws-sdk-s3 awssdk.s3 rust-s3 github.com/minio/minio-go "
-        "github.com/aws/aws-sdk-go-v2/service/s3"
+        "github.com/aws/aws-sdk-go-v2/service/s3 boto3 aioboto3 aiobotocore aws-sdk github.com/aws/aws-sdk-go "
+        "aws/aws-sdk-php"
     ),
     "memcached": (
         "pymemcache python-memcached pylibmc aiomcache memjs memcached dalli spymemcached xmemcached "
@@ -67,23 +68,12 @@ DRIVERS: dict[str, str] = {
     "elasticsearch": ("elasticsearch @elastic/elasticsearch elastic-transport github.com/elastic/go-elasticsearch elasticsearch-java"),
 }
 """Kind to the names of its drivers, of every language."""
-UNSURE: dict[str, str] = {"s3": "boto3 aioboto3 aiobotocore aws-sdk github.com/aws/aws-sdk-go aws/aws-sdk-php"}
-"""Drivers of more than the kind: boto3 speaks to S3, and to all else of AWS."""
 OPTIONAL = ("mail", "s3")
-"""Kinds whose driver a project may have without its tests needing the server."""
-
+"""Kinds whose driver a project may have without its tests needing the server: boto3 speaks to S3, and to all else of AWS."""
 _KIND = {name: kind for kind, names in DRIVERS.items() for name in names.split()}
-_UNSURE = {name: kind for kind, names in UNSURE.items() for name in names.split()}
 
 
 def drivers(found: Iterable[Dependency]) -> list[Driver]:
     """The drivers among dependencies, in their order."""
-    return [driver for dependency in found if (driver := _driver(dependency)) is not None]
-
-
-def _driver(dependency: Dependency) -> Driver | None:
-    kind = _KIND.get(dependency.name)
-    if kind is not None:
-        return Driver(kind, dependency.name, dependency.file, kind not in OPTIONAL)
-    kind = _UNSURE.get(dependency.name)
-    return Driver(kind, dependency.name, dependency.file, False) if kind is not None else None
+    known = [(_KIND[dependency.name], dependency) for dependency in found if dependency.name in _KIND]
+    return [Driver(kind, dependency.name, dependency.file, kind not in OPTIONAL) for kind, dependency in known]

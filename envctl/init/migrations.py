@@ -115,13 +115,8 @@ def _globs(project: ProjectFiles, folder: PurePosixPath, ends: Collection[str]) 
 def _flyway(project: ProjectFiles) -> Iterator[Migration]:
     named = [path for path in project.named("V*__*.sql") if _FLYWAY.fullmatch(path.name)]
     for folder, group in groupby(sorted(named, key=lambda path: path.parent), key=lambda path: path.parent):
-        files = sorted(group, key=lambda path: _version(path.name))
+        files = sorted(group, key=lambda path: [int(part) for part in re.findall(r"\d+", _FLYWAY.sub(r"\1", path.name))])
         yield Migration(folder, folder, "flyway", sql=_folder_or_files(project, folder, files))
-
-
-def _version(name: str) -> tuple[int, ...]:
-    match = _FLYWAY.fullmatch(name)
-    return tuple(int(part) for part in re.findall(r"\d+", match[1])) if match else ()
 
 
 def _sql(project: ProjectFiles) -> Iterator[Migration]:
