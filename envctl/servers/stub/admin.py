@@ -17,14 +17,11 @@ from .patterns import parse_pattern
 
 
 class Admin(NamedTuple):
-    """What admin requests work on."""
-
     store: Store
     journal: Journal
     body_folders: Sequence[Path]
 
     def answer(self, request: Request) -> Response:
-        """The response to an admin request."""
         target = f"{request.method} {request.path.rstrip('/')}"
         for route, handler in _ROUTES.items():
             if found := re.fullmatch(route.replace("{id}", "([^/]+)"), target):

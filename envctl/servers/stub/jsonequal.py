@@ -15,13 +15,10 @@ _IGNORE_ELEMENT = "ignore-element"
 
 
 class JsonEquality(NamedTuple):
-    """What counts as equal."""
-
     ignore_array_order: bool = False
     ignore_extra_elements: bool = False
 
     def holds(self, expected: Any, actual: Any) -> bool:
-        """Whether `actual` is what was expected."""
         if isinstance(expected, dict):
             return isinstance(actual, dict) and self._objects(expected, actual)
         if isinstance(expected, list):

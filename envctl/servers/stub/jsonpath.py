@@ -32,7 +32,6 @@ class JsonPath(NamedTuple):
     is_definite: bool
 
     def find(self, document: Any) -> list[Any]:
-        """Every value the path leads to."""
         found = [document]
         for step in self.steps:
             found = [value for node in found for value in step(node)]
@@ -55,8 +54,6 @@ def compile_path(text: str) -> JsonPath:
 
 
 class _Scanner:
-    """A text and a position in it."""
-
     def __init__(self, text: str) -> None:
         self._text = text
         self._position = 0
@@ -77,7 +74,6 @@ class _Scanner:
         return found
 
     def at_end(self) -> bool:
-        """Whether nothing is left."""
         return self._position == len(self._text)
 
     def fail(self, what: str) -> NoReturn:

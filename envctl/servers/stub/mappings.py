@@ -51,7 +51,6 @@ class Mapping(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What to call it in a log."""
         return self.name or self.origin or self.id
 
     def described(self) -> dict[str, object]:
@@ -71,11 +70,9 @@ class Store:
         return self._mappings
 
     def find(self, request: Request) -> Mapping | None:
-        """The mapping that answers a request."""
         return next((mapping for mapping in self._mappings if mapping.pattern.matches(request)), None)
 
     def get(self, identity: str) -> Mapping | None:
-        """The mapping with an id."""
         return next((mapping for mapping in self._mappings if mapping.id == identity), None)
 
     def add(self, mapping: Mapping) -> None:
@@ -93,7 +90,6 @@ class Store:
             return len(self._mappings) < len(before)
 
     def clear(self) -> None:
-        """Remove every mapping."""
         with self._lock:
             self._mappings = ()
 

@@ -19,7 +19,6 @@ class Matcher(NamedTuple):
 
 
 def equal_to(expected: str, ignore_case: bool = False) -> Matcher:
-    """Takes exactly one text."""
     if not ignore_case:
         return Matcher("equalTo", expected, lambda value: value == expected)
     folded = expected.casefold()

@@ -29,17 +29,13 @@ class Check(NamedTuple):
     weight: int = 1
 
     def passes(self, request: Request) -> bool:
-        """Whether the request has what is expected."""
         return any(map(self.matcher.accepts, self.values(request) or (None,)))
 
 
 class Pattern(NamedTuple):
-    """All the checks of a request pattern."""
-
     checks: tuple[Check, ...] = ()
 
     def matches(self, request: Request) -> bool:
-        """Whether the request passes all of them."""
         return all(check.passes(request) for check in self.checks)
 
 
