@@ -16,40 +16,14 @@ from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
 from envctl.render.kubernetes import exec_agent, network, probes
 from envctl.render.kubernetes.composed import aliases, composed_losses
-from envctl.render.kubernetes.exec_agent import PORT as EXEC_AGENT_PORT
-from envctl.render.kubernetes.exec_agent import exec_agent_token
 from envctl.render.kubernetes.files import Filed, config_maps
-from envctl.render.kubernetes.pods import NOBODY, Made, known_user, main_name, numbers, pushed_image
-from envctl.render.kubernetes.rendering import (
-    Options,
-    Rendering,
-    common_name,
-    label_value,
-    labels,
-    merged,
-    metadata,
-    namespace_annotations,
-    selector,
-)
+from envctl.render.kubernetes.pods import NOBODY, Made, known_user, numbers, pushed_image
+from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, merged, namespace_annotations, selector
 from envctl.render.kubernetes.secrets import vault_of
 from envctl.render.kubernetes.templates import Object, Templates, yaml_text
 from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done, not_awaited, once, workload
 
-__all__ = [
-    "EXEC_AGENT_PORT",
-    "Manifests",
-    "Object",
-    "Options",
-    "Parts",
-    "exec_agent_token",
-    "label_value",
-    "main_name",
-    "manifests_yaml",
-    "once_job",
-    "pushed_image",
-    "render_kubernetes",
-    "selector",
-]
+__all__ = ["Manifests", "Options", "manifests_yaml", "once_job", "pushed_image", "render_kubernetes"]
 
 
 class Parts(NamedTuple):
@@ -81,10 +55,7 @@ def render_kubernetes(plan: Plan, options: Options) -> Manifests:
     services: dict[str, Parts] = {}
     for service in plan.services.values():
         services[service.name], made[service.name] = _parts(rendering, service)
-    keys = {key: what for each in made.values() for key, what in each.drawer.says.items()}
-    found = Manifests(
-        tuple(_common(rendering)), services, tuple(_losses(rendering, {name: each.files for name, each in made.items()}, keys))
-    )
+    found = Manifests(tuple(_common(rendering)), services, tuple(_losses(rendering, made)))
     _check_names(found)
     return found
 
@@ -133,7 +104,7 @@ def _secret(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[
 
 
 def _config_maps(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
-    for name, texts, binaries in config_maps(made.files, f"{service.host}-files"):
+    for name, texts, binaries in config_maps(made.files):
         yield rendering.templates.render("configmap", metadata=rendering.metadata(name, service), data=texts, binary=binaries)
     yield from exec_agent.config_map(rendering, service)
 
@@ -169,7 +140,7 @@ def _adopted(rendering: Rendering, service: ServicePlan, given: object) -> Objec
     """An object of the definition's own, in our namespace and with our labels."""
     if not (isinstance(given, dict) and given.get("apiVersion") and given.get("kind") and (given.get("metadata") or {}).get("name")):
         raise UsageError(f"{service.name}: each object under `kubernetes:` wants `apiVersion`, `kind` and `metadata` with a `name`")
-    meta, own = given["metadata"], metadata(rendering.plan, rendering.options, given["metadata"]["name"], service)
+    meta, own = given["metadata"], rendering.metadata(given["metadata"]["name"], service)
     return {**given, "metadata": {**meta, "namespace": own["namespace"], "labels": {**meta.get("labels", {}), **own["labels"]}}}
 
 
@@ -186,12 +157,11 @@ def _check_names(found: Manifests) -> None:
         seen[key] = owner
 
 
-def _losses(rendering: Rendering, files: Mapping[str, Filed], keys: Mapping[str, str]) -> Iterator[str]:
-    """*files* by service; *keys* of a Secret that somebody else makes, and what each holds."""
+def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
     plan, options = rendering.plan, rendering.options
     yield from plan.losses
     for service in plan.services.values():
-        yield from (f"{service.name}: {loss}" for loss in _losses_of(rendering, service, files[service.name]))
+        yield from (f"{service.name}: {loss}" for loss in _losses_of(rendering, service, made[service.name].files))
     for name, url in plan.used.items():
         if urlsplit(url).hostname in LOOPBACK:
             yield f"{name}: it runs on the machine of the tests ({urlsplit(url).netloc.rpartition('@')[2]}), which no pod can reach"
@@ -202,6 +172,7 @@ def _losses(rendering: Rendering, files: Mapping[str, Filed], keys: Mapping[str,
     if options.cluster.quota and plan.setting.shared:
         yield f"the quota of envctl.toml: in {options.namespace} it would bind everybody else, too"
     if options.existing_secret:
+        keys = {key: what for each in made.values() for key, what in each.drawer.says.items()}
         yield from (f"the Secret {options.existing_secret} must have the key {key}: {what}" for key, what in sorted(keys.items()))
 
 

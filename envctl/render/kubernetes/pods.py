@@ -45,7 +45,8 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     helpers, helper_volumes = exec_agent.containers(rendering, service, main, drawer) if argv is None else ([], [])
     init = [*waits, *(_copy(rendering, service, source, target) for source, target in service.pod.init_copies.items())]
     containers = [main, *helpers]
-    _note_later(rendering, service, drawer)
+    if not rendering.options.standalone:
+        drawer.note(*rendering.later.get(service.name, ()))  # jobs that run in its place refer to its Secret
     pod = rendering.templates.render(
         "pod",
         labels=_pod_labels(rendering, service, argv),
@@ -160,17 +161,11 @@ def _pod_labels(rendering: Rendering, service: ServicePlan, argv: Sequence[str] 
 def _content(rendering: Rendering, service: ServicePlan, drawer: Drawer, found: Filed) -> dict[str, str]:
     """A pod must be made anew when its files or passwords are others. With a key: a hash would give a weak password away."""
     key = rendering.plan.setting.secret(service.name, "content").encode()
-    digest = hmac.new(key or b"envctl", digestmod=hashlib.sha256)
-    digest.update(json.dumps([[entry.key, hashlib.sha256(entry.content).hexdigest()] for group in found.maps for entry in group]).encode())
+    files = [[entry.key, hashlib.sha256(entry.content).hexdigest()] for group in found.maps.values() for entry in group]
+    digest = hmac.new(key or b"envctl", json.dumps(files).encode(), hashlib.sha256)
     if rendering.options.existing_secret is None:
         digest.update(json.dumps(drawer.data()).encode())
     return {CONTENT: digest.hexdigest()[:16]}
-
-
-def _note_later(rendering: Rendering, service: ServicePlan, drawer: Drawer) -> None:
-    """Secrets of the seed commands that run in this service's place: jobs of theirs refer to its Secret."""
-    if not rendering.options.standalone:
-        drawer.note(*rendering.later.get(service.name, ()))
 
 
 def _resources(service: ServicePlan, given: Composed) -> dict[str, Amount]:

@@ -68,10 +68,6 @@ def namespace_annotations(plan: Plan, options: Options) -> dict[str, str]:
     return found | ({EXPIRES: options.expires} if options.expires else {})
 
 
-def metadata(plan: Plan, options: Options, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
-    return {"name": name, "namespace": options.namespace, "labels": labels(plan, options, service)}
-
-
 def selector(plan: Plan, service: ServicePlan | None = None) -> dict[str, str]:
     """Of the pods of a service, or of the instance."""
     own = {INSTANCE: label_value(plan.setting.id)}
@@ -126,7 +122,7 @@ class Rendering(NamedTuple):
         return Drawer(self.vault, self.options.existing_secret or service.host)
 
     def metadata(self, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
-        return metadata(self.plan, self.options, name, service)
+        return {"name": name, "namespace": self.options.namespace, "labels": labels(self.plan, self.options, service)}
 
     def container(self, name: str, image: str, **values: Any) -> Object:
         """A container; what is not given is not there."""
