@@ -76,7 +76,6 @@ def _tables(*keys: str) -> Reader:
 
 
 def _found(*patterns: str) -> Reader:
-    """What *patterns* find in the text of a file."""
     return lambda project, path: [name for pattern in patterns for name in re.findall(pattern, project.text(path), re.MULTILINE)]
 
 

@@ -74,6 +74,5 @@ _KIND = {name: kind for kind, names in DRIVERS.items() for name in names.split()
 
 
 def drivers(found: Iterable[Dependency]) -> list[Driver]:
-    """The drivers among dependencies, in their order."""
     known = [(_KIND[dependency.name], dependency) for dependency in found if dependency.name in _KIND]
     return [Driver(kind, dependency.name, dependency.file, kind not in OPTIONAL) for kind, dependency in known]

@@ -26,8 +26,6 @@ class Driver(NamedTuple):
 
 
 class ComposeService(NamedTuple):
-    """A service of the project's Compose file."""
-
     name: str
     kind: str
     """The kind of its image, else the kind that it is used like, else empty."""
@@ -41,16 +39,12 @@ class ComposeService(NamedTuple):
 
 
 class ExampleVariable(NamedTuple):
-    """A line of `.env.example`."""
-
     name: str
     value: str
     file: PurePosixPath
 
 
 class BuiltService(NamedTuple):
-    """A service that one of the project's Dockerfiles builds."""
-
     name: str
     context: PurePosixPath
     dockerfile: PurePosixPath
@@ -96,8 +90,6 @@ class Migration(NamedTuple):
 
 
 class TestCommand(NamedTuple):
-    """How tests of the project are started."""
-
     name: str
     command: str
     folder: PurePosixPath
@@ -107,8 +99,6 @@ class TestCommand(NamedTuple):
 
 @dataclass(frozen=True)
 class ProjectFindings:
-    """Everything that a project shows."""
-
     name: str
     compose_file: PurePosixPath | None = None
     compose_services: tuple[ComposeService, ...] = ()

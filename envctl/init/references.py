@@ -30,8 +30,6 @@ _LISTEN_PORT = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_)?PORT")
 
 
 class References(NamedTuple):
-    """What there is to refer to."""
-
     findings: ProjectFindings
     servers: dict[str, NeededServer]
     third_parties: tuple[ThirdParty, ...]

@@ -127,7 +127,6 @@ def server_of(found: ServerProperty | None, servers: dict[str, NeededServer]) ->
 
 
 def _with_contents(server: NeededServer, servers: dict[str, NeededServer], variables: Iterable[ExampleVariable]) -> NeededServer:
-    """*server* with the databases and buckets that *variables* name."""
     found = [item for variable in variables if (item := server_property(variable)) and item.item and server_of(item, servers) == server]
     buckets = dict.fromkeys(item.item for item in found if item.name == "bucket")
     databases = dict.fromkeys(item.item for item in found if item.name != "bucket")

@@ -23,8 +23,6 @@ _THIS_MACHINE = re.compile(r"localhost|127\..*|0\.0\.0\.0|\[?::1\]?|host\.docker
 
 
 class ThirdParty(NamedTuple):
-    """A third party, the variables with its address and what is known of it."""
-
     name: str
     because: str
     sure: bool

@@ -50,7 +50,6 @@ def render_compose(plan: Plan, *, standalone: bool) -> Rendered:
 
 
 def labels(plan: Plan) -> dict[str, str]:
-    """What everything of an instance carries."""
     setting = plan.setting
     return {
         NAME: setting.name,

@@ -71,6 +71,7 @@ def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> 
     for given, file in files.items():
         path = "/" + given.lstrip("/")
         content = file.content
+        executable = file.text is None and file.source is not None and bool(file.source.stat().st_mode & 0o111)
         if len(content) > LIMIT:
             raise UsageError(
                 f"{service.name}: {path} has {len(content) >> 10} KiB, and a file on Kubernetes may have 1024",
@@ -78,11 +79,7 @@ def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> 
             )
         if ":" in path:
             raise UsageError(f"{service.name}: {path} cannot be mounted on Kubernetes: a path there has no colon")
-        yield Entry(path, _key(path, taken), content, _executable(file), _secret(given, file, content, drawer))
-
-
-def _executable(file: File) -> bool:
-    return file.text is None and file.source is not None and bool(file.source.stat().st_mode & 0o111)
+        yield Entry(path, _key(path, taken), content, executable, _secret(given, file, content, drawer))
 
 
 def _secret(path: str, file: File, content: bytes, drawer: Drawer) -> bool:
@@ -92,9 +89,7 @@ def _secret(path: str, file: File, content: bytes, drawer: Drawer) -> bool:
 
 def _key(path: str, taken: set[str]) -> str:
     stem = re.sub(r"[^-._a-zA-Z0-9]+", "_", path.strip("/"))[-120:].lstrip("._-") or "file"
-    key = unused(stem, taken)
-    taken.add(key)
-    return key
+    return unused(stem, taken)
 
 
 def filed(service: ServicePlan, files: Mapping[str, File], drawer: Drawer, map_name: str) -> Filed:

@@ -85,7 +85,10 @@ def _main(
 ) -> tuple[Object, list[Object]]:
     """The container of the service itself, and the volumes that its probe wants."""
     composer = Composer(drawer, {**service.pod.env, **service.env})
-    command, args = _words(service, given) if argv is None else (tuple(argv), ())
+    command: Sequence[str] = service.run or service.entrypoint or given.command
+    args: Sequence[str] = service.command or (() if service.run else given.args)
+    if argv is not None:
+        command, args = argv, ()
     check = probes.handler(service) if argv is None else None
     volume = None
     if check is not None:
@@ -118,12 +121,6 @@ def main_name(service: ServicePlan) -> str:
 
 def numbers(service: ServicePlan) -> list[int]:
     return list(dict.fromkeys(port.number for port in service.ports))
-
-
-def _words(service: ServicePlan, given: Composed) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    command = service.run or service.entrypoint or given.command
-    args = service.command or (() if service.run else given.args)
-    return tuple(command), tuple(args)
 
 
 def _volumes(service: ServicePlan, given: Composed, found: Filed) -> tuple[list[Object], list[Object]]:

@@ -23,7 +23,8 @@ def handler(service: ServicePlan) -> Handler | None:
     if service.from_compose and (given := composed_probe(service)):
         return given
     ports = {port.name: port.number for port in service.ports}
-    if service.pod.probe and not _asked(service):
+    asks_more = len(service.checks) > 1 and service.own  # than the kind does, in a way that a command can
+    if service.pod.probe and not asks_more:
         return _numbered(service.pod.probe, ports)
     if not service.healthcheck or service.own:
         native = [found for check in service.checks if (found := _native(check, ports))]
@@ -33,11 +34,6 @@ def handler(service: ServicePlan) -> Handler | None:
         if not service.healthcheck:
             return native[0] if native else None
     return exec_probe(service.healthcheck)
-
-
-def _asked(service: ServicePlan) -> bool:
-    """Whether the definition asks more than the kind does, in a way that a command can."""
-    return len(service.checks) > 1 and service.own
 
 
 def _numbered(probe: Mapping[str, Any], ports: Mapping[str, int]) -> Handler:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, groupby
 from os.path import commonprefix
@@ -51,7 +51,8 @@ def vault_of(plan: Plan) -> Vault:
     encoded = {quote(text, safe=""): key for text, key in named.items()}
     for text in sorted(texts - set(found)):
         found[text] = f"{encoded[text]}.url" if text in encoded else f"secret-{len(found) + 1}"
-    found = dict(_distinct(found))
+    taken: set[str] = set()
+    found = {text: unused(key, taken) for text, key in found.items()}
     return Vault(found, re.compile(one_of(sorted(found))) if found else None)
 
 
@@ -73,18 +74,12 @@ def _named(plan: Plan) -> Iterator[tuple[str, str]]:
         yield from ((key_of(service.name, name), text) for name, text in service.env.items() if text in plan.secrets)
 
 
-def _distinct(found: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    taken: set[str] = set()
-    for text, key in found.items():
-        own = unused(key, taken)
-        taken.add(own)
-        yield text, own
-
-
-def unused(stem: str, taken: Container[str]) -> str:
-    """*stem*, or with the first number behind it that makes it none of those *taken*."""
+def unused(stem: str, taken: set[str]) -> str:
+    """*stem*, or with the first number behind it that makes it none of those *taken*, which it is from then on."""
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))
-    return next(name for name in names if name not in taken)
+    own = next(name for name in names if name not in taken)
+    taken.add(own)
+    return own
 
 
 def key_of(*words: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from .parsing import Refusal, compile_regex, parse_json
 
@@ -48,8 +48,7 @@ def compile_path(text: str) -> JsonPath:
     scanner = _Scanner(text if text.startswith("$") else f"$.{text}")
     scanner.take(r"\$")
     path = _path(scanner)
-    if not scanner.at_end():
-        scanner.fail("a step of a path")
+    scanner.expect(r"\Z", "a step of a path")
     return path
 
 
@@ -70,15 +69,8 @@ class _Scanner:
         """The same, where nothing else may stand; `what` says what that is."""
         found = self.take(pattern)
         if found is None:
-            self.fail(what)
+            raise Refusal(f"JSONPath {self._text!r}: {what} is expected at position {self._position}")
         return found
-
-    def at_end(self) -> bool:
-        return self._position == len(self._text)
-
-    def fail(self, what: str) -> NoReturn:
-        """Refuse the text for what stands here in place of `what`."""
-        raise Refusal(f"JSONPath {self._text!r}: {what} is expected at position {self._position}")
 
 
 def _path(scanner: _Scanner) -> JsonPath:
