@@ -6,11 +6,11 @@ What runs under `up` is these very objects, applied service by service.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from envctl.errors import UsageError
+from envctl.instance.labels import ENVIRONMENT, EXPIRES, OWNER, PROJECT
 from envctl.plan.addressing import dns_label
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
@@ -18,7 +18,7 @@ from envctl.render.kubernetes import exec_agent, network, probes
 from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.files import Filed, config_maps
 from envctl.render.kubernetes.pods import NOBODY, Made, known_user, numbers, pushed_image
-from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, merged, namespace_annotations, selector
+from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, merged, selector
 from envctl.render.kubernetes.secrets import vault_of
 from envctl.render.kubernetes.templates import Object, Templates, yaml_text
 from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done, not_awaited, once, workload
@@ -62,7 +62,7 @@ def render_kubernetes(plan: Plan, options: Options) -> Manifests:
 
 def once_job(plan: Plan, service: ServicePlan, argv: Sequence[str], name: str, options: Options) -> Object:
     """A Job that runs *argv* once with the image, environment, files and network of *service*, whose other objects must be there."""
-    return once(_rendering(plan, replace(options, standalone=False)), service, argv, name)
+    return once(_rendering(plan, options._replace(standalone=False)), service, argv, name)
 
 
 def manifests_yaml(manifests: Manifests) -> str:
@@ -80,8 +80,10 @@ def _rendering(plan: Plan, options: Options) -> Rendering:
 def _common(rendering: Rendering) -> Iterator[Object]:
     plan, options, render = rendering.plan, rendering.options, rendering.templates.render
     if not plan.setting.shared:
-        marks = labels(plan, options)
-        yield render("namespace", namespace=options.namespace, labels=marks, annotations=namespace_annotations(plan, options))
+        # What may change, or is no label by its characters.
+        told = {PROJECT: str(plan.setting.project), OWNER: plan.setting.owner, ENVIRONMENT: plan.setting.environment}
+        told |= {EXPIRES: options.expires} if options.expires else {}
+        yield render("namespace", namespace=options.namespace, labels=labels(plan, options), annotations=told)
     yield render("serviceaccount", metadata=rendering.metadata(rendering.account))
     if options.cluster.quota and not plan.setting.shared:  # in a namespace of others it would bind them, too
         yield render("resourcequota", metadata=rendering.metadata(common_name(plan, "quota")), hard=dict(options.cluster.quota))

@@ -89,11 +89,8 @@ def _main(
     args: Sequence[str] = service.command or (() if service.run else given.args)
     if argv is not None:
         command, args = argv, ()
-    check = probes.handler(service) if argv is None else None
-    volume = None
-    if check is not None:
-        check, volume = probes.without_secrets(service, check, drawer)
-    if volume is not None:
+    check, volumes = probes.without_secrets(service, probes.handler(service) if argv is None else None, drawer)
+    if volumes:
         mounts = [*mounts, {"name": "probe", "mountPath": probes.SCRIPT, "readOnly": True}]
     made = rendering.container(
         main_name(service),
@@ -111,7 +108,7 @@ def _main(
     )
     if given.folder:
         made["workingDir"] = given.folder
-    return made, [volume] if volume else []
+    return made, volumes
 
 
 def main_name(service: ServicePlan) -> str:

@@ -51,18 +51,18 @@ def _native(check: Check, ports: Mapping[str, int]) -> Handler | None:
     return {"tcpSocket": {"port": port}}
 
 
-def without_secrets(service: ServicePlan, found: Handler, drawer: Drawer) -> tuple[Handler, dict[str, Any] | None]:
+def without_secrets(service: ServicePlan, found: Handler | None, drawer: Drawer) -> tuple[Handler | None, list[dict[str, Any]]]:
     """A command that names a password is a script in the Secret: probes know no references. With the volume of the script."""
-    words = found.get("exec", {}).get("command", [])
+    words = (found or {}).get("exec", {}).get("command", [])
     if not any(drawer.vault.hidden(word) for word in words):
-        return found, None
+        return found, []
     import shlex
 
     text = words[2] if words[:2] == ["sh", "-c"] and len(words) == 3 else shlex.join(words)
     reference = drawer.put(key_of(service.name, "probe"), f"{text}\n".encode(), "the command that asks whether it is ready")
     items = [{"key": reference["key"], "path": "check"}]
     volume = {"name": "probe", "secret": {"secretName": reference["name"], "defaultMode": 0o444, "items": items}}
-    return {"exec": {"command": ["sh", f"{SCRIPT}/check"]}}, volume
+    return {"exec": {"command": ["sh", f"{SCRIPT}/check"]}}, [volume]
 
 
 def startup(service: ServicePlan, found: Handler) -> dict[str, Any]:

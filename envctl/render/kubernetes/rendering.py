@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from envctl.definition.kinds import Amount
-from envctl.instance.labels import ENVIRONMENT, EXPIRES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
+from envctl.instance.labels import INSTANCE, NAME, SERVICE
 from envctl.plan.addressing import dns_label
 from envctl.plan.images import rewrite
 from envctl.plan.model import Plan, ServicePlan
@@ -20,8 +19,7 @@ from envctl.render.kubernetes_settings import Cluster
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """How the objects are wanted: what the cluster asks for, and who applies them."""
 
     standalone: bool
@@ -29,7 +27,7 @@ class Options:
     namespace: str
     registry: str | None = None
     existing_secret: str | None = None
-    cluster: Cluster = field(default_factory=Cluster)
+    cluster: Cluster = Cluster()
     expires: str | None = None
 
 
@@ -59,13 +57,6 @@ def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> 
     else:
         own |= {"app.kubernetes.io/name": "envctl"}
     return dict(sorted({**options.cluster.labels, **own}.items()))
-
-
-def namespace_annotations(plan: Plan, options: Options) -> dict[str, str]:
-    """What may change, or is no label by its characters: of the namespace."""
-    setting = plan.setting
-    found = {PROJECT: str(setting.project), OWNER: setting.owner, ENVIRONMENT: setting.environment}
-    return found | ({EXPIRES: options.expires} if options.expires else {})
 
 
 def selector(plan: Plan, service: ServicePlan | None = None) -> dict[str, str]:
