@@ -169,7 +169,6 @@ def seed_steps(findings: ProjectFindings, servers: dict[str, NeededServer]) -> t
 
 
 def _compose_migration(findings: ProjectFindings) -> str:
-    """A service of the Compose file that migrates already."""
     for service in findings.compose_services:
         if _MIGRATES.search(service.name) or _MIGRATES.search(service.command):
             return f"{service.name} ({findings.compose_file})"

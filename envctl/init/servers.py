@@ -61,8 +61,6 @@ SAME_DRIVERS = {"redis": "valkey"}
 
 
 class NeededServer(NamedTuple):
-    """A server, and what the variables say it holds."""
-
     name: str
     kind: str
     because: str

@@ -13,6 +13,7 @@ from envctl.definition.amounts import size_text
 from envctl.definition.source import map_texts
 from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.model import File, Plan, ServicePlan
+from envctl.render.merging import merged
 
 INTERVAL = "1s"
 """Of health checks in a file that Compose itself brings up. Under `up` readiness is ours, and they only inform."""
@@ -227,19 +228,6 @@ def _composed(plan: Plan, what: str) -> dict[str, Any]:
     for name, given in plan.compose_extra.get(what, {}).items():
         own = {"name": f"{plan.setting.id}_{name}", "labels": escaped(labels(plan))}
         found[name] = given if given and given.get("external") else merged(given or {}, own)
-    return found
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Maps are merged, what is None above is removed, anything else above wins."""
-    found = dict(below)
-    for key, value in above.items():
-        if value is None:
-            found.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(found.get(key), Mapping):
-            found[key] = merged(found[key], value)
-        else:
-            found[key] = value
     return found
 
 

@@ -18,10 +18,11 @@ from envctl.render.kubernetes import exec_agent, network, probes
 from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.files import Filed, config_maps
 from envctl.render.kubernetes.pods import NOBODY, Made, known_user, numbers, pushed_image
-from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, merged, selector
+from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, selector
 from envctl.render.kubernetes.secrets import vault_of
 from envctl.render.kubernetes.templates import Object, Templates, yaml_text
 from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done, not_awaited, once, workload
+from envctl.render.merging import merged
 
 __all__ = ["Manifests", "Options", "manifests_yaml", "once_job", "pushed_image", "render_kubernetes"]
 
@@ -131,8 +132,7 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
 
 def _merged(below: Object, raw: Mapping[str, object]) -> Object:
     """The fragment wins, but for what the object is found by."""
-    found: Object = merged(below, raw)
-    own = below["metadata"]
+    found, own = merged(below, raw), below["metadata"]
     meta = found["metadata"]
     ours = {"name": own["name"], "namespace": own["namespace"], "labels": {**meta.get("labels", {}), **own["labels"]}}
     return {**found, "metadata": {**meta, **ours}}

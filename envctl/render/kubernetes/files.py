@@ -28,8 +28,6 @@ READ, RUN = 0o444, 0o555
 
 @dataclass(frozen=True)
 class Entry:
-    """A file inside, and where its content is."""
-
     path: str
     key: str
     content: bytes
@@ -51,8 +49,6 @@ class Entry:
 
 
 class Filed(NamedTuple):
-    """What a service's files become."""
-
     maps: Mapping[str, Sequence[Entry]]
     """ConfigMaps by their names."""
     volumes: Sequence[dict[str, Any]]

@@ -28,8 +28,6 @@ _MOST = Amount(cpu="2", memory="512Mi")
 
 
 class Made(NamedTuple):
-    """A pod, and what it needs beside it."""
-
     pod: Object
     drawer: Drawer
     files: Filed

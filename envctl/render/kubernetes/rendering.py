@@ -70,18 +70,6 @@ def common_name(plan: Plan, *words: str) -> str:
     return dns_label(plan.setting.id, *words) if plan.setting.shared else dns_label("envctl", *words)
 
 
-def merged(below: Any, above: Any, key: str = "") -> Any:
-    """Maps merge, what is None above goes, containers are found by their names, anything else above wins."""
-    if isinstance(below, Mapping) and isinstance(above, Mapping):
-        kept = {name: value for name, value in below.items() if name not in above or above[name] is not None}
-        return kept | {name: merged(kept.get(name), value, name) for name, value in above.items() if value is not None}
-    if key in ("containers", "initContainers") and isinstance(below, list) and isinstance(above, list):
-        given = {item.get("name"): item for item in above}
-        changed = [merged(item, given.pop(item["name"], {})) for item in below]
-        return [*changed, *given.values()]
-    return above
-
-
 PYTHON = "python:3.13-slim"
 """What our own containers are made of: the stub's image, so that a node has it already."""
 _NOTHING: Mapping[str, Any] = {

@@ -33,7 +33,6 @@ class Entry:
         return description
 
     def described_request(self) -> dict[str, object]:
-        """The request alone in WireMock's format."""
         request = self.request
         host = next(iter(request.header("Host")), "")
         whole, fraction = divmod(int(self.logged * 1000), 1000)

@@ -17,6 +17,7 @@ Condition = Callable[[Any], bool]
 Operand = Callable[[Any], Any]
 
 MISSING = object()
+"""What a path leads to that leads to nothing."""
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _NAME = r"[\w-]+"
@@ -36,10 +37,6 @@ class JsonPath(NamedTuple):
         for step in self.steps:
             found = [value for node in found for value in step(node)]
         return found
-
-    def first(self, document: Any) -> Any:
-        """The value a definite path leads to, or MISSING."""
-        return next(iter(self.find(document)), MISSING)
 
 
 def compile_path(text: str) -> JsonPath:
@@ -151,7 +148,7 @@ def _operand(scanner: _Scanner) -> Operand:
     if scanner.take("@"):
         path = _path(scanner)
         if path.is_definite:
-            return path.first
+            return lambda node: next(iter(path.find(node)), MISSING)
         return lambda node: path.find(node) or MISSING
     literal = _literal(scanner)
     return lambda node: literal
