@@ -73,7 +73,7 @@ def server_reference(found: ServerProperty, server: NeededServer) -> str:
         return f"redis://${{{name}.username|urlencode}}:${{{name}.password|urlencode}}@${{{name}.host}}:${{{name}.port}}/{found.item}"
     if found.name == "bucket":
         return f'${{{name}.buckets["{found.item}"].name}}' if found.item else ""
-    first_database = found.item if server.in_compose else server.first_database
+    first_database = found.item if server.in_compose else next(iter(server.databases), "")
     return _of_kind(found, name, kind, first_database)
 
 

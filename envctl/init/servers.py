@@ -71,11 +71,6 @@ class NeededServer(NamedTuple):
     databases: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
 
-    @property
-    def first_database(self) -> str:
-        """The one that `${db.url}` is about, where envctl makes it."""
-        return self.databases[0] if self.databases and not self.in_compose else ""
-
 
 def needed_servers(findings: ProjectFindings, without: Collection[str]) -> dict[str, NeededServer]:
     """Kind to server; *without* are names that the user does not want."""

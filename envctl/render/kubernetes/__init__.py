@@ -97,16 +97,14 @@ def _parts(rendering: Rendering, service: ServicePlan) -> tuple[Parts, Made]:
     if isinstance(raw, Mapping) and raw:
         running = _merged(running, raw)
     more = [_adopted(rendering, service, each) for each in raw] if isinstance(raw, list) else []
-    objects = [*_secret(rendering, service, made), *_config_maps(rendering, service, made), *network.policies(rendering, service)]
+    objects = [*_contents(rendering, service, made), *network.policies(rendering, service)]
     return Parts((*objects, *_service(rendering, service), *more), (running,)), made
 
 
-def _secret(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
+def _contents(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
+    """The Secret and the ConfigMaps that its pod refers to."""
     if made.drawer.held and rendering.options.existing_secret is None:
         yield rendering.templates.render("secret", metadata=rendering.metadata(made.drawer.secret, service), data=made.drawer.data())
-
-
-def _config_maps(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
     for name, texts, binaries in config_maps(made.files):
         yield rendering.templates.render("configmap", metadata=rendering.metadata(name, service), data=texts, binary=binaries)
     yield from exec_agent.config_map(rendering, service)

@@ -26,14 +26,11 @@ def handler(service: ServicePlan) -> Handler | None:
     asks_more = len(service.checks) > 1 and service.own  # than the kind does, in a way that a command can
     if service.pod.probe and not asks_more:
         return _numbered(service.pod.probe, ports)
-    if not service.healthcheck or service.own:
-        native = [found for check in service.checks if (found := _native(check, ports))]
-        rest = [check for check in service.checks if not _native(check, ports)]
-        if native and not any(check.probe == "command" for check in rest) and len(native) == 1:
-            return native[0]
-        if not service.healthcheck:
-            return native[0] if native else None
-    return exec_probe(service.healthcheck)
+    native = [found for check in service.checks if (found := _native(check, ports))]
+    if not service.healthcheck:
+        return next(iter(native), None)
+    is_all = len(native) == 1 and not any(check.probe == "command" for check in service.checks)
+    return native[0] if service.own and is_all else exec_probe(service.healthcheck)
 
 
 def _numbered(probe: Mapping[str, Any], ports: Mapping[str, int]) -> Handler:
