@@ -172,7 +172,7 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
     if options.cluster.quota and plan.setting.shared:
         yield f"the quota of envctl.toml: in {options.namespace} it would bind everybody else, too"
     if options.existing_secret:
-        keys = {key: what for each in made.values() for key, what in each.drawer.says.items()}
+        keys = {key: what for each in made.values() for key, (_, what) in each.drawer.held.items()}
         yield from (f"the Secret {options.existing_secret} must have the key {key}: {what}" for key, what in sorted(keys.items()))
 
 

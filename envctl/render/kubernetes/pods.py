@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from envctl.definition.amounts import bytes_of, size_text
 from envctl.definition.kinds import Amount
-from envctl.instance.labels import CONTENT, FOR, NETWORK, ONCE, SERVICE
+from envctl.instance.labels import CONTENT, NETWORK
 from envctl.plan.model import ServicePlan
 from envctl.render.kubernetes import exec_agent, probes
 from envctl.render.kubernetes.composed import Composed, composed, composed_files
@@ -47,7 +47,7 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
         drawer.note(*rendering.later.get(service.name, ()))  # jobs that run in its place refer to its Secret
     pod = rendering.templates.render(
         "pod",
-        labels=_pod_labels(rendering, service, argv),
+        labels={**labels(rendering.plan, rendering.options, service, once=argv is not None), NETWORK: label_value(service.name)},
         annotations=_content(rendering, service, drawer, found),
         account=rendering.account,
         restart="Never" if argv is not None or service.once else "Always",
@@ -140,14 +140,6 @@ def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) 
         command=["cp", "-r", f"{source}/.", "/envctl-copy/"],
         mounts=[{"name": f"folder-of-{folders.index(target)}", "mountPath": "/envctl-copy"}],
     )
-
-
-def _pod_labels(rendering: Rendering, service: ServicePlan, argv: Sequence[str] | None) -> dict[str, str]:
-    found = {**labels(rendering.plan, rendering.options, service), NETWORK: label_value(service.name)}
-    if argv is not None:
-        del found[SERVICE]
-        found |= {ONCE: "true", FOR: label_value(service.name)}
-    return found
 
 
 def _content(rendering: Rendering, service: ServicePlan, drawer: Drawer, found: Filed) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from envctl.definition.kinds import Amount
-from envctl.instance.labels import INSTANCE, NAME, SERVICE
+from envctl.instance.labels import FOR, INSTANCE, NAME, ONCE, SERVICE
 from envctl.plan.addressing import dns_label
 from envctl.plan.images import rewrite
 from envctl.plan.model import Plan, ServicePlan
@@ -38,8 +38,8 @@ def label_value(text: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', text)[:50].strip('-_.')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".lstrip("-")
 
 
-def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> dict[str, str]:
-    """The well-known ones and ours; ours win over those that envctl.toml adds."""
+def labels(plan: Plan, options: Options, service: ServicePlan | None = None, *, once: bool = False) -> dict[str, str]:
+    """The well-known ones and ours; ours win over those of envctl.toml. What runs *once* for a service is not found as that service."""
     setting = plan.setting
     own = {
         "app.kubernetes.io/instance": label_value(setting.id),
@@ -52,8 +52,8 @@ def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> 
         own |= {
             "app.kubernetes.io/component": label_value(service.name),
             "app.kubernetes.io/name": label_value(service.kind),
-            SERVICE: label_value(service.name),
         }
+        own |= {ONCE: "true", FOR: label_value(service.name)} if once else {SERVICE: label_value(service.name)}
     else:
         own |= {"app.kubernetes.io/name": "envctl"}
     return dict(sorted({**options.cluster.labels, **own}.items()))
@@ -100,8 +100,8 @@ class Rendering(NamedTuple):
     def drawer(self, service: ServicePlan) -> Drawer:
         return Drawer(self.vault, self.options.existing_secret or service.host)
 
-    def metadata(self, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
-        return {"name": name, "namespace": self.options.namespace, "labels": labels(self.plan, self.options, service)}
+    def metadata(self, name: str, service: ServicePlan | None = None, *, once: bool = False) -> dict[str, Any]:
+        return {"name": name, "namespace": self.options.namespace, "labels": labels(self.plan, self.options, service, once=once)}
 
     def container(self, name: str, image: str, **values: Any) -> Object:
         """A container; what is not given is not there."""

@@ -32,14 +32,8 @@ class Vault(NamedTuple):
 
     def pieces(self, text: str) -> Iterator[tuple[str, bool]]:
         """*text* in pieces, with whether each is a secret; the longest one wins where several begin."""
-        last = 0
-        for match in self.pattern.finditer(text) if self.pattern else ():
-            if match.start() > last:
-                yield text[last : match.start()], False
-            yield match[0], True
-            last = match.end()
-        if last < len(text):
-            yield text[last:], False
+        pieces = self.pattern.split(text) if self.pattern else [text]  # every second one is what its group has matched
+        return ((piece, number % 2 == 1) for number, piece in enumerate(pieces) if piece)
 
 
 def vault_of(plan: Plan) -> Vault:
@@ -53,7 +47,7 @@ def vault_of(plan: Plan) -> Vault:
         found[text] = f"{encoded[text]}.url" if text in encoded else f"secret-{len(found) + 1}"
     taken: set[str] = set()
     found = {text: unused(key, taken) for text, key in found.items()}
-    return Vault(found, re.compile(one_of(sorted(found))) if found else None)
+    return Vault(found, re.compile(f"({one_of(sorted(found))})") if found else None)
 
 
 def one_of(texts: Sequence[str]) -> str:
@@ -94,15 +88,12 @@ class Drawer:
     vault: Vault
     secret: str
     """The Secret's name."""
-    held: dict[str, bytes] = field(default_factory=dict)
-    """Key to content."""
-    says: dict[str, str] = field(default_factory=dict)
-    """Key to what it holds, for whoever fills a Secret by hand."""
+    held: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    """Key to content, and to what that is, for whoever fills a Secret by hand."""
 
     def put(self, key: str, content: bytes, what: str) -> dict[str, Any]:
         """A reference to *content*, which is in the Secret from now on."""
-        self.held[key] = content
-        self.says[key] = what
+        self.held[key] = content, what
         return {"name": self.secret, "key": key}
 
     def note(self, *texts: str) -> None:
@@ -118,7 +109,7 @@ class Drawer:
         return self.put(key, text.encode(), "percent-encoded for URLs" if key.endswith(".url") else "as it is")
 
     def data(self) -> dict[str, str]:
-        return {key: base64.b64encode(self.held[key]).decode() for key in sorted(self.held)}
+        return {key: base64.b64encode(content).decode() for key, (content, _) in sorted(self.held.items())}
 
 
 class Composer:
