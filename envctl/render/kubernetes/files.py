@@ -67,7 +67,6 @@ def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> 
     for given, file in files.items():
         path = "/" + given.lstrip("/")
         content = file.content
-        executable = file.text is None and file.source is not None and bool(file.source.stat().st_mode & 0o111)
         if len(content) > LIMIT:
             raise UsageError(
                 f"{service.name}: {path} has {len(content) >> 10} KiB, and a file on Kubernetes may have 1024",
@@ -75,7 +74,11 @@ def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> 
             )
         if ":" in path:
             raise UsageError(f"{service.name}: {path} cannot be mounted on Kubernetes: a path there has no colon")
-        yield Entry(path, _key(path, taken), content, executable, _secret(given, file, content, drawer))
+        yield Entry(path, _key(path, taken), content, _executable(file), _secret(given, file, content, drawer))
+
+
+def _executable(file: File) -> bool:
+    return file.text is None and file.source is not None and bool(file.source.stat().st_mode & 0o111)
 
 
 def _secret(path: str, file: File, content: bytes, drawer: Drawer) -> bool:
