@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from envctl.init.compose import compose_file, compose_services
-from envctl.init.dependencies import dependencies
+from envctl.init.dependencies import dependencies, drivers
 from envctl.init.dockerfiles import built_services
-from envctl.init.drivers import drivers
 from envctl.init.env_example import variables
 from envctl.init.migrations import migrations
 from envctl.init.model import ProjectFindings, Proposal, environment_name

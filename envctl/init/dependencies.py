@@ -1,19 +1,23 @@
-"""Dependency manifests -> the names of what the project depends on. Another manifest is another entry of MANIFESTS."""
+"""Dependency manifests -> the names of what the project depends on, and the drivers of servers among them.
+
+Another manifest is another entry of MANIFESTS, another driver is one more name in DRIVERS.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
+from envctl.init.model import Driver
 from envctl.init.project_files import ProjectFiles, as_list, as_map
 
+Reader = Callable[[ProjectFiles, PurePosixPath], Iterable[str]]
 _PYTHON = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?")
 
 
-@dataclass(frozen=True)
-class Dependency:
+class Dependency(NamedTuple):
     """A name as the drivers' table has it (small letters, `-` for `_`); an extra makes `name[extra]` as well."""
 
     name: str
@@ -26,12 +30,8 @@ def dependencies(project: ProjectFiles) -> list[Dependency]:
     for pattern, read in MANIFESTS.items():
         for path in project.named(pattern):
             for name in read(project, path):
-                found[Dependency(_normal(name), path)] = None
+                found[Dependency(name.strip().lower().replace("_", "-"), path)] = None
     return list(found)
-
-
-def _normal(name: str) -> str:
-    return name.strip().lower().replace("_", "-")
 
 
 def _with_extras(name: str, extras: Iterable[object]) -> Iterator[str]:
@@ -68,16 +68,19 @@ def _table(table: object, extras: str) -> Iterator[str]:
         yield from _with_extras(name, as_list(as_map(value).get(extras)))
 
 
-def _pipfile(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    tree = project.tree(path)
-    for key in ("packages", "dev-packages"):
-        yield from _table(tree.get(key), "extras")
+def _tables(*keys: str) -> Reader:
+    """The names in the tables of a file that have one of *keys*."""
+
+    def read(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
+        tree = project.tree(path)
+        for key in keys:
+            yield from _table(tree.get(key), "extras")
+
+    return read
 
 
-def _package_json(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    tree = project.tree(path)
-    for key in ("dependencies", "devDependencies", "optionalDependencies"):
-        yield from as_map(tree.get(key))
+def _found(*patterns: str) -> Reader:
+    return lambda project, path: [name for pattern in patterns for name in re.findall(pattern, project.text(path), re.MULTILINE)]
 
 
 def _go(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
@@ -87,27 +90,6 @@ def _go(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
             yield re.sub(r"/v\d+$", "", match[1])
 
 
-def _gemfile(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    yield from re.findall(r"""^\s*gem\s*\(?["']([\w.-]+)["']""", project.text(path), re.MULTILINE)
-
-
-def _maven(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    yield from re.findall(r"<artifactId>\s*([\w.-]+)\s*</artifactId>", project.text(path))
-
-
-def _gradle(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    """`group:artifact:version` in quotes; a plugin's id stands for itself."""
-    text = project.text(path)
-    yield from re.findall(r"""["'][\w.-]+:([\w.-]+)(?::[^"']*)?["']""", text)
-    yield from re.findall(r"""\bid\s*\(?\s*["']([\w.-]+)["']""", text)
-
-
-def _composer(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    tree = project.tree(path)
-    for key in ("require", "require-dev"):
-        yield from as_map(tree.get(key))
-
-
 def _cargo(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     tree = project.tree(path)
     for key in ("dependencies", "dev-dependencies"):
@@ -115,23 +97,90 @@ def _cargo(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
         yield from _table(as_map(tree.get("workspace")).get(key), "features")
 
 
-def _dotnet(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    yield from re.findall(r"""<PackageReference\s[^>]*Include="([\w.-]+)\"""", project.text(path))
-
-
-MANIFESTS: dict[str, Callable[[ProjectFiles, PurePosixPath], Iterable[str]]] = {
+_gradle = _found(r"""["'][\w.-]+:([\w.-]+)(?::[^"']*)?["']""", r"""\bid\s*\(?\s*["']([\w.-]+)["']""")
+"""`group:artifact:version` in quotes; a plugin's id stands for itself."""
+MANIFESTS: dict[str, Reader] = {
     "requirements*.txt": _requirements,
     "requirements*.in": _requirements,
     "pyproject.toml": _pyproject,
-    "Pipfile": _pipfile,
-    "package.json": _package_json,
+    "Pipfile": _tables("packages", "dev-packages"),
+    "package.json": _tables("dependencies", "devDependencies", "optionalDependencies"),
     "go.mod": _go,
-    "Gemfile": _gemfile,
-    "pom.xml": _maven,
+    "Gemfile": _found(r"""^\s*gem\s*\(?["']([\w.-]+)["']"""),
+    "pom.xml": _found(r"<artifactId>\s*([\w.-]+)\s*</artifactId>"),
     "build.gradle": _gradle,
     "build.gradle.kts": _gradle,
-    "composer.json": _composer,
+    "composer.json": _tables("require", "require-dev"),
     "Cargo.toml": _cargo,
-    "*.csproj": _dotnet,
+    "*.csproj": _found(r"""<PackageReference\s[^>]*Include="([\w.-]+)\""""),
 }
 """File name to what reads the names in it."""
+DRIVERS: dict[str, str] = {
+    "postgres": (
+        "psycopg psycopg2 psycopg2-binary psycopg-binary asyncpg pg8000 aiopg django[postgres] pg postgres "
+        "pg-promise pgx npgsql npgsql.entityframeworkcore.postgresql postgresql r2dbc-postgresql "
+        "quarkus-jdbc-postgresql tokio-postgres deadpool-postgres sqlx[postgres] diesel[postgres] "
+        "sea-orm[sqlx-postgres] ext-pgsql ext-pdo-pgsql github.com/jackc/pgx github.com/lib/pq "
+        "gorm.io/driver/postgres github.com/go-pg/pg"
+    ),
+    "mariadb": (
+        "pymysql mysqlclient aiomysql asyncmy mariadb mysql-connector-python mysql mysql2 mysql-connector-j "
+        "mysql-connector-java mariadb-java-client quarkus-jdbc-mysql quarkus-jdbc-mariadb mysqlconnector "
+        "pomelo.entityframeworkcore.mysql trilogy ext-mysqli ext-pdo-mysql sqlx[mysql] diesel[mysql] mysql-async "
+        "github.com/go-sql-driver/mysql gorm.io/driver/mysql"
+    ),
+    "valkey": (
+        "redis ioredis @redis/client valkey valkey-glide iovalkey aioredis django-redis celery[redis] rq arq "
+        "hiredis bull bullmq sidekiq resque jedis lettuce-core redisson spring-boot-starter-data-redis "
+        "quarkus-redis-client stackexchange.redis predis/predis ext-redis fred github.com/redis/go-redis "
+        "github.com/go-redis/redis github.com/gomodule/redigo github.com/valkey-io/valkey-go "
+        "github.com/hibiken/asynq"
+    ),
+    "rabbitmq": (
+        "pika aio-pika kombu amqp amqplib amqp-connection-manager rhea dramatiq[rabbitmq] bunny sneakers lapin "
+        "amqprs amqp-client spring-boot-starter-amqp spring-rabbit rabbitmq.client masstransit.rabbitmq "
+        "php-amqplib/php-amqplib ext-amqp faststream[rabbit] github.com/rabbitmq/amqp091-go "
+        "github.com/streadway/amqp"
+    ),
+    "nats": (
+        "nats-py nats nats.ws @nats-io/transport-node @nats-io/nats-core async-nats nats-pure jnats nats.client "
+        "nats.net faststream[nats] github.com/nats-io/nats.go"
+    ),
+    "kafka": (
+        "kafka-python kafka-python-ng confluent-kafka aiokafka kafkajs node-rdkafka @confluentinc/kafka-javascript "
+        "rdkafka ruby-kafka karafka kafka-clients spring-kafka quarkus-kafka-client confluent.kafka "
+        "faststream[kafka] github.com/segmentio/kafka-go github.com/confluentinc/confluent-kafka-go "
+        "github.com/ibm/sarama github.com/shopify/sarama github.com/twmb/franz-go"
+    ),
+    "mqtt": (
+        "paho-mqtt aiomqtt asyncio-mqtt gmqtt mqtt async-mqtt rumqttc paho-mqtt-c org.eclipse.paho.client.mqttv3 "
+        "hivemq-mqtt-client mqttnet php-mqtt/client github.com/eclipse/paho.mqtt.golang"
+    ),
+    "s3": (
+        "minio django-storages[s3] s3fs @aws-sdk/client-s3 aws-sdk-s3 awssdk.s3 rust-s3 github.com/minio/minio-go "
+        "github.com/aws/aws-sdk-go-v2/service/s3 boto3 aioboto3 aiobotocore aws-sdk github.com/aws/aws-sdk-go "
+        "aws/aws-sdk-php"
+    ),
+    "memcached": (
+        "pymemcache python-memcached pylibmc aiomcache memjs memcached dalli spymemcached xmemcached "
+        "enyimmemcachedcore ext-memcached github.com/bradfitz/gomemcache"
+    ),
+    "mail": (
+        "aiosmtplib nodemailer spring-boot-starter-mail quarkus-mailer mailkit lettre phpmailer/phpmailer "
+        "symfony/mailer fastapi-mail flask-mail"
+    ),
+    "mongo": (
+        "pymongo motor mongoengine beanie mongodb mongoose mongoid mongo mongodb-driver-sync "
+        "spring-boot-starter-data-mongodb mongodb.driver mongodb/mongodb ext-mongodb go.mongodb.org/mongo-driver"
+    ),
+    "elasticsearch": ("elasticsearch @elastic/elasticsearch elastic-transport github.com/elastic/go-elasticsearch elasticsearch-java"),
+}
+"""Kind to the names of its drivers, of every language."""
+OPTIONAL = ("mail", "s3")
+"""Kinds whose driver a project may have without its tests needing the server: boto3 speaks to S3, and to all else of AWS."""
+_KIND = {name: kind for kind, names in DRIVERS.items() for name in names.split()}
+
+
+def drivers(found: Iterable[Dependency]) -> list[Driver]:
+    known = [(_KIND[dependency.name], dependency) for dependency in found if dependency.name in _KIND]
+    return [Driver(kind, dependency.name, dependency.file, kind not in OPTIONAL) for kind, dependency in known]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from envctl.init.model import ROOT, BuiltService, service_name
 from envctl.init.project_files import ProjectFiles
@@ -25,8 +25,7 @@ _CHECK_URL = re.compile(r"https?://[\w.\-\[\]${}]+(?::[\w${}]+)?(/[\w./-]*)?")
 _PORT_ARGUMENT = re.compile(r"""--port["',=\s]+(\d{2,5})|(?:-b|--bind|--addr)["',=\s]+[\w.]*:(\d{2,5})""")
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """A line of a Dockerfile: `COPY`, and what stands behind it."""
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from envctl.init.model import ExampleVariable
@@ -74,8 +74,7 @@ SQL = ("postgres", "mariadb")
 _ITEM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 
 
-@dataclass(frozen=True)
-class ServerProperty:
+class ServerProperty(NamedTuple):
     """What a variable stands for: the `url`, `host`, `database` ... of a kind of server."""
 
     kind: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from envctl.init.env_example import SQL
 from envctl.init.model import ROOT, KeyValue, Migration, OneLine, ProjectFindings, path_from_environments
@@ -20,8 +20,7 @@ Step = tuple[KeyValue, ...]
 """A seed step as a definition has it."""
 
 
-@dataclass(frozen=True)
-class MigrationTool:
+class MigrationTool(NamedTuple):
     name: str
     files: tuple[str, ...]
     command: str
@@ -116,13 +115,8 @@ def _globs(project: ProjectFiles, folder: PurePosixPath, ends: Collection[str]) 
 def _flyway(project: ProjectFiles) -> Iterator[Migration]:
     named = [path for path in project.named("V*__*.sql") if _FLYWAY.fullmatch(path.name)]
     for folder, group in groupby(sorted(named, key=lambda path: path.parent), key=lambda path: path.parent):
-        files = sorted(group, key=lambda path: _version(path.name))
+        files = sorted(group, key=lambda path: [int(part) for part in re.findall(r"\d+", _FLYWAY.sub(r"\1", path.name))])
         yield Migration(folder, folder, "flyway", sql=_folder_or_files(project, folder, files))
-
-
-def _version(name: str) -> tuple[int, ...]:
-    match = _FLYWAY.fullmatch(name)
-    return tuple(int(part) for part in re.findall(r"\d+", match[1])) if match else ()
 
 
 def _sql(project: ProjectFiles) -> Iterator[Migration]:
@@ -175,7 +169,6 @@ def seed_steps(findings: ProjectFindings, servers: dict[str, NeededServer]) -> t
 
 
 def _compose_migration(findings: ProjectFindings) -> str:
-    """A service of the Compose file that migrates already."""
     for service in findings.compose_services:
         if _MIGRATES.search(service.name) or _MIGRATES.search(service.command):
             return f"{service.name} ({findings.compose_file})"

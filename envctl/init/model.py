@@ -16,8 +16,7 @@ ROOT = PurePosixPath(".")
 MAX_NAME = 40
 
 
-@dataclass(frozen=True)
-class Driver:
+class Driver(NamedTuple):
     """A dependency of the project that speaks to a kind of server."""
 
     kind: str
@@ -26,10 +25,7 @@ class Driver:
     sure: bool = True
 
 
-@dataclass(frozen=True)
-class ComposeService:
-    """A service of the project's Compose file."""
-
+class ComposeService(NamedTuple):
     name: str
     kind: str
     """The kind of its image, else the kind that it is used like, else empty."""
@@ -42,19 +38,13 @@ class ComposeService:
     environment: str
 
 
-@dataclass(frozen=True)
-class ExampleVariable:
-    """A line of `.env.example`."""
-
+class ExampleVariable(NamedTuple):
     name: str
     value: str
     file: PurePosixPath
 
 
-@dataclass(frozen=True)
-class BuiltService:
-    """A service that one of the project's Dockerfiles builds."""
-
+class BuiltService(NamedTuple):
     name: str
     context: PurePosixPath
     dockerfile: PurePosixPath
@@ -74,8 +64,7 @@ class Operation(NamedTuple):
     example: str
 
 
-@dataclass(frozen=True)
-class OpenApiDocument:
+class OpenApiDocument(NamedTuple):
     file: PurePosixPath
     host: str
     """Of the first server; empty where it is this project."""
@@ -86,8 +75,7 @@ class OpenApiDocument:
     """Those that GET reads without parameters and authentication."""
 
 
-@dataclass(frozen=True)
-class Migration:
+class Migration(NamedTuple):
     """How the schema is made: a command of the project, or SQL files."""
 
     folder: PurePosixPath
@@ -101,10 +89,7 @@ class Migration:
     """The kind of database that it is for; empty where it is for any."""
 
 
-@dataclass(frozen=True)
-class TestCommand:
-    """How tests of the project are started."""
-
+class TestCommand(NamedTuple):
     name: str
     command: str
     folder: PurePosixPath
@@ -114,8 +99,6 @@ class TestCommand:
 
 @dataclass(frozen=True)
 class ProjectFindings:
-    """Everything that a project shows."""
-
     name: str
     compose_file: PurePosixPath | None = None
     compose_services: tuple[ComposeService, ...] = ()
@@ -131,8 +114,7 @@ class ProjectFindings:
 Scalar = str | int | bool
 
 
-@dataclass(frozen=True)
-class KeyValue:
+class KeyValue(NamedTuple):
     """A key with its value, and the file that it was concluded from."""
 
     key: str
@@ -140,23 +122,20 @@ class KeyValue:
     because: str = ""
 
 
-@dataclass(frozen=True)
-class OneLine:
+class OneLine(NamedTuple):
     """A small map or list that stands on one line."""
 
     value: Mapping[str, Scalar] | tuple[Scalar, ...]
 
 
-@dataclass(frozen=True)
-class ListOfMaps:
+class ListOfMaps(NamedTuple):
     items: tuple[tuple[KeyValue, ...], ...]
 
 
 Value = Scalar | OneLine | ListOfMaps | tuple[KeyValue, ...]
 
 
-@dataclass(frozen=True)
-class ProposedService:
+class ProposedService(NamedTuple):
     name: str
     kind: str
     title: str

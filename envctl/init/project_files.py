@@ -60,7 +60,6 @@ class ProjectFiles:
         return [name for name in self._by_name if fnmatchcase(name, pattern)]
 
     def first(self, *patterns: str) -> PurePosixPath | None:
-        """The file nearest to the root whose last part matches one of *patterns*."""
         return next(iter(self.named(*patterns)), None)
 
     def has(self, path: PurePosixPath) -> bool:
@@ -92,7 +91,6 @@ def as_map(value: object) -> dict[str, Any]:
 
 
 def as_list(value: object) -> list[Any]:
-    """*value* where it is a list, else an empty one."""
     return value if isinstance(value, list) else []
 
 

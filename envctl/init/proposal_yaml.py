@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from envctl.init.model import KeyValue, ListOfMaps, OneLine, Proposal, ProposedService, Scalar, Value
+from envctl.init.model import KeyValue, ListOfMaps, OneLine, Proposal, ProposedService, Scalar
 
 TTL = "2h"
 _UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -56,8 +56,7 @@ def proposal_yaml(proposal: Proposal, schema: str = "") -> str:
     """The definition; *schema* is the path of a JSON Schema beside it."""
     if not proposal.services and not proposal.compose_file:
         return "\n".join([*_head(proposal, schema), *STARTER.splitlines(), *_tests(proposal)]) + "\n"
-    parts = [part(proposal) for part in (_compose, _variables, _services, _outputs, _tests, _notes)]
-    return "\n".join([*_head(proposal, schema), *(line for part in parts for line in part)]).rstrip() + "\n"
+    return "\n".join([*_head(proposal, schema), *_parts(proposal)]).rstrip() + "\n"
 
 
 def _head(proposal: Proposal, schema: str) -> Iterator[str]:
@@ -79,26 +78,23 @@ def _head(proposal: Proposal, schema: str) -> Iterator[str]:
     yield ""
 
 
-def _compose(proposal: Proposal) -> Iterator[str]:
+def _parts(proposal: Proposal) -> Iterator[str]:
     if proposal.compose_file:
         yield "# Every service of the Compose file as it stands there; what follows lies on top of it."
         yield f"from: {scalar(f'../{proposal.compose_file}')}"
         yield ""
-
-
-def _variables(proposal: Proposal) -> Iterator[str]:
     if proposal.variables:
         yield "# What may differ from one run to the next: `--set NAME=VALUE`, or the shell's variable after `from`."
         yield from _section("variables", proposal.variables)
-
-
-def _services(proposal: Proposal) -> Iterator[str]:
-    if not proposal.services:
-        return
-    yield "services:"
+    if proposal.services:
+        yield "services:"
     for service in proposal.services:
         yield from _service(service)
-        yield ""
+    if proposal.outputs:
+        yield "# What the tests find in their environment: the addresses as they are from outside."
+        yield from _section("outputs", proposal.outputs)
+    yield from _tests(proposal)
+    yield from (f"# {comment(note)}" for note in proposal.notes)
 
 
 def _service(service: ProposedService) -> Iterator[str]:
@@ -108,23 +104,13 @@ def _service(service: ProposedService) -> Iterator[str]:
         yield f"    kind: {service.kind}"
     for entry in service.body:
         yield from lines(entry, 4)
-
-
-def _outputs(proposal: Proposal) -> Iterator[str]:
-    if proposal.outputs:
-        yield "# What the tests find in their environment: the addresses as they are from outside."
-        yield from _section("outputs", proposal.outputs)
+    yield ""
 
 
 def _tests(proposal: Proposal) -> Iterator[str]:
     if proposal.tests:
         yield f"# `envctl test {proposal.name}` runs all of them. They start in this file's folder, hence the `cd`."
         yield from _section("tests", proposal.tests)
-
-
-def _notes(proposal: Proposal) -> Iterator[str]:
-    for note in proposal.notes:
-        yield f"# {comment(note)}"
 
 
 def _section(key: str, entries: tuple[KeyValue, ...]) -> Iterator[str]:
@@ -136,28 +122,22 @@ def _section(key: str, entries: tuple[KeyValue, ...]) -> Iterator[str]:
 
 def lines(entry: KeyValue, indent: int) -> Iterator[str]:
     """The lines of an entry and of what is below it."""
-    yield from _lines(" " * indent, entry.key, entry.value, entry.because, indent)
-
-
-def _lines(start: str, key: str, value: Value, because: str, indent: int) -> Iterator[str]:
-    head = f"{start}{scalar(key)}:"
-    if isinstance(value, ListOfMaps):
-        yield f"{head}{_because(because)}"
+    value = entry.value
+    head, because = f"{' ' * indent}{scalar(entry.key)}:", _because(entry.because)
+    if isinstance(value, OneLine):
+        yield f"{head} {_one_line(value)}{because}"
+    elif isinstance(value, ListOfMaps):
+        yield f"{head}{because}"
         for item in value.items:
-            yield from _item(item, indent + 2)
+            first, *others = [line for part in item for line in lines(part, indent + 4)]
+            yield f"{' ' * (indent + 2)}- {first[indent + 4 :]}"
+            yield from others
     elif isinstance(value, tuple):
-        yield f"{head}{_because(because)}"
+        yield f"{head}{because}"
         for below in value:
             yield from lines(below, indent + 2)
     else:
-        shown = _one_line(value) if isinstance(value, OneLine) else scalar(value)
-        yield f"{head} {shown}{_because(because)}"
-
-
-def _item(item: tuple[KeyValue, ...], indent: int) -> Iterator[str]:
-    for number, entry in enumerate(item):
-        start = " " * indent + ("- " if number == 0 else "  ")
-        yield from _lines(start, entry.key, entry.value, entry.because, indent + 2)
+        yield f"{head} {scalar(value)}{because}"
 
 
 def _one_line(value: OneLine) -> str:
@@ -169,16 +149,15 @@ def _one_line(value: OneLine) -> str:
 
 def _inside_one_line(value: Scalar) -> str:
     text = scalar(value)
-    return _quoted(value) if isinstance(value, str) and text == value and not _reads_as_itself_on_one_line(text) else text
+    return text if text != value or _reads_as(f"[{text}, {{{text}: {text}}}]", [text, {text: text}]) else _quoted(text)
 
 
 def scalar(value: Scalar) -> str:
     """A value as YAML reads it again, whatever it contains; without quotes where they are not needed."""
     if not isinstance(value, str):
         return json.dumps(value)
-    if _PLAIN.fullmatch(value) and _reads_as_itself(value):
-        return value
-    return _quoted(value)
+    is_plain = _PLAIN.fullmatch(value) and _reads_as(f"key: {value}", {"key": value}) and _reads_as(f"{value}: 1", {value: 1})
+    return value if is_plain else _quoted(value)
 
 
 def _quoted(text: str) -> str:
@@ -186,16 +165,9 @@ def _quoted(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
-def _reads_as_itself(text: str) -> bool:
+def _reads_as(text: str, value: object) -> bool:
     try:
-        return bool(yaml.safe_load(f"key: {text}") == {"key": text} and yaml.safe_load(f"{text}: 1") == {text: 1})
-    except yaml.YAMLError:
-        return False
-
-
-def _reads_as_itself_on_one_line(text: str) -> bool:
-    try:
-        return bool(yaml.safe_load(f"[{text}, {{{text}: {text}}}]") == [text, {text: text}])
+        return bool(yaml.safe_load(text) == value)
     except yaml.YAMLError:
         return False
 

@@ -46,7 +46,7 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
     services = [
         *proposed_servers(servers),
         *map(proposed_stub, foreign),
-        *_proposed_built_services(references),
+        *(_proposed(service, references, built[number:]) for number, service in enumerate(built, 1)),
         *_with_stubs(references),
     ]
     database, steps, notes = seed_steps(findings, servers)
@@ -68,16 +68,10 @@ def _built_services(findings: ProjectFindings) -> Iterator[BuiltService]:
     taken = {service.name for service in findings.compose_services}
     for service in findings.built_services:
         if service.context not in folders and service.dockerfile.parent not in folders:
-            yield service if service.name not in taken else replace(service, name=f"{service.name}-app")
+            yield service if service.name not in taken else service._replace(name=f"{service.name}-app")
 
 
-def _proposed_built_services(references: References) -> Iterator[ProposedService]:
-    services = references.findings.built_services
-    for number, service in enumerate(services):
-        yield _proposed(service, references, sorted(later.name for later in services[number + 1 :]))
-
-
-def _proposed(service: BuiltService, references: References, later: list[str]) -> ProposedService:
+def _proposed(service: BuiltService, references: References, later: Sequence[BuiltService]) -> ProposedService:
     """A reference to one of the *later* services must not make this one wait, or two could wait for each other."""
     env = list(_env(service, references))
     body = [_build(service)]
@@ -85,7 +79,8 @@ def _proposed(service: BuiltService, references: References, later: list[str]) -
         body += [KeyValue("port", service.port, service.port_because), *_ready(service, references.findings)]
     if env:
         body.append(KeyValue("env", tuple(env)))
-    waiting = [name for name in later if any(f"${{{name}." in str(entry.value) for entry in env)]
+    names = sorted(other.name for other in later)
+    waiting = [name for name in names if any(f"${{{name}." in str(entry.value) for entry in env)]
     if waiting:
         body.append(KeyValue("needs", OneLine(dict.fromkeys(waiting, "none")), "they refer to each other"))
     title = "The code under test." if service.port else "Code under test that listens on no port; `ready: {log: REGEX}` says when it works."
@@ -170,11 +165,10 @@ def _with_seeds(services: list[ProposedService], database: str, steps: Sequence[
     if all(service.name != database for service in services):
         yield ProposedService(database, "", "What the tests find in the database.", "", (seed,))
     for service in services:
-        yield replace(service, body=(*service.body, seed)) if service.name == database else service
+        yield service._replace(body=(*service.body, seed)) if service.name == database else service
 
 
 def _variables(references: References) -> Iterator[KeyValue]:
-    """A variable of the environment for each secret of the built services."""
     found: dict[str, KeyValue] = {}
     for service in references.findings.built_services:
         for variable in _variables_of(service, references.findings):
@@ -204,7 +198,6 @@ def _outputs(references: References) -> Iterator[KeyValue]:
 
 
 def _addresses(findings: ProjectFindings) -> Iterator[KeyValue]:
-    """The address of each service of the project's that has a port."""
     for service in findings.built_services:
         if service.port:
             yield _address(service.name, str(service.dockerfile))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from envctl.definition.expressions import escape
 from envctl.init.env_example import SQL, ServerProperty, server_property, split_url
@@ -29,10 +29,7 @@ _LISTEN_ADDRESS = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_|BIND_)?(?:HOST
 _LISTEN_PORT = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_)?PORT")
 
 
-@dataclass(frozen=True)
-class References:
-    """What there is to refer to."""
-
+class References(NamedTuple):
     findings: ProjectFindings
     servers: dict[str, NeededServer]
     third_parties: tuple[ThirdParty, ...]
@@ -76,7 +73,7 @@ def server_reference(found: ServerProperty, server: NeededServer) -> str:
         return f"redis://${{{name}.username|urlencode}}:${{{name}.password|urlencode}}@${{{name}.host}}:${{{name}.port}}/{found.item}"
     if found.name == "bucket":
         return f'${{{name}.buckets["{found.item}"].name}}' if found.item else ""
-    first_database = found.item if server.in_compose else server.first_database
+    first_database = found.item if server.in_compose else next(iter(server.databases), "")
     return _of_kind(found, name, kind, first_database)
 
 

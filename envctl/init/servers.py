@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from envctl.init.env_example import SQL, ServerProperty, server_property, sql_dialect
 from envctl.init.model import ExampleVariable, KeyValue, OneLine, ProjectFindings, ProposedService, service_name
@@ -60,10 +60,7 @@ SAME_DRIVERS = {"redis": "valkey"}
 """Kinds that the drivers of another kind speak to."""
 
 
-@dataclass(frozen=True)
-class NeededServer:
-    """A server, and what the variables say it holds."""
-
+class NeededServer(NamedTuple):
     name: str
     kind: str
     because: str
@@ -73,11 +70,6 @@ class NeededServer:
     sure: bool = True
     databases: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
-
-    @property
-    def first_database(self) -> str:
-        """The one that `${db.url}` is about, where envctl makes it."""
-        return self.databases[0] if self.databases and not self.in_compose else ""
 
 
 def needed_servers(findings: ProjectFindings, without: Collection[str]) -> dict[str, NeededServer]:
@@ -128,11 +120,10 @@ def server_of(found: ServerProperty | None, servers: dict[str, NeededServer]) ->
 
 
 def _with_contents(server: NeededServer, servers: dict[str, NeededServer], variables: Iterable[ExampleVariable]) -> NeededServer:
-    """*server* with the databases and buckets that *variables* name."""
     found = [item for variable in variables if (item := server_property(variable)) and item.item and server_of(item, servers) == server]
     buckets = dict.fromkeys(item.item for item in found if item.name == "bucket")
     databases = dict.fromkeys(item.item for item in found if item.name != "bucket")
-    return replace(server, databases=tuple(databases) if server.kind in SQL else (), buckets=tuple(buckets))
+    return server._replace(databases=tuple(databases) if server.kind in SQL else (), buckets=tuple(buckets))
 
 
 def proposed_servers(servers: dict[str, NeededServer]) -> Iterator[ProposedService]:

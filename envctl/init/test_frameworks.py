@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
 from itertools import chain
 from pathlib import PurePosixPath
 
@@ -22,7 +21,7 @@ def test_commands(project: ProjectFiles, dependencies: Collection[str]) -> list[
     """What starts the tests, each under a name of its own."""
     found: list[TestCommand] = []
     for test in chain(_pytest(project, dependencies), *(find(project) for find in FRAMEWORKS)):
-        found.append(replace(test, name=service_name(test.name, [other.name for other in found])))
+        found.append(test._replace(name=service_name(test.name, [other.name for other in found])))
     return found[:MAX_COMMANDS]
 
 

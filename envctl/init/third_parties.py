@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.init.env_example import server_property, split_url
 from envctl.init.model import ExampleVariable, KeyValue, OpenApiDocument, Operation, ProjectFindings, ProposedService, service_name
@@ -23,10 +22,7 @@ _NOT_THIRD = re.compile(
 _THIS_MACHINE = re.compile(r"localhost|127\..*|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class ThirdParty:
-    """A third party, the variables with its address and what is known of it."""
-
+class ThirdParty(NamedTuple):
     name: str
     because: str
     sure: bool
@@ -57,7 +53,7 @@ def third_parties(
     for third in found.values():
         name = service_name(third.name, used)
         used.add(name)
-        named.append(replace(third, name=name, document=_document_of(third.name, third.hosts, findings.openapi_documents)))
+        named.append(third._replace(name=name, document=_document_of(third.name, third.hosts, findings.openapi_documents)))
     return [third for third in named if third.name not in without]
 
 
@@ -79,7 +75,7 @@ def _with_variable(third: ThirdParty | None, name: str, variable: ExampleVariabl
     sure = any("." in host for host in hosts)
     if third is None:
         return ThirdParty(name, f"{variable.file}: {variable.name}", sure, (variable.name,), hosts)
-    return replace(third, variables=(*third.variables, variable.name), hosts=(*third.hosts, *hosts), sure=third.sure or sure)
+    return third._replace(variables=(*third.variables, variable.name), hosts=(*third.hosts, *hosts), sure=third.sure or sure)
 
 
 def is_this_machine(host: str) -> bool:

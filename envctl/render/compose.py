@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envctl.definition.amounts import size_text
+from envctl.definition.source import map_texts
 from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.model import File, Plan, ServicePlan
+from envctl.render.merging import merged
 
 INTERVAL = "1s"
 """Of health checks in a file that Compose itself brings up. Under `up` readiness is ours, and they only inform."""
@@ -38,9 +40,7 @@ def render_compose(plan: Plan, *, standalone: bool) -> Rendered:
     """
     configs: dict[str, Any] = {}
     binaries: dict[str, File] = {}
-    services = {}
-    for service in plan.services.values():
-        services[service.name] = _service(plan, service, configs, binaries, standalone)
+    services = {service.name: _service(plan, service, configs, binaries, standalone) for service in plan.services.values()}
     document: dict[str, Any] = {"name": plan.setting.id, "services": services, "networks": _networks(plan)}
     document |= {"volumes": _volumes(plan), "configs": configs | dict(plan.compose_extra.get("configs", {}))}
     if plan.compose_extra.get("secrets"):
@@ -50,7 +50,6 @@ def render_compose(plan: Plan, *, standalone: bool) -> Rendered:
 
 
 def labels(plan: Plan) -> dict[str, str]:
-    """What everything of an instance carries."""
     setting = plan.setting
     return {
         NAME: setting.name,
@@ -66,10 +65,10 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
     own: dict[str, Any] = {"image": service.image, "labels": _own_labels(plan, service), "init": True}
     if service.build is not None and standalone:
         own |= {"build": build_entry(service), "pull_policy": "build"}
-    own |= {"environment": {key: escaped(value) for key, value in service.env.items()}} if service.env else {}
-    own |= {"entrypoint": [escaped(word) for word in service.run or service.entrypoint]} if service.run or service.entrypoint else {}
+    own |= {"environment": escaped(service.env)} if service.env else {}
+    own |= {"entrypoint": escaped(entrypoint)} if (entrypoint := service.run or service.entrypoint) else {}
     if service.command or service.run:
-        own["command"] = [escaped(word) for word in service.command]
+        own["command"] = escaped(service.command)
     own |= {"user": f"{service.user}:{service.user}"} if service.user is not None else {}
     own |= {"ports": _ports(plan, service, standalone)} if service.ports else {}
     own |= {"depends_on": _depends_on(plan, service)} if service.needs else {}
@@ -103,8 +102,7 @@ def _mapped(value: Any) -> Any:
 
 
 def _own_labels(plan: Plan, service: ServicePlan) -> dict[str, str]:
-    marks = {key: escaped(value) for key, value in labels(plan).items()} | {SERVICE: service.name}
-    return marks | ({FILES: files_hash(service)} if service.files else {})
+    return {**escaped(labels(plan)), SERVICE: service.name, **({FILES: files_hash(service)} if service.files else {})}
 
 
 def files_hash(service: ServicePlan) -> str:
@@ -169,7 +167,7 @@ def _healthcheck(service: ServicePlan, standalone: bool) -> dict[str, Any]:
         return dict(given)
     interval = INTERVAL if standalone else QUIET_INTERVAL
     retries = max(3, round(service.ready_timeout)) if standalone else 3
-    return {"test": [escaped(word) for word in service.healthcheck], "interval": interval, "timeout": "5s", "retries": retries}
+    return {"test": escaped(service.healthcheck), "interval": interval, "timeout": "5s", "retries": retries}
 
 
 def _resources(service: ServicePlan) -> dict[str, Any]:
@@ -203,15 +201,10 @@ def _configs(service: ServicePlan, configs: dict[str, Any]) -> list[dict[str, An
 
 
 def _networks(plan: Plan) -> dict[str, Any]:
-    default: dict[str, Any] = {"name": plan.setting.id, "labels": {key: escaped(value) for key, value in labels(plan).items()}}
+    default: dict[str, Any] = {"name": plan.setting.id, "labels": escaped(labels(plan))}
     if subnet := plan.setting.allocation.subnet:
         default["ipam"] = {"config": [{"subnet": subnet}]}
-    found: dict[str, Any] = {}
-    for name, network in plan.compose_extra.get("networks", {}).items():
-        network = dict(network or {})
-        found[name] = (
-            network if network.get("external") else merged(network, {"name": f"{plan.setting.id}_{name}", "labels": default["labels"]})
-        )
+    found = _composed(plan, "networks")
     needs_default = any(
         not service.compose.get("networks") and not service.compose.get("network_mode") for service in plan.services.values()
     )
@@ -225,34 +218,23 @@ def _networks(plan: Plan) -> dict[str, Any]:
 
 
 def _volumes(plan: Plan) -> dict[str, Any]:
-    marks = {key: escaped(value) for key, value in labels(plan).items()}
-    found = {f"{s.name}-{OWN_VOLUME}": {"labels": {**marks, SERVICE: s.name}} for s in plan.services.values() if s.data}
-    for name, volume in plan.compose_extra.get("volumes", {}).items():
-        volume = dict(volume or {})
-        found[name] = volume if volume.get("external") else merged(volume, {"name": f"{plan.setting.id}_{name}", "labels": marks})
-    return found
+    marks = escaped(labels(plan))
+    own = {f"{s.name}-{OWN_VOLUME}": {"labels": {**marks, SERVICE: s.name}} for s in plan.services.values() if s.data}
+    return own | _composed(plan, "volumes")
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Maps are merged, what is None above is removed, anything else above wins."""
-    found = dict(below)
-    for key, value in above.items():
-        if value is None:
-            found.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(found.get(key), Mapping):
-            found[key] = merged(found[key], value)
-        else:
-            found[key] = value
+def _composed(plan: Plan, what: str) -> dict[str, Any]:
+    """The networks or volumes of the Compose file, under names of the instance; an external one is somebody else's."""
+    found = {}
+    for name, given in plan.compose_extra.get(what, {}).items():
+        own = {"name": f"{plan.setting.id}_{name}", "labels": escaped(labels(plan))}
+        found[name] = given if given and given.get("external") else merged(given or {}, own)
     return found
 
 
 def escaped(value: Any) -> Any:
     """Compose interpolates every text of its file, keys left out: a doubled `$` is a literal one."""
-    if isinstance(value, Mapping):
-        return {key: escaped(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [escaped(item) for item in value]
-    return value.replace("$", "$$") if isinstance(value, str) else value
+    return map_texts(lambda text: text.replace("$", "$$"), value)
 
 
 def _losses(plan: Plan) -> Iterator[str]:

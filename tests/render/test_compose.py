@@ -15,7 +15,8 @@ from envctl.definition.models import Build
 from envctl.instance.allocation import Allocation
 from envctl.plan.make import make_plan
 from envctl.plan.model import BuildPlan, Check, File, Limits, Plan, ServicePlan, Setting
-from envctl.render.compose import Rendered, build_entry, compose_text, compose_yaml, escaped, files_hash, labels, merged, render_compose
+from envctl.render.compose import Rendered, build_entry, compose_text, compose_yaml, escaped, files_hash, labels, render_compose
+from envctl.render.merging import merged
 from tests.builders import environment_of, plan_of, plan_with, port, service, setting_of, step_of
 
 HEALTH = ("CMD", "true")

@@ -21,7 +21,8 @@ from envctl.plan.addressing import Addressing
 from envctl.plan.make import make_plan
 from envctl.plan.model import Check, File, Limits, Plan, ServicePlan, Setting
 from envctl.plan.setting import render_setting
-from envctl.render.kubernetes import Manifests, Options, label_value, manifests_yaml, once_job, pushed_image, render_kubernetes
+from envctl.render.kubernetes import Manifests, Options, manifests_yaml, once_job, pushed_image, render_kubernetes
+from envctl.render.kubernetes.rendering import label_value
 from envctl.render.kubernetes.secrets import one_of
 from envctl.render.kubernetes_settings import Cluster
 from tests.builders import job, plan_of, plan_with, port, service, step_of

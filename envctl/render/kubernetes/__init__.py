@@ -6,61 +6,35 @@ What runs under `up` is these very objects, applied service by service.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from envctl.errors import UsageError
+from envctl.instance.labels import ENVIRONMENT, EXPIRES, OWNER, PROJECT
 from envctl.plan.addressing import dns_label
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
 from envctl.render.kubernetes import exec_agent, network, probes
 from envctl.render.kubernetes.composed import aliases, composed_losses
-from envctl.render.kubernetes.exec_agent import PORT as EXEC_AGENT_PORT
-from envctl.render.kubernetes.exec_agent import exec_agent_token
 from envctl.render.kubernetes.files import Filed, config_maps
-from envctl.render.kubernetes.pods import NOBODY, Made, known_user, main_name, numbers, pushed_image
-from envctl.render.kubernetes.rendering import (
-    Options,
-    Rendering,
-    common_name,
-    label_value,
-    labels,
-    merged,
-    metadata,
-    namespace_annotations,
-    selector,
-)
+from envctl.render.kubernetes.pods import NOBODY, Made, known_user, numbers, pushed_image
+from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, selector
 from envctl.render.kubernetes.secrets import vault_of
 from envctl.render.kubernetes.templates import Object, Templates, yaml_text
 from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done, not_awaited, once, workload
+from envctl.render.merging import merged
 
-__all__ = [
-    "EXEC_AGENT_PORT",
-    "Manifests",
-    "Object",
-    "Options",
-    "Parts",
-    "exec_agent_token",
-    "label_value",
-    "main_name",
-    "manifests_yaml",
-    "once_job",
-    "pushed_image",
-    "render_kubernetes",
-    "selector",
-]
+__all__ = ["Manifests", "Options", "manifests_yaml", "once_job", "pushed_image", "render_kubernetes"]
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """The objects of one service: what its pod needs, and what makes the pod."""
 
     objects: tuple[Object, ...]
     workload: tuple[Object, ...]
 
 
-@dataclass(frozen=True)
-class Manifests:
+class Manifests(NamedTuple):
     common: tuple[Object, ...]
     services: Mapping[str, Parts]
     losses: tuple[str, ...]
@@ -82,17 +56,14 @@ def render_kubernetes(plan: Plan, options: Options) -> Manifests:
     services: dict[str, Parts] = {}
     for service in plan.services.values():
         services[service.name], made[service.name] = _parts(rendering, service)
-    keys = {key: what for each in made.values() for key, what in each.drawer.says.items()}
-    found = Manifests(
-        tuple(_common(rendering)), services, tuple(_losses(rendering, {name: each.files for name, each in made.items()}, keys))
-    )
+    found = Manifests(tuple(_common(rendering)), services, tuple(_losses(rendering, made)))
     _check_names(found)
     return found
 
 
 def once_job(plan: Plan, service: ServicePlan, argv: Sequence[str], name: str, options: Options) -> Object:
     """A Job that runs *argv* once with the image, environment, files and network of *service*, whose other objects must be there."""
-    return once(_rendering(plan, replace(options, standalone=False)), service, argv, name)
+    return once(_rendering(plan, options._replace(standalone=False)), service, argv, name)
 
 
 def manifests_yaml(manifests: Manifests) -> str:
@@ -110,8 +81,10 @@ def _rendering(plan: Plan, options: Options) -> Rendering:
 def _common(rendering: Rendering) -> Iterator[Object]:
     plan, options, render = rendering.plan, rendering.options, rendering.templates.render
     if not plan.setting.shared:
-        marks = labels(plan, options)
-        yield render("namespace", namespace=options.namespace, labels=marks, annotations=namespace_annotations(plan, options))
+        # What may change, or is no label by its characters.
+        told = {PROJECT: str(plan.setting.project), OWNER: plan.setting.owner, ENVIRONMENT: plan.setting.environment}
+        told |= {EXPIRES: options.expires} if options.expires else {}
+        yield render("namespace", namespace=options.namespace, labels=labels(plan, options), annotations=told)
     yield render("serviceaccount", metadata=rendering.metadata(rendering.account))
     if options.cluster.quota and not plan.setting.shared:  # in a namespace of others it would bind them, too
         yield render("resourcequota", metadata=rendering.metadata(common_name(plan, "quota")), hard=dict(options.cluster.quota))
@@ -124,17 +97,15 @@ def _parts(rendering: Rendering, service: ServicePlan) -> tuple[Parts, Made]:
     if isinstance(raw, Mapping) and raw:
         running = _merged(running, raw)
     more = [_adopted(rendering, service, each) for each in raw] if isinstance(raw, list) else []
-    objects = [*_secret(rendering, service, made), *_config_maps(rendering, service, made), *network.policies(rendering, service)]
+    objects = [*_contents(rendering, service, made), *network.policies(rendering, service)]
     return Parts((*objects, *_service(rendering, service), *more), (running,)), made
 
 
-def _secret(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
+def _contents(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
+    """The Secret and the ConfigMaps that its pod refers to."""
     if made.drawer.held and rendering.options.existing_secret is None:
         yield rendering.templates.render("secret", metadata=rendering.metadata(made.drawer.secret, service), data=made.drawer.data())
-
-
-def _config_maps(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
-    for name, texts, binaries in config_maps(made.files, f"{service.host}-files"):
+    for name, texts, binaries in config_maps(made.files):
         yield rendering.templates.render("configmap", metadata=rendering.metadata(name, service), data=texts, binary=binaries)
     yield from exec_agent.config_map(rendering, service)
 
@@ -159,8 +130,7 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
 
 def _merged(below: Object, raw: Mapping[str, object]) -> Object:
     """The fragment wins, but for what the object is found by."""
-    found: Object = merged(below, raw)
-    own = below["metadata"]
+    found, own = merged(below, raw), below["metadata"]
     meta = found["metadata"]
     ours = {"name": own["name"], "namespace": own["namespace"], "labels": {**meta.get("labels", {}), **own["labels"]}}
     return {**found, "metadata": {**meta, **ours}}
@@ -170,7 +140,7 @@ def _adopted(rendering: Rendering, service: ServicePlan, given: object) -> Objec
     """An object of the definition's own, in our namespace and with our labels."""
     if not (isinstance(given, dict) and given.get("apiVersion") and given.get("kind") and (given.get("metadata") or {}).get("name")):
         raise UsageError(f"{service.name}: each object under `kubernetes:` wants `apiVersion`, `kind` and `metadata` with a `name`")
-    meta, own = given["metadata"], metadata(rendering.plan, rendering.options, given["metadata"]["name"], service)
+    meta, own = given["metadata"], rendering.metadata(given["metadata"]["name"], service)
     return {**given, "metadata": {**meta, "namespace": own["namespace"], "labels": {**meta.get("labels", {}), **own["labels"]}}}
 
 
@@ -187,12 +157,11 @@ def _check_names(found: Manifests) -> None:
         seen[key] = owner
 
 
-def _losses(rendering: Rendering, files: Mapping[str, Filed], keys: Mapping[str, str]) -> Iterator[str]:
-    """*files* by service; *keys* of a Secret that somebody else makes, and what each holds."""
+def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
     plan, options = rendering.plan, rendering.options
     yield from plan.losses
     for service in plan.services.values():
-        yield from (f"{service.name}: {loss}" for loss in _losses_of(rendering, service, files[service.name]))
+        yield from (f"{service.name}: {loss}" for loss in _losses_of(rendering, service, made[service.name].files))
     for name, url in plan.used.items():
         if urlsplit(url).hostname in LOOPBACK:
             yield f"{name}: it runs on the machine of the tests ({urlsplit(url).netloc.rpartition('@')[2]}), which no pod can reach"
@@ -203,6 +172,7 @@ def _losses(rendering: Rendering, files: Mapping[str, Filed], keys: Mapping[str,
     if options.cluster.quota and plan.setting.shared:
         yield f"the quota of envctl.toml: in {options.namespace} it would bind everybody else, too"
     if options.existing_secret:
+        keys = {key: what for each in made.values() for key, (_, what) in each.drawer.held.items()}
         yield from (f"the Secret {options.existing_secret} must have the key {key}: {what}" for key, what in sorted(keys.items()))
 
 

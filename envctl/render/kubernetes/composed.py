@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.files.reading import files_below
 from envctl.plan.addressing import dns_label
@@ -33,8 +32,7 @@ UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open")
 """What makes no difference in a pod, or has a counterpart of ours."""
 
 
-@dataclass(frozen=True)
-class Composed:
+class Composed(NamedTuple):
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     user: int | None = None

@@ -6,11 +6,12 @@ a port forward arrives, and writes what it is asked as scripts; `envctl-exec-age
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from envctl.definition.kinds import Amount
 from envctl.files.package_data import templates
-from envctl.plan.model import Plan, ServicePlan
+from envctl.plan.model import ServicePlan
 from envctl.render.kubernetes.rendering import Rendering
 from envctl.render.kubernetes.secrets import Drawer
 from envctl.render.kubernetes.templates import Object
@@ -36,15 +37,9 @@ done
 """Each request in a shell of its own, twice removed, so that this one never has to wait for it. Read by dash, bash and busybox alike."""
 
 
-def exec_agent_token(plan: Plan, service: ServicePlan) -> str:
-    return plan.setting.secret(service.name, "exec-agent")
-
-
 def has_exec_agent(rendering: Rendering, service: ServicePlan) -> bool:
-    return not rendering.options.standalone and not service.once and rendering.options.existing_secret is None and _wanted(service)
-
-
-def _wanted(service: ServicePlan) -> bool:
+    if rendering.options.standalone or service.once or rendering.options.existing_secret is not None:
+        return False
     inside = any(step.feed is not None or step.step.in_ == "server" for step in service.steps)
     return inside or bool(service.setup) or any(check.probe == "query" for check in service.checks)
 
@@ -62,13 +57,14 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
     """The listener, then the exec agent, whose loop waits for the ears' pipes; and the volumes between them."""
     if not has_exec_agent(rendering, service):
         return [], []
-    token = drawer.put(TOKEN_KEY, exec_agent_token(rendering.plan, service).encode(), "what whoever speaks to its exec agent must know")
+    token = rendering.plan.setting.secret(service.name, TOKEN_KEY).encode()
+    reference = drawer.put(TOKEN_KEY, token, "what whoever speaks to its exec agent must know")
     shared = {"name": "envctl-exec-agent", "mountPath": FOLDER}
     ears = rendering.container(
         "envctl-ears",
         rendering.python,
         command=["python3", "-I", "-S", f"{_SCRIPT_FOLDER}/{SCRIPT_KEY}", FOLDER, str(PORT)],
-        env=[{"name": "ENVCTL_HANDS_TOKEN", "valueFrom": {"secretKeyRef": token}}],
+        env=[{"name": "ENVCTL_HANDS_TOKEN", "valueFrom": {"secretKeyRef": reference}}],
         mounts=[shared, {"name": "envctl-exec-agent-script", "mountPath": _SCRIPT_FOLDER, "readOnly": True}],
     )
     loop = rendering.container(
@@ -84,8 +80,7 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
     return [ears, loop], [{"name": "envctl-exec-agent", "emptyDir": {}}, script_volume]
 
 
-def config_map(rendering: Rendering, service: ServicePlan) -> list[Object]:
-    if not has_exec_agent(rendering, service):
-        return []
-    meta = rendering.metadata(script_name(service), service)
-    return [rendering.templates.render("configmap", metadata=meta, data={SCRIPT_KEY: script()}, binary={})]
+def config_map(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
+    if has_exec_agent(rendering, service):
+        meta = rendering.metadata(script_name(service), service)
+        yield rendering.templates.render("configmap", metadata=meta, data={SCRIPT_KEY: script()}, binary={})

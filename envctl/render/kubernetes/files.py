@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.errors import UsageError
 from envctl.plan.model import File, ServicePlan
@@ -28,8 +28,6 @@ READ, RUN = 0o444, 0o555
 
 @dataclass(frozen=True)
 class Entry:
-    """A file inside, and where its content is."""
-
     path: str
     key: str
     content: bytes
@@ -50,15 +48,12 @@ class Entry:
             return None
 
 
-@dataclass(frozen=True)
-class Filed:
-    """What a service's files become."""
-
-    maps: tuple[tuple[Entry, ...], ...] = ()
-    """A ConfigMap each."""
-    volumes: tuple[dict[str, Any], ...] = ()
-    mounts: tuple[dict[str, Any], ...] = ()
-    large: tuple[Entry, ...] = ()
+class Filed(NamedTuple):
+    maps: Mapping[str, Sequence[Entry]]
+    """ConfigMaps by their names."""
+    volumes: Sequence[dict[str, Any]]
+    mounts: Sequence[dict[str, Any]]
+    large: Sequence[Entry]
     """Those that plain `kubectl apply` cannot take."""
 
 
@@ -93,42 +88,34 @@ def _secret(path: str, file: File, content: bytes, drawer: Drawer) -> bool:
 
 def _key(path: str, taken: set[str]) -> str:
     stem = re.sub(r"[^-._a-zA-Z0-9]+", "_", path.strip("/"))[-120:].lstrip("._-") or "file"
-    key = unused(stem, taken)
-    taken.add(key)
-    return key
+    return unused(stem, taken)
 
 
 def filed(service: ServicePlan, files: Mapping[str, File], drawer: Drawer, map_name: str) -> Filed:
     """ConfigMaps are called *map_name*, *map_name*-2 and so on."""
     found = list(entries(service, files, drawer))
-    public = [entry for entry in found if not entry.secret]
-    maps = tuple(_packed(public))
-    where = {entry.path: _map_name(map_name, number) for number, group in enumerate(maps) for entry in group}
+    groups = _packed(entry for entry in found if not entry.secret)
+    maps = {map_name if number == 1 else f"{map_name}-{number}": group for number, group in enumerate(groups, 1)}
+    where = {entry.path: name for name, group in maps.items() for entry in group}
     sources = [_source(service, entry, where.get(entry.path), drawer) for entry in found]
     if sum(entry.size for entry in found if entry.secret) > LIMIT:
         raise UsageError(f"{service.name}: its files with passwords have more than the 1024 KiB of a Secret")
-    volumes, mounts = _mounted(sources)
-    return Filed(maps, tuple(volumes), tuple(mounts), tuple(entry for entry in found if entry.size > APPLIED))
+    return Filed(maps, *_mounted(sources), [entry for entry in found if entry.size > APPLIED])
 
 
-def _map_name(stem: str, number: int) -> str:
-    return stem if number == 0 else f"{stem}-{number + 1}"
-
-
-def _packed(found: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
+def _packed(found: Iterable[Entry]) -> Iterator[list[Entry]]:
     """In the order of their paths, as many in one as `kubectl apply` takes."""
     group: list[Entry] = []
     for entry in sorted(found, key=lambda entry: entry.path):
         if group and sum(each.size for each in group) + entry.size > APPLIED:
-            yield tuple(group)
+            yield group
             group = []
         group.append(entry)
     if group:
-        yield tuple(group)
+        yield group
 
 
-@dataclass(frozen=True)
-class _Source:
+class _Source(NamedTuple):
     entry: Entry
     kind: str
     name: str
@@ -142,9 +129,8 @@ def _source(service: ServicePlan, entry: Entry, config_map: str | None, drawer: 
     return _Source(entry, "secret", reference["name"], reference["key"])
 
 
-def _mounted(sources: Iterable[_Source]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _mounted(sources: Sequence[_Source]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     folders: dict[str, list[_Source]] = {}
-    sources = list(sources)
     nested = {_own_folder(source.entry.path) for source in sources if len(PurePosixPath(source.entry.path).parts) > 4}
     singles: dict[tuple[str, str, bool], list[_Source]] = {}
     for source in sources:
@@ -189,9 +175,9 @@ def _volume(name: str, kind: str, source: str, executable: bool, group: list[_So
     return {"name": name, "secret": {"secretName": source, **mode, "items": items}}
 
 
-def config_maps(filed: Filed, stem: str) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, str]]]:
+def config_maps(filed: Filed) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, str]]]:
     """Name, texts and binaries of each."""
-    for number, group in enumerate(filed.maps):
+    for name, group in filed.maps.items():
         texts = {entry.key: entry.text for entry in group if entry.text is not None}
         binaries = {entry.key: base64.b64encode(entry.content).decode() for entry in group if entry.text is None}
-        yield _map_name(stem, number), texts, binaries
+        yield name, texts, binaries

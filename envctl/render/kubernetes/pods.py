@@ -8,12 +8,11 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.definition.amounts import bytes_of, size_text
 from envctl.definition.kinds import Amount
-from envctl.instance.labels import CONTENT, FOR, NETWORK, ONCE, SERVICE
+from envctl.instance.labels import CONTENT, NETWORK
 from envctl.plan.model import ServicePlan
 from envctl.render.kubernetes import exec_agent, probes
 from envctl.render.kubernetes.composed import Composed, composed, composed_files
@@ -28,10 +27,7 @@ _OWN = Amount(cpu="25m", memory="48Mi")
 _MOST = Amount(cpu="2", memory="512Mi")
 
 
-@dataclass(frozen=True)
-class Made:
-    """A pod, and what it needs beside it."""
-
+class Made(NamedTuple):
     pod: Object
     drawer: Drawer
     files: Filed
@@ -47,10 +43,11 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     helpers, helper_volumes = exec_agent.containers(rendering, service, main, drawer) if argv is None else ([], [])
     init = [*waits, *(_copy(rendering, service, source, target) for source, target in service.pod.init_copies.items())]
     containers = [main, *helpers]
-    _note_later(rendering, service, drawer)
+    if not rendering.options.standalone:
+        drawer.note(*rendering.later.get(service.name, ()))  # jobs that run in its place refer to its Secret
     pod = rendering.templates.render(
         "pod",
-        labels=_pod_labels(rendering, service, argv),
+        labels={**labels(rendering.plan, rendering.options, service, once=argv is not None), NETWORK: label_value(service.name)},
         annotations=_content(rendering, service, drawer, found),
         account=rendering.account,
         restart="Never" if argv is not None or service.once else "Always",
@@ -86,12 +83,12 @@ def _main(
 ) -> tuple[Object, list[Object]]:
     """The container of the service itself, and the volumes that its probe wants."""
     composer = Composer(drawer, {**service.pod.env, **service.env})
-    command, args = _words(service, given) if argv is None else (tuple(argv), ())
-    check = probes.handler(service) if argv is None else None
-    volume = None
-    if check is not None:
-        check, volume = probes.without_secrets(service, check, drawer)
-    if volume is not None:
+    command: Sequence[str] = service.run or service.entrypoint or given.command
+    args: Sequence[str] = service.command or (() if service.run else given.args)
+    if argv is not None:
+        command, args = argv, ()
+    check, volumes = probes.without_secrets(service, probes.handler(service) if argv is None else None, drawer)
+    if volumes:
         mounts = [*mounts, {"name": "probe", "mountPath": probes.SCRIPT, "readOnly": True}]
     made = rendering.container(
         main_name(service),
@@ -109,7 +106,7 @@ def _main(
     )
     if given.folder:
         made["workingDir"] = given.folder
-    return made, [volume] if volume else []
+    return made, volumes
 
 
 def main_name(service: ServicePlan) -> str:
@@ -119,12 +116,6 @@ def main_name(service: ServicePlan) -> str:
 
 def numbers(service: ServicePlan) -> list[int]:
     return list(dict.fromkeys(port.number for port in service.ports))
-
-
-def _words(service: ServicePlan, given: Composed) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    command = service.run or service.entrypoint or given.command
-    args = service.command or (() if service.run else given.args)
-    return tuple(command), tuple(args)
 
 
 def _volumes(service: ServicePlan, given: Composed, found: Filed) -> tuple[list[Object], list[Object]]:
@@ -151,28 +142,14 @@ def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) 
     )
 
 
-def _pod_labels(rendering: Rendering, service: ServicePlan, argv: Sequence[str] | None) -> dict[str, str]:
-    found = {**labels(rendering.plan, rendering.options, service), NETWORK: label_value(service.name)}
-    if argv is not None:
-        del found[SERVICE]
-        found |= {ONCE: "true", FOR: label_value(service.name)}
-    return found
-
-
 def _content(rendering: Rendering, service: ServicePlan, drawer: Drawer, found: Filed) -> dict[str, str]:
     """A pod must be made anew when its files or passwords are others. With a key: a hash would give a weak password away."""
     key = rendering.plan.setting.secret(service.name, "content").encode()
-    digest = hmac.new(key or b"envctl", digestmod=hashlib.sha256)
-    digest.update(json.dumps([[entry.key, hashlib.sha256(entry.content).hexdigest()] for group in found.maps for entry in group]).encode())
+    files = [[entry.key, hashlib.sha256(entry.content).hexdigest()] for group in found.maps.values() for entry in group]
+    digest = hmac.new(key or b"envctl", json.dumps(files).encode(), hashlib.sha256)
     if rendering.options.existing_secret is None:
         digest.update(json.dumps(drawer.data()).encode())
     return {CONTENT: digest.hexdigest()[:16]}
-
-
-def _note_later(rendering: Rendering, service: ServicePlan, drawer: Drawer) -> None:
-    """Secrets of the seed commands that run in this service's place: jobs of theirs refer to its Secret."""
-    if not rendering.options.standalone:
-        drawer.note(*rendering.later.get(service.name, ()))
 
 
 def _resources(service: ServicePlan, given: Composed) -> dict[str, Amount]:

@@ -23,21 +23,14 @@ def handler(service: ServicePlan) -> Handler | None:
     if service.from_compose and (given := composed_probe(service)):
         return given
     ports = {port.name: port.number for port in service.ports}
-    if service.pod.probe and not _asked(service):
+    asks_more = len(service.checks) > 1 and service.own  # than the kind does, in a way that a command can
+    if service.pod.probe and not asks_more:
         return _numbered(service.pod.probe, ports)
-    if not service.healthcheck or service.own:
-        native = [found for check in service.checks if (found := _native(check, ports))]
-        rest = [check for check in service.checks if not _native(check, ports)]
-        if native and not any(check.probe == "command" for check in rest) and len(native) == 1:
-            return native[0]
-        if not service.healthcheck:
-            return native[0] if native else None
-    return exec_probe(service.healthcheck)
-
-
-def _asked(service: ServicePlan) -> bool:
-    """Whether the definition asks more than the kind does, in a way that a command can."""
-    return len(service.checks) > 1 and service.own
+    native = [found for check in service.checks if (found := _native(check, ports))]
+    if not service.healthcheck:
+        return next(iter(native), None)
+    is_all = len(native) == 1 and not any(check.probe == "command" for check in service.checks)
+    return native[0] if service.own and is_all else exec_probe(service.healthcheck)
 
 
 def _numbered(probe: Mapping[str, Any], ports: Mapping[str, int]) -> Handler:
@@ -55,18 +48,18 @@ def _native(check: Check, ports: Mapping[str, int]) -> Handler | None:
     return {"tcpSocket": {"port": port}}
 
 
-def without_secrets(service: ServicePlan, found: Handler, drawer: Drawer) -> tuple[Handler, dict[str, Any] | None]:
+def without_secrets(service: ServicePlan, found: Handler | None, drawer: Drawer) -> tuple[Handler | None, list[dict[str, Any]]]:
     """A command that names a password is a script in the Secret: probes know no references. With the volume of the script."""
-    words = found.get("exec", {}).get("command", [])
+    words = (found or {}).get("exec", {}).get("command", [])
     if not any(drawer.vault.hidden(word) for word in words):
-        return found, None
+        return found, []
     import shlex
 
     text = words[2] if words[:2] == ["sh", "-c"] and len(words) == 3 else shlex.join(words)
     reference = drawer.put(key_of(service.name, "probe"), f"{text}\n".encode(), "the command that asks whether it is ready")
     items = [{"key": reference["key"], "path": "check"}]
     volume = {"name": "probe", "secret": {"secretName": reference["name"], "defaultMode": 0o444, "items": items}}
-    return {"exec": {"command": ["sh", f"{SCRIPT}/check"]}}, volume
+    return {"exec": {"command": ["sh", f"{SCRIPT}/check"]}}, [volume]
 
 
 def startup(service: ServicePlan, found: Handler) -> dict[str, Any]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.definition.kinds import Amount
-from envctl.instance.labels import ENVIRONMENT, EXPIRES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
+from envctl.instance.labels import FOR, INSTANCE, NAME, ONCE, SERVICE
 from envctl.plan.addressing import dns_label
 from envctl.plan.images import rewrite
 from envctl.plan.model import Plan, ServicePlan
@@ -20,8 +19,7 @@ from envctl.render.kubernetes_settings import Cluster
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """How the objects are wanted: what the cluster asks for, and who applies them."""
 
     standalone: bool
@@ -29,7 +27,7 @@ class Options:
     namespace: str
     registry: str | None = None
     existing_secret: str | None = None
-    cluster: Cluster = field(default_factory=Cluster)
+    cluster: Cluster = Cluster()
     expires: str | None = None
 
 
@@ -40,8 +38,8 @@ def label_value(text: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', text)[:50].strip('-_.')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".lstrip("-")
 
 
-def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> dict[str, str]:
-    """The well-known ones and ours; ours win over those that envctl.toml adds."""
+def labels(plan: Plan, options: Options, service: ServicePlan | None = None, *, once: bool = False) -> dict[str, str]:
+    """The well-known ones and ours; ours win over those of envctl.toml. What runs *once* for a service is not found as that service."""
     setting = plan.setting
     own = {
         "app.kubernetes.io/instance": label_value(setting.id),
@@ -54,22 +52,11 @@ def labels(plan: Plan, options: Options, service: ServicePlan | None = None) -> 
         own |= {
             "app.kubernetes.io/component": label_value(service.name),
             "app.kubernetes.io/name": label_value(service.kind),
-            SERVICE: label_value(service.name),
         }
+        own |= {ONCE: "true", FOR: label_value(service.name)} if once else {SERVICE: label_value(service.name)}
     else:
         own |= {"app.kubernetes.io/name": "envctl"}
     return dict(sorted({**options.cluster.labels, **own}.items()))
-
-
-def namespace_annotations(plan: Plan, options: Options) -> dict[str, str]:
-    """What may change, or is no label by its characters: of the namespace."""
-    setting = plan.setting
-    found = {PROJECT: str(setting.project), OWNER: setting.owner, ENVIRONMENT: setting.environment}
-    return found | ({EXPIRES: options.expires} if options.expires else {})
-
-
-def metadata(plan: Plan, options: Options, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
-    return {"name": name, "namespace": options.namespace, "labels": labels(plan, options, service)}
 
 
 def selector(plan: Plan, service: ServicePlan | None = None) -> dict[str, str]:
@@ -83,18 +70,6 @@ def common_name(plan: Plan, *words: str) -> str:
     return dns_label(plan.setting.id, *words) if plan.setting.shared else dns_label("envctl", *words)
 
 
-def merged(below: Any, above: Any, key: str = "") -> Any:
-    """Maps merge, what is None above goes, containers are found by their names, anything else above wins."""
-    if isinstance(below, Mapping) and isinstance(above, Mapping):
-        kept = {name: value for name, value in below.items() if name not in above or above[name] is not None}
-        return kept | {name: merged(kept.get(name), value, name) for name, value in above.items() if value is not None}
-    if key in ("containers", "initContainers") and isinstance(below, list) and isinstance(above, list):
-        given = {item.get("name"): item for item in above}
-        changed = [merged(item, given.pop(item["name"], {})) for item in below]
-        return [*changed, *given.values()]
-    return above
-
-
 PYTHON = "python:3.13-slim"
 """What our own containers are made of: the stub's image, so that a node has it already."""
 _NOTHING: Mapping[str, Any] = {
@@ -104,8 +79,7 @@ _SMALL = {"requests": Amount(cpu="10m", memory="24Mi"), "limits": Amount(cpu="1"
 """What a container of ours may use."""
 
 
-@dataclass(frozen=True)
-class Rendering:
+class Rendering(NamedTuple):
     plan: Plan
     options: Options
     vault: Vault
@@ -126,8 +100,8 @@ class Rendering:
     def drawer(self, service: ServicePlan) -> Drawer:
         return Drawer(self.vault, self.options.existing_secret or service.host)
 
-    def metadata(self, name: str, service: ServicePlan | None = None) -> dict[str, Any]:
-        return metadata(self.plan, self.options, name, service)
+    def metadata(self, name: str, service: ServicePlan | None = None, *, once: bool = False) -> dict[str, Any]:
+        return {"name": name, "namespace": self.options.namespace, "labels": labels(self.plan, self.options, service, once=once)}
 
     def container(self, name: str, image: str, **values: Any) -> Object:
         """A container; what is not given is not there."""

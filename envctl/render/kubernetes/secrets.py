@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, groupby
 from os.path import commonprefix
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from envctl.definition.source import walk
@@ -21,8 +21,7 @@ _SECRET_NAMES = re.compile("passw|secret", re.IGNORECASE)
 VARIABLE = "ENVCTL_SECRET_"
 
 
-@dataclass(frozen=True)
-class Vault:
+class Vault(NamedTuple):
     """Every secret text of a plan and the key under which Secrets hold it."""
 
     keys: Mapping[str, str]
@@ -33,14 +32,8 @@ class Vault:
 
     def pieces(self, text: str) -> Iterator[tuple[str, bool]]:
         """*text* in pieces, with whether each is a secret; the longest one wins where several begin."""
-        last = 0
-        for match in self.pattern.finditer(text) if self.pattern else ():
-            if match.start() > last:
-                yield text[last : match.start()], False
-            yield match[0], True
-            last = match.end()
-        if last < len(text):
-            yield text[last:], False
+        pieces = self.pattern.split(text) if self.pattern else [text]  # every second one is what its group has matched
+        return ((piece, number % 2 == 1) for number, piece in enumerate(pieces) if piece)
 
 
 def vault_of(plan: Plan) -> Vault:
@@ -52,8 +45,9 @@ def vault_of(plan: Plan) -> Vault:
     encoded = {quote(text, safe=""): key for text, key in named.items()}
     for text in sorted(texts - set(found)):
         found[text] = f"{encoded[text]}.url" if text in encoded else f"secret-{len(found) + 1}"
-    found = dict(_distinct(found))
-    return Vault(found, re.compile(one_of(sorted(found))) if found else None)
+    taken: set[str] = set()
+    found = {text: unused(key, taken) for text, key in found.items()}
+    return Vault(found, re.compile(f"({one_of(sorted(found))})") if found else None)
 
 
 def one_of(texts: Sequence[str]) -> str:
@@ -74,18 +68,12 @@ def _named(plan: Plan) -> Iterator[tuple[str, str]]:
         yield from ((key_of(service.name, name), text) for name, text in service.env.items() if text in plan.secrets)
 
 
-def _distinct(found: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    taken: set[str] = set()
-    for text, key in found.items():
-        own = unused(key, taken)
-        taken.add(own)
-        yield text, own
-
-
-def unused(stem: str, taken: Container[str]) -> str:
-    """*stem*, or with the first number behind it that makes it none of those *taken*."""
+def unused(stem: str, taken: set[str]) -> str:
+    """*stem*, or with the first number behind it that makes it none of those *taken*, which it is from then on."""
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))
-    return next(name for name in names if name not in taken)
+    own = next(name for name in names if name not in taken)
+    taken.add(own)
+    return own
 
 
 def key_of(*words: str) -> str:
@@ -100,15 +88,12 @@ class Drawer:
     vault: Vault
     secret: str
     """The Secret's name."""
-    held: dict[str, bytes] = field(default_factory=dict)
-    """Key to content."""
-    says: dict[str, str] = field(default_factory=dict)
-    """Key to what it holds, for whoever fills a Secret by hand."""
+    held: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    """Key to content, and to what that is, for whoever fills a Secret by hand."""
 
     def put(self, key: str, content: bytes, what: str) -> dict[str, Any]:
         """A reference to *content*, which is in the Secret from now on."""
-        self.held[key] = content
-        self.says[key] = what
+        self.held[key] = content, what
         return {"name": self.secret, "key": key}
 
     def note(self, *texts: str) -> None:
@@ -124,7 +109,7 @@ class Drawer:
         return self.put(key, text.encode(), "percent-encoded for URLs" if key.endswith(".url") else "as it is")
 
     def data(self) -> dict[str, str]:
-        return {key: base64.b64encode(self.held[key]).decode() for key in sorted(self.held)}
+        return {key: base64.b64encode(content).decode() for key, (content, _) in sorted(self.held.items())}
 
 
 class Composer:

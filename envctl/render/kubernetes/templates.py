@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, pass_context
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -32,9 +32,8 @@ class Templates:
     def __init__(self, project: Path) -> None:
         self._folders = [project / "templates" / "kubernetes", templates("kubernetes")]
         self._environment = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(self._folders), undefined=StrictUndefined, autoescape=False, finalize=_marked
+            loader=FileSystemLoader(self._folders), undefined=StrictUndefined, autoescape=False, finalize=_marked, auto_reload=False
         )
-        self._compiled: dict[str, Template] = {}
 
     def render(self, name: str, /, **values: Any) -> Object:
         """The object that `NAME.yaml.j2` makes of *values*.
@@ -44,7 +43,7 @@ class Templates:
         """
         kept: list[Any] = []
         try:
-            text = self._template(name).render({**values, _VALUES: kept})
+            text = self._environment.get_template(f"{name}.yaml.j2").render({**values, _VALUES: kept})
         except TemplateError as error:
             raise self._wrong(name, f"{type(error).__name__}: {error}") from None
         try:
@@ -54,11 +53,6 @@ class Templates:
         if not isinstance(found, dict) or not _complete(found):
             raise self._wrong(name, "no object: it wants `apiVersion`, `kind` and `metadata` with a `name`")
         return found
-
-    def _template(self, name: str) -> Template:
-        if name not in self._compiled:
-            self._compiled[name] = self._environment.get_template(f"{name}.yaml.j2")
-        return self._compiled[name]
 
     def _wrong(self, name: str, what: str) -> UsageError:
         file = next((folder / f"{name}.yaml.j2" for folder in self._folders if (folder / f"{name}.yaml.j2").is_file()), Path(name))
@@ -114,5 +108,4 @@ _Dumper.add_representer(str, _text)
 
 
 def yaml_text(object: Object) -> str:
-    """One document."""
     return str(yaml.dump(object, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**30, explicit_start=True))

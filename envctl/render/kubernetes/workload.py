@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from envctl.instance.labels import FOR, ONCE, SERVICE
 from envctl.plan.model import ServicePlan
 from envctl.render.kubernetes.pods import Made, made_pod
-from envctl.render.kubernetes.rendering import Rendering, label_value, selector
+from envctl.render.kubernetes.rendering import Rendering, selector
 from envctl.render.kubernetes.templates import Object
 
 
@@ -35,10 +34,7 @@ def _job_that_listens(rendering: Rendering, pod: Object) -> Object:
 def once(rendering: Rendering, service: ServicePlan, argv: Sequence[str], name: str) -> Object:
     """A Job that runs *argv* with everything that *service* has."""
     made = made_pod(rendering, service, argv=argv)
-    meta = rendering.metadata(name, service)
-    del meta["labels"][SERVICE]
-    meta["labels"] |= {ONCE: "true", FOR: label_value(service.name)}
-    return rendering.templates.render("job", metadata=meta, pod=made.pod)
+    return rendering.templates.render("job", metadata=rendering.metadata(name, service, once=True), pod=made.pod)
 
 
 DONE_PORT = 15098

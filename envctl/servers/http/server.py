@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -66,6 +68,14 @@ def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=backlog)
     except (OSError, OverflowError) as error:
         raise OSError(f"cannot listen on {host}:{port}: {error}") from None
+
+
+def say(line: str) -> None:
+    """A whole line on stdout at once from any thread, whatever it is made of, and whether or not somebody reads it."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in line)
+    with contextlib.suppress(OSError):
+        sys.stdout.buffer.write(f"{printable}\n".encode())
+        sys.stdout.buffer.flush()
 
 
 def serve(listener: socket.socket, application: Application, settings: Settings = Settings()) -> None:

@@ -49,7 +49,6 @@ class Reader:
         return Request(parts[0], _origin_form(parts[1]), self._headers(), b"", parts[2], self._client)
 
     def body(self, request: Request) -> bytes:
-        """The body that comes after this head."""
         encoding = request.header("Transfer-Encoding")
         if encoding and encoding[-1].lower().endswith("chunked"):
             return self._chunks()
@@ -110,13 +109,11 @@ def awaits_go_ahead(request: Request) -> bool:
 
 
 def keeps_alive(request: Request) -> bool:
-    """Whether the client expects the connection to stay open."""
     options = ",".join(request.header("Connection")).lower()
     return "close" not in options if request.version == "HTTP/1.1" else "keep-alive" in options
 
 
 def closes(response: Response) -> bool:
-    """Whether a response asks for the connection's end."""
     return any(name.lower() == "connection" and value.lower() == "close" for name, value in response.headers)
 
 

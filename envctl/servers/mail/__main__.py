@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import os
@@ -14,7 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from ..http.server import listen, serve
+from ..http.server import listen, say, serve
 from .inbox import Inbox
 from .message import Message
 from .smtp import serve_smtp
@@ -35,7 +34,7 @@ def main() -> int:
         return 1
     inbox = Inbox(_print_message)
     threading.Thread(target=serve, args=(http, Web(inbox, ui_login)), daemon=True).start()
-    _print(f"listening: SMTP {smtp.getsockname()[1]}, HTTP {http.getsockname()[1]}")
+    say(f"listening: SMTP {smtp.getsockname()[1]}, HTTP {http.getsockname()[1]}")
     serve_smtp(smtp, inbox, smtp_login)
     return 0
 
@@ -67,15 +66,7 @@ def _login(path: str | None) -> Callable[[bytes, bytes], bool] | None:
 
 
 def _print_message(message: Message) -> None:
-    line = f"message {message.id}: {message.facts['From']['Address']} -> {', '.join(message.recipients)}: {message.facts['Subject']}"
-    _print("".join(letter if letter.isprintable() else "?" for letter in line))
-
-
-def _print(line: str) -> None:
-    """A whole line at once, whatever the encoding of stdout, and whether or not somebody reads it."""
-    with contextlib.suppress(OSError):
-        sys.stdout.buffer.write(f"{line}\n".encode("utf-8", "replace"))
-        sys.stdout.buffer.flush()
+    say(f"message {message.id}: {message.facts['From']['Address']} -> {', '.join(message.recipients)}: {message.facts['Subject']}")
 
 
 if __name__ == "__main__":

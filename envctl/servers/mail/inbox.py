@@ -39,12 +39,10 @@ class Inbox:
         return message
 
     def all(self) -> list[Message]:
-        """Every message, the newest first."""
         with self._lock:
             return list(self._messages)
 
     def remove(self, messages: Collection[Message]) -> None:
-        """Forget these messages."""
         gone = {message.id for message in messages}
         with self._lock:
             self._messages = [message for message in self._messages if message.id not in gone]

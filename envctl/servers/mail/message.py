@@ -30,7 +30,6 @@ class Message:
 
     @property
     def recipients(self) -> list[str]:
-        """Everybody it went to."""
         return [address["Address"] for key in ("To", "Cc", "Bcc") for address in self.facts[key]]
 
     @property

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import EmailPolicy, compat32
 from html.parser import HTMLParser
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 _FOLD = re.compile(r"\s*\r?\n\s*")
 _BYTES = "application/octet-stream"
@@ -58,8 +57,7 @@ def addresses_of(message: EmailMessage, name: str) -> list[dict[str, str]]:
     return found if all("@" in address["Address"].strip("@<>") for address in found) else []
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One part that is no container; texts are in UTF-8."""
 
     id: str

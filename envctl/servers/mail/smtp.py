@@ -21,7 +21,6 @@ _PARAMETERS = ("BODY", "SIZE", "SMTPUTF8")
 
 
 def serve_smtp(listener: socket.socket, inbox: Inbox, login: Login | None) -> None:
-    """Take messages until the process ends."""
     logging.getLogger("mail.log").disabled = True
     warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")
     asyncio.run(_serve(listener, inbox, login))
@@ -68,8 +67,6 @@ class Conversation(SMTP):
 
 
 class _Handler:
-    """What aiosmtpd asks us."""
-
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..http.message import Request, Response, text_response
 from .journal import Entry, Journal
@@ -16,16 +16,12 @@ from .parsing import Refusal
 from .patterns import parse_pattern
 
 
-@dataclass(frozen=True)
-class Admin:
-    """What admin requests work on."""
-
+class Admin(NamedTuple):
     store: Store
     journal: Journal
     body_folders: Sequence[Path]
 
     def answer(self, request: Request) -> Response:
-        """The response to an admin request."""
         target = f"{request.method} {request.path.rstrip('/')}"
         for route, handler in _ROUTES.items():
             if found := re.fullmatch(route.replace("{id}", "([^/]+)"), target):

@@ -8,24 +8,17 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Mapping as Object
-from dataclasses import dataclass, field
 
 from ..http.message import Headers, Request
 from .mappings import Mapping
 
-MOST_ENTRIES = 10_000
-MOST_BYTES = 128 << 20
 
-
-@dataclass(frozen=True)
 class Entry:
     """One request, the status it was answered with, and the mapping that did, if one did."""
 
-    request: Request
-    status: int
-    mapping: Mapping | None
-    logged: float = field(default_factory=time.time)
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    def __init__(self, request: Request, status: int, mapping: Mapping | None) -> None:
+        self.request, self.status, self.mapping = request, status, mapping
+        self.logged, self.id = time.time(), str(uuid.uuid4())
 
     def described(self) -> dict[str, object]:
         """The entry in WireMock's format."""
@@ -40,7 +33,6 @@ class Entry:
         return description
 
     def described_request(self) -> dict[str, object]:
-        """The request alone in WireMock's format."""
         request = self.request
         host = next(iter(request.header("Host")), "")
         whole, fraction = divmod(int(self.logged * 1000), 1000)
@@ -63,7 +55,7 @@ class Entry:
 class Journal:
     """The latest requests, bounded in number and in the bytes of their bodies."""
 
-    def __init__(self, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_entries: int = 10_000, most_bytes: int = 128 << 20) -> None:
         self._most_entries = most_entries
         self._most_bytes = most_bytes
         self._entries: deque[Entry] = deque()
@@ -84,7 +76,6 @@ class Journal:
             return list(self._entries)
 
     def clear(self) -> None:
-        """Forget everything."""
         with self._lock:
             self._entries.clear()
             self._bytes = 0

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from .parsing import Refusal, compile_regex, unknown
 
@@ -15,15 +14,11 @@ _PLACEHOLDER = re.compile(r"[$#]\{json-unit\.([^}]*)\}(.*)", re.DOTALL)
 _IGNORE_ELEMENT = "ignore-element"
 
 
-@dataclass(frozen=True)
-class JsonEquality:
-    """What counts as equal."""
-
+class JsonEquality(NamedTuple):
     ignore_array_order: bool = False
     ignore_extra_elements: bool = False
 
     def holds(self, expected: Any, actual: Any) -> bool:
-        """Whether `actual` is what was expected."""
         if isinstance(expected, dict):
             return isinstance(actual, dict) and self._objects(expected, actual)
         if isinstance(expected, list):

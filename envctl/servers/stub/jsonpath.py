@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 from .parsing import Refusal, compile_regex, parse_json
 
@@ -18,6 +17,7 @@ Condition = Callable[[Any], bool]
 Operand = Callable[[Any], Any]
 
 MISSING = object()
+"""What a path leads to that leads to nothing."""
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _NAME = r"[\w-]+"
@@ -26,23 +26,17 @@ _COMPARISON = r"==|!=|<=|>=|<|>|=~"
 _REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 
 
-@dataclass(frozen=True)
-class JsonPath:
+class JsonPath(NamedTuple):
     """A path through a JSON value; a definite one leads to one value at most."""
 
     steps: tuple[Step, ...]
     is_definite: bool
 
     def find(self, document: Any) -> list[Any]:
-        """Every value the path leads to."""
         found = [document]
         for step in self.steps:
             found = [value for node in found for value in step(node)]
         return found
-
-    def first(self, document: Any) -> Any:
-        """The value a definite path leads to, or MISSING."""
-        return next(iter(self.find(document)), MISSING)
 
 
 def compile_path(text: str) -> JsonPath:
@@ -51,14 +45,11 @@ def compile_path(text: str) -> JsonPath:
     scanner = _Scanner(text if text.startswith("$") else f"$.{text}")
     scanner.take(r"\$")
     path = _path(scanner)
-    if not scanner.at_end():
-        scanner.fail("a step of a path")
+    scanner.expect(r"\Z", "a step of a path")
     return path
 
 
 class _Scanner:
-    """A text and a position in it."""
-
     def __init__(self, text: str) -> None:
         self._text = text
         self._position = 0
@@ -75,16 +66,8 @@ class _Scanner:
         """The same, where nothing else may stand; `what` says what that is."""
         found = self.take(pattern)
         if found is None:
-            self.fail(what)
+            raise Refusal(f"JSONPath {self._text!r}: {what} is expected at position {self._position}")
         return found
-
-    def at_end(self) -> bool:
-        """Whether nothing is left."""
-        return self._position == len(self._text)
-
-    def fail(self, what: str) -> NoReturn:
-        """Refuse the text for what stands here in place of `what`."""
-        raise Refusal(f"JSONPath {self._text!r}: {what} is expected at position {self._position}")
 
 
 def _path(scanner: _Scanner) -> JsonPath:
@@ -165,7 +148,7 @@ def _operand(scanner: _Scanner) -> Operand:
     if scanner.take("@"):
         path = _path(scanner)
         if path.is_definite:
-            return path.first
+            return lambda node: next(iter(path.find(node)), MISSING)
         return lambda node: path.find(node) or MISSING
     literal = _literal(scanner)
     return lambda node: literal

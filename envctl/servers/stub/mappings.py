@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Object
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..http.message import Headers, Request, Response
 from .parsing import Problems, Refusal, as_object, as_settings, as_text, as_whole_number, key_problems, write_json
@@ -38,8 +38,7 @@ _MOST = (1 << 31) - 1
 _DAY = 86_400_000
 
 
-@dataclass(frozen=True)
-class Mapping:
+class Mapping(NamedTuple):
     """A mapping that is ready to answer; `source` is the object it was made of, `origin` its place in a file, if any."""
 
     id: str
@@ -52,7 +51,6 @@ class Mapping:
 
     @property
     def label(self) -> str:
-        """What to call it in a log."""
         return self.name or self.origin or self.id
 
     def described(self) -> dict[str, object]:
@@ -72,11 +70,9 @@ class Store:
         return self._mappings
 
     def find(self, request: Request) -> Mapping | None:
-        """The mapping that answers a request."""
         return next((mapping for mapping in self._mappings if mapping.pattern.matches(request)), None)
 
     def get(self, identity: str) -> Mapping | None:
-        """The mapping with an id."""
         return next((mapping for mapping in self._mappings if mapping.id == identity), None)
 
     def add(self, mapping: Mapping) -> None:
@@ -94,7 +90,6 @@ class Store:
             return len(self._mappings) < len(before)
 
     def clear(self) -> None:
-        """Remove every mapping."""
         with self._lock:
             self._mappings = ()
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .jsonequal import JsonEquality, check_placeholders
 from .jsonpath import JsonPath, compile_path
 from .parsing import Refusal, as_flag, as_object, as_text, compile_regex, parse_json, unknown, write_json
 
 
-@dataclass(frozen=True)
-class Matcher:
+class Matcher(NamedTuple):
     """One expectation of one value; None stands for a value that is not there."""
 
     operator: str
@@ -21,7 +19,6 @@ class Matcher:
 
 
 def equal_to(expected: str, ignore_case: bool = False) -> Matcher:
-    """Takes exactly one text."""
     if not ignore_case:
         return Matcher("equalTo", expected, lambda value: value == expected)
     folded = expected.casefold()

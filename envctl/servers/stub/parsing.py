@@ -41,7 +41,6 @@ class Problems:
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """The sentence for a name that is not known."""
     return f"unknown {what} {name!r}; known: {', '.join(sorted(known))}"
 
 
@@ -60,7 +59,6 @@ def key_problems(
 
 
 def as_object(value: object) -> dict[str, object]:
-    """`value` as a JSON object."""
     if not isinstance(value, dict):
         raise Refusal(f"must be an object, not {kind_of(value)}")
     return value
@@ -72,21 +70,18 @@ def as_settings(value: object) -> dict[str, object]:
 
 
 def as_text(value: object) -> str:
-    """`value` as a string."""
     if not isinstance(value, str):
         raise Refusal(f"must be a string, not {kind_of(value)}")
     return value
 
 
 def as_whole_number(value: object, least: int, most: int) -> int:
-    """`value` as a whole number between two bounds."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise Refusal(f"must be a whole number from {least} to {most}, not {value!r}")
     return value
 
 
 def as_flag(value: object) -> bool:
-    """`value` as true or false."""
     if not isinstance(value, bool):
         raise Refusal(f"must be true or false, not {value!r}")
     return value

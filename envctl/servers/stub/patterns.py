@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from ..http.message import Request
 from .matchers import Matcher, equal_to, matches, parse_matcher
@@ -20,8 +20,7 @@ _URL_KEYS = ("url", "urlPath", "urlPattern", "urlPathPattern", "urlPathTemplate"
 _UNSUPPORTED = ("scheme", "host", "port", "clientIp", "formParameters", "multipartPatterns", "customMatcher")
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One part of a request and what is expected of it; of several values one is enough."""
 
     part: str
@@ -30,18 +29,13 @@ class Check:
     weight: int = 1
 
     def passes(self, request: Request) -> bool:
-        """Whether the request has what is expected."""
         return any(map(self.matcher.accepts, self.values(request) or (None,)))
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """All the checks of a request pattern."""
-
+class Pattern(NamedTuple):
     checks: tuple[Check, ...] = ()
 
     def matches(self, request: Request) -> bool:
-        """Whether the request passes all of them."""
         return all(check.passes(request) for check in self.checks)
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import takewhile
 from operator import eq
 from pathlib import Path
+from typing import NamedTuple
 
 from ..http.message import Request, Response, text_response
-from ..http.server import listen, serve
+from ..http.server import listen, say, serve
 from .admin import Admin
 from .journal import Entry, Journal
 from .loading import MappingError, files_folders, load
@@ -39,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     host, port = listener.getsockname()[:2]
-    _print(f"listening on {host}:{port} ({len(mappings)} mappings)")
-    serve(listener, Stub(Store(mappings), Journal(), _print, tuple(folders)))
+    say(f"listening on {host}:{port} ({len(mappings)} mappings)")
+    serve(listener, Stub(Store(mappings), Journal(), folders))
     return 0
 
 
@@ -53,21 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print(line: str) -> None:
-    """A whole line at once from any thread, whatever the encoding of stdout, and whether or not somebody reads it."""
-    with contextlib.suppress(OSError):
-        sys.stdout.buffer.write(f"{line}\n".encode())
-        sys.stdout.buffer.flush()
-
-
-@dataclass(frozen=True)
-class Stub:
-    """The mappings, the journal, and where the lines of the log go."""
+class Stub(NamedTuple):
+    """What requests are answered from, and how they are remembered."""
 
     store: Store
     journal: Journal
-    log: Callable[[str], object]
-    body_folders: tuple[Path, ...] = ()
+    body_folders: Sequence[Path] = ()
 
     def admit(self, request: Request) -> None:
         """Everybody is served."""
@@ -81,17 +71,17 @@ class Stub:
         if request.path == _ADMIN or request.path.startswith(f"{_ADMIN}/"):
             response = Admin(self.store, self.journal, self.body_folders).answer(request)
             if request.path != f"{_ADMIN}/health":  # whoever waits for the stub asks several times a second
-                self._log(request, response, "admin")
+                _log(request, response, "admin")
             return response
         mapping = self.store.find(request)
         response = mapping.response if mapping else text_response(404, explain_mismatch(request, self.store.all()))
         self.journal.record(Entry(request, response.status, mapping))
-        self._log(request, response, mapping.label if mapping else "no mapping matches")
+        _log(request, response, mapping.label if mapping else "no mapping matches")
         return response
 
-    def _log(self, request: Request, response: Response, remark: str) -> None:
-        line = f"{request.method} {request.url} -> {response.status} ({remark})"
-        self.log("".join(letter if letter.isprintable() else "?" for letter in line))
+
+def _log(request: Request, response: Response, remark: str) -> None:
+    say(f"{request.method} {request.url} -> {response.status} ({remark})")
 
 
 def explain_mismatch(request: Request, mappings: Sequence[Mapping]) -> str:

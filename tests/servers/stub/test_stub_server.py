@@ -169,7 +169,7 @@ def test_a_request_that_fails_is_answered_and_keeps_its_connection(monkeypatch: 
         if request.url == "/bad":
             raise RuntimeError("no idea")
 
-    stub = Stub(Store([]), Journal(), lambda line: None)
+    stub = Stub(Store([]), Journal())
     monkeypatch.setattr(stub.store, "find", find)
     ours, theirs = socket.socketpair()
     with ours:
