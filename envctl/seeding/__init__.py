@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
 
 from envctl.engines import Deployment
 from envctl.errors import Evidence, ServiceFailed
@@ -26,18 +25,13 @@ class Seeder:
     folder: Path
 
 
-class Format(Protocol):
-    def load(self, step: Step, seeder: Seeder) -> None: ...
-
-
 def seed(step: Step, seeder: Seeder) -> None:
     """Runs one step.
 
     Raises:
         ServiceFailed: with the file, the line and the server's words.
     """
-    loader: Format = import_module(f"envctl.seeding.{step.step.format}")
-    loader.load(step, seeder)
+    import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
 
 
 ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"
