@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_hints = lru_cache(get_type_hints)
 UNKNOWN = "unknown"
 """The field that keeps the keys which this version does not know."""
 
@@ -82,11 +83,6 @@ def _of_fields(kind: Any, told: dict[str, Any], where: str) -> Any:
         elif field.default is MISSING and field.default_factory is MISSING:
             raise Malformed(f"{where}.{field.name} is missing".lstrip("."))
     return kind(**given)
-
-
-@lru_cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _of_type(kind: type[Any], told: Any, where: str) -> Any:
