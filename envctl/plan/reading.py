@@ -69,11 +69,10 @@ class Reading:
         self.problems.append(self.loaded.source.problem(path, message, hint))
 
     def tree(self, value: Any, scope: Mapping[str, Any], *path: str | int) -> Any:
-        try:
-            return plain(evaluate_tree(value, scope))
-        except ExpressionError as error:
-            self.wrong((*path, *error.path), str(error))
-            return type(value)() if isinstance(value, dict | list | str) else value
+        found = type(value)() if isinstance(value, dict | list | str) else value
+        with self.located(*path):
+            found = plain(evaluate_tree(value, scope))
+        return found
 
 
 def texts(value: Any) -> Iterator[str]:
