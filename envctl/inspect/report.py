@@ -10,6 +10,7 @@ from envctl.engines.mixed import running_instance
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.session import Session
+from envctl.session.session import masked
 
 
 def write_report(session: Session, record: Record, folder: Path) -> None:
@@ -18,13 +19,7 @@ def write_report(session: Session, record: Record, folder: Path) -> None:
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     with suppress(Exception):  # a daemon that fails now must not hide why the command failed
         status = json.dumps(document(record, there.states()), ensure_ascii=False, indent=2)
-        (folder / "status.json").write_text(_masked(status, record), "utf-8")
+        (folder / "status.json").write_text(masked(status, record.secrets), "utf-8")
     for service in record.services:
         with suppress(Exception):
-            (folder / f"{service}.log").write_text(_masked(there.logs(service), record), "utf-8")
-
-
-def _masked(text: str, record: Record) -> str:
-    for secret in sorted(record.secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
+            (folder / f"{service}.log").write_text(masked(there.logs(service), record.secrets), "utf-8")

@@ -48,7 +48,8 @@ def _decoded(kind: Any, told: Any, where: str) -> Any:
         return told
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        return _one_of(get_args(kind), told, where)
+        inner = next(each for each in get_args(kind) if each is not type(None))
+        return None if told is None else _decoded(inner, told, where)
     if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
         inner = get_args(kind)[1]
         return {key: _decoded(inner, item, f"{where}.{key}") for key, item in _of_type(dict, told, where).items()}
@@ -65,12 +66,6 @@ def _decoded(kind: Any, told: Any, where: str) -> Any:
         except ValueError:
             raise Malformed(f"{where.lstrip('.')}: '{told}' is none of {', '.join(str(each.value) for each in kind)}") from None
     return _of_type(kind, told, where)
-
-
-def _one_of(kinds: tuple[Any, ...], told: Any, where: str) -> Any:
-    if told is None and type(None) in kinds:
-        return None
-    return _decoded(next(kind for kind in kinds if kind is not type(None)), told, where)
 
 
 def _of_fields(kind: Any, told: dict[str, Any], where: str) -> Any:

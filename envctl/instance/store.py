@@ -23,14 +23,9 @@ class RecordGone(EnvctlError):
 
 
 class UnreadableRecord(EnvctlError):
-    """There is a record that this version cannot read; what it is about is left alone."""
+    """There is a record that this version cannot read (*later*: a later one's, else damaged); *told* is what could be read of it."""
 
     def __init__(self, id: str, message: str, hint: str, told: Any = None, later: bool = False) -> None:
-        """
-        Args:
-            told: what could be read of it.
-            later: it is whole, but another version's.
-        """
         super().__init__(message, hint=hint)
         self.id, self.told, self.later = id, told, later
 
@@ -133,10 +128,7 @@ class RecordStore:
 
 
 def read_record(told: Any, id: str, what: str) -> Record:
-    """The record of the instance *id* as JSON has it, from this machine or from another one.
-
-    Args:
-        what: how errors call it.
+    """The record of the instance *id* as JSON has it, from this machine or from another one; *what* is how errors call it.
 
     Raises:
         UnreadableRecord: a later version has written it, or it is damaged.

@@ -42,7 +42,8 @@ def build_plan(build: Build, context: Path, name: str | None) -> BuildPlan:
     for path in context_files(context, _ignored(context, dockerfile)):
         digest.update(_entry(context, path))
     content = digest.hexdigest()[:16]
-    stem = name or f"envctl/{_safe(context.name)}"
+    folder = re.sub(r"[^a-z0-9]+", "-", context.name.lower()).strip("-") or "image"
+    stem = name or f"envctl/{folder}"
     return BuildPlan(build, context, f"{stem}:{content}" if ":" not in stem.rpartition("/")[2] else stem, content)
 
 
@@ -79,7 +80,3 @@ def _ignored(context: Path, dockerfile: Path) -> re.Pattern[str] | None:
 def _glob(pattern: str) -> str:
     text = re.escape(pattern)
     return text.replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-
-
-def _safe(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "image"

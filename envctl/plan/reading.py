@@ -69,10 +69,11 @@ class Reading:
         self.problems.append(self.loaded.source.problem(path, message, hint))
 
     def tree(self, value: Any, scope: Mapping[str, Any], *path: str | int) -> Any:
-        found = type(value)() if isinstance(value, dict | list | str) else value
-        with self.located(*path):
-            found = plain(evaluate_tree(value, scope))
-        return found
+        try:
+            return plain(evaluate_tree(value, scope))
+        except ExpressionError as error:
+            self.wrong((*path, *error.path), str(error))
+            return type(value)() if isinstance(value, dict | list | str) else value
 
 
 def texts(value: Any) -> Iterator[str]:

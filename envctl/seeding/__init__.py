@@ -6,17 +6,16 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from envctl.engines import Deployment
 from envctl.errors import Evidence, ServiceFailed
 from envctl.plan.model import Plan, Step
 
 
-@dataclass(frozen=True)
-class Seeder:
+class Seeder(NamedTuple):
     """What a format may use: the instance, and the environment and folder of commands on this machine."""
 
     plan: Plan

@@ -46,10 +46,7 @@ def _is_url(text: str) -> bool:
 
 
 def refuse_unknown(option: str, names: Iterable[str], services: Mapping[str, Service]) -> None:
-    """
-    Raises:
-        UsageError: *option* names a service that is not there.
-    """
+    """Raises UsageError where *option* names a service that is not there."""
     for name in names:
         if name not in services:
             raise UsageError(f"{option} {name}: there is no such service", hint=did_you_mean(name, list(services)))
