@@ -60,7 +60,7 @@ def _read(published: PublishedRecord, location: Location) -> Record:
     id = str(published.document["id"])
     record = read_record({**told, "file": "", **location._asdict()}, id, f"the record of {id} on {location.engine}")
     # A command of that machine works on it, or has: it is not for this one to tell.
-    return replace(record, state=InstanceState.UP, choices=replace(record.choices, local=()) if record.choices.local else record.choices)
+    return replace(record, state=InstanceState.UP, choices=replace(record.choices, local=()))
 
 
 def _at_ports(record: Record, moved: Mapping[int, int]) -> Record:

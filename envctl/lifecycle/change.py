@@ -23,7 +23,7 @@ from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
 from envctl.outputs import write_outputs
-from envctl.plan.model import Plan, ServicePlan
+from envctl.plan.model import ServicePlan
 from envctl.session import Session
 
 
@@ -104,7 +104,9 @@ def reset(
 ) -> None:
     """Back to the seeded state: data is thrown away and made again; who uses it goes on running."""
     with _changing(session, record, listeners, timeout) as change:
-        names = [change.planned(name).name for name in services] or _with_data(change.run.plan)
+        # Else every server with data or seeds; the team's own services keep running.
+        with_data = [s.name for s in change.run.plan.services.values() if (s.data or s.steps) and not s.once]
+        names = [change.planned(name).name for name in services] or with_data
         part = change.deployment(names)
         part.prepare(change.run.events.progress)
         for name in names:
@@ -147,8 +149,3 @@ def _alone(session: Session, record: Record) -> Iterator[Record]:
         if found is None or found.secret != record.secret:
             raise RecordGone(f"{record.name} has been removed meanwhile")
         yield found
-
-
-def _with_data(plan: Plan) -> list[str]:
-    """Every server with data or seeds; the team's own services keep running."""
-    return [s.name for s in plan.services.values() if (s.data or s.steps) and not s.once]

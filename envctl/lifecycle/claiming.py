@@ -126,7 +126,7 @@ def _refuse(current: Record, drafted: Record) -> None:
     name = drafted.name
     if current.name != name:
         raise UsageError(f"'{name}' and '{current.name}' would share the id {drafted.id}", hint="take another --name")
-    if current.owner and process_alive(current.owner):
+    if process_alive(current.owner):
         raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
     if current.location != drafted.location and not current.half_done:
         where = ", ".join(filter(None, (current.context, current.namespace)))

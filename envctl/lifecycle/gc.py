@@ -38,7 +38,7 @@ def _reason(found: FoundInstance, record: Record | None) -> str:
     expires = max(filter(None, (found.expires, record.expires if record else None)), default=None)
     if expires is not None and expires <= now():
         return f"expired {expires}"
-    if found.owner and process_alive(found.owner) is False:
+    if process_alive(found.owner) is False:
         return "its owner has ended"
     if record is not None and record.half_done and not _busy(record):
         return "its command was killed"
