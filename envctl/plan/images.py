@@ -15,8 +15,6 @@ from envctl.plan.model import BuildPlan
 
 def rewrite(image: str, prefixes: Mapping[str, str]) -> str:
     """*image* with the longest matching prefix of its full name replaced: `docker.io/library/postgres:17` is `postgres:17`."""
-    if not prefixes:
-        return image
     full = full_name(image)
     for prefix in sorted(prefixes, key=len, reverse=True):
         rest = full.removeprefix(prefix.rstrip("/"))
