@@ -29,6 +29,11 @@ Moments = Callable[[str], list[float]]
 """Moments (seconds) of the time that a command takes."""
 
 
+def running(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and whom nobody has asked (a zombie) is none."""
+    return bool(system.start_time(pid))
+
+
 def until(condition: Callable[[], Found], seconds: float = 60.0, what: str = "") -> Found:
     """What *condition* gives, as soon as that is something."""
     deadline = time.monotonic() + seconds

@@ -78,24 +78,15 @@ def unreadable(session: Session) -> Iterator[Finding]:
 def _why_left(record: Record) -> str:
     if record.expired:
         return f"expired at {record.expires}"
-    if record.owner and _gone(record.owner):
+    if process_alive(record.owner) is False:
         return "has lost its owner"
-    if record.state is InstanceState.STARTING and record.process and _gone(record.process):
+    if record.state is InstanceState.STARTING and process_alive(record.process) is False:
         return "was interrupted while it came up"
     return ""
 
 
-def _gone(mark: str) -> bool:
-    try:
-        return process_alive(mark) is False
-    except ValueError:
-        return False  # a mark that is not of our form says nothing
-
-
 def python() -> Iterator[Finding]:
-    ok = sys.version_info >= (3, 11)
-    advice = "" if ok else "envctl needs Python 3.11 or later"
-    yield Finding("python", ok, f"Python {platform.python_version()}, {sys.executable}", advice)
+    yield Finding("python", True, f"Python {platform.python_version()}, {sys.executable}")
 
 
 def ours(environ: Mapping[str, str]) -> Iterator[Finding]:

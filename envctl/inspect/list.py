@@ -18,11 +18,7 @@ from envctl.session import Session
 
 
 def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Rows as `list --json` prints them, this checkout's or everybody's.
-
-    Args:
-        unseen: told of engines that do not answer, and of records that cannot be read.
-    """
+    """Rows as `list --json` prints them; *unseen* is told of engines that do not answer, and of records that cannot be read."""
     records = {record.id: record for record in session.store.all()}
     for error in session.store.unreadable() if all else unreadable_here(session):
         unseen(f"{error.message}; {error.hint}")
@@ -48,26 +44,23 @@ def engines(session: Session, unseen: Callable[[str], None]) -> dict[Location, E
 
 
 def _row(session: Session, record: Record | None, engine: str, found: FoundInstance | None) -> dict[str, Any]:
-    if record is not None:
-        return {
-            "name": record.name, "id": record.id, "environment": record.environment, "engine": record.engine,
-            "state": _state(session, record, found), "created": record.created, "expires": record.expires, "project": record.project,
-        }  # fmt: skip
-    assert found is not None
-    state = "stopped" if not found.running else "failed" if found.running + found.done < found.total else "seeded"
+    told = record or found
+    assert told is not None
     return {
-        "name": found.name, "id": found.id, "environment": found.environment, "engine": engine, "state": state,
-        "created": found.created, "expires": found.expires, "project": found.project,
+        "name": told.name, "id": told.id, "environment": told.environment, "engine": record.engine if record else engine,
+        "state": _state(session, record, found), "created": told.created, "expires": told.expires, "project": told.project,
     }  # fmt: skip
 
 
-def _state(session: Session, record: Record, found: FoundInstance | None) -> str:
-    if record.state is InstanceState.STARTING:
+def _state(session: Session, record: Record | None, found: FoundInstance | None) -> str:
+    if record is not None and record.state is InstanceState.STARTING:
         return "starting" if process_alive(record.process) else "failed"
-    if record.state in (InstanceState.FAILED, InstanceState.REMOVING):
+    if record is not None and record.state in (InstanceState.FAILED, InstanceState.REMOVING):
         return "failed"
     if found is None or not found.running:
         return "stopped"
+    if record is None:
+        return "failed" if found.running + found.done < found.total else "seeded"
     with suppress(EnvctlError):
         return str(document(record, running_instance(session.host, record.location, record.id, record.choices.local).states())["state"])
     return "stopped"

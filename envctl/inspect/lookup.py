@@ -18,14 +18,9 @@ def try_record(session: Session, name: str) -> Record | None:
     Raises:
         UnreadableRecord: there is one, and this version cannot read it.
     """
-    project = str(project_here(session))
-    found = next((record for record in session.store.all() if record.name == name and record.project == project), None)
-    return found or session.store.load(name) or _by_its_id(session, name)
-
-
-def _by_its_id(session: Session, name: str) -> Record | None:
-    """A record that cannot be read does not say its name, but its id does."""
-    return session.store.load(instance_id(name, project_here(session)))
+    found = next((record for record in records_here(session) if record.name == name), None)
+    # A record that cannot be read does not say its name, but its id does.
+    return found or session.store.load(name) or session.store.load(instance_id(name, project_here(session)))
 
 
 def not_found(session: Session, name: str) -> UsageError:

@@ -11,6 +11,7 @@ from envctl.files.writing import always, root_of, write_file
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.session import Session
+from envctl.session.session import masked
 
 
 def write_report(session: Session, record: Record, folder: Path) -> None:
@@ -22,7 +23,7 @@ def write_report(session: Session, record: Record, folder: Path) -> None:
     root = root_of(folder, Path(record.project))
 
     def keep(name: str, text: str) -> None:
-        write_file(folder / name, _masked(text, record), root, ours=always, mode=0o600)
+        write_file(folder / name, masked(text, record.secrets), root, ours=always, mode=0o600)
 
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     status = ""
@@ -34,9 +35,3 @@ def write_report(session: Session, record: Record, folder: Path) -> None:
         with suppress(Exception):
             logs = there.logs(service)
         keep(f"{service}.log", logs)
-
-
-def _masked(text: str, record: Record) -> str:
-    for secret in sorted(record.secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text

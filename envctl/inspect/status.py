@@ -12,10 +12,7 @@ from envctl.instance.record import InstanceState, Record, ServiceRecord
 
 def document(record: Record, states: Mapping[str, ServiceState] | None = None) -> dict[str, Any]:
     """What is known of *record*, services as their engine sees them now where *states* are given."""
-    services = {
-        name: _service(service, states.get(name) if states is not None else None, states is not None)
-        for name, service in record.services.items()
-    }
+    services = {name: _service(name, service, states) for name, service in record.services.items()}
     found: dict[str, Any] = {
         "name": record.name, "id": record.id, "environment": record.environment, "engine": record.engine,
         "state": overall(record, services), "expires": record.expires, "services": services, "outputs": dict(record.outputs),
@@ -24,9 +21,10 @@ def document(record: Record, states: Mapping[str, ServiceState] | None = None) -
     return found | ({"error": record.error} if record.error else {})
 
 
-def _service(service: ServiceRecord, state: ServiceState | None, asked: bool) -> dict[str, Any]:
+def _service(name: str, service: ServiceRecord, states: Mapping[str, ServiceState] | None) -> dict[str, Any]:
     shown = {"kind": service.kind, "state": service.state, "ready_ms": service.ready_ms, "endpoints": encode(service.endpoints)}
-    if asked and (state is None or not state.running) and shown["state"] not in ("done", "pending"):
+    state = states.get(name) if states is not None else None
+    if states is not None and (state is None or not state.running) and shown["state"] not in ("done", "pending"):
         failed, ended = state is not None and state.status, state is not None and state.status == 0 and service.ends
         shown["state"] = "failed" if failed else "done" if ended else "stopped"
     return shown

@@ -40,7 +40,10 @@ class Allocation:
             Malformed: it is something else.
         """
         told = decode(_Kept, kept, where)
-        _check_subnet(told.subnet, where)
+        try:
+            ipaddress.ip_network(told.subnet or "0.0.0.0/0")
+        except ValueError as error:
+            raise Malformed(f"{where}.subnet: {error}".lstrip(".")) from None
         return cls({_port_key(key, where): number for key, number in told.ports.items()}, told.subnet, told.unknown)
 
 
@@ -58,10 +61,3 @@ def _port_key(key: str, where: str) -> PortKey:
     if not slash:
         raise Malformed(f"{where}.ports: '{key}' is not SERVICE/PORT".lstrip("."))
     return service, port
-
-
-def _check_subnet(subnet: str | None, where: str) -> None:
-    try:
-        ipaddress.ip_network(subnet or "0.0.0.0/0")
-    except ValueError as error:
-        raise Malformed(f"{where}.subnet: {error}".lstrip(".")) from None

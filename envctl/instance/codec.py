@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_hints = lru_cache(get_type_hints)
 UNKNOWN = "unknown"
 """The field that keeps the keys which this version does not know."""
 
@@ -47,7 +48,8 @@ def _decoded(kind: Any, told: Any, where: str) -> Any:
         return told
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        return _one_of(get_args(kind), told, where)
+        inner = next(each for each in get_args(kind) if each is not type(None))
+        return None if told is None else _decoded(inner, told, where)
     if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
         inner = get_args(kind)[1]
         return {key: _decoded(inner, item, f"{where}.{key}") for key, item in _of_type(dict, told, where).items()}
@@ -66,12 +68,6 @@ def _decoded(kind: Any, told: Any, where: str) -> Any:
     return _of_type(kind, told, where)
 
 
-def _one_of(kinds: tuple[Any, ...], told: Any, where: str) -> Any:
-    if told is None and type(None) in kinds:
-        return None
-    return _decoded(next(kind for kind in kinds if kind is not type(None)), told, where)
-
-
 def _of_fields(kind: Any, told: dict[str, Any], where: str) -> Any:
     hints, given = _hints(kind), {}
     for field in fields(kind):
@@ -82,11 +78,6 @@ def _of_fields(kind: Any, told: dict[str, Any], where: str) -> Any:
         elif field.default is MISSING and field.default_factory is MISSING:
             raise Malformed(f"{where}.{field.name} is missing".lstrip("."))
     return kind(**given)
-
-
-@lru_cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _of_type(kind: type[Any], told: Any, where: str) -> Any:

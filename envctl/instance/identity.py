@@ -42,8 +42,3 @@ def process_alive(mark: str) -> bool | None:
     if host != socket.gethostname() or not pid.isdecimal():
         return None
     return bool(start) and start_time(int(pid)) == start
-
-
-def running(pid: int) -> bool:
-    """Whether there is such a process; one that has ended and whom nobody has asked (a zombie) is none."""
-    return bool(start_time(pid))

@@ -23,14 +23,9 @@ class RecordGone(EnvctlError):
 
 
 class UnreadableRecord(EnvctlError):
-    """There is a record that this version cannot read; what it is about is left alone."""
+    """There is a record that this version cannot read (*later*: a later one's, else damaged); *told* is what could be read of it."""
 
     def __init__(self, id: str, message: str, hint: str, told: Any = None, later: bool = False) -> None:
-        """
-        Args:
-            told: what could be read of it.
-            later: it is whole, but another version's.
-        """
         super().__init__(message, hint=hint)
         self.id, self.told, self.later = id, told, later
 
@@ -52,13 +47,16 @@ class RecordStore:
             UnreadableRecord: a later version has written it, or it is damaged.
         """
         path = self.folder(id) / RECORD
+        what = f"the record {path}"
         try:
-            text = path.read_text("utf-8")
+            told = json.loads(path.read_text("utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError) as error:
-            raise _damaged(id, f"the record {path}", str(getattr(error, "strerror", None) or error)) from None
-        return read_record(_json(path, text), id, f"the record {path}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise _damaged(id, what, str(getattr(error, "strerror", None) or error)) from None
+        except (ValueError, RecursionError) as error:
+            raise _damaged(id, what, f"it is no JSON: {error}") from None
+        return read_record(told, id, what)
 
     def has_any(self) -> bool:
         """Whether there is a folder of an instance, with a record or without."""
@@ -130,10 +128,7 @@ class RecordStore:
 
 
 def read_record(told: Any, id: str, what: str) -> Record:
-    """The record of the instance *id* as JSON has it, from this machine or from another one.
-
-    Args:
-        what: how errors call it.
+    """The record of the instance *id* as JSON has it, from this machine or from another one; *what* is how errors call it.
 
     Raises:
         UnreadableRecord: a later version has written it, or it is damaged.
@@ -152,13 +147,6 @@ def read_record(told: Any, id: str, what: str) -> Record:
     if record.id != id:  # whoever works on it would work on another instance
         raise _damaged(id, what, f"id: expected '{id}', not '{record.id}'", told)
     return record
-
-
-def _json(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path.parent.name, f"the record {path}", f"it is no JSON: {error}") from None
 
 
 def _damaged(id: str, what: str, why: str, told: Any = None) -> UnreadableRecord:

@@ -10,13 +10,15 @@ from envctl.engines import FindsPublishedRecords, PublishedRecord, open_engine
 from envctl.engines.choice import configured_cluster
 from envctl.inspect.lookup import not_found, project_here, try_record
 from envctl.instance.lock import lock
-from envctl.instance.record import Endpoint, InstanceState, Location, Record
+from envctl.instance.record import InstanceState, Location, Record, ServiceRecord
 from envctl.instance.store import read_record
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.session import Session
 
 THEIRS_ALONE = ("file", "write", "process", "keeper", "owner")
 """Paths and processes of the machine that brought it up."""
+PORT = re.compile(r"(?<![^:])[0-9]+")
+"""In what the tests receive, a port stands alone or behind a colon."""
 
 
 def adopt(session: Session, location: Location, name: str, project: str) -> Record | None:
@@ -58,33 +60,24 @@ def _read(published: PublishedRecord, location: Location) -> Record:
     id = str(published.document["id"])
     record = read_record({**told, "file": "", **location._asdict()}, id, f"the record of {id} on {location.engine}")
     # A command of that machine works on it, or has: it is not for this one to tell.
-    return replace(record, state=InstanceState.UP, choices=replace(record.choices, local=()) if record.choices.local else record.choices)
+    return replace(record, state=InstanceState.UP, choices=replace(record.choices, local=()))
 
 
 def _at_ports(record: Record, moved: Mapping[int, int]) -> Record:
     """*record* with other ports in the place of those that somebody else has on this machine."""
-    for port, fresh in moved.items():
-        record = _with_port(record, port, fresh)
-    return record
+    written = {str(port): str(fresh) for port, fresh in moved.items()}
 
+    def at_ports(service: ServiceRecord) -> ServiceRecord:
+        found = {key: replace(endpoint, port=moved.get(endpoint.port, endpoint.port)) for key, endpoint in service.endpoints.items()}
+        return replace(service, endpoints=found)
 
-def _with_port(record: Record, port: int, fresh: int) -> Record:
-    """In what the tests receive, a port stands alone or behind a colon."""
-    pattern = re.compile(rf"(^|:){port}(?![0-9])")
-    ports = {key: fresh if number == port else number for key, number in record.allocation.ports.items()}
+    ports = {key: moved.get(number, number) for key, number in record.allocation.ports.items()}
     return replace(
         record,
-        outputs={key: pattern.sub(rf"\g<1>{fresh}", text) for key, text in record.outputs.items()},
+        outputs={key: PORT.sub(lambda found: written.get(found[0], found[0]), text) for key, text in record.outputs.items()},
         allocation=replace(record.allocation, ports=ports),
-        services={
-            name: replace(service, endpoints={key: _moved(endpoint, port, fresh) for key, endpoint in service.endpoints.items()})
-            for name, service in record.services.items()
-        },
+        services={name: at_ports(service) for name, service in record.services.items()},
     )
-
-
-def _moved(endpoint: Endpoint, port: int, fresh: int) -> Endpoint:
-    return replace(endpoint, port=fresh) if endpoint.port == port else endpoint
 
 
 def find_or_adopt(session: Session, name: str) -> Record | None:

@@ -190,13 +190,10 @@ def reset(
 
 
 def _seconds(option: str, value: float | str | None) -> float | None:
-    if value is None or isinstance(value, int | float):
-        found = value
-    else:
-        try:
-            found = parse_duration(value)
-        except ValueError as error:
-            raise UsageError(f"{option}={value!r}: {error}") from None
+    try:
+        found = parse_duration(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise UsageError(f"{option}={value!r}: {error}") from None
     if found is not None and found <= 0:
         raise UsageError(f"{option}={value!r}: this is no time", hint="seconds, or a text like '2h'")
     return found

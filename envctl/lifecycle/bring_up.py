@@ -56,11 +56,10 @@ class Run:
         """The variables of programs that are started on this machine meanwhile: by its mark a keeper finds them, should we be killed."""
         return {**self.session.environ, MARK: self.record.id}
 
-    @property
-    def settings(self) -> DeploymentSettings:
-        """What engines are told, as the record says it now."""
+    def deployment(self, engine: Engine, plan: Plan) -> Deployment:
+        """The services of *plan*, each in its place; their engines are told what the record says now."""
         record = self.record
-        return DeploymentSettings(
+        settings = DeploymentSettings(
             folder=self.session.store.folder(record.id),
             environ=self.environ,
             in_flight=self.in_flight,
@@ -69,16 +68,10 @@ class Run:
             cluster=dict(record.choices.kubernetes),
             document=encode(record),
         )
-
-    def deployment(self, engine: Engine, plan: Plan) -> Deployment:
-        """The services of *plan*, each in its place."""
-        return deployment_of(engine, self.session.host, plan, self.settings)
+        return deployment_of(engine, self.session.host, plan, settings)
 
     def update(self, change: Callable[[Record], Record]) -> None:
-        """
-        Raises:
-            RecordGone: the instance was removed meanwhile, or this command is over: nothing is to be written about it any more.
-        """
+        """Raises RecordGone where the instance was removed meanwhile, or this command is over: nothing more is written about it."""
         with self._changing:
             if self._closed:
                 raise RecordGone(f"the command that worked on {self.record.name} ({self.record.id}) is over")
@@ -105,7 +98,6 @@ class BringUp:
     """What the threads of one `bring_up` share.
 
     Attributes:
-        deployment: of the services that are brought up.
         was_up: the instance was there for its users before.
         again: jobs that are run though they have been.
         histories: what the probes of each service have seen.

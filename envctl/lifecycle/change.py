@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from envctl.engines import Deployment, Engine, open_engine
 from envctl.engines.mixed import running_instance
@@ -21,24 +22,19 @@ from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
-from envctl.plan.model import Plan, ServicePlan
+from envctl.plan.model import ServicePlan
 from envctl.session import Session
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A command's work on an instance that is there."""
 
     run: Run
     engine: Engine
 
-    @property
-    def plan(self) -> Plan:
-        return self.run.plan
-
     def deployment(self, services: Iterable[str] | None = None) -> Deployment:
         """Of all services, or of some alone, whose creation leaves the rest as it is."""
-        return self.run.deployment(self.engine, self.plan if services is None else part_of(self.plan, services))
+        return self.run.deployment(self.engine, self.run.plan if services is None else part_of(self.run.plan, services))
 
     def planned(self, service: str) -> ServicePlan:
         """What runs as *service*.
@@ -47,15 +43,15 @@ class Change:
             UsageError: it is none of the instance, or nothing of ours.
         """
         service_of(self.run.record, service)
-        if service not in self.plan.services:
+        if service not in self.run.plan.services:
             raise UsageError(f"{service} runs elsewhere (--use); envctl cannot change it")
-        return self.plan.services[service]
+        return self.run.plan.services[service]
 
     def refuse_changed_seeds(self, services: Iterable[str]) -> None:
         refuse_changed_seeds(self.run.record, self.deployment(), [self.planned(name) for name in services])
 
     def bring_up(self, services: Sequence[str], again: Collection[str] = ()) -> None:
-        self.run.events.begin(part_of(self.plan, services))
+        self.run.events.begin(part_of(self.run.plan, services))
         bring_up(self.run, self.deployment(), services, again)
         self.run.write_outputs()
 
@@ -97,7 +93,7 @@ def seed(
         UsageError: a service is none of the instance, or its data was seeded by other steps.
     """
     with _changing(session, record, listeners, timeout) as change:
-        seeded = list(services) or [service.name for service in change.plan.services.values() if service.steps]
+        seeded = list(services) or [service.name for service in change.run.plan.services.values() if service.steps]
         change.refuse_changed_seeds(seeded)
         change.bring_up(seeded)
 
@@ -107,11 +103,13 @@ def reset(
 ) -> None:
     """Back to the seeded state: data is thrown away and made again; who uses it goes on running."""
     with _changing(session, record, listeners, timeout) as change:
-        names = [change.planned(name).name for name in services] or _with_data(change.plan)
+        # Else every server with data or seeds; the team's own services keep running.
+        with_data = [s.name for s in change.run.plan.services.values() if (s.data or s.steps) and not s.once]
+        names = [change.planned(name).name for name in services] or with_data
         part = change.deployment(names)
         part.prepare(change.run.events.progress)
         for name in names:
-            part.discard(change.plan.services[name])
+            part.discard(change.run.plan.services[name])
         change.run.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k not in names}))
         part.create(whole=False)
         change.bring_up(names)
@@ -150,8 +148,3 @@ def _alone(session: Session, record: Record) -> Iterator[Record]:
         if found is None or found.secret != record.secret:
             raise RecordGone(f"{record.name} has been removed meanwhile")
         yield found
-
-
-def _with_data(plan: Plan) -> list[str]:
-    """Every server with data or seeds; the team's own services keep running."""
-    return [s.name for s in plan.services.values() if (s.data or s.steps) and not s.once]

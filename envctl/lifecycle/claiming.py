@@ -17,7 +17,7 @@ from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.identity import instance_id, process_alive, process_mark
-from envctl.instance.record import Endpoint, InstanceState, Location, Record, ServiceRecord, now
+from envctl.instance.record import Endpoint, InstanceState, Record, ServiceRecord, now
 from envctl.instance.store import RecordGone, RecordStore
 from envctl.lifecycle.down import clear, note_removal, was_killed
 from envctl.lifecycle.options import UpOptions
@@ -51,7 +51,9 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
     current = found if found is not None and _goes_on(found, options) else _fresh(name, id, environment, found)
     location = options.location(session, found)
     choices = options.choices(session, environment.loaded.given)
-    choices = replace(choices, registry=choices.registry or current.choices.registry, local=_local(options, location))
+    # Where the engine runs processes of this machine itself, `--local` says nothing more.
+    local = () if traits(location.engine).runs_processes else choices.local
+    choices = replace(choices, registry=choices.registry or current.choices.registry, local=local)
     ttl = options.ttl or environment.definition.ttl
     return replace(
         current,
@@ -64,11 +66,6 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
         owner=current.owner if current.was_up else owner,
         **location._asdict(),
     )
-
-
-def _local(options: UpOptions, location: Location) -> tuple[str, ...]:
-    """The services of `--local`, where that says more than the engine does."""
-    return () if traits(location.engine).runs_processes else tuple(options.local)
 
 
 def _fresh(name: str, id: str, environment: Environment, before: Record | None) -> Record:
@@ -129,7 +126,7 @@ def _refuse(current: Record, drafted: Record) -> None:
     name = drafted.name
     if current.name != name:
         raise UsageError(f"'{name}' and '{current.name}' would share the id {drafted.id}", hint="take another --name")
-    if current.owner and process_alive(current.owner):
+    if process_alive(current.owner):
         raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
     if current.location != drafted.location and not current.half_done:
         where = ", ".join(filter(None, (current.context, current.namespace)))
@@ -164,22 +161,22 @@ def recorded(record: Record, plan: Plan) -> Record:
 
 
 def service_record(service: ServicePlan, before: ServiceRecord | None = None) -> ServiceRecord:
-    made = ServiceRecord(
+    before = before or ServiceRecord(service.kind)
+    return replace(
+        before,
         kind=service.kind,
-        endpoints=_endpoints(service, before.endpoints if before is not None else {}),
+        endpoints=_endpoints(service, before.endpoints),
         ends=service.once or service.from_compose,
         shell=tuple(service.shell),
         shell_env=dict(service.shell_env),
         user=service.user,
     )
-    return replace(made, state=before.state, ready_ms=before.ready_ms, unknown=before.unknown) if before is not None else made
 
 
 def _endpoints(service: ServicePlan, before: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
     told = service.outside.get("host")
     host = str(told) if told is not None else None
-    unknown = {name: endpoint.unknown for name, endpoint in before.items()}
-    return {name: Endpoint(host, port, unknown.get(name, {})) for name, port in service.endpoints.items()}
+    return {name: replace(before.get(name, Endpoint(host, port)), host=host, port=port) for name, port in service.endpoints.items()}
 
 
 def with_states(record: Record, rows: Mapping[str, Row]) -> Record:
@@ -192,10 +189,7 @@ def with_states(record: Record, rows: Mapping[str, Row]) -> Record:
 
 
 def allocate(store: RecordStore, engine: Engine, plan: Plan, record: Record, refused: Collection[str]) -> Allocation:
-    """What *engine* gives the instance of *plan*.
-
-    Args:
-        refused: subnets that turned out to be taken.
+    """What *engine* gives the instance of *plan*; the subnets in *refused* turned out to be taken.
 
     Raises:
         UsageError: `--port` names a service without a port.

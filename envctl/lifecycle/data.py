@@ -10,19 +10,12 @@ from envctl.errors import UsageError
 from envctl.instance.record import DataRecord, Record
 from envctl.plan.model import ServicePlan, Step
 
-Change = Callable[[Record], Record]
-
 
 @dataclass(frozen=True)
 class Data:
-    """Of one instance.
+    """Of one instance: *update* writes a change of its record, *record* gives that as it was written last."""
 
-    Attributes:
-        update: writes a change of the instance's record.
-        record: the record as it was written last.
-    """
-
-    update: Callable[[Change], None]
+    update: Callable[[Callable[[Record], Record]], None]
     record: Callable[[], Record]
     deployment: Deployment
 

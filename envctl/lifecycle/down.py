@@ -144,7 +144,7 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
         return _remove_unreadable(session, name, error, wait)
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
-    return list(_without_record(session, name, instance_id(name, project_here(session))))
+    return list(_without_record(session, instance_id(name, project_here(session))))
 
 
 def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wait: bool) -> list[Removed]:
@@ -155,7 +155,9 @@ def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wai
     """
     id, agreed = error.id, name == error.id and not error.later and not session.by_keeper
     with lock(session.store.folder(id)), shielded():
-        record = _repaired(session, id)
+        record = None
+        with suppress(UnreadableRecord):  # another command may have written one while we waited for the lock
+            record = session.store.load(id)
         if record is None:
             names, left = _cleared(session, error, agreed)
             if not names and not agreed:
@@ -166,18 +168,10 @@ def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wai
     return [done for done in [remove(session, record, wait)] if done is not None]
 
 
-def _repaired(session: Session, id: str) -> Record | None:
-    """The record, where another command has written one while we waited for the lock."""
-    with suppress(UnreadableRecord):
-        return session.store.load(id)
-    return None
-
-
 def _cleared(session: Session, error: UnreadableRecord, agreed: bool) -> tuple[list[str], list[str]]:
     """The names under which it was found, and what is left of it, or may be as its place cannot be asked.
 
-    Args:
-        agreed: also where nothing is listed; not everybody may list everything.
+    *agreed*: also where nothing is listed; not everybody may list everything.
     """
     places, left = _places(session, error)
     names: list[str] = []
@@ -213,14 +207,14 @@ def _told_location(told: Any) -> list[Location]:
     return [Location._make(parts)]
 
 
-def _without_record(session: Session, *ids: str) -> Iterator[Removed]:
-    """What carries one of the ids, at the places that are known."""
+def _without_record(session: Session, id: str) -> Iterator[Removed]:
+    """What carries *id*, at the places that are known."""
     from envctl.engines.choice import known_locations
 
     for location in known_locations(session):
         engine = open_engine(location, session.host)
         for found in engine.list():
-            if found.id in ids:
+            if found.id == id:
                 removed = remove_by_label(session, engine, found.name, found.id)
                 yield from [removed] if removed is not None else []
 

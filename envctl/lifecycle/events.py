@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -103,10 +104,8 @@ class EventLog:
         self._stream: TextIO | None = None
 
     def begin(self, plan: Plan) -> None:
-        try:
+        with suppress(OSError):
             self._stream = self._stream or open(self._path, "a", encoding="utf-8", buffering=1, opener=_private)  # noqa: SIM115
-        except OSError:
-            self._stream = None
 
     def event(self, event: Event) -> None:
         stream = self._stream  # `end` may come in between, from another thread

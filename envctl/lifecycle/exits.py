@@ -12,6 +12,11 @@ from envctl.plan.model import ServicePlan
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
 
+MEANINGS: dict[int | None, str] = {
+    127: "(its program was not found in the image)",
+    137: "(killed: out of memory, or by somebody)",
+}
+
 
 class Exits:
     """The exit statuses of one `bring_up`, by service."""
@@ -73,10 +78,4 @@ class Exits:
             return known
         row = self._work.states.rows[service.name]
         step = "start" if row.state == "starting" else row.state
-        return failure(self._work, service, f"{service.name} ended with {status} {_meaning(status)}".rstrip(), step, status)
-
-
-def _meaning(status: int | None) -> str:
-    if status == 137:
-        return "(killed: out of memory, or by somebody)"
-    return "(its program was not found in the image)" if status == 127 else ""
+        return failure(self._work, service, f"{service.name} ended with {status} {MEANINGS.get(status, '')}".rstrip(), step, status)

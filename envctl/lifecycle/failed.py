@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from envctl.engines import Engine
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, UsageError
-from envctl.files.folders import FileRefused
 from envctl.inspect.report import write_report
 from envctl.instance.record import InstanceState
 from envctl.instance.store import RecordGone, UnreadableRecord
@@ -31,7 +30,9 @@ def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, e
         told = _told(run, error, existed)
         if isinstance(told, EnvctlError):
             told.record = run.record
-            _report(run, options)
+            if options.report:
+                with suppress(OSError, FileRefused):  # logs and status while they are still there
+                    write_report(run.session, run.record, run.session.cwd / options.report)
         kept = options.keep and isinstance(told, EnvctlError) and not isinstance(told, Interrupted)
         if not (existed or kept):
             return _torn_down(run, engine, told)
@@ -44,13 +45,6 @@ def _told(run: Run, error: BaseException, existed: bool) -> BaseException:
     if run.record.expired and isinstance(error, EnvctlError) and not isinstance(error, OutOfTime | Interrupted):
         return EnvctlError("its ttl has passed while it was brought up", hint="give it more: `--ttl`, or `ttl:` of the definition")
     return error
-
-
-def _report(run: Run, options: UpOptions) -> None:
-    """Logs and status while they are still there."""
-    if options.report:
-        with suppress(OSError, FileRefused):
-            write_report(run.session, run.record, run.session.cwd / options.report)
 
 
 def _torn_down(run: Run, engine: Engine, error: BaseException) -> BaseException:

@@ -23,8 +23,10 @@ def collect(session: Session, engines: Mapping[Location, Engine]) -> Iterator[Re
         for found in engine.list():
             record = records.pop(found.id, None)
             why = _reason(found, record) if found.id not in unreadable else ""
-            if why:
-                yield from _collected(session, engine, found, record, why)
+            if why and record is not None:
+                yield from _removed(session, engine, record, why)
+            elif why and (removed := remove_by_label(session, engine, found.name, found.id, why)) is not None:
+                yield removed
     for record in records.values():
         engine_there = engines.get(record.location)
         if engine_there is not None and not _busy(record):
@@ -36,7 +38,7 @@ def _reason(found: FoundInstance, record: Record | None) -> str:
     expires = max(filter(None, (found.expires, record.expires if record else None)), default=None)
     if expires is not None and expires <= now():
         return f"expired {expires}"
-    if found.owner and process_alive(found.owner) is False:
+    if process_alive(found.owner) is False:
         return "its owner has ended"
     if record is not None and record.half_done and not _busy(record):
         return "its command was killed"
@@ -45,15 +47,6 @@ def _reason(found: FoundInstance, record: Record | None) -> str:
 
 def _busy(record: Record) -> bool:
     return bool(record.process) and process_alive(record.process) is not False
-
-
-def _collected(session: Session, engine: Engine, found: FoundInstance, record: Record | None, why: str) -> Iterator[Removed]:
-    if record is None:
-        removed = remove_by_label(session, engine, found.name, found.id, why)
-        if removed is not None:
-            yield removed
-    else:
-        yield from _removed(session, engine, record, why)
 
 
 def _removed(session: Session, engine: Engine, record: Record, why: str) -> Iterator[Removed]:

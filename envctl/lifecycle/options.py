@@ -68,11 +68,7 @@ class UpOptions:
         return Location(engine, lasting_context(engine, session.environ, self.context), self.namespace)
 
     def choices(self, session: Session, given: Mapping[str, str]) -> Choices:
-        """What later commands must know to plan the same again.
-
-        Args:
-            given: the variables that the definition took from outside.
-        """
+        """What later commands must know to plan the same again; *given* are the variables that the definition took from outside."""
         return Choices(
             set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image),
             port=dict(self.ports), local=tuple(self.local), images=session.settings.images(),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from envctl.engines.registry import services_folder, traits
 from envctl.environment import Environment, open_environment
-from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Record
 from envctl.lifecycle.options import UpOptions
@@ -15,6 +14,7 @@ from envctl.plan.model import Plan, Selection, Setting
 from envctl.plan.setting import drawn_from
 from envctl.plan.traits import Addresses
 from envctl.plan.transforms import apply
+from envctl.plan.transforms.select import refuse_unknown
 from envctl.session import Session
 
 
@@ -25,10 +25,7 @@ def open_selected(session: Session, options: UpOptions) -> Environment:
         UsageError, DefinitionError
     """
     environment = open_environment(options.environment, cwd=session.cwd, overrides=options.set, environ=session.environ)
-    known = list(environment.definition.services)
-    for name in options.local:
-        if name not in known:
-            raise UsageError(f"--local {name}: there is no such service", hint=did_you_mean(name, known))
+    refuse_unknown("--local", options.local, environment.definition.services)
     return apply(environment, options.selection)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from envctl.engines import Execution
 from envctl.errors import OutOfTime, ServiceFailed
@@ -135,14 +135,10 @@ class _Waiting:
             properties=service.outside,
             options={key: value for key, value in check.options.items() if key != "port"},
             timeout=ATTEMPT_TIMEOUT,
-            run=self._execute,
+            run=lambda argv: deployment.execute(service.name, Execution(list(argv))),
             logs=lambda: deployment.logs(service.name),
             health=lambda: deployment.state(service.name).health,
         )
-
-    def _execute(self, argv: Any) -> tuple[int, str]:
-        result = self.work.deployment.execute(self.service.name, Execution(list(argv)))
-        return result.status, result.output
 
 
 def _main_port(service: ServicePlan, at: Mapping[str, int]) -> int:

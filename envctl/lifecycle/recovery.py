@@ -13,7 +13,7 @@ from envctl.instance.identity import process_alive
 from envctl.instance.lock import lock, sweep
 from envctl.instance.record import Record
 from envctl.keeper_client.client import QUICK, KeeperGone
-from envctl.lifecycle.down import tear_down
+from envctl.lifecycle.down import tear_down, was_killed
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.process.signals import shielded
 from envctl.session import Session
@@ -35,11 +35,7 @@ def recover_instances(session: Session, ending: Collection[str] = ()) -> None:
 
 def _lost(record: Record) -> bool:
     """Whether its keeper has been killed, or a command was: before it had started one, or at its own work beside one that lives on."""
-    return process_alive(record.keeper or record.process) is False or _left_half_done(record)
-
-
-def _left_half_done(record: Record) -> bool:
-    return record.half_done and process_alive(record.process) is False
+    return process_alive(record.keeper or record.process) is False or (record.half_done and was_killed(record))
 
 
 def _recover(session: Session, id: str) -> None:
@@ -65,13 +61,13 @@ def _is_seen_to(session: Session, record: Record) -> bool:
 
 
 def _why_gone(record: Record) -> str:
-    if not record.keeper or _left_half_done(record):
+    if not record.keeper or (record.half_done and was_killed(record)):
         return "its command was killed"
     if traits(record.engine).runs_processes:
         return "its keeper was killed, and its processes with it"
     if record.expired:
         return f"expired {record.expires}"
-    if record.owner and process_alive(record.owner) is False:
+    if process_alive(record.owner) is False:
         return "its owner has ended"
     return "its command was killed" if record.half_done else ""
 

@@ -9,8 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from envctl.engines import open_engine
 from envctl.environment import Environment
@@ -36,8 +37,7 @@ OURS = 125
 """The exit status of a failure of ours."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A command, and for a test of the definition its name, its folder and the reports it writes."""
 
     command: tuple[str, ...] = ()
@@ -121,8 +121,7 @@ def _run_jobs(
     return status
 
 
-@dataclass(frozen=True)
-class _End:
+class _End(NamedTuple):
     """What has become of the instances that were brought up for a command: their names, and what could not be removed."""
 
     kept: tuple[str, ...] = ()

@@ -78,10 +78,7 @@ class ServiceStates:
         return self.failure is not None
 
     def go_on(self) -> None:
-        """
-        Raises:
-            Abandoned: something has failed.
-        """
+        """Raises Abandoned where something has failed."""
         if self.failed:
             raise Abandoned
 

@@ -5,9 +5,8 @@ Each takes the work that all services share, and the service. It raises what has
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from envctl import seeding
@@ -16,11 +15,10 @@ from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
 from envctl.lifecycle.readiness import until_ended, until_ready
 from envctl.plan.model import ServicePlan
+from envctl.process.threads import guarded_thread
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
-
-Stage = Callable[["BringUp", ServicePlan], None]
 
 
 def await_needs(work: BringUp, service: ServicePlan) -> None:
@@ -47,18 +45,13 @@ def start(work: BringUp, service: ServicePlan) -> None:
 
 
 def _prepare_commands(work: BringUp, service: ServicePlan) -> None:
-    deployment = work.deployment
-    if not isinstance(deployment, PreparesCommands):
+    if not isinstance(work.deployment, PreparesCommands):
         return
-
-    def prepare(other: ServicePlan, command: tuple[str, ...]) -> None:
-        with suppress(Exception):  # it is made again when it is run, and fails there if it must
-            deployment.prepare_command(other, command)
-
     for step in work.data.pending(service):
         other = work.plan.services.get(step.step.in_ or "")
         if other is not None and other.name != service.name:
-            threading.Thread(target=prepare, args=(other, step.command), daemon=True).start()
+            prepare = partial(work.deployment.prepare_command, other, step.command)
+            guarded_thread(prepare, lambda _: None, name="commands")  # it is made again when it is run, and fails there if it must
 
 
 def await_ready(work: BringUp, service: ServicePlan) -> None:
@@ -107,4 +100,4 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
     return work.states.rows[service.name].phase is Phase.DONE
 
 
-STAGES: tuple[Stage, ...] = (await_needs, restore_data, start, await_ready, set_up, seed, save_data)
+STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (await_needs, restore_data, start, await_ready, set_up, seed, save_data)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
 from envctl.environment import Environment
@@ -41,17 +42,14 @@ class Timer:
 
     began: float = field(default_factory=time.monotonic)
     phases: dict[str, int] = field(default_factory=dict)
-    _last: float = field(default_factory=time.monotonic)
 
     def phase(self, name: str) -> None:
-        now = time.monotonic()
-        self.phases[name] = self.phases.get(name, 0) + round((now - self._last) * 1000)
-        self._last = now
-        self.phases["total"] = round((now - self.began) * 1000)
+        total = round((time.monotonic() - self.began) * 1000)
+        self.phases[name] = self.phases.get(name, 0) + total - self.phases.get("total", 0)
+        self.phases["total"] = total
 
 
-@dataclass(frozen=True)
-class Up:
+class Up(NamedTuple):
     """An instance that is up, the plan by which it was brought up, and whether it had been up before."""
 
     record: Record
@@ -88,7 +86,7 @@ def up(
         try:
             run.record = ensure_keeper(session, record, watched=not record.was_up)
             watched()
-            with signals.deadline(run.deadline + GRACE - time.monotonic(), lambda: _late(options)):
+            with signals.deadline(run.deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {options.timeout:g} s")):
                 _allocate_and_bring_up(run, engine, timer)
             _complete(run, timer)
         except BaseException as error:
@@ -105,10 +103,6 @@ def _planned(session: Session, options: UpOptions, environment: Environment, own
     session.mask.add(plan.secrets)
     refuse_foreign_files(with_all_written(replace(drafted, write=dict(plan.write)), session.store.all()))
     return drafted, plan
-
-
-def _late(options: UpOptions) -> OutOfTime:
-    return OutOfTime(f"out of time after {options.timeout:g} s")
 
 
 def _allocate_and_bring_up(run: Run, engine: Engine, timer: Timer) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from envctl.plan.model import Setting
 from envctl.plan.subjects import Subject
@@ -18,8 +18,7 @@ SOMEBODY = "*"
 """The reader that stands for every service that sees the same."""
 
 
-@dataclass(frozen=True)
-class Viewpoint:
+class Viewpoint(NamedTuple):
     """From where a service is looked at."""
 
     side: Side
@@ -30,7 +29,7 @@ class Viewpoint:
 
     def on(self, side: Side) -> Viewpoint:
         """The same reader's view of the other address: `${db.outside.url}`."""
-        return replace(self, side=side)
+        return self._replace(side=side)
 
 
 TESTS = Viewpoint("outside")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -96,4 +95,4 @@ def read(path: Path, root: Path) -> File:
     except UnicodeDecodeError:
         return copied
     plain = len(content) <= LARGEST_TEXT and "\0" not in text and "\r" not in text and not copied.executable
-    return replace(copied, text=text) if plain else copied
+    return copied._replace(text=text) if plain else copied

@@ -16,8 +16,6 @@ from envctl.plan.model import BuildPlan
 
 def rewrite(image: str, prefixes: Mapping[str, str]) -> str:
     """*image* with the longest matching prefix of its full name replaced: `docker.io/library/postgres:17` is `postgres:17`."""
-    if not prefixes:
-        return image
     full = full_name(image)
     for prefix in sorted(prefixes, key=len, reverse=True):
         rest = full.removeprefix(prefix.rstrip("/"))
@@ -50,8 +48,8 @@ def build_plan(build: Build, context: Path, name: str | None, root: Path, *, as_
     for path in context_files(context, _ignored(context, dockerfile, root)):
         digest.update(_entry(context, path, root))
     content = digest.hexdigest()[:16]
-    ours = "envctl/" + _safe(re.sub(r":[^/:]*$", "", name) if name else context.name)
-    stem = name if name and as_named else ours
+    ours = re.sub(r"[^a-z0-9]+", "-", (re.sub(r":[^/:]*$", "", name) if name else context.name).lower()).strip("-") or "image"
+    stem = name if name and as_named else f"envctl/{ours}"
     return BuildPlan(build, context, f"{stem}:{content}" if ":" not in stem.rpartition("/")[2] else stem, content)
 
 
@@ -93,7 +91,3 @@ def _ignored(context: Path, dockerfile: Path, root: Path) -> re.Pattern[str] | N
 def _glob(pattern: str) -> str:
     text = re.escape(pattern)
     return text.replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-
-
-def _safe(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "image"

@@ -14,7 +14,7 @@ from envctl.definition.models import Service
 from envctl.environment import Environment
 from envctl.errors import DefinitionError, UsageError
 from envctl.plan.addressing import TESTS, Addressing
-from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
+from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, TestPlan
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.services import ports_of, service_plan, variables
 from envctl.plan.subjects import Subject, published, subjects
@@ -51,7 +51,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         name: replace(
             plan,
             ports=ports_of(reading, found[name]),
-            steps=tuple(_waiting(step, environment, running) for step in plan.steps),
+            steps=tuple(replace(step, needs=_conditions(environment, step.step.needs, running)) for step in plan.steps),
             refers=frozenset(_referred(name, running[name], environment)),
         )
         for name, plan in services.items()
@@ -87,10 +87,8 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
 
 def _needs(name: str, service: Service, environment: Environment, running: Mapping[str, Service]) -> dict[str, str]:
     """References (what they need: everything) under what `needs` says; a job that is needed is a job that is done."""
-    referred = _referred(name, service, environment)
-    needs: dict[str, str] = {root: "seeded" for root in referred if root in running and root != name}
-    needs |= {other: condition for other, condition in service.needs.items() if other in running or condition == "none"}
-    return {other: _condition(environment, running[other], c) for other, c in needs.items() if c != "none" and other != name}
+    needs = {**dict.fromkeys(_referred(name, service, environment), "seeded"), **service.needs}
+    return _conditions(environment, {other: condition for other, condition in needs.items() if other != name}, running)
 
 
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
@@ -99,10 +97,9 @@ def _referred(name: str, service: Service, environment: Environment) -> list[str
     return [name if ref.root == "self" else ref.root for ref in found if ref.root != "self" or ref.path[:1] in (("host",), ("url",))]
 
 
-def _waiting(step: Step, environment: Environment, running: Mapping[str, Service]) -> Step:
-    """The step with the conditions that can come true: nothing waits for `none`, nor for what runs elsewhere."""
-    given = step.step.needs.items()
-    return replace(step, needs={o: _condition(environment, running[o], c) for o, c in given if c != "none" and o in running})
+def _conditions(environment: Environment, needs: Mapping[str, str], running: Mapping[str, Service]) -> dict[str, str]:
+    """Those that can come true: nothing waits for `none`, nor for what runs elsewhere."""
+    return {o: _condition(environment, running[o], c) for o, c in needs.items() if c != "none" and o in running}
 
 
 def _condition(environment: Environment, other: Service, condition: str) -> str:

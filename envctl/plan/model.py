@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.definition.kinds import Kubernetes
 from envctl.definition.kinds import LocalProgram as LocalProgram
@@ -55,8 +55,7 @@ class Setting:
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(NamedTuple):
     """A port inside, and the one that is published for it."""
 
     name: str
@@ -66,8 +65,7 @@ class Port:
     """Its number was asked for, or somebody inside refers to it, so that it must be known before anything is created."""
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A file of a container: text, or a binary that is copied."""
 
     text: str | None = None
@@ -107,8 +105,7 @@ class Check:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class BuildPlan:
+class BuildPlan(NamedTuple):
     """What is built, and the tag that its content gives it."""
 
     build: Build
@@ -118,8 +115,7 @@ class BuildPlan:
     """The hash of everything that makes it; a tag that the definition gives does not say it."""
 
 
-@dataclass(frozen=True)
-class Feed:
+class Feed(NamedTuple):
     """The client in the server's container that reads a seed on its standard input."""
 
     command: tuple[str, ...]
@@ -148,8 +144,7 @@ class Step:
         return f"{self.step.format} {what}"
 
 
-@dataclass(frozen=True)
-class FirstStep:
+class FirstStep(NamedTuple):
     """A command right after a server's first start; *again* is its status for a server that does not answer yet."""
 
     argv: tuple[str, ...]
@@ -158,8 +153,7 @@ class FirstStep:
     again: int | None
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What a service may use at most."""
 
     cpu: float | None = None
@@ -168,8 +162,7 @@ class Limits:
     """Bytes."""
 
 
-@dataclass(frozen=True)
-class LocalPlan:
+class LocalPlan(NamedTuple):
     """What a service needs as a process of this machine, beside what it needs anywhere."""
 
     version: str
@@ -269,8 +262,7 @@ class ServicePlan:
         return "done" if self.once else "seeded"
 
 
-@dataclass(frozen=True)
-class TestPlan:
+class TestPlan(NamedTuple):
     run: tuple[str, ...]
     reports: tuple[str, ...]
     only: tuple[str, ...]

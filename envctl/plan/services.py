@@ -78,7 +78,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
         local=_local(reading, kind, subject, service, scope) if local else None,
-        tester=_calls_home(reading, service),
+        tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
         compose=reading.tree(service.compose, scope, "services", name, "compose"),
         kubernetes=service.kubernetes,
@@ -91,12 +91,6 @@ def _checks(kind: Kind, subject: Subject, service: Service) -> tuple[Check, ...]
         return checks_of(kind, service.ready, subject.ports)
     given = service.compose
     return checks_of_composed(kind, service.ready, given.get("healthcheck"), bool(given.get("ports")), bool(service.seed))
-
-
-def _calls_home(reading: Reading, service: Service) -> bool:
-    """Whether it refers to the machine of the tests, by name or as a server that runs there already (`--use`)."""
-    there = ("tester", *reading.resolver.elsewhere)
-    return bool(refers(service, there))
 
 
 def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -147,20 +141,17 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
 def _image(reading: Reading, subject: Subject, service: Service, build: BuildPlan | None) -> str:
     if build is not None:
         return build.tag
-    if (
-        not service.image
-        and not subject.kind.image
-        and reading.setting.engine.uses_images
-        and not reading.addressing.is_process(subject.name)
-    ):
+    named = service.image or subject.kind.image
+    if not named and reading.setting.engine.uses_images and not reading.addressing.is_process(subject.name):
         hint = "`image: REF`, or `build: FOLDER` with a Dockerfile; or `--engine local`"
         reading.wrong(("services", subject.name), "a container needs an image", hint)
     if service.image:
         return rewrite(service.image, reading.setting.rewrite)
-    image = evaluate_tree(subject.kind.image or "", reading.resolver.reader_in(subject.name))
+    scope = reading.resolver.reader_in(subject.name)
+    image = evaluate_tree(subject.kind.image or "", scope)
     version = service.version or subject.kind.version
     if subject.kind.tag:
-        version = evaluate(subject.kind.tag, {**reading.resolver.reader_in(subject.name), "version": version})
+        version = evaluate(subject.kind.tag, {**scope, "version": version})
     return rewrite(f"{image}:{version}" if version else str(image), reading.setting.rewrite)
 
 
@@ -168,9 +159,9 @@ def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
     if service.build is None or reading.addressing.is_process(name):
         return None
     build = Build(context=service.build) if isinstance(service.build, str) else service.build
-    context = reading.loaded.path(build.context, ("services", name, "build"))
     found: BuildPlan | None = None
     with reading.located("services", name, "build"):
+        context = _folder(reading, name, service)
         found = reading.once(("build", name), partial(_build_plan, reading, build, context, service.image))
     return found  # noqa: RET504 -- a mistake is noted, and there is none then
 
@@ -217,14 +208,13 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
         hint = "use Docker, or `--use S=URL` for one that runs already"
         reading.wrong(where, f"the kind '{kind.kind}' only runs in a container", hint)
     local = kind.local or Local()
-    tree = partial(reading.tree, scope=scope)
     first = tuple(FirstStep(*made, step.again) for step in local.first for made in _setup(reading, [step], subject, scope))
     missing = tuple(
         (str(evaluate(each.file, {**scope, "item": item})), str(evaluate(each.message, {**scope, "item": item})))
         for each in local.missing
         for item in listed(scope["self"][each.each])
     )
-    template = tuple(map(str, tree(local.template)))
+    template = tuple(map(str, reading.tree(local.template, scope)))
     image = "" if kind.own else service.image or ""
     program = None if service.run else kind.local
     return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program)

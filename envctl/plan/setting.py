@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
@@ -23,7 +23,6 @@ def render_setting(
     images: Mapping[str, str],
     ports: Mapping[str, int] | None = None,
     environ: Mapping[str, str] | None = None,
-    local: Iterable[str] = (),
     shared: bool = False,
 ) -> Setting:
     """Ports are only those that somebody inside must know; passwords come from *name*, for `up` draws real ones."""
@@ -43,7 +42,6 @@ def render_setting(
         secret=drawn_from(key_of_name(name)),
         allocation=Allocation(_spread(keys, name, fixed)),
         fixed=frozenset(fixed),
-        local=frozenset(local),
         environ=environ or {},
         rewrite=images,
         shared=shared,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.definition.kinds import Kind, items_of, parameters_of
 from envctl.definition.models import Service
@@ -12,8 +11,7 @@ from envctl.environment import Environment
 from envctl.plan.model import PortKey, Setting
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """A service as references know it."""
 
     name: str

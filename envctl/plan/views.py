@@ -44,13 +44,12 @@ class Resolver:
         """The services that run already somewhere (`--use`)."""
         return [name for name, subject in self.subjects.items() if subject.url is not None]
 
-    def reader_in(self, service: str, own: str | None = None, lane: int = 1) -> Mapping[str, Any]:
-        """The scope of an expression that *service* reads, wherever it stands; `self` is itself, or the service *own*."""
-        return self.reader(self.addressing.standpoint(service, lane), own or service)
+    def reader_in(self, service: str, lane: int = 1) -> Mapping[str, Any]:
+        """The scope of an expression that *service* reads, wherever it stands; `self` is itself."""
+        return self.reader(self.addressing.standpoint(service, lane), service)
 
     def _scope(self, viewpoint: Viewpoint) -> dict[str, Any]:
-        there = {"tester": {"host": self.addressing.tester(viewpoint)}, "lane": {"number": viewpoint.lane}}
-        return {**self.scope, **there}
+        return {**self.scope, "tester": {"host": self.addressing.tester(viewpoint)}, "lane": {"number": viewpoint.lane}}
 
     def view(self, service: str, viewpoint: Viewpoint) -> View:
         """The one view of *service* from there."""
@@ -81,7 +80,7 @@ class Resolver:
         if key in subject.kind.properties:
             return evaluate(subject.kind.properties[key], self._of(own))
         if key in subject.parameters:
-            return evaluate_tree(subject.parameters[key], self.reader_in(subject.name, lane=viewpoint.lane))
+            return evaluate_tree(subject.parameters[key], self.reader_in(subject.name, viewpoint.lane))
         raise KeyError(key)
 
     def _main(self, subject: Subject, viewpoint: Viewpoint) -> tuple[str, int]:

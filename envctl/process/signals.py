@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 AT_ONCE = 0.001
 """Seconds of a timer that is to ring at once: 0 would stop it."""
-STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 """Those that ask a command to stop."""
 
 _asked = threading.Event()
@@ -74,7 +74,7 @@ def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[Non
 
     A timer that the caller has set goes on afterwards, with what remains of it.
     """
-    if not _in_main_thread() or not hasattr(signal, "setitimer") or not _can_be_given_back(signal.SIGALRM):
+    if not _in_main_thread() or not _can_be_given_back(signal.SIGALRM):
         yield
         return
 

@@ -9,10 +9,7 @@ from typing import Any
 
 
 def spawn_detached(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Starts *argv* in a session of its own, in `/`; it is reaped when it ends while this process still runs.
-
-    Args:
-        options: of subprocess.Popen.
+    """Starts *argv* in a session of its own, in `/` (*options* are Popen's); it is reaped when it ends while this process still runs.
 
     Raises:
         OSError: it cannot be started.

@@ -17,46 +17,37 @@ def each(function: Callable[[T], R], items: Iterable[T], width: int = 10) -> lis
 
     (A ThreadPoolExecutor waits for its threads, at the latest when Python ends.)
     """
-    work: SimpleQueue[tuple[int, T]] = SimpleQueue()
-    done: SimpleQueue[tuple[int, R | None, BaseException | None]] = SimpleQueue()
-    count = 0
-    for entry in enumerate(items):
-        work.put(entry)
-        count += 1
-    for _ in range(min(width, count)):
-        threading.Thread(target=_work, args=(function, work, done), daemon=True).start()
+    numbered = list(enumerate(items))
+    threads = min(width, len(numbered))
+    waiting: SimpleQueue[tuple[int, T] | None] = SimpleQueue()
+    for entry in (*numbered, *[None] * threads):
+        waiting.put(entry)
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
     results: dict[int, R] = {}
-    while len(results) < count:
-        index, result, error = _next(done)
-        if error is not None:
+
+    def work() -> None:
+        for index, item in iter(waiting.get, None):
+            try:
+                results[index] = function(item)
+                ended.put(None)
+            except BaseException as error:
+                ended.put(error)
+
+    for _ in range(threads):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in numbered:
+        if (error := _next(ended)) is not None:
             raise error
-        results[index] = result  # type: ignore[assignment]
-    return [results[index] for index in range(count)]
+    return [results[index] for index, _ in numbered]
 
 
-def _work(
-    function: Callable[[T], R], work: SimpleQueue[tuple[int, T]], done: SimpleQueue[tuple[int, R | None, BaseException | None]]
-) -> None:
+def _next(queue: SimpleQueue[T]) -> T:
     while True:
-        try:
-            index, item = work.get_nowait()
-        except Empty:
-            return
-        try:
-            done.put((index, function(item), None))
-        except BaseException as error:
-            done.put((index, None, error))
+        with suppress(Empty):
+            return queue.get(timeout=0.5)  # so that a signal is handled in between
 
 
-def _next(done: SimpleQueue[tuple[int, R | None, BaseException | None]]) -> tuple[int, R | None, BaseException | None]:
-    while True:
-        try:
-            return done.get(timeout=0.5)  # so that a signal is handled in between
-        except Empty:
-            continue
-
-
-def guarded_thread(function: Callable[[], object], failed: Callable[[BaseException], object], name: str) -> threading.Thread:
+def guarded_thread(function: Callable[[], object], failed: Callable[[BaseException], object], name: str) -> None:
     """Runs *function* in a thread of its own; whatever it raises is handed to *failed*: nobody waits for a thread that is gone."""
 
     def run() -> None:
@@ -65,9 +56,7 @@ def guarded_thread(function: Callable[[], object], failed: Callable[[BaseExcepti
         except BaseException as error:
             failed(error)
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    return thread
+    threading.Thread(target=run, name=name, daemon=True).start()
 
 
 def merged(streams: Sequence[Iterable[T]]) -> Iterator[T]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 
 class NotReady(Exception):
@@ -40,13 +40,11 @@ class Target:
     health: Callable[[], str] = lambda: ""
 
 
-class Probe(Protocol):
-    def __call__(self, target: Target) -> None: ...
-
+Probe = Callable[[Target], None]
 
 # What docker-proxy does while nothing listens behind it, seen as an end of data or as one of these.
 CLOSED = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
-_CLOSED_WORDS = "it closed the connection"
+ENDED = "it closed the connection"
 # No reply that a probe waits for is longer; whoever sends more is another program.
 _LONGEST_LINE = 1 << 16
 
@@ -62,12 +60,12 @@ def port_of(target: Target) -> int:
 
 
 class Wire:
-    """A connection to the target's main port, or to *port*. Raises OSError where there is none within the timeout."""
+    """A connection to the target's main port. Raises OSError where there is none within the timeout."""
 
-    def __init__(self, target: Target, port: int | None = None) -> None:
+    def __init__(self, target: Target) -> None:
         self._deadline = time.monotonic() + target.timeout
         self._buffer = b""
-        self._socket = socket.create_connection((target.host, port or target.port), timeout=target.timeout)
+        self._socket = socket.create_connection((target.host, target.port), timeout=target.timeout)
 
     def __enter__(self) -> Wire:
         return self
@@ -95,7 +93,7 @@ class Wire:
         except CLOSED:
             chunk = b""
         if not chunk:
-            raise NotReady(_CLOSED_WORDS)
+            raise NotReady(ENDED)
         self._buffer += chunk
 
     def exactly(self, size: int) -> bytes:
@@ -149,7 +147,7 @@ def foreign_errors() -> Iterator[None]:
     try:
         yield
     except CLOSED as error:
-        raise NotReady(_CLOSED_WORDS) from error
+        raise NotReady(ENDED) from error
     except (NotReady, OSError):
         raise
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from envctl.readiness import NotReady, Target, foreign_errors, shown
+from envctl.readiness import ENDED, NotReady, Target, foreign_errors, shown
 
 
 def _opened(target: Target) -> Any:
@@ -39,7 +39,7 @@ def probe(target: Target) -> None:
         except OSError as error:
             # py-amqp sets options of a socket that has just been reset, and names an end of data so.
             if error.errno == errno.EINVAL or "closed connection" in str(error):
-                raise NotReady("it closed the connection") from error
+                raise NotReady(ENDED) from error
             raise
         finally:
             # Not close(): its handshake would wait for a broker that has just refused us.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Container
+from contextlib import closing
 from typing import Any
 
 from envctl.readiness import NotReady, Target, foreign_errors, port_of, shown
@@ -33,9 +34,5 @@ def _ask(connection: http.client.HTTPConnection, path: str, status: Any) -> None
 def probe(target: Target) -> None:
     """Raises NotReady for another status or no HTTP at all, OSError for no connection."""
     path = str(target.options.get("path") or "/")
-    connection = http.client.HTTPConnection(target.host, port_of(target), timeout=target.timeout)
-    try:
-        with foreign_errors():
-            _ask(connection, path, target.options.get("status"))
-    finally:
-        connection.close()
+    with closing(http.client.HTTPConnection(target.host, port_of(target), timeout=target.timeout)) as connection, foreign_errors():
+        _ask(connection, path, target.options.get("status"))

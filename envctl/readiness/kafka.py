@@ -23,12 +23,6 @@ def _ask(wire: Wire, api: int, version: int, body: bytes = b"") -> bytes:
     return wire.exactly(size)[4:]
 
 
-def _check_versions(answer: bytes) -> None:
-    (error,) = struct.unpack_from(">h", answer)
-    if error:
-        raise NotReady(f"ApiVersions answered error {error}")
-
-
 def _check_metadata(answer: bytes) -> None:
     """Throttle time, brokers (id, host, port, rack), cluster id, controller id."""
     _, brokers = struct.unpack_from(">ii", answer)
@@ -50,7 +44,9 @@ def probe(target: Target) -> None:
     """Raises NotReady when the broker is not part of its cluster yet, OSError for no connection."""
     with Wire(target) as wire:
         try:
-            _check_versions(_ask(wire, _API_VERSIONS, 0))
+            (refusal,) = struct.unpack_from(">h", _ask(wire, _API_VERSIONS, 0))
+            if refusal:
+                raise NotReady(f"ApiVersions answered error {refusal}")
             no_topics_and_create_none = struct.pack(">i?", 0, False)
             _check_metadata(_ask(wire, _METADATA, _METADATA_VERSION, no_topics_and_create_none))
         except struct.error as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
-from envctl.readiness import CLOSED, NotReady, Target, port_of
+from envctl.readiness import ENDED, NotReady, Target, foreign_errors, port_of
 
 # docker-proxy accepts for a server that is not there yet and ends the connection as soon as its own dial is refused.
 _SETTLED = 0.05
@@ -14,11 +15,6 @@ def probe(target: Target) -> None:
     """Raises NotReady when the connection ends at once, OSError when there is none."""
     with socket.create_connection((target.host, port_of(target)), timeout=target.timeout) as connection:
         connection.settimeout(min(_SETTLED, target.timeout))
-        try:
-            ended = connection.recv(1) == b""
-        except TimeoutError:
-            return
-        except CLOSED:
-            ended = True
-    if ended:
-        raise NotReady("it closed the connection")
+        with foreign_errors(), suppress(TimeoutError):
+            if not connection.recv(1):
+                raise NotReady(ENDED)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
-from tenacity.stop import stop_base
 
 from envctl.readiness import LoginRefused, NotReady, Probe, Target
 
@@ -48,7 +47,7 @@ class History:
 
 
 def wait_until_ready(
-    checks: Sequence[tuple[str, Target]], history: History, given_up: stop_base | Callable[[RetryCallState], bool], passes: int = PASSES
+    checks: Sequence[tuple[str, Target]], history: History, given_up: Callable[[RetryCallState], bool], passes: int = PASSES
 ) -> None:
     """Returns when all *checks* have passed *passes* times in a row.
 

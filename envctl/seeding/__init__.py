@@ -6,10 +6,9 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 from envctl.engines import Deployment
 from envctl.errors import Evidence, ServiceFailed
@@ -18,8 +17,7 @@ from envctl.files.reading import open_file
 from envctl.plan.model import Plan, Step
 
 
-@dataclass(frozen=True)
-class Seeder:
+class Seeder(NamedTuple):
     """What a format may use: the instance, and the environment and folder of commands on this machine."""
 
     plan: Plan
@@ -28,18 +26,13 @@ class Seeder:
     folder: Path
 
 
-class Format(Protocol):
-    def load(self, step: Step, seeder: Seeder) -> None: ...
-
-
 def seed(step: Step, seeder: Seeder) -> None:
     """Runs one step.
 
     Raises:
         ServiceFailed: with the file, the line and the server's words.
     """
-    loader: Format = import_module(f"envctl.seeding.{step.step.format}")
-    loader.load(step, seeder)
+    import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
 
 
 ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"

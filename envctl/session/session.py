@@ -22,6 +22,13 @@ SHORTEST = 4
 MASK = "***"
 
 
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """*text* with every secret hidden, the longest first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
 class Mask:
     """The secrets that are known so far."""
 
@@ -33,10 +40,7 @@ class Mask:
         self._secrets.update(secret for secret in secrets if len(secret) >= SHORTEST)
 
     def __call__(self, text: str) -> str:
-        """*text* with every secret hidden, the longest first."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, MASK)
-        return text
+        return masked(text, self._secrets)
 
 
 class Host(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -102,13 +103,8 @@ def _read(path: Path, root: Path, keys: tuple[str, ...]) -> dict[str, Any] | Non
             return None  # somebody else's pyproject.toml is not ours to complain about
         if isinstance(error, FileRefused):
             raise DefinitionError([Problem(path, 1, "", str(error))]) from None
-        line = next((int(word.rstrip(",")) for word in _after_line(str(error))), 1)
-        raise DefinitionError([Problem(path, line, "", f"this is no TOML: {error}")]) from None
+        place = re.search(r"\bline (\d+)", str(error))
+        raise DefinitionError([Problem(path, int(place[1]) if place else 1, "", f"this is no TOML: {error}")]) from None
     for key in keys:
         content = content.get(key) if isinstance(content, dict) else None
     return content if isinstance(content, dict) else None
-
-
-def _after_line(text: str) -> list[str]:
-    words = text.replace(")", " ").split()
-    return [words[i + 1] for i, word in enumerate(words[:-1]) if word == "line" and words[i + 1].rstrip(",").isdigit()]

@@ -10,8 +10,7 @@ from datetime import datetime
 
 import pytest
 
-from envctl.instance.identity import running
-from tests.processes import nothing_is_left, nothing_stays, started, states_of, until
+from tests.processes import nothing_is_left, nothing_stays, running, started, states_of, until
 from tests.support import Project, command
 
 PAIR = """

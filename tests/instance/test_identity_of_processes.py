@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from envctl.instance.identity import process_alive, process_mark, running
+from envctl.instance.identity import process_alive, process_mark
 from envctl.keeper import system
+from tests.processes import running
 
 
 @pytest.fixture(scope="module")

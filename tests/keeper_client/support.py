@@ -7,12 +7,11 @@ import signal
 from dataclasses import replace
 from typing import Any
 
-from envctl.instance.identity import running
 from envctl.instance.record import Record
 from envctl.keeper_client.client import KeeperClient
 from envctl.keeper_client.starting import Duties
 from envctl.session import Session
-from tests.processes import until
+from tests.processes import running, until
 
 ID = f"h-{os.getpid() % 0x1000000:06x}"
 """An id that no other run of these tests has: what carries it is killed."""

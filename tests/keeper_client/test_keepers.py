@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.instance.identity import process_mark, running
+from envctl.instance.identity import process_mark
 from envctl.instance.record import Record, now
 from envctl.keeper.marks import marked
 from envctl.keeper_client import client, keepers
@@ -18,7 +18,7 @@ from envctl.session import Session
 from tests.builders import session_in
 from tests.keeper_client.support import ID, ensure, killed, shown
 from tests.keeper_client.test_client import answering
-from tests.processes import until
+from tests.processes import running, until
 
 FUTURE, LATER = "2999-01-01T00:00:00Z", "2999-01-02T00:00:00Z"
 

@@ -31,7 +31,15 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> ListedEngine:
 def with_outputs(session: Session, home: Path, **changes: Any) -> Record:
     (home / ".env").write_text("A=b")
     written = (hashlib.sha256(b"A=b").hexdigest(),)
-    return saved(session, project=str(home), written=written, outputs={"A": "b"}, write={".env": "dotenv"}, file=str(home / "environment.yaml"), **changes)
+    return saved(
+        session,
+        project=str(home),
+        written=written,
+        outputs={"A": "b"},
+        write={".env": "dotenv"},
+        file=str(home / "environment.yaml"),
+        **changes,
+    )
 
 
 def test_everything_is_removed_then_the_record(session: Session, engine: ListedEngine, tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ from envctl.plan.transforms.select import select
 
 __all__ = ["Selection", "TRANSFORMS", "apply"]
 
-Transform = Callable[[Environment, Selection], Environment]
-TRANSFORMS: tuple[Transform, ...] = (select,)
+TRANSFORMS: tuple[Callable[[Environment, Selection], Environment], ...] = (select,)
 """In the order in which they are applied; each takes from the options what is its own."""
 
 

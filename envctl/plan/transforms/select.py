@@ -22,7 +22,7 @@ def select(environment: Environment, selection: Selection) -> Environment:
     """
     services = dict(environment.definition.services)
     for option, names in (("--only", selection.only), ("--stub", selection.stub), ("--use", selection.use), ("--image", selection.image)):
-        _known(option, names, services)
+        refuse_unknown(option, names, services)
     for name in selection.stub:
         services[name] = _stub(environment, name, services[name])
     for name, image in selection.image.items():
@@ -45,7 +45,8 @@ def _is_url(text: str) -> bool:
         return False
 
 
-def _known(option: str, names: Iterable[str], services: Mapping[str, Service]) -> None:
+def refuse_unknown(option: str, names: Iterable[str], services: Mapping[str, Service]) -> None:
+    """Raises UsageError where *option* names a service that is not there."""
     for name in names:
         if name not in services:
             raise UsageError(f"{option} {name}: there is no such service", hint=did_you_mean(name, list(services)))

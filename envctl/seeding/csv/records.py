@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from envctl.seeding import BadFile
 
@@ -25,8 +25,7 @@ BEGUN = re.compile(rb"(?:" + _FIELD + rb',)*+(?:"[^"]*+(?:""[^"]*+)*+"?+|[^",\r\
 BLANK = re.compile(rb"[\r\n]*+")
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """Records one after the other, each with its line end, and the line in which they begin."""
 
     line: int

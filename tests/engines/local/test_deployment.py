@@ -17,7 +17,6 @@ import pytest
 from envctl.engines import Execution, PortTaken
 from envctl.engines.local.engine import LocalEngine, open_engine
 from envctl.errors import EnvctlError, ServiceFailed
-from envctl.instance.identity import running
 from envctl.instance.record import Location
 from envctl.keeper_client import client
 from envctl.keeper_client.client import KeeperClient, KeeperGone
@@ -25,7 +24,7 @@ from envctl.lifecycle.keeper import ensure_keeper
 from envctl.plan.model import File, Limits
 from envctl.session import Session
 from tests.builders import port, record_of, service
-from tests.processes import until
+from tests.processes import running, until
 
 from .conftest import ID, Made, plan_of, settings_of, shell
 
