@@ -80,9 +80,8 @@ class Connection:
     def hostname(self) -> str:
         """The daemon's machine; empty where it is this one."""
         parts = urlsplit(self.endpoint.host)
-        if parts.scheme in ("unix", "npipe") or parts.hostname in LOOPBACK:
-            return ""
-        return parts.hostname or ""
+        host = parts.hostname or ""
+        return "" if parts.scheme in ("unix", "npipe") or host in LOOPBACK else host
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """*environ* for Docker's own programs, so that they talk to the same daemon."""

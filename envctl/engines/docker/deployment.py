@@ -42,8 +42,9 @@ class DockerDeployment(DockerInstance):
     def folder(self) -> Path:
         return self.settings.folder
 
-    def _run_compose(self, arguments: Sequence[str]) -> str:
-        return run_compose(arguments, self.connection.environment(self.settings.environ))
+    def _run_compose(self, file: Path, arguments: Sequence[str]) -> str:
+        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
+        return run_compose(command, self.connection.environment(self.settings.environ))
 
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
@@ -59,11 +60,10 @@ class DockerDeployment(DockerInstance):
         forget(self.folder)
         file = self.folder / ("compose.json" if whole else "part.json")
         write_private(file, text)
-        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
+        options = ["--remove-orphans"] if whole else []
         try:
-            options = ["create", "--no-build", "--pull", "never", *(["--remove-orphans"] if whole else [])]
             with self.in_flight.creating():
-                self._run_compose([*command, *options])
+                self._run_compose(file, ["create", "--no-build", "--pull", "never", *options])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
         if whole:
@@ -137,10 +137,9 @@ class DockerDeployment(DockerInstance):
 
     def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
-        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(self.folder / "compose.json")]
-        options = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
+        command = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
-            return CommandResult(0, self._run_compose([*command, *options]))
+            return CommandResult(0, self._run_compose(self.folder / "compose.json", command))
         except ComposeFailed as error:
             return CommandResult(error.status, str(error))
 

@@ -107,10 +107,17 @@ def not_there(service: str) -> EnvctlError:
     return EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
 
 
-def not_ours(name: str) -> UsageError:
-    return UsageError(
-        f"there is a namespace {name} that is not envctl's", hint="take another --name, or use it as it is with `--namespace`"
-    )
+def own_namespace(api: Api, name: str, id: str) -> Object | None:
+    """The namespace *name*, where it is there.
+
+    Raises:
+        UsageError: it does not carry the label of *id*.
+    """
+    found = api.get("v1", "Namespace", None, name)
+    if found is not None and (found["metadata"].get("labels") or {}).get(INSTANCE) != id:
+        hint = "take another --name, or use it as it is with `--namespace`"
+        raise UsageError(f"there is a namespace {name} that is not envctl's", hint=hint)
+    return found
 
 
 def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:

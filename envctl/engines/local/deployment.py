@@ -163,17 +163,12 @@ class LocalDeployment(LocalInstance):
             return
         made = self._template(self._found(service))
         for step in service.local.first:
-            env = {
-                **self.environment(spec),
-                **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()},
-            }
-            env[MARK] = self.id
+            given = {key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}
+            env = {**self.environment(spec), **given, MARK: self.id}
             ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
             if ran is not None and ran.status:
-                lines = tuple(ran.output.splitlines()[-40:])
-                raise ServiceFailed(
-                    f"{service.name}: {step.argv[0]} ended with {ran.status}", Evidence(service.name, "first start", logs=lines)
-                )
+                evidence = Evidence(service.name, "first start", logs=tuple(ran.output.splitlines()[-40:]))
+                raise ServiceFailed(f"{service.name}: {step.argv[0]} ended with {ran.status}", evidence)
         done.touch()
 
     def _tried(

@@ -149,12 +149,9 @@ class LocalInstance:
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """*argv* with the service's environment, in its folder."""
         spec = self.spec(service)
-        whole = {**_terminal(self.host.environ), **self.environment(spec), **env, MARK: self.id}
+        terminal = {key: value for key, value in self.host.environ.items() if key in ("TERM", "COLUMNS", "LINES")}
+        whole = {**terminal, **self.environment(spec), **env, MARK: self.id}
         return TerminalCommand(resolved(tuple(argv), whole, spec.cwd), whole, spec.cwd)
-
-
-def _terminal(environ: Mapping[str, str]) -> dict[str, str]:
-    return {key: environ[key] for key in ("TERM", "COLUMNS", "LINES") if key in environ}
 
 
 def _state(name: str, told: Mapping[str, Any]) -> ServiceState:

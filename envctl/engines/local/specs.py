@@ -129,7 +129,7 @@ def spec_of(prepared: Prepared, root: Path, environ: Mapping[str, str]) -> Spec:
     if found is not None and service.command[0] != "sh":  # a shell finds the program by its PATH
         argv = (str(found.path), *found.arguments, *service.command[1:])
     said = dict(env)
-    env = {**({} if own else _plain(root)), **env, "PATH": service.env.get("PATH") or search_path(found, environ)}
+    env = {**({} if own else {"HOME": str(root), "LANG": "C.UTF-8"}), **env, "PATH": service.env.get("PATH") or search_path(found, environ)}
     folder = str(service.folder or root) if own else str(root)
     signal = service.local.program.stop_signal if service.local and service.local.program else "SIGTERM"
     spec = Spec(argv, env, folder, prepared.user, _limits(service), signal, own)
@@ -148,13 +148,7 @@ def search_path(found: InstalledProgram | None, environ: Mapping[str, str]) -> s
     return f"{here}{os.pathsep}{path}" if alone else f"{path}{os.pathsep}{here}"
 
 
-def _plain(root: Path) -> dict[str, str]:
-    return {"HOME": str(root), "LANG": "C.UTF-8"}
-
-
 def _limits(service: ServicePlan) -> dict[str, int | float]:
     limit = service.resources
-    if limit is None:
-        return {}
-    memory: dict[str, int | float] = {"memory_bytes": limit.memory} if limit.memory is not None else {}
-    return memory | ({"cpu": limit.cpu} if limit.cpu is not None else {})
+    found = {"memory_bytes": limit.memory, "cpu": limit.cpu} if limit is not None else {}
+    return {name: value for name, value in found.items() if value is not None}
