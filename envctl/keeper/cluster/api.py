@@ -86,12 +86,11 @@ class Cluster:
         stream = _alert(socket.create_connection((parts.hostname or "", parts.port or 3128), CONNECT))
         try:
             first = _through(stream, self.authority, _basic(unquote(parts.username or ""), unquote(parts.password or "")))
+            if b" 200" not in first:
+                raise Refused(502, f"the proxy {parts.hostname} refuses: {first.decode(errors='replace')}")
         except BaseException:
             stream.close()
             raise
-        if b" 200" not in first:
-            stream.close()
-            raise Refused(502, f"the proxy {parts.hostname} refuses: {first.decode(errors='replace')}")
         return stream
 
     def _context(self) -> tuple[ssl.SSLContext, ssl.SSLSession | None]:

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -147,14 +148,9 @@ class Forwards:
             return
         self._asked.add((service, data_id))
         self._say(f"{service}: it was replaced; it is seeded again")
+        ended = partial(self._seeded, forward, service, data_id)
         try:
-            Helper(
-                self._helpers,
-                f"seeding of {service}",
-                [*self._reseed, service],
-                self._env,
-                ended=lambda status: self._seeded(forward, service, data_id, status),
-            )
+            Helper(self._helpers, f"seeding of {service}", [*self._reseed, service], self._env, ended=ended)
         except OSError as error:
             forward.failure = f"it cannot be seeded again: {error}"
 
