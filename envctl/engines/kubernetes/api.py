@@ -91,22 +91,13 @@ class Api:
         return self._send("GET", path, query, patience=patience, whole=False)
 
     def fetch(self, path: str, **query: str) -> Any:
-        """The JSON that is there.
-
-        Raises:
-            EnvctlError: as `request`.
-        """
+        """As `PodWatch` wants it; errors are those of `request`."""
         return self.request("GET", path, **query)
 
     def watch(
         self, path: str, silence: float, opened: Callable[[Callable[[], None]], None] = lambda hang_up: None, **query: str
     ) -> Iterator[Object]:
-        """The events of a watch, until it ends.
-
-        Args:
-            silence: seconds without a byte after which it ends with an error.
-            opened: told how any thread can end the watch.
-        """
+        """As `PodWatch` wants it."""
         answer = self.stream(path, silence, watch="true", **query)
         opened(lambda: hang_up(answer))
         yield from events(answer.stream(65536, decode_content=True))

@@ -10,8 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from envctl.errors import EngineMissing, UsageError, did_you_mean
@@ -24,8 +23,7 @@ LOOPBACK_NAMES = ("localhost", "kubernetes.docker.internal", "host.docker.intern
 NO_CLUSTER = "set KUBECONFIG, or `kubectl config get-contexts`; `envctl doctor` says what works here"
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """An entry of the kubeconfig."""
 
     name: str
@@ -77,9 +75,8 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     contexts = _named(config, "contexts", "context")
     wanted = name or str(config.get("current-context") or "")
     if not wanted:
-        raise EngineMissing(
-            "the kubeconfig has no current context", hint=f"name one with --context: {', '.join(contexts) or 'it has none'}"
-        )
+        hint = f"name one with --context: {', '.join(contexts) or 'it has none'}"
+        raise EngineMissing("the kubeconfig has no current context", hint=hint)
     if wanted not in contexts:
         raise EngineMissing(f"there is no Kubernetes context '{wanted}' in {files}", hint=did_you_mean(wanted, list(contexts)))
     entry = contexts[wanted]

@@ -78,18 +78,16 @@ def failure_of(pod: Mapping[str, Any]) -> PodFailure | None:
         if reason in PULL:
             return _pull(pod, container, reason, message)
         if reason in CREATE:
-            return PodFailure(
-                f"its container {container} cannot be created: {_line(message) or reason}", "`kubectl describe pod` shows the whole story",
-                patience=0.0 if _final(message) else HICCUP,
-            )  # fmt: skip
+            what = f"its container {container} cannot be created: {_line(message) or reason}"
+            patience = 0.0 if _final(message) else HICCUP
+            return PodFailure(what, "`kubectl describe pod` shows the whole story", patience=patience)
         if reason == "CrashLoopBackOff" and container != pod_status.own_status(pod).get("name"):
             return PodFailure(f"its container {container} ends again and again", "its log says why: `envctl logs`")
     if why := pod_status.unschedulable(pod):
         return PodFailure(f"no node takes it: {_line(why)}", _room(why), "schedule", patience=10.0)
     if pod.get("status", {}).get("reason") == "Evicted":
-        return PodFailure(
-            f"it was evicted: {_line(str(pod['status'].get('message', '')))}", "the node is short of it: give it less, or the cluster more"
-        )
+        why = _line(str(pod["status"].get("message", "")))
+        return PodFailure(f"it was evicted: {why}", "the node is short of it: give it less, or the cluster more")
     return None
 
 

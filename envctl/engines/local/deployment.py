@@ -127,7 +127,7 @@ class LocalDeployment(LocalInstance):
         self._first(service, spec)
 
     def _start(self, name: str, service: str, spec: Spec, argv: Sequence[str] = ()) -> None:
-        env = self.environment(spec)
+        env = spec.environment(self.host.environ)
         body = {
             "name": name, "argv": resolved(tuple(argv) or spec.argv, env, spec.cwd), "env": env, "cwd": spec.cwd,
             "log": str(self.log_file(name)), "user": spec.user, "limits": dict(spec.limits), "stop_signal": spec.stop_signal,
@@ -164,7 +164,7 @@ class LocalDeployment(LocalInstance):
         made = self._template(self._found(service))
         for step in service.local.first:
             given = {key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}
-            env = {**self.environment(spec), **given, MARK: self.id}
+            env = {**spec.environment(self.host.environ), **given, MARK: self.id}
             ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
             if ran is not None and ran.status:
                 evidence = Evidence(service.name, "first start", logs=tuple(ran.output.splitlines()[-40:]))
@@ -248,7 +248,7 @@ class LocalDeployment(LocalInstance):
 
     def execute(self, service: str, what: Execution) -> CommandResult:
         spec = self.spec(service)
-        env = {**self.environment(spec), **what.env, MARK: self.id}
+        env = {**spec.environment(self.host.environ), **what.env, MARK: self.id}
         return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:

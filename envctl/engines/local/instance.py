@@ -99,10 +99,6 @@ class LocalInstance:
         except KeyError:
             raise EnvctlError(f"{service}: its process is not there", hint="`envctl up` brings it back") from None
 
-    def environment(self, spec: Spec) -> dict[str, str]:
-        """All variables of a process, for whoever uses the instance now."""
-        return spec.environment(self.host.environ)
-
     def processes(self) -> dict[str, dict[str, Any]]:
         """What the keeper says of each process; nothing where it is gone, for then they are too."""
         keeper = self.host.keepers.find(self.id)
@@ -150,7 +146,7 @@ class LocalInstance:
         """*argv* with the service's environment, in its folder."""
         spec = self.spec(service)
         terminal = {key: value for key, value in self.host.environ.items() if key in ("TERM", "COLUMNS", "LINES")}
-        whole = {**terminal, **self.environment(spec), **env, MARK: self.id}
+        whole = {**terminal, **spec.environment(self.host.environ), **env, MARK: self.id}
         return TerminalCommand(resolved(tuple(argv), whole, spec.cwd), whole, spec.cwd)
 
 

@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from envctl.engines.local.folders import cache_folder, unprivileged
 from envctl.engines.local.instance import Spec
@@ -21,8 +22,7 @@ SHOWN = 3
 """Paths that are named; a folder may have thousands."""
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A service with the program that runs it."""
 
     service: ServicePlan

@@ -173,25 +173,13 @@ class Cluster:
         return answer, stream
 
     def fetch(self, path: str, **query: str) -> Any:
-        """The JSON that is there.
-
-        Raises:
-            OSError, http.client.HTTPException, Refused
-        """
+        """As `PodWatch` wants it; errors are those of `open`."""
         answer, stream = self.open(path, CONNECT, **query)
         with stream, answer:
             return json.loads(answer.read())
 
     def watch(self, path: str, silence: float, opened: Callable[[Callable[[], None]], None], **query: str) -> Iterator[Object]:
-        """The events of a watch, until it ends.
-
-        Args:
-            silence: seconds without a byte after which it ends with OSError.
-            opened: told how any thread can end the watch.
-
-        Raises:
-            OSError, http.client.HTTPException, Refused
-        """
+        """As `PodWatch` wants it; errors are those of `open`."""
         answer, stream = self.open(path, silence, watch="true", **query)
         with stream, answer:
             opened(lambda: _hang_up(stream))
