@@ -44,11 +44,7 @@ def execute(api: APIClient, container: str, what: Execution) -> CommandResult:
 
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
-    """Both output streams of an exec, while *stdin* is written to it and then closed for writing.
-
-    Raises:
-        Exception: whatever *stdin* raised; the command sees its input end.
-    """
+    """Both output streams of an exec, while *stdin* is written to it and then closed for writing, also where *stdin* raised."""
     from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
 
     raw = getattr(stream, "_sock", stream)
@@ -80,7 +76,6 @@ class OneOffs:
             made.set_exception(error)
 
     def run(self, service: ServicePlan, argv: tuple[str, ...]) -> CommandResult:
-        """What *argv* printed, and its exit status."""
         api, expected = self.connection.api, self._made.pop((service.name, argv), None)
         container = ""
         try:

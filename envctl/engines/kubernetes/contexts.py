@@ -85,7 +85,7 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     return Context(wanted, str(cluster.get("server", "")), cluster, user, str(entry.get("namespace") or "default"))
 
 
-def approved(name: str | None, environ: Mapping[str, str], ask: bool = True) -> str:
+def approved(name: str | None, environ: Mapping[str, str]) -> str:
     """The context to act on; a current one that is not recognisably local is asked for on a terminal, and refused elsewhere.
 
     Raises:
@@ -95,10 +95,9 @@ def approved(name: str | None, environ: Mapping[str, str], ask: bool = True) -> 
     if name is not None or context.local:
         return context.name
     hint = f"say so: `--context {context.name}`, ENVCTL_CONTEXT, or `context` in envctl.toml"
-    if not (ask and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            f"the current Kubernetes context is {context.name} ({context.server}), which nobody named and is not of this machine", hint=hint
-        )
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        what = f"{context.name} ({context.server}), which nobody named and is not of this machine"
+        raise UsageError(f"the current Kubernetes context is {what}", hint=hint)
     sys.stderr.write(f"envctl: act on the Kubernetes context {context.name} ({context.server})? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

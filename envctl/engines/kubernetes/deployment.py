@@ -215,7 +215,6 @@ class KubernetesDeployment(KubernetesInstance):
         return execute(self.api, self.host, self.id, self.namespace, service, token, what)
 
     def _probed(self, service: str) -> str:
-        """What the kubelet has said of its probe."""
         told = self._watched.warnings.get(service, []) if self._watched is not None else []
         said = [str(event.get("message", "")) for event in told if event.get("reason") == "Unhealthy"]
         return said[-1] if said else "the kubelet's probe has not succeeded yet"
@@ -266,7 +265,7 @@ class KubernetesDeployment(KubernetesInstance):
 
     def data_id(self, service: ServicePlan) -> str:
         """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
-        pod = self._watched.of(service.name) if self._watched is not None else newest(self.pods(service.name))
+        pod = newest(self._watched_pods(service.name))
         if pod is None:
             return ""
         of_pod, of_container = data_ids(pod)

@@ -236,7 +236,6 @@ class LocalDeployment(LocalInstance):
         return PortTaken(service.name, "somebody else listens there") if service.ports and any(word in words for word in TAKEN) else None
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
-        """Where its readiness is asked for: at the ports that everybody uses."""
         return service.outside_ports
 
     def finish(self, whole: Collection[str]) -> None:

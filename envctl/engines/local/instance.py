@@ -120,7 +120,6 @@ class LocalInstance:
         return self.state_folder / LOGS / f"{service}.log"
 
     def logs(self, service: str, tail: int | None = None) -> str:
-        """What it has printed, from the older file on where there is one."""
         with closing(_Reader(self.log_file(service))) as reader:
             return _last(reader.begin(), tail).decode(errors="replace")
 

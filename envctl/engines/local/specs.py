@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -44,13 +44,9 @@ def prepare_all(services: Iterable[ServicePlan], root: Callable[[str], Path], en
         except EngineMissing as error:
             missing.append(error)
     if missing:
-        raise _together(missing)
+        hints = dict.fromkeys(error.hint for error in missing if error.hint)
+        raise EngineMissing("; ".join(error.message for error in missing), hint="\n  ".join(hints))
     return found
-
-
-def _together(missing: Sequence[EngineMissing]) -> EngineMissing:
-    hints = dict.fromkeys(error.hint for error in missing if error.hint)
-    return EngineMissing("; ".join(error.message for error in missing), hint="\n  ".join(hints))
 
 
 def prepare(service: ServicePlan, environ: Mapping[str, str], root: Path | None = None) -> Prepared:
@@ -89,7 +85,6 @@ def _refuse_half(service: ServicePlan, found: InstalledProgram) -> None:
 
 
 def _losses(service: ServicePlan, found: InstalledProgram | None) -> Iterator[str]:
-    """What is different with the program that was found, and with one process of it."""
     wanted, replicas, image = (service.local.version, service.local.wanted, service.local.image) if service.local else ("", 1, "")
     if found is not None and found.loss:
         yield found.loss
