@@ -151,11 +151,10 @@ RETRIES = urllib3.Retry(
 
 def _unreachable(context: Context, error: Exception) -> EngineMissing:
     why = str(getattr(error, "reason", None) or error)
-    return EngineMissing(
-        f"the Kubernetes API of context {context.name} does not answer at {context.server}: "
-        + (why.rpartition(": ")[2] if "object at 0x" in why else why),
-        hint="check the cluster and `kubectl --context` with the same context; `envctl doctor` says what works here",
-    )
+    if "object at 0x" in why:
+        why = why.rpartition(": ")[2]
+    hint = "check the cluster and `kubectl --context` with the same context; `envctl doctor` says what works here"
+    return EngineMissing(f"the Kubernetes API of context {context.name} does not answer at {context.server}: {why}", hint=hint)
 
 
 def connect(context: Context, environ: Mapping[str, str]) -> Api:

@@ -67,10 +67,9 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     files = config_files(environ)
     config = _config(files)
     if config is None:
-        if name in (None, IN_CLUSTER) and environ.get("KUBERNETES_SERVICE_HOST"):
-            return Context(
-                IN_CLUSTER, f"https://{environ['KUBERNETES_SERVICE_HOST']}:{environ.get('KUBERNETES_SERVICE_PORT', '443')}", {}, {}
-            )
+        host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
+        if name in (None, IN_CLUSTER) and host:
+            return Context(IN_CLUSTER, f"https://{host}:{port}", {}, {})
         raise EngineMissing(f"there is no kubeconfig at {files}", hint=NO_CLUSTER)
     contexts = _named(config, "contexts", "context")
     wanted = name or str(config.get("current-context") or "")

@@ -134,11 +134,8 @@ def _exec(told: Any) -> dict[str, Any] | None:
     if not isinstance(told, dict):
         return None
     env = {str(entry["name"]): str(entry["value"]) for entry in told.get("env") or []}
-    return {
-        "command": [str(told["command"]), *map(str, told.get("args") or [])],
-        "env": env,
-        "api_version": str(told.get("apiVersion", "")),
-    }
+    command = [str(told["command"]), *map(str, told.get("args") or [])]
+    return {"command": command, "env": env, "api_version": str(told.get("apiVersion", ""))}
 
 
 def _pem(entry: Mapping[str, Any], key: str) -> str | None:

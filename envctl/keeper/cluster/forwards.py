@@ -119,11 +119,8 @@ class Forwards:
     def _keep(self) -> None:
         """Replaced at once, readable by its owner alone: there are credentials in it."""
         beside = f"{self._path}.{os.getpid()}"
-        content = {
-            "cluster": self._cluster and self._cluster.told,
-            "namespace": self._namespace,
-            "forwards": [each.told for each in self._forwards.values()],
-        }
+        cluster, told = self._cluster and self._cluster.told, [each.told for each in self._forwards.values()]
+        content = {"cluster": cluster, "namespace": self._namespace, "forwards": told}
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
             json.dump(content, stream)
         os.replace(beside, self._path)
