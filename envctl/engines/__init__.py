@@ -1,43 +1,20 @@
 """Engines: what runs instances. `seam` says what one is, `registry` which there are."""
 
-from envctl.engines.registry import open_engine
-from envctl.engines.seam import (
-    CommandResult,
-    Deployment,
-    DeploymentSettings,
-    Engine,
-    Execution,
-    FindsPublishedRecords,
-    FoundInstance,
-    PortTaken,
-    PreparesCommands,
-    Progress,
-    PublishedRecord,
-    PublishesRecords,
-    RunningInstance,
-    ServiceState,
-    SubnetTaken,
-    TerminalCommand,
-    Wanted,
-)
-
-__all__ = [
-    "CommandResult",
-    "Deployment",
-    "DeploymentSettings",
-    "Engine",
-    "Execution",
-    "FindsPublishedRecords",
-    "FoundInstance",
-    "PortTaken",
-    "PreparesCommands",
-    "Progress",
-    "PublishedRecord",
-    "PublishesRecords",
-    "RunningInstance",
-    "ServiceState",
-    "SubnetTaken",
-    "TerminalCommand",
-    "Wanted",
-    "open_engine",
-]
+from envctl.engines.registry import open_engine as open_engine
+from envctl.engines.seam import CommandResult as CommandResult
+from envctl.engines.seam import Deployment as Deployment
+from envctl.engines.seam import DeploymentSettings as DeploymentSettings
+from envctl.engines.seam import Engine as Engine
+from envctl.engines.seam import Execution as Execution
+from envctl.engines.seam import FindsPublishedRecords as FindsPublishedRecords
+from envctl.engines.seam import FoundInstance as FoundInstance
+from envctl.engines.seam import PortTaken as PortTaken
+from envctl.engines.seam import PreparesCommands as PreparesCommands
+from envctl.engines.seam import Progress as Progress
+from envctl.engines.seam import PublishedRecord as PublishedRecord
+from envctl.engines.seam import PublishesRecords as PublishesRecords
+from envctl.engines.seam import RunningInstance as RunningInstance
+from envctl.engines.seam import ServiceState as ServiceState
+from envctl.engines.seam import SubnetTaken as SubnetTaken
+from envctl.engines.seam import TerminalCommand as TerminalCommand
+from envctl.engines.seam import Wanted as Wanted

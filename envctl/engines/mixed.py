@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from envctl.engines.registry import open_engine, process_engine
 from envctl.engines.seam import (
@@ -62,7 +62,7 @@ def deployment_of(engine: Engine, host: Host, plan: Plan, settings: DeploymentSe
     machine = open_engine(Location(process_engine()), host)
     outer = engine.deployment(there, settings)
     made = PublishingDeployment if isinstance(outer, PublishesRecords) else MixedDeployment
-    return made(host, outer, machine.deployment(here, settings), local, plan)
+    return made(outer, machine.deployment(here, settings), local, host, plan)
 
 
 def remove_everywhere(engine: Engine, host: Host, id: str, stop: Mapping[str, float], wait: bool = True) -> list[str]:
@@ -72,25 +72,28 @@ def remove_everywhere(engine: Engine, host: Host, id: str, stop: Mapping[str, fl
     return [*open_engine(Location(process_engine()), host).remove(id, stop), *engine.remove(id, stop, wait)]
 
 
+Side = TypeVar("Side", bound=RunningInstance)
+
+
 @dataclass
-class MixedInstance:
+class MixedInstance(Generic[Side]):
     """Services of an engine, and those in *names* beside them."""
 
-    there: RunningInstance
-    here: RunningInstance
+    there: Side
+    here: Side
     names: frozenset[str]
 
-    def _of(self, service: str) -> RunningInstance:
+    def _at(self, service: str) -> Side:
         return self.here if service in self.names else self.there
 
     def states(self) -> Mapping[str, ServiceState]:
         return {**self.there.states(), **self.here.states()}
 
     def state(self, service: str) -> ServiceState:
-        return self._of(service).state(service)
+        return self._at(service).state(service)
 
     def logs(self, service: str, tail: int | None = None) -> str:
-        return self._of(service).logs(service, tail)
+        return self._at(service).logs(service, tail)
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         here = [name for name in services if name in self.names]
@@ -98,30 +101,27 @@ class MixedInstance:
         return merged([side.follow(names, tail) for side, names in ((self.there, there), (self.here, here)) if names])
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
-        return self._of(service).interactive(service, argv, env, user)
+        return self._at(service).interactive(service, argv, env, user)
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         self.there.renew(expires, labels)
 
 
-class MixedDeployment(MixedInstance):
+@dataclass
+class MixedDeployment(MixedInstance[Deployment]):
     """The same with its plan: what brings it up."""
 
-    def __init__(self, host: Host, there: Deployment, here: Deployment, names: frozenset[str], plan: Plan) -> None:
-        super().__init__(there, here, names)
-        self._host, self._there, self._here, self._plan = host, there, here, plan
-
-    def _at(self, service: str) -> Deployment:
-        return self._here if service in self.names else self._there
+    host: Host
+    plan: Plan
 
     def prepare(self, progress: Progress) -> None:
-        self._here.prepare(progress)
-        self._there.prepare(progress)
+        self.here.prepare(progress)
+        self.there.prepare(progress)
 
     def create(self, *, whole: bool = True) -> None:
         """Containers first: one that gives its place to a process lets go of its port, and the network gets its address."""
-        self._there.create(whole=whole)
-        self._here.create(whole=whole)
+        self.there.create(whole=whole)
+        self.here.create(whole=whole)
 
     def start(self, service: ServicePlan) -> None:
         """A process gets its relay each time: it went with the keeper that had it."""
@@ -131,7 +131,7 @@ class MixedDeployment(MixedInstance):
 
     def _relay(self, port: int) -> None:
         """Containers reach the process at the bridge's own address, which nobody else has; it listens on loopback alone."""
-        gateway, keeper = self._plan.setting.allocation.gateway, self._host.keepers.find(self._plan.setting.id)
+        gateway, keeper = self.plan.setting.allocation.gateway, self.host.keepers.find(self.plan.setting.id)
         if keeper is None or not gateway:
             missing = "keeper" if keeper is None else "network"
             raise EnvctlError(f"containers cannot reach port {port} of this machine: there is no {missing}")
@@ -147,7 +147,7 @@ class MixedDeployment(MixedInstance):
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
-        with self._there.exit_events(on_exit, on_loss), self._here.exit_events(on_exit, on_loss):
+        with self.there.exit_events(on_exit, on_loss), self.here.exit_events(on_exit, on_loss):
             yield
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
@@ -171,16 +171,16 @@ class MixedDeployment(MixedInstance):
         return self._at(service.name).probe_ports(service)
 
     def finish(self, whole: Collection[str]) -> None:
-        self._there.finish(whole)
-        self._here.finish(whole)
+        self.there.finish(whole)
+        self.here.finish(whole)
 
 
 class PublishingDeployment(MixedDeployment):
     """One whose engine keeps the instance's record beside it, too."""
 
     def publish(self, document: Mapping[str, Any]) -> None:
-        assert isinstance(self._there, PublishesRecords)
-        self._there.publish(document)
+        assert isinstance(self.there, PublishesRecords)
+        self.there.publish(document)
 
 
 def _answers(host: str, port: int) -> bool:

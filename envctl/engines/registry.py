@@ -66,8 +66,7 @@ def open_engine(location: Location, host: Host) -> Engine:
     """
     told = traits(location.engine)
     if location.namespace is not None and not told.shares_namespaces:
-        raise UsageError(
-            f"--namespace {location.namespace}: {told.place} has no namespaces", hint=f"it goes with `--engine {cluster_engine()}`"
-        )
+        hint = f"it goes with `--engine {cluster_engine()}`"
+        raise UsageError(f"--namespace {location.namespace}: {told.place} has no namespaces", hint=hint)
     engine: Engine = import_module(f"envctl.engines.{location.engine}.engine").open_engine(location, host)
     return engine

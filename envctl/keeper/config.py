@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from envctl.keeper import system
@@ -61,9 +62,6 @@ def graces(config: Config) -> dict[str, float]:
 
 def withdraw(config: Config) -> None:
     """Removes the address file, unless a later keeper has written it."""
-    try:
-        with open(config.address_file, encoding="utf-8") as stream:
-            if json.load(stream)["pid"] == os.getpid():
-                os.unlink(config.address_file)
-    except (OSError, ValueError, KeyError):
-        pass  # gone with its folder
+    with suppress(OSError, ValueError, KeyError), open(config.address_file, encoding="utf-8") as stream:  # else gone with its folder
+        if json.load(stream)["pid"] == os.getpid():
+            os.unlink(config.address_file)

@@ -14,6 +14,7 @@ PROCESS = "ENVCTL_PROCESS"
 """The name of the process; tells whose a daemon is that left its parent and its session."""
 SUPERVISOR = "ENVCTL_SUPERVISOR"
 """The mark, as the supervisor itself carries it: nothing below a living one is an orphan."""
+PATIENCE = 10.0
 INSTANCE_LABEL = "envctl.instance"
 """The label with an instance's id. It stands here, not with the other labels: the keeper imports nothing from above it."""
 
@@ -25,25 +26,18 @@ def marked(prefix: str = "", variable: str = MARK) -> dict[int, str]:
     return {pid: mark for pid, mark in found.items() if mark and mark.startswith(prefix) and pid in table and not table[pid].zombie}
 
 
-def orphans(prefix: str) -> list[int]:
-    """Marked processes without a living supervisor above them."""
-    found, table = marked(prefix), system.processes()
-    supervisors = marked("", SUPERVISOR).keys()
-    return sorted(pid for pid in found if not system.ancestors(pid, table) & supervisors)
-
-
 def supervised(mark: str) -> bool:
     """Whether a supervisor of *mark* lives."""
     return mark in marked(mark, SUPERVISOR).values()
 
 
-def kill_marked(mark: str, patience: float = 10.0, process: str | None = None) -> list[int]:
+def kill_marked(mark: str, process: str | None = None) -> list[int]:
     """Kills all that carry exactly *mark*, and all below them, except ourselves and those above us; answers with what was killed.
 
     Args:
         process: only those that carry this name too.
     """
-    return sorted(system.kill_all(lambda table: _doomed(mark, process, table), patience=patience))
+    return sorted(system.kill_all(lambda table: _doomed(mark, process, table), patience=PATIENCE))
 
 
 def _doomed(mark: str, process: str | None, table: system.Table) -> set[int]:

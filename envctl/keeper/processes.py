@@ -45,22 +45,19 @@ class ExitEvents:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: list[socket.socket] = []
+        self._listeners: set[socket.socket] = set()
 
     def follow(self, stream: socket.socket) -> None:
         """Answers an HTTP request; returns when the client has closed."""
         with self._lock:
             stream.sendall(_HEAD)
             stream.settimeout(None)
-            self._listeners.append(stream)
-        try:
+            self._listeners.add(stream)
+        with suppress(OSError):
             while stream.recv(4096):
                 pass
-        except OSError:
-            pass
-        finally:
-            with self._lock:
-                self._forget(stream)
+        with self._lock:
+            self._listeners.discard(stream)
 
     def tell(self, name: str, status: int) -> None:
         line = json.dumps({"name": name, "status": status}).encode() + b"\n"
@@ -75,13 +72,9 @@ class ExitEvents:
         except OSError:
             complete = False
         if not complete:
-            self._forget(stream)
+            self._listeners.discard(stream)
             with suppress(OSError):  # it is gone
                 stream.shutdown(socket.SHUT_RDWR)
-
-    def _forget(self, stream: socket.socket) -> None:
-        if stream in self._listeners:
-            self._listeners.remove(stream)
 
 
 class Dialogue:

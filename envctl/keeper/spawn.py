@@ -144,7 +144,10 @@ def _control_group(name: str, memory_bytes: int | None, cpu: float | None, root:
     controllers = {"memory"} if memory_bytes else set()
     controllers |= {"cpu"} if cpu else set()
     parent = _parent_group(root)
-    if not controllers or parent is None or not controllers <= _offered(parent):
+    if not controllers or parent is None:
+        return None
+    offered = system.read(os.path.join(parent, "cgroup.subtree_control")) or b""
+    if not controllers <= set(offered.decode().split()):
         return None
     group = os.path.join(parent, f"envctl-{os.getpid()}-{name}")
     try:
@@ -163,24 +166,13 @@ def _control_group(name: str, memory_bytes: int | None, cpu: float | None, root:
 
 
 def _parent_group(root: str, own: str = "/proc/self/cgroup") -> str | None:
-    try:
-        with open(own, encoding="utf-8") as stream:
-            found = [line[3:].strip() for line in stream if line.startswith("0::")]
-    except OSError:
-        return None
+    lines = (system.read(own) or b"").decode().splitlines()
+    found = [line[3:].strip() for line in lines if line.startswith("0::")]
     if not found or found[0] == "/" or "/.." in found[0]:
         return None
     parent = os.path.dirname(root + found[0])
     # Entering needs the right to move processes out of what both groups have in common.
     return parent if os.access(os.path.join(parent, "cgroup.procs"), os.W_OK) else None
-
-
-def _offered(parent: str) -> set[str]:
-    try:
-        with open(os.path.join(parent, "cgroup.subtree_control"), encoding="utf-8") as stream:
-            return set(stream.read().split())
-    except OSError:
-        return set()
 
 
 def _write(group: str, name: str, text: str) -> None:

@@ -189,17 +189,12 @@ class Supervisor:
     def _reap(self) -> None:
         self.wakeup.drain()
         mains = {child.pid: child for child in self.children.values()}
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
-            if child := mains.get(pid):
-                code = os.waitstatus_to_exitcode(status)
-                child.status = code if code >= 0 else 128 - code
-                child.end_now()
+        with suppress(ChildProcessError):  # there is none left
+            while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                if child := mains.get(ended[0]):
+                    code = os.waitstatus_to_exitcode(ended[1])
+                    child.status = code if code >= 0 else 128 - code
+                    child.end_now()
         for child in mains.values():
             if child.next_kill is not None:
                 child.next_kill = 0.0

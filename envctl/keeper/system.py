@@ -57,7 +57,7 @@ def processes() -> Table:
 def _processes_of_proc() -> Table:
     found = {}
     for name in os.listdir("/proc"):
-        if name.isdecimal() and (text := _read(f"/proc/{name}/stat")):
+        if name.isdecimal() and (text := read(f"/proc/{name}/stat")):
             state, parent, group, session = text.rpartition(b")")[2].split()[:4]
             found[int(name)] = ProcessInfo(int(parent), int(group), int(session), state.decode())
     return found
@@ -82,7 +82,7 @@ def _variables_of_proc(names: Collection[str], pids: Collection[int] | None) -> 
     wanted = {name.encode(): name for name in names}
     found = {}
     for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()) if pids is None else pids:
-        pairs = (entry.partition(b"=") for entry in (_read(f"/proc/{pid}/environ") or b"").split(b"\0"))
+        pairs = (entry.partition(b"=") for entry in (read(f"/proc/{pid}/environ") or b"").split(b"\0"))
         found[pid] = {wanted[name]: os.fsdecode(value) for name, _, value in pairs if name in wanted}
     return found
 
@@ -100,7 +100,7 @@ def _variables_of_ps(names: Collection[str]) -> dict[int, dict[str, str]]:
 def start_time(pid: int) -> str:
     """When a process began, in the system's own terms; empty for one that has ended, a zombie too."""
     if LINUX:
-        fields = (_read(f"/proc/{pid}/stat") or b"").rpartition(b")")[2].decode().split()
+        fields = (read(f"/proc/{pid}/stat") or b"").rpartition(b")")[2].decode().split()
         return "" if not fields or fields[0] in "ZX" else fields[19]
     shown = _ps("-o", "stat=,lstart=", "-p", str(pid)).strip()
     return "" if not shown or shown.startswith("Z") else "-".join(shown.split()[1:]).replace(":", ".")
@@ -109,7 +109,7 @@ def start_time(pid: int) -> str:
 def memory_kb() -> int:
     """What this process holds of the memory."""
     if LINUX:
-        pages = int((_read("/proc/self/statm") or b"0 0").split()[1])
+        pages = int((read("/proc/self/statm") or b"0 0").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") // 1024
     return int(_ps("-o", "rss=", "-p", str(os.getpid())).strip() or 0)
 
@@ -209,7 +209,8 @@ def _ps(*arguments: str) -> str:
     ).stdout
 
 
-def _read(path: str) -> bytes | None:
+def read(path: str) -> bytes | None:
+    """A file of the kernel's; None where it cannot be read."""
     try:
         with open(path, "rb", buffering=0) as stream:
             return stream.readall()

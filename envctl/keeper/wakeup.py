@@ -32,11 +32,9 @@ class Wakeup:
 
     def drain(self) -> set[int]:
         """The signals that have come since the last time."""
-        try:
+        with suppress(BlockingIOError):
             while self.reader.recv(4096):
                 pass
-        except BlockingIOError:
-            pass
         found = set(self._pending)
         self._pending -= found
         return found

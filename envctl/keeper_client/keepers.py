@@ -91,13 +91,15 @@ class Keepers:
 
     def stop_processes(self, id: str, grace: Mapping[str, float]) -> bool:
         """The local processes end, each within its grace; the keeper stays. False where there is none that would have seen to it."""
+        from envctl.process.threads import each
+
         keeper = self.find(id)
         if keeper is None:
             return False
         patience = max([*grace.values(), 0.0]) + 30
         try:
             _, running = keeper.ask("GET", "/v1/processes", timeout=QUICK)
-            _stop_each(keeper, list(running or {}), grace, patience)
+            each(lambda name: keeper.end_process(name, grace.get(name, 0.0), patience), running or {})
         except KeeperSilent:
             self.end_silent(keeper, id)
             return False
@@ -105,12 +107,6 @@ class Keepers:
             _until(lambda: self.find(id) is None, patience)
             return False
         return True
-
-
-def _stop_each(keeper: KeeperClient, names: list[str], grace: Mapping[str, float], patience: float) -> None:
-    from envctl.process.threads import each
-
-    each(lambda name: keeper.end_process(name, grace.get(name, 0.0), patience), names)
 
 
 def _until(condition: Callable[[], bool], patience: float) -> None:

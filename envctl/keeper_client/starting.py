@@ -13,8 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -36,6 +36,8 @@ BY_KEEPER = "ENVCTL_KEEPER"
 ABOUT = "ENVCTL_ABOUT"
 """In the environment of keepers: the instance's labels, and its engine."""
 START_TIMEOUT = 15.0
+WAIT = 'read -r word && exit; exec "$@"'
+RECOVER = "from envctl.lifecycle.recovery import recover_here; recover_here()"
 
 
 class Duties(NamedTuple):
@@ -110,6 +112,36 @@ def _published(folder: Path, process: subprocess.Popen[bytes]) -> KeeperClient:
         process.kill()
     words = (folder / LOG).read_text("utf-8", "replace").strip().splitlines()
     raise EnvctlError(f"the keeper of {folder.name} does not start: {words[-1] if words else 'it says nothing'}")
+
+
+@contextmanager
+def watched_until_kept(environ: Mapping[str, str]) -> Iterator[Callable[[], None]]:
+    """A shell waits beside this command: should that be killed before there is a keeper, the shell starts the recovery.
+
+    To be entered before anything is on disk; what it yields is called once a keeper watches.
+    """
+    reader, writer = os.pipe()
+    try:
+        spawn_detached(
+            ["sh", "-c", WAIT, "envctl", sys.executable, "-c", RECOVER], env=dict(environ),
+            stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    finally:
+        os.close(reader)
+    told = False
+
+    def let_go() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            with suppress(BrokenPipeError):  # somebody has killed it
+                os.write(writer, b"go\n")
+            os.close(writer)
+
+    try:
+        yield let_go
+    finally:
+        let_go()
 
 
 KEPT = (labels.NAME, labels.INSTANCE, labels.PROJECT, labels.OWNER, labels.ENVIRONMENT, labels.ENGINE)

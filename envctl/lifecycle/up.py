@@ -16,7 +16,7 @@ from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Record
 from envctl.instance.store import RecordGone
 from envctl.keeper_client.client import KeeperGone
-from envctl.keeper_client.command_watch import watched_until_kept
+from envctl.keeper_client.starting import watched_until_kept
 from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
 from envctl.lifecycle.data import refuse_changed_seeds

@@ -321,7 +321,7 @@ def with_keeper(keeper: Keeper | None, gateway: str = "10.0.0.0/27") -> MixedDep
     both = plan("api")
     both = replace(both, setting=replace(both.setting, allocation=Allocation(subnet=gateway or None)))
     there, here = cast(Deployment, Side("docker")), cast(Deployment, Side("local"))
-    return MixedDeployment(host, there, here, frozenset(["api"]), both)
+    return MixedDeployment(there, here, frozenset(["api"]), host, both)
 
 
 def api(port_number: int) -> ServicePlan:

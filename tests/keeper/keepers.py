@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import envctl.keeper
-from envctl.keeper import marks
+from envctl.keeper import marks, system
 
 PROGRAM = str(Path(envctl.keeper.__file__).parent)
 Found = Any
@@ -175,3 +175,10 @@ def owner() -> Iterator[tuple[socket.socket, int]]:
     ours, theirs = socket.socketpair()
     with ours:
         yield ours, theirs.detach()
+
+
+def orphans(prefix: str) -> list[int]:
+    """Marked processes without a living supervisor above them."""
+    found, table = marks.marked(prefix), system.processes()
+    supervisors = marks.marked("", marks.SUPERVISOR).keys()
+    return sorted(pid for pid in found if not system.ancestors(pid, table) & supervisors)

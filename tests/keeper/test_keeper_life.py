@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from envctl.keeper import marks
-from tests.keeper.keepers import Keeper, alive, keeper, owner, pid_in, stat, until
+from tests.keeper.keepers import Keeper, alive, keeper, orphans, owner, pid_in, stat, until
 from tests.keeper.test_keeper_processes import leaver, marked_of
 
 
@@ -276,13 +276,13 @@ def test_an_end_that_is_waited_for_comes_with_the_supervisors(one: Keeper) -> No
 def test_both_killed_at_once_leave_only_what_the_mark_finds(one: Keeper, tmp_path: Path) -> None:
     pids = started_tree(one, tmp_path)
     supervisor = one.supervisor()
-    assert marks.orphans(one.mark) == []
+    assert orphans(one.mark) == []
     assert set(pids) <= set(marks.marked(one.mark))
     os.kill(one.pid, signal.SIGSTOP)  # so that neither sees the other's end
     os.kill(supervisor, signal.SIGKILL)
     one.kill()
     until(lambda: not alive(pids[0]))
-    assert marks.orphans(one.mark[:-1]) == [pids[1]]
+    assert orphans(one.mark[:-1]) == [pids[1]]
     assert marks.kill_marked(one.mark[:-1]) == []
     assert marks.kill_marked(one.mark) == [pids[1]]
     assert not alive(pids[1])

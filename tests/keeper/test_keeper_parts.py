@@ -12,7 +12,7 @@ from envctl.keeper import marks, spawn, system
 from envctl.keeper.routing import timestamp
 from envctl.keeper.spawn import Limits
 from envctl.keeper.supervisor import Log
-from tests.keeper.keepers import alive, until
+from tests.keeper.keepers import alive, orphans, until
 
 TABLE_OF_MACOS = """
     1     0     1 Ss
@@ -50,7 +50,7 @@ def test_elsewhere_ps_is_asked() -> None:
     }
     assert system.variables([marks.MARK], [101]) == {101: {marks.MARK: "shop:2"}}
     assert marks.marked("shop:") == {100: "shop:1", 101: "shop:2"}
-    assert marks.orphans("shop:1") == [100]
+    assert orphans("shop:1") == [100]
 
 
 @pytest.mark.usefixtures("macos")
@@ -94,7 +94,7 @@ def test_a_mark_is_found_by_its_beginning_and_killed_by_the_whole() -> None:
     ):
         until(lambda: {first.pid, second.pid} <= set(marks.marked(mark)))
         below = until(lambda: system.descendants(first.pid, system.processes()))
-        assert {first.pid, second.pid} <= set(marks.orphans(mark))
+        assert {first.pid, second.pid} <= set(orphans(mark))
         killed = marks.kill_marked(f"{mark}:a")
         assert {first.pid, *below} <= set(killed)
         assert not any(map(alive, [first.pid, *below]))

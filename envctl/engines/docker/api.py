@@ -128,25 +128,24 @@ class Daemon:
         return json.loads(body) if body.strip() else None
 
     def _exchange(self, method: str, target: str, patience: float) -> tuple[int, bytes]:
-        for attempt in range(2):
-            connection: _Connection = getattr(self._local, "connection", None) or _Connection(self.endpoint, self.timeout)
-            self._local.connection = connection
-            fresh = connection.sock is None
-            try:
-                if connection.sock is None:
-                    connection.connect()
-                connection.sock.settimeout(self.timeout + patience)
-                connection.request(method, target)
-                answer = connection.getresponse()
-                return answer.status, answer.read()
-            except (http.client.HTTPException, ConnectionError) as error:
-                connection.close()
-                if fresh or attempt:  # else: the daemon had closed a connection that was kept for later
-                    raise OSError(str(error) or type(error).__name__) from None
-            except OSError:
-                connection.close()
-                raise
-        raise AssertionError("unreachable")
+        connection: _Connection = getattr(self._local, "connection", None) or _Connection(self.endpoint, self.timeout)
+        self._local.connection = connection
+        kept = connection.sock is not None
+        try:
+            if not kept:
+                connection.connect()
+            connection.sock.settimeout(self.timeout + patience)
+            connection.request(method, target)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (http.client.HTTPException, ConnectionError) as error:
+            connection.close()
+            if not kept:
+                raise OSError(str(error) or type(error).__name__) from None
+        except OSError:
+            connection.close()
+            raise
+        return self._exchange(method, target, patience)  # the daemon had closed a connection that was kept for later
 
 
 def _message(body: bytes) -> str:

@@ -45,11 +45,7 @@ def execute(api: APIClient, container: str, what: Execution) -> CommandResult:
 
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
-    """Both output streams of an exec, while *stdin* is written to it and then closed for writing.
-
-    Raises:
-        Exception: whatever *stdin* raised; the command sees its input end.
-    """
+    """Both output streams of an exec, while *stdin* is written to it and then closed for writing, also where *stdin* raised."""
     from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
 
     raw = getattr(stream, "_sock", stream)
@@ -81,28 +77,22 @@ class OneOffs:
             made.set_exception(error)
 
     def run(self, service: ServicePlan, argv: tuple[str, ...]) -> CommandResult:
-        """What *argv* printed, and its exit status."""
         api, expected = self.connection.api, self._made.pop((service.name, argv), None)
+        container = ""
         try:
             container = expected.result() if expected is not None else self._create(service, argv)
-        except sdk_errors.APIError as error:
-            return CommandResult(126, str(error.explanation or error))
-        try:
             api.start(container)
             status = api.wait(container, timeout=None)["StatusCode"]
             return CommandResult(int(status), api.logs(container).decode(errors="replace"))
         except sdk_errors.APIError as error:
             return CommandResult(126, str(error.explanation or error))
         finally:
-            threading.Thread(target=self._discard, args=(container,)).start()  # 0.2 s that nobody need wait for
+            if container:
+                threading.Thread(target=self._discard, args=(container,)).start()  # 0.2 s that nobody need wait for
 
     def _create(self, service: ServicePlan, argv: tuple[str, ...]) -> str:
         api, id = self.connection.api, self.plan.setting.id
-        marks = labels(self.plan) | {
-            SERVICE: service.name,
-            "com.docker.compose.project": id,
-            ONE_OFF: "True",
-        }
+        marks = labels(self.plan) | {SERVICE: service.name, "com.docker.compose.project": id, ONE_OFF: "True"}
         config = api.create_host_config(network_mode=id, init=True, extra_hosts=extra_hosts(self.plan, service) or None)
         with self.in_flight.creating():
             made: dict[str, Any] = api.create_container(

@@ -80,9 +80,8 @@ class Connection:
     def hostname(self) -> str:
         """The daemon's machine; empty where it is this one."""
         parts = urlsplit(self.endpoint.host)
-        if parts.scheme in ("unix", "npipe") or parts.hostname in LOOPBACK:
-            return ""
-        return parts.hostname or ""
+        host = parts.hostname or ""
+        return "" if parts.scheme in ("unix", "npipe") or host in LOOPBACK else host
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """*environ* for Docker's own programs, so that they talk to the same daemon."""
@@ -123,7 +122,7 @@ def find_endpoint(context: str | None, environ: Mapping[str, str]) -> tuple[Endp
         return _of_url(environ["DOCKER_HOST"], environ), None
     if context is not None and "://" in context:
         return _of_url(context, environ), context
-    name = context or environ.get("DOCKER_CONTEXT") or _current(environ)
+    name = context or environ.get("DOCKER_CONTEXT") or str(_json(config_folder(environ) / "config.json").get("currentContext") or "default")
     if name == "default":
         return Endpoint(DEFAULT), context
     return _of_context(name, environ), name
@@ -138,11 +137,6 @@ def _of_url(url: str, environ: Mapping[str, str]) -> Endpoint:
 
 def config_folder(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-
-
-def _current(environ: Mapping[str, str]) -> str:
-    found = _json(config_folder(environ) / "config.json").get("currentContext")
-    return str(found or "default")
 
 
 def _of_context(name: str, environ: Mapping[str, str]) -> Endpoint:

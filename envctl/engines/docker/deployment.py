@@ -35,15 +35,12 @@ class DockerDeployment(DockerInstance):
     _once: OneOffs = field(init=False)
 
     def __post_init__(self) -> None:
-        self.in_flight = self.settings.in_flight
+        self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
         self._once = OneOffs(self.connection, self.plan, self.in_flight)
 
-    @property
-    def folder(self) -> Path:
-        return self.settings.folder
-
-    def _run_compose(self, arguments: Sequence[str]) -> str:
-        return run_compose(arguments, self.connection.environment(self.settings.environ))
+    def _run_compose(self, file: Path, arguments: Sequence[str]) -> str:
+        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
+        return run_compose(command, self.connection.environment(self.settings.environ))
 
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
@@ -59,11 +56,10 @@ class DockerDeployment(DockerInstance):
         forget(self.folder)
         file = self.folder / ("compose.json" if whole else "part.json")
         write_private(file, text)
-        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file)]
+        options = ["--remove-orphans"] if whole else []
         try:
-            options = ["create", "--no-build", "--pull", "never", *(["--remove-orphans"] if whole else [])]
             with self.in_flight.creating():
-                self._run_compose([*command, *options])
+                self._run_compose(file, ["create", "--no-build", "--pull", "never", *options])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
         if whole:
@@ -72,14 +68,11 @@ class DockerDeployment(DockerInstance):
     def start(self, service: ServicePlan) -> None:
         for container in self.ids(service.name):
             try:
-                if service.files and self._never_started(container):
+                if service.files and self.connection.api.inspect_container(container)["State"]["Status"] == "created":
                     self.connection.api.put_archive(container, "/", archive(service.files))
                 self.connection.api.start(container)
             except sdk_errors.APIError as error:
                 raise self._cannot_start(service, str(error.explanation or error)) from None
-
-    def _never_started(self, container: str) -> bool:
-        return bool(self.connection.api.inspect_container(container)["State"]["Status"] == "created")
 
     def _cannot_start(self, service: ServicePlan, why: str) -> EnvctlError:
         if any(word in why for word in TAKEN):
@@ -92,7 +85,6 @@ class DockerDeployment(DockerInstance):
                 self.connection.api.stop(container, timeout=round(max(service.stop, 10)))
 
     def discard(self, service: ServicePlan) -> None:
-        """The container and its data are gone; `create` makes new ones."""
         api = self.connection.api
         for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
             with suppress(sdk_errors.NotFound):
@@ -104,7 +96,6 @@ class DockerDeployment(DockerInstance):
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
-        """The daemon's events."""
         wanted = {"label": [f"{INSTANCE}={self.id}", f"{ONE_OFF}=False"], "event": ["die"], "type": "container"}
         events = self.connection.api.events(filters=wanted, decode=True)
         closed = threading.Event()
@@ -125,7 +116,6 @@ class DockerDeployment(DockerInstance):
         return execute(self.connection.api, self.one_of(service), what)
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        """Makes the container of a `run_command` that will come, while there is nothing else to do."""
         if not service.compose:
             self._once.expect(service, tuple(argv))
 
@@ -137,10 +127,9 @@ class DockerDeployment(DockerInstance):
 
     def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
-        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(self.folder / "compose.json")]
-        options = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
+        command = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
-            return CommandResult(0, self._run_compose([*command, *options]))
+            return CommandResult(0, self._run_compose(self.folder / "compose.json", command))
         except ComposeFailed as error:
             return CommandResult(error.status, str(error))
 
@@ -155,7 +144,6 @@ class DockerDeployment(DockerInstance):
         return ""
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
-        """Where its readiness is asked for: at the ports that everybody uses."""
         return service.outside_ports
 
     def finish(self, whole: Collection[str]) -> None:
@@ -167,11 +155,7 @@ class DockerDeployment(DockerInstance):
 
 
 def _ends(events: Iterable[Any], closed: threading.Event) -> Iterator[tuple[str, int]]:
-    """Service and exit status of what ends, as the daemon tells, until it is *closed*.
-
-    Raises:
-        EnvctlError: the daemon tells no more.
-    """
+    """Service and exit status of what ends, until it is *closed*; an error where the daemon tells no more."""
     why = "it has ended the connection"
     try:
         for event in events:

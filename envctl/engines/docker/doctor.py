@@ -27,7 +27,6 @@ _finding = partial(Finding, "docker")
 
 
 def findings(host: Host) -> Iterator[Finding]:
-    """The daemon, Compose, and what both stand on."""
     environ = host.environ
     program = shutil.which("docker", path=environ.get("PATH"))
     text = f"the docker program is {program}" if program else "there is no docker program on the PATH"
@@ -59,11 +58,7 @@ def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _knock(host: str) -> None:
-    """A daemon behind TCP that drops packets would cost the client's whole minute.
-
-    Raises:
-        EngineMissing: nobody listens there.
-    """
+    """A daemon behind TCP that drops packets would cost the client's whole minute."""
     parts = urlsplit(host)
     if parts.scheme != "tcp" or not parts.hostname:
         return

@@ -7,7 +7,6 @@ import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
-from envctl.instance.record import STAMP, Location
+from envctl.instance.record import Location, stamp
 from envctl.plan.traits import Addresses
 from envctl.process.threads import each
 from envctl.session.session import Host
@@ -109,7 +108,7 @@ def _found(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
 def _created(entry: Mapping[str, Any]) -> str:
     value = entry.get("Created") or entry.get("CreatedAt") or ""
     if isinstance(value, int):
-        return datetime.fromtimestamp(value, UTC).strftime(STAMP)
+        return stamp(value)
     return str(value)[:19] + "Z"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,19 +32,14 @@ def ensure_images(connection: Connection, plan: Plan, folder: Path, environ: Map
     Raises:
         ServiceFailed: one cannot be pulled or built; the message says why, in one sentence.
     """
-    built = _first_of_each(service for service in plan.services.values() if service.build is not None)
-    pulled = _first_of_each(service for service in plan.services.values() if service.build is None)
-    missing = each(lambda service: not _here(connection, service), [*built, *pulled])
-    to_build = [service for service, absent in zip(built, missing, strict=False) if absent]
-    to_pull = [service for service, absent in zip(pulled, missing[len(built) :], strict=True) if absent]
-    each(lambda service: pull(connection, service, progress), to_pull, width=4)
+    # One service for each image: two that share one must not build it twice.
+    services = list({(service.image, service.build is None): service for service in reversed(list(plan.services.values()))}.values())
+    here = each(lambda service: _here(connection, service), services)
+    missing = [service for service, there in zip(services, here, strict=True) if not there]
+    each(lambda service: pull(connection, service, progress), [service for service in missing if service.build is None], width=4)
+    to_build = [service for service in missing if service.build is not None]
     if to_build:
         build(connection, to_build, folder, environ, progress)
-
-
-def _first_of_each(services: Iterable[ServicePlan]) -> list[ServicePlan]:
-    """One service for each image: two that share one must not build it twice."""
-    return list({service.image: service for service in reversed(list(services))}.values())
 
 
 def _here(connection: Connection, service: ServicePlan) -> bool:

@@ -75,14 +75,8 @@ class DockerInstance:
             return ServiceState()
         state, policy = seen["State"], seen["HostConfig"].get("RestartPolicy", {}).get("Name")
         health = (state.get("Health") or {}).get("Status", "")
-        begun = state["Status"] != "created"
-        return ServiceState(
-            state["Running"],
-            state["ExitCode"] if begun and not state["Running"] else None,
-            health,
-            policy not in ("", "no", None),
-            container,
-        )
+        status = None if state["Running"] or state["Status"] == "created" else state["ExitCode"]
+        return ServiceState(state["Running"], status, health, policy not in ("", "no", None), container)
 
     def states(self) -> Mapping[str, ServiceState]:
         return {name: self.state(name) for name in self.containers()}

@@ -91,22 +91,13 @@ class Api:
         return self._send("GET", path, query, patience=patience, whole=False)
 
     def fetch(self, path: str, **query: str) -> Any:
-        """The JSON that is there.
-
-        Raises:
-            EnvctlError: as `request`.
-        """
+        """As `PodWatch` wants it; errors are those of `request`."""
         return self.request("GET", path, **query)
 
     def watch(
         self, path: str, silence: float, opened: Callable[[Callable[[], None]], None] = lambda hang_up: None, **query: str
     ) -> Iterator[Object]:
-        """The events of a watch, until it ends.
-
-        Args:
-            silence: seconds without a byte after which it ends with an error.
-            opened: told how any thread can end the watch.
-        """
+        """As `PodWatch` wants it."""
         answer = self.stream(path, silence, watch="true", **query)
         opened(lambda: hang_up(answer))
         yield from events(answer.stream(65536, decode_content=True))
@@ -160,11 +151,10 @@ RETRIES = urllib3.Retry(
 
 def _unreachable(context: Context, error: Exception) -> EngineMissing:
     why = str(getattr(error, "reason", None) or error)
-    return EngineMissing(
-        f"the Kubernetes API of context {context.name} does not answer at {context.server}: "
-        + (why.rpartition(": ")[2] if "object at 0x" in why else why),
-        hint="check the cluster and `kubectl --context` with the same context; `envctl doctor` says what works here",
-    )
+    if "object at 0x" in why:
+        why = why.rpartition(": ")[2]
+    hint = "check the cluster and `kubectl --context` with the same context; `envctl doctor` says what works here"
+    return EngineMissing(f"the Kubernetes API of context {context.name} does not answer at {context.server}: {why}", hint=hint)
 
 
 def connect(context: Context, environ: Mapping[str, str]) -> Api:

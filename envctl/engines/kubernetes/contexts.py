@@ -10,8 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from envctl.errors import EngineMissing, UsageError, did_you_mean
@@ -24,8 +23,7 @@ LOOPBACK_NAMES = ("localhost", "kubernetes.docker.internal", "host.docker.intern
 NO_CLUSTER = "set KUBECONFIG, or `kubectl config get-contexts`; `envctl doctor` says what works here"
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """An entry of the kubeconfig."""
 
     name: str
@@ -69,17 +67,15 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     files = config_files(environ)
     config = _config(files)
     if config is None:
-        if name in (None, IN_CLUSTER) and environ.get("KUBERNETES_SERVICE_HOST"):
-            return Context(
-                IN_CLUSTER, f"https://{environ['KUBERNETES_SERVICE_HOST']}:{environ.get('KUBERNETES_SERVICE_PORT', '443')}", {}, {}
-            )
+        host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
+        if name in (None, IN_CLUSTER) and host:
+            return Context(IN_CLUSTER, f"https://{host}:{port}", {}, {})
         raise EngineMissing(f"there is no kubeconfig at {files}", hint=NO_CLUSTER)
     contexts = _named(config, "contexts", "context")
     wanted = name or str(config.get("current-context") or "")
     if not wanted:
-        raise EngineMissing(
-            "the kubeconfig has no current context", hint=f"name one with --context: {', '.join(contexts) or 'it has none'}"
-        )
+        hint = f"name one with --context: {', '.join(contexts) or 'it has none'}"
+        raise EngineMissing("the kubeconfig has no current context", hint=hint)
     if wanted not in contexts:
         raise EngineMissing(f"there is no Kubernetes context '{wanted}' in {files}", hint=did_you_mean(wanted, list(contexts)))
     entry = contexts[wanted]
@@ -88,7 +84,7 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     return Context(wanted, str(cluster.get("server", "")), cluster, user, str(entry.get("namespace") or "default"))
 
 
-def approved(name: str | None, environ: Mapping[str, str], ask: bool = True) -> str:
+def approved(name: str | None, environ: Mapping[str, str]) -> str:
     """The context to act on; a current one that is not recognisably local is asked for on a terminal, and refused elsewhere.
 
     Raises:
@@ -98,10 +94,9 @@ def approved(name: str | None, environ: Mapping[str, str], ask: bool = True) -> 
     if name is not None or context.local:
         return context.name
     hint = f"say so: `--context {context.name}`, ENVCTL_CONTEXT, or `context` in envctl.toml"
-    if not (ask and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            f"the current Kubernetes context is {context.name} ({context.server}), which nobody named and is not of this machine", hint=hint
-        )
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        what = f"{context.name} ({context.server}), which nobody named and is not of this machine"
+        raise UsageError(f"the current Kubernetes context is {what}", hint=hint)
     sys.stderr.write(f"envctl: act on the Kubernetes context {context.name} ({context.server})? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

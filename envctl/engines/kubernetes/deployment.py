@@ -7,25 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from envctl.engines.kubernetes import forwards
 from envctl.engines.kubernetes.api import ApiError
 from envctl.engines.kubernetes.exec_agent import execute
-from envctl.engines.kubernetes.forwards import (
-    EXEC_AGENT,
-    PROBE,
-    approve,
-    forwards_of,
-    kept,
-    needs_approval,
-    probing,
-    set_forwards,
-    with_approvals,
-)
 from envctl.engines.kubernetes.images import bring_images
-from envctl.engines.kubernetes.instance import KubernetesInstance, not_ours, not_there
+from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.pods import JOB, refusal, service_of
 from envctl.engines.kubernetes.records import publish
 from envctl.engines.kubernetes.restarting import restart_in_place
@@ -82,39 +72,33 @@ class KubernetesDeployment(KubernetesInstance):
             again = self._is_there()
             self._apply(common.pop(0))
         if whole:
-            self._publish(self.settings.document, forwards_of(self.plan))
+            self._publish(self.settings.document, forwards.forwards_of(self.plan))
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
         each(self._apply, [*common, *objects], width=8)
         if whole and again:
             self._remove_strays()
-        self._set_forwards(with_approvals(self.host, self.id, forwards_of(self.plan)), whole)
+        self._set_forwards(forwards.with_approvals(self.host, self.id, forwards.forwards_of(self.plan)), whole)
 
-    def _set_forwards(self, forwards: Sequence[Object], whole: bool) -> None:
-        set_forwards(self.host, self.id, self.api.context, self.namespace, forwards, whole)
+    def _set_forwards(self, wanted: Sequence[Object], whole: bool) -> None:
+        forwards.set_forwards(self.host, self.id, self.api.context, self.namespace, wanted, whole)
 
     def publish(self, document: Mapping[str, Any]) -> None:
-        self._publish(document, self._all_forwards())
+        """With all forwards: also of the services that a part of a plan leaves out."""
+        ours = [entry for entry in forwards.kept(self.host, self.id) if forwards.PROBE not in entry["name"]]
+        plain = [{key: value for key, value in entry.items() if key not in ("needs_approval", "approved")} for entry in ours]
+        self._publish(document, plain)
 
-    def _publish(self, document: Mapping[str, Any], forwards: Sequence[Object]) -> None:
+    def _publish(self, document: Mapping[str, Any], access: Sequence[Object]) -> None:
         if document:
             with self.settings.in_flight.creating():
-                publish(self.api, self.namespace, document, forwards)
-
-    def _all_forwards(self) -> list[dict[str, Any]]:
-        """Also of the services that a part of a plan leaves out."""
-        ours = {entry["name"]: entry for entry in kept(self.host, self.id) if PROBE not in entry["name"]}
-        return [{key: value for key, value in entry.items() if key not in ("needs_approval", "approved")} for entry in ours.values()]
+                publish(self.api, self.namespace, document, access)
 
     def _is_there(self) -> bool:
         """Whether its namespace is; somebody else's is refused."""
-        found = self.api.get("v1", "Namespace", None, self.namespace)
-        if found is None:
-            return False
-        if (found["metadata"].get("labels") or {}).get(INSTANCE) != self.id:
-            raise not_ours(self.namespace)
-        if found["metadata"].get("deletionTimestamp"):
+        found = own_namespace(self.api, self.namespace, self.id)
+        if found is not None and found["metadata"].get("deletionTimestamp"):
             raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="wait for it: `envctl down` does")
-        return True
+        return found is not None
 
     def _apply(self, item: Object) -> Object:
         """A job cannot be changed and is made anew; a namespace that is new has no service account for a moment."""
@@ -150,13 +134,12 @@ class KubernetesDeployment(KubernetesInstance):
 
     def start(self, service: ServicePlan) -> None:
         """Applies what runs, and waits until the pods of what has changed are gone."""
-        before = [uid(pod) for pod in self._watched_pods(service.name)]
+        before = self._watched_pods(service.name)
         for item in self.manifests.services[service.name].workload:
             old = self.api.get(item["apiVersion"], item["kind"], self.namespace, item["metadata"]["name"]) if before else None
             new = self._apply(item)
             if old is not None and old["metadata"].get("generation") != new["metadata"].get("generation"):
-                # Its pods are replaced; until they are gone they would pass for the new ones.
-                self._until(lambda pods: not any(uid(pod) in before for pod in pods), service.name, max(service.stop, 10.0) + 30)
+                self._await_gone(before, service, max(service.stop, 10.0) + 30)  # until then they would pass for the new ones
 
     def _watched_pods(self, service: str) -> list[Object]:
         watched = self._watched
@@ -170,31 +153,26 @@ class KubernetesDeployment(KubernetesInstance):
         pods = self.pods(service.name)
         if service.data is not None and all(self._restarted(pod) for pod in pods):
             return
-        gone = [uid(pod) for pod in pods]
         for pod in pods:
             self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"])
-        self._until(lambda pods: not any(uid(pod) in gone for pod in pods), service.name, max(service.stop, 10.0) + 30)
+        self._await_gone(pods, service, max(service.stop, 10.0) + 30)
 
     def _restarted(self, pod: Object) -> bool:
         return restart_in_place(self.api, pod, lambda: self.api.get("v1", "Pod", self.namespace, pod["metadata"]["name"]))
 
     def discard(self, service: ServicePlan) -> None:
         """Data lives as long as its pod: that goes, and an empty one comes."""
-        gone = [uid(pod) for pod in self.pods(service.name)]
-        for pod in self.pods(service.name):
+        pods = self.pods(service.name)
+        for pod in pods:
             self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=0)
-        for item in self._workload(service) if service.once else ():  # a Job that has ended makes no other pod
+        parts = self.manifests.services.get(service.name) if service.once else None
+        for item in parts.workload if parts is not None else ():  # a Job that has ended makes no other pod
             self._delete_job(item)
-        self._until(lambda pods: not any(uid(pod) in gone for pod in pods), service.name, 60.0)
+        self._await_gone(pods, service, 60.0)
 
-    def _workload(self, service: ServicePlan) -> Sequence[Object]:
-        """What runs it; nothing where the plan does not have it."""
-        parts = self.manifests.services.get(service.name)
-        return parts.workload if parts is not None else ()
-
-    def _until(self, condition: Callable[[list[Object]], bool], service: str, patience: float) -> None:
-        until = time.monotonic() + patience
-        while not condition(self.pods(service)) and time.monotonic() < until:
+    def _await_gone(self, pods: Sequence[Object], service: ServicePlan, patience: float) -> None:
+        until, going = time.monotonic() + patience, {uid(pod) for pod in pods}
+        while any(uid(pod) in going for pod in self.pods(service.name)) and time.monotonic() < until:
             time.sleep(0.1)
 
     @contextmanager
@@ -233,11 +211,10 @@ class KubernetesDeployment(KubernetesInstance):
             return CommandResult(0 if healthy else 1, "" if healthy else self._probed(service))
         if not self._watched_pods(service):
             raise not_there(service)
-        token = self.plan.setting.secret(service, EXEC_AGENT)
+        token = self.plan.setting.secret(service, forwards.EXEC_AGENT)
         return execute(self.api, self.host, self.id, self.namespace, service, token, what)
 
     def _probed(self, service: str) -> str:
-        """What the kubelet has said of its probe."""
         told = self._watched.warnings.get(service, []) if self._watched is not None else []
         said = [str(event.get("message", "")) for event in told if event.get("reason") == "Unhealthy"]
         return said[-1] if said else "the kubelet's probe has not succeeded yet"
@@ -274,21 +251,21 @@ class KubernetesDeployment(KubernetesInstance):
 
     def finish(self, whole: Collection[str]) -> None:
         """Endpoints with data of ours refuse from now on when a pod has been replaced."""
-        waiting = {service.name: service for service in self.plan.services.values() if needs_approval(service)}
-        forwards = [entry | {"needs_approval": True} for entry in forwards_of(self.plan) if entry["name"].partition("/")[0] in waiting]
-        if forwards:
-            self._set_forwards(forwards, whole=False)
-        for entry in forwards:
+        waiting = {service.name: service for service in self.plan.services.values() if forwards.needs_approval(service)}
+        ours = forwards.forwards_of(replace(self.plan, services=waiting))
+        if ours:
+            self._set_forwards([entry | {"needs_approval": True} for entry in ours], whole=False)
+        for entry in ours:
             service = waiting[entry["name"].partition("/")[0]]
             # Of a pod that was replaced meanwhile the keeper makes the data anew: no pod has that number.
-            approve(self.host, self.id, entry["name"], self.data_id(service) if service.name in whole else "none")
+            forwards.approve(self.host, self.id, entry["name"], self.data_id(service) if service.name in whole else "none")
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
-        return probing(self.host, self.id, self.api.context, self.namespace, service)
+        return forwards.probing(self.host, self.id, self.api.context, self.namespace, service)
 
     def data_id(self, service: ServicePlan) -> str:
         """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
-        pod = self._watched.of(service.name) if self._watched is not None else newest(self.pods(service.name))
+        pod = newest(self._watched_pods(service.name))
         if pod is None:
             return ""
         of_pod, of_container = data_ids(pod)

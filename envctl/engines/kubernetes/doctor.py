@@ -25,7 +25,6 @@ GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking
 
 
 def findings(host: Host) -> Iterator[Finding]:
-    """What the kubeconfig says, and what its cluster answers."""
     environ = host.environ
     program = shutil.which("kubectl", path=environ.get("PATH"))
     text = f"kubectl is {program}" if program else "there is no kubectl on the PATH"

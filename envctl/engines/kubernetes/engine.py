@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.engines.kubernetes.api import Api, ApiError, Ignoring, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
-from envctl.engines.kubernetes.instance import KubernetesInstance, not_ours
+from envctl.engines.kubernetes.instance import KubernetesInstance, own_namespace
 from envctl.engines.kubernetes.pods import state_of
 from envctl.engines.kubernetes.traits import TRAITS
 from envctl.engines.seam import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
@@ -133,15 +133,11 @@ def remove_namespace(api: Api, name: str, id: str, wait: bool = True) -> list[st
     Raises:
         UsageError: it is not ours.
     """
-    found = api.get("v1", "Namespace", None, name)
+    found = own_namespace(api, name, id)
     if found is None:
         return []
-    if (found["metadata"].get("labels") or {}).get(labels.INSTANCE) != id:
-        raise not_ours(name)
     api.delete("v1", "Namespace", None, name, uid=found["metadata"]["uid"])
-    if not wait:
-        return []
-    return [] if _gone(api, name) else [f"namespace {name}{_why_still_there(api, name)}"]
+    return [] if not wait or _gone(api, name) else [f"namespace {name}{_why_still_there(api, name)}"]
 
 
 def _gone(api: Api, name: str) -> bool:
@@ -157,11 +153,8 @@ def _gone(api: Api, name: str) -> bool:
             events = api.watch(path_of("v1", "Namespace"), step, timeoutSeconds=str(int(step) + 1), **query)
             if any(event["type"] == "DELETED" for event in events):
                 return True
-        except ApiError as error:
-            if error.status == 403:  # it may be deleted and looked at, but not watched
-                time.sleep(0.5)
-        except Exception:
-            time.sleep(0.2)
+        except Exception:  # also that it may be deleted and looked at, but not watched
+            time.sleep(PAUSE)
     return False
 
 

@@ -65,11 +65,11 @@ def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards
     body: dict[str, Any] = {"cluster": credentials(context), "namespace": namespace, "forwards": list(forwards), "whole": whole}
     status, answer = keeper.ask("PUT", "/v1/forwards", body)
     if status != 200:
-        words = str(answer.get("error", "")) if isinstance(answer, dict) else ""
+        words = str(answer.get("error", status) if isinstance(answer, dict) else status)
         taken = next((entry["name"] for entry in body["forwards"] if f", {entry['listen'][1]})" in words), None)
         if taken is not None:  # since it was chosen
             raise PortTaken(taken.partition("/")[0], words)
-        raise EnvctlError(f"a port forward cannot be made: {answer.get('error', status) if isinstance(answer, dict) else status}")
+        raise EnvctlError(f"a port forward cannot be made: {words}")
     return {name: int(told["port"]) for name, told in answer["forwards"].items()}
 
 
@@ -134,11 +134,8 @@ def _exec(told: Any) -> dict[str, Any] | None:
     if not isinstance(told, dict):
         return None
     env = {str(entry["name"]): str(entry["value"]) for entry in told.get("env") or []}
-    return {
-        "command": [str(told["command"]), *map(str, told.get("args") or [])],
-        "env": env,
-        "api_version": str(told.get("apiVersion", "")),
-    }
+    command = [str(told["command"]), *map(str, told.get("args") or [])]
+    return {"command": command, "env": env, "api_version": str(told.get("apiVersion", ""))}
 
 
 def _pem(entry: Mapping[str, Any], key: str) -> str | None:

@@ -40,27 +40,23 @@ def bring_images(context: Context, plan: Plan, folder: Path, environ: Mapping[st
     registry = plan.setting.registry
     if registry is None and _loader(context) is None and context.name not in SHARED:
         names = ", ".join(service.name for service in built)
-        raise UsageError(
-            f"{names}: built here, and the cluster of {context.name} cannot get at it",
-            hint="`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` takes a ready one",
-        )
-    each(lambda service: _bring(context, service, registry, environ, progress), _built(plan, folder, environ, progress))
+        hint = "`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` takes a ready one"
+        raise UsageError(f"{names}: built here, and the cluster of {context.name} cannot get at it", hint=hint)
+    _build(replace(plan, services={service.name: service for service in built}), folder, environ, progress)
+    once = {service.image: service for service in built}.values()
+    each(lambda service: _bring(context, service, registry, environ, progress), once)
 
 
-def _built(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> list[ServicePlan]:
-    """Built by Docker, once for each image."""
+def _build(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
     from envctl.engines.docker.connection import connect
     from envctl.engines.docker.images import ensure_images
 
-    built = {service.name: service for service in plan.services.values() if service.build is not None}
     try:
         connection = connect(None, environ)
     except EngineMissing as error:
-        raise EngineMissing(
-            f"{', '.join(built)}: nothing here can build images: {error.message}", hint="`--image S=REF` takes a ready one"
-        ) from None
-    ensure_images(connection, replace(plan, services=built), folder, environ, progress)
-    return list({service.image: service for service in built.values()}.values())
+        why = f"{', '.join(plan.services)}: nothing here can build images: {error.message}"
+        raise EngineMissing(why, hint="`--image S=REF` takes a ready one") from None
+    ensure_images(connection, plan, folder, environ, progress)
 
 
 def _bring(context: Context, service: ServicePlan, registry: str | None, environ: Mapping[str, str], progress: Progress) -> None:
@@ -104,9 +100,8 @@ def _is_there(target: str) -> bool:
 
 def _run(service: ServicePlan, command: list[str], step: str, environ: Mapping[str, str]) -> None:
     if shutil.which(command[0], path=environ.get("PATH")) is None:
-        raise EnvctlError(
-            f"{service.name}: {command[0]} is needed to {step} its image", hint=f"install {command[0]}, or use `--registry R`"
-        )
+        hint = f"install {command[0]}, or use `--registry R`"
+        raise EnvctlError(f"{service.name}: {command[0]} is needed to {step} its image", hint=hint)
     done = subprocess.run(
         command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         errors="replace", check=False,
@@ -114,8 +109,6 @@ def _run(service: ServicePlan, command: list[str], step: str, environ: Mapping[s
     if done.returncode:
         lines = tuple(line for line in done.stdout.splitlines() if line.strip())
         advice = "log in (`docker login`), and check that the registry is the one that the cluster pulls from"
+        evidence = Evidence(service.name, step, logs=lines[-20:], advice=advice)
         last = lines[-1] if lines else f"exit {done.returncode}"
-        raise ServiceFailed(
-            f"{service.name}: its image cannot be brought to the cluster: {last}",
-            Evidence(service.name, step, logs=lines[-20:], advice=advice),
-        )
+        raise ServiceFailed(f"{service.name}: its image cannot be brought to the cluster: {last}", evidence)

@@ -91,9 +91,8 @@ class KubernetesInstance:
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """kubectl, which asks for the right to exec; values of *env* reach the container by its standard input, never by an argument."""
         if shutil.which("kubectl", path=self.host.environ.get("PATH")) is None:
-            raise UsageError(
-                "`exec` and `shell` on Kubernetes need kubectl", hint="install it; `envctl env NAME` gives the addresses to any client here"
-            )
+            hint = "install it; `envctl env NAME` gives the addresses to any client here"
+            raise UsageError("`exec` and `shell` on Kubernetes need kubectl", hint=hint)
         pod = self.pod(service)
         context = [] if self.api.context.name == IN_CLUSTER else ["--context", self.api.context.name]
         place = ["kubectl", *context, "-n", self.namespace, "exec", "-i"]
@@ -107,10 +106,17 @@ def not_there(service: str) -> EnvctlError:
     return EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
 
 
-def not_ours(name: str) -> UsageError:
-    return UsageError(
-        f"there is a namespace {name} that is not envctl's", hint="take another --name, or use it as it is with `--namespace`"
-    )
+def own_namespace(api: Api, name: str, id: str) -> Object | None:
+    """The namespace *name*, where it is there.
+
+    Raises:
+        UsageError: it does not carry the label of *id*.
+    """
+    found = api.get("v1", "Namespace", None, name)
+    if found is not None and (found["metadata"].get("labels") or {}).get(INSTANCE) != id:
+        hint = "take another --name, or use it as it is with `--namespace`"
+        raise UsageError(f"there is a namespace {name} that is not envctl's", hint=hint)
+    return found
 
 
 def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:

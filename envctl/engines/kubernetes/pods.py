@@ -7,23 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.engines.seam import ServiceState
 from envctl.instance.labels import SERVICE
-from envctl.keeper.cluster.pod_status import (
-    alive,
-    exit_status,
-    is_ready,
-    is_running,
-    labels,
-    newest,
-    own_status,
-    uid,
-    unschedulable,
-    waiting,
-)
+from envctl.keeper.cluster import pod_status
 from envctl.keeper.cluster.protocol import Object
 
 JOB = "job:"
@@ -35,25 +23,25 @@ CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerErr
 
 
 def service_of(pod: Mapping[str, Any]) -> str:
-    return labels(pod).get(SERVICE, "")
+    return pod_status.labels(pod).get(SERVICE, "")
 
 
 def owner_of(pod: Mapping[str, Any]) -> str:
     """Its service, or its Job."""
-    job = labels(pod).get("batch.kubernetes.io/job-name", "")
+    job = pod_status.labels(pod).get("batch.kubernetes.io/job-name", "")
     return service_of(pod) or (f"{JOB}{job}" if job else "")
 
 
 def replicas(pods: Iterable[Object]) -> list[Object]:
     """Those that count: the newest, and those beside it that are not going and come from the same controller; of a Job's the newest."""
     everything = list(pods)
-    last = newest(everything)
+    last = pod_status.newest(everything)
     if last is None:
         return []
     owner = _controller(last)
     if not owner or owner.get("kind") == "Job":
         return [last]
-    beside = [pod for pod in everything if alive(pod) and _controller(pod).get("uid") == owner.get("uid")]
+    beside = [pod for pod in everything if pod_status.alive(pod) and _controller(pod).get("uid") == owner.get("uid")]
     return sorted(beside, key=lambda pod: str(pod["metadata"]["name"])) or [last]
 
 
@@ -64,10 +52,9 @@ def _controller(pod: Mapping[str, Any]) -> Mapping[str, Any]:
 def state_of(pod: Object | None) -> ServiceState:
     if pod is None:
         return ServiceState()
-    health = "healthy" if is_ready(pod) else "starting"
-    if is_running(pod):
-        return ServiceState(True, None, health, id=uid(pod))
-    return ServiceState(False, exit_status(pod), health, id=uid(pod))
+    running = pod_status.is_running(pod)
+    health = "healthy" if pod_status.is_ready(pod) else "starting"
+    return ServiceState(running, None if running else pod_status.exit_status(pod), health, id=pod_status.uid(pod))
 
 
 def service_state(pods: Iterable[Object]) -> ServiceState:
@@ -76,8 +63,7 @@ def service_state(pods: Iterable[Object]) -> ServiceState:
     return next((state for state in states if not state.running), states[0] if states else ServiceState())
 
 
-@dataclass(frozen=True)
-class PodFailure:
+class PodFailure(NamedTuple):
     """One sentence, and what would help; *patience* is how many seconds it may take to heal."""
 
     what: str
@@ -88,22 +74,20 @@ class PodFailure:
 
 def failure_of(pod: Mapping[str, Any]) -> PodFailure | None:
     """What keeps this pod from running and will go on doing so."""
-    for container, reason, message in waiting(pod):
+    for container, reason, message in pod_status.waiting(pod):
         if reason in PULL:
             return _pull(pod, container, reason, message)
         if reason in CREATE:
-            return PodFailure(
-                f"its container {container} cannot be created: {_line(message) or reason}", "`kubectl describe pod` shows the whole story",
-                patience=0.0 if _final(message) else HICCUP,
-            )  # fmt: skip
-        if reason == "CrashLoopBackOff" and container != own_status(pod).get("name"):
+            what = f"its container {container} cannot be created: {_line(message) or reason}"
+            patience = 0.0 if _final(message) else HICCUP
+            return PodFailure(what, "`kubectl describe pod` shows the whole story", patience=patience)
+        if reason == "CrashLoopBackOff" and container != pod_status.own_status(pod).get("name"):
             return PodFailure(f"its container {container} ends again and again", "its log says why: `envctl logs`")
-    if why := unschedulable(pod):
+    if why := pod_status.unschedulable(pod):
         return PodFailure(f"no node takes it: {_line(why)}", _room(why), "schedule", patience=10.0)
     if pod.get("status", {}).get("reason") == "Evicted":
-        return PodFailure(
-            f"it was evicted: {_line(str(pod['status'].get('message', '')))}", "the node is short of it: give it less, or the cluster more"
-        )
+        why = _line(str(pod["status"].get("message", "")))
+        return PodFailure(f"it was evicted: {why}", "the node is short of it: give it less, or the cluster more")
     return None
 
 

@@ -27,22 +27,13 @@ def publish(api: Api, namespace: str, document: Mapping[str, Any], forwards: Seq
     content = {key: value for key, value in document.items() if key not in OURS_ALONE} | {FORWARDS: list(forwards)}
     text = json.dumps(content, ensure_ascii=False)
     id = str(document["id"])
-    api.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {
-                "name": secret_name(id),
-                "namespace": namespace,
-                "labels": {
-                    "app.kubernetes.io/managed-by": "envctl", "app.kubernetes.io/instance": id,
-                    labels.INSTANCE: id, labels.NAME: str(document["name"]), labels.RECORD: "true",
-                },
-                "annotations": _annotations(document),
-            },
-            "data": {KEY: base64.b64encode(text.encode()).decode()},
-        }
-    )  # fmt: skip
+    told = {
+        "app.kubernetes.io/managed-by": "envctl", "app.kubernetes.io/instance": id,
+        labels.INSTANCE: id, labels.NAME: str(document["name"]), labels.RECORD: "true",
+    }  # fmt: skip
+    meta = {"name": secret_name(id), "namespace": namespace, "labels": told, "annotations": _annotations(document)}
+    data = {KEY: base64.b64encode(text.encode()).decode()}
+    api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data})
 
 
 def _annotations(document: Mapping[str, Any]) -> dict[str, str]:

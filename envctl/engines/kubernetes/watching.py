@@ -76,10 +76,6 @@ class Pods:
             self._hang_up_events()
 
     def _follow_pods(self, version: str) -> None:
-        """
-        Raises:
-            EnvctlError: nothing was heard for too long, or whoever listens has failed.
-        """
         try:
             self._pods.follow(version, LOST)
         except EnvctlError as error:

@@ -127,7 +127,7 @@ class LocalDeployment(LocalInstance):
         self._first(service, spec)
 
     def _start(self, name: str, service: str, spec: Spec, argv: Sequence[str] = ()) -> None:
-        env = self.environment(spec)
+        env = spec.environment(self.host.environ)
         body = {
             "name": name, "argv": resolved(tuple(argv) or spec.argv, env, spec.cwd), "env": env, "cwd": spec.cwd,
             "log": str(self.log_file(name)), "user": spec.user, "limits": dict(spec.limits), "stop_signal": spec.stop_signal,
@@ -163,17 +163,12 @@ class LocalDeployment(LocalInstance):
             return
         made = self._template(self._found(service))
         for step in service.local.first:
-            env = {
-                **self.environment(spec),
-                **{key: made.secret if value == "@secret" and made else value for key, value in step.env.items()},
-            }
-            env[MARK] = self.id
+            given = {key: made.secret if value == "@secret" and made else value for key, value in step.env.items()}
+            env = {**spec.environment(self.host.environ), **given, MARK: self.id}
             ran = self._tried(service, resolved(step.argv, env, spec.cwd), env, spec, step.stdin.encode(), step.again)
             if ran is not None and ran.status:
-                lines = tuple(ran.output.splitlines()[-40:])
-                raise ServiceFailed(
-                    f"{service.name}: {step.argv[0]} ended with {ran.status}", Evidence(service.name, "first start", logs=lines)
-                )
+                evidence = Evidence(service.name, "first start", logs=tuple(ran.output.splitlines()[-40:]))
+                raise ServiceFailed(f"{service.name}: {step.argv[0]} ended with {ran.status}", evidence)
         done.touch()
 
     def _tried(
@@ -241,7 +236,6 @@ class LocalDeployment(LocalInstance):
         return PortTaken(service.name, "somebody else listens there") if service.ports and any(word in words for word in TAKEN) else None
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
-        """Where its readiness is asked for: at the ports that everybody uses."""
         return service.outside_ports
 
     def finish(self, whole: Collection[str]) -> None:
@@ -253,7 +247,7 @@ class LocalDeployment(LocalInstance):
 
     def execute(self, service: str, what: Execution) -> CommandResult:
         spec = self.spec(service)
-        env = {**self.environment(spec), **what.env, MARK: self.id}
+        env = {**spec.environment(self.host.environ), **what.env, MARK: self.id}
         return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:

@@ -12,7 +12,6 @@ from envctl.session.session import Host
 
 
 def findings(host: Host) -> Iterator[Finding]:
-    """The kinds that this machine can run, and what is missing for the others."""
     system = platform.system()
     supported = system in ("Linux", "Darwin")
     yield Finding("local", supported, system, "" if supported else "Linux and macOS are supported", needed=True)

@@ -65,7 +65,9 @@ class LocalEngine:
             instance = LocalInstance(self.host, path.parent.name)
             told = instance.labels()
             if told.get(labels.ENGINE) == self.name:
-                yield _found(instance, told)
+                states = instance.states().values()
+                running, done = sum(state.running for state in states), sum(state.status == 0 for state in states)
+                yield FoundInstance.labelled(instance.id, told, running=running, total=len(instance.specs()), done=done)
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         """Processes first, those too that have lost their keeper; then their files."""
@@ -83,12 +85,6 @@ class LocalEngine:
         from envctl.engines.local.templates import prune
 
         return [f"data directory {path}" for path in prune(cache_folder(self.host.environ), everything=everything)]
-
-
-def _found(instance: LocalInstance, told: Mapping[str, str]) -> FoundInstance:
-    states = instance.states().values()
-    running, done = sum(state.running for state in states), sum(state.status == 0 for state in states)
-    return FoundInstance.labelled(instance.id, told, running=running, total=len(instance.specs()), done=done)
 
 
 def open_engine(location: Location, host: Host) -> LocalEngine:

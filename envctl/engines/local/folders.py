@@ -38,22 +38,17 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 
 def make_passable(base: Path, name: str) -> Path:
-    """The folder *name* of the cache: whatever the umask, a server's user may pass through, and nobody else may list it."""
+    """The folder *name* in *base*: whatever the umask, a server's user may pass through both, and nobody else may list them."""
+    mode = 0o711 if is_root() else 0o700
     for each in (base, base / name):
-        each.mkdir(parents=True, exist_ok=True)
-        each.chmod(0o711 if is_root() else 0o700)
+        each.mkdir(mode=mode, parents=True, exist_ok=True)
+        each.chmod(mode)
     return base / name
 
 
 def make_services_folder(id: str, home: Path) -> Path:
-    """Nobody may list it; as root, others may pass through it to the folders that are theirs."""
     folder = services_folder(id, home)
-    mode = 0o711 if is_root() else 0o700
-    for each in (folder.parent, folder):
-        each.mkdir(mode=mode, parents=True, exist_ok=True)
-        if each is folder or is_root():
-            each.chmod(mode)
-    return folder
+    return make_passable(folder.parent, folder.name)
 
 
 @contextmanager
@@ -129,13 +124,8 @@ def write_files(root: Path, service: ServicePlan, user: int | None) -> None:
 
 def _folder(root: Path, folder: Path, user: int | None) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for each in _between(root, folder) if user is not None else ():
-        os.chown(each, user or 0, user or 0, follow_symlinks=False)
-
-
-def _between(root: Path, folder: Path) -> Iterator[Path]:
-    while folder != root:
-        yield folder
+    while user is not None and folder != root:
+        os.chown(folder, user, user, follow_symlinks=False)
         folder = folder.parent
 
 

@@ -99,10 +99,6 @@ class LocalInstance:
         except KeyError:
             raise EnvctlError(f"{service}: its process is not there", hint="`envctl up` brings it back") from None
 
-    def environment(self, spec: Spec) -> dict[str, str]:
-        """All variables of a process, for whoever uses the instance now."""
-        return spec.environment(self.host.environ)
-
     def processes(self) -> dict[str, dict[str, Any]]:
         """What the keeper says of each process; nothing where it is gone, for then they are too."""
         keeper = self.host.keepers.find(self.id)
@@ -124,7 +120,6 @@ class LocalInstance:
         return self.state_folder / LOGS / f"{service}.log"
 
     def logs(self, service: str, tail: int | None = None) -> str:
-        """What it has printed, from the older file on where there is one."""
         with closing(_Reader(self.log_file(service))) as reader:
             return _last(reader.begin(), tail).decode(errors="replace")
 
@@ -149,12 +144,9 @@ class LocalInstance:
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """*argv* with the service's environment, in its folder."""
         spec = self.spec(service)
-        whole = {**_terminal(self.host.environ), **self.environment(spec), **env, MARK: self.id}
+        terminal = {key: value for key, value in self.host.environ.items() if key in ("TERM", "COLUMNS", "LINES")}
+        whole = {**terminal, **spec.environment(self.host.environ), **env, MARK: self.id}
         return TerminalCommand(resolved(tuple(argv), whole, spec.cwd), whole, spec.cwd)
-
-
-def _terminal(environ: Mapping[str, str]) -> dict[str, str]:
-    return {key: environ[key] for key in ("TERM", "COLUMNS", "LINES") if key in environ}
 
 
 def _state(name: str, told: Mapping[str, Any]) -> ServiceState:

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from envctl.engines.local.folders import cache_folder, unprivileged
 from envctl.engines.local.instance import Spec
@@ -21,8 +22,7 @@ SHOWN = 3
 """Paths that are named; a folder may have thousands."""
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A service with the program that runs it."""
 
     service: ServicePlan
@@ -44,13 +44,9 @@ def prepare_all(services: Iterable[ServicePlan], root: Callable[[str], Path], en
         except EngineMissing as error:
             missing.append(error)
     if missing:
-        raise _together(missing)
+        hints = dict.fromkeys(error.hint for error in missing if error.hint)
+        raise EngineMissing("; ".join(error.message for error in missing), hint="\n  ".join(hints))
     return found
-
-
-def _together(missing: Sequence[EngineMissing]) -> EngineMissing:
-    hints = dict.fromkeys(error.hint for error in missing if error.hint)
-    return EngineMissing("; ".join(error.message for error in missing), hint="\n  ".join(hints))
 
 
 def prepare(service: ServicePlan, environ: Mapping[str, str], root: Path | None = None) -> Prepared:
@@ -89,7 +85,6 @@ def _refuse_half(service: ServicePlan, found: InstalledProgram) -> None:
 
 
 def _losses(service: ServicePlan, found: InstalledProgram | None) -> Iterator[str]:
-    """What is different with the program that was found, and with one process of it."""
     wanted, replicas, image = (service.local.version, service.local.wanted, service.local.image) if service.local else ("", 1, "")
     if found is not None and found.loss:
         yield found.loss
@@ -129,7 +124,7 @@ def spec_of(prepared: Prepared, root: Path, environ: Mapping[str, str]) -> Spec:
     if found is not None and service.command[0] != "sh":  # a shell finds the program by its PATH
         argv = (str(found.path), *found.arguments, *service.command[1:])
     said = dict(env)
-    env = {**({} if own else _plain(root)), **env, "PATH": service.env.get("PATH") or search_path(found, environ)}
+    env = {**({} if own else {"HOME": str(root), "LANG": "C.UTF-8"}), **env, "PATH": service.env.get("PATH") or search_path(found, environ)}
     folder = str(service.folder or root) if own else str(root)
     signal = service.local.program.stop_signal if service.local and service.local.program else "SIGTERM"
     spec = Spec(argv, env, folder, prepared.user, _limits(service), signal, own)
@@ -148,13 +143,7 @@ def search_path(found: InstalledProgram | None, environ: Mapping[str, str]) -> s
     return f"{here}{os.pathsep}{path}" if alone else f"{path}{os.pathsep}{here}"
 
 
-def _plain(root: Path) -> dict[str, str]:
-    return {"HOME": str(root), "LANG": "C.UTF-8"}
-
-
 def _limits(service: ServicePlan) -> dict[str, int | float]:
     limit = service.resources
-    if limit is None:
-        return {}
-    memory: dict[str, int | float] = {"memory_bytes": limit.memory} if limit.memory is not None else {}
-    return memory | ({"cpu": limit.cpu} if limit.cpu is not None else {})
+    found = {"memory_bytes": limit.memory, "cpu": limit.cpu} if limit is not None else {}
+    return {name: value for name, value in found.items() if value is not None}

@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from envctl.engines.local.folders import held, made_whole, make_passable, remove_unless_held
 from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram
@@ -31,8 +31,7 @@ UNFINISHED_SECONDS = 600
 """Longer than any copy takes: a spare is made by a process of its own, which holds nothing."""
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(NamedTuple):
     """A filled data directory, and the secret that was given to whoever filled it."""
 
     data: Path

@@ -86,12 +86,11 @@ class Cluster:
         stream = _alert(socket.create_connection((parts.hostname or "", parts.port or 3128), CONNECT))
         try:
             first = _through(stream, self.authority, _basic(unquote(parts.username or ""), unquote(parts.password or "")))
+            if b" 200" not in first:
+                raise Refused(502, f"the proxy {parts.hostname} refuses: {first.decode(errors='replace')}")
         except BaseException:
             stream.close()
             raise
-        if b" 200" not in first:
-            stream.close()
-            raise Refused(502, f"the proxy {parts.hostname} refuses: {first.decode(errors='replace')}")
         return stream
 
     def _context(self) -> tuple[ssl.SSLContext, ssl.SSLSession | None]:
@@ -174,25 +173,13 @@ class Cluster:
         return answer, stream
 
     def fetch(self, path: str, **query: str) -> Any:
-        """The JSON that is there.
-
-        Raises:
-            OSError, http.client.HTTPException, Refused
-        """
+        """As `PodWatch` wants it; errors are those of `open`."""
         answer, stream = self.open(path, CONNECT, **query)
         with stream, answer:
             return json.loads(answer.read())
 
     def watch(self, path: str, silence: float, opened: Callable[[Callable[[], None]], None], **query: str) -> Iterator[Object]:
-        """The events of a watch, until it ends.
-
-        Args:
-            silence: seconds without a byte after which it ends with OSError.
-            opened: told how any thread can end the watch.
-
-        Raises:
-            OSError, http.client.HTTPException, Refused
-        """
+        """As `PodWatch` wants it; errors are those of `open`."""
         answer, stream = self.open(path, silence, watch="true", **query)
         with stream, answer:
             opened(lambda: _hang_up(stream))

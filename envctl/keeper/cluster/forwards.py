@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -118,11 +119,8 @@ class Forwards:
     def _keep(self) -> None:
         """Replaced at once, readable by its owner alone: there are credentials in it."""
         beside = f"{self._path}.{os.getpid()}"
-        content = {
-            "cluster": self._cluster and self._cluster.told,
-            "namespace": self._namespace,
-            "forwards": [each.told for each in self._forwards.values()],
-        }
+        cluster, told = self._cluster and self._cluster.told, [each.told for each in self._forwards.values()]
+        content = {"cluster": cluster, "namespace": self._namespace, "forwards": told}
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
             json.dump(content, stream)
         os.replace(beside, self._path)
@@ -147,14 +145,9 @@ class Forwards:
             return
         self._asked.add((service, data_id))
         self._say(f"{service}: it was replaced; it is seeded again")
+        ended = partial(self._seeded, forward, service, data_id)
         try:
-            Helper(
-                self._helpers,
-                f"seeding of {service}",
-                [*self._reseed, service],
-                self._env,
-                ended=lambda status: self._seeded(forward, service, data_id, status),
-            )
+            Helper(self._helpers, f"seeding of {service}", [*self._reseed, service], self._env, ended=ended)
         except OSError as error:
             forward.failure = f"it cannot be seeded again: {error}"
 

@@ -8,27 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from envctl.keeper.cluster.pod_status import uid
 from envctl.keeper.cluster.protocol import Object, path_of
-
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class Transport(Protocol):
-        """A way to one API server."""
-
-        def fetch(self, path: str, **query: str) -> Any:
-            """The JSON that is there."""
-
-        def watch(self, path: str, silence: float, opened: Callable[[Callable[[], None]], None], **query: str) -> Iterator[Object]:
-            """The events of a watch, until it ends, or *silence* seconds bring nothing (an error).
-
-            Args:
-                opened: told how any thread can end the watch.
-            """
-
 
 SILENCE = 90.0
 """Seconds without a word after which a watch is begun anew: a connection may have died without one. Bookmarks come about each minute."""
@@ -36,6 +19,20 @@ PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 LASTED = 5.0
 """Seconds after which the end of a watch is no failure."""
 P = TypeVar("P")
+
+
+class Transport(Protocol):
+    """A way to one API server."""
+
+    def fetch(self, path: str, **query: str) -> Any:
+        """The JSON that is there."""
+
+    def watch(self, path: str, silence: float, opened: Callable[[Callable[[], None]], None], **query: str) -> Iterator[Object]:
+        """The events of a watch, until it ends, or *silence* seconds bring nothing (an error).
+
+        Args:
+            opened: told how any thread can end the watch.
+        """
 
 
 class PodWatch(Generic[P]):

@@ -26,15 +26,12 @@ class Refused(Exception):
         self.status, self.reason, self.details = status, reason, details or {}
 
 
-def plural(kind: str) -> str:
-    return PLURALS.get(kind) or f"{kind.lower()}s"
-
-
 def path_of(version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
     """The path of a resource; without a name that of its collection."""
     root = f"/api/{version}" if "/" not in version else f"/apis/{version}"
     inside = f"/namespaces/{namespace}" if namespace and kind not in CLUSTER_WIDE else ""
-    return f"{root}{inside}/{plural(kind)}" + (f"/{name}" if name else "")
+    plural = PLURALS.get(kind) or f"{kind.lower()}s"
+    return f"{root}{inside}/{plural}" + (f"/{name}" if name else "")
 
 
 def refusal(status: int, body: bytes) -> Refused:
