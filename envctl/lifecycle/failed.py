@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from envctl.engines import Engine
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, UsageError
+from envctl.files.folders import FileRefused
 from envctl.inspect.report import write_report
 from envctl.instance.record import InstanceState
 from envctl.instance.store import RecordGone, UnreadableRecord
