@@ -15,12 +15,14 @@ from envctl.cli.options import Chosen, expanded
 from envctl.definition.find import environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
-from envctl.errors import DefinitionError, EnvctlError, UsageError
+from envctl.environment.powers import powers
+from envctl.errors import DefinitionError, EnvctlError, Problem, UsageError
 from envctl.lifecycle.claiming import instance_name
 from envctl.plan import transforms
 from envctl.plan.make import make_plan
 from envctl.plan.setting import render_setting
 from envctl.plan.traits import UNDECIDED
+from envctl.process.limits import limit_this_process
 from envctl.render import write_manifests
 
 
@@ -30,24 +32,36 @@ def validate(
         list[str] | None, typer.Argument(metavar="[ENV]...", help="All of environments/ without one.", show_default=False)
     ] = None,
     set: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="A variable's value.", show_default=False)] = None,
+    untrusted: Annotated[bool, typer.Option("--untrusted", envvar="ENVCTL_UNTRUSTED", help=opt.UNTRUSTED)] = False,
 ) -> int:
     """Check definitions; every mistake is printed as file:line: path: what, and what would do."""
     session = session_of(ctx)
+    if untrusted:
+        limit_this_process()
     names = env or environments(session.cwd)
     if not names:
         raise UsageError("there are no environments here", hint="`envctl init` writes a first one")
     overrides, broken = opt.pairs("--set", set or [], "K=V"), 0
     for name in names:
         try:
-            environment = open_environment(name, cwd=session.cwd, overrides=overrides, environ=session.environ)
+            environment = open_environment(name, cwd=session.cwd, overrides=overrides, environ=session.environ, untrusted=untrusted)
             plan = make_plan(environment, render_setting(environment, environment.definition.name, UNDECIDED, {}))
             print(f"{name}: {len(plan.services)} service{'s' if len(plan.services) != 1 else ''}, no mistakes")
+            _tell_powers(name, powers(environment.loaded, environment.kinds))
         except DefinitionError as error:
             broken += len(error.problems)
             print(error, file=sys.stderr)
     if broken:
         print(f"envctl: {broken} mistake{'s' if broken != 1 else ''}", file=sys.stderr)
     return DefinitionError.exit_code if broken else 0
+
+
+def _tell_powers(name: str, found: list[Problem]) -> None:
+    """Whoever is about to bring up what others wrote sees here what it asks for."""
+    if found:
+        print(f"{name} may do this on your machine:")
+    for problem in found:
+        print(f"  {problem}")
 
 
 def schema(ctx: typer.Context) -> None:
@@ -81,10 +95,14 @@ def render(
     existing_secret: Annotated[
         str | None, typer.Option("--existing-secret", metavar="NAME", help="A Secret with the passwords, instead of writing them.")
     ] = None,
+    untrusted: Annotated[bool, typer.Option("--untrusted", envvar="ENVCTL_UNTRUSTED", help=opt.UNTRUSTED)] = False,
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""
     session = session_of(ctx)
-    opened = open_environment(env, cwd=session.cwd, overrides=opt.pairs("--set", options.set, "K=V"), environ=session.environ)
+    overrides = opt.pairs("--set", options.set, "K=V")
+    if untrusted:
+        limit_this_process()
+    opened = open_environment(env, cwd=session.cwd, overrides=overrides, environ=session.environ, untrusted=untrusted)
     environment = transforms.apply(opened, opt.selection(options))
     name = instance_name(options.name or environment.definition.name)
     target = traits(engine)

@@ -46,6 +46,9 @@ class Chosen:
     )
 
 
+UNTRUSTED = "The definition is a stranger's: refuse whatever it would do on this machine."
+
+
 @dataclass(frozen=True)
 class Running(Chosen):
     """What says how it is brought up."""
@@ -65,6 +68,7 @@ class Running(Chosen):
         bool,
         _option("Give what is built the names that the definition says; else they begin with envctl/.", "--image-names", env="IMAGE_NAMES"),
     ] = False
+    untrusted: Annotated[bool, _option(UNTRUSTED, "--untrusted", env="UNTRUSTED")] = False
     ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
     timeout: Annotated[str | None, _option("One deadline for all of it (10m).", env="TIMEOUT", metavar="D")] = None
     fresh: Annotated[bool, _option("Start over: no data of before.", "--fresh", env="FRESH")] = False
@@ -85,6 +89,7 @@ def up_options(environment: str, options: Running, report: str | None = None) ->
         namespace=options.namespace,
         registry=options.registry,
         image_names=options.image_names,
+        untrusted=options.untrusted,
         set=pairs("--set", options.set, "K=V"),
         only=tuple(options.only),
         stub=tuple(options.stub),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -15,13 +16,36 @@ if TYPE_CHECKING:
     from envctl.session import Session
 
 
-def default_engine(environ: Mapping[str, str], context: str | None = None) -> str:
-    """Asks no more than whether somebody listens: importing an SDK for that would cost a quarter of a second."""
+def default_engine(environ: Mapping[str, str], context: str | None = None, *, refuse_unseen: bool = False) -> str:
+    """Asks no more than whether somebody listens: importing an SDK for that would cost a quarter of a second.
+
+    Args:
+        refuse_unseen: where Docker is there and this user may not use it, nobody wanted the definition's commands to run here instead.
+
+    Raises:
+        EngineMissing: so it is, and whoever sits at the terminal does not want it either.
+    """
     if context or environ.get("DOCKER_CONTEXT"):
         return "docker"
     from envctl.engines.docker.connection import find_endpoint
 
-    return "docker" if _listens(find_endpoint(None, environ)[0].host) else "local"
+    host = find_endpoint(None, environ)[0].host
+    try:
+        return "docker" if _listens(host) else "local"
+    except PermissionError:
+        if refuse_unseen and not _agreed(host):
+            advice = "add yourself to the group that may (`docker`), or say `--engine local`"
+            raise EngineMissing(f"this user may not use Docker ({urlsplit(host).path}: permission denied)", hint=advice) from None
+        return "local"
+
+
+def _agreed(host: str) -> bool:
+    """Asked on a terminal only: in CI nobody answers."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    print(f"envctl: this user may not use Docker ({urlsplit(host).path}).", file=sys.stderr)
+    print("Run the services, and the commands of the definition, as processes of this machine? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def lasting_context(engine: str, environ: Mapping[str, str], context: str | None = None) -> str | None:
@@ -67,8 +91,12 @@ def _listens(host: str) -> bool:
     parts = urlsplit(host)
     if parts.scheme != "unix":
         return True
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(2)
-        probe.connect(parts.path)
-        return True
-    return False
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(2)
+            probe.connect(parts.path)
+    except PermissionError:
+        raise
+    except OSError:
+        return False
+    return True

@@ -12,6 +12,7 @@ from envctl.definition.kinds import Kind, load_kinds, recogniser
 from envctl.definition.load import Loaded, load, masked
 from envctl.definition.models import Definition, Service
 from envctl.environment.parameters import check_parameters
+from envctl.environment.powers import refused
 from envctl.environment.references import check_references
 from envctl.environment.services import check_service
 from envctl.errors import DefinitionError, Problem, did_you_mean
@@ -36,8 +37,12 @@ def open_environment(
     cwd: Path | None = None,
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str],
+    untrusted: bool = False,
 ) -> Environment:
     """The environment that *env* names.
+
+    Args:
+        untrusted: a stranger's, which may do nothing to this machine.
 
     Raises:
         UsageError: there is no such environment.
@@ -49,6 +54,8 @@ def open_environment(
     loaded = load(found.file, project=found.project, overrides=overrides, environ=environ, recognise=recogniser(kinds))
     problems = [*loaded.problems, *check(loaded, kinds, environ)]
     if problems or loaded.definition is None:
+        raise DefinitionError(problems)
+    if untrusted and (problems := refused(loaded, kinds)):
         raise DefinitionError(problems)
     return Environment(loaded, loaded.definition, kinds)
 

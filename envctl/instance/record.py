@@ -100,6 +100,8 @@ class Choices:
     """Where images that are built here are pushed."""
     image_names: bool = False
     """They have the names that the definition gives."""
+    untrusted: bool = False
+    """It may do nothing to this machine."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from envctl.engines.choice import default_engine, lasting_context
+from envctl.engines.registry import traits
+from envctl.errors import UsageError
 from envctl.instance.record import Choices, Location, Record
 from envctl.plan.transforms import Selection
 from envctl.render.kubernetes_settings import Cluster
@@ -30,6 +32,7 @@ class UpOptions:
         keep: what failed is not torn down.
         report: the folder for logs and status when it fails.
         image_names: what is built gets the names that the definition gives.
+        untrusted: the definition is a stranger's, and may do nothing to this machine.
     """
 
     environment: str
@@ -51,6 +54,7 @@ class UpOptions:
     keep: bool = False
     report: str | None = None
     image_names: bool = False
+    untrusted: bool = False
 
     @property
     def selection(self) -> Selection:
@@ -60,11 +64,14 @@ class UpOptions:
         """Where it is to be: as asked for, or where the instance is already.
 
         Raises:
-            UsageError: a cluster that nobody has named and that is not of this machine.
+            UsageError: a cluster that nobody has named and that is not of this machine, or processes for a stranger's definition.
+            EngineMissing: Docker is there, and this user may not use it.
         """
         if self.engine is None and self.context is None and current is not None:
             return current.location
-        engine = self.engine or default_engine(session.environ, self.context)
+        engine = self.engine or default_engine(session.environ, self.context, refuse_unseen=True)
+        if self.untrusted and (traits(engine).runs_processes or self.local):
+            raise UsageError("--untrusted: processes of this machine are not for what a stranger has written", hint="take --engine docker")
         return Location(engine, lasting_context(engine, session.environ, self.context), self.namespace)
 
     def choices(self, session: Session, given: Mapping[str, str]) -> Choices:
@@ -73,4 +80,5 @@ class UpOptions:
             set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image),
             port=dict(self.ports), local=tuple(self.local), images=session.settings.images(),
             kubernetes=session.settings.table("kubernetes", Cluster), registry=self.registry, image_names=self.image_names,
+            untrusted=self.untrusted,
         )  # fmt: skip

@@ -24,7 +24,9 @@ def open_selected(session: Session, options: UpOptions) -> Environment:
     Raises:
         UsageError, DefinitionError
     """
-    environment = open_environment(options.environment, cwd=session.cwd, overrides=options.set, environ=session.environ)
+    environment = open_environment(
+        options.environment, cwd=session.cwd, overrides=options.set, environ=session.environ, untrusted=options.untrusted
+    )
     refuse_unknown("--local", options.local, environment.definition.services)
     return apply(environment, options.selection)
 
@@ -55,7 +57,9 @@ def variables_by_hand(session: Session, record: Record, addresses: Addresses, se
 def _environment(session: Session, record: Record) -> Environment:
     """The definition, with what the command line of `up` changed in it."""
     chosen = record.choices
-    environment = open_environment(record.file, cwd=Path(record.project), overrides=chosen.set, environ=session.environ)
+    environment = open_environment(
+        record.file, cwd=Path(record.project), overrides=chosen.set, environ=session.environ, untrusted=chosen.untrusted
+    )
     return apply(environment, Selection(chosen.only, chosen.stub, chosen.use, chosen.image))
 
 

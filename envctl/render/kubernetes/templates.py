@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, pass_context
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from envctl.errors import UsageError
+from envctl.files.folders import FileRefused
 from envctl.files.package_data import templates
+from envctl.files.reading import read_file
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Object = dict[str, Any]
@@ -32,8 +34,18 @@ class Templates:
     def __init__(self, project: Path) -> None:
         self._folders = [project / "templates" / "kubernetes", templates("kubernetes")]
         self._environment = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(self._folders), undefined=StrictUndefined, autoescape=False, finalize=_marked, auto_reload=False
+            loader=FunctionLoader(self._source), undefined=StrictUndefined, autoescape=False, finalize=_marked, auto_reload=False
         )
+
+    def _source(self, name: str) -> str | None:
+        for folder in self._folders:
+            try:
+                return read_file(folder / name, folder, largest=1_000_000).decode()
+            except FileNotFoundError:
+                continue
+            except (FileRefused, OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"{folder / name} cannot be read: {error}") from None
+        return None
 
     def render(self, name: str, /, **values: Any) -> Object:
         """The object that `NAME.yaml.j2` makes of *values*.

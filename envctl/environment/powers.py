@@ -1,0 +1,169 @@
+"""What an environment may do on the machine of whoever brings it up: shown by `validate`, refused with `--untrusted`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from envctl.definition.expressions import ExpressionError, references
+from envctl.definition.find import is_compose_file
+from envctl.definition.kinds import Kinds
+from envctl.definition.load import Loaded
+from envctl.definition.models import Build, Service
+from envctl.definition.source import TreePath, inside, read, walk
+from envctl.errors import Problem
+from envctl.files.package_data import templates
+from envctl.files.reading import LARGEST, read_file
+
+CLIENT_COMMANDS = re.compile(
+    rb"^\s*\\(?!connect\b|c\b|\.|restrict\b|unrestrict\b)|^\s*system\b|\b(?:from|to)\s+program\b", re.IGNORECASE | re.MULTILINE
+)
+"""What a database's own client, or a server that is a process of this machine, would run besides SQL."""
+_COMPOSE_VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)")
+HOST = ("network_mode", "pid", "ipc", "userns_mode", "uts", "cgroup")
+OPEN = ("privileged", "cap_add", "devices", "device_cgroup_rules", "security_opt", "gpus", "volumes_from")
+OPEN_BUILD = ("privileged", "ssh", "entitlements", "secrets", "additional_contexts")
+OPEN_POD = ("hostPath", "hostNetwork", "hostPID", "hostIPC", "privileged", "capabilities", "serviceAccountName")
+
+
+class Power(NamedTuple):
+    """One thing that is openly asked for, and where."""
+
+    at: TreePath
+    text: str
+    when_local: bool = False
+    """Only where services are processes of this machine, which `--untrusted` refuses altogether."""
+
+
+def powers(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
+    """Every power that the definition asks for, as a line of it, in the order of the lines."""
+    local = ", with `--engine local` or `--local`"
+    own = [loaded.source.problem(found.at, found.text + (local if found.when_local else "")) for found in _found(loaded, kinds)]
+    return sorted([*own, *_variables(loaded)])
+
+
+def refused(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
+    """The same as mistakes: what a stranger's environment may not do."""
+    hint = "`--untrusted` refuses it"
+    found = [loaded.source.problem(found.at, found.text, hint) for found in _found(loaded, kinds) if not found.when_local]
+    return found + [problem._replace(hint=hint) for problem in _variables(loaded)]
+
+
+def _variables(loaded: Loaded) -> Iterator[Problem]:
+    """Those of the caller's that it reads, as the files have them: a loaded definition holds their values already."""
+    for file in dict.fromkeys(file for file, _ in loaded.source.marks.values()):
+        document = read(Path(os.path.abspath(file)), loaded.project)
+        tree = document.tree or {}
+        for path, text in walk(tree):
+            for name in _read_by(path, text, is_compose_file(file)):
+                yield document.source.problem(path, f"reads the variable {name} of your environment")
+
+
+def _read_by(path: TreePath, text: object, by_compose: bool) -> list[str]:
+    if not isinstance(text, str):
+        return []
+    if by_compose:
+        return _COMPOSE_VARIABLE.findall(text)
+    if path[:1] == ("variables",) and path[2:] == ("from",):
+        return [text]
+    with suppress(ExpressionError):
+        return [".".join(ref.path[:1]) or "(all)" for ref in references(text, ()) if ref.root == "env"]
+    return []
+
+
+def _found(loaded: Loaded, kinds: Mapping[str, Any]) -> Iterator[Power]:
+    yield from _of_definition(loaded)
+    yield from _of_kinds(loaded, kinds)
+
+
+def _of_definition(loaded: Loaded) -> Iterator[Power]:
+    assert loaded.definition is not None
+    for name in loaded.definition.write:
+        yield Power(("write", name), f"writes the file {name}")
+    for name, service in loaded.definition.services.items():
+        yield from _of_service(loaded, service, ("services", name))
+
+
+def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Power]:
+    if service.run is not None:
+        yield Power((*at, "run"), "runs a program on this machine", when_local=True)
+    for key, value in service.env.items():
+        if value is None:
+            yield Power((*at, "env", key), f"reads the variable {key} of your environment")
+    for index, step in enumerate(service.seed):
+        where = (*at, "seed", index)
+        if step.command is not None and step.in_ in (None, "host"):
+            yield Power((*where, "command"), "runs a command on this machine, to seed")
+        if step.file is not None:
+            yield from _of_files(loaded, step.file, (*where, step.format), _client_commands)
+    for target, text in service.files.items():
+        yield from _of_files(loaded, text, (*at, "files", target), _links)
+    if service.build is not None:
+        build = service.build if isinstance(service.build, Build) else Build(context=service.build)
+        yield from (Power((*at, "build"), f"builds with `{key}`") for key in OPEN_BUILD if (build.model_extra or {}).get(key))
+        if (build.model_extra or {}).get("network") == "host":
+            yield Power((*at, "build"), "builds in the network of this machine")
+    yield from _of_compose(service.compose, (*at, "compose") if not service.from_compose else at)
+    if any(word in str(service.kubernetes) for word in OPEN_POD):
+        yield Power((*at, "kubernetes"), "asks for more than a restricted pod has")
+
+
+def _of_compose(given: Mapping[str, Any], at: TreePath) -> Iterator[Power]:
+    for key in OPEN:
+        if given.get(key):
+            yield Power((*at, key), f"runs with `{key}`")
+    for key in HOST:
+        if str(given.get(key, "")).startswith(("host", "container:")):
+            yield Power((*at, key), f"shares `{key}` with this machine")
+    for volume in given.get("volumes") or []:
+        source = _bound(volume)
+        if source:
+            what = "has Docker's socket, and with it this machine" if source.endswith("docker.sock") else f"mounts {source} of this machine"
+            yield Power((*at, "volumes"), what)
+
+
+def _bound(volume: object) -> str:
+    """What a volume binds; empty for one of Docker's own."""
+    if isinstance(volume, Mapping):
+        return str(volume.get("source", "")) if volume.get("type") == "bind" else ""
+    source, colon, _ = str(volume).partition(":")
+    return source if colon and source.startswith(("/", ".", "~", "$")) else ""
+
+
+def _of_files(loaded: Loaded, text: str, at: TreePath, look: Any) -> Iterator[Power]:
+    found = inside(text, loaded.base(at), loaded.project, what=None)
+    if isinstance(found, Path):
+        paths = [found] if not found.is_dir() else sorted(found.rglob("*"))
+        yield from look(loaded, paths, at)
+
+
+def _links(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
+    for path in paths:
+        if os.path.realpath(path) != str(path):
+            yield Power(at, f"follows the link {path.name}")
+
+
+def _client_commands(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
+    yield from _links(loaded, paths, at)
+    for path in paths:
+        read = path.suffix == ".sql" and path.is_file() and path.stat().st_size <= LARGEST
+        if read and CLIENT_COMMANDS.search(read_file(path, loaded.project)):
+            yield Power(at, f"{path.name} has commands of the database's client, which then runs on this machine", when_local=True)
+
+
+def _of_kinds(loaded: Loaded, kinds: Mapping[str, Any]) -> Iterator[Power]:
+    """A project's own kinds render templates; ours are known."""
+    assert loaded.definition is not None
+    if not isinstance(kinds, Kinds):
+        return
+    for name, service in loaded.definition.services.items():
+        files = kinds.files.get(kinds.also.get(service.kind, service.kind), [])
+        if files and not files[0].is_relative_to(templates("kinds")):
+            yield Power(("services", name, "kind"), f"has a kind of the project's own ({service.kind})")
+    own = loaded.project / "templates" / "kubernetes"
+    if own.resolve() != templates("kubernetes").resolve() and any(own.glob("*.j2")):
+        yield Power((), "has templates of its own for manifests")

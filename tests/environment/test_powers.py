@@ -1,0 +1,92 @@
+"""What an environment may do on the machine, and a stranger's may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envctl.environment import open_environment
+from envctl.environment.powers import powers
+from envctl.errors import DefinitionError
+from tests.builders import environment_of, write
+
+STRANGE = "name: e\nservices:\n  x: {kind: valkey, seed: [{command: ./seed}], env: {TOKEN: }}\nwrite: {a: json}\n"
+OWN = "kind: own\nimage: x\nports: {main: 1}\n"
+API = "image: nginx, port: 80"
+
+
+def shown(folder: Path, services: str, files: dict[str, str] | None = None, more: str = "") -> list[str]:
+    environment = environment_of(folder, f"services:\n{services}\n{more}", files or {})
+    return [problem.message for problem in powers(environment.loaded, environment.kinds)]
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        (f"{API}, run: ./serve", "runs a program on this machine, with `--engine local` or `--local`"),
+        (f"{API}, env: {{TOKEN: }}", "reads the variable TOKEN of your environment"),
+        (f"{API}, env: {{A: '${{env.TOKEN | default(1)}}'}}", "reads the variable TOKEN of your environment"),
+        ("kind: postgres, seed: [{command: ./seed}]", "runs a command on this machine, to seed"),
+        ("kind: postgres, seed: [{sql: a.sql}]", "a.sql has commands of the database's client"),
+        (f"{API}, files: {{/x: link}}", "follows the link link"),
+        (f"{API}, compose: {{volumes: ['/etc:/x']}}", "mounts /etc of this machine"),
+        (f"{API}, compose: {{volumes: ['~/.ssh:/x']}}", "mounts ~/.ssh of this machine"),
+        (f"{API}, compose: {{volumes: [{{type: bind, source: /etc, target: /x}}]}}", "mounts /etc of this machine"),
+        (f"{API}, compose: {{volumes: ['/var/run/docker.sock:/x']}}", "has Docker's socket, and with it this machine"),
+        (f"{API}, compose: {{privileged: true}}", "runs with `privileged`"),
+        (f"{API}, compose: {{cap_add: [SYS_ADMIN]}}", "runs with `cap_add`"),
+        (f"{API}, compose: {{network_mode: host}}", "shares `network_mode` with this machine"),
+        (f"{API}, compose: {{pid: host}}", "shares `pid` with this machine"),
+        (f"{API}, kubernetes: {{spec: {{hostNetwork: true}}}}", "asks for more than a restricted pod has"),
+        ("port: 80, build: {context: app, network: host}", "builds in the network of this machine"),
+        ("port: 80, build: {context: app, ssh: [default]}", "builds with `ssh`"),
+        ("kind: own", "has a kind of the project's own (own)"),
+    ],
+)
+def test_what_is_asked_for_is_shown_with_its_line(tmp_path: Path, service: str, expected: str) -> None:
+    (tmp_path / "real").write_text("x")
+    (tmp_path / "link").symlink_to("real")
+    files = {
+        "a.sql": "select 1;\n\\! id\n",
+        "app/Dockerfile": "FROM x\n",
+        "templates/kinds/own.yaml": OWN,
+    }
+    environment = environment_of(tmp_path, f"services:\n  x: {{{service}}}\n", files)
+    found = powers(environment.loaded, environment.kinds)
+    assert [problem.line for problem in found if expected in problem.message] == [3], found
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        f"{API}, env: {{A: b}}, files: {{/x: a.sql}}, compose: {{volumes: ['data:/x'], cap_drop: [ALL]}}",
+        "kind: postgres, seed: [{sql: plain.sql}, {command: psql, in: server}]",
+        "port: 80, build: {context: app, args: {A: b}}",
+    ],
+)
+def test_ordinary_environments_ask_for_nothing(tmp_path: Path, service: str) -> None:
+    files = {"a.sql": "\\! id", "plain.sql": "\\restrict x\n\\connect app\nCOPY t FROM stdin;\n1\n\\.\n", "app/Dockerfile": "FROM x\n"}
+    assert shown(tmp_path, f"  x: {{{service}}}", files) == []
+
+
+def test_variables_and_written_files_are_shown(tmp_path: Path) -> None:
+    more = "variables: {key: {from: API_KEY, default: x}}\nwrite: {.env: dotenv}\n"
+    assert shown(tmp_path, f"  x: {{{API}}}", more=more) == ["reads the variable API_KEY of your environment", "writes the file .env"]
+
+
+def test_a_strangers_is_refused_with_all_of_it(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {"environment.yaml": STRANGE},
+    )
+    with pytest.raises(DefinitionError) as caught:
+        open_environment(tmp_path / "environment.yaml", cwd=tmp_path, environ={}, untrusted=True)
+    assert [problem.line for problem in sorted(caught.value.problems)] == [3, 3, 4]
+    assert {problem.hint for problem in caught.value.problems} == {"`--untrusted` refuses it"}
+
+
+def test_programs_of_a_strangers_are_for_containers(tmp_path: Path) -> None:
+    """`--untrusted` refuses local processes altogether, so that `run:` needs no refusal."""
+    write(tmp_path, {"environment.yaml": "name: e\nservices:\n  x: {image: x, port: 1, run: ./serve}\n"})
+    open_environment(tmp_path / "environment.yaml", cwd=tmp_path, environ={}, untrusted=True)
