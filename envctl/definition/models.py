@@ -210,7 +210,10 @@ class Service(Model):
     kind: str = Field("service", description="What it is; see `envctl schema` for the kinds.")
     version: Text | None = Field(None, description="The version of the kind: its image's tag.")
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="The kind's own parameters.")
-    image: str | None = Field(None, description="Replaces the kind's image; with `build`, the name of what is built.")
+    image: str | None = Field(
+        None,
+        description="Replaces the kind's image; with `build`, the name of what is built (as it stands with `--image-names`, else as a part of ours).",
+    )
     build: str | Build | None = Field(None, description="A folder with a Dockerfile, or Compose's long form.")
     run: Command | None = Field(None, description="The program to start: no shell in between.")
     command: Command | None = Field(None, description="Arguments for the image's entry point.")

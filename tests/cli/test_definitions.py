@@ -60,7 +60,9 @@ def test_validate_tells_all_mistakes_of_all_environments(project: Project) -> No
     project.environment("two", "servces: {}\n")
     done = project.envctl("validate")
     assert done.status == 2
-    assert done.out == "env: 3 services, no mistakes\n"
+    assert done.out.startswith(
+        "env: 3 services, no mistakes\nenv may do this on your machine:\n  environments/env.yaml:8: services.app.run: "
+    )
     assert "environments/one.yaml:2: services.db.kind: unknown kind 'postgers'; did you mean 'postgres'?" in done.err
     assert "environments/two.yaml:2:" in done.err
     assert "did you mean 'services'?" in done.err
