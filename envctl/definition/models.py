@@ -212,7 +212,7 @@ class Service(Model):
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="The kind's own parameters.")
     image: str | None = Field(
         None,
-        description="Replaces the kind's image; with `build`, the name of what is built (as it stands with `--image-names`, else as a part of ours).",
+        description="Replaces the kind's image; with `build` and `--image-names`, the name of what is built.",
     )
     build: str | Build | None = Field(None, description="A folder with a Dockerfile, or Compose's long form.")
     run: Command | None = Field(None, description="The program to start: no shell in between.")
