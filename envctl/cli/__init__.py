@@ -20,13 +20,13 @@ WRAPPING = ("run", "test", "exec")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
-    from envctl.process import signals
+    from envctl.process import signals, terminal
 
     status: int | None = None
     try:
         signals.install()
+        terminal.protect()
         status = _run(words)
-        _flush()
         signals.leave(status)
     except KeyboardInterrupt:  # between two of these lines; what has been done by then is not undone
         signals.leave(_interrupted() if status is None else status)
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(words: list[str]) -> int:
     from envctl.process import signals
+    from envctl.process.terminal import Unread, give
     from envctl.session import Session
 
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
@@ -46,7 +47,9 @@ def _run(words: list[str]) -> int:
             return down_named(session, words[1])
         from envctl.cli.app import invoke
 
-        return invoke(session, words, OURS if wraps else 2)
+        status = invoke(session, words, OURS if wraps else 2)
+        give("")  # what Typer has written: `--help`
+        return status
     except EnvctlError as error:
         from envctl.cli.printing import print_error
 
@@ -54,8 +57,7 @@ def _run(words: list[str]) -> int:
         return OURS if wraps and not isinstance(error, Interrupted) else error.exit_code
     except KeyboardInterrupt:
         return _interrupted()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Unread:
         return 141
     except Exception as error:
         if signals.asked():
@@ -77,17 +79,12 @@ def _unexpected(error: Exception, status: int) -> int:
         raise error
     full = getattr(error, "errno", None) == errno.ENOSPC
     advice = "the disk is full" if full else "this is envctl's fault or its surroundings'; ENVCTL_DEBUG=1 shows where it happened"
-    print(f"envctl: {type(error).__name__}: {error}\n  {advice}", file=sys.stderr)
+    from envctl.process.terminal import tell
+
+    tell(f"envctl: {type(error).__name__}: {error}", f"  {advice}")
     return status
 
 
 def _interrupted() -> int:
     print("envctl: interrupted", file=sys.stderr)
     return Interrupted.exit_code
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -107,6 +107,8 @@ def _set(name: str, spec: _Spec, given: tuple[str, str] | None, environ: Mapping
     if given is None and not spec.has_default:
         where = f" or the environment variable {spec.variable}" if spec.variable else ""
         raise ValueError(f"the variable '{name}' has no value; give it one with `--set {name}=...`{where}")
+    if spec.secret and given is not None:
+        found.secrets.add(given[0])  # an error about its type shows it
     default = None
     if given is None or not isinstance(spec.default, str):
         default = evaluate_tree(spec.default, {"var": found.values, "env": environ})
@@ -114,7 +116,7 @@ def _set(name: str, spec: _Spec, given: tuple[str, str] | None, environ: Mapping
     found.values[name] = value
     found.given |= {name: given[0]} if given is not None else {}
     if spec.secret:
-        found.secrets |= {_masked(item) for _, item in walk(value)} - {""}
+        found.secrets |= {_masked(item) for _, item in walk(value)}
 
 
 def _masked(value: Any) -> str:

@@ -28,6 +28,7 @@ from envctl.lifecycle.up import Up, up
 from envctl.outputs import process_variables
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
+from envctl.process.terminal import tell
 from envctl.session import Session
 
 OURS = 125
@@ -163,7 +164,7 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
         command = job.command or started.plan.tests[job.test or ""].run
         status = run_command(command, marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record))
         if len(jobs) > 1:
-            print(f"envctl: {job.test}: exit {status}", file=sys.stderr)
+            tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status
     return worst
 
