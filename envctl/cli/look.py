@@ -14,6 +14,7 @@ from envctl import outputs
 from envctl.cli.arguments import Context, Engine, Instance, Namespace, ServiceName, looking_at, session_of
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
+from envctl.definition.variable_names import sourced
 from envctl.engines import RunningInstance, open_engine
 from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError, UsageError
@@ -64,7 +65,10 @@ def env(
     session = session_of(ctx)
     record = record_named(session, name)
     values = _of_service(session, record, for_) if for_ else {**record.outputs, **process_variables(record)}
-    give(outputs.formatted(format, values))
+    written = values if format == "json" else sourced(values, service=bool(for_))
+    if left_out := [name for name in values if name not in written]:
+        tell(f"left out, as they are no variables for a shell: {', '.join(left_out)}; `--format json` has them")
+    give(outputs.formatted(format, written))
     if format == "github":
         from envctl.outputs.github import masks
 

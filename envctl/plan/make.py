@@ -9,6 +9,7 @@ from typing import Any
 
 from envctl.definition.expressions import ExpressionError, evaluate_tree
 from envctl.definition.models import Service
+from envctl.definition.variable_names import is_output
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.addressing import TESTS, Addressing
@@ -143,8 +144,9 @@ def _default_outputs(reading: Reading) -> dict[str, str]:
                 value = view[key]
             except (ExpressionError, KeyError):
                 continue
-            if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
-                found[f"{name}_{key}".upper().replace("-", "_")] = as_text(value)
+            variable = f"{name}_{key}".upper().replace("-", "_")
+            if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "" and is_output(variable):
+                found[variable] = as_text(value)
     return found
 
 
