@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(words: list[str]) -> int:
     from envctl.process import signals
-    from envctl.process.terminal import Unread, give
+    from envctl.process.terminal import Unread
     from envctl.session import Session
 
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
@@ -47,9 +47,7 @@ def _run(words: list[str]) -> int:
             return down_named(session, words[1])
         from envctl.cli.app import invoke
 
-        status = invoke(session, words, OURS if wraps else 2)
-        give("")  # what Typer has written: `--help`
-        return status
+        return invoke(session, words, OURS if wraps else 2)
     except EnvctlError as error:
         from envctl.cli.printing import print_error
 
