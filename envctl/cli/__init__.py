@@ -75,11 +75,16 @@ def _unexpected(error: Exception, status: int) -> int:
     """Nobody should have to read a traceback; whoever wants to can."""
     if os.environ.get("ENVCTL_DEBUG"):
         raise error
-    full = getattr(error, "errno", None) == errno.ENOSPC
-    advice = "the disk is full" if full else "this is envctl's fault or its surroundings'; ENVCTL_DEBUG=1 shows where it happened"
+    words, advice = f"{type(error).__name__}: {error}", "this is envctl's fault; ENVCTL_DEBUG=1 shows where it happened"
+    if isinstance(error, OSError) and error.strerror:
+        words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = (
+            "the disk is full" if full else "this machine refused it: look at rights and at what stands there; ENVCTL_DEBUG=1 shows more"
+        )
     from envctl.process.terminal import tell
 
-    tell(f"envctl: {type(error).__name__}: {error}", f"  {advice}")
+    tell(f"envctl: {words}", f"  {advice}")
     return status
 
 

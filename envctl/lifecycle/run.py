@@ -104,10 +104,8 @@ def _run_jobs(
     try:
         started = up(session, options, listeners, owner=owner, environment=environment)
         status = _run_all(session, started, jobs)
-        if status and options.report:
-            write_report(session, started.record, session.cwd / options.report)
         if options.report:
-            _collect(jobs, session.cwd, session.cwd / options.report)
+            _report(session, started.record, jobs, session.cwd / options.report, failed=bool(status))
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -167,6 +165,16 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
             tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status
     return worst
+
+
+def _report(session: Session, record: Record, jobs: Sequence[Job], folder: Path, failed: bool) -> None:
+    """That it cannot be written changes nothing of how the commands ended."""
+    try:
+        if failed:
+            write_report(session, record, folder)
+        _collect(jobs, session.cwd, folder)
+    except OSError as error:
+        tell(f"envctl: the report in {folder} cannot be written: {error.strerror}")
 
 
 def _collect(jobs: Sequence[Job], cwd: Path, report: Path) -> None:
