@@ -1,5 +1,6 @@
 """What the command `envctl` starts, and `python -m envctl`."""
 
+import os
 import signal
 import sys
 
@@ -11,7 +12,10 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:] == ["--version"]:  # before anything is imported: it must feel instant
-        print(f"envctl {__version__}")
+        try:
+            os.write(1, f"envctl {__version__}\n".encode())
+        except OSError as error:
+            sys.exit(f"envctl: stdout cannot be written: {error.strerror}")
         return
     from envctl import cli
 

@@ -20,13 +20,13 @@ WRAPPING = ("run", "test", "exec")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
-    from envctl.process import signals
+    from envctl.process import signals, terminal
 
     status: int | None = None
     try:
         signals.install()
+        terminal.protect()
         status = _run(words)
-        _flush()
         signals.leave(status)
     except KeyboardInterrupt:  # between two of these lines; what has been done by then is not undone
         signals.leave(_interrupted() if status is None else status)
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(words: list[str]) -> int:
     from envctl.process import signals
+    from envctl.process.terminal import Unread
     from envctl.session import Session
 
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
@@ -54,8 +55,7 @@ def _run(words: list[str]) -> int:
         return OURS if wraps and not isinstance(error, Interrupted) else error.exit_code
     except KeyboardInterrupt:
         return _interrupted()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Unread:
         return 141
     except Exception as error:
         if signals.asked():
@@ -75,19 +75,19 @@ def _unexpected(error: Exception, status: int) -> int:
     """Nobody should have to read a traceback; whoever wants to can."""
     if os.environ.get("ENVCTL_DEBUG"):
         raise error
-    full = getattr(error, "errno", None) == errno.ENOSPC
-    advice = "the disk is full" if full else "this is envctl's fault or its surroundings'; ENVCTL_DEBUG=1 shows where it happened"
-    print(f"envctl: {type(error).__name__}: {error}\n  {advice}", file=sys.stderr)
+    words, advice = f"{type(error).__name__}: {error}", "this is envctl's fault; ENVCTL_DEBUG=1 shows where it happened"
+    if isinstance(error, OSError) and error.strerror:
+        words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = (
+            "the disk is full" if full else "this machine refused it: look at rights and at what stands there; ENVCTL_DEBUG=1 shows more"
+        )
+    from envctl.process.terminal import tell
+
+    tell(f"envctl: {words}", f"  {advice}")
     return status
 
 
 def _interrupted() -> int:
     print("envctl: interrupted", file=sys.stderr)
     return Interrupted.exit_code
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import StringIO
 from typing import Any
 
 import typer
 
 from envctl import __version__
+from envctl.process.terminal import tell
 from envctl.session import Session
 
 COMMANDS = {
@@ -78,7 +80,9 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except CLICK_ERROR as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        tell(*shown.getvalue().rstrip("\n").split("\n"))
         return usage_status
     return result if isinstance(result, int) else 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from envctl.errors import UsageError
 from envctl.lifecycle import change
 from envctl.lifecycle.adoption import record_named
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
+from envctl.process.terminal import tell
 
 Timeout = Annotated[
     str | None,
@@ -59,7 +59,7 @@ def extend(
         raise UsageError(f"{time} is no time to live", hint=f"like 2h; `envctl down {name}` removes it now")
     session = session_of(ctx)
     record = change.extend(session, record_named(session, name), seconds)
-    print(f"{record.name} lasts until {record.expires}", file=sys.stderr)
+    tell(f"{record.name} lasts until {record.expires}")
 
 
 def _seconds(timeout: str | None) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 from envctl.cli import options as opt
 from envctl.cli.arguments import Environment, session_of
 from envctl.cli.options import Chosen, expanded
+from envctl.cli.printing import problems
 from envctl.definition.find import environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
@@ -23,6 +23,7 @@ from envctl.plan.make import make_plan
 from envctl.plan.setting import render_setting
 from envctl.plan.traits import UNDECIDED
 from envctl.process.limits import limit_this_process
+from envctl.process.terminal import give, show, tell
 from envctl.render import write_manifests
 
 
@@ -46,22 +47,22 @@ def validate(
         try:
             environment = open_environment(name, cwd=session.cwd, overrides=overrides, environ=session.environ, untrusted=untrusted)
             plan = make_plan(environment, render_setting(environment, environment.definition.name, UNDECIDED, {}))
-            print(f"{name}: {len(plan.services)} service{'s' if len(plan.services) != 1 else ''}, no mistakes")
+            show(f"{name}: {len(plan.services)} service{'s' if len(plan.services) != 1 else ''}, no mistakes")
             _tell_powers(name, powers(environment.loaded, environment.kinds))
         except DefinitionError as error:
             broken += len(error.problems)
-            print(error, file=sys.stderr)
+            tell(*problems(error, session.mask))
     if broken:
-        print(f"envctl: {broken} mistake{'s' if broken != 1 else ''}", file=sys.stderr)
+        tell(f"envctl: {broken} mistake{'s' if broken != 1 else ''}")
     return DefinitionError.exit_code if broken else 0
 
 
 def _tell_powers(name: str, found: list[Problem]) -> None:
     """Whoever is about to bring up what others wrote sees here what it asks for."""
     if found:
-        print(f"{name} may do this on your machine:")
+        show(f"{name} may do this on your machine:")
     for problem in found:
-        print(f"  {problem}")
+        show(f"  {problem}")
 
 
 def schema(ctx: typer.Context) -> None:
@@ -70,7 +71,7 @@ def schema(ctx: typer.Context) -> None:
     from envctl.definition.json_schema import json_schema
     from envctl.definition.kinds import load_kinds
 
-    print(json.dumps(json_schema(load_kinds(project_of(session_of(ctx).cwd))), indent=2, ensure_ascii=False))
+    give(json.dumps(json_schema(load_kinds(project_of(session_of(ctx).cwd))), indent=2, ensure_ascii=False) + "\n")
 
 
 @expanded
@@ -118,9 +119,9 @@ def render(
     wanted = opt.cluster_options(session, setting, registry, namespace, existing_secret) if target.shares_namespaces else None
     rendered = write_manifests(make_plan(environment, setting), Path(output) if output else None, wanted)
     if not output:
-        print(rendered.text, end="")
+        give(rendered.text)
     for loss in rendered.losses:
-        print(f"loss: {loss}", file=sys.stderr)
+        tell(f"loss: {loss}")
     if rendered.losses and strict:
         raise EnvctlError(f"{len(rendered.losses)} losses, and --strict")
     return 0

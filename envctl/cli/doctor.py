@@ -13,7 +13,9 @@ import typer
 from envctl.cli.arguments import session_of
 from envctl.engines.seam import Finding
 from envctl.errors import EngineMissing
+from envctl.errors.harmless import harmless
 from envctl.inspect.doctor import findings, working
+from envctl.process.terminal import give
 
 MARKS = {True: "✓", False: "✗"}
 ASCII_MARKS = {True: "+", False: "x"}
@@ -24,12 +26,12 @@ def doctor(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", h
     """Which engines work here, and what to do about the ones that do not."""
     found = findings(session_of(ctx))
     if as_json:
-        print(json.dumps([finding._asdict() for finding in found], ensure_ascii=False))
+        give(json.dumps([finding._asdict() for finding in found], ensure_ascii=False) + "\n")
     else:
         encoding = sys.stdout.encoding or "ascii"
         coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        for line in lines(found, unicode="utf" in encoding.lower(), coloured=coloured):
-            print(line.encode(encoding, "replace").decode(encoding))
+        text = "".join(f"{line}\n" for line in lines(found, unicode="utf" in encoding.lower(), coloured=coloured))
+        give(text.encode(encoding, "replace").decode(encoding))
     return 0 if working(found) else EngineMissing.exit_code
 
 
@@ -40,9 +42,9 @@ def lines(found: Sequence[Finding], *, unicode: bool, coloured: bool) -> Iterato
     for finding in found:
         head = finding.area if finding.area != area else ""
         area = finding.area
-        yield f"{head:<{width}}  {_mark(finding.ok, unicode, coloured)} {finding.text}"
+        yield f"{head:<{width}}  {_mark(finding.ok, unicode, coloured)} {harmless(finding.text)}"
         if finding.advice:
-            yield f"{'':<{width}}    {'→' if unicode else '->'} {finding.advice}"
+            yield f"{'':<{width}}    {'→' if unicode else '->'} {harmless(finding.advice)}"
     names = working(found)
     yield ""
     yield f"works here: {', '.join(names)}" if names else "no engine works here"

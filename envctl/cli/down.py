@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from envctl.lifecycle.down import Removed, remove_named
+from envctl.process.terminal import tell
 from envctl.session import Session
 
 
 def down_named(session: Session, name: str, wait: bool = True) -> int:
     """Removes the instance and says so; an instance without a record is found by its label."""
-    return tell(remove_named(session, name, wait), f"nothing named '{name}' is up")
+    return tell_removed(remove_named(session, name, wait), f"nothing named '{name}' is up")
 
 
-def tell(removed: Sequence[Removed], nothing: str) -> int:
+def tell_removed(removed: Sequence[Removed], nothing: str) -> int:
     """Prints what is gone and what is not; the exit status."""
     if not removed:
-        print(nothing, file=sys.stderr)
+        tell(nothing)
     for each in removed:
         why = f" ({each.why})" if each.why else ""
-        print(f"{each.name} is gone{why}" if not each.left else f"{each.name}: left behind: {', '.join(each.left)}", file=sys.stderr)
+        tell(f"{each.name} is gone{why}" if not each.left else f"{each.name}: left behind: {', '.join(each.left)}")
     return 1 if any(each.left for each in removed) else 0

@@ -15,6 +15,7 @@ from envctl.definition.models import NAME, RESERVED
 from envctl.errors import EnvctlError, UsageError
 from envctl.files.writing import always, never, write_file
 from envctl.init import ProjectFindings, Proposal, gather, proposal_yaml, propose
+from envctl.process.terminal import give, show, tell
 
 SCHEMA = "envctl.schema.json"
 
@@ -38,7 +39,7 @@ def init_(
     proposal = _asked(findings) if asks else propose(findings)
     text = proposal_yaml(proposal, SCHEMA if schema else "")
     if print_:
-        print(text, end="")
+        give(text)
         return
     files = {f"{proposal.name}.yaml": text, **proposal.files, **(_schema(root) if schema else {})}
     written = write(root / FOLDER, files, {SCHEMA} if not force else set(files))
@@ -56,7 +57,7 @@ def _asked_name(default: str) -> str:
         try:
             return _checked(str(typer.prompt("The environment's name", default=default, err=True)))
         except UsageError as error:
-            print(error, file=sys.stderr)
+            tell(str(error))
 
 
 def _asked(findings: ProjectFindings) -> Proposal:
@@ -113,11 +114,8 @@ def _existing(folder: Path, names: list[str]) -> Iterator[Path]:
 
 def _tell(root: Path, written: list[Path], proposal: Proposal) -> None:
     for path in written:
-        print(f"wrote {path.relative_to(root)}")
+        show(f"wrote {path.relative_to(root)}")
     unsure = [service.name for service in proposal.services if not service.sure]
     if unsure:
-        print(f"look at {', '.join(unsure)} first: whether the tests need them was a guess", file=sys.stderr)
-    print(
-        f"next: envctl up {proposal.name}" + (f", or envctl test {proposal.name}" if proposal.tests else ""),
-        file=sys.stderr,
-    )
+        tell(f"look at {', '.join(unsure)} first: whether the tests need them was a guess")
+    tell(f"next: envctl up {proposal.name}" + (f", or envctl test {proposal.name}" if proposal.tests else ""))

@@ -14,6 +14,7 @@ from envctl import outputs
 from envctl.cli.arguments import Context, Engine, Instance, Namespace, ServiceName, looking_at, session_of
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
+from envctl.definition.variable_names import sourced
 from envctl.engines import RunningInstance, open_engine
 from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError, UsageError
@@ -23,6 +24,7 @@ from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
 from envctl.outputs import process_variables
+from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -43,9 +45,11 @@ def status(
     for error in broken:
         print_error(error, session.mask)
     if as_json:
-        print(json.dumps(documents[0] if name else documents, ensure_ascii=False))
-    else:
-        print("\n\n".join(map(shown_status, documents)) or ("" if broken else "nothing is up in this checkout"))
+        give(json.dumps(documents[0] if name else documents, ensure_ascii=False) + "\n")
+    elif documents:
+        show(*[line for each in documents for line in ("", *shown_status(each))][1:])
+    elif not broken:
+        show("nothing is up in this checkout")
     return 1 if broken else 0
 
 
@@ -61,11 +65,14 @@ def env(
     session = session_of(ctx)
     record = record_named(session, name)
     values = _of_service(session, record, for_) if for_ else {**record.outputs, **process_variables(record)}
-    print(outputs.formatted(format, values), end="")
+    written = values if format == "json" else sourced(values, service=bool(for_))
+    if left_out := [name for name in values if name not in written]:
+        tell(f"left out, as they are no variables for a shell: {', '.join(left_out)}; `--format json` has them")
+    give(outputs.formatted(format, written))
     if format == "github":
         from envctl.outputs.github import masks
 
-        print(masks(record.secrets), end="", file=sys.stderr)
+        print(masks(record.secrets), end="", file=sys.stderr, flush=True)
 
 
 def _of_service(session: Session, record: Record, service: str) -> dict[str, str]:
@@ -92,8 +99,7 @@ def logs(
         _follow(there, names, tail, prefix)
         return
     for each in names:
-        for line in there.logs(each, tail).splitlines():
-            print(f"{each} | {line}" if prefix else line)
+        give("".join(f"{each} | {line}\n" if prefix else f"{line}\n" for line in there.logs(each, tail).splitlines()))
 
 
 def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: bool) -> None:
@@ -102,7 +108,7 @@ def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: 
         *lines, rest[name] = (rest.get(name, b"") + piece).split(b"\n")
         for line in lines:
             text = line.decode(errors="replace")
-            print(f"{name} | {text}" if prefix else text, flush=True)
+            give(f"{name} | {text}\n" if prefix else f"{text}\n")
 
 
 def list_(
@@ -115,15 +121,15 @@ def list_(
 ) -> int:
     """The instances of this checkout."""
     session = looking_at(ctx, engine, context, namespace)
-    rows, broken = everything(session, all, lambda why: print(f"envctl: {why}", file=sys.stderr)), unreadable_here(session)
+    rows, broken = everything(session, all, lambda why: tell(f"envctl: {why}")), unreadable_here(session)
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
+        give(json.dumps(rows, ensure_ascii=False) + "\n")
     elif not rows and not broken:
-        print("nothing is up" + ("" if all else " in this checkout"))
+        show("nothing is up" + ("" if all else " in this checkout"))
     elif rows:
         heads = ("NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES", "ID", *(("PROJECT",) if all else ()))
         cells = [[str(row[head.lower()] or "") for head in heads] for row in rows]
-        print("\n".join(table([heads, *cells])))
+        show(*table([heads, *cells]))
     return 1 if broken else 0
 
 

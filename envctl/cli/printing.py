@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from envctl.errors import DefinitionError, EnvctlError, Evidence, ServiceFailed
+from envctl.errors.harmless import harmless, without_colours
 from envctl.instance.record import Record
-from envctl.session.session import Mask
+from envctl.process.terminal import tell
+from envctl.session.mask import Mask
 
 
 def print_error(error: EnvctlError, mask: Mask) -> None:
-    print(mask(describe(error)), file=sys.stderr)
+    tell(*describe(error, mask))
 
 
-def describe(error: EnvctlError) -> str:
+def describe(error: EnvctlError, mask: Mask) -> list[str]:
+    """The lines that say what went wrong, without secrets; only ours begin at the margin."""
     if isinstance(error, DefinitionError):
         count = len(error.problems)
-        return f"{error}\nenvctl: {count} mistake{'s' if count != 1 else ''}; nothing was started"
-    lines = [f"envctl: {error.message}"]
+        return [*problems(error, mask), f"envctl: {count} mistake{'s' if count != 1 else ''}; nothing was started"]
+    lines = mask(f"envctl: {error.message}").replace("\n", "\n    ").split("\n")
     if isinstance(error, ServiceFailed) and error.evidence is not None:
-        lines += _evidence(error.evidence)
+        lines += mask("\n".join(_evidence(error.evidence))).split("\n")
     if error.hint:
-        lines.append(f"  {error.hint}")
-    return "\n".join(lines)
+        lines += [f"  {line.strip()}" for line in mask(error.hint).split("\n")]
+    return [harmless(line) for line in lines]
+
+
+def problems(error: DefinitionError, mask: Mask) -> list[str]:
+    """A line for each mistake."""
+    return [str(problem.masked(mask)) for problem in error.problems]
 
 
 def _evidence(evidence: Evidence) -> list[str]:
@@ -33,7 +40,7 @@ def _evidence(evidence: Evidence) -> list[str]:
     if evidence.exit_status is not None:
         lines.append(f"  exit code  {evidence.exit_status}")
     if evidence.logs:
-        lines += [f"  last {len(evidence.logs)} lines:"] + [f"    {line}" for line in evidence.logs]
+        lines += [f"  last {len(evidence.logs)} lines:"] + [f"    {without_colours(line)}" for line in evidence.logs]
     elif evidence.step not in ("pull", "build"):
         lines.append("  it printed nothing")
     if evidence.advice:
@@ -41,7 +48,7 @@ def _evidence(evidence: Evidence) -> list[str]:
     return lines
 
 
-def endpoints(record: Record) -> str:
+def endpoints(record: Record) -> list[str]:
     """One line an endpoint, and how to get at the rest."""
     rows = [
         (name, port, f"{endpoint.host}:{endpoint.port}")
@@ -51,10 +58,10 @@ def endpoints(record: Record) -> str:
     took = record.timings_ms.get("total", 0) / 1000
     until = f", until {record.expires}" if record.expires else ""
     lines = [f"{record.name} is up ({took:.1f} s{until})", *table(rows, indent="  ")]
-    return "\n".join([*lines, f"envctl env {record.name} prints its {len(record.outputs)} outputs; envctl down {record.name} removes it"])
+    return [*lines, f"envctl env {record.name} prints its {len(record.outputs)} outputs; envctl down {record.name} removes it"]
 
 
-def status(shown: Mapping[str, Any]) -> str:
+def status(shown: Mapping[str, Any]) -> list[str]:
     rows = [("SERVICE", "KIND", "STATE", "READY", "ENDPOINTS")]
     for name, entry in shown["services"].items():
         where = ", ".join(f"{port} {e['host']}:{e['port']}" for port, e in entry["endpoints"].items())
@@ -62,7 +69,7 @@ def status(shown: Mapping[str, Any]) -> str:
         rows.append((name, entry["kind"], entry["state"], ready, where))
     expires = f", expires {shown['expires']}" if shown["expires"] else ""
     head = f"{shown['name']} ({shown['id']}) on {shown['engine']}: {shown['state']}{expires}"
-    return "\n".join([head, *table(rows, indent="  ")])
+    return [head, *table(rows, indent="  ")]
 
 
 def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:

@@ -7,10 +7,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from envctl.errors.harmless import harmless
 from envctl.lifecycle.events import Event, Listener, Phase
 from envctl.plan.model import Plan
+from envctl.process.terminal import tell
 from envctl.session import Session
-from envctl.session.session import Mask
+from envctl.session.mask import Mask
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -57,7 +59,7 @@ class Lines:
                 self._print(f"{event.service:<{self._width}}  {text}")
 
     def _print(self, text: str) -> None:
-        print(f"{time.monotonic() - self._began:7.2f} s  {self._mask(text)}", file=sys.stderr, flush=True)
+        tell(f"{time.monotonic() - self._began:7.2f} s  {self._mask(text)}")
 
     def end(self) -> None: ...
 
@@ -88,7 +90,7 @@ class Table:
 
     def event(self, event: Event) -> None:
         if not event.service:
-            self._console.print(self._mask(event.detail))
+            self._console.print(harmless(self._mask(event.detail)), markup=False)
             return
         self._events[event.service] = event
         if event.phase in LAST:
@@ -110,7 +112,7 @@ class Table:
             phase = event.phase or Phase.PENDING
             color = MARKS.get(phase, ("cyan", ""))[0]
             state = "ready" if phase is Phase.SEEDED and name in self._unseeded else phase.value
-            detail = Text(self._mask(event.detail)[:100], "dim")
+            detail = Text(harmless(self._mask(event.detail))[:100], "dim")
             grid.add_row(self._mark(name, phase), name, Text(state, color), Text(f"{took:5.1f} s", "dim"), detail)
         head = Grid.grid()
         head.add_row(Text(self._title, "bold"))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from envctl.cli.arguments import Context, Engine, Namespace, looking_at, session_of
-from envctl.cli.down import down_named, tell
+from envctl.cli.down import down_named, tell_removed
 from envctl.errors import UsageError
 from envctl.inspect.list import engines
 from envctl.inspect.lookup import unreadable_here
 from envctl.lifecycle.down import remove_all
 from envctl.lifecycle.gc import collect
+from envctl.process.terminal import tell
 
 
 def down(
@@ -28,7 +28,7 @@ def down(
     session = session_of(ctx)
     if name is not None:
         return down_named(session, name, not no_wait)
-    return tell(remove_all(session, not no_wait), "nothing is up in this checkout")
+    return tell_removed(remove_all(session, not no_wait), "nothing is up in this checkout")
 
 
 def gc(
@@ -40,11 +40,11 @@ def gc(
 ) -> int:
     """Remove what has expired, and what has lost its owner on this host."""
     session = looking_at(ctx, engine, context, namespace)
-    found = engines(session, lambda why: print(f"envctl: {why}", file=sys.stderr))
+    found = engines(session, lambda why: tell(f"envctl: {why}"))
     for error in session.store.unreadable():
-        print(f"envctl: {error.message}; it is left alone", file=sys.stderr)
-    status = tell(list(collect(session, found)), "nothing to collect")
+        tell(f"envctl: {error.message}; it is left alone")
+    status = tell_removed(list(collect(session, found)), "nothing to collect")
     for opened in found.values():
         for thing in opened.prune(images):
-            print(f"removed {thing}", file=sys.stderr)
+            tell(f"removed {thing}")
     return 1 if unreadable_here(session) else status

@@ -18,6 +18,7 @@ from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.run import run as run_with
 from envctl.lifecycle.run import test as run_tests
 from envctl.lifecycle.up import up as bring_up
+from envctl.process.terminal import give, show
 from envctl.session import Session
 
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -40,9 +41,9 @@ def up(ctx: typer.Context, env: Environment, options: Running, as_json: Json = F
             _print_failure(session, wanted, error)
         raise
     if as_json:
-        print(json.dumps(document(record), ensure_ascii=False))
+        give(json.dumps(document(record), ensure_ascii=False) + "\n")
     else:
-        print(endpoints(record))
+        show(*endpoints(record))
 
 
 def _print_failure(session: Session, wanted: UpOptions, error: EnvctlError) -> None:
@@ -52,7 +53,8 @@ def _print_failure(session: Session, wanted: UpOptions, error: EnvctlError) -> N
         created="", secret="", state=InstanceState.FAILED,
     )  # fmt: skip
     known = error.record if isinstance(error.record, Record) else nothing
-    print(json.dumps(document(known) | {"state": "failed", "error": session.mask(describe(error))}, ensure_ascii=False))
+    failed = {"state": "failed", "error": "\n".join(describe(error, session.mask))}
+    give(json.dumps(document(known) | failed, ensure_ascii=False) + "\n")
 
 
 @expanded

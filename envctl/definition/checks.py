@@ -10,10 +10,10 @@ from pathlib import Path
 
 from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
 from envctl.definition.source import PathType, Source, TreePath, inside
+from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
 
 FORMATS = ("dotenv", "shell", "json", "github", "properties")
-_NO_VARIABLE = re.compile(r"[=\s\0]|^$")
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Checks:
                 yield self.source.problem(("write", target), f"unknown format '{form}'", did_you_mean(form, FORMATS))
             yield from self._written(target, ("write", target))
         for key in definition.outputs or {}:
-            if _NO_VARIABLE.search(key):
-                yield self.source.problem(("outputs", key), f"'{key}' is no name of an environment variable")
+            if wrong := wrong_output(key):
+                yield self.source.problem(("outputs", key), wrong, "letters, digits and _, like DATABASE_URL")
         for name, test in definition.tests.items():
             for index, only in enumerate(test.only):
                 yield from self._exists(only, ("tests", name, "only", index))
@@ -63,8 +63,9 @@ class Checks:
         for index, step in enumerate(service.seed):
             yield from self._step(step, (*at, "seed", index))
         for key in service.env:
-            if _NO_VARIABLE.search(key):
-                yield self.source.problem((*at, "env", key), f"'{key}' is no name of an environment variable")
+            if not SERVICE_NAME.fullmatch(key):
+                message = f"'{key}' is no name of an environment variable"
+                yield self.source.problem((*at, "env", key), message, "letters, digits and _, like DATABASE_URL")
         if service.run is not None and service.command is not None:
             message = "`run` is the whole program, `command` are arguments for the image's own; one of them is too many"
             yield self.source.problem((*at, "command"), message)

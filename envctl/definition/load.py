@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ from envctl.definition.compose_file import ComposeReference, Recogniser, read_co
 from envctl.definition.expressions import ExpressionError, evaluate
 from envctl.definition.find import find_project, is_compose_file
 from envctl.definition.models import Definition
-from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, read, service_names
+from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, read, service_names, walk
 from envctl.definition.validate import validate
 from envctl.definition.variables import EarlyEvaluation, resolve_variables
 from envctl.errors import DefinitionError, Problem
-
-SHORTEST_SECRET = 4
+from envctl.session.mask import Mask
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,8 @@ class Loaded:
     given: Mapping[str, str] = field(default_factory=dict)
     """The variables that `--set` or the environment gave, as texts."""
     secrets: frozenset[str] = frozenset()
+    clear: frozenset[str] = frozenset()
+    """The values that the file itself shows."""
     problems: list[Problem] = field(default_factory=list)
     compose_extra: dict[str, Any] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
@@ -53,6 +54,10 @@ class Loaded:
         """The folder that paths at a place are relative to: that of the file it stands in."""
         file, _ = self.source.at(at)
         return Path(os.path.abspath(file)).parent
+
+    def names(self, *also: str) -> frozenset[str]:
+        """Names in it (and *also*) whose texts the file shows: as passwords they are no secrets, and hiding them would hide the names."""
+        return self.clear & {*_names(self.tree), *also, self.file.stem, self.folder.name, self.project.name}
 
     def path(self, text: str, at: TreePath = ()) -> Path:
         """The file or folder of the project that a *text* at (or directly below) a place of the definition names.
@@ -88,6 +93,7 @@ def load(
     document = files.document(file, start=_compose_alone(file) if is_compose_file(file) else None)
     if document.tree is None:
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
+    clear = frozenset(str(value) for _, value in walk(document.tree))
     tree = _main_ports(_cleaned(document.tree), files.composed)
     variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ)
     names, scope = service_names(tree), {"var": variables.values, "env": environ}
@@ -103,7 +109,8 @@ def load(
         source=document.source,
         variables=variables.values,
         given=variables.given,
-        secrets=frozenset(variables.secrets),
+        secrets=frozenset(variables.secrets - {""}),
+        clear=clear,
         problems=[*document.problems, *variables.problems, *evaluation.problems, *checked.problems],
         compose_extra=files.compose_extra,
         losses=files.losses,
@@ -114,17 +121,21 @@ def load(
     checks = Checks(loaded.source, loaded.project, loaded.base, names)
     unknown = {dotted(path) for path in loaded.unknown}
     loaded.problems.extend(problem for problem in checks.problems(checked.definition) if problem.path not in unknown)
-    loaded.problems[:] = [masked(problem, loaded.secrets) for problem in loaded.problems]
+    mask = Mask(loaded.secrets - loaded.names())
+    loaded.problems[:] = [problem.masked(mask) for problem in loaded.problems]
     return loaded
 
 
-def masked(problem: Problem, secrets: Collection[str]) -> Problem:
-    """*problem* without the values of secret variables; very short ones stay, since they are a part of ordinary words."""
-    for secret in secrets:
-        if len(secret) >= SHORTEST_SECRET:
-            message, hint = problem.message.replace(secret, "***"), problem.hint.replace(secret, "***")
-            problem = problem._replace(message=message, hint=hint)
-    return problem
+def _names(tree: Mapping[str, Any]) -> Iterator[str]:
+    """What things are called in a definition: its keys, and texts of parameters that hold no password."""
+    for path, value in walk(tree):
+        yield from (key for key in path if isinstance(key, str))
+        if isinstance(value, str) and (path == ("name",) or (path[2:3] == ("with",) and not _is_password(path))):
+            yield value
+
+
+def _is_password(path: TreePath) -> bool:
+    return any("passw" in key or "secret" in key for key in path[3:] if isinstance(key, str))
 
 
 def _compose_alone(file: Path) -> Document:

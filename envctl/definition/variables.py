@@ -107,14 +107,24 @@ def _set(name: str, spec: _Spec, given: tuple[str, str] | None, environ: Mapping
     if given is None and not spec.has_default:
         where = f" or the environment variable {spec.variable}" if spec.variable else ""
         raise ValueError(f"the variable '{name}' has no value; give it one with `--set {name}=...`{where}")
+    if spec.secret and given is not None:
+        found.secrets.add(given[0])  # an error about its type shows it
     default = None
     if given is None or not isinstance(spec.default, str):
-        default = evaluate_tree(spec.default, {"var": found.values, "env": environ})
+        _refuse_whole(spec.default)
+        default = evaluate_tree(spec.default, {"var": dict(found.values), "env": environ})
     value = default if given is None else typed(given[0], default if spec.has_default else "", given[1])
     found.values[name] = value
     found.given |= {name: given[0]} if given is not None else {}
     if spec.secret:
-        found.secrets |= {_masked(item) for _, item in walk(value)} - {""}
+        found.secrets |= {_masked(item) for _, item in walk(value)}
+
+
+def _refuse_whole(value: Any) -> None:
+    """All variables as one value would hold itself."""
+    found = [ref for _, text in walk(value) if isinstance(text, str) for ref in references(text, ())]
+    if whole := next((ref for ref in found if ref.root in ("var", "env") and not ref.path), None):
+        raise ExpressionError(f"`${{{whole.expression}}}`: '{whole.root}' is no value by itself; name a variable: `${{{whole.root}.NAME}}`")
 
 
 def _masked(value: Any) -> str:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from envctl.definition.find import find_environment
 from envctl.definition.kinds import Kind, load_kinds, recogniser
-from envctl.definition.load import Loaded, load, masked
+from envctl.definition.load import Loaded, load
 from envctl.definition.models import Definition, Service
 from envctl.environment.parameters import check_parameters
 from envctl.environment.powers import refused
 from envctl.environment.references import check_references
 from envctl.environment.services import check_service
 from envctl.errors import DefinitionError, Problem, did_you_mean
+from envctl.session.mask import Mask
 
 __all__ = ["Environment", "check", "open_environment"]
 
@@ -74,7 +75,8 @@ def check(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str])
             problems += check_parameters(name, service, known[name], loaded)
     problems += check_references(loaded, known, environ)
     unknown = {".".join(map(str, path)) for path in loaded.unknown}
-    return [masked(problem, loaded.secrets) for problem in problems if problem.path not in unknown]
+    mask = Mask(loaded.secrets - loaded.names())
+    return [problem.masked(mask) for problem in problems if problem.path not in unknown]
 
 
 def _known_kind(name: str, service: Service, loaded: Loaded, kinds: Mapping[str, Kind], known: dict[str, Kind]) -> Iterator[Problem]:

@@ -26,6 +26,16 @@ def check_references(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping
     for path, text in walk(loaded.tree):
         if isinstance(text, str) and "${" in text and takes_references(path):
             yield from checking.text(text, path)
+    for path in _keys(loaded, kinds):
+        yield from checking.text(str(path[-1]), path)
+
+
+def _keys(loaded: Loaded, kinds: Mapping[str, Kind]) -> Iterator[TreePath]:
+    """The names in maps of what a server declares several of: keys, and texts like any other."""
+    for name, service in loaded.definition.services.items() if loaded.definition else ():
+        for key in kinds[name].several if name in kinds else ():
+            given = service.with_.get(key)
+            yield from (("services", name, "with", key, item) for item in given if "${" in str(item)) if isinstance(given, dict) else ()
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,15 @@ class _References:
             known = list(dict.fromkeys([*self.names, "var", "env", *_FIXED, *(["self"] if own else [])]))
             advice = shell_advice(ref.expression, known) or did_you_mean(ref.root, known)
             return None if ref.optional else (f"there is no service '{ref.root}'", advice)
+        if ref.root != own and path[2:3] == ("with",) and path[3:4] and self._is_several(str(own), str(path[3])):
+            return f"{path[3]} are made with their server, and cannot refer to other services", "only to `self`, `var` and `env`"
         if ref.root == own:
             return f"a service refers to itself as `self`, not as '{own}'", f"`${{{'.'.join(('self', *ref.path))}}}`"
         return self._property(ref.root, ref)
+
+    def _is_several(self, service: str, key: str) -> bool:
+        kind = self.kinds.get(service)
+        return kind is not None and key in kind.several
 
     def _value(self, ref: Reference) -> tuple[str, str] | None:
         if ref.optional:

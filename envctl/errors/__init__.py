@@ -13,9 +13,11 @@ They are raised anywhere and printed once, in `envctl.cli`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from envctl.errors.harmless import harmless
 
 
 class EnvctlError(Exception):
@@ -43,9 +45,12 @@ class Problem(NamedTuple):
     message: str
     hint: str = ""
 
+    def masked(self, mask: Callable[[str], str]) -> Problem:
+        return self._replace(message=mask(self.message), hint=mask(self.hint))
+
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: " + (f"{self.path}: " if self.path else "")
-        return where + self.message + (f"; {self.hint}" if self.hint else "")
+        return harmless(where + self.message + (f"; {self.hint}" if self.hint else ""))
 
 
 class DefinitionError(EnvctlError):

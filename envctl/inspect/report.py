@@ -11,7 +11,7 @@ from envctl.files.writing import always, root_of, write_file
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.session import Session
-from envctl.session.session import masked
+from envctl.session.mask import Mask
 
 
 def write_report(session: Session, record: Record, folder: Path) -> None:
@@ -20,10 +20,10 @@ def write_report(session: Session, record: Record, folder: Path) -> None:
     Raises:
         FileRefused: a link in the project leads elsewhere.
     """
-    root = root_of(folder, Path(record.project))
+    root, mask = root_of(folder, Path(record.project)), Mask(record.secrets)
 
     def keep(name: str, text: str) -> None:
-        write_file(folder / name, masked(text, record.secrets), root, ours=always, mode=0o600)
+        write_file(folder / name, mask(text), root, ours=always, mode=0o600)
 
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     status = ""

@@ -10,14 +10,34 @@ from pathlib import Path
 
 from envctl.errors import UsageError
 
-REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
+REFUSALS = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL,
+)  # fmt: skip
 
 
 def state_home(environ: Mapping[str, str]) -> Path:
     """The folder that holds one for each instance."""
-    base = environ.get("XDG_STATE_HOME", "")
-    # The XDG specification: a relative path is to be ignored.
-    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.local/state")) / "envctl"
+    return user_folder(environ, "XDG_STATE_HOME", ".local/state") / "envctl"
+
+
+def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
+    """What *variable* names, else a folder of the user's home. Relative ones would be another one for every command.
+
+    (The XDG specification: a relative path is to be ignored. The same is done with HOME.)
+    """
+    if os.path.isabs(base := environ.get(variable, "")):
+        return Path(base)
+    home = environ.get("HOME", "")
+    return Path(home if os.path.isabs(home) else _home_by_name()) / below_home
+
+
+def _home_by_name() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # a container's user that has no name
+        return "/"
 
 
 def make_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection
 from contextlib import suppress
 
@@ -16,6 +15,7 @@ from envctl.keeper_client.client import QUICK, KeeperGone
 from envctl.lifecycle.down import tear_down, was_killed
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.process.signals import shielded
+from envctl.process.terminal import tell
 from envctl.session import Session
 
 
@@ -75,4 +75,4 @@ def _why_gone(record: Record) -> str:
 def _collect(session: Session, record: Record, why: str) -> None:
     with shielded():
         left = tear_down(session, open_engine(record.location, session.host), record)
-    print(f"envctl: {record.name} ({record.id}) was removed: {why}{'; left behind: ' + ', '.join(left) if left else ''}", file=sys.stderr)
+    tell(f"envctl: {record.name} ({record.id}) was removed: {why}{'; left behind: ' + ', '.join(left) if left else ''}")

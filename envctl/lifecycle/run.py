@@ -16,6 +16,7 @@ from typing import NamedTuple
 from envctl.engines import open_engine
 from envctl.environment import Environment
 from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
+from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
 from envctl.files.writing import always, root_of, write_file
 from envctl.inspect.report import write_report
@@ -31,6 +32,7 @@ from envctl.lifecycle.up import Up, up
 from envctl.outputs import process_variables
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
+from envctl.process.terminal import tell
 from envctl.session import Session
 
 OURS = 125
@@ -105,10 +107,8 @@ def _run_jobs(
     try:
         started = up(session, options, listeners, owner=owner, environment=environment)
         status = _run_all(session, started, jobs)
-        if status and options.report:
-            write_report(session, started.record, session.cwd / options.report)
         if options.report:
-            _collect(jobs, session.cwd, session.cwd / options.report, started.plan.setting.project)
+            _report(session, started, jobs, session.cwd / options.report, failed=bool(status))
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -164,9 +164,21 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
         command = job.command or started.plan.tests[job.test or ""].run
         status = run_command(command, marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record))
         if len(jobs) > 1:
-            print(f"envctl: {job.test}: exit {status}", file=sys.stderr)
+            tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status
     return worst
+
+
+def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, failed: bool) -> None:
+    """That it cannot be written changes nothing of how the commands ended."""
+    try:
+        if failed:
+            write_report(session, started.record, folder)
+        _collect(jobs, session.cwd, folder, started.plan.setting.project)
+    except FileRefused as error:
+        tell(f"envctl: the report is not complete: {error}")
+    except OSError as error:
+        tell(f"envctl: the report in {folder} cannot be written: {error.strerror}")
 
 
 def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> None:

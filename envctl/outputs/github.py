@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from envctl.session.spellings import SHORTEST, spellings
+
 
 def text(values: Mapping[str, str]) -> str:
     return "".join(_entry(key, value) for key, value in values.items())
@@ -18,9 +20,9 @@ def _entry(key: str, value: str) -> str:
 
 
 def masks(secrets: Iterable[str]) -> str:
-    """The commands that make the runner hide *secrets* in its logs."""
-    lines = [line for secret in secrets for line in secret.splitlines() if line]
-    return "".join(f"::add-mask::{_escaped(line)}\n" for line in lines)
+    """The commands that make the runner hide *secrets* in its logs; it does so everywhere, so that very short ones are left out."""
+    lines = {line for secret in secrets for form in spellings(secret) for line in form.splitlines()}
+    return "".join(f"::add-mask::{_escaped(line)}\n" for line in sorted(lines) if len(line) >= SHORTEST)
 
 
 def _escaped(line: str) -> str:

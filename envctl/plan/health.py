@@ -89,7 +89,7 @@ def _port(check: Check, ports: Mapping[str, int]) -> int:
     named: Any = check.options.get("port")
     if isinstance(named, int):
         return named
-    return ports[named] if named in ports else next(iter(ports.values()))
+    return ports[named] if isinstance(named, str) and named in ports else next(iter(ports.values()))
 
 
 def _http(url: str) -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
 
 from envctl.definition.expressions import ExpressionError, evaluate_tree
 from envctl.definition.models import Service
+from envctl.definition.variable_names import is_output
 from envctl.environment import Environment
-from envctl.errors import DefinitionError, UsageError
+from envctl.errors import UsageError
 from envctl.plan.addressing import TESTS, Addressing
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, TestPlan
 from envctl.plan.reading import Once, Reading, as_text, refers
+from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
-from envctl.plan.subjects import Subject, published, subjects
+from envctl.plan.subjects import published, subjects
 from envctl.plan.views import Resolver
 
 
@@ -44,8 +44,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     services = {name: service_plan(reading, found[name], running[name], needs[name]) for name in order}
     outputs = _outputs(reading, environment)
     tests = _tests(reading, environment)
-    if reading.problems:
-        raise DefinitionError(reading.problems)
+    reading.check()
     # Ports are read last: a reference anywhere may have reserved one.
     services = {
         name: replace(
@@ -63,7 +62,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         write=environment.definition.write,
         tests=tests,
         folder=environment.loaded.folder,
-        secrets=_secrets(reading, environment, found),
+        secrets=secrets(reading, services.values(), outputs),
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
@@ -117,7 +116,8 @@ def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str,
         first = cycle.path[0]
         hint = f"break it with `needs: {{{cycle.path[1]}: none}}` in '{first}'"
         reading.wrong(("services", first), f"services need each other: {cycle}", hint)
-        raise DefinitionError(reading.problems) from None
+        reading.check()
+        raise
 
 
 def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
@@ -141,8 +141,9 @@ def _default_outputs(reading: Reading) -> dict[str, str]:
                 value = view[key]
             except (ExpressionError, KeyError):
                 continue
-            if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
-                found[f"{name}_{key}".upper().replace("-", "_")] = as_text(value)
+            variable = f"{name}_{key}".upper().replace("-", "_")
+            if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "" and is_output(variable):
+                found[variable] = as_text(value)
     return found
 
 
@@ -154,25 +155,13 @@ def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
     }
 
 
-def _secrets(reading: Reading, environment: Environment, found: Mapping[str, Subject]) -> frozenset[str]:
-    values = set(environment.loaded.secrets)
-    for subject in found.values():
-        view = reading.resolver.reader(TESTS)[subject.name]
-        values |= {str(view[key]) for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key)}
-        values |= {str(item["password"]) for key in subject.several for item in view[key].values() if item.get("password")}
-        values.add(unquote(urlsplit(subject.url or "").password or ""))
-    written = {form for value in values for form in (quote(value, safe=""), json.dumps(value, ensure_ascii=False)[1:-1])}
-    return frozenset((values | written) - {""})
-
-
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
     resolver = Resolver(subjects(environment, setting), Addressing(setting, by_hand=name), _scope(environment, setting))
     reading = Reading(environment.loaded, setting, resolver)
     found = variables(reading, service, environment.kinds[service.kind], resolver.reader_in(name), name)
-    if reading.problems:
-        raise DefinitionError(reading.problems)
+    reading.check()
     return found
 
 

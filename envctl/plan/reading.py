@@ -13,11 +13,12 @@ from envctl.definition.expressions import as_text as written
 from envctl.definition.load import Loaded
 from envctl.definition.models import Command, Service
 from envctl.definition.source import TreePath
-from envctl.errors import Problem
+from envctl.errors import DefinitionError, Problem
 from envctl.files.folders import FileRefused
 from envctl.plan.addressing import Addressing
 from envctl.plan.model import Setting
 from envctl.plan.views import Resolver, View
+from envctl.session.mask import Mask
 
 T = TypeVar("T")
 
@@ -68,6 +69,15 @@ class Reading:
         with self.located(*path):
             words = argv(command, scope)
         return tuple(words)
+
+    def check(self) -> None:
+        """
+        Raises:
+            DefinitionError: something was wrong; without the values of secret variables.
+        """
+        if self.problems:
+            mask = Mask(self.loaded.secrets - self.loaded.names(self.setting.name))
+            raise DefinitionError([problem.masked(mask) for problem in self.problems]) from None
 
     def wrong(self, path: TreePath, message: str, hint: str = "") -> None:
         """Notes what is wrong at *path* of the definition."""

@@ -256,8 +256,10 @@ def _setup(
 ) -> Iterator[tuple[tuple[str, ...], dict[str, str], str]]:
     own: View = scope["self"]
     for setup in steps:
-        once: list[Any] = [None] if not setup.when or own[setup.when] else []
-        for item in own[setup.each].values() if setup.each else once:
+        items: list[Any] = []
+        with reading.located("services", subject.name, "with", setup.each or setup.when):
+            items = list(own[setup.each].values()) if setup.each else [None] if not setup.when or own[setup.when] else []
+        for item in items:
             inner = {**scope, "item": item}
             command = reading.tree(setup.command, inner, "services", subject.name)
             yield tuple(map(str, command)), reading.tree(setup.env, inner, "services", subject.name), render_text(setup.stdin, inner)

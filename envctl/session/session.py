@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,34 +13,10 @@ from envctl.instance.folder import state_home
 from envctl.instance.store import RecordStore
 from envctl.keeper_client.keepers import Keepers
 from envctl.keeper_client.starting import BY_KEEPER
+from envctl.session.mask import Mask
 
 if TYPE_CHECKING:
     from envctl.session.settings import Settings
-
-SHORTEST = 4
-"""Shorter ones would be found in every other word."""
-MASK = "***"
-
-
-def masked(text: str, secrets: Iterable[str]) -> str:
-    """*text* with every secret hidden, the longest first."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
-
-
-class Mask:
-    """The secrets that are known so far."""
-
-    def __init__(self) -> None:
-        self._secrets: set[str] = set()
-
-    def add(self, secrets: Iterable[str]) -> None:
-        """From now on *secrets* are hidden."""
-        self._secrets.update(secret for secret in secrets if len(secret) >= SHORTEST)
-
-    def __call__(self, text: str) -> str:
-        return masked(text, self._secrets)
 
 
 class Host(NamedTuple):

@@ -18,7 +18,7 @@ from envctl.process import signals
 from envctl.session import Session
 
 place, number = sys.argv[1], int(sys.argv[2])
-holder = {"here": Session, "_flush": cli, "leave": signals}[place]
+holder = {"here": Session, "leave": signals}[place]
 real = getattr(holder, place)
 
 def asked(*arguments):
@@ -51,10 +51,9 @@ def test_before_it_has_begun(tmp_path: Path, number: int) -> None:
     assert (done.returncode, done.stderr) == (130, "envctl: interrupted\n")
 
 
-@pytest.mark.parametrize("place", ["_flush", "leave"])
-def test_after_it_has_ended(tmp_path: Path, place: str) -> None:
+def test_after_it_has_ended(tmp_path: Path) -> None:
     """What it has done is done: its status stays."""
-    done = ended(tmp_path, ASKED, place, str(signal.SIGTERM.value))
+    done = ended(tmp_path, ASKED, "leave", str(signal.SIGTERM.value))
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
@@ -172,3 +175,34 @@ def test_the_next_command_collects_what_lost_its_keeper(local: Project) -> None:
     assert done.json == []
     assert f"env ({folder.name}) was removed: its keeper was killed, and its processes with it" in done.err
     nothing_is_left(local)
+
+
+# Nobody listens
+
+
+@pytest.mark.parametrize(
+    "redirections", [">&-", "2>&-", ">/dev/full", "2>/dev/full", "<&- >&- 2>&-", ">/dev/full 2>/dev/full", "2> >(true)"]
+)
+def test_an_output_that_fails_changes_no_result(local: Project, redirections: str) -> None:
+    envctl = f"{shlex.quote(sys.executable)} -m envctl"
+    line = f"{envctl} run env --engine local --only site --report . -- sh -c 'exit 7' {redirections}"
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    assert subprocess.run(["bash", "-c", line], cwd=local.folder, env=environ, check=False).returncode == 7
+    nothing_is_left(local)
+
+
+def test_what_was_up_stays_up_though_nobody_could_be_told(local: Project) -> None:
+    local.envctl("up", "env", "--only", "site").ok()
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    for words in (["up", "env", "--only", "site"], ["status", "env"], ["env", "env"]):
+        with open("/dev/full", "w") as full:
+            line = [sys.executable, "-m", "envctl", *words]
+            done = subprocess.run(line, cwd=local.folder, env=environ, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "envctl: stdout cannot be written: No space left on device")
+    assert local.envctl("status", "env", "--json").ok().json["services"]["site"]["state"] in ("ready", "seeded")
+
+
+def test_a_report_that_cannot_be_written_is_said_and_changes_no_result(local: Project) -> None:
+    done = local.envctl("run", "env", "--only", "site", "--report", "/dev/null", "--", "sh", "-c", "exit 7")
+    assert done.status == 7
+    assert done.err.splitlines()[-1] == "envctl: the report in /dev/null cannot be written: File exists"

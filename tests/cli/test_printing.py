@@ -25,7 +25,7 @@ def test_what_is_up() -> None:
         "worker": ServiceRecord("service"),
     }
     record = record_of(name="shop", services=services, outputs={"A": "b"}, timings_ms={"total": 1260}, expires="2030-01-01T02:00:00Z")
-    assert endpoints(record).splitlines() == [
+    assert endpoints(record) == [
         "shop is up (1.3 s, until 2030-01-01T02:00:00Z)",
         "  db    main  127.0.0.1:20000",
         "  mail  smtp  127.0.0.1:1",
@@ -35,7 +35,7 @@ def test_what_is_up() -> None:
 
 
 def test_what_is_up_without_an_end() -> None:
-    assert endpoints(record_of()).splitlines()[0] == "t is up (0.0 s)"
+    assert endpoints(record_of())[0] == "t is up (0.0 s)"
 
 
 def test_how_it_is() -> None:
@@ -47,7 +47,7 @@ def test_how_it_is() -> None:
         "expires": "then",
         "services": {"db": entry(), "worker": entry(kind="service", state="starting", ready_ms=None, endpoints={})},
     }
-    assert status(shown).splitlines() == [
+    assert status(shown) == [
         "shop (shop-123456) on docker: ready, expires then",
         "  SERVICE  KIND      STATE     READY  ENDPOINTS",
         "  db       postgres  seeded    1.2 s  main 127.0.0.1:20000",

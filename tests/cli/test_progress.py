@@ -10,7 +10,7 @@ import pytest
 from envctl.cli import progress
 from envctl.cli.progress import Lines, Table, listener
 from envctl.lifecycle.events import Event, Phase
-from envctl.session.session import Mask
+from envctl.session.mask import Mask
 from tests.builders import plan_with, service, session_in, step_of
 
 PLAN = plan_with(service("db", steps=(step_of("db"),)), service("orders"))

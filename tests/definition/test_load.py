@@ -96,6 +96,12 @@ def test_secrets_are_not_told(loaded: Load) -> None:
     assert problem.message == "expected a whole number, not '***'"
 
 
+def test_a_secret_of_the_wrong_type_is_not_told_either(loaded: Load) -> None:
+    text = "name: shop\nvariables: {key: {secret: true, default: 5}}\nservices:\n  w: {image: w}\n"
+    (problem,) = loaded(text, problems=True, key="hunter2").problems
+    assert problem.message == "expected a whole number, as its default is; --set gives '***'"
+
+
 def test_a_value_from_outside_is_never_a_template(loaded: Load) -> None:
     from envctl.definition.expressions import evaluate
 

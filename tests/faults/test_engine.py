@@ -145,8 +145,9 @@ def test_a_full_disk(project: Project, monkeypatch: pytest.MonkeyPatch, when: st
     with pytest.raises(ServiceFailed) as raised:
         brought_up(project)
     from envctl.cli.printing import describe
+    from envctl.session.mask import Mask
 
-    text = describe(raised.value)
+    text = "\n".join(describe(raised.value, Mask()))
     assert "no space left on device" in text
     assert "the daemon's disk is full: `docker system df`" in text
     nothing_is_left(project)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,21 @@ from envctl.instance.store import RecordStore
 from tests.builders import record_of
 
 
-def test_state_is_at_home_where_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    assert state_home({}) == state_home({"XDG_STATE_HOME": ""}) == Path("/home/me/.local/state/envctl")
-    assert state_home({"XDG_STATE_HOME": "relative"}) == Path("/home/me/.local/state/envctl")
+def test_state_is_at_home_where_nothing_else_is_said() -> None:
+    home = {"HOME": "/home/me"}
+    assert state_home(home) == state_home({**home, "XDG_STATE_HOME": ""}) == Path("/home/me/.local/state/envctl")
+    assert state_home({**home, "XDG_STATE_HOME": "relative"}) == Path("/home/me/.local/state/envctl")
     assert state_home({"XDG_STATE_HOME": "/state"}) == Path("/state/envctl")
+
+
+@pytest.mark.parametrize("environ", [{}, {"HOME": ""}, {"HOME": "relative"}])
+def test_a_home_that_is_none_is_asked_for_by_name(environ: dict[str, str]) -> None:
+    assert state_home(environ) == Path(pwd.getpwuid(os.getuid()).pw_dir) / ".local/state/envctl"
+
+
+def test_a_place_where_no_folder_can_be_made_is_said_so() -> None:
+    with pytest.raises(UsageError, match="no state can be kept in /proc/envctl"):
+        RecordStore(Path("/proc/envctl")).create(record_of())
 
 
 def test_a_private_file_is_its_owners_alone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from envctl.errors import EngineMissing, UsageError, did_you_mean
+from envctl.errors.harmless import harmless
 
 IN_CLUSTER = "in-cluster"
 """The name of the cluster whose pod we are, where there is no kubeconfig."""
@@ -97,7 +98,7 @@ def approved(name: str | None, environ: Mapping[str, str]) -> str:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         what = f"{context.name} ({context.server}), which nobody named and is not of this machine"
         raise UsageError(f"the current Kubernetes context is {what}", hint=hint)
-    sys.stderr.write(f"envctl: act on the Kubernetes context {context.name} ({context.server})? [y/N] ")
+    sys.stderr.write(harmless(f"envctl: act on the Kubernetes context {context.name} ({context.server})? [y/N] "))
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UsageError(f"not acting on {context.name}", hint=hint)

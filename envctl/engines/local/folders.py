@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envctl.instance.folder import user_folder
+
 if TYPE_CHECKING:
     from envctl.plan.model import File, ServicePlan
 
@@ -33,8 +35,7 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     """What can be made again: copied programs, initialised data directories."""
     if is_root():
         return ROOTS_CACHE
-    base = environ.get("XDG_CACHE_HOME", "")
-    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "envctl"
+    return user_folder(environ, "XDG_CACHE_HOME", ".cache") / "envctl"
 
 
 def make_passable(base: Path, name: str) -> Path:

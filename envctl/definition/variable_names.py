@@ -1,0 +1,52 @@
+"""Names of environment variables: which ones exist at all, and which ones a definition may not set where everything runs.
+
+`outputs` reach tests, the shell of a user (`eval "$(envctl env shop --format shell)"`) and the later steps of a CI job.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+SERVICE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*", re.ASCII)
+"""A server's own settings have dots and hyphens in their names (`discovery.type`); nothing in them is special to a shell."""
+
+STEERING = {
+    "PATH", "HOME", "SHELL", "ENV", "BASH_ENV", "BASHOPTS", "SHELLOPTS", "IFS", "CDPATH", "FPATH", "GLOBIGNORE", "PROMPT_COMMAND",
+    "PS0", "PS1", "PS2", "PS4", "ZDOTDIR", "PWD", "OLDPWD", "TMPDIR", "EDITOR", "VISUAL", "PAGER", "BROWSER", "LESSOPEN", "LESSCLOSE",
+    "MANPAGER", "GCONV_PATH", "GLIBC_TUNABLES", "HOSTALIASES", "LOCPATH", "NLSPATH", "RES_OPTIONS", "OPENSSL_CONF", "OPENSSL_ENGINES",
+    "OPENSSL_MODULES", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONBREAKPOINT", "PYTHONUSERBASE",
+    "PYTHONEXECUTABLE", "PYTHONPLATLIBDIR", "PYTHONPYCACHEPREFIX", "PYTHONWARNINGS", "NODE_OPTIONS", "NODE_PATH",
+    "NODE_REPL_EXTERNAL_MODULE", "PERL5OPT", "PERL5LIB", "PERL5DB", "PERLLIB", "RUBYOPT", "RUBYLIB", "GEM_HOME", "GEM_PATH",
+    "BUNDLE_GEMFILE", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH", "PHPRC", "PHP_INI_SCAN_DIR", "LUA_INIT",
+    "LUA_PATH", "LUA_CPATH", "DOTNET_STARTUP_HOOKS", "RUSTC_WRAPPER", "GOFLAGS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS",
+    "GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_PAGER", "GIT_EXTERNAL_DIFF", "GIT_PROXY_COMMAND", "GIT_EXEC_PATH", "GIT_TEMPLATE_DIR",
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_CONFIG", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
+    "SSH_ASKPASS", "SUDO_ASKPASS", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE",
+}  # fmt: skip
+"""Variables that change how every command runs: what it loads first, where it looks for programs, what it runs on the way."""
+STEERING_PREFIXES = ("LD_", "DYLD_", "CORECLR_", "COR_", "XDG_", "ENVCTL_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
+"""Whole families of such: the loader's, .NET's profilers, the places of configuration, our own."""
+
+
+def steers(name: str) -> bool:
+    """Whether a variable of that name changes how every command runs."""
+    return name in STEERING or name.startswith(STEERING_PREFIXES)
+
+
+def is_output(name: str) -> bool:
+    """Whether an output that nobody has named can have that name."""
+    return re.fullmatch(r"[A-Z0-9_]+", name) is not None and not steers(name)
+
+
+def sourced(values: Mapping[str, str], service: bool) -> dict[str, str]:
+    """What of *values* may go into text that a shell or a runner takes up: of a service's own variables, none that steers."""
+    return {name: value for name, value in values.items() if SHELL_NAME.fullmatch(name) and not (service and steers(name))}
+
+
+def wrong_output(name: str) -> str:
+    """Why *name* cannot be an output's; empty where it can."""
+    if not SHELL_NAME.fullmatch(name):
+        return f"'{name}' is no name of an environment variable that a shell knows"
+    return f"'{name}' would change how every command of the tests and of a user's shell runs" if steers(name) else ""

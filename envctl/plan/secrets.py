@@ -1,0 +1,47 @@
+"""What of a plan must not be printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from envctl.definition.expressions import ExpressionError
+from envctl.plan.addressing import TESTS
+from envctl.plan.model import ServicePlan
+from envctl.plan.reading import Reading
+from envctl.plan.subjects import Subject
+
+_NAMED = re.compile("passw|secret|token")
+"""In the names of what a kind offers: `root_password` follows from the password, and is another one."""
+_DERIVES = re.compile(r"\|\s*derived\b")
+
+
+def secrets(reading: Reading, services: Iterable[ServicePlan], outputs: Mapping[str, str]) -> frozenset[str]:
+    """Secret variables, and passwords: given, drawn, derived, of a URL of `--use`; but no name that the definition shows."""
+    loaded, definition = reading.loaded, reading.loaded.definition
+    values = set(loaded.secrets)
+    for subject in reading.resolver.subjects.values():
+        values |= {str(value) for value in _passwords(reading, subject) if value}
+    if definition is not None:
+        values |= set(_derived(definition.outputs or {}, outputs))
+        for service in services:
+            values |= set(_derived(definition.services[service.name].env, service.env))
+    return frozenset(values - loaded.names(reading.setting.name) - {""})
+
+
+def _passwords(reading: Reading, subject: Subject) -> Iterator[Any]:
+    view = reading.resolver.reader(TESTS)[subject.name]
+    yield from (view[key] for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key))
+    yield from (item[key] for several in subject.several for item in view[several].values() for key in item if _NAMED.search(key))
+    yield unquote(urlsplit(subject.url or "").password or "")
+    for key in filter(_NAMED.search, subject.kind.properties):
+        try:
+            yield view[key]
+        except (ExpressionError, KeyError):  # it is none of this service; whoever refers to it is told
+            continue
+
+
+def _derived(written: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[str]:
+    yield from (values[key] for key, text in written.items() if key in values and _DERIVES.search(str(text)))

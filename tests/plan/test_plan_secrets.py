@@ -1,0 +1,41 @@
+"""What of a plan is hidden: what is secret, and no name that everybody can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envctl.plan.make import make_plan
+from tests.builders import environment_of, plan_of, setting_of
+
+
+def test_drawn_and_derived_passwords(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path,
+        """
+services:
+  db: {kind: postgres, with: {users: [anna]}}
+  maria: {kind: mariadb}
+  worker:
+    image: busybox
+    env: {MORE: "${db.password|derived('more')}", HOST: "${db.host}"}
+outputs: {ANNA: "${db.users.anna.password}", ROOT: "${maria.root_password}", MORE: "${db.password|derived('tests')}", ALL: "${db.password}"}
+""",
+    )
+    assert {*plan.outputs.values(), plan.services["worker"].env["MORE"]} <= plan.secrets
+    assert plan.services["worker"].env["HOST"] not in plan.secrets
+
+
+def test_a_name_that_the_file_shows_is_no_secret(tmp_path: Path) -> None:
+    text = "services: {db: {kind: postgres, with: {username: parcels, password: parcels, databases: [letters]}}, letters: {image: busybox}}"
+    assert plan_of(tmp_path, text).secrets == frozenset()
+    assert plan_of(tmp_path, text.replace("password: parcels", "password: parcel")).secrets == {"parcel"}
+
+
+def test_what_only_the_environment_knows_is_secret_though_it_be_a_name(tmp_path: Path) -> None:
+    text = """
+    variables: {word: {from: WORD, secret: true, default: other}}
+    services: {letters: {kind: postgres, with: {password: "${var.word}"}}}
+    """
+    environment = environment_of(tmp_path, text, environ={"WORD": "letters"})
+    assert make_plan(environment, setting_of(environment)).secrets == {"letters"}
+    assert plan_of(tmp_path, text.replace("other", "letters")).secrets == frozenset()
