@@ -167,7 +167,9 @@ def check_filters(tree: nodes.Expr) -> None:
         known = env.filters if isinstance(node, nodes.Filter) else env.tests
         if isinstance(node, nodes.Filter | nodes.Test) and node.name not in known:
             what = "filter" if isinstance(node, nodes.Filter) else "test"
-            raise ExpressionError(f"there is no {what} '{node.name}'; {did_you_mean(node.name, list(known))}")
+            raise ExpressionError(
+                f"there is no {what} '{node.name}'; {did_you_mean(node.name, [name for name in known if not name.startswith(' ')])}"
+            )
 
 
 def rewrite(source: str, names: Collection[str]) -> tuple[str, dict[str, str]]:

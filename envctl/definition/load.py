@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from envctl.definition import budget
+from envctl.definition.budget import Budget
 from envctl.definition.checks import Checks
 from envctl.definition.compose_file import ComposeReference, Recogniser, read_compose
 from envctl.definition.expressions import ExpressionError, evaluate
@@ -48,6 +50,8 @@ class Loaded:
     """Variables without a value."""
     partial: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Services with wrong keys, and those keys: they are left out of the definition."""
+    budget: Budget = field(default_factory=Budget)
+    """What evaluating it has cost, and may still cost."""
 
     def base(self, at: TreePath = ()) -> Path:
         """The folder that paths at a place are relative to: that of the file it stands in."""
@@ -73,6 +77,7 @@ def load(
 
     Raises:
         EngineMissing: it refers to a Compose file, and Docker Compose is not there.
+        DefinitionError: evaluating it costs too much.
     """
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
@@ -81,8 +86,9 @@ def load(
     if document.tree is None:
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
     tree = _main_ports(_cleaned(document.tree), files.composed)
-    variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ)
-    names, scope = service_names(tree), {"var": variables.values, "env": environ}
+    spent = Budget()
+    variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ, spent)
+    names, scope = service_names(tree), {"var": variables.values, "env": environ, budget.KEY: spent}
     evaluation = EarlyEvaluation(document.source, scope, names, variables.broken)
     tree = evaluation.tree(tree) | {"variables": variables.values}
     checked = validate(tree, document.source, files.composed, evaluation.unknown)
@@ -102,6 +108,7 @@ def load(
         unknown=frozenset(evaluation.unknown),
         broken=frozenset(variables.broken),
         partial=checked.partial,
+        budget=spent,
     )
     checks = Checks(loaded.source, loaded.project, loaded.base, names)
     unknown = {dotted(path) for path in loaded.unknown}

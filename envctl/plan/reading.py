@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from envctl.definition.budget import OutOfBudget
 from envctl.definition.expressions import ExpressionError, Reference, evaluate, evaluate_tree, references, spans
 from envctl.definition.expressions import as_text as written
 from envctl.definition.load import Loaded
 from envctl.definition.models import Command, Service
 from envctl.definition.source import TreePath
-from envctl.errors import Problem
+from envctl.errors import DefinitionError, Problem
 from envctl.plan.addressing import Addressing
 from envctl.plan.model import Setting
 from envctl.plan.views import Resolver, View
@@ -55,7 +56,7 @@ class Reading:
         try:
             yield
         except ExpressionError as error:
-            self.wrong((*path, *error.path), str(error))
+            self.wrong_expression(error, path)
 
     def argv(self, command: Command | None, scope: Mapping[str, Any], *path: str | int) -> tuple[str, ...]:
         """The arguments of *command*, none where there is a mistake in it."""
@@ -68,11 +69,17 @@ class Reading:
         """Notes what is wrong at *path* of the definition."""
         self.problems.append(self.loaded.source.problem(path, message, hint))
 
+    def wrong_expression(self, error: ExpressionError, path: TreePath) -> None:
+        """Notes *error* of what stands at *path*; with the budget spent, nothing behind it can be told."""
+        self.wrong((*path, *error.path), str(error))
+        if isinstance(error, OutOfBudget):
+            raise DefinitionError(self.problems) from None
+
     def tree(self, value: Any, scope: Mapping[str, Any], *path: str | int) -> Any:
         try:
             return plain(evaluate_tree(value, scope))
         except ExpressionError as error:
-            self.wrong((*path, *error.path), str(error))
+            self.wrong_expression(error, path)
             return type(value)() if isinstance(value, dict | list | str) else value
 
 
