@@ -9,19 +9,20 @@ from collections.abc import Iterable, Iterator, Mapping, MappingView
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from envctl.definition.expression_syntax import ExpressionError
+from envctl.definition.expression_error import ExpressionError
 
 if TYPE_CHECKING:
     from jinja2.runtime import Context
 
 MAX_CHARACTERS = 10_000_000
 """A list or map has one for each of its items, too."""
-MAX_STEPS = 2_000_000
-"""One is about a microsecond: an operation, a turn of a loop, sixteen items looked at."""
+MAX_STEPS = 3_000_000
+"""One is about a microsecond: an operation, a turn of a loop, four items looked at."""
 KEY = "budget of a definition"
-_STEPS_TO_COMPILE = 5  # for each character of an expression
-_ITEMS_A_STEP = 16
+_STEPS_TO_COMPILE, _STEPS_A_CHARACTER = 500, 10
+_ITEMS_A_STEP = 4
 _CHARACTERS_A_STEP = 1000
+_USUAL = frozenset([str, int, float, bool, type(None), list, tuple, dict])
 
 
 class OutOfBudget(ExpressionError):
@@ -58,10 +59,10 @@ class Budget:
         self.characters += size
 
     def compile(self, source: str) -> None:
-        """Counts that *source* is read; the second time costs nothing."""
+        """Counts that the expression *source* is read; a second time costs nothing."""
         if source not in self._compiled:
             self._compiled.add(source)
-            self.step(_STEPS_TO_COMPILE * len(source))
+            self.step(_STEPS_TO_COMPILE + _STEPS_A_CHARACTER * len(source))
 
     def weigh(self, value: Any, *, strict: bool = True) -> int:
         """Characters and items of *value* as it would be written, what it holds twice twice; what is left at most, and one.
@@ -103,7 +104,7 @@ def _own(item: Any, strict: bool) -> int:
         size = 1 + item.bit_length() // 3
     else:
         size = 1
-    if strict and not _is_value(item):
+    if strict and type(item) not in _USUAL and not _is_value(item):
         raise ExpressionError(no_value(item))
     return size
 

@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from envctl.definition.budget import KEY, of
+from envctl.definition.expression_error import ExpressionError
 from envctl.definition.expression_syntax import (
     CHAIN,
     STAND_IN,
     Expression,
-    ExpressionError,
     Path,
     Reference,
     check_filters,

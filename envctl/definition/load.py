@@ -18,9 +18,11 @@ from envctl.definition.models import Definition
 from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, read, service_names
 from envctl.definition.validate import validate
 from envctl.definition.variables import EarlyEvaluation, resolve_variables
-from envctl.errors import Problem
+from envctl.errors import DefinitionError, Problem
 
 SHORTEST_SECRET = 4
+MAX_ITEMS = 2000
+"""Services, and other things in one map: each may refer to all others."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def load(
 
     Raises:
         EngineMissing: it refers to a Compose file, and Docker Compose is not there.
-        DefinitionError: evaluating it costs too much.
+        DefinitionError: it has too many parts, or evaluating them costs too much.
     """
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
@@ -86,9 +88,10 @@ def load(
     if document.tree is None:
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
     tree = _main_ports(_cleaned(document.tree), files.composed)
+    _check_count(tree, document.source)
     spent = Budget()
     variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ, spent)
-    names, scope = service_names(tree), {"var": variables.values, "env": environ, budget.KEY: spent}
+    names, scope = dict.fromkeys(service_names(tree)), {"var": variables.values, "env": environ, budget.KEY: spent}
     evaluation = EarlyEvaluation(document.source, scope, names, variables.broken)
     tree = evaluation.tree(tree) | {"variables": variables.values}
     checked = validate(tree, document.source, files.composed, evaluation.unknown)
@@ -110,11 +113,17 @@ def load(
         partial=checked.partial,
         budget=spent,
     )
-    checks = Checks(loaded.source, loaded.project, loaded.base, names)
+    checks = Checks(loaded.source, loaded.project, loaded.base, tuple(names))
     unknown = {dotted(path) for path in loaded.unknown}
     loaded.problems.extend(problem for problem in checks.problems(checked.definition) if problem.path not in unknown)
     loaded.problems[:] = [masked(problem, loaded.secrets) for problem in loaded.problems]
     return loaded
+
+
+def _check_count(tree: Mapping[str, Any], source: Source) -> None:
+    for key, items in tree.items():
+        if isinstance(items, dict) and len(items) > MAX_ITEMS:
+            raise DefinitionError([source.problem((key,), f"there are {len(items):,} {key}, and {MAX_ITEMS:,} at most are taken")])
 
 
 def masked(problem: Problem, secrets: Collection[str]) -> Problem:

@@ -167,10 +167,11 @@ def _environment(**options: Any) -> Sandbox:
     for name in _REMOVED_FILTERS:
         del env.filters[name]
     env.filters.update(FILTERS)
-    filters: dict[str, Callable[..., Any]] = env.filters
-    env.filters = {name: _charged(name, function) for name, function in filters.items()}
+    for name in env.filters:
+        env.filters[name] = _charged(name, env.filters[name])
     env.filters |= counting.FILTERS
-    env.tests = {name: function if name == "callable" else _charged(name, function) for name, function in env.tests.items()}
+    for name in set(env.tests) - {"callable"}:
+        env.tests[name] = _charged(name, env.tests[name])
     return env
 
 

@@ -123,7 +123,7 @@ class _Reading:
         self._file = file
         self.marks: dict[TreePath, tuple[Path, int]] = {}
         self.problems: list[Problem] = []
-        self._count = 0
+        self._count = self._characters = 0
 
     def value(self, node: Node, path: TreePath) -> Any:
         self._count_one(node)
@@ -175,8 +175,11 @@ class _Reading:
 
     def _count_one(self, node: Node) -> None:
         self._count += 1
+        self._characters += len(node.text) if isinstance(node, Leaf) else 0
         if self._count > MAX_VALUES:
-            raise YamlError(node.line, f"aliases make more than {MAX_VALUES:,} values of this file")
+            raise YamlError(node.line, f"there are more than {MAX_VALUES:,} values in this file, those of aliases counted each time")
+        if self._characters > MAX_BYTES:
+            raise YamlError(node.line, f"aliases make more than {MAX_BYTES:,} characters of this file")
 
 
 def _is_merge(key: Node) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, MappingView
 from typing import Any
 
 from envctl.definition.budget import Budget, no_value
-from envctl.definition.expression_syntax import ExpressionError
+from envctl.definition.expression_error import ExpressionError
 
 _UNSOUND = re.compile("[\0\ud800-\udfff]")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.definition.budget import KEY, Budget, OutOfBudget, of
-from envctl.definition.expression_syntax import Expression, split
+from envctl.definition.expression_syntax import CHAIN, Expression, split
 from envctl.definition.expressions import ExpressionError, Reference, escape, evaluate, evaluate_tree, has_expression, references
 from envctl.definition.source import Source, TreePath, map_texts, parse, walk
 from envctl.definition.yaml_parser import plain_scalar, written
@@ -217,7 +217,8 @@ class EarlyEvaluation:
     def _text(self, text: str, path: TreePath) -> Any:
         try:
             for part in split(text):
-                of(self.scope).compile(part.source if isinstance(part, Expression) else "")
+                if isinstance(part, Expression) and not CHAIN.fullmatch(part.source):
+                    of(self.scope).compile(part.source)
             return self._evaluated(text, path, references(text, self.names))
         except OutOfBudget as error:
             raise DefinitionError([self.source.problem(path, str(error))]) from None

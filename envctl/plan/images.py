@@ -38,7 +38,7 @@ def build_plan(build: Build, context: Path, name: str | None) -> BuildPlan:
     digest = hashlib.sha256(json.dumps(build.model_dump(mode="json"), sort_keys=True).encode())
     # The Dockerfile counts by itself: Docker reads it even if it is ignored, or stands elsewhere.
     dockerfile = context / (build.dockerfile or "Dockerfile")
-    digest.update(dockerfile.read_bytes() if dockerfile.is_file() else b"")
+    digest.update(_digest(dockerfile) if dockerfile.is_file() else b"")
     for path in context_files(context, _ignored(context, dockerfile)):
         digest.update(_entry(context, path))
     content = digest.hexdigest()[:16]
@@ -48,8 +48,13 @@ def build_plan(build: Build, context: Path, name: str | None) -> BuildPlan:
 
 def _entry(context: Path, path: Path) -> bytes:
     mode = b"x" if os.access(path, os.X_OK) else b"-"
-    content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
-    return b"\0".join((path.relative_to(context).as_posix().encode(), mode, hashlib.sha256(content).digest()))
+    content = hashlib.sha256(os.fsencode(os.readlink(path))).digest() if path.is_symlink() else _digest(path)
+    return b"\0".join((os.fsencode(path.relative_to(context).as_posix()), mode, content))
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from envctl.plan.model import Setting
 from envctl.plan.views import Resolver, View
 
 T = TypeVar("T")
+MAX_COMMAND = 100_000
+"""Characters; Linux takes no longer argument than 131,072 bytes."""
 
 
 class Once:
@@ -129,23 +132,23 @@ def argv(command: Command | None, scope: Mapping[str, Any]) -> list[str]:
 
 def split(command: str) -> list[str]:
     """The words of *command*; blanks and quotes inside `${...}` do not count."""
+    if len(command) > MAX_COMMAND:
+        raise ExpressionError(f"a command of more than {MAX_COMMAND:,} characters; a list, or a script in a file, may be longer")
     kept: list[str] = []
-    text, last = "", 0
+    parts, last = [], 0
     for start, end in spans(command):
-        text += command[last:start] + f"\ue000{len(kept)}\ue001"
+        parts += [command[last:start], f"\ue000{len(kept)}\ue001"]
         kept.append(command[start:end])
         last = end
     try:
-        words = shlex.split(text + command[last:])
+        words = shlex.split("".join([*parts, command[last:]]))
     except ValueError as error:
         raise ExpressionError(f"{error}; in {command!r}") from None
     return [_restored(word, kept) for word in words]
 
 
 def _restored(word: str, kept: list[str]) -> str:
-    for index, text in enumerate(kept):
-        word = word.replace(f"\ue000{index}\ue001", text)
-    return word
+    return re.sub("\ue000([0-9]+)\ue001", lambda mark: kept[int(mark[1])], word)
 
 
 def _word(value: object) -> str:
