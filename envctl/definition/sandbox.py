@@ -136,7 +136,7 @@ def _is_number(value: object) -> bool:
 
 
 def _bits(value: float) -> int:
-    return abs(value).bit_length() if isinstance(value, int) else 64
+    return abs(value).bit_length() if isinstance(value, int) else 0
 
 
 def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,7 +171,8 @@ def _environment(**options: Any) -> Sandbox:
         env.filters[name] = _charged(name, env.filters[name])
     env.filters |= counting.FILTERS
     for name in set(env.tests) - {"callable"}:
-        env.tests[name] = _charged(name, env.tests[name])
+        test: Any = env.tests[name]
+        env.tests[name] = _charged(name, test)
     return env
 
 
