@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from envctl.definition.matching import TooManyFiles, matching
 from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
 from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.errors import Problem, did_you_mean
@@ -164,8 +164,12 @@ class Checks:
         found = inside("/" if pattern.startswith("/") else fixed, self.base(path), self.project, what=None)
         if isinstance(found, str):
             yield self.source.problem(path, found.replace(f"'{fixed}'", f"'{pattern}'"))
-        elif not any(glob.iglob(pattern, root_dir=self.base(path), recursive=True)):
-            yield self.source.problem(path, f"no file matches '{pattern}'")
+            return
+        try:
+            if next(matching(pattern, self.base(path)), None) is None:
+                yield self.source.problem(path, f"no file matches '{pattern}'")
+        except (TooManyFiles, re.error) as error:
+            yield self.source.problem(path, str(error))
 
     def _written(self, target: str, path: TreePath) -> Iterator[Problem]:
         found = inside(target, self.base(path), self.project, what=None)
