@@ -6,6 +6,7 @@ Paths in it are relative to the file they stand in, and never lead outside the p
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, parse_nodes
 from envctl.errors import Problem, did_you_mean
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 TreePath = tuple[str | int, ...]
 MAX_BYTES = 5_000_000
 MAX_VALUES = 200_000
@@ -156,6 +158,8 @@ class _Reading:
     def _key(self, key: Node, path: TreePath) -> str:
         if isinstance(key, Branch) or (key.value is None and not key.text):
             raise YamlError(key.line, f"a key under '{dotted(path)}' is no text" if path else "a key is no text")
+        if control := _CONTROL.search(key.text):
+            raise YamlError(key.line, f"the key {key.text!r} holds the control character U+{ord(control.group()):04X}", "remove it")
         return key.text
 
     def _merged(self, node: Node, path: TreePath) -> dict[str, tuple[int, Node]]:

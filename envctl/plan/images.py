@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from envctl.definition.models import Build
@@ -57,28 +57,37 @@ def _digest(path: Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
-def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Path]:
+def context_files(context: Path, ignored: Callable[[str], object] | None) -> Iterator[Path]:
     for folder, folders, files in os.walk(context):
         folders.sort()
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted([*files, *links]):
             path = Path(folder, name)
-            kept = ignored is None or not ignored.match(path.relative_to(context).as_posix())
+            kept = ignored is None or not ignored(path.relative_to(context).as_posix())
             if kept and (path.is_symlink() or path.is_file()):
                 yield path
 
 
-def _ignored(context: Path, dockerfile: Path) -> re.Pattern[str] | None:
-    """The patterns of the ignore file as one expression; files that an exception (`!`) may bring back are kept."""
+def _ignored(context: Path, dockerfile: Path) -> Callable[[str], object] | None:
+    """Whether a path matches the ignore file; files that an exception (`!`) may bring back are kept, and all where it is no usual one.
+
+    With RE2, as `**a**a**a` would keep `re` busy for hours.
+    """
+    import re2
+
     own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")  # beside the Dockerfile, it wins
     try:
         lines = (own if own.is_file() else context / ".dockerignore").read_text("utf-8").splitlines()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not patterns or any(line.startswith("!") for line in patterns):
         return None
-    return re.compile("|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns))
+    try:
+        found = re2.compile("|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns))
+    except re2.error:
+        return None
+    return lambda path: found.match(path.encode(errors="replace").decode())
 
 
 def _glob(pattern: str) -> str:

@@ -121,3 +121,26 @@ def test_what_comes_piece_by_piece_becomes_a_list() -> None:
 
 def test_a_number_is_as_it_is_written() -> None:
     assert evaluate("v${3.10}", {}) == "v3.10"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('name: e\nservices:\n  a:\n    image: "x\\0y"\n', "e.yaml:4: a NUL character"),
+        (
+            'name: e\nservices:\n  a:\n    image: x\n    env: {"A\\a": x}\n',
+            "e.yaml:5: the key 'A\\x07' holds the control character U+0007",
+        ),
+        ("name: e\nx-a: &a " + "y" * 99_999 + "\nx-b: [" + "*a, " * 60 + "]\n", "e.yaml:2: aliases make more than 5,000,000 characters"),
+    ],
+)
+def test_what_a_file_may_not_hold(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "e.yaml").write_text(text, "utf-8")
+    found = load(tmp_path / "e.yaml", project=tmp_path, environ={}).problems
+    assert message in " ".join(map(str, found))
+
+
+def test_too_many_services(tmp_path: Path) -> None:
+    (tmp_path / "e.yaml").write_text("name: e\nservices:\n" + "".join(f"  s{n}: {{image: x}}\n" for n in range(2001)), "utf-8")
+    with pytest.raises(DefinitionError, match="there are 2,001 services, and 2,000 at most are taken"):
+        load(tmp_path / "e.yaml", project=tmp_path, environ={})
