@@ -91,7 +91,7 @@ class _References:
             if steps and steps[0] in ("host", "port", "ports", "url"):
                 return f"'{name}' has no port, and so no address", "give it `port:`"
             return wrong
-        return self._inner(name, service, kind, steps, ref)
+        return self._inner(name, service, kind, steps, ref) if steps else None
 
     def _inner(self, name: str, service: Service, kind: Kind, steps: tuple[str, ...], ref: Reference) -> tuple[str, str] | None:
         """A port by its name, or one of several databases, users, topics."""

@@ -144,3 +144,8 @@ def test_too_many_services(tmp_path: Path) -> None:
     (tmp_path / "e.yaml").write_text("name: e\nservices:\n" + "".join(f"  s{n}: {{image: x}}\n" for n in range(2001)), "utf-8")
     with pytest.raises(DefinitionError, match="there are 2,001 services, and 2,000 at most are taken"):
         load(tmp_path / "e.yaml", project=tmp_path, environ={})
+
+
+def test_a_slice_of_a_number_is_an_error_and_no_warning() -> None:
+    with pytest.raises(ExpressionError, match="not subscriptable"):
+        evaluate("${10[1:]}", {})
