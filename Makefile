@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench fuzz docs clean
 
 .venv/demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -36,6 +36,9 @@ lint: .venv/dev
 bench: .venv/dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+fuzz: .venv/dev  ## random projects: nothing may end but with exit 0 or 2, file and line, in 10 s and 500 MB (SEED=..., MINUTES=...)
+	$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(SEED)
 
 docs: .venv/dev  ## the generated pages, and the picture
 	$(BIN)/python -m docs.generate

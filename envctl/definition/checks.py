@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from envctl.definition.matching import TooManyFiles, matching
 from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
 from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.definition.variable_names import SERVICE_NAME, wrong_output
@@ -165,8 +165,12 @@ class Checks:
     def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
         if outside := list(self._inside(pattern, path)):
             yield from outside
-        elif not any(glob.iglob(pattern, root_dir=self.base(path), recursive=True)):
-            yield self.source.problem(path, f"no file matches '{pattern}'")
+            return
+        try:
+            if next(matching(pattern, self.base(path)), None) is None:
+                yield self.source.problem(path, f"no file matches '{pattern}'")
+        except (TooManyFiles, re.error) as error:
+            yield self.source.problem(path, str(error))
 
     def _inside(self, pattern: str, path: TreePath) -> Iterator[Problem]:
         """Whether a glob begins inside; `..` behind a wildcard could leave again."""

@@ -13,18 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from envctl.definition.expression_error import ExpressionError
 from envctl.errors import did_you_mean
 
 if TYPE_CHECKING:
     from jinja2 import nodes
 
 Path = tuple[str | int, ...]
-
-
-class ExpressionError(ValueError):
-    """An expression that cannot be read or evaluated; *path* says where in a tree it stands."""
-
-    path: Path = ()
 
 
 @dataclass(frozen=True)
@@ -97,17 +92,15 @@ def references(text: str, names: Collection[str]) -> list[Reference]:
 def split(text: str) -> tuple[str | Expression, ...]:
     """Literal texts, their `$${` replaced, and expressions."""
     parts: list[str | Expression] = []
-    literal, position = "", 0
-    while mark := _MARK.search(text, position):
-        literal += text[position : mark.start()]
-        if mark.group() == "$${":
-            literal, position = literal + "${", mark.end()
-            continue
-        end = _closing_brace(text, mark.end())
-        parts += [literal, Expression(text[mark.end() : end])] if literal else [Expression(text[mark.end() : end])]
-        literal, position = "", end + 1
-    literal += text[position:]
-    return tuple([*parts, literal] if literal else parts)
+    position = 0
+    for start, end in spans(text):
+        parts += [_literal(text[position:start]), Expression(text[start + 2 : end - 1])]
+        position = end
+    return tuple(part for part in [*parts, _literal(text[position:])] if part != "")
+
+
+def _literal(text: str) -> str:
+    return text.replace("$${", "${")
 
 
 def _closing_brace(text: str, start: int) -> int:
@@ -167,7 +160,9 @@ def check_filters(tree: nodes.Expr) -> None:
         known = env.filters if isinstance(node, nodes.Filter) else env.tests
         if isinstance(node, nodes.Filter | nodes.Test) and node.name not in known:
             what = "filter" if isinstance(node, nodes.Filter) else "test"
-            raise ExpressionError(f"there is no {what} '{node.name}'; {did_you_mean(node.name, list(known))}")
+            raise ExpressionError(
+                f"there is no {what} '{node.name}'; {did_you_mean(node.name, [name for name in known if not name.startswith(' ')])}"
+            )
 
 
 def rewrite(source: str, names: Collection[str]) -> tuple[str, dict[str, str]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from envctl.definition.budget import KEY, of
+from envctl.definition.expression_error import ExpressionError
 from envctl.definition.expression_syntax import (
     CHAIN,
     STAND_IN,
     Expression,
-    ExpressionError,
     Path,
     Reference,
     check_filters,
@@ -26,13 +27,16 @@ from envctl.definition.expression_syntax import (
     split,
     too_deep,
 )
-from envctl.definition.yaml_parser import written
+from envctl.definition.values import settled, sound_text
+from envctl.definition.yaml_parser import plain_scalar, written
 from envctl.errors import did_you_mean
 
 if TYPE_CHECKING:
     from jinja2.environment import TemplateExpression
 
     from envctl.definition.sandbox import Missing
+
+_STEPS_TO_START = 16  # an expression that Jinja evaluates
 
 __all__ = [
     "ExpressionError",
@@ -59,8 +63,9 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
     parts = split(text)
     if len(parts) == 1 and isinstance(parts[0], Expression):
         return _value(parts[0].source, scope)
-    values = (part if isinstance(part, str) else as_text(_value(part.source, scope), part.source) for part in parts)
-    return "".join(values)
+    found = "".join(part if isinstance(part, str) else as_text(_value(part.source, scope), part.source) for part in parts)
+    of(scope).make(found)
+    return found
 
 
 def evaluate_tree(value: Any, scope: Mapping[str, Any], path: Path = ()) -> Any:
@@ -92,9 +97,11 @@ def render_text(template: str, scope: Mapping[str, Any]) -> str:
 
     from envctl.definition import sandbox
 
+    values = sandbox.visible(scope)
+    of(values).compile(template)
     try:
         compiled = sandbox.compile_text(template.replace("$${", "${'${'}"))
-        return str(compiled.render(sandbox.visible(scope)))
+        return sound_text(compiled.render(values))
     except ExpressionError:
         raise
     except TemplateSyntaxError as error:
@@ -130,7 +137,10 @@ def _value(source: str, scope: Mapping[str, Any]) -> Any:
     if CHAIN.fullmatch(source):
         found = _follow(source.strip().split("."), scope)
         if found is not _NOTHING:
+            of(scope).make(found)
             return found
+    elif (number := plain_scalar(source.strip() or " ")) != source.strip() and isinstance(number, int | float):
+        return number  # `${3.10}` is as it is written, like 3.10 by itself
     return _evaluated(source, scope)
 
 
@@ -153,30 +163,17 @@ def _evaluated(source: str, scope: Mapping[str, Any]) -> Any:
     from envctl.definition import sandbox
 
     rewritten, renamed = rewrite(source, scope)
+    values = sandbox.visible(scope) | {code: scope[name] for code, name in renamed.items() if name in scope}
+    budget = of(values)
+    budget.compile(rewritten)
+    budget.step(_STEPS_TO_START + len(values) // 16)
     compiled = _compiled(rewritten, source)
     try:
-        values = sandbox.visible(scope) | {code: scope[name] for code, name in renamed.items() if name in scope}
-        return _result(compiled(values), source)
+        return settled(compiled(values), budget)
     except ExpressionError:
         raise
     except Exception as error:
         raise ExpressionError(f"`{shortened(source.strip())}`: {_words(error, scope, source)}") from None
-
-
-def _result(value: Any, source: str) -> Any:
-    from jinja2 import Undefined
-
-    if isinstance(value, Undefined):
-        str(value)  # raises, naming what is missing
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, Mapping | list | tuple):
-        return value
-    if isinstance(value, Iterable):
-        return list(value)
-    if callable(value):
-        raise ExpressionError(f"`{source.strip()}` is a function; call it with `()`")
-    return value
 
 
 def _words(error: Exception, scope: Mapping[str, Any], source: str = "") -> str:
@@ -197,7 +194,7 @@ def _missing(error: Missing, scope: Mapping[str, Any], source: str) -> str:
     name = sandbox.shown(error.name)
     if error.owner is None:
         name = name[1:].replace(STAND_IN, "-") if name.startswith(STAND_IN) else name
-        return f"'{name}' is not defined; {shell_advice(source, scope) or did_you_mean(name, list(scope))}"
+        return f"'{name}' is not defined; {shell_advice(source, scope) or did_you_mean(name, [known for known in scope if known != KEY])}"
     if error.owner is scope.get("env"):
         return f'the environment variable {name} is not set; `${{env.{name} | default("...")}}` gives it a default'
     known = [str(key) for key in error.owner] if isinstance(error.owner, Mapping) else []

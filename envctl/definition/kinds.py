@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from envctl.definition.budget import KEY, Budget
 from envctl.definition.compose_file import Recognised, Recogniser
 from envctl.definition.expressions import ExpressionError, evaluate, references
 from envctl.definition.models import Model
@@ -364,14 +365,14 @@ def parameters_of(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**defaults, **given}
 
 
-def items_of(kind: Kind, key: str, given: Any, service: str) -> dict[str, dict[str, Any]]:
+def items_of(kind: Kind, key: str, given: Any, service: str, budget: Budget) -> dict[str, dict[str, Any]]:
     """What *given* declares several of: name to options, the defaults of options filled in.
 
     *given* is a name, a list of names (or of maps with a `name`), a map of name to options, or None for the kind's default.
     """
     several = kind.several[key]
     if given is None:
-        given = [evaluate(name, {"self": {"name": service}}) for name in several.default]
+        given = [evaluate(name, {"self": {"name": service}, KEY: budget}) for name in several.default]
     defaults = {name: schema["default"] for name, schema in several.options.items() if "default" in schema}
     return {name: {**defaults, **options} for name, options in _items(given)}
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from envctl.definition import budget
+from envctl.definition.budget import Budget
 from envctl.definition.checks import Checks
 from envctl.definition.compose_file import ComposeReference, Recogniser, read_compose
 from envctl.definition.expressions import ExpressionError, evaluate
@@ -18,6 +20,9 @@ from envctl.definition.validate import validate
 from envctl.definition.variables import EarlyEvaluation, resolve_variables
 from envctl.errors import DefinitionError, Problem
 from envctl.session.mask import Mask
+
+MAX_ITEMS = 2000
+"""Services, and other things in one map: each may refer to all others."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Loaded:
     """Variables without a value."""
     partial: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Services with wrong keys, and those keys: they are left out of the definition."""
+    budget: Budget = field(default_factory=Budget)
+    """What evaluating it has cost, and may still cost."""
 
     def base(self, at: TreePath = ()) -> Path:
         """The folder that paths at a place are relative to: that of the file it stands in."""
@@ -86,6 +93,7 @@ def load(
 
     Raises:
         EngineMissing: it refers to a Compose file, and Docker Compose is not there.
+        DefinitionError: it has too many parts, or evaluating them costs too much.
     """
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
@@ -95,8 +103,10 @@ def load(
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
     clear = frozenset(str(value) for _, value in walk(document.tree))
     tree = _main_ports(_cleaned(document.tree), files.composed)
-    variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ)
-    names, scope = service_names(tree), {"var": variables.values, "env": environ}
+    _check_count(tree, document.source)
+    spent = Budget()
+    variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ, spent)
+    names, scope = dict.fromkeys(service_names(tree)), {"var": variables.values, "env": environ, budget.KEY: spent}
     evaluation = EarlyEvaluation(document.source, scope, names, variables.broken)
     tree = evaluation.tree(tree) | {"variables": variables.values}
     checked = validate(tree, document.source, files.composed, evaluation.unknown)
@@ -117,8 +127,9 @@ def load(
         unknown=frozenset(evaluation.unknown),
         broken=frozenset(variables.broken),
         partial=checked.partial,
+        budget=spent,
     )
-    checks = Checks(loaded.source, loaded.project, loaded.base, names)
+    checks = Checks(loaded.source, loaded.project, loaded.base, tuple(names))
     unknown = {dotted(path) for path in loaded.unknown}
     loaded.problems.extend(problem for problem in checks.problems(checked.definition) if problem.path not in unknown)
     mask = Mask(loaded.secrets - loaded.names())
@@ -136,6 +147,12 @@ def _names(tree: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_password(path: TreePath) -> bool:
     return any("passw" in key or "secret" in key for key in path[3:] if isinstance(key, str))
+
+
+def _check_count(tree: Mapping[str, Any], source: Source) -> None:
+    for key, items in tree.items():
+        if isinstance(items, dict) and len(items) > MAX_ITEMS:
+            raise DefinitionError([source.problem((key,), f"there are {len(items):,} {key}, and {MAX_ITEMS:,} at most are taken")])
 
 
 def _compose_alone(file: Path) -> Document:

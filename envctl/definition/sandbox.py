@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
-from itertools import islice
+from math import prod
 from typing import Any
 
-from jinja2 import StrictUndefined, UndefinedError, nodes
+from jinja2 import StrictUndefined, UndefinedError, nodes, pass_context
 from jinja2.environment import TemplateExpression
 from jinja2.exceptions import SecurityError
 from jinja2.parser import Parser
-from jinja2.runtime import Context
+from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import missing
+from jinja2.utils import _PassArg, missing
 
+from envctl.definition import counting
+from envctl.definition.budget import Budget, of
 from envctl.definition.escaping import FILTERS
 
-MAX_SIZE = 4_000_000
-"""Characters or items that one operation may produce."""
-MAX_NUMBER = 100_000
-"""The largest width, count or exponent; and the length of a range."""
-_GROWING = ("center", "indent", "join", "replace", "batch", "slice", "wordwrap", "tojson")
-_REMOVED_FILTERS = ("random", "format", "pprint", "urlize")  # not the same twice, unbounded widths, or no use here
+# Not the same twice, unbounded widths, quadratic, or no use here.
+_REMOVED_FILTERS = ("random", "format", "pprint", "urlize", "striptags")
+MAX_BITS = 10_000
+"""Of an integer."""
+_LINEAR = ("default", "d", "defined", "undefined")
 _HARMLESS_GLOBALS = ("range", "dict")
 _HIDDEN_SELF = "ǂself"
 
@@ -45,11 +47,14 @@ class _Undefined(StrictUndefined):
         raised: Any = exc if exc is SecurityError else lambda message: Missing(name, owner, hint)
         super().__init__(hint, obj, name, raised)
 
+    # Python prints what a list holds by this.
+    __repr__ = StrictUndefined.__str__
+
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox with limits; a definition may be wrong, but it may not hang or eat the memory."""
+    """Jinja's sandbox with a budget; a definition may be wrong, but it may not hang or eat the memory."""
 
-    intercepted_binops = frozenset(["+", "*", "**", "%"])
+    intercepted_binops = frozenset(["+", "-", "*", "/", "//", "%", "**"])
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Items first: a database called `items` or a service called `keys` is what its name says."""
@@ -67,76 +72,91 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        _check_operation(operator, left, right)
-        return super().call_binop(context, operator, left, right)
+        budget = of(context)
+        if _is_number(left) and _is_number(right):
+            budget.step()
+            _check_numbers(operator, left, right)
+        elif operator == "%" and isinstance(left, str):
+            budget.afford(_widths(left))
+            _grow(budget, [left, right])
+        else:
+            _grow(budget, [left, right], operator != "+")
+        found = super().call_binop(context, operator, left, right)
+        budget.make(found)
+        return found
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  (the names are Jinja's)
+        budget = of(__context)
+        if isinstance(__obj, Macro):
+            budget.step()
+            return super().call(__context, __obj, *args, **kwargs)
         owner = getattr(__obj, "__self__", None)
-        args = _counted(args)
-        _check_growth((owner if isinstance(owner, str) else "", *args, *kwargs.values()))
-        return super().call(__context, __obj, *args, **kwargs)
+        args = tuple(map(budget.listed, args))
+        grows = isinstance(owner, str | bytes | int)
+        _grow(budget, [*([owner] if grows else []), *args, *kwargs.values()], grows)
+        found = super().call(__context, __obj, *args, **kwargs)
+        budget.make(found)
+        return found
 
 
-def _check_operation(operator: str, left: Any, right: Any) -> None:
-    if operator == "**" and (_size(right) > 1000 or _bits(left) * max(_size(right), 1) > 10_000):
-        raise OverflowError("the power is too large")
-    if operator == "*" and not (_is_number(left) and _is_number(right)):
-        _check_growth((left, right))
-    if operator == "+" and not _is_number(left) and _size(left) + _size(right) > MAX_SIZE:
-        raise OverflowError("the result is too large")
-    if operator == "%" and isinstance(left, str):
-        _check_format(left)
+def _grow(budget: Budget, values: list[Any], product: bool = True) -> None:
+    """Whether what an operation makes of *values* can be afforded: the *product* of their sizes at most, else the sum.
+
+    A number behind the first value is a width, a count or a depth.
+    """
+    sizes = [budget.weigh(value) for value in values]
+    if product:
+        sizes[1:] = [_magnitude(value, size) for value, size in zip(values[1:], sizes[1:], strict=True)]
+    budget.afford((prod if product else sum)(sizes))
 
 
-def _check_format(text: str) -> None:
-    widths = "".join(c if c.isdigit() else " " for c in text).split()
-    if "*" in text or any(len(width) > 5 for width in widths):
-        raise OverflowError("the width in the format is too large")
+def _magnitude(value: Any, size: int) -> int:
+    return int(min(abs(value), 1e18)) + 1 if _is_number(value) and value == value else size
 
 
-def _check_growth(values: Iterable[Any]) -> None:
-    """The product of all sizes bounds what centring, replacing, joining or repeating can produce."""
-    product = 1
-    for value in values:
-        size = _size(value)
-        if _is_number(value) and size > MAX_NUMBER:
-            raise OverflowError(f"{value} is too large here")
-        product *= size + 1
-    if product > MAX_SIZE:
-        raise OverflowError("the result is too large")
+def _widths(text: str) -> int:
+    """How many characters the widths of a format add at most."""
+    if "*" in text:
+        raise OverflowError("a width that is a value, `*`, may be too large")
+    return sum(int(width[:9]) for width in re.findall(r"[0-9]+", text))
+
+
+def _check_numbers(operator: str, left: float, right: float) -> None:
+    bits = {"**": _bits(left) * max(abs(right), 1), "*": _bits(left) + _bits(right)}.get(operator, 0)
+    if bits > MAX_BITS:
+        raise OverflowError("the number is too large")
+    if operator == "/" or float in (type(left), type(right)):
+        for number in (left, right):
+            if float(number) != number == number:
+                raise OverflowError(f"{number} has more digits than a fraction keeps; `//` divides whole numbers")
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _bits(value: Any) -> int:
-    return abs(value).bit_length() if isinstance(value, int) else 64
+def _bits(value: float) -> int:
+    return abs(value).bit_length() if isinstance(value, int) else 0
 
 
-def _size(value: Any) -> int:
-    if isinstance(value, str | bytes | range):
-        return len(value)
-    if isinstance(value, int | float):
-        return int(min(abs(value), 1e18)) if value == value else 0
-    if isinstance(value, list | tuple):
-        return sum(len(item) if isinstance(item, str) else 1 for item in value)
-    return 1
+def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter or a test with what it takes and makes counted."""
+    passed = _PassArg.from_obj(function)
+    attribute = {_PassArg.eval_context: "eval_ctx", _PassArg.environment: "environment"}.get(passed) if passed else None
 
-
-def _limited(function: Callable[..., Any]) -> Callable[..., Any]:
+    @pass_context
     @wraps(function)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        args = _counted(args)
-        _check_growth((*args, *kwargs.values()))
-        return function(*args, **kwargs)
+    def charged(context: Context, *args: Any, **kwargs: Any) -> Any:
+        budget = of(context)
+        args = tuple(map(budget.listed, args))
+        again = args[:1] if name == "sum" and (len(args) > 2 or "start" in kwargs) else ()  # lists are copied for each that is added
+        _grow(budget, [*args, *again, *kwargs.values()], name not in _LINEAR)
+        first = () if passed is None else (context if attribute is None else getattr(context, attribute),)
+        found = function(*first, *args, **kwargs)
+        budget.make(found)
+        return found
 
-    return checked
-
-
-def _counted(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Arguments whose sizes can be told: generators as lists."""
-    return tuple(list(islice(arg, MAX_SIZE)) if isinstance(arg, Iterator) else arg for arg in args)
+    return charged
 
 
 def _environment(**options: Any) -> Sandbox:
@@ -146,9 +166,13 @@ def _environment(**options: Any) -> Sandbox:
         del env.globals[name]
     for name in _REMOVED_FILTERS:
         del env.filters[name]
-    for name in _GROWING:
-        env.filters[name] = _limited(env.filters[name])
     env.filters.update(FILTERS)
+    for name in env.filters:
+        env.filters[name] = _charged(name, env.filters[name])
+    env.filters |= counting.FILTERS
+    for name in set(env.tests) - {"callable"}:
+        test: Any = env.tests[name]
+        env.tests[name] = _charged(name, test)
     return env
 
 
@@ -169,6 +193,7 @@ def texts() -> Sandbox:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=counting.printed,
     )
 
 
@@ -188,7 +213,7 @@ def parse(source: str) -> nodes.Expr:
 def compile_expression(tree: nodes.Expr) -> TemplateExpression:
     env = expressions()
     assign = nodes.Assign(nodes.Name("result", "store"), tree, lineno=1)
-    template = nodes.Template([assign], lineno=1)
+    template = counting.counted(nodes.Template([assign], lineno=1))
     _hide_self(template)
     template.set_environment(env)
     return TemplateExpression(env.from_string(template), undefined_to_none=False)
@@ -197,8 +222,9 @@ def compile_expression(tree: nodes.Expr) -> TemplateExpression:
 @cache
 def compile_text(source: str) -> Any:
     env = texts()
-    template = env.parse(source)
+    template = counting.counted(env.parse(source))
     _hide_self(template)
+    template.set_environment(env)
     return env.from_string(template)
 
 

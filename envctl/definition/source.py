@@ -6,6 +6,7 @@ Paths in it are relative to the file they stand in, and never lead outside the p
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from envctl.errors import Problem, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 TreePath = tuple[str | int, ...]
 MAX_BYTES = 5_000_000
 MAX_VALUES = 200_000
@@ -126,7 +128,7 @@ class _Reading:
         self._file = file
         self.marks: dict[TreePath, tuple[Path, int]] = {}
         self.problems: list[Problem] = []
-        self._count = 0
+        self._count = self._characters = 0
 
     def value(self, node: Node, path: TreePath) -> Any:
         self._count_one(node)
@@ -159,6 +161,8 @@ class _Reading:
     def _key(self, key: Node, path: TreePath) -> str:
         if isinstance(key, Branch) or (key.value is None and not key.text):
             raise YamlError(key.line, f"a key under '{dotted(path)}' is no text" if path else "a key is no text")
+        if control := _CONTROL.search(key.text):
+            raise YamlError(key.line, f"the key {key.text!r} holds the control character U+{ord(control.group()):04X}", "remove it")
         return key.text
 
     def _merged(self, node: Node, path: TreePath) -> dict[str, tuple[int, Node]]:
@@ -178,8 +182,11 @@ class _Reading:
 
     def _count_one(self, node: Node) -> None:
         self._count += 1
+        self._characters += len(node.text) if isinstance(node, Leaf) else 0
         if self._count > MAX_VALUES:
-            raise YamlError(node.line, f"aliases make more than {MAX_VALUES:,} values of this file")
+            raise YamlError(node.line, f"there are more than {MAX_VALUES:,} values in this file, those of aliases counted each time")
+        if self._characters > MAX_BYTES:
+            raise YamlError(node.line, f"aliases make more than {MAX_BYTES:,} characters of this file")
 
 
 def _is_merge(key: Node) -> bool:

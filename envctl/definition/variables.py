@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.budget import KEY, Budget, OutOfBudget, of
+from envctl.definition.expression_syntax import CHAIN, Expression, split
 from envctl.definition.expressions import ExpressionError, Reference, escape, evaluate, evaluate_tree, has_expression, references
 from envctl.definition.source import Source, TreePath, map_texts, parse, walk
 from envctl.definition.yaml_parser import plain_scalar, written
-from envctl.errors import Problem, did_you_mean
+from envctl.errors import DefinitionError, Problem, did_you_mean
 
 _KEYS = ("from", "secret", "default", "description")
 PREFIX = "ENVCTL_VAR_"
@@ -33,6 +35,7 @@ class Variables:
     problems: list[Problem] = field(default_factory=list)
     given: dict[str, str] = field(default_factory=dict)
     """The texts that came with `--set` or from the environment: with these alone the same values come out again."""
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,13 @@ class _Spec:
     """Where the default stands below the variable."""
 
 
-def resolve_variables(declared: Any, source: Source, overrides: Mapping[str, str], environ: Mapping[str, str]) -> Variables:
-    """The value of each declared variable: `--set`, then ENVCTL_VAR_NAME, then its `from`, then its default."""
-    found = Variables()
+def resolve_variables(declared: Any, source: Source, overrides: Mapping[str, str], environ: Mapping[str, str], budget: Budget) -> Variables:
+    """The value of each declared variable: `--set`, then ENVCTL_VAR_NAME, then its `from`, then its default.
+
+    Raises:
+        DefinitionError: evaluating them costs more than *budget* has.
+    """
+    found = Variables(budget=budget)
     if not isinstance(declared, dict):
         if declared is not None:
             found.problems.append(source.problem(("variables",), "expected a map of names to values"))
@@ -69,6 +76,8 @@ def _resolve(name: str, value: Any, source: Source, overrides: Mapping[str, str]
         try:
             _set(name, spec, _given(name, spec, overrides, environ), environ, found)
             return
+        except OutOfBudget as error:
+            raise DefinitionError([source.problem((*path, *spec.prefix, *error.path), str(error))]) from None
         except ExpressionError as error:
             if not found.broken & set(_variables_of(spec.default)):
                 found.problems.append(source.problem((*path, *spec.prefix, *error.path), str(error)))
@@ -112,7 +121,7 @@ def _set(name: str, spec: _Spec, given: tuple[str, str] | None, environ: Mapping
     default = None
     if given is None or not isinstance(spec.default, str):
         _refuse_whole(spec.default)
-        default = evaluate_tree(spec.default, {"var": dict(found.values), "env": environ})
+        default = evaluate_tree(spec.default, {"var": dict(found.values), "env": environ, KEY: found.budget})
     value = default if given is None else typed(given[0], default if spec.has_default else "", given[1])
     found.values[name] = value
     found.given |= {name: given[0]} if given is not None else {}
@@ -195,7 +204,10 @@ def is_command(path: TreePath) -> bool:
 
 @dataclass
 class EarlyEvaluation:
-    """One pass over a tree that evaluates the expressions over `var` and `env` alone."""
+    """One pass over a tree that evaluates the expressions over `var` and `env` alone.
+
+    `tree` raises DefinitionError when it costs too much.
+    """
 
     source: Source
     scope: Mapping[str, Any]
@@ -214,7 +226,12 @@ class EarlyEvaluation:
 
     def _text(self, text: str, path: TreePath) -> Any:
         try:
+            for part in split(text):
+                if isinstance(part, Expression) and not CHAIN.fullmatch(part.source):
+                    of(self.scope).compile(part.source)
             return self._evaluated(text, path, references(text, self.names))
+        except OutOfBudget as error:
+            raise DefinitionError([self.source.problem(path, str(error))]) from None
         except ExpressionError as error:
             self.problems.append(self.source.problem(path, str(error)))
         self.unknown.add(path)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from envctl.definition.budget import Budget
 from envctl.definition.expression_syntax import shell_advice
 from envctl.definition.expressions import ExpressionError, Reference, references
 from envctl.definition.kinds import Kind, items_of
@@ -22,7 +23,7 @@ _SIDES = ("inside", "outside")
 
 def check_references(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str]) -> Iterator[Problem]:
     """Mistakes in every expression that the plan would evaluate; *kinds* has those of services that are known."""
-    checking = _References(loaded, kinds, environ)
+    checking = _References(loaded, kinds, environ, dict.fromkeys(service_names(loaded.tree)))
     for path, text in walk(loaded.tree):
         if isinstance(text, str) and "${" in text and takes_references(path):
             yield from checking.text(text, path)
@@ -43,6 +44,8 @@ class _References:
     loaded: Loaded
     kinds: Mapping[str, Kind]
     environ: Mapping[str, str]
+    names: Mapping[str, None]
+    """All services; a mapping, since it is asked for each reference."""
 
     def text(self, text: str, path: TreePath) -> Iterator[Problem]:
         try:
@@ -52,10 +55,6 @@ class _References:
         for ref in found:
             if problem := self._wrong(ref, path):
                 yield self.loaded.source.problem(path, f"`${{{ref.expression}}}`: {problem[0]}", problem[1])
-
-    @property
-    def names(self) -> Sequence[str]:
-        return service_names(self.loaded.tree)
 
     def _wrong(self, ref: Reference, path: TreePath) -> tuple[str, str] | None:
         """What is wrong with a reference, and what would be right."""
@@ -108,7 +107,7 @@ class _References:
             if steps and steps[0] in ("host", "port", "ports", "url"):
                 return f"'{name}' has no port, and so no address", "give it `port:`"
             return wrong
-        return self._inner(name, service, kind, steps, ref)
+        return self._inner(name, service, kind, steps, ref) if steps else None
 
     def _inner(self, name: str, service: Service, kind: Kind, steps: tuple[str, ...], ref: Reference) -> tuple[str, str] | None:
         """A port by its name, or one of several databases, users, topics."""
@@ -119,7 +118,7 @@ class _References:
             return _missing(where, steps[1:], list(kind.several), ref)
         if steps[0] not in kind.several or len(steps) < 2:
             return None
-        items = _items(kind, steps[0], service.with_.get(steps[0]), name)
+        items = _items(kind, steps[0], service.with_.get(steps[0]), name, self.loaded.budget)
         if items is None or steps[1] in ("values", "keys", "items"):
             return None
         if wrong := _missing(where, steps[1:], list(items), ref):
@@ -138,9 +137,9 @@ def _properties(service: Service, kind: Kind) -> list[str]:
     return list(dict.fromkeys([*address, *kind.properties, *kind.parameters, *kind.several, *shared]))
 
 
-def _items(kind: Kind, key: str, given: Any, name: str) -> Mapping[str, Any] | None:
+def _items(kind: Kind, key: str, given: Any, name: str, budget: Budget) -> Mapping[str, Any] | None:
     """Names to options; None where an expression gives a name."""
-    items = items_of(kind, key, given, name)
+    items = items_of(kind, key, given, name, budget)
     return None if any("${" in item for item in items) else items
 
 

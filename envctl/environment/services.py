@@ -98,7 +98,7 @@ class _Service:
     def _declared(self, key: str) -> list[str] | None:
         if key not in self._kind.several:
             return None
-        return list(items_of(self._kind, key, self._service.with_.get(key), self._name))
+        return list(items_of(self._kind, key, self._service.with_.get(key), self._name, self._loaded.budget))
 
     def data(self) -> Iterator[Problem]:
         if self._service.replicas > 1 and (self._kind.data or self._kind.once) and not self._service.from_compose:

@@ -88,16 +88,19 @@ class ServerProperty(NamedTuple):
     """Whether it is a reason of its own to have the server."""
 
 
+MAX_VALUE = 4096
+"""Characters; what is longer tells nothing of a server, and may double with each line."""
+
+
 def variables(project: ProjectFiles) -> list[ExampleVariable]:
     """The variables of all such files; the first file that has a name gives its value."""
     found: dict[tuple[str, str], ExampleVariable] = {}
     for path in project.named(*FILES):
         known: dict[str, str] = {}
         for line in project.text(path).splitlines():
-            match = _LINE.match(line)
-            if match is None:
+            match = _LINE.match(line) if len(line) <= MAX_VALUE else None
+            if match is None or len(value := _expanded(_value(match), known)) > MAX_VALUE:
                 continue
-            value = _expanded(_value(match), known)
             known[match[1]] = value
             found.setdefault((str(path.parent), match[1]), ExampleVariable(match[1], value, path))
     return list(found.values())[:MAX_VARIABLES]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from envctl.definition.models import Build
@@ -44,7 +44,7 @@ def build_plan(build: Build, context: Path, name: str | None, root: Path, *, as_
     digest = hashlib.sha256(json.dumps(build.model_dump(mode="json"), sort_keys=True).encode())
     # The Dockerfile counts by itself: Docker reads it even if it is ignored, or stands elsewhere.
     dockerfile = context / (build.dockerfile or "Dockerfile")
-    digest.update(read_file(dockerfile, root) if dockerfile.is_file() else b"")
+    digest.update(_digest(dockerfile, root) if dockerfile.is_file() else b"")
     for path in context_files(context, _ignored(context, dockerfile, root)):
         digest.update(_entry(context, path, root))
     content = digest.hexdigest()[:16]
@@ -56,36 +56,46 @@ def build_plan(build: Build, context: Path, name: str | None, root: Path, *, as_
 def _entry(context: Path, path: Path, root: Path) -> bytes:
     """Docker sends a link as a link; whatever it leads to is no part of the image."""
     mode = b"x" if os.access(path, os.X_OK) else b"-"
-    if path.is_symlink():
-        content = hashlib.sha256(os.fsencode(os.readlink(path)))
-    else:
-        with open_file(path, root) as stream:
-            content = hashlib.file_digest(stream, "sha256")
-    return b"\0".join((os.fsencode(path.relative_to(context).as_posix()), mode, content.digest()))
+    content = hashlib.sha256(os.fsencode(os.readlink(path))).digest() if path.is_symlink() else _digest(path, root)
+    return b"\0".join((os.fsencode(path.relative_to(context).as_posix()), mode, content))
 
 
-def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Path]:
+def _digest(path: Path, root: Path) -> bytes:
+    with open_file(path, root) as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def context_files(context: Path, ignored: Callable[[str], object] | None) -> Iterator[Path]:
     for folder, folders, files in os.walk(context):
         folders.sort()
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted([*files, *links]):
             path = Path(folder, name)
-            kept = ignored is None or not ignored.match(path.relative_to(context).as_posix())
+            kept = ignored is None or not ignored(path.relative_to(context).as_posix())
             if kept and (path.is_symlink() or path.is_file()):
                 yield path
 
 
-def _ignored(context: Path, dockerfile: Path, root: Path) -> re.Pattern[str] | None:
-    """The patterns of the ignore file as one expression; files that an exception (`!`) may bring back are kept."""
+def _ignored(context: Path, dockerfile: Path, root: Path) -> Callable[[str], object] | None:
+    """Whether a path matches the ignore file; files that an exception (`!`) may bring back are kept, and all where it is no usual one.
+
+    With RE2, as `**a**a**a` would keep `re` busy for hours.
+    """
+    import re2
+
     own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")  # beside the Dockerfile, it wins
     try:
         lines = read_file(own if own.is_file() else context / ".dockerignore", root, largest=1_000_000).decode().splitlines()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not patterns or any(line.startswith("!") for line in patterns):
         return None
-    return re.compile("|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns))
+    try:
+        found = re2.compile("|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns))
+    except re2.error:
+        return None
+    return lambda path: found.match(path.encode(errors="replace").decode())
 
 
 def _glob(pattern: str) -> str:

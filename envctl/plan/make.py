@@ -7,6 +7,7 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from envctl.definition.budget import KEY
 from envctl.definition.expressions import ExpressionError, evaluate_tree
 from envctl.definition.models import Service
 from envctl.definition.variable_names import is_output
@@ -41,7 +42,10 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
     needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
     order = _order(reading, running, needs)
-    services = {name: service_plan(reading, found[name], running[name], needs[name]) for name in order}
+    services: dict[str, ServicePlan] = {}
+    for name in order:
+        with reading.located("services", name):
+            services[name] = service_plan(reading, found[name], running[name], needs[name])
     outputs = _outputs(reading, environment)
     tests = _tests(reading, environment)
     reading.check()
@@ -81,6 +85,7 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
         "var": environment.loaded.variables,
         "env": setting.environ,
         "instance": {"id": setting.id, "name": setting.name},
+        KEY: environment.loaded.budget,
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from envctl.definition.budget import OutOfBudget
 from envctl.definition.expressions import ExpressionError, Reference, evaluate, evaluate_tree, references, spans
 from envctl.definition.expressions import as_text as written
 from envctl.definition.load import Loaded
@@ -21,6 +23,8 @@ from envctl.plan.views import Resolver, View
 from envctl.session.mask import Mask
 
 T = TypeVar("T")
+MAX_COMMAND = 100_000
+"""Characters; Linux takes no longer argument than 131,072 bytes."""
 
 
 class Once:
@@ -57,7 +61,7 @@ class Reading:
         try:
             yield
         except ExpressionError as error:
-            self.wrong((*path, *error.path), str(error))
+            self.wrong_expression(error, path)
         except FileRefused as error:
             self.wrong(path, str(error))
         except OSError as error:
@@ -83,11 +87,17 @@ class Reading:
         """Notes what is wrong at *path* of the definition."""
         self.problems.append(self.loaded.source.problem(path, message, hint))
 
+    def wrong_expression(self, error: ExpressionError, path: TreePath) -> None:
+        """Notes *error* of what stands at *path*; with the budget spent, nothing behind it can be told."""
+        self.wrong((*path, *error.path), str(error))
+        if isinstance(error, OutOfBudget):
+            raise DefinitionError(self.problems) from None
+
     def tree(self, value: Any, scope: Mapping[str, Any], *path: str | int) -> Any:
         try:
             return plain(evaluate_tree(value, scope))
         except ExpressionError as error:
-            self.wrong((*path, *error.path), str(error))
+            self.wrong_expression(error, path)
             return type(value)() if isinstance(value, dict | list | str) else value
 
 
@@ -137,23 +147,23 @@ def argv(command: Command | None, scope: Mapping[str, Any]) -> list[str]:
 
 def split(command: str) -> list[str]:
     """The words of *command*; blanks and quotes inside `${...}` do not count."""
+    if len(command) > MAX_COMMAND:
+        raise ExpressionError(f"a command of more than {MAX_COMMAND:,} characters; a list, or a script in a file, may be longer")
     kept: list[str] = []
-    text, last = "", 0
+    parts, last = [], 0
     for start, end in spans(command):
-        text += command[last:start] + f"\ue000{len(kept)}\ue001"
+        parts += [command[last:start], f"\ue000{len(kept)}\ue001"]
         kept.append(command[start:end])
         last = end
     try:
-        words = shlex.split(text + command[last:])
+        words = shlex.split("".join([*parts, command[last:]]))
     except ValueError as error:
         raise ExpressionError(f"{error}; in {command!r}") from None
     return [_restored(word, kept) for word in words]
 
 
 def _restored(word: str, kept: list[str]) -> str:
-    for index, text in enumerate(kept):
-        word = word.replace(f"\ue000{index}\ue001", text)
-    return word
+    return re.sub("\ue000([0-9]+)\ue001", lambda mark: kept[int(mark[1])], word)
 
 
 def _word(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import glob
 import gzip
 import hashlib
 import io
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.definition.kinds import Kind
+from envctl.definition.matching import matching
 from envctl.definition.models import SeedStep, Service
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
@@ -132,6 +132,5 @@ def _inputs(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> Iter
     """Each input below the folder that its pattern is relative to."""
     for number, pattern in enumerate(step.inputs):
         folder = reading.loaded.base((*at, "inputs", number))
-        # Not Path.glob: before Python 3.13 its `**` finds folders only.
-        found = (folder / name for name in glob.iglob(pattern, root_dir=folder, recursive=True))
+        found = (folder / name for name in matching(pattern, folder))
         yield from ((folder, path) for path in sorted(found) if path.is_file() and "__pycache__" not in path.parts)

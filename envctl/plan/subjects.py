@@ -56,19 +56,19 @@ def _numbered(subject: Subject, local: bool) -> list[str]:
 def subjects(environment: Environment, setting: Setting | None = None) -> dict[str, Subject]:
     """Each by its name; without a *setting*, credentials are not drawn."""
     return {
-        name: _subject(name, service, environment.kinds[service.kind], setting, environment.used.get(name))
+        name: _subject(name, service, environment.kinds[service.kind], setting, environment)
         for name, service in environment.definition.services.items()
     }
 
 
-def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, url: str | None) -> Subject:
+def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, environment: Environment) -> Subject:
     parameters = parameters_of(kind, service.with_)
     for key, what in kind.credentials.items():
         if parameters.get(key) is None and setting is not None:
             parameters[key] = setting.secret(name, what if key == what else key)
-    several = {key: items_of(kind, key, parameters.pop(key, None), name) for key in kind.several}
+    several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
     ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(kind.ports_when.get(port, ""), True)}
-    return Subject(name, kind, ports, parameters, several, url)
+    return Subject(name, kind, ports, parameters, several, environment.used.get(name))
 
 
 def _ports(service: Service, kind: Kind) -> dict[str, int]:

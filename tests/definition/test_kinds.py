@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from envctl.definition.budget import Budget
 from envctl.definition.kinds import Kinds, items_of, load_kinds, parameters_of, recogniser
 from envctl.errors import DefinitionError
 
@@ -127,11 +128,11 @@ def test_parameters_have_their_defaults() -> None:
     ],
 )
 def test_what_a_server_has_several_of(given: object, items: object) -> None:
-    assert items_of(load_kinds()["postgres"], "databases", given, "db") == items
+    assert items_of(load_kinds()["postgres"], "databases", given, "db", Budget()) == items
 
 
 def test_options_have_their_defaults() -> None:
-    queues = items_of(load_kinds()["rabbitmq"], "queues", {"a": {"durable": False}, "b": {}}, "bus")
+    queues = items_of(load_kinds()["rabbitmq"], "queues", {"a": {"durable": False}, "b": {}}, "bus", Budget())
     assert (queues["a"]["durable"], queues["b"]["durable"]) == (False, True)
 
 

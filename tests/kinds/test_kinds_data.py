@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from jsonschema import Draft202012Validator
 
+from envctl.definition.budget import Budget
 from envctl.definition.expressions import escape, evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, items_of, load_kinds, parameters_of
 from envctl.instance.allocation import Allocation
@@ -40,7 +41,7 @@ def scope_of(name: str, username: str = "me", password: str = "secret", **given:
     kind = kind_of(name)
     drawn = {"username": username or NAMES.get(name, "u\"'$ü\\"), "password": password}
     parameters = {**parameters_of(kind, given), **{key: escape(drawn[what]) for key, what in kind.credentials.items()}}
-    several = {key: items_of(kind, key, parameters.pop(key, None), "my-x") for key in kind.several}
+    several = {key: items_of(kind, key, parameters.pop(key, None), "my-x", Budget()) for key in kind.several}
     ports = {port: number for port, number in kind.ports.items() if parameters.get(kind.ports_when.get(port, ""), True)}
 
     subject = Subject("my-x", kind, ports or {"http": 8000}, parameters, several)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -218,3 +219,22 @@ def test_a_dockerfile_outside_the_folder_counts(context: Path) -> None:
     before = tag(context, dockerfile="../Dockerfile.app")
     dockerfile.write_text("FROM other\n")
     assert tag(context, dockerfile="../Dockerfile.app") != before
+
+
+def test_an_ignore_file_with_many_stars_is_no_work(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": "FROM scratch", ".dockerignore": "**a" * 20 + "b", "a" * 200 + "c": "1"})
+    before = build_plan(Build(context="."), tmp_path, None, tmp_path).content
+    write(tmp_path, {"a" * 200 + "b": "ignored"})
+    assert build_plan(Build(context="."), tmp_path, None, tmp_path).content == before
+
+
+def test_a_large_file_is_hashed_in_pieces(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": "FROM scratch"})
+    with (tmp_path / "large").open("wb") as stream:
+        stream.truncate(64 << 20)
+    tracemalloc.start()
+    try:
+        assert build_plan(Build(context="."), tmp_path, None, tmp_path).content
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()

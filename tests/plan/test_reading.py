@@ -52,3 +52,8 @@ def test_words_keep_their_expressions() -> None:
 def test_quoting_that_does_not_close(command: str, words: str) -> None:
     with pytest.raises(ExpressionError, match=words):
         argv(command, SCOPE)
+
+
+def test_a_command_is_no_longer_than_the_machine_takes() -> None:
+    with pytest.raises(ExpressionError, match="more than 100,000 characters"):
+        argv("x " * 60_000, {})

@@ -1,0 +1,70 @@
+"""What an expression may give: texts that can be handed on, numbers, true and false, null, and lists and maps of these."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, MappingView
+from typing import Any
+
+from envctl.definition.budget import Budget, no_value
+from envctl.definition.expression_error import ExpressionError
+
+_UNSOUND = re.compile("[\0\ud800-\udfff]")
+
+
+def unsound(text: str) -> str:
+    """What no program can be given of *text*: a NUL, half a character; nothing where it is sound."""
+    found = _UNSOUND.search(text)
+    if found is None:
+        return ""
+    return "a NUL character cannot be handed to a program" if found.group() == "\0" else f"U+{ord(found.group()):04X} is half a character"
+
+
+def sound_text(text: str) -> str:
+    """*text* as it is.
+
+    Raises:
+        ExpressionError: it is not sound.
+    """
+    if wrong := unsound(text):
+        raise ExpressionError(wrong)
+    return str(text)
+
+
+def settled(value: Any, budget: Budget) -> Any:
+    """*value*, with what Jinja makes piece by piece as lists; a mapping that is not a plain one stays what it is.
+
+    Raises:
+        ExpressionError: there is something in it that is no value.
+        UndefinedError: there is something undefined in it.
+    """
+    from jinja2 import Undefined
+
+    budget.step()
+    if isinstance(value, str):
+        return sound_text(value)
+    if value is None or isinstance(value, int | float):
+        return _finite(value)
+    if isinstance(value, dict):
+        return {_key(key): settled(item, budget) for key, item in value.items()}
+    if isinstance(value, Undefined):
+        str(value)  # raises, naming what is missing
+    if isinstance(value, list | tuple | range | Iterator | MappingView):
+        items: Any = value
+        return [settled(item, budget) for item in items]
+    if isinstance(value, Mapping):
+        return value
+    raise ExpressionError(no_value(value))
+
+
+def _finite(value: float | None) -> float | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ExpressionError(f"{value} is no finite number")
+    return value
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise ExpressionError(f"the key {key!r} of a map is no text; write it in quotes")
+    return sound_text(key)

@@ -1,0 +1,135 @@
+"""Project folders that nobody would write: the real ones mutated, and expressions grown from a grammar. A seed gives the same one again."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REAL = sorted([*ROOT.glob("environments/*.yaml"), *ROOT.glob("environments/*/environment.yaml"), *ROOT.glob("tests/definition/*.yaml")])
+KINDS = sorted(ROOT.glob("templates/kinds/*.yaml"))
+COMPOSE = "services:\n  db:\n    image: postgres:17\n    environment: {POSTGRES_PASSWORD: x}\n    ports: ['5432:5432']\n"
+PIECES = [
+    *(
+        "${",
+        "$${",
+        "}",
+        "{",
+        "[",
+        "]",
+        ": ",
+        "- ",
+        "\n",
+        "  ",
+        "\t",
+        "&a ",
+        "*a",
+        "<<: *a",
+        "!!str ",
+        '"',
+        "'",
+        "\\0",
+        "\x07",
+        "\u202e",
+        "null",
+    ),
+    *(
+        "9" * 400,
+        "1e400",
+        "010",
+        "yes",
+        "-1",
+        "..",
+        "../..",
+        "/etc/passwd",
+        "/dev/zero",
+        "**/x",
+        "$" * 2000,
+        "x" * 5000,
+        "[" * 70,
+        "{a: " * 70,
+    ),
+]
+COMMANDS = ["validate e", "validate e", "validate compose.yaml", "render e", "render e --engine kubernetes", "init --print", "list"]
+ATOMS = ["1", "0.5", "'a'", "var.x", "self", "self.name", "env.HOME", "[]", "{}", "none", "10", "99999", "range(9999)", "nope", "db.url"]
+FILTERS = [
+    "list",
+    "string",
+    "map('string')",
+    "join('x')",
+    "sum",
+    "round(9)",
+    "length",
+    "center(99)",
+    "tojson",
+    "default('d')",
+    "sort",
+    "first",
+]
+
+
+def expression(random: random.Random, depth: int = 4) -> str:
+    """An expression that can be read; most have no value."""
+    if depth == 0:
+        return random.choice(ATOMS)
+    left, right = expression(random, depth - 1), expression(random, random.randrange(depth))
+    return random.choice(
+        [
+            *(f"({left} {sign} {right})" for sign in ("+", "*", "**", "%", "~", "/", "==", "in", "if", "and")),
+            *(f"({left} | {name})" for name in FILTERS),
+            f"[{left}, {right}]",
+            f"{left}[{right}:]",
+            f"{{'k': {left}}}",
+        ]
+    )
+
+
+def mutated(random: random.Random, text: str) -> str:
+    """*text* with some of it cut, moved, repeated or replaced."""
+    for _ in range(random.choice([0, 1, 1, 2, 4])):
+        start = random.randrange(len(text) + 1)
+        end = min(len(text), start + random.choice([0, 1, 5, 40, 300]))
+        new = random.choice([*PIECES, f'"${{{expression(random)}}}"', text[start:end] * random.choice([0, 2, 50]), ""])
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def project(seed: int, folder: Path) -> list[str]:
+    """Fills *folder* with the project of *seed*; the arguments of the command that is to read it."""
+    random_ = random.Random(seed)
+    definition = random_.choice(REAL).read_text("utf-8") if random_.random() < 0.7 else _grown(random_)
+    for name in ("environments", "templates/kinds"):
+        (folder / name).mkdir(parents=True)
+    (folder / "envctl.toml").touch()
+    (folder / "environments" / "e.yaml").write_text(mutated(random_, definition), "utf-8", "surrogatepass")
+    if random_.random() < 0.4:
+        kind = random_.choice(KINDS)
+        (folder / "templates/kinds" / kind.name).write_text(mutated(random_, kind.read_text("utf-8")), "utf-8")
+    if random_.random() < 0.3:
+        (folder / "compose.yaml").write_text(mutated(random_, COMPOSE), "utf-8")
+    for name in random_.sample(["orders", "seeds", "Dockerfile", ".dockerignore", "go.mod", "Gemfile", "package.json", ".env.example"], 3):
+        _odd(random_, folder, name)
+    return random_.choice(
+        [["validate", "e"], ["validate", "e"], ["render", "e"], ["render", "e", "--engine", "kubernetes"], ["init", "--print"], ["list"]]
+    )
+
+
+def _grown(random: random.Random) -> str:
+    env = "".join(f'      A{n}: "${{{expression(random)}}}"\n' for n in range(random.randint(1, 8)))
+    variables = f'variables:\n  x: "{random.choice(PIECES[-8:-4])}"\n'
+    return f"name: e\n{variables}services:\n  db: {{kind: postgres}}\n  a:\n    image: x\n    port: 80\n    env:\n{env}"
+
+
+def _odd(random: random.Random, folder: Path, name: str) -> None:
+    """Something in the place of a file: a link that leads round or out, a pipe, a folder, a long line."""
+    path = folder / name
+    choice = random.randrange(5)
+    if choice < 2:
+        path.symlink_to(random.choice([".", "..", "/dev/zero", "/etc", name, "nowhere"]))
+    elif choice == 2:
+        os.mkfifo(path)
+    elif choice == 3:
+        path.mkdir()
+    else:
+        path.write_text(mutated(random, random.choice(PIECES) * random.choice([1, 1000])), "utf-8")
