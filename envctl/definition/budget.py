@@ -70,6 +70,9 @@ class Budget:
         Raises:
             ExpressionError: *strict*, and something in it can be no part of a value.
         """
+        if type(value) is str:  # nearly all are
+            self.step(1 + len(value) // _CHARACTERS_A_STEP)
+            return len(value) + 1
         size, count, waiting = 0, 0, [value]
         while waiting and self.characters + size <= MAX_CHARACTERS:
             item = waiting.pop()
@@ -85,7 +88,7 @@ class Budget:
 
     def listed(self, value: Any) -> Any:
         """*value*, but what gives its items one by one as a list: its size can be told."""
-        if not isinstance(value, Iterator | MappingView):
+        if type(value) in _USUAL or not isinstance(value, Iterator | MappingView):
             return value
         items: Any = value
         return list(self._counted(items))
