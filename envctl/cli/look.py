@@ -115,7 +115,10 @@ def list_(
 ) -> int:
     """The instances of this checkout."""
     session = looking_at(ctx, engine, context, namespace)
-    rows, broken = everything(session, all, lambda why: print(f"envctl: {why}", file=sys.stderr)), unreadable_here(session)
+    broken: list[str] = []
+    rows = everything(session, all, broken.append)
+    for why in broken:
+        print(f"envctl: {session.mask(why)}", file=sys.stderr)
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
     elif not rows and not broken:

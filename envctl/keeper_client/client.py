@@ -27,7 +27,11 @@ class KeeperGone(EnvctlError):
 
 
 class KeeperSilent(KeeperGone):
-    """It runs, and says nothing."""
+    """It runs, and says nothing of use: nobody can tell how the instance is. It is not dead, nor is what it holds."""
+
+    def __init__(self, why: str = "") -> None:
+        hint = "it may answer again: nothing was changed; `envctl down` ends it with all that it holds"
+        super().__init__(f"cannot tell how it is: the keeper runs, but does not answer{f' ({why})' if why else ''}", hint=hint)
 
 
 class KeeperClient:
@@ -88,7 +92,7 @@ class KeeperClient:
         import http.client  # it takes longer than `envctl list` does where there is no keeper
 
         if self._silent:
-            raise KeeperSilent("the keeper does not answer")
+            raise KeeperSilent
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=QUICK)
         try:
             if timeout is None or timeout > QUICK:
@@ -98,9 +102,9 @@ class KeeperClient:
             content = json.loads(answer.read() or b"null")
         except TimeoutError:
             self._silent = True
-            raise KeeperSilent("the keeper does not answer") from None
+            raise KeeperSilent from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise _gone(error) from None
+            raise self._lost(error) from None
         finally:
             connection.close()
         if answer.status == 503:
@@ -126,16 +130,16 @@ class KeeperClient:
             sock = connection.sock
             answer = self._request(connection, "GET", path, None)
         except (OSError, http.client.HTTPException) as error:
-            raise _gone(error) from None
+            raise self._lost(error) from None
         sock.settimeout(None)
         return sock, answer
+
+    def _lost(self, error: Exception) -> KeeperGone:
+        why = str(error) or type(error).__name__
+        return KeeperSilent(why) if self.runs else KeeperGone(f"the keeper does not answer: {why}")
 
 
 def _give(connection: http.client.HTTPConnection, timeout: float | None) -> None:
     connection.timeout = timeout
     if connection.sock is not None:
         connection.sock.settimeout(timeout)
-
-
-def _gone(error: Exception) -> KeeperGone:
-    return KeeperGone(f"the keeper does not answer: {str(error) or type(error).__name__}")

@@ -18,6 +18,7 @@ from envctl.errors import EngineMissing
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
+from envctl.keeper_client.client import KeeperSilent
 from envctl.plan.traits import Addresses
 from envctl.session.session import Host
 
@@ -65,8 +66,7 @@ class LocalEngine:
             instance = LocalInstance(self.host, path.parent.name)
             told = instance.labels()
             if told.get(labels.ENGINE) == self.name:
-                states = instance.states().values()
-                running, done = sum(state.running for state in states), sum(state.status == 0 for state in states)
+                running, done = _counted(instance)
                 yield FoundInstance.labelled(instance.id, told, running=running, total=len(instance.specs()), done=done)
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
@@ -85,6 +85,15 @@ class LocalEngine:
         from envctl.engines.local.templates import prune
 
         return [f"data directory {path}" for path in prune(cache_folder(self.host.environ), everything=everything)]
+
+
+def _counted(instance: LocalInstance) -> tuple[int, int]:
+    """How many processes run, and have ended well; all run where the keeper does not say: they are not gone while it is there."""
+    try:
+        states = instance.states().values()
+    except KeeperSilent:
+        return len(instance.specs()), 0
+    return sum(state.running for state in states), sum(state.status == 0 for state in states)
 
 
 def open_engine(location: Location, host: Host) -> LocalEngine:
