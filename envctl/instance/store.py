@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,9 +122,9 @@ class RecordStore:
             write_private(folder / RECORD, json.dumps(encode(record), ensure_ascii=False))
 
     def remove(self, id: str) -> None:
-        """The folder is gone, with all that is in it; also where there was none."""
-        with self._writing:
-            shutil.rmtree(self.folder(id), ignore_errors=True)
+        """There is no record any more; the folder goes when its lock is let go: until then its keeper can be reached."""
+        with self._writing, suppress(OSError):
+            (self.folder(id) / RECORD).unlink()
 
 
 def read_record(told: Any, id: str, what: str) -> Record:

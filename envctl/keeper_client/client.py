@@ -40,10 +40,11 @@ class KeeperClient:
     Attributes:
         pid: of its process.
         start: when that began, by which a later one of its number is told from it; empty where the keeper has not said.
+        folder: where its private socket is, if it has one.
     """
 
-    def __init__(self, port: int, token: str, pid: int, start: str = "") -> None:
-        self.port, self.token, self.pid, self.start = port, token, pid, start
+    def __init__(self, port: int, token: str, pid: int, start: str = "", folder: Path | None = None) -> None:
+        self.port, self.token, self.pid, self.start, self.folder = port, token, pid, start, folder
         self._silent = False
 
     @classmethod
@@ -52,6 +53,7 @@ class KeeperClient:
         try:
             told = json.loads((folder / ADDRESS).read_text("utf-8"))
             found = cls(int(told["port"]), str(told["token"]), int(told["pid"]), str(told.get("start", "")))
+            found.folder = folder if told.get("private") else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found if found.runs else None
@@ -91,9 +93,11 @@ class KeeperClient:
         """
         import http.client  # it takes longer than `envctl list` does where there is no keeper
 
+        from envctl.keeper_client.connection import Connection
+
         if self._silent:
             raise KeeperSilent
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=QUICK)
+        connection = Connection(self.port, self.folder, QUICK)
         try:
             if timeout is None or timeout > QUICK:
                 self._request(connection, "GET", "/v1/keeper", None).read()
@@ -124,7 +128,9 @@ class KeeperClient:
         """
         import http.client
 
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=QUICK)
+        from envctl.keeper_client.connection import Connection
+
+        connection = Connection(self.port, self.folder, QUICK)
         try:
             connection.connect()
             sock = connection.sock
