@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from envctl.errors import EnvctlError
+from envctl.instance.folder import refuse_foreign
 from envctl.keeper.system import start_time
 
 if TYPE_CHECKING:
@@ -49,7 +50,12 @@ class KeeperClient:
 
     @classmethod
     def at(cls, folder: Path) -> KeeperClient | None:
-        """The keeper that has published its address in the instance's *folder*, and still runs."""
+        """The keeper that has published its address in the instance's *folder*, and still runs.
+
+        Raises:
+            UsageError: others may have put an address there.
+        """
+        refuse_foreign(folder.parent, folder)
         try:
             told = json.loads((folder / ADDRESS).read_text("utf-8"))
             found = cls(int(told["port"]), str(told["token"]), int(told["pid"]), str(told.get("start", "")))

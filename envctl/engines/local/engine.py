@@ -17,6 +17,7 @@ from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EngineMissing
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
+from envctl.instance.folder import why_foreign
 from envctl.instance.record import Location
 from envctl.keeper_client.client import KeeperSilent
 from envctl.plan.traits import Addresses
@@ -63,6 +64,8 @@ class LocalEngine:
 
     def _on_disk(self) -> Iterator[FoundInstance]:
         for path in sorted(self.host.keepers.home.glob(f"*/{SPECS}")):
+            if why_foreign(path.parent):
+                continue  # the store says so
             instance = LocalInstance(self.host, path.parent.name)
             told = instance.labels()
             if told.get(labels.ENGINE) == self.name:
