@@ -121,7 +121,10 @@ def list_(
 ) -> int:
     """The instances of this checkout."""
     session = looking_at(ctx, engine, context, namespace)
-    rows, broken = everything(session, all, lambda why: tell(f"envctl: {why}")), unreadable_here(session)
+    broken: list[str] = []
+    rows = everything(session, all, broken.append)
+    for why in broken:
+        tell(f"envctl: {session.mask(why)}")
     if as_json:
         give(json.dumps(rows, ensure_ascii=False) + "\n")
     elif not rows and not broken:

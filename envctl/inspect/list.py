@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 from envctl.engines import Engine, FoundInstance, open_engine
 from envctl.engines.choice import known_locations
@@ -16,18 +15,36 @@ from envctl.instance.identity import process_alive
 from envctl.instance.record import InstanceState, Location, Record
 from envctl.session import Session
 
+UNKNOWN = "unknown"
+"""The state of what nobody could look at."""
+
 
 def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Rows as `list --json` prints them; *unseen* is told of engines that do not answer, and of records that cannot be read."""
+    """Rows as `list --json` prints them; *unseen* is told of what does not answer (its state is `unknown`) or cannot be read."""
     records = {record.id: record for record in session.store.all()}
     for error in session.store.unreadable() if all else unreadable_here(session):
         unseen(f"{error.message}; {error.hint}")
-    found: dict[str, tuple[str, FoundInstance | None]] = {}
-    for engine in engines(session, unseen).values():
-        found |= {each.id: (engine.name, each) for each in engine.list()}
-    rows = [_row(session, records.get(id), *found.get(id, ("", None))) for id in sorted({*records, *found})]
+    found: dict[str, tuple[str, FoundInstance]] = {}
+    asked = set()
+    for location, engine in engines(session, unseen).items():
+        try:
+            found |= {each.id: (engine.name, each) for each in engine.list()}
+        except EnvctlError as error:
+            unseen(f"{error.message}; nobody can tell what is on it")
+        else:
+            asked.add(location)
     here = str(project_here(session))
-    return [row for row in rows if all or row["project"] == here]
+    ids = [id for id in sorted({*records, *found}) if all or (records.get(id) or found[id][1]).project == here]
+    look = _Look(session, unseen, asked)
+    return [_row(look, records.get(id), *found.get(id, ("", None))) for id in ids]
+
+
+class _Look(NamedTuple):
+    """One look at everything; *asked* are the places that have answered."""
+
+    session: Session
+    unseen: Callable[[str], None]
+    asked: Collection[Location]
 
 
 def engines(session: Session, unseen: Callable[[str], None]) -> dict[Location, Engine]:
@@ -39,28 +56,37 @@ def engines(session: Session, unseen: Callable[[str], None]) -> dict[Location, E
             found[location] = open_engine(location, session.host)
         except EnvctlError as error:
             if location in used:
-                unseen(f"{error.message}; what is on it is shown as stopped")
+                unseen(f"{error.message}; nobody can tell what is on it")
     return found
 
 
-def _row(session: Session, record: Record | None, engine: str, found: FoundInstance | None) -> dict[str, Any]:
+def _row(look: _Look, record: Record | None, engine: str, found: FoundInstance | None) -> dict[str, Any]:
     told = record or found
     assert told is not None
     return {
         "name": told.name, "id": told.id, "environment": told.environment, "engine": record.engine if record else engine,
-        "state": _state(session, record, found), "created": told.created, "expires": told.expires, "project": told.project,
+        "state": _state(look, record, found), "created": told.created, "expires": told.expires, "project": told.project,
     }  # fmt: skip
 
 
-def _state(session: Session, record: Record | None, found: FoundInstance | None) -> str:
+def _state(look: _Look, record: Record | None, found: FoundInstance | None) -> str:
     if record is not None and record.state is InstanceState.STARTING:
         return "starting" if process_alive(record.process) else "failed"
     if record is not None and record.state in (InstanceState.FAILED, InstanceState.REMOVING):
         return "failed"
+    if record is not None and record.location not in look.asked:
+        return UNKNOWN
     if found is None or not found.running:
         return "stopped"
     if record is None:
         return "failed" if found.running + found.done < found.total else "seeded"
-    with suppress(EnvctlError):
-        return str(document(record, running_instance(session.host, record.location, record.id, record.choices.local).states())["state"])
-    return "stopped"
+    return _of_services(look, record)
+
+
+def _of_services(look: _Look, record: Record) -> str:
+    try:
+        there = running_instance(look.session.host, record.location, record.id, record.choices.local)
+        return str(document(record, there.states())["state"])
+    except EnvctlError as error:
+        look.unseen(f"{record.name}: {error.message}")
+        return UNKNOWN

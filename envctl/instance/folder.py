@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,14 +41,43 @@ def _home_by_name() -> str:
         return "/"
 
 
+def why_foreign(folder: Path) -> str:
+    """Why somebody else may have made what is in *folder*; empty where nobody can have, or where there is none."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return ""
+    if stat.S_ISLNK(found.st_mode):
+        return "it is a symbolic link"
+    if found.st_uid != os.geteuid():
+        return f"it belongs to another user ({found.st_uid}, not {os.geteuid()})"
+    return f"others can write to it (mode {stat.S_IMODE(found.st_mode):04o})" if found.st_mode & 0o022 else ""
+
+
+def refuse_foreign(*folders: Path) -> None:
+    """
+    Raises:
+        UsageError: one of them is not this user's alone.
+    """
+    for folder in folders:
+        if why := why_foreign(folder):
+            raise UsageError(f"{folder} is not to be trusted: {why}", hint=foreign_hint(folder))
+
+
+def foreign_hint(folder: Path) -> str:
+    """What to do about a folder that is not this user's alone."""
+    return f"remove {folder}, or make it yours alone (chown, chmod go-w); XDG_STATE_HOME and XDG_CACHE_HOME name other places"
+
+
 def make_folder(folder: Path) -> None:
     """The folder of an instance; nobody else reads it, nor the names beside it.
 
     Raises:
-        UsageError: there can be none where the state is to be.
+        UsageError: there can be none where the state is to be, or one there is not this user's alone.
     """
     with usable(folder.parent):
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_foreign(folder.parent)
         # mkdir's exist_ok is no help against a command that removes the folder at this moment: it looks a second time, and raises.
         while not folder.is_dir():
             try:
@@ -55,6 +85,7 @@ def make_folder(folder: Path) -> None:
             except FileExistsError:
                 if os.path.lexists(folder) and not folder.is_dir():
                     raise
+        refuse_foreign(folder)
 
 
 @contextmanager

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from envctl.errors import EnvctlError
 from envctl.instance.codec import decode, encode
-from envctl.instance.folder import make_folder, usable, write_private
+from envctl.instance.folder import foreign_hint, make_folder, refuse_foreign, usable, why_foreign, write_private
 from envctl.instance.record import VERSION, Record
 
 RECORD = "instance.json"
@@ -44,8 +44,13 @@ class RecordStore:
         """The record of *id*; None where there is none.
 
         Raises:
-            UnreadableRecord: a later version has written it, or it is damaged.
+            UnreadableRecord: a later version has written it, it is damaged, or others may have written it.
+            UsageError: others may have put anything there.
         """
+        refuse_foreign(self.home)
+        if why := why_foreign(self.folder(id)):
+            message = f"the record in {self.folder(id)} is not to be trusted: {why}"
+            raise UnreadableRecord(id, message, foreign_hint(self.folder(id)))
         path = self.folder(id) / RECORD
         what = f"the record {path}"
         try:
@@ -59,9 +64,9 @@ class RecordStore:
         return read_record(told, id, what)
 
     def has_any(self) -> bool:
-        """Whether there is a folder of an instance, with a record or without."""
+        """Whether there is a folder of an instance, with a record or without; none of ours is in a folder that is not."""
         try:
-            return any(self.home.iterdir())
+            return not why_foreign(self.home) and any(self.home.iterdir())
         except OSError:
             return False
 
@@ -74,7 +79,12 @@ class RecordStore:
         return self.scan()[1]
 
     def scan(self) -> tuple[list[Record], list[UnreadableRecord]]:
-        """`all` and `unreadable`, for whoever needs both: every file is read once."""
+        """`all` and `unreadable`, for whoever needs both: every file is read once.
+
+        Raises:
+            UsageError: others may have put anything there.
+        """
+        refuse_foreign(self.home)
         found: list[Record] = []
         broken: list[UnreadableRecord] = []
         try:
@@ -122,9 +132,9 @@ class RecordStore:
             write_private(folder / RECORD, json.dumps(encode(record), ensure_ascii=False))
 
     def remove(self, id: str) -> None:
-        """The folder is gone, with all that is in it; also where there was none."""
-        with self._writing:
-            shutil.rmtree(self.folder(id), ignore_errors=True)
+        """There is no record any more; the folder goes when its lock is let go: until then its keeper can be reached."""
+        with self._writing, suppress(OSError):
+            (self.folder(id) / RECORD).unlink()
 
 
 def read_record(told: Any, id: str, what: str) -> Record:

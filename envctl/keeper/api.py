@@ -16,7 +16,9 @@ from envctl.servers.http.wire import Limits, Refused
 if TYPE_CHECKING:
     from envctl.keeper.keeper import Keeper
 
-SETTINGS = Settings(Limits(line=8192, headers=100, body=16 * 1024 * 1024), connections=256, idle=300.0, patience=30.0)
+SETTINGS = Settings(
+    Limits(line=8192, headers=100, body=16 * 1024 * 1024), connections=256, idle=300.0, patience=30.0, strangers=64, first=5.0
+)  # fmt: skip
 
 
 class Tokens:
@@ -39,9 +41,15 @@ class Tokens:
                 found = scopes
         return found
 
+    def without(self, scope: str) -> Tokens:
+        """The same, none of them with *scope*."""
+        found = Tokens({})
+        found._scopes = {token: scopes - {scope} for token, scopes in self._scopes.items()}
+        return found
+
 
 class Api:
-    """Answers requests on a port of 127.0.0.1.
+    """Answers requests on a port of 127.0.0.1, which everybody on the machine may connect to, or on the private socket.
 
     Whoever has no token, or names another host (a page in a browser, by a name of its own for 127.0.0.1), is refused before the body
     of the request is read.
@@ -69,7 +77,8 @@ class Api:
         route, parameters = self._found(request)
         scopes = self._scopes(request)
         if route.scope not in scopes:
-            raise Refused(403, f"{route.method} {route.path} takes a token of the scope {route.scope}; this one has {', '.join(scopes)}")
+            has = ", ".join(sorted(scopes))
+            raise Refused(403, f"{route.method} {route.path} takes a token of the scope {route.scope}; this one has {has} here")
         if self._keeper.tearing_down and not route.to_the_last:
             raise Refused(503, "the instance is being torn down")
         query = {name: values[-1] for name, values in request.query.items()}

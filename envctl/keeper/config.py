@@ -38,9 +38,9 @@ def load(path: str) -> Config:
         return Config(**json.load(stream))
 
 
-def publish(config: Config, port: int) -> None:
-    """Writes the address file, readable by its owner alone, in one step."""
-    told = {"port": port, "pid": os.getpid(), "start": system.start_time(os.getpid())}
+def publish(config: Config, port: int, private: bool) -> None:
+    """Writes the address file, readable by its owner alone, in one step; *private*: there is a socket in the folder, too."""
+    told = {"port": port, "pid": os.getpid(), "start": system.start_time(os.getpid()), "private": private}
     # `token` may do everything, `tests_token` what tests may do.
     told |= {"token" if CONTROL in scopes else "tests_token": token for token, scopes in config.tokens.items()}
     beside = f"{config.address_file}.{os.getpid()}"

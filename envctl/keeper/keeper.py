@@ -12,6 +12,7 @@ import math
 import os
 import selectors
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,12 +20,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from envctl.keeper import config, system
+from envctl.keeper import config, private_socket, system
 from envctl.keeper.api import SETTINGS, Api, Tokens
 from envctl.keeper.helpers import Helper, Helpers, Policy
 from envctl.keeper.processes import ExitEvents, Processes
 from envctl.keeper.routes import ROUTES
-from envctl.keeper.routing import timestamp
+from envctl.keeper.routing import CONTROL, timestamp
 from envctl.keeper.wakeup import Owner, Wakeup
 from envctl.servers.http.server import listen, serve
 
@@ -132,13 +133,18 @@ class Keeper:
         """Whoever finds the address file finds everything that there was before."""
         listener = listen("127.0.0.1", 0, backlog=128)
         port = listener.getsockname()[1]
-        api = Api(self, Tokens(self.config.tokens), port, ROUTES)
+        tokens, private = Tokens(self.config.tokens), private_socket.listen(self.config.folder)
         self._take_up_forwards()
-        threading.Thread(target=serve, args=(listener, api, SETTINGS), daemon=True).start()
-        config.publish(self.config, port)
+        self._serve(listener, Api(self, tokens.without(CONTROL) if private else tokens, port, ROUTES))
+        if private:
+            self._serve(private, Api(self, tokens, port, ROUTES))
+        config.publish(self.config, port, private is not None)
         self.say(f"keeper of {self.config.id}, port {port}")
         if self.config.processes:
             self.processes.supervisor()  # it is there before the first process is asked for
+
+    def _serve(self, listener: socket.socket, api: Api) -> None:
+        threading.Thread(target=serve, args=(listener, api, SETTINGS), daemon=True).start()
 
     def _tear_down(self) -> None:
         """Until the command succeeds, or its time is up; a signal lets it go on by itself."""

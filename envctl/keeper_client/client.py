@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from envctl.errors import EnvctlError
+from envctl.instance.folder import refuse_foreign
 from envctl.keeper.system import start_time
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ class KeeperGone(EnvctlError):
 
 
 class KeeperSilent(KeeperGone):
-    """It runs, and says nothing."""
+    """It runs, and says nothing of use: nobody can tell how the instance is. It is not dead, nor is what it holds."""
+
+    def __init__(self, why: str = "") -> None:
+        hint = "it may answer again: nothing was changed; `envctl down` ends it with all that it holds"
+        super().__init__(f"cannot tell how it is: the keeper runs, but does not answer{f' ({why})' if why else ''}", hint=hint)
 
 
 class KeeperClient:
@@ -36,18 +41,25 @@ class KeeperClient:
     Attributes:
         pid: of its process.
         start: when that began, by which a later one of its number is told from it; empty where the keeper has not said.
+        folder: where its private socket is, if it has one.
     """
 
-    def __init__(self, port: int, token: str, pid: int, start: str = "") -> None:
-        self.port, self.token, self.pid, self.start = port, token, pid, start
+    def __init__(self, port: int, token: str, pid: int, start: str = "", folder: Path | None = None) -> None:
+        self.port, self.token, self.pid, self.start, self.folder = port, token, pid, start, folder
         self._silent = False
 
     @classmethod
     def at(cls, folder: Path) -> KeeperClient | None:
-        """The keeper that has published its address in the instance's *folder*, and still runs."""
+        """The keeper that has published its address in the instance's *folder*, and still runs.
+
+        Raises:
+            UsageError: others may have put an address there.
+        """
+        refuse_foreign(folder.parent, folder)
         try:
             told = json.loads((folder / ADDRESS).read_text("utf-8"))
             found = cls(int(told["port"]), str(told["token"]), int(told["pid"]), str(told.get("start", "")))
+            found.folder = folder if told.get("private") else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found if found.runs else None
@@ -87,9 +99,11 @@ class KeeperClient:
         """
         import http.client  # it takes longer than `envctl list` does where there is no keeper
 
+        from envctl.keeper_client.connection import Connection
+
         if self._silent:
-            raise KeeperSilent("the keeper does not answer")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=QUICK)
+            raise KeeperSilent
+        connection = Connection(self.port, self.folder, QUICK)
         try:
             if timeout is None or timeout > QUICK:
                 self._request(connection, "GET", "/v1/keeper", None).read()
@@ -98,9 +112,9 @@ class KeeperClient:
             content = json.loads(answer.read() or b"null")
         except TimeoutError:
             self._silent = True
-            raise KeeperSilent("the keeper does not answer") from None
+            raise KeeperSilent from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise _gone(error) from None
+            raise self._lost(error) from None
         finally:
             connection.close()
         if answer.status == 503:
@@ -120,22 +134,24 @@ class KeeperClient:
         """
         import http.client
 
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=QUICK)
+        from envctl.keeper_client.connection import Connection
+
+        connection = Connection(self.port, self.folder, QUICK)
         try:
             connection.connect()
             sock = connection.sock
             answer = self._request(connection, "GET", path, None)
         except (OSError, http.client.HTTPException) as error:
-            raise _gone(error) from None
+            raise self._lost(error) from None
         sock.settimeout(None)
         return sock, answer
+
+    def _lost(self, error: Exception) -> KeeperGone:
+        why = str(error) or type(error).__name__
+        return KeeperSilent(why) if self.runs else KeeperGone(f"the keeper does not answer: {why}")
 
 
 def _give(connection: http.client.HTTPConnection, timeout: float | None) -> None:
     connection.timeout = timeout
     if connection.sock is not None:
         connection.sock.settimeout(timeout)
-
-
-def _gone(error: Exception) -> KeeperGone:
-    return KeeperGone(f"the keeper does not answer: {str(error) or type(error).__name__}")

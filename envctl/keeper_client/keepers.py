@@ -40,6 +40,7 @@ class Keepers:
             started: told the mark of a new keeper's process, as soon as there is one.
 
         Raises:
+            KeeperSilent: one runs and does not answer; it stays as it is, and so does what it holds.
             EnvctlError: it cannot be started.
         """
         keeper = self.find(record.id)
@@ -47,7 +48,7 @@ class Keepers:
             try:
                 keeper.ask("POST", "/v1/expires", {"expires": record.expires}, QUICK)
             except KeeperSilent:
-                self.end_silent(keeper, record.id)
+                raise
             except KeeperGone:
                 pass  # it removes an earlier instance of this name: that its keeper is another one now tells it to stop
             else:
@@ -56,6 +57,20 @@ class Keepers:
         if ours is not None:
             self._held[record.id] = ours
         return keeper
+
+    def hear(self, id: str) -> None:
+        """
+        Raises:
+            KeeperSilent: the keeper of *id* runs, and does not answer.
+        """
+        keeper = self.find(id)
+        if keeper is not None:
+            try:
+                keeper.ask("GET", "/v1/keeper", timeout=QUICK)
+            except KeeperSilent:
+                raise
+            except KeeperGone:
+                pass  # it ends
 
     def release(self, id: str) -> None:
         """From now on the instance outlives this process."""
@@ -83,7 +98,7 @@ class Keepers:
             held.close()
 
     def end_silent(self, keeper: KeeperClient, id: str) -> None:
-        """A keeper that does not answer holds nothing together: it goes, and the processes below it, before anybody touches their files."""
+        """For what is being removed: a keeper that does not answer goes, and the processes below it, before anybody touches their files."""
         keeper.kill()
         # Its supervisor notices, kills what it has and reaps it: in a container nobody else may, and a server takes a zombie for a rival.
         _until(lambda: not marks.supervised(id), SUPERVISOR_TIMEOUT)

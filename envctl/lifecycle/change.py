@@ -116,12 +116,16 @@ def reset(
 
 
 def extend(session: Session, record: Record, seconds: float) -> Record:
-    """It expires *seconds* from now: on the engine's marker first, then for the keeper."""
+    """It expires *seconds* from now. The keeper learns it first: whatever others note, it is the one that removes.
+
+    Raises:
+        KeeperSilent: the keeper did not learn it; nothing has changed.
+    """
     with _alone(session, record) as record:
         expires = now(seconds)
+        record = ensure_keeper(session, replace(record, expires=expires), watched=False)
         running_instance(session.host, record.location, record.id, record.choices.local).renew(expires, labels_of(record))
-        record = session.store.update(record, lambda record: replace(record, expires=expires))
-        return ensure_keeper(session, record, watched=False)
+        return session.store.update(record, lambda record: replace(record, expires=expires))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ def ensure_keeper(session: Session, record: Record, *, watched: bool) -> Record:
         watched: it tears the instance down when this process ends before it is released.
 
     Raises:
+        KeeperSilent: one runs and does not answer.
         EnvctlError: it cannot be started.
     """
     told = traits(record.engine)

@@ -67,7 +67,7 @@ def up(
         environment: the one that *options* name, where it has been opened already.
 
     Raises:
-        DefinitionError, UsageError, EngineMissing, UnreadableRecord: nothing was started.
+        DefinitionError, UsageError, EngineMissing, UnreadableRecord, KeeperSilent: nothing was started.
         ServiceFailed, OutOfTime, Interrupted: it was torn down again, unless it is to be kept or was up before.
     """
     timer = Timer()
@@ -76,6 +76,8 @@ def up(
     timer.phase("plan")
     engine = open_engine(drafted.location, session.host)
     with watched_until_kept(session.environ) as watched, lock(session.store.folder(drafted.id)):
+        if drafted.was_up:
+            session.keepers.hear(drafted.id)  # before anything is written: what nobody can look at stays as it is
         try:
             record = claim(session, engine, drafted, options)
         except RecordGone:  # another command was quicker; nobody else works on it now

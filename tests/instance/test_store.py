@@ -16,6 +16,7 @@ import pytest
 
 from envctl.instance.allocation import Allocation
 from envctl.instance.codec import encode
+from envctl.instance.lock import lock
 from envctl.instance.record import Choices, DataRecord, Endpoint, InstanceState, LaneRecord, Record, ServiceRecord
 from envctl.instance.store import RECORD, RecordGone, RecordStore, UnreadableRecord
 from tests.builders import record_of
@@ -58,9 +59,10 @@ def test_a_record_is_replaced_at_once(store: RecordStore, monkeypatch: pytest.Mo
 
 def test_removed_records_are_gone(store: RecordStore, home: Path) -> None:
     record = store.create(record_of())
-    store.remove(record.id)
-    store.remove(record.id)
-    assert store.load(record.id) is None
+    with lock(store.folder(record.id)):
+        store.remove(record.id)
+        store.remove(record.id)
+        assert store.load(record.id) is None
     assert list(home.iterdir()) == []
 
 
@@ -109,7 +111,7 @@ def test_nothing_is_saved_after_it_was_removed(store: RecordStore, home: Path) -
     store.remove(record.id)
     with pytest.raises(RecordGone, match=r"t \(t-123456\) has been removed meanwhile"):
         store.update(record, lambda record: replace(record, error="late"))
-    assert list(home.iterdir()) == []
+    assert list(store.folder(record.id).iterdir()) == []
 
 
 def test_nothing_is_saved_about_a_new_instance_of_the_same_id(store: RecordStore) -> None:

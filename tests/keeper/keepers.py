@@ -18,6 +18,7 @@ from typing import Any
 
 import envctl.keeper
 from envctl.keeper import marks, system
+from envctl.keeper_client.connection import Connection
 
 PROGRAM = str(Path(envctl.keeper.__file__).parent)
 Found = Any
@@ -94,7 +95,8 @@ class Keeper:
         return self._port
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        """As our commands do."""
+        return Connection(self.port, self.folder, 20)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         connection = self.connect()

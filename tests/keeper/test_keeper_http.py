@@ -24,7 +24,8 @@ def test_it_tells_about_itself(one: Keeper) -> None:
 
 def test_the_address_is_published_for_its_owner_alone(one: Keeper) -> None:
     assert json.loads(one.address_file.read_text()) == {
-        "port": one.port, "token": one.token, "tests_token": one.tests_token, "pid": one.pid, "start": stat_of(one.pid)[19]
+        "port": one.port, "token": one.token, "tests_token": one.tests_token, "pid": one.pid, "start": stat_of(one.pid)[19],
+        "private": True,
     }  # fmt: skip
     assert stat.S_IMODE(one.address_file.stat().st_mode) == 0o600
     assert [path.name for path in one.folder.iterdir() if "keeper.json" in path.name] == ["keeper.json"]

@@ -70,6 +70,8 @@ def answering(status: int, body: bytes) -> Iterator[KeeperClient]:
             self.end_headers()
             self.wfile.write(body)
 
+        do_POST = do_GET  # noqa: N815
+
         def log_message(self, *words: object) -> None: ...
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -86,7 +88,7 @@ def test_a_keeper_that_tears_down_is_gone() -> None:
 
 
 def test_who_answers_in_another_language_is_no_keeper() -> None:
-    with answering(200, b"<html>") as keeper, pytest.raises(KeeperGone, match="the keeper does not answer"):
+    with answering(200, b"<html>") as keeper, pytest.raises(KeeperSilent, match="the keeper runs, but does not answer"):
         keeper.ask("GET", "/v1/keeper")
 
 
@@ -99,6 +101,8 @@ def test_nobody_answers() -> None:
     ]
     for ask in asks:
         with pytest.raises(KeeperGone, match=r"the keeper does not answer: .*refused"):
+            ask(KeeperClient(port, "x", 1, "not that of process 1"))
+        with pytest.raises(KeeperSilent, match=r"the keeper runs, but does not answer \(.*refused\)"):
             ask(KeeperClient(port, "x", 1))
 
 

@@ -13,7 +13,7 @@ from envctl.instance.identity import process_mark
 from envctl.instance.record import Record, now
 from envctl.keeper.marks import marked
 from envctl.keeper_client import client, keepers
-from envctl.keeper_client.client import KeeperClient
+from envctl.keeper_client.client import KeeperClient, KeeperSilent
 from envctl.session import Session
 from tests.builders import session_in
 from tests.keeper_client.support import ID, ensure, killed, shown
@@ -140,18 +140,17 @@ def halted(session: Session, record: Record, monkeypatch: pytest.MonkeyPatch) ->
     return keeper
 
 
-def test_a_halted_one_is_replaced_and_what_it_had_ends_first(
-    session: Session, record: Record, halted: KeeperClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[object] = []
-
-    def start(*words: object) -> tuple[KeeperClient, None]:
-        seen.append((running(halted.pid), [pid for pid, mark in marked().items() if mark == ID]))
-        return halted, None
-
-    monkeypatch.setattr(keepers, "start_keeper", start)
-    ensure(session, record)
-    assert seen == [(False, [])]
+def test_a_halted_one_stays_with_what_it_has(session: Session, record: Record, halted: KeeperClient) -> None:
+    """Silent is not dead: it is said, and once it answers again everything is as it was."""
+    before = marked()
+    for ask in (lambda: ensure(session, record, expires=FUTURE), lambda: session.keepers.hear(ID)):
+        with pytest.raises(KeeperSilent, match="cannot tell how it is"):
+            ask()
+    assert marked() == before
+    os.kill(halted.pid, signal.SIGCONT)
+    again = session_in(session.store.home.parent).keepers.find(ID)
+    assert again is not None
+    assert again.ask("GET", "/v1/processes")[1]["a"]["running"]
 
 
 def test_removing_ends_a_halted_one(session: Session, halted: KeeperClient) -> None:

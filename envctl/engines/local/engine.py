@@ -17,7 +17,9 @@ from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EngineMissing
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
+from envctl.instance.folder import why_foreign
 from envctl.instance.record import Location
+from envctl.keeper_client.client import KeeperSilent
 from envctl.plan.traits import Addresses
 from envctl.session.session import Host
 
@@ -62,11 +64,12 @@ class LocalEngine:
 
     def _on_disk(self) -> Iterator[FoundInstance]:
         for path in sorted(self.host.keepers.home.glob(f"*/{SPECS}")):
+            if why_foreign(path.parent):
+                continue  # the store says so
             instance = LocalInstance(self.host, path.parent.name)
             told = instance.labels()
             if told.get(labels.ENGINE) == self.name:
-                states = instance.states().values()
-                running, done = sum(state.running for state in states), sum(state.status == 0 for state in states)
+                running, done = _counted(instance)
                 yield FoundInstance.labelled(instance.id, told, running=running, total=len(instance.specs()), done=done)
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
@@ -85,6 +88,15 @@ class LocalEngine:
         from envctl.engines.local.templates import prune
 
         return [f"data directory {path}" for path in prune(cache_folder(self.host.environ), everything=everything)]
+
+
+def _counted(instance: LocalInstance) -> tuple[int, int]:
+    """How many processes run, and have ended well; all run where the keeper does not say: they are not gone while it is there."""
+    try:
+        states = instance.states().values()
+    except KeeperSilent:
+        return len(instance.specs()), 0
+    return sum(state.running for state in states), sum(state.status == 0 for state in states)
 
 
 def open_engine(location: Location, host: Host) -> LocalEngine:

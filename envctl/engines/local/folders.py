@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.instance.folder import user_folder
+from envctl.instance.folder import refuse_foreign, user_folder
 
 if TYPE_CHECKING:
     from envctl.plan.model import File, ServicePlan
@@ -39,12 +39,28 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 
 def make_passable(base: Path, name: str) -> Path:
-    """The folder *name* in *base*: whatever the umask, a server's user may pass through both, and nobody else may list them."""
+    """The folder *name* in *base*: whatever the umask, a server's user may pass through both, and nobody else may list them.
+
+    Raises:
+        UsageError: one of them is not this user's alone.
+    """
     mode = 0o711 if is_root() else 0o700
     for each in (base, base / name):
-        each.mkdir(mode=mode, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            each.mkdir(mode=mode, parents=True)
+        refuse_foreign(each)
         each.chmod(mode)
     return base / name
+
+
+def kept_in(cache: Path, name: str) -> Path:
+    """The folder *name* in *cache*, whether it is there or not.
+
+    Raises:
+        UsageError: one of them is not this user's alone: what is in it may be anybody's.
+    """
+    refuse_foreign(cache, cache / name)
+    return cache / name
 
 
 def make_services_folder(id: str, home: Path) -> Path:

@@ -17,7 +17,7 @@ from envctl.engines.seam import CommandResult, ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.folder import write_private
 from envctl.keeper.marks import MARK
-from envctl.keeper_client.client import QUICK, KeeperGone
+from envctl.keeper_client.client import QUICK, KeeperGone, KeeperSilent
 from envctl.process.threads import Feeder
 from envctl.session.session import Host
 
@@ -100,13 +100,20 @@ class LocalInstance:
             raise EnvctlError(f"{service}: its process is not there", hint="`envctl up` brings it back") from None
 
     def processes(self) -> dict[str, dict[str, Any]]:
-        """What the keeper says of each process; nothing where it is gone, for then they are too."""
+        """What the keeper says of each process; nothing where it is gone, for then they are too.
+
+        Raises:
+            KeeperSilent: it runs, and does not answer.
+        """
         keeper = self.host.keepers.find(self.id)
         if keeper is None:
             return {}
-        with suppress(KeeperGone):
+        try:
             return dict(keeper.ask("GET", "/v1/processes", timeout=QUICK)[1] or {})
-        return {}
+        except KeeperSilent:
+            raise
+        except KeeperGone:
+            return {}
 
     def states(self) -> Mapping[str, ServiceState]:
         """Of those that were created; the keeper also remembers processes whose services are gone."""

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from envctl.definition.kinds import Program
-from envctl.engines.local.folders import is_root, made_whole, make_passable, reachable
+from envctl.engines.local.folders import is_root, kept_in, made_whole, make_passable, reachable
 from envctl.errors import EngineMissing
 from envctl.plan.model import LocalProgram
 
@@ -132,7 +132,7 @@ def for_everybody(found: InstalledProgram, cache: Path) -> InstalledProgram:
         hint = "install it for everybody, e.g. in /usr/local"
         raise EngineMissing(f"{found.path} lies in a folder that is closed to the user it would have to run as", hint=hint)
     prefix = found.folder.parent
-    target = cache / "programs" / f"{prefix.name}-{found.version}-{int(prefix.stat().st_mtime)}"
+    target = kept_in(cache, "programs") / f"{prefix.name}-{found.version}-{int(prefix.stat().st_mtime)}"
     if not target.exists():
         make_passable(cache, "programs")
         with made_whole(target) as copy:

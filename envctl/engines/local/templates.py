@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from envctl.engines.local.folders import held, made_whole, make_passable, remove_unless_held
+from envctl.engines.local.folders import held, kept_in, made_whole, make_passable, remove_unless_held
 from envctl.engines.local.programs import SYSTEM_PATH, InstalledProgram
 from envctl.errors import Evidence, ServiceFailed
 from envctl.process.spawning import spawn_detached
@@ -43,9 +43,10 @@ def template(cache: Path, service: str, found: InstalledProgram, command: Sequen
 
     Raises:
         ServiceFailed: the command does not succeed.
+        UsageError: the cache is not this user's alone.
     """
     mark = hashlib.sha256("\0".join([str(found.path), str(found.path.stat().st_mtime_ns), *command, str(user)]).encode()).hexdigest()[:12]
-    folder = cache / "templates" / f"{found.path.name}-{found.version}-{mark}"
+    folder = kept_in(cache, "templates") / f"{found.path.name}-{found.version}-{mark}"
     with suppress(FileNotFoundError):
         return _kept(folder)
     make_passable(cache, "templates")
@@ -125,7 +126,7 @@ def prune(cache: Path, *, everything: bool) -> list[str]:
     What is being made or copied stays.
     """
     removed = []
-    for folder in (cache / "templates").glob("*/"):
+    for folder in kept_in(cache, "templates").glob("*/"):
         age = time.time() - folder.stat().st_mtime
         if everything or age > KEPT_SECONDS or folder.name.startswith("."):
             removed += [str(folder)] if remove_unless_held(folder) else []

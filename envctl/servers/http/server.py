@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .message import Request, Response
+from .strangers import Strangers
 from .wire import Limits, Reader, Refused, awaits_go_ahead, closes, encode, keeps_alive
 
 if TYPE_CHECKING:
@@ -49,12 +50,16 @@ class Settings:
         connections: at once; more of them wait.
         idle: seconds that a connection may be silent between two requests; None for ever.
         patience: seconds within which something of a request has to come, and of a response to be taken; None for ever.
+        strangers: connections at once on which no request has been admitted; the oldest is dropped for a new one.
+        first: seconds that such a connection may be silent, in the place of *idle* and *patience*.
     """
 
     def __init__(
-        self, limits: Limits = Limits(), connections: int = 1 << 20, idle: float | None = None, patience: float | None = None
-    ) -> None:
+        self, limits: Limits = Limits(), connections: int = 1 << 20, idle: float | None = None, patience: float | None = None,
+        strangers: int = 1 << 20, first: float | None = None,
+    ) -> None:  # fmt: skip
         self.limits, self.connections, self.idle, self.patience = limits, connections, idle, patience
+        self.strangers, self.first = strangers, first
 
 
 def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
@@ -80,11 +85,11 @@ def say(line: str) -> None:
 
 def serve(listener: socket.socket, application: Application, settings: Settings = Settings()) -> None:
     """Answers every request that arrives, until the listener is closed."""
-    free = threading.BoundedSemaphore(settings.connections)
+    free, strangers = threading.BoundedSemaphore(settings.connections), Strangers(settings.strangers)
 
     def attend(connection: socket.socket, client: str) -> None:
         try:
-            converse(connection, client, application, settings)
+            converse(connection, client, application, settings, strangers)
         finally:
             free.release()
 
@@ -92,7 +97,7 @@ def serve(listener: socket.socket, application: Application, settings: Settings 
         free.acquire()
         try:
             connection, address = listener.accept()
-            threading.Thread(target=attend, args=(connection, address[0]), daemon=True).start()
+            threading.Thread(target=attend, args=(connection, address[0] if address else ""), daemon=True).start()
         except (OSError, RuntimeError):
             free.release()
             if listener.fileno() < 0:
@@ -100,12 +105,15 @@ def serve(listener: socket.socket, application: Application, settings: Settings 
             time.sleep(PAUSE)  # out of descriptors or threads: those in use become free again
 
 
-def converse(connection: socket.socket, client: str, application: Application, settings: Settings = Settings()) -> None:
+def converse(
+    connection: socket.socket, client: str, application: Application, settings: Settings = Settings(), strangers: Strangers | None = None
+) -> None:
     """Answers the requests of one connection until one side ends it."""
+    strangers = strangers or Strangers(settings.strangers)
     try:
-        with connection, connection.makefile("rb") as stream:
+        with connection, strangers.having(connection), connection.makefile("rb") as stream:
             _speed(connection)
-            conversation = _Conversation(connection, Reader(stream, client, settings.limits), application, settings)
+            conversation = _Conversation(connection, Reader(stream, client, settings.limits), application, settings, strangers)
             while conversation.more(lambda: bool(stream.peek(1))):
                 pass
     except OSError:
@@ -119,15 +127,19 @@ def _speed(connection: socket.socket) -> None:
 
 
 class _Conversation:
-    def __init__(self, connection: socket.socket, reader: Reader, application: Application, settings: Settings) -> None:
+    def __init__(
+        self, connection: socket.socket, reader: Reader, application: Application, settings: Settings, strangers: Strangers
+    ) -> None:
         self._connection, self._reader, self._application, self._settings = connection, reader, application, settings
+        self._strangers = strangers
+        self._idle, self._patience = settings.first or settings.idle, settings.first or settings.patience
 
     def more(self, begun: Callable[[], bool]) -> bool:
         """Answers the next request; whether another one may follow. *begun* waits for its first byte."""
-        self._connection.settimeout(self._settings.idle)
+        self._connection.settimeout(self._idle)
         if not begun():
             return False
-        self._connection.settimeout(self._settings.patience)
+        self._connection.settimeout(self._patience)
         try:
             request = self._request()
         except Refused as refused:
@@ -144,10 +156,16 @@ class _Conversation:
         request = self._reader.head()
         if request is not None:
             self._application.admit(request)
+            self._welcome()
             if awaits_go_ahead(request):
                 self._connection.sendall(GO_AHEAD)
             request.body = self._reader.body(request)
         return request
+
+    def _welcome(self) -> None:
+        self._strangers.admitted(self._connection)
+        self._idle, self._patience = self._settings.idle, self._settings.patience
+        self._connection.settimeout(self._patience)
 
     def _answer(self, request: Request) -> Response:
         try:

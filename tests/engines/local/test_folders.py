@@ -16,12 +16,12 @@ from envctl.engines.local import folders
 
 @pytest.fixture
 def root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(folders, "is_root", lambda: True)
 
 
 @pytest.fixture
 def nobody_special(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(folders, "is_root", lambda: False)
 
 
 def mode(path: Path) -> int:
@@ -60,9 +60,9 @@ def test_a_mask_does_not_close_roots_folder(root: None, home: Path) -> None:
 
 def test_the_folder_of_others_is_closed(nobody_special: None, home: Path) -> None:
     home.joinpath("state/envctl/t-123456").mkdir(mode=0o700, parents=True)
-    folder = folders.make_services_folder("t-123456", Path("/home"))
+    folder = folders.make_services_folder("t-123456", home / "state/envctl")
     assert (mode(folder), mode(folder.parent)) == (0o700, 0o700)
-    assert folders.make_services_folder("t-123456", Path("/home")) == folder
+    assert folders.make_services_folder("t-123456", home / "state/envctl") == folder
 
 
 def test_servers_that_refuse_root_run_as_nobody(root: None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -134,3 +135,28 @@ def test_it_listens_on_both_kinds_of_addresses() -> None:
     for host in ("127.0.0.1", "::1") if socket.has_dualstack_ipv6() else ("127.0.0.1",):
         with listen(host, 0) as listener:
             assert listener.getsockname()[0] == host
+
+
+def test_idle_strangers_keep_nobody_out() -> None:
+    """The oldest of them is dropped for a new connection; whoever was admitted stays."""
+    ask = b"GET / HTTP/1.1\r\n\r\n"
+    with listen("127.0.0.1", 0) as listener, ExitStack() as stack:
+        settings = Settings(connections=8, strangers=2, first=600.0)
+        threading.Thread(target=serve, args=(listener, Application(), settings), daemon=True).start()
+        known = stack.enter_context(socket.create_connection(listener.getsockname(), 20))
+        known.sendall(ask)
+        assert known.recv(65536).startswith(b"HTTP/1.1 200 ")
+        idle = [stack.enter_context(socket.create_connection(listener.getsockname(), 20)) for _ in range(40)]
+        known.sendall(ask)
+        assert known.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert idle[0].recv(1) == b""
+        new = stack.enter_context(socket.create_connection(listener.getsockname(), 20))
+        new.sendall(ask)
+        assert new.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT"])
+def test_a_stranger_has_less_time(talk: Talk, sent: bytes) -> None:
+    stream = talk(Application(), Settings(first=0.05))
+    stream.sendall(sent)
+    assert everything(stream) == b""
