@@ -15,6 +15,7 @@ from envctl.cli.arguments import Context, Engine, Instance, Namespace, ServiceNa
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
 from envctl.engines import RunningInstance, open_engine
+from envctl.engines.logs import LONGEST, whole_lines
 from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.list import everything
@@ -92,14 +93,17 @@ def logs(
         _follow(there, names, tail, prefix)
         return
     for each in names:
-        for line in there.logs(each, tail).splitlines():
-            print(f"{each} | {line}" if prefix else line)
+        before = f"{each} | " if prefix else ""
+        for block in whole_lines(there.logs(each, tail)):
+            print("\n".join(before + line for line in block.decode(errors="replace").splitlines()))
 
 
 def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: bool) -> None:
     rest: dict[str, bytes] = {}
     for name, piece in there.follow(names, tail):
         *lines, rest[name] = (rest.get(name, b"") + piece).split(b"\n")
+        if len(rest[name]) > LONGEST:
+            lines.append(rest.pop(name))
         for line in lines:
             text = line.decode(errors="replace")
             print(f"{name} | {text}" if prefix else text, flush=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
+from envctl.definition.patterns import BadPattern, compiled
 from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.errors import Problem, did_you_mean
 
@@ -115,10 +116,9 @@ class Checks:
             yield self.source.problem((*at, "status"), "`status` belongs to `http`, which is not there")
         if ready.log is not None and "${" not in ready.log:
             try:
-                re.compile(ready.log)
-            except (re.error, RecursionError, OverflowError) as error:
-                message = f"'{ready.log}' is no regular expression: {error}"
-                yield self.source.problem((*at, "log"), message)
+                compiled(ready.log)
+            except BadPattern as error:
+                yield self.source.problem((*at, "log"), f"'{ready.log}' is no regular expression here: {error}", "the syntax is RE2's")
 
     def _same_hosts(self) -> Iterator[Problem]:
         """Services whose names are one host name, which has no capitals, and on Kubernetes no underscores."""

@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -79,8 +79,13 @@ class Api:
             settings: Any = self.client.configuration.auth_settings()
         return {each["key"]: each["value"] for each in settings.values() if each.get("in") == "header" and each.get("value")}
 
-    def text(self, path: str, **query: str) -> str:
-        return str(self._send("GET", path, query).data.decode(errors="replace"))
+    def pieces(self, path: str, patience: float | None, **query: str) -> Iterator[bytes]:
+        """An answer's bytes as they come; errors are those of `request`."""
+        with closing(self.stream(path, patience, **query)) as answer:
+            try:
+                yield from answer.stream(65536, decode_content=True)
+            except urllib3.exceptions.HTTPError as error:
+                raise _unreachable(self.context, error) from None
 
     def stream(self, path: str, patience: float | None = None, **query: str) -> Any:
         """An answer that goes on: iterate its `stream()`, close it from another thread to end.
