@@ -38,8 +38,7 @@ def engines(session: Session, unseen: Callable[[str], None]) -> dict[Location, E
         try:
             found[location] = open_engine(location, session.host)
         except EnvctlError as error:
-            if location in used:
-                unseen(f"{error.message}; what is on it is shown as stopped")
+            unseen(f"{error.message}; what is on it is {'shown as stopped' if location in used else 'not shown'}")
     return found
 
 

@@ -108,6 +108,15 @@ def test_a_deadline_that_has_passed_ends_it_at_once() -> None:
         threading.Event().wait(10)
 
 
+def test_of_two_deadlines_the_earlier_one_counts() -> None:
+    for outer, inner in ((0.02, 10), (10, 0.02)):
+        late = {outer: OutOfTime("outer"), inner: OutOfTime("inner")}
+        with pytest.raises(OutOfTime) as caught, signals.deadline(outer, lambda: late[outer]):  # noqa: B023
+            with signals.deadline(inner, lambda: late[inner]):  # noqa: B023
+                threading.Event().wait(5)
+        assert caught.value is late[0.02]
+
+
 def test_after_a_deadline_nothing_rings(rung: list[int]) -> None:
     before = signal.getsignal(signal.SIGALRM)
     with signals.deadline(60, lambda: OutOfTime("late")):

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import urllib3
@@ -23,7 +23,8 @@ from envctl.errors import EngineMissing, EnvctlError
 from envctl.keeper.cluster.protocol import Object, events, path_of, refusal
 
 MANAGER = "envctl"
-CONNECT, ANSWER = 5.0, 60.0
+CONNECT, ANSWER, CHANGE = 5.0, 10.0, 60.0
+"""Seconds that an API server may say nothing: before it is connected, to a question, and while it changes something."""
 POOL = 32
 
 
@@ -50,7 +51,7 @@ class Api:
             ApiError: it was refused.
             EngineMissing: nobody answers.
         """
-        text = self._send(method, path, query, body, content).data
+        text = self._send(method, path, query, body, content, ANSWER if method == "GET" else CHANGE).data
         return json.loads(text) if text else None
 
     def _send(
@@ -147,7 +148,16 @@ class Ignoring:
         return isinstance(error, ApiError) and error.status in self._statuses
 
 
-RETRIES = urllib3.Retry(
+class _Retry(urllib3.Retry):
+    """Whoever has said nothing for so long is not asked once more."""
+
+    def increment(self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *rest: Any, **more: Any) -> Self:
+        if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError):
+            raise error
+        return super().increment(method, url, response, error, *rest, **more)
+
+
+RETRIES = _Retry(
     total=3, connect=2, read=2, redirect=0, status_forcelist=(429, 502, 503, 504), allowed_methods=None, backoff_factor=0.2,
     raise_on_status=False,
 )  # fmt: skip
