@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
-from envctl.definition.patterns import BadPattern, compiled
+from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.errors import Problem, did_you_mean
 
@@ -114,11 +114,8 @@ class Checks:
             yield self.source.problem((*at, "http"), f"'{ready.http}' is no path of the service", hint)
         if ready.status is not None and ready.http is None:
             yield self.source.problem((*at, "status"), "`status` belongs to `http`, which is not there")
-        if ready.log is not None and "${" not in ready.log:
-            try:
-                compiled(ready.log)
-            except BadPattern as error:
-                yield self.source.problem((*at, "log"), f"'{ready.log}' is no regular expression here: {error}", "the syntax is RE2's")
+        if ready.log is not None and "${" not in ready.log and (complaint := no_pattern(ready.log)):
+            yield self.source.problem((*at, "log"), complaint, SYNTAX)
 
     def _same_hosts(self) -> Iterator[Problem]:
         """Services whose names are one host name, which has no capitals, and on Kubernetes no underscores."""

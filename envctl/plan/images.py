@@ -7,9 +7,11 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from envctl.definition.models import Build
+from envctl.definition.patterns import BadPattern, Regexp, compiled
 from envctl.files.reading import open_file, read_file
 from envctl.plan.model import BuildPlan
 
@@ -64,18 +66,18 @@ def _entry(context: Path, path: Path, root: Path) -> bytes:
     return b"\0".join((os.fsencode(path.relative_to(context).as_posix()), mode, content.digest()))
 
 
-def context_files(context: Path, ignored: re.Pattern[str] | None) -> Iterator[Path]:
+def context_files(context: Path, ignored: Regexp | None) -> Iterator[Path]:
     for folder, folders, files in os.walk(context):
         folders.sort()
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted([*files, *links]):
             path = Path(folder, name)
-            kept = ignored is None or not ignored.match(path.relative_to(context).as_posix())
+            kept = ignored is None or not ignored.search(os.fsencode(path.relative_to(context).as_posix()))
             if kept and (path.is_symlink() or path.is_file()):
                 yield path
 
 
-def _ignored(context: Path, dockerfile: Path, root: Path) -> re.Pattern[str] | None:
+def _ignored(context: Path, dockerfile: Path, root: Path) -> Regexp | None:
     """The patterns of the ignore file as one expression; files that an exception (`!`) may bring back are kept."""
     own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")  # beside the Dockerfile, it wins
     try:
@@ -85,7 +87,9 @@ def _ignored(context: Path, dockerfile: Path, root: Path) -> re.Pattern[str] | N
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not patterns or any(line.startswith("!") for line in patterns):
         return None
-    return re.compile("|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns))
+    with suppress(BadPattern):  # too much of it: then more counts than has to
+        return compiled("^(?:" + "|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns) + ")", lines=False)
+    return None
 
 
 def _glob(pattern: str) -> str:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -111,9 +112,9 @@ def test_a_deadline_that_has_passed_ends_it_at_once() -> None:
 def test_of_two_deadlines_the_earlier_one_counts() -> None:
     for outer, inner in ((0.02, 10), (10, 0.02)):
         late = {outer: OutOfTime("outer"), inner: OutOfTime("inner")}
-        with pytest.raises(OutOfTime) as caught, signals.deadline(outer, lambda: late[outer]):  # noqa: B023
-            with signals.deadline(inner, lambda: late[inner]):  # noqa: B023
-                threading.Event().wait(5)
+        first, second = (signals.deadline(seconds, partial(late.__getitem__, seconds)) for seconds in (outer, inner))
+        with pytest.raises(OutOfTime) as caught, first, second:
+            threading.Event().wait(5)
         assert caught.value is late[0.02]
 
 
