@@ -203,8 +203,8 @@ class FakeDeployment:
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return service.outside_ports
 
-    def logs(self, service: str, tail: int | None = None) -> str:
-        return self.logged.get(service, "")
+    def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
+        yield self.logged.get(service, "").encode()
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         yield from ((name, self.logged[name].encode()) for name in services if name in self.logged)

@@ -184,9 +184,9 @@ class FakeInstance:
         found = [ServiceState(each.running, each.status, id=each.id) for each in created.replicas] if created else []
         return next((state for state in found if not state.running), found[0] if found else ServiceState())
 
-    def logs(self, service: str, tail: int | None = None) -> str:
+    def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
         created = self.there.services.get(service)
-        return "".join(_last(each.log, tail) for each in created.replicas) if created else ""
+        yield from (_last(each.log, tail).encode() for each in (created.replicas if created else ()))
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         there = self.there

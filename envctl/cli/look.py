@@ -16,6 +16,7 @@ from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
 from envctl.definition.variable_names import sourced
 from envctl.engines import RunningInstance, open_engine
+from envctl.engines.logs import LONGEST, whole_lines
 from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.list import everything
@@ -99,13 +100,17 @@ def logs(
         _follow(there, names, tail, prefix)
         return
     for each in names:
-        give("".join(f"{each} | {line}\n" if prefix else f"{line}\n" for line in there.logs(each, tail).splitlines()))
+        before = f"{each} | " if prefix else ""
+        for block in whole_lines(there.logs(each, tail)):
+            give("".join(f"{before}{line}\n" for line in block.decode(errors="replace").splitlines()))
 
 
 def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: bool) -> None:
     rest: dict[str, bytes] = {}
     for name, piece in there.follow(names, tail):
         *lines, rest[name] = (rest.get(name, b"") + piece).split(b"\n")
+        if len(rest[name]) > LONGEST:
+            lines.append(rest.pop(name))
         for line in lines:
             text = line.decode(errors="replace")
             give(f"{name} | {text}\n" if prefix else f"{text}\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from envctl.definition.matching import TooManyFiles, matching
 from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
+from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
@@ -114,12 +115,8 @@ class Checks:
             yield self.source.problem((*at, "http"), f"'{ready.http}' is no path of the service", hint)
         if ready.status is not None and ready.http is None:
             yield self.source.problem((*at, "status"), "`status` belongs to `http`, which is not there")
-        if ready.log is not None and "${" not in ready.log:
-            try:
-                re.compile(ready.log)
-            except (re.error, RecursionError, OverflowError) as error:
-                message = f"'{ready.log}' is no regular expression: {error}"
-                yield self.source.problem((*at, "log"), message)
+        if ready.log is not None and "${" not in ready.log and (complaint := no_pattern(ready.log)):
+            yield self.source.problem((*at, "log"), complaint, SYNTAX)
 
     def _same_hosts(self) -> Iterator[Problem]:
         """Services whose names are one host name, which has no capitals, and on Kubernetes no underscores."""

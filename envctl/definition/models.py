@@ -127,7 +127,7 @@ class Ready(Model):
     port: Whole | str | None = Field(None, description="The port to ask, by name or number; the main one without it.")
     tcp: bool | None = Field(None, description="The port must accept a connection.")
     command: Command | None = Field(None, description="A program inside the service that must end with 0.")
-    log: str | None = Field(None, description="A regular expression that a log line must match.")
+    log: str | None = Field(None, description="A regular expression (RE2) that a log line must match.")
     query: str | None = Field(None, description="A query that the server must answer (databases).")
     timeout: Duration = Field(60.0, description="How long it may take.")
 

@@ -92,7 +92,7 @@ class MixedInstance(Generic[Side]):
     def state(self, service: str) -> ServiceState:
         return self._at(service).state(service)
 
-    def logs(self, service: str, tail: int | None = None) -> str:
+    def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
         return self._at(service).logs(service, tail)
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:

@@ -7,14 +7,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.errors import UsageError, did_you_mean
+from envctl.errors import EngineMissing, UsageError, did_you_mean
 from envctl.instance.record import Location
 from envctl.plan.traits import EngineTraits
+from envctl.process import signals
 
 if TYPE_CHECKING:
     from envctl.engines.seam import Engine, Finding
     from envctl.session.session import Host
 
+SILENCE = 12.0
+"""Seconds until an engine has answered, whatever keeps it: those of a socket are some less, and their errors say more."""
 _NAMES = ("docker", "kubernetes", "local")
 
 
@@ -68,5 +71,7 @@ def open_engine(location: Location, host: Host) -> Engine:
     if location.namespace is not None and not told.shares_namespaces:
         hint = f"it goes with `--engine {cluster_engine()}`"
         raise UsageError(f"--namespace {location.namespace}: {told.place} has no namespaces", hint=hint)
-    engine: Engine = import_module(f"envctl.engines.{location.engine}.engine").open_engine(location, host)
+    module, silent = import_module(f"envctl.engines.{location.engine}.engine"), f"{told.place} has said nothing for {SILENCE:g} s"
+    with signals.deadline(SILENCE, lambda: EngineMissing(silent, hint="`envctl doctor` says what works here")):
+        engine: Engine = module.open_engine(location, host)
     return engine

@@ -161,8 +161,8 @@ class RunningInstance(Protocol):
     def state(self, service: str) -> ServiceState:
         """That of one service: of several replicas the first that does not run. `ServiceState()` where it is not there."""
 
-    def logs(self, service: str, tail: int | None = None) -> str:
-        """What all of its replicas have printed, their last *tail* lines; empty where the service is not there."""
+    def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
+        """Pieces of what all of its replicas have printed, their last *tail* lines; none where the service is not there."""
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         """Service and piece of output of all replicas, as they come, until all have ended; nothing of a service that is not there."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from envctl.definition.expressions import has_expression
 from envctl.definition.kinds import Kind
 from envctl.definition.load import Loaded
 from envctl.definition.models import Service
+from envctl.definition.patterns import BadPattern, compiled
 from envctl.definition.source import TreePath, inside, locate, walk
 from envctl.definition.validate import shown
 from envctl.errors import Problem, did_you_mean
@@ -22,6 +22,7 @@ from envctl.files.reading import read_file
 
 if TYPE_CHECKING:
     from jsonschema import FormatChecker, ValidationError
+    from jsonschema.protocols import Validator
 
 PROJECT_PATH = "project-path"
 _TYPES = {
@@ -83,15 +84,14 @@ def _twice(names: list[Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
 
 def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
     """What is wrong with *value*; a text with expressions is known later only."""
-    from jsonschema import Draft202012Validator
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
     reason = _wrong_schema(json.dumps(schema, sort_keys=True))
     try:
-        validator = Draft202012Validator(schema, format_checker=_formats(at, loaded), registry=Registry())
+        validator = _validator()(schema, format_checker=_formats(at, loaded), registry=Registry())
         found = [] if reason else list(validator.iter_errors(value))
-    except (RecursionError, re.error, Unresolvable) as error:  # nothing is fetched for a `$ref`, be it a file or an address
+    except (RecursionError, BadPattern, Unresolvable) as error:  # nothing is fetched for a `$ref`, be it a file or an address
         reason = str(error)
     if reason:
         yield loaded.source.problem(at, f"the kind's schema of this is wrong: {reason}", "correct it in the kind's file")
@@ -110,9 +110,23 @@ def _wrong_schema(text: str) -> str:
 
     try:
         Draft202012Validator.check_schema(json.loads(text))
-    except (SchemaError, RecursionError, re.error) as error:
+    except (SchemaError, RecursionError) as error:
         return str(getattr(error, "message", error))
-    return ""
+    return "`patternProperties` is not supported; `additionalProperties` takes a schema" if '"patternProperties":' in text else ""
+
+
+@cache
+def _validator() -> type[Validator]:
+    """JSON Schema's, but for `pattern`: Python's own engine takes for ever over some."""
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
+
+    def matches(validator: Validator, pattern: str, value: object, schema: object) -> Iterator[ValidationError]:
+        if isinstance(value, str) and not compiled(pattern, lines=False).search(value):
+            yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+    extended: type[Validator] = extend(Draft202012Validator, {"pattern": matches})  # type: ignore[no-untyped-call]
+    return extended
 
 
 def _formats(at: TreePath, loaded: Loaded) -> FormatChecker:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from envctl.engines.logs import ending
 from envctl.engines.mixed import running_instance
 from envctl.files.writing import always, root_of, write_file
 from envctl.inspect.status import document
@@ -13,9 +15,12 @@ from envctl.instance.record import Record
 from envctl.session import Session
 from envctl.session.mask import Mask
 
+MOST = 4 << 20
+"""Bytes of a log."""
+
 
 def write_report(session: Session, record: Record, folder: Path) -> None:
-    """`status.json` and `SERVICE.log` for every service; credentials are masked.
+    """`status.json` and `SERVICE.log` for every service, the last megabytes of it; credentials are masked.
 
     Raises:
         FileRefused: a link in the project leads elsewhere.
@@ -33,5 +38,14 @@ def write_report(session: Session, record: Record, folder: Path) -> None:
     for service in record.services:
         logs = ""
         with suppress(Exception):
-            logs = there.logs(service)
+            logs = _ending(there.logs(service), record.secrets)
         keep(f"{service}.log", logs)
+
+
+def _ending(pieces: Iterable[bytes], secrets: Sequence[str]) -> str:
+    """Half of a credential at the beginning, which nothing would mask, is left out too."""
+    kept, before = ending(pieces, MOST)
+    if not before:
+        return kept.decode(errors="replace")
+    half = max((len(secret.encode()) for secret in secrets), default=0)
+    return f"({before + half} bytes before this are left out)\n{Mask(secrets)(kept.decode(errors='replace'))[half:]}"

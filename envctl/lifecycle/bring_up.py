@@ -29,6 +29,7 @@ from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
 from envctl.readiness.wait import History, probe_named
 from envctl.seeding import Seeder
+from envctl.seeding.command import end_all
 from envctl.session import Session
 
 
@@ -137,6 +138,7 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
     try:
         _bring_up(work, run.deadline)
     except BaseException:
+        end_all(run.record.id)
         with suppress(Exception):  # what has failed is what the user must see
             run.update(lambda record: with_states(record, states.rows))
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from envctl.engines.logs import text
 from envctl.errors import Evidence, ServiceFailed
 from envctl.plan.model import ServicePlan
 
@@ -21,7 +22,7 @@ def failure(work: BringUp, service: ServicePlan, message: str, step: str, status
 def evidence_of(work: BringUp, service: ServicePlan, step: str, status: int | None = None, advice: str = "") -> Evidence:
     lines: tuple[str, ...] = ()
     with suppress(Exception):  # evidence is best effort: its loss must not hide the failure
-        lines = tuple(work.deployment.logs(service.name, LOG_LINES).splitlines())
+        lines = tuple(text(work.deployment.logs(service.name, LOG_LINES)).splitlines())
     history = work.histories[service.name].shown() if service.name in work.histories else ()
     return Evidence(service.name, step, history, status, lines[-LOG_LINES:], advice or _advice(step, status, service))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
@@ -71,24 +72,33 @@ def up(
         ServiceFailed, OutOfTime, Interrupted: it was torn down again, unless it is to be kept or was up before.
     """
     timer = Timer()
-    environment = environment or open_selected(session, options)
-    drafted, plan = _planned(session, options, environment, owner)
+    until = timer.began + options.timeout
+
+    def in_time(what: str) -> AbstractContextManager[None]:
+        late = f"out of time after {options.timeout:g} s{what}"
+        return signals.deadline(until + GRACE - time.monotonic(), lambda: OutOfTime(late))
+
+    with in_time(" of planning"):
+        environment = environment or open_selected(session, options)
+        drafted, plan = _planned(session, options, environment, owner)
     timer.phase("plan")
-    engine = open_engine(drafted.location, session.host)
+    with in_time(f": {drafted.engine} has not answered"):
+        engine = open_engine(drafted.location, session.host)
     with watched_until_kept(session.environ) as watched, lock(session.store.folder(drafted.id)):
         if drafted.was_up:
             session.keepers.hear(drafted.id)  # before anything is written: what nobody can look at stays as it is
         try:
-            record = claim(session, engine, drafted, options)
+            with in_time(f": what was left of {drafted.name} is not removed yet"):
+                record = claim(session, engine, drafted, options)
         except RecordGone:  # another command was quicker; nobody else works on it now
             drafted, plan = _planned(session, options, environment, owner)
             record = claim(session, engine, drafted, options)
         events = Events([*listeners, EventLog(session.store.folder(record.id))])
-        run = Run(session, record, plan, events, timer.began + options.timeout)
+        run = Run(session, record, plan, events, until)
         try:
-            run.record = ensure_keeper(session, record, watched=not record.was_up)
-            watched()
-            with signals.deadline(run.deadline + GRACE - time.monotonic(), lambda: OutOfTime(f"out of time after {options.timeout:g} s")):
+            with in_time(""):
+                run.record = ensure_keeper(session, record, watched=not record.was_up)
+                watched()
                 _allocate_and_bring_up(run, engine, timer)
             _complete(run, timer)
         except BaseException as error:

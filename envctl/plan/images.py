@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from envctl.definition.models import Build
+from envctl.definition.patterns import BadPattern, Regexp, compiled
 from envctl.files.reading import open_file, read_file
 from envctl.plan.model import BuildPlan
 
@@ -65,24 +67,19 @@ def _digest(path: Path, root: Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
-def context_files(context: Path, ignored: Callable[[str], object] | None) -> Iterator[Path]:
+def context_files(context: Path, ignored: Regexp | None) -> Iterator[Path]:
     for folder, folders, files in os.walk(context):
         folders.sort()
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted([*files, *links]):
             path = Path(folder, name)
-            kept = ignored is None or not ignored(path.relative_to(context).as_posix())
+            kept = ignored is None or not ignored.search(os.fsencode(path.relative_to(context).as_posix()))
             if kept and (path.is_symlink() or path.is_file()):
                 yield path
 
 
-def _ignored(context: Path, dockerfile: Path, root: Path) -> Callable[[str], object] | None:
-    """Whether a path matches the ignore file; files that an exception (`!`) may bring back are kept, and all where it is no usual one.
-
-    With RE2, as `**a**a**a` would keep `re` busy for hours.
-    """
-    import re2
-
+def _ignored(context: Path, dockerfile: Path, root: Path) -> Regexp | None:
+    """The patterns of the ignore file as one expression; files that an exception (`!`) may bring back are kept."""
     own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")  # beside the Dockerfile, it wins
     try:
         lines = read_file(own if own.is_file() else context / ".dockerignore", root, largest=1_000_000).decode().splitlines()
@@ -91,11 +88,9 @@ def _ignored(context: Path, dockerfile: Path, root: Path) -> Callable[[str], obj
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not patterns or any(line.startswith("!") for line in patterns):
         return None
-    try:
-        found = re2.compile("|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns))
-    except re2.error:
-        return None
-    return lambda path: found.match(path.encode(errors="replace").decode())
+    with suppress(BadPattern):  # too much of it: then more counts than has to
+        return compiled("^(?:" + "|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns) + ")", lines=False)
+    return None
 
 
 def _glob(pattern: str) -> str:

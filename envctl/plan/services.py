@@ -13,6 +13,7 @@ from envctl.definition.amounts import bytes_of
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
+from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.files.reading import read_file
 from envctl.plan.addressing import Side, Viewpoint
 from envctl.plan.files import contents, listed, service_files
@@ -37,6 +38,9 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     image = _image(reading, subject, service, build)
     checks = _checks(kind, subject, service)
     checks = tuple(Check(c.probe, reading.tree(c.options, scope, "services", name, "ready")) for c in checks)
+    for check in checks:
+        if check.probe == "log" and (complaint := no_pattern(str(check.options["log"]))):
+            reading.wrong(("services", name, "ready", "log"), complaint, SYNTAX)
     own = service.build is not None or service.run is not None or (kind.own and not service.from_compose)
     return ServicePlan(
         name=name,

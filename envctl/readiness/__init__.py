@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -36,7 +36,7 @@ class Target:
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float = 2.0
     run: Callable[[Sequence[str]], tuple[int, str]] = lambda argv: (127, "no programs can be run here")
-    logs: Callable[[], str] = lambda: ""
+    logs: Callable[[], Iterable[bytes]] = lambda: ()
     health: Callable[[], str] = lambda: ""
 
 

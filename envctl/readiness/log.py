@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
+from envctl.definition.patterns import BadPattern, compiled
+from envctl.engines.logs import whole_lines
 from envctl.readiness import NotReady, Target
 
 
@@ -11,8 +11,8 @@ def probe(target: Target) -> None:
     """Raises NotReady as long as no line matches, and for an expression that is none."""
     pattern = str(target.options["log"])
     try:
-        found = re.search(pattern, target.logs(), re.MULTILINE)
-    except re.error as error:
-        raise NotReady(f"'{pattern}' is no regular expression: {error}") from error
-    if not found:
+        wanted = compiled(pattern)
+    except BadPattern as error:
+        raise NotReady(f"'{pattern}' is no regular expression here: {error}") from error
+    if not any(wanted.search(block) for block in whole_lines(target.logs())):
         raise NotReady(f"no log line matches '{pattern}' yet")

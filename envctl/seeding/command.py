@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+from contextlib import suppress
+from functools import partial
 
 from envctl.engines import CommandResult, Execution
+from envctl.engines.logs import PIECE, text
+from envctl.keeper.marks import PROCESS, kill_marked
 from envctl.plan.model import Step
 from envctl.seeding import Seeder, failed
+
+HOST = "seed on this machine"
+"""The name that its processes carry beside the mark of their instance."""
 
 
 def load(step: Step, seeder: Seeder) -> None:
@@ -24,15 +33,26 @@ def load(step: Step, seeder: Seeder) -> None:
 
 def _here(step: Step, seeder: Seeder) -> CommandResult:
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             step.command,
             cwd=seeder.folder,
-            env=dict(seeder.environ),
+            env={**seeder.environ, PROCESS: HOST},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            check=False,
+            start_new_session=True,
         )
     except OSError as error:
         return CommandResult(127, f"{step.command[0]}: {error.strerror}")
-    return CommandResult(done.returncode, done.stdout.decode(errors="replace"))
+    assert process.stdout is not None
+    with process.stdout as stream:
+        output = text(iter(partial(stream.read, PIECE), b""))
+    status = process.wait()
+    with suppress(ProcessLookupError, PermissionError):  # what it has left behind ends with it
+        os.killpg(process.pid, signal.SIGKILL)
+    return CommandResult(status, output)
+
+
+def end_all(id: str) -> None:
+    """Kills what runs on this machine for the seeds of the instance *id*, with all that it has started."""
+    kill_marked(id, process=HOST)

@@ -206,3 +206,60 @@ def test_a_report_that_cannot_be_written_is_said_and_changes_no_result(local: Pr
     done = local.envctl("run", "env", "--only", "site", "--report", "/dev/null", "--", "sh", "-c", "exit 7")
     assert done.status == 7
     assert done.err.splitlines()[-1] == "envctl: the report in /dev/null cannot be written: File exists"
+
+
+# Bounds
+
+LOUD = """
+import sys, time
+for _ in range(200):
+    sys.stdout.write("a line of some thirty characters\\n" * 32768)
+print("ready", flush=True)
+time.sleep(600)
+"""
+MEASURED = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=-3, check=True); "
+MEASURED += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+
+
+def peak(project: Project, *words: str) -> int:
+    """Megabytes."""
+    line = [sys.executable, "-c", MEASURED, sys.executable, "-m", "envctl", *words]
+    done = subprocess.run(
+        line, cwd=project.folder, env={**os.environ, "ENVCTL_ENGINE": "local"}, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout) // (1024 if sys.platform == "linux" else 1 << 20)
+
+
+def test_two_hundred_megabytes_of_output_cost_no_memory(local: Project) -> None:
+    local.write("environments/loud.py", LOUD)
+    local.environment("loud", "services: {loud: {run: python3 loud.py, ready: {log: ^ready$}}}")
+    assert peak(local, "up", "loud") < 80
+    assert peak(local, "logs", "loud") < 80
+    assert local.envctl("logs", "loud", "-n", "1").ok().out == "ready\n"
+
+
+SEEDED = """
+services:
+  a: {run: sleep 600, seed: [{command: "sh -c 'sleep 600 & echo $! > pid.new; mv pid.new pid; wait'"}]}
+  b: {run: sleep 600, seed: [{command: "sh -c 'until test -e pid; do sleep 0.05; done; test -e go'"}]}
+"""
+
+
+def seed_of(project: Project) -> int:
+    return int(until(lambda: (path := project.folder / "environments/pid").exists() and path.read_text()))
+
+
+def test_a_seed_on_this_machine_ends_with_the_up_that_fails(local: Project) -> None:
+    local.environment("seeded", SEEDED)
+    assert local.envctl("up", "seeded", "--keep").status == 1
+    assert not running(seed_of(local))
+
+
+def test_a_seed_on_this_machine_ends_with_the_up_that_is_killed(local: Project) -> None:
+    local.environment("seeded", SEEDED.replace("until test -e pid", "until test -e never"))
+    with started(local, "up", "seeded") as up:
+        pid = seed_of(local)
+        up.process.kill()
+        up.ended()
+    until(lambda: not running(pid))
+    until(lambda: not states_of(local))

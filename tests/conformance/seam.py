@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envctl.engines import CommandResult, Deployment, DeploymentSettings, Engine, RunningInstance, open_engine
+from envctl.engines.logs import text
 from envctl.instance.labels import labels_of
 from envctl.instance.record import Record
 from envctl.lifecycle.claiming import allocate, claim, draft
@@ -127,7 +128,7 @@ def brought_up(name: str, folder: Path) -> Iterator[Subject]:
             deployment.start(service)
         for running in ("web", "pair", "store"):
             subject.runs(running)
-        until(lambda: deployment.logs("pair").count("pair started") == plan.services["pair"].replicas)
+        until(lambda: text(deployment.logs("pair")).count("pair started") == plan.services["pair"].replicas)
         yield subject
 
 

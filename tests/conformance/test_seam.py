@@ -13,6 +13,7 @@ import pytest
 
 from envctl.engines import Execution, PreparesCommands, RunningInstance, ServiceState, Wanted
 from envctl.engines.free_ports import PORTS as ALL_PORTS
+from envctl.engines.logs import text
 from envctl.engines.registry import names
 from envctl.errors import EnvctlError
 from envctl.instance import labels
@@ -73,7 +74,7 @@ def test_a_subnet_that_was_refused_is_not_given_again(on: Subject) -> None:
 
 def test_an_instance_that_is_not_there(on: Subject) -> None:
     there = on.engine.attach(NOWHERE)
-    assert (dict(there.states()), there.state("web"), there.logs("web")) == ({}, ServiceState(), "")
+    assert (dict(there.states()), there.state("web"), text(there.logs("web"))) == ({}, ServiceState(), "")
     assert list(there.follow(["web"], None)) == []
     with pytest.raises(EnvctlError, match="web"):
         there.interactive("web", ["sh"], {}, None)
@@ -83,7 +84,7 @@ def test_an_instance_that_is_not_there(on: Subject) -> None:
 def test_a_service_that_is_not_there(on: Subject) -> None:
     other = replace(on.service("store"), name="other")
     for there in (on.attached, on.deployment):
-        assert (there.state("other"), there.logs("other", 5)) == (ServiceState(), "")
+        assert (there.state("other"), text(there.logs("other", 5))) == (ServiceState(), "")
         assert list(there.follow(["other"], 5)) == []
         with pytest.raises(EnvctlError, match="other"):
             there.interactive("other", ["sh"], {}, None)
@@ -147,17 +148,17 @@ def test_of_replicas_the_first_that_does_not_run_counts(on: Subject) -> None:
 
 
 def _has_printed(there: RunningInstance, replicas: int) -> bool:
-    return there.logs("pair").count("pair started") >= replicas
+    return text(there.logs("pair")).count("pair started") >= replicas
 
 
 def test_logs_of_all_replicas(on: Subject) -> None:
     replicas = on.service("pair").replicas
     for there in (on.attached, on.deployment):
         until(partial(_has_printed, there, replicas))
-        last = there.logs("pair", 1)
+        last = text(there.logs("pair", 1))
         assert (last.count("pair started"), last.count("one line")) == (replicas, 0)
-        assert there.logs("pair", 0) == ""
-        assert there.logs("ends") == "last words\n"
+        assert text(there.logs("pair", 0)) == ""
+        assert text(there.logs("ends")) == "last words\n"
 
 
 def test_all_replicas_are_followed(on: Subject) -> None:

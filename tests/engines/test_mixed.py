@@ -13,6 +13,7 @@ import pytest
 
 from envctl.engines import CommandResult, Deployment, Engine, Execution, ServiceState, TerminalCommand, mixed
 from envctl.engines.local.instance import LocalInstance
+from envctl.engines.logs import text
 from envctl.engines.mixed import MixedDeployment, MixedInstance, deployment_of, remove_everywhere, running_instance
 from envctl.engines.seam import DeploymentSettings, PublishesRecords
 from envctl.errors import EnvctlError
@@ -44,8 +45,8 @@ class Side:
     def execute(self, service: str, what: Execution) -> CommandResult:
         return CommandResult(0, self.name)
 
-    def logs(self, service: str, tail: int | None = None) -> str:
-        return f"{self.name} {service} {tail}"
+    def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
+        yield f"{self.name} {service} {tail}".encode()
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         return iter([(each, f"{self.name} {tail}".encode()) for each in services])
@@ -205,7 +206,7 @@ def test_questions_go_to_the_side_of_the_service(sides: tuple[Side, Side]) -> No
     both = MixedInstance(*sides, frozenset(["api"]))
     for name, side in (("db", "docker"), ("api", "local")):
         assert both.state(name).id == side
-        assert both.logs(name, 3) == f"{side} {name} 3"
+        assert text(both.logs(name, 3)) == f"{side} {name} 3"
         assert both.interactive(name, ["sh"], {"A": "b"}, None) == TerminalCommand([side, "sh"], {"A": "b"})
     assert set(both.states()) == {"docker", "local"}
 

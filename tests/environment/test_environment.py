@@ -93,6 +93,23 @@ def test_a_kind_whose_schema_is_wrong(tmp_path: Path) -> None:
     assert all("the kind's schema of this is wrong" in problem.message for problem in found)
 
 
+@pytest.mark.parametrize(
+    ("schema", "wrong"),
+    [
+        ("{type: string, pattern: '^(a+)+$'}", "has not the right form"),
+        ("{type: string, pattern: '^(?=a)'}", "look-around"),
+        ("{type: string, patternProperties: {'^(a+)+$': {}}}", "`patternProperties` is not supported"),
+    ],
+)
+def test_a_pattern_of_a_kind_ends(tmp_path: Path, schema: str, wrong: str) -> None:
+    folder = tmp_path / "templates" / "kinds"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(f"image: x\nparameters: {{a: {schema}}}\n")
+    (found,) = problems(tmp_path, f'  a: {{kind: mine, with: {{a: "{"a" * 50_000}\\n"}}}}')
+    assert (found.line, found.path) == (3, "services.a.with.a")
+    assert wrong in found.message
+
+
 def test_an_environment(tmp_path: Path) -> None:
     (tmp_path / "environments").mkdir()
     (tmp_path / "envctl.toml").touch()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from envctl.engines import CommandResult, ServiceState
+from envctl.engines.logs import text
 from envctl.errors import OutOfTime
 from envctl.instance.record import InstanceState
 from envctl.lifecycle import readiness
@@ -56,7 +57,7 @@ def test_a_probe_can_ask_the_service(line: MakeLine, asked: list[Target]) -> Non
     deployment = FakeDeployment(logged={"a": "ready: yes"}, answers={("check",): CommandResult(3, "no")})
     (target,) = probed(line, asked, service("a", outside={"host": "h", "port": 1}), deployment=deployment)
     assert target.run(["check"]) == (3, "no")
-    assert (target.logs(), target.health()) == ("ready: yes", "healthy")
+    assert (text(target.logs()), target.health()) == ("ready: yes", "healthy")
 
 
 # How long

@@ -171,6 +171,8 @@ def test_times_do_not_change_the_tag(context: Path) -> None:
         ("**/notes.md", "docs/notes.md", False),
         ("docs/**", "docs/notes.md", False),
         ("do?s", "docs/notes.md", False),
+        ("**a**" * 40 + "\nmy do-c\\#s~", "docs/" + "a" * 39, True),
+        ("my do-c#s~é", "my do-c#s~é", False),
         ("# docs\n\n  src  ", "src/main.py", False),
         ("*.md", "docs/notes.md", True),
         ("notes.md", "docs/notes.md", True),

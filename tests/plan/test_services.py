@@ -281,6 +281,11 @@ def test_all_mistakes_in_one_go(tmp_path: Path) -> None:
     assert {problem.line for problem in caught.value.problems} == {4}
 
 
+def test_an_expression_that_is_known_now_only_is_one_of_re2(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match=r"x\.ready\.log: '\(\?=x\)' is no regular expression here: .*look-around"):
+        planned(tmp_path, "image: a, ready: {log: '(?=${self.name})'}")
+
+
 def test_a_mistake_in_a_kind_is_located_at_its_service(tmp_path: Path) -> None:
     kind = {"templates/kinds/odd.yaml": "image: odd\nenv: {A: '${self.name // 0}'}\ncommand: [x, '${self.name + 1}']\n"}
     with pytest.raises(DefinitionError) as caught:

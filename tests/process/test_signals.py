@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -106,6 +107,15 @@ def test_a_deadline_ends_whatever_waits() -> None:
 def test_a_deadline_that_has_passed_ends_it_at_once() -> None:
     with pytest.raises(OutOfTime), signals.deadline(-5, lambda: OutOfTime("late")):
         threading.Event().wait(10)
+
+
+def test_of_two_deadlines_the_earlier_one_counts() -> None:
+    for outer, inner in ((0.02, 10), (10, 0.02)):
+        late = {outer: OutOfTime("outer"), inner: OutOfTime("inner")}
+        first, second = (signals.deadline(seconds, partial(late.__getitem__, seconds)) for seconds in (outer, inner))
+        with pytest.raises(OutOfTime) as caught, first, second:
+            threading.Event().wait(5)
+        assert caught.value is late[0.02]
 
 
 def test_after_a_deadline_nothing_rings(rung: list[int]) -> None:

@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -96,9 +97,21 @@ def test_an_unknown_port_is_answered_with_the_known_ones(servers: Any) -> None:
 
 
 def test_log_waits_for_its_line() -> None:
-    target = Target("", 0, options={"log": r"^ready in \d+ ms$"}, logs=lambda: "starting\nready in 12 ms\n")
+    target = Target("", 0, options={"log": r"^ready in \d+ ms$"}, logs=lambda: [b"starting\nrea", b"dy in 12 ms\n"])
     probe("log", target)
-    assert "no log line" in not_ready("log", Target("", 0, options={"log": "never"}, logs=lambda: "starting\n"))
+    assert "no log line" in not_ready("log", Target("", 0, options={"log": "never"}, logs=lambda: [b"starting\n"]))
+
+
+def test_a_line_is_one_line_of_whatever_length() -> None:
+    """Nothing matches across two, wherever the pieces end."""
+    for pieces in ([b"a\nb\n"], [b"a", b"\nb\n"], [b"a\n", b"b"]):
+        assert "no log line" in not_ready("log", Target("", 0, options={"log": r"a\sb"}, logs=partial(list, pieces)))
+    probe("log", Target("", 0, options={"log": "^ab$"}, logs=lambda: [b"x\na", b"b"]))
+
+
+def test_an_expression_that_backtracks_ends() -> None:
+    """With Python's engine it would take longer than the universe is old."""
+    assert "no log line" in not_ready("log", Target("", 0, options={"log": "^(a+)+$"}, logs=lambda: [b"a" * 100_000 + b"!\n"]))
 
 
 def test_a_broken_expression_is_named() -> None:

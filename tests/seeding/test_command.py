@@ -9,6 +9,7 @@ from envctl.engines import CommandResult
 from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
 from tests.builders import FakeDeployment, plan_with, service, step_of
+from tests.processes import running, until
 
 SAY = "import os, sys; print(os.getcwd()); print(os.environ['DB']); print(sys.stdin.read()); print('err', file=sys.stderr)"
 
@@ -69,3 +70,13 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
 def test_what_is_no_utf8_is_shown_all_the_same(tmp_path: Path) -> None:
     with pytest.raises(ServiceFailed, match="a\ufffdb"):
         run(tmp_path, "host", sys.executable, "-c", "import sys; sys.stdout.buffer.write(b'a\\xffb'); sys.exit(1)")
+
+
+def test_what_it_leaves_behind_on_this_machine_ends_with_it(tmp_path: Path) -> None:
+    run(tmp_path, "host", "sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $! > pid")
+    until(lambda: not running(int((tmp_path / "pid").read_text())))
+
+
+def test_of_its_output_on_this_machine_the_end_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(ServiceFailed, match="the last words"):
+        run(tmp_path, None, "sh", "-c", "head -c 30000000 /dev/zero; echo; echo the last words; exit 3")

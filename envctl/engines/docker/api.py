@@ -17,6 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
+from envctl.errors import EngineMissing
+
+QUIET = 10.0
+"""Seconds that whoever is asked may say nothing."""
+CHANGING = 50.0
+"""More of them while something is changed: a removal takes its time."""
+
 
 class ApiError(Exception):
     """The daemon refused; the text is its own."""
@@ -24,6 +31,12 @@ class ApiError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+NOT_THERE = (
+    "start it (Docker Desktop, or `sudo systemctl start docker`), check DOCKER_HOST and `docker context ls`; "
+    "`envctl doctor` says what works here"
+)
 
 
 class Endpoint(NamedTuple):
@@ -40,6 +53,8 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         super().__init__("docker", timeout=timeout)
         self.endpoint = endpoint
+
+        self.quiet = timeout
 
     def __del__(self) -> None:  # of a thread that has ended
         self.close()
@@ -103,7 +118,7 @@ class Daemon:
     """One daemon; every thread has a connection of its own that is used again."""
 
     endpoint: Endpoint
-    timeout: float = 60.0
+    timeout: float = QUIET
     _local: threading.local = field(default_factory=threading.local)
 
     def get(self, path: str, **query: Any) -> Any:
@@ -118,6 +133,7 @@ class Daemon:
 
         Raises:
             ApiError: an answer of 400 and above.
+            EngineMissing: it says nothing for too long.
             OSError: no answer.
         """
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (query or {}).items()}
@@ -134,7 +150,8 @@ class Daemon:
         try:
             if not kept:
                 connection.connect()
-            connection.sock.settimeout(self.timeout + patience)
+            connection.quiet = self.timeout + patience + (0 if method == "GET" else CHANGING)
+            connection.sock.settimeout(connection.quiet)
             connection.request(method, target)
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -142,6 +159,9 @@ class Daemon:
             connection.close()
             if not kept:
                 raise OSError(str(error) or type(error).__name__) from None
+        except TimeoutError:
+            connection.close()
+            raise EngineMissing(f"Docker has said nothing for {connection.quiet:g} s at {self.endpoint.host}", hint=NOT_THERE) from None
         except OSError:
             connection.close()
             raise

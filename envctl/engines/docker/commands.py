@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.docker.instance import ONE_OFF
+from envctl.engines.logs import text
 from envctl.engines.seam import CommandResult, Execution
 from envctl.instance.labels import SERVICE
 from envctl.plan.model import File, Plan, ServicePlan
@@ -46,17 +47,17 @@ def execute(api: APIClient, container: str, what: Execution) -> CommandResult:
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
     """Both output streams of an exec, while *stdin* is written to it and then closed for writing, also where *stdin* raised."""
-    from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
+    from docker.utils.socket import demux_adaptor, frames_iter
 
     raw = getattr(stream, "_sock", stream)
     feeder = Feeder(stdin, raw.sendall, lambda error: raw.shutdown(socket.SHUT_WR))
     frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
-    output = consume_socket_output((part for out, err in frames for part in (out or err,)), demux=False)
+    output = text(part for out, err in frames if (part := out or err))
     feeder.join()
     for each in (stream, raw):  # the one does not close the other
         each.close()
     feeder.finish()
-    return (output or b"").decode(errors="replace")
+    return output
 
 
 @dataclass
@@ -83,7 +84,7 @@ class OneOffs:
             container = expected.result() if expected is not None else self._create(service, argv)
             api.start(container)
             status = api.wait(container, timeout=None)["StatusCode"]
-            return CommandResult(int(status), api.logs(container).decode(errors="replace"))
+            return CommandResult(int(status), text(api.logs(container, stream=True, follow=False)))
         except sdk_errors.APIError as error:
             return CommandResult(126, str(error.explanation or error))
         finally:

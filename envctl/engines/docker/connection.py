@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from envctl.engines.docker.api import ApiError, Daemon, Endpoint
+from envctl.engines.docker.api import NOT_THERE, ApiError, Daemon, Endpoint
 from envctl.errors import EngineMissing, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ TIMEOUT = 60
 NEWEST_API = (1, 44)
 """What we were written against; an older daemon speaks its own version."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
-NOT_THERE = (
-    "start it (Docker Desktop, or `sudo systemctl start docker`), check DOCKER_HOST and `docker context ls`; "
-    "`envctl doctor` says what works here"
-)
 
 
 class _Errors:
@@ -99,7 +95,7 @@ def connect(context: str | None, environ: Mapping[str, str]) -> Connection:
         EngineMissing: there is no daemon, or it does not answer.
     """
     endpoint, name = find_endpoint(context, environ)
-    daemon = Daemon(endpoint, TIMEOUT)
+    daemon = Daemon(endpoint)
     try:
         found = daemon.get("/version")
     except (OSError, ApiError, ValueError) as error:

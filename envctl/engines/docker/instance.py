@@ -81,17 +81,16 @@ class DockerInstance:
     def states(self) -> Mapping[str, ServiceState]:
         return {name: self.state(name) for name in self.containers()}
 
-    def logs(self, service: str, tail: int | None = None) -> str:
-        texts = [self.connection.api.logs(id, tail="all" if tail is None else tail).decode(errors="replace") for id in self.ids(service)]
-        return "".join(texts)
+    def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
+        for container in self.ids(service):
+            yield from self._printed(container, tail)
+
+    def _printed(self, container: str, tail: int | None, follow: bool = False) -> Iterator[bytes]:
+        last: Any = "all" if tail is None else tail
+        yield from self.connection.api.logs(container, stream=True, follow=follow, tail=last)
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
-        last: Any = "all" if tail is None else tail
-        streams = [
-            zip(repeat(name), self.connection.api.logs(container, stream=True, follow=True, tail=last))
-            for name in services
-            for container in self.ids(name)
-        ]
+        streams = [zip(repeat(name), self._printed(container, tail, True)) for name in services for container in self.ids(name)]
         yield from merged(streams)
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:

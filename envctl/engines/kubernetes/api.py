@@ -9,9 +9,9 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import urllib3
@@ -23,7 +23,8 @@ from envctl.errors import EngineMissing, EnvctlError
 from envctl.keeper.cluster.protocol import Object, events, path_of, refusal
 
 MANAGER = "envctl"
-CONNECT, ANSWER = 5.0, 60.0
+CONNECT, ANSWER, CHANGE = 5.0, 10.0, 60.0
+"""Seconds that an API server may say nothing: before it is connected, to a question, and while it changes something."""
 POOL = 32
 
 
@@ -50,7 +51,7 @@ class Api:
             ApiError: it was refused.
             EngineMissing: nobody answers.
         """
-        text = self._send(method, path, query, body, content).data
+        text = self._send(method, path, query, body, content, ANSWER if method == "GET" else CHANGE).data
         return json.loads(text) if text else None
 
     def _send(
@@ -79,8 +80,13 @@ class Api:
             settings: Any = self.client.configuration.auth_settings()
         return {each["key"]: each["value"] for each in settings.values() if each.get("in") == "header" and each.get("value")}
 
-    def text(self, path: str, **query: str) -> str:
-        return str(self._send("GET", path, query).data.decode(errors="replace"))
+    def pieces(self, path: str, patience: float | None, **query: str) -> Iterator[bytes]:
+        """An answer's bytes as they come; errors are those of `request`."""
+        with closing(self.stream(path, patience, **query)) as answer:
+            try:
+                yield from answer.stream(65536, decode_content=True)
+            except urllib3.exceptions.HTTPError as error:
+                raise _unreachable(self.context, error) from None
 
     def stream(self, path: str, patience: float | None = None, **query: str) -> Any:
         """An answer that goes on: iterate its `stream()`, close it from another thread to end.
@@ -142,7 +148,16 @@ class Ignoring:
         return isinstance(error, ApiError) and error.status in self._statuses
 
 
-RETRIES = urllib3.Retry(
+class _Retry(urllib3.Retry):
+    """Whoever has said nothing for so long is not asked once more."""
+
+    def increment(self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *rest: Any, **more: Any) -> Self:
+        if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError):
+            raise error
+        return super().increment(method, url, response, error, *rest, **more)
+
+
+RETRIES = _Retry(
     total=3, connect=2, read=2, redirect=0, status_forcelist=(429, 502, 503, 504), allowed_methods=None, backoff_factor=0.2,
     raise_on_status=False,
 )  # fmt: skip

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from envctl.engines.kubernetes import forwards
-from envctl.engines.kubernetes.api import ApiError
+from envctl.engines.kubernetes.api import ANSWER, ApiError
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
@@ -20,6 +20,7 @@ from envctl.engines.kubernetes.pods import JOB, refusal, service_of
 from envctl.engines.kubernetes.records import publish
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
+from envctl.engines.logs import text
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
@@ -200,7 +201,7 @@ class KubernetesDeployment(KubernetesInstance):
         found = self._watched.failures.get(service.name) if self._watched is not None else None
         if found is None:
             return None
-        lines = tuple(self.logs(service.name, 40).splitlines()) if found.step == "start" else ()
+        lines = tuple(text(self.logs(service.name, 40)).splitlines()) if found.step == "start" else ()
         return ServiceFailed(f"{service.name}: {found.what}", Evidence(service.name, found.step, logs=lines, advice=found.advice))
 
     def execute(self, service: str, what: Execution) -> CommandResult:
@@ -247,7 +248,7 @@ class KubernetesDeployment(KubernetesInstance):
         if ended.get("reason") in NOT_STARTED:
             return CommandResult(127, str(ended.get("message", "")))
         status = exit_status(found)
-        return CommandResult(1 if status is None else status, self._log(found, None, "false"))
+        return CommandResult(1 if status is None else status, text(self._printed(found, None, ANSWER)))
 
     def finish(self, whole: Collection[str]) -> None:
         """Endpoints with data of ours refuse from now on when a pod has been replaced."""

@@ -8,11 +8,10 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import repeat
 
-from envctl.engines.kubernetes.api import Api, Ignoring
+from envctl.engines.kubernetes.api import ANSWER, Api, Ignoring
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
 from envctl.engines.kubernetes.pods import replicas, service_of, service_state
 from envctl.engines.kubernetes.records import secret_name
@@ -56,30 +55,28 @@ class KubernetesInstance:
                 by_service.setdefault(service_of(pod), []).append(pod)
         return {name: service_state(pods) for name, pods in by_service.items()}
 
-    def logs(self, service: str, tail: int | None = None) -> str:
+    def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
         """Of the containers that run now, or, where one has nothing to say yet, of the one before."""
-        return "".join(self._logs(pod, tail) for pod in replicas(self.pods(service)))
+        for pod in replicas(self.pods(service)):
+            yield from self._logs(pod, tail)
 
-    def _logs(self, pod: Object, tail: int | None) -> str:
+    def _logs(self, pod: Object, tail: int | None) -> Iterator[bytes]:
+        said = False
         for previous in ("false", "true"):
             with Ignoring(400, 404):
-                if text := self._log(pod, tail, previous):
-                    return text
-        return ""
-
-    def _log(self, pod: Object, tail: int | None, previous: str) -> str:
-        query = {"container": own_container(pod), "previous": previous} | ({"tailLines": str(tail)} if tail is not None else {})
-        return self.api.text(f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log", **query)
+                for piece in self._printed(pod, tail, ANSWER, previous=previous):
+                    said = True
+                    yield piece
+            if said:
+                return
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         pods = [(name, pod) for name in services for pod in replicas(self.pods(name))]
-        yield from merged([zip(repeat(name), self._followed(pod, tail)) for name, pod in pods])
+        yield from merged([zip(repeat(name), self._printed(pod, tail, None, follow="true")) for name, pod in pods])
 
-    def _followed(self, pod: Object, tail: int | None) -> Iterator[bytes]:
-        query = {"container": own_container(pod), "follow": "true"} | ({"tailLines": str(tail)} if tail is not None else {})
-        path = f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log"
-        with closing(self.api.stream(path, None, **query)) as answer:
-            yield from answer.stream(65536, decode_content=True)
+    def _printed(self, pod: Object, tail: int | None, patience: float | None, **how: str) -> Iterator[bytes]:
+        query = {"container": own_container(pod), **how} | ({"tailLines": str(tail)} if tail is not None else {})
+        yield from self.api.pieces(f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log", patience, **query)
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """An annotation of the namespace; of the record in a namespace of others."""

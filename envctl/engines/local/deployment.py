@@ -20,6 +20,7 @@ from envctl.engines.local.folders import cache_folder, make_services_folder, ser
 from envctl.engines.local.instance import LOGS, LocalInstance, Spec, resolved, run
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
 from envctl.engines.local.templates import Template, fill, make_spare, template
+from envctl.engines.logs import text
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.labels import ENGINE
@@ -232,7 +233,7 @@ class LocalDeployment(LocalInstance):
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """Somebody may have taken the port between the choice and the start."""
-        words = self.logs(service.name, 40).lower()
+        words = text(self.logs(service.name, 40)).lower()
         return PortTaken(service.name, "somebody else listens there") if service.ports and any(word in words for word in TAKEN) else None
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:

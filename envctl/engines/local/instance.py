@@ -10,9 +10,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from envctl.engines.logs import PIECE, last, text
 from envctl.engines.seam import CommandResult, ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.folder import write_private
@@ -126,24 +129,24 @@ class LocalInstance:
     def log_file(self, service: str) -> Path:
         return self.state_folder / LOGS / f"{service}.log"
 
-    def logs(self, service: str, tail: int | None = None) -> str:
+    def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
         with closing(_Reader(self.log_file(service))) as reader:
-            return _last(reader.begin(), tail).decode(errors="replace")
+            yield from last(reader.begin(), tail)
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         with ExitStack() as stack:
             readers = {name: stack.enter_context(closing(_Reader(self.log_file(name)))) for name in services}
             for name, reader in readers.items():
-                if text := _last(reader.begin(), tail):
-                    yield name, text
+                yield from zip(repeat(name), last(reader.begin(), tail))
             while True:
                 running = {name for name, state in self.states().items() if state.running}
                 pieces = {name: piece for name, reader in readers.items() if (piece := reader.more())}
                 yield from pieces.items()
+                if pieces:  # there may be more, and an older file that is about to go
+                    continue
                 if not running & set(services):
                     return
-                if not pieces:  # else there may be more, and an older file that is about to go
-                    time.sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """The record and the keeper know it; nothing here carries a label."""
@@ -160,10 +163,6 @@ def _state(name: str, told: Mapping[str, Any]) -> ServiceState:
     return ServiceState(bool(told["running"]), told["status"], id=f"{name}:{told['pid']}:{told['since']}")
 
 
-def _last(text: bytes, lines: int | None) -> bytes:
-    return text if lines is None else b"".join(text.splitlines(keepends=True)[-lines:] if lines else [])
-
-
 @dataclass
 class _Reader:
     """A log that is read as it grows; one that is moved away is read to its end before the new one is opened."""
@@ -171,20 +170,33 @@ class _Reader:
     path: Path
     _stream: BinaryIO | None = None
 
-    def begin(self) -> bytes:
-        """All of it so far, from the older file on."""
-        older = self.path.with_name(self.path.name + OLDER)
-        return (older.read_bytes() if older.exists() else b"") + self.more()
+    def begin(self) -> Iterator[bytes]:
+        """Pieces of all of it so far, from the older file on."""
+        self._open()  # first: if it is moved now, it is the older one, and nothing is missed
+        left = os.fstat(self._stream.fileno()).st_size if self._stream is not None else 0
+        with suppress(FileNotFoundError), self.path.with_name(self.path.name + OLDER).open("rb") as older:
+            if self._stream is None or not os.path.sameopenfile(older.fileno(), self._stream.fileno()):
+                yield from iter(lambda: older.read(PIECE), b"")
+        while left > 0 and (piece := self._read(min(left, PIECE))):
+            left -= len(piece)
+            yield piece
 
     def more(self) -> bytes:
+        """The next piece; empty where there is none yet."""
         moved = self._moved()  # asked first: then nothing is written to it any more
-        piece = self._stream.read() if self._stream is not None else b""
-        if moved:
-            self.close()
-            with suppress(FileNotFoundError):
-                self._stream = self.path.open("rb")
-                piece += self._stream.read()
+        piece = self._read(PIECE)
+        if moved and not piece:
+            self._open()
+            piece = self._read(PIECE)
         return piece
+
+    def _open(self) -> None:
+        self.close()
+        with suppress(FileNotFoundError):
+            self._stream = self.path.open("rb")
+
+    def _read(self, size: int) -> bytes:
+        return self._stream.read(size) if self._stream is not None else b""
 
     def _moved(self) -> bool:
         try:
@@ -227,7 +239,9 @@ def run(argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: Iterable
         input.close()
 
     feeder = Feeder(stdin, input.write, end)
-    output, _ = process.communicate()
+    assert process.stdout is not None
+    with process.stdout as stream:
+        output = text(iter(partial(stream.read, PIECE), b""))
+    status = process.wait()
     feeder.finish()
-    status = process.returncode
-    return CommandResult(status if status >= 0 else 128 - status, output.decode(errors="replace"))
+    return CommandResult(status if status >= 0 else 128 - status, output)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import ApiError, Daemon, Endpoint
+from envctl.errors import EngineMissing
 from tests.fakedaemon import Answer, FakeDaemon, running
 from tests.keeper.cluster.servers import asking_for_certificates
 
@@ -136,7 +137,7 @@ def test_a_daemon_that_does_not_answer_in_time() -> None:
         return 200, {}
 
     with running(late) as server:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(EngineMissing, match=r"Docker has said nothing for 0\.05 s at unix://"):
             daemon(server, timeout=0.05).get("/version")
         go_on.set()
 

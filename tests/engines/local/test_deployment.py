@@ -16,6 +16,7 @@ import pytest
 
 from envctl.engines import Execution, PortTaken
 from envctl.engines.local.engine import LocalEngine, open_engine
+from envctl.engines.logs import text
 from envctl.errors import EnvctlError, ServiceFailed
 from envctl.instance.record import Location
 from envctl.keeper_client import client
@@ -45,7 +46,7 @@ def test_a_service_runs_in_its_folder_with_its_environment_and_files(
     root = engine.deployment(plan_of(), settings_of(session)).root("a")
     project = made(shell("a", script, tmp_path, env={"WORD": "word", "ROOT": str(root)}, files={"/etc/thing": File("file")}))
     project.start(project.plan.services["a"])
-    assert until(lambda: project.logs("a")) == f"{tmp_path} word file\n"
+    assert until(lambda: text(project.logs("a"))) == f"{tmp_path} word file\n"
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
     assert stat.S_IMODE(project.log_file("a").stat().st_mode) == 0o600
     assert stat.S_IMODE(project.log_file("a").parent.stat().st_mode) == 0o700
@@ -56,7 +57,7 @@ def test_one_that_runs_is_not_started_again(made: Made, tmp_path: Path) -> None:
     for _ in range(2):
         project.start(project.plan.services["a"])
     assert project.state("a").running
-    assert until(lambda: project.logs("a")) == "\n"
+    assert until(lambda: text(project.logs("a"))) == "\n"
 
 
 @pytest.mark.parametrize(
@@ -263,11 +264,11 @@ def test_a_port_that_somebody_has_taken(made: Made, tmp_path: Path, words: str) 
 def test_removing_takes_processes_and_files(made: Made, tmp_path: Path, engine: LocalEngine) -> None:
     project = made(shell("a", f"echo up; {SLEEPS}", tmp_path))
     project.start(project.plan.services["a"])
-    until(lambda: project.logs("a"))
+    until(lambda: text(project.logs("a")))
     assert engine.remove(ID, {}) == []
     assert not project.state("a").running
     assert not project.root("a").parent.exists()
-    assert (project.specs(), project.logs("a")) == ({}, "")
+    assert (project.specs(), text(project.logs("a"))) == ({}, "")
     assert engine.remove(ID, {}) == [], "twice"
 
 
