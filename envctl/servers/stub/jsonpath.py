@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from .expressions import Expression
 from .parsing import Refusal, compile_regex, parse_json
 
 Step = Callable[[Any], Iterable[Any]]
@@ -161,7 +162,7 @@ def _literal(scanner: _Scanner) -> Any:
     return parse_json(scanner.expect(rf"(?:{_NUMBER}|true|false|null)(?![\w.])", "`@`, a string, a number or a literal"))
 
 
-def _regex_literal(scanner: _Scanner) -> re.Pattern[str]:
+def _regex_literal(scanner: _Scanner) -> Expression:
     scanner.take(r"\s*")
     pattern = scanner.expect(r"/(?:[^/\\]|\\.)*/", "`/a regular expression/`")[1:-1]
     flags = 0

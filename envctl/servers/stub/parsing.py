@@ -11,6 +11,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from .expressions import Expression
+
 
 class Refusal(Exception):
     """Something in a definition is wrong; `problems` says what, one line each."""
@@ -116,7 +118,7 @@ def _refuse_constant(name: str) -> Any:
 
 # Placeholders are compiled when a body is compared, and the warnings below are no matter for many threads at once.
 @lru_cache(maxsize=1024)
-def compile_regex(pattern: str, flags: int = 0) -> re.Pattern[str]:
+def compile_regex(pattern: str, flags: int = 0) -> Expression:
     """A regular expression of Java for `fullmatch`; what Python would read differently or not at all is refused."""
     translated = re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", pattern)
     translated = re.sub(r"\\k<(\w+)>", r"(?P=\1)", translated)
@@ -125,6 +127,6 @@ def compile_regex(pattern: str, flags: int = 0) -> re.Pattern[str]:
             # Python warns of nested sets and of `&&`, which it takes literally and Java does not.
             warnings.simplefilter("error", FutureWarning)
             # In Java a dot of WireMock's matches newlines, and \d, \w and \s are ASCII.
-            return re.compile(translated, flags | re.DOTALL | re.ASCII)
+            return Expression(re.compile(translated, flags | re.DOTALL | re.ASCII))
     except (re.error, FutureWarning, OverflowError, RecursionError) as error:
         raise Refusal(f"regular expression {pattern!r}: {error}") from None

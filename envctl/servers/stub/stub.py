@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Sequence
 from itertools import takewhile
 from operator import eq
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from ..http.message import Request, Response, text_response
 from ..http.server import listen, say, serve
 from .admin import Admin
+from .expressions import match_for_all
 from .journal import Entry, Journal
 from .loading import MappingError, files_folders, load
 from .mappings import Mapping, Store
@@ -23,7 +25,7 @@ _LONGEST = 300
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Load the mappings and serve them; 2 where they are wrong, 1 where the address cannot be had."""
+    """Load the mappings and serve them for ever; 2 where they are wrong, 1 where the address cannot be had."""
     options = _parser().parse_args(arguments)
     routes: list[Path] = options.routes
     try:
@@ -39,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     host, port = listener.getsockname()[:2]
     say(f"listening on {host}:{port} ({len(mappings)} mappings)")
-    serve(listener, Stub(Store(mappings), Journal(), folders))
-    return 0
+    application = Stub(Store(mappings), Journal(), folders)
+    threading.Thread(target=serve, args=(listener, application), name="serve", daemon=True).start()
+    return match_for_all()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,27 @@
+"""Expressions of mappings that would take for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.servers.stub.conftest import RunningStub
+
+LONG = "a" * 60
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        {"urlPathPattern": "/(a+)+"},
+        {"url": f"/{LONG}!", "headers": {"X": {"matchesJsonPath": "$[?(@.a =~ /(a+)+/)]"}}},
+    ],
+)
+def test_one_that_takes_too_long_costs_its_request_alone(stub: RunningStub, expected: dict[str, object]) -> None:
+    stub.add({"request": expected, "response": {"status": 200}}, {"request": {"url": "/other"}, "response": {"body": "quick"}})
+    header = f'{{"a": "{LONG}!"}}'
+    reply = stub.get(f"/{LONG}!", X=header)
+    assert (reply.status, "has taken longer than 1 s over it" in reply.text) == (500, True)
+    assert stub.get("/other").text == "quick"
