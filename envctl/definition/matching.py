@@ -26,6 +26,8 @@ def matching(pattern: str, folder: Path) -> Iterator[str]:
     if not wanted:
         yield from [start] if (folder / start).exists() else []
         return
+    if _matches([], wanted) and (folder / start).is_dir():
+        yield start or "."
     for path in _below(folder / start, hidden=any(step.startswith(".") for step in wanted)):
         if _matches(path.split("/"), wanted):
             yield f"{start}/{path}" if start else path

@@ -102,7 +102,8 @@ class OneOffs:
             )  # fmt: skip
         container = str(made["Id"])
         if service.files:
-            api.put_archive(container, "/", archive(service.files))
+            with archive(service.files) as packed:
+                api.put_archive(container, "/", packed)
         return container
 
     def _discard(self, container: str) -> None:
@@ -112,7 +113,7 @@ class OneOffs:
 
 def archive(files: Mapping[str, File]) -> IO[bytes]:
     """A tar of *files*: readable by every user, executable where they are here."""
-    packed = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 -- whoever reads it drops it
+    packed = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 -- whoever reads it closes it
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path, file in files.items():
             with file.open() as content:

@@ -69,7 +69,8 @@ class DockerDeployment(DockerInstance):
         for container in self.ids(service.name):
             try:
                 if service.files and self.connection.api.inspect_container(container)["State"]["Status"] == "created":
-                    self.connection.api.put_archive(container, "/", archive(service.files))
+                    with archive(service.files) as packed:
+                        self.connection.api.put_archive(container, "/", packed)
                 self.connection.api.start(container)
             except sdk_errors.APIError as error:
                 raise self._cannot_start(service, str(error.explanation or error)) from None
