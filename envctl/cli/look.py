@@ -45,6 +45,9 @@ def status(
     if as_json:
         print(json.dumps(documents[0] if name else documents, ensure_ascii=False))
     else:
+        for each in documents:
+            if "error" in each:
+                print(f"envctl: {each['name']}: {session.mask(each['error'])}", file=sys.stderr)
         print("\n\n".join(map(shown_status, documents)) or ("" if broken else "nothing is up in this checkout"))
     return 1 if broken else 0
 
