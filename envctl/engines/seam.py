@@ -83,6 +83,7 @@ class ServiceState(NamedTuple):
         health: what the image's health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none.
         restarts: its engine starts it again when it ends.
         id: of its container, pod or process.
+        lacks: why nobody can reach it though its processes are there; it does not count as running then.
     """
 
     running: bool = False
@@ -90,6 +91,7 @@ class ServiceState(NamedTuple):
     health: str = ""
     restarts: bool = False
     id: str = ""
+    lacks: str = ""
 
 
 class FoundInstance(NamedTuple):

@@ -18,7 +18,9 @@ def document(record: Record, states: Mapping[str, ServiceState] | None = None) -
         "state": overall(record, services), "expires": record.expires, "services": services, "outputs": dict(record.outputs),
         "lanes": [dict(lane.outputs) for lane in record.lanes], "timings_ms": dict(record.timings_ms),
     }  # fmt: skip
-    return found | ({"error": record.error} if record.error else {})
+    lacking = [f"{name}: {state.lacks}; `envctl up` brings it back" for name, state in (states or {}).items() if state.lacks]
+    error = "; ".join(filter(None, [record.error, *lacking]))
+    return found | ({"error": error} if error else {})
 
 
 def _service(name: str, service: ServiceRecord, states: Mapping[str, ServiceState] | None) -> dict[str, Any]:

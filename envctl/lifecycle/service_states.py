@@ -92,6 +92,10 @@ class ServiceStates:
             self._changed.wait_for(lambda: self.failed or self._hold(conditions))
         self.go_on()
 
+    def missing(self, conditions: Mapping[str, str]) -> list[str]:
+        """Those of *conditions* that do not hold yet, for people: `cache to be ready`."""
+        return [f"{name} to be {condition}" for name, condition in conditions.items() if not self._hold({name: condition})]
+
     def _hold(self, conditions: Mapping[str, str]) -> bool:
         return all(self.rows[name].state in REACHED[condition] for name, condition in conditions.items() if name in self.rows)
 

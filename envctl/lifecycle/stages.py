@@ -83,6 +83,8 @@ def set_up(work: BringUp, service: ServicePlan) -> None:
 def seed(work: BringUp, service: ServicePlan) -> None:
     """The seed steps that have not been run on this data, in order."""
     for step in () if _is_done(work, service) else work.data.pending(service):
+        if missing := work.states.missing(step.needs):
+            work.states.set(service.name, Phase.SEEDING, f"{step.title} waits for {', '.join(missing)}")
         work.states.wait_for(step.needs)
         work.states.set(service.name, Phase.SEEDING, step.title)
         seeding.seed(step, work.seeder)

@@ -40,6 +40,10 @@ def services(project: Project) -> dict[str, str]:
     return {name: service["state"] for name, service in project.envctl("status", "env", "--json").ok().json["services"].items()}
 
 
+def docker(*words: str) -> list[str]:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.split()
+
+
 def kill_containers(project: Project, *label: str) -> None:
     filters = [f"--filter=label={each}" for each in (f"envctl.instance={id_of(project)}", *label)]
     found = subprocess.run(["docker", "ps", "-q", *filters], capture_output=True, text=True, check=True).stdout.split()
@@ -121,6 +125,23 @@ def test_a_killed_service(pair: Project) -> None:
     assert services(pair) == SEEDED
     pair.envctl("down", "env").ok()
     nothing_is_left(pair)
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+def test_a_network_that_was_removed_by_hand(pair: Project, stopped: bool) -> None:
+    if pair.engine != "docker":
+        pytest.skip("it is Docker's")
+    outputs = pair.envctl("up", "env", "--json").ok().json["outputs"]
+    label = f"label=envctl.instance={id_of(pair)}"
+    [network] = docker("network", "ls", "-q", "--filter", label)
+    for container in docker("ps", "-q", "--filter", label):
+        docker(*(("stop", "-t", "0") if stopped else ("network", "disconnect", "-f", network)), container)
+    docker("network", "rm", network)
+    assert not set(services(pair).values()) & {"ready", "seeded"}
+    if not stopped:
+        assert "its network was removed; `envctl up` brings it back" in pair.envctl("status", "env").err
+    assert pair.envctl("up", "env", "--json").ok().json["outputs"] == outputs
+    assert services(pair) == SEEDED
 
 
 @pytest.mark.parametrize("words", [["up", "env"], ["run", "env", "--", "sh", "-c", "echo begun; sleep 1000"]], ids=["up", "run"])

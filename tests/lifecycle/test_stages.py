@@ -6,6 +6,7 @@ from typing import Any
 
 from envctl.engines import CommandResult, ServiceState
 from envctl.instance.record import DataRecord
+from envctl.lifecycle.events import Phase
 from tests.builders import FakeDeployment, job, record_of, service, step_of
 from tests.lifecycle.line import HEALTH, SERVER, MakeLine, healthy
 
@@ -103,8 +104,10 @@ def test_a_step_waits_for_what_it_needs(line: MakeLine) -> None:
     deployment.execute = lambda *words: (order.append("seed"), execute(*words))[1]  # type: ignore[method-assign, func-returns-value]
     deployment.on_start["cache"] = lambda: order.append("cache")
     step = step_of("db", needs={"cache": "ready"}, **SERVER)
-    line(service("db", steps=(step,)), service("cache", needs={"db": "ready"}), deployment=deployment).run()
+    found = line(service("db", steps=(step,)), service("cache", needs={"db": "ready"}), deployment=deployment).run()
     assert order == ["cache", "seed"]
+    seeding = [detail for name, phase, detail in found.told if (name, phase) == ("db", Phase.SEEDING)]
+    assert seeding == [f"{step.title} waits for cache to be ready", step.title]
 
 
 def test_a_step_does_not_run_after_a_failure_elsewhere(line: MakeLine) -> None:

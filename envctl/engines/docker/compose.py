@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.engines.docker.api import ApiError, Asked
-from envctl.engines.docker.instance import containers_of
+from envctl.engines.docker.instance import adrift, containers_of
 from envctl.errors import EngineMissing
 from envctl.instance.folder import write_private
 from envctl.instance.labels import INSTANCE
@@ -115,11 +115,18 @@ def unchanged(daemon: Asked, plan: Plan, folder: Path, text: str) -> bool:
     if not note.exists() or note.read_text() != _hash(text) or any(service.compose for service in plan.services.values()):
         return False
     id = plan.setting.id
-    containers, networks = containers_of(daemon, id), daemon.get("/networks", filters={"label": [f"{INSTANCE}={id}"]})
+    containers, networks = containers_of(daemon, id), daemon.get("/networks")
     try:
-        return bool(networks) and _all_there(containers, plan) and _of_images(daemon, containers, plan)
+        ours = any((network["Labels"] or {}).get(INSTANCE) == id for network in networks)
+        return ours and not stranded(containers, networks) and _all_there(containers, plan) and _of_images(daemon, containers, plan)
     except ApiError:
         return False  # an image has gone
+
+
+def stranded(containers: Sequence[Container], networks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The ids of those that a removed network leaves behind: Compose would not connect them again."""
+    there = {network["Id"] for network in networks}
+    return [container["Id"] for container in containers if adrift(container, there)]
 
 
 def _service_of(container: Container) -> str:

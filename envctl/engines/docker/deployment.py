@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from envctl.engines.docker.commands import OneOffs, archive, execute
-from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_compose, unchanged
+from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_compose, stranded, unchanged
 from envctl.engines.docker.connection import sdk_errors
 from envctl.engines.docker.images import ensure_images
-from envctl.engines.docker.instance import ONE_OFF, DockerInstance
+from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, SubnetTaken
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.folder import write_private
@@ -54,6 +54,8 @@ class DockerDeployment(DockerInstance):
 
     def _compose(self, text: str, whole: bool) -> None:
         forget(self.folder)
+        if whole:
+            self._remove_stranded()
         file = self.folder / ("compose.json" if whole else "part.json")
         write_private(file, text)
         options = ["--remove-orphans"] if whole else []
@@ -64,6 +66,12 @@ class DockerDeployment(DockerInstance):
             raise _cannot_create(str(error)) from None
         if whole:
             remember(self.folder, text)
+
+    def _remove_stranded(self) -> None:
+        daemon = self.connection.daemon
+        for container in stranded(containers_of(daemon, self.id), daemon.get("/networks")):
+            with suppress(sdk_errors.NotFound):
+                self.connection.api.remove_container(container, force=True, v=True)
 
     def start(self, service: ServicePlan) -> None:
         for container in self.ids(service.name):

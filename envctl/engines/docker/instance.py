@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -28,6 +28,14 @@ def containers_of(daemon: Asked, id: str) -> list[dict[str, Any]]:
     wanted = {"label": [f"{INSTANCE}={id}", f"{ONE_OFF}=False"]}
     found: list[dict[str, Any]] = daemon.get("/containers/json", all="1", filters=wanted)
     return found
+
+
+def adrift(container: Mapping[str, Any], networks: Collection[str]) -> bool:
+    """Whether somebody has removed a network of *container*, as the daemon lists it; *networks* are the ids of those that there are."""
+    if container["HostConfig"]["NetworkMode"].startswith("container:"):
+        return False
+    its = container["NetworkSettings"]["Networks"].values()
+    return not its or any(network["NetworkID"] and network["NetworkID"] not in networks for network in its)
 
 
 @dataclass
@@ -76,6 +84,8 @@ class DockerInstance:
         state, policy = seen["State"], seen["HostConfig"].get("RestartPolicy", {}).get("Name")
         health = (state.get("Health") or {}).get("Status", "")
         status = None if state["Running"] or state["Status"] == "created" else state["ExitCode"]
+        if state["Running"] and not seen["NetworkSettings"]["Networks"] and not seen["HostConfig"]["NetworkMode"].startswith("container:"):
+            return ServiceState(id=container, lacks="its network was removed")
         return ServiceState(state["Running"], status, health, policy not in ("", "no", None), container)
 
     def states(self) -> Mapping[str, ServiceState]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.compose import forget, remember, unchanged
+from envctl.engines.docker.compose import forget, remember, stranded, unchanged
+from envctl.instance.labels import INSTANCE
 from tests.builders import plan_with, service
 
 TEXT = "services: {}"
@@ -16,7 +17,12 @@ PLAN = plan_with(service("db"), service("api", replicas=2))
 
 
 def container(name: str, image: str) -> dict[str, Any]:
-    return {"Labels": {"com.docker.compose.service": name}, "ImageID": image}
+    networks = {"t": {"NetworkID": "n1"}}
+    host = {"NetworkMode": "t"}
+    return {
+        "Id": f"c-{name}", "Labels": {"com.docker.compose.service": name}, "ImageID": image,
+        "HostConfig": host, "NetworkSettings": {"Networks": networks},
+    }  # fmt: skip
 
 
 class Daemon:
@@ -24,7 +30,7 @@ class Daemon:
 
     def __init__(self) -> None:
         self.containers = [container("db", "id of db:1"), container("api", "id of api:1"), container("api", "id of api:1")]
-        self.networks: list[Any] = [{}]
+        self.networks: list[Any] = [{"Id": "n0", "Labels": None}, {"Id": "n1", "Labels": {INSTANCE: PLAN.setting.id}}]
         self.images = {"db:1": "id of db:1", "api:1": "id of api:1"}
 
     def get(self, path: str, **query: Any) -> Any:
@@ -69,8 +75,18 @@ def test_a_container_of_a_service_that_the_plan_does_not_name(daemon: Daemon, tm
 
 
 def test_the_network_has_gone(daemon: Daemon, tmp_path: Path) -> None:
-    daemon.networks.clear()
+    daemon.networks.pop()
     assert not unchanged(daemon, PLAN, tmp_path, TEXT)
+
+
+@pytest.mark.parametrize("networks", [{}, {"t": {"NetworkID": "n9"}}], ids=["of a running one", "of a stopped one"])
+def test_a_container_has_lost_its_network(daemon: Daemon, tmp_path: Path, networks: dict[str, Any]) -> None:
+    """The network is there again, but not the one that the container was connected to."""
+    daemon.containers[0]["NetworkSettings"]["Networks"] = networks
+    assert not unchanged(daemon, PLAN, tmp_path, TEXT)
+    assert stranded(daemon.containers, daemon.networks) == ["c-db"]
+    daemon.containers[0]["HostConfig"]["NetworkMode"] = "container:x"
+    assert stranded(daemon.containers, daemon.networks) == []
 
 
 def test_a_tag_stands_for_another_image(daemon: Daemon, tmp_path: Path) -> None:

@@ -44,3 +44,17 @@ def test_a_command_on_a_terminal_has_the_variables_of_the_caller_alone(monkeypat
     connection = SimpleNamespace(daemon=Refusing(500), context=None, environ={"PATH": "/bin"})
     command = DockerInstance(cast(Connection, connection), "t-123456").interactive("db", ["psql"], {"A": "b"}, None)
     assert command.env == {"PATH": "/bin", "A": "b"}
+
+
+def test_a_container_without_its_network_does_not_count_as_running() -> None:
+    mode = {"NetworkMode": "t"}
+    seen = {"State": {"Running": True, "Status": "running"}, "HostConfig": mode, "NetworkSettings": {"Networks": {}}}
+
+    class Daemon(Refusing):
+        def get(self, path: str, **query: Any) -> Any:
+            return seen if path == "/containers/c1/json" else super().get(path, **query)
+
+    there = DockerInstance(cast(Connection, SimpleNamespace(daemon=Daemon(404))), "t-123456")
+    assert there.state("db") == ServiceState(id="c1", lacks="its network was removed")
+    mode["NetworkMode"] = "container:x"
+    assert there.state("db").running
