@@ -26,9 +26,10 @@ def received(data: bytes, count: int, cut: int = 0) -> list[bytes]:
         sender = threading.Thread(target=sent, args=(theirs, data[:cut], data[cut:]), daemon=True)
         sender.start()
         opened = WebSocket(ours)
-        found = [opened.receive() for _ in range(count)]
-        sender.join()
-        return found
+        try:
+            return [opened.receive() for _ in range(count)]
+        finally:
+            sender.join()  # before its socket is closed
 
 
 def sent(stream: socket.socket, *pieces: bytes) -> None:
