@@ -48,7 +48,9 @@ def status(
     if as_json:
         give(json.dumps(documents[0] if name else documents, ensure_ascii=False) + "\n")
     elif documents:
-        tell(*[f"envctl: {each['name']}: {session.mask(each['error'])}" for each in documents if "error" in each])
+        for each in documents:
+            if "error" in each:
+                tell(f"envctl: {each['name']}: {session.mask(each['error'])}")
         show(*[line for each in documents for line in ("", *shown_status(each))][1:])
     elif not broken:
         show("nothing is up in this checkout")
