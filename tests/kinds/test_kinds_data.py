@@ -16,6 +16,8 @@ from jsonschema import Draft202012Validator
 from envctl.definition.budget import Budget
 from envctl.definition.expressions import escape, evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, items_of, load_kinds, parameters_of
+from envctl.definition.patterns import compiled
+from envctl.definition.source import walk
 from envctl.instance.allocation import Allocation
 from envctl.plan.addressing import Addressing
 from envctl.plan.subjects import Subject
@@ -266,3 +268,12 @@ def test_s3_takes_its_keys_from_variables() -> None:
     assert identity["credentials"] == [{"accessKey": "${ENVCTL_USERNAME}", "secretKey": "${ENVCTL_PASSWORD}"}]
     env = {key: evaluate(text, scope_of("s3", password=NASTY)) for key, text in kind_of("s3").env.items()}
     assert env == {"ENVCTL_USERNAME": "me", "ENVCTL_PASSWORD": NASTY}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_patterns_of_its_parameters_can_be_searched_for_in_linear_time(name: str) -> None:
+    kind = kind_of(name)
+    schemas = {"parameters": kind.parameters, **{key: several.options for key, several in kind.several.items()}}
+    for path, value in walk(schemas):
+        if path[-1] == "pattern":
+            compiled(value, lines=False)
