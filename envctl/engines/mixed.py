@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -184,7 +184,11 @@ class PublishingDeployment(MixedDeployment):
 
 
 def _answers(host: str, port: int) -> bool:
-    """Whether the relay of an earlier `up` is there."""
-    with suppress(OSError), socket.create_connection((host, port), 2):
+    """Whether the relay of an earlier `up` is there; while its process is not, it may reset a connection before that is seen as made."""
+    try:
+        socket.create_connection((host, port), 2).close()
+    except ConnectionResetError:
         return True
-    return False
+    except OSError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -351,3 +352,18 @@ def test_nobody_can_listen_there() -> None:
 def test_there_is_no_way(keeper: Keeper | None, subnet: str, lacking: str) -> None:
     with pytest.raises(EnvctlError, match=f"containers cannot reach port 20000 of this machine: there is no {lacking}"):
         with_keeper(keeper, subnet).start(api(20000))
+
+
+@pytest.mark.parametrize(
+    ("error", "answers"), [(None, True), (ConnectionResetError(), True), (ConnectionRefusedError(), False), (TimeoutError(), False)]
+)
+def test_a_relay_whose_process_is_not_there_yet_is_a_relay(monkeypatch: pytest.MonkeyPatch, error: OSError | None, answers: bool) -> None:
+    """It resets what it cannot pass on, at times before the other side has seen its connection made."""
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        if error is not None:
+            raise error
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert mixed._answers("10.0.0.1", 1) is answers
