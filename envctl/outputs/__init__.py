@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -89,7 +90,7 @@ def _hash(content: bytes) -> str:
 
 @contextmanager
 def _explained(record: Record, name: str) -> Iterator[Path]:
-    path, hint = Path(record.file).parent / name, "`write:` names the files that hold the outputs"
+    path, hint = Path(os.path.normpath(Path(record.file).parent / name)), "`write:` names the files that hold the outputs"
     try:
         yield path
     except FileRefused as error:
