@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.compose_paths import refused_paths
+from envctl.definition.compose_paths import UNREAD, refused_paths
 from envctl.definition.expressions import escape
 from envctl.definition.models import NAME
 from envctl.definition.source import Source, TreePath, displayed, inside, map_texts
@@ -84,7 +84,9 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         EngineMissing: Docker Compose is not there.
     """
     files, profiles, problems = _asked(reference)
-    problems = problems or list(refused_paths(files, reference.project, reference.environ))
+    found = [] if problems else list(refused_paths(files, reference.project, reference.environ))
+    unread = [problem for problem in found if problem.path == UNREAD]
+    problems += [problem for problem in found if problem.path != UNREAD]
     if problems or not files:
         return ComposeServices(source=reference.source, problems=tuple(problems))
     done = _config(files, profiles, reference.environ)
@@ -92,6 +94,8 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         problem = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {_last_words(done.stderr)}")
         # With a name, so that nothing is said of it as well.
         return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.project), (problem,))
+    if unread:  # Compose reads what we cannot
+        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.project), tuple(unread))
     config = _without_nulls(json.loads(done.stdout))
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config)]
     services = {}

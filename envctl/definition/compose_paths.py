@@ -13,32 +13,57 @@ from envctl.errors import Problem
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?P<default>:?-[^{}$]*)?\}|(?P<bare>\w+))")
+UNREAD, MOVED = "(all of it)", "include.project_directory"
+_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?P<default>:?[-?][^{}$]*)?\}|(?P<bare>\w+))")
 _REMOTE = re.compile(r"^(?:https?|ssh|git|oci)://|^git@|^github\.com/|\.git(?:#|$)")
 
 
 def refused_paths(files: list[Path], project: Path, environ: Mapping[str, str]) -> Iterator[Problem]:
     """What the files, and those that they include or extend, name outside of *project*, or elsewhere on the network."""
-    waiting, seen = list(files), set[Path]()
+    waiting: list[tuple[Path, bool]] = [(file, True) for file in files]
+    seen: set[Path] = set()
     while waiting:
-        file = waiting.pop()
+        file, variables_known = waiting.pop()
         if file in seen:
             continue
         seen.add(file)
         try:
             document = parse_nodes(read_file(file, project).decode("utf-8-sig"), any_tag=True)
-            variables = {**_dotenv(file.parent, project), **environ}
+            variables = {**_dotenv(file.parent, project), **environ} if variables_known else None
         except FileRefused as error:
             yield Problem(displayed(file), 1, "", str(error))
             continue
-        except (OSError, UnicodeDecodeError, YamlError):
+        except OSError:
             continue  # Compose says what is wrong with it
+        except (UnicodeDecodeError, YamlError) as error:
+            yield Problem(displayed(file), getattr(error, "line", 1), UNREAD, f"what it names cannot be checked: {error}")
+            continue
+        others = any(key.text == "include" and _own_variables(value) for key, value in _entries(document))
         for where, leaf, is_compose in _named(document):
+            if where == MOVED:
+                yield Problem(displayed(file), leaf.line, where, "`project_directory` moves the paths of what is included", "leave it out")
+                continue
             found = _place(leaf.text, file.parent, project, variables)
             if isinstance(found, str):
                 yield Problem(displayed(file), leaf.line, where, found, "files that a Compose file reads lie in the project")
             elif is_compose and found.is_file():
-                waiting.append(found)
+                waiting.append((found, variables_known and not (others and where == "include")))
+
+
+def _own_variables(include: Node) -> bool:
+    """Whether what is included gets variables of its own, from a file."""
+    return any(True for _ in _texts(include, "env_file", False))
+
+
+def _entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
+    """The pairs of a map, with what it merges (`<<`)."""
+    for key, value in pairs(node):
+        if key.text == "<<":
+            merged = [value] if isinstance(value, Branch) and value.is_map else list(getattr(value, "items", []))
+            for one in merged:
+                yield from _entries(one)
+        else:
+            yield key, value
 
 
 def _dotenv(folder: Path, project: Path) -> dict[str, str]:
@@ -51,10 +76,10 @@ def _dotenv(folder: Path, project: Path) -> dict[str, str]:
     return {key: value or "" for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()}
 
 
-def _place(text: str, folder: Path, project: Path, variables: Mapping[str, str]) -> Path | str:
+def _place(text: str, folder: Path, project: Path, variables: Mapping[str, str] | None) -> Path | str:
     """The path that *text* names, or what is wrong with it."""
-    path = _VARIABLE.sub(lambda found: _value(found, variables), text)
-    if "$" in path:
+    path = _VARIABLE.sub(lambda found: _value(found, variables), text) if variables is not None else text
+    if "$" in path or path.startswith("~"):
         return f"'{text}': where this lies cannot be told before Compose reads it"
     if _REMOTE.search(path):
         return f"'{text}' is on the network, and nothing is fetched to read a definition"
@@ -66,33 +91,32 @@ def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
     value = variables.get(found["braced"] or found["bare"])
     if default is None:
         return value or ""
-    kept = value if default.startswith("-") else value or None
-    return kept if kept is not None else default.lstrip(":").removeprefix("-")
+    kept = value if default[0] != ":" else value or None
+    return kept if kept is not None else default.lstrip(":")[1:] if "-" in default[:2] else ""
 
 
 def _named(document: Node | None) -> Iterator[tuple[str, Leaf, bool]]:
     """Key, place, and whether it is a Compose file itself, of each file and folder that is read."""
-    for section, content in pairs(document):
+    for section, content in _entries(document):
         if section.text == "include":
             yield from (("include", leaf, True) for leaf in _texts(content, "path"))
-            yield from (("include", leaf, False) for key in ("env_file", "project_directory") for leaf in _texts(content, key, False))
+            yield from (("include", leaf, False) for leaf in _texts(content, "env_file", False))
+            yield from ((MOVED, leaf, False) for leaf in _texts(content, "project_directory", False))
         elif section.text in ("configs", "secrets"):
-            yield from ((section.text, leaf, False) for _, each in pairs(content) for leaf in _texts(each, "file", False))
+            yield from ((section.text, leaf, False) for _, each in _entries(content) for leaf in _texts(each, "file", False))
         elif section.text == "services":
-            for name, service in pairs(content):
+            for name, service in _entries(content):
                 yield from ((f"services.{name.text}.{key}", leaf, is_compose) for key, leaf, is_compose in _of_service(service))
 
 
 def _of_service(service: Node | None) -> Iterator[tuple[str, Leaf, bool]]:
-    for key, value in pairs(service):
+    for key, value in _entries(service):
         if key.text in ("env_file", "label_file"):
             yield from ((key.text, leaf, False) for leaf in _texts(value, "path"))
         elif key.text == "extends":
             yield from ((key.text, leaf, True) for leaf in _texts(value, "file", False))
         elif key.text == "build":
             yield from ((key.text, leaf, False) for leaf in _texts(value, "context"))
-        elif key.text == "<<":
-            yield from _of_service(value)
 
 
 def _texts(node: Node | None, key: str, alone: bool = True) -> Iterator[Leaf]:
@@ -101,9 +125,9 @@ def _texts(node: Node | None, key: str, alone: bool = True) -> Iterator[Leaf]:
         if alone and node.value is not None:
             yield node
     elif isinstance(node, Branch) and node.is_map:
-        for name, value in pairs(node):
-            if name.text in (key, "<<"):
-                yield from _texts(value, key, name.text == key)
+        for name, value in _entries(node):
+            if name.text == key:
+                yield from _texts(value, key)
     elif isinstance(node, Branch):
         for item in node.items:
             yield from _texts(item, key, alone)

@@ -51,7 +51,9 @@ def open_environment(
         EngineMissing: it is a Compose file, and Docker Compose is not there.
     """
     found = find_environment(os.fspath(env), cwd or Path.cwd())
-    kinds = load_kinds(found.project)
+    if untrusted:
+        environ = {key: value for key, value in environ.items() if key in ("PATH", "HOME") or key.startswith("DOCKER_")}
+    kinds = load_kinds(None if untrusted else found.project)
     loaded = load(found.file, project=found.project, overrides=overrides, environ=environ, recognise=recogniser(kinds))
     problems = [*loaded.problems, *check(loaded, kinds, environ)]
     if problems or loaded.definition is None:

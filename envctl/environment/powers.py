@@ -25,9 +25,15 @@ CLIENT_COMMANDS = re.compile(
 """What a database's own client, or a server that is a process of this machine, would run besides SQL."""
 _COMPOSE_VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)")
 HOST = ("network_mode", "pid", "ipc", "userns_mode", "uts", "cgroup")
-OPEN = ("privileged", "cap_add", "devices", "device_cgroup_rules", "security_opt", "gpus", "volumes_from")
-OPEN_BUILD = ("privileged", "ssh", "entitlements", "secrets", "additional_contexts")
-OPEN_POD = ("hostPath", "hostNetwork", "hostPID", "hostIPC", "privileged", "capabilities", "serviceAccountName")
+HARMLESS = frozenset([
+    "annotations", "attach", "cap_drop", "command", "configs", "container_name", "cpu_count", "cpus", "depends_on", "deploy",
+    "dns", "dns_opt", "dns_search", "domainname", "entrypoint", "environment", "expose", "extra_hosts", "group_add",
+    "healthcheck", "hostname", "image", "init", "labels", "links", "mac_address", "mem_limit", "mem_reservation", "networks",
+    "pids_limit", "platform", "ports", "profiles", "pull_policy", "read_only", "restart", "scale", "secrets", "shm_size",
+    "stdin_open", "stop_grace_period", "stop_signal", "tmpfs", "tty", "ulimits", "user", "working_dir", "volumes", *HOST,
+])  # fmt: skip
+"""Keys of a Compose service that stay within its container; `HOST` and volumes by their values."""
+OPEN_BUILD = ("privileged", "ssh", "entitlements", "secrets", "additional_contexts", "cache_to", "cache_from")
 
 
 class Power(NamedTuple):
@@ -37,6 +43,8 @@ class Power(NamedTuple):
     text: str
     when_local: bool = False
     """Only where services are processes of this machine, which `--untrusted` refuses altogether."""
+    when_asked: bool = False
+    """Only by a command that `--untrusted` refuses."""
 
 
 def powers(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
@@ -49,7 +57,9 @@ def powers(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
 def refused(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
     """The same as mistakes: what a stranger's environment may not do."""
     hint = "`--untrusted` refuses it"
-    found = [loaded.source.problem(found.at, found.text, hint) for found in _found(loaded, kinds) if not found.when_local]
+    found = [
+        loaded.source.problem(found.at, found.text, hint) for found in _found(loaded, kinds) if not (found.when_local or found.when_asked)
+    ]
     return found + [problem._replace(hint=hint) for problem in _variables(loaded)]
 
 
@@ -84,6 +94,12 @@ def _of_definition(loaded: Loaded) -> Iterator[Power]:
     assert loaded.definition is not None
     for name in loaded.definition.write:
         yield Power(("write", name), f"writes the file {name}")
+    for name in loaded.definition.tests:
+        yield Power(("tests", name), "runs a command on this machine, with `envctl test`", when_asked=True)
+    for what, name, given in ((what, name, given) for what, items in loaded.compose_extra.items() for name, given in items.items()):
+        asked = [key for key in ("driver_opts", "external", "environment") if isinstance(given, Mapping) and given.get(key)]
+        if asked:
+            yield Power((what, name), f"{what}.{name} has `{asked[0]}`: what is not its own")
     for name, service in loaded.definition.services.items():
         yield from _of_service(loaded, service, ("services", name))
 
@@ -108,18 +124,19 @@ def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Powe
         if (build.model_extra or {}).get("network") == "host":
             yield Power((*at, "build"), "builds in the network of this machine")
     yield from _of_compose(service.compose, (*at, "compose") if not service.from_compose else at)
-    if any(word in str(service.kubernetes) for word in OPEN_POD):
-        yield Power((*at, "kubernetes"), "asks for more than a restricted pod has")
+    if service.kubernetes:
+        yield Power((*at, "kubernetes"), "changes its objects in the cluster")
 
 
 def _of_compose(given: Mapping[str, Any], at: TreePath) -> Iterator[Power]:
-    for key in OPEN:
-        if given.get(key):
+    for key in given:
+        if key not in HARMLESS and not key.startswith("x-"):
             yield Power((*at, key), f"runs with `{key}`")
     for key in HOST:
         if str(given.get(key, "")).startswith(("host", "container:")):
             yield Power((*at, key), f"shares `{key}` with this machine")
-    for volume in given.get("volumes") or []:
+    volumes = given.get("volumes")
+    for volume in volumes if isinstance(volumes, list) else []:
         source = _bound(volume)
         if source:
             what = "has Docker's socket, and with it this machine" if source.endswith("docker.sock") else f"mounts {source} of this machine"
@@ -150,7 +167,7 @@ def _links(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
 def _client_commands(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
     yield from _links(loaded, paths, at)
     for path in paths:
-        read = path.suffix == ".sql" and path.is_file() and path.stat().st_size <= LARGEST
+        read = path.suffix == ".sql" and os.path.realpath(path) == str(path) and path.is_file() and path.stat().st_size <= LARGEST
         if read and CLIENT_COMMANDS.search(read_file(path, loaded.project)):
             yield Power(at, f"{path.name} has commands of the database's client, which then runs on this machine", when_local=True)
 

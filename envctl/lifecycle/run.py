@@ -66,6 +66,9 @@ def test(session: Session, options: UpOptions, names: Sequence[str] = (), listen
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
+    if options.untrusted:
+        hint = "`envctl run ENV --untrusted -- CMD` runs a command of yours"
+        raise UsageError("the commands of `tests:` run on this machine, and --untrusted refuses them", hint=hint)
     environment = open_selected(session, options)
     jobs = jobs_of(environment, names)
     narrowed = _narrowed(session, options, environment, [job.test or "" for job in jobs])
@@ -175,7 +178,7 @@ def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, fa
         if failed:
             write_report(session, started.record, folder)
         _collect(jobs, session.cwd, folder, started.plan.setting.project)
-    except FileRefused as error:
+    except (FileRefused, ValueError, NotImplementedError) as error:
         tell(f"envctl: the report is not complete: {error}")
     except OSError as error:
         tell(f"envctl: the report in {folder} cannot be written: {error.strerror}")
@@ -190,6 +193,8 @@ def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> Non
     for job in jobs:
         for pattern in job.reports:
             for path in sorted((job.folder or cwd).glob(pattern)):
+                if path.is_dir():
+                    continue
                 with open_file(path, project) as content:
                     target = report / "tests" / (job.test or "run") / path.name
                     write_file(target, content, root_of(report, project), ours=always)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.errors import UsageError
-from envctl.files.writing import always, root_of, write_file
+from envctl.files.writing import always, check_file, never, root_of, write_file
 from envctl.plan.addressing import dns_label
 from envctl.plan.model import File, Plan
 from envctl.render.compose import compose_yaml, render_compose
@@ -61,12 +61,14 @@ FORMATS = {"compose": _composed, "kubernetes": _clustered}
 
 
 def _write(folder: Path, project: Path, name: str, text: str, binaries: Mapping[str, File]) -> None:
-    """A folder is ours when its manifest is; the manifest comes first, so that what a killed command leaves is ours too."""
-    root = root_of(folder, project)
-    write_file(folder / name, text, root, ours=_is_rendered, mode=0o600)
+    """What lies beside the manifest is ours when the manifest was before."""
+    root, manifest = root_of(folder, project), folder / name
+    check_file(manifest, root, ours=_is_rendered)
+    before = always if manifest.is_file() and manifest.stat().st_size else never
     for path, file in binaries.items():
         with file.open() as content:
-            write_file(folder / path, content, root, ours=always, mode=0o755 if file.executable else 0o644)
+            write_file(folder / path, content, root, ours=before, mode=0o755 if file.executable else 0o644)
+    write_file(manifest, text, root, ours=_is_rendered, mode=0o600)
 
 
 def _is_rendered(content: bytes) -> bool:

@@ -24,9 +24,9 @@ def defaults(folder: Path, text: str) -> dict[str, Any]:
 
 
 def test_defaults_go_to_the_commands_that_know_them(tmp_path: Path) -> None:
-    found = defaults(tmp_path, 'engine = "docker"\nttl = "1h"\nset = {pg = "16"}\nonly = ["db"]\nreport = "out"\n[images]\na = "b"\n')
+    found = defaults(tmp_path, 'engine = "docker"\nttl = "1h"\nset = {pg = "16"}\nonly = ["db"]\n[images]\na = "b"\n')
     assert found["up"] == {"engine": "docker", "ttl": "1h", "set": ["pg=16"], "only": ["db"]}
-    assert found["run"] == {**found["up"], "report": "out"}
+    assert found["run"] == found["up"]
     assert found["render"] == {"engine": "docker", "set": ["pg=16"], "only": ["db"]}
     assert found["down"] == {}
     assert found["list"] == found["gc"] == {"engine": "docker"}

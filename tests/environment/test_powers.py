@@ -38,9 +38,12 @@ def shown(folder: Path, services: str, files: dict[str, str] | None = None, more
         (f"{API}, compose: {{cap_add: [SYS_ADMIN]}}", "runs with `cap_add`"),
         (f"{API}, compose: {{network_mode: host}}", "shares `network_mode` with this machine"),
         (f"{API}, compose: {{pid: host}}", "shares `pid` with this machine"),
-        (f"{API}, kubernetes: {{spec: {{hostNetwork: true}}}}", "asks for more than a restricted pod has"),
+        (f"{API}, kubernetes: {{spec: {{hostNetwork: true}}}}", "changes its objects in the cluster"),
         ("port: 80, build: {context: app, network: host}", "builds in the network of this machine"),
         ("port: 80, build: {context: app, ssh: [default]}", "builds with `ssh`"),
+        (f"{API}, compose: {{env_file: /etc/passwd}}", "runs with `env_file`"),
+        (f"{API}, compose: {{provider: {{type: x}}}}", "runs with `provider`"),
+        ("port: 80, build: {context: app, cache_to: ['type=local,dest=/x']}", "builds with `cache_to`"),
         ("kind: own", "has a kind of the project's own (own)"),
     ],
 )
@@ -90,3 +93,29 @@ def test_programs_of_a_strangers_are_for_containers(tmp_path: Path) -> None:
     """`--untrusted` refuses local processes altogether, so that `run:` needs no refusal."""
     write(tmp_path, {"environment.yaml": "name: e\nservices:\n  x: {image: x, port: 1, run: ./serve}\n"})
     open_environment(tmp_path / "environment.yaml", cwd=tmp_path, environ={}, untrusted=True)
+
+
+def test_commands_of_tests_are_shown_and_for_test_alone(tmp_path: Path) -> None:
+    text = f"name: e\nservices:\n  x: {{{API}}}\ntests: {{t: {{run: id}}}}\n"
+    write(tmp_path, {"environment.yaml": text})
+    environment = open_environment(tmp_path / "environment.yaml", cwd=tmp_path, environ={}, untrusted=True)
+    assert [problem.message for problem in powers(environment.loaded, environment.kinds)] == [
+        "runs a command on this machine, with `envctl test`"
+    ]
+
+
+def test_a_strangers_kinds_are_not_read_at_all(tmp_path: Path) -> None:
+    """Not even as the parent of one of ours."""
+    write(
+        tmp_path,
+        {"environment.yaml": "name: e\nservices: {x: {kind: redis}}\n", "templates/kinds/valkey.yaml": "kind: valkey\nimage: evil\n"},
+    )
+    environment = open_environment(tmp_path / "environment.yaml", cwd=tmp_path, environ={}, untrusted=True)
+    assert environment.kinds["redis"].image != "evil"
+
+
+def test_a_strangers_environment_sees_no_variables(tmp_path: Path) -> None:
+    write(tmp_path, {"environment.yaml": "name: e\nservices: {x: {kind: valkey, env: {A: '${env.TOKEN | default(1)}'}}}\n"})
+    with pytest.raises(DefinitionError) as caught:
+        open_environment(tmp_path / "environment.yaml", cwd=tmp_path, environ={"TOKEN": "topsecret"}, untrusted=True)
+    assert "topsecret" not in str(caught.value)

@@ -130,11 +130,18 @@ def test_texts_of_a_kind_stay_in_the_project(project: Path, tmp_path: Path) -> N
         "x: &x {env_file: ../shadow}\nservices: {a: {<<: *x, image: x}}",
         "services: {a: {image: x, env_file: '${DOES_NOT_EXIST:-../shadow}'}}",
         "services: {a: {image: x, env_file: '${A:-${B}}'}}",
+        "services: {a: {image: x, env_file: '~/secret.env'}}",
+        "x-s: &s {a: {image: x, env_file: ../shadow}}\nservices: {<<: *s}",
+        "x-b: &b {services: {a: {image: x, env_file: ../shadow}}}\n<<: *b",
+        "services: {a: {image: x}}\n---\nservices: {a: {env_file: ../shadow}}",
+        "include: [{path: plain.yaml, project_directory: sub}]",
+        "include: [{path: variable.yaml, env_file: evil.env}]",
     ],
 )
 def test_what_a_compose_file_would_read_outside(project: Path, text: str) -> None:
     (project / "link").symlink_to("../shadow")
     write(project, {"compose.yaml": text, "inside.yaml": "services: {b: {image: x, env_file: ../shadow}}"})
+    write(project, {"plain.yaml": "services: {}", "variable.yaml": "services: {b: {env_file: '${P:-ok.env}'}}", "evil.env": "P=../shadow"})
     found = list(refused_paths([project / "compose.yaml"], project, {"HOME": "/root"}))
     assert found
     assert all(problem.line >= 1 and problem.file.suffix == ".yaml" for problem in found)
@@ -146,9 +153,10 @@ def test_what_a_compose_file_would_read_outside(project: Path, text: str) -> Non
         "services: {a: {image: x, env_file: [one.env, {path: two.env, required: false}]}}",
         "services: {a: {build: {context: app}, extends: {file: inside.yaml, service: b}}}",
         "services: {a: {build: '${CONTEXT:-app}'}}\ninclude: [inside.yaml]",
+        "services: {a: {image: x, env_file: '${ENV_FILE:?say which}'}}",
         "services: {a: {image: x, volumes: ['/etc:/x']}}\nsecrets: {s: {environment: TOKEN}}",
     ],
 )
 def test_what_lies_inside_is_read(project: Path, text: str) -> None:
     write(project, {"compose.yaml": text, "inside.yaml": "services: {b: {image: x, env_file: one.env}}", "one.env": "A=1"})
-    assert list(refused_paths([project / "compose.yaml"], project, {})) == []
+    assert list(refused_paths([project / "compose.yaml"], project, {"ENV_FILE": "one.env"})) == []

@@ -56,6 +56,14 @@ def test_a_file_of_somebody_is_not_replaced(plan: Plan, tmp_path: Path) -> None:
     assert not (tmp_path / "files").exists()
 
 
+def test_a_users_file_beside_is_not_replaced(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "files/x/bin").mkdir(parents=True)
+    (tmp_path / "files/x/bin/run").write_text("mine")
+    with pytest.raises(UsageError, match="is not envctl's"):
+        write_manifests(plan, tmp_path)
+    assert (tmp_path / "files/x/bin/run").read_text() == "mine"
+
+
 def test_a_link_of_the_project_is_not_written_through(plan: Plan, tmp_path: Path) -> None:
     """Whoever commits `out` chooses where `render -o out` writes."""
     plan = replace(plan, setting=replace(plan.setting, project=tmp_path / "project"))
