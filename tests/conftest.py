@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support import ENGINES, REQUIRED, Project, command, labelled, missing, namespaces, why_not
+
+# Tests check, benchmarks measure: an example takes as long as a busy machine makes it.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def _heed_signals() -> None:
