@@ -14,7 +14,7 @@ from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
 UNREAD, MOVED = "(all of it)", "include.project_directory"
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?P<default>:?[-?][^{}$]*)?\}|(?P<bare>\w+))")
+_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?:(?P<sign>:?[-?])(?P<word>[^{}$]*))?\}|(?P<bare>\w+))")
 _REMOTE = re.compile(r"^(?:https?|ssh|git|oci)://|^git@|^github\.com/|\.git(?:#|$)")
 
 
@@ -87,12 +87,10 @@ def _place(text: str, folder: Path, project: Path, variables: Mapping[str, str] 
 
 
 def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
-    default = found["default"]
-    value = variables.get(found["braced"] or found["bare"])
-    if default is None:
-        return value or ""
-    kept = value if default[0] != ":" else value or None
-    return kept if kept is not None else default.lstrip(":")[1:] if "-" in default[:2] else ""
+    value, sign = variables.get(found["braced"] or found["bare"]), found["sign"] or ""
+    if value is None or (not value and sign.startswith(":")):
+        return str(found["word"]) if sign.endswith("-") else ""
+    return value
 
 
 def _named(document: Node | None) -> Iterator[tuple[str, Leaf, bool]]:

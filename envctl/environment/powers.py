@@ -36,31 +36,29 @@ HARMLESS = frozenset([
 OPEN_BUILD = ("privileged", "ssh", "entitlements", "secrets", "additional_contexts", "cache_to", "cache_from")
 
 
+LOCALLY = ", with `--engine local` or `--local`"
+
+
 class Power(NamedTuple):
     """One thing that is openly asked for, and where."""
 
     at: TreePath
     text: str
-    when_local: bool = False
-    """Only where services are processes of this machine, which `--untrusted` refuses altogether."""
-    when_asked: bool = False
-    """Only by a command that `--untrusted` refuses."""
+    when: str = ""
+    """What it takes besides, where that is something which `--untrusted` refuses altogether."""
 
 
 def powers(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
     """Every power that the definition asks for, as a line of it, in the order of the lines."""
-    local = ", with `--engine local` or `--local`"
-    own = [loaded.source.problem(found.at, found.text + (local if found.when_local else "")) for found in _found(loaded, kinds)]
+    own = [loaded.source.problem(found.at, found.text + found.when) for found in _found(loaded, kinds)]
     return sorted([*own, *_variables(loaded)])
 
 
 def refused(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
     """The same as mistakes: what a stranger's environment may not do."""
     hint = "`--untrusted` refuses it"
-    found = [
-        loaded.source.problem(found.at, found.text, hint) for found in _found(loaded, kinds) if not (found.when_local or found.when_asked)
-    ]
-    return found + [problem._replace(hint=hint) for problem in _variables(loaded)]
+    own = [loaded.source.problem(found.at, found.text, hint) for found in _found(loaded, kinds) if not found.when]
+    return own + [problem._replace(hint=hint) for problem in _variables(loaded)]
 
 
 def _variables(loaded: Loaded) -> Iterator[Problem]:
@@ -95,7 +93,7 @@ def _of_definition(loaded: Loaded) -> Iterator[Power]:
     for name in loaded.definition.write:
         yield Power(("write", name), f"writes the file {name}")
     for name in loaded.definition.tests:
-        yield Power(("tests", name), "runs a command on this machine, with `envctl test`", when_asked=True)
+        yield Power(("tests", name), "runs a command on this machine", ", with `envctl test`")
     for what, name, given in ((what, name, given) for what, items in loaded.compose_extra.items() for name, given in items.items()):
         asked = [key for key in ("driver_opts", "external", "environment") if isinstance(given, Mapping) and given.get(key)]
         if asked:
@@ -106,7 +104,7 @@ def _of_definition(loaded: Loaded) -> Iterator[Power]:
 
 def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Power]:
     if service.run is not None:
-        yield Power((*at, "run"), "runs a program on this machine", when_local=True)
+        yield Power((*at, "run"), "runs a program on this machine", LOCALLY)
     for key, value in service.env.items():
         if value is None:
             yield Power((*at, "env", key), f"reads the variable {key} of your environment")
@@ -160,16 +158,21 @@ def _of_files(loaded: Loaded, text: str, at: TreePath, look: Any) -> Iterator[Po
 
 def _links(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
     for path in paths:
-        if os.path.realpath(path) != str(path):
+        if _is_linked(path):
             yield Power(at, f"follows the link {path.name}")
+
+
+def _is_linked(path: Path) -> bool:
+    """Whether a link leads to it, or lies on the way."""
+    return os.path.realpath(path) != str(path)
 
 
 def _client_commands(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
     yield from _links(loaded, paths, at)
     for path in paths:
-        read = path.suffix == ".sql" and os.path.realpath(path) == str(path) and path.is_file() and path.stat().st_size <= LARGEST
-        if read and CLIENT_COMMANDS.search(read_file(path, loaded.project)):
-            yield Power(at, f"{path.name} has commands of the database's client, which then runs on this machine", when_local=True)
+        readable = path.suffix == ".sql" and not _is_linked(path) and path.is_file() and path.stat().st_size <= LARGEST
+        if readable and CLIENT_COMMANDS.search(read_file(path, loaded.project)):
+            yield Power(at, f"{path.name} has commands of the database's client, which then runs on this machine", LOCALLY)
 
 
 def _of_kinds(loaded: Loaded, kinds: Mapping[str, Any]) -> Iterator[Power]:

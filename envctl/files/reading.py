@@ -31,7 +31,7 @@ def open_file(path: Path, root: Path, *, largest: int | None = None) -> Buffered
     if not real.is_relative_to(below):
         raise FileRefused(f"{path} is outside of {root}")
     with opened_folder(below, real.relative_to(below).parts[:-1]) as folder:
-        descriptor = _opened(folder, real.name, path)
+        descriptor = opened_file(folder, real.name, path)
     size = os.fstat(descriptor).st_size
     if largest is not None and size > largest:
         os.close(descriptor)
@@ -39,8 +39,11 @@ def open_file(path: Path, root: Path, *, largest: int | None = None) -> Buffered
     return os.fdopen(descriptor, "rb")
 
 
-def _opened(folder: int, name: str, path: Path) -> int:
-    """Looked at before it is opened, since to open a device or a pipe may do something, and after, since it may be another one by then."""
+def opened_file(folder: int, name: str, path: Path) -> int:
+    """The descriptor of the ordinary file *name* in an opened folder; errors call it *path*.
+
+    Looked at before it is opened, since to open a device or a pipe may do something, and after, since it may be another one by then.
+    """
     if stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=folder)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -15,7 +15,7 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from envctl.files.folders import FileRefused, opened_folder
-from envctl.files.reading import LARGEST
+from envctl.files.reading import LARGEST, opened_file
 
 Ours = Callable[[bytes], bool]
 """Whether a file with this content is ours to replace."""
@@ -103,10 +103,10 @@ def _check(folder: int, path: Path, ours: Ours) -> None:
         raise FileRefused(f"{path} is a symbolic link, and none is followed here")
     if not stat.S_ISREG(found.st_mode):
         raise FileRefused(f"{path} is there, and no ordinary file")
-    if found.st_size and not ours(_content(folder, path.name)):
+    if found.st_size and not ours(_content(folder, path)):
         raise FileRefused(f"{path} is there already, and is not envctl's", hint="move it away, or choose another place")
 
 
-def _content(folder: int, name: str) -> bytes:
-    with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder), "rb") as stream:
+def _content(folder: int, path: Path) -> bytes:
+    with os.fdopen(opened_file(folder, path.name, path), "rb") as stream:
         return stream.read(LARGEST)

@@ -74,10 +74,14 @@ def write_outputs(record: Record, note: Callable[[Sequence[str]], None]) -> None
 def empty_outputs(record: Record) -> None:
     """The files of `write:` are empty, as far as they still hold what we wrote."""
     for name in record.write:
-        path = Path(record.file).parent / name
+        path = _path(record, name)
         with suppress(UsageError, OSError):
             if path.is_file():
                 write_file(path, b"", Path(record.project), ours=partial(_ours, record), mode=0o600)
+
+
+def _path(record: Record, name: str) -> Path:
+    return Path(os.path.normpath(Path(record.file).parent / name))
 
 
 def _ours(record: Record, content: bytes) -> bool:
@@ -90,7 +94,7 @@ def _hash(content: bytes) -> str:
 
 @contextmanager
 def _explained(record: Record, name: str) -> Iterator[Path]:
-    path, hint = Path(os.path.normpath(Path(record.file).parent / name)), "`write:` names the files that hold the outputs"
+    path, hint = _path(record, name), "`write:` names the files that hold the outputs"
     try:
         yield path
     except FileRefused as error:
