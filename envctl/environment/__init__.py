@@ -11,6 +11,7 @@ from envctl.definition.find import find_environment
 from envctl.definition.kinds import Kind, load_kinds, recogniser
 from envctl.definition.load import Loaded, load
 from envctl.definition.models import Definition, Service
+from envctl.environment.fragments import check_fragment
 from envctl.environment.parameters import check_parameters
 from envctl.environment.powers import refused
 from envctl.environment.references import check_references
@@ -72,6 +73,7 @@ def check(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str])
     for name, service in loaded.definition.services.items():
         problems += _known_kind(name, service, loaded, kinds, known)
     for name, service in loaded.definition.services.items():
+        problems += check_fragment(service, loaded.source, ("services", name, "kubernetes"))
         if name in known:
             problems += check_service(name, service, known[name], loaded, known)
             problems += check_parameters(name, service, known[name], loaded)

@@ -122,8 +122,10 @@ def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Powe
         if (build.model_extra or {}).get("network") == "host":
             yield Power((*at, "build"), "builds in the network of this machine")
     yield from _of_compose(service.compose, (*at, "compose") if not service.from_compose else at)
-    if service.kubernetes:
+    if service.kubernetes and isinstance(service.kubernetes, Mapping):
         yield Power((*at, "kubernetes"), "changes its objects in the cluster")
+    for index, item in enumerate(service.kubernetes if isinstance(service.kubernetes, list) else ()):
+        yield Power((*at, "kubernetes", index), f"adds a {item['kind']}, {item['metadata']['name']}, to the cluster")
 
 
 def _of_compose(given: Mapping[str, Any], at: TreePath) -> Iterator[Power]:

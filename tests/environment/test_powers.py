@@ -39,6 +39,7 @@ def shown(folder: Path, services: str, files: dict[str, str] | None = None, more
         (f"{API}, compose: {{network_mode: host}}", "shares `network_mode` with this machine"),
         (f"{API}, compose: {{pid: host}}", "shares `pid` with this machine"),
         (f"{API}, kubernetes: {{spec: {{hostNetwork: true}}}}", "changes its objects in the cluster"),
+        (f"{API}, kubernetes: [{{apiVersion: v1, kind: Secret, metadata: {{name: s}}}}]", "adds a Secret, s, to the cluster"),
         ("port: 80, build: {context: app, network: host}", "builds in the network of this machine"),
         ("port: 80, build: {context: app, ssh: [default]}", "builds with `ssh`"),
         (f"{API}, compose: {{env_file: /etc/passwd}}", "runs with `env_file`"),
