@@ -9,7 +9,6 @@ from envctl.engines import ServiceState
 from envctl.instance.codec import encode
 from envctl.instance.record import InstanceState, Record, ServiceRecord
 
-
 UNKNOWN = "unknown"
 """The state of what nobody could look at."""
 
