@@ -13,7 +13,7 @@ from envctl.definition.load import Loaded, load
 from envctl.definition.models import Definition, Service
 from envctl.environment.fragments import check_fragment
 from envctl.environment.parameters import check_parameters
-from envctl.environment.powers import refused
+from envctl.environment.powers import KEPT, refused
 from envctl.environment.references import check_references
 from envctl.environment.services import check_service
 from envctl.errors import DefinitionError, Problem, did_you_mean
@@ -53,7 +53,7 @@ def open_environment(
     """
     found = find_environment(os.fspath(env), cwd or Path.cwd())
     if untrusted:
-        environ = {key: value for key, value in environ.items() if key in ("PATH", "HOME") or key.startswith("DOCKER_")}
+        environ = {key: value for key, value in environ.items() if KEPT.fullmatch(key)}
     kinds = load_kinds(None if untrusted else found.project)
     loaded = load(found.file, project=found.project, overrides=overrides, environ=environ, recognise=recogniser(kinds))
     problems = [*loaded.problems, *check(loaded, kinds, environ)]
