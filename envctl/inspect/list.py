@@ -11,7 +11,7 @@ from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError
 from envctl.inspect.lookup import project_here, unreadable_here
 from envctl.inspect.status import UNKNOWN, document
-from envctl.instance.identity import process_alive
+from envctl.instance.machine import process_alive
 from envctl.instance.record import InstanceState, Location, Record
 from envctl.session import Session
 
@@ -44,11 +44,14 @@ class _Look(NamedTuple):
     asked: Collection[Location]
 
 
-def engines(session: Session, unseen: Callable[[str], None]) -> dict[Location, Engine]:
-    """Each engine that an instance of ours is on, and those that may have some; *unseen* is told of one that does not answer."""
+def engines(session: Session, unseen: Callable[[str], None], only: str | None = None) -> dict[Location, Engine]:
+    """Each engine that an instance of ours is on, and those that may have some; *only* those of one name.
+
+    *unseen* is told of one that does not answer.
+    """
     used = {record.location for record in session.store.all()}
     found: dict[Location, Engine] = {}
-    for location in sorted(used | set(known_locations(session)), key=str):
+    for location in sorted((each for each in used | set(known_locations(session)) if only in (None, each.engine)), key=str):
         try:
             found[location] = open_engine(location, session.host)
         except EnvctlError as error:
