@@ -186,7 +186,7 @@ def other(does: Callable[[], bytes]) -> Iterator[bytes]:
 
 
 def test_their_idle_connections_do_not_silence_it_and_its_socket_refuses_them(up: Home) -> None:
-    address, held = ("127.0.0.1", json.loads((up.folder / "keeper.json").read_text())["port"]), []
+    address, held = ("127.0.0.1", json.loads((up.folder / "keeper.json").read_text())["port"]), list[socket.socket]()
 
     def hold() -> bytes:
         held.extend(socket.create_connection(address, 20) for _ in range(400))
