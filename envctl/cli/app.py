@@ -35,6 +35,8 @@ COMMANDS = {
     "gc": "remove",
     "doctor": "doctor",
 }
+GROUPS = {"cluster": "cluster", "preview": "preview"}
+"""Those that have commands of their own: an application `app` in the module."""
 """In the order in which `--help` shows them: command to its module of this folder."""
 CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
 """Click's base of usage errors: of Click itself, or of the copy that newer versions of Typer bring along."""
@@ -52,8 +54,12 @@ def build(words: Sequence[str]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     called = next((word for word in words if not word.startswith("-")), "")
-    for name in [called] if called in COMMANDS else COMMANDS:
-        app.command(name)(_function(name))
+    known = {**COMMANDS, **GROUPS}
+    for name in [called] if called in known else known:
+        if name in GROUPS:
+            app.add_typer(import_module(f"envctl.cli.{GROUPS[name]}").app, name=name)
+        else:
+            app.command(name)(_function(name))
     return app
 
 
@@ -98,7 +104,9 @@ def default_map(session: Session, command: Any) -> dict[str, Any]:
 
 
 def _known(command: Any, plain: dict[str, Any]) -> dict[str, Any]:
-    """The defaults of *command*'s options; an argument (`down NAME`) is said each time."""
+    """The defaults of *command*'s options, or of those of its own commands; an argument (`down NAME`) is said each time."""
+    if hasattr(command, "commands"):
+        return {name: _known(sub, plain) for name, sub in command.commands.items()}
     options = {param.name: param for param in command.params if param.param_type_name == "option"}
     return {key: [value] if options[key].multiple and isinstance(value, str) else value for key, value in plain.items() if key in options}
 

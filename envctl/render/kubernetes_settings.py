@@ -20,6 +20,9 @@ class Cluster:
     priority_class: str = _key(str, 'priority_class = "low"')
     quota: Mapping[str, str] = _key(dict, 'quota = {"requests.cpu" = "4"}')
 
+    role: str = _key(str, 'role = "envctl-system-instance"')
+    """The ClusterRole that whoever makes a namespace gets in it, where he has no rights there yet."""
+
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Cluster:
         """Of a table that has been checked; what a later version has added is left out."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from envctl.engines.kubernetes import forwards
 from envctl.engines.kubernetes.api import ANSWER, ApiError
+from envctl.engines.kubernetes.binding import ROLE, Binding
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
@@ -59,6 +60,10 @@ class KubernetesDeployment(KubernetesInstance):
     def manifests(self) -> Manifests:
         return render_kubernetes(self.plan, self._options)
 
+    @cached_property
+    def _binding(self) -> Binding:
+        return Binding(self.api, self.namespace, Cluster.of(self.settings.cluster).role or ROLE)
+
     def prepare(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
 
@@ -93,7 +98,11 @@ class KubernetesDeployment(KubernetesInstance):
     def _publish(self, document: Mapping[str, Any], access: Sequence[Object]) -> None:
         if document:
             with self.settings.in_flight.creating():
-                publish(self.api, self.namespace, document, access)
+                self._with_rights(lambda: publish(self.api, self.namespace, document, access))
+
+    def _with_rights(self, what: Callable[[], Any]) -> Any:
+        """In a namespace of its own, whose maker may have to give himself the rights there first."""
+        return what() if self.shared else self._binding.with_rights(what)
 
     def _check_free(self, item: Object) -> None:
         """That what a definition adds to a namespace of others takes nobody's place there."""
@@ -115,7 +124,7 @@ class KubernetesDeployment(KubernetesInstance):
         while True:
             try:
                 with self.settings.in_flight.creating():
-                    return self.api.apply(item)
+                    return self.api.apply(item) if item["kind"] == "Namespace" else dict(self._with_rights(lambda: self.api.apply(item)))
             except ApiError as error:
                 if item["kind"] == "Job" and error.status == 422 and "immutable" in error.message:
                     self._delete_job(item)
@@ -126,7 +135,7 @@ class KubernetesDeployment(KubernetesInstance):
     def _refused(self, item: Object, error: ApiError) -> EnvctlError:
         name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get(SERVICE, "")
         if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
-            hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
+            hint = "`envctl cluster install --print` has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
             return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
         found = refusal(error.message)
         if found is not None:

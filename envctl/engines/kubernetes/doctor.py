@@ -78,7 +78,9 @@ def _rights(api: Api, namespace: str | None) -> Finding:
     lacking = [f"{verb} {what}" for (verb, what), ok in zip(wanted, allowed, strict=True) if not ok]
     if not lacking:
         return _needed(True, f"the rights that `up` needs are there{f' in {namespace}' if namespace else ''}")
-    advice = "templates/kubernetes/rbac.yaml has them all" + ("" if namespace else "; `--namespace NS` needs them in one namespace only")
+    advice = "an administrator gives them with `envctl cluster install`" + (
+        "" if namespace else "; `--namespace NS` needs them in one namespace only"
+    )
     return _needed(False, f"rights are missing: {', '.join(lacking)}", advice)
 
 
