@@ -21,6 +21,7 @@ from envctl.instance.machine import owner_alive, process_alive, process_mark
 from envctl.instance.record import Endpoint, InstanceState, Record, ServiceRecord, now
 from envctl.instance.store import RecordGone, RecordStore
 from envctl.lifecycle.down import clear, note_removal, was_killed
+from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.service_states import Row
 from envctl.plan.model import Plan, ServicePlan
@@ -64,7 +65,7 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
         environment=environment.definition.name,
         file=str(environment.loaded.file),
         choices=choices,
-        expires=now(ttl) if ttl else None,
+        expires=expiry(session, location.engine, ttl),
         # The owner is a label, and a changed label recreates containers: an instance that is there keeps the one it has.
         owner=current.owner if current.was_up else owner,
         **location._asdict(),

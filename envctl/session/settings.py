@@ -21,7 +21,7 @@ OPTIONS = {
     "fresh", "keep", "strict", "existing_secret",
 }  # fmt: skip
 """Options that may have a default here; a test compares them with the commands'."""
-TABLES = ("images", "kubernetes")
+TABLES = ("images", "kubernetes", "preview")
 """Keys that are no options."""
 
 

@@ -13,12 +13,14 @@ from envctl.errors import UsageError
 EVERYTHING = cluster_objects("platform", ["team-a"])
 
 
-def rights(name: str, objects: list[dict[str, Any]] = EVERYTHING) -> set[tuple[str, str, str]]:
+def rules(name: str) -> list[dict[str, Any]]:
+    roles = (item for item in EVERYTHING if item["kind"] in ("Role", "ClusterRole"))
+    return next(list(item["rules"]) for item in roles if item["metadata"]["name"] == name)
+
+
+def rights(name: str) -> set[tuple[str, str, str]]:
     """Group, resource and verb."""
-    role = next(item for item in objects if item["kind"] in ("Role", "ClusterRole") and item["metadata"]["name"] == name)
-    return {
-        (group, what, verb) for rule in role["rules"] for group in rule["apiGroups"] for what in rule["resources"] for verb in rule["verbs"]
-    }
+    return {(group, what, verb) for rule in rules(name) for group in rule["apiGroups"] for what in rule["resources"] for verb in rule["verbs"]}
 
 
 def test_policies_come_before_the_rights_that_they_limit() -> None:
@@ -47,14 +49,7 @@ def test_the_provisioner_has_nothing_but_namespaces_and_one_binding() -> None:
         *(("namespaces", verb) for verb in ("get", "list", "watch", "create", "patch", "delete")),
         *(("rolebindings", verb) for verb in ("get", "create", "patch")), ("clusterroles", "bind"),
     }  # fmt: skip
-    bind = next(
-        rule
-        for item in EVERYTHING
-        if item["metadata"]["name"] == "platform-provisioner"
-        for rule in item.get("rules", [])
-        if "bind" in rule["verbs"]
-    )
-    assert bind["resourceNames"] == ["platform-instance"]
+    assert [rule["resourceNames"] for rule in rules("platform-provisioner") if "bind" in rule["verbs"]] == [["platform-instance"]]
     bound = {item["roleRef"]["name"] for item in EVERYTHING if item["kind"] == "ClusterRoleBinding"}
     assert bound == {"platform-provisioner", "platform-reaper"}, "nobody has the rights of an instance in the whole cluster"
 
