@@ -41,6 +41,7 @@ class Run:
         record: as it was written last; `update` alone changes it.
         plan: all of the instance.
         deadline: of the whole command, by `time.monotonic`.
+        reseed: data whose seeds have changed is made anew; else that is a mistake.
     """
 
     session: Session
@@ -48,6 +49,7 @@ class Run:
     plan: Plan
     events: Events
     deadline: float
+    reseed: bool = False
     in_flight: InFlight = field(default_factory=InFlight)
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False

@@ -62,6 +62,8 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
         current,
         name=name,
         key=key,
+        # Labels of containers cannot change; on a cluster any checkout goes on with what another one has brought up.
+        project=str(environment.loaded.project) if traits(location.engine).shares_namespaces else current.project,
         environment=environment.definition.name,
         file=str(environment.loaded.file),
         choices=choices,
@@ -129,7 +131,9 @@ def _refuse_held(found: FoundInstance) -> None:
 def _with_wishes(current: Record, drafted: Record) -> Record:
     """*current* with what this command wants otherwise; what others have noted since it was drafted stays."""
     choices = replace(drafted.choices, unknown=current.choices.unknown)
-    return replace(current, environment=drafted.environment, file=drafted.file, choices=choices, expires=drafted.expires)
+    return replace(
+        current, project=drafted.project, environment=drafted.environment, file=drafted.file, choices=choices, expires=drafted.expires
+    )
 
 
 def _taken(record: Record, state: InstanceState) -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from envctl.engines import Deployment
@@ -50,20 +50,28 @@ class Data:
         self.update(lambda record: replace(record, data={**record.data, service.name: found}))
 
 
-def refuse_changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
-    """Data that was seeded by other steps than those of now is not mixed with theirs.
-
-    Raises:
-        UsageError: it says which step has changed.
-    """
+def changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> Iterator[tuple[ServicePlan, str]]:
+    """The services whose data was seeded by other steps than those of now, and which step has changed."""
     for service in services:
         known = record.data.get(service.name)
         if known is None or not known.steps or known.data_id != deployment.data_id(service):
             continue
         if tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
             changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)
-            what = f"seed step {changed.number + 1} ({changed.title}, {changed.where}) has changed" if changed else "a seed step is gone"
-            raise UsageError(
-                f"{service.name}: {what} since its data was seeded",
-                hint=f"`envctl reset {record.name} {service.name}` seeds it anew, `envctl up ... --fresh` starts over",
+            yield (
+                service,
+                f"seed step {changed.number + 1} ({changed.title}, {changed.where}) has changed" if changed else "a seed step is gone",
             )
+
+
+def refuse_changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
+    """Data that was seeded by other steps than those of now is not mixed with theirs.
+
+    Raises:
+        UsageError: it says which step has changed.
+    """
+    for service, what in changed_seeds(record, deployment, services):
+        raise UsageError(
+            f"{service.name}: {what} since its data was seeded",
+            hint=f"`envctl reset {record.name} {service.name}` seeds it anew, `envctl up ... --fresh` starts over",
+        )

@@ -34,6 +34,7 @@ class UpOptions:
         report: the folder for logs and status when it fails.
         image_names: what is built gets the names that the definition gives.
         untrusted: the definition is a stranger's, and may do nothing to this machine.
+        reseed: data whose seeds have changed since is made anew.
         key: whose it is, in the place of folder, user and machine; None: the job of CI, where this is one.
     """
 
@@ -57,6 +58,7 @@ class UpOptions:
     report: str | None = None
     image_names: bool = False
     untrusted: bool = False
+    reseed: bool = False
     key: str | None = None
 
     @property

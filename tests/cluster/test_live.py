@@ -34,7 +34,7 @@ def place() -> Iterator[str]:
 @pytest.fixture
 def installed(cluster: Project, place: str) -> str:  # noqa: F811
     cluster.envctl("cluster", "install", "--namespace", place).ok()
-    kubectl("patch", "cronjob", "reaper", "-n", place, "--type=merge", "-p", '{"spec": {"suspend": true}}')  # other tests use this cluster, too
+    kubectl("patch", "cronjob", "reaper", "-n", place, "--type=merge", "-p", '{"spec": {"suspend": true}}')
     return place
 
 

@@ -20,7 +20,9 @@ def rules(name: str) -> list[dict[str, Any]]:
 
 def rights(name: str) -> set[tuple[str, str, str]]:
     """Group, resource and verb."""
-    return {(group, what, verb) for rule in rules(name) for group in rule["apiGroups"] for what in rule["resources"] for verb in rule["verbs"]}
+    return {
+        (group, what, verb) for rule in rules(name) for group in rule["apiGroups"] for what in rule["resources"] for verb in rule["verbs"]
+    }
 
 
 def test_policies_come_before_the_rights_that_they_limit() -> None:
