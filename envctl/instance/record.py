@@ -58,6 +58,8 @@ class ServiceRecord:
     shell: tuple[str, ...] = ()
     shell_env: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
+    public_url: str = ""
+    """For browsers, where it is exposed."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -193,6 +193,7 @@ def service_record(service: ServicePlan, before: ServiceRecord | None = None) ->
         shell=tuple(service.shell),
         shell_env=dict(service.shell_env),
         user=service.user,
+        public_url=str(service.outside.get("public_url") or ""),
     )
 
 

@@ -19,6 +19,7 @@ from envctl.definition.models import Build, SeedStep
 from envctl.files.reading import open_file
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
+from envctl.plan.exposing import Exposed, Exposure
 from envctl.plan.traits import Addresses, EngineTraits
 
 
@@ -53,6 +54,8 @@ class Setting:
     """What is built gets the names that the definition gives (`--image-names`)."""
     shared: bool = False
     """Its namespace is not its own (`--namespace`): the names of its services begin with its id."""
+    expose: Exposure = field(default_factory=Exposure)
+    """How the cluster is reached from outside (`[kubernetes.expose]` of envctl.toml)."""
     rewrite: Mapping[str, str] = field(default_factory=dict)
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
 
@@ -210,6 +213,8 @@ class ServicePlan:
     inside: Mapping[str, Any]
     outside: Mapping[str, Any]
     stop: float
+    exposed: Exposed | None = None
+    """Its URL for browsers, where the cluster has one for it."""
     once: bool = False
     """It runs once, and is `done` when it has ended with 0."""
     own: bool = False

@@ -16,6 +16,7 @@ from envctl.definition.models import Build, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.files.reading import read_file
 from envctl.plan.addressing import Side, Viewpoint
+from envctl.plan.exposing import Exposed
 from envctl.plan.files import contents, listed, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
@@ -56,6 +57,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         env=variables(reading, service, applied, scope, name),
         files=_files(reading, service, applied, scope, name),
         ports=ports_of(reading, subject),
+        exposed=_exposed(reading, subject),
         user=applied.user,
         data=applied.data,
         ephemeral=not (subject.parameters.get(applied.kept) if isinstance(applied.kept, str) else applied.kept),
@@ -86,7 +88,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         from_compose=service.from_compose,
         compose=reading.tree(service.compose, scope, "services", name, "compose"),
         kubernetes=service.kubernetes,
-        later=tuple(key for key in ("scope", "faults", "expose") if getattr(service, key) is not None),
+        later=tuple(key for key in ("scope", "faults") if getattr(service, key) is not None),
     )
 
 
@@ -179,6 +181,13 @@ def _folder(reading: Reading, name: str, service: Service) -> Path:
         return reading.loaded.folder
     text = service.build if isinstance(service.build, str) else service.build.context
     return reading.loaded.path(text, ("services", name, "build"))
+
+
+def _exposed(reading: Reading, subject: Subject) -> Exposed | None:
+    found: Exposed | None = None
+    with reading.located("services", subject.name, "expose"):
+        found = reading.resolver.exposed(subject)
+    return found  # noqa: RET504 -- a mistake is noted, and there is none then
 
 
 def ports_of(reading: Reading, subject: Subject) -> tuple[Port, ...]:

@@ -22,9 +22,12 @@ services:
   db:
     kind: postgres
     seed: [{sql: schema.sql}]
-  web: {kind: stub}
+  web: {kind: stub, expose: true}
 outputs: {HOST: "${db.host}", PORT: "${db.port}", USER: "${db.username}", PASSWORD: "${db.password}", DB: "${db.database}"}
 """
+
+
+EXPOSE = '[kubernetes.expose]\nclass = "nobodys"\ndomain = "previews.test"\nnamespace = "default"\nbasic_auth = "reviewer"\n'
 
 
 class Api:
@@ -89,7 +92,7 @@ class Runner:
         shutil.copytree(project.folder, self.project.folder)
         self.project.environment("env", DB)
         self.project.write("environments/schema.sql", "create table t (n int); insert into t values (1), (2);\n")
-        self.project.write("envctl.toml", f'[preview]\nlocks = "{locks}"\n')
+        self.project.write("envctl.toml", f'[preview]\nlocks = "{locks}"\n' + EXPOSE)
 
     def envctl(self, *words: str, run: int, head: str, token: bool = True) -> Done:
         event = self.home / "event.json"
@@ -97,8 +100,8 @@ class Runner:
         event.write_text(json.dumps({"pull_request": {"number": 17, "head": {"sha": head, **repo}, "base": repo}}))
         env = {
             "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": self.repository, "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": "1", "GITHUB_EVENT_PATH": str(event), "XDG_STATE_HOME": str(self.home / "state"),
-            "GITHUB_API_URL": self.api.url, **({"GITHUB_TOKEN": "t0ken"} if token else {}),
+            "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": "1", "GITHUB_EVENT_PATH": str(event), "GITHUB_API_URL": self.api.url,
+            "XDG_STATE_HOME": str(self.home / "state"), **({"GITHUB_TOKEN": "t0ken"} if token else {}),
         }  # fmt: skip
         return self.project.envctl("preview", *words, env=env)
 
@@ -114,6 +117,10 @@ def test_the_life_of_a_pull_request(project: Project, api: Api, tmp_path: Path) 
         assert opened["expires"] is not None
         assert rows(opened["outputs"], "insert into t values (3)") == 3
         one.envctl("comment", "env", "--post", run=10, head="aaaa").ok()
+
+        url = f"http://web-{opened['id']}.previews.test"
+        assert url in api.comments[0]["body"]
+        assert kubectl("get", "ingress", "web", "-n", opened["id"], "-o", "jsonpath={.spec.rules[0].host}") == url.removeprefix("http://")
 
         api.pulls[17] = ("open", "bbbb")
         pushed = two.envctl("up", "env", "--json", run=12, head="bbbb").ok().json

@@ -6,13 +6,13 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from envctl.engines.kubernetes import forwards
-from envctl.engines.kubernetes.api import ANSWER, ApiError
+from envctl.engines.kubernetes.api import ANSWER, ApiError, Ignoring
 from envctl.engines.kubernetes.binding import ROLE, Binding
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.images import bring_images
@@ -34,7 +34,7 @@ from envctl.render.kubernetes_settings import Cluster
 
 STRAYS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service"), ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ConfigMap"),
-    ("v1", "Secret"),
+    ("v1", "Secret"), ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
 )  # fmt: skip
 NOT_STARTED = ("StartError", "ContainerCannotRun")
 """Why a container has ended that has never begun."""
@@ -146,9 +146,10 @@ class KubernetesDeployment(KubernetesInstance):
         """What an earlier plan has made and this one does not."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
         for version, kind in STRAYS:
-            for item in self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id},!{RECORD}"):
-                if (kind, item["metadata"]["name"]) not in wanted:
-                    self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
+            with Ignoring(404) if kind == "HTTPRoute" else nullcontext():  # most clusters have none
+                for item in self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id},!{RECORD}"):
+                    if (kind, item["metadata"]["name"]) not in wanted:
+                        self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
 
     def start(self, service: ServicePlan) -> None:
         """Applies what runs, and waits until the pods of what has changed are gone."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 KINDS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),
-    ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ServiceAccount"), ("v1", "Secret"),
+    ("networking.k8s.io/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ("v1", "ServiceAccount"), ("v1", "Secret"),
 )  # fmt: skip
 """What an instance in somebody else's namespace is made of; the record's Secret goes last."""
 PATIENCE = 300.0
