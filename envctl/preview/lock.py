@@ -71,12 +71,13 @@ class Locks:
 
     def read(self, id: str) -> Lock | None:
         """Raises EnvctlError: nobody could look."""
-        return self._asked(lambda: self.api.get(VERSION, "Lease", self.namespace, id), lambda item: lock_of(item) if item else None)
+        found = self._asked(lambda: self.api.get(VERSION, "Lease", self.namespace, id))
+        return lock_of(found) if found else None
 
     def all(self, repository: str) -> list[Lock]:
         """Those of pull requests of *repository*."""
-        found = self._asked(lambda: self.api.list(VERSION, "Lease", self.namespace), lambda items: [lock_of(item) for item in items])
-        return [lock for lock in found if lock.key.rpartition("#")[0] == repository]
+        found = self._asked(lambda: self.api.list(VERSION, "Lease", self.namespace))
+        return [lock for lock in map(lock_of, found) if lock.key.rpartition("#")[0] == repository]
 
     def write(self, lock: Lock) -> Lock | None:
         """Replaces what was read; None where another one was quicker."""
@@ -92,9 +93,9 @@ class Locks:
     def remove(self, lock: Lock) -> None:
         self.api.delete(VERSION, "Lease", self.namespace, lock.id)
 
-    def _asked(self, ask: Callable[[], Any], read: Callable[[Any], Any]) -> Any:
+    def _asked(self, ask: Callable[[], Any]) -> Any:
         try:
-            return read(ask())
+            return ask()
         except ApiError as error:
             raise self._refused(error) from None
 

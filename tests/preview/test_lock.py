@@ -110,7 +110,7 @@ def test_an_older_run_changes_nothing(leases: Leases, released: bool) -> None:
 
 def test_one_that_has_died_is_taken_over(leases: Leases, monkeypatch: pytest.MonkeyPatch) -> None:
     acquire(claim(leases, 10))
-    monkeypatch.setattr(module.time, "time", lambda now=time.time(): now + module.LASTS + 1)
+    monkeypatch.setattr(time, "time", lambda now=time.time(): now + module.LASTS + 1)
     newer = claim(leases, 11)
     assert acquire(newer).holder == newer.identity
 

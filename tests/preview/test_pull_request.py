@@ -88,7 +88,8 @@ def test_an_event_that_cannot_be_read(tmp_path: Path, text: str) -> None:
 
 
 def test_an_event_of_another_shape(tmp_path: Path) -> None:
-    for told in ([], {"pull_request": 3}, {"pull_request": {"number": "x"}}):
+    shapes: list[Any] = [[], {"pull_request": 3}, {"pull_request": {"number": "x"}}]
+    for told in shapes:
         with pytest.raises(UsageError, match="no run of a pull request"):
             pull_request(github(tmp_path, told), None)
 
