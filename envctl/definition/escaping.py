@@ -173,6 +173,13 @@ def options(values: Mapping[str, object], flag: str) -> list[str]:
     return [flag + word for word in words] if flag.endswith("-") else [part for word in words for part in (flag, word)]
 
 
+def mysql_columns(columns: Sequence[object], binary: Sequence[object]) -> str:
+    """The columns of LOAD DATA; those that are *binary* stand in the data as hexadecimal digits."""
+    names = ", ".join(f"@b{number}" if column in binary else mysql_name(column) for number, column in enumerate(columns))
+    made = ", ".join(f"{mysql_name(column)} = UNHEX(@b{number})" for number, column in enumerate(columns) if column in binary)
+    return f"({names})" + (f" SET {made}" if made else "")
+
+
 def words(values: Sequence[object], quoting: str) -> str:
     """The *values*, each written by the filter *quoting*, with `, ` between them."""
     return ", ".join(FILTERS[quoting](value) for value in values)
@@ -190,6 +197,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         mysql_name,
         mysql_table,
         mysql_grant,
+        mysql_columns,
         hex_bytes,
         rabbitmq_hash,
         mosquitto_hash,

@@ -48,7 +48,7 @@ def _prepare_commands(work: BringUp, service: ServicePlan) -> None:
     if not isinstance(work.deployment, PreparesCommands):
         return
     for step in work.data.pending(service):
-        other = work.plan.services.get(step.step.in_ or "")
+        other = work.plan.services.get(step.step.runs_in or "")
         if other is not None and other.name != service.name:
             prepare = partial(work.deployment.prepare_command, other, step.command)
             guarded_thread(prepare, lambda _: None, name="commands")  # it is made again when it is run, and fails there if it must

@@ -121,6 +121,17 @@ class Feed(NamedTuple):
     command: tuple[str, ...]
     env: Mapping[str, str]
     dialect: str
+    select: tuple[str, ...] = ()
+    """Prints the values of a column."""
+
+
+class Table(NamedTuple):
+    """What a bulk loader is told of the rows that follow."""
+
+    name: str
+    columns: tuple[str, ...]
+    binary: frozenset[str] = frozenset()
+    """The columns whose values are bytes."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +146,19 @@ class Step:
     where: str
     """file:line of the definition."""
     command: tuple[str, ...] = ()
+    folder: Path = Path()
+    """What the names of *files* are relative to; the file itself where it is one."""
     needs: Mapping[str, str] = field(default_factory=dict)
     feed: Feed | None = None
+    inline: Any = None
+    """The data that stands in the step itself, evaluated."""
+    feed_for: Callable[[Table], Feed] | None = field(default=None, compare=False)
+    """For formats that learn from their data what goes into which table."""
 
     @property
     def title(self) -> str:
         what = self.step.file or " ".join(self.command)
-        return f"{self.step.format} {what}"
+        return f"{self.step.format} {what}".rstrip()
 
 
 class FirstStep(NamedTuple):

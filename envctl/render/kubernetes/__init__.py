@@ -73,7 +73,7 @@ def manifests_yaml(manifests: Manifests) -> str:
 
 def _rendering(plan: Plan, options: Options) -> Rendering:
     later: dict[str, tuple[str, ...]] = {}
-    for step in (step for service in plan.services.values() for step in service.steps if step.step.in_):
+    for step in (step for service in plan.services.values() for step in service.steps if step.step.runs_in):
         later[str(step.step.in_)] = (*later.get(str(step.step.in_), ()), *step.command)
     return Rendering(plan, options, vault_of(plan), Templates(plan.setting.project), network.readers(plan), later)
 
