@@ -225,6 +225,8 @@ class ServicePlan:
     inside: Mapping[str, Any]
     outside: Mapping[str, Any]
     stop: float
+    declares: tuple[str, ...] = ()
+    """Modules of envctl/seeding/declaring that make what it declares, once it is ready."""
     once: bool = False
     """It runs once, and is `done` when it has ended with 0."""
     own: bool = False
@@ -262,6 +264,16 @@ class ServicePlan:
     kubernetes: Any = field(default_factory=dict)
     later: tuple[str, ...] = ()
     """Keys that are given and that nothing acts on yet."""
+
+    @property
+    def sets_up(self) -> bool:
+        """Whether something is made in its server once it is ready, before its seeds."""
+        return bool(self.setup or self.declares)
+
+    @property
+    def sets_up_by(self) -> str:
+        """What makes the first of it."""
+        return self.setup[0][0][0] if self.setup else self.declares[0]
 
     @property
     def outside_ports(self) -> dict[str, int]:

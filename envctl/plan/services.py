@@ -66,6 +66,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         needs=needs,
         steps=tuple(steps_of(reading, subject, service, kind, image, _without(files, applied.files))),
         setup=tuple(_setup(reading, applied.setup, subject, scope)),
+        declares=tuple(module for key, module in applied.declare.items() if subject.several.get(key)),
         inside=_properties(reading, subject, "inside"),
         outside=_properties(reading, subject, "outside"),
         stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),

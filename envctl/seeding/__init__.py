@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from envctl.engines import Deployment
@@ -47,20 +46,6 @@ def seed(step: Step, seeder: Seeder) -> None:
         ServiceFailed: with the file, the line and the server's words.
     """
     import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
-
-
-def library(name: str, step: Step) -> ModuleType:
-    """A module of a package that comes with the extra `seeds`.
-
-    Raises:
-        ServiceFailed: it is not installed.
-    """
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        package = (error.name or name).partition(".")[0]
-        advice = "`pip install envctl[seeds]`, and bring it up again"
-        raise failed(step, step.where, f"`{step.step.format}` needs the Python package {package}", advice=advice) from None
 
 
 ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"

@@ -16,7 +16,8 @@ from envctl.definition.seed_entries import Column, Generate
 from envctl.engines import Execution
 from envctl.errors import did_you_mean
 from envctl.plan.model import Step, Table
-from envctl.seeding import BadFile, Seeder, complaint, failed, library
+from envctl.seeding import BadFile, Seeder, complaint, failed
+from envctl.seeding.libraries import library
 from envctl.seeding.rows import Row, load_rows
 
 MOST_TRIES = 1000
@@ -29,7 +30,7 @@ def load(step: Step, seeder: Seeder) -> None:
         wanted = TypeAdapter(list[Generate]).validate_python(step.inline)
     except ValidationError as error:  # an expression has given something else than what the definition shows
         raise failed(step, step.where, str(error.errors()[0]["msg"])) from None
-    faker = library("faker", step)
+    faker = library("faker", step.service, "a seed of generate")
     for table in wanted:
         there = {name: _there(step, seeder, column.from_) for name, column in _columns(table).items() if column.from_}
         load_rows(step, seeder, partial(_rows, step, faker, table, there))

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from envctl.definition.amounts import parse_duration
 from envctl.definition.yaml_parser import written
 from envctl.plan.model import Step
-from envctl.seeding import BadFile, Seeder, failed, library
+from envctl.seeding import BadFile, Seeder, failed
 from envctl.seeding.items import items
+from envctl.seeding.libraries import library
 
 BATCH = 1000
 """Keys that are sent before their answers are read."""
@@ -27,7 +28,7 @@ class Key(NamedTuple):
 
 
 def load(step: Step, seeder: Seeder) -> None:
-    redis = library("redis", step)
+    redis = library("redis", step.service, "a seed of keys")
     at = seeder.endpoint(step.service)
     try:
         with redis.Redis(

@@ -205,8 +205,8 @@ def _alone(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
     """What `up` does and plain kubectl does not."""
     if service.steps:
         yield f"its {len(service.steps)} seed steps; plain kubectl starts it empty, `envctl up` seeds it"
-    if service.setup:
-        yield f"what envctl sets up once it is ready ({service.setup[0][0][0]} ...)"
+    if service.sets_up:
+        yield f"what envctl sets up once it is ready ({service.sets_up_by} ...)"
     for other in not_awaited(rendering, service):
         yield f"it needs {other}, which listens on no port, so nothing waits for it"
     if listens_when_done(rendering, service):

@@ -9,9 +9,11 @@ from typing import Any
 from envctl.definition.seed_entries import KafkaMessage
 from envctl.definition.yaml_parser import written
 from envctl.plan.model import Step
-from envctl.seeding import Seeder, failed, library
+from envctl.seeding import Seeder, failed
 from envctl.seeding.entries import body
+from envctl.seeding.libraries import library
 
+WHAT = "a seed of messages"
 TIMEOUT = 60
 IN_FLIGHT = 1000
 """Records whose acknowledgements are awaited together."""
@@ -20,7 +22,7 @@ IN_FLIGHT = 1000
 def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, KafkaMessage]]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of `importlib.resources`, on Python 3.11 and 3.12
-        kafka, errors = library("kafka", step), library("kafka.errors", step)
+        kafka, errors = library("kafka", step.service, WHAT), library("kafka.errors", step.service, WHAT)
     at, where = seeder.endpoint(step.service), step.where
     try:
         producer = kafka.KafkaProducer(bootstrap_servers=f"{at.host}:{at.port}", acks="all", max_block_ms=TIMEOUT * 1000)

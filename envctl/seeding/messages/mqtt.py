@@ -8,14 +8,16 @@ from typing import Any
 
 from envctl.definition.seed_entries import MqttMessage
 from envctl.plan.model import Step
-from envctl.seeding import Seeder, failed, library
+from envctl.seeding import Seeder, failed
 from envctl.seeding.entries import body
+from envctl.seeding.libraries import library
 
+WHAT = "a seed of messages"
 TIMEOUT = 30
 
 
 def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, MqttMessage]]) -> None:
-    mqtt, enums = library("paho.mqtt.client", step), library("paho.mqtt.enums", step)
+    mqtt, enums = library("paho.mqtt.client", step.service, WHAT), library("paho.mqtt.enums", step.service, WHAT)
     at, where = seeder.endpoint(step.service), step.where
     # Version 5 alone says why it takes a message no further.
     client = mqtt.Client(enums.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)

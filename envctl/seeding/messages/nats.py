@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from envctl.definition.seed_entries import NatsMessage
 from envctl.plan.model import Step
-from envctl.seeding import Seeder, failed, library
+from envctl.seeding import Seeder, failed
 from envctl.seeding.entries import body
+from envctl.seeding.libraries import library
 
 TIMEOUT = 30
 FLUSH_EVERY = 1000
@@ -16,7 +17,7 @@ FLUSH_EVERY = 1000
 
 
 def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, NatsMessage]]) -> None:
-    library("nats", step)
+    library("nats", step.service, "a seed of messages")
     asyncio.run(_send(step, seeder, messages))
 
 
