@@ -90,9 +90,9 @@ class Checks:
     def _step(self, step: SeedStep, at: TreePath) -> Iterator[Problem]:
         for other in step.needs:
             yield from self._exists(other, (*at, "needs", other))
-        if step.in_ is not None:
+        if step.in_ is not None and step.format in ("command", "http"):
             yield from self._exists(step.in_, (*at, "in"), ("server", "host") if step.command is not None else ())
-        if step.in_ is not None and step.format not in ("command", "http"):
+        elif step.in_ is not None:
             yield self.source.problem((*at, "in"), "`in` says where a `command` runs, or whom `http` asks; this step has neither")
         if step.file is not None and step.file_format is not None:
             yield from self._seed_file(step.file, step.file_format, (*at, step.format))

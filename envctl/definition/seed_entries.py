@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 Scalar = str | int | float | bool
 Headers = dict[str, Scalar]
@@ -35,9 +35,16 @@ class Request(Bodied):
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] | None = Field(
         None, description="POST where there is a body, else GET."
     )
-    path: str = Field(pattern=r"^(/|\$\{)", description="With the query, from the address of the service.")
+    path: str = Field(description="With the query, from the address of the service.")
     headers: Headers = Field(default_factory=dict)
     expect: int | list[int] | None = Field(None, description="The status that it must answer, or several; any 2xx without it.")
+
+    @field_validator("path")
+    @classmethod
+    def _from_the_host(cls, path: str) -> str:
+        if not path.startswith(("/", "${")):
+            raise ValueError(f"'{path}' is no path of the service: `/orders`; host and port are known")
+        return path
 
 
 class AmqpMessage(Bodied):
@@ -88,11 +95,18 @@ class Column(Entry):
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
 
     provider: str | None = Field(None, description="A provider of Faker; further keys are its arguments.")
-    from_: str | None = Field(None, alias="from", pattern=r".\..", description="`table.column`: one of the values that are there.")
+    from_: str | None = Field(None, alias="from", description="`table.column`: one of the values that are there.")
     sequence: int | None = Field(None, description="Counts from this number.")
     value: Any = Field(None, description="The same in every row.")
     unique: bool = Field(False, description="No value stands twice.")
     nulls: float = Field(0.0, ge=0, le=1, description="Which part of the values is NULL.")
+
+    @field_validator("from_")
+    @classmethod
+    def _with_its_table(cls, value: str) -> str:
+        if not all(value.rpartition(".")[::2]):
+            raise ValueError(f"'{value}' is no column of a table: `from: customers.id`")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Column:
@@ -104,53 +118,49 @@ class Column(Entry):
         return self
 
 
+def _column(value: object) -> object:
+    """`name: first_name` is `name: {provider: first_name}`."""
+    return {"provider": value} if isinstance(value, str) else value
+
+
 class Generate(Entry):
     """A table of rows that are made up."""
 
     table: str = Field(min_length=1)
     count: int = Field(ge=0, le=100_000_000, description="How many rows.")
-    columns: dict[str, str | Column] = Field(min_length=1, description="Column to provider.")
+    columns: dict[str, Annotated[Column, BeforeValidator(_column)]] = Field(min_length=1, description="Column to provider.")
     random: int = Field(0, description="Another number makes other rows.")
     locale: str | list[str] = Field("en_US", description="Of names, addresses and words.")
 
 
 MESSAGES: Mapping[str, type[Bodied]] = {"amqp": AmqpMessage, "nats": NatsMessage, "kafka": KafkaMessage, "mqtt": MqttMessage}
 """A dialect of `messages` to what a message is there."""
-Rows = dict[str, list[dict[str, Any]]] | list[dict[str, Any]]
+Table = list[Annotated[dict[str, Any], Field(min_length=1)]]
 Keys = dict[str, Any]
 _ONE_OR_MANY: Mapping[str, Any] = {"http": Request, "generate": Generate}
 
 
-def inline_model(format: str, dialect: str) -> TypeAdapter[Any]:
-    """What the value of the key *format* must be where it names no file."""
+def inline_model(format: str, dialect: str, *, single: bool) -> TypeAdapter[Any]:
+    """What the value of the key *format* must be where it names no file; *single*: one entry in the place of a list."""
     entry = MESSAGES[dialect] if format == "messages" else _ONE_OR_MANY.get(format)
     if entry is not None:
-        return TypeAdapter(list[entry])  # type: ignore[valid-type]
-    return TypeAdapter(Rows if format == "rows" else Keys)
-
-
-def entry_model(format: str, dialect: str) -> type[Bodied]:
-    """What one entry of a file of this format must be."""
-    return MESSAGES[dialect] if format == "messages" else Request
-
-
-def _schema(*models: type[Entry]) -> dict[str, Any]:
-    entries = [model.model_json_schema() for model in models]
-    one = entries[0] if len(entries) == 1 else {"anyOf": entries}
-    return {"anyOf": [{"type": "string"}, one, {"type": "array", "items": one}]}
+        return TypeAdapter(entry if single else list[entry])  # type: ignore[valid-type]
+    return TypeAdapter(Keys if format == "keys" else dict[str, Table] if single else Table)
 
 
 def schema(format: str) -> dict[str, Any]:
-    """JSON Schema of the key *format*: a file, one entry, or a list of them."""
+    """JSON Schema of the key *format*: a file, one entry, or a list of them; `$comment` names an entry for people."""
     if format == "generate":
-        one = {**Generate.model_json_schema()}
+        one = {**Generate.model_json_schema(), "$comment": "a table"}
         column = one.pop("$defs")["Column"]
         one["properties"]["columns"]["additionalProperties"] = {"anyOf": [{"type": "string"}, column]}
         return {"anyOf": [one, {"type": "array", "items": one}]}
     if format in ("rows", "keys"):
         inline = [{"type": "object"}, *([{"type": "array", "items": {"type": "object"}}] if format == "rows" else [])]
         return {"anyOf": [{"type": "string"}, *inline]}
-    return _schema(*(MESSAGES.values() if format == "messages" else [Request]))
+    models: Sequence[type[Entry]] = list(MESSAGES.values()) if format == "messages" else [Request]
+    entries = [{**model.model_json_schema(), "$comment": "a message" if format == "messages" else "a request"} for model in models]
+    return {"anyOf": [{"type": "string"}, *entries, {"type": "array", "items": {"anyOf": entries}}]}
 
 
 Inline = Annotated[str | dict[str, Any] | list[Any] | None, Field(None)]

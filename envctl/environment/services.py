@@ -86,10 +86,10 @@ class _Service:
             yield self.problem(("ready", "query"), f"the kind '{kind.kind}' answers no queries", hint)
 
     def seeds(self) -> Iterator[Problem]:
-        formats = [*self._kind.seeds, *(["http"] if port_names(self._service, self._kind) else []), "command"]
+        formats = [*self._kind.seeds, *(["http"] if self._kind.properties.get("url", "").startswith("http") else []), "command"]
         databases = self._declared("databases")
         for index, step in enumerate(self._service.seed):
-            if step.format not in formats:
+            if step.format not in formats and not (step.format == "http" and step.in_):
                 hint = f"it takes {', '.join(formats)}"
                 message = f"the kind '{self._kind.kind}' takes no seeds of the format '{step.format}'"
                 yield self.problem(("seed", index, step.format), message, hint)
@@ -105,11 +105,12 @@ class _Service:
         feed = self._kind.seeds.get(step.format)
         if step.inline is None or (feed is None and step.format != "http"):
             return
+        given = getattr(step, step.format)
         at: TreePath = (*self._at, "seed", index, step.format)
         try:
-            inline_model(step.format, feed.dialect if feed else "").validate_python(step.inline)
+            inline_model(step.format, feed.dialect if feed else "", single=isinstance(given, dict)).validate_python(given)
         except ValidationError as error:
-            yield from problems_of(error, step.inline, at, self._loaded.source)
+            yield from problems_of(error, given, at, self._loaded.source)
 
     def _declared(self, key: str) -> list[str] | None:
         if key not in self._kind.several:

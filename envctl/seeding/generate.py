@@ -32,12 +32,8 @@ def load(step: Step, seeder: Seeder) -> None:
         raise failed(step, step.where, str(error.errors()[0]["msg"])) from None
     faker = library("faker", step.service, "a seed of generate")
     for table in wanted:
-        there = {name: _there(step, seeder, column.from_) for name, column in _columns(table).items() if column.from_}
+        there = {name: _there(step, seeder, column.from_) for name, column in table.columns.items() if column.from_}
         load_rows(step, seeder, partial(_rows, step, faker, table, there))
-
-
-def _columns(table: Generate) -> Mapping[str, Column]:
-    return {name: Column(provider=given) if isinstance(given, str) else given for name, given in table.columns.items()}
 
 
 def _there(step: Step, seeder: Seeder, reference: str) -> list[str]:
@@ -56,7 +52,7 @@ def _there(step: Step, seeder: Seeder, reference: str) -> list[str]:
 def _rows(step: Step, faker: Any, table: Generate, there: Mapping[str, list[str]]) -> Iterator[Row]:
     fake = faker.Faker(table.locale)
     fake.seed_instance(table.random)
-    draws = {name: _draw(step, name, column, fake, there.get(name, [])) for name, column in _columns(table).items()}
+    draws = {name: _draw(step, name, column, fake, there.get(name, [])) for name, column in table.columns.items()}
     for number in range(1, table.count + 1):
         try:
             yield Row(step.where, table.table, {name: draw() for name, draw in draws.items()})
