@@ -54,7 +54,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         name: replace(
             plan,
             ports=ports_of(reading, found[name]),
-            steps=tuple(replace(step, needs=_conditions(environment, step.step.needs, running)) for step in plan.steps),
+            steps=tuple(replace(step, needs=_conditions(environment, step.step.waits_for, running)) for step in plan.steps),
             refers=frozenset(_referred(name, running[name], environment)),
         )
         for name, plan in services.items()

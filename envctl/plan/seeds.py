@@ -7,6 +7,7 @@ import csv
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from envctl.definition.kinds import Kind, SeedFeed
 from envctl.definition.matching import matching
@@ -38,7 +39,7 @@ def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, i
         files, content = reading.once(at, partial(_read, reading, step, at))
         database = step.database or next(iter(subject.several.get("databases", ())), None)
         made_by = [faker_version()] if step.format == "generate" else []
-        chain = chained(reading, chain, database, step.model_dump(mode="json", exclude={"needs"}), content, *made_by)
+        chain = chained(reading, chain, database, step.model_dump(exclude={"needs"}), _asked(reading, step), content, *made_by)
         if made_by == [None]:
             reading.wrong((*at, "generate"), "`generate` needs the package Faker", "`pip install envctl[seeds]`")
         file, line = reading.loaded.source.at(at)
@@ -57,6 +58,12 @@ def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, i
             inline=reading.tree(step.inline, reading.resolver.reader_in(name), *at, step.format) if step.inline is not None else None,
             feed_for=feeds.table if feeds else None,
         )
+
+
+def _asked(reading: Reading, step: SeedStep) -> dict[str, Any]:
+    """The program in which a command runs, or that requests ask; what is in the image that is built of it, `inputs` say."""
+    services = reading.loaded.definition.services if reading.loaded.definition else {}
+    return services[step.in_].model_dump(include={"kind", "version", "image", "build", "run", "command"}) if step.in_ in services else {}
 
 
 def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], list[tuple[str, str]]]:

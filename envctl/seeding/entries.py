@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -41,14 +40,14 @@ def keys(model: type[Bodied]) -> list[str]:
 
 def body(entry: Bodied, where: str) -> bytes | None:
     """The bytes of an entry; None where it has no body."""
-    if entry.body is not None:
-        return entry.body.encode()
-    if entry.base64 is not None:
-        try:
+    try:
+        if entry.body is not None:
+            return entry.body.encode()
+        if entry.base64 is not None:
             return base64.b64decode(entry.base64, validate=True)
-        except binascii.Error as error:
-            raise BadFile(f"base64: {error}", place=where) from None
-    return json.dumps(entry.json_, ensure_ascii=False).encode() if is_json(entry) else None
+        return json.dumps(entry.json_, ensure_ascii=False).encode() if is_json(entry) else None
+    except ValueError as error:
+        raise BadFile(f"its body: {error}", place=where) from None
 
 
 def is_json(entry: Bodied) -> bool:

@@ -5,7 +5,9 @@ References draw from the rows that are there when the step runs, the first ten t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from functools import partial
 from itertools import count
 from typing import Any
@@ -22,6 +24,7 @@ from envctl.seeding.rows import Row, load_rows
 
 MOST_TRIES = 1000
 """For a value that does not stand there yet."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 Draw = Callable[[], Any]
 
 
@@ -65,7 +68,8 @@ def _draw(step: Step, name: str, column: Column, fake: Any, there: list[str]) ->
     """What gives the next value of a column."""
     draw: Draw
     if column.provider is not None:
-        draw = partial(_provider(step, name, column.provider, fake), **(column.model_extra or {}))
+        arguments = {key: _dated(value) for key, value in (column.model_extra or {}).items()}
+        draw = partial(_provider(step, name, column.provider, fake), **arguments)
     elif column.from_ is not None:
         draw = partial(fake.random.choice, there)
     elif column.sequence is not None:
@@ -74,6 +78,11 @@ def _draw(step: Step, name: str, column: Column, fake: Any, there: list[str]) ->
         draw = partial(lambda value: value, column.value)
     draw = partial(_unique, name, draw, set()) if column.unique else draw
     return partial(_or_null, draw, column.nulls, fake.random) if column.nulls else draw
+
+
+def _dated(value: Any) -> Any:
+    """Faker wants dates; what it takes for texts (`-1y`) counts from today."""
+    return date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else value
 
 
 def _provider(step: Step, name: str, provider: str, fake: Any) -> Any:

@@ -27,13 +27,14 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 def load(step: Step, seeder: Seeder) -> None:
     import requests
 
-    at = seeder.endpoint(step.step.in_ or step.service)
+    name = step.step.in_ or step.service
+    base = seeder.plan.used.get(name) or "http://{0.host}:{0.port}".format(seeder.endpoint(name))
     try:
         with requests.Session() as session:
             # No proxy and no .netrc of the machine: the endpoint is ours.
             session.trust_env = False
             for where, request in checked(_found(step, seeder.plan.setting.project), Request):
-                _send(step, session, f"http://{at.host}:{at.port}", request, where)
+                _send(step, session, base.rstrip("/"), request, where)
     except BadFile as error:
         raise failed(step, error.where(step.files[0]) if step.files else step.where, str(error)) from None
 

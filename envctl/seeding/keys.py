@@ -104,21 +104,21 @@ def _typed(value: Any) -> tuple[str, Any, Any]:
         named = [key for key in TYPES if key in value]
         if len(named) == 1 and value.keys() <= {named[0], "ttl"}:
             return named[0], value[named[0]], value.get("ttl")
-        return "hash", value, None
+        return ("string" if value.keys() == {"$base64"} else "hash"), value, None
     return ("list" if isinstance(value, list) else "string"), value, None
 
 
-def _text(value: Any) -> str | bytes:
+def _text(value: Any) -> bytes:
     if isinstance(value, dict) and value.keys() == {"$base64"}:
         try:
             return base64.b64decode(str(value["$base64"]), validate=True)
         except binascii.Error as error:
             raise ValueError(f"`$base64`: {error}") from None
     if isinstance(value, bool | dict | list):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False).encode()
     if value is None:
         raise ValueError('nothing is no value; an empty text is ""')
-    return written(value) if isinstance(value, int | float) else str(value)
+    return (written(value) if isinstance(value, int | float) else str(value)).encode()
 
 
 def _list(content: Any) -> Iterator[str | bytes]:
@@ -131,7 +131,7 @@ def _hash(content: Any) -> Iterator[str | bytes]:
     if not isinstance(content, dict) or not content:
         raise ValueError("a hash is a map with at least one field")
     for field, value in content.items():
-        yield from (field, _text(value))
+        yield from (field.encode(), _text(value))
 
 
 def _scores(content: Any) -> Iterator[str | bytes]:
@@ -140,7 +140,7 @@ def _scores(content: Any) -> Iterator[str | bytes]:
     for member, score in content.items():
         if isinstance(score, bool) or not isinstance(score, int | float):
             raise ValueError(f"the score of '{member}' is no number")
-        yield from (written(score), member)
+        yield from (written(score), member.encode())
 
 
 COMMANDS: Mapping[str, str] = {"hash": "HSET", "list": "RPUSH", "set": "SADD", "sorted_set": "ZADD"}

@@ -115,7 +115,10 @@ def _sent(table: Table, rows: Iterable[Row], dialect: Dialect) -> Iterator[bytes
 
 
 def _record(row: Row, table: Table, dialect: Dialect) -> bytes:
-    fields = [_field(row.values[name], dialect) for name in table.columns]
+    try:
+        fields = [_field(row.values[name], dialect) for name in table.columns]
+    except UnicodeEncodeError as error:
+        raise BadFile(str(error), place=row.where) from None
     for byte, why in dialect.refused.items():
         if any(byte in field for field in fields):
             raise BadFile(why, place=row.where)
@@ -136,7 +139,7 @@ def _field(value: Value, dialect: Dialect) -> bytes:
 def _values(row: Row) -> dict[str, Value]:
     try:
         return {name: _value(value) for name, value in row.values.items()}
-    except (ValueError, UnicodeEncodeError) as error:
+    except ValueError as error:
         raise BadFile(str(error), place=row.where) from None
 
 
