@@ -53,6 +53,11 @@ def sql_table(value: object) -> str:
     return ".".join(sql_name(part) for part in str(value).split("."))
 
 
+def conninfo(value: object) -> str:
+    """A value in a connection string of PostgreSQL. Raises ValueError for NUL."""
+    return "'" + re.sub(r"(['\\])", r"\\\1", _without_nul(value, "a connection string")) + "'"
+
+
 def mysql_text(value: object) -> str:
     """A string literal of MariaDB and MySQL in their default SQL mode, on one line."""
     return "'" + "".join(_MYSQL_ESCAPES.get(char, char) for char in str(value)) + "'"
@@ -193,6 +198,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         sql_text,
         sql_name,
         sql_table,
+        conninfo,
         mysql_text,
         mysql_name,
         mysql_table,

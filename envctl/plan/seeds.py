@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,12 @@ class _Feeds:
             "owners": step.owners,
         }
         command, select, env = (reading.tree(value, scope, *self._at) for value in (feed.command, feed.select, feed.env))
-        return Feed(tuple(map(str, command)), {key: str(value) for key, value in env.items()}, feed.dialect, tuple(map(str, select)))
+        return Feed(_words(command), {key: str(value) for key, value in env.items()}, feed.dialect, _words(select))
+
+
+def _words(values: Sequence[Any]) -> tuple[str, ...]:
+    """Arguments; an expression that gives a list stands for its items."""
+    return tuple(str(word) for value in values for word in (value if isinstance(value, list) else [value]))
 
 
 def _columns(reading: Reading, path: Path, at: At) -> list[str]:
