@@ -180,14 +180,14 @@ def test_rabbitmq_declares_what_the_definition_says(up: Running) -> None:
 def test_messages_that_are_seeded_in_rabbitmq(up: Running) -> None:
     with rabbit(up["RABBIT_NARROW"]) as channel:
         first, second = (channel.basic_get("seeded", no_ack=True) for _ in range(2))
-        assert (first.body, first.properties["content_type"], first.headers) == ('{"ü": 1}', "application/json", {"x": 1})
+        assert (first.body, first.properties["content_type"], first.headers) == ('{"ü": 1}'.encode(), "application/json", {"x": 1})
         assert second.body == b"\0\xff", "from one exchange to the other"
         with pytest.raises(AccessRefused):
             channel.basic_get("orders")
     with rabbit(up["RABBIT"]) as channel:
-        assert channel.basic_get("short", no_ack=True).body == "2", "as the policy says"
+        assert channel.basic_get("short", no_ack=True).body == b"2", "as the policy says"
     with rabbit(up["RABBIT_TENANT"]) as channel:
-        assert channel.basic_get("tenant's", no_ack=True).body == "theirs"
+        assert channel.basic_get("tenant's", no_ack=True).body == b"theirs"
 
 
 def test_the_management_page_of_rabbitmq(up: Running) -> None:

@@ -225,7 +225,7 @@ def test_seeds_of_mariadb(up: Running) -> None:
 
 def test_rights_in_mariadb(up: Running) -> None:
     assert mariadb(up["MARIA_VIEWER"], "select max(id) from people") == ((3,),)
-    assert mariadb(up["MARIA_CLERK"], "insert into orders (id) values (100)") == ()
+    mariadb(up["MARIA_CLERK"], "insert into orders (id) values (100)")
     for url, sql in (("MARIA_VIEWER", "insert into orders (id) values (101)"), ("MARIA_CLERK", "create table mine (id int)")):
         with pytest.raises(pymysql.OperationalError, match="denied"):
             mariadb(up[url], sql)
