@@ -14,9 +14,10 @@ from envctl.init.openapi import openapi_documents
 from envctl.init.project_files import ProjectFiles
 from envctl.init.proposal_yaml import proposal_yaml
 from envctl.init.propose import propose
+from envctl.init.proving import Proved, prove
 from envctl.init.test_frameworks import test_commands
 
-__all__ = ["ProjectFindings", "Proposal", "gather", "proposal_yaml", "propose"]
+__all__ = ["ProjectFindings", "Proposal", "Proved", "gather", "proposal_yaml", "propose", "prove"]
 
 
 def gather(root: Path, name: str = "") -> ProjectFindings:
