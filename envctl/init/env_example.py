@@ -11,7 +11,10 @@ from envctl.init.project_files import ProjectFiles
 
 FILES = (
     ".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", ".env.test.example", "example.env", "sample.env",
+    ".env.*.example", ".env.*.sample", ".env.example.*", "*.env.example", "env-example*", ".env-example", ".env_example", ".envrc.example",
 )  # fmt: skip
+LOCAL_FILES = (".env", "*.env", ".env.test", ".env.testing", ".env.ci", ".env.development", ".env.dev", ".env.local")
+"""Files of somebody's own: what they say of servers counts, their other values stay where they are."""
 MAX_VARIABLES = 200
 _LINE = re.compile(r"""\s*(?:export\s+)?([A-Za-z_]\w*)\s*=[ \t]*(?:"((?:\\.|[^"\\])*)"|'([^']*)'|([^\r\n]*))""")
 _SHELL_REFERENCE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
@@ -95,14 +98,16 @@ MAX_VALUE = 4096
 def variables(project: ProjectFiles) -> list[ExampleVariable]:
     """The variables of all such files; the first file that has a name gives its value."""
     found: dict[tuple[str, str], ExampleVariable] = {}
-    for path in project.named(*FILES):
+    examples = project.named(*FILES)
+    for path in [*examples, *(path for path in project.named(*LOCAL_FILES) if path not in examples)]:
+        origin = "example" if path in examples else "code"
         known: dict[str, str] = {}
         for line in project.text(path).splitlines():
             match = _LINE.match(line) if len(line) <= MAX_VALUE else None
             if match is None or len(value := _expanded(_value(match), known)) > MAX_VALUE:
                 continue
             known[match[1]] = value
-            found.setdefault((str(path.parent), match[1]), ExampleVariable(match[1], value, path))
+            found.setdefault((str(path.parent), match[1]), ExampleVariable(match[1], value, path, origin))
     return list(found.values())[:MAX_VARIABLES]
 
 

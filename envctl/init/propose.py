@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from envctl.definition.expressions import escape
-from envctl.init.migrations import Step, seed_steps
 from envctl.init.model import (
     ROOT,
     BuiltService,
@@ -25,10 +24,11 @@ from envctl.init.model import (
     path_from_environments,
 )
 from envctl.init.openapi import ready_path
-from envctl.init.references import References, is_secret, plain_value
+from envctl.init.references import PLAIN_VARIABLES, References, is_secret, plain_url, plain_value
+from envctl.init.seed_steps import Step, seed_steps
 from envctl.init.servers import USUAL_VARIABLES, NeededServer, needed_servers, proposed_servers
 from envctl.init.test_frameworks import in_folder
-from envctl.init.third_parties import is_foreign, project_service, proposed_stub, stub_routes, third_parties
+from envctl.init.third_parties import ThirdParty, is_foreign, project_service, proposed_stub, stub_routes, third_parties
 
 MAX_ENV = 60
 SHORTEST_MASKED = 8
@@ -36,39 +36,39 @@ SHORTEST_MASKED = 8
 
 def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposal:
     """The environment that *findings* suggest; *without* are names of services that the user does not want."""
-    built = [service for service in _built_services(findings) if service.name not in without]
+    built = [service for service in findings.built_services if service.name not in without and not findings.compose_services]
     findings = replace(findings, built_services=tuple(built))
     servers = needed_servers(findings, without)
     names = {*(service.name for service in findings.compose_services), *(server.name for server in servers.values())}
     names |= {service.name for service in built}
     foreign = tuple(third_parties(findings, servers, names, without))
+    notes = list(_notes_of_compose(findings, foreign))
+    foreign = foreign if not findings.compose_services else ()
     references = References(findings, servers, foreign, {*names, *(third.name for third in foreign)})
     services = [
         *proposed_servers(servers),
         *map(proposed_stub, foreign),
         *(_proposed(service, references, built[number:]) for number, service in enumerate(built, 1)),
-        *_with_stubs(references),
     ]
-    database, steps, notes = seed_steps(findings, servers)
+    outputs = tuple(_outputs(references))
+    database, steps, more = seed_steps(findings, servers, outputs)
     return Proposal(
         name=findings.name,
         compose_file=findings.compose_file if findings.compose_services else None,
         variables=tuple(_variables(references)),
         services=tuple(_with_seeds(services, database, steps)),
-        outputs=tuple(_outputs(references)),
+        outputs=outputs,
         tests=tuple(map(_test, findings.test_commands)),
-        notes=tuple(notes),
+        notes=(*notes, *more),
         files={third.routes: stub_routes(third) for third in foreign},
     )
 
 
-def _built_services(findings: ProjectFindings) -> Iterator[BuiltService]:
-    """Those that the Compose file does not build already, under names that it does not use."""
-    folders = {service.build_folder for service in findings.compose_services}
-    taken = {service.name for service in findings.compose_services}
-    for service in findings.built_services:
-        if service.context not in folders and service.dockerfile.parent not in folders:
-            yield service if service.name not in taken else service._replace(name=f"{service.name}-app")
+def _notes_of_compose(findings: ProjectFindings, foreign: Sequence[ThirdParty]) -> Iterator[str]:
+    """What is not added to the services of a Compose file, which are the project's own word on what runs."""
+    for third in foreign if findings.compose_services else ():
+        names = ", ".join(third.variables) or third.because
+        yield f"{names}: a third party. A service `{third.name}` of `kind: stub` could answer in its place."
 
 
 def _proposed(service: BuiltService, references: References, later: Sequence[BuiltService]) -> ProposedService:
@@ -115,7 +115,8 @@ def _env(service: BuiltService, references: References) -> Iterator[KeyValue]:
         text = references.of(variable)
         if project_service(variable, references.findings) == service.name:
             text = re.sub(rf"\$\{{{re.escape(service.name)}\.", "${self.", text)
-        entry = KeyValue(variable.name, text, str(variable.file)) if text else plain_value(variable, service.port is not None)
+        plain = plain_value(variable, service.port is not None) if variable.origin == "example" else None
+        entry = KeyValue(variable.name, text, str(variable.file)) if text else plain
         if entry is not None:
             referred_to |= set(re.findall(r"\$\{([\w-]+)", str(entry.value)))
             yield entry
@@ -130,31 +131,20 @@ def _usual_variables(server: NeededServer, because: str) -> Iterator[KeyValue]:
     if server.has_kind:
         for key, prop in USUAL_VARIABLES.get(server.kind, {}).items():
             yield KeyValue(key, f"${{{server.name}.{prop}}}", because)
+    elif url := plain_url(server):
+        yield KeyValue(PLAIN_VARIABLES[server.kind], url, because)
 
 
 def _variables_of(service: BuiltService, findings: ProjectFindings) -> list[ExampleVariable]:
-    """Those beside its Dockerfile or in its folder; else those of the project's root."""
-    for folder in (service.dockerfile.parent, service.context, *service.dockerfile.parent.parents):
-        if found := [variable for variable in findings.variables if variable.file.parent == folder]:
-            return found
-    return []
-
-
-def _with_stubs(references: References) -> Iterator[ProposedService]:
-    """What lies on top of the Compose file's services that are built: the stubs in the place of the third parties."""
-    findings = references.findings
-    for service in findings.compose_services:
-        if service.build_folder is None:
-            continue
-        env = tuple(
-            KeyValue(variable.name, references.of(variable), str(variable.file))
-            for third in references.third_parties
-            for variable in findings.variables
-            if variable.name in third.variables and variable.name in service.environment
-        )
-        if env:
-            title = "The code under test: asks the stubs in place of the third parties."
-            yield ProposedService(service.name, "", title, str(findings.compose_file), (KeyValue("env", env),))
+    """Those of the examples beside its Dockerfile or in its folder, else in the project's root; and those that its code reads."""
+    folder = service.dockerfile.parent if service.dockerfile.parent != ROOT else service.context
+    read = [variable for variable in findings.variables if variable.origin == "code" and variable.file.is_relative_to(folder)]
+    for parent in (service.dockerfile.parent, service.context, *service.dockerfile.parent.parents):
+        found = [variable for variable in findings.variables if variable.origin == "example" and variable.file.parent == parent]
+        if found:
+            names = {variable.name for variable in found}
+            return [*found, *(variable for variable in read if variable.name not in names)]
+    return read
 
 
 def _with_seeds(services: list[ProposedService], database: str, steps: Sequence[Step]) -> Iterator[ProposedService]:
@@ -172,7 +162,7 @@ def _variables(references: References) -> Iterator[KeyValue]:
     found: dict[str, KeyValue] = {}
     for service in references.findings.built_services:
         for variable in _variables_of(service, references.findings):
-            if is_secret(variable) and not references.of(variable):
+            if variable.origin == "example" and is_secret(variable) and not references.of(variable):
                 default = escape(variable.value or f"for-tests-only-{variable.name.lower()}")
                 # A short one would be masked in every word that it is a part of.
                 secret: dict[str, Scalar] = {"secret": True} if len(default) >= SHORTEST_MASKED else {}
@@ -182,19 +172,25 @@ def _variables(references: References) -> Iterator[KeyValue]:
 
 
 def _outputs(references: References) -> Iterator[KeyValue]:
+    """Every variable that the project reads and that speaks of a service; and a URL of every server and service all the same."""
     found: dict[str, KeyValue] = {}
     for variable in references.findings.variables:
         if text := references.of(variable):
             found.setdefault(variable.name, KeyValue(variable.name, text, str(variable.file)))
-    said = " ".join(str(entry.value) for entry in found.values())
+    said = {str(entry.value) for entry in found.values()}
     for entry in _addresses(references.findings):
-        if str(entry.value) not in said.split():
+        if str(entry.value) not in said:
             found.setdefault(entry.key, entry)
     for server in references.servers.values():
-        if f"${{{server.name}." not in said:
+        if not any(_is_address_of(server.name, text) for text in said):
             for entry in _usual_variables(server, server.because):
                 found.setdefault(entry.key, entry)
     yield from found.values()
+
+
+def _is_address_of(server: str, text: str) -> bool:
+    """Whether *text* is the whole address of *server*, not a part of it."""
+    return re.match(rf"(?:\w+://)?\$\{{{re.escape(server)}[.|\[]\S*(?:url|uri|dsn|bootstrap|endpoint|\.port\}})", text) is not None
 
 
 def _addresses(findings: ProjectFindings) -> Iterator[KeyValue]:

@@ -100,6 +100,16 @@ def _of_plain_image(found: ServerProperty, server: str, kind: str) -> str:
     return ""
 
 
+PLAIN_VARIABLES = {"mongo": "MONGO_URL", "elasticsearch": "ELASTICSEARCH_URL", "s3": "S3_ENDPOINT", "kafka": "KAFKA_BOOTSTRAP_SERVERS"}
+"""What the address of a server without a kind is usually called."""
+
+
+def plain_url(server: NeededServer) -> str:
+    """The address of a server for which envctl has no kind; empty where nobody knows its form."""
+    prop = "endpoint" if server.kind == "s3" else "url"
+    return _of_plain_image(ServerProperty(server.kind, prop), server.name, server.kind) if server.kind in PLAIN_VARIABLES else ""
+
+
 def plain_value(variable: ExampleVariable, has_port: bool) -> KeyValue | None:
     """A line of a service's `env` for a variable that speaks of no service; None where its value fits nowhere else."""
     because = str(variable.file)

@@ -11,16 +11,21 @@ from envctl.definition.escaping import shell
 from envctl.definition.expressions import escape
 from envctl.init.model import ROOT, TestCommand, service_name
 from envctl.init.project_files import ProjectFiles, as_map
+from envctl.init.test_lines import tool_of
 
 MAX_COMMANDS = 8
 _LOCKS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lockb": "bun", "bun.lock": "bun"}
 _NPM_SCRIPTS = ("test:integration", "test:int", "test:api", "test:e2e", "test:contract", "test")
 
 
-def test_commands(project: ProjectFiles, dependencies: Collection[str]) -> list[TestCommand]:
-    """What starts the tests, each under a name of its own."""
+def test_commands(project: ProjectFiles, dependencies: Collection[str], of_ci: Collection[TestCommand]) -> list[TestCommand]:
+    """What starts the tests, each under a name of its own: as CI does it, and what CI does not run."""
+    in_ci = [test for test in of_ci if project.has(test.folder)]
+    by_ci = {(tool_of(test.command), test.folder) for test in in_ci}
+    guessed = chain(_pytest(project, dependencies), *(find(project) for find in FRAMEWORKS))
+    others = [test for test in guessed if (tool_of(test.command), test.folder) not in by_ci]
     found: list[TestCommand] = []
-    for test in chain(_pytest(project, dependencies), *(find(project) for find in FRAMEWORKS)):
+    for test in (*in_ci, *others):
         found.append(test._replace(name=service_name(test.name, [other.name for other in found])))
     return found[:MAX_COMMANDS]
 

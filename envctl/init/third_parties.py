@@ -42,6 +42,8 @@ def third_parties(
     """The third parties that variables and OpenAPI documents show; *taken* are names of services, *without* those that nobody wants."""
     found: dict[str, ThirdParty] = {}
     for variable in findings.variables:
+        if variable.origin != "example":
+            continue
         name = _third_party_name(variable)
         if name and server_of(server_property(variable), servers) is None and not project_service(variable, findings):
             found[name] = _with_variable(found.get(name), name, variable)
