@@ -29,11 +29,15 @@ def init_(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     print_: Annotated[bool, typer.Option("--print", help="Print the definition; write nothing.")] = False,
+    from_keploy: Annotated[
+        Path | None,
+        typer.Option("--from-keploy", metavar="DIR", help="Make stubs of the mocks of recorded Keploy tests.", show_default=False),
+    ] = None,
     schema: Annotated[bool, typer.Option("--schema", help=f"Write {FOLDER}/{SCHEMA} too, for completion in editors.")] = False,
 ) -> None:
     """Propose a first environment from what the project shows, and write it to environments/."""
     root = Path.cwd()
-    findings = gather(root, _checked(name) if name else "")
+    findings = gather(root, _checked(name) if name else "", from_keploy and root / from_keploy)
     asks = not (yes or print_) and sys.stdin.isatty()
     if asks and not name:
         findings = replace(findings, name=_asked_name(findings.name))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from envctl.init.model import ROOT, ExampleVariable, SeenServer, TestCommand
 from envctl.init.project_files import ProjectFiles, as_list, as_map
-from envctl.init.test_lines import is_test_line, test_name
+from envctl.init.test_lines import is_test_line, test_name, tool_of
 
 MAX_FILES = 30
 MAX_TEXT = 4096
@@ -54,10 +54,14 @@ def ci_variables(jobs: Iterable[Job]) -> list[ExampleVariable]:
 
 
 def ci_commands(jobs: Iterable[Job]) -> list[TestCommand]:
+    """One for each tool, folder and sort of tests: of several lines the shortest, which leaves out least."""
     found: dict[tuple[str, PurePosixPath], TestCommand] = {}
     for job in jobs:
         for line, folder in _tests(job):
-            found.setdefault((line, folder), TestCommand(test_name(line), line, folder, str(job.file)))
+            line = re.sub(r" --no-(?:build|restore)(?= |$)", "", line)  # the steps before it are not run here
+            key = f"{tool_of(line)} {test_name(line)}", folder
+            if key not in found or len(line) < len(found[key].command):
+                found[key] = TestCommand(test_name(line), line, folder, str(job.file))
     return list(found.values())
 
 

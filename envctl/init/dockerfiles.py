@@ -17,6 +17,14 @@ VARIANTS = frozenset([
 """Endings of Dockerfiles that build the same service in another way."""
 BASE_PORTS = {"nginx": 80, "httpd": 80, "caddy": 80, "nginxinc/nginx-unprivileged": 8080}
 """Images whose server listens without an EXPOSE."""
+BESIDES = (25, 465, 587, 1025, 1110, 5005, 9229)
+"""Ports of mail and debuggers, which are seldom the one that tests ask."""
+FOR_OTHERS = frozenset([
+    "tools", "tool", "bench", "benchmark", "benchmarks", "loadtest", "load-test", "loadtests", "docs", "hack", "ci", ".github",
+    ".devcontainer",
+    ".circleci", "e2e", "test", "tests", "fixtures", "samples",
+])  # fmt: skip
+"""Folders whose Dockerfiles build no part of what is tested."""
 MAX_SERVICES = 20
 MAX_SOURCES = 200
 _CODE = frozenset([".py", ".js", ".ts", ".mjs", ".go", ".rb", ".java", ".kt", ".php", ".rs", ".cs"])
@@ -47,6 +55,8 @@ def _chosen(project: ProjectFiles) -> Iterator[PurePosixPath]:
     for path in sorted(named, key=lambda path: (len(path.parts), _suffix(path) != "", path)):
         suffix = _suffix(path)
         if suffix in VARIANTS and path.parent in plain:
+            continue
+        if FOR_OTHERS & set(path.parts) or VARIANTS & set(re.split(r"[._-]", suffix)) - {suffix} or suffix == "e2e":
             continue
         if any(step.name == "FROM" for step in instructions(project.text(path))):
             plain |= {path.parent} if suffix in VARIANTS else set()
@@ -118,7 +128,8 @@ def _port_of(step: Instruction, known: Mapping[str, str]) -> int:
         return 0
     words = [word.removesuffix("/tcp").strip("${}") for word in step.rest.split()]
     numbers = [known.get(word, word) for word in words]
-    return next((int(text) for text in numbers if re.fullmatch(r"\d{1,5}", text) and 0 < int(text) < 65536), 0)
+    ports = [int(text) for text in numbers if re.fullmatch(r"\d{1,5}", text) and 0 < int(text) < 65536]
+    return next((port for port in ports if port not in BESIDES), ports[0] if ports else 0)
 
 
 def _ready(project: ProjectFiles, context: PurePosixPath, path: PurePosixPath, steps: Iterable[Instruction]) -> tuple[str, str]:

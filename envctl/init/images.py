@@ -25,13 +25,20 @@ def known_servers(root: Path, seen: Iterable[SeenServer]) -> list[KnownServer]:
         name, tag = _OF_CI.sub("", image_name(server.image)), _tag(server.image)
         known = recognise(f"{name}:{tag}")
         if known is not None:
-            version = tag if kinds[known.kind].image == name and tag != "latest" else ""
-            image = server.image if name in SAME_SERVER else ""
+            is_own, is_known = kinds[known.kind].image == name, _is_known(tag, kinds[known.kind].versions)
+            version = tag if is_own and is_known else ""
+            image = (
+                server.image if name in SAME_SERVER else f"{name}:{tag}" if is_own and tag not in ("", "latest") and not is_known else ""
+            )
             parameters = dict(_parameters(server.environment, known))
             found.setdefault(known.kind, KnownServer(server, known.kind, version, image, parameters))
         elif kind := USED_LIKE.get(name):
             found.setdefault(kind, KnownServer(server, kind, "", server.image if tag else "", {}))
     return list(found.values())
+
+
+def _is_known(tag: str, versions: Iterable[str]) -> bool:
+    return any(re.match(rf"{re.escape(version)}(?!\d)", tag) for version in versions)
 
 
 def _tag(image: str) -> str:

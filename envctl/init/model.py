@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from envctl.definition.expressions import escape
 from envctl.definition.models import RESERVED
@@ -103,6 +103,14 @@ class OpenApiDocument(NamedTuple):
     """Those that GET reads without parameters and authentication."""
 
 
+class Recording(NamedTuple):
+    """What a third party answered while tests were recorded, as WireMock mappings."""
+
+    host: str
+    """With its port, where it has one."""
+    mappings: tuple[Mapping[str, Any], ...]
+
+
 class Migration(NamedTuple):
     """How the schema is made: a command of the project, or SQL files."""
 
@@ -139,6 +147,7 @@ class ProjectFindings:
     test_commands: tuple[TestCommand, ...] = ()
     migrates_itself: str = ""
     """What makes the schema when the application, or its tests, start; empty where nothing does."""
+    recordings: tuple[Recording, ...] = ()
     known_servers: tuple[KnownServer, ...] = ()
     """Of CI and of development containers."""
 

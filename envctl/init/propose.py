@@ -43,7 +43,7 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
     names |= {service.name for service in built}
     foreign = tuple(third_parties(findings, servers, names, without))
     notes = list(_notes_of_compose(findings, foreign))
-    foreign = foreign if not findings.compose_services else ()
+    foreign = tuple(third for third in foreign if third.recorded or not findings.compose_services)
     references = References(findings, servers, foreign, {*names, *(third.name for third in foreign)})
     services = [
         *proposed_servers(servers),
@@ -66,7 +66,7 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
 
 def _notes_of_compose(findings: ProjectFindings, foreign: Sequence[ThirdParty]) -> Iterator[str]:
     """What is not added to the services of a Compose file, which are the project's own word on what runs."""
-    for third in foreign if findings.compose_services else ():
+    for third in [third for third in foreign if findings.compose_services and not third.recorded]:
         names = ", ".join(third.variables) or third.because
         yield f"{names}: a third party. A service `{third.name}` of `kind: stub` could answer in its place."
 
@@ -122,9 +122,17 @@ def _env(service: BuiltService, references: References) -> Iterator[KeyValue]:
             yield entry
     names = {variable.name for variable in variables}
     for server in references.servers.values():
-        if server.name not in referred_to and server.sure:
-            usual = _usual_variables(server, "a guess: the name under which the code reads it")
-            yield from (entry for entry in usual if entry.key not in names)
+        if server.name not in referred_to and server.sure and _is_used(server, service, references.findings):
+            for entry in _usual_variables(server, "a guess: the name under which the code reads it"):
+                if entry.key not in names:
+                    names.add(entry.key)
+                    yield entry
+
+
+def _is_used(server: NeededServer, service: BuiltService, findings: ProjectFindings) -> bool:
+    """Whether a driver of *server* is among the dependencies of *service*."""
+    folder = service.dockerfile.parent if service.dockerfile.parent != ROOT else service.context
+    return any(driver.kind == server.kind and driver.file.is_relative_to(folder) for driver in findings.drivers)
 
 
 def _usual_variables(server: NeededServer, because: str) -> Iterator[KeyValue]:
@@ -142,6 +150,7 @@ def _variables_of(service: BuiltService, findings: ProjectFindings) -> list[Exam
     for parent in (service.dockerfile.parent, service.context, *service.dockerfile.parent.parents):
         found = [variable for variable in findings.variables if variable.origin == "example" and variable.file.parent == parent]
         if found:
+            found = [variable for variable in found if variable.file == found[0].file]  # several examples are for several set-ups
             names = {variable.name for variable in found}
             return [*found, *(variable for variable in read if variable.name not in names)]
     return read
@@ -178,13 +187,18 @@ def _outputs(references: References) -> Iterator[KeyValue]:
         if text := references.of(variable):
             found.setdefault(variable.name, KeyValue(variable.name, text, str(variable.file)))
     said = {str(entry.value) for entry in found.values()}
-    for entry in _addresses(references.findings):
-        if str(entry.value) not in said:
+    for entry in _addresses(references.findings, {server.name for server in references.servers.values()}):
+        if str(entry.value) not in said and not any(str(entry.value).removesuffix("url}") in text for text in said):
+            found.setdefault(entry.key, entry)
+    for third in references.third_parties:
+        if third.recorded and not third.variables:
+            entry = _address(third.name, third.because)
             found.setdefault(entry.key, entry)
     for server in references.servers.values():
         if not any(_is_address_of(server.name, text) for text in said):
             for entry in _usual_variables(server, server.because):
-                found.setdefault(entry.key, entry)
+                key = entry.key if entry.key not in found else f"{server.name}_URL".replace("-", "_").upper()
+                found.setdefault(key, entry._replace(key=key))
     yield from found.values()
 
 
@@ -193,12 +207,13 @@ def _is_address_of(server: str, text: str) -> bool:
     return re.match(rf"(?:\w+://)?\$\{{{re.escape(server)}[.|\[]\S*(?:url|uri|dsn|bootstrap|endpoint|\.port\}})", text) is not None
 
 
-def _addresses(findings: ProjectFindings) -> Iterator[KeyValue]:
+def _addresses(findings: ProjectFindings, servers: Collection[str]) -> Iterator[KeyValue]:
     for service in findings.built_services:
         if service.port:
             yield _address(service.name, str(service.dockerfile))
     for composed in findings.compose_services:
-        if composed.build_folder is not None and any(published for published, _ in composed.ports):
+        is_second = composed.recognised and composed.name not in servers
+        if is_second or (composed.build_folder is not None and any(published for published, _ in composed.ports)):
             yield _address(composed.name, str(findings.compose_file))
 
 

@@ -13,7 +13,8 @@ from envctl.definition.load import load
 from envctl.definition.source import displayed
 from envctl.environment import Environment, check
 from envctl.errors import DefinitionError, EngineMissing, Problem
-from envctl.init.model import KeyValue, ProjectFindings, Proposal, ProposedService
+from envctl.init.images import known_servers
+from envctl.init.model import ROOT, KeyValue, ProjectFindings, Proposal, ProposedService, SeenServer
 from envctl.init.proposal_yaml import proposal_yaml
 from envctl.init.propose import propose
 from envctl.init.repair import without
@@ -50,8 +51,8 @@ def prove(findings: ProjectFindings, root: Path, environ: Mapping[str, str], ref
         if not problems:
             return Proved(_noted(proposal, left_out), tuple(left_out))
         if proposal.compose_file and (problem := _of_compose(problems, proposal, root)):
-            left_out.append(f"{proposal.compose_file}, which Compose does not take as it is: {problem.message}")
-            findings = replace(findings, compose_file=None, compose_services=())
+            left_out.append(_said_of_compose(findings, problem, root))
+            findings = _without_compose(findings, root)
             proposal = propose(findings, refused)
             continue
         proposal = _repaired(proposal, problems, left_out)
@@ -92,6 +93,22 @@ def _of_compose(problems: list[Problem], proposal: Proposal, root: Path) -> Prob
     """The first mistake that is the Compose file's own."""
     own = displayed(Path(os.path.abspath(root / FOLDER / f"{proposal.name}.yaml")))
     return next((problem for problem in problems if problem.file != own or problem.path.partition(".")[0] in ("from", "name")), None)
+
+
+def _said_of_compose(findings: ProjectFindings, problem: Problem, root: Path) -> str:
+    said = problem.message.replace(f"{os.path.abspath(root)}/", "")
+    text = f"{findings.compose_file}, which is not taken as it is: {said}"
+    example = next((str(variable.file) for variable in findings.variables if variable.origin == "example"), "")
+    needs_variables = findings.compose_file is not None and not (root / findings.compose_file.parent / ".env").exists()
+    return f"{text} (perhaps `cp {example} .env` helps; then `envctl init --force`)" if example and needs_variables else text
+
+
+def _without_compose(findings: ProjectFindings, root: Path) -> ProjectFindings:
+    """The servers of the Compose file are what the tests need all the same."""
+    file = findings.compose_file or ROOT
+    seen = [SeenServer(each.name, each.image, each.environment, file) for each in findings.compose_services if each.recognised]
+    known = tuple(known_servers(root, seen)) if not findings.known_servers else ()
+    return replace(findings, compose_file=None, compose_services=(), known_servers=(*findings.known_servers, *known))
 
 
 def _repaired(proposal: Proposal, problems: list[Problem], left_out: list[str]) -> Proposal:

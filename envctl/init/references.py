@@ -73,14 +73,15 @@ def server_reference(found: ServerProperty, server: NeededServer) -> str:
         return f"redis://${{{name}.username|urlencode}}:${{{name}.password|urlencode}}@${{{name}.host}}:${{{name}.port}}/{found.item}"
     if found.name == "bucket":
         return f'${{{name}.buckets["{found.item}"].name}}' if found.item else ""
-    first_database = found.item if server.in_compose else next(iter(server.databases), "")
-    return _of_kind(found, name, kind, first_database)
+    # A database that nothing declares would not be there: the server's first stands for it.
+    is_declared = not server.in_compose and found.item in server.databases[1:]
+    return _of_kind(found, name, kind, is_declared)
 
 
-def _of_kind(found: ServerProperty, server: str, kind: str, first_database: str) -> str:
+def _of_kind(found: ServerProperty, server: str, kind: str, is_declared: bool) -> str:
     prop = RENAMED_PROPERTIES.get((kind, found.name), found.name)
     owner = server
-    if kind in SQL and found.item not in ("", first_database) and prop in ("url", "jdbc_url", "database"):
+    if kind in SQL and is_declared and prop in ("url", "jdbc_url", "database"):
         owner = f'{server}.databases["{found.item}"]'
     text = f"{owner}.{prop}"
     if prop == "url" and kind in SQL and found.scheme and found.scheme not in ACCEPTED_SCHEMES[kind]:

@@ -16,7 +16,7 @@ _OF_DEVELOPERS = ("cargo", "dotnet", "go ", "mvn", "./", "flyway", "liquibase")
 """Programs that no image of a service has in it."""
 Step = tuple[KeyValue, ...]
 """A seed step as a definition has it."""
-_MIGRATES = re.compile(r"migrat|alembic|flyway|liquibase|prisma|db:prepare|knex", re.IGNORECASE)
+_MIGRATES = re.compile(r"migrat|pre-?start|alembic|flyway|liquibase|prisma|db:prepare|knex", re.IGNORECASE)
 
 
 def seed_steps(

@@ -12,7 +12,7 @@ from envctl.init.project_files import ProjectFiles
 
 MAX_FILES = 2000
 FRAMEWORKS = {
-    "flyway-core": "Flyway", "flyway": "Flyway", "quarkus-flyway": "Flyway", "flyway-database-postgresql": "Flyway", 
+    "flyway-core": "Flyway", "flyway": "Flyway", "quarkus-flyway": "Flyway", "flyway-database-postgresql": "Flyway",
     "flyway-mysql": "Flyway",
     "liquibase-core": "Liquibase", "liquibase": "Liquibase", "quarkus-liquibase": "Liquibase",
 }  # fmt: skip

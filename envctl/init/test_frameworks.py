@@ -14,6 +14,7 @@ from envctl.init.project_files import ProjectFiles, as_map
 from envctl.init.test_lines import tool_of
 
 MAX_COMMANDS = 8
+AGAINST_A_SYSTEM = ("e2e", "cypress", "api", "load")
 _LOCKS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lockb": "bun", "bun.lock": "bun"}
 _NPM_SCRIPTS = ("test:integration", "test:int", "test:api", "test:e2e", "test:contract", "test")
 
@@ -21,9 +22,12 @@ _NPM_SCRIPTS = ("test:integration", "test:int", "test:api", "test:e2e", "test:co
 def test_commands(project: ProjectFiles, dependencies: Collection[str], of_ci: Collection[TestCommand]) -> list[TestCommand]:
     """What starts the tests, each under a name of its own: as CI does it, and what CI does not run."""
     in_ci = [test for test in of_ci if project.has(test.folder)]
-    by_ci = {(tool_of(test.command), test.folder) for test in in_ci}
+    # What CI runs in a folder are its tests, under whatever name; those against a running system come besides.
+    by_ci = {test.folder for test in in_ci}
     guessed = chain(_pytest(project, dependencies), *(find(project) for find in FRAMEWORKS))
-    others = [test for test in guessed if (tool_of(test.command), test.folder) not in by_ci]
+    tools = {(tool_of(test.command), test.folder) for test in in_ci}
+    against = [test for test in guessed if test.folder not in by_ci or test.name in AGAINST_A_SYSTEM]
+    others = [test for test in against if (tool_of(test.command), test.folder) not in tools]
     found: list[TestCommand] = []
     for test in (*in_ci, *others):
         found.append(test._replace(name=service_name(test.name, [other.name for other in found])))

@@ -45,8 +45,12 @@ def tool_of(line: str) -> str:
     return next((tool for tool, pattern in _LINES.items() if pattern.match(line)), "") if len(line) <= MAX_LINE else ""
 
 
+_OTHER = re.compile(r"(?<![a-z])(?:docker|compose|lint|mypy|typecheck|docs?|flake8|ruff|black|format|bench)(?![a-z])")
+"""Words of lines that start containers by themselves, or no tests."""
+
+
 def is_test_line(line: str) -> bool:
-    return bool(tool_of(line)) and not _SHELL.search(line)
+    return bool(tool_of(line)) and not _SHELL.search(line) and not _OTHER.search(line)
 
 
 def test_name(line: str) -> str:
