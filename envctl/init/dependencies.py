@@ -104,7 +104,7 @@ MANIFESTS: dict[str, Reader] = {
     "requirements*.in": _requirements,
     "pyproject.toml": _pyproject,
     "Pipfile": _tables("packages", "dev-packages"),
-    "package.json": _tables("dependencies", "devDependencies", "optionalDependencies"),
+    "package.json": _tables("dependencies", "devDependencies", "optionalDependencies", "peerDependencies"),
     "go.mod": _go,
     "Gemfile": _found(r"""^\s*gem\s*\(?["']([\w.-]+)["']"""),
     "pom.xml": _found(r"<artifactId>\s*([\w.-]+)\s*</artifactId>"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -123,6 +124,7 @@ def _expanded(value: str, known: dict[str, str]) -> str:
     return _SHELL_REFERENCE.sub(lambda match: known.get(match[1] or match[3]) or match[2] or "", value)
 
 
+@lru_cache(maxsize=4096)
 def server_property(variable: ExampleVariable) -> ServerProperty | None:
     """What *variable* says about a server; None where it speaks of something else."""
     return _by_scheme(variable) or _by_name(variable)
@@ -168,16 +170,19 @@ def _item(parts: SplitResult) -> str:
 
 
 def _by_name(variable: ExampleVariable) -> ServerProperty | None:
-    name = variable.name.upper()
+    name = re.sub(r"_TESTS?$", "", variable.name.upper())
     if name == "PGDATABASE":
         return ServerProperty("postgres", "database", variable.value if _ITEM_NAME.fullmatch(variable.value) else "")
     for prefix, kind in PREFIXES:
         for suffix, prop in SUFFIXES:
-            if not re.fullmatch(f"(?:{prefix})(?:{suffix})", name) or prop not in PROPERTIES[kind].split():
+            if prop not in PROPERTIES[kind].split() or not re.fullmatch(f"(?:{prefix})(?:{suffix})", name):
                 continue
             item = variable.value if prop in ("database", "bucket") and _ITEM_NAME.fullmatch(variable.value) else ""
             return _unless_elsewhere(ServerProperty(kind, prop, item, implies_server=kind not in AMBIGUOUS), variable)
-    return None
+    # `ORDERS_DB_URL`: the name of a project or of a service, and then one of the usual names.
+    shorter = name.partition("_")[2]
+    found = _by_name(variable._replace(name=shorter)) if shorter else None
+    return found._replace(implies_server=False) if found is not None and found.kind not in ("mail", "s3") else None
 
 
 def _unless_elsewhere(found: ServerProperty, variable: ExampleVariable) -> ServerProperty | None:

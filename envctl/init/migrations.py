@@ -23,7 +23,9 @@ _TWO_WAYS = re.compile(r"^--\s*(\+goose|migrate:|\+migrate)", re.MULTILINE)
 
 def migrations(project: ProjectFiles, dependencies: Collection[str]) -> list[Migration]:
     """How the schema of the project is made, one way for each folder; tools win over the SQL files that they read."""
-    found = [*_tools(project, dependencies), *_rails(project), *_prisma(project)]
+    tools = list(_tools(project, dependencies))
+    of_flask = [tool.file.parent for tool in tools if tool.tool == "Flask-Migrate"]
+    found = [*(tool for tool in tools if tool.tool != "Alembic" or tool.file.parent not in of_flask), *_rails(project), *_prisma(project)]
     found += [script for script in _scripts(project) if not any(_same(script.folder, other.folder) for other in found)]
     sql = [*_flyway(project), *_sql(project, dependencies)]
     return found + [step for step in sql if not any(_same(step.folder, other.folder) for other in found)]

@@ -131,6 +131,8 @@ class TestCommand(NamedTuple):
     folder: PurePosixPath
     because: str
     reports: tuple[str, ...] = ()
+    address: str = ""
+    """The option that tells it the address of the system under test, up to the address."""
 
 
 @dataclass(frozen=True)

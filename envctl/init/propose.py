@@ -31,6 +31,7 @@ from envctl.init.test_frameworks import in_folder
 from envctl.init.third_parties import ThirdParty, is_foreign, project_service, proposed_stub, stub_routes, third_parties
 
 MAX_ENV = 60
+FRONT = frozenset(["web", "frontend", "front", "ui", "client", "site", "gateway", "proxy"])
 SHORTEST_MASKED = 8
 
 
@@ -58,7 +59,7 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
         variables=tuple(_variables(references)),
         services=tuple(_with_seeds(services, database, steps)),
         outputs=outputs,
-        tests=tuple(map(_test, findings.test_commands)),
+        tests=tuple(_test(test, outputs, findings) for test in findings.test_commands),
         notes=(*notes, *more),
         files={third.routes: stub_routes(third) for third in foreign},
     )
@@ -186,6 +187,8 @@ def _outputs(references: References) -> Iterator[KeyValue]:
     for variable in references.findings.variables:
         if text := references.of(variable):
             found.setdefault(variable.name, KeyValue(variable.name, text, str(variable.file)))
+    for entry in _of_browsers(references.findings):
+        found.setdefault(entry.key, entry)
     said = {str(entry.value) for entry in found.values()}
     for entry in _addresses(references.findings, {server.name for server in references.servers.values()}):
         if str(entry.value) not in said and not any(str(entry.value).removesuffix("url}") in text for text in said):
@@ -200,6 +203,25 @@ def _outputs(references: References) -> Iterator[KeyValue]:
                 key = entry.key if entry.key not in found else f"{server.name}_URL".replace("-", "_").upper()
                 found.setdefault(key, entry._replace(key=key))
     yield from found.values()
+
+
+def main_service(findings: ProjectFindings) -> str:
+    """The service that browsers and clients ask: one that is called so, else the first with a port; empty where there is none."""
+    names = [service.name for service in findings.built_services if service.port]
+    names += [each.name for each in findings.compose_services if each.build_folder is not None and any(port for port, _ in each.ports)]
+    return next((name for name in names if FRONT & set(re.split(r"[_-]", name))), names[0] if names else "")
+
+
+def _of_browsers(findings: ProjectFindings) -> Iterator[KeyValue]:
+    """The variables from which Playwright and Cypress take the address of their pages."""
+    app = main_service(findings)
+    for test in findings.test_commands if app else ():
+        if "cypress run" in test.command:
+            yield KeyValue("CYPRESS_BASE_URL", f"${{{app}.url}}", test.because)
+    for variable in findings.variables if app else ():
+        is_theirs = variable.file.name.startswith(("playwright.config", "cypress.config"))
+        if is_theirs and re.search(r"(?:BASE|APP|SITE)_?URL", variable.name):
+            yield KeyValue(variable.name, f"${{{app}.url}}", str(variable.file))
 
 
 def _is_address_of(server: str, text: str) -> bool:
@@ -222,8 +244,10 @@ def _address(service: str, because: str) -> KeyValue:
     return KeyValue(f"_{name}" if name[:1].isdigit() else name, f"${{{service}.url}}", because)
 
 
-def _test(test: TestCommand) -> KeyValue:
-    command = in_folder(test.folder, test.command)
+def _test(test: TestCommand, outputs: Collection[KeyValue], findings: ProjectFindings) -> KeyValue:
+    app = main_service(findings)
+    name = next((entry.key for entry in outputs if app and str(entry.value) == f"${{{app}.url}}"), "")
+    command = in_folder(test.folder, f'{test.command} {test.address}"${name}"' if name and test.address else test.command)
     if not test.reports:
         return KeyValue(test.name, command, test.because)
     reports = OneLine(tuple(path_from_environments(PurePosixPath(test.folder, report)) for report in test.reports))
