@@ -13,7 +13,7 @@ from envctl.init.env_example import variables
 from envctl.init.images import known_servers
 from envctl.init.keploy import read_recordings
 from envctl.init.migrations import migrations
-from envctl.init.model import ProjectFindings, Proposal, environment_name
+from envctl.init.model import Driver, ProjectFindings, Proposal, environment_name
 from envctl.init.openapi import openapi_documents
 from envctl.init.project_files import ProjectFiles
 from envctl.init.proposal_yaml import proposal_yaml
@@ -38,7 +38,7 @@ def gather(root: Path, name: str = "", keploy: Path | None = None) -> ProjectFin
     found = dependencies(project)
     names = frozenset(dependency.name for dependency in found)
     compose = compose_file(project)
-    jobs = ci_jobs(project)
+    jobs, steps = ci_jobs(project), migrations(project, names)
     recordings, asked = read_recordings(keploy) if keploy else ([], [])
     services = tuple(compose_services(project, compose)) if compose else ()
     built = tuple(built_services(project))
@@ -47,12 +47,12 @@ def gather(root: Path, name: str = "", keploy: Path | None = None) -> ProjectFin
         name=name or environment_name(root.name),
         compose_file=compose,
         compose_services=services,
-        drivers=(*drivers(found), *asked),
+        drivers=(*drivers(found), *asked, *(Driver(each.kind, each.tool, each.file) for each in steps if each.tool == "prisma")),
         dependencies=names,
         variables=(*ci_variables(jobs), *variables(project), *code_variables(project)),
         built_services=built,
         openapi_documents=tuple(openapi_documents(project)),
-        migrations=tuple(migrations(project, names)),
+        migrations=tuple(steps),
         test_commands=tuple(test_commands(project, names, ci_commands(jobs))),
         recordings=tuple(recordings),
         migrates_itself=migrates_itself(project, names, has_service),

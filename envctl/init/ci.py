@@ -17,6 +17,8 @@ from envctl.init.test_lines import is_test_line, test_name, tool_of
 
 MAX_FILES = 30
 MAX_TEXT = 4096
+ONE_WAY = ("go", "pytest", "cargo", "maven", "gradle", "dotnet", "rspec", "tox", "phpunit", "mix", "jest", "vitest")
+"""Tools whose lines differ in options, not in the tests."""
 _EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
 _PORT = re.compile(r"job\.services\.[\w-]+\.ports\[['\"]?(\d+)['\"]?\]")
 
@@ -58,8 +60,9 @@ def ci_commands(jobs: Iterable[Job]) -> list[TestCommand]:
     found: dict[tuple[str, PurePosixPath], TestCommand] = {}
     for job in jobs:
         for line, folder in _tests(job):
-            line = re.sub(r" --no-(?:build|restore)(?= |$)", "", line)  # the steps before it are not run here
-            key = f"{tool_of(line)} {test_name(line)}", folder
+            # The steps before it are not run here, nor are other parts of it on other machines.
+            line = re.sub(r" --no-(?:build|restore)(?= |$)| --shard[= ]\S+", "", line)
+            key = f"{tool_of(line)} {test_name(line)}" if tool_of(line) in ONE_WAY else line, folder
             if key not in found or len(line) < len(found[key].command):
                 found[key] = TestCommand(test_name(line), line, folder, str(job.file))
     return list(found.values())

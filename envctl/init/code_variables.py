@@ -18,10 +18,10 @@ CODE = frozenset([
     ".ex", ".exs", ".prisma", ".scala", ".groovy", ".toml",
 ])  # fmt: skip
 _NAME = r"[A-Z][A-Z0-9_]{2,60}"
-_DEFAULT = r"""(?:\s*,\s*(?:default\s*=\s*)?["']([^"'\n]{0,300})["'])?"""
-_CALL = re.compile(rf"""(?i:env|environ|config)\w{{0,30}}!?(?:(?:\.|::)\w{{1,30}}[!?]?)?\s?[\[(]\s*["']({_NAME})["']{_DEFAULT}""")
+_DEFAULT = r"""(?:\s*,\s*(?:default\s*=\s*)?(?:["']([^"'\n]{0,300})["']|(\d{1,5})\b))?"""
+_CALL = re.compile(rf"""(?i:env|environ|(?<!app\.)config)\w{{0,30}}!?(?:(?:\.|::)\w{{1,30}}[!?]?)?\s?[\[(]\s*["']({_NAME})["']{_DEFAULT}""")
 """`os.environ["X"]`, `os.getenv("X", "y")`, `env.str("X")`, `config("X", default="y")`, `ENV.fetch("X")`, `env::var("X")`..."""
-_NODE = re.compile(rf"""(?:process|Bun|meta)\.env\.({_NAME})!?(?:\s*(?:\|\||\?\?)\s*["'`]([^"'`\n]{{0,300}})["'`])?""")
+_NODE = re.compile(rf"""(?:process|Bun|meta)\.env\.({_NAME})!?(?:\s*(?:\|\||\?\?)\s*(?:["'`]([^"'`\n]{{0,300}})["'`]|(\d{{1,5}})\b))?""")
 _TAG = re.compile(rf"""(?:env|envconfig|mapstructure):\s?"({_NAME})\b""")
 """Tags of Go's structs."""
 _FIELD = re.compile(
@@ -64,7 +64,7 @@ def _of_code(project: ProjectFiles) -> Iterator[ExampleVariable]:
             return
         for pattern in (_CALL, _NODE, _TAG):
             for match in pattern.finditer(text):
-                yield ExampleVariable(match[1], (match[2] or "") if pattern is not _TAG else "", path, "code")
+                yield ExampleVariable(match[1], next(filter(None, match.groups()[1:]), ""), path, "code")
         if path.suffix == ".py" and "BaseSettings" in text:
             prefix = found[1] if (found := _PREFIX.search(text)) else ""
             for match in _FIELD.finditer(text):

@@ -74,7 +74,7 @@ def _stem(path: PurePosixPath) -> str:
     if suffix and suffix not in VARIANTS:
         return suffix
     folder = path.parent
-    while folder.name in ("docker", "build", "deploy", "container", "containers", "src"):
+    while folder.name in ("docker", "build", "deploy", "container", "containers", "src", "scripts", ".docker", "dockerfiles"):
         folder = folder.parent
     return folder.name or "app"
 

@@ -72,6 +72,11 @@ PROPERTIES = {
     "mongo": "url host port",
     "elasticsearch": "url host port servers",
 }
+ELSEWHERE = frozenset([
+    "SOURCE", "TARGET", "SRC", "DEST", "OLD", "NEW", "LEGACY", "REMOTE", "PROD", "PRODUCTION", "STAGING", "BACKUP", "ANALYTICS", "GEO",
+    "EXTERNAL",
+])  # fmt: skip
+"""Words before a usual name that make it another server than the one of the tests."""
 AMBIGUOUS = ("database", "mail", "s3")
 """Kinds whose prefixes are used for other things too: a name alone is no reason to propose the server."""
 SQL = ("postgres", "mariadb")
@@ -180,7 +185,9 @@ def _by_name(variable: ExampleVariable) -> ServerProperty | None:
             item = variable.value if prop in ("database", "bucket") and _ITEM_NAME.fullmatch(variable.value) else ""
             return _unless_elsewhere(ServerProperty(kind, prop, item, implies_server=kind not in AMBIGUOUS), variable)
     # `ORDERS_DB_URL`: the name of a project or of a service, and then one of the usual names.
-    shorter = name.partition("_")[2]
+    first, _, shorter = name.partition("_")
+    if first in ELSEWHERE:
+        return None
     found = _by_name(variable._replace(name=shorter)) if shorter else None
     return found._replace(implies_server=False) if found is not None and found.kind not in ("mail", "s3") else None
 

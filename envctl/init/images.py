@@ -27,9 +27,7 @@ def known_servers(root: Path, seen: Iterable[SeenServer]) -> list[KnownServer]:
         if known is not None:
             is_own, is_known = kinds[known.kind].image == name, _is_known(tag, kinds[known.kind].versions)
             version = tag if is_own and is_known else ""
-            image = (
-                server.image if name in SAME_SERVER else f"{name}:{tag}" if is_own and tag not in ("", "latest") and not is_known else ""
-            )
+            image = server.image if name in SAME_SERVER else f"{name}:{tag}" if is_own and tag[:1].isdigit() and not is_known else ""
             parameters = dict(_parameters(server.environment, known))
             found.setdefault(known.kind, KnownServer(server, known.kind, version, image, parameters))
         elif kind := USED_LIKE.get(name):

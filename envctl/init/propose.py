@@ -24,7 +24,7 @@ from envctl.init.model import (
     path_from_environments,
 )
 from envctl.init.openapi import ready_path
-from envctl.init.references import PLAIN_VARIABLES, References, is_secret, plain_url, plain_value
+from envctl.init.references import PLAIN_VARIABLES, References, is_listen_port, is_secret, plain_url, plain_value
 from envctl.init.seed_steps import Step, seed_steps
 from envctl.init.servers import USUAL_VARIABLES, NeededServer, needed_servers, proposed_servers
 from envctl.init.test_frameworks import in_folder
@@ -67,13 +67,15 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
 
 def _notes_of_compose(findings: ProjectFindings, foreign: Sequence[ThirdParty]) -> Iterator[str]:
     """What is not added to the services of a Compose file, which are the project's own word on what runs."""
-    for third in [third for third in foreign if findings.compose_services and not third.recorded]:
+    for third in [third for third in foreign if findings.compose_services and third.sure and not third.recorded]:
         names = ", ".join(third.variables) or third.because
         yield f"{names}: a third party. A service `{third.name}` of `kind: stub` could answer in its place."
 
 
 def _proposed(service: BuiltService, references: References, later: Sequence[BuiltService]) -> ProposedService:
     """A reference to one of the *later* services must not make this one wait, or two could wait for each other."""
+    if service.port is None:
+        service = _with_usual_port(service, references.findings)
     env = list(_env(service, references))
     body = [_build(service)]
     if service.port:
@@ -86,6 +88,14 @@ def _proposed(service: BuiltService, references: References, later: Sequence[Bui
         body.append(KeyValue("needs", OneLine(dict.fromkeys(waiting, "none")), "they refer to each other"))
     title = "The code under test." if service.port else "Code under test that listens on no port; `ready: {log: REGEX}` says when it works."
     return ProposedService(service.name, "api" if service.port else "", title, str(service.dockerfile), tuple(body))
+
+
+def _with_usual_port(service: BuiltService, findings: ProjectFindings) -> BuiltService:
+    """The default of the variable from which its code takes its port."""
+    for variable in _variables_of(service, findings):
+        if is_listen_port(variable.name) and re.fullmatch(r"\d{2,5}", variable.value) and 0 < int(variable.value) < 65536:
+            return service._replace(port=int(variable.value), port_because=f"{variable.file}: {variable.name}")
+    return service
 
 
 def _build(service: BuiltService) -> KeyValue:
@@ -200,7 +210,8 @@ def _outputs(references: References) -> Iterator[KeyValue]:
     for server in references.servers.values():
         if not any(_is_address_of(server.name, text) for text in said):
             for entry in _usual_variables(server, server.because):
-                key = entry.key if entry.key not in found else f"{server.name}_URL".replace("-", "_").upper()
+                is_url = str(entry.value).endswith(("url}", "endpoint}"))
+                key = f"{server.name}_URL".replace("-", "_").upper() if entry.key in found and is_url else entry.key
                 found.setdefault(key, entry._replace(key=key))
     yield from found.values()
 

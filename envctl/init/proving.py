@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +100,11 @@ def _said_of_compose(findings: ProjectFindings, problem: Problem, root: Path) ->
     said = problem.message.replace(f"{os.path.abspath(root)}/", "")
     text = f"{findings.compose_file}, which is not taken as it is: {said}"
     example = next((str(variable.file) for variable in findings.variables if variable.origin == "example"), "")
-    needs_variables = findings.compose_file is not None and not (root / findings.compose_file.parent / ".env").exists()
+    needs_variables = (
+        re.search(r"\.env\b|variable|empty|not set", said)
+        and findings.compose_file is not None
+        and not (root / findings.compose_file.parent / ".env").exists()
+    )
     return f"{text} (perhaps `cp {example} .env` helps; then `envctl init --force`)" if example and needs_variables else text
 
 

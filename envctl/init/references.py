@@ -125,6 +125,10 @@ def plain_value(variable: ExampleVariable, has_port: bool) -> KeyValue | None:
     return KeyValue(variable.name, escape(variable.value), because)
 
 
+def is_listen_port(name: str) -> bool:
+    return _LISTEN_PORT.fullmatch(name) is not None
+
+
 def is_secret(variable: ExampleVariable) -> bool:
     """Whether *variable* is to be a variable of the definition, so that its value stands in no file."""
     return _SECRET.fullmatch(variable.name) is not None and not re.fullmatch(r"\d+|true|false", variable.value)

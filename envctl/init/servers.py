@@ -19,6 +19,7 @@ TITLES = {
     "postgres": "PostgreSQL. User and password are drawn at random for each instance; ${db.url} has them.",
     "mariadb": "MariaDB. User and password are drawn at random for each instance; ${db.url} has them.",
     "valkey": "Valkey, which speaks the protocol of Redis.",
+    "redis": "Redis.",
     "rabbitmq": "RabbitMQ, the message broker.",
     "nats": "NATS, the message broker.",
     "kafka": "Kafka; topics are made on first use.",
@@ -154,6 +155,7 @@ def _proposed(server: NeededServer) -> ProposedService:
     kind, title = server.kind, TITLES[server.kind].replace("${db.", f"${{{server.name}.")
     if server.known:
         kind, because = server.known.kind, str(server.known.seen.file)
+        title = TITLES[kind] if kind == "redis" else title
         own = [(key, value) for key, value in (("image", server.known.image), ("version", server.known.version)) if value]
         body = [entry for entry in body if entry.key not in dict(own)]
         body[:0] = [KeyValue(key, value, because) for key, value in own]

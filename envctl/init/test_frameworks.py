@@ -23,6 +23,8 @@ _NPM_SCRIPTS = ("test:integration", "test:int", "test:api", "test:e2e", "test:co
 def test_commands(project: ProjectFiles, dependencies: Collection[str], of_ci: Collection[TestCommand]) -> list[TestCommand]:
     """What starts the tests, each under a name of its own: as CI does it, and what CI does not run."""
     in_ci = [test for test in of_ci if project.has(test.folder)]
+    of_maven = {test.folder for test in in_ci if tool_of(test.command) == "maven"}
+    in_ci = [test for test in in_ci if tool_of(test.command) != "gradle" or test.folder not in of_maven]  # two builds of the same
     # What CI runs in a folder are its tests, under whatever name; those against a running system come besides.
     by_ci = {test.folder for test in in_ci}
     guessed = list(chain(_python(project, dependencies), *(find(project) for find in FRAMEWORKS)))

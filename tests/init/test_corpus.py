@@ -326,3 +326,23 @@ def test_two_sql_servers_never_share_a_name(sample: Propose) -> None:
     found = sample({"requirements.txt": "psycopg\npymysql\n", "Dockerfile": "FROM python\nEXPOSE 80\n"})
     assert found.tree["outputs"]["DATABASE_URL"] == "${db.url}"
     assert found.tree["outputs"]["MARIADB_URL"] == "${mariadb.url}"
+
+
+def test_a_compiled_list_of_requirements_has_the_drivers_of_others(sample: Propose) -> None:
+    found = sample({"requirements.in": "celery\npsycopg\n", "requirements.txt": "amqp==5\nkombu==5\nredis==5\npsycopg==3\n"})
+    assert [service["kind"] for service in found.services.values()] == ["postgres"]
+
+
+def test_the_port_is_the_default_of_the_variable_that_the_code_reads(sample: Propose) -> None:
+    found = sample({"Dockerfile": "FROM node\nCOPY . .\nCMD node .\n", "index.js": "app.listen(process.env.PORT || 4001)\n"})
+    assert found.services["app"]["port"] == 4001
+
+
+def test_prisma_says_which_server(sample: Propose) -> None:
+    found = sample({"prisma/schema.prisma": 'datasource db {\n  provider = "mysql"\n  url = env("SHOP_URL")\n}\n', "package.json": "{}"})
+    assert found.services["db"]["kind"] == "mariadb"
+
+
+def test_a_database_for_something_else_is_no_output(sample: Propose) -> None:
+    code = 'import os\na = os.environ["SOURCE_DB_HOST"]\nb = app.config["REPORTS_DB_HOST"]\nc = os.environ["ORDERS_DB_HOST"]\n'
+    assert list(sample({"requirements.txt": "psycopg\n", "x.py": code}).tree["outputs"]) == ["ORDERS_DB_HOST", "DATABASE_URL"]
