@@ -16,6 +16,8 @@ from envctl.init.project_files import ProjectFiles, as_list, as_map
 from envctl.init.test_lines import is_test_line, test_name, tool_of
 
 MAX_FILES = 30
+LARGEST = 100_000
+"""Characters of a file that anybody has written."""
 MAX_TEXT = 4096
 ONE_WAY = ("go", "pytest", "cargo", "maven", "gradle", "dotnet", "rspec", "tox", "phpunit", "mix", "jest", "vitest")
 """Tools whose lines differ in options, not in the tests."""
@@ -34,7 +36,8 @@ class Job(NamedTuple):
 
 def ci_jobs(project: ProjectFiles) -> list[Job]:
     """The jobs that run tests or have servers beside them; those that only build or deploy are left out."""
-    jobs = [job for matches, read in READERS for path in list(filter(matches, project.files))[:MAX_FILES] for job in read(project, path)]
+    found = [(read, path) for matches, read in READERS for path in list(filter(matches, project.files))[:MAX_FILES]]
+    jobs = [job for read, path in found if len(project.text(path)) <= LARGEST for job in read(project, path)]
     return [job for job in jobs if job.servers or any(_tests(job))]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,7 +12,7 @@ from envctl.init.model import ExampleVariable
 from envctl.init.project_files import ProjectFiles
 
 MAX_FILES = 2000
-MAX_CHARACTERS = 30_000_000
+MAX_CHARACTERS, MAX_OF_FILE, MAX_MATCHES = 8_000_000, 200_000, 500
 MAX_VARIABLES = 500
 CODE = frozenset([
     ".py", ".js", ".ts", ".mjs", ".cjs", ".mts", ".cts", ".jsx", ".tsx", ".go", ".rb", ".erb", ".java", ".kt", ".php", ".rs", ".cs",
@@ -19,7 +20,8 @@ CODE = frozenset([
 ])  # fmt: skip
 _NAME = r"[A-Z][A-Z0-9_]{2,60}"
 _DEFAULT = r"""(?:\s*,\s*(?:default\s*=\s*)?(?:["']([^"'\n]{0,300})["']|(\d{1,5})\b))?"""
-_CALL = re.compile(rf"""(?i:env|environ|(?<!app\.)config)\w{{0,30}}!?(?:(?:\.|::)\w{{1,30}}[!?]?)?\s?[\[(]\s*["']({_NAME})["']{_DEFAULT}""")
+_CALL = re.compile(rf"""[\[(]\s{{0,3}}["']({_NAME})["']{_DEFAULT}""")
+_CALLEE = re.compile(r"(?i:env|environ|(?<!app\.)config)\w{0,20}!?(?:(?:\.|::)\w{1,20}[!?]?)?\s?$")
 """`os.environ["X"]`, `os.getenv("X", "y")`, `env.str("X")`, `config("X", default="y")`, `ENV.fetch("X")`, `env::var("X")`..."""
 _NODE = re.compile(rf"""(?:process|Bun|meta)\.env\.({_NAME})!?(?:\s*(?:\|\||\?\?)\s*(?:["'`]([^"'`\n]{{0,300}})["'`]|(\d{{1,5}})\b))?""")
 _TAG = re.compile(rf"""(?:env|envconfig|mapstructure):\s?"({_NAME})\b""")
@@ -58,12 +60,14 @@ def _is_test(path: PurePosixPath) -> bool:
 def _of_code(project: ProjectFiles) -> Iterator[ExampleVariable]:
     left = MAX_CHARACTERS
     for path in [path for path in project.files if path.suffix in CODE][:MAX_FILES]:
-        text = project.text(path)
+        text = project.text(path)[:MAX_OF_FILE]
         left -= len(text)
         if left < 0:
             return
         for pattern in (_CALL, _NODE, _TAG):
-            for match in pattern.finditer(text):
+            for match in islice(pattern.finditer(text), MAX_MATCHES):
+                if pattern is _CALL and not _CALLEE.search(text[max(0, match.start() - 45) : match.start()]):
+                    continue
                 yield ExampleVariable(match[1], next(filter(None, match.groups()[1:]), ""), path, "code")
         if path.suffix == ".py" and "BaseSettings" in text:
             prefix = found[1] if (found := _PREFIX.search(text)) else ""
@@ -75,6 +79,8 @@ def _of_spring(project: ProjectFiles) -> Iterator[ExampleVariable]:
     """Placeholders, and properties of servers: each may be given as a variable (`SPRING_DATASOURCE_URL`)."""
     for path in project.named(*_SPRING_FILES):
         text = project.text(path)
+        if len(text) > MAX_OF_FILE:
+            continue
         for match in _PLACEHOLDER.finditer(text):
             yield ExampleVariable(match[1], match[2] or "", path, "code")
         properties = _lines(text) if path.suffix == ".properties" else _flat(project.tree(path))

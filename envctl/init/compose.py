@@ -43,6 +43,7 @@ FOLDERS = (
     "ci",
 )
 """Folders in which a project may keep its Compose file."""
+LARGEST = 200_000
 FOR_TESTS = ("test", "tests", "testing", "integration", "ci", "dev", "development", "local", "services", "deps", "db", "infra")
 """Parts of a Compose file's name that make it one for tests or developers, the most telling first."""
 
@@ -66,7 +67,7 @@ def _rank(path: PurePosixPath) -> tuple[int, int, str] | tuple[()]:
 
 def development_servers(project: ProjectFiles) -> list[SeenServer]:
     """The servers beside a development container: the container itself is no part of what tests need."""
-    files = [path for path in project.named("*compose*.yml", "*compose*.yaml") if path.parts[0] == ".devcontainer"]
+    files = [path for path in project.named("*compose*.yml", "*compose*.yaml") if path.parts[0] == ".devcontainer"][:3]
     return [
         SeenServer(service.name, service.image, service.environment, path)
         for path in files
@@ -78,7 +79,7 @@ def development_servers(project: ProjectFiles) -> list[SeenServer]:
 def compose_services(project: ProjectFiles, file: PurePosixPath) -> list[ComposeService]:
     """The services of *file*; those behind a profile are left out."""
     recognise = recogniser(load_kinds(project.root))
-    services = as_map(project.tree(file).get("services"))
+    services = as_map(project.tree(file).get("services")) if len(project.text(file)) <= LARGEST else {}
     return [
         _service(project, name, service, file, recognise)
         for name, service in services.items()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
-from envctl.init.code_variables import CODE
+from envctl.init.code_variables import CODE, MAX_OF_FILE
 from envctl.init.image_contents import instructions
 from envctl.init.project_files import ProjectFiles
 
@@ -43,7 +43,7 @@ def migrates_itself(project: ProjectFiles, dependencies: Collection[str], has_se
     if has_service and (file := next(_starting(project), None)):
         return f"the start of the image ({file})"
     for path in [path for path in project.files if path.suffix in CODE][:MAX_FILES]:
-        if (match := _IN_CODE.search(project.text(path))) and path.name != "env.py":
+        if (match := _IN_CODE.search(project.text(path)[:MAX_OF_FILE])) and path.name != "env.py":
             return f"the code itself ({path}: {match[0].strip('(')})"
     return ""
 
