@@ -32,7 +32,7 @@ class Checks:
         """Every mistake of *definition*."""
         for name, service in definition.services.items():
             yield from self._service(name, service, ("services", name))
-        yield from self._same_hosts()
+        yield from self._same_hosts(definition)
         yield from self._top(definition)
 
     def _top(self, definition: Definition) -> Iterator[Problem]:
@@ -118,12 +118,13 @@ class Checks:
         if ready.log is not None and "${" not in ready.log and (complaint := no_pattern(ready.log)):
             yield self.source.problem((*at, "log"), complaint, SYNTAX)
 
-    def _same_hosts(self) -> Iterator[Problem]:
+    def _same_hosts(self, definition: Definition) -> Iterator[Problem]:
         """Services whose names are one host name, which has no capitals, and on Kubernetes no underscores."""
         seen: dict[str, str] = {}
+        composed = {name for name, service in definition.services.items() if service.from_compose}
         for name in self.services:
             host = name.lower().replace("_", "-")
-            if host in seen:
+            if host in seen and not {name, seen[host]} <= composed:
                 message = f"'{name}' and '{seen[host]}' are the same host name"
                 yield self.source.problem(("services", name), message, "they differ in case, or in - and _ only")
             seen.setdefault(host, name)

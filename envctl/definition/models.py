@@ -32,6 +32,11 @@ def name_problem(name: str) -> tuple[str, str] | None:
     return None
 
 
+def expressible(name: str) -> bool:
+    """Whether an expression can name a service called *name*; that of a Compose file has any name which Compose takes."""
+    return name not in RESERVED and name not in WORDS and "." not in name
+
+
 def _name(value: str) -> str:
     if problem := name_problem(value):
         raise ValueError("; ".join(problem))

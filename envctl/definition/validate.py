@@ -38,7 +38,7 @@ def validate(tree: Mapping[str, Any], source: Source, composed: Collection[str],
     services = {
         name: service.model_copy(update={"from_compose": name in composed})
         for name, service in services.items()
-        if checking.name(name, ("services", name))
+        if name in composed or checking.name(name, ("services", name))
     }
     tests = checking.each("tests", tree.get("tests"), Test)
     rest = checking.top({key: value for key, value in tree.items() if key not in _APART})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import count
 from typing import Any
 
 from envctl.definition.budget import KEY
 from envctl.definition.expressions import ExpressionError, evaluate_tree
-from envctl.definition.models import Service
+from envctl.definition.models import Service, expressible
 from envctl.definition.variable_names import is_output
 from envctl.environment import Environment
 from envctl.errors import UsageError
@@ -39,6 +41,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     found = subjects(environment, setting)
     resolver = Resolver(found, Addressing(setting), _scope(environment, setting))
     reading = Reading(environment.loaded, setting, resolver, once)
+    _check_hosts(reading)
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
     needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
     order = _order(reading, running, needs)
@@ -75,6 +78,17 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     )
 
 
+def _check_hosts(reading: Reading) -> None:
+    """In a Compose file `a-b` may stand beside `a_b`; where names are labels of DNS, both would be one host."""
+    seen: dict[str, str] = {}
+    for name in reading.resolver.subjects:
+        host = reading.addressing.name(name)
+        if host in seen:
+            place = reading.setting.engine.place
+            reading.wrong(("services", name), f"'{name}' and '{seen[host]}' are one host name in {place}", "`--engine docker` has both")
+        seen.setdefault(host, name)
+
+
 def _wanted(environment: Environment, services: Mapping[str, ServicePlan]) -> dict[PortKey, int]:
     keys = published(environment, [name for name, service in services.items() if service.local is not None])
     return {key: services[key[0]].replicas for key in keys}
@@ -97,7 +111,7 @@ def _needs(name: str, service: Service, environment: Environment, running: Mappi
 
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
     """The services whose properties it reads, in order; itself where it asks for its own address."""
-    found = refers(service, [*environment.definition.services, "self"])
+    found = refers(service, [*filter(expressible, environment.definition.services), "self"])
     return [name if ref.root == "self" else ref.root for ref in found if ref.root != "self" or ref.path[:1] in (("host",), ("url",))]
 
 
@@ -138,18 +152,27 @@ def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
 
 def _default_outputs(reading: Reading) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
-    found = {}
+    found: dict[str, str] = {}
+    prefixes: set[str] = set()
     for name, subject in reading.resolver.subjects.items():
-        view = reading.resolver.reader(TESTS)[name]
+        view, prefix = reading.resolver.view(name, TESTS), _prefix(name, prefixes)
         for key in ("host", "port", *subject.kind.properties, *subject.kind.credentials):
             try:
                 value = view[key]
             except (ExpressionError, KeyError):
                 continue
-            variable = f"{name}_{key}".upper().replace("-", "_")
+            variable = f"{prefix}_{key.upper()}"
             if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "" and is_output(variable):
                 found[variable] = as_text(value)
     return found
+
+
+def _prefix(name: str, taken: set[str]) -> str:
+    """How the outputs of service *name* begin; in a Compose file `a-b` may stand beside `a_b`, and is numbered then."""
+    base = re.sub(r"[^A-Z0-9_]", "_", name.upper())
+    prefix = next(text for number in count(1) if (text := base if number == 1 else f"{base}_{number}") not in taken)
+    taken.add(prefix)
+    return prefix
 
 
 def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:

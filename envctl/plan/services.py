@@ -84,7 +84,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         local=_local(reading, kind, subject, service, scope) if local else None,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
-        compose=reading.tree(service.compose, scope, "services", name, "compose"),
+        compose=service.compose,
         kubernetes=service.kubernetes,
         later=tuple(key for key in ("scope", "faults", "expose") if getattr(service, key) is not None),
     )

@@ -63,11 +63,13 @@ def subjects(environment: Environment, setting: Setting | None = None) -> dict[s
 
 def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, environment: Environment) -> Subject:
     parameters = parameters_of(kind, service.with_)
+    open_to_all = parameters.get("password") == ""
     for key, what in kind.credentials.items():
         if parameters.get(key) is None and setting is not None:
-            parameters[key] = setting.secret(name, what if key == what else key)
+            parameters[key] = "" if open_to_all else setting.secret(name, what if key == what else key)
     several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
-    ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(kind.ports_when.get(port, ""), True)}
+    when = {} if service.from_compose else kind.ports_when
+    ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(when.get(port, ""), True)}
     return Subject(name, kind, ports, parameters, several, environment.used.get(name))
 
 
