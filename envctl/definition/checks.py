@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from envctl.definition.env_files import wrong_lines
 from envctl.definition.matching import TooManyFiles, matching
 from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
+from envctl.files.folders import FileRefused
 
 FORMATS = ("dotenv", "shell", "json", "github", "properties")
 
@@ -79,13 +81,21 @@ class Checks:
 
     def _files(self, service: Service, at: TreePath) -> Iterator[Problem]:
         for index, text in enumerate(service.env_file):
-            yield from self._path(text, (*at, "env_file", index), "file")
+            wrong = list(self._path(text, (*at, "env_file", index), "file"))
+            yield from wrong or self._variables(text, (*at, "env_file", index))
         for target, text in service.files.items():
             yield from self._path(text, (*at, "files", target), "file or folder")
             if not target.startswith("/"):
                 message = f"'{target}' is no path inside the container"
                 hint = "it begins with /; the file of the project stands behind the colon"
                 yield self.source.problem((*at, "files", target), message, hint)
+
+    def _variables(self, text: str, at: TreePath) -> Iterator[Problem]:
+        found = inside(text, self.base(at), self.project, what="file")
+        try:
+            yield from wrong_lines(found, self.project) if isinstance(found, Path) else ()
+        except (FileRefused, OSError) as error:  # too large, or no ordinary file
+            yield self.source.problem(at, f"'{text}' cannot be read: {error}")
 
     def _step(self, step: SeedStep, at: TreePath) -> Iterator[Problem]:
         for other in step.needs:

@@ -15,9 +15,8 @@ from typing import Any
 from envctl.definition.compose_paths import UNREAD, refused_paths
 from envctl.definition.compose_services import ComposeReading, Recogniser
 from envctl.definition.compose_storage import without_addresses, without_folders
-from envctl.definition.expressions import escape
 from envctl.definition.models import NAME
-from envctl.definition.source import Source, TreePath, displayed, inside, map_texts
+from envctl.definition.source import Source, TreePath, displayed, inside
 from envctl.definition.yaml_parser import YamlError, pairs, parse_nodes
 from envctl.errors import EngineMissing, Problem, did_you_mean
 from envctl.files.folders import FileRefused
@@ -82,8 +81,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     services = reading.services()
     extra = _extra(reading)
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
-    # Nothing in a Compose file is an expression of ours.
-    tree = map_texts(escape, {"name": _name(config.get("name", files[0].parent.name)), "services": services})
+    tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
     return ComposeServices(tree, _source(files, services, reference.project), (), extra, tuple(losses))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from envctl.definition.compose_credentials import Given
 from envctl.definition.compose_storage import own_volumes
+from envctl.definition.expressions import escape
 from envctl.definition.models import expressible
 from envctl.definition.source import map_texts
 
@@ -23,6 +25,7 @@ _MANAGED = (
     *("scale", "extends"),
 )
 _WELL_KNOWN = {80: "http", 443: "https", 22: "ssh", 25: "smtp"}
+_LOCAL = re.compile(r"\b(?:localhost|127\.0\.0\.1|host\.docker\.internal):(\d+)\b")
 _FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
 
 
@@ -37,6 +40,8 @@ class Recognised:
     credentials: Sequence[str] = ()
     data: Sequence[str] = ()
     """The folders in which its image keeps data."""
+    advertised: Sequence[str] = ()
+    """Variables that say where its clients are sent on to."""
     server: bool = False
     """It has a protocol by which it is asked whether it is ready, and needs nobody else for that."""
 
@@ -105,7 +110,32 @@ class ComposeReading:
         tree["compose"] = self._fragment(name, service, known)
         if not expressible(name):
             self.losses.add(name, "expressions cannot name it; its outputs are there")
-        return {key: value for key, value in tree.items() if value not in ({}, [])}
+        # Nothing in a Compose file is an expression of ours.
+        tree = map_texts(escape, {key: value for key, value in tree.items() if value not in ({}, [])})
+        if "env" in tree:
+            tree["env"] = self._with_own_ports(name, tree["env"], known, tree.get("ports", {}))
+        return tree
+
+    def _with_own_ports(self, name: str, env: dict[str, Any], known: Recognised | None, ports: Mapping[str, int]) -> dict[str, Any]:
+        """Addresses by which clients are sent on to this machine, with the ports that the instance has; others are told of."""
+        advertised = known.advertised if known else ()
+        targets = {str(port.get("published")): port["target"] for port in self.config["services"][name].get("ports", [])}
+        names = {str(published): port for published, target in targets.items() for port, number in ports.items() if number == target}
+        if advertised and names and not any(env.get(variable) for variable in advertised):
+            self.losses.add(name, f"its clients are sent on to a fixed port of this machine; `--port {name}=N` gives it one")
+        found = {}
+        for variable, value in env.items():
+            found[variable] = value
+            if variable in advertised:
+                found[variable] = _LOCAL.sub(lambda at: _outside(names[at[1]]) if at[1] in names else at[0], str(value))
+            elif fixed := [at[0] for at in _LOCAL.finditer(str(value)) if at[1] in self._published]:
+                self.losses.add(name, f"{variable} names {fixed[0]}, and every instance has ports of its own; `--port SERVICE=N` fixes one")
+        return found
+
+    @cached_property
+    def _published(self) -> set[str]:
+        ports = [port for service in self.config["services"].values() for port in service.get("ports", [])]
+        return {str(port["published"]) for port in ports if port.get("published")}
 
     def _own_kind(self, name: str) -> str:
         """Whatever somebody waits for until it has completed is a job."""
@@ -180,6 +210,10 @@ class ComposeReading:
         if fixed:
             self.losses.add(name, f"`{fixed[0]}` is left out: two instances cannot have the same address")
         return {key: value for key, value in (network or {}).items() if key not in fixed} or None
+
+
+def _outside(port: str) -> str:
+    return f"${{self.outside.host}}:${{self.outside.ports.{port}}}"
 
 
 def _exposed(service: Mapping[str, Any]) -> list[int]:

@@ -60,6 +60,7 @@ class Recognise(Model):
         description="Parameter to what sets it: a variable (or, with `_FILE`, a file that it names), an `--argument`; `=x` is the default.",
     )
     data: list[str] = Field(default_factory=list, description="Folders in which its images keep data, besides the kind's own.")
+    advertised: list[str] = Field(default_factory=list, description="Variables that say where its clients are sent on to.")
     relies: bool = Field(False, description="What it answers may be for others to say, so that nobody waits for it unasked.")
 
 
@@ -333,10 +334,9 @@ def _usable(kinds: Mapping[str, Kind], name: str) -> Kind | None:
 
 def _recognised(kind: Kind, image: str) -> Recognised:
     ports = kind.ports | kind.recognise.ports.get(image, {})
-    data = (*([kind.data] if kind.data else []), *kind.recognise.data)
-    return Recognised(
-        kind.kind, ports, kind.recognise.parameters, tuple(kind.several), tuple(kind.credentials), data, not kind.recognise.relies
-    )
+    known, data = kind.recognise, (*([kind.data] if kind.data else []), *kind.recognise.data)
+    several, credentials = tuple(kind.several), tuple(kind.credentials)
+    return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies)
 
 
 def _matches(image: str, name: str) -> bool:

@@ -106,6 +106,9 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
 def _needs(name: str, service: Service, environment: Environment, running: Mapping[str, Service]) -> dict[str, str]:
     """References (what they need: everything) under what `needs` says; a job that is needed is a job that is done."""
     needs = {**dict.fromkeys(_referred(name, service, environment), "seeded"), **service.needs}
+    if service.from_compose:  # the file knows nothing of the seeds that a definition gives what it names
+        seeded = [other for other, its in running.items() if its.seed and (other in needs or any(step.in_ == name for step in its.seed))]
+        needs |= {other: "seeded" for other in seeded if needs.get(other) != "none"}
     return _conditions(environment, {other: condition for other, condition in needs.items() if other != name}, running)
 
 

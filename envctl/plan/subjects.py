@@ -67,6 +67,8 @@ def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, e
     for key, what in kind.credentials.items():
         if parameters.get(key) is None and setting is not None:
             parameters[key] = "" if open_to_all else setting.secret(name, what if key == what else key)
+    if service.from_compose and kind.outside_port:  # its file says where its clients are sent on to
+        kind = kind.model_copy(update={"outside_port": ""})
     several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
     when = {} if service.from_compose else kind.ports_when
     ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(when.get(port, ""), True)}

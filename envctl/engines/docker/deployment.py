@@ -21,7 +21,7 @@ from envctl.instance.folder import write_private
 from envctl.instance.labels import INSTANCE
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import guarded_thread
-from envctl.render.compose import compose_text, render_compose
+from envctl.render.compose import compose_text, joined_networks, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
 
@@ -125,14 +125,17 @@ class DockerDeployment(DockerInstance):
         return execute(self.connection.api, self.one_of(service), what)
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        if not service.compose:
+        if not self._takes_compose(service):
             self._once.expect(service, tuple(argv))
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
-        if service.compose:
+        if self._takes_compose(service):
             return self._composed_once(service, argv)
         return self._once.run(service, tuple(argv))
+
+    def _takes_compose(self, service: ServicePlan) -> bool:
+        return bool(service.compose or joined_networks(self.plan))
 
     def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""

@@ -107,7 +107,7 @@ class DockerInstance:
         if state["Running"] and not seen["NetworkSettings"]["Networks"] and not seen["HostConfig"]["NetworkMode"].startswith("container:"):
             return ServiceState(id=container, lacks="its network was removed")
         restarts = policy not in ("", "no", None) and not _gave_up(seen)
-        check, patience = _health_check(seen["Config"])
+        check, patience = _health_check(seen.get("Config") or {})
         return ServiceState(state["Running"], status, health, restarts, container, check=check, patience=patience)
 
     def states(self) -> Mapping[str, ServiceState]:
