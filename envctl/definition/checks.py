@@ -16,7 +16,7 @@ from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
 from envctl.files.folders import FileRefused
 
-FORMATS = ("dotenv", "shell", "json", "github", "properties")
+FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties")
 
 
 @dataclass(frozen=True)
