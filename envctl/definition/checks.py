@@ -35,6 +35,7 @@ class Checks:
         for name, service in definition.services.items():
             yield from self._service(name, service, ("services", name))
         yield from self._same_hosts(definition)
+        yield from self._same_ports(definition)
         yield from self._top(definition)
 
     def _top(self, definition: Definition) -> Iterator[Problem]:
@@ -127,6 +128,17 @@ class Checks:
             yield self.source.problem((*at, "status"), "`status` belongs to `http`, which is not there")
         if ready.log is not None and "${" not in ready.log and (complaint := no_pattern(ready.log)):
             yield self.source.problem((*at, "log"), complaint, SYNTAX)
+
+    def _same_ports(self, definition: Definition) -> Iterator[Problem]:
+        """A port outside that `publish` gives twice."""
+        seen: dict[int, str] = {}
+        for name, service in definition.services.items():
+            for number in service.publish.values() if isinstance(service.publish, dict) else [service.publish] if service.publish else []:
+                if number in seen:
+                    yield self.source.problem(
+                        ("services", name, "publish"), f"{seen[number]} has the port {number} already", "choose another"
+                    )
+                seen.setdefault(number, name)
 
     def _same_hosts(self, definition: Definition) -> Iterator[Problem]:
         """Services whose names are one host name, which has no capitals, and on Kubernetes no underscores."""

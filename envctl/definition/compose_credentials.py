@@ -59,7 +59,7 @@ class Given:
         return value
 
     def _argument(self, option: str) -> str | None:
-        words = list(self._words())
+        words = list(self.words())
         for index, word in enumerate(words):
             if word == option and index + 1 < len(words):
                 return words[index + 1]
@@ -67,7 +67,7 @@ class Given:
                 return word[len(option) + 1 :]
         return None
 
-    def _words(self) -> Iterator[str]:
+    def words(self) -> Iterator[str]:
         """Those of a command line, also where a shell, or a list of one text, holds it."""
         words = [str(word) for key in ("entrypoint", "command") for word in _plain(self.service.get(key) or [])]
         by_shell = any(word.rpartition("/")[2] in _SHELLS for word in words)

@@ -26,6 +26,11 @@ _MANAGED = (
 )
 _WELL_KNOWN = {80: "http", 443: "https", 22: "ssh", 25: "smtp"}
 _LOCAL = re.compile(r"\b(?:localhost|127\.0\.0\.1|host\.docker\.internal):(\d+)\b")
+_CLIENT = re.compile(
+    r"sleep|tail|psql|pg_\w+|createdb|mysql|mysql(?:dump|admin)|mariadb(?:-dump|-admin)?|\w+-cli|kafka-(?!server|storage)[\w-]+(?:\.sh)?|mosquitto_\w+"
+    r"|rabbitmq(?:ctl|admin)|curl|wget|nats"
+)
+_SERVER = re.compile(r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|\S*entrypoint\S*")
 _FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
 
 
@@ -92,7 +97,12 @@ class ComposeReading:
     def _known(self, name: str) -> Recognised | None:
         service = self.config["services"][name]
         is_server = service.get("image") and not service.get("build") and self._own_kind(name) == "service"
-        return self.recognise(service["image"]) if is_server else None
+        return self.recognise(service["image"]) if is_server and not self._is_client(service) else None
+
+    def _is_client(self, service: Mapping[str, Any]) -> bool:
+        """Whether it is the image of a server that runs something else: a client, a job, nothing at all."""
+        programs = [word.rpartition("/")[2] for word in Given(service, self.config, self.project, self.environ).words()]
+        return any(map(_CLIENT.fullmatch, programs)) and not any(map(_SERVER.fullmatch, programs))
 
     def _service(self, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
         known = self._known(name)

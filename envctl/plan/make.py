@@ -15,12 +15,12 @@ from envctl.definition.models import Service, expressible
 from envctl.definition.variable_names import is_output
 from envctl.environment import Environment
 from envctl.errors import UsageError
-from envctl.plan.addressing import TESTS, Addressing
+from envctl.plan.addressing import TESTS, Addressing, Viewpoint
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, TestPlan
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
-from envctl.plan.subjects import published, subjects
+from envctl.plan.subjects import fixed_ports, published, subjects
 from envctl.plan.views import Resolver
 
 
@@ -49,7 +49,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     for name in order:
         with reading.located("services", name):
             services[name] = service_plan(reading, found[name], running[name], needs[name])
-    outputs = _outputs(reading, environment)
+    outputs = _outputs(reading, environment, TESTS)
     tests = _tests(reading, environment)
     reading.check()
     # Ports are read last: a reference anywhere may have reserved one.
@@ -73,7 +73,9 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
-        ports_wanted=_wanted(environment, services),
+        ports_wanted=(wanted := _wanted(environment, services)),
+        ports_fixed=fixed_ports(environment, list(wanted)),
+        outputs_in=lambda name: _outputs(reading, environment, resolver.addressing.standpoint(name)),
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
     )
 
@@ -142,10 +144,10 @@ def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str,
         raise
 
 
-def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
-    scope = reading.resolver.reader(TESTS)
+def _outputs(reading: Reading, environment: Environment, viewpoint: Viewpoint) -> dict[str, str]:
+    scope = reading.resolver.reader(viewpoint)
     if environment.definition.outputs is None:
-        return _default_outputs(reading)
+        return _default_outputs(reading, viewpoint)
     found: dict[str, str] = {}
     for key, value in environment.definition.outputs.items():
         with reading.located("outputs", key):
@@ -153,12 +155,12 @@ def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
     return found
 
 
-def _default_outputs(reading: Reading) -> dict[str, str]:
+def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
     found: dict[str, str] = {}
     prefixes: set[str] = set()
     for name, subject in reading.resolver.subjects.items():
-        view, prefix = reading.resolver.view(name, TESTS), _prefix(name, prefixes)
+        view, prefix = reading.resolver.view(name, viewpoint), _prefix(name, prefixes)
         for key in ("host", "port", *subject.kind.properties, *subject.kind.credentials):
             try:
                 value = view[key]

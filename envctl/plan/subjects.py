@@ -48,6 +48,16 @@ def published(environment: Environment, local: Collection[str] = ()) -> list[Por
     return [(name, port) for name, subject in running.items() for port in _numbered(subject, name in local)]
 
 
+def fixed_ports(environment: Environment, keys: Sequence[PortKey]) -> dict[PortKey, int]:
+    """The numbers outside that `publish` gives: to the main port, or to ports by name."""
+    found: dict[PortKey, int] = {}
+    for name, service in environment.definition.services.items():
+        own = [port for service_name, port in keys if service_name == name]
+        given = service.publish if isinstance(service.publish, Mapping) else {own[0]: service.publish} if service.publish and own else {}
+        found |= {(name, port): number for port, number in given.items() if port in own}
+    return found
+
+
 def _numbered(subject: Subject, local: bool) -> list[str]:
     ports = [port for port in subject.ports if subject.published(port) == port]
     return ports + [private(port) for port in subject.private] if local else ports

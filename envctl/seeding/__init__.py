@@ -15,6 +15,7 @@ from envctl.errors import Evidence, ServiceFailed
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
 from envctl.plan.model import Plan, Step
+from envctl.seeding.advice import advice_for
 
 
 class Seeder(NamedTuple):
@@ -35,7 +36,6 @@ def seed(step: Step, seeder: Seeder) -> None:
     import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
 
 
-ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"
 SHOWN = 40
 
 
@@ -51,7 +51,7 @@ def failed(step: Step, where: str, output: str, status: int | None = None, said:
         f"seed {step.number + 1} ({step.title}), {step.where}",
         exit_status=status,
         logs=tuple(lines[first : first + SHOWN]),
-        advice=ADVICE,
+        advice=advice_for(output),
     )
     return ServiceFailed(f"{step.service}: seed step {step.number + 1} failed at {where}: {said}", evidence)
 
