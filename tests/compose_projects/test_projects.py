@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,17 @@ def compose(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", "compose", *words], cwd=folder, env=environ, capture_output=True, text=True, timeout=200, check=False)
 
 
-def seen(folder: Path, id: str, questions: Mapping[str, str]) -> dict[str, str]:
-    """What the services of a Compose project answer."""
-    found = {}
-    for service, question in questions.items():
-        done = subprocess.run(
-            ["docker", "exec", container(id, service), "sh", "-c", question], cwd=folder, capture_output=True, text=True, check=False
-        )
-        found[service] = done.stdout + done.stderr
-    return found
+def seen(id: str, questions: Mapping[str, str], patience: float = 0.0) -> dict[str, str]:
+    """What the services of a Compose project answer; plain Compose calls servers up that do not answer yet, so it needs *patience*."""
+    return {service: answer(id, service, question, time.monotonic() + patience) for service, question in questions.items()}
+
+
+def answer(id: str, service: str, question: str, until: float) -> str:
+    while True:
+        done = subprocess.run(["docker", "exec", container(id, service), "sh", "-c", question], capture_output=True, text=True, check=False)
+        if done.returncode == 0 or time.monotonic() > until:
+            return done.stdout + done.stderr
+        time.sleep(0.2)
 
 
 def container(id: str, service: str) -> str:
@@ -80,10 +83,10 @@ def test_it_comes_up_as_plain_compose_has_it(project: Project, plain: tuple[str,
     questions = document(file)["x-see"]
     done = compose(folder, "-p", id, "-f", file.name, "-f", "no-ports.yaml", "up", "-d", "--wait", "--quiet-pull")
     assert done.returncode == 0, done.stderr
-    expected, services = seen(folder, id, questions), running(id)
+    expected, services = seen(id, questions, patience=90), running(id)
     assert compose(folder, "-p", id, "-f", file.name, "down", "-v", "-t", "0").returncode == 0  # its networks may be wanted by us
     shutil.copytree(HERE / name, project.folder, dirs_exist_ok=True)
     up = project.envctl("up", file.name, "--name", "mine", "--engine", "docker", "--timeout", "3m", "--json", env=VARIABLES).ok().json
     assert {name: state["state"] for name, state in up["services"].items() if state["state"] not in ("seeded", "done")} == {}
     assert running(up["id"]) == services
-    assert seen(folder, up["id"], questions) == expected
+    assert seen(up["id"], questions) == expected
