@@ -66,13 +66,17 @@ def run(
     ] = None,
     *,
     options: Running,
+    inside: Annotated[
+        str | None,
+        typer.Option("--in", metavar="S", show_default=False, help="Run it in the place of this service: its image, its network."),
+    ] = None,
     report: ReportDir = None,
 ) -> int:
     """Bring an environment up, run a command with its outputs, tear it down; returns the command's exit code."""
     if not command:
         raise UsageError("there is no command to run", hint="envctl run ENV -- pytest")
     session = session_of(ctx)
-    return run_with(session, up_options(env, options, report), command, [listener(session)])
+    return run_with(session, up_options(env, options, report), command, [listener(session)], inside)
 
 
 @expanded

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from envctl.definition.env_files import wrong_lines
 from envctl.definition.matching import TooManyFiles, matching
 from envctl.definition.models import Build, Definition, FileFormat, Ready, SeedStep, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
+from envctl.files.folders import FileRefused
 
 FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties")
 
@@ -32,7 +34,8 @@ class Checks:
         """Every mistake of *definition*."""
         for name, service in definition.services.items():
             yield from self._service(name, service, ("services", name))
-        yield from self._same_hosts()
+        yield from self._same_hosts(definition)
+        yield from self._same_ports(definition)
         yield from self._top(definition)
 
     def _top(self, definition: Definition) -> Iterator[Problem]:
@@ -79,13 +82,21 @@ class Checks:
 
     def _files(self, service: Service, at: TreePath) -> Iterator[Problem]:
         for index, text in enumerate(service.env_file):
-            yield from self._path(text, (*at, "env_file", index), "file")
+            wrong = list(self._path(text, (*at, "env_file", index), "file"))
+            yield from wrong or self._variables(text, (*at, "env_file", index))
         for target, text in service.files.items():
             yield from self._path(text, (*at, "files", target), "file or folder")
             if not target.startswith("/"):
                 message = f"'{target}' is no path inside the container"
                 hint = "it begins with /; the file of the project stands behind the colon"
                 yield self.source.problem((*at, "files", target), message, hint)
+
+    def _variables(self, text: str, at: TreePath) -> Iterator[Problem]:
+        found = inside(text, self.base(at), self.project, what="file")
+        try:
+            yield from wrong_lines(found, self.project) if isinstance(found, Path) else ()
+        except (FileRefused, OSError) as error:  # too large, or no ordinary file
+            yield self.source.problem(at, f"'{text}' cannot be read: {error}")
 
     def _step(self, step: SeedStep, at: TreePath) -> Iterator[Problem]:
         for other in step.needs:
@@ -118,12 +129,24 @@ class Checks:
         if ready.log is not None and "${" not in ready.log and (complaint := no_pattern(ready.log)):
             yield self.source.problem((*at, "log"), complaint, SYNTAX)
 
-    def _same_hosts(self) -> Iterator[Problem]:
+    def _same_ports(self, definition: Definition) -> Iterator[Problem]:
+        """A port outside that `publish` gives twice."""
+        seen: dict[int, str] = {}
+        for name, service in definition.services.items():
+            for number in service.publish.values() if isinstance(service.publish, dict) else [service.publish] if service.publish else []:
+                if number in seen:
+                    yield self.source.problem(
+                        ("services", name, "publish"), f"{seen[number]} has the port {number} already", "choose another"
+                    )
+                seen.setdefault(number, name)
+
+    def _same_hosts(self, definition: Definition) -> Iterator[Problem]:
         """Services whose names are one host name, which has no capitals, and on Kubernetes no underscores."""
         seen: dict[str, str] = {}
+        composed = {name for name, service in definition.services.items() if service.from_compose}
         for name in self.services:
             host = name.lower().replace("_", "-")
-            if host in seen:
+            if host in seen and not {name, seen[host]} <= composed:
                 message = f"'{name}' and '{seen[host]}' are the same host name"
                 yield self.source.problem(("services", name), message, "they differ in case, or in - and _ only")
             seen.setdefault(host, name)

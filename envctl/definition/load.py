@@ -11,7 +11,8 @@ from typing import Any
 from envctl.definition import budget
 from envctl.definition.budget import Budget
 from envctl.definition.checks import Checks
-from envctl.definition.compose_file import ComposeReference, Recogniser, read_compose
+from envctl.definition.compose_file import ComposeReference, read_compose
+from envctl.definition.compose_services import Recogniser
 from envctl.definition.expressions import ExpressionError, evaluate
 from envctl.definition.find import find_project, is_compose_file
 from envctl.definition.models import Definition

@@ -119,15 +119,16 @@ def _text(file: Path, root: Path, what: str) -> str | Problem:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return Problem(shown, 1, "", f"the file cannot be read: {reason}")
-    return _decoded(content, shown)
+    return decoded(content, shown)
 
 
-def _decoded(content: bytes, shown: Path) -> str | Problem:
+def decoded(content: bytes, shown: Path, what: str = "YAML in UTF-8 is expected") -> str | Problem:
+    """The text of a file; a problem at its line where it is none."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Problem(shown, 1, "", "the file is UTF-16", "save it as UTF-8")
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        return Problem(shown, line, "", "the file is binary", "YAML in UTF-8 is expected")
+        return Problem(shown, line, "", "the file is binary", what)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from envctl.definition.compose_words import OUR_WORDS
 from envctl.definition.models import NAME, Build, Definition, Model, Ready, Resources, SeedStep, Service, Test, name_problem
 from envctl.definition.source import Source, TreePath, dotted, value_at
 from envctl.errors import Problem, did_you_mean
@@ -38,7 +39,7 @@ def validate(tree: Mapping[str, Any], source: Source, composed: Collection[str],
     services = {
         name: service.model_copy(update={"from_compose": name in composed})
         for name, service in services.items()
-        if checking.name(name, ("services", name))
+        if name in composed or checking.name(name, ("services", name))
     }
     tests = checking.each("tests", tree.get("tests"), Test)
     rest = checking.top({key: value for key, value in tree.items() if key not in _APART})
@@ -219,6 +220,8 @@ def _words(errors: list[Mapping[str, Any]], value: Any, full: TreePath) -> tuple
     kind, context = errors[0]["type"], errors[0].get("ctx", {})
     last = str(full[-1]) if full else ""
     if kind == "extra_forbidden":
+        if len(full) == 3 and full[0] == "services" and last in OUR_WORDS:
+            return f"'{last}' is Compose's word", OUR_WORDS[last]
         return f"unknown key '{last}'", did_you_mean(last, known_keys(full[:-1]), limit=40)
     if kind == "missing":
         return f"the key '{last}' is missing", "`name: shop`" if full == ("name",) else ""

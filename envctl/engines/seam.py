@@ -84,6 +84,8 @@ class ServiceState(NamedTuple):
         restarts: its engine starts it again when it ends.
         id: of its container, pod or process.
         lacks: why nobody can reach it though its processes are there; it does not count as running then.
+        check: the health check of its container or image as a command inside it; empty where its engine gives none.
+        patience: seconds after which its engine itself would call it unhealthy.
     """
 
     running: bool = False
@@ -92,6 +94,8 @@ class ServiceState(NamedTuple):
     restarts: bool = False
     id: str = ""
     lacks: str = ""
+    check: tuple[str, ...] = ()
+    patience: float = 0.0
 
 
 class FoundInstance(NamedTuple):

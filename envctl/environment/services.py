@@ -27,6 +27,7 @@ def check_service(name: str, service: Service, kind: Kind, loaded: Loaded, kinds
         yield from checking.program()
     if not wrong & {"kind", "port", "ports"}:
         yield from checking.ready()
+        yield from checking.publish()
     yield from checking.version()
     yield from checking.seeds()
     yield from checking.data()
@@ -52,6 +53,14 @@ class _Service:
         has_port = bool(service.port or service.ports or kind.ports)
         if kind.kind == "api" and not has_port and not service.from_compose:
             yield self.problem((), "an API has a port", "`port: 8000`")
+
+    def publish(self) -> Iterator[Problem]:
+        given, ports = self._service.publish, port_names(self._service, self._kind)
+        if given is not None and not ports:
+            yield self.problem(("publish",), "there is no port to publish", "`port: 8000`")
+        for name in given if isinstance(given, dict) and ports else ():
+            if name not in ports:
+                yield self.problem(("publish", name), f"there is no port '{name}'", did_you_mean(name, ports))
 
     def version(self) -> Iterator[Problem]:
         service, kind = self._service, self._kind

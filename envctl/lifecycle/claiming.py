@@ -215,7 +215,7 @@ def allocate(store: RecordStore, engine: Engine, plan: Plan, record: Record, ref
     """
     wanted = Wanted(plan.ports_wanted, sum(service.replicas for service in plan.services.values()))
     ports = {key: number for key, number in record.allocation.ports.items() if key in wanted.ports}
-    kept = Allocation({**ports, **_fixed(record.choices.port, wanted)}, record.allocation.subnet)
+    kept = Allocation({**ports, **plan.ports_fixed, **_fixed(record.choices.port, wanted)}, record.allocation.subnet)
     others = {port for other in store.all() if other.id != record.id for port in other.allocation.ports.values()}
     return replace(engine.allocate(record.id, wanted, kept, others, refused), unknown=record.allocation.unknown)
 

@@ -27,6 +27,7 @@ from envctl.instance.record import Record
 from envctl.keeper import marks
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Listener
+from envctl.lifecycle.inside import check_place, run_inside
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
 from envctl.lifecycle.up import Up, up
@@ -47,18 +48,28 @@ class Job(NamedTuple):
     test: str | None = None
     reports: tuple[str, ...] = ()
     folder: Path | None = None
+    inside: str | None = None
+    """The service in whose place it runs, instead of on this machine."""
 
 
-def run(session: Session, options: UpOptions, command: Sequence[str], listeners: Sequence[Listener] = ()) -> int:
+def run(session: Session, options: UpOptions, command: Sequence[str], listeners: Sequence[Listener] = (), inside: str | None = None) -> int:
     """The exit status of *command*, which runs with the outputs in its environment.
+
+    Args:
+        inside: the service in whose place it runs, with its image and network.
 
     Raises:
         CommandMissing: it cannot be started; then nothing is.
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
-    check_program(command[0], session.environ.get("PATH", os.defpath), session.cwd)
-    return _run_jobs(session, options, [Job(tuple(command))], listeners, None)
+    environment = None
+    if inside is None:
+        check_program(command[0], session.environ.get("PATH", os.defpath), session.cwd)
+    else:
+        environment = open_selected(session, options)
+        check_place(environment, inside)
+    return _run_jobs(session, options, [Job(tuple(command), inside=inside)], listeners, environment)
 
 
 def check_program(program: str, path: str, folder: Path) -> None:
@@ -181,6 +192,8 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     worst = 0
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run
+        if job.inside is not None:
+            return run_inside(session, started, job.inside, command)
         status = run_command(command, marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record))
         if len(jobs) > 1:
             tell(f"envctl: {job.test}: exit {status}")

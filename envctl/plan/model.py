@@ -317,6 +317,10 @@ class Plan:
     losses: tuple[str, ...] = ()
     ports_wanted: Mapping[PortKey, int] = field(default_factory=dict)
     """The ports that get a number outside, in the order of the definition, and how many in a row each wants (replicas)."""
+    ports_fixed: Mapping[PortKey, int] = field(default_factory=dict)
+    """Those of them whose number outside the definition says (`publish`)."""
+    outputs_in: Callable[[str], Mapping[str, str]] = field(default=lambda service: {}, repr=False, compare=False)
+    """The outputs as they are seen from inside a service."""
     again: Callable[[Allocation, Addresses], Plan] | None = field(default=None, repr=False, compare=False)
     """Makes the whole plan with another allocation; the definition and the project's files are not read for it."""
 

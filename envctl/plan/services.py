@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from envctl.definition.amounts import bytes_of
+from envctl.definition.env_files import variables_of
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
-from envctl.files.reading import read_file
 from envctl.plan.addressing import Side, Viewpoint
 from envctl.plan.files import contents, listed, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
@@ -86,7 +85,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         local=_local(reading, kind, subject, service, scope) if local else None,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
-        compose=reading.tree(service.compose, scope, "services", name, "compose"),
+        compose=service.compose,
         kubernetes=service.kubernetes,
         later=tuple(key for key in ("scope", "faults", "expose") if getattr(service, key) is not None),
     )
@@ -113,7 +112,7 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     for file in service.env_file:
         path = reading.loaded.path(file, ("services", name, "env_file"))
         with reading.located("services", name, "env_file"):
-            env |= reading.once(("variables", path), partial(dotenv, path, reading.loaded.project))
+            env |= reading.once(("variables", path), partial(variables_of, path, reading.loaded.project))
     for key, value in service.env.items():
         if value is None:
             env |= {key: reading.setting.environ[key]} if key in reading.setting.environ else {}
@@ -121,14 +120,6 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
         with reading.located("services", name, "env", key):
             env[key] = evaluate(value, scope)
     return {key: as_text(value) for key, value in env.items() if value is not None}
-
-
-def dotenv(path: Path, root: Path) -> Mapping[str, str]:
-    """The variables of a file of `env_file:` that have a value; `$` stays, as only the definition is templated."""
-    from dotenv import dotenv_values
-
-    values = dotenv_values(stream=StringIO(read_file(path, root).decode()), interpolate=False)
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, File]:

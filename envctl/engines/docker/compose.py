@@ -42,7 +42,7 @@ def compose_program(environ: Mapping[str, str]) -> list[str]:
     """
     config = environ.get("DOCKER_CONFIG")
     for folder in ([f"{config}/cli-plugins"] if config else []) + list(_PLUGINS):
-        plugin = Path(folder).expanduser() / "docker-compose"
+        plugin = Path(os.path.expanduser(folder)) / "docker-compose"
         if os.access(plugin, os.X_OK):
             return [str(plugin)]
     if shutil.which("docker", path=environ.get("PATH")):

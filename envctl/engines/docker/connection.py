@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -132,7 +133,7 @@ def _of_url(url: str, environ: Mapping[str, str]) -> Endpoint:
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    return Path(environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # `~` stays where no home is known
 
 
 def _of_context(name: str, environ: Mapping[str, str]) -> Endpoint:

@@ -57,7 +57,11 @@ def _stub(environment: Environment, name: str, service: Service) -> Service:
     folder = environment.loaded.folder / "stubs"
     routes = next((f"stubs/{path.name}" for path in (folder / f"{name}.json", folder / name) if path.exists()), None)
     port = service.port or next(iter(service.ports.values()), None)
-    return Service.model_validate({"kind": "stub", "with": {"routes": routes} if routes else {}, **({"port": port} if port else {})})
+    found: dict[str, object] = {"kind": "stub", "with": {"routes": routes} if routes else {}}
+    found |= {"port": port} if port else {}
+    if networks := service.compose.get("networks"):  # with the names that it has there
+        found["compose"] = {"networks": networks}
+    return Service.model_validate(found)
 
 
 def _closure(services: Mapping[str, Service], wanted: Iterable[str], used: Mapping[str, str]) -> set[str]:

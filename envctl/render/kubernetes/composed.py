@@ -28,7 +28,7 @@ TRANSLATED = (
     "configs",
     "secrets",
 )
-UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open")
+UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open", "restart")
 """What makes no difference in a pod, or has a counterpart of ours."""
 
 
