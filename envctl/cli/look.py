@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,9 +20,10 @@ from envctl.definition.variable_names import sourced
 from envctl.engines import RunningInstance, open_engine
 from envctl.engines.logs import LONGEST, whole_lines
 from envctl.engines.mixed import running_instance
-from envctl.errors import EnvctlError, UsageError
+from envctl.errors import EnvctlError, UsageError, did_you_mean
+from envctl.inspect.last_run import last_run
 from envctl.inspect.list import everything
-from envctl.inspect.lookup import records_here, service_of, unreadable_here
+from envctl.inspect.lookup import called, records_here, service_of, unreadable_here
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
@@ -93,19 +96,35 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
     tail: Annotated[int | None, typer.Option("-n", "--tail", metavar="N", help="The last lines only.", show_default=False)] = None,
 ) -> None:
-    """Show the logs."""
+    """Show the logs: of an instance that is up, or of its last run where that failed."""
     session = session_of(ctx)
-    record = record_named(session, name)
+    try:
+        record = record_named(session, name)
+    except UsageError:
+        if (kept := last_run(session, name)) and not follow:
+            return _kept_logs(name, kept, service or list(kept), tail)
+        raise
     names = [service_of(record, s) for s in service or record.services]
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     prefix = len(names) > 1
     if follow:
         _follow(there, names, tail, prefix)
-        return
+        return None
     for each in names:
         before = f"{each} | " if prefix else ""
         for block in whole_lines(there.logs(each, tail)):
             give("".join(f"{before}{line}\n" for line in block.decode(errors="replace").splitlines()))
+
+
+def _kept_logs(name: str, kept: Mapping[str, Path], services: Sequence[str], tail: int | None) -> None:
+    """Of a run that is over."""
+    tell(f"{name} is not up; this is its last run, which failed")
+    for service in services:
+        if service not in kept:
+            raise UsageError(f"the last run of {name} had no service '{service}'", hint=did_you_mean(service, list(kept)))
+        before = f"{service} | " if len(services) > 1 else ""
+        lines = kept[service].read_text("utf-8", "replace").splitlines()
+        give("".join(f"{before}{line}\n" for line in lines[-tail if tail else None :]))
 
 
 def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: bool) -> None:
@@ -169,7 +188,7 @@ def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
 def _inside(session: Session, record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None = None) -> int:
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     if not there.state(service_of(record, service)).running:
-        raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {record.name} {service}` may say why")
+        raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {called(session, record)} {service}` may say why")
     what = there.interactive(service, argv, env, user)
     # Ctrl-C is the command's: on a terminal it gets it from there.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -20,7 +20,7 @@ def describe(error: EnvctlError, mask: Mask) -> list[str]:
     """The lines that say what went wrong, without secrets; only ours begin at the margin."""
     if isinstance(error, DefinitionError):
         count = len(error.problems)
-        return [*problems(error, mask), f"envctl: {count} mistake{'s' if count != 1 else ''}; nothing was started"]
+        return [*problems(error, mask), f"envctl: {counted(count, 'mistake')}; nothing was started"]
     lines = mask(f"envctl: {error.message}").replace("\n", "\n    ").split("\n")
     if isinstance(error, ServiceFailed) and error.evidence is not None:
         lines += mask("\n".join(_evidence(error.evidence))).split("\n")
@@ -48,8 +48,13 @@ def _evidence(evidence: Evidence) -> list[str]:
     return lines
 
 
-def endpoints(record: Record) -> list[str]:
-    """One line an endpoint, and how to get at the rest."""
+def counted(number: int, what: str) -> str:
+    """`1 output`, `2 outputs`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def endpoints(record: Record, called: str) -> list[str]:
+    """One line an endpoint, and how to get at the rest; commands name the instance as it is *called* where they are printed."""
     rows = [
         (name, port, f"{endpoint.host}:{endpoint.port}")
         for name, service in record.services.items()
@@ -58,7 +63,7 @@ def endpoints(record: Record) -> list[str]:
     took = record.timings_ms.get("total", 0) / 1000
     until = f", until {record.expires}" if record.expires else ""
     lines = [f"{record.name} is up ({took:.1f} s{until})", *table(rows, indent="  ")]
-    return [*lines, f"envctl env {record.name} prints its {len(record.outputs)} outputs; envctl down {record.name} removes it"]
+    return [*lines, f"envctl env {called} prints its {counted(len(record.outputs), 'output')}; envctl down {called} removes it"]
 
 
 def status(shown: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from envctl.cli.options import Running, expanded, up_options
 from envctl.cli.printing import describe, endpoints
 from envctl.cli.progress import listener
 from envctl.errors import EnvctlError, UsageError
+from envctl.inspect.lookup import called
 from envctl.inspect.status import document
 from envctl.instance.record import InstanceState, Record
 from envctl.lifecycle.options import UpOptions
@@ -43,7 +44,7 @@ def up(ctx: typer.Context, env: Environment, options: Running, as_json: Json = F
     if as_json:
         give(json.dumps(document(record), ensure_ascii=False) + "\n")
     else:
-        show(*endpoints(record))
+        show(*endpoints(record, called(session, record)))
 
 
 def _print_failure(session: Session, wanted: UpOptions, error: EnvctlError) -> None:

@@ -33,5 +33,5 @@ def _advice(step: str, status: int | None, service: ServicePlan) -> str:
     if status == 137 and service.resources is not None:
         return "give it more memory in `resources:`"
     if status is not None:
-        return f"`envctl up ... --keep` leaves it for a look: `envctl logs NAME {service.name}`"
-    return f"raise `ready: {{timeout: ...}}` if it is just slow; `--keep` leaves it for `envctl logs NAME {service.name}`"
+        return ""
+    return "raise `ready: {timeout: ...}` if it is only slow"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,11 +20,14 @@ from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
 from envctl.files.writing import always, root_of, write_file
+from envctl.inspect.last_run import forget_last_run, keep_last_run
+from envctl.inspect.lookup import called
 from envctl.inspect.report import write_report
 from envctl.instance.identity import instance_id, process_mark
 from envctl.instance.lock import lock
 from envctl.instance.record import Record
 from envctl.keeper import marks
+from envctl.lifecycle.aftermath import Aftermath
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Listener
 from envctl.lifecycle.options import UpOptions
@@ -37,6 +41,8 @@ from envctl.session import Session
 
 OURS = 125
 """The exit status of a failure of ours."""
+NO_PROGRAM = 127
+"""That of a command that does not exist, as shells have it."""
 
 
 class Job(NamedTuple):
@@ -55,6 +61,9 @@ def run(session: Session, options: UpOptions, command: Sequence[str], listeners:
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
+    if why := why_no_program(command[0], session.environ, session.cwd):
+        tell(f"envctl: {why}; nothing was started")
+        return NO_PROGRAM
     return _run_jobs(session, options, [Job(tuple(command))], listeners, None)
 
 
@@ -71,6 +80,11 @@ def test(session: Session, options: UpOptions, names: Sequence[str] = (), listen
         raise UsageError("the commands of `tests:` run on this machine, and --untrusted refuses them", hint=hint)
     environment = open_selected(session, options)
     jobs = jobs_of(environment, names)
+    for job in jobs:
+        program = _program(environment.definition.tests[job.test or ""].run)
+        if program and (why := why_no_program(program, session.environ, environment.loaded.folder)):
+            tell(f"envctl: {job.test}: {why}; nothing was started")
+            return NO_PROGRAM
     narrowed = _narrowed(session, options, environment, [job.test or "" for job in jobs])
     if narrowed is not options:
         environment = apply(environment, narrowed.selection)
@@ -109,19 +123,31 @@ def _run_jobs(
     interrupted = False
     try:
         started = up(session, options, listeners, owner=owner, environment=environment)
+        after = Aftermath(session, started.record)
         status = _run_all(session, started, jobs)
+        if status:
+            tell(*after.lines("tests" if jobs[0].test else jobs[0].command[0], status))
         if options.report:
             _report(session, started, jobs, session.cwd / options.report, failed=bool(status))
     except KeyboardInterrupt:
         interrupted = True
     finally:
         with shielded():
-            end = _end(session, owner, keep=options.keep and status != 0)
+            end = _end(session, owner, keep=options.keep and status != 0, red=started is not None and status != 0)
         if end.left and not interrupted:
             raise EnvctlError(f"left behind: {', '.join(end.left)}", hint="`envctl gc` tries again")
     if interrupted:
-        raise _interrupted(started, end)
+        raise _interrupted(session, started, end)
+    if started is not None:
+        tell(f"envctl: {_fate(session, started.record, end)}")
     return status
+
+
+def _fate(session: Session, record: Record, end: _End) -> str:
+    if record.name in end.removed:
+        return f"{record.name} is gone"
+    name = called(session, record)
+    return f"{record.name} is kept; `envctl down {name}` removes it" if end.kept else f"{record.name} stays up, as it was before"
 
 
 class _End(NamedTuple):
@@ -132,24 +158,26 @@ class _End(NamedTuple):
     left: tuple[str, ...] = ()
 
 
-def _interrupted(started: Up | None, end: _End) -> Interrupted:
+def _interrupted(session: Session, started: Up | None, end: _End) -> Interrupted:
     """In the words of what was really done at the end."""
     if end.left:
         return Interrupted("interrupted", hint=f"left behind: {', '.join(end.left)}; `envctl gc` tries again")
-    if end.kept:
-        return Interrupted(f"interrupted; {end.kept[0]} is kept", hint=f"`envctl down {end.kept[0]}` removes it")
+    if end.kept and started is not None:
+        return Interrupted(f"interrupted; {end.kept[0]} is kept", hint=f"`envctl down {called(session, started.record)}` removes it")
     if end.removed or (started is not None and started.record.owner):
         return Interrupted("interrupted; everything is gone")
     return Interrupted("interrupted; nothing was started" if started is None else "interrupted; what was up before is still there")
 
 
-def _end(session: Session, owner: str, keep: bool) -> _End:
+def _end(session: Session, owner: str, keep: bool, red: bool) -> _End:
     """Of what was brought up for *owner*; an instance that was up before has none. What is only half there is not kept."""
     owned = [record for record in session.store.all() if record.owner == owner]
     kept = [record for record in owned if keep and not record.half_done]
     for record in kept:
         session.keepers.release(record.id)
     others = [record for record in owned if record not in kept]
+    for record in others:
+        _ = keep_last_run(session, record) if red else forget_last_run(session, record.id)
     left = [thing for record in others for thing in _removed(session, record)]
     return _End(tuple(record.name for record in kept), tuple(record.name for record in others), tuple(left))
 
@@ -177,19 +205,21 @@ def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, fa
     try:
         if failed:
             write_report(session, started.record, folder)
-        _collect(jobs, session.cwd, folder, started.plan.setting.project)
+        if _collect(jobs, session.cwd, folder, started.plan.setting.project) or failed:
+            tell(f"envctl: the report is in {folder}")
     except (FileRefused, ValueError, NotImplementedError) as error:
         tell(f"envctl: the report is not complete: {error}")
     except OSError as error:
         tell(f"envctl: the report in {folder} cannot be written: {error.strerror}")
 
 
-def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> None:
-    """The reports that tests wrote, in the report's folder.
+def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> int:
+    """How many reports tests wrote, which are in the report's folder now.
 
     Raises:
         FileRefused: one is no ordinary file of the project, or would be written elsewhere.
     """
+    count = 0
     for job in jobs:
         for pattern in job.reports:
             for path in sorted((job.folder or cwd).glob(pattern)):
@@ -198,6 +228,8 @@ def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> Non
                 with open_file(path, project) as content:
                     target = report / "tests" / (job.test or "run") / path.name
                     write_file(target, content, root_of(report, project), ours=always)
+                    count += 1
+    return count
 
 
 COMMAND = "#command"
@@ -207,7 +239,7 @@ POLL_SECONDS = 0.5
 
 
 def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path, lost: Callable[[], bool] = lambda: False) -> int:
-    """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether it makes sense to go on.
+    """Its exit status, 127 where it does not exist, 128 + n when signal n ended it; *lost* is asked now and then whether to go on.
 
     Raises:
         UsageError: it cannot be started.
@@ -215,6 +247,9 @@ def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path
     """
     try:
         process = subprocess.Popen(command, env=environ, cwd=folder, close_fds=True)
+    except FileNotFoundError:
+        tell(f"envctl: {why_no_program(command[0], environ, folder) or f'{command[0]} cannot be started: its interpreter does not exist'}")
+        return NO_PROGRAM
     except OSError as error:
         raise UsageError(f"{command[0]} cannot be started: {error.strerror}") from None
     try:
@@ -223,6 +258,25 @@ def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path
         _stop(process, environ)
         raise
     return status if status >= 0 else 128 - status
+
+
+def why_no_program(program: str, environ: Mapping[str, str], folder: Path) -> str:
+    """Why there is nothing to run as *program* in *folder*; empty where there is."""
+    if "/" in program:
+        return "" if (folder / program).exists() else f"there is no program {program}"
+    if shutil.which(program, path=with_ourselves(environ.get("PATH", os.defpath))):
+        return ""
+    return f"there is no program '{program}' on PATH"
+
+
+def _program(run: str | Sequence[str]) -> str:
+    """The program of a test, where its name is known before anything is up, and nothing that is brought up can make it."""
+    try:
+        words = shlex.split(run) if isinstance(run, str) else list(run)
+    except ValueError:
+        return ""
+    first = words[0] if words else ""
+    return "" if "/" in first or "${" in first else first
 
 
 def marked(environ: Mapping[str, str], id: str) -> dict[str, str]:

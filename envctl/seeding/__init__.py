@@ -35,7 +35,7 @@ def seed(step: Step, seeder: Seeder) -> None:
     import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
 
 
-ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"
+ADVICE = "correct it and bring it up again; with --keep the data stays for a look"
 SHOWN = 40
 
 
