@@ -102,14 +102,15 @@ def logs(
         record = record_named(session, name)
     except UsageError:
         if (kept := last_run(session, name)) and not follow:
-            return _kept_logs(name, kept, service or list(kept), tail)
+            _kept_logs(name, kept, service or list(kept), tail)
+            return
         raise
     names = [service_of(record, s) for s in service or record.services]
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     prefix = len(names) > 1
     if follow:
         _follow(there, names, tail, prefix)
-        return None
+        return
     for each in names:
         before = f"{each} | " if prefix else ""
         for block in whole_lines(there.logs(each, tail)):

@@ -266,6 +266,18 @@ class Deployment(RunningInstance, Protocol):
         """
 
 
+@runtime_checkable
+class ConnectsProcesses(Protocol):
+    """A deployment some of whose services are reached by the others in a way that is made when they are ready."""
+
+    def connect(self, service: ServicePlan) -> None:
+        """The service is ready, and the others reach it.
+
+        Raises:
+            EnvctlError: they cannot.
+        """
+
+
 class Engine(Protocol):
     """What can run instances here."""
 

@@ -54,10 +54,9 @@ class Aftermath:
             }
         verdict = f"but {_and(ended)} did not run any more" if ended else "the environment was fine"
         yield f"envctl: {what} ended with {status}; {verdict}"
-        if erring := {name: count for name in self.record.services if (count := self._errors(name))}:
-            yield "  errors in that time: " + ", ".join(
-                f"{name} ({count} line{'' if count == 1 else 's'})" for name, count in erring.items()
-            )
+        counts = {name: self._errors(name) for name in self.record.services}
+        if erring := [f"{name} ({count} line{'' if count == 1 else 's'})" for name, count in counts.items() if count]:
+            yield f"  errors logged in that time: {', '.join(erring)}"
         yield f"  `envctl logs {called(self.session, self.record)}` shows what its services logged"
         yield "  --keep leaves it up for a look, --report DIR writes logs and states to a folder"
 

@@ -177,7 +177,10 @@ def _end(session: Session, owner: str, keep: bool, red: bool) -> _End:
         session.keepers.release(record.id)
     others = [record for record in owned if record not in kept]
     for record in others:
-        _ = keep_last_run(session, record) if red else forget_last_run(session, record.id)
+        if red:
+            keep_last_run(session, record)
+        else:
+            forget_last_run(session, record.id)
     left = [thing for record in others for thing in _removed(session, record)]
     return _End(tuple(record.name for record in kept), tuple(record.name for record in others), tuple(left))
 

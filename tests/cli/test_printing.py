@@ -25,17 +25,17 @@ def test_what_is_up() -> None:
         "worker": ServiceRecord("service"),
     }
     record = record_of(name="shop", services=services, outputs={"A": "b"}, timings_ms={"total": 1260}, expires="2030-01-01T02:00:00Z")
-    assert endpoints(record) == [
+    assert endpoints(record, "shop-123456") == [
         "shop is up (1.3 s, until 2030-01-01T02:00:00Z)",
         "  db    main  127.0.0.1:20000",
         "  mail  smtp  127.0.0.1:1",
         "  mail  web   127.0.0.1:22222",
-        "envctl env shop prints its 1 outputs; envctl down shop removes it",
+        "envctl env shop-123456 prints its 1 output; envctl down shop-123456 removes it",
     ]
 
 
 def test_what_is_up_without_an_end() -> None:
-    assert endpoints(record_of())[0] == "t is up (0.0 s)"
+    assert endpoints(record_of(), "t")[0] == "t is up (0.0 s)"
 
 
 def test_how_it_is() -> None:
