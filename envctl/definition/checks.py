@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from envctl.definition.matching import TooManyFiles, matching
 from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
@@ -15,6 +17,26 @@ from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
 
 FORMATS = ("dotenv", "shell", "json", "github", "properties")
+
+
+LATER = ("scope", "faults", "expose")
+"""Keys of a service that are agreed on, and not built yet."""
+
+_SHELLS_OWN = frozenset({"&&", "||", "|", "&", ">", ">>", "<", "2>&1"})
+_SHELLS_COMMANDS = frozenset({"cd", "export", "source", ".", "set", "ulimit", "umask"})
+
+
+def _of_a_shell(command: Any) -> str:
+    """What in a command line only a shell understands; empty where nothing is. What stands in quotes is meant as it is."""
+    if not isinstance(command, str):
+        return ""
+    try:
+        words = shlex.split(command, posix=False)
+    except ValueError:
+        return ""
+    if words and words[0] in _SHELLS_COMMANDS:
+        return words[0]
+    return next((word for word in words if word in _SHELLS_OWN), "")
 
 
 @dataclass(frozen=True)
@@ -46,6 +68,9 @@ class Checks:
             if wrong := wrong_output(key):
                 yield self.source.problem(("outputs", key), wrong, "letters, digits and _, like DATABASE_URL")
         for name, test in definition.tests.items():
+            if word := _of_a_shell(test.run):
+                hint = f"name one: `run: sh -c '...'`, or a script of the project instead of `{word}`"
+                yield self.source.problem(("tests", name, "run"), f"there is no shell that would understand `{word}`", hint)
             for index, only in enumerate(test.only):
                 yield from self._exists(only, ("tests", name, "only", index))
             for index, pattern in enumerate(test.reports):
@@ -67,9 +92,14 @@ class Checks:
             if not SERVICE_NAME.fullmatch(key):
                 message = f"'{key}' is no name of an environment variable"
                 yield self.source.problem((*at, "env", key), message, "letters, digits and _, like DATABASE_URL")
+        for key in LATER:
+            if getattr(service, key) is not None:
+                yield self.source.problem((*at, key), f"`{key}` does nothing in this version", "leave it out: who wrote it relies on it")
         if service.run is not None and service.command is not None:
             message = "`run` is the whole program, `command` are arguments for the image's own; one of them is too many"
             yield self.source.problem((*at, "command"), message)
+        if "shell" not in service.model_fields_set and (word := _of_a_shell(service.run)):
+            yield self.source.problem((*at, "run"), f"there is no shell that would understand `{word}`", "`shell: true` beside it runs one")
         if not service.from_compose:  # Compose has found and resolved these already
             yield from self._ports(service, at)
             yield from self._build(service, (*at, "build"))

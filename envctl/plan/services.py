@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -171,7 +172,10 @@ def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
 
 
 def _build_plan(reading: Reading, build: Build, context: Path, name: str | None) -> BuildPlan:
-    return build_plan(build, context, name, reading.loaded.project, as_named=reading.setting.image_names)
+    loaded = reading.loaded
+    written = {loaded.folder / target for target in (loaded.definition.write if loaded.definition else ())}
+    written = {Path(os.path.normpath(path)) for path in written}
+    return build_plan(build, context, name, loaded.project, as_named=reading.setting.image_names, written=written)
 
 
 def _folder(reading: Reading, name: str, service: Service) -> Path:

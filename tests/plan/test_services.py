@@ -337,7 +337,6 @@ def test_it_runs_in_the_folder_of_its_source(tmp_path: Path) -> None:
     ("service", "run"),
     [
         ("run: 'a | b \"$X\" ${db.port}', shell: true", ("sh", "-c", f'a | b "$X" {FIRST_PORT}')),
-        ("run: 'a | b'", ("a", "|", "b")),
         ("run: 'a | b', shell: false", ("a", "|", "b")),
         ("run: [a, '| b'], shell: true", ("a", "| b")),
     ],
