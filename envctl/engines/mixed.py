@@ -171,6 +171,9 @@ class MixedDeployment(MixedInstance[Deployment]):
     def execute(self, service: str, what: Execution) -> CommandResult:
         return self._at(service).execute(service, what)
 
+    def listening(self, service: str) -> Sequence[tuple[str, int]]:
+        return self._at(service).listening(service)
+
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         at = self._at(service.name)
         if isinstance(at, PreparesCommands):
@@ -199,7 +202,10 @@ class PublishingDeployment(MixedDeployment):
 
 
 def _answers(host: str, port: int) -> bool:
-    """Whether the process itself listens there, or the relay of an earlier `up`; while its process is not there, that may reset a connection before that is seen as made."""
+    """Whether the process itself listens there, or the relay of an earlier `up`.
+
+    While its process is not there, a relay may reset a connection before that is seen as made.
+    """
     try:
         socket.create_connection((host, port), 2).close()
     except ConnectionResetError:

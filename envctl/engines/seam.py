@@ -252,6 +252,13 @@ class Deployment(RunningInstance, Protocol):
         The service is created, and need not run. Status 126 or 127 where the command cannot be started.
         """
 
+    def listening(self, service: str) -> Sequence[tuple[str, int]]:
+        """Where it listens: addresses as its own processes see them, and ports.
+
+        Raises:
+            EnvctlError: nobody can tell.
+        """
+
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from what was there before or will be after it; empty where there is none."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envctl.engines import Execution
-from envctl.errors import OutOfTime, ServiceFailed
+from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
+from envctl.lifecycle.not_ready import not_ready
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import NotReady, Target
 from envctl.readiness.wait import History, wait_until_ready
@@ -48,7 +49,7 @@ def until_ready(work: BringUp, service: ServicePlan) -> None:
     """Returns when its checks have passed; it is `ready` then where there is more to do, or `done` where it has ended well.
 
     Raises:
-        ServiceFailed, OutOfTime, PortTaken: it will not get ready, or not in its time.
+        ServiceFailed, PortTaken: it will not get ready, or not in its time.
         Abandoned
     """
     waiting = _Waiting(work, service, _checks(work, service))
@@ -93,7 +94,7 @@ class _Waiting:
             if work.exits.ended(service):
                 return
             if patience is None:
-                raise self._not_ready(history, error) from None
+                raise self._not_ready(history, targets, error) from None
             work.states.set(service.name, Phase.READY, "it opens no port")
 
     def _given_up(self, history: History, until: float) -> bool:
@@ -104,14 +105,15 @@ class _Waiting:
         """A server that was up before has its users already; a new one may be about to make them."""
         return self.work.was_up and history.refused_seconds > REFUSED_SECONDS
 
-    def _not_ready(self, history: History, error: NotReady) -> ServiceFailed:
+    def _not_ready(self, history: History, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
         name = self.service.name
         if self._refused(history):
-            advice = f"if its data was made with others: `envctl reset NAME {name}` makes it anew; or give it those that it has"
+            advice = (
+                f"if its data was made with others: `envctl reset {self.work.called} {name}` makes it anew; or give it those that it has"
+            )
             message = f"{name} does not know the credentials that the definition gives it: {error}"
             return ServiceFailed(message, evidence_of(self.work, self.service, "readiness", advice=advice))
-        message = f"{name} did not get ready within {self.service.ready_timeout:g} s: {error}"
-        return OutOfTime(message, evidence_of(self.work, self.service, "readiness"))
+        return not_ready(self.work, self.service, targets, error)
 
     def settle(self) -> None:
         """One that nobody can ask is up when it has run for a while: most that fail at all fail at once. One that ran before has."""

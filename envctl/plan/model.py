@@ -54,6 +54,10 @@ class Setting:
     rewrite: Mapping[str, str] = field(default_factory=dict)
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
 
+    def runs_as_process(self, service: str) -> bool:
+        """Whether *service* is a process of this machine."""
+        return self.engine.runs_processes or service in self.local
+
 
 class Port(NamedTuple):
     """A port inside, and the one that is published for it."""

@@ -198,7 +198,7 @@ def test_what_has_expired_is_collected_and_the_rest_stays(shown: Project) -> Non
 
 def test_run_hands_over_the_outputs_and_returns_the_commands_status(shown: Project) -> None:
     shown.environment("e", "services:\n  s: {kind: stub}\noutputs: {URL: '${s.url}/__admin/health'}\n")
-    code = "import os, sys, urllib.request; print(urllib.request.urlopen(os.environ['URL']).status, os.environ['ENVCTL_INSTANCE']); sys.exit(6)"
+    code = "import os, sys, urllib.request as r; print(r.urlopen(os.environ['URL']).status, os.environ['ENVCTL_INSTANCE']); sys.exit(6)"
     ran = shown.envctl("run", "e", "--", "python3", "-c", code, env={"PATH": os.environ["PATH"]})
     assert ran.status == 6
     assert re.fullmatch(r"200 e-[0-9a-f]{6}\n", ran.out)
