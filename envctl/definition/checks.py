@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ LATER = ("scope", "faults", "expose")
 """Keys of a service that are agreed on, and not built yet."""
 
 _SHELLS_OWN = frozenset({"&&", "||", "|", "&", ">", ">>", "<", "2>&1"})
+_QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
 _SHELLS_COMMANDS = frozenset({"cd", "export", "source", ".", "set", "ulimit", "umask"})
 
 
@@ -30,10 +30,7 @@ def _of_a_shell(command: Any) -> str:
     """What in a command line only a shell understands; empty where nothing is. What stands in quotes is meant as it is."""
     if not isinstance(command, str):
         return ""
-    try:
-        words = shlex.split(command, posix=False)
-    except ValueError:
-        return ""
+    words = _QUOTED.sub("quoted", command).split()
     if words and words[0] in _SHELLS_COMMANDS:
         return words[0]
     return next((word for word in words if word in _SHELLS_OWN), "")
