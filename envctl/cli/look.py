@@ -86,7 +86,7 @@ def _of_service(session: Session, record: Record, service: str) -> dict[str, str
     from envctl.lifecycle.planning import variables_by_hand
 
     addresses = open_engine(record.location, session.host).addresses()
-    return variables_by_hand(session, record, addresses, service_of(record, service))
+    return variables_by_hand(session, record, addresses, service)
 
 
 def logs(
@@ -170,11 +170,12 @@ def exec_(
     service: ServiceName,
     command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False)] = None,
 ) -> int:
-    """Run a command inside a service; returns its exit code."""
+    """Run a command inside a service; returns its exit code. A database's clients find it by their variables: `-- psql`."""
     if not command:
         raise UsageError("there is no command to run", hint=f"envctl exec {name} {service} -- ls")
     session = session_of(ctx)
-    return _inside(session, record_named(session, name), service, command, {})
+    record = record_named(session, name)
+    return _inside(session, record, service, command, dict(record.services[service_of(record, service)].shell_env))
 
 
 def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
@@ -195,6 +196,9 @@ def _inside(session: Session, record: Record, service: str, argv: list[str], env
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         status = subprocess.run(what.argv, env=what.env, cwd=what.cwd, check=False, preexec_fn=_default_interrupt).returncode
+    except FileNotFoundError:
+        tell(f"envctl: there is no program '{argv[0]}' for {service}")
+        return 127
     except OSError as error:
         raise EnvctlError(f"{what.argv[0]} cannot be started: {error.strerror}") from None
     return status if status >= 0 else 128 - status

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
 from envctl.environment import Environment
 from envctl.errors import OutOfTime, ServiceFailed
+from envctl.inspect.lookup import called
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Record
@@ -26,6 +27,7 @@ from envctl.lifecycle.failed import ended
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
+from envctl.lifecycle.used import ask_used
 from envctl.outputs import refuse_foreign_files, with_all_written
 from envctl.plan.model import Plan
 from envctl.process import signals
@@ -81,6 +83,7 @@ def up(
     with in_time(" of planning"):
         environment = environment or open_selected(session, options)
         drafted, plan = _planned(session, options, environment, owner)
+        ask_used(environment, called(session, drafted))
     timer.phase("plan")
     with in_time(f": {drafted.engine} has not answered"):
         engine = open_engine(drafted.location, session.host)
