@@ -14,8 +14,10 @@ import typer
 
 from envctl import outputs
 from envctl.cli.arguments import Context, Engine, Instance, Namespace, ServiceName, looking_at, session_of
+from envctl.cli.completion import FORMATS, INSTANCES, SERVICES
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
+from envctl.cli.times import relative
 from envctl.definition.variable_names import sourced
 from envctl.engines import RunningInstance, open_engine
 from envctl.engines.logs import LONGEST, whole_lines
@@ -36,10 +38,12 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 def status(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False, help="All of this checkout without it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", show_default=False, help="All of this checkout without it.", autocompletion=INSTANCES)
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """How the services of an instance are now."""
+    """Show the state of the services."""
     session = session_of(ctx)
     records = [record_named(session, name)] if name else records_here(session)
     documents = [
@@ -63,12 +67,17 @@ def status(
 def env(
     ctx: typer.Context,
     name: Instance,
-    format: Annotated[str, typer.Option("--format", metavar="F", help=" | ".join(outputs.FORMATS), show_default=True)] = "dotenv",
+    format: Annotated[
+        str, typer.Option("--format", metavar="F", help=" | ".join(outputs.FORMATS), show_default=True, autocompletion=FORMATS)
+    ] = "dotenv",
     for_: Annotated[
-        str | None, typer.Option("--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False)
+        str | None,
+        typer.Option(
+            "--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False, autocompletion=SERVICES
+        ),
     ] = None,
 ) -> None:
-    """Print the outputs again."""
+    """Print the outputs: addresses and credentials for tests and tools."""
     session = session_of(ctx)
     record = record_named(session, name)
     values = _of_service(session, record, for_) if for_ else {**record.outputs, **process_variables(record)}
@@ -92,7 +101,9 @@ def _of_service(session: Session, record: Record, service: str) -> dict[str, str
 def logs(
     ctx: typer.Context,
     name: Instance,
-    service: Annotated[list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All services without one.")] = None,
+    service: Annotated[
+        list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All services without one.", autocompletion=SERVICES)
+    ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
     tail: Annotated[int | None, typer.Option("-n", "--tail", metavar="N", help="The last lines only.", show_default=False)] = None,
 ) -> None:
@@ -147,7 +158,7 @@ def list_(
     context: Context = None,
     namespace: Namespace = None,
 ) -> int:
-    """The instances of this checkout."""
+    """Show the instances of this checkout."""
     session = looking_at(ctx, engine, context, namespace)
     broken: list[str] = []
     rows = everything(session, all, broken.append)
@@ -159,7 +170,8 @@ def list_(
         show("nothing is up" + ("" if all else " in this checkout"))
     elif rows:
         heads = ("NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES", "ID", *(("PROJECT",) if all else ()))
-        cells = [[str(row[head.lower()] or "") for head in heads] for row in rows]
+        times = [{**row, "created": relative(row["created"]), "expires": relative(row["expires"])} for row in rows]
+        cells = [[str(row[head.lower()] or "") for head in heads] for row in times]
         show(*table([heads, *cells]))
     return 1 if broken else 0
 

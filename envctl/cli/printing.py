@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from envctl.cli import github
+from envctl.cli.times import relative
 from envctl.errors import DefinitionError, EnvctlError, Evidence, ServiceFailed
 from envctl.errors.harmless import harmless, without_colours
 from envctl.instance.record import Record
@@ -12,8 +15,18 @@ from envctl.process.terminal import tell
 from envctl.session.mask import Mask
 
 
-def print_error(error: EnvctlError, mask: Mask) -> None:
-    tell(*describe(error, mask))
+def print_error(error: EnvctlError, mask: Mask, environ: Mapping[str, str] | None = None) -> None:
+    """On stderr; on GitHub with what its runner reads, too."""
+    environ = environ or {}
+    lines = describe(error, mask)
+    if github.runs_here(environ):
+        # Not through `tell`, which makes commands of the runner harmless: these are our own, escaped.
+        print(*github.annotations(error, mask), sep="\n", file=sys.stderr, flush=True)
+        github.summarise(environ, error.message.splitlines()[0] if not isinstance(error, DefinitionError) else lines[-1], lines)
+        if isinstance(error, ServiceFailed) and error.evidence is not None:
+            print(*github.grouped(lines, f"evidence of {error.evidence.service}"), sep="\n", file=sys.stderr, flush=True)
+            lines = lines[:1]
+    tell(*lines)
 
 
 def describe(error: EnvctlError, mask: Mask) -> list[str]:
@@ -61,7 +74,7 @@ def endpoints(record: Record, called: str) -> list[str]:
         for port, endpoint in service.endpoints.items()
     ]
     took = record.timings_ms.get("total", 0) / 1000
-    until = f", until {record.expires}" if record.expires else ""
+    until = f"; removed {relative(record.expires)}" if record.expires else ""
     lines = [f"{record.name} is up ({took:.1f} s{until})", *table(rows, indent="  ")]
     return [*lines, f"envctl env {called} prints its {counted(len(record.outputs), 'output')}; envctl down {called} removes it"]
 
@@ -72,7 +85,7 @@ def status(shown: Mapping[str, Any]) -> list[str]:
         where = ", ".join(f"{port} {e['host']}:{e['port']}" for port, e in entry["endpoints"].items())
         ready = f"{entry['ready_ms'] / 1000:.1f} s" if entry["ready_ms"] is not None else ""
         rows.append((name, entry["kind"], entry["state"], ready, where))
-    expires = f", expires {shown['expires']}" if shown["expires"] else ""
+    expires = f", expires {relative(shown['expires'])}" if shown["expires"] else ""
     head = f"{shown['name']} ({shown['id']}) on {shown['engine']}: {shown['state']}{expires}"
     return [head, *table(rows, indent="  ")]
 

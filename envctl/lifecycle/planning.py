@@ -80,7 +80,7 @@ def _own_ports(environment: Environment, service: str) -> dict[PortKey, int]:
     """Where it is to listen when nobody has given it other ports: as its definition says, or the URL that stands in its place."""
     ports = {(service, name): number for name, number in subjects(environment)[service].ports.items()}
     told = urlsplit(environment.used.get(service, "")).port
-    return {key: told for key in list(ports)[:1]} | dict(list(ports.items())[1:]) if told else ports
+    return dict.fromkeys(list(ports)[:1], told) | dict(list(ports.items())[1:]) if told else ports
 
 
 def _environment(session: Session, record: Record, whole: bool = False) -> Environment:

@@ -33,6 +33,7 @@ from envctl.lifecycle.events import Listener
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
 from envctl.lifecycle.up import Up, up
+from envctl.lifecycle.watching import watched
 from envctl.outputs import process_variables
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
@@ -52,6 +53,7 @@ class Job(NamedTuple):
     test: str | None = None
     reports: tuple[str, ...] = ()
     folder: Path | None = None
+    passed_on: tuple[str, ...] = ()
 
 
 def run(session: Session, options: UpOptions, command: Sequence[str], listeners: Sequence[Listener] = ()) -> int:
@@ -67,11 +69,23 @@ def run(session: Session, options: UpOptions, command: Sequence[str], listeners:
     return _run_jobs(session, options, [Job(tuple(command))], listeners, None)
 
 
-def test(session: Session, options: UpOptions, names: Sequence[str] = (), listeners: Sequence[Listener] = ()) -> int:
+def test(
+    session: Session,
+    options: UpOptions,
+    names: Sequence[str] = (),
+    listeners: Sequence[Listener] = (),
+    passed_on: Sequence[str] = (),
+    *,
+    watch: bool = False,
+) -> int:
     """The first exit status that is not 0 of the definition's tests of those names (all without names).
 
+    Args:
+        passed_on: further arguments of the test.
+        watch: run them again whenever a file of the project changes, until somebody asks us to stop.
+
     Raises:
-        UsageError: there is no such test, or none at all.
+        UsageError: there is no such test, none at all, or several for the arguments; what watches files is not installed.
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
@@ -79,7 +93,13 @@ def test(session: Session, options: UpOptions, names: Sequence[str] = (), listen
         hint = "`envctl run ENV --untrusted -- CMD` runs a command of yours"
         raise UsageError("the commands of `tests:` run on this machine, and --untrusted refuses them", hint=hint)
     environment = open_selected(session, options)
-    jobs = jobs_of(environment, names)
+    jobs = [job._replace(passed_on=tuple(passed_on)) for job in jobs_of(environment, names)]
+    if passed_on and len(jobs) > 1:
+        raise UsageError(
+            f"what stands behind `--` is for one test, and there are {len(jobs)}",
+            hint="name it: " + ", ".join(names or [str(job.test) for job in jobs]),
+        )
+    changes = watched(environment) if watch else None
     for job in jobs:
         program = _program(environment.definition.tests[job.test or ""].run)
         if program and (why := why_no_program(program, session.environ, environment.loaded.folder)):
@@ -88,7 +108,7 @@ def test(session: Session, options: UpOptions, names: Sequence[str] = (), listen
     narrowed = _narrowed(session, options, environment, [job.test or "" for job in jobs])
     if narrowed is not options:
         environment = apply(environment, narrowed.selection)
-    return _run_jobs(session, narrowed, jobs, listeners, environment)
+    return _run_jobs(session, narrowed, jobs, listeners, environment, changes)
 
 
 def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
@@ -115,18 +135,27 @@ def _is_up(session: Session, options: UpOptions, environment: Environment) -> bo
 
 
 def _run_jobs(
-    session: Session, options: UpOptions, jobs: Sequence[Job], listeners: Sequence[Listener], environment: Environment | None
+    session: Session,
+    options: UpOptions,
+    jobs: Sequence[Job],
+    listeners: Sequence[Listener],
+    environment: Environment | None,
+    changes: Callable[[], str] | None = None,
 ) -> int:
-    """The environment is gone when this returns, unless it was up before."""
+    """The environment is gone when this returns, unless it was up before.
+
+    Args:
+        changes: waits until the jobs are to be run again, and says why.
+    """
     status, owner = OURS, process_mark()
     started: Up | None = None
     interrupted = False
     try:
         started = up(session, options, listeners, owner=owner, environment=environment)
-        after = Aftermath(session, started.record)
-        status = _run_all(session, started, jobs)
-        if status:
-            tell(*after.lines("tests" if jobs[0].test else jobs[0].command[0], status))
+        status = _told(session, started, jobs)
+        while changes is not None:
+            tell(f"envctl: {changes()}: once more")
+            status = _told(session, started, jobs)
         if options.report:
             _report(session, started, jobs, session.cwd / options.report, failed=bool(status))
     except KeyboardInterrupt:
@@ -148,6 +177,15 @@ def _fate(session: Session, record: Record, end: _End) -> str:
         return f"{record.name} is gone"
     name = called(session, record)
     return f"{record.name} is kept; `envctl down {name}` removes it" if end.kept else f"{record.name} stays up, as it was before"
+
+
+def _told(session: Session, started: Up, jobs: Sequence[Job]) -> int:
+    """The exit status of the jobs, and what there is to say about it."""
+    after = Aftermath(session, started.record)
+    status = _run_all(session, started, jobs)
+    if status:
+        tell(*after.lines("tests" if jobs[0].test else jobs[0].command[0], status))
+    return status
 
 
 class _End(NamedTuple):
@@ -196,7 +234,9 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     worst = 0
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run
-        status = run_command(command, marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record))
+        status = run_command(
+            (*command, *job.passed_on), marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record)
+        )
         if len(jobs) > 1:
             tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status
