@@ -41,7 +41,7 @@ def _services(session: Session, given: dict[str, Any]) -> Iterable[str]:
     if name := given.get("name"):
         return next((record.services for record in records_here(session) if record.name == name), {})
     found = find_environment(given["env"], session.cwd)
-    return (read(found.file, found.project).tree or {}).get("services", {})
+    return list((read(found.file, found.project).tree or {}).get("services", {}))
 
 
 def _tests(session: Session, given: dict[str, Any]) -> Iterable[str]:
@@ -49,7 +49,7 @@ def _tests(session: Session, given: dict[str, Any]) -> Iterable[str]:
     from envctl.definition.source import read
 
     found = find_environment(given["env"], session.cwd)
-    return (read(found.file, found.project).tree or {}).get("tests", {})
+    return list((read(found.file, found.project).tree or {}).get("tests", {}))
 
 
 def _engines(_: Session, __: dict[str, Any]) -> Iterable[str]:

@@ -19,7 +19,7 @@ def runs_here(environ: Mapping[str, str]) -> bool:
     return environ.get("GITHUB_ACTIONS") == "true"
 
 
-def annotations(error: EnvctlError, mask: Mask) -> Iterator[str]:
+def errors(error: EnvctlError, mask: Mask) -> Iterator[str]:
     """A command of the runner for each mistake that has a place in a file."""
     if isinstance(error, DefinitionError):
         for problem in (problem.masked(mask) for problem in error.problems):

@@ -83,7 +83,7 @@ def env(
     values = _of_service(session, record, for_) if for_ else {**record.outputs, **process_variables(record)}
     written = values if format == "json" else sourced(values, service=bool(for_))
     if left_out := [name for name in values if name not in written]:
-        tell(f"left out, as they are no variables for a shell: {', '.join(left_out)}; `--format json` has them")
+        tell(f"left out, since a shell cannot have variables of these names: {', '.join(left_out)}; `--format json` has them")
     give(outputs.formatted(format, written))
     if format == "github":
         from envctl.outputs.github import masks

@@ -39,10 +39,10 @@ class Chosen:
     only: Annotated[
         Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S", autocompletion=SERVICES)
     ] = field(default_factory=list)
-    stub: Annotated[Many, _option("A stub in the place of this service.", env="STUB", metavar="S", autocompletion=SERVICES)] = field(
+    stub: Annotated[Many, _option("Replace this service by a stub.", env="STUB", metavar="S", autocompletion=SERVICES)] = field(
         default_factory=list
     )
-    use: Annotated[Many, _option("A server that runs already in the place of S.", env="USE", metavar="S=URL")] = field(default_factory=list)
+    use: Annotated[Many, _option("Use a server that runs already instead of S.", env="USE", metavar="S=URL")] = field(default_factory=list)
     port: Annotated[Many, _option("A fixed local port for a service.", env="PORT", metavar="S=N")] = field(default_factory=list)
     image: Annotated[Many, _option("Another image for a service, instead of building.", env="IMAGE", metavar="S=REF")] = field(
         default_factory=list
@@ -125,7 +125,7 @@ def cluster_options(
 def _ttl(text: str | None) -> float | None:
     seconds = duration("--ttl", text)
     if seconds == 0:
-        raise UsageError(f"--ttl {text}: this is no time to live", hint="like 2h; without it, what the definition says")
+        raise UsageError(f"--ttl {text}: not a lifetime", hint="like 2h; without it, what the definition says")
     return seconds
 
 
@@ -147,14 +147,14 @@ def pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
     for value in values:
         key, equals, text = value.partition("=")
         if not equals or not key:
-            raise UsageError(f"{option} {value}: this is not of the form {form}")
+            raise UsageError(f"{option} {value}: not of the form {form}")
         found[key] = text
     return found
 
 
 def _port(service: str, text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UsageError(f"--port {service}={text}: this is no port number")
+        raise UsageError(f"--port {service}={text}: not a port number")
     return int(text)
 
 

@@ -14,6 +14,10 @@ from envctl.instance.record import Record
 from envctl.process.terminal import tell
 from envctl.session.mask import Mask
 
+SLOW_SECONDS = 15.0
+"""After which people want to know what it was."""
+WHAT = {"images": "pulling and building", "services": "starting and seeding", "create": "creating", "plan": "planning"}
+
 
 def print_error(error: EnvctlError, mask: Mask, environ: Mapping[str, str] | None = None) -> None:
     """On stderr; on GitHub with what its runner reads, too."""
@@ -21,7 +25,7 @@ def print_error(error: EnvctlError, mask: Mask, environ: Mapping[str, str] | Non
     lines = describe(error, mask)
     if github.runs_here(environ):
         # Not through `tell`, which makes commands of the runner harmless: these are our own, escaped.
-        print(*github.annotations(error, mask), sep="\n", file=sys.stderr, flush=True)
+        print(*github.errors(error, mask), sep="\n", file=sys.stderr, flush=True)
         github.summarise(environ, error.message.splitlines()[0] if not isinstance(error, DefinitionError) else lines[-1], lines)
         if isinstance(error, ServiceFailed) and error.evidence is not None:
             print(*github.grouped(lines, f"evidence of {error.evidence.service}"), sep="\n", file=sys.stderr, flush=True)
@@ -76,7 +80,18 @@ def endpoints(record: Record, called: str) -> list[str]:
     took = record.timings_ms.get("total", 0) / 1000
     until = f"; removed {relative(record.expires)}" if record.expires else ""
     lines = [f"{record.name} is up ({took:.1f} s{until})", *table(rows, indent="  ")]
+    if took >= SLOW_SECONDS:
+        lines.append(f"most of the time: {_slowest(record)}")
     return [*lines, f"envctl env {called} prints its {counted(len(record.outputs), 'output')}; envctl down {called} removes it"]
+
+
+def _slowest(record: Record) -> str:
+    """The phases that took longest, and of the services the last one to be ready."""
+    took = {WHAT.get(name, name): ms / 1000 for name, ms in record.timings_ms.items() if name != "total"}
+    longest = sorted(took.items(), key=lambda each: -each[1])[:2]
+    ready = {name: service.ready_ms for name, service in record.services.items() if service.ready_ms}
+    last = max(ready, key=lambda name: ready[name] or 0, default="")
+    return ", ".join(f"{what} {seconds:.1f} s" for what, seconds in longest) + (f" (the last to be ready: {last})" if last else "")
 
 
 def status(shown: Mapping[str, Any]) -> list[str]:

@@ -56,7 +56,7 @@ class Checks:
 
     def _top(self, definition: Definition) -> Iterator[Problem]:
         if definition.ttl == 0:
-            yield self.source.problem(("ttl",), "0 is no time to live", "like 2h")
+            yield self.source.problem(("ttl",), "0 is not a lifetime", "like 2h")
         for target, form in definition.write.items():
             if form not in FORMATS:
                 yield self.source.problem(("write", target), f"unknown format '{form}'", did_you_mean(form, FORMATS))
@@ -87,7 +87,7 @@ class Checks:
             yield from self._step(step, (*at, "seed", index))
         for key in service.env:
             if not SERVICE_NAME.fullmatch(key):
-                message = f"'{key}' is no name of an environment variable"
+                message = f"'{key}' is not a name for an environment variable"
                 yield self.source.problem((*at, "env", key), message, "letters, digits and _, like DATABASE_URL")
         for key in LATER:
             if getattr(service, key) is not None:
@@ -110,7 +110,7 @@ class Checks:
         for target, text in service.files.items():
             yield from self._path(text, (*at, "files", target), "file or folder")
             if not target.startswith("/"):
-                message = f"'{target}' is no path inside the container"
+                message = f"'{target}' is not a path inside the container"
                 hint = "it begins with /; the file of the project stands behind the colon"
                 yield self.source.problem((*at, "files", target), message, hint)
 
@@ -136,10 +136,10 @@ class Checks:
 
     def _ready(self, ready: Ready, at: TreePath) -> Iterator[Problem]:
         if ready.timeout == 0:
-            yield self.source.problem((*at, "timeout"), "0 is no time to get ready in", "like 60s")
+            yield self.source.problem((*at, "timeout"), "0 leaves no time to get ready", "like 60s")
         if ready.http is not None and not ready.http.startswith(("/", "${")):
             hint = f"`http: /{ready.http}`" if "://" not in ready.http else "`http: /healthz`; host and port are known"
-            yield self.source.problem((*at, "http"), f"'{ready.http}' is no path of the service", hint)
+            yield self.source.problem((*at, "http"), f"'{ready.http}' is not a path of the service", hint)
         if ready.status is not None and ready.http is None:
             yield self.source.problem((*at, "status"), "`status` belongs to `http`, which is not there")
         if ready.log is not None and "${" not in ready.log and (complaint := no_pattern(ready.log)):

@@ -133,7 +133,9 @@ def _refuse_whole(value: Any) -> None:
     """All variables as one value would hold itself."""
     found = [ref for _, text in walk(value) if isinstance(text, str) for ref in references(text, ())]
     if whole := next((ref for ref in found if ref.root in ("var", "env") and not ref.path), None):
-        raise ExpressionError(f"`${{{whole.expression}}}`: '{whole.root}' is no value by itself; name a variable: `${{{whole.root}.NAME}}`")
+        raise ExpressionError(
+            f"`${{{whole.expression}}}`: '{whole.root}' is not a value by itself; name a variable: `${{{whole.root}.NAME}}`"
+        )
 
 
 def _masked(value: Any) -> str:

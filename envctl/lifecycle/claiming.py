@@ -35,7 +35,7 @@ def instance_name(name: str) -> str:
         UsageError: it may not.
     """
     if not NAME.fullmatch(name):
-        raise UsageError(f"'{name}' is no name", hint="letters, digits, - and _, at most 40, a letter or digit first")
+        raise UsageError(f"'{name}' is not a valid name", hint="letters, digits, - and _, at most 40, a letter or digit first")
     return name
 
 

@@ -260,7 +260,7 @@ def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> int
     """How many reports tests wrote, which are in the report's folder now.
 
     Raises:
-        FileRefused: one is no ordinary file of the project, or would be written elsewhere.
+        FileRefused: one is not a regular file of the project, or would be written elsewhere.
     """
     count = 0
     for job in jobs:

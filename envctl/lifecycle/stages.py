@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 def await_needs(work: BringUp, service: ServicePlan) -> None:
     """What it needs is there."""
-    work.states.wait_for(service.needs)
+    for name, condition in service.needs.items():
+        if work.states.missing({name: condition}):
+            work.states.set(service.name, Phase.PENDING, f"waits for {name}")
+        work.states.wait_for({name: condition})
 
 
 def restore_data(work: BringUp, service: ServicePlan) -> None:

@@ -181,6 +181,8 @@ class LocalPlan(NamedTuple):
     """The image that was asked for in the place of the kind's own; the program of this machine stands in its place."""
     program: LocalProgram | None = None
     """What runs it, where the definition does not say it with `run`."""
+    title: str = ""
+    """What people call its kind."""
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     template = tuple(map(str, reading.tree(local.template, scope)))
     image = "" if kind.own else service.image or ""
     program = None if service.run else kind.local
-    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program)
+    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program, kind.title)
 
 
 def _limits(given: Resources | None) -> Limits | None:

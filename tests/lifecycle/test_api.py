@@ -173,7 +173,7 @@ def test_a_mistake_is_an_error_like_any_other(session: Session, tmp_path: Path) 
         up("bad", engine="local", session=session)
     with pytest.raises(UsageError, match="ttl='soon'"):
         up("one", engine="local", session=session, ttl="soon")
-    with pytest.raises(UsageError, match="this is no time"):
+    with pytest.raises(UsageError, match="not a duration"):
         up("one", engine="local", session=session, timeout=0)
     assert not session.store.home.exists()
 

@@ -54,7 +54,7 @@ def test_it_brings_an_environment_up(program: Path, wheel: Path, tmp_path: Path)
     (tmp_path / "environments").mkdir()
     (tmp_path / "environments/minimal.yaml").write_text(text)
     code = "import envctl, os; print(os.environ['DB_HOST'], os.path.dirname(envctl.__file__))"
-    words = [program, "run", "minimal", "--engine", "local", "--", program.with_name("python"), "-c", code]
+    words = [str(program), "run", "minimal", "--engine", "local", "--", str(program.with_name("python")), "-c", code]
     done = subprocess.run(words, cwd=tmp_path, env=dict(alone()), capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     host, folder = done.stdout.split()

@@ -55,9 +55,10 @@ class LocalDeployment(LocalInstance):
         """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
         self._say = say
         self._prepared |= prepare_all(self.plan.services.values(), self.root, self.host.environ)
+        told = self.specs()
         for service in self.plan.services.values():
             prepared = self._prepared[service.name]
-            for loss in prepared.losses:
+            for loss in prepared.losses if service.name not in told else ():
                 say("", f"{service.name}: {loss}")
             if self._template(prepared) is None and service.local and service.local.template:
                 say(service.name, "initialising")
