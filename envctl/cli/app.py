@@ -83,7 +83,7 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
         if words in ([], ["help"], ["-h"], ["--help"]):
             show(*overview())
             return 0
-        if called and called not in COMMANDS:
+        if words[:1] == [called] and called not in COMMANDS:
             raise unknown_command(called)
         if called == "test":
             words = passed_on(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,12 @@ def _offering(names: Callable[[Session, dict[str, Any]], Iterable[str]]) -> Call
         return []
 
     return offer
+
+
+def _typed() -> str:
+    """The word behind the command: while an option's value is typed, nobody has parsed the others."""
+    words = (os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS") or "").split()
+    return next((word for word in words[2:] if not word.startswith("-")), "")
 
 
 def _environments(session: Session, _: dict[str, Any]) -> Iterable[str]:
@@ -40,7 +47,7 @@ def _services(session: Session, given: dict[str, Any]) -> Iterable[str]:
 
     if name := given.get("name"):
         return next((record.services for record in records_here(session) if record.name == name), {})
-    found = find_environment(given["env"], session.cwd)
+    found = find_environment(given.get("env") or _typed(), session.cwd)
     return list((read(found.file, found.project).tree or {}).get("services", {}))
 
 
@@ -48,7 +55,7 @@ def _tests(session: Session, given: dict[str, Any]) -> Iterable[str]:
     from envctl.definition.find import find_environment
     from envctl.definition.source import read
 
-    found = find_environment(given["env"], session.cwd)
+    found = find_environment(given.get("env") or _typed(), session.cwd)
     return list((read(found.file, found.project).tree or {}).get("tests", {}))
 
 
