@@ -54,11 +54,11 @@ def test_how_it_is() -> None:
         "id": "shop-123456",
         "engine": "docker",
         "state": "ready",
-        "expires": "then",
+        "expires": "2001-01-01T00:00:00Z",
         "services": {"db": entry(), "worker": entry(kind="service", state="starting", ready_ms=None, endpoints={})},
     }
     assert status(shown) == [
-        "shop (shop-123456) on docker: ready, expires then",
+        f"shop (shop-123456) on docker: ready, expires {relative('2001-01-01T00:00:00Z')}",
         "  SERVICE  KIND      STATE     READY  ENDPOINTS",
         "  db       postgres  seeded    1.2 s  main 127.0.0.1:20000",
         "  worker   service   starting",
