@@ -33,9 +33,14 @@ def watched(environment: Environment) -> Callable[[], str]:
             return not ours and super().__call__(change, path)  # type: ignore[arg-type]
 
     def changed() -> str:
-        tell(f"envctl: waiting for a change below {loaded.project}; Ctrl-C ends it")
-        for changes in watch(loaded.project, watch_filter=Ours(), raise_interrupt=True):
-            return os.path.relpath(min(path for _, path in changes), loaded.project) + " has changed"
+        told = False
+        # It yields nothing first: from then on no change is missed, and only then it is said.
+        for changes in watch(loaded.project, watch_filter=Ours(), rust_timeout=200, yield_on_timeout=True):
+            if changes:
+                return os.path.relpath(min(path for _, path in changes), loaded.project) + " has changed"
+            if not told:
+                tell(f"envctl: waiting for a change below {loaded.project}; Ctrl-C ends it")
+            told = True
         raise KeyboardInterrupt
 
     return changed

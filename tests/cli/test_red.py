@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -122,13 +124,27 @@ def test_the_report_says_where_it_is(red: Project, tmp_path: Path) -> None:
     assert (tmp_path / "r/site.log").exists()
 
 
+@contextmanager
+def killed(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Whatever happens: a test that fails must not wait for it."""
+    timer = threading.Timer(120, process.kill)
+    timer.start()
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        timer.cancel()
+
+
 def test_watching_runs_again_on_a_change(red: Project, tmp_path: Path) -> None:
     pytest.importorskip("watchfiles")
     red.environment("watched", "services: {site: {kind: stub}}\ntests: {count: sh -c 'echo run >> count.log'}\n")
     count = red.folder / "environments/count.log"
     environ = {**os.environ, "ENVCTL_ENGINE": "local", "XDG_CACHE_HOME": str(tmp_path)}
     words = [sys.executable, "-m", "envctl", "test", "watched", "--watch"]
-    with subprocess.Popen(words, cwd=red.folder, env=environ, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, cwd=red.folder, env=environ, stderr=subprocess.PIPE, text=True) as process, killed(process):
         assert process.stderr is not None
         for number in (1, 2):
             assert any("waiting for a change" in line for line in iter(process.stderr.readline, ""))
