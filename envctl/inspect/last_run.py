@@ -12,7 +12,7 @@ from envctl.files.folders import FileRefused
 from envctl.inspect.lookup import project_here
 from envctl.inspect.report import write_report
 from envctl.instance.folder import make_folder, user_folder, why_foreign
-from envctl.instance.identity import ID, instance_id
+from envctl.instance.identity import ID
 from envctl.instance.record import Record
 from envctl.session import Session
 
@@ -49,7 +49,7 @@ def last_run(session: Session, name: str) -> dict[str, Path]:
 def _ids(session: Session, name: str) -> Iterator[str]:
     if ID.fullmatch(name):
         yield name
-    yield instance_id(name, project_here(session))
+    yield session.id_of(name, project_here(session))
 
 
 def _home(session: Session) -> Path:

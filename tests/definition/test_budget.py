@@ -94,7 +94,7 @@ NO_VALUES = {
     "${ {1: 2} }": "the key 1 of a map is not text",
     "${'\\0'}": "NUL",
     "${'a\\ud800'}": "U+D800 is half a character",
-    "${10.0 ** 308 * 10}": "no finite number",
+    "${10.0 ** 308 * 10}": "not a finite number",
     "${9007199254740993 / 1}": "more digits than a fraction keeps",
     "${10 ** (10 ** 10)}": "too large",
     "${1 | round(10 ** 9, 'floor')}": "too large",
