@@ -37,7 +37,8 @@ def describe(error: EnvctlError, mask: Mask) -> list[str]:
     """The lines that say what went wrong, without secrets; only ours begin at the margin."""
     if isinstance(error, DefinitionError):
         count = len(error.problems)
-        return [*problems(error, mask), f"envctl: {counted(count, 'mistake')}; nothing was started"]
+        hints = [f"  {line}" for line in mask(error.hint).splitlines()]
+        return [*problems(error, mask), f"envctl: {counted(count, 'mistake')}; nothing was started", *hints]
     lines = mask(f"envctl: {error.message}").replace("\n", "\n    ").split("\n")
     if isinstance(error, ServiceFailed) and error.evidence is not None:
         lines += mask("\n".join(_evidence(error.evidence))).split("\n")

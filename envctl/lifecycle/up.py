@@ -10,8 +10,9 @@ from functools import partial
 from typing import NamedTuple
 
 from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
+from envctl.engines.registry import traits
 from envctl.environment import Environment
-from envctl.errors import OutOfTime, ServiceFailed
+from envctl.errors import DefinitionError, OutOfTime, ServiceFailed
 from envctl.inspect.lookup import called
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
@@ -116,7 +117,12 @@ def up(
 def _planned(session: Session, options: UpOptions, environment: Environment, owner: str) -> tuple[Record, Plan]:
     """The draft of the record, and the plan: mistakes that only a plan shows must show before anything is touched."""
     drafted = draft(session, options, environment, owner)
-    plan = plan_of_environment(session, environment, drafted)
+    try:
+        plan = plan_of_environment(session, environment, drafted)
+    except DefinitionError as error:
+        if options.engine is None and traits(drafted.engine).runs_processes:
+            error.hint = "Docker does not answer here, hence the services are to run as processes of this machine; `envctl doctor` says why"
+        raise
     session.mask.add(plan.secrets)
     refuse_foreign_files(with_all_written(replace(drafted, write=dict(plan.write)), session.store.all()))
     return drafted, plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -15,8 +16,10 @@ from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tr
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
+from envctl.errors import DefinitionError
 from envctl.files.reading import read_file
 from envctl.plan.addressing import Side, Viewpoint
+from envctl.plan.dockerfile_run import proposed_run
 from envctl.plan.files import contents, listed, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
@@ -210,7 +213,10 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     """What a process of this machine needs; the problem where it cannot be one."""
     where = ("services", subject.name)
     if (kind.own or service.from_compose) and not service.run:
-        hint = "`run: COMMAND` starts it from source; or bring it up on Docker"
+        proposed = ""
+        with suppress(DefinitionError):  # a folder that is wrong is another mistake
+            proposed = proposed_run(service.build, _folder(reading, subject.name, service), reading.loaded.project, service.port)
+        hint = f"`{proposed or 'run: COMMAND'}` starts it from source; or bring it up on Docker"
         reading.wrong(where, "nothing says how it runs as a process of this machine", hint)
     elif not kind.own and kind.local is None and not service.run:
         hint = "use Docker, or `--use S=URL` for one that runs already"
