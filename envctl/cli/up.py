@@ -73,7 +73,7 @@ def run(
 ) -> int:
     """Bring an environment up, run a command with its outputs, tear it down; returns the command's exit code."""
     if not command:
-        raise UsageError("there is no command to run", hint="envctl run ENV -- pytest")
+        raise UsageError("there is no command to run", hint=f"envctl run {env} -- pytest")
     session = session_of(ctx)
     status = run_with(session, up_options(env, options, report), command, [listener(session)])
     return _summarised(session, f"{env}: {command[0]} ended with {status}", status)

@@ -91,7 +91,7 @@ def test(
         Interrupted: somebody asked us to stop.
     """
     if options.untrusted:
-        hint = "`envctl run ENV --untrusted -- CMD` runs a command of yours"
+        hint = f"`envctl run {options.environment} --untrusted -- COMMAND` runs a command of yours"
         raise UsageError("the commands of `tests:` run on this machine, and --untrusted refuses them", hint=hint)
     environment = open_selected(session, options)
     jobs = [job._replace(passed_on=tuple(passed_on)) for job in jobs_of(environment, names)]
@@ -115,7 +115,9 @@ def test(
 def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
     tests = environment.definition.tests
     if not tests:
-        raise UsageError(f"{environment.definition.name} has no `tests:`", hint="`envctl run ENV -- CMD` runs any command")
+        raise UsageError(
+            f"{environment.definition.name} has no `tests:`", hint=f"`envctl run {environment.definition.name} -- COMMAND` runs any command"
+        )
     for name in names:
         if name not in tests:
             raise UsageError(f"there is no test '{name}'", hint=did_you_mean(name, list(tests)))

@@ -170,7 +170,7 @@ def _create_and_bring_up(run: Run, deployment: Deployment, timer: Timer) -> None
     run.events.begin(run.plan)
     deployment.prepare(run.events.progress)
     timer.phase("images")
-    refuse_changed_seeds(run.record, deployment, run.plan.services.values())
+    refuse_changed_seeds(run.record, called(run.session, run.record), deployment, run.plan.services.values())
     each(lambda step: step(), [lambda: deployment.renew(run.record.expires, labels_of(run.record)), deployment.create])
     timer.phase("create")
     bring_up(run, deployment)

@@ -18,7 +18,7 @@ from tests.support import Done, Project, missing
 SITE = """
 services:
   site: {kind: stub}
-  noisy: {run: sh -c 'while [ ! -e said ]; do sleep 0.02; done; echo ERROR no; exec sleep 600'}
+  noisy: {run: [sh, -c, "while [ ! -e said ]; do sleep 0.02; done; echo ERROR no; exec sleep 600"]}
 tests:
   green: "true"
   red: sh -c 'touch environments/said said; sleep 0.3; exit 3'
