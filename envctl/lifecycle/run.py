@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from envctl.engines import open_engine
 from envctl.environment import Environment
-from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
+from envctl.errors import CommandMissing, EnvctlError, Interrupted, UsageError, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
 from envctl.files.writing import always, root_of, write_file
@@ -43,8 +43,6 @@ from envctl.session import Session
 
 OURS = 125
 """The exit status of a failure of ours."""
-NO_PROGRAM = 127
-"""That of a command that does not exist, as shells have it."""
 
 
 class Job(NamedTuple):
@@ -61,13 +59,23 @@ def run(session: Session, options: UpOptions, command: Sequence[str], listeners:
     """The exit status of *command*, which runs with the outputs in its environment.
 
     Raises:
+        CommandMissing: it cannot be started; then nothing is.
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
-    if why := why_no_program(command[0], session.environ, session.cwd):
-        tell(f"envctl: {why}; nothing was started")
-        return NO_PROGRAM
+    check_program(command[0], session.environ.get("PATH", os.defpath), session.cwd)
     return _run_jobs(session, options, [Job(tuple(command))], listeners, None)
+
+
+def check_program(program: str, path: str, folder: Path) -> None:
+    """
+    Raises:
+        CommandMissing: there is no such *program*, or it may not be run.
+    """
+    place = str(folder / program) if os.sep in program else program
+    if shutil.which(place, path=with_ourselves(path)) is None:
+        there = os.path.exists(place) if os.sep in program else shutil.which(place, os.F_OK, path) is not None
+        raise CommandMissing(f"{program} cannot be run: {'no permission' if there else 'there is no such program'}", 126 if there else 127)
 
 
 def test(
@@ -103,9 +111,8 @@ def test(
     changes = watched(environment) if watch else None
     for job in jobs:
         program = _program(environment.definition.tests[job.test or ""].run)
-        if program and (why := why_no_program(program, session.environ, environment.loaded.folder)):
-            tell(f"envctl: {job.test}: {why}; nothing was started")
-            return NO_PROGRAM
+        if program:
+            check_program(program, session.environ.get("PATH", os.defpath), environment.loaded.folder)
     narrowed = _narrowed(session, options, environment, [job.test or "" for job in jobs])
     if narrowed is not options:
         environment = apply(environment, narrowed.selection)
@@ -287,17 +294,17 @@ POLL_SECONDS = 0.5
 
 
 def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path, lost: Callable[[], bool] = lambda: False) -> int:
-    """Its exit status, 127 where it does not exist, 128 + n when signal n ended it; *lost* is asked now and then whether to go on.
+    """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether to go on.
 
     Raises:
+        CommandMissing: it does not exist.
         UsageError: it cannot be started.
         EnvctlError: the environment was lost.
     """
     try:
         process = subprocess.Popen(command, env=environ, cwd=folder, close_fds=True)
     except FileNotFoundError:
-        tell(f"envctl: {why_no_program(command[0], environ, folder) or f'{command[0]} cannot be started: its interpreter does not exist'}")
-        return NO_PROGRAM
+        raise CommandMissing(f"{command[0]} cannot be run: there is no such program, or its interpreter is not there", 127) from None
     except OSError as error:
         raise UsageError(f"{command[0]} cannot be started: {error.strerror}") from None
     try:
@@ -306,15 +313,6 @@ def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path
         _stop(process, environ)
         raise
     return status if status >= 0 else 128 - status
-
-
-def why_no_program(program: str, environ: Mapping[str, str], folder: Path) -> str:
-    """Why there is nothing to run as *program* in *folder*; empty where there is."""
-    if "/" in program:
-        return "" if (folder / program).exists() else f"there is no program {program}"
-    if shutil.which(program, path=with_ourselves(environ.get("PATH", os.defpath))):
-        return ""
-    return f"there is no program '{program}' on PATH"
 
 
 def _program(run: str | Sequence[str]) -> str:

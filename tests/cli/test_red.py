@@ -105,10 +105,10 @@ def test_commands_are_printed_as_they_work_there(red: Project, tmp_path: Path) -
 
 def test_a_program_that_is_not_there_is_found_before_anything_starts(red: Project, tmp_path: Path) -> None:
     done = ran(red, "run", "site", "--", "nosuch", "x", cache=tmp_path)
-    assert (done.status, done.err) == (127, "envctl: there is no program 'nosuch' on PATH; nothing was started\n")
+    assert (done.status, done.err) == (127, "envctl: nosuch cannot be run: there is no such program\n")
     red.environment("none", "services: {site: {kind: stub}}\ntests: {one: nosuch --all}\n")
     done = ran(red, "test", "none", cache=tmp_path)
-    assert (done.status, done.err) == (127, "envctl: one: there is no program 'nosuch' on PATH; nothing was started\n")
+    assert (done.status, done.err) == (127, "envctl: nosuch cannot be run: there is no such program\n")
 
 
 def test_arguments_are_passed_on_to_one_test(red: Project, tmp_path: Path) -> None:
