@@ -10,7 +10,6 @@ from pathlib import Path
 from envctl.definition.models import Build
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
-from envctl.init.dockerfiles import instructions
 
 LARGEST = 1_000_000
 
@@ -25,16 +24,22 @@ def proposed_run(build: str | Build | None, context: Path, root: Path, port: int
         return ""
     name = (build.dockerfile if isinstance(build, Build) else None) or "Dockerfile"
     try:
-        steps = list(instructions(read_file(context / name, root, largest=LARGEST).decode()))
+        last = _last_instructions(read_file(context / name, root, largest=LARGEST).decode())
     except (FileRefused, OSError, ValueError):
         return ""
-    last = {step.name: step.rest for step in steps}
     words = [*_words(last.get("ENTRYPOINT", "")), *_words(last.get("CMD", ""))]
     if not words:
         return ""
     text = _quoted(words)
     text = re.sub(rf"(?<![\w.]){port}(?![\w.])", "${self.port}", text) if port else text
     return "run: " + text.replace("0.0.0.0", "${self.bind}")
+
+
+def _last_instructions(text: str) -> dict[str, str]:
+    """Instruction to what stands behind it the last time, which is the one that counts; continued lines are joined."""
+    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    parts = (line.strip().partition(" ") for line in re.sub(r"\\[ \t]*\n", " ", lines).splitlines())
+    return {name.upper(): rest.strip() for name, _, rest in parts}
 
 
 def _words(rest: str) -> list[str]:
