@@ -76,7 +76,7 @@ class Program(Model):
     script: str = Field("", description="A program that a Python package installs beside Python itself.")
     path: str = Field("", description="A program of PATH, or a pattern of absolute paths.")
     version: str = Field("", description="Its major version, where it is known; else the program is asked, or its path.")
-    extra: bool = Field(False, description="It comes with envctl[local].")
+    extra: bool = Field(False, description="It comes with envctl-testing[local].")
     arguments: list[str] = Field(default_factory=list, description="What it takes before the arguments of `command`.")
     loss: str = Field("", description="What is different with this one.")
 

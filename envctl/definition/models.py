@@ -31,7 +31,7 @@ def name_problem(name: str) -> tuple[str, str] | None:
     if OURS.match(name):
         return f"'{name}' begins like what envctl itself puts beside services", f"another name, e.g. '{name[7:] or 'server'}'"
     if not NAME.fullmatch(name):
-        return f"'{name}' is no name of a service", "letters, digits, - and _, at most 40, not beginning with - or _"
+        return f"'{name}' is not a valid name for a service", "letters, digits, - and _, at most 40, not beginning with - or _"
     return None
 
 

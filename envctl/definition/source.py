@@ -175,7 +175,7 @@ class _Reading:
 
     def _key(self, key: Node, path: TreePath) -> str:
         if isinstance(key, Branch) or (key.value is None and not key.text):
-            raise YamlError(key.line, f"a key under '{dotted(path)}' is no text" if path else "a key is no text")
+            raise YamlError(key.line, f"a key under '{dotted(path)}' is not text" if path else "a key is not text")
         if control := _CONTROL.search(key.text):
             raise YamlError(key.line, f"the key {key.text!r} holds the control character U+{ord(control.group()):04X}", "remove it")
         return key.text
@@ -275,7 +275,7 @@ PathType = Literal["file", "folder", "file or folder"]
 def inside(text: str, base: Path, project: Path, *, what: PathType | None) -> Path | str:
     """The path that *text* names, or a sentence about what is wrong with it; without *what* it need not exist."""
     if not text.strip() or "\0" in text:
-        return "this is no path"
+        return "this is not a path"
     path = Path(os.path.normpath(base / text))
     try:
         if outside(path, project):
@@ -298,7 +298,7 @@ def _existing(path: Path, text: str, what: PathType) -> Path | str:
     if not path.is_dir() and what == "folder":
         return f"'{text}' is a file, and a folder is expected"
     if not path.is_dir() and not path.is_file():
-        return f"'{text}' is no ordinary file"
+        return f"'{text}' is not a regular file"
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
         return f"'{text}' cannot be read: permission denied"
     return path

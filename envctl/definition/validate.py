@@ -171,6 +171,20 @@ _EXAMPLES = {
 }
 
 
+_COMPOSE_WORDS = {
+    "environment": "`env: {NAME: value}`",
+    "depends_on": "`needs: [db]`, which a reference like `${db.url}` says already",
+    "healthcheck": "`ready: {http: /healthz}` or `ready: {command: ...}`",
+    "volumes": "`files: {/path/inside: file-of-the-project}`",
+    "entrypoint": "`run: ...`, the whole command",
+    "container_name": "the service's own name",
+    "deploy": "`replicas: 2` and `resources: {cpu: 0.5, memory: 256M}`",
+    "working_dir": "`compose: {working_dir: ...}`",
+    "restart": "`compose: {restart: ...}`",
+}
+"""Keys of Compose's services, in the words of ours."""
+
+
 def problems_of(error: ValidationError, data: Any, at: TreePath, source: Source) -> list[Problem]:
     """One problem for each mistake of the *data* that stands *at* a path."""
     grouped: dict[TreePath, list[Mapping[str, Any]]] = {}
@@ -222,7 +236,7 @@ def _words(errors: list[Mapping[str, Any]], value: Any, full: TreePath) -> tuple
     if kind == "extra_forbidden":
         if len(full) == 3 and full[0] == "services" and last in OUR_WORDS:
             return f"'{last}' is Compose's word", OUR_WORDS[last]
-        return f"unknown key '{last}'", did_you_mean(last, known_keys(full[:-1]), limit=40)
+        return unknown_key(last, full[:-1])
     if kind == "missing":
         return f"the key '{last}' is missing", "`name: shop`" if full == ("name",) else ""
     if kind in _BOUNDS:
@@ -282,6 +296,18 @@ def known_keys(path: TreePath) -> list[str]:
         case ("tests", _):
             return _keys(Test)
     return []
+
+
+def evaluated_keys(path: TreePath) -> list[str]:
+    """The same, but of maps that take no other key: a build takes all of Compose's."""
+    return known_keys(path) if path[2:3] != ("build",) else []
+
+
+def unknown_key(key: str, at: TreePath) -> tuple[str, str]:
+    """What is wrong with a *key* that a map at a place cannot have, and what would do."""
+    if len(at) == 2 and at[0] == "services" and key in _COMPOSE_WORDS:
+        return f"unknown key '{key}'", f"here it is called {_COMPOSE_WORDS[key]}"
+    return f"unknown key '{key}'", did_you_mean(key, known_keys(at), limit=40)
 
 
 def _keys(model: type[Model]) -> list[str]:

@@ -68,7 +68,7 @@ class _Service:
             return
         known = f"known: {', '.join(kind.versions)}" if kind.versions else ""
         if not _TAG.fullmatch(service.version):
-            yield self.problem(("version",), f"'{service.version}' is no version", known or "an image's tag")
+            yield self.problem(("version",), f"'{service.version}' is not a version", known or "an image's tag")
         elif kind.image is None:
             hint = "put it into the image: `image: name:tag`"
             yield self.problem(("version",), f"the kind '{kind.kind}' has no versions", hint)

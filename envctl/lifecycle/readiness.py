@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envctl.engines import Execution, ServiceState
-from envctl.errors import OutOfTime, ServiceFailed
+from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
+from envctl.lifecycle.not_ready import not_ready
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness.wait import PASSES, History, wait_until_ready
@@ -49,7 +50,7 @@ def until_ready(work: BringUp, service: ServicePlan) -> None:
     """Returns when its checks have passed; it is `ready` then where there is more to do, or `done` where it has ended well.
 
     Raises:
-        ServiceFailed, OutOfTime, PortTaken: it will not get ready, or not in its time.
+        ServiceFailed, PortTaken: it will not get ready, or not in its time.
         Abandoned
     """
     waiting = _Waiting(work, service, _checks(work, service))
@@ -90,7 +91,7 @@ class _Waiting:
         except NotReady as error:
             work.states.go_on()
             if not work.exits.ended(service):
-                raise self._not_ready(history, error) from None
+                raise self._not_ready(history, self._targets(asked), error) from None
             return
         try:
             if guessed:
@@ -109,10 +110,13 @@ class _Waiting:
     def _pass(self, checks: Sequence[Check], history: History, seconds: float) -> None:
         """Raises NotReady when they have not passed in that time; a service that its file restarts has that of the whole command."""
         until = time.monotonic() + seconds
-        targets = [(check.probe, self._target(check, replica)) for check in checks for replica in range(self.service.replicas)]
+        targets = self._targets(checks)
         guess = "patience" in checks[0].options
         passes = 1 if list(checks) == [HEALTH] else PASSES
         wait_until_ready(targets, history, lambda _: self._given_up(history, until, guess), passes)
+
+    def _targets(self, checks: Sequence[Check]) -> list[tuple[str, Target]]:
+        return [(check.probe, self._target(check, replica)) for check in checks for replica in range(self.service.replicas)]
 
     def _given_up(self, history: History, until: float, guess: bool) -> bool:
         exits, name = self.work.exits, self.service.name
@@ -124,14 +128,15 @@ class _Waiting:
         """A server that was up before has its users already; a new one may be about to make them."""
         return self.work.was_up and history.refused_seconds > REFUSED_SECONDS
 
-    def _not_ready(self, history: History, error: NotReady) -> ServiceFailed:
+    def _not_ready(self, history: History, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
         name = self.service.name
         if self._refused(history):
-            advice = f"if its data was made with others: `envctl reset NAME {name}` makes it anew; or give it those that it has"
+            advice = (
+                f"if its data was made with others: `envctl reset {self.work.called} {name}` makes it anew; or give it those that it has"
+            )
             message = f"{name} does not know the credentials that the definition gives it: {error}"
             return ServiceFailed(message, evidence_of(self.work, self.service, "readiness", advice=advice))
-        message = f"{name} did not get ready within {self.service.ready_timeout:g} s: {error}"
-        return OutOfTime(message, evidence_of(self.work, self.service, "readiness"))
+        return not_ready(self.work, self.service, targets, error)
 
     def settle(self) -> None:
         """One that nobody can ask is up when it has run for a while: most that fail at all fail at once. One that ran before has.

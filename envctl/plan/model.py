@@ -56,6 +56,10 @@ class Setting:
     rewrite: Mapping[str, str] = field(default_factory=dict)
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
 
+    def runs_as_process(self, service: str) -> bool:
+        """Whether *service* is a process of this machine."""
+        return self.engine.runs_processes or service in self.local
+
 
 class Port(NamedTuple):
     """A port inside, and the one that is published for it."""
@@ -196,6 +200,8 @@ class LocalPlan(NamedTuple):
     """The image that was asked for in the place of the kind's own; the program of this machine stands in its place."""
     program: LocalProgram | None = None
     """What runs it, where the definition does not say it with `run`."""
+    title: str = ""
+    """What people call its kind."""
 
 
 @dataclass(frozen=True)

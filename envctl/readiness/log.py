@@ -25,6 +25,6 @@ def probe(target: Target) -> None:
     try:
         wanted = compiled(pattern)
     except BadPattern as error:
-        raise NotReady(f"'{pattern}' is no regular expression here: {error}") from error
+        raise NotReady(f"'{pattern}' is not a valid regular expression here: {error}") from error
     if not any(wanted.search(_seen(block)) for block in whole_lines(target.logs())):
         raise NotReady(f"no log line matches '{pattern}' yet")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"
+ADVICE = "correct it and bring it up again; with --keep the data stays for a look"
 _KNOWN = (
     (
         r"SET USER privilege|SUPER privilege|specified as a definer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -76,19 +77,19 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_credentials_that_kept_data_does_not_know(line: MakeLine, refusing: None, state: str) -> None:
     error = line(service("db", **HEALTH), record=record_of(state=InstanceState(state))).fails()
     assert error.message == "db does not know the credentials that the definition gives it: health: no such user"
-    assert "`envctl reset NAME db`" in error.evidence.advice
+    assert re.search(r"`envctl reset t\S* db`", error.evidence.advice)
 
 
 def test_a_new_server_may_be_about_to_make_its_users(line: MakeLine, refusing: None) -> None:
-    error = line(service("db", ready_timeout=0.3, **HEALTH), record=record_of(state=InstanceState.STARTING)).fails(OutOfTime)
+    error = line(service("db", ready_timeout=0.3, **HEALTH), record=record_of(state=InstanceState.STARTING)).fails()
     assert error.message == "db did not get ready within 0.3 s: health: no such user"
 
 
 def test_a_service_has_a_deadline_of_its_own(line: MakeLine, slow: FakeDeployment) -> None:
-    error = line(service("db", ready_timeout=0.1, **HEALTH), deployment=slow).fails(OutOfTime)
+    error = line(service("db", ready_timeout=0.1, **HEALTH), deployment=slow).fails()
     assert error.message == "db did not get ready within 0.1 s: health: its health check says starting"
     assert error.evidence.step == "readiness"
-    assert error.evidence.advice.startswith("raise `ready: {timeout: ...}` if it is just slow")
+    assert error.evidence.advice.startswith("raise `ready: {timeout: ...}` if it is only slow")
 
 
 def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:

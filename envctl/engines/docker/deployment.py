@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.engines import listening
 from envctl.engines.docker.commands import OneOffs, archive, execute
 from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_compose, stranded, unchanged
 from envctl.engines.docker.connection import sdk_errors
@@ -121,6 +122,9 @@ class DockerDeployment(DockerInstance):
             closed.set()
             with suppress(Exception):
                 events.close()
+
+    def listening(self, service: str) -> Sequence[listening.Address]:
+        return listening.addresses(self.execute(service, Execution(list(listening.COMMAND))).output)
 
     def execute(self, service: str, what: Execution) -> CommandResult:
         return execute(self.connection.api, self.one_of(service), what)

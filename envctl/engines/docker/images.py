@@ -109,11 +109,22 @@ def build(connection: Connection, services: list[ServicePlan], folder: Path, env
     entries = {service.name: {"image": service.image, "build": build_entry(service)} for service in services}
     file.write_text(json.dumps({"name": "envctl-build", "services": entries}))
     try:
-        run_compose(["-f", str(file), "build", *(service.name for service in services)], connection.environment(environ))
+        words = ["-f", str(file), "build", *(service.name for service in services)]
+        run_compose(words, connection.environment(environ), told=lambda line: _tell_line(services, line, progress))
     except ComposeFailed as error:
         raise _cannot_build(services, str(error)) from None
     finally:
         file.unlink(missing_ok=True)
+    for service in services:
+        progress(service.name, f"built {service.image}")
+
+
+def _tell_line(services: list[ServicePlan], line: str, progress: Progress) -> None:
+    """Compose names the service in the lines that begin a step; the others are everybody's."""
+    named = [service for service in services if f"[{service.name} " in line]
+    for service in named or services:
+        if line.strip():
+            progress(service.name, f"building {service.image}: {line}")
 
 
 def _cannot_build(services: list[ServicePlan], output: str) -> ServiceFailed:

@@ -29,7 +29,7 @@ def select(environment: Environment, selection: Selection) -> Environment:
         services[name] = services[name].model_copy(update={"image": image, "build": None})
     for name, url in selection.use.items():
         if not _is_url(url):
-            raise UsageError(f"--use {name}={url}: this is no URL", hint=f"e.g. --use {name}=postgresql://user:password@127.0.0.1:5432/db")
+            raise UsageError(f"--use {name}={url}: not a URL", hint=f"e.g. --use {name}=postgresql://user:password@127.0.0.1:5432/db")
     if selection.only:
         services = {name: services[name] for name in services if name in _closure(services, selection.only, selection.use)}
     definition = environment.definition.model_copy(update={"services": services})
