@@ -1,0 +1,113 @@
+"""Units: what one lane, or one lease, has of a server that all of them share - a database, a virtual host, a bucket.
+
+One module a protocol, each with `open_driver(properties)`, imported when it is used. A driver knows nothing of plans and
+engines: it is given the server's properties as a test process sees them, and names.
+
+    seeded base  --keep-->  template  --clone-->  unit of a lane  --reset-->  the same again
+
+A server without namespaces of its own is one unit as a whole: its driver can reset it, and the names are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+from envctl.errors import EnvctlError
+
+PLACEHOLDER = "envctl-unit"
+"""Stands for a unit's name in the properties of `Unit.properties`."""
+
+
+class UnitError(EnvctlError):
+    """A server refused what was asked for; the message has its words."""
+
+
+class TemplateGone(UnitError):
+    """What was kept to reset from is not there any more, or was never made: the server has to be seeded again."""
+
+
+class Driver(Protocol):
+    """An open connection to one server. Not for two threads at once. Every verb raises UnitError with the server's words."""
+
+    def keep(self, base: str, template: str) -> None:
+        """*template* holds what *base* holds now; what it held before is gone. Nobody else uses a template."""
+
+    def clone(self, template: str, unit: str) -> None:
+        """*unit* holds what *template* does; what it held before is gone.
+
+        Raises:
+            TemplateGone: there is none.
+        """
+
+    def reset(self, template: str, unit: str) -> None:
+        """The same for a unit that somebody uses: clients go on, or connect again.
+
+        Raises:
+            TemplateGone: there is none; *unit* is as it was.
+        """
+
+    def drop(self, unit: str) -> None:
+        """It is gone, also where somebody uses it. Nothing happens where there is none."""
+
+    def close(self) -> None:
+        """Ends the connection."""
+
+
+@contextmanager
+def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
+    """The driver of that name, connected.
+
+    Args:
+        properties: of the server, as a test process sees it: host, port, username, password and the kind's own.
+
+    Raises:
+        UnitError: the server does not answer, or not to these credentials.
+    """
+    found: Driver = import_module(f"envctl.units.{driver}").open_driver(properties)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@dataclass(frozen=True)
+class Names:
+    """Of one database, virtual host or bucket: what was seeded, and what is kept of it to make units from."""
+
+    base: str = ""
+    template: str = ""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What can be a unit of a server.
+
+    Attributes:
+        driver: the module that knows its protocol.
+        names: of each thing that a unit has one of its own of; none where the whole server is the unit.
+        lanes: the names in each lane, in the order of `names`.
+        restores: whether its driver brings back what was seeded; else it can only be emptied, and seeded again.
+        properties: the server's as a test process sees it, of a unit named PLACEHOLDER.
+    """
+
+    driver: str
+    names: tuple[Names, ...] = ()
+    lanes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    restores: bool = True
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    def properties_of(self, name: str) -> dict[str, Any]:
+        """The properties of the unit *name*."""
+        return {key: _put(value, name) for key, value in self.properties.items()}
+
+
+def _put(value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(PLACEHOLDER, name)
+    if isinstance(value, Mapping):
+        return {key: _put(item, name) for key, item in value.items()}
+    return [_put(item, name) for item in value] if isinstance(value, Sequence) else value
