@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from envctl import outputs
-from envctl.cli.arguments import Context, Engine, Instance, Namespace, ServiceName, looking_at, session_of
+from envctl.cli.arguments import Context, Engine, Instance, Lane, Namespace, ServiceName, looking_at, session_of
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
 from envctl.definition.variable_names import sourced
@@ -24,7 +24,7 @@ from envctl.inspect.lookup import records_here, service_of, unreadable_here
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
-from envctl.outputs import process_variables
+from envctl.outputs.workers import worker_variables
 from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 
@@ -64,11 +64,12 @@ def env(
     for_: Annotated[
         str | None, typer.Option("--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False)
     ] = None,
+    lane: Lane = None,
 ) -> None:
-    """Print the outputs again."""
+    """Print the outputs again, of a lane: without --lane that of the test worker that asks."""
     session = session_of(ctx)
     record = record_named(session, name)
-    values = _of_service(session, record, for_) if for_ else {**record.outputs, **process_variables(record)}
+    values = _of_service(session, record, for_) if for_ else worker_variables(record, session.environ, lane)
     written = values if format == "json" else sourced(values, service=bool(for_))
     if left_out := [name for name in values if name not in written]:
         tell(f"left out, as they are no variables for a shell: {', '.join(left_out)}; `--format json` has them")

@@ -17,7 +17,7 @@ from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.identity import instance_id, process_alive, process_mark
-from envctl.instance.record import Endpoint, InstanceState, Record, ServiceRecord, now
+from envctl.instance.record import Endpoint, InstanceState, LaneRecord, Record, ServiceRecord, now
 from envctl.instance.store import RecordGone, RecordStore
 from envctl.lifecycle.down import clear, note_removal, was_killed
 from envctl.lifecycle.options import UpOptions
@@ -153,6 +153,7 @@ def recorded(record: Record, plan: Plan) -> Record:
     return replace(
         record,
         outputs=dict(plan.outputs),
+        lanes=tuple(LaneRecord(number, dict(outputs)) for number, outputs in enumerate(plan.lanes, 1)),
         secrets=tuple(sorted(plan.secrets)),
         write=dict(plan.write),
         stop={service.name: service.stop for service in plan.services.values() if service.stop},
@@ -170,6 +171,10 @@ def service_record(service: ServicePlan, before: ServiceRecord | None = None) ->
         shell=tuple(service.shell),
         shell_env=dict(service.shell_env),
         user=service.user,
+        data=bool((service.data or service.steps) and not service.once),
+        unit=service.unit,
+        lane=service.lane,
+        written=service.written,
     )
 
 

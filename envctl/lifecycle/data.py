@@ -44,7 +44,12 @@ class Data:
 
     def note_step(self, service: ServicePlan, step: Step) -> None:
         found = self.recorded(service)
-        self._note(service, replace(found, steps=(*found.steps, step.hash)))
+        # What was made of the data before is not what it is now.
+        self._note(service, replace(found, steps=(*found.steps, step.hash), units=()))
+
+    def note_units(self, service: ServicePlan, made: Iterable[str]) -> None:
+        found = self.recorded(service)
+        self._note(service, replace(found, units=tuple(dict.fromkeys((*found.units, *made)))))
 
     def _note(self, service: ServicePlan, found: DataRecord) -> None:
         self.update(lambda record: replace(record, data={**record.data, service.name: found}))

@@ -69,10 +69,10 @@ def test(session: Session, options: UpOptions, names: Sequence[str] = (), listen
     if options.untrusted:
         hint = "`envctl run ENV --untrusted -- CMD` runs a command of yours"
         raise UsageError("the commands of `tests:` run on this machine, and --untrusted refuses them", hint=hint)
-    environment = open_selected(session, options)
+    environment = open_selected(session, replace(options, lanes=0))
     jobs = jobs_of(environment, names)
     narrowed = _narrowed(session, options, environment, [job.test or "" for job in jobs])
-    if narrowed is not options:
+    if narrowed is not options or options.lanes:
         environment = apply(environment, narrowed.selection)
     return _run_jobs(session, narrowed, jobs, listeners, environment)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from envctl import seeding
 from envctl.engines import Execution, PreparesCommands
+from envctl.lifecycle import units
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
 from envctl.lifecycle.readiness import until_ended, until_ready
@@ -50,7 +51,7 @@ def _prepare_commands(work: BringUp, service: ServicePlan) -> None:
     for step in work.data.pending(service):
         other = work.plan.services.get(step.step.in_ or "")
         if other is not None and other.name != service.name:
-            prepare = partial(work.deployment.prepare_command, other, step.command)
+            prepare = partial(work.deployment.prepare_command, seeding.program_of(step, other), step.command)
             guarded_thread(prepare, lambda _: None, name="commands")  # it is made again when it is run, and fails there if it must
 
 
@@ -91,6 +92,17 @@ def seed(work: BringUp, service: ServicePlan) -> None:
         work.data.note_step(service, step)
 
 
+def make_units(work: BringUp, service: ServicePlan) -> None:
+    """With lanes, and after the first reset without: what is seeded is kept, and each lane gets its own of it."""
+    unit = service.unit
+    if unit is None or not unit.names or not (work.keep or work.plan.lanes):
+        return
+    made = work.data.recorded(service).units
+    if not set(units.made_of(unit)) <= set(made):
+        work.states.set(service.name, Phase.SEEDING, "units of lanes")
+        work.data.note_units(service, units.make(unit, work.deployment.probe_ports(service), made))
+
+
 def save_data(work: BringUp, service: ServicePlan) -> None:
     """It has everything: whoever waits for it may go on."""
     if not _is_done(work, service):
@@ -102,4 +114,13 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
     return work.states.rows[service.name].phase is Phase.DONE
 
 
-STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (await_needs, restore_data, start, await_ready, set_up, seed, save_data)
+STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (
+    await_needs,
+    restore_data,
+    start,
+    await_ready,
+    set_up,
+    seed,
+    make_units,
+    save_data,
+)

@@ -14,7 +14,7 @@ from envctl.definition.variable_names import is_output
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.addressing import TESTS, Addressing
-from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, TestPlan
+from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
@@ -37,7 +37,7 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
 
 def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     found = subjects(environment, setting)
-    resolver = Resolver(found, Addressing(setting), _scope(environment, setting))
+    resolver = Resolver(found, Addressing(setting, lanes=environment.lanes), _scope(environment, setting))
     reading = Reading(environment.loaded, setting, resolver, once)
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
     needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
@@ -46,7 +46,8 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     for name in order:
         with reading.located("services", name):
             services[name] = service_plan(reading, found[name], running[name], needs[name])
-    outputs = _outputs(reading, environment)
+    lanes = tuple(_outputs(reading, environment, lane) for lane in range(1, environment.lanes.count + 1))
+    outputs = lanes[0] if lanes else _outputs(reading, environment, 0)
     tests = _tests(reading, environment)
     reading.check()
     # Ports are read last: a reference anywhere may have reserved one.
@@ -54,7 +55,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         name: replace(
             plan,
             ports=ports_of(reading, found[name]),
-            steps=tuple(replace(step, needs=_conditions(environment, step.step.needs, running)) for step in plan.steps),
+            steps=tuple(_in_its_lane(reading, environment, step, running) for step in plan.steps),
             refers=frozenset(_referred(name, running[name], environment)),
         )
         for name, plan in services.items()
@@ -66,13 +67,28 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         write=environment.definition.write,
         tests=tests,
         folder=environment.loaded.folder,
-        secrets=secrets(reading, services.values(), outputs),
+        secrets=secrets(reading, services.values(), outputs).union(*(secrets(reading, (), lane) for lane in lanes[1:])),
+        lanes=lanes,
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
         ports_wanted=_wanted(environment, services),
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
     )
+
+
+def _in_its_lane(reading: Reading, environment: Environment, step: Step, running: Mapping[str, Service]) -> Step:
+    """A seed's program is told of what is seeded: it may be a lane's own, and what is seeded all lanes'."""
+    step = replace(step, needs=_conditions(environment, step.step.needs, running))
+    program, lanes = step.step.in_ or "host", environment.lanes
+    lane = lanes.number(step.service)
+    if lanes.count and program == "host":
+        return replace(step, env=_outputs(reading, environment, lane))
+    if lanes.number(program) == lane or program not in running:
+        return step
+    service = running[program]
+    scope = reading.resolver.reader_in(program, lane)
+    return replace(step, env=variables(reading, service, environment.kinds[service.kind], scope, program))
 
 
 def _wanted(environment: Environment, services: Mapping[str, ServicePlan]) -> dict[PortKey, int]:
@@ -98,7 +114,13 @@ def _needs(name: str, service: Service, environment: Environment, running: Mappi
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
     """The services whose properties it reads, in order; itself where it asks for its own address."""
     found = refers(service, [*environment.definition.services, "self"])
-    return [name if ref.root == "self" else ref.root for ref in found if ref.root != "self" or ref.path[:1] in (("host",), ("url",))]
+    lanes = environment.lanes
+    lane = lanes.number(name)
+    return [
+        name if ref.root == "self" else lanes.service(ref.root, lane)
+        for ref in found
+        if ref.root != "self" or ref.path[:1] in (("host",), ("url",))
+    ]
 
 
 def _conditions(environment: Environment, needs: Mapping[str, str], running: Mapping[str, Service]) -> dict[str, str]:
@@ -125,10 +147,10 @@ def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str,
         raise
 
 
-def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
-    scope = reading.resolver.reader(TESTS)
+def _outputs(reading: Reading, environment: Environment, lane: int) -> dict[str, str]:
+    scope = reading.resolver.reader(TESTS._replace(lane=lane))
     if environment.definition.outputs is None:
-        return _default_outputs(reading)
+        return _default_outputs(reading, lane)
     found: dict[str, str] = {}
     for key, value in environment.definition.outputs.items():
         with reading.located("outputs", key):
@@ -136,12 +158,15 @@ def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
     return found
 
 
-def _default_outputs(reading: Reading) -> dict[str, str]:
+def _default_outputs(reading: Reading, lane: int) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
-    found = {}
+    found, scope = {}, reading.resolver.reader(TESTS._replace(lane=lane))
     for name, subject in reading.resolver.subjects.items():
-        view = reading.resolver.reader(TESTS)[name]
-        for key in ("host", "port", *subject.kind.properties, *subject.kind.credentials):
+        if name not in scope:  # another lane's
+            continue
+        view = scope[name]
+        divided = [subject.kind.unit.parameter] if subject.kind.unit and subject.kind.unit.parameter else []
+        for key in ("host", "port", *subject.kind.properties, *divided, *subject.kind.credentials):
             try:
                 value = view[key]
             except (ExpressionError, KeyError):
@@ -153,7 +178,7 @@ def _default_outputs(reading: Reading) -> dict[str, str]:
 
 
 def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
-    scope = reading.resolver.reader(TESTS)
+    scope = reading.resolver.reader(TESTS._replace(lane=min(environment.lanes.count, 1)))
     return {
         name: TestPlan(reading.argv(test.run, scope, "tests", name), tuple(test.reports), tuple(test.only))
         for name, test in environment.definition.tests.items()
@@ -163,7 +188,9 @@ def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
-    resolver = Resolver(subjects(environment, setting), Addressing(setting, by_hand=name), _scope(environment, setting))
+    resolver = Resolver(
+        subjects(environment, setting), Addressing(setting, by_hand=name, lanes=environment.lanes), _scope(environment, setting)
+    )
     reading = Reading(environment.loaded, setting, resolver)
     found = variables(reading, service, environment.kinds[service.kind], resolver.reader_in(name), name)
     reading.check()

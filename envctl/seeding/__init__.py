@@ -6,6 +6,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from envctl.engines import Deployment
 from envctl.errors import Evidence, ServiceFailed
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
-from envctl.plan.model import Plan, Step
+from envctl.plan.model import Plan, ServicePlan, Step
 
 
 class Seeder(NamedTuple):
@@ -33,6 +34,11 @@ def seed(step: Step, seeder: Seeder) -> None:
         ServiceFailed: with the file, the line and the server's words.
     """
     import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
+
+
+def program_of(step: Step, service: ServicePlan) -> ServicePlan:
+    """*service* as a step's command runs in it: with the addresses of what is seeded, though it may itself be a lane's."""
+    return service if step.env is None else replace(service, env=step.env)
 
 
 ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"

@@ -10,16 +10,15 @@ A server without namespaces of its own is one unit as a whole: its driver can re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
 from envctl.errors import EnvctlError
+from envctl.instance.units import Names, Unit
 
-PLACEHOLDER = "envctl-unit"
-"""Stands for a unit's name in the properties of `Unit.properties`."""
+__all__ = ["Driver", "Names", "TemplateGone", "Unit", "UnitError", "opened"]
 
 
 class UnitError(EnvctlError):
@@ -72,42 +71,3 @@ def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
         yield found
     finally:
         found.close()
-
-
-@dataclass(frozen=True)
-class Names:
-    """Of one database, virtual host or bucket: what was seeded, and what is kept of it to make units from."""
-
-    base: str = ""
-    template: str = ""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What can be a unit of a server.
-
-    Attributes:
-        driver: the module that knows its protocol.
-        names: of each thing that a unit has one of its own of; none where the whole server is the unit.
-        lanes: the names in each lane, in the order of `names`.
-        restores: whether its driver brings back what was seeded; else it can only be emptied, and seeded again.
-        properties: the server's as a test process sees it, of a unit named PLACEHOLDER.
-    """
-
-    driver: str
-    names: tuple[Names, ...] = ()
-    lanes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    restores: bool = True
-    properties: Mapping[str, Any] = field(default_factory=dict)
-
-    def properties_of(self, name: str) -> dict[str, Any]:
-        """The properties of the unit *name*."""
-        return {key: _put(value, name) for key, value in self.properties.items()}
-
-
-def _put(value: Any, name: str) -> Any:
-    if isinstance(value, str):
-        return value.replace(PLACEHOLDER, name)
-    if isinstance(value, Mapping):
-        return {key: _put(item, name) for key, item in value.items()}
-    return [_put(item, name) for item in value] if isinstance(value, Sequence) else value

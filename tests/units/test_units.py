@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envctl.units import PLACEHOLDER, Unit
+from envctl.instance.units import PLACEHOLDER, Unit
 
 
 def test_the_properties_of_a_unit_have_its_name_wherever_it_stands() -> None:
