@@ -17,6 +17,7 @@ from envctl.lifecycle.evidence import LOG_LINES, failure
 from envctl.lifecycle.readiness import until_ended, until_ready
 from envctl.plan.model import ServicePlan
 from envctl.process.threads import guarded_thread
+from envctl.units import DriverMissing
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
@@ -99,8 +100,13 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
         return
     made = work.data.recorded(service).units
     if not set(units.made_of(unit)) <= set(made):
-        work.states.set(service.name, Phase.SEEDING, "units of lanes")
-        work.data.note_units(service, units.make(unit, work.deployment.probe_ports(service), made))
+        work.states.set(service.name, Phase.SEEDING, "what lanes have of it")
+        try:
+            work.data.note_units(service, units.make(unit, work.deployment.probe_ports(service), made))
+        except DriverMissing:
+            if unit.names[0].lanes:
+                raise
+            # Nobody needs it yet: a reset makes the server's data anew.
 
 
 def save_data(work: BringUp, service: ServicePlan) -> None:

@@ -10,7 +10,7 @@ from envctl.instance.record import DataRecord, Record, ServiceRecord
 from envctl.instance.units import Unit
 from envctl.outputs.workers import outputs_of
 from envctl.process.threads import each
-from envctl.units import Driver, TemplateGone, opened
+from envctl.units import Driver, DriverMissing, TemplateGone, opened
 
 
 def make(unit: Unit, ports: Mapping[str, int], made: Collection[str]) -> list[str]:
@@ -69,14 +69,14 @@ def _resettable(record: Record, services: Sequence[str], lane: int | None) -> It
 
 
 def reset(found: Sequence[Resettable]) -> list[str]:
-    """Resets what a driver can, side by side; the names of those that have lost what they would be reset from."""
+    """Resets what a driver can, side by side; the names of those that it cannot: what they would be reset from is gone."""
     lost: list[str] = []
 
     def one(what: Resettable) -> None:
         try:
             with opened(what.unit.driver, what.unit.server) as driver:
                 _reset(driver, what)
-        except TemplateGone:
+        except (TemplateGone, DriverMissing):
             lost.append(what.name)
 
     each(one, found)

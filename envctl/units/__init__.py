@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from envctl.errors import EnvctlError
 from envctl.instance.units import Names, Unit
 
-__all__ = ["Driver", "Names", "TemplateGone", "Unit", "UnitError", "opened"]
+__all__ = ["Driver", "DriverMissing", "Emptied", "Names", "TemplateGone", "Unit", "UnitError", "opened"]
 
 
 class UnitError(EnvctlError):
@@ -27,6 +27,26 @@ class UnitError(EnvctlError):
 
 class TemplateGone(UnitError):
     """What was kept to reset from is not there any more, or was never made: the server has to be seeded again."""
+
+
+class DriverMissing(UnitError):
+    """The library that a driver needs is not installed."""
+
+
+class Emptied:
+    """A driver of a server that is one unit as a whole: a base of the other verbs, which nobody calls."""
+
+    def keep(self, base: str, template: str) -> None:
+        raise NotImplementedError
+
+    def clone(self, template: str, unit: str) -> None:
+        raise NotImplementedError
+
+    def drop(self, unit: str) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """It holds no connection."""
 
 
 class Driver(Protocol):
@@ -65,8 +85,12 @@ def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
 
     Raises:
         UnitError: the server does not answer, or not to these credentials.
+        DriverMissing: a library is not installed.
     """
-    found: Driver = import_module(f"envctl.units.{driver}").open_driver(properties)
+    try:
+        found: Driver = import_module(f"envctl.units.{driver}").open_driver(properties)
+    except ModuleNotFoundError as error:
+        raise DriverMissing(f"{driver}: the Python package '{error.name}' is not here", hint="`pip install envctl[lanes]`") from None
     try:
         yield found
     finally:
