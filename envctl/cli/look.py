@@ -24,7 +24,7 @@ from envctl.inspect.lookup import records_here, service_of, unreadable_here
 from envctl.inspect.status import document
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
-from envctl.outputs.workers import worker_variables
+from envctl.lifecycle.api import env as env_of
 from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 
@@ -69,7 +69,7 @@ def env(
     """Print the outputs again, of a lane: without --lane that of the test worker that asks."""
     session = session_of(ctx)
     record = record_named(session, name)
-    values = _of_service(session, record, for_) if for_ else worker_variables(record, session.environ, lane)
+    values = _of_service(session, record, for_) if for_ else env_of(record.id, lane=lane, session=session)
     written = values if format == "json" else sourced(values, service=bool(for_))
     if left_out := [name for name in values if name not in written]:
         tell(f"left out, as they are no variables for a shell: {', '.join(left_out)}; `--format json` has them")
@@ -77,7 +77,7 @@ def env(
     if format == "github":
         from envctl.outputs.github import masks
 
-        print(masks(record.secrets), end="", file=sys.stderr, flush=True)
+        print(masks([*record.secrets, *filter(None, [values.get("ENVCTL_TOKEN")])]), end="", file=sys.stderr, flush=True)
 
 
 def _of_service(session: Session, record: Record, service: str) -> dict[str, str]:

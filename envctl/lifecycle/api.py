@@ -24,7 +24,7 @@ from envctl.lifecycle.adoption import record_named
 from envctl.lifecycle.down import Removed, remove_named
 from envctl.lifecycle.events import Event, Listener, Phase
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
-from envctl.outputs.workers import worker_variables
+from envctl.outputs.workers import access_variables, worker_variables
 from envctl.session import Session
 
 __all__ = ["Event", "Instance", "Listener", "Phase", "Removed", "Session", "down", "env", "reset", "up"]
@@ -175,7 +175,8 @@ def env(name: str, *, lane: int | None = None, session: Session | None = None) -
         UsageError: there is no such instance or lane.
     """
     session = session or Session.here()
-    return worker_variables(record_named(session, name), session.environ, lane)
+    record = record_named(session, name)
+    return {**worker_variables(record, session.environ, lane), **access_variables(session.store.folder(record.id))}
 
 
 def reset(

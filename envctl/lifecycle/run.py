@@ -31,6 +31,7 @@ from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
 from envctl.lifecycle.up import Up, up
 from envctl.outputs import process_variables
+from envctl.outputs.workers import access_variables
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
 from envctl.process.terminal import tell
@@ -164,7 +165,8 @@ def _removed(session: Session, record: Record) -> list[str]:
 
 def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     record, environ = started.record, session.environ
-    variables = {**environ, **record.outputs, **process_variables(record), "PATH": with_ourselves(environ.get("PATH", os.defpath))}
+    variables = {**environ, **record.outputs, **process_variables(record), **access_variables(session.store.folder(record.id))}
+    variables["PATH"] = with_ourselves(environ.get("PATH", os.defpath))
     worst = 0
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run

@@ -94,13 +94,13 @@ def seed(work: BringUp, service: ServicePlan) -> None:
 
 
 def make_units(work: BringUp, service: ServicePlan) -> None:
-    """With lanes, and after the first reset without: what is seeded is kept, and each lane gets its own of it."""
+    """What is seeded is kept, for resets and leases; each lane gets its own of it."""
     unit = service.unit
-    if unit is None or not unit.names or not (work.keep or work.plan.lanes):
+    if unit is None or not unit.names or _is_done(work, service):
         return
     made = work.data.recorded(service).units
     if not set(units.made_of(unit)) <= set(made):
-        work.states.set(service.name, Phase.SEEDING, "what lanes have of it")
+        work.states.set(service.name, Phase.SEEDING, "keeping the seeded state")
         try:
             work.data.note_units(service, units.make(unit, work.deployment.probe_ports(service), made))
         except DriverMissing:

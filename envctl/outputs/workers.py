@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.errors import UsageError
+from envctl.keeper_client.client import KeeperClient
 from envctl.outputs import process_variables
 
 if TYPE_CHECKING:
@@ -55,6 +57,12 @@ def worker_variables(record: Record, environ: Mapping[str, str], lane: int | Non
     if chosen is None:
         return {**record.outputs, **process_variables(record)}
     return {**outputs_of(record, chosen), **process_variables(record), OURS: str(chosen)}
+
+
+def access_variables(folder: Path) -> dict[str, str]:
+    """Where tests ask for leases and resets, and with which token: of the keeper of the instance whose state is in *folder*."""
+    keeper = KeeperClient.at(folder)
+    return {"ENVCTL_URL": f"http://127.0.0.1:{keeper.port}", "ENVCTL_TOKEN": keeper.tests_token} if keeper else {}
 
 
 def outputs_of(record: Record, lane: int) -> Mapping[str, str]:
