@@ -18,6 +18,7 @@ from envctl.errors import EnvctlError, UsageError
 from envctl.instance.record import Record
 from envctl.instance.store import RECORD, RecordGone, RecordStore
 from envctl.keeper.channel import Channel
+from envctl.leases.checkpoints import Checkpoints
 from envctl.leases.leases import PATIENCE, TTL, Leases
 from envctl.leases.pool import Exhausted
 from envctl.session import Session
@@ -32,7 +33,7 @@ class Data:
     def __init__(self, folder: Path) -> None:
         self._folder, self._store = folder, RecordStore(folder.parent)
         self._known: tuple[tuple[int, int], Record] | None = None
-        self.leases = Leases(folder, self.record)
+        self.leases, self.checkpoints = Leases(folder, self.record), Checkpoints(self.record)
 
     def record(self) -> Record:
         """
@@ -73,11 +74,22 @@ class Data:
 
         services = told.get("services") or []
         change.reset(Session.here(), self.record(), services, lane=told.get("lane"))
+        self.checkpoints.reset(told.get("lane"))
         return 200, {}
+
+    def checkpoint(self, told: Mapping[str, Any]) -> Answer:
+        lanes = len(self.record().lanes)
+        if not 0 < told["lane"] <= max(lanes, 1):
+            raise UsageError(f"there is no lane {told['lane']}")
+        return 200, self.checkpoints.take(told["test"], told["lane"])
+
+    def list_checkpoints(self, told: Mapping[str, Any]) -> Answer:
+        return 200, self.checkpoints.made
 
 
 VERBS: dict[str, Callable[[Data, Mapping[str, Any]], Answer]] = {
     "lease": Data.lease, "give_back": Data.give_back, "list_leases": Data.list_leases, "lanes": Data.lanes, "reset": Data.reset,
+    "checkpoint": Data.checkpoint, "checkpoints": Data.list_checkpoints,
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from envctl.inspect.status import document
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.keeper_client.client import KeeperClient
+from envctl.leases.polluters import report
 from envctl.lifecycle.adoption import record_named
 from envctl.lifecycle.down import remove
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
@@ -23,6 +24,8 @@ from envctl.pytest_plugin.evidence import add_evidence
 from envctl.pytest_plugin.fixtures import Lane
 from envctl.session import Session
 
+WATCH = "ENVCTL_WATCH_DATA"
+"""Set by `envctl test --watch-data`, which prints the report itself."""
 OURS = 125
 """The exit status of pytest where the environment does not come up, as of `envctl run`."""
 
@@ -104,6 +107,7 @@ class EnvironmentPlugin:
         try:
             record = self._known() or self._brought_up()
             self.environment = TestEnvironment(self._session, record)
+            self._checkpoint("")
         except EnvctlError as error:
             self._remove()
             told = f"envctl: {self._session.mask(error.message)}" + (f"\n  {error.hint}" if error.hint else "")
@@ -142,6 +146,22 @@ class EnvironmentPlugin:
         record, self._ours = self._ours, None
         if record is not None:
             remove(self._session, record)
+
+    def _checkpoint(self, test: str) -> None:
+        """A first one is what the next is compared with; the controller of workers has no lane to look at."""
+        watch = self._config.getoption("--envctl-watch-data") or self._session.environ.get(WATCH)
+        if watch and (self._worker or not getattr(self._config.option, "numprocesses", None)):
+            self.environment.ask("POST", "/v1/checkpoints", {"test": test, "lane": self.environment.lane.number})
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        self._checkpoint(item.nodeid)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self._config.getoption("--envctl-watch-data"):
+            terminalreporter.section("data that tests left")
+            for line in report(self.environment.ask("GET", "/v1/checkpoints")):
+                terminalreporter.write_line(line)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:

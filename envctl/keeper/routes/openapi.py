@@ -58,6 +58,10 @@ PATHS: Schema = {
     "/v1/leases/{id}": {"delete": _operation("Give a unit back", 200, LEASE, _object(keep=FLAG), "id")},
     "/v1/lanes": {"get": _operation("List the lanes", 200, {"type": "array", "items": LANE})},
     "/v1/lanes/{n}/reset": {"post": _operation("Reset a lane to the seeded state", 200, _object(), SERVICES, "n")},
+    "/v1/checkpoints": {
+        "post": _operation("Tell what a test has changed in the data", 200, VALUES, _object(("test",), test=TEXT, lane=NUMBER)),
+        "get": _operation("List the checkpoints", 200, {"type": "array", "items": VALUES}),
+    },
     "/v1/reset": {"post": _operation("Reset everything to the seeded state", 200, _object(), SERVICES)},
 }
 DOCUMENT: Schema = {
