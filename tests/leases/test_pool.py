@@ -3,49 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 
 from envctl.instance.units import Names
 from envctl.leases.pool import Exhausted, Pool
-from envctl.units import Driver, UnitError
+from tests.leases.server import Server
 from tests.processes import until
-
-
-class Server(Driver):
-    """Its units, and whether it refuses."""
-
-    def __init__(self) -> None:
-        self.units: dict[str, str] = {}
-        self.refuses, self.made = False, 0
-        self.lock = threading.Lock()
-
-    @contextmanager
-    def opened(self) -> Iterator[Driver]:
-        yield self
-
-    def keep(self, base: str, template: str) -> None:
-        raise NotImplementedError
-
-    def clone(self, template: str, unit: str) -> None:
-        with self.lock:
-            if self.refuses:
-                raise UnitError("the disk is full")
-            assert unit not in self.units, "handed out twice"
-            self.units[unit] = template
-            self.made += 1
-
-    def reset(self, template: str, unit: str) -> None:
-        raise NotImplementedError
-
-    def drop(self, unit: str) -> None:
-        with self.lock:
-            self.units.pop(unit, None)
-
-    def close(self) -> None:
-        """It has no connection."""
 
 
 @pytest.fixture
