@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -82,6 +82,14 @@ class TestEnvironment:
         return answer
 
 
+def _words(error: EnvctlError) -> Iterator[str]:
+    yield f"envctl: {error.message}"
+    for line in error.evidence.logs if error.evidence else ():
+        yield f"  {line}"
+    if error.hint:
+        yield f"  {error.hint}"
+
+
 def _lane(session: Session, record: Record) -> Lane:
     number = lane_of(session.environ) or 1
     return Lane(number, outputs_of(record, number) if record.lanes else record.outputs)
@@ -110,8 +118,7 @@ class EnvironmentPlugin:
             self._checkpoint("")
         except EnvctlError as error:
             self._remove()
-            told = f"envctl: {self._session.mask(error.message)}" + (f"\n  {error.hint}" if error.hint else "")
-            pytest.exit(told, OURS)
+            pytest.exit(self._session.mask("\n".join(_words(error))), OURS)
 
     def _known(self) -> Record | None:
         """That of the controller, or of the `envctl run` around us."""

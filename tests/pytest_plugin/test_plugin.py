@@ -11,7 +11,6 @@ import pytest
 
 from tests.support import Project, command
 
-pytestmark = pytest.mark.local
 ENVIRONMENT = """
 services:
   db:
@@ -89,7 +88,7 @@ def pytest_in(project: Project, *words: str) -> subprocess.CompletedProcess[str]
 
 
 def nothing_is_left(project: Project) -> bool:
-    return command(["list"], project.folder).ok().err.strip() == "nothing is up in this checkout"
+    return command(["list"], project.folder).ok().out.strip() == "nothing is up in this checkout"
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
