@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from envctl.errors import EnvctlError, UsageError
+from envctl.errors import EnvctlError, ServiceFailed, UsageError
 from envctl.inspect.status import document
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
@@ -84,8 +84,8 @@ class TestEnvironment:
 
 def _words(error: EnvctlError) -> Iterator[str]:
     yield f"envctl: {error.message}"
-    for line in error.evidence.logs if error.evidence else ():
-        yield f"  {line}"
+    if isinstance(error, ServiceFailed) and error.evidence is not None:
+        yield from (f"  {line}" for line in error.evidence.logs)
     if error.hint:
         yield f"  {error.hint}"
 

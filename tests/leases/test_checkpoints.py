@@ -10,7 +10,7 @@ from envctl.contents import WHOLE
 from envctl.instance.record import ServiceRecord
 from envctl.instance.units import Names, Unit
 from envctl.leases import checkpoints
-from envctl.leases.checkpoints import Change, Checkpoints, compare
+from envctl.leases.checkpoints import Change, Checkpoints, Look, compare
 from envctl.leases.polluters import report
 from tests.builders import record_of
 
@@ -24,8 +24,8 @@ RECORD = record_of(
 
 
 def test_only_what_has_changed_is_told() -> None:
-    before = {"db": {"t": {"1": "a", "2": "b", "3": "c"}, "u": {"1": "a"}}, "mail": {"messages": {}}}
-    now = {"db": {"t": {"1": "a", "2": "x", "4": "d"}, "u": {"1": "a"}}, "mail": {"messages": {}}}
+    before: Look = {"db": {"t": {"1": "a", "2": "b", "3": "c"}, "u": {"1": "a"}}, "mail": {"messages": {}}}
+    now: Look = {"db": {"t": {"1": "a", "2": "x", "4": "d"}, "u": {"1": "a"}}, "mail": {"messages": {}}}
     assert compare(before, now) == {"db": {"t": Change(["4"], ["2"], ["3"])}}
 
 
