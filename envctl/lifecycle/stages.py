@@ -98,15 +98,17 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
     unit = service.unit
     if unit is None or not unit.names or not (work.keep or work.plan.lanes):
         return
-    made = work.data.recorded(service).units
-    if not set(units.made_of(unit)) <= set(made):
-        work.states.set(service.name, Phase.SEEDING, "what lanes have of it")
-        try:
-            work.data.note_units(service, units.make(unit, work.deployment.probe_ports(service), made))
-        except DriverMissing:
-            if unit.names[0].lanes:
-                raise
-            # Nobody needs it yet: a reset makes the server's data anew.
+    before = work.data.recorded(service)
+    if set(units.made_of(unit)) <= set(before.units):
+        return
+    work.states.set(service.name, Phase.SEEDING, "what lanes have of it")
+    try:
+        made = units.make(unit, work.deployment.probe_ports(service), before.units)
+    except DriverMissing:
+        if unit.names[0].lanes:
+            raise
+        return  # nobody needs it yet: a reset makes the server's data anew
+    work.data.note_units(service, before, made)
 
 
 def save_data(work: BringUp, service: ServicePlan) -> None:
