@@ -215,8 +215,12 @@ class Kind(Model):
 
 def scope_of(service: Service, kind: Kind) -> Literal["lane", "environment"]:
     """Whether each lane has one of its own: what the service says, else its kind; else it is shared where lanes can have parts of it."""
-    shared = kind.unit is not None and bool(kind.unit.several or kind.unit.parameter)
-    return service.scope or kind.scope or ("environment" if shared else "lane")
+    return service.scope or kind.scope or ("environment" if is_divided(kind) else "lane")
+
+
+def is_divided(kind: Kind) -> bool:
+    """Whether lanes can share one server of that kind, and each have its own part of it."""
+    return kind.unit is not None and bool(kind.unit.several or kind.unit.parameter)
 
 
 def load_kinds(project: Path | None = None) -> Kinds:
