@@ -49,7 +49,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
             services[name] = service_plan(reading, found[name], running[name], needs[name])
             for server in undivided(reading, running[name], name):
                 message = (
-                    f"'{name}' is a lane's own, and nothing of '{server}' that it refers to is its lane's: all lanes would use the same"
+                    f"nothing of '{server}' that '{environment.lanes.written(name)}' refers to is its lane's: all lanes would use the same"
                 )
                 reading.wrong(("services", name), message, f"refer to what a lane has of its own, e.g. `${{{server}.url}}`")
     lanes = tuple(_outputs(reading, environment, lane) for lane in range(1, environment.lanes.count + 1))

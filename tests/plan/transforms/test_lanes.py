@@ -213,7 +213,7 @@ def test_a_server_without_anything_to_divide(folder: Path) -> None:
 @pytest.mark.parametrize("env", ["D: 'postgresql://${db.host}:${db.port}/app'", "D: '${db.username}'"])
 def test_a_lanes_own_that_names_its_database_itself(folder: Path, env: str) -> None:
     found = refused(folder, f"services:\n  db: {{kind: postgres}}\n  orders: {{image: x, env: {{{env}}}}}\n")
-    assert found.count("nothing of 'db' that it refers to is its lane's") == 1
+    assert found.count("nothing of 'db' that 'orders' refers to is its lane's") == 1
     assert "environment.yaml:4" in found
 
 
