@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from envctl.engines.choice import default_engine, lasting_context
 from envctl.engines.registry import traits
@@ -34,6 +35,7 @@ class UpOptions:
         lanes: how many parallel workers get data and services of their own; 0: nobody does.
     image_names: what is built gets the names that the definition gives.
         untrusted: the definition is a stranger's, and may do nothing to this machine.
+        key: whose it is, in the place of folder, user and machine; None: the job of CI, where this is one.
     """
 
     environment: str
@@ -57,10 +59,15 @@ class UpOptions:
     lanes: int = 0
     image_names: bool = False
     untrusted: bool = False
+    key: str | None = None
 
     @property
     def selection(self) -> Selection:
         return Selection(tuple(self.only), tuple(self.stub), dict(self.use), dict(self.image), self.lanes)
+
+    def key_of(self, session: Session, project: Path) -> str:
+        """Whose the instance is."""
+        return self.key or session.key(project)
 
     def location(self, session: Session, current: Record | None) -> Location:
         """Where it is to be: as asked for, or where the instance is already.
