@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -36,6 +37,7 @@ from envctl.process.signals import shielded
 from envctl.process.terminal import tell
 from envctl.session import Session
 
+LANES_FILE = "lanes.json"
 OURS = 125
 """The exit status of a failure of ours."""
 
@@ -165,6 +167,7 @@ def _removed(session: Session, record: Record) -> list[str]:
 def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     record, environ = started.record, session.environ
     variables = {**environ, **record.outputs, **process_variables(record), "PATH": with_ourselves(environ.get("PATH", os.defpath))}
+    variables |= _lanes_file(session, record)
     worst = 0
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run
@@ -173,6 +176,16 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
             tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status
     return worst
+
+
+def _lanes_file(session: Session, record: Record) -> dict[str, str]:
+    """Where a parallel worker of any language finds the outputs of its lane: a list of objects, the first lane's first."""
+    if not record.lanes:
+        return {}
+    folder = session.store.folder(record.id)
+    text = json.dumps([dict(lane.outputs) for lane in record.lanes], ensure_ascii=False)
+    write_file(folder / LANES_FILE, text, folder, ours=always, mode=0o600)
+    return {"ENVCTL_LANES_FILE": str(folder / LANES_FILE)}
 
 
 def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, failed: bool) -> None:

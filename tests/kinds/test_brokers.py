@@ -339,7 +339,7 @@ def test_nats_is_emptied_and_its_streams_stay(up: Running) -> None:
             await stream.publish("emptied.one", b"1")
         messages = (await stream.stream_info("emptied")).state.messages
         await client.close()
-        return messages
+        return int(messages)
 
     assert asyncio.run(count(publish=True)) == 1
     with up.units("nats") as driver:
