@@ -58,6 +58,7 @@ class UnitOf(Model):
     parameter: str = Field("", description="The parameter that has another value in each lane.")
     name: str = Field("", description="An item's (or parameter's) value in a lane: an expression over `item`, `self` and `lane.number`.")
     template: str = Field("", description="What keeps the seeded state: an expression over `item` and `self`.")
+    ahead: bool = Field(False, description="What is seeded is kept at every `up`, not only with lanes: a copy costs next to nothing.")
     longest: int = Field(63, description="Bytes that a name may have; a longer one is cut, and told apart by a hash.")
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Parameters that the server needs for it.")
     losses: list[str] = Field(default_factory=list, description="What the lanes of one server share all the same.")
@@ -215,8 +216,12 @@ class Kind(Model):
 
 def scope_of(service: Service, kind: Kind) -> Literal["lane", "environment"]:
     """Whether each lane has one of its own: what the service says, else its kind; else it is shared where lanes can have parts of it."""
-    shared = kind.unit is not None and bool(kind.unit.several or kind.unit.parameter)
-    return service.scope or kind.scope or ("environment" if shared else "lane")
+    return service.scope or kind.scope or ("environment" if is_divided(kind) else "lane")
+
+
+def is_divided(kind: Kind) -> bool:
+    """Whether lanes can share one server of that kind, and each have its own part of it."""
+    return kind.unit is not None and bool(kind.unit.several or kind.unit.parameter)
 
 
 def load_kinds(project: Path | None = None) -> Kinds:

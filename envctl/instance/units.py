@@ -29,12 +29,14 @@ class Unit:
         names: of each thing that a unit has one of its own of; none where the server as a whole is the unit: it can be emptied.
         server: its properties as a test process sees them.
         properties: the same of a unit named PLACEHOLDER.
+        ahead: what is seeded is kept though nobody has asked for lanes, as that costs next to nothing.
     """
 
     driver: str
     names: tuple[Names, ...] = ()
     server: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
+    ahead: bool = False
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def properties_of(self, name: str) -> dict[str, Any]:

@@ -137,6 +137,10 @@ class Leases:
         if found is None:
             known = [names.base for names in unit.names]
             raise UsageError(f"{service} has no '{name}'", hint=did_you_mean(str(name), known))
+        kept = self._record().data.get(service)
+        if kept is None or found.template not in kept.units:
+            hint = "`envctl up ... --lanes 1` keeps it; `envctl reset` makes it anew, and keeps it from then on"
+            raise UsageError(f"{service}: what was seeded has not been kept, so that there is nothing to copy", hint=hint)
         return unit, found
 
     def _pool(self, service: str, names: Names) -> Pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from envctl.engines import open_engine
 from envctl.environment import Environment
-from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
+from envctl.errors import CommandMissing, EnvctlError, Interrupted, UsageError, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
 from envctl.files.writing import always, root_of, write_file
@@ -37,6 +38,7 @@ from envctl.process.signals import shielded
 from envctl.process.terminal import tell
 from envctl.session import Session
 
+LANES_FILE = "lanes.json"
 OURS = 125
 """The exit status of a failure of ours."""
 
@@ -54,10 +56,23 @@ def run(session: Session, options: UpOptions, command: Sequence[str], listeners:
     """The exit status of *command*, which runs with the outputs in its environment.
 
     Raises:
+        CommandMissing: it cannot be started; then nothing is.
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
+    check_program(command[0], session.environ.get("PATH", os.defpath), session.cwd)
     return _run_jobs(session, options, [Job(tuple(command))], listeners, None)
+
+
+def check_program(program: str, path: str, folder: Path) -> None:
+    """
+    Raises:
+        CommandMissing: there is no such *program*, or it may not be run.
+    """
+    place = str(folder / program) if os.sep in program else program
+    if shutil.which(place, path=with_ourselves(path)) is None:
+        there = os.path.exists(place) if os.sep in program else shutil.which(place, os.F_OK, path) is not None
+        raise CommandMissing(f"{program} cannot be run: {'no permission' if there else 'there is no such program'}", 126 if there else 127)
 
 
 def test(session: Session, options: UpOptions, names: Sequence[str] = (), listeners: Sequence[Listener] = ()) -> int:
@@ -166,7 +181,7 @@ def _removed(session: Session, record: Record) -> list[str]:
 def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     record, environ = started.record, session.environ
     variables = {**environ, **record.outputs, **process_variables(record), **access_variables(session.store.folder(record.id))}
-    variables["PATH"] = with_ourselves(environ.get("PATH", os.defpath))
+    variables |= {"PATH": with_ourselves(environ.get("PATH", os.defpath)), **_lanes_file(session, record)}
     worst = 0
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run
@@ -175,6 +190,16 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
             tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status
     return worst
+
+
+def _lanes_file(session: Session, record: Record) -> dict[str, str]:
+    """Where a parallel worker of any language finds the outputs of its lane: a list of objects, the first lane's first."""
+    if not record.lanes:
+        return {}
+    folder = session.store.folder(record.id)
+    text = json.dumps([dict(lane.outputs) for lane in record.lanes], ensure_ascii=False)
+    write_file(folder / LANES_FILE, text, folder, ours=always, mode=0o600)
+    return {"ENVCTL_LANES_FILE": str(folder / LANES_FILE)}
 
 
 def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, failed: bool) -> None:

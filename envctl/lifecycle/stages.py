@@ -96,17 +96,21 @@ def seed(work: BringUp, service: ServicePlan) -> None:
 def make_units(work: BringUp, service: ServicePlan) -> None:
     """What is seeded is kept, for resets and leases; each lane gets its own of it."""
     unit = service.unit
-    if unit is None or not unit.names or _is_done(work, service):
+    if unit is None or not unit.names:
         return
-    made = work.data.recorded(service).units
-    if not set(units.made_of(unit)) <= set(made):
-        work.states.set(service.name, Phase.SEEDING, "keeping the seeded state")
-        try:
-            work.data.note_units(service, units.make(unit, work.deployment.probe_ports(service), made))
-        except DriverMissing:
-            if unit.names[0].lanes:
-                raise
-            # Nobody needs it yet: a reset makes the server's data anew.
+    before = work.data.recorded(service)
+    # What has been used for a while is not what was seeded.
+    wanted = work.keep or work.plan.lanes or (unit.ahead and not work.was_up)
+    if not wanted or set(units.made_of(unit)) <= set(before.units):
+        return
+    work.states.set(service.name, Phase.SEEDING, "keeping the seeded state")
+    try:
+        made = units.make(unit, work.deployment.probe_ports(service), before.units)
+    except DriverMissing:
+        if unit.names[0].lanes:
+            raise
+        return  # nobody needs it yet: a reset makes the server's data anew
+    work.data.note_units(service, before, made)
 
 
 def save_data(work: BringUp, service: ServicePlan) -> None:

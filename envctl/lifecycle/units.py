@@ -37,8 +37,11 @@ def made_of(unit: Unit) -> list[str]:
 def reached(server: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, Any]:
     """*server* at the *ports* that answer now: while its endpoints refuse others, these are not its own."""
     told: dict[str, Any] = server.get("ports") or {}
-    main = next((ports[name] for name, number in told.items() if number == server.get("port") and name in ports), server.get("port"))
-    return {**server, "port": main, "ports": {**told, **ports}}
+    answering = {name: number for name, number in ports.items() if number}
+    main = next(
+        (answering[name] for name, number in told.items() if number == server.get("port") and name in answering), server.get("port")
+    )
+    return {**server, "port": main, "ports": {**told, **answering}}
 
 
 class Resettable(NamedTuple):

@@ -19,6 +19,7 @@ from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
 from envctl.plan.subjects import published, subjects
+from envctl.plan.units import undivided
 from envctl.plan.views import Resolver
 
 
@@ -46,6 +47,11 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     for name in order:
         with reading.located("services", name):
             services[name] = service_plan(reading, found[name], running[name], needs[name])
+            for server in undivided(reading, running[name], name):
+                message = (
+                    f"nothing of '{server}' that '{environment.lanes.written(name)}' refers to is its lane's: all lanes would use the same"
+                )
+                reading.wrong(("services", name), message, f"refer to what a lane has of its own, e.g. `${{{server}.url}}`")
     lanes = tuple(_outputs(reading, environment, lane) for lane in range(1, environment.lanes.count + 1))
     outputs = lanes[0] if lanes else _outputs(reading, environment, 0)
     tests = _tests(reading, environment)

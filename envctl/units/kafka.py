@@ -52,19 +52,28 @@ class KafkaDriver:
                 parts = consumer.partitions_for_topic(source)
                 if not parts:
                     raise TemplateGone(f"there is no topic '{source}'")
-                self._create(source, target, len(parts))
-                self._admin.delete_records({TopicPartition(target, part): -1 for part in parts})
+                settings = self._settings(source)
+                if "delete" not in settings.get("cleanup.policy", "delete"):
+                    self.drop(target)  # a broker truncates no topic that it compacts
+                self._create(target, len(parts), settings)
+                filled = self._filled(consumer, [TopicPartition(target, part) for part in parts])
+                if filled:
+                    self._admin.delete_records(dict.fromkeys(filled, -1))
                 self._copy_messages(consumer, [TopicPartition(source, part) for part in parts], target)
             finally:
                 consumer.close()
 
-    def _create(self, source: str, target: str, partitions: int) -> None:
+    def _create(self, target: str, partitions: int, settings: Mapping[str, str]) -> None:
         try:
-            self._admin.create_topics(
-                {target: {"num_partitions": partitions, "replication_factor": 1, "configs": self._settings(source)}}, wait_for_metadata=True
-            )
+            wanted = {"num_partitions": partitions, "replication_factor": 1, "configs": dict(settings)}
+            self._admin.create_topics({target: wanted}, wait_for_metadata=True)
         except TopicAlreadyExistsError:
             return
+
+    def _filled(self, consumer: Any, parts: list[Any]) -> dict[Any, int]:
+        """Of *parts*, those with messages, and where they end."""
+        ends, begins = consumer.end_offsets(parts), consumer.beginning_offsets(parts)
+        return {part: ends[part] for part in parts if ends[part] > begins[part]}
 
     def _settings(self, topic: str) -> dict[str, str]:
         """Those that were given to it."""
@@ -73,15 +82,15 @@ class KafkaDriver:
         return {name: str(what["value"]) for name, what in settings.items()}
 
     def _copy_messages(self, consumer: Any, parts: list[Any], target: str) -> None:
-        ends, begins = consumer.end_offsets(parts), consumer.beginning_offsets(parts)
-        left = {part for part in parts if ends[part] > begins[part]}
+        ends = self._filled(consumer, parts)
+        left = set(ends)
         if not left:
             return
         consumer.assign(list(left))
         consumer.seek_to_beginning(*left)
         producer = KafkaProducer(bootstrap_servers=self._bootstrap, linger_ms=5)
         while left:
-            for part, messages in consumer.poll(timeout_ms=500).items():
+            for messages in consumer.poll(timeout_ms=500).values():
                 for message in messages:
                     producer.send(
                         target,

@@ -27,7 +27,7 @@ class MqttDriver(Emptied):
         """Retained messages come before the answer to a message of our own that follows the subscription."""
         retained: list[str] = []
         over, end = threading.Event(), f"envctl/reset/{id(self)}"
-        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client: Any = mqtt.Client(CallbackAPIVersion.VERSION2)
         client.username_pw_set(str(self._of["username"]), str(self._of["password"]))
         client.on_connect = lambda *_: client.subscribe("#")
         client.on_subscribe = lambda *_: client.publish(end, b"over")

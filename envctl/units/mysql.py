@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymysql
 
@@ -16,12 +16,32 @@ from envctl.units import TemplateGone, UnitError
 
 ACCESS_DENIED = 1045
 _COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
-ROUTINES = (
-    ("TRIGGER", "SQL Original Statement"),
-    ("PROCEDURE", "Create Procedure"),
-    ("FUNCTION", "Create Function"),
-    ("EVENT", "Create Event"),
-)
+
+
+class Listing(NamedTuple):
+    """How the server lists things of a kind: names and the table they belong to, and the column of SHOW CREATE."""
+
+    names: str
+    column: str
+
+
+_ROUTINE = "SELECT routine_name, '' FROM information_schema.routines WHERE routine_schema = %s AND routine_type = "
+ROUTINES = {
+    "TRIGGER": Listing(
+        "SELECT trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = %s ORDER BY action_order",
+        "SQL Original Statement",
+    ),
+    "PROCEDURE": Listing(f"{_ROUTINE}'PROCEDURE'", "Create Procedure"),
+    "FUNCTION": Listing(f"{_ROUTINE}'FUNCTION'", "Create Function"),
+    "EVENT": Listing("SELECT event_name, '' FROM information_schema.events WHERE event_schema = %s", "Create Event"),
+}
+
+
+class Routine(NamedTuple):
+    """A trigger, procedure, function or event: what makes it, and for a trigger its table."""
+
+    written: str
+    table: str
 
 
 def open_driver(properties: Mapping[str, Any]) -> MysqlDriver:
@@ -32,7 +52,7 @@ def open_driver(properties: Mapping[str, Any]) -> MysqlDriver:
             return MysqlDriver(
                 pymysql.connect(
                     host=str(properties["host"]), port=int(properties["port"]), user=user, charset="utf8mb4", autocommit=True,
-                    password=password.encode(), connect_timeout=10, read_timeout=300,  # type: ignore[arg-type]  # else it is sent in Latin-1
+                    password=password.encode(), connect_timeout=10, read_timeout=300,  # bytes: a text is sent in Latin-1
                 )
             )  # fmt: skip
         except pymysql.MySQLError as error:
@@ -76,17 +96,24 @@ class MysqlDriver:
         self._copy_rights(source, target)
         wanted, there = self._tables(source), self._tables(target)
         for name, kind in there.items():
-            if wanted.get(name) != kind or kind != "BASE TABLE":
+            if wanted.get(name) != kind:
                 self._run(f"DROP {_KINDS.get(kind, 'TABLE')} IF EXISTS {_name(name)}")
         tables = [name for name, kind in wanted.items() if kind == "BASE TABLE"]
-        different = self._different(source, target, [name for name in tables if there.get(name) == "BASE TABLE"])
-        self._drop_routines(target)
+        kept = [name for name in tables if there.get(name) == "BASE TABLE"]
+        changed = {*tables} - {*kept} | self._different(source, target, kept)
+        routines, own = self._routines(source, target), self._routines(target, target)
+        for key, routine in own.items():
+            # A trigger would change what is loaded.
+            if routines.get(key) != routine or routine.table in changed:
+                self._run(f"DROP {key[0]} IF EXISTS {_name(key[1])}")
         for name in tables:
-            if name not in there or name in different:
-                self._copy_table(source, target, name, name in there)
-        for kind in ("SEQUENCE", "VIEW"):
-            self._copy_others(source, target, [name for name, each in wanted.items() if each == kind], kind)
-        self._copy_routines(source, target)
+            if name in changed:
+                self._copy_table(source, target, name, name in kept)
+        self._copy_sequences(source, [name for name, kind in wanted.items() if kind == "SEQUENCE"], there)
+        self._copy_views(source, target, [name for name, kind in wanted.items() if kind == "VIEW"], there)
+        for key, routine in routines.items():
+            if own.get(key) != routine or routine.table in changed:
+                self._run(routine.written)
 
     def _tables(self, database: str) -> dict[str, str]:
         found = self._run("SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s", database)
@@ -121,60 +148,52 @@ class MysqlDriver:
 
     def _columns(self, database: str, table: str) -> list[str]:
         """Without those that the server computes."""
-        what = "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s AND extra NOT LIKE '%%GENERATED%%'"
-        return [str(row[0]) for row in self._run(f"{what} ORDER BY ordinal_position", database, table)]
+        found = self._run(f"{_COLUMNS} AND extra NOT LIKE '%%GENERATED%%' ORDER BY ordinal_position", database, table)
+        return [str(row[0]) for row in found]
 
-    def _copy_others(self, source: str, target: str, names: list[str], kind: str) -> None:
+    def _copy_sequences(self, source: str, names: list[str], there: Mapping[str, str]) -> None:
+        for name in names:
+            if name not in there:
+                self._run(str(self._run(f"SHOW CREATE SEQUENCE {_name(source)}.{_name(name)}")[0][1]))
+            following = self._run(f"SELECT next_not_cached_value FROM {_name(source)}.{_name(name)}")[0][0]
+            self._run(f"ALTER SEQUENCE {_name(name)} RESTART {following}")
+
+    def _copy_views(self, source: str, target: str, names: list[str], there: Mapping[str, str]) -> None:
         """Views may use each other: those that cannot be made yet are tried again."""
-        waiting, refused = list(names), UnitError("")
+        wanted = {
+            name: _elsewhere(str(self._run(f"SHOW CREATE VIEW {_name(source)}.{_name(name)}")[0][1]), source, target) for name in names
+        }
+        waiting, refused = [name for name in names if name not in there or self._view(name) != wanted[name]], UnitError("")
         while waiting:
             made = []
             for name in waiting:
                 try:
-                    written = str(self._run(f"SHOW CREATE {kind} {_name(source)}.{_name(name)}")[0][1])
-                    self._run(_elsewhere(written, source, target))
+                    self._run(f"DROP VIEW IF EXISTS {_name(name)}")
+                    self._run(wanted[name])
                     made.append(name)
                 except UnitError as error:
                     refused = error
-                    continue
-                if kind == "SEQUENCE":
-                    following = self._run(f"SELECT next_not_cached_value FROM {_name(source)}.{_name(name)}")[0][0]
-                    self._run(f"ALTER SEQUENCE {_name(name)} RESTART {following}")
             if not made:
                 raise refused
             waiting = [name for name in waiting if name not in made]
 
-    def _drop_routines(self, database: str) -> None:
-        for kind, _ in ROUTINES:
-            for name in self._routines(database, kind):
-                self._run(f"DROP {kind} IF EXISTS {_name(database)}.{_name(name)}")
+    def _view(self, name: str) -> str:
+        return str(self._run(f"SHOW CREATE VIEW {_name(name)}")[0][1])
 
-    def _copy_routines(self, source: str, target: str) -> None:
-        for kind, column in ROUTINES:
-            for name in self._routines(source, kind):
+    def _routines(self, database: str, as_in: str) -> dict[tuple[str, str], Routine]:
+        """Triggers, procedures, functions and events, as they would be written in the database *as_in*."""
+        found: dict[tuple[str, str], Routine] = {}
+        for kind, what in ROUTINES.items():
+            for name, table in self._run(what.names, database):
                 with self._connection.cursor(pymysql.cursors.DictCursor) as cursor:
-                    cursor.execute(f"SHOW CREATE {kind} {_name(source)}.{_name(name)}")
-                    written = str(cursor.fetchone()[column])
-                self._run(_elsewhere(written, source, target))
-
-    def _routines(self, database: str, kind: str) -> list[str]:
-        schema, table, more = {
-            "TRIGGER": ("trigger", "triggers", ""),
-            "EVENT": ("event", "events", ""),
-        }.get(kind, ("routine", "routines", f" AND routine_type = '{kind}'"))
-        return [
-            str(row[0])
-            for row in self._run(f"SELECT {schema}_name FROM information_schema.{table} WHERE {schema}_schema = %s{more}", database)
-        ]
+                    cursor.execute(f"SHOW CREATE {kind} {_name(database)}.{_name(name)}")
+                    written = _elsewhere(str(cursor.fetchone()[what.column]), database, as_in)
+                found[kind, str(name)] = Routine(written, str(table))
+        return found
 
     def _copy_rights(self, source: str, target: str) -> None:
         """Rights on a database are known by its name, in which `_` and `%` are patterns."""
-        columns = [
-            str(row[0])
-            for row in self._run(
-                "SELECT column_name FROM information_schema.columns WHERE table_schema = 'mysql' AND table_name = 'db' AND column_name <> 'Db'"
-            )
-        ]
+        columns = [str(row[0]) for row in self._run(f"{_COLUMNS} AND column_name <> 'Db'", "mysql", "db")]
         names = ", ".join(map(_name, columns))
         self._run(
             f"REPLACE INTO mysql.db (Db, {names}) SELECT %s, {names} FROM mysql.db WHERE Db IN (%s, %s)",
@@ -193,6 +212,7 @@ class MysqlDriver:
             raise UnitError(f"MariaDB: {error.args[-1] if error.args else error}") from None
 
 
+_COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
 _KINDS = {"BASE TABLE": "TABLE", "VIEW": "VIEW", "SEQUENCE": "SEQUENCE"}
 
 

@@ -51,11 +51,18 @@ class RabbitmqDriver:
         for right in self._web("GET", f"/vhosts/{_part(source)}/permissions").json():
             given = {key: right[key] for key in ("configure", "write", "read")}
             self._web("PUT", f"/permissions/{_part(target)}/{_part(right['user'])}", json=given)
-        self._web("POST", f"/definitions/{_part(target)}", json=self._web("GET", f"/definitions/{_part(source)}").json())
+        self._web("POST", f"/definitions/{_part(target)}", json=self._definitions(source))
         for queue in self._queues(target):
             self._web("DELETE", f"/queues/{_part(target)}/{_part(queue)}/contents", allowed=(400, 404, 405))
         for queue in self._queues(source):
             self._copy_messages(source, target, queue)
+
+    def _definitions(self, host: str) -> dict[str, list[dict[str, Any]]]:
+        """What is declared in *host*, out of all that is: asked for one whose name is not ASCII alone, the broker fails."""
+        every = self._web("GET", "/definitions").json()
+        kinds = ("queues", "exchanges", "bindings", "policies", "parameters")
+        own = {kind: [each for each in every.get(kind, ()) if each.get("vhost") == host] for kind in kinds}
+        return {kind: [{key: value for key, value in each.items() if key != "vhost"} for each in found] for kind, found in own.items()}
 
     def _queues(self, host: str) -> list[str]:
         """Those that can be purged: a stream keeps what it has."""

@@ -5,7 +5,8 @@ What a client does to all databases (FLUSHALL) reaches the template too; that it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -24,52 +25,55 @@ def open_driver(properties: Mapping[str, Any]) -> RedisDriver:
 class RedisDriver:
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self._of = properties
-        self._client: Any = redis.Redis(
-            host=str(properties["host"]), port=int(properties["port"]), username=properties.get("username") or None,
-            password=properties.get("password") or None, socket_timeout=60, single_connection_client=True, protocol=2,
-        )  # fmt: skip
+        self._clients: dict[str, Any] = {}
 
     def keep(self, base: str, template: str) -> None:
-        self._copy(base, template)
-        self._run("SELECT", template)
-        self._run("SET", MARK, "1")
+        with self._errors():
+            self._copy(base, template)
+            self._in(template).set(MARK, "1")
 
     def clone(self, template: str, unit: str) -> None:
-        self._run("SELECT", template)
-        if not self._run("EXISTS", MARK):
-            raise TemplateGone(f"database {template} has been emptied")
-        self._copy(template, unit)
-        self._run("SELECT", unit)
-        self._run("DEL", MARK)
+        with self._errors():
+            if not self._in(template).exists(MARK):
+                raise TemplateGone(f"database {template} has been emptied")
+            self._copy(template, unit)
+            self._in(unit).delete(MARK)
 
     def reset(self, template: str, unit: str) -> None:
         self.clone(template, unit)
 
     def drop(self, unit: str) -> None:
-        self._run("SELECT", unit)
-        self._run("FLUSHDB")
+        with self._errors():
+            self._in(unit).flushdb()
 
     def close(self) -> None:
-        self._client.close()
+        for client in self._clients.values():
+            client.close()
 
     def _copy(self, source: str, target: str) -> None:
-        self.drop(target)
-        self._run("SELECT", source)
-        cursor: Any = 0
+        self._in(target).flushdb()
+        client, cursor = self._in(source), 0
         while True:
-            cursor, keys = self._run("SCAN", cursor, "COUNT", BATCH)
-            with self._client.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.execute_command("COPY", key, key, "DB", target, "REPLACE")
-                self._guarded(pipeline.execute)
-            if not int(cursor):
+            cursor, keys = client.scan(cursor, count=BATCH)
+            pipeline = client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.copy(key, key, destination_db=int(target), replace=True)
+            pipeline.execute()
+            if not cursor:
                 return
 
-    def _run(self, *words: Any) -> Any:
-        return self._guarded(lambda: self._client.execute_command(*words))
+    def _in(self, database: str) -> Any:
+        of = self._of
+        if database not in self._clients:
+            self._clients[database] = redis.Redis(
+                host=str(of["host"]), port=int(of["port"]), db=int(database), username=of.get("username") or None,
+                password=of.get("password") or None, socket_timeout=60, protocol=2,
+            )  # fmt: skip
+        return self._clients[database]
 
-    def _guarded(self, work: Any) -> Any:
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
         try:
-            return work()
+            yield
         except redis.RedisError as error:
             raise UnitError(f"Redis at {self._of['host']}:{self._of['port']}: {error}") from None

@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def record(data_id: str = "1") -> Record:
-    return record_of(services=SERVICES, data={"db": DataRecord(data_id)})
+    return record_of(services=SERVICES, data={"db": DataRecord(data_id, units=("app_seeded", "audit_seeded"))})
 
 
 def test_a_lease_has_the_properties_of_its_unit(server: Server, folder: Path) -> None:
@@ -67,6 +67,11 @@ def test_one_of_several_is_named(server: Server, folder: Path) -> None:
 def test_what_cannot_be_leased_is_said(server: Server, folder: Path, service: str, name: str | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Leases(folder, record).take(service, name)
+
+
+def test_where_nothing_was_kept_that_is_said(server: Server, folder: Path) -> None:
+    with pytest.raises(UsageError, match="what was seeded has not been kept"):
+        Leases(folder, lambda: record_of(services=SERVICES, data={"db": DataRecord("1")})).take("db")
 
 
 def test_a_lease_ends_with_its_time(server: Server, folder: Path) -> None:

@@ -38,9 +38,9 @@ class DockerDeployment(DockerInstance):
         self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
         self._once = OneOffs(self.connection, self.plan, self.in_flight)
 
-    def _run_compose(self, file: Path, arguments: Sequence[str]) -> str:
+    def _run_compose(self, file: Path, arguments: Sequence[str], more: Mapping[str, str] | None = None) -> str:
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
-        return run_compose(command, self.connection.environment(self.settings.environ))
+        return run_compose(command, {**self.connection.environment(self.settings.environ), **(more or {})})
 
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
@@ -136,9 +136,13 @@ class DockerDeployment(DockerInstance):
 
     def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
-        command = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
+        planned = self.plan.services[service.name].env if service.name in self.plan.services else service.env
+        other = {name: text for name, text in service.env.items() if planned.get(name) != text}
+        # Their values are in the environment of Compose: everybody can read a process's arguments.
+        told = [word for name in other for word in ("-e", name)]
+        command = ["run", "--rm", "--no-deps", "-T", *told, "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
-            return CommandResult(0, self._run_compose(self.folder / "compose.json", command))
+            return CommandResult(0, self._run_compose(self.folder / "compose.json", command, other))
         except ComposeFailed as error:
             return CommandResult(error.status, str(error))
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -258,7 +258,8 @@ class LocalDeployment(LocalInstance):
             name = f"{service.name}#{os.getpid()}-{self._once}"
         log = self.log_file(name)
         try:
-            self._start(name, service.name, self.spec(service.name), argv)
+            spec = self.spec(service.name)
+            self._start(name, service.name, replace(spec, env={**spec.env, **service.env}), argv)
         except ServiceFailed as error:
             return CommandResult(127, error.message)
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from envctl.definition.kinds import scope_of
+from envctl.definition.kinds import is_divided, items_of, scope_of
 from envctl.definition.models import SeedStep, Service
 from envctl.environment import Environment
 from envctl.environment.lanes import Lanes, lane_name
@@ -112,18 +112,18 @@ def _copies(environment: Environment, name: str, service: Service) -> Iterator[P
 
 
 def _shared(environment: Environment, own: list[str], name: str, service: Service) -> Iterator[Problem]:
-    """One for all lanes cannot use what each lane has its own of."""
-    definition = environment.definition
+    """One for all lanes cannot use what each lane has its own of; and of a server that is divided there must be something to divide."""
+    definition, kind = environment.definition, environment.kinds[service.kind]
+    several = kind.unit.several if kind.unit else ""
+    if several and not items_of(kind, several, service.with_.get(several), name, environment.loaded.budget):
+        message = f"'{name}' has no {several}, and so nothing that each lane could have its own of"
+        hint = f"`with: {{{several}: [...]}}`, which references name; or `scope: lane`, a server for each lane"
+        yield environment.loaded.source.problem(("services", name), message, hint)
     for ref in refers(service, list(definition.services)):
-        divided = _has_units(environment, definition.services[ref.root]) and ref.root != name
+        divided = is_divided(environment.kinds[definition.services[ref.root].kind]) and ref.root != name
         if ref.root in own or divided:
             message = f"'{name}' is one for all lanes and refers to '{ref.root}', of which each lane has its own"
             yield environment.loaded.source.problem(("services", name), message, f"`scope: lane` for '{name}'")
-
-
-def _has_units(environment: Environment, service: Service) -> bool:
-    unit = environment.kinds[service.kind].unit
-    return unit is not None and bool(unit.several or unit.parameter)
 
 
 def lanes_of(text: str | None, cores: int) -> int:
