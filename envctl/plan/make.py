@@ -85,8 +85,8 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
 
 def _in_its_lane(reading: Reading, environment: Environment, step: Step, running: Mapping[str, Service]) -> Step:
     """A seed's program is told of what is seeded: it may be a lane's own, and what is seeded all lanes'."""
-    step = replace(step, needs=_conditions(environment, step.step.needs, running))
-    program, lanes = step.step.in_ or "host", environment.lanes
+    step = replace(step, needs=_conditions(environment, step.step.waits_for, running))
+    program, lanes = step.step.runs_in or "host", environment.lanes
     lane = lanes.number(step.service)
     if lanes.count and program == "host":
         return replace(step, env=_outputs(reading, environment, lane))
@@ -142,7 +142,7 @@ def _condition(environment: Environment, other: Service, condition: str) -> str:
 
 
 def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str, Mapping[str, str]]) -> list[str]:
-    seeding = {name: {o: c for step in service.seed for o, c in step.needs.items()} for name, service in running.items()}
+    seeding = {name: {o: c for step in service.seed for o, c in step.waits_for.items()} for name, service in running.items()}
     try:
         return start_order(needs, seeding)
     except Cycle as cycle:
