@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from envctl.cli.completion import ENGINES, SERVICES
 from envctl.errors import UsageError
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.plan.transforms import Selection
+from envctl.plan.transforms.lanes import lanes_of
 from envctl.session import Session
 
 if TYPE_CHECKING:
@@ -71,6 +73,10 @@ class Running(Chosen):
     registry: Annotated[str | None, _option("Where images that are built here are pushed for a cluster.", env="REGISTRY", metavar="R")] = (
         None
     )
+    lanes: Annotated[
+        str | None,
+        _option("Data and services of their own for N parallel workers; `auto`: one for each core.", env="LANES", metavar="N"),
+    ] = None
     image_names: Annotated[
         bool,
         _option("Give what is built the names that the definition says; else they begin with envctl/.", "--image-names", env="IMAGE_NAMES"),
@@ -105,6 +111,7 @@ def up_options(environment: str, options: Running, report: str | None = None) ->
         image=pairs("--image", options.image, "S=REF"),
         ports=ports(options),
         local=tuple(options.local),
+        lanes=lanes_of(options.lanes, os.cpu_count() or 1),
         ttl=_ttl(options.ttl),
         timeout=duration("--timeout", options.timeout) or DEFAULT_TIMEOUT,
         fresh=options.fresh,

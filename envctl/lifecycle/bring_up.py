@@ -102,6 +102,7 @@ class BringUp:
     Attributes:
         was_up: the instance was there for its users before.
         again: jobs that are run though they have been.
+        keep: what is seeded is kept, so that it can be reset from it.
         histories: what the probes of each service have seen.
     """
 
@@ -114,6 +115,7 @@ class BringUp:
     """The instance, as commands name it where this one was typed."""
     was_up: bool = False
     again: Collection[str] = ()
+    keep: bool = False
     exits: Exits = field(init=False)
     histories: dict[str, History] = field(default_factory=dict)
     limiter: StartLimiter = field(default_factory=lambda: StartLimiter(max(2, os.cpu_count() or 2)))
@@ -124,8 +126,14 @@ class BringUp:
         self.priority = priorities(self.plan)
 
 
-def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = None, again: Collection[str] = ()) -> None:
-    """Returns when every one of *services* (all of the plan without it) has everything; the jobs in *again* are run though they have been.
+def bring_up(
+    run: Run, deployment: Deployment, services: Iterable[str] | None = None, again: Collection[str] = (), keep: bool = False
+) -> None:
+    """Returns when every one of *services* (all of the plan without it) has everything.
+
+    Args:
+        again: jobs that are run though they have been.
+        keep: what is seeded is kept, so that it can be reset from it.
 
     Raises:
         ServiceFailed, OutOfTime: with the evidence of the service that is to blame.
@@ -137,6 +145,7 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
     work = BringUp(
         plan, deployment, states, Data(run.update, lambda: run.record, deployment),
         Seeder(run.plan, deployment, variables, plan.folder), called=called(run.session, run.record), was_up=run.record.was_up, again=again,
+        keep=keep,
     )  # fmt: skip
     try:
         _bring_up(work, run.deadline)

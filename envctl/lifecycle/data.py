@@ -44,7 +44,13 @@ class Data:
 
     def note_step(self, service: ServicePlan, step: Step) -> None:
         found = self.recorded(service)
-        self._note(service, replace(found, steps=(*found.steps, step.hash)))
+        # What was made of the data before is not what it is now.
+        self._note(service, replace(found, steps=(*found.steps, step.hash), units=()))
+
+    def note_units(self, service: ServicePlan, before: DataRecord, made: Iterable[str]) -> None:
+        """What was made of data of which *before* was known: making it may have changed by what that data is known."""
+        found = replace(before, data_id=self.deployment.data_id(service), units=tuple(made))
+        self._note(service, found)
 
     def _note(self, service: ServicePlan, found: DataRecord) -> None:
         self.update(lambda record: replace(record, data={**record.data, service.name: found}))

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from envctl import seeding
 from envctl.engines import ConnectsProcesses, Execution, PreparesCommands
+from envctl.lifecycle import units
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
 from envctl.lifecycle.readiness import until_ended, until_ready
 from envctl.plan.model import ServicePlan
 from envctl.process.threads import guarded_thread
 from envctl.seeding.declaring import declare
+from envctl.units import DriverMissing
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
@@ -54,7 +56,7 @@ def _prepare_commands(work: BringUp, service: ServicePlan) -> None:
     for step in work.data.pending(service):
         other = work.plan.services.get(step.step.runs_in or "")
         if other is not None and other.name != service.name:
-            prepare = partial(work.deployment.prepare_command, other, step.command)
+            prepare = partial(work.deployment.prepare_command, seeding.program_of(step, other), step.command)
             guarded_thread(prepare, lambda _: None, name="commands")  # it is made again when it is run, and fails there if it must
 
 
@@ -102,6 +104,26 @@ def seed(work: BringUp, service: ServicePlan) -> None:
         work.data.note_step(service, step)
 
 
+def make_units(work: BringUp, service: ServicePlan) -> None:
+    """What is seeded is kept, for resets and leases; each lane gets its own of it."""
+    unit = service.unit
+    if unit is None or not unit.names:
+        return
+    before = work.data.recorded(service)
+    # What has been used for a while is not what was seeded.
+    wanted = work.keep or work.plan.lanes or (unit.ahead and not work.was_up)
+    if not wanted or set(units.made_of(unit)) <= set(before.units):
+        return
+    work.states.set(service.name, Phase.SEEDING, "keeping the seeded state")
+    try:
+        made = units.make(unit, work.deployment.probe_ports(service), before.units)
+    except DriverMissing:
+        if unit.names[0].lanes:
+            raise
+        return  # nobody needs it yet: a reset makes the server's data anew
+    work.data.note_units(service, before, made)
+
+
 def save_data(work: BringUp, service: ServicePlan) -> None:
     """It has everything: whoever waits for it may go on."""
     if not _is_done(work, service):
@@ -114,5 +136,5 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
 
 
 STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (
-    await_needs, restore_data, start, await_ready, connect, set_up, seed, save_data,
+    await_needs, restore_data, start, await_ready, connect, set_up, seed, make_units, save_data,
 )  # fmt: skip

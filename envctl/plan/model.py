@@ -19,6 +19,7 @@ from envctl.definition.models import Build, SeedStep
 from envctl.files.reading import open_file
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
+from envctl.instance.units import Unit
 from envctl.plan.traits import Addresses, EngineTraits
 
 
@@ -156,6 +157,8 @@ class Step:
     """What the names of *files* are relative to; the file itself where it is one."""
     needs: Mapping[str, str] = field(default_factory=dict)
     feed: Feed | None = None
+    env: Mapping[str, str] | None = None
+    """With lanes: the variables of the command's program, or the outputs for one on this machine, as what is seeded needs them."""
     inline: Any = None
     """The data that stands in the step itself, evaluated."""
     feed_for: Callable[[Table], Feed] | None = field(default=None, compare=False)
@@ -270,6 +273,12 @@ class ServicePlan:
     from_compose: bool = False
     compose: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Any = field(default_factory=dict)
+    unit: Unit | None = None
+    """What lanes have of it, and how it is reset."""
+    lane: int = 0
+    """The one whose own it is; 0 where it is shared, or where there are none."""
+    written: str = ""
+    """Its name in the definition."""
     later: tuple[str, ...] = ()
     """Keys that are given and that nothing acts on yet."""
 
@@ -321,6 +330,8 @@ class Plan:
     """Services that run already somewhere, and their URLs."""
     compose_extra: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[str, ...] = ()
+    lanes: tuple[Mapping[str, str], ...] = ()
+    """The outputs of each lane; those of the first are `outputs` too."""
     ports_wanted: Mapping[PortKey, int] = field(default_factory=dict)
     """The ports that get a number outside, in the order of the definition, and how many in a row each wants (replicas)."""
     ports_fixed: Mapping[PortKey, int] = field(default_factory=dict)
@@ -350,3 +361,4 @@ class Selection:
     stub: Sequence[str] = ()
     use: Mapping[str, str] = field(default_factory=dict)
     image: Mapping[str, str] = field(default_factory=dict)
+    lanes: int = 0

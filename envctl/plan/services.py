@@ -12,21 +12,22 @@ from typing import Any
 
 from envctl.definition.amounts import bytes_of
 from envctl.definition.env_files import variables_of
-from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, render_text
+from envctl.definition.expressions import evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.errors import DefinitionError
-from envctl.plan.addressing import Side, Viewpoint
+from envctl.plan.addressing import TESTS, Viewpoint
 from envctl.plan.dockerfile_run import proposed_run
 from envctl.plan.files import contents, listed, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
 from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, ServicePlan
-from envctl.plan.reading import Reading, as_text, plain, refers
+from envctl.plan.reading import Reading, as_text, refers
 from envctl.plan.seeds import steps_of
 from envctl.plan.subjects import Subject
-from envctl.plan.views import View, property_names
+from envctl.plan.units import properties_of, unit_of
+from envctl.plan.views import View
 
 OWN_STOP = 10.0
 """Seconds that a service of the team's own gets on SIGTERM, so that coverage and traces are written."""
@@ -69,9 +70,9 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         needs=needs,
         steps=tuple(steps_of(reading, subject, service, kind, image, _without(files, applied.files))),
         setup=tuple(_setup(reading, applied.setup, subject, scope)),
+        inside=properties_of(reading, subject, Viewpoint("inside")),
+        outside=properties_of(reading, subject, TESTS),
         declares=tuple(module for key, module in applied.declare.items() if subject.several.get(key)),
-        inside=_properties(reading, subject, "inside"),
-        outside=_properties(reading, subject, "outside"),
         stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),
         once=kind.once,
         own=kind.own,
@@ -91,7 +92,10 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         from_compose=service.from_compose,
         compose=service.compose,
         kubernetes=service.kubernetes,
-        later=tuple(key for key in ("scope", "faults", "expose") if getattr(service, key) is not None),
+        unit=unit_of(reading, subject),
+        lane=reading.addressing.lanes.number(name),
+        written=reading.addressing.lanes.written(name),
+        later=tuple(key for key in ("faults", "expose") if getattr(service, key) is not None),
     )
 
 
@@ -275,16 +279,3 @@ def _setup(
             inner = {**scope, "item": item}
             command = reading.tree(setup.command, inner, "services", subject.name)
             yield tuple(map(str, command)), reading.tree(setup.env, inner, "services", subject.name), render_text(setup.stdin, inner)
-
-
-def _properties(reading: Reading, subject: Subject, side: Side) -> dict[str, Any]:
-    """Every property that has a value on that side."""
-    view, found = reading.resolver.view(subject.name, Viewpoint(side)), {}
-    for key in property_names(subject):
-        if key in ("inside", "outside", "first", "bind", "prefix"):
-            continue
-        try:
-            found[key] = plain(view[key])
-        except (ExpressionError, KeyError):
-            continue
-    return found
