@@ -29,6 +29,11 @@ def user_name() -> str:
         return str(os.getuid())
 
 
+def user_key() -> str:
+    """What tells this user of this machine from others, and names neither."""
+    return hashlib.sha256("\0".join((user_name(), socket.gethostname())).encode()).hexdigest()[:16]
+
+
 def process_mark(pid: int | None = None) -> str:
     """`host:pid:start`, which no later process of this machine shares."""
     pid = pid or os.getpid()

@@ -41,6 +41,8 @@ class Run:
         record: as it was written last; `update` alone changes it.
         plan: all of the instance.
         deadline: of the whole command, by `time.monotonic`.
+        lacking: the services whose data could be kept for others, and is not.
+        worth_keeping: those of them that took their time.
     """
 
     session: Session
@@ -48,6 +50,8 @@ class Run:
     plan: Plan
     events: Events
     deadline: float
+    lacking: Collection[str] = ()
+    worth_keeping: set[str] = field(default_factory=set)
     in_flight: InFlight = field(default_factory=InFlight)
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -68,6 +72,7 @@ class Run:
             expires=record.expires,
             cluster=dict(record.choices.kubernetes),
             document=encode(record),
+            snapshots=record.snapshots,
         )
         return deployment_of(engine, self.session.host, plan, settings)
 
@@ -101,6 +106,8 @@ class BringUp:
     Attributes:
         was_up: the instance was there for its users before.
         again: jobs that are run though they have been.
+        lacking, worth_keeping: as `Run` has them.
+        began: when each service was started, by `time.monotonic`.
         histories: what the probes of each service have seen.
     """
 
@@ -111,6 +118,9 @@ class BringUp:
     seeder: Seeder
     was_up: bool = False
     again: Collection[str] = ()
+    lacking: Collection[str] = ()
+    worth_keeping: set[str] = field(default_factory=set)
+    began: dict[str, float] = field(default_factory=dict)
     exits: Exits = field(init=False)
     histories: dict[str, History] = field(default_factory=dict)
     limiter: StartLimiter = field(default_factory=lambda: StartLimiter(max(2, os.cpu_count() or 2)))
@@ -134,6 +144,7 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
     work = BringUp(
         plan, deployment, states, Data(run.update, lambda: run.record, deployment),
         Seeder(run.plan, deployment, variables, plan.folder), was_up=run.record.was_up, again=again,
+        lacking=run.lacking, worth_keeping=run.worth_keeping,
     )  # fmt: skip
     try:
         _bring_up(work, run.deadline)

@@ -20,10 +20,13 @@ class Data:
     deployment: Deployment
 
     def recorded(self, service: ServicePlan) -> DataRecord:
-        """What is recorded about the data that is there now."""
+        """What is recorded about the data that is there now; new data holds what it began as."""
         data_id = self.deployment.data_id(service)
         found = self.record().data.get(service.name)
-        return found if found is not None and found.data_id == data_id else DataRecord(data_id)
+        if found is not None and found.data_id == data_id:
+            return found
+        began_as = self.record().snapshots.get(service.name)
+        return DataRecord(data_id, began_as.steps, set_up=True) if began_as and data_id else DataRecord(data_id)
 
     def pending(self, service: ServicePlan) -> Sequence[Step]:
         """The seed steps that have not been run on it."""

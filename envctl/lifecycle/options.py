@@ -33,6 +33,8 @@ class UpOptions:
         report: the folder for logs and status when it fails.
         image_names: what is built gets the names that the definition gives.
         untrusted: the definition is a stranger's, and may do nothing to this machine.
+        no_snapshots: data is made, and neither taken from a snapshot nor kept as one.
+        alone: the services that are started, nothing that they need; all without it.
     """
 
     environment: str
@@ -55,6 +57,8 @@ class UpOptions:
     report: str | None = None
     image_names: bool = False
     untrusted: bool = False
+    no_snapshots: bool = False
+    alone: Sequence[str] = ()
 
     @property
     def selection(self) -> Selection:

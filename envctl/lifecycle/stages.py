@@ -5,6 +5,7 @@ Each takes the work that all services share, and the service. It raises what has
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
 
 
+WORTH_SECONDS = 0.5
+"""From the start until everything is there: a server that begins as a snapshot takes about as long."""
+
+
 def await_needs(work: BringUp, service: ServicePlan) -> None:
     """What it needs is there."""
     work.states.wait_for(service.needs)
 
 
 def restore_data(work: BringUp, service: ServicePlan) -> None:
-    """What was recorded of other data than this is forgotten."""
+    """What was recorded of other data than this is forgotten; what begins as a snapshot holds what that held (`Data.recorded`)."""
     work.data.forget_others(service)
 
 
@@ -38,6 +43,7 @@ def start(work: BringUp, service: ServicePlan) -> None:
         return
     work.states.set(service.name, Phase.STARTING)
     work.exits.remember_running(service)
+    work.began[service.name] = time.monotonic()
     with work.limiter.enter(work.priority.get(service.name, 0)):
         work.deployment.start(service)
     if not service.once:
@@ -92,9 +98,11 @@ def seed(work: BringUp, service: ServicePlan) -> None:
 
 
 def save_data(work: BringUp, service: ServicePlan) -> None:
-    """It has everything: whoever waits for it may go on."""
+    """It has everything: whoever waits for it may go on. What took its time is worth keeping for the next instance."""
     if not _is_done(work, service):
         work.states.set(service.name, Phase.SEEDED)
+    if service.name in work.lacking and time.monotonic() - work.began[service.name] >= WORTH_SECONDS:
+        work.worth_keeping.add(service.name)
 
 
 def _is_done(work: BringUp, service: ServicePlan) -> bool:

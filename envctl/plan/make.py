@@ -15,6 +15,7 @@ from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.addressing import TESTS, Addressing
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, TestPlan
+from envctl.plan.nobody import nobodys, without_passwords
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
@@ -72,6 +73,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         losses=tuple(environment.loaded.losses),
         ports_wanted=_wanted(environment, services),
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
+        of_nobody=lambda: _made(without_passwords(environment), nobodys(setting), once),
     )
 
 

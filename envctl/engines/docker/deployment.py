@@ -6,19 +6,21 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from envctl.engines.docker import snapshots
 from envctl.engines.docker.commands import OneOffs, archive, execute
 from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_compose, stranded, unchanged
 from envctl.engines.docker.connection import sdk_errors
 from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
-from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, SubnetTaken
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.folder import write_private
 from envctl.instance.labels import INSTANCE
+from envctl.instance.record import Location, SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import guarded_thread
 from envctl.render.compose import compose_text, render_compose
@@ -37,6 +39,28 @@ class DockerDeployment(DockerInstance):
     def __post_init__(self) -> None:
         self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
         self._once = OneOffs(self.connection, self.plan, self.in_flight)
+        self._planned = self.plan
+        self.restore(self.settings.snapshots)
+
+    def place(self, service: ServicePlan) -> Location:
+        return Location("docker", self.connection.context or self.connection.endpoint.host)
+
+    def identity(self, service: ServicePlan) -> str:
+        return snapshots.image_id(self.connection.daemon, service.image)
+
+    def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
+        """Their containers are those of the images that hold the data."""
+        services = {name: self._restored(service, snapshots.get(name)) for name, service in self._planned.services.items()}
+        self.plan = replace(self._planned, services=services)
+
+    def _restored(self, service: ServicePlan, kept: SnapshotRecord | None) -> ServicePlan:
+        if kept is None or service.snapshot is None:
+            return service
+        config = self.connection.daemon.get(f"/images/{kept.ref}/json")["Config"]
+        return snapshots.restored(service, kept.ref, config)
+
+    def save(self, service: ServicePlan, key: str) -> Saved:
+        return snapshots.save(self.connection, self.one_of(service.name), service, key, self.id, self.in_flight)
 
     def _run_compose(self, file: Path, arguments: Sequence[str]) -> str:
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
@@ -74,6 +98,7 @@ class DockerDeployment(DockerInstance):
                 self.connection.api.remove_container(container, force=True, v=True)
 
     def start(self, service: ServicePlan) -> None:
+        service = self.plan.services[service.name]
         for container in self.ids(service.name):
             try:
                 if service.files and self.connection.api.inspect_container(container)["State"]["Status"] == "created":
@@ -144,6 +169,7 @@ class DockerDeployment(DockerInstance):
 
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
+        service = self.plan.services.get(service.name, service)
         with suppress(sdk_errors.NotFound):
             if service.ephemeral or service.data is None:
                 container = next(iter(self.containers().get(service.name, [])), "")
