@@ -106,6 +106,9 @@ class Snapshot(Model):
     worth: Literal["always", "seeded"] = Field("seeded", description="`always`: a first start without seeds is worth keeping, too.")
     consistent: list[Setup] = Field(default_factory=list, description="Commands in the twin before it is stopped.")
     env: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own, so that the server finds the folder.")
+    direct: bool = Field(
+        False, description="The server is started without the image's entry point, which looks for data in one place only."
+    )
     arguments: list[str] = Field(default_factory=list, description="Behind those of `command`.")
     files: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own: what gives the data its passwords.")
     before: str = Field("", description="A shell script before the first start of a copy. It must end with 0.")

@@ -22,6 +22,7 @@ from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
+from envctl.lifecycle.snapshots import begin_as_kept
 from envctl.plan.model import ServicePlan
 from envctl.session import Session
 
@@ -111,6 +112,7 @@ def reset(
         for name in names:
             part.discard(change.run.plan.services[name])
         change.run.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k not in names}))
+        begin_as_kept(change.run, part, [change.run.plan.services[name] for name in names])
         part.create(whole=False)
         change.bring_up(names)
 

@@ -1,11 +1,14 @@
-"""Snapshots in the life of an instance: its servers begin as what is kept, and what took its time is kept for the next one."""
+"""Snapshots in the life of an instance: its servers begin as what is kept, and what took its time is kept for the next one.
+
+A stranger's definition (`--untrusted`) takes nothing from there, and leaves nothing there.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -26,26 +29,23 @@ NOTHING = "ENVCTL_NO_SNAPSHOTS"
 LOG = "last.log"
 
 
-def begin_as_kept(run: Run, deployment: Deployment, options: UpOptions) -> None:
-    """Services without data begin as what is kept for them; those for which nothing is are noted as lacking. Images are here."""
+def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePlan], *, allowed: bool = True) -> None:
+    """Those of *services* that have no data begin as what is kept for them, if that is allowed; images are here.
+
+    Those for which nothing is kept are noted as lacking.
+    """
     if not isinstance(deployment, KeepsData):
         return
-    began = {name: kept for name, kept in run.record.snapshots.items() if name in run.plan.services}
-    fresh = [service for service in run.plan.services.values() if can_be_kept(service) and not deployment.data_id(service)]
-    for service in fresh:
-        began.pop(service.name, None)
-    if fresh and wanted(run.session, options):
+    fresh = [service for service in services if not deployment.data_id(service)]
+    began = {name: kept for name, kept in run.record.snapshots.items() if name not in {service.name for service in fresh}}
+    fresh = [service for service in fresh if can_be_kept(service)]
+    if fresh and allowed and not (run.record.choices.untrusted or run.session.environ.get(NOTHING)):
         found = find(run.session, deployment, run.plan, [service.name for service in fresh])
         began |= {name: kept for name, kept in found.items() if kept is not None}
         run.lacking = [name for name, kept in found.items() if kept is None]
     if began != run.record.snapshots:
         run.update(lambda record: replace(record, snapshots=began))
     deployment.restore(began)
-
-
-def wanted(session: Session, options: UpOptions) -> bool:
-    """A stranger's definition takes nothing from there, and leaves nothing there."""
-    return not (options.no_snapshots or options.untrusted or session.environ.get(NOTHING))
 
 
 def find(session: Session, deployment: KeepsData, plan: Plan, names: list[str]) -> dict[str, SnapshotRecord | None]:

@@ -151,7 +151,7 @@ def _without_ports(record: Record, service: str) -> Record:
 def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, timer: Timer) -> None:
     run.events.begin(run.plan)
     deployment.prepare(run.events.progress)
-    begin_as_kept(run, deployment, options)
+    begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
     timer.phase("images")
     refuse_changed_seeds(run.record, deployment, run.plan.services.values())
     each(lambda step: step(), [lambda: deployment.renew(run.record.expires, labels_of(run.record)), deployment.create])

@@ -193,6 +193,8 @@ class SnapshotPlan:
     arguments: tuple[str, ...] = ()
     files: Mapping[str, File] = field(default_factory=dict)
     before: str = ""
+    direct: bool = False
+    """Without the entry point of the image."""
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,8 @@ class ServicePlan:
     """It refers to the machine of the tests."""
     refers: frozenset[str] = frozenset()
     """Services, itself and those that run elsewhere included, whose addresses it was given; `needs` says what it waits for."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """On top of those that everything of the instance carries."""
     from_compose: bool = False
     compose: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Any = field(default_factory=dict)

@@ -242,6 +242,7 @@ def _snapshot(reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str
         tuple(map(str, reading.tree(told.arguments, scope, *path))),
         files,
         str(reading.tree(told.before, scope, *path)),
+        told.direct,
     )
 
 

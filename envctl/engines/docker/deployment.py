@@ -16,10 +16,11 @@ from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_c
 from envctl.engines.docker.connection import sdk_errors
 from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
+from envctl.engines.docker.moving import config_hashes, has_moved, made_anew, move, volume_of
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.folder import write_private
-from envctl.instance.labels import INSTANCE
+from envctl.instance.labels import DATA, INSTANCE
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import guarded_thread
@@ -50,14 +51,33 @@ class DockerDeployment(DockerInstance):
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
         """Their containers are those of the images that hold the data."""
-        services = {name: self._restored(service, snapshots.get(name)) for name, service in self._planned.services.items()}
+        self._snapshots = snapshots
+        containers = containers_of(self.connection.daemon, self.id) if snapshots else []
+        services = {name: self._restored(service, snapshots.get(name), containers) for name, service in self._planned.services.items()}
         self.plan = replace(self._planned, services=services)
 
-    def _restored(self, service: ServicePlan, kept: SnapshotRecord | None) -> ServicePlan:
+    def _restored(self, service: ServicePlan, kept: SnapshotRecord | None, containers: Sequence[Any]) -> ServicePlan:
+        daemon = self.connection.daemon
         if kept is None or service.snapshot is None:
             return service
-        config = self.connection.daemon.get(f"/images/{kept.ref}/json")["Config"]
-        return snapshots.restored(service, kept.ref, config)
+        moved = has_moved(daemon, self.id, service.name, kept.content, containers)
+        return snapshots.restored(service, kept.ref, daemon.get(f"/images/{service.image}/json"), moved=moved)
+
+    def _move(self, file: Path) -> bool:
+        """Whether data had to move, as its container is made anew."""
+        daemon = self.connection.daemon
+        found = containers_of(daemon, self.id)
+        at_risk = [c for c in found if (kept := self._snapshots.get(_service_of(c))) is not None and c["ImageID"] == kept.content]
+        if not at_risk:
+            return False
+        hashes, lost = config_hashes(self._run_compose(file, ["config", "--hash", "*"])), stranded(found, daemon.get("/networks"))
+        moving = [c for c in at_risk if made_anew(c, hashes) or c["Id"] in lost]
+        for container in moving:
+            service = self._planned.services.get(_service_of(container))
+            if service is not None and not service.ephemeral:
+                move(self.connection, self.id, service, container["Id"], self.data_id(service))
+                self.connection.api.remove_container(container["Id"], force=True, v=True)
+        return bool(moving)
 
     def save(self, service: ServicePlan, key: str) -> Saved:
         return snapshots.save(self.connection, self.one_of(service.name), service, key, self.id, self.in_flight)
@@ -71,10 +91,19 @@ class DockerDeployment(DockerInstance):
 
     def create(self, *, whole: bool = True) -> None:
         """By Compose, where there is anything to do."""
+        self.restore(self._snapshots)
         text = compose_text(render_compose(self.plan, standalone=False))
         if not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
+            if whole and self._snapshots and self._move(self._written(text)):
+                self.restore(self._snapshots)
+                text = compose_text(render_compose(self.plan, standalone=False))
             self._compose(text, whole)
         self._ids = self.containers()
+
+    def _written(self, text: str) -> Path:
+        file = self.folder / "next.json"
+        write_private(file, text)
+        return file
 
     def _compose(self, text: str, whole: bool) -> None:
         forget(self.folder)
@@ -125,7 +154,7 @@ class DockerDeployment(DockerInstance):
                 api.remove_container(container, force=True, v=True)
         if service.data is not None:
             with suppress(sdk_errors.NotFound):
-                api.remove_volume(f"{self.id}_{service.name}-data", force=True)
+                api.remove_volume(volume_of(self.id, service.name), force=True)
         self._ids.pop(service.name, None)
 
     @contextmanager
@@ -175,7 +204,8 @@ class DockerDeployment(DockerInstance):
                 container = next(iter(self.containers().get(service.name, [])), "")
                 started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.ephemeral else ""
                 return f"{container} {started}".rstrip()
-            return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
+            volume = self.connection.api.inspect_volume(volume_of(self.id, service.name))
+            return str((volume["Labels"] or {}).get(DATA) or volume["CreatedAt"])
         return ""
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
@@ -187,6 +217,10 @@ class DockerDeployment(DockerInstance):
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """The container's own words say more than we could."""
         return None
+
+
+def _service_of(container: Mapping[str, Any]) -> str:
+    return str(container["Labels"]["com.docker.compose.service"])
 
 
 def _ends(events: Iterable[Any], closed: threading.Event) -> Iterator[tuple[str, int]]:

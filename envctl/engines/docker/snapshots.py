@@ -20,7 +20,7 @@ from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.seam import Saved
 from envctl.errors import EnvctlError
 from envctl.instance.identity import user_key
-from envctl.instance.labels import INSTANCE, SNAPSHOT, SNAPSHOT_USER
+from envctl.instance.labels import IMAGE, INSTANCE, SNAPSHOT, SNAPSHOT_USER
 from envctl.plan.model import ServicePlan
 from envctl.process.creation import InFlight
 
@@ -33,21 +33,24 @@ exec "$@"
 """
 
 
-def restored(service: ServicePlan, ref: str, config: Mapping[str, Any]) -> ServicePlan:
+def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: bool = False) -> ServicePlan:
     """*service* with its data from the image *ref*, in no volume.
 
     Args:
-        config: `Config` of the image that its server comes from.
+        base: the image that its server comes from, as the daemon knows it.
+        moved: the data is in a volume meanwhile, at the same place.
     """
-    kept = service.snapshot
+    kept, config = service.snapshot, base["Config"]
     assert kept is not None
     command = [*(service.command or config.get("Cmd") or ()), *kept.arguments]
-    entrypoint = tuple(service.entrypoint or config.get("Entrypoint") or ())
-    if kept.before:
-        done = shlex.quote(str(PurePosixPath(kept.folder).parent / "restored"))
-        entrypoint = ("sh", "-ec", FIRST.format(done=done, before=kept.before), "sh", *entrypoint)
-    env, files = {**service.env, **kept.env}, {**service.files, **kept.files}
-    return replace(service, image=ref, data=None, env=env, files=files, command=tuple(command), entrypoint=entrypoint)
+    entrypoint = () if kept.direct else tuple(service.entrypoint or config.get("Entrypoint") or ())
+    if kept.before or kept.direct:
+        entrypoint = ("sh", "-ec", FIRST.format(done=shlex.quote(f"{kept.folder}/.restored"), before=kept.before or ":"), "sh", *entrypoint)
+    return replace(
+        service, image=service.image if moved else ref, data=kept.folder if moved else None, env={**service.env, **kept.env},
+        files={**service.files, **kept.files}, command=tuple(command), entrypoint=entrypoint,
+        labels={**service.labels, IMAGE: f"{service.image} {base['Id']}"},
+    )  # fmt: skip
 
 
 def save(connection: Connection, container: str, service: ServicePlan, key: str, id: str, in_flight: InFlight) -> Saved:
