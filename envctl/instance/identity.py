@@ -29,9 +29,9 @@ def user_name() -> str:
         return str(os.getuid())
 
 
-def user_key() -> str:
-    """What tells this user of this machine from others, and names neither."""
-    return hashlib.sha256("\0".join((user_name(), socket.gethostname())).encode()).hexdigest()[:16]
+def user_key(folder: Path) -> str:
+    """What tells this user of this machine from others, and names neither; who has another *folder* for the same is another one, too."""
+    return hashlib.sha256("\0".join((user_name(), socket.gethostname(), str(folder))).encode()).hexdigest()[:16]
 
 
 def process_mark(pid: int | None = None) -> str:

@@ -13,9 +13,10 @@ from envctl.engines import Engine, KeptData, open_engine
 from envctl.engines.choice import known_locations
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.codec import Malformed, decode, encode
+from envctl.instance.folder import snapshots_folder
 from envctl.instance.record import Location
 from envctl.session import Session
-from envctl.snapshots.index import Entry, Index, snapshots_folder
+from envctl.snapshots.index import Entry, Index
 from envctl.snapshots.settings import max_size
 
 MANIFEST = "snapshots.json"

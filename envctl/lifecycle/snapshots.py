@@ -14,12 +14,13 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from envctl.engines import Deployment, KeepsData, KeptData, open_engine
+from envctl.instance.folder import snapshots_folder
 from envctl.instance.record import SnapshotRecord
 from envctl.lifecycle.options import UpOptions
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.spawning import spawn_detached
 from envctl.session import Session
-from envctl.snapshots.index import Entry, Index, snapshots_folder
+from envctl.snapshots.index import Entry, Index
 from envctl.snapshots.keys import can_be_kept, key_of
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from envctl.engines import Deployment, Execution, KeepsData, open_engine
 from envctl.environment import Environment
 from envctl.errors import EnvctlError, UsageError, did_you_mean
+from envctl.instance.folder import snapshots_folder
 from envctl.instance.identity import process_mark
 from envctl.instance.lock import lock
 from envctl.instance.record import Record, now
@@ -31,7 +32,7 @@ from envctl.plan.nobody import without_passwords
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
 from envctl.session import Session
-from envctl.snapshots.index import Entry, Index, snapshots_folder
+from envctl.snapshots.index import Entry, Index
 from envctl.snapshots.keys import can_be_kept, kept_steps
 
 TTL = 3600.0

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.instance.codec import Malformed, decode, encode
-from envctl.instance.folder import refuse_foreign, user_folder, write_private
+from envctl.instance.folder import refuse_foreign, write_private
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,6 @@ class Entry:
     def file(self) -> str:
         place = "".join(c if c.isalnum() else "-" for c in f"{self.engine}-{self.place}".rstrip("-"))
         return f"{self.key}.{place}.json"
-
-
-def snapshots_folder(environ: Mapping[str, str]) -> Path:
-    """Of this user; it need not be there."""
-    return user_folder(environ, "XDG_CACHE_HOME", ".cache") / "envctl" / "snapshots"
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class DockerEngine:
         return snapshots.remove(self.connection.daemon, ref)
 
     def kept(self) -> Sequence[tuple[str, str]]:
-        return snapshots.kept(self.connection.daemon)
+        return snapshots.kept(self.connection)
 
     def write_kept(self, ref: str, file: Path) -> None:
         snapshots.write(self.connection, ref, file)

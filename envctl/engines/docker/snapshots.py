@@ -19,6 +19,7 @@ from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.seam import Saved
 from envctl.errors import EnvctlError
+from envctl.instance.folder import snapshots_folder
 from envctl.instance.identity import user_key
 from envctl.instance.labels import IMAGE, INSTANCE, SNAPSHOT, SNAPSHOT_USER
 from envctl.plan.model import ServicePlan
@@ -71,7 +72,7 @@ def save(connection: Connection, container: str, service: ServicePlan, key: str,
     api.put_archive(made, "/", _folder(str(parent), service.user or 0))
     data, _ = api.get_archive(container, service.data)
     api.put_archive(made, str(parent), data)
-    labels = {SNAPSHOT: key, SNAPSHOT_USER: user_key(), INSTANCE: ""}
+    labels = {SNAPSHOT: key, SNAPSHOT_USER: user_key(snapshots_folder(connection.environ)), INSTANCE: ""}
     query = {"container": made, "pause": "0"}
     image = connection.daemon.request("POST", "/commit", query, patience=COPYING, body={"Labels": labels})["Id"]
     api.tag(image, REPOSITORY, key)
@@ -108,9 +109,10 @@ def remove(daemon: Daemon, ref: str) -> bool:
     return True
 
 
-def kept(daemon: Daemon) -> Sequence[tuple[str, str]]:
+def kept(connection: Connection) -> Sequence[tuple[str, str]]:
     """The names of this user's, or the ids of those that have none, as they were left half-way; and their keys."""
-    found = daemon.get("/images/json", filters={"label": [f"{SNAPSHOT_USER}={user_key()}"]})
+    label = f"{SNAPSHOT_USER}={user_key(snapshots_folder(connection.environ))}"
+    found = connection.daemon.get("/images/json", filters={"label": [label]})
     return [(ref, image["Labels"][SNAPSHOT]) for image in found for ref in _names(image) or [image["Id"]]]
 
 
