@@ -21,7 +21,7 @@ from envctl.plan.model import Plan, ServicePlan
 from envctl.process.spawning import spawn_detached
 from envctl.session import Session
 from envctl.snapshots.index import Entry, Index
-from envctl.snapshots.keys import can_be_kept, key_of
+from envctl.snapshots.keys import can_be_kept, kept_steps, key_of
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import Run
@@ -35,7 +35,10 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
 
     Those for which nothing is kept are noted as lacking.
     """
+    services = list(services)
     if not isinstance(deployment, KeepsData):
+        if any(can_be_kept(service) and kept_steps(service) and not deployment.data_id(service) for service in services):
+            run.events.progress("", f"{run.record.engine} keeps no data for the next time: it is seeded anew (docs/snapshots.md)")
         return
     fresh = [service for service in services if not deployment.data_id(service)]
     began = {name: kept for name, kept in run.record.snapshots.items() if name not in {service.name for service in fresh}}
