@@ -136,16 +136,13 @@ class FakeEngine:
     def attach(self, id: str) -> FakeInstance:
         return FakeInstance(self, id)
 
-    def list(self) -> Sequence[FoundInstance]:
-        return [_found(each) for each in self.instances.values()]
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
+        return [_found(each) for each in self.instances.values() if id in ("", each.id)]
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         there = self.instances.pop(id, None)
         for name in there.services if there else ():
             there.end(name, 0 if stop.get(name) else KILLED)  # type: ignore[union-attr]
-        return []
-
-    def prune(self, everything: bool) -> Sequence[str]:
         return []
 
 

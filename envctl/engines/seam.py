@@ -297,8 +297,8 @@ class Engine(Protocol):
     def attach(self, id: str) -> RunningInstance:
         """The instance of that id; whether it is there shows when it is asked."""
 
-    def list(self) -> Sequence[FoundInstance]:
-        """Every instance that carries our labels, whoever brought it up.
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
+        """Every instance that carries our labels, whoever brought it up; only that of *id* where one is given.
 
         Raises:
             EnvctlError: nobody could look.
@@ -312,8 +312,13 @@ class Engine(Protocol):
             wait: until it is gone, where the engine takes its time.
         """
 
+
+@runtime_checkable
+class Prunes(Protocol):
+    """An engine that keeps something to be faster the next time."""
+
     def prune(self, everything: bool) -> Sequence[str]:
-        """Removes what is kept to be faster the next time and is unused (*everything*: not only what is old), and names it."""
+        """Removes what of it is unused (*everything*: not only what is old), and names it."""
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from envctl.engines.choice import default_engine, lasting_context
 from envctl.engines.registry import traits
@@ -35,6 +36,7 @@ class UpOptions:
         untrusted: the definition is a stranger's, and may do nothing to this machine.
         no_snapshots: data is made, and neither taken from a snapshot nor kept as one.
         alone: the services that are started, nothing that they need; all without it.
+        key: whose it is, in the place of folder, user and machine; None: the job of CI, where this is one.
     """
 
     environment: str
@@ -59,10 +61,15 @@ class UpOptions:
     untrusted: bool = False
     no_snapshots: bool = False
     alone: Sequence[str] = ()
+    key: str | None = None
 
     @property
     def selection(self) -> Selection:
         return Selection(tuple(self.only), tuple(self.stub), dict(self.use), dict(self.image))
+
+    def key_of(self, session: Session, project: Path) -> str:
+        """Whose the instance is."""
+        return self.key or session.key(project)
 
     def location(self, session: Session, current: Record | None) -> Location:
         """Where it is to be: as asked for, or where the instance is already.

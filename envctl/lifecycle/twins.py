@@ -16,8 +16,8 @@ from envctl.engines import Deployment, Execution, KeepsData, open_engine
 from envctl.environment import Environment
 from envctl.errors import EnvctlError, UsageError, did_you_mean
 from envctl.instance.folder import snapshots_folder
-from envctl.instance.identity import process_mark
 from envctl.instance.lock import lock
+from envctl.instance.machine import process_mark
 from envctl.instance.record import Record, now
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.claiming import draft

@@ -69,13 +69,13 @@ class DockerEngine:
     def attach(self, id: str) -> DockerInstance:
         return DockerInstance(self.connection, id)
 
-    def list(self) -> Sequence[FoundInstance]:
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
         """Everything that carries our label: containers, networks and markers."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for entries in labelled(self.connection.daemon, labels.INSTANCE).values():
+        for entries in labelled(self.connection.daemon, f"{labels.INSTANCE}={id}" if id else labels.INSTANCE).values():
             for entry in entries:
                 found.setdefault(entry["Labels"][labels.INSTANCE], []).append(entry)
-        return [_found(id, entries) for id, entries in sorted(found.items())]
+        return [_found(each, entries) for each, entries in sorted(found.items())]
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         return remove_instance(self.connection.daemon, id, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import weakref
@@ -56,13 +57,14 @@ class LocalEngine:
     def attach(self, id: str) -> LocalInstance:
         return LocalInstance(self.host, id)
 
-    def list(self) -> Sequence[FoundInstance]:
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
         """Those with processes that are on disk, and those whose state is gone though their keepers run."""
         from envctl.keeper_client.starting import labels_of_keepers
 
         keepers = labels_of_keepers().items()
-        alone = {id: told for id, told in keepers if told[labels.ENGINE] == self.name and not self.host.folder(id).exists()}
-        return [*self._on_disk(), *(FoundInstance.labelled(id, told, running=1, total=1) for id, told in alone.items())]
+        alone = {name: told for name, told in keepers if told[labels.ENGINE] == self.name and not self.host.folder(name).exists()}
+        found = [*self._on_disk(), *(FoundInstance.labelled(name, told, running=1, total=1) for name, told in alone.items())]
+        return [each for each in found if id in ("", each.id)]
 
     def _on_disk(self) -> Iterator[FoundInstance]:
         for path in sorted(self.host.keepers.home.glob(f"*/{SPECS}")):
@@ -78,10 +80,10 @@ class LocalEngine:
         """Processes first, those too that have lost their keeper; then their files."""
         from envctl.keeper.marks import kill_marked
 
-        if not self.host.keepers.stop_processes(id, stop):
-            kill_marked(id)
-        LocalInstance(self.host, id).forget()
         folder = services_folder(id, self.host.keepers.home)
+        if not self.host.keepers.stop_processes(id, stop):
+            kill_marked(id, folder=os.path.realpath(folder))
+        LocalInstance(self.host, id).forget()
         shutil.rmtree(folder, ignore_errors=True)
         return [str(folder)] if folder.exists() else []
 
