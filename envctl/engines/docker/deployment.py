@@ -57,9 +57,9 @@ class DockerDeployment(DockerInstance):
         self.plan = replace(self._planned, services=services)
 
     def _restored(self, service: ServicePlan, kept: SnapshotRecord | None, containers: Sequence[Any]) -> ServicePlan:
-        daemon = self.connection.daemon
         if kept is None or service.snapshot is None:
             return service
+        daemon = self.connection.daemon
         moved = has_moved(daemon, self.id, service.name, kept.content, containers)
         return snapshots.restored(service, kept.ref, daemon.get(f"/images/{service.image}/json"), moved=moved)
 
