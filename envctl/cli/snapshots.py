@@ -69,7 +69,7 @@ def snapshots(
 def _build_asked() -> None:
     told: dict[str, Any] = json.load(sys.stdin)
     session = Session(Session.here().environ, Path(told["cwd"]))
-    build(session, UpOptions(**told["options"]), told["services"])
+    build(session, UpOptions(**told["options"]), told["services"], low=True)
     evict(session)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from envctl.definition.models import Ready
 from envctl.engines import Deployment, Execution, KeepsData, open_engine
 from envctl.environment import Environment
 from envctl.errors import EnvctlError, UsageError, did_you_mean
@@ -36,12 +37,17 @@ from envctl.snapshots.index import Entry, Index
 from envctl.snapshots.keys import can_be_kept, kept_steps
 
 TTL = 3600.0
-LOW = {"cpu_shares": 64}
-"""A sixteenth of what any other container gets, while others want it."""
+LOW = {"cpu_shares": 256}
+"""A quarter of what any other container gets, while others want it."""
 
 
-def build(session: Session, options: UpOptions, names: Collection[str] = (), listeners: Sequence[Listener] = ()) -> list[Entry]:
+def build(
+    session: Session, options: UpOptions, names: Collection[str] = (), listeners: Sequence[Listener] = (), *, low: bool = False
+) -> list[Entry]:
     """Keeps the data of the services *names*, of all without them, as far as it is not kept yet; what somebody else keeps now is theirs.
+
+    Args:
+        low: nobody waits for it, and tests may run meanwhile.
 
     Raises:
         UsageError: there is no such service, or the engine keeps no data.
@@ -52,7 +58,7 @@ def build(session: Session, options: UpOptions, names: Collection[str] = (), lis
     with ExitStack() as stack:
         mine = {name: key for name, key in wanted.items() if stack.enter_context(index.building(key))}
         if mine:
-            with _twin(session, options, mine, listeners) as (started, deployment):
+            with _twin(session, options, mine, listeners, low) as (started, deployment):
                 if _lacking(session, options, list(mine)) != mine:
                     raise EnvctlError("a definition or a file has changed while its data was made: nothing is kept")
                 return [_kept(index, deployment, started, name, key) for name, key in mine.items()]
@@ -92,14 +98,15 @@ def _deployment(session: Session, record: Record, plan: Plan) -> _Deployment:
 
 @contextmanager
 def _twin(
-    session: Session, options: UpOptions, names: Mapping[str, str], listeners: Sequence[Listener]
+    session: Session, options: UpOptions, names: Mapping[str, str], listeners: Sequence[Listener], low: bool
 ) -> Iterator[tuple[Up, _Deployment]]:
     """It has been brought up, and is gone at the end."""
     name = f"snapshot-{hashlib.sha256(repr(sorted(names.values())).encode()).hexdigest()[:8]}"
     alone = replace(
-        options, name=name, fresh=True, keep=False, ports={}, ttl=TTL, report=None, no_snapshots=True, only=(), alone=tuple(names),
+        options, name=name, fresh=True, keep=False, ports={}, ttl=TTL, timeout=TTL, report=None, no_snapshots=True, only=(),
+        alone=tuple(names),
     )  # fmt: skip
-    environment = _reduced(session, options, names)
+    environment = _reduced(session, options, names, low)
     owner = process_mark()
     try:
         started = up(session, alone, listeners, owner=owner, environment=environment)
@@ -112,7 +119,7 @@ def _twin(
                         tear_down(session, open_engine(record.location, session.host), record)
 
 
-def _reduced(session: Session, options: UpOptions, names: Collection[str]) -> Environment:
+def _reduced(session: Session, options: UpOptions, names: Collection[str], low: bool) -> Environment:
     """What these services need, with the seeds that are kept, no password that was given, and nothing for tests."""
     environment = open_selected(session, options)
     _, plan = _drafted(session, options, environment)
@@ -120,8 +127,9 @@ def _reduced(session: Session, options: UpOptions, names: Collection[str]) -> En
     services = dict(environment.definition.services)
     for name in names:
         seeds = services[name].seed[: len(kept_steps(plan.services[name]))]
-        fragment = {**LOW} if not plan.setting.engine.runs_processes else {}
-        services[name] = services[name].model_copy(update={"seed": seeds, "compose": fragment})
+        fragment = {**LOW} if low and not plan.setting.engine.runs_processes else {}
+        patient = (services[name].ready or Ready()).model_copy(update={"timeout": TTL})
+        services[name] = services[name].model_copy(update={"seed": seeds, "compose": fragment, "ready": patient})
     update = {"services": services, "outputs": {}, "write": {}, "tests": {}}
     return replace(environment, definition=environment.definition.model_copy(update=update))
 
