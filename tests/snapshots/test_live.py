@@ -128,7 +128,7 @@ def test_what_an_instance_changed_outlives_a_change_of_its_definition(kept: Kept
     file = kept.project.folder / "environments/kept.yaml"
     before = file.read_text()
     try:
-        file.write_text(before.replace("    kind: postgres\n", '    kind: postgres\n    env: {MORE: "1"}\n'))
+        file.write_text(before.replace("    kind: postgres\n", "    kind: postgres\n    stop: 20s\n"))
         url = kept.up("one")["URL"]
         assert rows(url, "select count(*), min(i) from t") == [(1001, -1)]
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import tarfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -106,6 +107,7 @@ def fill(home: Path, began_as: SnapshotRecord, target: Path) -> None:
     Raises:
         EnvctlError: it has been removed meanwhile.
     """
+    shutil.rmtree(target, ignore_errors=True)  # an empty folder may be there, and the copy would lie inside
     try:
         templates.fill(_template(home, began_as), target)
     except OSError:
