@@ -85,6 +85,9 @@ class Running(Chosen):
     ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
     timeout: Annotated[str | None, _option("One deadline for all of it (10m).", env="TIMEOUT", metavar="D")] = None
     fresh: Annotated[bool, _option("Start with empty data.", "--fresh", env="FRESH")] = False
+    no_snapshots: Annotated[
+        bool, _option("Make all data anew: take none that is kept, and keep none.", "--no-snapshots", env="NO_SNAPSHOTS")
+    ] = False
     keep: Annotated[bool, _option("Do not tear down what failed.", "--keep", env="KEEP")] = False
 
 
@@ -116,6 +119,7 @@ def up_options(environment: str, options: Running, report: str | None = None) ->
         timeout=duration("--timeout", options.timeout) or DEFAULT_TIMEOUT,
         fresh=options.fresh,
         keep=options.keep,
+        no_snapshots=options.no_snapshots,
         report=report,
     )
 

@@ -116,6 +116,25 @@ class LocalProgram(Model):
     losses: list[str] = Field(default_factory=list, description="What is different there.")
 
 
+class Snapshot(Model):
+    """How the data of a server is kept, and what gives a copy of it the passwords of another instance.
+
+    The data of a twin that has been stopped becomes `folder` of an image, or a copy on this machine; twins draw their passwords and
+    nobody is told them. Texts are expressions, as in the kind.
+    """
+
+    folder: str = Field("", description="Where the data lies in an image: outside of every VOLUME. Its last part is that of `data`.")
+    worth: Literal["always", "seeded"] = Field("seeded", description="`always`: a first start without seeds is worth keeping, too.")
+    consistent: list[Setup] = Field(default_factory=list, description="Commands in the twin before it is stopped.")
+    env: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own, so that the server finds the folder.")
+    direct: bool = Field(
+        False, description="The server is started without the image's entry point, which looks for data in one place only."
+    )
+    arguments: list[str] = Field(default_factory=list, description="Behind those of `command`.")
+    files: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own: what gives the data its passwords.")
+    before: str = Field("", description="A shell script before the first start of a copy. It must end with 0.")
+
+
 class Local(LocalProgram):
     """How the same server runs as a process of this machine: what is said here stands in the place of the kind's own key."""
 
@@ -133,10 +152,11 @@ class Local(LocalProgram):
     query: list[str] | None = None
     shell: list[str] | None = None
     ready: dict[str, Any] | None = None
+    snapshot: Snapshot | None = None
 
     @property
     def replaced(self) -> dict[str, Any]:
-        own = ("env", "command", "mounts", "data", "setup", "seeds", "query", "shell", "ready")
+        own = ("env", "command", "mounts", "data", "setup", "seeds", "query", "shell", "ready", "snapshot")
         return {key: value for key in own if (value := getattr(self, key)) is not None}
 
 
@@ -223,6 +243,7 @@ class Kind(Model):
     recognise: Recognise = Recognise()
     local: Local | None = Field(None, description="As a process of this machine; without it, it only runs in a container.")
     kubernetes: Kubernetes = Kubernetes()
+    snapshot: Snapshot | None = Field(None, description="How its data is kept for the next instance; without it, it is made each time.")
 
 
 def scope_of(service: Service, kind: Kind) -> Literal["lane", "environment"]:

@@ -83,6 +83,22 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
+class SnapshotRecord:
+    """The snapshot that the data of a service began as.
+
+    Attributes:
+        ref: what it is called at the engine; `content` is the hash of what it is.
+        steps: the hashes of the seed steps in it.
+    """
+
+    key: str
+    ref: str
+    content: str
+    steps: tuple[str, ...] = ()
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class LaneRecord:
     """What one parallel test worker has."""
 
@@ -129,6 +145,7 @@ class Record:
         keeper: the mark of its keeper.
         secrets: values that must never be printed.
         stop: seconds that services may take to end on SIGTERM; the keeper reads it too.
+        snapshots: service to what its data began as.
         write: file of the project to the format of the outputs in it.
         written: hashes of what has been put into those files.
     """
@@ -154,6 +171,7 @@ class Record:
     allocation: Allocation = field(default_factory=Allocation)
     services: Mapping[str, ServiceRecord] = field(default_factory=dict)
     data: Mapping[str, DataRecord] = field(default_factory=dict)
+    snapshots: Mapping[str, SnapshotRecord] = field(default_factory=dict)
     lanes: tuple[LaneRecord, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()

@@ -123,6 +123,7 @@ def up(
     lanes: int = 0,
     image_names: bool = False,
     untrusted: bool = False,
+    no_snapshots: bool = False,
     session: Session | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Instance:
@@ -146,7 +147,7 @@ def up(
         environment=os.fspath(environment), name=name, engine=engine, context=context, namespace=namespace, registry=registry,
         set=set or {}, only=only, stub=stub, use=use or {}, image=image or {}, ports=ports or {}, local=local,
         ttl=_seconds("ttl", ttl), timeout=_seconds("timeout", timeout) or DEFAULT_TIMEOUT, fresh=fresh, keep=keep, report=report,
-        lanes=lanes, image_names=image_names, untrusted=untrusted,
+        lanes=lanes, image_names=image_names, untrusted=untrusted, no_snapshots=no_snapshots,
     )  # fmt: skip
     result = bring_up(session, options, listeners)
     return Instance(session, result.record, made=not result.existed)

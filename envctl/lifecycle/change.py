@@ -23,6 +23,7 @@ from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
+from envctl.lifecycle.snapshots import begin_as_kept
 from envctl.plan.model import ServicePlan
 from envctl.session import Session
 
@@ -156,6 +157,7 @@ def _made_anew(
             lambda record: replace(record, data={k: _forgotten(v, k in emptied) for k, v in record.data.items() if k not in anew})
         )
         if anew:
+            begin_as_kept(change.run, part, [change.run.plan.services[name] for name in anew])
             part.create(whole=False)
         change.bring_up(names, keep=True)
 

@@ -5,6 +5,7 @@ Each takes the work that all services share, and the service. It raises what has
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
 
 
+WORTH_SECONDS = 0.5
+"""From the start until everything is there: a server that begins as a snapshot takes about as long."""
+
+
 def await_needs(work: BringUp, service: ServicePlan) -> None:
     """What it needs is there."""
     for name, condition in service.needs.items():
@@ -33,7 +38,7 @@ def await_needs(work: BringUp, service: ServicePlan) -> None:
 
 
 def restore_data(work: BringUp, service: ServicePlan) -> None:
-    """What was recorded of other data than this is forgotten."""
+    """What was recorded of other data than this is forgotten; what begins as a snapshot holds what that held (`Data.recorded`)."""
     work.data.forget_others(service)
 
 
@@ -44,6 +49,7 @@ def start(work: BringUp, service: ServicePlan) -> None:
         return
     work.states.set(service.name, Phase.STARTING)
     work.exits.remember_running(service)
+    work.began[service.name] = time.monotonic()
     with work.limiter.enter(work.priority.get(service.name, 0)):
         work.deployment.start(service)
     if not service.once:
@@ -95,6 +101,7 @@ def set_up(work: BringUp, service: ServicePlan) -> None:
 
 def seed(work: BringUp, service: ServicePlan) -> None:
     """The seed steps that have not been run on this data, in order."""
+    work.data.note_kept(service)
     for step in () if _is_done(work, service) else work.data.pending(service):
         if missing := work.states.missing(step.needs):
             work.states.set(service.name, Phase.SEEDING, f"{step.title} waits for {', '.join(missing)}")
@@ -111,7 +118,7 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
         return
     before = work.data.recorded(service)
     # What has been used for a while is not what was seeded.
-    wanted = work.keep or work.plan.lanes or (unit.ahead and not work.was_up)
+    wanted = work.keep or work.plan.lanes or (unit.ahead and work.whole and not work.was_up)
     if not wanted or set(units.made_of(unit)) <= set(before.units):
         return
     work.states.set(service.name, Phase.SEEDING, "keeping the seeded state")
@@ -125,9 +132,11 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
 
 
 def save_data(work: BringUp, service: ServicePlan) -> None:
-    """It has everything: whoever waits for it may go on."""
+    """It has everything: whoever waits for it may go on. What took its time is worth keeping for the next instance."""
     if not _is_done(work, service):
         work.states.set(service.name, Phase.SEEDED)
+    if service.name in work.lacking and time.monotonic() - work.began[service.name] >= WORTH_SECONDS:
+        work.worth_keeping.add(service.name)
 
 
 def _is_done(work: BringUp, service: ServicePlan) -> bool:

@@ -17,6 +17,7 @@ from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.addressing import TESTS, Addressing, Viewpoint
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
+from envctl.plan.nobody import nobodys, without_passwords
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
@@ -85,6 +86,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         ports_fixed=fixed_ports(environment, list(wanted)),
         outputs_in=lambda name: _outputs(reading, environment, resolver.addressing.standpoint(name)),
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
+        of_nobody=lambda: _made(without_passwords(environment), nobodys(setting), once),
     )
 
 

@@ -208,6 +208,24 @@ class LocalPlan(NamedTuple):
 
 
 @dataclass(frozen=True)
+class SnapshotPlan:
+    """How the data of a service is kept, and what a copy of it needs to become this instance's (`Snapshot` of its kind, evaluated)."""
+
+    folder: str
+    always: bool
+    """Its first start is worth keeping, even without seeds."""
+    kind: str
+    """The hash of everything that its kind says."""
+    consistent: tuple[tuple[tuple[str, ...], Mapping[str, str], str], ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    files: Mapping[str, File] = field(default_factory=dict)
+    before: str = ""
+    direct: bool = False
+    """Without the entry point of the image."""
+
+
+@dataclass(frozen=True)
 class ServicePlan:
     """One service, everything evaluated for its place inside the environment: nobody behind the plan reads its kind."""
 
@@ -264,12 +282,16 @@ class ServicePlan:
     shell_env: Mapping[str, str] = field(default_factory=dict)
     local: LocalPlan | None = None
     """It is a process of this machine."""
+    snapshot: SnapshotPlan | None = None
+    """How its data is kept for the next instance, where its kind says it."""
     ephemeral: bool = False
     """Its data goes with its process, so that it is seeded whenever that has been started."""
     tester: bool = False
     """It refers to the machine of the tests."""
     refers: frozenset[str] = frozenset()
     """Services, itself and those that run elsewhere included, whose addresses it was given; `needs` says what it waits for."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """On top of those that everything of the instance carries."""
     from_compose: bool = False
     compose: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Any = field(default_factory=dict)
@@ -340,6 +362,8 @@ class Plan:
     """The outputs as they are seen from inside a service."""
     again: Callable[[Allocation, Addresses], Plan] | None = field(default=None, repr=False, compare=False)
     """Makes the whole plan with another allocation; the definition and the project's files are not read for it."""
+    of_nobody: Callable[[], Plan] | None = field(default=None, repr=False, compare=False)
+    """Makes the same plan without anything that is an instance's own: its name, its passwords, its addresses, those that were given."""
 
     def with_allocation(self, allocation: Allocation, addresses: Addresses | None = None) -> Plan:
         """The plan that runs: every text that names a port or the subnet has *allocation*'s.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,10 +20,10 @@ from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.errors import DefinitionError
 from envctl.plan.addressing import TESTS, Viewpoint
 from envctl.plan.dockerfile_run import proposed_run
-from envctl.plan.files import contents, listed, service_files
+from envctl.plan.files import contents, listed, service_files, texts_of
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, ServicePlan
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, ServicePlan, SnapshotPlan
 from envctl.plan.reading import Reading, as_text, refers
 from envctl.plan.seeds import steps_of
 from envctl.plan.subjects import Subject
@@ -88,6 +89,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
         local=_local(reading, kind, subject, service, scope) if local else None,
+        snapshot=_snapshot(reading, applied, subject, scope),
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
         compose=service.compose,
@@ -234,6 +236,26 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     image = "" if kind.own else service.image or ""
     program = None if service.run else kind.local
     return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program, kind.title)
+
+
+def _snapshot(reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str, Any]) -> SnapshotPlan | None:
+    told, path = kind.snapshot, ("services", subject.name)
+    if told is None:
+        return None
+    files: dict[str, File] = {}
+    with reading.located(*path, "with"):
+        files = texts_of(told.files, scope)
+    return SnapshotPlan(
+        told.folder,
+        told.worth == "always",
+        hashlib.sha256(kind.model_dump_json().encode()).hexdigest(),
+        tuple(_setup(reading, told.consistent, subject, scope)),
+        {key: str(value) for key, value in reading.tree(told.env, scope, *path).items()},
+        tuple(map(str, reading.tree(told.arguments, scope, *path))),
+        files,
+        str(reading.tree(told.before, scope, *path)),
+        told.direct,
+    )
 
 
 def _limits(given: Resources | None) -> Limits | None:
