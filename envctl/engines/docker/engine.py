@@ -96,8 +96,9 @@ def _our_address(host: str) -> str:
 
 
 def _found(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
-    told = entries[0]["Labels"]
-    containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) != "True"]
+    # A container of the tests' own may carry the label, so that it goes with the instance: it says nothing else of it.
+    told = next((entry["Labels"] for entry in entries if labels.NAME in entry["Labels"]), entries[0]["Labels"])
+    containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) == "False"]
     ended_well = [entry for entry in containers if str(entry.get("Status", "")).startswith("Exited (0)")]
     expires = max((entry["Labels"][labels.EXPIRES] for entry in entries if labels.EXPIRES in entry["Labels"]), default=None)
     running, created = sum(entry["State"] == "running" for entry in containers), min(map(_created, entries))
