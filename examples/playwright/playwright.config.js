@@ -11,6 +11,7 @@ export default defineConfig({
   reporter: [["list"], ["junit", { outputFile: "results/junit.xml" }]],
   use: {
     baseURL: process.env.SHOP_URL,
+    actionTimeout: 5000,
     trace: "retain-on-failure",
     launchOptions: {
       executablePath: existsSync(chromium) ? chromium : undefined,

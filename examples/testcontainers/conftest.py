@@ -9,9 +9,9 @@ import httpx
 import pg8000.native
 import pytest
 import redis
+from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
-from testcontainers.community.postgres import PostgresContainer
 
 # What carries this label goes with the instance, however the tests end: envctl removes by ownership.
 OURS = {"envctl.instance": os.environ["ENVCTL_INSTANCE"]} if "ENVCTL_INSTANCE" in os.environ else {}

@@ -200,7 +200,9 @@ def test_includes(write: Write, project: Path) -> None:
 def test_what_an_include_has_can_be_removed(write: Write, project: Path) -> None:
     common = "services: {a: {image: a}, b: {image: b}}\noutputs: {A: x, B: y}\nwrite: {.env: dotenv}\ntests: {one: a, two: b}\n"
     write(common, "common.yaml")
-    file = write("name: shop\ninclude: common.yaml\nservices: {b: null}\noutputs: {B: null}\nwrite: {.env: null}\ntests: {two: null, own: c}\n")
+    file = write(
+        "name: shop\ninclude: common.yaml\nservices: {b: null}\noutputs: {B: null}\nwrite: {.env: null}\ntests: {two: null, own: c}\n"
+    )
     definition = load(file, project=project, environ={}).definition
     assert definition is not None
     found = (definition.services, definition.outputs or {}, definition.write, definition.tests)

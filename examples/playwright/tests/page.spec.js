@@ -47,7 +47,7 @@ test("a wrong password is refused", async ({ page, request }) => {
 test("an order is confirmed, on the page and by mail", async ({ page, request }) => {
   const customer = newCustomer();
   await register(page, customer);
-  await page.getByRole("button", { name: "Order Gift card, 25 €" }).click({ timeout: 5000 });
+  await page.getByRole("button", { name: "Order Gift card, 25 €" }).click();
   await expect(page.getByRole("status")).toContainText("Your order of €25.00 is confirmed");
   const id = await orders(page).getAttribute("data-order");
   await expect.poll(() => subjects(request, customer.email), { timeout: 20_000 }).toEqual([`Your order ${id}`]);
@@ -58,7 +58,7 @@ test("a declined payment is told, and nothing is ordered", async ({ page }) => {
   const product = page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: NOTEBOOK }) });
   const stock = await product.getByText("in stock").textContent();
   await page.getByLabel("Payment card").selectOption("A card without money");
-  await page.getByRole("button", { name: `Order ${NOTEBOOK}` }).click({ timeout: 5000 });
+  await page.getByRole("button", { name: `Order ${NOTEBOOK}` }).click();
   await expect(page.getByRole("alert")).toContainText("Payment declined");
   await expect(orders(page)).toHaveCount(0);
   await page.getByLabel("Category").selectOption("office");
