@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench fuzz docs clean
+.PHONY: demo examples test lint bench fuzz docs clean
 
 .venv/demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -23,6 +23,10 @@ demo: .venv/demo  ## the shop: brought up, tested, gone
 	docker version >/dev/null 2>&1 || $(MAKE) --no-print-directory .venv/local
 	$(BIN)/envctl run shop -- $(BIN)/python -m pytest environments/shop/tests
 	$(BIN)/envctl gc --images
+
+# What is not on this machine is left out and named; packages are installed once (pip, npm, Maven and Go keep what they fetch).
+examples: .venv/local  ## the shop in every test tool: green, red when it is broken, gone when killed (EXAMPLES="newman --engine local")
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m examples $(EXAMPLES)
 
 test: .venv/dev lint  ## the whole suite; engines that are not here are skipped and named (PYTEST_ARGS="-n 2" is faster)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -100,7 +100,7 @@ def _broken(tools: Sequence[str], engine: str) -> Iterator[str]:
 
 def _killed(tools: Sequence[str], engine: str) -> Iterator[str]:
     for name in tools:
-        command = [*ENVCTL, "test", str(HERE / "shop.yaml"), name, "--engine", engine]
+        command = [*ENVCTL, "test", str(HERE / "shop.yaml"), name, "--engine", engine, "--name", "shop-killed"]
         left = what_is_left(command, TOOLS[name].sign, containers=name == "testcontainers")
         print(f"{name} killed in the middle: {', '.join(left) or 'nothing is left'}", flush=True)
         yield from (f"{name}, killed, leaves {thing}" for thing in left)
