@@ -17,7 +17,7 @@ from envctl.engines.registry import traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import EnvctlError
 from envctl.instance.allocation import Allocation
-from envctl.instance.identity import process_mark
+from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.plan.make import make_plan
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from envctl.instance.ci import SYSTEMS
 from tests.support import ENGINES, REQUIRED, Project, command, labelled, missing, namespaces, why_not
 
 # Tests check, benchmarks measure: an example takes as long as a busy machine makes it.
@@ -28,9 +29,16 @@ def _heed_signals() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     _heed_signals()
+    _leave_ci()
     for name in ENGINES:
         if why := why_not(name):
             missing[name] = why
+
+
+def _leave_ci() -> None:
+    """In a job of CI ids are made of that; what tests bring up has ids of folders, as on a desk."""
+    for system in SYSTEMS:
+        os.environ.pop(system.mark, None)
 
 
 ON_A_CLUSTER = re.compile(r"/kubernetes/test_live|\[(.*-)?kubernetes\b")

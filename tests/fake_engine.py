@@ -136,8 +136,8 @@ class FakeEngine:
     def attach(self, id: str) -> FakeInstance:
         return FakeInstance(self, id)
 
-    def list(self) -> Sequence[FoundInstance]:
-        return [_found(each) for each in self.instances.values()]
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
+        return [_found(each) for each in self.instances.values() if id in ("", each.id)]
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         there = self.instances.pop(id, None)

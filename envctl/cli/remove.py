@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from envctl.cli.arguments import Context, Engine, Namespace, looking_at, session_of
+from envctl.cli.arguments import Context, Namespace, looking_at, session_of
 from envctl.cli.down import down_named, tell_removed
 from envctl.errors import UsageError
 from envctl.inspect.list import engines
-from envctl.inspect.lookup import unreadable_here
+from envctl.inspect.lookup import project_here, unreadable_here
 from envctl.lifecycle.down import remove_all
 from envctl.lifecycle.gc import collect
 from envctl.process.terminal import tell
@@ -34,16 +34,17 @@ def down(
 def gc(
     ctx: typer.Context,
     images: Annotated[bool, typer.Option("--images", help="Also every image that envctl built and nothing uses.")] = False,
-    engine: Engine = None,
+    here: Annotated[bool, typer.Option("--here", help="Only instances of this checkout.")] = False,
+    engine: Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Only there.")] = None,
     context: Context = None,
     namespace: Namespace = None,
 ) -> int:
     """Remove what has expired, and what has lost its owner on this host."""
     session = looking_at(ctx, engine, context, namespace)
-    found = engines(session, lambda why: tell(f"envctl: {why}"))
+    found = engines(session, lambda why: tell(f"envctl: {why}"), only=engine)
     for error in session.store.unreadable():
         tell(f"envctl: {error.message}; it is left alone")
-    status = tell_removed(list(collect(session, found)), "nothing to collect")
+    status = tell_removed(list(collect(session, found, project_here(session) if here else None)), "nothing to collect")
     for opened in found.values():
         for thing in opened.prune(images):
             tell(f"removed {thing}")

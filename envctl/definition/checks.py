@@ -14,7 +14,7 @@ from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
 
-FORMATS = ("dotenv", "shell", "json", "github", "properties", "spring", "postman", "cypress", "karate")
+FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties", "spring", "postman", "cypress", "karate")
 
 
 @dataclass(frozen=True)

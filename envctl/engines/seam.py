@@ -294,8 +294,8 @@ class Engine(Protocol):
     def attach(self, id: str) -> RunningInstance:
         """The instance of that id; whether it is there shows when it is asked."""
 
-    def list(self) -> Sequence[FoundInstance]:
-        """Every instance that carries our labels, whoever brought it up.
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
+        """Every instance that carries our labels, whoever brought it up; only that of *id* where one is given.
 
         Raises:
             EnvctlError: nobody could look.

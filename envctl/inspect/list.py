@@ -11,7 +11,7 @@ from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError
 from envctl.inspect.lookup import project_here, unreadable_here
 from envctl.inspect.status import document
-from envctl.instance.identity import process_alive
+from envctl.instance.machine import process_alive
 from envctl.instance.record import InstanceState, Location, Record
 from envctl.session import Session
 
@@ -47,11 +47,11 @@ class _Look(NamedTuple):
     asked: Collection[Location]
 
 
-def engines(session: Session, unseen: Callable[[str], None]) -> dict[Location, Engine]:
-    """Each engine that an instance of ours is on, and the default ones where they are there."""
+def engines(session: Session, unseen: Callable[[str], None], only: str | None = None) -> dict[Location, Engine]:
+    """Each engine that an instance of ours is on, and the default ones where they are there; *only* those of one name."""
     used = {record.location for record in session.store.all()}
     found: dict[Location, Engine] = {}
-    for location in sorted(used | set(known_locations(session)), key=str):
+    for location in sorted((each for each in used | set(known_locations(session)) if only in (None, each.engine)), key=str):
         try:
             found[location] = open_engine(location, session.host)
         except EnvctlError as error:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from envctl.definition.find import project_of
 from envctl.errors import UsageError, did_you_mean
-from envctl.instance.identity import instance_id
 from envctl.instance.record import Record
 from envctl.instance.store import UnreadableRecord
 from envctl.session import Session
@@ -17,10 +16,15 @@ def try_record(session: Session, name: str) -> Record | None:
 
     Raises:
         UnreadableRecord: there is one, and this version cannot read it.
+        UsageError: several have that name, and none of them is this caller's own.
     """
-    found = next((record for record in records_here(session) if record.name == name), None)
     # A record that cannot be read does not say its name, but its id does.
-    return found or session.store.load(name) or session.store.load(instance_id(name, project_here(session)))
+    found = session.store.load(session.id_of(name, project_here(session))) or session.store.load(name)
+    others = [record for record in records_here(session) if record.name == name] if found is None else []
+    if len(others) > 1:
+        ids = ", ".join(f"{record.id} (key {record.key})" if record.key else record.id for record in others)
+        raise UsageError(f"several instances are called '{name}': {ids}", hint="say which by its id")
+    return found or next(iter(others), None)
 
 
 def not_found(session: Session, name: str) -> UsageError:
@@ -38,7 +42,7 @@ def records_here(session: Session) -> list[Record]:
 
 def unreadable_here(session: Session) -> list[UnreadableRecord]:
     """Of this checkout, those that cannot be read: whose they are shows in their ids."""
-    digits = instance_id("", project_here(session))
+    digits = session.id_of("", project_here(session))
     return [error for error in session.store.unreadable() if error.id.endswith(digits)]
 
 

@@ -1,4 +1,4 @@
-"""Who an instance is: its id, made of its name and of whoever brings it up; and who a process is, so that no later one is taken for it."""
+"""Who an instance is: its id, made of its name and of a key that says whose it is."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import getpass
 import hashlib
 import os
 import re
-import socket
 from pathlib import Path
 
-from envctl.keeper.system import start_time
+from envctl.instance.machine import machine_id
 
 ID = re.compile(r"[a-z0-9-]{1,48}-[0-9a-f]{6}")
 """What `instance_id` gives."""
 
 
-def instance_id(name: str, project: Path) -> str:
-    """The name, fit for Compose and Kubernetes, and six digits of project folder, user and host."""
-    key = hashlib.sha256("\0".join((os.path.realpath(project), user_name(), socket.gethostname())).encode()).hexdigest()[:6]
-    return f"{re.sub(r'[^a-z0-9-]', '-', name.lower())}-{key}"
+def instance_id(name: str, project: Path, key: str = "") -> str:
+    """The name, fit for Compose and Kubernetes, and six digits of *key*; without one, of project folder, user and machine."""
+    whose = key or "\0".join((os.path.realpath(project), user_name(), machine_id()))
+    digits = hashlib.sha256(whose.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+    return f"{re.sub(r'[^a-z0-9-]', '-', name.lower())}-{digits}"
 
 
 def user_name() -> str:
@@ -27,18 +27,3 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def process_mark(pid: int | None = None) -> str:
-    """`host:pid:start`, which no later process of this machine shares."""
-    pid = pid or os.getpid()
-    return f"{socket.gethostname()}:{pid}:{start_time(pid)}"
-
-
-def process_alive(mark: str) -> bool | None:
-    """Whether the process of *mark* runs; None where it is another machine's, or no mark of ours."""
-    host, _, rest = mark.partition(":")
-    pid, _, start = rest.partition(":")
-    if host != socket.gethostname() or not pid.isdecimal():
-        return None
-    return bool(start) and start_time(int(pid)) == start

@@ -15,6 +15,8 @@ NAME = "envctl.name"
 PROJECT = "envctl.project"
 OWNER = "envctl.owner"
 """The process whose end is the instance's end; empty where it outlives the command that brought it up."""
+KEY = "envctl.key"
+"""Whose it is, as `--key` or a CI system says; empty on a desk."""
 ENVIRONMENT = "envctl.environment"
 SERVICE = "envctl.service"
 EXPIRES = "envctl.expires"
@@ -40,4 +42,5 @@ def labels_of(record: Record) -> dict[str, str]:
     """What everything of *record*'s instance carries."""
     return {
         NAME: record.name, INSTANCE: record.id, PROJECT: record.project, OWNER: record.owner, ENVIRONMENT: record.environment,
+        KEY: record.key,
     }  # fmt: skip

@@ -113,6 +113,7 @@ class Record:
         file: the definition.
         secret: what its passwords are drawn from, in hexadecimal digits.
         owner: the mark of the process whose end is its end; empty where it outlives the command that brought it up.
+        key: whose it is, where that is neither folder, user and machine: a job of CI, or what `--key` says.
         process: the mark of the command that works on it now.
         keeper: the mark of its keeper.
         secrets: values that must never be printed.
@@ -133,6 +134,7 @@ class Record:
     context: str | None = None
     namespace: str | None = None
     owner: str = ""
+    key: str = ""
     state: InstanceState = InstanceState.STARTING
     expires: str | None = None
     process: str = ""

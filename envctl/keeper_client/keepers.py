@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from envctl.instance.identity import process_alive, process_mark
+from envctl.instance.machine import process_alive, process_mark
 from envctl.instance.record import Record
 from envctl.keeper import marks
 from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone, KeeperSilent

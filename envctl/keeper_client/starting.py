@@ -22,8 +22,9 @@ from urllib.parse import quote, unquote
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.folder import write_private
-from envctl.instance.identity import ID, process_mark
+from envctl.instance.identity import ID
 from envctl.instance.labels import ENGINE, labels_of
+from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.keeper.marks import MARK
 from envctl.keeper_client.client import ADDRESS, KeeperClient
@@ -33,6 +34,10 @@ CONFIG, LOG = "keeper-config.json", "keeper.log"
 PROGRAM = Path(__file__).resolve().parent.parent / "keeper"
 BY_KEEPER = "ENVCTL_KEEPER"
 """Set for the commands that a keeper runs."""
+PROCESS_MARKS = {
+    "RUNNER_TRACKING_ID", "VSTS_PROCESS_LOOKUP_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "HUDSON_SERVER_COOKIE", "BUILD_ID",
+}  # fmt: skip
+"""By these CI systems find what a job has left behind, and kill it: a keeper is to remove more than they can."""
 ABOUT = "ENVCTL_ABOUT"
 """In the environment of keepers: the instance's labels, and its engine."""
 START_TIMEOUT = 15.0
@@ -94,7 +99,7 @@ def _spawn(record: Record, folder: Path, environ: Mapping[str, str], descriptor:
 
 def _environment(record: Record, environ: Mapping[str, str]) -> dict[str, str]:
     """Ours without what chooses options, as the command that it runs in the end must mean this instance; and whose it is."""
-    plain = {key: value for key, value in environ.items() if not key.startswith("ENVCTL_")}
+    plain = {key: value for key, value in environ.items() if not key.startswith("ENVCTL_") and key not in PROCESS_MARKS}
     if plain.get("KUBECONFIG"):  # its commands are run in another folder
         plain["KUBECONFIG"] = os.pathsep.join(map(os.path.abspath, filter(None, plain["KUBECONFIG"].split(os.pathsep))))
     about = labels_of(record) | {ENGINE: record.engine}
@@ -144,7 +149,7 @@ def watched_until_kept(environ: Mapping[str, str]) -> Iterator[Callable[[], None
         let_go()
 
 
-KEPT = (labels.NAME, labels.INSTANCE, labels.PROJECT, labels.OWNER, labels.ENVIRONMENT, labels.ENGINE)
+KEPT = (labels.NAME, labels.INSTANCE, labels.PROJECT, labels.OWNER, labels.ENVIRONMENT, labels.KEY, labels.ENGINE)
 
 
 def labels_of_keepers() -> dict[str, dict[str, str]]:

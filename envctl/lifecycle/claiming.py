@@ -11,12 +11,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from envctl.definition.models import NAME
-from envctl.engines import Engine, Wanted, open_engine
+from envctl.engines import Engine, FoundInstance, Wanted, open_engine
 from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation, PortKey
-from envctl.instance.identity import instance_id, process_alive, process_mark
+from envctl.instance.identity import instance_id
+from envctl.instance.machine import owner_alive, process_alive, process_mark
 from envctl.instance.record import Endpoint, InstanceState, Record, ServiceRecord, now
 from envctl.instance.store import RecordGone, RecordStore
 from envctl.lifecycle.down import clear, note_removal, was_killed
@@ -46,7 +47,8 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
         UnreadableRecord: nobody can tell what the instance of that name is.
     """
     name = instance_name(options.name or environment.definition.name)
-    id = instance_id(name, environment.loaded.project)
+    key = options.key_of(session, environment.loaded.project)
+    id = instance_id(name, environment.loaded.project, key)
     found = session.store.load(id)
     current = found if found is not None and _goes_on(found, options) else _fresh(name, id, environment, found)
     location = options.location(session, found)
@@ -58,6 +60,7 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
     return replace(
         current,
         name=name,
+        key=key,
         environment=environment.definition.name,
         file=str(environment.loaded.file),
         choices=choices,
@@ -103,12 +106,23 @@ def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions)
 def _make_room(session: Session, engine: Engine, drafted: Record, current: Record | None) -> None:
     """Removes what there is under the id of *drafted*; should we be killed meanwhile, the next command finishes that."""
     if current is None:
+        for found in engine.list(drafted.id):
+            _refuse_held(found)
         clear(session, engine, drafted.id, {})
         return
     if current.location != drafted.location:
         engine = open_engine(current.location, session.host)
     note_removal(session, current, process_mark())
     clear(session, engine, drafted.id, current.stop, killed=was_killed(current))
+
+
+def _refuse_held(found: FoundInstance) -> None:
+    """What somebody elsewhere holds is not cleared, though we know nothing of it."""
+    if found.owner and owner_alive(found.owner) is not False and not (found.expires and found.expires <= now()):
+        raise UsageError(
+            f"{found.name} ({found.id}) is in use by a command of another machine, container or user",
+            hint=f"wait for it, or take another --name or --key; `envctl down {found.id}` removes it nevertheless",
+        )
 
 
 def _with_wishes(current: Record, drafted: Record) -> Record:
@@ -126,8 +140,12 @@ def _refuse(current: Record, drafted: Record) -> None:
     name = drafted.name
     if current.name != name:
         raise UsageError(f"'{name}' and '{current.name}' would share the id {drafted.id}", hint="take another --name")
-    if process_alive(current.owner):
+    lives = process_alive(current.owner) if current.owner and not current.expired else False
+    if lives:
         raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
+    if lives is None:
+        hint = f"wait for it, or take another --name; `envctl down {name}` removes it nevertheless"
+        raise UsageError(f"a command of another machine or container is using {name}, or was", hint=hint)
     if current.location != drafted.location and not current.half_done:
         where = ", ".join(filter(None, (current.context, current.namespace)))
         raise UsageError(

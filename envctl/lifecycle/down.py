@@ -13,8 +13,8 @@ from envctl.engines.mixed import remove_everywhere
 from envctl.engines.registry import names as engines_there_are
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError, UsageError
-from envctl.instance.identity import instance_id, process_alive, process_mark
 from envctl.instance.lock import lock
+from envctl.instance.machine import process_alive, process_mark
 from envctl.instance.record import InstanceState, Location, Record, now
 from envctl.instance.store import RecordGone, UnreadableRecord
 from envctl.keeper_client.keepers import called_by
@@ -57,7 +57,7 @@ def _extended(session: Session, engine: Engine, record: Record) -> bool:
     """Whether somebody on another machine has given it more time than its keeper here, for which we remove it, knew of."""
     if not record.expired or traits(record.engine).runs_processes:  # processes of this machine carry no marker, and nobody else's command
         return False
-    found = next((found for found in engine.list() if found.id == record.id), None)
+    found = next(iter(engine.list(record.id)), None)
     if found is None or (found.expires is not None and found.expires <= now()):
         return False
     ensure_keeper(session, session.store.update(record, lambda record: replace(record, expires=found.expires)), watched=False)
@@ -144,7 +144,7 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
         return _remove_unreadable(session, name, error, wait)
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
-    return list(_without_record(session, instance_id(name, project_here(session))))
+    return list(_without_record(session, session.id_of(name, project_here(session))))
 
 
 def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wait: bool) -> list[Removed]:
@@ -178,7 +178,7 @@ def _cleared(session: Session, error: UnreadableRecord, agreed: bool) -> tuple[l
     for location in places:
         try:
             engine = open_engine(location, session.host)
-            found = [found.name for found in engine.list() if found.id == error.id]
+            found = [found.name for found in engine.list(error.id)]
             left += clear(session, engine, error.id, {}) if found or agreed else []
         except EnvctlError as why:
             left.append(f"what may be on {location.engine} ({why.message})")
@@ -213,10 +213,9 @@ def _without_record(session: Session, id: str) -> Iterator[Removed]:
 
     for location in known_locations(session):
         engine = open_engine(location, session.host)
-        for found in engine.list():
-            if found.id == id:
-                removed = remove_by_label(session, engine, found.name, found.id)
-                yield from [removed] if removed is not None else []
+        for found in engine.list(id):
+            removed = remove_by_label(session, engine, found.name, found.id)
+            yield from [removed] if removed is not None else []
 
 
 def remove_all(session: Session, wait: bool = True) -> list[Removed]:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from envctl.engines import Engine, FoundInstance
 from envctl.errors import UsageError
-from envctl.instance.identity import process_alive
 from envctl.instance.lock import lock, sweep
+from envctl.instance.machine import owner_alive, process_alive
 from envctl.instance.record import Location, Record, now
 from envctl.lifecycle.down import Removed, remove_by_label, tear_down
 from envctl.process.signals import shielded
 from envctl.session import Session
 
 
-def collect(session: Session, engines: Mapping[Location, Engine]) -> Iterator[Removed]:
-    """Removes it, one by one. An instance whose record cannot be read is left alone."""
+def collect(session: Session, engines: Mapping[Location, Engine], project: Path | None = None) -> Iterator[Removed]:
+    """Removes it, one by one; only what *project* has, where one is given. An instance whose record cannot be read is left alone."""
     readable, broken = session.store.scan()
-    records, unreadable = {record.id: record for record in readable}, {error.id for error in broken}
+    records = {record.id: record for record in readable if project is None or record.project == str(project)}
+    unreadable = {error.id for error in broken}
     for engine in engines.values():
         for found in engine.list():
             record = records.pop(found.id, None)
-            why = _reason(found, record) if found.id not in unreadable else ""
+            ours = project is None or (record or found).project == str(project)
+            why = _reason(found, record) if ours and found.id not in unreadable else ""
             if why and record is not None:
                 yield from _removed(session, engine, record, why)
             elif why and (removed := remove_by_label(session, engine, found.name, found.id, why)) is not None:
@@ -38,7 +41,8 @@ def _reason(found: FoundInstance, record: Record | None) -> str:
     expires = max(filter(None, (found.expires, record.expires if record else None)), default=None)
     if expires is not None and expires <= now():
         return f"expired {expires}"
-    if process_alive(found.owner) is False:
+    # A record of ours says more: that of an earlier boot is over.
+    if (process_alive if record is not None else owner_alive)(found.owner) is False:
         return "its owner has ended"
     if record is not None and record.half_done and not _busy(record):
         return "its command was killed"

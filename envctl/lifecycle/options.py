@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from envctl.engines.choice import default_engine, lasting_context
 from envctl.engines.registry import traits
@@ -33,6 +34,7 @@ class UpOptions:
         report: the folder for logs and status when it fails.
         image_names: what is built gets the names that the definition gives.
         untrusted: the definition is a stranger's, and may do nothing to this machine.
+        key: whose it is, in the place of folder, user and machine; None: the job of CI, where this is one.
     """
 
     environment: str
@@ -55,10 +57,15 @@ class UpOptions:
     report: str | None = None
     image_names: bool = False
     untrusted: bool = False
+    key: str | None = None
 
     @property
     def selection(self) -> Selection:
         return Selection(tuple(self.only), tuple(self.stub), dict(self.use), dict(self.image))
+
+    def key_of(self, session: Session, project: Path) -> str:
+        """Whose the instance is."""
+        return self.key or session.key(project)
 
     def location(self, session: Session, current: Record | None) -> Location:
         """Where it is to be: as asked for, or where the instance is already.

@@ -75,6 +75,7 @@ def _setting(session: Session, record: Record, allocation: Allocation | None = N
         allocation=allocation or Allocation(),
         secret=drawn_from(bytes.fromhex(record.secret)),
         owner=record.owner,
+        key=record.key,
         folder=services_folder(record.id, session.store.home),
         local=frozenset(record.choices.local),
         registry=record.choices.registry,

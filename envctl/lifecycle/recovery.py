@@ -8,8 +8,8 @@ from contextlib import suppress
 from envctl.engines import open_engine
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError
-from envctl.instance.identity import process_alive
 from envctl.instance.lock import lock, sweep
+from envctl.instance.machine import process_alive
 from envctl.instance.record import Record
 from envctl.keeper_client.client import QUICK, KeeperGone
 from envctl.lifecycle.down import tear_down, was_killed

@@ -20,8 +20,9 @@ from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
 from envctl.files.writing import always, root_of, write_file
 from envctl.inspect.report import write_report
-from envctl.instance.identity import instance_id, process_mark
+from envctl.instance.identity import instance_id
 from envctl.instance.lock import lock
+from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.keeper import marks
 from envctl.lifecycle.down import tear_down
@@ -96,7 +97,9 @@ def _narrowed(session: Session, options: UpOptions, environment: Environment, na
 
 
 def _is_up(session: Session, options: UpOptions, environment: Environment) -> bool:
-    found = session.store.load(instance_id(options.name or environment.definition.name, environment.loaded.project))
+    project = environment.loaded.project
+    id = instance_id(options.name or environment.definition.name, project, options.key_of(session, project))
+    found = session.store.load(id)
     return found is not None and found.was_up and not options.fresh
 
 

@@ -18,6 +18,7 @@ from envctl.instance.record import InstanceState, Record
 from envctl.instance.store import RecordGone
 from envctl.keeper_client.client import KeeperGone
 from envctl.keeper_client.starting import watched_until_kept
+from envctl.lifecycle.adoption import adopt
 from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
 from envctl.lifecycle.data import refuse_changed_seeds
@@ -84,6 +85,7 @@ def up(
     timer.phase("plan")
     with in_time(f": {drafted.engine} has not answered"):
         engine = open_engine(drafted.location, session.host)
+    drafted, plan = _continued(session, options, environment, drafted, plan)
     with watched_until_kept(session.environ) as watched, lock(session.store.folder(drafted.id)):
         if drafted.was_up:
             session.keepers.hear(drafted.id)  # before anything is written: what nobody can look at stays as it is
@@ -115,6 +117,15 @@ def _planned(session: Session, options: UpOptions, environment: Environment, own
     session.mask.add(plan.secrets)
     refuse_foreign_files(with_all_written(replace(drafted, write=dict(plan.write)), session.store.all()))
     return drafted, plan
+
+
+def _continued(session: Session, options: UpOptions, environment: Environment, drafted: Record, plan: Plan) -> tuple[Record, Plan]:
+    """The same for an instance of this key that another machine has brought up: it is known here from now on, and goes on."""
+    if drafted.was_up or not drafted.key or options.fresh or drafted.owner or session.store.load(drafted.id) is not None:
+        return drafted, plan
+    if adopt(session, drafted.location, drafted.id, str(environment.loaded.project)) is None:
+        return drafted, plan
+    return _planned(session, options, environment, drafted.owner)
 
 
 def _allocate_and_bring_up(run: Run, engine: Engine, timer: Timer) -> None:

@@ -40,6 +40,8 @@ class Setting:
     addresses: Addresses = field(default_factory=Addresses)
     """Where the engine's services are reached."""
     owner: str = ""
+    key: str = ""
+    """Whose it is, where `--key` or a CI system says so."""
     folder: Path = Path()
     """Where local processes have their files, a folder each."""
     local: frozenset[str] = frozenset()

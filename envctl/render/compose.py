@@ -11,7 +11,7 @@ from typing import Any
 
 from envctl.definition.amounts import size_text
 from envctl.definition.source import map_texts
-from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, NAME, OWNER, PROJECT, SERVICE
+from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, KEY, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.model import File, Plan, ServicePlan
 from envctl.render.merging import merged
 
@@ -57,6 +57,7 @@ def labels(plan: Plan) -> dict[str, str]:
         PROJECT: str(setting.project),
         OWNER: setting.owner,
         ENVIRONMENT: setting.environment,
+        KEY: setting.key,
     }
 
 

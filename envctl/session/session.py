@@ -9,7 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from envctl.instance.ci import job_key
 from envctl.instance.folder import state_home
+from envctl.instance.identity import instance_id
 from envctl.instance.store import RecordStore
 from envctl.keeper_client.keepers import Keepers
 from envctl.keeper_client.starting import BY_KEEPER
@@ -80,6 +82,14 @@ class Session:
         """What is said of an option that has no value here: by this command, by ENVCTL_<OPTION>, or by the project's settings."""
         found = self.told.get(name) or self.environ.get(f"ENVCTL_{name.upper()}") or self.settings.keys.get(name)
         return found if isinstance(found, str) else None
+
+    def key(self, project: Path) -> str:
+        """Whose the instances of this caller are: what it says itself, else the job of CI; empty on a desk."""
+        return self.told.get("key") or self.environ.get("ENVCTL_KEY") or job_key(self.environ, project)
+
+    def id_of(self, name: str, project: Path) -> str:
+        """The id of this caller's instance *name* of a project."""
+        return instance_id(name, project, self.key(project))
 
     @property
     def by_keeper(self) -> bool:

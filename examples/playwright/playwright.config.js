@@ -7,11 +7,13 @@ const chromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export default defineConfig({
   testDir: "tests",
   fullyParallel: true,
+  timeout: 90_000,
+  expect: { timeout: 20_000 },
   outputDir: "results/artifacts",
   reporter: [["list"], ["junit", { outputFile: "results/junit.xml" }]],
   use: {
     baseURL: process.env.SHOP_URL,
-    actionTimeout: 5000,
+    actionTimeout: 10_000,
     trace: "retain-on-failure",
     launchOptions: {
       executablePath: existsSync(chromium) ? chromium : undefined,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,7 +17,7 @@ from envctl.inspect import doctor
 from envctl.instance.record import InstanceState
 from envctl.instance.store import RecordStore
 from envctl.session import Session
-from tests.builders import record_of
+from tests.builders import ended_mark, record_of
 
 
 @pytest.fixture
@@ -74,8 +73,8 @@ def test_the_state_folder(session: Session) -> None:
     ("given", "why"),
     [
         ({"expires": "2020-01-01T00:00:00Z"}, "expired"),
-        ({"owner": f"{socket.gethostname()}:999999999:1"}, "lost its owner"),
-        ({"state": InstanceState.STARTING, "process": f"{socket.gethostname()}:999999999:1"}, "interrupted"),
+        ({"owner": ended_mark()}, "lost its owner"),
+        ({"state": InstanceState.STARTING, "process": ended_mark()}, "interrupted"),
     ],
 )
 def test_instances_that_nobody_will_miss(given: dict[str, Any], why: str) -> None:

@@ -41,6 +41,15 @@ def test_an_instance_is_found_from_anywhere_in_its_checkout(checkout: Path, reco
     assert records_here(session) == [record]
 
 
+def test_of_several_with_one_name_the_callers_own_is_meant(checkout: Path, record: Record) -> None:
+    real = checkout / "real"
+    other = inside(checkout, "real").store.create(record_of(name="shop", id=instance_id("shop", real, "a"), key="a", project=str(real)))
+    assert try_record(inside(checkout, "real"), "shop") == record
+    assert try_record(session_in(checkout / "state", real, ENVCTL_KEY="a"), "shop") == other
+    with pytest.raises(UsageError, match=f"several instances are called 'shop': .*{other.id} \\(key a\\)"):
+        try_record(session_in(checkout / "state", real, ENVCTL_KEY="b"), "shop")
+
+
 def test_anothers_is_found_by_its_id_alone(checkout: Path, record: Record) -> None:
     session = inside(checkout, ".")
     assert try_record(session, record.id) == record

@@ -31,11 +31,18 @@ def test_a_project_behind_a_link_is_the_same(tmp_path: Path) -> None:
     assert instance_id("a", tmp_path / "link") == instance_id("a", tmp_path / "real")
 
 
-@pytest.mark.parametrize("other", ["getpass.getuser", "socket.gethostname"])
-def test_an_id_is_of_user_and_host(monkeypatch: pytest.MonkeyPatch, other: str) -> None:
+@pytest.mark.parametrize("other", ["getpass.getuser", "envctl.instance.identity.machine_id"])
+def test_an_id_is_of_user_and_machine(monkeypatch: pytest.MonkeyPatch, other: str) -> None:
     before = instance_id("a", Path("/p"))
     monkeypatch.setattr(other, lambda: "somebody else")
     assert instance_id("a", Path("/p")) != before
+
+
+def test_a_key_stands_for_folder_user_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = instance_id("a", Path("/p"), "github.com/owner/repo#17")
+    monkeypatch.setattr("envctl.instance.identity.machine_id", lambda: "another")
+    assert instance_id("a", Path("/q"), "github.com/owner/repo#17") == before
+    assert instance_id("a", Path("/p"), "github.com/owner/repo#18") != before
 
 
 @pytest.mark.parametrize("error", [KeyError, OSError])

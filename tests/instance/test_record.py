@@ -33,4 +33,5 @@ def test_times_sort_as_text() -> None:
 def test_labels_say_whose_everything_is() -> None:
     assert labels.labels_of(record_of(owner="h:1:2")) == {
         "envctl.name": "t", "envctl.instance": "t-123456", "envctl.project": "/project", "envctl.owner": "h:1:2", "envctl.environment": "t",
+        "envctl.key": "",
     }  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.instance.identity import process_mark
+from envctl.instance.machine import process_mark
 from envctl.instance.record import Record, now
 from envctl.keeper.marks import marked
 from envctl.keeper_client import client, keepers

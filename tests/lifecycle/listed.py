@@ -27,8 +27,8 @@ class ListedEngine:
     asked: list[tuple[Wanted, Allocation, set[int], list[str]]] = field(default_factory=list)
     name: str = "local"
 
-    def list(self) -> Sequence[FoundInstance]:
-        return self.seen
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
+        return [each for each in self.seen if id in ("", each.id)]
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         self.removed.append((id, stop))

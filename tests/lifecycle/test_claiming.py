@@ -11,7 +11,8 @@ import pytest
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.instance.allocation import Allocation
-from envctl.instance.identity import instance_id, process_mark
+from envctl.instance.identity import instance_id
+from envctl.instance.machine import process_mark
 from envctl.instance.record import Choices, DataRecord, InstanceState, Record, now
 from envctl.instance.store import RECORD, RecordGone, UnreadableRecord
 from envctl.lifecycle import claiming
@@ -19,7 +20,7 @@ from envctl.lifecycle.claiming import claim, draft, instance_name
 from envctl.lifecycle.options import UpOptions
 from envctl.session import Session
 from tests.builders import ended_mark, environment_of
-from tests.lifecycle.listed import PAST, ListedEngine
+from tests.lifecycle.listed import FUTURE, PAST, ListedEngine, seen_as
 
 DATA = {"db": DataRecord("1", ("h",))}
 
@@ -133,6 +134,32 @@ def refused(session: Session, engine: ListedEngine, environment: Environment, me
 def test_one_that_a_run_uses(session: Session, engine: ListedEngine, environment: Environment) -> None:
     was(session, engine, environment, owner=process_mark())
     refused(session, engine, environment, "another `envctl run` or `test` is using t")
+
+
+def test_one_that_a_run_of_another_container_uses_or_used(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    was(session, engine, environment, owner="elsewhere:1:1")
+    refused(session, engine, environment, "a command of another machine or container is using t, or was")
+
+
+@pytest.mark.parametrize(("owner", "expires"), [("elsewhere:1:1", None), ("elsewhere:1:1", FUTURE), (process_mark(), None)])
+def test_one_that_another_machine_holds(session: Session, environment: Environment, owner: str, expires: str | None) -> None:
+    id = instance_id("t", session.cwd)
+    engine = ListedEngine([seen_as(id, owner=owner, expires=expires), seen_as("other-1", owner="elsewhere:1:1")])
+    refused(session, engine, environment, rf"t \({id}\) is in use by a command of another machine, container or user")
+
+
+@pytest.mark.parametrize(("owner", "expires"), [("", None), (ended_mark(), None), ("elsewhere:1:1", PAST)])
+def test_what_nobody_holds_is_cleared(session: Session, environment: Environment, owner: str, expires: str | None) -> None:
+    id = instance_id("t", session.cwd)
+    engine = ListedEngine([seen_as(id, owner=owner, expires=expires)])
+    assert up(session, engine, environment).id == id
+    assert engine.removed == [(id, {})]
+
+
+def test_a_key_makes_another_instance(session: Session, engine: ListedEngine, environment: Environment) -> None:
+    ours, theirs = up(session, engine, environment), up(session, engine, environment, key="o/r#1")
+    assert (theirs.id, theirs.key) == (instance_id("t", session.cwd, "o/r#1"), "o/r#1")
+    assert ours.id != theirs.id
 
 
 def test_one_that_is_elsewhere(session: Session, engine: ListedEngine, environment: Environment) -> None:

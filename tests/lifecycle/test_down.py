@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from envctl.errors import EngineMissing, UsageError
-from envctl.instance.identity import instance_id, process_mark
+from envctl.instance.identity import instance_id
+from envctl.instance.machine import process_mark
 from envctl.instance.record import InstanceState, Location, Record
 from envctl.instance.store import RECORD, RecordStore, UnreadableRecord
 from envctl.lifecycle import down

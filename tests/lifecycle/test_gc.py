@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from envctl.instance.identity import process_mark
 from envctl.instance.lock import lock
+from envctl.instance.machine import process_mark
 from envctl.instance.record import InstanceState, Location
 from envctl.instance.store import RECORD
 from envctl.lifecycle import gc
@@ -36,6 +36,12 @@ def test_nothing_is_collected_that_is_in_use(session: Session) -> None:
     engine = ListedEngine(seen)
     assert collected(session, engine) == []
     assert engine.removed == []
+
+
+def test_of_one_project_alone(session: Session) -> None:
+    saved(session, project="/other", expires=PAST)
+    engine = ListedEngine([seen_as(expires=PAST, project="/other"), seen_as("b-1", project="/p", expires=PAST)])
+    assert [done.id for done in collect(session, {Location("local"): engine}, Path("/p"))] == ["b-1"]
 
 
 @pytest.mark.parametrize("with_record", [True, False])

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from envctl.errors import EnvctlError
-from envctl.instance.identity import process_mark
 from envctl.instance.lock import lock
+from envctl.instance.machine import process_mark
 from envctl.instance.record import Choices, InstanceState, Location, Record
 from envctl.instance.store import RECORD
 from envctl.keeper_client.client import KeeperSilent

@@ -12,7 +12,8 @@ import pytest
 
 from envctl.environment import Environment, open_environment
 from envctl.errors import Interrupted, ServiceFailed
-from envctl.instance.identity import instance_id, process_mark
+from envctl.instance.identity import instance_id
+from envctl.instance.machine import process_mark
 from envctl.instance.record import InstanceState
 from envctl.lifecycle import planning, run, up
 from envctl.lifecycle.down import clear

@@ -110,6 +110,7 @@ def test_everything_carries_the_labels() -> None:
         "envctl.project": "/project",
         "envctl.owner": "host:1:2",
         "envctl.environment": "e",
+        "envctl.key": "",
     }
     document = render_compose(plan, standalone=False).document
     assert document["name"] == "t-123456"

@@ -68,13 +68,13 @@ class DockerEngine:
     def attach(self, id: str) -> DockerInstance:
         return DockerInstance(self.connection, id)
 
-    def list(self) -> Sequence[FoundInstance]:
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
         """Everything that carries our label: containers, networks and markers."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for entries in labelled(self.connection.daemon, labels.INSTANCE).values():
+        for entries in labelled(self.connection.daemon, f"{labels.INSTANCE}={id}" if id else labels.INSTANCE).values():
             for entry in entries:
                 found.setdefault(entry["Labels"][labels.INSTANCE], []).append(entry)
-        return [_found(id, entries) for id, entries in sorted(found.items())]
+        return [found_instance(each, entries) for each, entries in sorted(found.items())]
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         return remove_instance(self.connection.daemon, id, stop)
@@ -95,7 +95,8 @@ def _our_address(host: str) -> str:
     return Addresses.tester_host
 
 
-def _found(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
+def found_instance(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
+    """What the *entries* that carry the label of *id* say of it."""
     # A container of the tests' own may carry the label, so that it goes with the instance: it says nothing else of it.
     told = next((entry["Labels"] for entry in entries if labels.NAME in entry["Labels"]), entries[0]["Labels"])
     containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) == "False"]

@@ -16,9 +16,10 @@ from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client
-from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config
+from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config_dict
 
-from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context, config_files
+from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
+from envctl.engines.kubernetes.kubeconfig import config_files, read_kubeconfig
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.keeper.cluster.protocol import Object, events, path_of, refusal
 
@@ -197,10 +198,12 @@ def _client(context: Context, environ: Mapping[str, str]) -> client.ApiClient:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             made = client.ApiClient(configuration)
         else:
-            made = new_client_from_config(config_files(environ), context.name, persist_config=False)  # type: ignore[no-untyped-call]
+            config = read_kubeconfig(config_files(environ))
+            made = new_client_from_config_dict(config, context.name, persist_config=False)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError, ValueError) as error:
         raise EngineMissing(f"the context {context.name} cannot be used: {error}") from None
     made.configuration.connection_pool_maxsize = POOL
+    made.configuration.proxy, made.configuration.no_proxy = context.proxy, ""
     made.rest_client = client.rest.RESTClientObject(made.configuration)
     return made
 

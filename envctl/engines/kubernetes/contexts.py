@@ -6,13 +6,13 @@ Somebody's current context may be production: only a context that is named, or r
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from envctl.engines.kubernetes.kubeconfig import LISTS, NO_CLUSTER, config_files, proxy_of, read_kubeconfig
 from envctl.errors import EngineMissing, UsageError, did_you_mean
 from envctl.errors.harmless import harmless
 
@@ -21,7 +21,6 @@ IN_CLUSTER = "in-cluster"
 LOCAL_NAMES = ("docker-desktop", "rancher-desktop", "minikube", "orbstack", "colima")
 LOCAL_PREFIXES = ("kind-", "k3d-", "minikube-")
 LOOPBACK_NAMES = ("localhost", "kubernetes.docker.internal", "host.docker.internal", "k8s.orb.local")
-NO_CLUSTER = "set KUBECONFIG, or `kubectl config get-contexts`; `envctl doctor` says what works here"
 
 
 class Context(NamedTuple):
@@ -32,6 +31,8 @@ class Context(NamedTuple):
     cluster: Mapping[str, Any]
     user: Mapping[str, Any]
     namespace: str = "default"
+    proxy: str | None = None
+    """The one through which it is reached."""
 
     @property
     def local(self) -> bool:
@@ -55,10 +56,6 @@ def _is_ours(address: str) -> bool:
     return True
 
 
-def config_files(environ: Mapping[str, str]) -> str:
-    return environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
-
-
 def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     """The context of that name; the current one without a name.
 
@@ -66,13 +63,13 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
         EngineMissing: there is none.
     """
     files = config_files(environ)
-    config = _config(files)
+    config = read_kubeconfig(files)
     if config is None:
         host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
         if name in (None, IN_CLUSTER) and host:
             return Context(IN_CLUSTER, f"https://{host}:{port}", {}, {})
         raise EngineMissing(f"there is no kubeconfig at {files}", hint=NO_CLUSTER)
-    contexts = _named(config, "contexts", "context")
+    contexts = _named(config, "contexts")
     wanted = name or str(config.get("current-context") or "")
     if not wanted:
         hint = f"name one with --context: {', '.join(contexts) or 'it has none'}"
@@ -80,9 +77,11 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     if wanted not in contexts:
         raise EngineMissing(f"there is no Kubernetes context '{wanted}' in {files}", hint=did_you_mean(wanted, list(contexts)))
     entry = contexts[wanted]
-    cluster = _named(config, "clusters", "cluster").get(str(entry.get("cluster")), {})
-    user = _named(config, "users", "user").get(str(entry.get("user")), {})
-    return Context(wanted, str(cluster.get("server", "")), cluster, user, str(entry.get("namespace") or "default"))
+    cluster = _named(config, "clusters").get(str(entry.get("cluster")), {})
+    user = _named(config, "users").get(str(entry.get("user")), {})
+    return Context(
+        wanted, str(cluster.get("server", "")), cluster, user, str(entry.get("namespace") or "default"), proxy_of(cluster, environ)
+    )
 
 
 def approved(name: str | None, environ: Mapping[str, str]) -> str:
@@ -105,33 +104,5 @@ def approved(name: str | None, environ: Mapping[str, str]) -> str:
     return context.name
 
 
-def _config(files: str) -> dict[str, Any] | None:
-    """All files of KUBECONFIG as one, merged by the SDK; relative paths are made absolute."""
-    from kubernetes.config import ConfigException
-    from kubernetes.config.kube_config import KubeConfigMerger
-
-    try:
-        merged = KubeConfigMerger(files).config  # type: ignore[no-untyped-call]
-    except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
-        raise EngineMissing(f"the kubeconfig {files} cannot be read: {error}", hint=NO_CLUSTER) from None
-    except Exception as error:  # PyYAML's errors, which the SDK lets through
-        raise EngineMissing(f"the kubeconfig {files} is no YAML: {' '.join(str(error).split())}", hint=NO_CLUSTER) from None
-    return dict(merged.value) if merged is not None else None
-
-
-def _named(config: Mapping[str, Any], many: str, one: str) -> dict[str, dict[str, Any]]:
-    """name -> entry; the SDK wraps entries in nodes that know their file."""
-    found = {}
-    for node in config.get(many) or []:
-        entry, path = getattr(node, "value", node), getattr(node, "path", None)
-        if isinstance(entry, dict) and isinstance(entry.get(one), dict):
-            found[str(entry.get("name"))] = _absolute(entry[one], path)
-    return found
-
-
-PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
-
-
-def _absolute(entry: dict[str, Any], file: str | None) -> dict[str, Any]:
-    folder = os.path.dirname(os.path.abspath(file)) if file else ""
-    return {key: os.path.join(folder, value) if key in PATHS and isinstance(value, str) else value for key, value in entry.items()}
+def _named(config: Mapping[str, Any], many: str) -> dict[str, dict[str, Any]]:
+    return {entry["name"]: entry[LISTS[many]] for entry in config[many]}

@@ -83,15 +83,25 @@ class KubernetesEngine:
         """Nothing is kept there."""
         return []
 
-    def list(self) -> Sequence[FoundInstance]:
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
         """By label: namespaces that are instances, and records in the namespace of others."""
         if self.namespace is not None:
-            records = self.api.list("v1", "Secret", self.namespace, f"{labels.RECORD}=true")
+            selector = f"{labels.RECORD}=true" + (f",{labels.INSTANCE}={id}" if id else "")
+            records = self.api.list("v1", "Secret", self.namespace, selector)
             return [_found(item, self._pods(self.namespace, item)) for item in records]
-        found: list[Object] = []
-        with Ignoring(403):
-            found = self.api.list("v1", "Namespace", None, labels.INSTANCE)
-        return [_found(item, self._pods(item["metadata"]["name"], item)) for item in found if not item["metadata"].get("deletionTimestamp")]
+        found = [own_namespace(self.api, id, id)] if id else self._namespaces()
+        return [
+            _found(item, self._pods(item["metadata"]["name"], item))
+            for item in found
+            if item and not item["metadata"].get("deletionTimestamp")
+        ]
+
+    def _namespaces(self) -> Sequence[Object]:
+        try:
+            return self.api.list("v1", "Namespace", None, labels.INSTANCE)
+        except ApiError as error:
+            hint = "an administrator can allow `list` on namespaces; `--namespace NS` looks into one, and `envctl down ID` needs no list"
+            raise EnvctlError(f"{self.api.context.name}: {error.message}", hint=hint) from None
 
     def _pods(self, namespace: str, item: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
         id = item["metadata"]["labels"][labels.INSTANCE]

@@ -124,7 +124,7 @@ def credentials(context: Context) -> dict[str, Any]:
         "token": user.get("token"),
         "token_file": user.get("tokenFile") if _read(user.get("tokenFile")) else None,
         "exec": _exec(user.get("exec")),
-        "proxy": cluster.get("proxy-url"),
+        "proxy": context.proxy,
         "user": user.get("username"),
         "password": user.get("password"),
     }

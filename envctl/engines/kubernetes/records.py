@@ -40,6 +40,7 @@ def _annotations(document: Mapping[str, Any]) -> dict[str, str]:
     told = {
         labels.PROJECT: str(document["project"]), labels.OWNER: str(document["owner"]),
         labels.ENVIRONMENT: str(document["environment"]), labels.CREATED: str(document["created"]),
+        labels.KEY: str(document.get("key") or ""),
     }  # fmt: skip
     return told | ({labels.EXPIRES: str(document["expires"])} if document.get("expires") else {})
 

@@ -54,13 +54,14 @@ class LocalEngine:
     def attach(self, id: str) -> LocalInstance:
         return LocalInstance(self.host, id)
 
-    def list(self) -> Sequence[FoundInstance]:
+    def list(self, id: str = "") -> Sequence[FoundInstance]:
         """Those with processes that are on disk, and those whose state is gone though their keepers run."""
         from envctl.keeper_client.starting import labels_of_keepers
 
         keepers = labels_of_keepers().items()
-        alone = {id: told for id, told in keepers if told[labels.ENGINE] == self.name and not self.host.folder(id).exists()}
-        return [*self._on_disk(), *(FoundInstance.labelled(id, told, running=1, total=1) for id, told in alone.items())]
+        alone = {name: told for name, told in keepers if told[labels.ENGINE] == self.name and not self.host.folder(name).exists()}
+        found = [*self._on_disk(), *(FoundInstance.labelled(name, told, running=1, total=1) for name, told in alone.items())]
+        return [each for each in found if id in ("", each.id)]
 
     def _on_disk(self) -> Iterator[FoundInstance]:
         for path in sorted(self.host.keepers.home.glob(f"*/{SPECS}")):

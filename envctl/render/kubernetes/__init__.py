@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from envctl.errors import UsageError
-from envctl.instance.labels import ENVIRONMENT, EXPIRES, OWNER, PROJECT
+from envctl.instance.labels import ENVIRONMENT, EXPIRES, KEY, OWNER, PROJECT
 from envctl.plan.addressing import dns_label
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
@@ -82,7 +82,7 @@ def _common(rendering: Rendering) -> Iterator[Object]:
     plan, options, render = rendering.plan, rendering.options, rendering.templates.render
     if not plan.setting.shared:
         # What may change, or is no label by its characters.
-        told = {PROJECT: str(plan.setting.project), OWNER: plan.setting.owner, ENVIRONMENT: plan.setting.environment}
+        told = {PROJECT: str(plan.setting.project), OWNER: plan.setting.owner, ENVIRONMENT: plan.setting.environment, KEY: plan.setting.key}
         told |= {EXPIRES: options.expires} if options.expires else {}
         yield render("namespace", namespace=options.namespace, labels=labels(plan, options), annotations=told)
     yield render("serviceaccount", metadata=rendering.metadata(rendering.account))

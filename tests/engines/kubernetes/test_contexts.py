@@ -10,6 +10,7 @@ import pytest
 
 from envctl.engines.kubernetes.contexts import Context, approved, find_context
 from envctl.engines.kubernetes.forwards import credentials
+from envctl.engines.kubernetes.kubeconfig import proxy_of, read_kubeconfig
 from envctl.errors import EngineMissing, UsageError
 
 
@@ -48,10 +49,62 @@ def test_several_files_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "current"),
+    [("a", "b", "a"), (None, "b", "b"), ("", "b", "b"), ("a", None, "a")],
+)
+def test_the_first_current_context_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str | None, second: str | None, current: str
+) -> None:
+    files = [
+        config(tmp_path / name, current=told, a="https://1.1.1.1", b="https://2.2.2.2") for name, told in (("1", first), ("2", second))
+    ]
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join(map(str, [tmp_path / "missing", *files])))
+    assert find_context(None, os.environ).name == current
+
+
+def test_of_two_entries_of_a_name_the_first_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [config(tmp_path / name, same=server) for name, server in (("1", "https://1.1.1.1"), ("2", "https://2.2.2.2"))]
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join(map(str, files)))
+    assert find_context("same", os.environ).server == "https://1.1.1.1"
+
+
+PROXY = "http://proxy:3128"
+
+
+@pytest.mark.parametrize(
+    ("server", "environ", "entry", "proxy"),
+    [
+        ("https://10.1.2.3:6443", {"HTTPS_PROXY": PROXY}, {}, PROXY),
+        ("https://10.1.2.3:6443", {"https_proxy": "proxy:3128"}, {}, PROXY),
+        ("http://10.1.2.3:6443", {"HTTPS_PROXY": PROXY}, {}, None),
+        ("https://10.1.2.3:6443", {"HTTPS_PROXY": PROXY, "NO_PROXY": "10.0.0.0/8"}, {}, None),
+        ("https://api.corp:6443", {"HTTPS_PROXY": PROXY, "no_proxy": "x.org,.corp"}, {}, None),
+        ("https://127.0.0.1:6443", {"HTTPS_PROXY": PROXY}, {}, None),
+        ("https://127.9.9.9:6443", {"HTTPS_PROXY": PROXY}, {}, None),
+        ("https://[::1]:6443", {"HTTPS_PROXY": PROXY}, {}, None),
+        ("https://localhost:6443", {"HTTPS_PROXY": PROXY}, {}, None),
+        ("https://10.1.2.3:6443", {"HTTPS_PROXY": "http://other:1", "NO_PROXY": "*"}, {"proxy-url": PROXY}, PROXY),
+        ("https://10.1.2.3:6443", {}, {}, None),
+    ],
+)
+def test_the_proxy_as_with_kubectl(server: str, environ: dict[str, str], entry: dict[str, str], proxy: str | None) -> None:
+    assert proxy_of({"server": server, **entry}, environ) == proxy
+
+
+def test_a_plugin_beside_its_file_is_found_from_anywhere(tmp_path: Path) -> None:
+    user = {"exec": {"command": "bin/login", "apiVersion": "client.authentication.k8s.io/v1"}}
+    document = {"users": [{"name": "u", "user": user}, {"name": "p", "user": {"exec": {"command": "aws"}}}, "rubbish", {"name": "x"}]}
+    (tmp_path / "config").write_text(json.dumps(document))
+    found = read_kubeconfig(str(tmp_path / "config"))
+    assert found is not None
+    assert [entry["user"]["exec"]["command"] for entry in found["users"]] == [str(tmp_path / "bin/login"), "aws"]
+
+
+@pytest.mark.parametrize(
     ("written", "words"),
     [
         (None, "there is no kubeconfig"),
-        ("{", "cannot be read|is no YAML"),
+        ("{", "is not valid YAML"),
         ("", "cannot be read|no current context"),
         ("contexts: []", "no current context"),
         ("{contexts: [], current-context: x}", "no Kubernetes context 'x'"),

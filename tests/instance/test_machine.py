@@ -1,16 +1,17 @@
-"""Who a process is."""
+"""Who this machine is, and who a process is."""
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from envctl.instance.identity import process_alive, process_mark
+from envctl.instance import machine
+from envctl.instance.machine import machine_id, owner_alive, process_alive, process_mark
 from envctl.keeper import system
 from tests.processes import running
 
@@ -26,7 +27,7 @@ def ended() -> str:
 
 def test_a_process_is_known_by_its_mark() -> None:
     mark = process_mark()
-    assert mark.startswith(f"{socket.gethostname()}:{os.getpid()}:")
+    assert mark.startswith(f"{place()}:{os.getpid()}:")
     assert process_alive(mark) is True
 
 
@@ -35,7 +36,7 @@ def test_a_process_that_has_ended(ended: str) -> None:
 
 
 def test_another_process_with_the_same_number() -> None:
-    assert process_alive(f"{socket.gethostname()}:{os.getpid()}:1") is False
+    assert process_alive(f"{place()}:{os.getpid()}:1") is False
 
 
 def test_a_process_of_another_machine() -> None:
@@ -43,7 +44,7 @@ def test_a_process_of_another_machine() -> None:
 
 
 def test_a_mark_without_a_start_is_nobodys() -> None:
-    assert process_alive(f"{socket.gethostname()}:{os.getpid()}:") is False
+    assert process_alive(f"{place()}:{os.getpid()}:") is False
 
 
 @pytest.fixture
@@ -66,7 +67,33 @@ def test_a_zombie_has_ended(zombie: int) -> None:
 def test_without_proc_ps_says_when_a_process_began(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = subprocess.CompletedProcess([], 0, "S+   Thu Jan  1 00:00:00 2030\n", "")
     monkeypatch.setattr(system, "LINUX", False)
+    monkeypatch.setattr(machine, "_sysctl", lambda name: name)
     monkeypatch.setattr(subprocess, "run", lambda *words, **options: answer)
-    assert process_mark(1) == f"{socket.gethostname()}:1:Thu-Jan-1-00.00.00-2030"
+    assert process_mark(1).endswith(":1:Thu-Jan-1-00.00.00-2030")
     answer.stdout = "Z    Thu Jan  1 00:00:00 2030\n"
-    assert process_mark(1) == f"{socket.gethostname()}:1:"
+    assert process_mark(1).endswith(":1:")
+
+
+def test_a_process_of_an_earlier_boot_has_ended_where_it_was_of_this_machine() -> None:
+    id, boot, namespace = place().split(".")
+    before = f"{id}.{boot[::-1]}0.{namespace}:{os.getpid()}:1"
+    assert process_alive(before) is False
+    assert owner_alive(before) is None  # hosted runners are copies of one machine
+    assert process_alive(f"{id}0.{boot[::-1]}0.{namespace}:{os.getpid()}:1") is None
+
+
+def test_a_process_of_another_namespace_cannot_be_seen() -> None:
+    id, boot, namespace = place().split(".")
+    assert process_alive(f"{id}.{boot}.{namespace}0:{os.getpid()}:{process_mark().rpartition(':')[2]}") is None
+
+
+def test_a_machine_without_an_id_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "box")
+    monkeypatch.setattr(machine, "MACHINE_IDS", (tmp_path / "missing", tmp_path / "id"))
+    for text, found in (("", "box"), ("uninitialized\n", "box"), ("abc\n", "abc")):
+        (tmp_path / "id").write_text(text)
+        assert machine_id() == found
+
+
+def place() -> str:
+    return process_mark().partition(":")[0]

@@ -1,0 +1,23 @@
+"""The dialect of GitLab's dotenv reports."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from envctl.errors import UsageError
+from envctl.outputs import formatted
+
+
+@pytest.mark.parametrize("value", ["plain", "two words #1", "grüße", "'quoted'", '"', "a=b", "\\", "", "$x"])
+def test_gitlab_takes_the_text_as_it_stands(value: str) -> None:
+    written = formatted("gitlab", {"A_1": value, "B": "b"})
+    assert [re.fullmatch(r"([A-Za-z0-9_]+)=(.*)", line) is not None for line in written.splitlines()] == [True, True]
+    assert dict(line.split("=", 1) for line in written.splitlines()) == {"A_1": value, "B": "b"}
+
+
+@pytest.mark.parametrize(("value", "why"), [("a\nb", "several lines"), ("a\rb", "several lines"), (" a", "blanks"), ("a\t", "blanks")])
+def test_what_it_cannot_hold_is_refused(value: str, why: str) -> None:
+    with pytest.raises(UsageError, match=f"A: a dotenv report of GitLab cannot hold {why}"):
+        formatted("gitlab", {"A": value})
