@@ -65,7 +65,8 @@ class Ended(NamedTuple):
     said: str
 
 
-EXIT = re.compile(r"^envctl: (\S+): exit (\d+)$", re.MULTILINE)
+EXIT = re.compile(r"^(?:\x1b\[0m)*envctl: (\S+): exit (\d+)$", re.MULTILINE)
+"""Maven ends with an escape sequence and no line end."""
 
 
 def _test(definition: str, tools: Sequence[str], engine: str, *more: str) -> dict[str, Ended]:
@@ -76,7 +77,8 @@ def _test(definition: str, tools: Sequence[str], engine: str, *more: str) -> dic
     if len(tools) == 1 or not EXIT.search(said):  # one command alone has no such line
         return dict.fromkeys(tools, Ended(process.returncode, said))
     parts = EXIT.split(said)
-    return {name: Ended(int(code), before) for before, name, code in zip(parts[::3], parts[1::3], parts[2::3], strict=False)}
+    ended = {name: Ended(int(code), before) for before, name, code in zip(parts[::3], parts[1::3], parts[2::3], strict=False)}
+    return {name: ended.get(name, Ended(125, said)) for name in tools}
 
 
 def _shown(line: str) -> str:
