@@ -145,9 +145,6 @@ class FakeEngine:
             there.end(name, 0 if stop.get(name) else KILLED)  # type: ignore[union-attr]
         return []
 
-    def prune(self, everything: bool) -> Sequence[str]:
-        return []
-
 
 def _found(there: Instance) -> FoundInstance:
     replicas = [each for created in there.services.values() for each in created.replicas]

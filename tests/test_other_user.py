@@ -5,10 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,13 @@ from pathlib import Path
 import pytest
 
 from envctl.definition.kinds import load_kinds
+from envctl.engines.local.folders import kept_in
 from envctl.engines.local.programs import find_program
+from envctl.errors import UsageError
+from envctl.instance.folder import make_folder
+from envctl.keeper import private_socket
 from tests.processes import digits_of, folders_of, processes_of
-from tests.support import Project
+from tests.support import Project, command
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -155,6 +160,95 @@ def test_its_keeper_does_not_talk_to_strangers(up: Home, headers: dict[str, str]
         assert answer.status == 401
         assert address["token"] not in body
     assert up.envctl("logs", "env", "worker") == "up\n", "nothing was stopped"
+
+
+@contextmanager
+def other(does: Callable[[], bytes]) -> Iterator[bytes]:
+    """What *does* says in a process of the other user, which stays until the block is left. (Python itself they may not start here.)"""
+    (said, say), (wait, release) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):
+            os.close(release)
+            os.setgroups([])
+            os.setgid(OTHER)
+            os.setuid(OTHER)
+            os.write(say, does())
+            os.read(wait, 1)
+        os._exit(0)
+    os.close(say)
+    try:
+        yield os.read(said, 100)
+    finally:
+        for descriptor in (release, wait, said):
+            os.close(descriptor)
+        os.waitpid(child, 0)
+
+
+def test_their_idle_connections_do_not_silence_it_and_its_socket_refuses_them(up: Home) -> None:
+    address, held = ("127.0.0.1", json.loads((up.folder / "keeper.json").read_text())["port"]), list[socket.socket]()
+
+    def hold() -> bytes:
+        held.extend(socket.create_connection(address, 20) for _ in range(400))
+        try:
+            private_socket.connect(str(up.folder), 20)
+        except PermissionError:
+            return b"refused"
+        return b"let in"
+
+    with other(hold) as said:
+        assert said == b"refused"
+        assert "seeded" in up.envctl("status", "env")
+
+
+# What they have put in its place
+
+
+def theirs(path: Path) -> None:
+    os.chown(path, OTHER, OTHER, follow_symlinks=False)
+
+
+@pytest.mark.parametrize("words", [["list"], ["up", "env", "--engine", "local"], ["down", "--all"]])
+def test_a_state_folder_of_theirs_is_not_believed(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "envctl.toml").touch()
+    make_folder(tmp_path / "state/envctl")
+    theirs(tmp_path / "state/envctl")
+    Project(tmp_path, "local").environment("env", "services: {s: {run: sleep 100}}\n")
+    done = command(words, tmp_path, {"XDG_STATE_HOME": str(tmp_path / "state"), "DOCKER_HOST": "unix:///nowhere"})
+    assert done.status != 0
+    assert f"it belongs to another user ({OTHER}, not 0)" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_cache_of_theirs_is_not_used(tmp_path: Path) -> None:
+    """(Root's own stands elsewhere, so that this asks the one function that opens all of them.)"""
+    make_folder(tmp_path / "templates")
+    theirs(tmp_path / "templates")
+    with pytest.raises(UsageError, match="it belongs to another user"):
+        kept_in(tmp_path, "templates")
+
+
+def test_files_of_theirs_are_not_written_over(home: Home) -> None:
+    """Where `write:` puts its file, and in the folder of a report."""
+    folder = home.project.folder
+    home.project.environment("env", "services: {s: {run: sleep 100}}\nwrite: {.env.test: dotenv}\noutputs: {A: b}\n")
+    written = folder / "environments/.env.test"
+    written.write_text("THEIRS=1\n")
+    theirs(written)
+    environ = {"XDG_STATE_HOME": str(home.state)}
+    done = home.project.envctl("up", "env", env=environ)
+    assert (done.status, written.read_text(), written.stat().st_uid) == (2, "THEIRS=1\n", OTHER)
+    assert f"{written} is there already, and is not envctl's" in done.err
+    written.unlink()
+    target, report = folder / "target", folder / "report"
+    report.mkdir()
+    (report / "status.json").symlink_to(target)
+    theirs(report)
+    theirs(report / "status.json")
+    done = home.project.envctl("run", "env", "--report", str(report), "--", "sh", "-c", "exit 7", env=environ)
+    assert (done.status, target.exists()) == (7, False)
+    assert "status.json is a symbolic link, and none is followed here" in done.err
+    assert not written.exists() or written.stat().st_size == 0
 
 
 # Its processes

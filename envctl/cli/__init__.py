@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from envctl.errors import EnvctlError, Interrupted
+from envctl.errors import CommandMissing, EnvctlError, Interrupted
 
 if TYPE_CHECKING:
     from envctl.session import Session
@@ -52,7 +52,7 @@ def _run(words: list[str]) -> int:
         from envctl.cli.printing import print_error
 
         print_error(error, session.mask)
-        return OURS if wraps and not isinstance(error, Interrupted) else error.exit_code
+        return OURS if wraps and not isinstance(error, Interrupted | CommandMissing) else error.exit_code
     except KeyboardInterrupt:
         return _interrupted()
     except Unread:

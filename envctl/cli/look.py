@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.list import everything
 from envctl.inspect.lookup import records_here, service_of, unreadable_here
-from envctl.inspect.status import document
+from envctl.inspect.status import UNKNOWN, document, unseen
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
 from envctl.outputs import process_variables
@@ -39,9 +39,7 @@ def status(
     """How the services of an instance are now."""
     session = session_of(ctx)
     records = [record_named(session, name)] if name else records_here(session)
-    documents = [
-        document(record, running_instance(session.host, record.location, record.id, record.choices.local).states()) for record in records
-    ]
+    documents = [_document(session, record, alone=name is not None) for record in records]
     broken = [] if name else unreadable_here(session)
     for error in broken:
         print_error(error, session.mask)
@@ -54,7 +52,17 @@ def status(
         show(*[line for each in documents for line in ("", *shown_status(each))][1:])
     elif not broken:
         show("nothing is up in this checkout")
-    return 1 if broken else 0
+    return 1 if broken or any(each["state"] == UNKNOWN for each in documents) else 0
+
+
+def _document(session: Session, record: Record, alone: bool) -> dict[str, Any]:
+    """What its engine says of it; where that does not answer, it is unknown, unless it is asked for *alone*."""
+    try:
+        return document(record, running_instance(session.host, record.location, record.id, record.choices.local).states())
+    except EnvctlError as error:
+        if alone:
+            raise
+        return unseen(record, error.message)
 
 
 def env(

@@ -8,7 +8,8 @@ import typer
 
 from envctl.cli.arguments import Context, Namespace, looking_at, session_of
 from envctl.cli.down import down_named, tell_removed
-from envctl.errors import UsageError
+from envctl.engines.seam import Prunes
+from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.list import engines
 from envctl.inspect.lookup import project_here, unreadable_here
 from envctl.lifecycle.down import remove_all
@@ -41,11 +42,17 @@ def gc(
 ) -> int:
     """Remove what has expired, and what has lost its owner on this host."""
     session = looking_at(ctx, engine, context, namespace)
-    found = engines(session, lambda why: tell(f"envctl: {why}"), only=engine)
+    unseen: list[str] = []
+    found = engines(session, unseen.append, only=engine)
     for error in session.store.unreadable():
         tell(f"envctl: {error.message}; it is left alone")
-    status = tell_removed(list(collect(session, found, project_here(session) if here else None)), "nothing to collect")
+    status = tell_removed(list(collect(session, found, unseen.append, project_here(session) if here else None)), "nothing to collect")
     for opened in found.values():
-        for thing in opened.prune(images):
-            tell(f"removed {thing}")
-    return 1 if unreadable_here(session) else status
+        try:
+            for thing in opened.prune(images) if isinstance(opened, Prunes) else ():
+                tell(f"removed {thing}")
+        except EnvctlError as error:
+            unseen.append(error.message)
+    for why in dict.fromkeys(unseen):
+        tell(f"envctl: {session.mask(why)}")
+    return 1 if unseen or unreadable_here(session) else status

@@ -15,6 +15,8 @@ from jinja2.visitor import NodeTransformer
 from envctl.definition.budget import of
 
 _NODES_A_STEP = 8
+_STEPS_TO_LOAD = 100
+"""Of a template that another one includes."""
 N = TypeVar("N", bound=nodes.Node)
 
 
@@ -22,6 +24,12 @@ def counted(tree: N) -> N:
     """*tree*, which is changed."""
     found: N = _Counting().visit(tree)
     return found
+
+
+class Written(str):
+    """Text that stands in the template itself, as `finalize` sees it."""
+
+    __slots__ = ()
 
 
 @pass_context
@@ -61,8 +69,16 @@ class _Counting(NodeTransformer):
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        node.nodes = [nodes.Const(n.data, lineno=n.lineno) if isinstance(n, nodes.TemplateData) else n for n in node.nodes]
+        node.nodes = [_through(_TEXT, nodes.Const(n.data, lineno=n.lineno)) if isinstance(n, nodes.TemplateData) else n for n in node.nodes]
         return node
+
+    def visit_Include(self, node: Any) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.template = _through(_LOADED, node.template)
+        found: nodes.Node = node
+        return found
+
+    visit_Import = visit_FromImport = visit_Extends = visit_Include  # noqa: N815
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
         self._body(node)
@@ -100,7 +116,13 @@ def _taken(context: Context, value: Any) -> Any:
 @pass_context
 def _turn(context: Context, steps: int) -> str:
     of(context).step(steps)
-    return ""
+    return Written()
+
+
+@pass_context
+def _loaded(context: Context, name: Any) -> Any:
+    of(context).step(_STEPS_TO_LOAD)
+    return name
 
 
 @pass_context
@@ -108,6 +130,7 @@ def _no_else(context: Context, value: None) -> StrictUndefined:
     return context.environment.undefined("the `if` of it is false, and there is no `else`")  # type: ignore[return-value]
 
 
-_TAKEN, _TURN, _NO_ELSE = " taken", " turn", " no else"
-FILTERS: Mapping[str, Callable[..., Any]] = {_TAKEN: _taken, _TURN: _turn, _NO_ELSE: _no_else}
+_TAKEN, _TURN, _NO_ELSE, _LOADED = " taken", " turn", " no else", " loaded"
+_TEXT = " text"
+FILTERS: Mapping[str, Callable[..., Any]] = {_TAKEN: _taken, _TURN: _turn, _NO_ELSE: _no_else, _LOADED: _loaded, _TEXT: Written}
 """Their names hold blanks, so that no expression can use them."""

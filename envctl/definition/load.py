@@ -15,7 +15,7 @@ from envctl.definition.compose_file import ComposeReference, Recogniser, read_co
 from envctl.definition.expressions import ExpressionError, evaluate
 from envctl.definition.find import find_project, is_compose_file
 from envctl.definition.models import Definition
-from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, read, service_names, walk
+from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, parse, read, service_names, walk
 from envctl.definition.validate import validate
 from envctl.definition.variables import EarlyEvaluation, resolve_variables
 from envctl.errors import DefinitionError, Problem
@@ -86,10 +86,11 @@ def load(
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str],
     recognise: Recogniser = lambda image: None,
+    text: str | None = None,
 ) -> Loaded:
     """Read *file*; mistakes in it are in `problems`, all of them, and nothing is raised for them.
 
-    *recognise* says of which kind the images of a Compose file are.
+    *recognise* says of which kind the images of a Compose file are, *text* what the file is going to hold: it is not read then.
 
     Raises:
         EngineMissing: it refers to a Compose file, and Docker Compose is not there.
@@ -98,7 +99,7 @@ def load(
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
     files = _Includes(project, environ, recognise)
-    document = files.document(file, start=_compose_alone(file) if is_compose_file(file) else None)
+    document = files.document(file, start=_start(file, text))
     if document.tree is None:
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
     clear = frozenset(str(value) for _, value in walk(document.tree))
@@ -153,6 +154,13 @@ def _check_count(tree: Mapping[str, Any], source: Source) -> None:
     for key, items in tree.items():
         if isinstance(items, dict) and len(items) > MAX_ITEMS:
             raise DefinitionError([source.problem((key,), f"there are {len(items):,} {key}, and {MAX_ITEMS:,} at most are taken")])
+
+
+def _start(file: Path, text: str | None) -> Document | None:
+    """What stands in the place of reading *file*; None where it is read."""
+    if text is not None:
+        return parse(text, displayed(file))
+    return _compose_alone(file) if is_compose_file(file) else None
 
 
 def _compose_alone(file: Path) -> Document:

@@ -8,8 +8,8 @@ from functools import cache, wraps
 from math import prod
 from typing import Any
 
-from jinja2 import StrictUndefined, UndefinedError, nodes, pass_context
-from jinja2.environment import TemplateExpression
+from jinja2 import BaseLoader, StrictUndefined, UndefinedError, nodes, pass_context
+from jinja2.environment import Environment, TemplateExpression
 from jinja2.exceptions import SecurityError
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Macro
@@ -17,13 +17,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import _PassArg, missing
 
 from envctl.definition import counting
-from envctl.definition.budget import Budget, of
+from envctl.definition.budget import KEY, Budget, of
 from envctl.definition.escaping import FILTERS
 
 # Not the same twice, unbounded widths, quadratic, or no use here.
 _REMOVED_FILTERS = ("random", "format", "pprint", "urlize", "striptags")
 MAX_BITS = 10_000
 """Of an integer."""
+_STEPS_OF_A_MACRO = 4
 _LINEAR = ("default", "d", "defined", "undefined")
 _HARMLESS_GLOBALS = ("range", "dict")
 _HIDDEN_SELF = "ǂself"
@@ -88,7 +89,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  (the names are Jinja's)
         budget = of(__context)
         if isinstance(__obj, Macro):
-            budget.step()
+            budget.step(_STEPS_OF_A_MACRO)
             return super().call(__context, __obj, *args, **kwargs)
         owner = getattr(__obj, "__self__", None)
         args = tuple(map(budget.listed, args))
@@ -159,9 +160,9 @@ def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return charged
 
 
-def _environment(**options: Any) -> Sandbox:
+def _environment(made: type[Sandbox] = Sandbox, **options: Any) -> Sandbox:
     # Not optimised: constants would be folded while compiling, which costs more than it gains for texts used once.
-    env = Sandbox(undefined=_Undefined, autoescape=False, optimized=False, cache_size=0, **options)
+    env = made(undefined=_Undefined, autoescape=False, optimized=False, **{"cache_size": 0, **options})
     for name in [name for name in env.globals if name not in _HARMLESS_GLOBALS]:
         del env.globals[name]
     for name in _REMOVED_FILTERS:
@@ -173,6 +174,22 @@ def _environment(**options: Any) -> Sandbox:
     for name in set(env.tests) - {"callable"}:
         test: Any = env.tests[name]
         env.tests[name] = _charged(name, test)
+    return env
+
+
+class _CountedTemplates(Sandbox):
+    """Whole templates: every one of them, an included or imported one too, is counted as it is compiled; names are found as Jinja does."""
+
+    getattr = ImmutableSandboxedEnvironment.getattr
+
+    def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        return super()._generate(counting.counted(source), *args, **kwargs)
+
+
+def counted_templates(budget: Budget, loader: BaseLoader, finalize: Callable[..., Any]) -> Environment:
+    """The environment of Jinja templates that strangers may have written; all that they do together is *budget*'s to bear."""
+    env = _environment(_CountedTemplates, loader=loader, finalize=finalize, auto_reload=False, cache_size=400)
+    env.globals[KEY] = budget  # an imported template sees nothing else
     return env
 
 

@@ -309,8 +309,13 @@ class Engine(Protocol):
             wait: until it is gone, where the engine takes its time.
         """
 
+
+@runtime_checkable
+class Prunes(Protocol):
+    """An engine that keeps something to be faster the next time."""
+
     def prune(self, everything: bool) -> Sequence[str]:
-        """Removes what is kept to be faster the next time and is unused (*everything*: not only what is old), and names it."""
+        """Removes what of it is unused (*everything*: not only what is old), and names it."""
 
 
 @runtime_checkable

@@ -11,8 +11,9 @@ from envctl.definition.find import find_environment
 from envctl.definition.kinds import Kind, load_kinds, recogniser
 from envctl.definition.load import Loaded, load
 from envctl.definition.models import Definition, Service
+from envctl.environment.fragments import check_fragment
 from envctl.environment.parameters import check_parameters
-from envctl.environment.powers import refused
+from envctl.environment.powers import KEPT, refused
 from envctl.environment.references import check_references
 from envctl.environment.services import check_service
 from envctl.errors import DefinitionError, Problem, did_you_mean
@@ -52,7 +53,7 @@ def open_environment(
     """
     found = find_environment(os.fspath(env), cwd or Path.cwd())
     if untrusted:
-        environ = {key: value for key, value in environ.items() if key in ("PATH", "HOME") or key.startswith("DOCKER_")}
+        environ = {key: value for key, value in environ.items() if KEPT.fullmatch(key)}
     kinds = load_kinds(None if untrusted else found.project)
     loaded = load(found.file, project=found.project, overrides=overrides, environ=environ, recognise=recogniser(kinds))
     problems = [*loaded.problems, *check(loaded, kinds, environ)]
@@ -72,6 +73,7 @@ def check(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str])
     for name, service in loaded.definition.services.items():
         problems += _known_kind(name, service, loaded, kinds, known)
     for name, service in loaded.definition.services.items():
+        problems += check_fragment(service, loaded.source, ("services", name, "kubernetes"))
         if name in known:
             problems += check_service(name, service, known[name], loaded, known)
             problems += check_parameters(name, service, known[name], loaded)

@@ -23,7 +23,9 @@ CLIENT_COMMANDS = re.compile(
     rb"^\s*\\(?!connect\b|c\b|\.|restrict\b|unrestrict\b)|^\s*system\b|\b(?:from|to)\s+program\b", re.IGNORECASE | re.MULTILINE
 )
 """What a database's own client, or a server that is a process of this machine, would run besides SQL."""
-_COMPOSE_VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)")
+_COMPOSE_VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)(:?-)?")
+KEPT = re.compile(r"PATH|HOME|DOCKER_\w*")
+"""The variables that a stranger's environment is opened with, as Docker's own programs need them."""
 HOST = ("network_mode", "pid", "ipc", "userns_mode", "uts", "cgroup")
 HARMLESS = frozenset([
     "annotations", "attach", "cap_drop", "command", "configs", "container_name", "cpu_count", "cpus", "depends_on", "deploy",
@@ -72,10 +74,12 @@ def _variables(loaded: Loaded) -> Iterator[Problem]:
 
 
 def _read_by(path: TreePath, text: object, by_compose: bool) -> list[str]:
+    """The variables that *text* cannot do without: a default in a Compose file is what the project runs with by itself."""
     if not isinstance(text, str):
         return []
     if by_compose:
-        return _COMPOSE_VARIABLE.findall(text)
+        found = ((match[1], text[match.start() + 1] == "{" and match[2]) for match in _COMPOSE_VARIABLE.finditer(text))
+        return [name for name, default in found if not default or KEPT.fullmatch(name)]
     if path[:1] == ("variables",) and path[2:] == ("from",):
         return [text]
     with suppress(ExpressionError):
@@ -122,8 +126,10 @@ def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Powe
         if (build.model_extra or {}).get("network") == "host":
             yield Power((*at, "build"), "builds in the network of this machine")
     yield from _of_compose(service.compose, (*at, "compose") if not service.from_compose else at)
-    if service.kubernetes:
+    if service.kubernetes and isinstance(service.kubernetes, Mapping):
         yield Power((*at, "kubernetes"), "changes its objects in the cluster")
+    for index, item in enumerate(service.kubernetes if isinstance(service.kubernetes, list) else ()):
+        yield Power((*at, "kubernetes", index), f"adds a {item['kind']}, {item['metadata']['name']}, to the cluster")
 
 
 def _of_compose(given: Mapping[str, Any], at: TreePath) -> Iterator[Power]:

@@ -3,6 +3,7 @@
     EnvctlError                 1   the environment failed
     ├── DefinitionError         2   the definition is wrong (one Problem per mistake)
     ├── UsageError              2   the command line is wrong
+    │   └── CommandMissing    127   the command of `run` is not there (126: it may not be run)
     ├── EngineMissing           3   Docker, a cluster or a program is not there
     ├── ServiceFailed           1   a service died, never got ready or a seed failed; carries the evidence
     ├── OutOfTime             124   the deadline passed
@@ -65,6 +66,14 @@ class DefinitionError(EnvctlError):
 
 class UsageError(EnvctlError):
     exit_code = 2
+
+
+class CommandMissing(UsageError):
+    """The command of `run` cannot be started: no such program (127), or none that may be run (126), as shells say it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class EngineMissing(EnvctlError):

@@ -10,13 +10,10 @@ from envctl.engines.choice import known_locations
 from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError
 from envctl.inspect.lookup import project_here, unreadable_here
-from envctl.inspect.status import document
+from envctl.inspect.status import UNKNOWN, document
 from envctl.instance.machine import process_alive
 from envctl.instance.record import InstanceState, Location, Record
 from envctl.session import Session
-
-UNKNOWN = "unknown"
-"""The state of what nobody could look at."""
 
 
 def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -48,15 +45,17 @@ class _Look(NamedTuple):
 
 
 def engines(session: Session, unseen: Callable[[str], None], only: str | None = None) -> dict[Location, Engine]:
-    """Each engine that an instance of ours is on, and the default ones where they are there; *only* those of one name."""
+    """Each engine that an instance of ours is on, and those that may have some; *only* those of one name.
+
+    *unseen* is told of one that does not answer.
+    """
     used = {record.location for record in session.store.all()}
     found: dict[Location, Engine] = {}
     for location in sorted((each for each in used | set(known_locations(session)) if only in (None, each.engine)), key=str):
         try:
             found[location] = open_engine(location, session.host)
         except EnvctlError as error:
-            if location in used:
-                unseen(f"{error.message}; nobody can tell what is on it")
+            unseen(f"{error.message}; nobody can tell what is on it")
     return found
 
 

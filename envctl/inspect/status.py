@@ -9,6 +9,9 @@ from envctl.engines import ServiceState
 from envctl.instance.codec import encode
 from envctl.instance.record import InstanceState, Record, ServiceRecord
 
+UNKNOWN = "unknown"
+"""The state of what nobody could look at."""
+
 
 def document(record: Record, states: Mapping[str, ServiceState] | None = None) -> dict[str, Any]:
     """What is known of *record*, services as their engine sees them now where *states* are given."""
@@ -21,6 +24,13 @@ def document(record: Record, states: Mapping[str, ServiceState] | None = None) -
     lacking = [f"{name}: {state.lacks}; `envctl up` brings it back" for name, state in (states or {}).items() if state.lacks]
     error = "; ".join(filter(None, [record.error, *lacking]))
     return found | ({"error": error} if error else {})
+
+
+def unseen(record: Record, why: str) -> dict[str, Any]:
+    """The document of an instance that nobody can look at now."""
+    found = document(record)
+    services = {name: {**service, "state": UNKNOWN} for name, service in found["services"].items()}
+    return {**found, "state": UNKNOWN, "services": services, "error": why}
 
 
 def _service(name: str, service: ServiceRecord, states: Mapping[str, ServiceState] | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The mark that every local process carries in its environment: by it those are found whose keeper and supervisor died at once.
 
-A program that writes over its own environment (PostgreSQL and nginx do, to show a title) is not found.
+A program that writes over its own environment (PostgreSQL and nginx do, to show a title) is found by the folder that it works in, where
+that is one of its instance's.
 """
 
 from __future__ import annotations
@@ -31,18 +32,21 @@ def supervised(mark: str) -> bool:
     return mark in marked(mark, SUPERVISOR).values()
 
 
-def kill_marked(mark: str, process: str | None = None) -> list[int]:
+def kill_marked(mark: str, process: str | None = None, folder: str | None = None) -> list[int]:
     """Kills all that carry exactly *mark*, and all below them, except ourselves and those above us; answers with what was killed.
 
     Args:
         process: only those that carry this name too.
+        folder: also whoever has wiped its environment and works in there. (The children of a killed server have no parent by which
+            they would be found, and take their time to notice.)
     """
-    return sorted(system.kill_all(lambda table: _doomed(mark, process, table), patience=PATIENCE))
+    return sorted(system.kill_all(lambda table: _doomed(mark, process, folder, table), patience=PATIENCE))
 
 
-def _doomed(mark: str, process: str | None, table: system.Table) -> set[int]:
+def _doomed(mark: str, process: str | None, folder: str | None, table: system.Table) -> set[int]:
     found = system.variables([MARK, PROCESS, SUPERVISOR])
     # A supervisor that was halted does not notice that its keeper has ended.
     marked = {pid: values for pid, values in found.items() if mark in (values.get(MARK), values.get(SUPERVISOR))}
     roots = [pid for pid, values in marked.items() if process in (None, values.get(PROCESS))]
-    return system.with_descendants(roots, table) - system.ancestors(os.getpid(), table)
+    hidden = system.nameless_in(folder) if folder else set()
+    return system.with_descendants([*roots, *hidden], table) - system.ancestors(os.getpid(), table)

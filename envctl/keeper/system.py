@@ -97,6 +97,18 @@ def _variables_of_ps(names: Collection[str]) -> dict[int, dict[str, str]]:
     return found
 
 
+def nameless_in(folder: str) -> set[int]:
+    """Processes without any variable that work in *folder* or below; none where the system does not show that."""
+    found = set()
+    for name in os.listdir("/proc") if LINUX else ():
+        with suppress(OSError):
+            works = os.readlink(f"/proc/{name}/cwd") if name.isdecimal() else ""
+            told = read(f"/proc/{name}/environ") if f"{works}/".startswith(f"{folder}/") else None
+            if told is not None and b"=" not in told:
+                found.add(int(name))
+    return found
+
+
 def start_time(pid: int) -> str:
     """When a process began, in the system's own terms; empty for one that has ended, a zombie too."""
     if LINUX:

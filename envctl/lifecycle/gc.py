@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from envctl.engines import Engine, FoundInstance
-from envctl.errors import UsageError
+from envctl.errors import EnvctlError, UsageError
 from envctl.instance.lock import lock, sweep
 from envctl.instance.machine import owner_alive, process_alive
 from envctl.instance.record import Location, Record, now
@@ -16,13 +16,25 @@ from envctl.process.signals import shielded
 from envctl.session import Session
 
 
-def collect(session: Session, engines: Mapping[Location, Engine], project: Path | None = None) -> Iterator[Removed]:
-    """Removes it, one by one; only what *project* has, where one is given. An instance whose record cannot be read is left alone."""
+def collect(
+    session: Session, engines: Mapping[Location, Engine], unseen: Callable[[str], None], project: Path | None = None
+) -> Iterator[Removed]:
+    """Removes it, one by one; only what *project* has, where one is given. An instance whose record cannot be read is left alone.
+
+    *unseen* is told of an engine that does not answer.
+    """
     readable, broken = session.store.scan()
     records = {record.id: record for record in readable if project is None or record.project == str(project)}
     unreadable = {error.id for error in broken}
-    for engine in engines.values():
-        for found in engine.list():
+    listed: set[Location] = set()
+    for location, engine in engines.items():
+        try:
+            there = engine.list()
+        except EnvctlError as error:
+            unseen(f"{error.message}; nobody can tell what is on it")
+            continue
+        listed.add(location)
+        for found in there:
             record = records.pop(found.id, None)
             ours = project is None or (record or found).project == str(project)
             why = _reason(found, record) if ours and found.id not in unreadable else ""
@@ -31,9 +43,8 @@ def collect(session: Session, engines: Mapping[Location, Engine], project: Path 
             elif why and (removed := remove_by_label(session, engine, found.name, found.id, why)) is not None:
                 yield removed
     for record in records.values():
-        engine_there = engines.get(record.location)
-        if engine_there is not None and not _busy(record):
-            yield from _removed(session, engine_there, record, "nothing of it is there")
+        if record.location in listed and not _busy(record):
+            yield from _removed(session, engines[record.location], record, "nothing of it is there")
     sweep(session.store.home)
 
 
@@ -56,4 +67,11 @@ def _busy(record: Record) -> bool:
 def _removed(session: Session, engine: Engine, record: Record, why: str) -> Iterator[Removed]:
     with suppress(UsageError), lock(session.store.folder(record.id), wait=2.0), shielded():
         if session.store.load(record.id) == record:  # else a command has worked on it since we looked
-            yield Removed(record.name, record.id, why, tuple(tear_down(session, engine, record)))
+            yield _torn_down(session, engine, record, why)
+
+
+def _torn_down(session: Session, engine: Engine, record: Record, why: str) -> Removed:
+    try:
+        return Removed(record.name, record.id, why, tuple(tear_down(session, engine, record)))
+    except EnvctlError as error:  # the others go
+        return Removed(record.name, record.id, why, (error.message,))

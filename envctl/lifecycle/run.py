@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from envctl.engines import open_engine
 from envctl.environment import Environment
-from envctl.errors import EnvctlError, Interrupted, UsageError, did_you_mean
+from envctl.errors import CommandMissing, EnvctlError, Interrupted, UsageError, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
 from envctl.files.writing import always, root_of, write_file
@@ -53,10 +53,23 @@ def run(session: Session, options: UpOptions, command: Sequence[str], listeners:
     """The exit status of *command*, which runs with the outputs in its environment.
 
     Raises:
+        CommandMissing: it cannot be started; then nothing is.
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
+    check_program(command[0], session.environ.get("PATH", os.defpath), session.cwd)
     return _run_jobs(session, options, [Job(tuple(command))], listeners, None)
+
+
+def check_program(program: str, path: str, folder: Path) -> None:
+    """
+    Raises:
+        CommandMissing: there is no such *program*, or it may not be run.
+    """
+    place = str(folder / program) if os.sep in program else program
+    if shutil.which(place, path=with_ourselves(path)) is None:
+        there = os.path.exists(place) if os.sep in program else shutil.which(place, os.F_OK, path) is not None
+        raise CommandMissing(f"{program} cannot be run: {'no permission' if there else 'there is no such program'}", 126 if there else 127)
 
 
 def test(session: Session, options: UpOptions, names: Sequence[str] = (), listeners: Sequence[Listener] = ()) -> int:

@@ -47,8 +47,17 @@ def _raise_again(lost: Any) -> None:
         sys.__unraisablehook__(lost)
         return
     _asked.clear()
-    main = threading.main_thread().ident or 0
-    threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
+    threading.Thread(target=_ask_again, daemon=True).start()
+
+
+def _ask_again() -> None:
+    """Until it is heard: for as long as `shielded` lasts, nobody listens, and a signal that was ignored from the start stays ignored."""
+    main = threading.main_thread()
+    while main.is_alive() and not _asked.is_set():
+        time.sleep(0.01)
+        heard = next((number for number in STOP_SIGNALS if signal.getsignal(number) is _interrupt), None)
+        if heard is not None and not _asked.is_set():
+            signal.pthread_kill(main.ident or 0, heard)
 
 
 def leave(status: int) -> NoReturn:

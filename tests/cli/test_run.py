@@ -46,11 +46,19 @@ def test_the_exit_code_is_the_commands(site: Project, script: str, status: int) 
     nothing_is_left(site)
 
 
-def test_a_program_that_is_not_there(site: Project) -> None:
-    done = site.envctl("run", "env", "--only", "other", "--", "/no/such/program")
-    assert (done.status, done.out) == (125, "")
-    assert "/no/such/program cannot be started: No such file or directory" in done.err
-    nothing_is_left(site)
+@pytest.mark.parametrize(
+    ("program", "status", "words"),
+    [
+        ("/no/such/program", 127, "there is no such program"),
+        ("no-such-program", 127, "there is no such program"),
+        ("./plain", 126, "no permission"),
+    ],
+)
+def test_a_program_that_is_not_there(project: Project, program: str, status: int, words: str) -> None:
+    """Found before anything else is: there is not even an environment."""
+    (project.folder / "plain").touch(0o644)
+    done = project.envctl("run", "env", "--", program)
+    assert (done.status, done.out, done.err) == (status, "", f"envctl: {program} cannot be run: {words}\n")
 
 
 def test_a_failure_of_ours_is_125(project: Project) -> None:

@@ -16,7 +16,6 @@ from tests.processes import (
     forked,
     keepers_of,
     kill,
-    left_of,
     nothing_is_left,
     nothing_stays,
     processes_of,
@@ -113,7 +112,8 @@ def test_keeper_and_supervisor_killed_at_once(on: Project) -> None:
     on.environment("env", 'services:\n  db: {kind: postgres, version: "17"}\n  s: {run: sh -c "sleep 1000 & sleep 1000"}\n')
     on.envctl("up", "env").ok()
     kill([*keepers_of(id_of(on)), *supervisors_of(id_of(on))])
-    until(lambda: on.envctl("list").ok() and not left_of(on), what="the end of what nobody keeps, by the commands that come")
+    on.envctl("list").ok()
+    nothing_is_left(on)
 
 
 def test_a_killed_service(pair: Project) -> None:

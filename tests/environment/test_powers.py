@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envctl.environment import open_environment
-from envctl.environment.powers import powers
+from envctl.environment.powers import _read_by, powers
 from envctl.errors import DefinitionError
 from tests.builders import environment_of, write
 
@@ -39,6 +39,7 @@ def shown(folder: Path, services: str, files: dict[str, str] | None = None, more
         (f"{API}, compose: {{network_mode: host}}", "shares `network_mode` with this machine"),
         (f"{API}, compose: {{pid: host}}", "shares `pid` with this machine"),
         (f"{API}, kubernetes: {{spec: {{hostNetwork: true}}}}", "changes its objects in the cluster"),
+        (f"{API}, kubernetes: [{{apiVersion: v1, kind: Secret, metadata: {{name: s}}}}]", "adds a Secret, s, to the cluster"),
         ("port: 80, build: {context: app, network: host}", "builds in the network of this machine"),
         ("port: 80, build: {context: app, ssh: [default]}", "builds with `ssh`"),
         (f"{API}, compose: {{env_file: /etc/passwd}}", "runs with `env_file`"),
@@ -119,3 +120,23 @@ def test_a_strangers_environment_sees_no_variables(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as caught:
         open_environment(tmp_path / "environment.yaml", cwd=tmp_path, environ={"TOKEN": "topsecret"}, untrusted=True)
     assert "topsecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgres:${TAG}", ["TAG"]),
+        ("postgres:$TAG", ["TAG"]),
+        ("$TAG-17", ["TAG"]),
+        ("postgres:${TAG:?no tag}", ["TAG"]),
+        ("postgres:${TAG:+x}", ["TAG"]),
+        ("postgres:${TAG:-17}", []),
+        ("postgres:${TAG-17}", []),
+        ("postgres:${TAG:-${OTHER}}", ["OTHER"]),
+        ("postgres:${DOCKER_AUTH_CONFIG:-x}", ["DOCKER_AUTH_CONFIG"]),
+        ("postgres:$${TAG}", []),
+    ],
+)
+def test_variables_of_a_compose_file(text: str, expected: list[str]) -> None:
+    """With a default the file does without; `--untrusted` hands over none but Docker's."""
+    assert _read_by(("services", "db", "image"), text, by_compose=True) == expected

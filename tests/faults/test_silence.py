@@ -14,6 +14,7 @@ from envctl.engines.kubernetes import api
 from envctl.errors import EngineMissing
 from envctl.instance.record import Location
 from envctl.session import Session
+from tests.lifecycle.listed import saved
 from tests.support import command
 
 WEB = "name: env\nservices: {web: {image: busybox}}\n"
@@ -66,3 +67,30 @@ def test_a_silent_cluster_is_asked_once(tmp_path: Path, silent: socket.socket, s
     silent.accept()[0].close()
     with pytest.raises(BlockingIOError):
         silent.accept()
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["gc"]])
+def test_what_nobody_could_look_at_is_said_with_an_exit_code(tmp_path: Path, words: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+    done = command(words, tmp_path, {"DOCKER_HOST": closed, "XDG_STATE_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)})
+    assert done.status == 1
+    assert "nobody can tell what is on it" in done.err
+
+
+def test_status_and_down_go_on_with_the_others(tmp_path: Path) -> None:
+    """An instance whose daemon is not there stands first."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+    (tmp_path / "envctl.toml").touch()
+    session = Session({"XDG_STATE_HOME": str(tmp_path)}, tmp_path)
+    for name, engine, context in (("a", "docker", closed), ("b", "local", None)):
+        saved(session, name=name, id=f"{name}-123456", engine=engine, context=context, project=str(tmp_path))
+    environ = {"XDG_STATE_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    done = command(["status"], tmp_path, environ)
+    assert done.status == 1
+    assert "envctl: a: " in done.err
+    assert "a (a-123456) on docker: unknown" in done.out
+    assert "b (b-123456) on local: " in done.out
+    done = command(["down", "--all"], tmp_path, environ)
+    assert (done.status, "a: left behind: " in done.err, "b is gone" in done.err) == (1, True, True)

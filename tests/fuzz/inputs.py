@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 REAL = sorted([*ROOT.glob("environments/*.yaml"), *ROOT.glob("environments/*/environment.yaml"), *ROOT.glob("tests/definition/*.yaml")])
 KINDS = sorted(ROOT.glob("templates/kinds/*.yaml"))
+TEMPLATES = sorted(ROOT.glob("templates/kubernetes/*.j2"))
 COMPOSE = "services:\n  db:\n    image: postgres:17\n    environment: {POSTGRES_PASSWORD: x}\n    ports: ['5432:5432']\n"
 PIECES = [
     *(
@@ -106,6 +107,10 @@ def project(seed: int, folder: Path) -> list[str]:
     if random_.random() < 0.4:
         kind = random_.choice(KINDS)
         (folder / "templates/kinds" / kind.name).write_text(mutated(random_, kind.read_text("utf-8")), "utf-8")
+    if random_.random() < 0.2:
+        template = random_.choice(TEMPLATES)
+        (folder / "templates/kubernetes").mkdir()
+        (folder / "templates/kubernetes" / template.name).write_text(_templated(random_, template.read_text("utf-8")), "utf-8")
     if random_.random() < 0.3:
         (folder / "compose.yaml").write_text(mutated(random_, COMPOSE), "utf-8")
     for name in random_.sample(["orders", "seeds", "Dockerfile", ".dockerignore", "go.mod", "Gemfile", "package.json", ".env.example"], 3):
@@ -113,6 +118,15 @@ def project(seed: int, folder: Path) -> list[str]:
     return random_.choice(
         [["validate", "e"], ["validate", "e"], ["render", "e"], ["render", "e", "--engine", "kubernetes"], ["init", "--print"], ["list"]]
     )
+
+
+def _templated(random: random.Random, text: str) -> str:
+    """A template with loops, calls and texts of its own among what was there."""
+    for _ in range(random.randint(0, 3)):
+        found, start = expression(random), random.randrange(len(text) + 1)
+        loop = f"{{% for a in {found} %}}{{{{ {expression(random)} }}}}{{% endfor %}}"
+        text = text[:start] + random.choice([f"{{{{ {found} }}}}", loop * 2, f"{{% set b = {found} %}}"]) + text[start:]
+    return mutated(random, text)
 
 
 def _grown(random: random.Random) -> str:

@@ -235,3 +235,26 @@ runpy.run_path(os.environ["FOLDER"], run_name="__main__")
         capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert done.stdout.strip() == "['envctl'] False", done.stderr
+
+
+def test_who_has_wiped_its_environment_is_known_by_its_folder(tmp_path: Path) -> None:
+    """As PostgreSQL's processes do; a shell of the user's in there is none of ours."""
+    below = tmp_path / "db/data"
+    below.mkdir(parents=True)
+    mark, beside = f"folder:{os.getpid()}", tmp_path.with_name(f"{tmp_path.name}-beside")
+    beside.mkdir()
+    with (
+        subprocess.Popen(["sleep", "100"], env={}, cwd=below) as hidden,
+        subprocess.Popen(["sleep", "100"], env={"A": "1"}, cwd=below) as shell,
+        subprocess.Popen(["sleep", "100"], env={}, cwd=beside) as other,
+    ):
+        until(lambda: {path.read_text() for path in map(comm, (hidden, shell, other))} == {"sleep\n"})
+        assert marks.kill_marked(mark) == []
+        assert marks.kill_marked(mark, folder=str(tmp_path)) == [hidden.pid]
+        assert (shell.poll(), other.poll()) == (None, None)
+        shell.kill()
+        other.kill()
+
+
+def comm(process: subprocess.Popen[bytes]) -> Path:
+    return Path(f"/proc/{process.pid}/comm")

@@ -48,9 +48,6 @@ class ListedEngine:
     def attach(self, id: str) -> RunningInstance:
         return FakeDeployment()
 
-    def prune(self, everything: bool) -> Sequence[str]:
-        return []
-
 
 def seen_as(id: str = "t-123456", **changes: Any) -> FoundInstance:
     standard: dict[str, Any] = {

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from envctl.errors import EnvctlError
 from envctl.instance.lock import lock
 from envctl.instance.machine import process_mark
 from envctl.instance.record import InstanceState, Location
@@ -23,7 +24,22 @@ from tests.lifecycle.listed import FUTURE, PAST, ListedEngine, saved, seen_as
 
 
 def collected(session: Session, engine: ListedEngine) -> list[Removed]:
-    return list(collect(session, {Location("local"): engine}))
+    return list(collect(session, {Location("local"): engine}, pytest.fail))
+
+
+class Silent(ListedEngine):
+    def list(self, id: str = "") -> Any:
+        raise EnvctlError("the daemon does not answer")
+
+
+def test_an_engine_that_says_nothing_keeps_nobody_from_the_others(session: Session) -> None:
+    """What is on record there is not taken for gone."""
+    saved(session, id="s-123456", engine="docker")
+    unseen: list[str] = []
+    engines: Any = {Location("docker"): Silent([]), Location("local"): ListedEngine([seen_as(expires=PAST)])}
+    assert list(collect(session, engines, unseen.append)) == [Removed("t", "t-123456", f"expired {PAST}")]
+    assert unseen == ["the daemon does not answer; nobody can tell what is on it"]
+    assert [record.id for record in session.store.all()] == ["s-123456"]
 
 
 def test_nothing_is_collected_that_is_in_use(session: Session) -> None:
@@ -41,7 +57,7 @@ def test_nothing_is_collected_that_is_in_use(session: Session) -> None:
 def test_of_one_project_alone(session: Session) -> None:
     saved(session, project="/other", expires=PAST)
     engine = ListedEngine([seen_as(expires=PAST, project="/other"), seen_as("b-1", project="/p", expires=PAST)])
-    assert [done.id for done in collect(session, {Location("local"): engine}, Path("/p"))] == ["b-1"]
+    assert [done.id for done in collect(session, {Location("local"): engine}, pytest.fail, Path("/p"))] == ["b-1"]
 
 
 @pytest.mark.parametrize("with_record", [True, False])

@@ -227,11 +227,12 @@ def test_who_refers_to_the_machine_of_the_tests(tmp_path: Path, service: str, te
 
 
 def test_what_is_handed_through(tmp_path: Path) -> None:
-    found = planned(tmp_path, "image: a, replicas: 3, resources: {cpu: 0.5, memory: 1G}, compose: {tty: true}, kubernetes: {a: b}")
+    raw = "compose: {tty: true}, kubernetes: {spec: {paused: true}}"
+    found = planned(tmp_path, f"image: a, replicas: 3, resources: {{cpu: 0.5, memory: 1G}}, {raw}")
     assert found.replicas == 3
     assert found.resources is not None
     assert (found.resources.cpu, found.resources.memory) == (0.5, 1 << 30)
-    assert (found.compose, found.kubernetes) == ({"tty": True}, {"a": "b"})
+    assert (found.compose, found.kubernetes) == ({"tty": True}, {"spec": {"paused": True}})
 
 
 def test_a_job_is_done_and_everything_else_seeded(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_an_interrupt_that_a_finalizer_swallowed_comes_again() -> None:
     signals.install()
     with pytest.raises(KeyboardInterrupt):
         finalized()
+
+
+def test_it_comes_again_though_nobody_listens_at_first() -> None:
+    """Ctrl-C is ignored from the start, and something is being removed when it is asked for again."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.install()
+    with signals.shielded():
+        signals._raise_again(SimpleNamespace(exc_type=KeyboardInterrupt))
+        time.sleep(0.05)
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(10)
 
 
 @pytest.mark.parametrize("number", signals.STOP_SIGNALS)

@@ -39,6 +39,13 @@ def test_names_that_are_no_utf8_come_out_as_they_came_in() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"a\xff"
 
 
+@pytest.mark.parametrize("words", ["--help", "up --help", "--version"])
+def test_help_that_nobody_got_is_no_success(words: str) -> None:
+    line = f'"$0" -m envctl {words} >/dev/full'
+    done = subprocess.run(["bash", "-c", line, sys.executable], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "envctl: stdout cannot be written: No space left on device\n")
+
+
 @pytest.mark.parametrize(("where", "error"), [(">/dev/full", "EnvctlError"), ("| true", "Unread")])
 def test_a_result_that_cannot_be_written_is_said(where: str, error: str) -> None:
     program = f"""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
-from envctl.errors import UsageError
+from envctl.errors import DefinitionError, UsageError
 from envctl.plan.addressing import Addressing
 from envctl.plan.make import make_plan
 from envctl.plan.model import Check, File, Limits, Plan, ServicePlan, Setting
@@ -415,10 +415,14 @@ def test_a_user_that_nobody_knows() -> None:
 def test_a_fragment_is_merged_into_the_workload() -> None:
     container = {"name": "x", "securityContext": {"runAsUser": 7}}
     spec = {"nodeSelector": {"disk": "ssd"}, "enableServiceLinks": None, "containers": [container, {"name": "more", "image": "y:1"}]}
-    raw = {"metadata": {"labels": {"envctl.instance": "of-another", "mine": "1"}}, "spec": {"template": {"spec": spec}}}
+    raw = {
+        "metadata": {"labels": {"envctl.instance": "of-another", "mine": "1"}},
+        "spec": {"template": {"metadata": {"labels": {"envctl.service": "y"}}, "spec": spec}},
+    }
     found = rendered(service("x", kubernetes=raw))
     (running,) = found.services["x"].workload
     assert running["metadata"]["labels"] | {"mine": "1", "envctl.instance": "t-123456"} == running["metadata"]["labels"]
+    assert running["spec"]["template"]["metadata"]["labels"]["envctl.service"] == "x"
     assert "enableServiceLinks" not in pod(found, "x")
     own, more = pod(found, "x")["containers"]
     assert (own["image"], own["securityContext"]["runAsUser"]) == ("x:1", 7)
@@ -431,11 +435,6 @@ def test_objects_of_a_definition_get_our_labels_and_namespace() -> None:
     mine = objects(rendered(service("x", kubernetes=raw)), "ConfigMap")["mine"]
     assert (mine["data"], mine["metadata"]["namespace"]) == ({"x": "${y}"}, "t-123456")
     assert mine["metadata"]["labels"] | {"a": "b", "envctl.service": "x"} == mine["metadata"]["labels"]
-
-
-def test_an_object_without_a_name() -> None:
-    with pytest.raises(UsageError, match="each object under `kubernetes:`"):
-        rendered(service("x", kubernetes=[{"kind": "ConfigMap"}]))
 
 
 def test_two_services_of_one_name() -> None:
@@ -529,18 +528,30 @@ def test_a_project_s_own_template_wins(tmp_path: Path) -> None:
     assert objects(found, "Service")["x"]["spec"] == {"type": "NodePort", "note": "for http"}
 
 
+ALIASES = [f"{to}: &{to} [{', '.join([f'*{of}'] * 10)}]\n" for of, to in zip("abcdefg", "bcdefgh", strict=True)]
+
+
 @pytest.mark.parametrize(
-    ("template", "words"),
+    ("template", "line", "words"),
     [
-        ("kind: {{ unknown }}", "'unknown' is undefined"),
-        ("{% if %}", "TemplateSyntaxError"),
-        ("a: [", "while parsing"),
-        ("kind: Service", "no object"),
-        ("- a", "no object"),
+        ("kind: {{ unknown }}", 1, "'unknown' is not defined"),
+        ("a: 1\nkind: {{ unknown.x }}", 2, "'unknown' is not defined"),
+        ("a: 1\n{% if %}", 2, "TemplateSyntaxError"),
+        ("a: [", 1, "this is no YAML"),
+        ("kind: Service", 1, "no object"),
+        ("- a", 1, "this is a list"),
+        ("a: 1\n{% for x in range(9999) %}{% set y = [" + "1, " * 3000 + "] %}{% endfor %}", 2, "steps together"),
+        ("{% macro m(n) %}{% for x in range(9999) %}{{ m(n) }}{% endfor %}{% endmacro %}\n{{ m(1) }}", 1, ""),
+        ("{% set x = 'x' * 4999999 %}\na: [{{ x }}, {{ x }}]", 1, "characters together"),
+        ("a: 1\nb: {{ 'x' | center(10 ** 9) }}", 2, "too large"),
+        ("a: 1\n{% include 'service.yaml.j2' %}", 2, "includes itself"),
+        ("{% set x %}{% for n in range(9000) %}{% filter center(5000) %}x{% endfilter %}{% endfor %}{% endset %}", 1, "together"),
+        ("a: &a [1, 1, 1, 1, 1, 1]\n" + "".join(ALIASES), 1, "values in this file"),
+        ("{{ ''.__class__.__mro__ }}", 1, "unsafe"),
     ],
-)
-def test_a_template_that_is_wrong_is_named(tmp_path: Path, template: str, words: str) -> None:
-    with pytest.raises(UsageError, match=r"templates/kubernetes/service\.yaml\.j2: ") as caught:
+)  # fmt: skip
+def test_a_template_that_is_wrong_is_named(tmp_path: Path, template: str, line: int, words: str) -> None:
+    with pytest.raises(DefinitionError, match=rf"templates/kubernetes/service\.yaml\.j2:{line}: ") as caught:
         in_project(tmp_path, template)
     assert words in str(caught.value)
 

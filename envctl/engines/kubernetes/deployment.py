@@ -22,7 +22,7 @@ from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
-from envctl.errors import EnvctlError, Evidence, ServiceFailed
+from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
 from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, own_status, uid
 from envctl.keeper.cluster.protocol import Object
@@ -75,6 +75,7 @@ class KubernetesDeployment(KubernetesInstance):
         if whole:
             self._publish(self.settings.document, forwards.forwards_of(self.plan))
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
+        each(self._check_free, [item for parts in self.manifests.services.values() for item in parts.added] if self.shared else [])
         each(self._apply, [*common, *objects], width=8)
         if whole and again:
             self._remove_strays()
@@ -93,6 +94,13 @@ class KubernetesDeployment(KubernetesInstance):
         if document:
             with self.settings.in_flight.creating():
                 publish(self.api, self.namespace, document, access)
+
+    def _check_free(self, item: Object) -> None:
+        """That what a definition adds to a namespace of others takes nobody's place there."""
+        name = item["metadata"]["name"]
+        found = self.api.get(item["apiVersion"], item["kind"], self.namespace, name)
+        if found is not None and (found["metadata"].get("labels") or {}).get(INSTANCE) != item["metadata"]["labels"][INSTANCE]:
+            raise UsageError(f"the namespace {self.namespace} has a {item['kind']} {name} that is not this instance's", hint="rename yours")
 
     def _is_there(self) -> bool:
         """Whether its namespace is; somebody else's is refused."""

@@ -79,10 +79,6 @@ class KubernetesEngine:
             return remove_objects(self.api, self.namespace, id, wait)
         return remove_namespace(self.api, id, id, wait)
 
-    def prune(self, everything: bool) -> Sequence[str]:
-        """Nothing is kept there."""
-        return []
-
     def list(self, id: str = "") -> Sequence[FoundInstance]:
         """By label: namespaces that are instances, and records in the namespace of others."""
         if self.namespace is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import weakref
@@ -77,10 +78,10 @@ class LocalEngine:
         """Processes first, those too that have lost their keeper; then their files."""
         from envctl.keeper.marks import kill_marked
 
-        if not self.host.keepers.stop_processes(id, stop):
-            kill_marked(id)
-        LocalInstance(self.host, id).forget()
         folder = services_folder(id, self.host.keepers.home)
+        if not self.host.keepers.stop_processes(id, stop):
+            kill_marked(id, folder=os.path.realpath(folder))
+        LocalInstance(self.host, id).forget()
         shutil.rmtree(folder, ignore_errors=True)
         return [str(folder)] if folder.exists() else []
 

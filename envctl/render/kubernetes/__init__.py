@@ -32,6 +32,8 @@ class Parts(NamedTuple):
 
     objects: tuple[Object, ...]
     workload: tuple[Object, ...]
+    added: tuple[Object, ...] = ()
+    """Those among the objects that the definition has itself."""
 
 
 class Manifests(NamedTuple):
@@ -96,9 +98,9 @@ def _parts(rendering: Rendering, service: ServicePlan) -> tuple[Parts, Made]:
     raw = service.kubernetes
     if isinstance(raw, Mapping) and raw:
         running = _merged(running, raw)
-    more = [_adopted(rendering, service, each) for each in raw] if isinstance(raw, list) else []
+    more = tuple(_added(rendering, service, each) for each in raw) if isinstance(raw, list) else ()
     objects = [*_contents(rendering, service, made), *network.policies(rendering, service)]
-    return Parts((*objects, *_service(rendering, service), *more), (running,)), made
+    return Parts((*objects, *_service(rendering, service), *more), (running,), more), made
 
 
 def _contents(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
@@ -129,19 +131,22 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
 
 
 def _merged(below: Object, raw: Mapping[str, object]) -> Object:
-    """The fragment wins, but for what the object is found by."""
-    found, own = merged(below, raw), below["metadata"]
-    meta = found["metadata"]
-    ours = {"name": own["name"], "namespace": own["namespace"], "labels": {**meta.get("labels", {}), **own["labels"]}}
-    return {**found, "metadata": {**meta, **ours}}
+    """The fragment wins, but for what the object and its pods are found by."""
+    found = merged(below, raw)
+    found["metadata"] = _labelled(found["metadata"], below["metadata"])
+    template = found["spec"]["template"]
+    template["metadata"] = _labelled(template["metadata"], below["spec"]["template"]["metadata"])
+    return found
 
 
-def _adopted(rendering: Rendering, service: ServicePlan, given: object) -> Object:
+def _labelled(meta: Object, own: Object) -> Object:
+    return {**meta, "labels": {**(meta.get("labels") or {}), **own["labels"]}}
+
+
+def _added(rendering: Rendering, service: ServicePlan, given: Object) -> Object:
     """An object of the definition's own, in our namespace and with our labels."""
-    if not (isinstance(given, dict) and given.get("apiVersion") and given.get("kind") and (given.get("metadata") or {}).get("name")):
-        raise UsageError(f"{service.name}: each object under `kubernetes:` wants `apiVersion`, `kind` and `metadata` with a `name`")
-    meta, own = given["metadata"], rendering.metadata(given["metadata"]["name"], service)
-    return {**given, "metadata": {**meta, "namespace": own["namespace"], "labels": {**meta.get("labels", {}), **own["labels"]}}}
+    own = rendering.metadata(given["metadata"]["name"], service)
+    return {**given, "metadata": _labelled({**given["metadata"], "namespace": own["namespace"]}, own)}
 
 
 def _check_names(found: Manifests) -> None:

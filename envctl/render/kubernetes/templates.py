@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import FunctionLoader, StrictUndefined, TemplateError, pass_context
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, pass_context
+from jinja2.environment import Environment
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from envctl.errors import UsageError
+from envctl.definition.budget import Budget, of
+from envctl.definition.counting import Written
+from envctl.definition.sandbox import counted_templates
+from envctl.definition.source import displayed, parse
+from envctl.errors import DefinitionError, Problem, UsageError
 from envctl.files.folders import FileRefused
 from envctl.files.package_data import templates
 from envctl.files.reading import read_file
@@ -28,51 +33,97 @@ _MARK = re.compile("\ue000(\\d+)\ue001")
 _VALUES = "values of this rendering"
 
 
+LARGEST = 1_000_000
+
+
 class Templates:
-    """The templates of a project, each compiled once."""
+    """The templates of a project, each compiled once; where some are its own, all that is rendered shares one budget."""
 
     def __init__(self, project: Path) -> None:
-        self._folders = [project / "templates" / "kubernetes", templates("kubernetes")]
-        self._environment = ImmutableSandboxedEnvironment(
-            loader=FunctionLoader(self._source), undefined=StrictUndefined, autoescape=False, finalize=_marked, auto_reload=False
+        ours, own = templates("kubernetes"), project / "templates" / "kubernetes"
+        self._folders = [own, ours]
+        self._budget = Budget() if own.resolve() != ours.resolve() and any(own.glob("*.j2")) else None
+        loader = FunctionLoader(self._source)
+        self._environment: Environment = (
+            ImmutableSandboxedEnvironment(loader=loader, undefined=StrictUndefined, autoescape=False, finalize=_marked, auto_reload=False)
+            if self._budget is None
+            else counted_templates(self._budget, loader, _marked)
         )
 
-    def _source(self, name: str) -> str | None:
+    def _source(self, name: str) -> tuple[str, str, None] | None:
         for folder in self._folders:
+            file = folder / name
             try:
-                return read_file(folder / name, folder, largest=1_000_000).decode()
+                text = read_file(file, folder, largest=LARGEST).decode()
             except FileNotFoundError:
                 continue
             except (FileRefused, OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"{folder / name} cannot be read: {error}") from None
+                raise _wrong(file, 1, f"it cannot be read: {error}") from None
+            if self._budget is not None:
+                self._budget.compile(text)
+            return text, str(file), None
         return None
 
     def render(self, name: str, /, **values: Any) -> Object:
         """The object that `NAME.yaml.j2` makes of *values*.
 
         Raises:
-            UsageError: the template, or the YAML that it makes, is wrong.
+            DefinitionError: the template, or the YAML that it makes, is wrong, or it costs too much.
         """
+        file = f"{name}.yaml.j2"
         kept: list[Any] = []
         try:
-            text = self._environment.get_template(f"{name}.yaml.j2").render({**values, _VALUES: kept})
-        except TemplateError as error:
-            raise self._wrong(name, f"{type(error).__name__}: {error}") from None
-        try:
-            found = filled(_read(text), kept)
+            found = self._object(self._environment.get_template(file).render({**values, _VALUES: kept}), kept)
+        except (DefinitionError, MemoryError, KeyboardInterrupt, UsageError):
+            raise
         except yaml.YAMLError as error:
-            raise self._wrong(name, " ".join(str(error).split())) from None
+            raise self._problem(file, error, " ".join(str(error).split())) from None
+        except Exception as error:  # whatever a filter raises
+            raise self._problem(file, error, _words(error)) from None
         if not isinstance(found, dict) or not _complete(found):
-            raise self._wrong(name, "no object: it wants `apiVersion`, `kind` and `metadata` with a `name`")
+            raise self._problem(file, None, "no object: it wants `apiVersion`, `kind` and `metadata` with a `name`")
         return found
 
-    def _wrong(self, name: str, what: str) -> UsageError:
-        file = next((folder / f"{name}.yaml.j2" for folder in self._folders if (folder / f"{name}.yaml.j2").is_file()), Path(name))
-        return UsageError(f"{file}: {what}")
+    def _object(self, text: str, kept: list[Any]) -> Any:
+        if self._budget is None:
+            return filled(_read(text), kept)
+        document = parse(text, Path("what it makes"))  # which says what is too much of it
+        if document.tree is None:
+            raise yaml.YAMLError("; ".join(map(str, document.problems)))
+        return filled(_read(text), kept, self._budget)
+
+    def _problem(self, name: str, error: Exception | None, what: str) -> DefinitionError:
+        file = next((folder / name for folder in self._folders if (folder / name).is_file()), Path(name))
+        return _wrong(*(_place(error) or (file, 1)), what)
+
+
+def _wrong(file: Path, line: int, what: str) -> DefinitionError:
+    return DefinitionError([Problem(displayed(file), line, "", what)])
+
+
+def _place(error: Exception | None) -> tuple[Path, int] | None:
+    """The template and its line where *error* was raised: Jinja gives them frames of their own."""
+    if isinstance(error, TemplateSyntaxError) and error.filename:
+        return Path(error.filename), error.lineno
+    trace, found = error.__traceback__ if error else None, None
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        found = (Path(file), trace.tb_lineno) if file.endswith(".j2") else found
+        trace = trace.tb_next
+    return found
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply, or includes itself"
+    return f"{type(error).__name__}: {error}" if isinstance(error, TemplateError) else str(error) or type(error).__name__
 
 
 @pass_context
 def _marked(context: Context, value: Any) -> Any:
+    if isinstance(value, Written):
+        of(context).make(value)
+        return value
     kept: list[Any] = context[_VALUES]
     if isinstance(value, StrictUndefined):
         str(value)  # raises
@@ -85,14 +136,23 @@ def _read(text: str) -> Any:
     return yaml.load(text, _LOADER)
 
 
-def filled(tree: Any, values: list[Any]) -> Any:
-    """A copy of *tree* with values where their marks are."""
+def filled(tree: Any, values: list[Any], budget: Budget | None = None) -> Any:
+    """A copy of *tree* with values where their marks are; what they add is counted."""
+    if budget is not None:
+        budget.step()
     if isinstance(tree, str):
         whole = _MARK.fullmatch(tree)
-        return values[int(whole[1])] if whole else _MARK.sub(lambda mark: str(values[int(mark[1])]), tree)
+        return _value(values, whole, budget) if whole else _MARK.sub(lambda mark: str(_value(values, mark, budget)), tree)
     if isinstance(tree, dict):
-        return {filled(key, values): filled(value, values) for key, value in tree.items()}
-    return [filled(item, values) for item in tree] if isinstance(tree, list) else tree
+        return {filled(key, values, budget): filled(value, values, budget) for key, value in tree.items()}
+    return [filled(item, values, budget) for item in tree] if isinstance(tree, list) else tree
+
+
+def _value(values: list[Any], mark: re.Match[str], budget: Budget | None) -> Any:
+    value = values[int(mark[1])]
+    if budget is not None:
+        budget.make(value)
+    return value
 
 
 def _complete(found: Mapping[str, Any]) -> bool:

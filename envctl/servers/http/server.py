@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import math
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .message import Request, Response
 from .strangers import Strangers
@@ -49,7 +51,8 @@ class Settings:
         limits: of a request.
         connections: at once; more of them wait.
         idle: seconds that a connection may be silent between two requests; None for ever.
-        patience: seconds within which something of a request has to come, and of a response to be taken; None for ever.
+        patience: seconds within which the head of a request has to come, something of its body, and something of a response to be
+            taken; None for ever.
         strangers: connections at once on which no request has been admitted; the oldest is dropped for a new one.
         first: seconds that such a connection may be silent, in the place of *idle* and *patience*.
     """
@@ -111,9 +114,9 @@ def converse(
     """Answers the requests of one connection until one side ends it."""
     strangers = strangers or Strangers(settings.strangers)
     try:
-        with connection, strangers.having(connection), connection.makefile("rb") as stream:
+        with connection, strangers.having(connection), _Incoming(connection) as incoming, io.BufferedReader(incoming) as stream:
             _speed(connection)
-            conversation = _Conversation(connection, Reader(stream, client, settings.limits), application, settings, strangers)
+            conversation = _Conversation(incoming, Reader(stream, client, settings.limits), application, settings, strangers)
             while conversation.more(lambda: bool(stream.peek(1))):
                 pass
     except OSError:
@@ -126,11 +129,28 @@ def _speed(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
+class _Incoming(io.RawIOBase):
+    """What a connection sends; a `deadline` (of time.monotonic) ends it however little comes at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection, self.deadline = connection, math.inf
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self.deadline < math.inf:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self.connection.settimeout(left)
+        return self.connection.recv_into(buffer)
+
+
 class _Conversation:
-    def __init__(
-        self, connection: socket.socket, reader: Reader, application: Application, settings: Settings, strangers: Strangers
-    ) -> None:
-        self._connection, self._reader, self._application, self._settings = connection, reader, application, settings
+    def __init__(self, incoming: _Incoming, reader: Reader, application: Application, settings: Settings, strangers: Strangers) -> None:
+        self._incoming, self._connection = incoming, incoming.connection
+        self._reader, self._application, self._settings = reader, application, settings
         self._strangers = strangers
         self._idle, self._patience = settings.first or settings.idle, settings.first or settings.patience
 
@@ -143,6 +163,7 @@ class _Conversation:
         try:
             request = self._request()
         except Refused as refused:
+            self._connection.settimeout(self._patience)
             return self._send(self._application.refusal(refused.status, str(refused)), "GET", keep=False)
         if request is None:
             return False
@@ -153,7 +174,10 @@ class _Conversation:
         return self._send(response, request.method, keeps_alive(request) and not closes(response))
 
     def _request(self) -> Request | None:
+        self._incoming.deadline = math.inf if self._patience is None else time.monotonic() + self._patience
         request = self._reader.head()
+        self._incoming.deadline = math.inf
+        self._connection.settimeout(self._patience)
         if request is not None:
             self._application.admit(request)
             self._welcome()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -113,6 +114,29 @@ def test_who_says_nothing_is_left(talk: Talk, settings: Settings) -> None:
     stream = talk(Application(), settings)
     stream.sendall(b"" if settings.idle else b"GET / HT")
     assert everything(stream) == b""
+
+
+def test_a_head_that_drips_has_a_deadline_of_its_own(talk: Talk) -> None:
+    """Each piece comes early enough; all of them would take for ever."""
+    stream, dropped = talk(Application(), Settings(patience=0.2)), False
+    with suppress(OSError):
+        stream.sendall(b"GET / HTTP/1.1\r\n")
+        for _ in range(1000):
+            stream.sendall(b"A: b\r\n")
+            dropped = bool(select.select([stream], [], [], 0.02)[0])
+            if dropped:
+                break
+        assert dropped
+    assert everything(stream) == b""
+
+
+def test_a_body_may_take_longer_than_a_head(talk: Talk) -> None:
+    stream = talk(Application(), Settings(patience=0.4))
+    stream.sendall(b"POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 10\r\n\r\n")
+    for _ in range(10):
+        threading.Event().wait(0.06)
+        stream.sendall(b"x")
+    assert everything(stream).endswith(b"x" * 10)
 
 
 def test_more_connections_than_there_may_be_wait() -> None:
