@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envctl.definition.matching import TooManyFiles, matching
-from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
+from envctl.definition.models import Build, Definition, FileFormat, Ready, SeedStep, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.definition.variable_names import SERVICE_NAME, wrong_output
@@ -90,12 +90,12 @@ class Checks:
     def _step(self, step: SeedStep, at: TreePath) -> Iterator[Problem]:
         for other in step.needs:
             yield from self._exists(other, (*at, "needs", other))
-        if step.in_ is not None:
-            yield from self._exists(step.in_, (*at, "in"), ("server", "host"))
-        if step.in_ is not None and step.command is None:
-            yield self.source.problem((*at, "in"), "`in` says where a `command` runs; this step has none")
+        if step.in_ is not None and step.format in ("command", "http"):
+            yield from self._exists(step.in_, (*at, "in"), ("server", "host") if step.command is not None else ())
+        elif step.in_ is not None:
+            yield self.source.problem((*at, "in"), "`in` says where a `command` runs, or whom `http` asks; this step has neither")
         if step.file is not None and step.file_format is not None:
-            yield from self._seed_file(step.file, step.file_format.in_folders, (*at, step.format))
+            yield from self._seed_file(step.file, step.file_format, (*at, step.format))
         for index, pattern in enumerate(step.inputs):
             yield from self._pattern(pattern, (*at, "inputs", index))
 
@@ -152,12 +152,13 @@ class Checks:
             hint = "" if build.dockerfile else "write one, or say `run:`"
             yield self.source.problem(path, f"in {build.context}, {found}", hint)
 
-    def _seed_file(self, text: str, in_folders: tuple[str, ...], path: TreePath) -> Iterator[Problem]:
-        found = inside(text, self.base(path), self.project, what="file or folder" if in_folders else "file")
+    def _seed_file(self, text: str, form: FileFormat, path: TreePath) -> Iterator[Problem]:
+        found = inside(text, self.base(path), self.project, what="file or folder" if form.in_folders or form.whole_folders else "file")
         if isinstance(found, str):
             yield self.source.problem(path, found)
-        elif found.is_dir() and not any(entry.name.endswith(in_folders) for entry in found.iterdir()):
-            yield self.source.problem(path, f"the folder '{text}' holds no {' or '.join(in_folders)} file")
+        elif found.is_dir() and not any(entry.name.endswith(form.in_folders or ("",)) for entry in found.iterdir()):
+            what = f"{' or '.join(form.in_folders)} file" if form.in_folders else "file"
+            yield self.source.problem(path, f"the folder '{text}' holds no {what}")
 
     def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
         if outside := list(self._inside(pattern, path)):

@@ -36,7 +36,10 @@ class SeedFeed(Model):
 
     command: list[str] = Field(default_factory=list, description="Argument list; expressions see `self`, `step` and `columns`.")
     env: dict[str, str] = Field(default_factory=dict)
-    dialect: str = Field("", description="How the bytes are written: `sql`, `postgres-csv` or `mysql-tsv`.")
+    dialect: str = Field(
+        "", description="How the data is written: `sql`, `postgres-csv` or `mysql-tsv`; for brokers and stores, their protocol."
+    )
+    select: list[str] = Field(default_factory=list, description="Prints the values of `step.columns` of the table `step.into`, one a line.")
 
 
 class Setup(Model):
@@ -186,6 +189,10 @@ class Kind(Model):
     healthcheck_loss: str = Field("", description="Why there is none, for the loss report.")
     properties: dict[str, str] = Field(default_factory=dict, description="What references may name besides host, port and the parameters.")
     setup: list[Setup] = Field(default_factory=list)
+    declare: dict[str, str] = Field(
+        default_factory=dict,
+        description="A key of `several` to the module of envctl/seeding/declaring that makes its items in a ready server.",
+    )
     seeds: dict[str, SeedFeed] = Field(default_factory=dict)
     query: list[str] = Field(default_factory=list, description="Client command that runs `query` (a string) in the container.")
     shell: list[str] = Field(default_factory=list, description="The interactive client in the container.")

@@ -89,6 +89,20 @@ def parse(text: str, file: Path, *, what: str = "a definition") -> Document:
     return Document(tree, Source(file, reading.marks), tuple(reading.problems))
 
 
+def parse_data(text: str, file: Path) -> tuple[Any, Source]:
+    """The value of a YAML *text* of any shape, and where its parts stand.
+
+    Raises:
+        YamlError: at its first mistake.
+    """
+    node = parse_nodes(text)
+    reading = _Reading(file)
+    tree = reading.value(node, ()) if node is not None else None
+    for problem in reading.problems:
+        raise YamlError(problem.line, problem.message, problem.hint)
+    return tree, Source(file, reading.marks)
+
+
 def _failed(file: Path, line: int, message: str, hint: str = "") -> Document:
     return Document(None, Source(file), (Problem(file, line, "", message, hint),))
 

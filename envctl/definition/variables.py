@@ -22,6 +22,8 @@ from envctl.errors import DefinitionError, Problem, did_you_mean
 _KEYS = ("from", "secret", "default", "description")
 PREFIX = "ENVCTL_VAR_"
 _IN_SERVICE = ("env", "run", "command", "with")
+_IN_SEED = (("command",), ("rows",), ("generate",), ("keys",), ("messages",), ("http",))
+"""Data that stands in the step itself, too."""
 _IN_READY = ("http", "port", "command", "log", "query")
 
 
@@ -189,7 +191,7 @@ def takes_references(path: TreePath) -> bool:
     if path[:1] != ("services",) or len(path) < 3:
         return False
     if path[2] == "seed":
-        return path[4:5] == ("command",)
+        return path[4:5] in _IN_SEED
     if path[2] == "ready":
         return len(path) > 3 and path[3] in _IN_READY
     return path[2] in _IN_SERVICE
@@ -199,7 +201,9 @@ def is_command(path: TreePath) -> bool:
     """A command line is split into words before it is evaluated: a value with blanks stays one argument."""
     if path[:1] == ("tests",):
         return takes_references(path)
-    return path[2:3] in (("run",), ("command",)) or path[2:4] == ("ready", "command") or (path[2:3] == ("seed",) and takes_references(path))
+    return (
+        path[2:3] in (("run",), ("command",)) or path[2:4] == ("ready", "command") or (path[2:3] == ("seed",) and path[4:5] == ("command",))
+    )
 
 
 @dataclass

@@ -32,7 +32,7 @@ class Data:
     def is_whole(self, service: ServicePlan) -> bool:
         """Whether all that is done to it has been done."""
         found = self.recorded(service)
-        return len(found.steps) == len(service.steps) and (found.set_up or not service.setup)
+        return len(found.steps) == len(service.steps) and (found.set_up or not service.sets_up)
 
     def forget_others(self, service: ServicePlan) -> None:
         """Of data that is not there any more nothing is known."""

@@ -61,7 +61,7 @@ def until_ready(work: BringUp, service: ServicePlan) -> None:
         if not work.exits.ended_well(service):
             raise work.exits.error(service)
         work.states.set(service.name, Phase.DONE)
-    elif service.steps or service.setup:
+    elif service.steps or service.sets_up:
         work.states.set(service.name, Phase.READY)
 
 

@@ -16,6 +16,7 @@ from envctl.lifecycle.evidence import LOG_LINES, failure
 from envctl.lifecycle.readiness import until_ended, until_ready
 from envctl.plan.model import ServicePlan
 from envctl.process.threads import guarded_thread
+from envctl.seeding.declaring import declare
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
@@ -48,7 +49,7 @@ def _prepare_commands(work: BringUp, service: ServicePlan) -> None:
     if not isinstance(work.deployment, PreparesCommands):
         return
     for step in work.data.pending(service):
-        other = work.plan.services.get(step.step.in_ or "")
+        other = work.plan.services.get(step.step.runs_in or "")
         if other is not None and other.name != service.name:
             prepare = partial(work.deployment.prepare_command, other, step.command)
             guarded_thread(prepare, lambda _: None, name="commands")  # it is made again when it is run, and fails there if it must
@@ -67,7 +68,7 @@ def await_ready(work: BringUp, service: ServicePlan) -> None:
 
 def set_up(work: BringUp, service: ServicePlan) -> None:
     """What its kind does once in a new server."""
-    if _is_done(work, service) or not service.setup or work.data.recorded(service).set_up:
+    if _is_done(work, service) or not service.sets_up or work.data.recorded(service).set_up:
         return
     work.states.set(service.name, Phase.SETTING_UP)
     for argv, env, stdin in service.setup:
@@ -77,6 +78,7 @@ def set_up(work: BringUp, service: ServicePlan) -> None:
             assert error.evidence is not None
             error.evidence = error.evidence._replace(logs=tuple(result.output.splitlines()[-LOG_LINES:]))
             raise error
+    declare(work.seeder, service)
     work.data.note_set_up(service)
 
 

@@ -54,7 +54,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         name: replace(
             plan,
             ports=ports_of(reading, found[name]),
-            steps=tuple(replace(step, needs=_conditions(environment, step.step.needs, running)) for step in plan.steps),
+            steps=tuple(replace(step, needs=_conditions(environment, step.step.waits_for, running)) for step in plan.steps),
             refers=frozenset(_referred(name, running[name], environment)),
         )
         for name, plan in services.items()
@@ -114,7 +114,7 @@ def _condition(environment: Environment, other: Service, condition: str) -> str:
 
 
 def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str, Mapping[str, str]]) -> list[str]:
-    seeding = {name: {o: c for step in service.seed for o, c in step.needs.items()} for name, service in running.items()}
+    seeding = {name: {o: c for step in service.seed for o, c in step.waits_for.items()} for name, service in running.items()}
     try:
         return start_order(needs, seeding)
     except Cycle as cycle:

@@ -123,6 +123,17 @@ class Feed(NamedTuple):
     command: tuple[str, ...]
     env: Mapping[str, str]
     dialect: str
+    select: tuple[str, ...] = ()
+    """Prints the values of a column."""
+
+
+class Table(NamedTuple):
+    """What a bulk loader is told of the rows that follow."""
+
+    name: str
+    columns: tuple[str, ...]
+    binary: frozenset[str] = frozenset()
+    """The columns whose values are bytes."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +148,19 @@ class Step:
     where: str
     """file:line of the definition."""
     command: tuple[str, ...] = ()
+    folder: Path = Path()
+    """What the names of *files* are relative to; the file itself where it is one."""
     needs: Mapping[str, str] = field(default_factory=dict)
     feed: Feed | None = None
+    inline: Any = None
+    """The data that stands in the step itself, evaluated."""
+    feed_for: Callable[[Table], Feed] | None = field(default=None, compare=False)
+    """For formats that learn from their data what goes into which table."""
 
     @property
     def title(self) -> str:
         what = self.step.file or " ".join(self.command)
-        return f"{self.step.format} {what}"
+        return f"{self.step.format} {what}".rstrip()
 
 
 class FirstStep(NamedTuple):
@@ -210,6 +227,8 @@ class ServicePlan:
     inside: Mapping[str, Any]
     outside: Mapping[str, Any]
     stop: float
+    declares: tuple[str, ...] = ()
+    """Modules of envctl/seeding/declaring that make what it declares, once it is ready."""
     once: bool = False
     """It runs once, and is `done` when it has ended with 0."""
     own: bool = False
@@ -247,6 +266,16 @@ class ServicePlan:
     kubernetes: Any = field(default_factory=dict)
     later: tuple[str, ...] = ()
     """Keys that are given and that nothing acts on yet."""
+
+    @property
+    def sets_up(self) -> bool:
+        """Whether something is made in its server once it is ready, before its seeds."""
+        return bool(self.setup or self.declares)
+
+    @property
+    def sets_up_by(self) -> str:
+        """What makes the first of it."""
+        return self.setup[0][0][0] if self.setup else self.declares[0]
 
     @property
     def outside_ports(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -42,6 +42,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         if check.probe == "log" and (complaint := no_pattern(str(check.options["log"]))):
             reading.wrong(("services", name, "ready", "log"), complaint, SYNTAX)
     own = service.build is not None or service.run is not None or (kind.own and not service.from_compose)
+    files = _files(reading, service, applied, scope, name)
     return ServicePlan(
         name=name,
         kind=kind.kind,
@@ -54,7 +55,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         run=_run(reading, service, scope, name),
         folder=_folder(reading, name, service),
         env=variables(reading, service, applied, scope, name),
-        files=_files(reading, service, applied, scope, name),
+        files=files,
         ports=ports_of(reading, subject),
         user=applied.user,
         data=applied.data,
@@ -63,8 +64,9 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         ready_timeout=service.ready.timeout if service.ready else 60.0,
         healthcheck=_healthcheck(reading, applied, checks, subject, scope),
         needs=needs,
-        steps=tuple(steps_of(reading, subject, service, kind, image)),
+        steps=tuple(steps_of(reading, subject, service, kind, image, _without(files, applied.files))),
         setup=tuple(_setup(reading, applied.setup, subject, scope)),
+        declares=tuple(module for key, module in applied.declare.items() if subject.several.get(key)),
         inside=_properties(reading, subject, "inside"),
         outside=_properties(reading, subject, "outside"),
         stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),
@@ -140,6 +142,11 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
     with reading.located("services", name, "with"):
         files |= service_files(kind, scope, service.files, resolve, read_all)
     return files
+
+
+def _without(files: Mapping[str, File], texts: Collection[str]) -> dict[str, File]:
+    """The files but for the kind's own texts, which hold what is drawn for this instance."""
+    return {path: file for path, file in files.items() if path not in texts}
 
 
 def _image(reading: Reading, subject: Subject, service: Service, build: BuildPlan | None) -> str:

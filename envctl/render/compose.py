@@ -246,8 +246,8 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield f"{name}: nobody needs this job, and `docker compose up --wait` takes the end of such a container for a failure"
         if service.steps:
             yield f"{name}: its {len(service.steps)} seed steps; plain Compose starts it empty, `envctl up` seeds it"
-        if service.setup:
-            yield f"{name}: what envctl sets up once it is ready ({service.setup[0][0][0]} ...)"
+        if service.sets_up:
+            yield f"{name}: what envctl sets up once it is ready ({service.sets_up_by} ...)"
         if service.healthcheck_loss and service.checks:
             yield f"{name}: its readiness ({service.healthcheck_loss}); who needs it starts as soon as it has started"
         elif service.checks and not _check(service) and not service.once:

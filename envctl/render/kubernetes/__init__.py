@@ -75,7 +75,7 @@ def manifests_yaml(manifests: Manifests) -> str:
 
 def _rendering(plan: Plan, options: Options) -> Rendering:
     later: dict[str, tuple[str, ...]] = {}
-    for step in (step for service in plan.services.values() for step in service.steps if step.step.in_):
+    for step in (step for service in plan.services.values() for step in service.steps if step.step.runs_in):
         later[str(step.step.in_)] = (*later.get(str(step.step.in_), ()), *step.command)
     return Rendering(plan, options, vault_of(plan), Templates(plan.setting.project), network.readers(plan), later)
 
@@ -210,8 +210,8 @@ def _alone(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
     """What `up` does and plain kubectl does not."""
     if service.steps:
         yield f"its {len(service.steps)} seed steps; plain kubectl starts it empty, `envctl up` seeds it"
-    if service.setup:
-        yield f"what envctl sets up once it is ready ({service.setup[0][0][0]} ...)"
+    if service.sets_up:
+        yield f"what envctl sets up once it is ready ({service.sets_up_by} ...)"
     for other in not_awaited(rendering, service):
         yield f"it needs {other}, which listens on no port, so nothing waits for it"
     if listens_when_done(rendering, service):
