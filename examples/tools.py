@@ -38,7 +38,7 @@ class Tool:
 
 
 PIP = (sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "requirements.txt")
-NPM = ("npm", "ci", "--no-fund", "--no-audit")
+NPM = ("npm", "install", "--no-fund", "--no-audit")
 MAVEN = ("mvn", "--batch-mode", "--quiet", "test-compile")
 TOOLS = {
     "pytest": Tool((), PIP, "pytest pytest", "FAILED"),
