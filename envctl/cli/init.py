@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from envctl.definition.find import FOLDER
 from envctl.definition.models import NAME, RESERVED
 from envctl.errors import EnvctlError, UsageError
 from envctl.files.writing import always, never, write_file
-from envctl.init import ProjectFindings, Proposal, gather, proposal_yaml, propose
+from envctl.init import ProjectFindings, Proposal, Proved, gather, proposal_yaml, propose, prove
 from envctl.process.terminal import give, show, tell
 
 SCHEMA = "envctl.schema.json"
@@ -28,15 +29,21 @@ def init_(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     print_: Annotated[bool, typer.Option("--print", help="Print the definition; write nothing.")] = False,
+    from_keploy: Annotated[
+        Path | None,
+        typer.Option("--from-keploy", metavar="DIR", help="Make stubs of the mocks of recorded Keploy tests.", show_default=False),
+    ] = None,
     schema: Annotated[bool, typer.Option("--schema", help=f"Write {FOLDER}/{SCHEMA} too, for completion in editors.")] = False,
 ) -> None:
-    """Propose a first environment from what the project shows, and write it to environments/."""
+    """Write a first environment from what it finds in your project, to environments/."""
     root = Path.cwd()
-    findings = gather(root, _checked(name) if name else "")
+    findings = gather(root, _checked(name) if name else "", from_keploy and root / from_keploy)
     asks = not (yes or print_) and sys.stdin.isatty()
     if asks and not name:
         findings = replace(findings, name=_asked_name(findings.name))
-    proposal = _asked(findings) if asks else propose(findings)
+    proved = prove(findings, root, os.environ, _refused(findings) if asks else ())
+    proposal = proved.proposal
+    _tell_proof(proved)
     text = proposal_yaml(proposal, SCHEMA if schema else "")
     if print_:
         give(text)
@@ -60,13 +67,10 @@ def _asked_name(default: str) -> str:
             tell(str(error))
 
 
-def _asked(findings: ProjectFindings) -> Proposal:
-    """The proposal without what the user does not want of the services that are only likely."""
-    proposal = propose(findings)
-    refused = [
-        service.name for service in proposal.services if not service.sure and not _wanted(service.name, service.kind, service.because)
-    ]
-    return propose(findings, refused) if refused else proposal
+def _refused(findings: ProjectFindings) -> list[str]:
+    """The services that the user does not want, of those that are only likely."""
+    unsure = [service for service in propose(findings).services if not service.sure]
+    return [service.name for service in unsure if not _wanted(service.name, service.kind, service.because)]
 
 
 def _wanted(name: str, kind: str, because: str) -> bool:
@@ -110,6 +114,13 @@ def _existing(folder: Path, names: list[str]) -> Iterator[Path]:
         path = folder / name
         same = [path] if path.parent != folder else [path, path.with_suffix(".yml"), folder / path.stem / "environment.yaml"]
         yield from (candidate for candidate in same if candidate.exists())
+
+
+def _tell_proof(proved: Proved) -> None:
+    for text in proved.left_out:
+        tell(f"left out: {text}")
+    if proved.unproved:
+        tell(f"not checked, for {proved.unproved}: `envctl validate` does it where that is there")
 
 
 def _tell(root: Path, written: list[Path], proposal: Proposal) -> None:

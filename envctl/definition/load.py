@@ -11,13 +11,14 @@ from typing import Any
 from envctl.definition import budget
 from envctl.definition.budget import Budget
 from envctl.definition.checks import Checks
-from envctl.definition.compose_file import ComposeReference, Recogniser, read_compose
+from envctl.definition.compose_file import ComposeReference, read_compose
+from envctl.definition.compose_services import Recogniser
 from envctl.definition.expressions import ExpressionError, evaluate
 from envctl.definition.find import find_project, is_compose_file
 from envctl.definition.models import Definition
-from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, read, service_names, walk
-from envctl.definition.validate import validate
-from envctl.definition.variables import EarlyEvaluation, resolve_variables
+from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, parse, read, service_names, walk
+from envctl.definition.validate import evaluated_keys, known_keys, unknown_key, validate
+from envctl.definition.variables import EarlyEvaluation, is_unknown, resolve_variables
 from envctl.errors import DefinitionError, Problem
 from envctl.session.mask import Mask
 
@@ -86,10 +87,11 @@ def load(
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str],
     recognise: Recogniser = lambda image: None,
+    text: str | None = None,
 ) -> Loaded:
     """Read *file*; mistakes in it are in `problems`, all of them, and nothing is raised for them.
 
-    *recognise* says of which kind the images of a Compose file are.
+    *recognise* says of which kind the images of a Compose file are, *text* what the file is going to hold: it is not read then.
 
     Raises:
         EngineMissing: it refers to a Compose file, and Docker Compose is not there.
@@ -98,7 +100,7 @@ def load(
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
     files = _Includes(project, environ, recognise)
-    document = files.document(file, start=_compose_alone(file) if is_compose_file(file) else None)
+    document = files.document(file, start=_start(file, text))
     if document.tree is None:
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
     clear = frozenset(str(value) for _, value in walk(document.tree))
@@ -107,7 +109,11 @@ def load(
     spent = Budget()
     variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ, spent)
     names, scope = dict.fromkeys(service_names(tree)), {"var": variables.values, "env": environ, budget.KEY: spent}
-    evaluation = EarlyEvaluation(document.source, scope, names, variables.broken)
+    misnamed = [key for key in tree if is_unknown(key, known_keys(()))]
+    if misnamed and not names:  # `service:` for `services:`: every reference would be reported as well, and each of them wrongly
+        problems = [document.source.problem((key,), *unknown_key(key, ())) for key in misnamed]
+        return Loaded(None, {}, file, file.parent, project, document.source, problems=[*document.problems, *problems])
+    evaluation = EarlyEvaluation(document.source, scope, names, variables.broken, evaluated_keys)
     tree = evaluation.tree(tree) | {"variables": variables.values}
     checked = validate(tree, document.source, files.composed, evaluation.unknown)
     loaded = Loaded(
@@ -153,6 +159,13 @@ def _check_count(tree: Mapping[str, Any], source: Source) -> None:
     for key, items in tree.items():
         if isinstance(items, dict) and len(items) > MAX_ITEMS:
             raise DefinitionError([source.problem((key,), f"there are {len(items):,} {key}, and {MAX_ITEMS:,} at most are taken")])
+
+
+def _start(file: Path, text: str | None) -> Document | None:
+    """What stands in the place of reading *file*; None where it is read."""
+    if text is not None:
+        return parse(text, displayed(file))
+    return _compose_alone(file) if is_compose_file(file) else None
 
 
 def _compose_alone(file: Path) -> Document:
@@ -217,13 +230,17 @@ def _with_problems(document: Document, problems: list[Problem] | tuple[Problem, 
     return replace(document, problems=(*document.problems, *problems))
 
 
+_REMOVABLE = ("services", "outputs", "write", "tests")
+
+
 def _without_removed(document: Document, base: Document) -> Document:
-    """`service: null` removes what an included file has; an empty one that nobody has stays, to be complained about."""
-    services, known = (document.tree or {}).get("services"), (base.tree or {}).get("services")
-    if not isinstance(services, dict) or not isinstance(known, dict):
-        return document
-    kept = {name: service for name, service in services.items() if service is not None or name not in known}
-    return replace(document, tree={**(document.tree or {}), "services": kept})
+    """`name: null` removes what an included file has; an empty one that nobody has stays, to be complained about."""
+    tree, before = dict(document.tree or {}), base.tree or {}
+    for section in _REMOVABLE:
+        items, known = tree.get(section), before.get(section)
+        if isinstance(items, dict) and isinstance(known, dict):
+            tree[section] = {name: item for name, item in items.items() if item is not None or name not in known}
+    return replace(document, tree=tree) if document.tree is not None else document
 
 
 def _texts(value: Any, path: TreePath, source: Source, problems: list[Problem]) -> list[tuple[TreePath, str]]:

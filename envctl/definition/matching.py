@@ -23,6 +23,8 @@ def matching(pattern: str, folder: Path) -> Iterator[str]:
     steps = os.path.normpath(pattern).split("/")
     fixed = next((number for number, step in enumerate(steps) if any(sign in step for sign in "*?[")), len(steps))
     start, wanted = "/".join(steps[:fixed]), steps[fixed:]
+    if not folder.exists():  # it is to be made: `..` in it leads out all the same
+        folder, start = Path(os.path.normpath(folder / start)), ""
     if not wanted:
         yield from [start] if (folder / start).exists() else []
         return

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from envctl.definition.compose_file import Recogniser
-from envctl.definition.find import COMPOSE_FILES
+from envctl.definition.compose_services import Recogniser
+from envctl.definition.find import COMPOSE_FILES, is_compose_file
 from envctl.definition.kinds import load_kinds, recogniser
-from envctl.init.model import ComposeService
+from envctl.init.image_contents import Contents, contents, instructions
+from envctl.init.model import ComposeService, SeenServer
 from envctl.init.project_files import ProjectFiles, as_list, as_map
 
 USED_LIKE = {
@@ -25,23 +26,68 @@ USED_LIKE = {
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?([-?+])([^}]*))?\}")
 
 
+FOLDERS = (
+    "docker",
+    "compose",
+    "deploy",
+    "deployment",
+    "scripts",
+    "dev",
+    "infra",
+    "local",
+    "test",
+    "tests",
+    ".docker",
+    "devops",
+    "hack",
+    "ci",
+)
+"""Folders in which a project may keep its Compose file."""
+LARGEST = 200_000
+FOR_TESTS = ("test", "tests", "testing", "integration", "ci", "dev", "development", "local", "services", "deps", "db", "infra")
+"""Parts of a Compose file's name that make it one for tests or developers, the most telling first."""
+
+
 def compose_file(project: ProjectFiles) -> PurePosixPath | None:
-    """The one that `docker compose` would take at the project's root."""
-    return next((PurePosixPath(name) for name in COMPOSE_FILES if project.has(PurePosixPath(name))), None)
+    """The one that `docker compose` would take at the project's root; else one for tests or developers, there or in a usual folder."""
+    plain = next((PurePosixPath(name) for name in COMPOSE_FILES if project.has(PurePosixPath(name))), None)
+    return plain or min(filter(_rank, project.named("*compose*.yml", "*compose*.yaml")), key=_rank, default=None)
+
+
+def _rank(path: PurePosixPath) -> tuple[int, int, str] | tuple[()]:
+    """Smaller is nearer to what the tests need; empty for a file that is for something else."""
+    words = re.split(r"[._-]", path.name.removesuffix(path.suffix).lower())
+    usual = path.name in COMPOSE_FILES
+    purpose = next((number for number, word in enumerate(FOR_TESTS, 1) if word in words), None)
+    near = len(path.parts) == 1 or (len(path.parts) <= 3 and path.parts[0] in FOLDERS)
+    if not near or not is_compose_file(Path(path)) or (purpose is None and not usual):
+        return ()
+    return len(path.parts), 0 if usual else purpose or 0, path.name
+
+
+def development_servers(project: ProjectFiles) -> list[SeenServer]:
+    """The servers beside a development container: the container itself is no part of what tests need."""
+    files = [path for path in project.named("*compose*.yml", "*compose*.yaml") if path.parts[0] == ".devcontainer"][:3]
+    return [
+        SeenServer(service.name, service.image, service.environment, path)
+        for path in files
+        for service in compose_services(project, path)
+        if service.image and service.recognised
+    ]
 
 
 def compose_services(project: ProjectFiles, file: PurePosixPath) -> list[ComposeService]:
     """The services of *file*; those behind a profile are left out."""
     recognise = recogniser(load_kinds(project.root))
-    services = as_map(project.tree(file).get("services"))
+    services = as_map(project.tree(file).get("services")) if len(project.text(file)) <= LARGEST else {}
     return [
-        _service(name, service, file, recognise)
+        _service(project, name, service, file, recognise)
         for name, service in services.items()
         if isinstance(service, dict) and not service.get("profiles")
     ]
 
 
-def _service(name: str, service: dict[str, Any], file: PurePosixPath, recognise: Recogniser) -> ComposeService:
+def _service(project: ProjectFiles, name: str, service: dict[str, Any], file: PurePosixPath, recognise: Recogniser) -> ComposeService:
     build, image = service.get("build"), _with_defaults(str(service.get("image") or ""))
     recognised = recognise(image) if image and not build else None
     used_like = "" if build else USED_LIKE.get(image_name(image), "")
@@ -52,8 +98,15 @@ def _service(name: str, service: dict[str, Any], file: PurePosixPath, recognise:
         build_folder=_build_folder(build, file),
         ports=tuple(_ports(service)),
         command=f"{service.get('command') or ''} {service.get('entrypoint') or ''}",
-        environment=str(service.get("environment") or ""),
+        environment=dict(_environment(service.get("environment"))),
+        image=image,
+        contents=_contents(project, service, build, file),
     )
+
+
+def _environment(value: object) -> Iterable[tuple[str, str]]:
+    pairs = value.items() if isinstance(value, dict) else (str(item).partition("=")[::2] for item in as_list(value))
+    return ((str(key), _with_defaults("" if item is None else str(item))) for key, item in pairs)
 
 
 def image_name(image: str) -> str:
@@ -65,6 +118,17 @@ def image_name(image: str) -> str:
 def _with_defaults(text: str) -> str:
     """*text* with the defaults of its variables; one without a default is nothing."""
     return _VARIABLE.sub(lambda match: match[3] if match[2] == "-" else "", text)
+
+
+def _contents(project: ProjectFiles, service: dict[str, Any], build: object, file: PurePosixPath) -> Contents:
+    """What its image has in it; all, where the project's folder is mounted over it."""
+    folder = _build_folder(build, file)
+    sources = [str(as_map(volume).get("source") or volume).partition(":")[0] for volume in as_list(service.get("volumes"))]
+    if folder is None or any(source.startswith(".") for source in sources):
+        return Contents()
+    return contents(
+        instructions(project.text(PurePosixPath(os.path.normpath(folder / str(as_map(build).get("dockerfile") or "Dockerfile")))))
+    )
 
 
 def _build_folder(build: object, file: PurePosixPath) -> PurePosixPath | None:

@@ -45,6 +45,9 @@ def _python(requirement: object) -> Iterator[str]:
 
 
 def _requirements(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
+    """What it lists; nothing where it was compiled from a file beside it, since it has the dependencies of dependencies too."""
+    if path.suffix == ".txt" and project.has(path.with_suffix(".in")):
+        return
     for line in project.text(path).splitlines():
         if not line.lstrip().startswith(("#", "-")):
             yield from _python(line)
@@ -104,7 +107,7 @@ MANIFESTS: dict[str, Reader] = {
     "requirements*.in": _requirements,
     "pyproject.toml": _pyproject,
     "Pipfile": _tables("packages", "dev-packages"),
-    "package.json": _tables("dependencies", "devDependencies", "optionalDependencies"),
+    "package.json": _tables("dependencies", "devDependencies", "optionalDependencies", "peerDependencies"),
     "go.mod": _go,
     "Gemfile": _found(r"""^\s*gem\s*\(?["']([\w.-]+)["']"""),
     "pom.xml": _found(r"<artifactId>\s*([\w.-]+)\s*</artifactId>"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
+from envctl.init.image_contents import Instruction, contents, copied_sources, instructions
 from envctl.init.model import ROOT, BuiltService, service_name
 from envctl.init.project_files import ProjectFiles
 
@@ -17,19 +17,27 @@ VARIANTS = frozenset([
 """Endings of Dockerfiles that build the same service in another way."""
 BASE_PORTS = {"nginx": 80, "httpd": 80, "caddy": 80, "nginxinc/nginx-unprivileged": 8080}
 """Images whose server listens without an EXPOSE."""
+BESIDES = (25, 465, 587, 1025, 1110, 5005, 9229)
+"""Ports of mail and debuggers, which are seldom the one that tests ask."""
+FOR_OTHERS = frozenset([
+    "tools", "tool", "bench", "benchmark", "benchmarks", "loadtest", "load-test", "loadtests", "docs", "hack", "ci", ".github",
+    ".devcontainer",
+    ".circleci", "e2e", "test", "tests", "fixtures", "samples",
+])  # fmt: skip
+"""Folders whose Dockerfiles build no part of what is tested."""
 MAX_SERVICES = 20
 MAX_SOURCES = 200
 _CODE = frozenset([".py", ".js", ".ts", ".mjs", ".go", ".rb", ".java", ".kt", ".php", ".rs", ".cs"])
 _HEALTH = re.compile(r"""["'](/(?:api/)?(?:healthz|health|readyz|ready|livez|health_check|healthcheck|_health))/?["']""")
 _CHECK_URL = re.compile(r"https?://[\w.\-\[\]${}]+(?::[\w${}]+)?(/[\w./-]*)?")
-_PORT_ARGUMENT = re.compile(r"""--port["',=\s]+(\d{2,5})|(?:-b|--bind|--addr)["',=\s]+[\w.]*:(\d{2,5})""")
-
-
-class Instruction(NamedTuple):
-    """A line of a Dockerfile: `COPY`, and what stands behind it."""
-
-    name: str
-    rest: str
+_PORT_ARGUMENT = re.compile(
+    r"""--port["',=\s]+(\d{2,5})|(?:-b|--bind|--addr|--http)["',=\s]+[\w.]*:(\d{2,5})|runserver["',\s]+[\w.]*:?(\d{2,5})|\s-p["',\s]+(\d{2,5})"""
+)
+USUAL_PORTS = {
+    "uvicorn": 8000, "gunicorn": 8000, "fastapi": 8000, "runserver": 8000, "flask": 5000, "rails": 3000, "puma": 9292, "streamlit": 8501,
+    "hypercorn": 8000, "daphne": 8000,
+}  # fmt: skip
+"""Servers that a command starts, and the port that they take where nobody says another."""
 
 
 def built_services(project: ProjectFiles) -> list[BuiltService]:
@@ -48,6 +56,8 @@ def _chosen(project: ProjectFiles) -> Iterator[PurePosixPath]:
         suffix = _suffix(path)
         if suffix in VARIANTS and path.parent in plain:
             continue
+        if FOR_OTHERS & set(path.parts) or VARIANTS & set(re.split(r"[._-]", suffix)) - {suffix} or suffix == "e2e":
+            continue
         if any(step.name == "FROM" for step in instructions(project.text(path))):
             plain |= {path.parent} if suffix in VARIANTS else set()
             yield path
@@ -64,7 +74,7 @@ def _stem(path: PurePosixPath) -> str:
     if suffix and suffix not in VARIANTS:
         return suffix
     folder = path.parent
-    while folder.name in ("docker", "build", "deploy", "container", "containers", "src"):
+    while folder.name in ("docker", "build", "deploy", "container", "containers", "src", "scripts", ".docker", "dockerfiles"):
         folder = folder.parent
     return folder.name or "app"
 
@@ -74,33 +84,17 @@ def _built_service(project: ProjectFiles, path: PurePosixPath, name: str) -> Bui
     context = _context(project, path, steps)
     port, port_because = _port(steps)
     ready, ready_because = _ready(project, context, path, steps)
-    return BuiltService(name, context, path, port, f"{path}: {port_because}" if port else "", ready, ready_because)
-
-
-def instructions(text: str) -> Iterator[Instruction]:
-    """The instructions with their continued lines joined, comments left out."""
-    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    for line in re.sub(r"[\\`][ \t]*\n", " ", lines).splitlines():
-        name, _, rest = line.strip().partition(" ")
-        if name.isalpha():
-            yield Instruction(name.upper(), rest.strip())
+    return BuiltService(name, context, path, port, f"{path}: {port_because}" if port else "", ready, ready_because, contents(steps))
 
 
 def _context(project: ProjectFiles, path: PurePosixPath, steps: Iterable[Instruction]) -> PurePosixPath:
     """The nearest folder with all that the file copies: `docker/api/Dockerfile` is often built from the root."""
-    sources = [source for step in steps for source in _copied(step)]
+    sources = [source for step in steps for source in copied_sources(step)]
     folders = [path.parent, *path.parent.parents]
     for folder in folders:
         if all(_exists(project, folder, source) for source in sources):
             return folder
     return path.parent
-
-
-def _copied(step: Instruction) -> list[str]:
-    if step.name not in ("COPY", "ADD") or "--from=" in step.rest or "<<" in step.rest:
-        return []
-    words = re.findall(r"[^\s\[\]\",]+", step.rest)
-    return [word for word in words[:-1] if not word.startswith("--") and "$" not in word and "://" not in word]
 
 
 def _exists(project: ProjectFiles, folder: PurePosixPath, source: str) -> bool:
@@ -127,12 +121,15 @@ def _port(steps: Iterable[Instruction]) -> tuple[int | None, str]:
 def _port_of(step: Instruction, known: Mapping[str, str]) -> int:
     if step.name in ("CMD", "ENTRYPOINT"):
         match = _PORT_ARGUMENT.search(step.rest)
-        return int(match[1] or match[2]) if match else 0
+        if match:
+            return int(next(filter(None, match.groups())))
+        return next((port for word in re.findall(r"[\w.-]+", step.rest) if (port := USUAL_PORTS.get(word.rpartition("/")[2]))), 0)
     if step.name != "EXPOSE":
         return 0
     words = [word.removesuffix("/tcp").strip("${}") for word in step.rest.split()]
     numbers = [known.get(word, word) for word in words]
-    return next((int(text) for text in numbers if re.fullmatch(r"\d{1,5}", text) and 0 < int(text) < 65536), 0)
+    ports = [int(text) for text in numbers if re.fullmatch(r"\d{1,5}", text) and 0 < int(text) < 65536]
+    return next((port for port in ports if port not in BESIDES), ports[0] if ports else 0)
 
 
 def _ready(project: ProjectFiles, context: PurePosixPath, path: PurePosixPath, steps: Iterable[Instruction]) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -11,7 +12,10 @@ from envctl.init.project_files import ProjectFiles
 
 FILES = (
     ".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", ".env.test.example", "example.env", "sample.env",
+    ".env.*.example", ".env.*.sample", ".env.example.*", "*.env.example", "env-example*", ".env-example", ".env_example", ".envrc.example",
 )  # fmt: skip
+LOCAL_FILES = (".env", "*.env", ".env.test", ".env.testing", ".env.ci", ".env.development", ".env.dev", ".env.local")
+"""Files of somebody's own: what they say of servers counts, their other values stay where they are."""
 MAX_VARIABLES = 200
 _LINE = re.compile(r"""\s*(?:export\s+)?([A-Za-z_]\w*)\s*=[ \t]*(?:"((?:\\.|[^"\\])*)"|'([^']*)'|([^\r\n]*))""")
 _SHELL_REFERENCE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
@@ -68,6 +72,11 @@ PROPERTIES = {
     "mongo": "url host port",
     "elasticsearch": "url host port servers",
 }
+ELSEWHERE = frozenset([
+    "SOURCE", "TARGET", "SRC", "DEST", "OLD", "NEW", "LEGACY", "REMOTE", "PROD", "PRODUCTION", "STAGING", "BACKUP", "ANALYTICS", "GEO",
+    "EXTERNAL",
+])  # fmt: skip
+"""Words before a usual name that make it another server than the one of the tests."""
 AMBIGUOUS = ("database", "mail", "s3")
 """Kinds whose prefixes are used for other things too: a name alone is no reason to propose the server."""
 SQL = ("postgres", "mariadb")
@@ -95,14 +104,16 @@ MAX_VALUE = 4096
 def variables(project: ProjectFiles) -> list[ExampleVariable]:
     """The variables of all such files; the first file that has a name gives its value."""
     found: dict[tuple[str, str], ExampleVariable] = {}
-    for path in project.named(*FILES):
+    examples = project.named(*FILES)
+    for path in [*examples, *(path for path in project.named(*LOCAL_FILES) if path not in examples)]:
+        origin = "example" if path in examples else "code"
         known: dict[str, str] = {}
         for line in project.text(path).splitlines():
             match = _LINE.match(line) if len(line) <= MAX_VALUE else None
             if match is None or len(value := _expanded(_value(match), known)) > MAX_VALUE:
                 continue
             known[match[1]] = value
-            found.setdefault((str(path.parent), match[1]), ExampleVariable(match[1], value, path))
+            found.setdefault((str(path.parent), match[1]), ExampleVariable(match[1], value, path, origin))
     return list(found.values())[:MAX_VARIABLES]
 
 
@@ -118,6 +129,7 @@ def _expanded(value: str, known: dict[str, str]) -> str:
     return _SHELL_REFERENCE.sub(lambda match: known.get(match[1] or match[3]) or match[2] or "", value)
 
 
+@lru_cache(maxsize=4096)
 def server_property(variable: ExampleVariable) -> ServerProperty | None:
     """What *variable* says about a server; None where it speaks of something else."""
     return _by_scheme(variable) or _by_name(variable)
@@ -163,16 +175,21 @@ def _item(parts: SplitResult) -> str:
 
 
 def _by_name(variable: ExampleVariable) -> ServerProperty | None:
-    name = variable.name.upper()
+    name = re.sub(r"_TESTS?$", "", variable.name.upper())
     if name == "PGDATABASE":
         return ServerProperty("postgres", "database", variable.value if _ITEM_NAME.fullmatch(variable.value) else "")
     for prefix, kind in PREFIXES:
         for suffix, prop in SUFFIXES:
-            if not re.fullmatch(f"(?:{prefix})(?:{suffix})", name) or prop not in PROPERTIES[kind].split():
+            if prop not in PROPERTIES[kind].split() or not re.fullmatch(f"(?:{prefix})(?:{suffix})", name):
                 continue
             item = variable.value if prop in ("database", "bucket") and _ITEM_NAME.fullmatch(variable.value) else ""
             return _unless_elsewhere(ServerProperty(kind, prop, item, implies_server=kind not in AMBIGUOUS), variable)
-    return None
+    # `ORDERS_DB_URL`: the name of a project or of a service, and then one of the usual names.
+    first, _, shorter = name.partition("_")
+    if first in ELSEWHERE:
+        return None
+    found = _by_name(variable._replace(name=shorter)) if shorter else None
+    return found._replace(implies_server=False) if found is not None and found.kind not in ("mail", "s3") else None
 
 
 def _unless_elsewhere(found: ServerProperty, variable: ExampleVariable) -> ServerProperty | None:

@@ -1,4 +1,4 @@
-"""Migrations: what makes the schema, and the seed steps that it becomes. A tool that a file gives away is an entry of TOOLS."""
+"""Migrations: what makes the schema of a project's database."""
 
 from __future__ import annotations
 
@@ -6,44 +6,16 @@ import re
 from collections.abc import Collection, Iterator
 from itertools import groupby
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
-from envctl.init.env_example import SQL
-from envctl.init.model import ROOT, KeyValue, Migration, OneLine, ProjectFindings, path_from_environments
+from envctl.init.migration_tools import TOOLS, MigrationTool
+from envctl.init.model import DIALECT, ROOT, URL, Migration
 from envctl.init.project_files import ProjectFiles, as_map
-from envctl.init.servers import NeededServer
-from envctl.init.test_frameworks import in_folder
 
 MAX_SQL = 200
 MAX_INPUTS = 12
-Step = tuple[KeyValue, ...]
-"""A seed step as a definition has it."""
-
-
-class MigrationTool(NamedTuple):
-    name: str
-    files: tuple[str, ...]
-    command: str
-    inputs: tuple[str, ...]
-    """The ends of the paths of what its result depends on."""
-    content: str = ""
-    """What one of the files must hold."""
-
-
-TOOLS = (
-    MigrationTool("alembic", ("alembic.ini",), "alembic upgrade head", ("alembic.ini", "versions/*.py")),
-    MigrationTool("django", ("manage.py",), "python manage.py migrate --noinput", ("migrations/*.py",), "django"),
-    MigrationTool("knex", ("knexfile.js", "knexfile.ts", "knexfile.cjs", "knexfile.mjs"), "npx knex migrate:latest", ("migrations/*",)),
-    MigrationTool("sequelize", (".sequelizerc",), "npx sequelize-cli db:migrate", ("migrations/*",)),
-    MigrationTool("drizzle", ("drizzle.config.ts", "drizzle.config.js"), "npx drizzle-kit migrate", ("drizzle/*.sql",)),
-    MigrationTool("laravel", ("artisan",), "php artisan migrate --force", ("database/migrations/*",)),
-)
-AT_START = ("flyway", "liquibase")
-"""Tools that an application's framework runs when it starts."""
 SCRIPTS = ("db:migrate", "migrate", "migrate:latest", "migrate:up", "migration:run", "migrations:run")
 _FLYWAY = re.compile(r"V([\d._]+)__\w.*\.sql")
 _SCHEMA_FILES = ("schema.sql", "init.sql", "structure.sql")
-_MIGRATES = re.compile(r"migrat|alembic|flyway|liquibase|prisma|db:prepare|knex", re.IGNORECASE)
 _SQL_FOLDERS = ("migrations", "migration")
 _TWO_WAYS = re.compile(r"^--\s*(\+goose|migrate:|\+migrate)", re.MULTILINE)
 """goose, dbmate, sql-migrate: the way back stands in the same file."""
@@ -51,26 +23,47 @@ _TWO_WAYS = re.compile(r"^--\s*(\+goose|migrate:|\+migrate)", re.MULTILINE)
 
 def migrations(project: ProjectFiles, dependencies: Collection[str]) -> list[Migration]:
     """How the schema of the project is made, one way for each folder; tools win over the SQL files that they read."""
-    found = [*_tools(project), *_rails(project), *_prisma(project)]
+    tools = list(_tools(project, dependencies))
+    of_flask = [tool.file.parent for tool in tools if tool.tool == "Flask-Migrate"]
+    found = [*(tool for tool in tools if tool.tool != "Alembic" or tool.file.parent not in of_flask), *_rails(project), *_prisma(project)]
     found += [script for script in _scripts(project) if not any(_same(script.folder, other.folder) for other in found)]
-    sql = [] if _run_at_start(dependencies) else [*_flyway(project), *_sql(project)]
+    sql = [*_flyway(project), *_sql(project, dependencies)]
     return found + [step for step in sql if not any(_same(step.folder, other.folder) for other in found)]
-
-
-def _run_at_start(dependencies: Collection[str]) -> str:
-    """The tool that migrates when the application starts; empty where there is none."""
-    return next((word for word in AT_START if any(word in name for name in dependencies)), "")
 
 
 def _same(folder: PurePosixPath, other: PurePosixPath) -> bool:
     return folder.is_relative_to(other) or other.is_relative_to(folder)
 
 
-def _tools(project: ProjectFiles) -> Iterator[Migration]:
+def _tools(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Migration]:
     for tool in TOOLS:
+        if tool.dependencies and not any(name in dependencies for name in tool.dependencies):
+            continue
         for path in project.named(*tool.files)[:5]:
-            if tool.content in project.text(path):
-                yield Migration(path.parent, path, tool.name, tool.command, _globs(project, path.parent, tool.inputs))
+            folder = _folder_of(tool, path)
+            if folder is not None and re.search(tool.content, project.text(path)):
+                command = tool.command.replace("FILE", str(path.relative_to(folder))).replace("APP", _flask_app(project, folder))
+                yield Migration(folder, path, tool.name, command, _globs(project, folder, tool.inputs))
+
+
+def _folder_of(tool: MigrationTool, path: PurePosixPath) -> PurePosixPath | None:
+    """Where the tool starts: beside its file, or above the folder that the file must lie in."""
+    if not tool.inside:
+        return path.parent
+    ends = PurePosixPath(tool.inside).parts
+    return path.parents[len(ends)] if path.parent.parts[-len(ends) :] == ends else None
+
+
+def _flask_app(project: ProjectFiles, folder: PurePosixPath) -> str:
+    """`--app NAME`, where Flask would not find the application by itself."""
+    told = any(
+        "FLASK_APP" in project.text(path) for path in project.named(".flaskenv", "Dockerfile", ".env.example") if path.parent == folder
+    )
+    if told or any(project.has(folder / name) for name in ("app.py", "wsgi.py")):
+        return ""
+    modules = [path for path in project.files if path.parent == folder and path.suffix == ".py"]
+    found = next((path.stem for path in modules if re.search(r"\bFlask\(|\bcreate_app\(", project.text(path))), "")
+    return f"--app {found} " if found else ""
 
 
 def _rails(project: ProjectFiles) -> Iterator[Migration]:
@@ -119,84 +112,58 @@ def _flyway(project: ProjectFiles) -> Iterator[Migration]:
         yield Migration(folder, folder, "flyway", sql=_folder_or_files(project, folder, files))
 
 
-def _sql(project: ProjectFiles) -> Iterator[Migration]:
-    schema = [path for path in project.named(*_SCHEMA_FILES) if project.text(path)]
+def _sql(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Migration]:
+    # What lies in the resources of a Spring application is its own to load.
+    schema = [
+        path for path in project.named(*_SCHEMA_FILES) if project.text(path) and "resources" not in path.parts and not _is_foreign(path)
+    ]
     folders: dict[PurePosixPath, list[PurePosixPath]] = {}
     for path in project.named("*.sql"):
-        if path.parent.name in _SQL_FOLDERS and not _FLYWAY.fullmatch(path.name):
+        if path.parent.name in _SQL_FOLDERS and not _FLYWAY.fullmatch(path.name) and not _is_foreign(path):
             folders.setdefault(path.parent, []).append(path)
         elif path.name == "up.sql" and path.parent.parent.name == "migrations":  # diesel
             folders.setdefault(path.parent.parent, []).append(path)
     for folder, files in folders.items():
-        yield from _folder(project, folder, files)
+        yield from (step._replace(kind=_dialect(folder)) for step in _folder(project, folder, files, dependencies))
     if schema and not folders:
-        yield Migration(schema[0].parent, schema[0], "sql", sql=(schema[0],))
+        yield Migration(schema[0].parent, schema[0], "sql", sql=(schema[0],), kind=_dialect(schema[0]))
 
 
-def _folder(project: ProjectFiles, folder: PurePosixPath, files: list[PurePosixPath]) -> Iterator[Migration]:
-    forward = sorted(path for path in files if not re.search(r"[._-](down|undo|rollback|revert)\.sql$", path.name))
+def _is_foreign(path: PurePosixPath) -> bool:
+    """Whether it is in the dialect of a database that envctl has no kind for."""
+    return any(re.fullmatch(r"h2|hsqldb|derby|sqlite3?|mssql|sqlserver|oracle|clickhouse|cassandra|spanner", part) for part in path.parts)
+
+
+def _dialect(path: PurePosixPath) -> str:
+    words = {word for part in path.parts for word in re.split(r"[^a-z]+", part.lower())}
+    if words & {"postgres", "postgresql", "pg"}:
+        return "postgres"
+    return "mariadb" if words & {"mysql", "mariadb"} else ""
+
+
+def _folder(project: ProjectFiles, folder: PurePosixPath, files: list[PurePosixPath], dependencies: Collection[str]) -> Iterator[Migration]:
+    forward = sorted(path for path in files if not re.search(r"(?:^|[._-])(down|undo|rollback|revert)\.sql$", path.name))
     if len(files) > MAX_SQL or not forward:
         return
     two_ways = next((match[1] for path in forward if (match := _TWO_WAYS.search(project.text(path)))), "")
     if two_ways:
-        yield Migration(folder, folder, {"migrate:": "dbmate", "+goose": "goose"}.get(two_ways, "sql-migrate"))
+        name = {"migrate:": "dbmate", "+goose": "goose"}.get(two_ways, "sql-migrate")
+        pattern = f"{folder}/*.sql" if folder.parts else "*.sql"
+        yield Migration(ROOT, folder, name, _two_way_command(name, folder, dependencies), (pattern,))
     else:
         yield Migration(folder, folder, "sql", sql=_folder_or_files(project, folder, forward))
+
+
+def _two_way_command(name: str, folder: PurePosixPath, dependencies: Collection[str]) -> str:
+    if name == "dbmate":
+        return f"dbmate --url {URL} --migrations-dir {folder} --no-dump-schema up"
+    if name == "goose":
+        program = "go run github.com/pressly/goose/v3/cmd/goose" if "github.com/pressly/goose" in dependencies else "goose"
+        return f"{program} -dir {folder} {DIALECT} {URL} up"
+    return "sql-migrate up"
 
 
 def _folder_or_files(project: ProjectFiles, folder: PurePosixPath, files: list[PurePosixPath]) -> tuple[PurePosixPath, ...]:
     """The folder where its files in the order of their names are exactly *files*."""
     all_there = sorted(path for path in project.files if path.parent == folder and path.name.endswith((".sql", ".sql.gz")))
     return (folder,) if all_there == files else tuple(files)
-
-
-def seed_steps(findings: ProjectFindings, servers: dict[str, NeededServer]) -> tuple[str, list[Step], list[str]]:
-    """The database that is seeded, its steps, and notes for the reader where a migration cannot be one."""
-    database = next((servers[kind] for kind in SQL if kind in servers and servers[kind].has_kind), None)
-    if database is None:
-        return "", [], []
-    if by := _compose_migration(findings) or _run_at_start(findings.dependencies):
-        return database.name, [], [f"The schema is made by {by}, so no seed step makes it; data could be seeded here as well."]
-    steps: list[Step] = []
-    notes: list[str] = []
-    for migration in findings.migrations:
-        if migration.kind in ("", database.kind):
-            made = list(_steps(migration, findings))
-            steps += made
-            if not made:
-                notes.append(f"{migration.file} is in the format of {migration.tool}: a `command:` with `in: host` could run it.")
-    return database.name, steps, notes
-
-
-def _compose_migration(findings: ProjectFindings) -> str:
-    for service in findings.compose_services:
-        if _MIGRATES.search(service.name) or _MIGRATES.search(service.command):
-            return f"{service.name} ({findings.compose_file})"
-    return ""
-
-
-def _steps(migration: Migration, findings: ProjectFindings) -> Iterator[Step]:
-    for path in migration.sql:
-        yield (KeyValue("sql", path_from_environments(path), str(migration.file)),)
-    if migration.command:
-        inputs = OneLine(tuple(path_from_environments(PurePosixPath(pattern)) for pattern in migration.inputs))
-        watched = [KeyValue("inputs", inputs, "what its result depends on")] if migration.inputs else []
-        yield (*_command(migration, findings), *watched)
-
-
-def _command(migration: Migration, findings: ProjectFindings) -> Step:
-    """In the image of the service whose folder holds it; else on this machine, in that folder."""
-    because = f"{migration.file}: {migration.tool}"
-    service = _service_around(migration.folder, findings)
-    if service:
-        return KeyValue("command", migration.command, because), KeyValue("in", service, "in its image, with its env")
-    command = in_folder(migration.folder, migration.command)
-    return KeyValue("command", command, because), KeyValue("in", "host", "on this machine, with the outputs in its environment")
-
-
-def _service_around(folder: PurePosixPath, findings: ProjectFindings) -> str:
-    """The service built from the nearest folder around *folder*; empty where there is none."""
-    built = [(service.dockerfile.parent, service.name) for service in findings.built_services]
-    built += [(service.build_folder, service.name) for service in findings.compose_services if service.build_folder is not None]
-    around = [(len(context.parts), name) for context, name in built if context == ROOT or folder.is_relative_to(context)]
-    return max(around, key=lambda found: found[0], default=(0, ""))[1]

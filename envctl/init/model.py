@@ -6,14 +6,17 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from envctl.definition.expressions import escape
 from envctl.definition.models import RESERVED
+from envctl.init.image_contents import Contents
 
 ROOT = PurePosixPath(".")
 """The project's folder; every path of a finding is relative to it."""
 MAX_NAME = 40
+URL, DIALECT = "ENVCTL_URL_OF_DATABASE", "ENVCTL_DIALECT"
+"""In a migration's command: the variable that holds the database's URL, and what the tool calls its dialect."""
 
 
 class Driver(NamedTuple):
@@ -35,13 +38,37 @@ class ComposeService(NamedTuple):
     ports: tuple[tuple[int, int], ...]
     """Published (0: not at all) and inside."""
     command: str
-    environment: str
+    environment: Mapping[str, str]
+    image: str = ""
+    contents: Contents = Contents()
+
+
+class SeenServer(NamedTuple):
+    """A container that the project itself starts for its tests or its developers."""
+
+    name: str
+    image: str
+    environment: Mapping[str, str]
+    file: PurePosixPath
+
+
+class KnownServer(NamedTuple):
+    """A seen server whose image is known; `version`, `image` and `parameters` are what it has other than its kind's own."""
+
+    seen: SeenServer
+    kind: str
+    version: str
+    image: str
+    parameters: Mapping[str, str]
 
 
 class ExampleVariable(NamedTuple):
+    """A variable that the project reads. `origin` is `example`, `ci` (which sets it), or `code` (its value is the default there)."""
+
     name: str
     value: str
     file: PurePosixPath
+    origin: str = "example"
 
 
 class BuiltService(NamedTuple):
@@ -53,6 +80,7 @@ class BuiltService(NamedTuple):
     ready: str = ""
     """The path that answers when it is ready."""
     ready_because: str = ""
+    contents: Contents = Contents()
 
 
 class Operation(NamedTuple):
@@ -75,6 +103,14 @@ class OpenApiDocument(NamedTuple):
     """Those that GET reads without parameters and authentication."""
 
 
+class Recording(NamedTuple):
+    """What a third party answered while tests were recorded, as WireMock mappings."""
+
+    host: str
+    """With its port, where it has one."""
+    mappings: tuple[Mapping[str, Any], ...]
+
+
 class Migration(NamedTuple):
     """How the schema is made: a command of the project, or SQL files."""
 
@@ -95,6 +131,8 @@ class TestCommand(NamedTuple):
     folder: PurePosixPath
     because: str
     reports: tuple[str, ...] = ()
+    address: str = ""
+    """The option that tells it the address of the system under test, up to the address."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +147,11 @@ class ProjectFindings:
     openapi_documents: tuple[OpenApiDocument, ...] = ()
     migrations: tuple[Migration, ...] = ()
     test_commands: tuple[TestCommand, ...] = ()
+    migrates_itself: str = ""
+    """What makes the schema when the application, or its tests, start; empty where nothing does."""
+    recordings: tuple[Recording, ...] = ()
+    known_servers: tuple[KnownServer, ...] = ()
+    """Of CI and of development containers."""
 
 
 Scalar = str | int | bool

@@ -24,6 +24,8 @@ SKIPPED = frozenset([
     "out", "obj", "site-packages", "__pycache__", "coverage", "testdata", "examples", "environments",
 ])  # fmt: skip
 """Folders of dependencies, results and tools; and `environments`, which is what `init` makes."""
+SEEN = frozenset([".github", ".circleci", ".devcontainer", ".docker"])
+"""Hidden folders that say what tests need."""
 MAX_FILES = 20_000
 MAX_ENTRIES = 5_000
 MAX_DEPTH = 7
@@ -69,7 +71,7 @@ class ProjectFiles:
         return [path for path in self.files if path.is_relative_to(folder)]
 
     def text(self, path: PurePosixPath) -> str:
-        """What the file holds; empty where it is no text, or cannot be read."""
+        """What the file holds; empty where it is not text, or cannot be read."""
         file = self.root / path
         try:
             with open_file(file, self.root) as stream:
@@ -115,7 +117,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_skipped(entry: os.DirEntry[str]) -> bool:
-    return entry.name.startswith(".") or entry.name in SKIPPED or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
+    hidden = entry.name.startswith(".") and entry.name not in SEEN
+    return hidden or entry.name in SKIPPED or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
 
 
 def _parsed(path: PurePosixPath, text: str) -> Any:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from envctl.definition.expressions import escape
-from envctl.init.migrations import Step, seed_steps
 from envctl.init.model import (
     ROOT,
     BuiltService,
@@ -25,54 +24,58 @@ from envctl.init.model import (
     path_from_environments,
 )
 from envctl.init.openapi import ready_path
-from envctl.init.references import References, is_secret, plain_value
+from envctl.init.references import PLAIN_VARIABLES, References, is_listen_port, is_secret, plain_url, plain_value
+from envctl.init.seed_steps import Step, seed_steps
 from envctl.init.servers import USUAL_VARIABLES, NeededServer, needed_servers, proposed_servers
 from envctl.init.test_frameworks import in_folder
-from envctl.init.third_parties import is_foreign, project_service, proposed_stub, stub_routes, third_parties
+from envctl.init.third_parties import ThirdParty, is_foreign, project_service, proposed_stub, stub_routes, third_parties
 
 MAX_ENV = 60
+FRONT = frozenset(["web", "frontend", "front", "ui", "client", "site", "gateway", "proxy"])
 SHORTEST_MASKED = 8
 
 
 def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposal:
     """The environment that *findings* suggest; *without* are names of services that the user does not want."""
-    built = [service for service in _built_services(findings) if service.name not in without]
+    built = [service for service in findings.built_services if service.name not in without and not findings.compose_services]
     findings = replace(findings, built_services=tuple(built))
     servers = needed_servers(findings, without)
     names = {*(service.name for service in findings.compose_services), *(server.name for server in servers.values())}
     names |= {service.name for service in built}
     foreign = tuple(third_parties(findings, servers, names, without))
+    notes = list(_notes_of_compose(findings, foreign))
+    foreign = tuple(third for third in foreign if third.recorded or not findings.compose_services)
     references = References(findings, servers, foreign, {*names, *(third.name for third in foreign)})
     services = [
         *proposed_servers(servers),
         *map(proposed_stub, foreign),
         *(_proposed(service, references, built[number:]) for number, service in enumerate(built, 1)),
-        *_with_stubs(references),
     ]
-    database, steps, notes = seed_steps(findings, servers)
+    outputs = tuple(_outputs(references))
+    database, steps, more = seed_steps(findings, servers, outputs)
     return Proposal(
         name=findings.name,
         compose_file=findings.compose_file if findings.compose_services else None,
         variables=tuple(_variables(references)),
         services=tuple(_with_seeds(services, database, steps)),
-        outputs=tuple(_outputs(references)),
-        tests=tuple(map(_test, findings.test_commands)),
-        notes=tuple(notes),
+        outputs=outputs,
+        tests=tuple(_test(test, outputs, findings) for test in findings.test_commands),
+        notes=(*notes, *more),
         files={third.routes: stub_routes(third) for third in foreign},
     )
 
 
-def _built_services(findings: ProjectFindings) -> Iterator[BuiltService]:
-    """Those that the Compose file does not build already, under names that it does not use."""
-    folders = {service.build_folder for service in findings.compose_services}
-    taken = {service.name for service in findings.compose_services}
-    for service in findings.built_services:
-        if service.context not in folders and service.dockerfile.parent not in folders:
-            yield service if service.name not in taken else service._replace(name=f"{service.name}-app")
+def _notes_of_compose(findings: ProjectFindings, foreign: Sequence[ThirdParty]) -> Iterator[str]:
+    """What is not added to the services of a Compose file, which are the project's own word on what runs."""
+    for third in [third for third in foreign if findings.compose_services and third.sure and not third.recorded]:
+        names = ", ".join(third.variables) or third.because
+        yield f"{names}: a third party. A service `{third.name}` of `kind: stub` could answer in its place."
 
 
 def _proposed(service: BuiltService, references: References, later: Sequence[BuiltService]) -> ProposedService:
     """A reference to one of the *later* services must not make this one wait, or two could wait for each other."""
+    if service.port is None:
+        service = _with_usual_port(service, references.findings)
     env = list(_env(service, references))
     body = [_build(service)]
     if service.port:
@@ -85,6 +88,14 @@ def _proposed(service: BuiltService, references: References, later: Sequence[Bui
         body.append(KeyValue("needs", OneLine(dict.fromkeys(waiting, "none")), "they refer to each other"))
     title = "The code under test." if service.port else "Code under test that listens on no port; `ready: {log: REGEX}` says when it works."
     return ProposedService(service.name, "api" if service.port else "", title, str(service.dockerfile), tuple(body))
+
+
+def _with_usual_port(service: BuiltService, findings: ProjectFindings) -> BuiltService:
+    """The default of the variable from which its code takes its port."""
+    for variable in _variables_of(service, findings):
+        if is_listen_port(variable.name) and re.fullmatch(r"\d{2,5}", variable.value) and 0 < int(variable.value) < 65536:
+            return service._replace(port=int(variable.value), port_because=f"{variable.file}: {variable.name}")
+    return service
 
 
 def _build(service: BuiltService) -> KeyValue:
@@ -115,46 +126,45 @@ def _env(service: BuiltService, references: References) -> Iterator[KeyValue]:
         text = references.of(variable)
         if project_service(variable, references.findings) == service.name:
             text = re.sub(rf"\$\{{{re.escape(service.name)}\.", "${self.", text)
-        entry = KeyValue(variable.name, text, str(variable.file)) if text else plain_value(variable, service.port is not None)
+        plain = plain_value(variable, service.port is not None) if variable.origin == "example" else None
+        entry = KeyValue(variable.name, text, str(variable.file)) if text else plain
         if entry is not None:
             referred_to |= set(re.findall(r"\$\{([\w-]+)", str(entry.value)))
             yield entry
     names = {variable.name for variable in variables}
     for server in references.servers.values():
-        if server.name not in referred_to and server.sure:
-            usual = _usual_variables(server, "a guess: the name under which the code reads it")
-            yield from (entry for entry in usual if entry.key not in names)
+        if server.name not in referred_to and server.sure and _is_used(server, service, references.findings):
+            for entry in _usual_variables(server, "a guess: the name under which the code reads it"):
+                if entry.key not in names:
+                    names.add(entry.key)
+                    yield entry
+
+
+def _is_used(server: NeededServer, service: BuiltService, findings: ProjectFindings) -> bool:
+    """Whether a driver of *server* is among the dependencies of *service*."""
+    folder = service.dockerfile.parent if service.dockerfile.parent != ROOT else service.context
+    return any(driver.kind == server.kind and driver.file.is_relative_to(folder) for driver in findings.drivers)
 
 
 def _usual_variables(server: NeededServer, because: str) -> Iterator[KeyValue]:
     if server.has_kind:
         for key, prop in USUAL_VARIABLES.get(server.kind, {}).items():
             yield KeyValue(key, f"${{{server.name}.{prop}}}", because)
+    elif url := plain_url(server):
+        yield KeyValue(PLAIN_VARIABLES[server.kind], url, because)
 
 
 def _variables_of(service: BuiltService, findings: ProjectFindings) -> list[ExampleVariable]:
-    """Those beside its Dockerfile or in its folder; else those of the project's root."""
-    for folder in (service.dockerfile.parent, service.context, *service.dockerfile.parent.parents):
-        if found := [variable for variable in findings.variables if variable.file.parent == folder]:
-            return found
-    return []
-
-
-def _with_stubs(references: References) -> Iterator[ProposedService]:
-    """What lies on top of the Compose file's services that are built: the stubs in the place of the third parties."""
-    findings = references.findings
-    for service in findings.compose_services:
-        if service.build_folder is None:
-            continue
-        env = tuple(
-            KeyValue(variable.name, references.of(variable), str(variable.file))
-            for third in references.third_parties
-            for variable in findings.variables
-            if variable.name in third.variables and variable.name in service.environment
-        )
-        if env:
-            title = "The code under test: asks the stubs in place of the third parties."
-            yield ProposedService(service.name, "", title, str(findings.compose_file), (KeyValue("env", env),))
+    """Those of the examples beside its Dockerfile or in its folder, else in the project's root; and those that its code reads."""
+    folder = service.dockerfile.parent if service.dockerfile.parent != ROOT else service.context
+    read = [variable for variable in findings.variables if variable.origin == "code" and variable.file.is_relative_to(folder)]
+    for parent in (service.dockerfile.parent, service.context, *service.dockerfile.parent.parents):
+        found = [variable for variable in findings.variables if variable.origin == "example" and variable.file.parent == parent]
+        if found:
+            found = [variable for variable in found if variable.file == found[0].file]  # several examples are for several set-ups
+            names = {variable.name for variable in found}
+            return [*found, *(variable for variable in read if variable.name not in names)]
+    return read
 
 
 def _with_seeds(services: list[ProposedService], database: str, steps: Sequence[Step]) -> Iterator[ProposedService]:
@@ -172,7 +182,7 @@ def _variables(references: References) -> Iterator[KeyValue]:
     found: dict[str, KeyValue] = {}
     for service in references.findings.built_services:
         for variable in _variables_of(service, references.findings):
-            if is_secret(variable) and not references.of(variable):
+            if variable.origin == "example" and is_secret(variable) and not references.of(variable):
                 default = escape(variable.value or f"for-tests-only-{variable.name.lower()}")
                 # A short one would be masked in every word that it is a part of.
                 secret: dict[str, Scalar] = {"secret": True} if len(default) >= SHORTEST_MASKED else {}
@@ -182,27 +192,61 @@ def _variables(references: References) -> Iterator[KeyValue]:
 
 
 def _outputs(references: References) -> Iterator[KeyValue]:
+    """Every variable that the project reads and that speaks of a service; and a URL of every server and service all the same."""
     found: dict[str, KeyValue] = {}
     for variable in references.findings.variables:
         if text := references.of(variable):
             found.setdefault(variable.name, KeyValue(variable.name, text, str(variable.file)))
-    said = " ".join(str(entry.value) for entry in found.values())
-    for entry in _addresses(references.findings):
-        if str(entry.value) not in said.split():
+    for entry in _of_browsers(references.findings):
+        found.setdefault(entry.key, entry)
+    said = {str(entry.value) for entry in found.values()}
+    for entry in _addresses(references.findings, {server.name for server in references.servers.values()}):
+        if str(entry.value) not in said and not any(str(entry.value).removesuffix("url}") in text for text in said):
+            found.setdefault(entry.key, entry)
+    for third in references.third_parties:
+        if third.recorded and not third.variables:
+            entry = _address(third.name, third.because)
             found.setdefault(entry.key, entry)
     for server in references.servers.values():
-        if f"${{{server.name}." not in said:
+        if not any(_is_address_of(server.name, text) for text in said):
             for entry in _usual_variables(server, server.because):
-                found.setdefault(entry.key, entry)
+                is_url = str(entry.value).endswith(("url}", "endpoint}"))
+                key = f"{server.name}_URL".replace("-", "_").upper() if entry.key in found and is_url else entry.key
+                found.setdefault(key, entry._replace(key=key))
     yield from found.values()
 
 
-def _addresses(findings: ProjectFindings) -> Iterator[KeyValue]:
+def main_service(findings: ProjectFindings) -> str:
+    """The service that browsers and clients ask: one that is called so, else the first with a port; empty where there is none."""
+    names = [service.name for service in findings.built_services if service.port]
+    names += [each.name for each in findings.compose_services if each.build_folder is not None and any(port for port, _ in each.ports)]
+    return next((name for name in names if FRONT & set(re.split(r"[_-]", name))), names[0] if names else "")
+
+
+def _of_browsers(findings: ProjectFindings) -> Iterator[KeyValue]:
+    """The variables from which Playwright and Cypress take the address of their pages."""
+    app = main_service(findings)
+    for test in findings.test_commands if app else ():
+        if "cypress run" in test.command:
+            yield KeyValue("CYPRESS_BASE_URL", f"${{{app}.url}}", test.because)
+    for variable in findings.variables if app else ():
+        is_theirs = variable.file.name.startswith(("playwright.config", "cypress.config"))
+        if is_theirs and re.search(r"(?:BASE|APP|SITE)_?URL", variable.name):
+            yield KeyValue(variable.name, f"${{{app}.url}}", str(variable.file))
+
+
+def _is_address_of(server: str, text: str) -> bool:
+    """Whether *text* is the whole address of *server*, not a part of it."""
+    return re.match(rf"(?:\w+://)?\$\{{{re.escape(server)}[.|\[]\S*(?:url|uri|dsn|bootstrap|endpoint|\.port\}})", text) is not None
+
+
+def _addresses(findings: ProjectFindings, servers: Collection[str]) -> Iterator[KeyValue]:
     for service in findings.built_services:
         if service.port:
             yield _address(service.name, str(service.dockerfile))
     for composed in findings.compose_services:
-        if composed.build_folder is not None and any(published for published, _ in composed.ports):
+        is_second = composed.recognised and composed.name not in servers
+        if is_second or (composed.build_folder is not None and any(published for published, _ in composed.ports)):
             yield _address(composed.name, str(findings.compose_file))
 
 
@@ -211,8 +255,10 @@ def _address(service: str, because: str) -> KeyValue:
     return KeyValue(f"_{name}" if name[:1].isdigit() else name, f"${{{service}.url}}", because)
 
 
-def _test(test: TestCommand) -> KeyValue:
-    command = in_folder(test.folder, test.command)
+def _test(test: TestCommand, outputs: Collection[KeyValue], findings: ProjectFindings) -> KeyValue:
+    app = main_service(findings)
+    name = next((entry.key for entry in outputs if app and str(entry.value) == f"${{{app}.url}}"), "")
+    command = in_folder(test.folder, f'{test.command} {test.address}"${name}"' if name and test.address else test.command)
     if not test.reports:
         return KeyValue(test.name, command, test.because)
     reports = OneLine(tuple(path_from_environments(PurePosixPath(test.folder, report)) for report in test.reports))

@@ -73,14 +73,15 @@ def server_reference(found: ServerProperty, server: NeededServer) -> str:
         return f"redis://${{{name}.username|urlencode}}:${{{name}.password|urlencode}}@${{{name}.host}}:${{{name}.port}}/{found.item}"
     if found.name == "bucket":
         return f'${{{name}.buckets["{found.item}"].name}}' if found.item else ""
-    first_database = found.item if server.in_compose else next(iter(server.databases), "")
-    return _of_kind(found, name, kind, first_database)
+    # A database that nothing declares would not be there: the server's first stands for it.
+    is_declared = not server.in_compose and found.item in server.databases[1:]
+    return _of_kind(found, name, kind, is_declared)
 
 
-def _of_kind(found: ServerProperty, server: str, kind: str, first_database: str) -> str:
+def _of_kind(found: ServerProperty, server: str, kind: str, is_declared: bool) -> str:
     prop = RENAMED_PROPERTIES.get((kind, found.name), found.name)
     owner = server
-    if kind in SQL and found.item not in ("", first_database) and prop in ("url", "jdbc_url", "database"):
+    if kind in SQL and is_declared and prop in ("url", "jdbc_url", "database"):
         owner = f'{server}.databases["{found.item}"]'
     text = f"{owner}.{prop}"
     if prop == "url" and kind in SQL and found.scheme and found.scheme not in ACCEPTED_SCHEMES[kind]:
@@ -100,6 +101,16 @@ def _of_plain_image(found: ServerProperty, server: str, kind: str) -> str:
     return ""
 
 
+PLAIN_VARIABLES = {"mongo": "MONGO_URL", "elasticsearch": "ELASTICSEARCH_URL", "s3": "S3_ENDPOINT", "kafka": "KAFKA_BOOTSTRAP_SERVERS"}
+"""What the address of a server without a kind is usually called."""
+
+
+def plain_url(server: NeededServer) -> str:
+    """The address of a server for which envctl has no kind; empty where nobody knows its form."""
+    prop = "endpoint" if server.kind == "s3" else "url"
+    return _of_plain_image(ServerProperty(server.kind, prop), server.name, server.kind) if server.kind in PLAIN_VARIABLES else ""
+
+
 def plain_value(variable: ExampleVariable, has_port: bool) -> KeyValue | None:
     """A line of a service's `env` for a variable that speaks of no service; None where its value fits nowhere else."""
     because = str(variable.file)
@@ -112,6 +123,10 @@ def plain_value(variable: ExampleVariable, has_port: bool) -> KeyValue | None:
     if not variable.value or re.search(r"localhost|127\.0\.0\.1", variable.value) or "\n" in variable.value:
         return None
     return KeyValue(variable.name, escape(variable.value), because)
+
+
+def is_listen_port(name: str) -> bool:
+    return _LISTEN_PORT.fullmatch(name) is not None
 
 
 def is_secret(variable: ExampleVariable) -> bool:

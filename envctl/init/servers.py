@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from envctl.definition.expressions import escape
 from envctl.init.env_example import SQL, ServerProperty, server_property, sql_dialect
-from envctl.init.model import ExampleVariable, KeyValue, OneLine, ProjectFindings, ProposedService, service_name
+from envctl.init.model import ExampleVariable, KeyValue, KnownServer, OneLine, ProjectFindings, ProposedService, service_name
 
 NAMES = {
     "postgres": "db", "mariadb": "db", "valkey": "cache", "rabbitmq": "broker", "nats": "events", "kafka": "kafka",
@@ -18,6 +19,7 @@ TITLES = {
     "postgres": "PostgreSQL. User and password are drawn at random for each instance; ${db.url} has them.",
     "mariadb": "MariaDB. User and password are drawn at random for each instance; ${db.url} has them.",
     "valkey": "Valkey, which speaks the protocol of Redis.",
+    "redis": "Redis.",
     "rabbitmq": "RabbitMQ, the message broker.",
     "nats": "NATS, the message broker.",
     "kafka": "Kafka; topics are made on first use.",
@@ -70,17 +72,20 @@ class NeededServer(NamedTuple):
     sure: bool = True
     databases: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
+    known: KnownServer | None = None
+    """The same server as the project's CI starts it."""
 
 
 def needed_servers(findings: ProjectFindings, without: Collection[str]) -> dict[str, NeededServer]:
     """Kind to server; *without* are names that the user does not want."""
     servers = _in_compose(findings)
     taken = {service.name for service in findings.compose_services}
+    known = {SAME_DRIVERS.get(server.kind, server.kind): server for server in findings.known_servers}
     for kind, because, sure in _reasons(findings):
         if kind not in servers:
             name = service_name(NAMES[kind] if NAMES[kind] not in taken else kind, taken)
             taken.add(name)
-            servers[kind] = NeededServer(name, kind, because, has_kind=kind not in IMAGES, sure=sure)
+            servers[kind] = NeededServer(name, kind, because, has_kind=kind not in IMAGES, sure=sure, known=known.get(kind))
     wanted = {kind: server for kind, server in servers.items() if server.in_compose or server.name not in without}
     return {kind: _with_contents(server, wanted, findings.variables) for kind, server in wanted.items()}
 
@@ -96,10 +101,20 @@ def _in_compose(findings: ProjectFindings) -> dict[str, NeededServer]:
 
 
 def _reasons(findings: ProjectFindings) -> Iterator[tuple[str, str, bool]]:
-    """Kinds, why the project needs a server of it, and whether that is sure."""
-    for variable in findings.variables:
-        if kind := _implied(variable):
+    """Kinds, why the project needs a server of it, and whether that is sure.
+
+    A project with a Compose file has its servers there: no more than what CI starts, or a variable names, is missing in it.
+    """
+    for server in findings.known_servers:
+        kind = SAME_DRIVERS.get(server.kind, server.kind)
+        if kind in NAMES:
+            yield kind, f"{server.seen.file}: {server.seen.image}", True
+    complete = any(service.build_folder is not None for service in findings.compose_services)
+    for variable in findings.variables if not complete else ():
+        if variable.origin != "code" and (kind := _implied(variable)):
             yield kind, f"{variable.file}: {variable.name}", True
+    if findings.compose_services:
+        return
     for driver in sorted(findings.drivers, key=lambda driver: not driver.sure):
         yield driver.kind, f"{driver.file}: {driver.dependency}", driver.sure
 
@@ -120,9 +135,11 @@ def server_of(found: ServerProperty | None, servers: dict[str, NeededServer]) ->
 
 
 def _with_contents(server: NeededServer, servers: dict[str, NeededServer], variables: Iterable[ExampleVariable]) -> NeededServer:
-    found = [item for variable in variables if (item := server_property(variable)) and item.item and server_of(item, servers) == server]
+    told = [variable for variable in variables if variable.origin != "code"]
+    found = [item for variable in told if (item := server_property(variable)) and item.item and server_of(item, servers) == server]
     buckets = dict.fromkeys(item.item for item in found if item.name == "bucket")
-    databases = dict.fromkeys(item.item for item in found if item.name != "bucket")
+    of_ci = [server.known.parameters.get("databases", "")] if server.known else []
+    databases = dict.fromkeys([*filter(None, of_ci), *(item.item for item in found if item.name != "bucket")])
     return server._replace(databases=tuple(databases) if server.kind in SQL else (), buckets=tuple(buckets))
 
 
@@ -133,7 +150,18 @@ def proposed_servers(servers: dict[str, NeededServer]) -> Iterator[ProposedServi
 
 def _proposed(server: NeededServer) -> ProposedService:
     declared = [("databases", server.databases), ("buckets", server.buckets)]
-    entries = tuple(KeyValue(key, OneLine(names), "named in the variables") for key, names in declared if names)
-    body = IMAGES.get(server.kind) or ((KeyValue("with", entries),) if entries else ())
-    title = TITLES[server.kind].replace("${db.", f"${{{server.name}.")
-    return ProposedService(server.name, server.kind if server.has_kind else "", title, server.because, body, server.sure)
+    entries = [KeyValue(key, OneLine(names), "named in the variables") for key, names in declared if names]
+    body = list(IMAGES.get(server.kind, ()))
+    kind, title = server.kind, TITLES[server.kind].replace("${db.", f"${{{server.name}.")
+    if server.known:
+        kind, because = server.known.kind, str(server.known.seen.file)
+        title = TITLES[kind] if kind == "redis" else title
+        own = [(key, value) for key, value in (("image", server.known.image), ("version", server.known.version)) if value]
+        body = [entry for entry in body if entry.key not in dict(own)]
+        body[:0] = [KeyValue(key, value, because) for key, value in own]
+        credentials = [item for item in server.known.parameters.items() if item[0] in ("username", "password")]
+        entries[:0] = [KeyValue(key, escape(value), because) for key, value in credentials]
+        title = title.partition(" User and password")[0] if credentials else title
+    if entries and server.has_kind:
+        body.append(KeyValue("with", tuple(entries)))
+    return ProposedService(server.name, kind if server.has_kind else "", title, server.because, tuple(body), server.sure)

@@ -9,20 +9,47 @@ from pathlib import PurePosixPath
 
 from envctl.definition.escaping import shell
 from envctl.definition.expressions import escape
+from envctl.init.api_tools import hurl, k6, karate_address, newman, unittests
 from envctl.init.model import ROOT, TestCommand, service_name
 from envctl.init.project_files import ProjectFiles, as_map
+from envctl.init.test_lines import tool_of
 
 MAX_COMMANDS = 8
+AGAINST_A_SYSTEM = ("e2e", "cypress", "api", "load")
 _LOCKS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lockb": "bun", "bun.lock": "bun"}
 _NPM_SCRIPTS = ("test:integration", "test:int", "test:api", "test:e2e", "test:contract", "test")
 
 
-def test_commands(project: ProjectFiles, dependencies: Collection[str]) -> list[TestCommand]:
-    """What starts the tests, each under a name of its own."""
+def test_commands(project: ProjectFiles, dependencies: Collection[str], of_ci: Collection[TestCommand]) -> list[TestCommand]:
+    """What starts the tests, each under a name of its own: as CI does it, and what CI does not run."""
+    in_ci = [test for test in of_ci if project.has(test.folder)]
+    of_maven = {test.folder for test in in_ci if tool_of(test.command) == "maven"}
+    in_ci = [test for test in in_ci if tool_of(test.command) != "gradle" or test.folder not in of_maven]  # two builds of the same
+    # What CI runs in a folder are its tests, under whatever name; those against a running system come besides.
+    by_ci = {test.folder for test in in_ci}
+    guessed = list(chain(_python(project, dependencies), *(find(project) for find in FRAMEWORKS)))
+    in_ci = [_with_reports(test, guessed) for test in in_ci]
+    tools = {(tool_of(test.command), test.folder) for test in in_ci}
+    against = [test for test in guessed if test.folder not in by_ci or test.name in AGAINST_A_SYSTEM]
+    others = [test for test in against if (tool_of(test.command), test.folder) not in tools]
     found: list[TestCommand] = []
-    for test in chain(_pytest(project, dependencies), *(find(project) for find in FRAMEWORKS)):
+    for test in (*in_ci, *others):
         found.append(test._replace(name=service_name(test.name, [other.name for other in found])))
     return found[:MAX_COMMANDS]
+
+
+def _with_reports(test: TestCommand, guessed: Collection[TestCommand]) -> TestCommand:
+    """*test* with what is known of the same tool: where its reports are, how it is told an address."""
+    same = next((other for other in guessed if (tool_of(other.command), other.folder) == (tool_of(test.command), test.folder)), test)
+    return test._replace(reports=same.reports, address=same.address)
+
+
+def _python(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
+    found = list(_pytest(project, dependencies))
+    yield from found or ([] if project.named("manage.py") else unittests(project))
+    for path in project.named("manage.py")[:1]:
+        if not found and (project.named("tests.py", "test_*.py")):
+            yield TestCommand("tests", f"{_python_start(project, path.parent)} manage.py test", path.parent, str(path))
 
 
 def _pytest(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
@@ -106,14 +133,15 @@ def _maven(project: ProjectFiles) -> Iterator[TestCommand]:
     if path:
         program = "./mvnw" if project.has(path.parent / "mvnw") else "mvn"
         reports = ("target/surefire-reports/*.xml", "target/failsafe-reports/*.xml")
-        yield TestCommand("tests", f"{program} --batch-mode verify", path.parent, str(path), reports)
+        yield TestCommand("tests", f"{program} --batch-mode verify", path.parent, str(path), reports, karate_address(project))
 
 
 def _gradle(project: ProjectFiles) -> Iterator[TestCommand]:
     path = project.first("settings.gradle*", "build.gradle", "build.gradle.kts")
-    if path:
+    if path and not project.has(path.parent / "pom.xml"):
         program = "./gradlew" if project.has(path.parent / "gradlew") else "gradle"
-        yield TestCommand("tests", f"{program} check", path.parent, str(path), ("build/test-results/**/*.xml",))
+        address = karate_address(project)
+        yield TestCommand("tests", f"{program} check", path.parent, str(path), ("build/test-results/**/*.xml",), address)
 
 
 def _ruby(project: ProjectFiles) -> Iterator[TestCommand]:
@@ -129,6 +157,8 @@ def _others(project: ProjectFiles) -> Iterator[TestCommand]:
         ("phpunit.xml*", "vendor/bin/phpunit"),
         ("Cargo.toml", "cargo test"),
         ("*.sln", "dotnet test"),
+        ("*.slnx", "dotnet test"),
+        ("mix.exs", "mix test"),
     ):
         path = project.first(pattern)
         if path:
@@ -139,6 +169,9 @@ FRAMEWORKS = (
     _npm,
     _config("playwright.config.*", "e2e", "npx playwright test"),
     _config("cypress.config.*", "cypress", "npx cypress run"),
+    newman,
+    hurl,
+    k6,
     _go,
     _maven,
     _gradle,

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from envctl.init.env_example import server_property, split_url
-from envctl.init.model import ExampleVariable, KeyValue, OpenApiDocument, Operation, ProjectFindings, ProposedService, service_name
+from envctl.init.keploy import host_name
+from envctl.init.model import (
+    ExampleVariable,
+    KeyValue,
+    OpenApiDocument,
+    Operation,
+    ProjectFindings,
+    ProposedService,
+    Recording,
+    service_name,
+)
 from envctl.init.servers import NeededServer, server_of
 
 FOLDERS = frozenset(["third_party", "third-party", "thirdparty", "external", "clients", "partners", "vendors", "contracts", "stubs"])
@@ -16,6 +26,7 @@ FOLDERS = frozenset(["third_party", "third-party", "thirdparty", "external", "cl
 _NAME = re.compile(r"([A-Z][A-Z0-9_]*?)_(?:(?:API|BASE|SERVICE|SERVER|HTTP)_?)*(?:URL|URI|ENDPOINT|HOST|API)")
 _NOT_THIRD = re.compile(
     r"(?:APP|BASE|SITE|PUBLIC|FRONTEND|FRONT|BACKEND|WEB|CLIENT|HOME|ROOT|SERVER|SELF|API|SERVICE|HTTP|HTTPS|MY|TEST|PROXY)"
+    r"|MEILI\w*|TYPESENSE|SOLR|QDRANT|WEAVIATE|CHROMA|MINIO|KEYCLOAK|VAULT|CONSUL|ETCD|CLICKHOUSE|NEO4J|COUCHDB|INFLUX\w*|SELENIUM"
     r"|(?:NEXT_PUBLIC|VITE|REACT_APP|NUXT|EXPO)_.*|(?:HTTPS?|NO)_PROXY"
     r"|.*(?:CALLBACK|REDIRECT|WEBHOOK|CORS|ORIGIN|SENTRY|DOCS|LOGO|IMAGE|OTEL|LOG|TRACING|METRICS|GRAFANA|PROMETHEUS|JAEGER|HEALTH).*"
 )
@@ -29,6 +40,8 @@ class ThirdParty(NamedTuple):
     variables: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     document: OpenApiDocument | None = None
+    recorded: tuple[Mapping[str, Any], ...] = ()
+    """What it answered in recorded tests."""
 
     @property
     def routes(self) -> str:
@@ -42,12 +55,16 @@ def third_parties(
     """The third parties that variables and OpenAPI documents show; *taken* are names of services, *without* those that nobody wants."""
     found: dict[str, ThirdParty] = {}
     for variable in findings.variables:
+        if variable.origin != "example":
+            continue
         name = _third_party_name(variable)
         if name and server_of(server_property(variable), servers) is None and not project_service(variable, findings):
             found[name] = _with_variable(found.get(name), name, variable)
     for document in findings.openapi_documents:
         if is_foreign(document) and not any(_document_of(name, third.hosts, [document]) for name, third in found.items()):
             found[document.file.stem] = ThirdParty(document.file.stem, str(document.file), True, hosts=(document.host,))
+    for recording in findings.recordings:
+        _add_recording(found, recording)
     used = set(taken)
     named = []
     for third in found.values():
@@ -55,6 +72,14 @@ def third_parties(
         used.add(name)
         named.append(third._replace(name=name, document=_document_of(third.name, third.hosts, findings.openapi_documents)))
     return [third for third in named if third.name not in without]
+
+
+def _add_recording(found: dict[str, ThirdParty], recording: Recording) -> None:
+    """To the third party whose host it is, else as another one."""
+    host = recording.host.partition(":")[0]
+    name = next((name for name, third in found.items() if host in third.hosts or name == host), host_name(recording.host))
+    third = found.get(name) or ThirdParty(name, f"recorded: {recording.host}", True, hosts=(host,))
+    found[name] = third._replace(recorded=(*third.recorded, *recording.mappings))
 
 
 def _third_party_name(variable: ExampleVariable) -> str:
@@ -112,7 +137,8 @@ def project_service(variable: ExampleVariable, findings: ProjectFindings) -> str
 
 def proposed_stub(third: ThirdParty) -> ProposedService:
     title = "A third party that no test should call: a stub answers in its place, by rules on the request."
-    source = str(third.document.file) if third.document else "a starter: say there what it answers"
+    starter = "what it answered while tests were recorded" if third.recorded else "a starter: say there what it answers"
+    source = str(third.document.file) if third.document else starter
     body = (KeyValue("with", (KeyValue("routes", third.routes, source),)),)
     return ProposedService(third.name, "stub", title, third.because, body, third.sure)
 
@@ -120,6 +146,8 @@ def proposed_stub(third: ThirdParty) -> ProposedService:
 def stub_routes(third: ThirdParty) -> str:
     """WireMock mappings to begin with: those of the OpenAPI document, else one that answers everything."""
     document = third.document
+    if third.recorded:
+        return json.dumps({"mappings": third.recorded}, indent=2, ensure_ascii=False) + "\n"
     mappings = [_mapping(document.base_path, operation) for operation in document.operations] if document else []
     return json.dumps({"mappings": mappings or [_answer_to_all(third.name)]}, indent=2, ensure_ascii=False) + "\n"
 

@@ -13,7 +13,7 @@ import yaml
 from envctl.definition.models import Definition
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
-from envctl.init import Proposal, gather, proposal_yaml, propose
+from envctl.init import Proposal, gather, proposal_yaml, prove
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
 from envctl.plan.setting import render_setting
@@ -62,7 +62,9 @@ def sample(project: Callable[[Files], Path]) -> Propose:
 
     def make(files: Files, without: tuple[str, ...] = ()) -> Sample:
         root = project(files)
-        proposal = propose(gather(root), without)
+        proved = prove(gather(root), root, {"PATH": "/usr/local/bin:/usr/bin:/bin"}, without)
+        assert not proved.left_out
+        proposal = proved.proposal
         text = proposal_yaml(proposal)
         fill(root / "environments", {f"{proposal.name}.yaml": text, **proposal.files})
         tree = yaml.safe_load(text)

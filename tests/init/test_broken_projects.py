@@ -105,3 +105,9 @@ def test_any_bytes(tmp_path: Path, name: str, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     propose(gather(tmp_path / "any"))
+
+
+def test_what_nobody_has_written_by_hand_is_not_searched(project: Callable[[Files], Path]) -> None:
+    filler = "x = 1\n" * 50_000
+    root = project({"small.py": 'os.environ["ORDERS_DB_URL"]', "made.py": f'{filler}os.environ["OTHER_DB_URL"]'})
+    assert [variable.name for variable in gather(root).variables] == ["ORDERS_DB_URL"]

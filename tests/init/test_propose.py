@@ -53,7 +53,7 @@ def test_every_line_says_where_it_comes_from(sample: Propose) -> None:
     assert "DATABASE_URL: ${db.url|replace('postgresql://', 'postgresql+asyncpg://')} # .env.example" in text
     assert "port: 8000 # Dockerfile: EXPOSE" in text
     assert "ready: {http: /healthz} # app/main.py" in text
-    assert "command: alembic upgrade head # alembic.ini: alembic" in text
+    assert "command: alembic upgrade head # alembic.ini: Alembic" in text
 
 
 def test_an_empty_project_gets_a_starter(sample: Propose) -> None:
@@ -122,10 +122,10 @@ def test_plain_sql_files_are_one_step(sample: Propose) -> None:
     assert found.services["db"]["seed"] == [{"sql": "../migrations"}]
 
 
-def test_formats_with_the_way_back_inside_are_noted_not_run(sample: Propose) -> None:
+def test_formats_with_the_way_back_inside_are_run_by_their_tool(sample: Propose) -> None:
     found = sample({"go.mod": "require github.com/lib/pq v1.10.9", "migrations/1.sql": "-- +goose Up\nselect 1;\n-- +goose Down\n"})
-    assert "seed" not in found.services["db"]
-    assert "goose" in found.text
+    command = """sh -c 'cd .. && exec goose -dir migrations postgres "$DATABASE_URL" up'"""
+    assert found.services["db"]["seed"] == [{"command": command, "in": "host", "inputs": ["../migrations/*.sql"]}]
 
 
 def test_flyway_versions_are_in_the_order_of_numbers(sample: Propose) -> None:
@@ -144,7 +144,7 @@ def test_spring_migrates_by_itself(sample: Propose) -> None:
     found = sample({"pom.xml": pom, "mvnw": "", "src/main/resources/db/migration/V1__a.sql": "select 1;"})
     assert [service["kind"] for service in found.services.values()] == ["postgres", "kafka", "mail"]
     assert "seed" not in found.services["db"]
-    assert "flyway" in found.text
+    assert "Flyway" in found.text
     assert found.plan.tests["tests"].run[2] == "cd .. && exec ./mvnw --batch-mode verify"
 
 

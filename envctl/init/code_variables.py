@@ -1,0 +1,104 @@
+"""Source code and settings files -> the variables that they read from their environment, with the defaults that stand there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any
+
+from envctl.init.model import ExampleVariable
+from envctl.init.project_files import ProjectFiles
+
+MAX_FILES = 2000
+MAX_CHARACTERS, MAX_OF_FILE, MAX_MATCHES = 8_000_000, 200_000, 500
+MAX_VARIABLES = 500
+CODE = frozenset([
+    ".py", ".js", ".ts", ".mjs", ".cjs", ".mts", ".cts", ".jsx", ".tsx", ".go", ".rb", ".erb", ".java", ".kt", ".php", ".rs", ".cs",
+    ".ex", ".exs", ".prisma", ".scala", ".groovy", ".toml",
+])  # fmt: skip
+_NAME = r"[A-Z][A-Z0-9_]{2,60}"
+_DEFAULT = r"""(?:\s*,\s*(?:default\s*=\s*)?(?:["']([^"'\n]{0,300})["']|(\d{1,5})\b))?"""
+_CALL = re.compile(rf"""[\[(]\s{{0,3}}["']({_NAME})["']{_DEFAULT}""")
+_CALLEE = re.compile(r"(?i:env|environ|(?<!app\.)config)\w{0,20}!?(?:(?:\.|::)\w{1,20}[!?]?)?\s?$")
+"""`os.environ["X"]`, `os.getenv("X", "y")`, `env.str("X")`, `config("X", default="y")`, `ENV.fetch("X")`, `env::var("X")`..."""
+_NODE = re.compile(rf"""(?:process|Bun|meta)\.env\.({_NAME})!?(?:\s*(?:\|\||\?\?)\s*(?:["'`]([^"'`\n]{{0,300}})["'`]|(\d{{1,5}})\b))?""")
+_TAG = re.compile(rf"""(?:env|envconfig|mapstructure):\s?"({_NAME})\b""")
+"""Tags of Go's structs."""
+_FIELD = re.compile(
+    r"""^[ ]{4}(\w{2,60})\s*:\s*[^=\n]{1,80}(?:=\s*(?:Field\(\s*)?(?:default\s*=\s*)?["']([^"'\n]{0,300})["'])?""", re.MULTILINE
+)
+_PREFIX = re.compile(r"""env_prefix\s*=\s*["'](\w*)["']""")
+_PLACEHOLDER = re.compile(rf"\$\{{({_NAME})(?::([^}}\n]{{0,300}}))?\}}")
+_SPRING = (
+    "spring.datasource.",
+    "spring.r2dbc.",
+    "spring.data.redis.",
+    "spring.redis.",
+    "spring.rabbitmq.",
+    "spring.kafka.",
+    "spring.mail.",
+    "spring.data.mongodb.",
+)
+_SPRING_FILES = ("application*.properties", "application*.yml", "application*.yaml", "bootstrap*.yml")
+
+
+def code_variables(project: ProjectFiles) -> list[ExampleVariable]:
+    """What the project's code reads; a place with a default wins over one without, and the code over its tests."""
+    found: dict[str, ExampleVariable] = {}
+    for variable in sorted([*_of_code(project), *_of_spring(project)], key=lambda variable: _is_test(variable.file)):
+        if variable.name not in found or (variable.value and not found[variable.name].value):
+            found[variable.name] = variable
+    return list(found.values())[:MAX_VARIABLES]
+
+
+def _is_test(path: PurePosixPath) -> bool:
+    return any(re.match(r"(?:.*[._-])?(?:tests?|spec|conftest)(?:[._-]|$)", part) for part in path.parts)
+
+
+def _of_code(project: ProjectFiles) -> Iterator[ExampleVariable]:
+    left = MAX_CHARACTERS
+    for path in [path for path in project.files if path.suffix in CODE][:MAX_FILES]:
+        text = project.text(path)[:MAX_OF_FILE]
+        left -= len(text)
+        if left < 0:
+            return
+        for pattern in (_CALL, _NODE, _TAG):
+            for match in islice(pattern.finditer(text), MAX_MATCHES):
+                if pattern is _CALL and not _CALLEE.search(text[max(0, match.start() - 45) : match.start()]):
+                    continue
+                yield ExampleVariable(match[1], next(filter(None, match.groups()[1:]), ""), path, "code")
+        if path.suffix == ".py" and "BaseSettings" in text:
+            prefix = found[1] if (found := _PREFIX.search(text)) else ""
+            for match in _FIELD.finditer(text):
+                yield ExampleVariable(f"{prefix}{match[1]}".upper(), match[2] or "", path, "code")
+
+
+def _of_spring(project: ProjectFiles) -> Iterator[ExampleVariable]:
+    """Placeholders, and properties of servers: each may be given as a variable (`SPRING_DATASOURCE_URL`)."""
+    for path in project.named(*_SPRING_FILES):
+        text = project.text(path)
+        if len(text) > MAX_OF_FILE:
+            continue
+        for match in _PLACEHOLDER.finditer(text):
+            yield ExampleVariable(match[1], match[2] or "", path, "code")
+        properties = _lines(text) if path.suffix == ".properties" else _flat(project.tree(path))
+        for key, value in properties:
+            if key.startswith(_SPRING) and "${" not in value:
+                yield ExampleVariable(re.sub(r"\.", "_", key.replace("-", "")).upper(), value, path, "code")
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        key, sign, value = line.partition("=")
+        if sign and not key.lstrip().startswith(("#", "!")):
+            yield key.strip(), value.strip()
+
+
+def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(tree, dict) and prefix.count(".") < 10:
+        for key, value in tree.items():
+            yield from _flat(value, f"{prefix}{key}.")
+    elif not isinstance(tree, (dict, list)) and tree is not None:
+        yield prefix.rstrip("."), str(tree)

@@ -1,0 +1,105 @@
+"""Which files of the project an image has in it: a migration tool can only run in an image that holds the migrations."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+MAX_STAGES = 30
+_WITHOUT_DEV = re.compile(r"--omit[= ]dev|--production|--only[= ]prod|--prod\b|NODE_ENV[= ]production")
+
+
+class Instruction(NamedTuple):
+    """A line of a Dockerfile: `COPY`, and what stands behind it."""
+
+    name: str
+    rest: str
+
+
+class Contents(NamedTuple):
+    """What the last stage of a Dockerfile has of the folder that it is built from."""
+
+    copied: tuple[str, ...] = (".",)
+    without_dev_tools: bool = False
+    """Whether the dependencies of developers, such as migration tools, are left out."""
+
+    def has(self, path: PurePosixPath) -> bool:
+        """Whether it holds *path*, seen from the folder that it is built from."""
+        return any(path.is_relative_to(source) or PurePosixPath(source).is_relative_to(path) for source in self.copied)
+
+
+class _Stage(NamedTuple):
+    base: str
+    alias: str
+    steps: list[Instruction]
+
+
+def instructions(text: str) -> Iterator[Instruction]:
+    """The instructions of a Dockerfile with their continued lines joined, comments left out."""
+    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    for line in re.sub(r"[\\`][ \t]*\n", " ", lines).splitlines():
+        name, _, rest = line.strip().partition(" ")
+        if name.isalpha():
+            yield Instruction(name.upper(), rest.strip())
+
+
+def contents(steps: Iterable[Instruction]) -> Contents:
+    """What the image that *steps* build has in it."""
+    stages = list(_stages(steps))[:MAX_STAGES]
+    if not stages:
+        return Contents()
+    copied = dict.fromkeys(
+        os.path.normpath(source.strip("/") or ".").partition("*")[0].rstrip("/") or "." for source in _of_stage(len(stages) - 1, stages)
+    )
+    run = " ".join(f"{step.name} {step.rest}" for step in stages[-1].steps if step.name in ("RUN", "ENV"))
+    return Contents(tuple(copied), _WITHOUT_DEV.search(run) is not None)
+
+
+def _stages(steps: Iterable[Instruction]) -> Iterator[_Stage]:
+    stage: _Stage | None = None
+    for step in steps:
+        if step.name == "FROM":
+            if stage:
+                yield stage
+            words = [word for word in step.rest.split() if not word.startswith("--")]
+            alias = words[2].lower() if len(words) > 2 and words[1].lower() == "as" else ""
+            stage = _Stage(words[0].lower() if words else "", alias, [])
+        elif stage:
+            stage.steps.append(step)
+    if stage:
+        yield stage
+
+
+def _of_stage(number: int, stages: list[_Stage]) -> Iterator[str]:
+    """The sources that a stage copies, and those of the earlier stages that it begins from or takes the whole folder of."""
+    stage = stages[number]
+    yield from (source for step in stage.steps for source in copied_sources(step))
+    if (base := _find(stage.base, number, stages)) is not None:
+        yield from _of_stage(base, stages)
+    for step in stage.steps:
+        match = re.search(r"--from=(\S+)", step.rest) if step.name == "COPY" else None
+        other = _find(match[1].lower(), number, stages) if match else None
+        if other is not None and _whole_folder(step, stages[other]):
+            yield from _of_stage(other, stages)
+
+
+def _find(name: str, before: int, stages: list[_Stage]) -> int | None:
+    numbers = (index for index in range(before) if name and (stages[index].alias == name or str(index) == name))
+    return next(numbers, None)
+
+
+def _whole_folder(step: Instruction, stage: _Stage) -> bool:
+    folder = next((each.rest.strip("\"'/") for each in reversed(stage.steps) if each.name == "WORKDIR"), "")
+    words = [word for word in step.rest.split() if not word.startswith("--")]
+    return any(word.strip("\"'/") in (folder, ".") for word in words[:-1])
+
+
+def copied_sources(step: Instruction) -> list[str]:
+    """What COPY or ADD takes from the folder that the image is built from."""
+    if step.name not in ("COPY", "ADD") or "--from=" in step.rest or "<<" in step.rest:
+        return []
+    words = re.findall(r"[^\s\[\]\",]+", step.rest)
+    return [word for word in words[:-1] if not word.startswith("--") and "$" not in word and "://" not in word]

@@ -1,0 +1,123 @@
+"""Recorded Keploy tests -> what third parties answered, as WireMock mappings of stubs, and the servers that were asked.
+
+A test set has a `mocks.yaml`: YAML documents, one for each exchange. Those of `kind: Http` have the request and the response;
+those of databases are exchanges on the wire, for which a real server stands in the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from envctl.definition.source import displayed, parse
+from envctl.errors import DefinitionError, UsageError
+from envctl.files.folders import FileRefused
+from envctl.files.reading import read_file
+from envctl.init.model import Driver, Recording
+from envctl.init.project_files import ProjectFiles, as_map
+
+FILES = ("mocks.yaml", "mocks.yml")
+LARGEST = 20_000_000
+MAX_MAPPINGS = 2000
+SERVERS = {"Postgres": "postgres", "PostgresV2": "postgres", "MySQL": "mariadb", "Mongo": "mongo", "Redis": "valkey", "Kafka": "kafka"}
+"""Keploy's kinds of mocks, and the kind of server that was asked."""
+NAMELESS = "third-party"
+"""The host of requests that were recorded without one, as older versions do."""
+_OF_CONNECTION = frozenset([
+    "connection", "content-encoding", "content-length", "date", "keep-alive", "server", "set-cookie", "transfer-encoding",
+])  # fmt: skip
+"""Headers that belong to the recorded connection."""
+
+
+def read_recordings(folder: Path) -> tuple[list[Recording], list[Driver]]:
+    """The hosts that were asked with what they answered, and the servers.
+
+    Raises:
+        UsageError: there are no mocks in *folder*.
+        DefinitionError: a file of mocks is broken.
+    """
+    files = ProjectFiles.read(folder).named(*FILES)
+    if not files:
+        raise UsageError(f"--from-keploy {folder}: no mocks.yaml is in it", hint="the folder that `keploy record` writes is called keploy")
+    hosts: dict[str, dict[str, dict[str, Any]]] = {}
+    servers: dict[str, Driver] = {}
+    for path in files:
+        for mock in _documents(folder / path, folder):
+            kind, spec = str(mock.get("kind")), as_map(mock.get("spec"))
+            if kind == "Http":
+                host, request, mapping = _mapping(str(mock.get("name")), as_map(spec.get("req")), as_map(spec.get("resp")))
+                hosts.setdefault(host, {}).setdefault(request, mapping)
+            elif kind in SERVERS:
+                servers.setdefault(SERVERS[kind], Driver(SERVERS[kind], f"mocks of {kind}", path))
+    return [Recording(host, tuple(list(found.values())[:MAX_MAPPINGS])) for host, found in hosts.items()], list(servers.values())
+
+
+def _documents(file: Path, root: Path) -> Iterator[dict[str, Any]]:
+    """The documents of a file; a line of three dashes is between two, as nothing else begins there."""
+    try:
+        text = read_file(file, root, largest=LARGEST).decode("utf-8-sig")
+    except (FileRefused, OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{displayed(file)} cannot be read: {error}") from None
+    line = 0
+    for part in re.split(r"^---[ \t]*$", text, flags=re.MULTILINE):
+        if re.search(r"^[^#\s]", part, re.MULTILINE):
+            document = parse(part, displayed(file), what="a mock of Keploy")
+            if document.tree is None or document.problems:
+                raise DefinitionError([problem._replace(line=problem.line + line) for problem in document.problems])
+            yield document.tree
+        line += part.count("\n")
+
+
+def _mapping(name: str, request: dict[str, Any], response: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """The host that was asked, what makes the request the same as another, and the mapping."""
+    parts = _split(str(request.get("url") or "/"))
+    headers = {str(key).lower(): str(value) for key, value in as_map(request.get("header")).items()}
+    matched: dict[str, Any] = {"method": str(request.get("method") or "ANY").upper(), "urlPath": parts.path or "/"}
+    if query := dict(parse_qsl(parts.query, keep_blank_values=True)):
+        matched["queryParameters"] = {key: {"equalTo": value} for key, value in query.items()}
+    if body := _json(request.get("body")):
+        matched["bodyPatterns"] = [{"equalToJson": body, "ignoreArrayOrder": True, "ignoreExtraElements": True}]
+    host = parts.netloc.rpartition("@")[2] or headers.get("host") or NAMELESS
+    return host.lower(), json.dumps(matched, sort_keys=True), {"name": name, "request": matched, "response": _response(response)}
+
+
+def _split(url: str) -> Any:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("/")
+
+
+def _response(response: dict[str, Any]) -> dict[str, Any]:
+    status = response.get("status_code")
+    found: dict[str, Any] = {"status": status if isinstance(status, int) and 100 <= status <= 599 else 200}
+    kept = {str(key): str(value) for key, value in as_map(response.get("header")).items() if str(key).lower() not in _OF_CONNECTION}
+    if kept:
+        found["headers"] = kept
+    body = response.get("body")
+    if (parsed := _json(body)) is not None:
+        found["jsonBody"] = parsed
+    elif body:
+        found["body"] = str(body)
+    return found
+
+
+def _json(body: object) -> Any:
+    """*body* where it is a JSON map or list; None else."""
+    try:
+        parsed = json.loads(body) if isinstance(body, str) else None
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, (dict, list)) else None
+
+
+def host_name(host: str) -> str:
+    """The word of a host that names whose it is: `stripe` for `api.stripe.com`."""
+    name = host.partition(":")[0]
+    labels = [label for label in name.split(".") if label not in ("api", "www")]
+    is_name = len(labels) > 1 and not re.fullmatch(r"[\d.]+", name)
+    return labels[-2] if is_name else host
