@@ -26,6 +26,7 @@ from envctl.lifecycle.claiming import allocate, claim, draft, recorded
 from envctl.lifecycle.data import changed_seeds, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.failed import ended
+from envctl.lifecycle.heartbeat import beat_while_owned
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
@@ -106,6 +107,7 @@ def up(
             with in_time(""):
                 run.record = ensure_keeper(session, record, watched=not record.was_up)
                 watched()
+                beat_while_owned(session, engine, record)
                 _allocate_and_bring_up(run, engine, options, timer)
             _complete(run, timer)
         except BaseException as error:
