@@ -38,9 +38,9 @@ COMMANDS = {
     "snapshots": "snapshots",
     "doctor": "doctor",
 }
-GROUPS = {"cluster": "cluster", "preview": "preview"}
-"""Those that have commands of their own: an application `app` in the module."""
 """In the order in which `--help` shows them: command to its module of this folder."""
+GROUPS = {"preview": "preview", "cluster": "cluster"}
+"""Those that have commands of their own: an application `app` in the module."""
 COMPLETING = "_ENVCTL_COMPLETE"
 """The variable by which a shell asks for completions."""
 CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
@@ -90,7 +90,7 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
         if words in ([], ["help"], ["-h"], ["--help"]):
             show(*overview())
             return 0
-        if words[:1] == [called] and called not in COMMANDS:
+        if words[:1] == [called] and called not in {**COMMANDS, **GROUPS}:
             raise unknown_command(called)
         if called == "test":
             words = passed_on(words)
