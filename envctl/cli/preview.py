@@ -61,7 +61,7 @@ def up(
     if as_json:
         give(json.dumps(document(record), ensure_ascii=False) + "\n")
     else:
-        show(*endpoints(record))
+        show(*endpoints(record, record.id))
 
 
 @app.command()
