@@ -41,8 +41,8 @@ fuzz: .venv/dev  ## random projects: nothing may end but with exit 0 or 2, file 
 	$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(SEED)
 
 docs: .venv/dev  ## the generated pages, and the picture
-	$(BIN)/python -m docs.generate
-	$(BIN)/python -m docs.picture
+	$(BIN)/python -m docs_tools.generate
+	$(BIN)/python -m docs_tools.picture
 
 clean:
 	rm -rf .venv dist build

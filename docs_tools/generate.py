@@ -1,6 +1,6 @@
 """Writes what is generated: schema.json, and in pages whatever stands between `<!-- generated: NAME -->` and its end.
 
-`python -m docs.generate` (`make docs`) writes; with `--check` it only says what is out of date, and ends with 1.
+`python -m docs_tools.generate` (`make docs`) writes; with `--check` it only says what is out of date, and ends with 1.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.commands_page import commands, options_table, tree_of_errors
-from docs.kinds_page import kinds, overview
-from docs.schema_page import definition
+from docs_tools.commands_page import commands, options_table, tree_of_errors
+from docs_tools.kinds_page import kinds, overview
+from docs_tools.schema_page import definition
 from envctl.definition.json_schema import json_schema
 from envctl.definition.kinds import load_kinds
 
-DOCS = Path(__file__).resolve().parent
-ROOT = DOCS.parent
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 SCHEMA = DOCS / "schema.json"
 RESULTS = ROOT / "benchmarks" / "results.md"
 BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from docs.markdown import code, sentence, table
+from docs_tools.markdown import code, sentence, table
 from envctl.definition.json_schema import json_schema
 from envctl.definition.kinds import load_kinds
 

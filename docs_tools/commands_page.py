@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from docs.markdown import sentence, table
+from docs_tools.markdown import sentence, table
 from envctl import errors
 from envctl.cli.app import build
 from envctl.cli.options import Running, expanded
