@@ -48,7 +48,8 @@ def test_every_kind_has_an_example() -> None:
 
 
 def test_definitions_of_a_page_have_names_of_their_own() -> None:
-    files = [(block.page, block.definition) for block in DEFINITIONS]
+    """But for the tutorial's, which grow from step to step."""
+    files = [(block.page, block.definition) for block in DEFINITIONS if block.page.name != "tutorial.md"]
     assert sorted(set(files)) == sorted(files)
 
 
