@@ -71,7 +71,7 @@ def run(
     options: Running,
     inside: Annotated[
         str | None,
-        typer.Option("--in", metavar="S", show_default=False, help="Run it in the place of this service: its image, its network."),
+        typer.Option("--in", metavar="S", show_default=False, help="Run it instead of this service: in its image, on its network."),
     ] = None,
     report: ReportDir = None,
 ) -> int:

@@ -96,7 +96,7 @@ def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions)
         _refuse(session, current, drafted)
     going_on = current if current is not None and _goes_on(current, options) else None
     if (going_on.secret if going_on else "") != (drafted.secret if drafted.was_up else ""):
-        raise RecordGone(f"another command has worked on {drafted.name} ({drafted.id}) meanwhile")
+        raise RecordGone(f"another command has worked on {drafted.name} ({drafted.id}) in the meantime")
     if going_on is not None:
         return session.store.update(going_on, lambda current: _taken(_with_wishes(current, drafted), InstanceState.CHANGING))
     with shielded():

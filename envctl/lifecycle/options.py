@@ -34,7 +34,7 @@ class UpOptions:
         report: the folder for logs and status when it fails.
         image_names: what is built gets the names that the definition gives.
         untrusted: the definition is a stranger's, and may do nothing to this machine.
-        key: whose it is, in the place of folder, user and machine; None: the job of CI, where this is one.
+        key: whose it is, instead of folder, user and machine; None: the job of CI, where this is one.
     """
 
     environment: str

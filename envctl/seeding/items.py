@@ -114,7 +114,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(word: str) -> Any:
-    raise ValueError(f'{word} is no JSON; as text it is "{word}"')
+    raise ValueError(f'{word} is not valid JSON; as text it is "{word}"')
 
 
 # Numbers remember how they were written: 1.10 may go into a text.
@@ -125,7 +125,7 @@ def _loaded(text: str, line: int) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise BadFile(f"this is no JSON: {error.msg} (column {error.colno})", line + error.lineno - 1) from None
+        raise BadFile(f"this is not valid JSON: {error.msg} (column {error.colno})", line + error.lineno - 1) from None
     except (ValueError, RecursionError) as error:
         raise BadFile(_words(error), line) from None
 
@@ -160,7 +160,7 @@ class _Json:
         self._text, self._at, self._ended = "", 0, False
 
     def wrong(self, message: str) -> BadFile:
-        return BadFile(f"this is no JSON: {message}", self.line)
+        return BadFile(f"this is not valid JSON: {message}", self.line)
 
     def peek(self) -> str:
         """The next character that is no blank; empty at the end."""
