@@ -35,6 +35,7 @@ COMMANDS = {
     "down": "remove",
     "extend": "change",
     "gc": "remove",
+    "snapshots": "snapshots",
     "doctor": "doctor",
 }
 """In the order in which `--help` shows them: command to its module of this folder."""

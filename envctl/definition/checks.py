@@ -17,10 +17,10 @@ from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
 from envctl.files.folders import FileRefused
 
-FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties")
+FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties", "spring", "postman", "cypress", "karate")
 
 
-LATER = ("scope", "faults", "expose")
+LATER = ("faults", "expose")
 """Keys of a service that are agreed on, and not built yet."""
 
 _SHELLS_OWN = frozenset({"&&", "||", "|", "&", ">", ">>", "<", "2>&1"})

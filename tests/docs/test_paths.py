@@ -10,7 +10,7 @@ import pytest
 from docs_tools.pages import ROOT
 
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
-PATH = re.compile(r"`((?:envctl|tests|templates|docs)/[^`\s]*)`")
+PATH = re.compile(r"`((?:envctl|tests|templates|docs|docs_tools)/[^`\s]*)`")
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
 """The reader's own name stands there: the folder is checked."""
 OWN = re.compile(r"^`[^`]+`:$", re.MULTILINE)
