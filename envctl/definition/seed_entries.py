@@ -98,7 +98,7 @@ class Column(Entry):
     from_: str | None = Field(None, alias="from", description="`table.column`: one of the values that are there.")
     sequence: int | None = Field(None, description="Counts from this number.")
     value: Any = Field(None, description="The same in every row.")
-    unique: bool = Field(False, description="No value stands twice.")
+    unique: bool = Field(False, description="No value occurs twice.")
     nulls: float = Field(0.0, ge=0, le=1, description="Which part of the values is NULL.")
 
     @field_validator("from_")

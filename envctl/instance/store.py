@@ -49,7 +49,7 @@ class RecordStore:
         """
         refuse_foreign(self.home)
         if why := why_foreign(self.folder(id)):
-            message = f"the record in {self.folder(id)} is not to be trusted: {why}"
+            message = f"the record in {self.folder(id)} cannot be trusted: {why}"
             raise UnreadableRecord(id, message, foreign_hint(self.folder(id)))
         path = self.folder(id) / RECORD
         what = f"the record {path}"

@@ -82,7 +82,7 @@ def _requests(path: Path, root: Path) -> Iterator[Item]:
     try:
         lines = b"".join(texts(path, root)).decode().splitlines()
     except UnicodeDecodeError:
-        raise BadFile("it is no UTF-8") from None
+        raise BadFile("it is not valid UTF-8") from None
     begun: list[tuple[int, str]] = []
     for number, line in [*enumerate(lines, start=1), (len(lines) + 1, "###")]:
         if line.startswith("###"):

@@ -84,7 +84,7 @@ def _decoded(content: bytes, line: int) -> str:
 
 
 def _no_text(error: UnicodeDecodeError, line: int) -> BadFile:
-    return BadFile(f"the byte 0x{error.object[error.start]:02X} is no UTF-8", line + error.object.count(b"\n", 0, error.start))
+    return BadFile(f"the byte 0x{error.object[error.start]:02X} is not valid UTF-8", line + error.object.count(b"\n", 0, error.start))
 
 
 def _lines(path: Path, root: Path, spread: bool) -> Iterator[Item]:
@@ -109,7 +109,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' stands twice in one map")
+        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' occurs twice in one map")
     return found
 
 

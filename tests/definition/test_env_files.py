@@ -21,7 +21,7 @@ KEY = "TOKEN=-----BEGIN KEY-----\nabc\n-----END KEY-----"
         (b"REGION=eu\r\nTOKEN: as in YAML\r\n", 2, "no variable"),
         (KEY.encode(), 3, "no variable"),
         ("A=1\n".encode("utf-16"), 1, "UTF-16"),
-        (b"A=1\nB=\xe9\n", 2, "0xE9 is no UTF-8"),
+        (b"A=1\nB=\xe9\n", 2, "0xE9 is not valid UTF-8"),
         (b"A=1\nB=\0\n", 2, "binary"),
     ],
 )
