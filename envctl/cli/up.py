@@ -101,7 +101,7 @@ def test_(
 ) -> int:
     """Bring an environment up, run the definition's tests, tear it down; returns the first exit code that is not 0.
 
-    What stands behind `--` is passed on to the test: `envctl test shop api -- -k checkout`.
+    Arguments after `--` are passed on to the test: `envctl test shop api -- -k checkout`.
     """
     session = session_of(ctx)
     options_of_up = up_options(env, options, report)
