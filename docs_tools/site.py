@@ -38,10 +38,15 @@ def _title(text: str) -> str:
 def stage(folder: Path) -> None:
     """The pages in *folder*, and the files that they link to; a link to a folder of the repository becomes its text."""
     shutil.rmtree(folder, ignore_errors=True)
-    for page in (*PAGES, *ASIDE):
-        _put(folder, page, _without_folders(page))
-        for target in _targets(page):
-            if target.is_file() and target.suffix != ".md":
+    waiting, seen = [*PAGES, *ASIDE], set[Path]()
+    while waiting:
+        page = waiting.pop()
+        if page not in seen:
+            seen.add(page)
+            _put(folder, page, _without_folders(page))
+            targets = [target for target in _targets(page) if target.is_file()]
+            waiting += [target for target in targets if target.suffix == ".md"]
+            for target in targets:
                 _put(folder, target, None)
 
 
@@ -59,10 +64,10 @@ def _without_folders(page: Path) -> str:
 def _put(folder: Path, file: Path, text: str | None) -> None:
     target = folder / file.relative_to(ROOT)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if text is None:
-        shutil.copyfile(file, target)
-    else:
+    if text is not None:
         target.write_text(text, "utf-8")
+    elif not target.exists():
+        shutil.copyfile(file, target)
 
 
 def main() -> int:
