@@ -34,7 +34,7 @@ def test_what_is_not_ours_stays(project: Path) -> None:
     (project / "x").write_text("mine")
     with pytest.raises(FileRefused, match="exists already, and was not written by envctl"):
         write_file(project / "x", "new", project, ours=lambda content: content == b"ours")
-    with pytest.raises(FileRefused, match="is there already"):
+    with pytest.raises(FileRefused, match="exists already"):
         check_file(project / "x", project, ours=lambda content: content == b"ours")
     assert (project / "x").read_text() == "mine"
 

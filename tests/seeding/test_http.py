@@ -121,7 +121,7 @@ def test_an_http_file(tmp_path: Path, api: Api) -> None:
         ("x.yaml", "a: {path: /a}\n", ":1", "a list of entries is expected"),
         ("x.jsonl", '{"path": "/a/200"}\n{"path": "/a/200", "base64": "%"}\n', ":2", "its body: "),
         ("x.http", "GET /a/200\n\n###\nGET /a/500\n", ":4", "GET /a/500 answered 500"),
-        ("x.http", "GET http://elsewhere/\n", ":1", "is not a request: `POST /orders`"),
+        ("x.http", "GET http://elsewhere/\n", ":1", "is not a request, such as `POST /orders`"),
         ("x.http", "FETCH it please\n", ":1", "is not a request"),
         ("x.http", "POST /a/200\nno header\n", ":2", "'no header' is not a header"),
         ("x.http", "GET /a/{{id}}\n", ":1", "variables"),

@@ -62,7 +62,7 @@ def test_jsonl_is_an_entry_a_line(tmp_path: Path) -> None:
         ("x.json", "[" * 100_000, 1, "nested too deeply"),
         ("x.jsonl", '{"a": 1}\n{"a": 1\n', 2, "this is not valid JSON: Expecting ',' delimiter"),
         ("x.jsonl", b'{"a": 1}\n"\xff"', 2, "the byte 0xFF is not valid UTF-8"),
-        ("x.yaml", "a:\n  - x: 1\n  - {x: 2", 3, "this is no YAML"),
+        ("x.yaml", "a:\n  - x: 1\n  - {x: 2", 3, "not valid YAML"),
         ("x.yaml", "a: []\na: []\n", 2, "the key 'a' occurs twice"),
         ("x.yaml", "a: [&x {b: 1}, *y]", 1, "there is no anchor"),
         ("x.yaml", "only", 1, "a single value"),
