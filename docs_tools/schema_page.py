@@ -19,6 +19,7 @@ SECTIONS = {
     "Ready": "`ready`",
     "SeedStep": "A seed step",
     "Resources": "`resources`",
+    "Expose": "`expose`",
     "Test": "A test",
 }
 """The parts of the schema in the order of the page, with their headings."""
