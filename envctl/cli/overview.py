@@ -73,7 +73,7 @@ def overview() -> Iterator[str]:
     for group, commands in GROUPS.items():
         yield ""
         yield f"{group}:"
-        yield from (f"  {name:<9} {says}" for name, says in commands.items())
+        yield from (f"  {name:<10} {says}" for name, says in commands.items())
     yield ""
     yield "Options: --version, --help, --install-completion, --show-completion"
     yield ""
