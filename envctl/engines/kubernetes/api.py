@@ -185,7 +185,9 @@ def connect(context: Context, environ: Mapping[str, str]) -> Api:
     except ApiError as error:
         if error.status == 401:
             hint = "log in again; the kubeconfig's credentials are refused"
-            raise EngineMissing(f"the cluster of context {context.name} does not know us: {error.message}", hint=hint) from None
+            raise EngineMissing(
+                f"the cluster of context {context.name} does not accept these credentials: {error.message}", hint=hint
+            ) from None
         if error.status != 403:
             raise EngineMissing(f"the Kubernetes API of context {context.name} answers: {error.message}") from None
     return api
