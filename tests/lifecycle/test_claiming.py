@@ -141,14 +141,18 @@ def test_one_that_a_run_of_another_container_uses_or_used(session: Session, engi
     refused(session, engine, environment, "a command of another machine or container is using t, or was")
 
 
-@pytest.mark.parametrize(("owner", "expires"), [("elsewhere:1:1", None), ("elsewhere:1:1", FUTURE), (process_mark(), None)])
+@pytest.mark.parametrize(
+    ("owner", "expires"), [("elsewhere:1:1", None), ("elsewhere:1:1", FUTURE), (process_mark(), None)], ids=["elsewhere", "in time", "here"]
+)
 def test_one_that_another_machine_holds(session: Session, environment: Environment, owner: str, expires: str | None) -> None:
     id = instance_id("t", session.cwd)
     engine = ListedEngine([seen_as(id, owner=owner, expires=expires), seen_as("other-1", owner="elsewhere:1:1")])
     refused(session, engine, environment, rf"t \({id}\) is in use by a command of another machine, container or user")
 
 
-@pytest.mark.parametrize(("owner", "expires"), [("", None), (ended_mark(), None), ("elsewhere:1:1", PAST)])
+@pytest.mark.parametrize(
+    ("owner", "expires"), [("", None), (ended_mark(), None), ("elsewhere:1:1", PAST)], ids=["none", "ended", "expired"]
+)
 def test_what_nobody_holds_is_cleared(session: Session, environment: Environment, owner: str, expires: str | None) -> None:
     id = instance_id("t", session.cwd)
     engine = ListedEngine([seen_as(id, owner=owner, expires=expires)])
