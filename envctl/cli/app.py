@@ -33,6 +33,7 @@ COMMANDS = {
     "down": "remove",
     "extend": "change",
     "gc": "remove",
+    "report": "report",
     "doctor": "doctor",
 }
 """In the order in which `--help` shows them: command to its module of this folder."""
