@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from envctl.cli.arguments import duration
+from envctl.cli.completion import ENGINES, SERVICES
 from envctl.errors import UsageError
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.plan.transforms import Selection
@@ -38,11 +39,13 @@ class Chosen:
         str | None, _option("Whose it is, in the place of folder, user and machine: `owner/repo#17`.", env="KEY", metavar="TEXT")
     ] = None
     set: Annotated[Many, _option("A variable's value.", "--set", metavar="K=V")] = field(default_factory=list)
-    only: Annotated[Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S")] = field(
+    only: Annotated[
+        Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S", autocompletion=SERVICES)
+    ] = field(default_factory=list)
+    stub: Annotated[Many, _option("Replace this service by a stub.", env="STUB", metavar="S", autocompletion=SERVICES)] = field(
         default_factory=list
     )
-    stub: Annotated[Many, _option("A stub in the place of this service.", env="STUB", metavar="S")] = field(default_factory=list)
-    use: Annotated[Many, _option("A server that runs already in the place of S.", env="USE", metavar="S=URL")] = field(default_factory=list)
+    use: Annotated[Many, _option("Use a server that runs already instead of S.", env="USE", metavar="S=URL")] = field(default_factory=list)
     port: Annotated[Many, _option("A fixed local port for a service.", env="PORT", metavar="S=N")] = field(default_factory=list)
     image: Annotated[Many, _option("Another image for a service, instead of building.", env="IMAGE", metavar="S=REF")] = field(
         default_factory=list
@@ -56,10 +59,11 @@ UNTRUSTED = "The definition is a stranger's: refuse whatever it would do on this
 class Running(Chosen):
     """What says how it is brought up."""
 
-    local: Annotated[Many, _option("A service as a process of this machine, from source (repeatable).", env="LOCAL", metavar="S")] = field(
-        default_factory=list
-    )
-    engine: Annotated[str | None, _option("docker, kubernetes or local.", env="ENGINE", metavar="E")] = None
+    local: Annotated[
+        Many,
+        _option("A service as a process of this machine, from source (repeatable).", env="LOCAL", metavar="S", autocompletion=SERVICES),
+    ] = field(default_factory=list)
+    engine: Annotated[str | None, _option("docker, kubernetes or local.", env="ENGINE", metavar="E", autocompletion=ENGINES)] = None
     context: Annotated[str | None, _option("A Docker context, or one of the kubeconfig.", env="CONTEXT", metavar="C")] = None
     namespace: Annotated[
         str | None, _option("An existing Kubernetes namespace, instead of one of its own.", env="NAMESPACE", metavar="NS")
@@ -74,7 +78,7 @@ class Running(Chosen):
     untrusted: Annotated[bool, _option(UNTRUSTED, "--untrusted", env="UNTRUSTED")] = False
     ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
     timeout: Annotated[str | None, _option("One deadline for all of it (10m).", env="TIMEOUT", metavar="D")] = None
-    fresh: Annotated[bool, _option("Start over: no data of before.", "--fresh", env="FRESH")] = False
+    fresh: Annotated[bool, _option("Start with empty data.", "--fresh", env="FRESH")] = False
     keep: Annotated[bool, _option("Do not tear down what failed.", "--keep", env="KEEP")] = False
 
 
@@ -125,7 +129,7 @@ def cluster_options(
 def _ttl(text: str | None) -> float | None:
     seconds = duration("--ttl", text)
     if seconds == 0:
-        raise UsageError(f"--ttl {text}: this is no time to live", hint="like 2h; without it, what the definition says")
+        raise UsageError(f"--ttl {text}: not a lifetime", hint="like 2h; without it, what the definition says")
     return seconds
 
 
@@ -147,14 +151,14 @@ def pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
     for value in values:
         key, equals, text = value.partition("=")
         if not equals or not key:
-            raise UsageError(f"{option} {value}: this is not of the form {form}")
+            raise UsageError(f"{option} {value}: not of the form {form}")
         found[key] = text
     return found
 
 
 def _port(service: str, text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UsageError(f"--port {service}={text}: this is no port number")
+        raise UsageError(f"--port {service}={text}: not a port number")
     return int(text)
 
 

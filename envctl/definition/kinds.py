@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from envctl.definition.budget import KEY, Budget
-from envctl.definition.compose_file import Recognised, Recogniser
+from envctl.definition.compose_services import Recognised, Recogniser
 from envctl.definition.expressions import ExpressionError, evaluate, references
 from envctl.definition.models import Model
 from envctl.definition.source import MAX_BYTES, Document, Source, merge, read, walk
@@ -59,8 +59,12 @@ class Recognise(Model):
     images: list[str] = Field(default_factory=list)
     ports: dict[str, dict[str, int]] = Field(default_factory=dict, description="An image to those of its ports that are not the kind's.")
     parameters: dict[str, list[str]] = Field(
-        default_factory=dict, description="Parameter to the variables that set it; `=x` is the image's default."
+        default_factory=dict,
+        description="Parameter to what sets it: a variable (or, with `_FILE`, a file that it names), an `--argument`; `=x` is the default.",
     )
+    data: list[str] = Field(default_factory=list, description="Folders in which its images keep data, besides the kind's own.")
+    advertised: list[str] = Field(default_factory=list, description="Variables that say where its clients are sent on to.")
+    relies: bool = Field(False, description="What it answers may be for others to say, so that nobody waits for it unasked.")
 
 
 class Program(Model):
@@ -72,7 +76,7 @@ class Program(Model):
     script: str = Field("", description="A program that a Python package installs beside Python itself.")
     path: str = Field("", description="A program of PATH, or a pattern of absolute paths.")
     version: str = Field("", description="Its major version, where it is known; else the program is asked, or its path.")
-    extra: bool = Field(False, description="It comes with envctl[local].")
+    extra: bool = Field(False, description="It comes with envctl-testing[local].")
     arguments: list[str] = Field(default_factory=list, description="What it takes before the arguments of `command`.")
     loss: str = Field("", description="What is different with this one.")
 
@@ -337,7 +341,9 @@ def _usable(kinds: Mapping[str, Kind], name: str) -> Kind | None:
 
 def _recognised(kind: Kind, image: str) -> Recognised:
     ports = kind.ports | kind.recognise.ports.get(image, {})
-    return Recognised(kind.kind, ports, kind.recognise.parameters, tuple(kind.several), tuple(kind.credentials))
+    known, data = kind.recognise, (*([kind.data] if kind.data else []), *kind.recognise.data)
+    several, credentials = tuple(kind.several), tuple(kind.credentials)
+    return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies)
 
 
 def _matches(image: str, name: str) -> bool:

@@ -31,8 +31,13 @@ def name_problem(name: str) -> tuple[str, str] | None:
     if OURS.match(name):
         return f"'{name}' begins like what envctl itself puts beside services", f"another name, e.g. '{name[7:] or 'server'}'"
     if not NAME.fullmatch(name):
-        return f"'{name}' is no name of a service", "letters, digits, - and _, at most 40, not beginning with - or _"
+        return f"'{name}' is not a valid name for a service", "letters, digits, - and _, at most 40, not beginning with - or _"
     return None
+
+
+def expressible(name: str) -> bool:
+    """Whether an expression can name a service called *name*; that of a Compose file has any name which Compose takes."""
+    return name not in RESERVED and name not in WORDS and "." not in name
 
 
 def _name(value: str) -> str:
@@ -293,6 +298,9 @@ class Service(Model):
     shell: bool = Field(False, description="`run` goes through a shell.")
     port: Port | None = Field(None, description="The main port.")
     ports: dict[str, Port] = Field(default_factory=dict, description="Name to number, for more than one.")
+    publish: Port | dict[str, Port] | None = Field(
+        None, description="The number outside of the main port, or of ports by name, where it must be the same each time."
+    )
     ready: Ready | None = Field(None, description="When it is ready, where the kind's own check does not do.")
     env: dict[str, Text | None] = Field(
         default_factory=dict,

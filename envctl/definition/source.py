@@ -119,15 +119,16 @@ def _text(file: Path, root: Path, what: str) -> str | Problem:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return Problem(shown, 1, "", f"the file cannot be read: {reason}")
-    return _decoded(content, shown)
+    return decoded(content, shown)
 
 
-def _decoded(content: bytes, shown: Path) -> str | Problem:
+def decoded(content: bytes, shown: Path, what: str = "YAML in UTF-8 is expected") -> str | Problem:
+    """The text of a file; a problem at its line where it is none."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Problem(shown, 1, "", "the file is UTF-16", "save it as UTF-8")
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        return Problem(shown, line, "", "the file is binary", "YAML in UTF-8 is expected")
+        return Problem(shown, line, "", "the file is binary", what)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -174,7 +175,7 @@ class _Reading:
 
     def _key(self, key: Node, path: TreePath) -> str:
         if isinstance(key, Branch) or (key.value is None and not key.text):
-            raise YamlError(key.line, f"a key under '{dotted(path)}' is no text" if path else "a key is no text")
+            raise YamlError(key.line, f"a key under '{dotted(path)}' is not text" if path else "a key is not text")
         if control := _CONTROL.search(key.text):
             raise YamlError(key.line, f"the key {key.text!r} holds the control character U+{ord(control.group()):04X}", "remove it")
         return key.text
@@ -274,7 +275,7 @@ PathType = Literal["file", "folder", "file or folder"]
 def inside(text: str, base: Path, project: Path, *, what: PathType | None) -> Path | str:
     """The path that *text* names, or a sentence about what is wrong with it; without *what* it need not exist."""
     if not text.strip() or "\0" in text:
-        return "this is no path"
+        return "this is not a path"
     path = Path(os.path.normpath(base / text))
     try:
         if outside(path, project):
@@ -297,7 +298,7 @@ def _existing(path: Path, text: str, what: PathType) -> Path | str:
     if not path.is_dir() and what == "folder":
         return f"'{text}' is a file, and a folder is expected"
     if not path.is_dir() and not path.is_file():
-        return f"'{text}' is no ordinary file"
+        return f"'{text}' is not a regular file"
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
         return f"'{text}' cannot be read: permission denied"
     return path

@@ -84,6 +84,8 @@ class ServiceState(NamedTuple):
         restarts: its engine starts it again when it ends.
         id: of its container, pod or process.
         lacks: why nobody can reach it though its processes are there; it does not count as running then.
+        check: the health check of its container or image as a command inside it; empty where its engine gives none.
+        patience: seconds after which its engine itself would call it unhealthy.
     """
 
     running: bool = False
@@ -92,6 +94,8 @@ class ServiceState(NamedTuple):
     restarts: bool = False
     id: str = ""
     lacks: str = ""
+    check: tuple[str, ...] = ()
+    patience: float = 0.0
 
 
 class FoundInstance(NamedTuple):
@@ -252,6 +256,13 @@ class Deployment(RunningInstance, Protocol):
         The service is created, and need not run. Status 126 or 127 where the command cannot be started.
         """
 
+    def listening(self, service: str) -> Sequence[tuple[str, int]]:
+        """Where it listens: addresses as its own processes see them, and ports.
+
+        Raises:
+            EnvctlError: nobody can tell.
+        """
+
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from what was there before or will be after it; empty where there is none."""
 
@@ -263,6 +274,18 @@ class Deployment(RunningInstance, Protocol):
 
         Args:
             whole: the services that have all of their data.
+        """
+
+
+@runtime_checkable
+class ConnectsProcesses(Protocol):
+    """A deployment some of whose services are reached by the others in a way that is made when they are ready."""
+
+    def connect(self, service: ServicePlan) -> None:
+        """The service is ready, and the others reach it.
+
+        Raises:
+            EnvctlError: they cannot.
         """
 
 

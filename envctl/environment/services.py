@@ -27,6 +27,7 @@ def check_service(name: str, service: Service, kind: Kind, loaded: Loaded, kinds
         yield from checking.program()
     if not wrong & {"kind", "port", "ports"}:
         yield from checking.ready()
+        yield from checking.publish()
     yield from checking.version()
     yield from checking.seeds()
     yield from checking.data()
@@ -53,13 +54,21 @@ class _Service:
         if kind.kind == "api" and not has_port and not service.from_compose:
             yield self.problem((), "an API has a port", "`port: 8000`")
 
+    def publish(self) -> Iterator[Problem]:
+        given, ports = self._service.publish, port_names(self._service, self._kind)
+        if given is not None and not ports:
+            yield self.problem(("publish",), "there is no port to publish", "`port: 8000`")
+        for name in given if isinstance(given, dict) and ports else ():
+            if name not in ports:
+                yield self.problem(("publish", name), f"there is no port '{name}'", did_you_mean(name, ports))
+
     def version(self) -> Iterator[Problem]:
         service, kind = self._service, self._kind
         if service.version is None:
             return
         known = f"known: {', '.join(kind.versions)}" if kind.versions else ""
         if not _TAG.fullmatch(service.version):
-            yield self.problem(("version",), f"'{service.version}' is no version", known or "an image's tag")
+            yield self.problem(("version",), f"'{service.version}' is not a version", known or "an image's tag")
         elif kind.image is None:
             hint = "put it into the image: `image: name:tag`"
             yield self.problem(("version",), f"the kind '{kind.kind}' has no versions", hint)

@@ -196,5 +196,5 @@ def _seconds(option: str, value: float | str | None) -> float | None:
     except ValueError as error:
         raise UsageError(f"{option}={value!r}: {error}") from None
     if found is not None and found <= 0:
-        raise UsageError(f"{option}={value!r}: this is no time", hint="seconds, or a text like '2h'")
+        raise UsageError(f"{option}={value!r}: not a duration", hint="seconds, or a text like '2h'")
     return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from envctl.engines import Deployment, DeploymentSettings, Engine, PublishesRecords
 from envctl.engines.mixed import deployment_of
 from envctl.errors import OutOfTime
+from envctl.inspect.lookup import called
 from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
 from envctl.instance.record import Record
@@ -109,6 +110,8 @@ class BringUp:
     states: ServiceStates
     data: Data
     seeder: Seeder
+    called: str = ""
+    """The instance, as commands name it where this one was typed."""
     was_up: bool = False
     again: Collection[str] = ()
     exits: Exits = field(init=False)
@@ -133,7 +136,7 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
     variables = {**run.environ, **run.plan.outputs, **process_variables(run.record)}
     work = BringUp(
         plan, deployment, states, Data(run.update, lambda: run.record, deployment),
-        Seeder(run.plan, deployment, variables, plan.folder), was_up=run.record.was_up, again=again,
+        Seeder(run.plan, deployment, variables, plan.folder), called=called(run.session, run.record), was_up=run.record.was_up, again=again,
     )  # fmt: skip
     try:
         _bring_up(work, run.deadline)

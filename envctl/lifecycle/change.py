@@ -11,7 +11,7 @@ from typing import NamedTuple
 from envctl.engines import Deployment, Engine, open_engine
 from envctl.engines.mixed import running_instance
 from envctl.errors import UsageError
-from envctl.inspect.lookup import service_of
+from envctl.inspect.lookup import called, service_of
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
 from envctl.instance.record import Record, now
@@ -48,7 +48,8 @@ class Change(NamedTuple):
         return self.run.plan.services[service]
 
     def refuse_changed_seeds(self, services: Iterable[str]) -> None:
-        refuse_changed_seeds(self.run.record, self.deployment(), [self.planned(name) for name in services])
+        known = called(self.run.session, self.run.record)
+        refuse_changed_seeds(self.run.record, known, self.deployment(), [self.planned(name) for name in services])
 
     def bring_up(self, services: Sequence[str], again: Collection[str] = ()) -> None:
         self.run.events.begin(part_of(self.run.plan, services))

@@ -50,7 +50,7 @@ class Data:
         self.update(lambda record: replace(record, data={**record.data, service.name: found}))
 
 
-def refuse_changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
+def refuse_changed_seeds(record: Record, called: str, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
     """Data that was seeded by other steps than those of now is not mixed with theirs.
 
     Raises:
@@ -65,5 +65,6 @@ def refuse_changed_seeds(record: Record, deployment: Deployment, services: Itera
             what = f"seed step {changed.number + 1} ({changed.title}, {changed.where}) has changed" if changed else "a seed step is gone"
             raise UsageError(
                 f"{service.name}: {what} since its data was seeded",
-                hint=f"`envctl reset {record.name} {service.name}` seeds it anew, `envctl up ... --fresh` starts over",
+                hint=f"`envctl reset {called} {service.name}` seeds it again, "
+                f"`envctl up {record.environment} --fresh` starts with empty data",
             )

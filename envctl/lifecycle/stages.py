@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from envctl import seeding
-from envctl.engines import Execution, PreparesCommands
+from envctl.engines import ConnectsProcesses, Execution, PreparesCommands
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
 from envctl.lifecycle.readiness import until_ended, until_ready
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 def await_needs(work: BringUp, service: ServicePlan) -> None:
     """What it needs is there."""
-    work.states.wait_for(service.needs)
+    for name, condition in service.needs.items():
+        if work.states.missing({name: condition}):
+            work.states.set(service.name, Phase.PENDING, f"waits for {name}")
+        work.states.wait_for({name: condition})
 
 
 def restore_data(work: BringUp, service: ServicePlan) -> None:
@@ -66,6 +69,12 @@ def await_ready(work: BringUp, service: ServicePlan) -> None:
         until_ready(work, service)
 
 
+def connect(work: BringUp, service: ServicePlan) -> None:
+    """Services in another place than its own reach it."""
+    if isinstance(work.deployment, ConnectsProcesses) and not _is_done(work, service):
+        work.deployment.connect(service)
+
+
 def set_up(work: BringUp, service: ServicePlan) -> None:
     """What its kind does once in a new server."""
     if _is_done(work, service) or not service.sets_up or work.data.recorded(service).set_up:
@@ -104,4 +113,6 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
     return work.states.rows[service.name].phase is Phase.DONE
 
 
-STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (await_needs, restore_data, start, await_ready, set_up, seed, save_data)
+STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (
+    await_needs, restore_data, start, await_ready, connect, set_up, seed, save_data,
+)  # fmt: skip

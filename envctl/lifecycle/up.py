@@ -10,8 +10,10 @@ from functools import partial
 from typing import NamedTuple
 
 from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
+from envctl.engines.registry import traits
 from envctl.environment import Environment
-from envctl.errors import OutOfTime, ServiceFailed
+from envctl.errors import DefinitionError, OutOfTime, ServiceFailed
+from envctl.inspect.lookup import called
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Record
@@ -27,6 +29,7 @@ from envctl.lifecycle.failed import ended
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
+from envctl.lifecycle.used import ask_used
 from envctl.outputs import refuse_foreign_files, with_all_written
 from envctl.plan.model import Plan
 from envctl.process import signals
@@ -82,6 +85,7 @@ def up(
     with in_time(" of planning"):
         environment = environment or open_selected(session, options)
         drafted, plan = _planned(session, options, environment, owner)
+        ask_used(environment, called(session, drafted))
     timer.phase("plan")
     with in_time(f": {drafted.engine} has not answered"):
         engine = open_engine(drafted.location, session.host)
@@ -113,7 +117,12 @@ def up(
 def _planned(session: Session, options: UpOptions, environment: Environment, owner: str) -> tuple[Record, Plan]:
     """The draft of the record, and the plan: mistakes that only a plan shows must show before anything is touched."""
     drafted = draft(session, options, environment, owner)
-    plan = plan_of_environment(session, environment, drafted)
+    try:
+        plan = plan_of_environment(session, environment, drafted)
+    except DefinitionError as error:
+        if options.engine is None and traits(drafted.engine).runs_processes:
+            error.hint = "Docker does not answer here, hence the services are to run as processes of this machine; `envctl doctor` says why"
+        raise
     session.mask.add(plan.secrets)
     refuse_foreign_files(with_all_written(replace(drafted, write=dict(plan.write)), session.store.all()))
     return drafted, plan
@@ -161,7 +170,7 @@ def _create_and_bring_up(run: Run, deployment: Deployment, timer: Timer) -> None
     run.events.begin(run.plan)
     deployment.prepare(run.events.progress)
     timer.phase("images")
-    refuse_changed_seeds(run.record, deployment, run.plan.services.values())
+    refuse_changed_seeds(run.record, called(run.session, run.record), deployment, run.plan.services.values())
     each(lambda step: step(), [lambda: deployment.renew(run.record.expires, labels_of(run.record)), deployment.create])
     timer.phase("create")
     bring_up(run, deployment)

@@ -54,7 +54,7 @@ class Addressing:
 
     def is_process(self, service: str) -> bool:
         """Whether *service* is a process of this machine."""
-        return self.setting.engine.runs_processes or service in self.setting.local
+        return self.setting.runs_as_process(service)
 
     def name(self, service: str) -> str:
         """The name under which *service* is found inside."""

@@ -76,7 +76,7 @@ def contents(source: Path, root: Path) -> Contents:
     """The files below a folder in the order of their paths, or a file alone.
 
     Raises:
-        FileRefused: one leads out of *root*, or is no ordinary file.
+        FileRefused: one leads out of *root*, or is not a regular file.
         OSError: one cannot be read.
     """
     if not source.is_dir():

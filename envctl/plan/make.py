@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import count
 from typing import Any
 
 from envctl.definition.budget import KEY
 from envctl.definition.expressions import ExpressionError, evaluate_tree
-from envctl.definition.models import Service
+from envctl.definition.models import Service, expressible
 from envctl.definition.variable_names import is_output
 from envctl.environment import Environment
 from envctl.errors import UsageError
-from envctl.plan.addressing import TESTS, Addressing
+from envctl.plan.addressing import TESTS, Addressing, Viewpoint
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, TestPlan
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
-from envctl.plan.subjects import published, subjects
+from envctl.plan.subjects import fixed_ports, published, subjects
 from envctl.plan.views import Resolver
 
 
@@ -39,6 +41,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     found = subjects(environment, setting)
     resolver = Resolver(found, Addressing(setting), _scope(environment, setting))
     reading = Reading(environment.loaded, setting, resolver, once)
+    _check_hosts(reading)
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
     needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
     order = _order(reading, running, needs)
@@ -46,7 +49,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     for name in order:
         with reading.located("services", name):
             services[name] = service_plan(reading, found[name], running[name], needs[name])
-    outputs = _outputs(reading, environment)
+    outputs = _outputs(reading, environment, TESTS)
     tests = _tests(reading, environment)
     reading.check()
     # Ports are read last: a reference anywhere may have reserved one.
@@ -70,9 +73,22 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
-        ports_wanted=_wanted(environment, services),
+        ports_wanted=(wanted := _wanted(environment, services)),
+        ports_fixed=fixed_ports(environment, list(wanted)),
+        outputs_in=lambda name: _outputs(reading, environment, resolver.addressing.standpoint(name)),
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
     )
+
+
+def _check_hosts(reading: Reading) -> None:
+    """In a Compose file `a-b` may stand beside `a_b`; where names are labels of DNS, both would be one host."""
+    seen: dict[str, str] = {}
+    for name in reading.resolver.subjects:
+        host = reading.addressing.name(name)
+        if host in seen:
+            place = reading.setting.engine.place
+            reading.wrong(("services", name), f"'{name}' and '{seen[host]}' are one host name in {place}", "`--engine docker` has both")
+        seen.setdefault(host, name)
 
 
 def _wanted(environment: Environment, services: Mapping[str, ServicePlan]) -> dict[PortKey, int]:
@@ -92,12 +108,15 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
 def _needs(name: str, service: Service, environment: Environment, running: Mapping[str, Service]) -> dict[str, str]:
     """References (what they need: everything) under what `needs` says; a job that is needed is a job that is done."""
     needs = {**dict.fromkeys(_referred(name, service, environment), "seeded"), **service.needs}
+    if service.from_compose:  # the file knows nothing of the seeds that a definition gives what it names
+        seeded = [other for other, its in running.items() if its.seed and (other in needs or any(step.in_ == name for step in its.seed))]
+        needs |= {other: "seeded" for other in seeded if needs.get(other) != "none"}
     return _conditions(environment, {other: condition for other, condition in needs.items() if other != name}, running)
 
 
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
     """The services whose properties it reads, in order; itself where it asks for its own address."""
-    found = refers(service, [*environment.definition.services, "self"])
+    found = refers(service, [*filter(expressible, environment.definition.services), "self"])
     return [name if ref.root == "self" else ref.root for ref in found if ref.root != "self" or ref.path[:1] in (("host",), ("url",))]
 
 
@@ -125,10 +144,10 @@ def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str,
         raise
 
 
-def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
-    scope = reading.resolver.reader(TESTS)
+def _outputs(reading: Reading, environment: Environment, viewpoint: Viewpoint) -> dict[str, str]:
+    scope = reading.resolver.reader(viewpoint)
     if environment.definition.outputs is None:
-        return _default_outputs(reading)
+        return _default_outputs(reading, viewpoint)
     found: dict[str, str] = {}
     for key, value in environment.definition.outputs.items():
         with reading.located("outputs", key):
@@ -136,20 +155,29 @@ def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
     return found
 
 
-def _default_outputs(reading: Reading) -> dict[str, str]:
+def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
-    found = {}
+    found: dict[str, str] = {}
+    prefixes: set[str] = set()
     for name, subject in reading.resolver.subjects.items():
-        view = reading.resolver.reader(TESTS)[name]
+        view, prefix = reading.resolver.view(name, viewpoint), _prefix(name, prefixes)
         for key in ("host", "port", *subject.kind.properties, *subject.kind.credentials):
             try:
                 value = view[key]
             except (ExpressionError, KeyError):
                 continue
-            variable = f"{name}_{key}".upper().replace("-", "_")
+            variable = f"{prefix}_{key.upper()}"
             if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "" and is_output(variable):
                 found[variable] = as_text(value)
     return found
+
+
+def _prefix(name: str, taken: set[str]) -> str:
+    """How the outputs of service *name* begin; in a Compose file `a-b` may stand beside `a_b`, and is numbered then."""
+    base = re.sub(r"[^A-Z0-9_]", "_", name.upper())
+    prefix = next(text for number in count(1) if (text := base if number == 1 else f"{base}_{number}") not in taken)
+    taken.add(prefix)
+    return prefix
 
 
 def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:

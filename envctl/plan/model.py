@@ -56,6 +56,10 @@ class Setting:
     rewrite: Mapping[str, str] = field(default_factory=dict)
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
 
+    def runs_as_process(self, service: str) -> bool:
+        """Whether *service* is a process of this machine."""
+        return self.engine.runs_processes or service in self.local
+
 
 class Port(NamedTuple):
     """A port inside, and the one that is published for it."""
@@ -196,6 +200,8 @@ class LocalPlan(NamedTuple):
     """The image that was asked for in the place of the kind's own; the program of this machine stands in its place."""
     program: LocalProgram | None = None
     """What runs it, where the definition does not say it with `run`."""
+    title: str = ""
+    """What people call its kind."""
 
 
 @dataclass(frozen=True)
@@ -317,6 +323,10 @@ class Plan:
     losses: tuple[str, ...] = ()
     ports_wanted: Mapping[PortKey, int] = field(default_factory=dict)
     """The ports that get a number outside, in the order of the definition, and how many in a row each wants (replicas)."""
+    ports_fixed: Mapping[PortKey, int] = field(default_factory=dict)
+    """Those of them whose number outside the definition says (`publish`)."""
+    outputs_in: Callable[[str], Mapping[str, str]] = field(default=lambda service: {}, repr=False, compare=False)
+    """The outputs as they are seen from inside a service."""
     again: Callable[[Allocation, Addresses], Plan] | None = field(default=None, repr=False, compare=False)
     """Makes the whole plan with another allocation; the definition and the project's files are not read for it."""
 

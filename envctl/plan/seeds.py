@@ -41,7 +41,7 @@ def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, i
         made_by = [faker_version()] if step.format == "generate" else []
         chain = chained(reading, chain, database, step.model_dump(exclude={"needs"}), _asked(reading, step), content, *made_by)
         if made_by == [None]:
-            reading.wrong((*at, "generate"), "`generate` needs the package Faker", "`pip install envctl[seeds]`")
+            reading.wrong((*at, "generate"), "`generate` needs the package Faker", "`pip install envctl-testing[seeds]`")
         file, line = reading.loaded.source.at(at)
         feeds = _Feeds(reading, kind.seeds[step.format], step, name, at) if step.format in kind.seeds else None
         yield Step(

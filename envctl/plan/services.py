@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from envctl.definition.amounts import bytes_of
+from envctl.definition.env_files import variables_of
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
-from envctl.files.reading import read_file
+from envctl.errors import DefinitionError
 from envctl.plan.addressing import Side, Viewpoint
+from envctl.plan.dockerfile_run import proposed_run
 from envctl.plan.files import contents, listed, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
@@ -86,7 +89,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         local=_local(reading, kind, subject, service, scope) if local else None,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
-        compose=reading.tree(service.compose, scope, "services", name, "compose"),
+        compose=service.compose,
         kubernetes=service.kubernetes,
         later=tuple(key for key in ("scope", "faults", "expose") if getattr(service, key) is not None),
     )
@@ -113,7 +116,7 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     for file in service.env_file:
         path = reading.loaded.path(file, ("services", name, "env_file"))
         with reading.located("services", name, "env_file"):
-            env |= reading.once(("variables", path), partial(dotenv, path, reading.loaded.project))
+            env |= reading.once(("variables", path), partial(variables_of, path, reading.loaded.project))
     for key, value in service.env.items():
         if value is None:
             env |= {key: reading.setting.environ[key]} if key in reading.setting.environ else {}
@@ -121,14 +124,6 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
         with reading.located("services", name, "env", key):
             env[key] = evaluate(value, scope)
     return {key: as_text(value) for key, value in env.items() if value is not None}
-
-
-def dotenv(path: Path, root: Path) -> Mapping[str, str]:
-    """The variables of a file of `env_file:` that have a value; `$` stays, as only the definition is templated."""
-    from dotenv import dotenv_values
-
-    values = dotenv_values(stream=StringIO(read_file(path, root).decode()), interpolate=False)
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, File]:
@@ -178,7 +173,10 @@ def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
 
 
 def _build_plan(reading: Reading, build: Build, context: Path, name: str | None) -> BuildPlan:
-    return build_plan(build, context, name, reading.loaded.project, as_named=reading.setting.image_names)
+    loaded = reading.loaded
+    written = {loaded.folder / target for target in (loaded.definition.write if loaded.definition else ())}
+    written = {Path(os.path.normpath(path)) for path in written}
+    return build_plan(build, context, name, loaded.project, as_named=reading.setting.image_names, written=written)
 
 
 def _folder(reading: Reading, name: str, service: Service) -> Path:
@@ -213,7 +211,10 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     """What a process of this machine needs; the problem where it cannot be one."""
     where = ("services", subject.name)
     if (kind.own or service.from_compose) and not service.run:
-        hint = "`run: COMMAND` starts it from source; or bring it up on Docker"
+        proposed = ""
+        with suppress(DefinitionError):  # a folder that is wrong is another mistake
+            proposed = proposed_run(service.build, _folder(reading, subject.name, service), reading.loaded.project, service.port)
+        hint = f"`{proposed or 'run: COMMAND'}` starts it from source; or bring it up on Docker"
         reading.wrong(where, "nothing says how it runs as a process of this machine", hint)
     elif not kind.own and kind.local is None and not service.run:
         hint = "use Docker, or `--use S=URL` for one that runs already"
@@ -228,7 +229,7 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     template = tuple(map(str, reading.tree(local.template, scope)))
     image = "" if kind.own else service.image or ""
     program = None if service.run else kind.local
-    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program)
+    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program, kind.title)
 
 
 def _limits(given: Resources | None) -> Limits | None:

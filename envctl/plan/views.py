@@ -37,7 +37,7 @@ class Resolver:
     def _reader(self, viewpoint: Viewpoint, own: str | None) -> dict[str, Any]:
         if own is not None:
             return {**self.reader(viewpoint), "self": self.view(own, viewpoint)}
-        return self._scope(viewpoint) | {name: self.view(name, viewpoint) for name in self.subjects}
+        return {name: self.view(name, viewpoint) for name in self.subjects} | self._scope(viewpoint)
 
     @cached_property
     def elsewhere(self) -> Sequence[str]:
@@ -77,7 +77,7 @@ class Resolver:
             return {name: self._name(own, next(iter(items))) if items else None for name, items in subject.several.items()}
         if key in subject.several:
             return {self._name(own, name): self._item(own, key, name) for name in subject.several[key]}
-        if key in subject.kind.properties:
+        if key in subject.kind.properties and subject.parameters.get(key) is None:
             return evaluate(subject.kind.properties[key], self._of(own))
         if key in subject.parameters:
             return evaluate_tree(subject.parameters[key], self.reader_in(subject.name, viewpoint.lane))

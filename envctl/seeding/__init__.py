@@ -13,6 +13,7 @@ from envctl.errors import Evidence, ServiceFailed
 from envctl.files.folders import FileRefused
 from envctl.files.packed import open_unpacked
 from envctl.plan.model import Plan, Step
+from envctl.seeding.advice import advice_for
 
 
 class Endpoint(NamedTuple):
@@ -48,11 +49,10 @@ def seed(step: Step, seeder: Seeder) -> None:
     import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
 
 
-ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"
 SHOWN = 40
 
 
-def failed(step: Step, where: str, output: str, status: int | None = None, said: str = "", advice: str = ADVICE) -> ServiceFailed:
+def failed(step: Step, where: str, output: str, status: int | None = None, said: str = "", advice: str = "") -> ServiceFailed:
     """The error of a step: *where* is the seed's file:line, *said* the line of *output* that sums it up, the last one if not given."""
     lines = [line for line in output.strip().splitlines() if line.strip()]
     said = said or (lines[-1] if lines else "it printed nothing")
@@ -64,7 +64,7 @@ def failed(step: Step, where: str, output: str, status: int | None = None, said:
         f"seed {step.number + 1} ({step.title}), {step.where}",
         exit_status=status,
         logs=tuple(lines[first : first + SHOWN]),
-        advice=advice,
+        advice=advice or advice_for(output),
     )
     return ServiceFailed(f"{step.service}: seed step {step.number + 1} failed at {where}: {said}", evidence)
 

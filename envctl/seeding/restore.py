@@ -12,7 +12,7 @@ from envctl.engines import Execution
 from envctl.files.packed import plain_name
 from envctl.files.reading import open_file
 from envctl.plan.model import Step
-from envctl.seeding import ADVICE, PIECE, BadFile, Seeder, complaint, failed, pieces
+from envctl.seeding import PIECE, BadFile, Seeder, complaint, failed, pieces
 from envctl.seeding.sql import LINE
 
 TABLE_OF_CONTENTS = "toc.dat"
@@ -54,7 +54,7 @@ def _advice(output: str) -> str:
     for pattern, advice in ADVICE_FOR:
         if found := pattern.search(output):
             return advice.format(**found.groupdict())
-    return ADVICE
+    return ""
 
 
 def _archive(step: Step, root: Path) -> tuple[tuple[str, ...], Iterable[bytes]]:

@@ -124,7 +124,7 @@ def test_extend_by_nothing_is_a_mistake(local: Project, time: str) -> None:
     local.envctl("up", "env", "--only", "site").ok()
     done = local.envctl("extend", "env", time)
     assert (done.status, done.out) == (2, "")
-    assert f"{time} is no time to live" in done.err
+    assert f"{time} is not a lifetime" in done.err
     assert "`envctl down env` removes it now" in done.err
     local.envctl("status", "env").ok()
 
@@ -159,7 +159,7 @@ def test_extend_by_what_is_no_duration(local: Project, words: list[str]) -> None
     assert "Traceback" not in done.err
     assert expires(local) == before
     if words == ["soon"]:
-        assert "D soon: 'soon' is no duration; write it like 30s, 15m, 2h or 1h30m" in done.err
+        assert "D soon: 'soon' is not a duration; write it like 30s, 15m, 2h or 1h30m" in done.err
 
 
 # Its keeper was killed

@@ -63,7 +63,7 @@ def test_a_feed_is_the_servers_own_client(plan: Plan) -> None:
     feed = steps(plan)[1].feed
     assert feed is not None
     assert feed.dialect == "postgres-csv"
-    assert feed.command[-1] == 'COPY "public"."products" ("id", "name", "x,y") FROM STDIN WITH (FORMAT csv)'
+    assert feed.command[feed.command.index("-c") + 1] == 'COPY "public"."products" ("id", "name", "x,y") FROM STDIN WITH (FORMAT csv)'
     assert feed.env["PGDATABASE"] == "shop"
     assert feed.env["PGPASSWORD"] == "db-password"
 

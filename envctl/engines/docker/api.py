@@ -39,6 +39,9 @@ NOT_THERE = (
 )
 
 
+NOT_ALLOWED = "join the group that may (`sudo usermod -aG docker $USER`, then log in again), or use `--engine local`"
+
+
 class Endpoint(NamedTuple):
     """Where a daemon listens: `unix:///path`, `tcp://host:port`, `ssh://user@host`; with TLS the folder of its pem files."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.engines import listening
 from envctl.engines.docker.commands import OneOffs, archive, execute
 from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_compose, stranded, unchanged
 from envctl.engines.docker.connection import sdk_errors
@@ -21,7 +23,7 @@ from envctl.instance.folder import write_private
 from envctl.instance.labels import INSTANCE
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import guarded_thread
-from envctl.render.compose import compose_text, render_compose
+from envctl.render.compose import compose_text, escaped, joined_networks, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
 
@@ -38,9 +40,9 @@ class DockerDeployment(DockerInstance):
         self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
         self._once = OneOffs(self.connection, self.plan, self.in_flight)
 
-    def _run_compose(self, file: Path, arguments: Sequence[str]) -> str:
+    def _run_compose(self, file: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
-        return run_compose(command, self.connection.environment(self.settings.environ))
+        return run_compose(command, self.connection.environment(self.settings.environ) | dict(variables or {}))
 
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
@@ -121,24 +123,34 @@ class DockerDeployment(DockerInstance):
             with suppress(Exception):
                 events.close()
 
+    def listening(self, service: str) -> Sequence[listening.Address]:
+        return listening.addresses(self.execute(service, Execution(list(listening.COMMAND))).output)
+
     def execute(self, service: str, what: Execution) -> CommandResult:
         return execute(self.connection.api, self.one_of(service), what)
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        if not service.compose:
+        if not self._takes_compose(service):
             self._once.expect(service, tuple(argv))
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
-        if service.compose:
+        if self._takes_compose(service):
             return self._composed_once(service, argv)
         return self._once.run(service, tuple(argv))
 
+    def _takes_compose(self, service: ServicePlan) -> bool:
+        return bool(service.compose or joined_networks(self.plan))
+
     def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
-        command = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
+        file = self.folder / "compose.json"
+        given = json.loads(file.read_text())["services"].get(service.name, {}).get("environment", {})
+        more = {key: value for key, value in service.env.items() if given.get(key) != escaped(value)}
+        flags = [word for key in more for word in ("-e", key)]  # their values stay out of what `ps` shows
+        command = ["run", "--rm", "--no-deps", "-T", *flags, "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
-            return CommandResult(0, self._run_compose(self.folder / "compose.json", command))
+            return CommandResult(0, self._run_compose(file, command, more))
         except ComposeFailed as error:
             return CommandResult(error.status, str(error))
 

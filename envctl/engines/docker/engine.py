@@ -7,12 +7,14 @@ import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envctl.engines.docker.api import ApiError, Asked, Daemon
 from envctl.engines.docker.connection import Connection, connect
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance
+from envctl.engines.docker.nested import gateway
 from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EnvctlError
 from envctl.instance import labels
@@ -51,12 +53,18 @@ class DockerEngine:
     def addresses(self) -> Addresses:
         """A daemon on another machine publishes where we can reach it, which is not its loopback address."""
         host = self.connection.hostname
-        return Addresses(host, "0.0.0.0", _our_address(host)) if host else Addresses()
+        if host:
+            return Addresses(host, "0.0.0.0", _our_address(host))
+        return Addresses(self._gateway, self._gateway) if self._gateway else Addresses()
+
+    @cached_property
+    def _gateway(self) -> str:
+        return gateway(self.connection.daemon)
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         from envctl.engines.free_ports import allocate_ports, anywhere, free_here
 
-        ports = allocate_ports(wanted.ports, kept.ports, taken, anywhere if self.connection.hostname else free_here)
+        ports = allocate_ports(wanted.ports, kept.ports, taken, anywhere if self.connection.hostname or self._gateway else free_here)
         subnet = kept.subnet or free_subnet(self.connection.daemon, id, wanted.containers, tuple(refused))
         return Allocation(ports, subnet)
 

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
+from envctl.engines import listening
 from envctl.engines.local.folders import cache_folder, make_services_folder, services_folder, write_files
 from envctl.engines.local.instance import LOGS, LocalInstance, Spec, resolved, run
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
@@ -24,7 +25,8 @@ from envctl.engines.logs import text
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.labels import ENGINE
-from envctl.keeper.marks import MARK
+from envctl.keeper import system
+from envctl.keeper.marks import MARK, PROCESS
 from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import guarded_thread
@@ -53,9 +55,10 @@ class LocalDeployment(LocalInstance):
         """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
         self._say = say
         self._prepared |= prepare_all(self.plan.services.values(), self.root, self.host.environ)
+        told = self.specs()
         for service in self.plan.services.values():
             prepared = self._prepared[service.name]
-            for loss in prepared.losses:
+            for loss in prepared.losses if service.name not in told else ():
                 say("", f"{service.name}: {loss}")
             if self._template(prepared) is None and service.local and service.local.template:
                 say(service.name, "initialising")
@@ -246,6 +249,11 @@ class LocalDeployment(LocalInstance):
             if made is not None:
                 make_spare(made)
 
+    def listening(self, service: str) -> Sequence[listening.Address]:
+        named = system.variables([MARK, PROCESS]).items()
+        roots = [pid for pid, values in named if (values.get(MARK), values.get(PROCESS)) == (self.id, service)]
+        return listening.addresses_of(system.with_descendants(roots, system.processes()))
+
     def execute(self, service: str, what: Execution) -> CommandResult:
         spec = self.spec(service)
         env = {**spec.environment(self.host.environ), **what.env, MARK: self.id}
@@ -258,7 +266,8 @@ class LocalDeployment(LocalInstance):
             name = f"{service.name}#{os.getpid()}-{self._once}"
         log = self.log_file(name)
         try:
-            self._start(name, service.name, self.spec(service.name), argv)
+            spec = self.spec(service.name)
+            self._start(name, service.name, replace(spec, env={**spec.env, **service.env}), argv)
         except ServiceFailed as error:
             return CommandResult(127, error.message)
         try:

@@ -22,6 +22,7 @@ from envctl.render.kubernetes.rendering import Options, Rendering, common_name, 
 from envctl.render.kubernetes.secrets import vault_of
 from envctl.render.kubernetes.templates import Object, Templates, yaml_text
 from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done, not_awaited, once, workload
+from envctl.render.losses import grouped
 from envctl.render.merging import merged
 
 __all__ = ["Manifests", "Options", "manifests_yaml", "once_job", "pushed_image", "render_kubernetes"]
@@ -58,7 +59,7 @@ def render_kubernetes(plan: Plan, options: Options) -> Manifests:
     services: dict[str, Parts] = {}
     for service in plan.services.values():
         services[service.name], made[service.name] = _parts(rendering, service)
-    found = Manifests(tuple(_common(rendering)), services, tuple(_losses(rendering, made)))
+    found = Manifests(tuple(_common(rendering)), services, grouped(_losses(rendering, made), rendering.plan.services))
     _check_names(found)
     return found
 
