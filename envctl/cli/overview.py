@@ -35,6 +35,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "More": {
         "render": "Write the manifests that up would use; nothing is started",
         "schema": "Print the JSON Schema of definitions, for editors",
+        "report": "Sum up JUnit files: red, slow, flaky, the environment's fault",
         "gc": "Remove what has expired and what has lost its owner",
     },
 }

@@ -69,8 +69,12 @@ def merge(places: Sequence[Path], before: Runs) -> Merged:
         DefinitionError: nothing could be read.
     """
     gathered = _Gathered([], {}, [], [])
+    files = {place: _files(place) for place in places}
+    for folder in (folder for place in places for folder in _folders(place)):
+        with _noted(gathered):
+            gathered.around[folder] = surroundings(folder)
     for place in places:
-        _gather(gathered, place, len(places) > 1)
+        _gather(gathered, place, files[place], many=sum(map(bool, files.values())) > 1)
     results, around, left_out, problems = gathered
     if problems and not results:
         raise DefinitionError(problems)
@@ -85,16 +89,13 @@ class _Gathered(NamedTuple):
     problems: list[Problem]
 
 
-def _gather(into: _Gathered, place: Path, many: bool) -> None:
-    for folder in _folders(place):
-        with _noted(into):
-            into.around[folder] = surroundings(folder)
-    files, before = _files(place), len(into.left_out)
+def _gather(into: _Gathered, place: Path, files: Sequence[Path], many: bool) -> None:
+    before = len(into.left_out)
     for path in files:
         with _noted(into, path):
             into.results.extend(_results(path, place, into.around, many))
-    broken = any(each.error for each in into.around.values() if each.folder.is_relative_to(place))
-    if len(into.left_out) - before == len(files) and not broken and not into.problems:
+    told = any(each.status for each in into.around.values() if each.folder.is_relative_to(place))
+    if len(into.left_out) - before == len(files) and not told and not into.problems:
         hint = "; ".join(into.left_out[before:]) or "name the folder of `--report DIR`, or where your tests write theirs"
         raise UsageError(f"{place}: there are no JUnit files here", hint=hint)
 
@@ -130,11 +131,17 @@ def _files(place: Path) -> list[Path]:
 
 
 def _results(path: Path, place: Path, around: dict[Path, Surroundings], many: bool) -> Iterator[Result]:
-    nearest = next((around[folder] for folder in path.parents if folder in around), Surroundings(path.parent))
     label = f"{place.name or place}: " if many else ""
     with open_file(path, path.parent if place.is_file() else place, largest=LARGEST) as stream:
         for case in cases_of(stream, path):
-            yield Result(label + case.id, case, nearest)
+            yield Result(label + case.id, case, _nearest(path, around))
+
+
+def _nearest(path: Path, around: dict[Path, Surroundings]) -> Surroundings:
+    """That of the folder where the results lie; where none says anything, the only one that is there."""
+    said = {folder: each for folder, each in around.items() if each.status}
+    near = next((said[folder] for folder in path.parents if folder in said), None)
+    return near or (next(iter(said.values())) if len(said) == 1 else Surroundings(path.parent))
 
 
 def _green(results: Sequence[Result]) -> dict[str, bool]:

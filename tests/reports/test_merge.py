@@ -51,6 +51,13 @@ def test_a_test_whose_tool_knows_that_it_was_the_environment(tmp_path: Path) -> 
     assert found["environment"][0]["evidence"] == ["the environment is broken: db is failed"]
 
 
+def test_results_that_lie_elsewhere_than_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "status.json").write_text(json.dumps(up(db="failed")))
+    found = told(tmp_path / "report", suite(tmp_path / "results", RED))
+    assert [each["test"] for each in found["environment"]] == ["red"]
+
+
 def test_evidence_is_of_the_moment(tmp_path: Path) -> None:
     folder = suite(tmp_path, GREEN, RED, status=up(api="seeded", db="stopped"))
     (folder / "api.log").write_text(
