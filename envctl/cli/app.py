@@ -36,6 +36,7 @@ COMMANDS = {
     "extend": "change",
     "gc": "remove",
     "report": "report",
+    "snapshots": "snapshots",
     "doctor": "doctor",
 }
 """In the order in which `--help` shows them: command to its module of this folder."""

@@ -31,6 +31,9 @@ Instance = Annotated[
 ServiceName = Annotated[str, typer.Argument(metavar="S", help="A service of the instance.", show_default=False, autocompletion=SERVICES)]
 
 
+Lane = Annotated[int | None, typer.Option("--lane", metavar="N", help="Of this lane, from 1.", show_default=False)]
+
+
 def duration(option: str, text: str | None) -> float | None:
     if text is None:
         return None

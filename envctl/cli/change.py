@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from envctl.cli.arguments import Instance, ServiceName, duration, session_of
+from envctl.cli.arguments import Instance, Lane, ServiceName, duration, session_of
 from envctl.cli.completion import SERVICES
 from envctl.cli.progress import listener
 from envctl.cli.times import relative
@@ -45,11 +45,11 @@ def seed(ctx: typer.Context, name: Instance, service: OneService = None, timeout
     change.seed(session, record, service or (), listeners=[listener(session)], timeout=_seconds(timeout))
 
 
-def reset(ctx: typer.Context, name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
-    """Go back to the seeded state: data is deleted and seeded again."""
+def reset(ctx: typer.Context, name: Instance, service: OneService = None, lane: Lane = None, timeout: Timeout = None) -> None:
+    """Go back to the seeded state: what tests have changed is gone."""
     session = session_of(ctx)
     record = record_named(session, name)
-    change.reset(session, record, service or (), listeners=[listener(session)], timeout=_seconds(timeout))
+    change.reset(session, record, service or (), lane=lane, listeners=[listener(session)], timeout=_seconds(timeout))
 
 
 def extend(

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from envctl import outputs
-from envctl.cli.arguments import Context, Engine, Instance, Namespace, ServiceName, looking_at, session_of
+from envctl.cli.arguments import Context, Engine, Instance, Lane, Namespace, ServiceName, looking_at, session_of
 from envctl.cli.completion import FORMATS, INSTANCES, SERVICES
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
@@ -30,7 +30,7 @@ from envctl.inspect.report import write_report
 from envctl.inspect.status import UNKNOWN, document, unseen
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
-from envctl.outputs import process_variables
+from envctl.lifecycle.api import env as env_of
 from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 
@@ -85,11 +85,12 @@ def env(
             "--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False, autocompletion=SERVICES
         ),
     ] = None,
+    lane: Lane = None,
 ) -> None:
-    """Print the outputs: addresses and credentials for tests and tools."""
+    """Print the outputs: addresses and credentials for tests and tools; without --lane those of the test worker that asks."""
     session = session_of(ctx)
     record = record_named(session, name)
-    values = _of_service(session, record, for_) if for_ else {**record.outputs, **process_variables(record)}
+    values = _of_service(session, record, for_) if for_ else env_of(record.id, lane=lane, session=session)
     written = values if format == "json" else sourced(values, service=bool(for_))
     if left_out := [name for name in values if name not in written]:
         tell(f"left out, since a shell cannot have variables of these names: {', '.join(left_out)}; `--format json` has them")
@@ -97,7 +98,7 @@ def env(
     if format == "github":
         from envctl.outputs.github import masks
 
-        print(masks(record.secrets), end="", file=sys.stderr, flush=True)
+        print(masks([*record.secrets, *filter(None, [values.get("ENVCTL_TOKEN")])]), end="", file=sys.stderr, flush=True)
 
 
 def _of_service(session: Session, record: Record, service: str) -> dict[str, str]:

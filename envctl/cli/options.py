@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from envctl.cli.completion import ENGINES, SERVICES
 from envctl.errors import UsageError
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.plan.transforms import Selection
+from envctl.plan.transforms.lanes import lanes_of
 from envctl.session import Session
 
 if TYPE_CHECKING:
@@ -71,6 +73,10 @@ class Running(Chosen):
     registry: Annotated[str | None, _option("Where images that are built here are pushed for a cluster.", env="REGISTRY", metavar="R")] = (
         None
     )
+    lanes: Annotated[
+        str | None,
+        _option("Data and services of their own for N parallel workers; `auto`: one for each core.", env="LANES", metavar="N"),
+    ] = None
     image_names: Annotated[
         bool,
         _option("Give what is built the names that the definition says; else they begin with envctl/.", "--image-names", env="IMAGE_NAMES"),
@@ -79,6 +85,9 @@ class Running(Chosen):
     ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
     timeout: Annotated[str | None, _option("One deadline for all of it (10m).", env="TIMEOUT", metavar="D")] = None
     fresh: Annotated[bool, _option("Start with empty data.", "--fresh", env="FRESH")] = False
+    no_snapshots: Annotated[
+        bool, _option("Make all data anew: take none that is kept, and keep none.", "--no-snapshots", env="NO_SNAPSHOTS")
+    ] = False
     keep: Annotated[bool, _option("Do not tear down what failed.", "--keep", env="KEEP")] = False
 
 
@@ -105,10 +114,12 @@ def up_options(environment: str, options: Running, report: str | None = None) ->
         image=pairs("--image", options.image, "S=REF"),
         ports=ports(options),
         local=tuple(options.local),
+        lanes=lanes_of(options.lanes, os.cpu_count() or 1),
         ttl=_ttl(options.ttl),
         timeout=duration("--timeout", options.timeout) or DEFAULT_TIMEOUT,
         fresh=options.fresh,
         keep=options.keep,
+        no_snapshots=options.no_snapshots,
         report=report,
     )
 

@@ -15,6 +15,7 @@ from envctl.inspect.list import engines
 from envctl.inspect.lookup import project_here, unreadable_here
 from envctl.lifecycle.down import remove_all
 from envctl.lifecycle.gc import collect
+from envctl.lifecycle.kept import sweep
 from envctl.process.terminal import tell
 
 
@@ -54,6 +55,8 @@ def gc(
                 tell(f"removed {thing}")
         except EnvctlError as error:
             unseen.append(error.message)
+    for ref in () if here else sweep(session):
+        tell(f"removed snapshot {ref}, which was left half-way")
     for why in dict.fromkeys(unseen):
         tell(f"envctl: {session.mask(why)}")
     return 1 if unseen or unreadable_here(session) else status

@@ -20,7 +20,7 @@ from envctl.files.folders import FileRefused
 FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties")
 
 
-LATER = ("scope", "faults", "expose")
+LATER = ("faults", "expose")
 """Keys of a service that are agreed on, and not built yet."""
 
 _SHELLS_OWN = frozenset({"&&", "||", "|", "&", ">", ">>", "<", "2>&1"})

@@ -43,6 +43,12 @@ def sql_text(value: object) -> str:
     return "'" + _without_nul(value, "a PostgreSQL text").replace("'", "''") + "'"
 
 
+def sql_line(value: object) -> str:
+    """The same on one line: where a server reads statements by their lines. Raises ValueError for NUL."""
+    text = _without_nul(value, "a PostgreSQL text").replace("\\", "\\\\").replace("'", "''")
+    return "E'" + text.replace("\n", "\\n").replace("\r", "\\r") + "'"
+
+
 def sql_name(value: object) -> str:
     """A quoted identifier of PostgreSQL. Raises ValueError for NUL."""
     return '"' + _without_nul(value, "a PostgreSQL name").replace('"', '""') + '"'
@@ -196,6 +202,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         urlencode,
         userinfo,
         sql_text,
+        sql_line,
         sql_name,
         sql_table,
         conninfo,

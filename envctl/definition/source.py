@@ -30,9 +30,12 @@ class Source:
 
     file: Path
     marks: Mapping[TreePath, tuple[Path, int]] = field(default_factory=dict)
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """Services that stand in no file, and those that they are copies of."""
 
     def at(self, path: TreePath) -> tuple[Path, int]:
         """File and line of *path*, or of the nearest thing around it."""
+        path = self._written(path)
         for length in range(len(path), -1, -1):
             if path[:length] in self.marks:
                 return self.marks[path[:length]]
@@ -40,7 +43,12 @@ class Source:
 
     def problem(self, path: TreePath, message: str, hint: str = "") -> Problem:
         file, line = self.at(path)
-        return Problem(file, line, dotted(path), message, hint)
+        return Problem(file, line, dotted(self._written(path)), message, hint)
+
+    def _written(self, path: TreePath) -> TreePath:
+        if self.copies and path[:1] == ("services",) and len(path) > 1:
+            return ("services", self.copies.get(str(path[1]), path[1]), *path[2:])
+        return path
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,15 @@ from envctl.engines.seam import Engine as Engine
 from envctl.engines.seam import Execution as Execution
 from envctl.engines.seam import FindsPublishedRecords as FindsPublishedRecords
 from envctl.engines.seam import FoundInstance as FoundInstance
+from envctl.engines.seam import KeepsData as KeepsData
+from envctl.engines.seam import KeptData as KeptData
 from envctl.engines.seam import PortTaken as PortTaken
 from envctl.engines.seam import PreparesCommands as PreparesCommands
 from envctl.engines.seam import Progress as Progress
 from envctl.engines.seam import PublishedRecord as PublishedRecord
 from envctl.engines.seam import PublishesRecords as PublishesRecords
 from envctl.engines.seam import RunningInstance as RunningInstance
+from envctl.engines.seam import Saved as Saved
 from envctl.engines.seam import ServiceState as ServiceState
 from envctl.engines.seam import SubnetTaken as SubnetTaken
 from envctl.engines.seam import TerminalCommand as TerminalCommand

@@ -16,15 +16,17 @@ from envctl.engines.seam import (
     DeploymentSettings,
     Engine,
     Execution,
+    KeepsData,
     PreparesCommands,
     Progress,
     PublishesRecords,
     RunningInstance,
+    Saved,
     ServiceState,
     TerminalCommand,
 )
 from envctl.errors import EnvctlError
-from envctl.instance.record import Location
+from envctl.instance.record import Location, SnapshotRecord
 from envctl.process.threads import merged
 from envctl.session.session import Host
 
@@ -184,6 +186,25 @@ class MixedDeployment(MixedInstance[Deployment]):
 
     def data_id(self, service: ServicePlan) -> str:
         return self._at(service.name).data_id(service)
+
+    def place(self, service: ServicePlan) -> Location:
+        return self._keeping(service.name).place(service)
+
+    def identity(self, service: ServicePlan) -> str:
+        return self._keeping(service.name).identity(service)
+
+    def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
+        for side in (self.here, self.there):
+            if isinstance(side, KeepsData):
+                side.restore(snapshots)
+
+    def save(self, service: ServicePlan, key: str) -> Saved:
+        return self._keeping(service.name).save(service, key)
+
+    def _keeping(self, service: str) -> KeepsData:
+        at = self._at(service)
+        assert isinstance(at, KeepsData), "processes go with engines that reach them, and those keep data"
+        return at
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return self._at(service.name).probe_ports(service)

@@ -19,7 +19,7 @@ from envctl.inspect.lookup import called
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.identity import instance_id
 from envctl.instance.machine import owner_alive, process_alive, process_mark
-from envctl.instance.record import Endpoint, InstanceState, Record, ServiceRecord, now
+from envctl.instance.record import Endpoint, InstanceState, LaneRecord, Record, ServiceRecord, now
 from envctl.instance.store import RecordGone, RecordStore
 from envctl.lifecycle.down import clear, note_removal, was_killed
 from envctl.lifecycle.options import UpOptions
@@ -172,6 +172,7 @@ def recorded(record: Record, plan: Plan) -> Record:
     return replace(
         record,
         outputs=dict(plan.outputs),
+        lanes=tuple(LaneRecord(number, dict(outputs)) for number, outputs in enumerate(plan.lanes, 1)),
         secrets=tuple(sorted(plan.secrets)),
         write=dict(plan.write),
         stop={service.name: service.stop for service in plan.services.values() if service.stop},
@@ -189,6 +190,10 @@ def service_record(service: ServicePlan, before: ServiceRecord | None = None) ->
         shell=tuple(service.shell),
         shell_env=dict(service.shell_env),
         user=service.user,
+        data=bool((service.data or service.steps) and not service.once),
+        unit=service.unit,
+        lane=service.lane,
+        written=service.written,
     )
 
 

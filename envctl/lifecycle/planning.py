@@ -89,7 +89,7 @@ def _environment(session: Session, record: Record, whole: bool = False) -> Envir
     environment = open_environment(
         record.file, cwd=Path(record.project), overrides=chosen.set, environ=session.environ, untrusted=chosen.untrusted
     )
-    return apply(environment, Selection(() if whole else chosen.only, chosen.stub, chosen.use, chosen.image))
+    return apply(environment, Selection(() if whole else chosen.only, chosen.stub, chosen.use, chosen.image, chosen.lanes))
 
 
 def _setting(session: Session, record: Record, allocation: Allocation | None = None, addresses: Addresses | None = None) -> Setting:

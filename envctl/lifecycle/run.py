@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -37,11 +38,13 @@ from envctl.lifecycle.planning import open_selected
 from envctl.lifecycle.up import Up, up
 from envctl.lifecycle.watching import watched
 from envctl.outputs import process_variables
+from envctl.outputs.workers import access_variables
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
 from envctl.process.terminal import tell
 from envctl.session import Session
 
+LANES_FILE = "lanes.json"
 OURS = 125
 """The exit status of a failure of ours."""
 
@@ -112,7 +115,7 @@ def test(
     if options.untrusted:
         hint = f"`envctl run {options.environment} --untrusted -- COMMAND` runs a command of yours"
         raise UsageError("the commands of `tests:` run on this machine, and --untrusted refuses them", hint=hint)
-    environment = open_selected(session, options)
+    environment = open_selected(session, replace(options, lanes=0))
     jobs = [job._replace(passed_on=tuple(passed_on)) for job in jobs_of(environment, names)]
     if passed_on and len(jobs) > 1:
         raise UsageError(
@@ -125,7 +128,7 @@ def test(
         if program:
             check_program(program, session.environ.get("PATH", os.defpath), environment.loaded.folder)
     narrowed = _narrowed(session, options, environment, [job.test or "" for job in jobs])
-    if narrowed is not options:
+    if narrowed is not options or options.lanes:
         environment = apply(environment, narrowed.selection)
     return _run_jobs(session, narrowed, jobs, listeners, environment, changes)
 
@@ -253,7 +256,8 @@ def _removed(session: Session, record: Record) -> list[str]:
 
 def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     record, environ = started.record, session.environ
-    variables = {**environ, **record.outputs, **process_variables(record), "PATH": with_ourselves(environ.get("PATH", os.defpath))}
+    variables = {**environ, **record.outputs, **process_variables(record), **access_variables(session.store.folder(record.id))}
+    variables |= {"PATH": with_ourselves(environ.get("PATH", os.defpath)), **_lanes_file(session, record)}
     worst = 0
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run
@@ -266,6 +270,16 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
             tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status
     return worst
+
+
+def _lanes_file(session: Session, record: Record) -> dict[str, str]:
+    """Where a parallel worker of any language finds the outputs of its lane: a list of objects, the first lane's first."""
+    if not record.lanes:
+        return {}
+    folder = session.store.folder(record.id)
+    text = json.dumps([dict(lane.outputs) for lane in record.lanes], ensure_ascii=False)
+    write_file(folder / LANES_FILE, text, folder, ours=always, mode=0o600)
+    return {"ENVCTL_LANES_FILE": str(folder / LANES_FILE)}
 
 
 def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, failed: bool) -> None:

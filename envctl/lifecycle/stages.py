@@ -5,21 +5,28 @@ Each takes the work that all services share, and the service. It raises what has
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from envctl import seeding
 from envctl.engines import ConnectsProcesses, Execution, PreparesCommands
+from envctl.lifecycle import units
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
 from envctl.lifecycle.readiness import until_ended, until_ready
 from envctl.plan.model import ServicePlan
 from envctl.process.threads import guarded_thread
 from envctl.seeding.declaring import declare
+from envctl.units import DriverMissing
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
+
+
+WORTH_SECONDS = 0.5
+"""From the start until everything is there: a server that begins as a snapshot takes about as long."""
 
 
 def await_needs(work: BringUp, service: ServicePlan) -> None:
@@ -31,7 +38,7 @@ def await_needs(work: BringUp, service: ServicePlan) -> None:
 
 
 def restore_data(work: BringUp, service: ServicePlan) -> None:
-    """What was recorded of other data than this is forgotten."""
+    """What was recorded of other data than this is forgotten; what begins as a snapshot holds what that held (`Data.recorded`)."""
     work.data.forget_others(service)
 
 
@@ -42,6 +49,7 @@ def start(work: BringUp, service: ServicePlan) -> None:
         return
     work.states.set(service.name, Phase.STARTING)
     work.exits.remember_running(service)
+    work.began[service.name] = time.monotonic()
     with work.limiter.enter(work.priority.get(service.name, 0)):
         work.deployment.start(service)
     if not service.once:
@@ -54,7 +62,7 @@ def _prepare_commands(work: BringUp, service: ServicePlan) -> None:
     for step in work.data.pending(service):
         other = work.plan.services.get(step.step.runs_in or "")
         if other is not None and other.name != service.name:
-            prepare = partial(work.deployment.prepare_command, other, step.command)
+            prepare = partial(work.deployment.prepare_command, seeding.program_of(step, other), step.command)
             guarded_thread(prepare, lambda _: None, name="commands")  # it is made again when it is run, and fails there if it must
 
 
@@ -93,6 +101,7 @@ def set_up(work: BringUp, service: ServicePlan) -> None:
 
 def seed(work: BringUp, service: ServicePlan) -> None:
     """The seed steps that have not been run on this data, in order."""
+    work.data.note_kept(service)
     for step in () if _is_done(work, service) else work.data.pending(service):
         if missing := work.states.missing(step.needs):
             work.states.set(service.name, Phase.SEEDING, f"{step.title} waits for {', '.join(missing)}")
@@ -102,10 +111,32 @@ def seed(work: BringUp, service: ServicePlan) -> None:
         work.data.note_step(service, step)
 
 
+def make_units(work: BringUp, service: ServicePlan) -> None:
+    """What is seeded is kept, for resets and leases; each lane gets its own of it."""
+    unit = service.unit
+    if unit is None or not unit.names:
+        return
+    before = work.data.recorded(service)
+    # What has been used for a while is not what was seeded.
+    wanted = work.keep or work.plan.lanes or (unit.ahead and work.whole and not work.was_up)
+    if not wanted or set(units.made_of(unit)) <= set(before.units):
+        return
+    work.states.set(service.name, Phase.SEEDING, "keeping the seeded state")
+    try:
+        made = units.make(unit, work.deployment.probe_ports(service), before.units)
+    except DriverMissing:
+        if unit.names[0].lanes:
+            raise
+        return  # nobody needs it yet: a reset makes the server's data anew
+    work.data.note_units(service, before, made)
+
+
 def save_data(work: BringUp, service: ServicePlan) -> None:
-    """It has everything: whoever waits for it may go on."""
+    """It has everything: whoever waits for it may go on. What took its time is worth keeping for the next instance."""
     if not _is_done(work, service):
         work.states.set(service.name, Phase.SEEDED)
+    if service.name in work.lacking and time.monotonic() - work.began[service.name] >= WORTH_SECONDS:
+        work.worth_keeping.add(service.name)
 
 
 def _is_done(work: BringUp, service: ServicePlan) -> bool:
@@ -114,5 +145,5 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
 
 
 STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (
-    await_needs, restore_data, start, await_ready, connect, set_up, seed, save_data,
+    await_needs, restore_data, start, await_ready, connect, set_up, seed, make_units, save_data,
 )  # fmt: skip

@@ -16,11 +16,13 @@ from envctl.definition.variable_names import is_output
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.addressing import TESTS, Addressing, Viewpoint
-from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, TestPlan
+from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
+from envctl.plan.nobody import nobodys, without_passwords
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
 from envctl.plan.subjects import fixed_ports, published, subjects
+from envctl.plan.units import undivided
 from envctl.plan.views import Resolver
 
 
@@ -39,7 +41,7 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
 
 def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     found = subjects(environment, setting)
-    resolver = Resolver(found, Addressing(setting), _scope(environment, setting))
+    resolver = Resolver(found, Addressing(setting, lanes=environment.lanes), _scope(environment, setting))
     reading = Reading(environment.loaded, setting, resolver, once)
     _check_hosts(reading)
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
@@ -49,7 +51,13 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     for name in order:
         with reading.located("services", name):
             services[name] = service_plan(reading, found[name], running[name], needs[name])
-    outputs = _outputs(reading, environment, TESTS)
+            for server in undivided(reading, running[name], name):
+                message = (
+                    f"nothing of '{server}' that '{environment.lanes.written(name)}' refers to is its lane's: all lanes would use the same"
+                )
+                reading.wrong(("services", name), message, f"refer to what a lane has of its own, e.g. `${{{server}.url}}`")
+    lanes = tuple(_outputs(reading, environment, TESTS._replace(lane=lane)) for lane in range(1, environment.lanes.count + 1))
+    outputs = lanes[0] if lanes else _outputs(reading, environment, TESTS._replace(lane=0))
     tests = _tests(reading, environment)
     reading.check()
     # Ports are read last: a reference anywhere may have reserved one.
@@ -57,7 +65,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         name: replace(
             plan,
             ports=ports_of(reading, found[name]),
-            steps=tuple(replace(step, needs=_conditions(environment, step.step.waits_for, running)) for step in plan.steps),
+            steps=tuple(_in_its_lane(reading, environment, step, running) for step in plan.steps),
             refers=frozenset(_referred(name, running[name], environment)),
         )
         for name, plan in services.items()
@@ -69,7 +77,8 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         write=environment.definition.write,
         tests=tests,
         folder=environment.loaded.folder,
-        secrets=secrets(reading, services.values(), outputs),
+        secrets=secrets(reading, services.values(), outputs).union(*(secrets(reading, (), lane) for lane in lanes[1:])),
+        lanes=lanes,
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
@@ -77,6 +86,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         ports_fixed=fixed_ports(environment, list(wanted)),
         outputs_in=lambda name: _outputs(reading, environment, resolver.addressing.standpoint(name)),
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
+        of_nobody=lambda: _made(without_passwords(environment), nobodys(setting), once),
     )
 
 
@@ -89,6 +99,20 @@ def _check_hosts(reading: Reading) -> None:
             place = reading.setting.engine.place
             reading.wrong(("services", name), f"'{name}' and '{seen[host]}' are one host name in {place}", "`--engine docker` has both")
         seen.setdefault(host, name)
+
+
+def _in_its_lane(reading: Reading, environment: Environment, step: Step, running: Mapping[str, Service]) -> Step:
+    """A seed's program is told of what is seeded: it may be a lane's own, and what is seeded all lanes'."""
+    step = replace(step, needs=_conditions(environment, step.step.waits_for, running))
+    program, lanes = step.step.runs_in or "host", environment.lanes
+    lane = lanes.number(step.service)
+    if lanes.count and program == "host":
+        return replace(step, env=_outputs(reading, environment, TESTS._replace(lane=lane)))
+    if lanes.number(program) == lane or program not in running:
+        return step
+    service = running[program]
+    scope = reading.resolver.reader_in(program, lane)
+    return replace(step, env=variables(reading, service, environment.kinds[service.kind], scope, program))
 
 
 def _wanted(environment: Environment, services: Mapping[str, ServicePlan]) -> dict[PortKey, int]:
@@ -117,7 +141,13 @@ def _needs(name: str, service: Service, environment: Environment, running: Mappi
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
     """The services whose properties it reads, in order; itself where it asks for its own address."""
     found = refers(service, [*filter(expressible, environment.definition.services), "self"])
-    return [name if ref.root == "self" else ref.root for ref in found if ref.root != "self" or ref.path[:1] in (("host",), ("url",))]
+    lanes = environment.lanes
+    lane = lanes.number(name)
+    return [
+        name if ref.root == "self" else lanes.service(ref.root, lane)
+        for ref in found
+        if ref.root != "self" or ref.path[:1] in (("host",), ("url",))
+    ]
 
 
 def _conditions(environment: Environment, needs: Mapping[str, str], running: Mapping[str, Service]) -> dict[str, str]:
@@ -159,9 +189,13 @@ def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
     found: dict[str, str] = {}
     prefixes: set[str] = set()
+    scope = reading.resolver.reader(viewpoint)
     for name, subject in reading.resolver.subjects.items():
-        view, prefix = reading.resolver.view(name, viewpoint), _prefix(name, prefixes)
-        for key in ("host", "port", *subject.kind.properties, *subject.kind.credentials):
+        if name not in scope:  # another lane's
+            continue
+        view, prefix = scope[name], _prefix(name, prefixes)
+        divided = [subject.kind.unit.parameter] if subject.kind.unit and subject.kind.unit.parameter else []
+        for key in ("host", "port", *subject.kind.properties, *divided, *subject.kind.credentials):
             try:
                 value = view[key]
             except (ExpressionError, KeyError):
@@ -181,7 +215,7 @@ def _prefix(name: str, taken: set[str]) -> str:
 
 
 def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
-    scope = reading.resolver.reader(TESTS)
+    scope = reading.resolver.reader(TESTS._replace(lane=min(environment.lanes.count, 1)))
     return {
         name: TestPlan(reading.argv(test.run, scope, "tests", name), tuple(test.reports), tuple(test.only))
         for name, test in environment.definition.tests.items()
@@ -191,7 +225,9 @@ def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
-    resolver = Resolver(subjects(environment, setting), Addressing(setting, by_hand=name), _scope(environment, setting))
+    resolver = Resolver(
+        subjects(environment, setting), Addressing(setting, by_hand=name, lanes=environment.lanes), _scope(environment, setting)
+    )
     reading = Reading(environment.loaded, setting, resolver)
     found = variables(reading, service, environment.kinds[service.kind], resolver.reader_in(name), name)
     reading.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,21 +13,22 @@ from typing import Any
 
 from envctl.definition.amounts import bytes_of
 from envctl.definition.env_files import variables_of
-from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, render_text
+from envctl.definition.expressions import evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.errors import DefinitionError
-from envctl.plan.addressing import Side, Viewpoint
+from envctl.plan.addressing import TESTS, Viewpoint
 from envctl.plan.dockerfile_run import proposed_run
-from envctl.plan.files import contents, listed, service_files
+from envctl.plan.files import contents, listed, service_files, texts_of
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, ServicePlan
-from envctl.plan.reading import Reading, as_text, plain, refers
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, ServicePlan, SnapshotPlan
+from envctl.plan.reading import Reading, as_text, refers
 from envctl.plan.seeds import steps_of
 from envctl.plan.subjects import Subject
-from envctl.plan.views import View, property_names
+from envctl.plan.units import properties_of, unit_of
+from envctl.plan.views import View
 
 OWN_STOP = 10.0
 """Seconds that a service of the team's own gets on SIGTERM, so that coverage and traces are written."""
@@ -69,9 +71,9 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         needs=needs,
         steps=tuple(steps_of(reading, subject, service, kind, image, _without(files, applied.files))),
         setup=tuple(_setup(reading, applied.setup, subject, scope)),
+        inside=properties_of(reading, subject, Viewpoint("inside")),
+        outside=properties_of(reading, subject, TESTS),
         declares=tuple(module for key, module in applied.declare.items() if subject.several.get(key)),
-        inside=_properties(reading, subject, "inside"),
-        outside=_properties(reading, subject, "outside"),
         stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),
         once=kind.once,
         own=kind.own,
@@ -87,11 +89,15 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
         local=_local(reading, kind, subject, service, scope) if local else None,
+        snapshot=_snapshot(reading, applied, subject, scope),
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
         compose=service.compose,
         kubernetes=service.kubernetes,
-        later=tuple(key for key in ("scope", "faults", "expose") if getattr(service, key) is not None),
+        unit=unit_of(reading, subject),
+        lane=reading.addressing.lanes.number(name),
+        written=reading.addressing.lanes.written(name),
+        later=tuple(key for key in ("faults", "expose") if getattr(service, key) is not None),
     )
 
 
@@ -232,6 +238,26 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program, kind.title)
 
 
+def _snapshot(reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str, Any]) -> SnapshotPlan | None:
+    told, path = kind.snapshot, ("services", subject.name)
+    if told is None:
+        return None
+    files: dict[str, File] = {}
+    with reading.located(*path, "with"):
+        files = texts_of(told.files, scope)
+    return SnapshotPlan(
+        told.folder,
+        told.worth == "always",
+        hashlib.sha256(kind.model_dump_json().encode()).hexdigest(),
+        tuple(_setup(reading, told.consistent, subject, scope)),
+        {key: str(value) for key, value in reading.tree(told.env, scope, *path).items()},
+        tuple(map(str, reading.tree(told.arguments, scope, *path))),
+        files,
+        str(reading.tree(told.before, scope, *path)),
+        told.direct,
+    )
+
+
 def _limits(given: Resources | None) -> Limits | None:
     if given is None:
         return None
@@ -275,16 +301,3 @@ def _setup(
             inner = {**scope, "item": item}
             command = reading.tree(setup.command, inner, "services", subject.name)
             yield tuple(map(str, command)), reading.tree(setup.env, inner, "services", subject.name), render_text(setup.stdin, inner)
-
-
-def _properties(reading: Reading, subject: Subject, side: Side) -> dict[str, Any]:
-    """Every property that has a value on that side."""
-    view, found = reading.resolver.view(subject.name, Viewpoint(side)), {}
-    for key in property_names(subject):
-        if key in ("inside", "outside", "first", "bind", "prefix"):
-            continue
-        try:
-            found[key] = plain(view[key])
-        except (ExpressionError, KeyError):
-            continue
-    return found

@@ -106,7 +106,7 @@ def _mapped(value: Any) -> Any:
 
 
 def _own_labels(plan: Plan, service: ServicePlan) -> dict[str, str]:
-    return {**escaped(labels(plan)), SERVICE: service.name, **({FILES: files_hash(service)} if service.files else {})}
+    return {**escaped(labels(plan)), **service.labels, SERVICE: service.name, **({FILES: files_hash(service)} if service.files else {})}
 
 
 def files_hash(service: ServicePlan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from envctl.engines import Deployment
 from envctl.errors import Evidence, ServiceFailed
 from envctl.files.folders import FileRefused
 from envctl.files.packed import open_unpacked
-from envctl.plan.model import Plan, Step
+from envctl.plan.model import Plan, ServicePlan, Step
 from envctl.seeding.advice import advice_for
 
 
@@ -47,6 +48,11 @@ def seed(step: Step, seeder: Seeder) -> None:
         ServiceFailed: with the file, the line and the server's words.
     """
     import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
+
+
+def program_of(step: Step, service: ServicePlan) -> ServicePlan:
+    """*service* as a step's command runs in it: with the addresses of what is seeded, though it may itself be a lane's."""
+    return service if step.env is None else replace(service, env=step.env)
 
 
 SHOWN = 40

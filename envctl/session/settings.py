@@ -18,10 +18,10 @@ LARGEST = 1_000_000
 
 OPTIONS = {
     "name", "set", "only", "stub", "use", "port", "image", "local", "engine", "context", "namespace", "registry", "ttl", "timeout",
-    "fresh", "keep", "strict", "existing_secret",
+    "fresh", "keep", "no_snapshots", "strict", "existing_secret",
 }  # fmt: skip
 """Options that may have a default here; a test compares them with the commands'."""
-TABLES = ("images", "kubernetes")
+TABLES = ("images", "kubernetes", "snapshots")
 """Keys that are no options."""
 
 

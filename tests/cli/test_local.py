@@ -14,7 +14,7 @@ from datetime import datetime
 import pytest
 
 from tests.processes import nothing_is_left, nothing_stays, running, started, states_of, until
-from tests.support import Project, command
+from tests.support import NOTHING_KEPT, Project, command
 
 PAIR = """
 ttl: 1h
@@ -186,14 +186,14 @@ def test_the_next_command_collects_what_lost_its_keeper(local: Project) -> None:
 def test_an_output_that_fails_changes_no_result(local: Project, redirections: str) -> None:
     envctl = f"{shlex.quote(sys.executable)} -m envctl"
     line = f"{envctl} run env --engine local --only site --report . -- sh -c 'exit 7' {redirections}"
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")}
     assert subprocess.run(["bash", "-c", line], cwd=local.folder, env=environ, check=False).returncode == 7
     nothing_is_left(local)
 
 
 def test_what_was_up_stays_up_though_nobody_could_be_told(local: Project) -> None:
     local.envctl("up", "env", "--only", "site").ok()
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")}
     for words in (["up", "env", "--only", "site"], ["status", "env"], ["env", "env"]):
         with open("/dev/full", "w") as full:
             line = [sys.executable, "-m", "envctl", *words]

@@ -423,3 +423,89 @@ def test_default_outputs(up: Running, service: str, more: set[str]) -> None:
 
 def test_processes_listen_on_loopback_alone(up: Running) -> None:
     listens_here_alone(up, {"rabbit": {"names", "tools"}})
+
+
+def test_units_of_rabbitmq(up: Running) -> None:
+    """Queues, bindings and rights are copied; a reset brings the seeded messages back, and a consumer goes on."""
+    base, first, second = VHOST, "lane /1", "lane2"
+    with rabbit(up["RABBIT"], virtual_host=base) as channel:
+        channel.queue_declare("seeded", durable=True, auto_delete=False)
+        channel.basic_publish_confirm(amqp.Message("one", content_type="text/x"), routing_key="seeded")
+
+    def counts(host: str) -> list[int]:
+        with rabbit(up["RABBIT"], virtual_host=host) as channel:
+            return [channel.queue_declare(name, passive=True).message_count for name in ("seeded", "later")]
+
+    with up.units("rabbit") as driver:
+        driver.keep(base, "kept")
+        for host in (first, second):
+            driver.clone("kept", host)
+            with rabbit(up["RABBIT"], virtual_host=host) as channel:
+                channel.queue_declare("later", durable=True, auto_delete=False)
+                for queue_name in ("seeded", "later"):
+                    channel.basic_publish_confirm(amqp.Message("two"), routing_key=queue_name)
+        driver.reset("kept", first)
+        assert (counts(first), counts(second)) == ([1, 0], [2, 1])
+        with rabbit(up["RABBIT_WORKER"], virtual_host=first) as channel:
+            found = channel.basic_get("seeded", no_ack=True)
+        assert (found.body, found.content_type) == ("one", "text/x")
+        for host in (first, second, "kept", "none"):
+            driver.drop(host)
+
+
+def test_nats_is_emptied_and_its_streams_stay(up: Running) -> None:
+    async def count(publish: bool = False) -> int:
+        client = await _nats(up["NATS"])
+        stream = client.jetstream()
+        if publish:
+            await stream.add_stream(name="emptied", subjects=["emptied.>"])
+            await stream.publish("emptied.one", b"1")
+        messages = (await stream.stream_info("emptied")).state.messages
+        await client.close()
+        return int(messages)
+
+    assert asyncio.run(count(publish=True)) == 1
+    with up.units("nats") as driver:
+        driver.reset("", "")
+    assert asyncio.run(count()) == 0
+
+
+def test_units_of_kafka(up: Running) -> None:
+    producer = KafkaProducer(bootstrap_servers=up["KAFKA"])
+    base, first, second = "order-events.v1", "lane1.events", "lane2.events"
+    producer.send(base, b"seeded", b"key", [("h", b"1")]).get(timeout=15)
+    with up.units("kafka") as driver:
+        driver.keep(base, "kept")
+        for topic in (first, second):
+            driver.clone("kept", topic)
+            producer.send(topic, b"more").get(timeout=15)
+        driver.reset("kept", first)
+
+        def values(topic: str) -> list[tuple[bytes, bytes]]:
+            found = KafkaConsumer(topic, bootstrap_servers=up["KAFKA"], auto_offset_reset="earliest", consumer_timeout_ms=3000)
+            try:
+                return sorted((message.value, message.key or b"") for message in found)
+            finally:
+                found.close()
+
+        there = values(base)
+        assert (b"seeded", b"key") in there
+        assert values(first) == there
+        assert values(second) == sorted([*there, (b"more", b"")])
+        for topic in (first, second, "kept", "none"):
+            driver.drop(topic)
+    producer.close()
+
+
+def test_retained_messages_of_mqtt_are_taken_away(up: Running) -> None:
+    with mosquitto(up["MQTT"]) as (client, told):
+        told.get(timeout=10)
+        client.publish("kept/one", b"1", qos=1, retain=True).wait_for_publish(10)
+        with up.units("mqtt") as driver:
+            driver.reset("", "")
+    with mosquitto(up["MQTT"]) as (client, told):
+        told.get(timeout=10)
+        client.subscribe("kept/#")
+        told.get(timeout=10)
+        client.publish("kept/two", b"2")
+        assert told.get(timeout=10) == b"2"

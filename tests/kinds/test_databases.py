@@ -13,6 +13,7 @@ import pymysql
 import pytest
 
 from envctl.files.packed import _zstd
+from envctl.units import TemplateGone
 from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from tests.support import Project
@@ -311,3 +312,110 @@ def test_default_outputs(up: Running, service: str) -> None:
 
 def test_processes_listen_on_loopback_alone(up: Running) -> None:
     listens_here_alone(up)
+
+
+SEEDED = """
+create table parent (id serial primary key, name text);
+insert into parent (name) values ('a'), ('b');
+create materialized view names as select name from parent;
+select lo_from_bytea(4711, 'large');
+create schema other; create table other.child (id int references public.parent on delete cascade);
+"""
+
+
+def test_units_of_postgres(up: Running) -> None:
+    """All that a database has comes back, while somebody is connected to it, and nothing of one reaches another."""
+    url = up["PG_ODD"]
+    first, second = "lane'\"1 %\\", "lane2"
+    postgres(url, SEEDED)
+    names = f'"{ODD.replace(chr(34), chr(34) * 2)}"'
+    postgres(url, f"alter database {names} set search_path to other, public")
+    with up.units("pg") as driver:
+        driver.keep(ODD, "kept")
+        for unit in (first, second):
+            driver.clone("kept", unit)
+        for _ in range(2):
+            at = Url.of(url)
+            with pg8000.native.Connection(at.username, host=at.host, port=at.port, password=at.password, database=first) as used:
+                used.run("insert into parent (name) values ('c'); delete from parent where name = 'a'; drop table child")
+                used.run("refresh materialized view names; select lo_unlink(4711)")
+                used.run("select nextval('parent_id_seq')")
+                driver.reset("kept", first)
+            assert postgres(url, "insert into parent (name) values ('d') returning id", database=first) == [[3]]
+            assert postgres(url, "select name from names order by name", database=first) == [["a"], ["b"]]
+            assert postgres(url, "select lo_get(4711)", database=first) == [[b"large"]]
+            assert postgres(url, "show search_path", database=first) == [["other, public"]]
+            assert postgres(url, "select count(*) from child", database=first) == [[0]]
+            postgres(url, "insert into parent (name) values ('kept')", database=second)
+        assert postgres(url, "select count(*) from parent", database=second) == [[4]]
+        assert postgres(url, "select count(*) from parent") == [[2]]
+        for unit in (first, second, "kept", "none"):
+            driver.drop(unit)
+    assert postgres(url, "select datname from pg_database where datname not like 'template%' and datname <> 'postgres'") == [
+        [name] for name in DATABASES
+    ]
+
+
+def test_rights_on_a_unit_of_postgres_are_those_on_its_database(up: Running) -> None:
+    with up.units("pg") as driver:
+        driver.keep("audit", "kept")
+        driver.clone("kept", "lane1")
+        rights = "select datacl::text, pg_get_userbyid(datdba) from pg_database where datname = any(array['audit', 'lane1'])"
+        first, second = postgres(up["PG"], rights)
+        assert first == second
+        assert postgres(up["PG_REPORTER"], "create table mine (id int); select 1", database="lane1") == [[1]]
+        with pytest.raises(pg8000.exceptions.DatabaseError, match="not currently accepting"):
+            postgres(up["PG"], "select 1", database="kept")
+        for unit in ("kept", "lane1"):
+            driver.drop(unit)
+
+
+def test_what_is_reset_from_a_template_that_is_gone_stays(up: Running) -> None:
+    with up.units("pg") as driver, pytest.raises(TemplateGone):
+        driver.reset("none", "app")
+    assert postgres(up["PG"], "select current_database()") == [["app"]]
+
+
+MARIA_SEEDED = [
+    "create table parent (id int auto_increment primary key, name varchar(20), twice int generated always as (id * 2) virtual)",
+    "create table child (parent int, foreign key (parent) references parent (id) on delete cascade)",
+    "insert into parent (name) values ('a'), ('b')",
+    "insert into child values (1)",
+    "create view names as select p.name from parent p join child c on c.parent = p.id",
+    "create trigger shout before insert on parent for each row set new.name = upper(new.name)",
+    "create procedure one() select 1",
+    "create sequence numbers start with 100",
+]
+
+
+def test_units_of_mariadb(up: Running) -> None:
+    url = up["MARIA_ODD"]
+    for sql in MARIA_SEEDED:
+        mariadb(url, sql)
+    first, second = "lane`1_%", "lane2"
+    with up.units("maria") as driver:
+        driver.keep(ODD, "kept")
+        for unit in (first, second):
+            driver.clone("kept", unit)
+        at = Url.of(url)
+        given: Any = {"host": at.host, "port": at.port, "user": at.username, "password": at.password.encode(), "database": first}
+        with pymysql.connect(charset="utf8mb4", autocommit=True, **given) as used, used.cursor() as cursor:
+            for _ in range(2):
+                for sql in ("insert into parent (name) values ('c')", "delete from parent where id = 1", "drop view names",
+                            "select nextval(numbers)", "drop procedure one", "create table more (id int)"):  # fmt: skip
+                    cursor.execute(sql)
+                driver.reset("kept", first)
+                cursor.execute("select id, name, twice from parent")
+                assert cursor.fetchall() == ((1, "a", 2), (2, "b", 4)), "the connection lives on"
+                cursor.execute("select name from names")
+                assert cursor.fetchall() == (("a",),)
+                cursor.execute("select nextval(numbers)")
+                assert cursor.fetchall() == ((100,),)
+                cursor.execute("insert into parent (name) values ('d')")
+                cursor.execute("select id, name from parent where id > 2")
+                assert cursor.fetchall() == ((3, "D"),), "counters and triggers are back"
+                cursor.execute("call one()")
+                cursor.fetchall()
+        assert mariadb(up["MARIA_READER"], "select count(*) from parent", database=second) == ((2,),), "users have their rights there"
+        for unit in (first, second, "kept", "none"):
+            driver.drop(unit)

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from envctl.units import TemplateGone
 from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from tests.support import Project
@@ -256,3 +257,60 @@ def test_default_outputs(up: Running) -> None:
 
 def test_processes_listen_on_loopback_alone(up: Running) -> None:
     listens_here_alone(up, dict.fromkeys(("s3", "files"), WEED))
+
+
+def test_units_of_valkey_and_redis(up: Running, kind: str, keys: Any) -> None:
+    at = Url.of(up[kind.upper()])
+    lanes = [redis.Redis(host=at.host, port=at.port, username=at.username, password=at.password, db=number) for number in (1, 2)]
+    keys.hset("seeded", mapping={"a": 1})
+    with up.units(kind) as driver:
+        driver.keep("0", "255")
+        for number in ("1", "2"):
+            driver.clone("255", number)
+        for lane in lanes:
+            lane.set("own", "x")
+            lane.delete("seeded")
+        driver.reset("255", "1")
+        assert (lanes[0].keys(), lanes[0].hgetall("seeded"), lanes[1].keys()) == ([b"seeded"], {b"a": b"1"}, [b"own"])
+        lanes[0].flushall()
+        with pytest.raises(TemplateGone):
+            driver.reset("255", "2")
+        driver.drop("2")
+    for lane in lanes:
+        lane.close()
+
+
+def test_memcached_is_emptied(up: Running) -> None:
+    at = Url.of(up["MEMCACHED"])
+    client = pymemcache.Client((at.host, at.port))
+    client.set("one", b"1", noreply=False)
+    with up.units("memcached") as driver:
+        driver.reset("", "")
+    assert client.get("one") is None
+    client.close()
+
+
+def test_units_of_s3(up: Running) -> None:
+    client = s3(up)
+
+    def objects(bucket: str) -> dict[str, bytes]:
+        found = client.list_objects_v2(Bucket=bucket).get("Contents", ())
+        return {item["Key"]: client.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in found}
+
+    client.create_bucket(Bucket="seeds")
+    for key, body in (("a", b"1"), ("ü/№ +&", b"2")):
+        client.put_object(Bucket="seeds", Key=key, Body=body)
+    with up.units("s3") as driver:
+        driver.keep("seeds", "kept")
+        for unit in ("lane1", "lane2"):
+            driver.clone("kept", unit)
+            client.put_object(Bucket=unit, Key="a", Body=b"other")
+            client.put_object(Bucket=unit, Key="more", Body=b"more")
+            client.delete_object(Bucket=unit, Key="ü/№ +&")
+        driver.reset("kept", "lane1")
+        assert objects("lane1") == objects("seeds") == {"a": b"1", "ü/№ +&": b"2"}
+        assert objects("lane2") == {"a": b"other", "more": b"more"}
+        with pytest.raises(TemplateGone):
+            driver.reset("none", "lane1")
+        for unit in ("lane1", "lane2", "kept", "seeds", "none"):
+            driver.drop(unit)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envctl.engines.docker import snapshots
 from envctl.engines.docker.api import ApiError, Asked, Daemon
 from envctl.engines.docker.connection import Connection, connect
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance
@@ -91,6 +92,25 @@ class DockerEngine:
         from envctl.engines.docker.images import prune
 
         return [f"image {name}" for name in prune(self.connection, everything)]
+
+    @property
+    def keeps_at(self) -> str:
+        return self.connection.context or self.connection.endpoint.host
+
+    def has(self, ref: str, content: str) -> bool:
+        return snapshots.image_id(self.connection.daemon, ref) == content
+
+    def remove_kept(self, ref: str) -> bool:
+        return snapshots.remove(self.connection.daemon, ref)
+
+    def kept(self) -> Sequence[tuple[str, str]]:
+        return snapshots.kept(self.connection)
+
+    def write_kept(self, ref: str, file: Path) -> None:
+        snapshots.write(self.connection, ref, file)
+
+    def read_kept(self, ref: str, file: Path) -> str:
+        return snapshots.read(self.connection, ref, file)
 
 
 def _our_address(host: str) -> str:

@@ -16,7 +16,7 @@ from envctl.engines.docker.compose import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.seam import Progress
 from envctl.errors import Evidence, ServiceFailed
-from envctl.instance.labels import BUILD
+from envctl.instance.labels import BUILD, SNAPSHOT
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.compose import build_entry
@@ -146,7 +146,7 @@ def prune(connection: Connection, everything: bool) -> list[str]:
     used = {container["ImageID"] for container in api.containers(all=True)}
     removed: list[str] = []
     for image in api.images(filters={"label": BUILD}):
-        if image["Id"] not in used and (everything or image["Created"] < oldest):
+        if image["Id"] not in used and SNAPSHOT not in (image.get("Labels") or ()) and (everything or image["Created"] < oldest):
             with suppress(sdk_errors.APIError):
                 api.remove_image(image["Id"], force=True)
                 removed += image["RepoTags"] or [image["Id"][:19]]

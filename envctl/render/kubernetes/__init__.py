@@ -77,7 +77,7 @@ def manifests_yaml(manifests: Manifests) -> str:
 def _rendering(plan: Plan, options: Options) -> Rendering:
     later: dict[str, tuple[str, ...]] = {}
     for step in (step for service in plan.services.values() for step in service.steps if step.step.runs_in):
-        later[str(step.step.in_)] = (*later.get(str(step.step.in_), ()), *step.command)
+        later[str(step.step.in_)] = (*later.get(str(step.step.in_), ()), *step.command, *(step.env or {}).values())
     return Rendering(plan, options, vault_of(plan), Templates(plan.setting.project), network.readers(plan), later)
 
 
