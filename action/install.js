@@ -1,5 +1,6 @@
 // envctl in a virtual environment of its own below the runner's tool cache, where the next job of this machine finds it.
 'use strict'
+const crypto = require('node:crypto')
 const fs = require('node:fs')
 const path = require('node:path')
 const { run } = require('./program')
@@ -8,11 +9,20 @@ const { addPath, input } = require('./runner')
 const PACKAGE = 'envctl-testing'
 const ROOT = path.dirname(__dirname)
 
-function ownVersion() {
-  const text = fs.readFileSync(path.join(ROOT, 'envctl', '__init__.py'), 'utf8')
-  const found = /^__version__ = ["']([^"']+)["']/m.exec(text)
-  if (!found) throw new Error('this Action does not know its version: name one with `version:`')
-  return found[1]
+// What this Action itself is a checkout of: the version that its user has pinned by `uses: ...@REF`.
+const PARTS = ['pyproject.toml', 'README.md', 'LICENSE', 'envctl', 'templates', 'environments']
+
+// A branch or a tag may move: content alone says whether what is installed is still this.
+function digest(paths) {
+  const hash = crypto.createHash('sha256')
+  const add = (file) => {
+    const found = fs.statSync(file, { throwIfNoEntry: false })
+    if (!found) return
+    if (!found.isDirectory()) return hash.update(`${path.relative(ROOT, file)}\0${found.size}\0`).update(fs.readFileSync(file))
+    fs.readdirSync(file).filter((name) => name !== '__pycache__').sort().forEach((name) => add(path.join(file, name)))
+  }
+  paths.forEach(add)
+  return hash.digest('hex').slice(0, 16)
 }
 
 function requirement(version, from, extras) {
@@ -24,7 +34,8 @@ function requirement(version, from, extras) {
   }
   const some = extras ? `[${extras}]` : ''
   // Not an option of pip, whatever it begins with: a path or a requirement.
-  if (!from) return `${PACKAGE}${some}==${version}`
+  if (version && !from) return `${PACKAGE}${some}==${version}`
+  if (!from) return `${ROOT}${some}`
   if (from.startsWith('-')) throw new Error(`from: ${from}: this is an option; a folder, a wheel or a URL is expected`)
   return /^[a-z+]+:\/\//.test(from) ? `${PACKAGE}${some} @ ${from}` : `${path.resolve(from)}${some}`
 }
@@ -41,7 +52,7 @@ async function install() {
     return checked('envctl', ['--version'])
   }
   const from = input('from')
-  const version = input('version') || ownVersion()
+  const version = input('version')
   const wanted = requirement(version, from, input('extras'))
   const python = input('python') || 'python3'
   const kind = await checked(python, ['-c', 'import platform, sys; print("%d.%d-%s" % (*sys.version_info[:2], platform.machine()))'])
@@ -50,7 +61,7 @@ async function install() {
     throw new Error(`python: ${python} is Python ${major}.${minor}, and envctl takes 3.11 or later; actions/setup-python has one`)
   }
   const cache = process.env.RUNNER_TOOL_CACHE || path.join(process.env.RUNNER_TEMP || '/tmp', 'tools')
-  const label = [from ? 'from' : version, kind, input('extras').replace(/,/g, '-')].filter(Boolean).join('-')
+  const label = [from ? 'from' : version || digest(PARTS.map((name) => path.join(ROOT, name))), kind, input('extras').replace(/,/g, '-')].filter(Boolean).join('-')
   const folder = path.join(cache, 'envctl', label)
   const program = path.join(folder, 'bin', 'envctl')
   // What was half installed, or came from elsewhere, is made anew; what `from:` names may have changed.
@@ -65,4 +76,4 @@ async function install() {
   return checked(program, ['--version'])
 }
 
-module.exports = { install, requirement }
+module.exports = { install }

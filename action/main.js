@@ -40,7 +40,8 @@ async function up(environment, cwd) {
 async function main() {
   const cwd = path.resolve(process.env.GITHUB_WORKSPACE || '.', input('working-directory') || '.')
   if (!fs.existsSync(cwd)) throw new Error(`working-directory: there is no folder ${cwd}; does a step check the project out?`)
-  if (input('matrix')) setVariable('ENVCTL_MATRIX', input('matrix'))
+  const matrix = words('matrix').join(' ')
+  if (matrix && !['null', '{}'].includes(matrix)) setVariable('ENVCTL_MATRIX', matrix)
   console.log(await install())
   if (input('environment')) await up(input('environment'), cwd)
 }

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.support import REPO, missing
+from tests.support import NOTHING_KEPT, REPO, missing
 
-ACTION = "envctl-testing/envctl@v0"
+ACTION = "envctl-testing/envctl@v0.1.0"
 STAND_INS = Path(__file__).parent / "actions"
 
 SHOP = """
@@ -22,12 +22,11 @@ variables: {pg: "17"}
 services:
   db:
     kind: postgres
-    image: postgres:17
     with: {username: shop}
     seed: [{sql: seed.sql}]
 outputs: {DB_URL: "${db.url}", PG: "${var.pg}"}
 tests:
-  api: {run: python3 tests/api.py, reports: ["results/*.xml"]}
+  api: {run: python3 ../tests/api.py, reports: ["results/*.xml"]}
 """
 API = """
 import os, pathlib, sys, urllib.parse
@@ -35,7 +34,7 @@ import pg8000.native
 url = urllib.parse.urlsplit(os.environ["DB_URL"])
 db = pg8000.native.Connection(url.username, host=url.hostname, port=url.port, password=url.password, database=url.path[1:])
 name = f"{os.path.basename(sys.argv[0])[:-3]}{''.join(sys.argv[1:2])}"
-red = pathlib.Path("tests/red").exists() or (not db.run("select count(*) from shelf")[0][0] and "no row")
+red = pathlib.Path(__file__).with_name("red").exists() or (not db.run("select count(*) from shelf")[0][0] and "no row")
 failure = f"<failure message='{red}'/>" if red else ""
 pathlib.Path("results").mkdir(exist_ok=True)
 pathlib.Path(f"results/{name}.xml").write_text(f"<testsuite><testcase name='{name}'>{failure}</testcase></testsuite>")
@@ -55,21 +54,22 @@ class Act(NamedTuple):
     kept: Path
     home: Path
 
-    def run(self, workflow: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """One of `docs/ci/`, as it stands there, but for envctl, which is that of this checkout."""
-        text = yaml.load((REPO / "docs" / "ci" / f"{workflow}.yaml").read_text(), yaml.BaseLoader)  # noqa: S506  # `on` is a word there
+    def run(self, workflow: str, engine: str = "local") -> subprocess.CompletedProcess[str]:
+        """Runs one of `docs/ci/`, as it stands there, but for envctl, which is that of this checkout."""
+        text = yaml.safe_load((REPO / "docs" / "ci" / f"{workflow}.yaml").read_text().replace("\non:", '\n"on":'))
         for step in (step for job in text["jobs"].values() for step in job["steps"] if step.get("uses") == ACTION):
             step["with"] = {**step.get("with", {}), "version": "installed"}
         path = self.folder / ".github" / "workflows" / f"{workflow}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(text, sort_keys=False))
-        local = [f"--local-repository={ACTION}={REPO}"]
+        local = [f"--local-repository={ACTION}={self.home / 'action'}"]
         local += [f"--local-repository=actions/{each.name}@v4={each}" for each in STAND_INS.iterdir() if each.is_dir()]
-        told = {"PATH": self._path, "KEPT_HERE": str(self.kept), **{name: os.environ[name] for name in ("XDG_STATE_HOME",)}}
+        kept = {name: os.environ[name] for name in ("XDG_STATE_HOME", *NOTHING_KEPT)}
+        told = {**kept, "PATH": self._path, "KEPT_HERE": str(self.kept), "ENVCTL_ENGINE": engine}
         return subprocess.run(
             [
                 Path(sys.executable).with_name("act"), "pull_request", "-W", str(path), "-P", "ubuntu-latest=-self-hosted",
-                "--no-cache-server", *local, *(word for name, value in told.items() for word in ("--env", f"{name}={value}")), *words,
+                "--no-cache-server", *local, *(word for name, value in told.items() for word in ("--env", f"{name}={value}")),
             ],
             cwd=self.folder, env={"HOME": str(self.home), **told}, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
@@ -87,7 +87,7 @@ def act(tmp_path_factory: pytest.TempPathFactory) -> Act:
         pytest.skip("no act or no node here")
     home, folder, kept = (tmp_path_factory.mktemp(name) for name in ("home", "project", "kept"))
     files = {
-        "environments/shop.yaml": f"name: shop\n{SHOP}", "environments/seed.sql": "create table shelf (n int); insert into shelf values (1);",
+        "environments/shop.yaml": f"name: shop\n{SHOP}", "environments/seed.sql": "create table shelf as select 1 as n;",
         "envctl.toml": "", **{f"tests/{name}.py": API for name in ("api", "pages", "shard")},
     }  # fmt: skip
     for name, text in files.items():
@@ -97,7 +97,10 @@ def act(tmp_path_factory: pytest.TempPathFactory) -> Act:
     for name, words in (("envctl", f"{sys.executable} -m envctl"), ("python3", sys.executable)):
         (home / "bin" / name).write_text(f'#!/bin/sh\nPYTHONPATH={REPO} exec {words} "$@"\n')
         (home / "bin" / name).chmod(0o755)
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"]):
-        subprocess.run(["git", *words], cwd=folder, check=True)
+    (home / "action").mkdir()  # act copies all of an Action's folder
+    shutil.copy(REPO / "action.yml", home / "action")
+    shutil.copytree(REPO / "action", home / "action" / "action")
+    for command in (["init", "-q"], ["add", "."], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
     subprocess.run(["git", "remote", "add", "origin", "https://github.com/o/project"], cwd=folder, check=True)
     return Act(folder, kept, home)

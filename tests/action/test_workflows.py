@@ -30,7 +30,7 @@ def test_in_one_job(act: Act) -> None:
 
 
 def test_steps_that_share_an_instance(act: Act) -> None:
-    done = act.run("steps")
+    done = act.run("steps", "docker")
     first, second = ran(done)
     assert first == second
     assert f"{first[2]} is gone" in done.stdout or "shop is gone" in done.stdout
@@ -39,7 +39,7 @@ def test_steps_that_share_an_instance(act: Act) -> None:
 
 
 def test_a_matrix(act: Act) -> None:
-    found = ran(act.run("matrix"))
+    found = ran(act.run("matrix", "docker"))
     assert sorted(version for _, version, _ in found) == ["16", "17"]
     assert len({id for *_, id in found}) == 2
 
@@ -50,5 +50,5 @@ def test_shards(act: Act) -> None:
 
 
 def test_caches(act: Act) -> None:
-    ran(act.run("caches"))
+    ran(act.run("caches", "docker"))
     assert (act.kept / "cache" / ".cache" / "images.tar").stat().st_size > 1_000_000
