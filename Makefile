@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 
-.PHONY: demo test lint bench fuzz docs wheel clean
+.PHONY: demo examples test lint bench fuzz docs wheel clean
 
 .venv/demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -32,6 +32,10 @@ demo: .venv/demo  ## the shop: brought up, tested, gone with the images that wer
 	$(BIN)/envctl run shop -- $(BIN)/python -m pytest environments/shop/tests; status=$$?; \
 	comm -13 <(echo "$$before") <(docker images -q --no-trunc --filter label=envctl.build 2>/dev/null | sort -u) \
 	| xargs -r docker image rm -f >/dev/null; exit $$status
+
+# What is not on this machine is left out and named; packages are installed once (pip, npm, Maven and Go keep what they fetch).
+examples: .venv/local  ## the shop in every test tool: green, red when it is broken, gone when killed (EXAMPLES="newman --engine local")
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m examples $(EXAMPLES)
 
 test: .venv/dev lint  ## the whole suite; engines that are not here are skipped and named (PYTEST_ARGS="-n 2" is faster)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

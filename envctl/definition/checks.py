@@ -17,7 +17,7 @@ from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
 from envctl.files.folders import FileRefused
 
-FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties")
+FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties", "spring", "postman", "cypress", "karate")
 
 
 LATER = ("faults", "expose")

@@ -230,13 +230,17 @@ def _with_problems(document: Document, problems: list[Problem] | tuple[Problem, 
     return replace(document, problems=(*document.problems, *problems))
 
 
+_REMOVABLE = ("services", "outputs", "write", "tests")
+
+
 def _without_removed(document: Document, base: Document) -> Document:
-    """`service: null` removes what an included file has; an empty one that nobody has stays, to be complained about."""
-    services, known = (document.tree or {}).get("services"), (base.tree or {}).get("services")
-    if not isinstance(services, dict) or not isinstance(known, dict):
-        return document
-    kept = {name: service for name, service in services.items() if service is not None or name not in known}
-    return replace(document, tree={**(document.tree or {}), "services": kept})
+    """`name: null` removes what an included file has; an empty one that nobody has stays, to be complained about."""
+    tree, before = dict(document.tree or {}), base.tree or {}
+    for section in _REMOVABLE:
+        items, known = tree.get(section), before.get(section)
+        if isinstance(items, dict) and isinstance(known, dict):
+            tree[section] = {name: item for name, item in items.items() if item is not None or name not in known}
+    return replace(document, tree=tree) if document.tree is not None else document
 
 
 def _texts(value: Any, path: TreePath, source: Source, problems: list[Problem]) -> list[tuple[TreePath, str]]:

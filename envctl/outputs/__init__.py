@@ -20,7 +20,7 @@ from envctl.files.writing import check_file, write_file
 if TYPE_CHECKING:
     from envctl.instance.record import Record
 
-FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties")
+FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties", "spring", "postman", "cypress", "karate")
 
 
 def formatted(format: str, values: Mapping[str, str]) -> str:

@@ -274,6 +274,12 @@ def test_web_serves_the_root_unless_it_has_a_configuration() -> None:
     assert "include /etc/nginx/envctl.d/*;" in files_of("web", config="web.conf")["/etc/nginx/envctl.conf"]
 
 
+def test_web_proxies_paths_as_directives_of_their_own() -> None:
+    text = files_of("web", proxy={"/api/": "http://orders:8000", "/v1/": "http://orders:8000/v1/"})["/etc/nginx/envctl.conf"]
+    assert 'location /api/ {\n      proxy_pass "http://orders:8000/";' in text
+    assert 'location /v1/ {\n      proxy_pass "http://orders:8000/v1/";' in text
+
+
 def test_s3_takes_its_keys_from_variables() -> None:
     """The server expands `$NAME` in its file: a secret with a dollar sign would be another one."""
     (identity,) = json.loads(files_of("s3", password=NASTY)["/etc/seaweedfs/envctl.json"])["identities"]

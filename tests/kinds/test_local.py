@@ -44,7 +44,7 @@ def test_differences_are_said(home: Project) -> None:
     assert "db: text sorts by code point" in said
     assert shutil.which("redis-server") or "cache: valkey-server instead of redis-server" in said
     assert shutil.which("mailpit") or "mail: a server of envctl's instead of Mailpit" in said
-    assert "site: Python's own file server instead of nginx" in said
+    assert "site: a server of envctl's instead of nginx" in said
     home.envctl("down", "losses").ok()
 
 

@@ -83,7 +83,7 @@ class DockerEngine:
         for entries in labelled(self.connection.daemon, f"{labels.INSTANCE}={id}" if id else labels.INSTANCE).values():
             for entry in entries:
                 found.setdefault(entry["Labels"][labels.INSTANCE], []).append(entry)
-        return [_found(each, entries) for each, entries in sorted(found.items())]
+        return [found_instance(each, entries) for each, entries in sorted(found.items())]
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         return remove_instance(self.connection.daemon, id, stop)
@@ -123,9 +123,11 @@ def _our_address(host: str) -> str:
     return Addresses.tester_host
 
 
-def _found(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
-    told = entries[0]["Labels"]
-    containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) != "True"]
+def found_instance(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
+    """What the *entries* that carry the label of *id* say of it."""
+    # A container of the tests' own may carry the label, so that it goes with the instance: it says nothing else of it.
+    told = next((entry["Labels"] for entry in entries if labels.NAME in entry["Labels"]), entries[0]["Labels"])
+    containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) == "False"]
     ended_well = [entry for entry in containers if str(entry.get("Status", "")).startswith("Exited (0)")]
     expires = max((entry["Labels"][labels.EXPIRES] for entry in entries if labels.EXPIRES in entry["Labels"]), default=None)
     running, created = sum(entry["State"] == "running" for entry in containers), min(map(_created, entries))
