@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from envctl.plan.exposing import Exposure
+
 
 def _key(standard: type, example: str) -> Any:
     return field(default_factory=standard, metadata={"example": example})
@@ -19,6 +21,13 @@ class Cluster:
     pull_secrets: Sequence[str] = _key(list, 'pull_secrets = ["registry-login"]')
     priority_class: str = _key(str, 'priority_class = "low"')
     quota: Mapping[str, str] = _key(dict, 'quota = {"requests.cpu" = "4"}')
+
+    expose: Mapping[str, Any] = field(
+        default_factory=dict, metadata={"example": 'expose = {domain = "previews.example.org"}', "shape": Exposure}
+    )
+    """A table of its own: how exposed services are reached."""
+    role: str = _key(str, 'role = "envctl-system-instance"')
+    """The ClusterRole that whoever makes a namespace gets in it, where he has no rights there yet."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Cluster:

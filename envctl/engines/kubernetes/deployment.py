@@ -6,14 +6,15 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from envctl.engines import listening
 from envctl.engines.kubernetes import forwards
-from envctl.engines.kubernetes.api import ANSWER, ApiError
+from envctl.engines.kubernetes.api import ANSWER, ApiError, Ignoring
+from envctl.engines.kubernetes.binding import ROLE, Binding
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
@@ -34,7 +35,7 @@ from envctl.render.kubernetes_settings import Cluster
 
 STRAYS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service"), ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ConfigMap"),
-    ("v1", "Secret"),
+    ("v1", "Secret"), ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
 )  # fmt: skip
 NOT_STARTED = ("StartError", "ContainerCannotRun")
 """Why a container has ended that has never begun."""
@@ -59,6 +60,10 @@ class KubernetesDeployment(KubernetesInstance):
     @cached_property
     def manifests(self) -> Manifests:
         return render_kubernetes(self.plan, self._options)
+
+    @cached_property
+    def _binding(self) -> Binding:
+        return Binding(self.api, self.namespace, Cluster.of(self.settings.cluster).role or ROLE)
 
     def prepare(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
@@ -94,7 +99,11 @@ class KubernetesDeployment(KubernetesInstance):
     def _publish(self, document: Mapping[str, Any], access: Sequence[Object]) -> None:
         if document:
             with self.settings.in_flight.creating():
-                publish(self.api, self.namespace, document, access)
+                self._with_rights(lambda: publish(self.api, self.namespace, document, access))
+
+    def _with_rights(self, what: Callable[[], Any]) -> Any:
+        """In a namespace of its own, whose maker may have to give himself the rights there first."""
+        return what() if self.shared else self._binding.with_rights(what)
 
     def _check_free(self, item: Object) -> None:
         """That what a definition adds to a namespace of others takes nobody's place there."""
@@ -116,7 +125,7 @@ class KubernetesDeployment(KubernetesInstance):
         while True:
             try:
                 with self.settings.in_flight.creating():
-                    return self.api.apply(item)
+                    return self.api.apply(item) if item["kind"] == "Namespace" else dict(self._with_rights(lambda: self.api.apply(item)))
             except ApiError as error:
                 if item["kind"] == "Job" and error.status == 422 and "immutable" in error.message:
                     self._delete_job(item)
@@ -127,7 +136,7 @@ class KubernetesDeployment(KubernetesInstance):
     def _refused(self, item: Object, error: ApiError) -> EnvctlError:
         name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get(SERVICE, "")
         if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
-            hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
+            hint = "`envctl cluster install --print` has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
             return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
         found = refusal(error.message)
         if found is not None:
@@ -138,9 +147,10 @@ class KubernetesDeployment(KubernetesInstance):
         """What an earlier plan has made and this one does not."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
         for version, kind in STRAYS:
-            for item in self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id},!{RECORD}"):
-                if (kind, item["metadata"]["name"]) not in wanted:
-                    self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
+            with Ignoring(404) if kind == "HTTPRoute" else nullcontext():  # most clusters have none
+                for item in self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id},!{RECORD}"):
+                    if (kind, item["metadata"]["name"]) not in wanted:
+                        self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
 
     def start(self, service: ServicePlan) -> None:
         """Applies what runs, and waits until the pods of what has changed are gone."""

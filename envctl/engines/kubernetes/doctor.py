@@ -21,7 +21,7 @@ RIGHTS = (
     ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
 )  # fmt: skip
 """What `up` does in a namespace."""
-GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io"}
+GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io", "rolebindings": "rbac.authorization.k8s.io"}
 
 
 def findings(host: Host) -> Iterator[Finding]:
@@ -75,11 +75,14 @@ def _cluster(environ: Mapping[str, str]) -> Iterator[Finding]:
 def _rights(api: Api, namespace: str | None) -> Finding:
     wanted = [*RIGHTS, *([] if namespace else [("create", "namespaces"), ("delete", "namespaces")])]
     allowed = each(lambda right: _may(api, namespace or "default", *right), wanted)
-    lacking = [f"{verb} {what}" for (verb, what), ok in zip(wanted, allowed, strict=True) if not ok]
+    lacking = [right for right, ok in zip(wanted, allowed, strict=True) if not ok]
+    if not namespace and lacking and ("create", "namespaces") not in lacking and _may(api, "default", "create", "rolebindings"):
+        return _needed(True, "namespaces may be made, and the rights in them taken (`envctl cluster install`)")
     if not lacking:
         return _needed(True, f"the rights that `up` needs are there{f' in {namespace}' if namespace else ''}")
-    advice = "templates/kubernetes/rbac.yaml has them all" + ("" if namespace else "; `--namespace NS` needs them in one namespace only")
-    return _needed(False, f"rights are missing: {', '.join(lacking)}", advice)
+    advice = "an administrator gives them with `envctl cluster install`"
+    advice += "" if namespace else "; `--namespace NS` needs them in one namespace only"
+    return _needed(False, f"rights are missing: {', '.join(map(' '.join, lacking))}", advice)
 
 
 def _may(api: Api, namespace: str, verb: str, what: str) -> bool:

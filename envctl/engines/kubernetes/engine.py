@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 KINDS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),
-    ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ServiceAccount"), ("v1", "Secret"),
+    ("networking.k8s.io/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ("v1", "ServiceAccount"), ("v1", "Secret"),
 )  # fmt: skip
 """What an instance in somebody else's namespace is made of; the record's Secret goes last."""
 PATIENCE = 300.0
@@ -104,6 +105,13 @@ class KubernetesEngine:
         with Ignoring(403, 404):
             return self.api.list("v1", "Pod", namespace, f"{labels.INSTANCE}={id},{labels.SERVICE}")
         return []
+
+    def heard_of_owner(self, id: str, until: str) -> None:
+        """An annotation of its namespace, whose version changes with it: a reaper that has looked before deletes nothing."""
+        if own_namespace(self.api, id, id) is not None:
+            change = {"metadata": {"annotations": {labels.ALIVE: until}}}
+            with Ignoring(404):
+                self.api.request("PATCH", path_of("v1", "Namespace", None, id), change, "application/merge-patch+json")
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
         from envctl.engines.kubernetes.records import find_published

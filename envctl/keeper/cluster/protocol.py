@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 Object = dict[str, Any]
-PLURALS = {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses"}
-CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding")
+PLURALS = {
+    "NetworkPolicy": "networkpolicies", "Ingress": "ingresses", "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+}  # fmt: skip
+CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 GONE = 410
 """The status of a watch whose beginning the server does not know any more."""
 

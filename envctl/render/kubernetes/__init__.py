@@ -14,7 +14,7 @@ from envctl.instance.labels import ENVIRONMENT, EXPIRES, KEY, OWNER, PROJECT
 from envctl.plan.addressing import dns_label
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
-from envctl.render.kubernetes import exec_agent, network, probes
+from envctl.render.kubernetes import exec_agent, exposing, network, probes
 from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.files import Filed, config_maps
 from envctl.render.kubernetes.pods import NOBODY, Made, known_user, numbers, pushed_image
@@ -100,8 +100,9 @@ def _parts(rendering: Rendering, service: ServicePlan) -> tuple[Parts, Made]:
     if isinstance(raw, Mapping) and raw:
         running = _merged(running, raw)
     more = tuple(_added(rendering, service, each) for each in raw) if isinstance(raw, list) else ()
+    public = tuple(exposing.objects(rendering, service))
     objects = [*_contents(rendering, service, made), *network.policies(rendering, service)]
-    return Parts((*objects, *_service(rendering, service), *more), (running,), more), made
+    return Parts((*objects, *_service(rendering, service), *public, *more), (running,), more), made
 
 
 def _contents(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
@@ -202,6 +203,8 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
         yield f"its Compose file knows others by their own names, and in {rendering.options.namespace} they have longer ones"
     if service.data:
         yield "its data goes with its pod: nothing outlives the instance, nor a pod that is replaced"
+    if "public_url" in service.outside and service.exposed is None:
+        yield exposing.NO_DOMAIN
     yield from composed_losses(plan, service)
     yield from service.losses
     yield from (f"`{key}`, which this version does not act on yet" for key in service.later)
