@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.errors import DefinitionError, Problem
+from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 from envctl.reports.junit import Case
 
@@ -24,6 +27,36 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|
 SLACK = timedelta(seconds=1)
 
 
+class Log(NamedTuple):
+    """Of one service.
+
+    Attributes:
+        timed: lines with their times, in that order; a line without one, as of a trace, has that of the line before.
+        last: its last lines.
+    """
+
+    timed: Sequence[tuple[datetime, str]]
+    last: Sequence[str]
+
+    @classmethod
+    def of(cls, lines: Sequence[str]) -> Log:
+        timed, at = [], None
+        for line in lines:
+            if stamp := STAMP.search(line[:80]):
+                at = _at(stamp.group())
+            if at is not None:
+                timed.append((at, line))
+        return cls(sorted(timed, key=itemgetter(0)), lines[-LINES:])
+
+    def during(self, case: Case) -> Sequence[str]:
+        """The last of the lines that were written while *case* ran."""
+        if case.ended is None:
+            return []
+        begin, end = case.ended - timedelta(seconds=min(case.seconds, 1e8)) - SLACK, case.ended + SLACK
+        after = bisect_right(self.timed, end, key=itemgetter(0))
+        return [line for at, line in self.timed[max(after - LINES, 0) : after] if at >= begin]
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """One folder of a run: what it says of the environment, nothing where it has no `status.json`.
@@ -34,6 +67,7 @@ class Surroundings:
 
     folder: Path
     status: dict[str, Any] = field(default_factory=dict)
+    _logs: dict[str, Log] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def broken(self) -> dict[str, str]:
@@ -59,14 +93,21 @@ class Surroundings:
 
     def _log(self, service: str, case: Case) -> Iterator[str]:
         """The lines of the test's time; of a service that is broken, or has no times in its log, the last ones."""
-        lines: list[str] = []
-        with suppress(OSError, Exception):
-            lines = read_file(self.folder / f"{service}.log", self.folder).decode(errors="replace").splitlines()
-        timed = list(_during(lines, case))
-        shown = timed[-LINES:] if timed else lines[-LINES:] if service in self.broken else []
+        log = self._read(service)
+        timed = log.during(case)
+        shown = timed or (log.last if service in self.broken else [])
         if shown:
             yield f"{service}, {'at that time' if timed else 'last lines'}:"
             yield from (f"  {line}" for line in shown)
+
+    def _read(self, service: str) -> Log:
+        """Its log, read once for all tests."""
+        if service not in self._logs:
+            text = b""
+            with suppress(OSError, FileRefused):
+                text = read_file(self.folder / f"{service}.log", self.folder)
+            self._logs[service] = Log.of(text.decode(errors="replace").splitlines())
+        return self._logs[service]
 
 
 def surroundings(folder: Path) -> Surroundings:
@@ -86,18 +127,6 @@ def surroundings(folder: Path) -> Surroundings:
     except (ValueError, AttributeError, RecursionError) as error:
         raise DefinitionError([Problem(path, 1, "", f"this is no status of an instance: {error}", "`--report DIR` writes it")]) from None
     return Surroundings(folder, found)
-
-
-def _during(lines: list[str], case: Case) -> Iterator[str]:
-    if case.ended is None:
-        return
-    begin, end, inside = case.ended - timedelta(seconds=min(case.seconds, 1e8)) - SLACK, case.ended + SLACK, False
-    for line in lines:
-        if stamp := STAMP.search(line[:80]):
-            at = _at(stamp.group())
-            inside = at is not None and begin <= at <= end
-        if inside:
-            yield line
 
 
 def _at(text: str) -> datetime | None:
