@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "More": {
         "render": "Write the manifests that up would use; nothing is started",
         "schema": "Print the JSON Schema of definitions, for editors",
+        "snapshots": "List the seeded data that is kept; build, export, import, prune it",
         "report": "Sum up JUnit files: red, slow, flaky, the environment's fault",
         "gc": "Remove what has expired and what has lost its owner",
     },
