@@ -35,6 +35,7 @@ COMMANDS = {
     "down": "remove",
     "extend": "change",
     "gc": "remove",
+    "report": "report",
     "snapshots": "snapshots",
     "doctor": "doctor",
 }

@@ -26,6 +26,7 @@ from envctl.errors import EnvctlError, UsageError, did_you_mean
 from envctl.inspect.last_run import last_run
 from envctl.inspect.list import everything
 from envctl.inspect.lookup import called, records_here, service_of, unreadable_here
+from envctl.inspect.report import write_report
 from envctl.inspect.status import UNKNOWN, document, unseen
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
@@ -115,9 +116,20 @@ def logs(
     ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
     tail: Annotated[int | None, typer.Option("-n", "--tail", metavar="N", help="The last lines only.", show_default=False)] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="DIR", help="Into files of this folder, with status.json.", show_default=False)
+    ] = None,
 ) -> None:
     """Show the logs: of an instance that is up, or of its last run where that failed."""
     session = session_of(ctx)
+    if output:
+        if service or follow or tail is not None:
+            raise UsageError("-o writes the logs of all services, once", hint=f"envctl logs {name} -o {output}")
+        try:
+            write_report(session, record_named(session, name), session.cwd / output)
+        except OSError as error:
+            raise UsageError(f"{error.filename}: {error.strerror}") from None
+        return
     try:
         record = record_named(session, name)
     except UsageError:

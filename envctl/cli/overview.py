@@ -40,6 +40,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "render": "Write the manifests that up would use; nothing is started",
         "schema": "Print the JSON Schema of definitions, for editors",
         "snapshots": "Show, make or remove the seeded data that is kept for the next up",
+        "report": "Sum up JUnit files: red, slow, flaky, the environment's fault",
         "gc": "Remove what has expired and what has lost its owner",
     },
 }

@@ -71,6 +71,8 @@ class UsageError(EnvctlError):
 class CommandMissing(UsageError):
     """The command of `run` cannot be started: no such program (127), or none that may be run (126), as shells say it."""
 
+    exit_code = 127
+
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code

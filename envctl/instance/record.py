@@ -59,8 +59,6 @@ class ServiceRecord:
     shell: tuple[str, ...] = ()
     shell_env: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
-    public_url: str = ""
-    """For browsers, where it is exposed."""
     data: bool = False
     """It has data that a reset brings back, or seeds."""
     unit: Unit | None = None
@@ -68,6 +66,8 @@ class ServiceRecord:
     """The one whose own it is; 0 where it is shared, or where there are none."""
     written: str = ""
     """Its name in the definition, where a lane's own has another one."""
+    public_url: str = ""
+    """For browsers, where it is exposed."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -136,6 +136,7 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
         EngineMissing: its engine does not answer.
     """
     from envctl.inspect.lookup import project_here
+    from envctl.instance.identity import ID
     from envctl.lifecycle.adoption import find_or_adopt
 
     try:
@@ -144,7 +145,8 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
         return _remove_unreadable(session, name, error, wait)
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
-    return list(_without_record(session, session.id_of(name, project_here(session))))
+    found = list(_without_record(session, session.id_of(name, project_here(session))))
+    return found or (list(_without_record(session, name)) if ID.fullmatch(name) else [])
 
 
 def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wait: bool) -> list[Removed]:

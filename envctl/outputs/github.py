@@ -1,8 +1,8 @@
-"""Lines for `$GITHUB_ENV`; a value of several lines stands between delimiters that it does not hold."""
+"""Lines for `$GITHUB_ENV`; a value of several lines stands between delimiters that nobody can know beforehand."""
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 from collections.abc import Iterable, Mapping
 
 from envctl.session.spellings import SHORTEST, spellings
@@ -15,13 +15,13 @@ def text(values: Mapping[str, str]) -> str:
 def _entry(key: str, value: str) -> str:
     if "\n" not in value and "\r" not in value:
         return f"{key}={value}\n"
-    mark = "EOF_" + hashlib.sha256(value.encode()).hexdigest()[:16]
+    mark = f"EOF_{secrets.token_hex(16)}"
     return f"{key}<<{mark}\n{value}\n{mark}\n"
 
 
-def masks(secrets: Iterable[str]) -> str:
-    """The commands that make the runner hide *secrets* in its logs; it does so everywhere, so that very short ones are left out."""
-    lines = {line for secret in secrets for form in spellings(secret) for line in form.splitlines()}
+def masks(credentials: Iterable[str]) -> str:
+    """The commands that make the runner hide *credentials* in its logs; it does so everywhere, so that very short ones are left out."""
+    lines = {line for credential in credentials for form in spellings(credential) for line in form.splitlines()}
     return "".join(f"::add-mask::{_escaped(line)}\n" for line in sorted(lines) if len(line) >= SHORTEST)
 
 

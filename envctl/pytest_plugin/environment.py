@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
@@ -183,14 +182,15 @@ class EnvironmentPlugin:
         told = str(marker.args[0] if marker is not None and marker.args else self._config.getini("envctl_reset"))
         if told not in RESETS:
             raise pytest.UsageError(f"envctl_reset: {told}; there are {', '.join(RESETS)}")
-        workers = os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+        workers = self._session.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
         if told != "never" and int(workers) > 1 and not self.environment.record.lanes:
             raise UsageError("a reset would empty what other workers use", hint="bring it up with --envctl-lanes N")
         return told
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if report.failed:
             add_evidence(report, self.environment.session, self.environment.record)
+            item.user_properties += [(title, text) for title, text in report.sections if title == "envctl"]  # for JUnit files
         return report

@@ -18,7 +18,7 @@ LARGEST = 1_000_000
 
 OPTIONS = {
     "name", "set", "only", "stub", "use", "port", "image", "local", "engine", "context", "namespace", "registry", "ttl", "timeout",
-    "fresh", "keep", "no_snapshots", "strict", "existing_secret",
+    "fresh", "keep", "lanes", "no_snapshots", "strict", "existing_secret",
 }  # fmt: skip
 """Options that may have a default here; a test compares them with the commands'."""
 TABLES = ("images", "kubernetes", "preview", "snapshots")

@@ -11,6 +11,7 @@ EXIT_CODES = {
     "EnvctlError": 1,
     "DefinitionError": 2,
     "UsageError": 2,
+    "CommandMissing": 127,
     "EngineMissing": 3,
     "ServiceFailed": 1,
     "OutOfTime": 124,

@@ -114,7 +114,7 @@ def test_a_health_check_is_run_at_our_pace_and_its_words_are_shown(line: MakeLin
     deployment = FakeDeployment(answers={("ask",): CommandResult(0, "")}, seen={"x": ServiceState(True, health="starting", check=("ask",))})
     assert line(service("x", **HEALTH), deployment=deployment).run().states == {"x": "seeded"}
     deployment = FakeDeployment(answers={("ask",): CommandResult(2, "one\nno such database\n")}, seen=deployment.seen)
-    error = line(service("x", ready_timeout=0.2, **HEALTH), deployment=deployment).fails(OutOfTime)
+    error = line(service("x", ready_timeout=0.2, **HEALTH), deployment=deployment).fails(ServiceFailed)
     assert error.message == "x did not get ready within 0.2 s: health: its health check ended with 2: no such database"
 
 

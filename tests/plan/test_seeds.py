@@ -318,7 +318,7 @@ def test_the_version_of_faker_counts(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_without_faker_nothing_is_generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("envctl.plan.seeds.faker_version", lambda: None)
-    with pytest.raises(DefinitionError, match=r"needs the package Faker; `pip install envctl\[seeds\]`"):
+    with pytest.raises(DefinitionError, match=r"needs the package Faker; `pip install envctl-testing\[seeds\]`"):
         hashes(tmp_path, GENERATED, [])
 
 

@@ -122,7 +122,7 @@ def test_an_expression_that_backtracks_ends() -> None:
 
 
 def test_a_broken_expression_is_named() -> None:
-    assert "no regular expression" in not_ready("log", Target("", 0, options={"log": "("}))
+    assert "not a valid regular expression" in not_ready("log", Target("", 0, options={"log": "("}))
 
 
 def test_command_is_ready_when_it_ends_with_nought() -> None:

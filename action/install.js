@@ -1,0 +1,79 @@
+// envctl in a virtual environment of its own below the runner's tool cache, where the next job of this machine finds it.
+'use strict'
+const crypto = require('node:crypto')
+const fs = require('node:fs')
+const path = require('node:path')
+const { run } = require('./program')
+const { addPath, input } = require('./runner')
+
+const PACKAGE = 'envctl-testing'
+const ROOT = path.dirname(__dirname)
+
+// What this Action itself is a checkout of: the version that its user has pinned by `uses: ...@REF`.
+const PARTS = ['pyproject.toml', 'README.md', 'LICENSE', 'envctl', 'templates', 'environments']
+
+// A branch or a tag may move: content alone says whether what is installed is still this.
+function digest(paths) {
+  const hash = crypto.createHash('sha256')
+  const add = (file) => {
+    const found = fs.statSync(file, { throwIfNoEntry: false })
+    if (!found) return
+    if (!found.isDirectory()) return hash.update(`${path.relative(ROOT, file)}\0${found.size}\0`).update(fs.readFileSync(file))
+    fs.readdirSync(file).filter((name) => name !== '__pycache__').sort().forEach((name) => add(path.join(file, name)))
+  }
+  paths.forEach(add)
+  return hash.digest('hex').slice(0, 16)
+}
+
+function requirement(version, from, extras) {
+  if (version && !/^[0-9][0-9A-Za-z.+!-]*$/.test(version)) {
+    throw new Error(`version: ${version}: this is no version; like 0.1.0, or "installed", and \`from:\` takes what pip does`)
+  }
+  if (extras && !/^[a-z][a-z0-9-]*(,[a-z][a-z0-9-]*)*$/.test(extras)) {
+    throw new Error(`extras: ${extras}: these are no extras; like "local,seeds"`)
+  }
+  const some = extras ? `[${extras}]` : ''
+  // Not an option of pip, whatever it begins with: a path or a requirement.
+  if (version && !from) return `${PACKAGE}${some}==${version}`
+  if (!from) return `${ROOT}${some}`
+  if (from.startsWith('-')) throw new Error(`from: ${from}: this is an option; a folder, a wheel or a URL is expected`)
+  return /^[a-z+]+:\/\//.test(from) ? `${PACKAGE}${some} @ ${from}` : `${path.resolve(from)}${some}`
+}
+
+async function checked(program, args) {
+  const { status, out, err } = await run(program, args, { quiet: true })
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}\n${(err || out).trim()}`)
+  return out.trim()
+}
+
+/** Puts `envctl` on PATH, for this step and those that follow. */
+async function install() {
+  if (input('version') === 'installed') {
+    return checked('envctl', ['--version'])
+  }
+  const from = input('from')
+  const version = input('version')
+  const wanted = requirement(version, from, input('extras'))
+  const python = input('python') || 'python3'
+  const kind = await checked(python, ['-c', 'import platform, sys; print("%d.%d-%s" % (*sys.version_info[:2], platform.machine()))'])
+  const [major, minor] = kind.split(/[.-]/).map(Number)
+  if (major < 3 || (major === 3 && minor < 11)) {
+    throw new Error(`python: ${python} is Python ${major}.${minor}, and envctl takes 3.11 or later; actions/setup-python has one`)
+  }
+  const cache = process.env.RUNNER_TOOL_CACHE || path.join(process.env.RUNNER_TEMP || '/tmp', 'tools')
+  const label = [from ? 'from' : version || digest(PARTS.map((name) => path.join(ROOT, name))), kind, input('extras').replace(/,/g, '-')].filter(Boolean).join('-')
+  const folder = path.join(cache, 'envctl', label)
+  const program = path.join(folder, 'bin', 'envctl')
+  // What was half installed, or came from elsewhere, is made anew; what `from:` names may have changed.
+  if (from || !fs.existsSync(`${folder}.complete`) || (await run(program, ['--version'], { quiet: true }).catch(() => ({}))).status !== 0) {
+    fs.rmSync(`${folder}.complete`, { force: true })
+    fs.rmSync(folder, { recursive: true, force: true })
+    await checked(python, ['-m', 'venv', folder])
+    await checked(path.join(folder, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', wanted])
+    fs.writeFileSync(`${folder}.complete`, '')
+  }
+  addPath(path.join(folder, 'bin'))
+  return checked(program, ['--version'])
+}
+
+module.exports = { install }

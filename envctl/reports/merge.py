@@ -1,0 +1,163 @@
+"""The results of one run, from all of its folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from envctl.errors import DefinitionError, Problem, UsageError
+from envctl.files.folders import FileRefused
+from envctl.files.reading import open_file
+from envctl.reports.evidence import Surroundings, surroundings
+from envctl.reports.history import Runs, flaky, with_run
+from envctl.reports.junit import Case, NotJUnit, cases_of
+
+LARGEST = 256 << 20
+"""Bytes of one file of results."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A test, and where it ran: one of another folder is another test, since a matrix runs the same tests in each."""
+
+    name: str
+    case: Case
+    around: Surroundings
+
+    @property
+    def red(self) -> bool:
+        return self.case.outcome == "failed"
+
+    @property
+    def environments(self) -> bool:
+        """Whether it failed through no fault of the code."""
+        return self.red and self.around.at_fault(self.case)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """
+    Attributes:
+        results: in the order of files.
+        around: the folders that say something of an environment.
+        left_out: files that are no results, and why.
+        problems: files that are damaged; what came before the damage counts.
+        runs: test to its last runs, this one with them.
+        again: tests that were red and green in this one run.
+    """
+
+    results: Sequence[Result]
+    around: Sequence[Surroundings]
+    left_out: Sequence[str]
+    problems: Sequence[Problem]
+    runs: Runs
+    again: frozenset[str]
+
+    @property
+    def flaky(self) -> list[str]:
+        return sorted({result.name for result in self.results if result.name in self.again or flaky(self.runs.get(result.name, ""))})
+
+
+def merge(places: Sequence[Path], before: Runs) -> Merged:
+    """The results below *places*, which are folders or files, after the runs *before*.
+
+    Raises:
+        UsageError: there is nothing in one of them.
+        DefinitionError: nothing could be read.
+    """
+    gathered = _Gathered([], {}, [], [])
+    files = {place: _files(place) for place in places}
+    for folder in (folder for place in places for folder in _folders(place)):
+        with _noted(gathered):
+            gathered.around[folder] = surroundings(folder)
+    for place in places:
+        _gather(gathered, place, files[place], many=sum(map(bool, files.values())) > 1)
+    results, around, left_out, problems = gathered
+    if problems and not results:
+        raise DefinitionError(problems)
+    said = [each for each in around.values() if each.status]
+    return Merged(results, said, left_out, problems, with_run(before, _green(results)), frozenset(_again(results)))
+
+
+class _Gathered(NamedTuple):
+    results: list[Result]
+    around: dict[Path, Surroundings]
+    left_out: list[str]
+    problems: list[Problem]
+
+
+def _gather(into: _Gathered, place: Path, files: Sequence[Path], many: bool) -> None:
+    before = len(into.left_out)
+    for path in files:
+        with _noted(into, path):
+            into.results.extend(_results(path, place, into.around, many))
+    told = any(each.status for each in into.around.values() if each.folder.is_relative_to(place))
+    if len(into.left_out) - before == len(files) and not told and not into.problems:
+        hint = "; ".join(into.left_out[before:]) or "name the folder of `--report DIR`, or where your tests write theirs"
+        raise UsageError(f"{place}: there are no JUnit files here", hint=hint)
+
+
+@contextmanager
+def _noted(into: _Gathered, path: Path | None = None) -> Iterator[None]:
+    """One damaged file takes nothing from the others."""
+    try:
+        yield
+    except DefinitionError as error:
+        into.problems.extend(error.problems)
+    except NotJUnit as error:
+        into.left_out.append(f"{path}: its root is <{error}>, not <testsuites>")
+    except FileRefused as error:
+        into.left_out.append(error.message)
+    except OSError as error:
+        into.left_out.append(f"{error.filename}: {error.strerror}")
+
+
+def _folders(place: Path) -> list[Path]:
+    below = [path.parent for path in sorted(place.rglob("status.json"))] if place.is_dir() else []
+    return [place if place.is_dir() else place.parent, *below]
+
+
+def _files(place: Path) -> list[Path]:
+    """
+    Raises:
+        UsageError: there is no such place.
+    """
+    if not place.exists():
+        raise UsageError(f"{place}: there is no such file or folder")
+    return sorted(path for path in place.rglob("*.xml") if path.is_file()) if place.is_dir() else [place]
+
+
+def _results(path: Path, place: Path, around: dict[Path, Surroundings], many: bool) -> Iterator[Result]:
+    label = f"{place.name or place}: " if many else ""
+    with open_file(path, path.parent if place.is_file() else place, largest=LARGEST) as stream:
+        for case in cases_of(stream, path):
+            yield Result(label + case.id, case, _nearest(path, around))
+
+
+def _nearest(path: Path, around: dict[Path, Surroundings]) -> Surroundings:
+    """That of the folder where the results lie; where none says anything, the only one that is there."""
+    said = {folder: each for folder, each in around.items() if each.status}
+    near = next((said[folder] for folder in path.parents if folder in said), None)
+    return near or (next(iter(said.values())) if len(said) == 1 else Surroundings(path.parent))
+
+
+def _green(results: Sequence[Result]) -> dict[str, bool]:
+    """Tests that say something of the code: what the environment failed, and what did not run, does not."""
+    telling = [result for result in results if result.case.outcome != "skipped" and not result.environments]
+    return {name: False not in outcomes for name, outcomes in _outcomes(telling).items()}
+
+
+def _again(results: Sequence[Result]) -> Iterator[str]:
+    yield from (result.name for result in results if result.case.retried)
+    telling = [result for result in results if result.case.outcome != "skipped" and not result.environments]
+    yield from (name for name, outcomes in _outcomes(telling).items() if len(set(outcomes)) > 1)
+
+
+def _outcomes(results: Sequence[Result]) -> dict[str, list[bool]]:
+    found: dict[str, list[bool]] = {}
+    for result in results:
+        found.setdefault(result.name, []).append(not result.red)
+    return found

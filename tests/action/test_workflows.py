@@ -1,0 +1,54 @@
+"""The workflows of docs/ci/ do what they say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.action.conftest import Act
+
+pytestmark = pytest.mark.docker
+LOOKED = re.compile(r"looked at (\d+) PG (\d+) (shop-[0-9a-f]{6})")
+
+
+def ran(done: subprocess.CompletedProcess[str], status: int = 0) -> list[tuple[str, ...]]:
+    """Port, version and instance of each test that ran."""
+    assert done.returncode == status, done.stdout[-8000:] + done.stderr[-2000:]
+    return LOOKED.findall(done.stdout)
+
+
+def test_in_one_job(act: Act) -> None:
+    assert len(ran(act.run("tests"))) == 1
+    (act.folder / "tests" / "red").touch()
+    try:
+        assert len(ran(act.run("tests"), 1)) == 1
+    finally:
+        (act.folder / "tests" / "red").unlink()
+    assert {"db.log", "status.json", "tests"} <= {path.name for path in (act.kept / "report").iterdir()}
+
+
+def test_steps_that_share_an_instance(act: Act) -> None:
+    done = act.run("steps", "docker")
+    first, second = ran(done)
+    assert first == second
+    assert f"{first[2]} is gone" in done.stdout or "shop is gone" in done.stdout
+    password = re.findall(r"postgres(?:ql)?://shop:(\w+)@", done.stdout)
+    assert password == []
+
+
+def test_a_matrix(act: Act) -> None:
+    found = ran(act.run("matrix", "docker"))
+    assert sorted(version for _, version, _ in found) == ["16", "17"]
+    assert len({id for *_, id in found}) == 2
+
+
+def test_shards(act: Act) -> None:
+    assert len({id for *_, id in ran(act.run("shards"))}) == 2
+    assert '"shard1": "+"' in (act.kept / "cache" / "history.json").read_text()
+
+
+def test_caches(act: Act) -> None:
+    ran(act.run("caches", "docker"))
+    assert (act.kept / "cache" / ".cache" / "images.tar").stat().st_size > 1_000_000
