@@ -269,7 +269,6 @@ def compose_text(rendered: Rendered) -> str:
 
 def compose_yaml(rendered: Rendered) -> str:
     """For people to read."""
-    import yaml
+    from envctl.render.yaml_text import yaml_text
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(rendered.document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=2**30)
+    return yaml_text(rendered.document)

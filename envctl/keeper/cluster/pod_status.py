@@ -7,6 +7,8 @@ from typing import Any
 
 from envctl.keeper.cluster.protocol import Object
 
+MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
+"""The annotation that names it; kubectl follows it, too."""
 OURS = "envctl-"
 """Containers whose names begin so are ours, beside the service's own."""
 
@@ -35,7 +37,10 @@ def newest(pods: Iterable[Object]) -> Object | None:
 
 
 def own_container(pod: Mapping[str, Any]) -> str:
-    return next(str(c["name"]) for c in pod["spec"]["containers"] if not str(c["name"]).startswith(OURS))
+    """The service's own: the one that the pod names, since a cluster may put a sidecar anywhere; of an older pod the first that is not ours."""
+    names = [str(c["name"]) for c in pod["spec"]["containers"]]
+    named = (pod["metadata"].get("annotations") or {}).get(MAIN_CONTAINER)
+    return named if named in names else next((name for name in names if not name.startswith(OURS)), names[0])
 
 
 def own_status(pod: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,9 +20,10 @@ from envctl.render.kubernetes.files import Filed, config_maps
 from envctl.render.kubernetes.pods import NOBODY, Made, known_user, numbers, pushed_image
 from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, selector
 from envctl.render.kubernetes.secrets import vault_of
-from envctl.render.kubernetes.templates import Object, Templates, yaml_text
+from envctl.render.kubernetes.templates import Object, Templates
 from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done, not_awaited, once, workload
 from envctl.render.merging import merged
+from envctl.render.yaml_text import yaml_text
 
 __all__ = ["Manifests", "Options", "manifests_yaml", "once_job", "pushed_image", "render_kubernetes"]
 
@@ -70,7 +71,7 @@ def once_job(plan: Plan, service: ServicePlan, argv: Sequence[str], name: str, o
 
 def manifests_yaml(manifests: Manifests) -> str:
     """For `kubectl apply -f`, and for people to read."""
-    return "".join(yaml_text(each) for each in manifests.everything())
+    return "".join(yaml_text(each, separated=True) for each in manifests.everything())
 
 
 def _rendering(plan: Plan, options: Options) -> Rendering:

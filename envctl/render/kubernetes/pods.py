@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from envctl.definition.amounts import bytes_of, size_text
 from envctl.definition.kinds import Amount
 from envctl.instance.labels import CONTENT, NETWORK
+from envctl.keeper.cluster.pod_status import MAIN_CONTAINER
 from envctl.plan.model import ServicePlan
 from envctl.render.kubernetes import exec_agent, probes
 from envctl.render.kubernetes.composed import Composed, composed, composed_files
@@ -48,7 +49,7 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     pod = rendering.templates.render(
         "pod",
         labels={**labels(rendering.plan, rendering.options, service, once=argv is not None), NETWORK: label_value(service.name)},
-        annotations=_content(rendering, service, drawer, found),
+        annotations=_content(rendering, service, drawer, found) | {MAIN_CONTAINER: main["name"]},
         account=rendering.account,
         restart="Never" if argv is not None or service.once else "Always",
         grace=max(1, math.ceil(service.stop)),

@@ -86,3 +86,20 @@ def test_a_pod_without_a_status_yet() -> None:
     assert list(waiting(BARE)) == []
     assert unschedulable(BARE) == ""
     assert data_ids(BARE) == ("u", "u ")
+
+
+def test_the_own_container_is_the_one_that_the_pod_names() -> None:
+    injected = {"name": "linkerd-proxy", "state": {"terminated": {"exitCode": 9}}}
+    seen = pod(state={"running": {}}, annotations={"kubectl.kubernetes.io/default-container": "db"})
+    seen["spec"]["containers"].insert(0, {"name": "linkerd-proxy"})
+    seen["status"]["containerStatuses"].insert(0, injected)
+    assert own_container(seen) == "db"
+    assert is_running(seen)
+    assert exit_status(seen) is None
+
+
+def test_a_name_like_one_of_ours_is_its_own_where_the_pod_says_so() -> None:
+    seen = pod(annotations={"kubectl.kubernetes.io/default-container": "envctl-db"})
+    seen["spec"]["containers"].append({"name": "envctl-db"})
+    assert own_container(seen) == "envctl-db"
+    assert own_container({"metadata": {}, "spec": {"containers": [{"name": "envctl-db"}]}}) == "envctl-db"
