@@ -129,6 +129,7 @@ class Amount(Model):
 
     cpu: str = ""
     memory: str = ""
+    storage: str = ""
 
 
 class Kubernetes(Model):

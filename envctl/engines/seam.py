@@ -108,14 +108,17 @@ class FoundInstance(NamedTuple):
     total: int
     done: int = 0
     """Services that have ended well, as jobs do."""
+    unseen: str = ""
+    """Why nobody could look at its services; empty where somebody has."""
 
     @classmethod
     def labelled(
-        cls, id: str, told: Mapping[str, str], *, running: int, total: int, done: int = 0, created: str = "", expires: str | None = None
-    ) -> FoundInstance:
+        cls, id: str, told: Mapping[str, str], *, running: int, total: int, done: int = 0, created: str = "", expires: str | None = None,
+        unseen: str = "",
+    ) -> FoundInstance:  # fmt: skip
         """With what the labels *told* say of it."""
         environment, project, owner = (told.get(label, "") for label in (labels.ENVIRONMENT, labels.PROJECT, labels.OWNER))
-        return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done)
+        return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done, unseen)
 
 
 class Finding(NamedTuple):

@@ -34,6 +34,8 @@ class Removed(NamedTuple):
     id: str
     why: str = ""
     left: tuple[str, ...] = ()
+    asked: bool = False
+    """Nobody has waited for its end."""
 
 
 def remove(session: Session, record: Record, wait: bool = True) -> Removed | None:
@@ -50,7 +52,8 @@ def remove(session: Session, record: Record, wait: bool = True) -> Removed | Non
         record = session.store.load(record.id) or record  # whoever had the lock may have changed it
         if session.by_keeper and (_extended(session, engine, record) or _has_another_keeper(record)):
             return None
-        return Removed(record.name, record.id, "", tuple(tear_down(session, engine, record, wait)))
+        asked = not wait and traits(record.engine).shares_namespaces  # the others end it before they answer
+        return Removed(record.name, record.id, "", tuple(tear_down(session, engine, record, wait)), asked)
 
 
 def _extended(session: Session, engine: Engine, record: Record) -> bool:
@@ -138,13 +141,19 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
     from envctl.inspect.lookup import project_here
     from envctl.lifecycle.adoption import find_or_adopt
 
+    unseen: EnvctlError | None = None
     try:
         record = find_or_adopt(session, name)
     except UnreadableRecord as error:
         return _remove_unreadable(session, name, error, wait)
+    except EnvctlError as error:  # its label may still be found where its record may not be read
+        record, unseen = None, error
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
-    return list(_without_record(session, session.id_of(name, project_here(session))))
+    removed = list(_without_record(session, session.id_of(name, project_here(session))))
+    if unseen is not None and not removed:
+        raise unseen
+    return removed
 
 
 def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wait: bool) -> list[Removed]:

@@ -33,6 +33,8 @@ class Setting:
     engine: EngineTraits
     secret: Callable[[str, str], str]
     """A random-looking text for a service and one of its parameters, the same for the instance's life."""
+    known_key: bool = False
+    """Whoever knows the name knows what `secret` gives."""
     allocation: Allocation = field(default_factory=Allocation)
     """What is known of ports and the subnet; `Plan.with_allocation` fills in the rest."""
     fixed: frozenset[PortKey] = frozenset()
@@ -155,6 +157,14 @@ class FirstStep(NamedTuple):
     again: int | None
 
 
+class Requested(NamedTuple):
+    """What is kept for a service: processors and bytes; None where its kind says it."""
+
+    cpu: float | None = None
+    memory: int | None = None
+    storage: int | None = None
+
+
 class Limits(NamedTuple):
     """What a service may use at most."""
 
@@ -162,6 +172,9 @@ class Limits(NamedTuple):
     """Processors."""
     memory: int | None = None
     """Bytes."""
+    storage: int | None = None
+    """Bytes of the node's disk, on Kubernetes."""
+    requests: Requested = Requested()
 
 
 class LocalPlan(NamedTuple):
@@ -238,6 +251,8 @@ class ServicePlan:
     """It is a process of this machine."""
     ephemeral: bool = False
     """Its data goes with its process, so that it is seeded whenever that has been started."""
+    drawn: bool = False
+    """Credentials of it are drawn, as nobody gave them."""
     tester: bool = False
     """It refers to the machine of the tests."""
     refers: frozenset[str] = frozenset()

@@ -12,14 +12,14 @@ from typing import Any
 from envctl.definition.amounts import bytes_of
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
-from envctl.definition.models import Build, Resources, Service
+from envctl.definition.models import Build, Requests, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.files.reading import read_file
 from envctl.plan.addressing import Side, Viewpoint
 from envctl.plan.files import contents, listed, service_files
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, ServicePlan
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, Requested, ServicePlan
 from envctl.plan.reading import Reading, as_text, plain, refers
 from envctl.plan.seeds import steps_of
 from envctl.plan.subjects import Subject
@@ -82,10 +82,11 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
         local=_local(reading, kind, subject, service, scope) if local else None,
+        drawn=subject.drawn,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
         compose=reading.tree(service.compose, scope, "services", name, "compose"),
-        kubernetes=service.kubernetes,
+        kubernetes=reading.tree(service.kubernetes, scope, "services", name, "kubernetes"),
         later=tuple(key for key in ("scope", "faults", "expose") if getattr(service, key) is not None),
     )
 
@@ -227,7 +228,12 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
 def _limits(given: Resources | None) -> Limits | None:
     if given is None:
         return None
-    return Limits(given.cpu, bytes_of(given.memory) if given.memory is not None else None)
+    return Limits(*_amounts(given), Requested(*_amounts(given.requests)))
+
+
+def _amounts(given: Requests) -> tuple[float | None, int | None, int | None]:
+    memory, storage = (bytes_of(text) if text is not None else None for text in (given.memory, given.storage))
+    return given.cpu, memory, storage
 
 
 def _writable(kind: Kind, service: Service) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ class Subject(NamedTuple):
     several: Mapping[str, Mapping[str, Mapping[str, Any]]]
     url: str | None = None
     """Where it runs already (`--use`)."""
+    drawn: bool = False
+    """Credentials that nobody gave were drawn."""
 
     @property
     def main_port(self) -> str | None:
@@ -63,12 +65,13 @@ def subjects(environment: Environment, setting: Setting | None = None) -> dict[s
 
 def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, environment: Environment) -> Subject:
     parameters = parameters_of(kind, service.with_)
+    drawn = False
     for key, what in kind.credentials.items():
         if parameters.get(key) is None and setting is not None:
-            parameters[key] = setting.secret(name, what if key == what else key)
+            parameters[key], drawn = setting.secret(name, what if key == what else key), True
     several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
     ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(kind.ports_when.get(port, ""), True)}
-    return Subject(name, kind, ports, parameters, several, environment.used.get(name))
+    return Subject(name, kind, ports, parameters, several, environment.used.get(name), drawn)
 
 
 def _ports(service: Service, kind: Kind) -> dict[str, int]:

@@ -13,8 +13,9 @@ from envctl.render.compose import Rendered, compose_yaml
 from envctl.render.yaml_text import yaml_text
 
 READ_OTHERWISE = [
-    "Y", "n", "yes", "No", "ON", "off", "TRUE", "False", "null", "~", "", "=", "<<", "1e3", "1E-3", "+1.5e+3", "1e400", "08", "0o17", "0O17",
-    "017", "0x1F", "0b11", "1_000", "1,000", "1:30", "190:20:30", ".5", "5.", "-.inf", ".NaN", "2026-01-02", "2026-1-2", "2026-01-02T03:04:05Z",
+    "Y", "n", "yes", "No", "ON", "off", "TRUE", "False", "null", "~", "", "=", "<<", "1e3", "1E-3", "+1.5e+3", "1e400", "08", "0o17",
+    "017", "0x1F", "0b11", "1_000", "1,000", "1:30", "190:20:30", ".5", "5.", "-.inf", ".NaN", "2026-01-02", "2026-1-2",
+    "2026-01-02T03:04:05Z",
 ]  # fmt: skip
 PLAIN = ["yes please", "postgres:17", "1.2.3", "v1", "10m", "64Mi", "127.0.0.1:80", "nothing", "e3", "0xyz", "a=b", "1e", "one\ntwo\n"]
 

@@ -14,10 +14,11 @@ from typing import Any
 from envctl.engines.kubernetes import forwards
 from envctl.engines.kubernetes.api import ANSWER, ApiError
 from envctl.engines.kubernetes.exec_agent import execute
+from envctl.engines.kubernetes.image_facts import image_facts
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.pods import JOB, refusal, service_of
-from envctl.engines.kubernetes.records import publish
+from envctl.engines.kubernetes.records import added_kinds, note_added, publish
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
@@ -29,6 +30,7 @@ from envctl.keeper.cluster.protocol import Object
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
+from envctl.render.kubernetes.rendering import ImageFacts
 from envctl.render.kubernetes_settings import Cluster
 
 STRAYS = (
@@ -37,6 +39,10 @@ STRAYS = (
 )  # fmt: skip
 NOT_STARTED = ("StartError", "ContainerCannotRun")
 """Why a container has ended that has never begun."""
+USER_RANGE = "openshift.io/sa.scc.uid-range"
+"""The annotation of a namespace from whose range each pod gets a user."""
+COPIED = ("app.kubernetes.io/managed-by", "app.kubernetes.io/part-of")
+"""Labels of a copied pull secret: with the instance's it would be taken for something that a plan does not want any more."""
 ACCOUNT = 30.0
 """Seconds that a new namespace may take to let pods be made."""
 
@@ -49,11 +55,16 @@ class KubernetesDeployment(KubernetesInstance):
     settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
     _jobs: set[str] = field(default_factory=set)
+    _ranged: bool = False
+    _images: Mapping[str, ImageFacts] = field(default_factory=dict)
 
     @property
     def _options(self) -> Options:
         registry, cluster = self.plan.setting.registry, Cluster.of(self.settings.cluster)
-        return Options(standalone=False, namespace=self.namespace, registry=registry, cluster=cluster, expires=self.settings.expires)
+        return Options(
+            standalone=False, namespace=self.namespace, registry=registry, cluster=cluster, expires=self.settings.expires,
+            ranged=self._ranged, images=self._images,
+        )  # fmt: skip
 
     @cached_property
     def manifests(self) -> Manifests:
@@ -61,6 +72,8 @@ class KubernetesDeployment(KubernetesInstance):
 
     def prepare(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
+        self._images = image_facts(self.api.context, self.plan, self.settings.environ)
+        self.__dict__.pop("manifests", None)
 
     def create(self, *, whole: bool = True) -> None:
         """Everything but what runs, and the instance's record, before that: another machine finds in it how to use it, and to remove it.
@@ -71,15 +84,43 @@ class KubernetesDeployment(KubernetesInstance):
         common, again = list(self.manifests.common), True
         if not self.shared:
             again = self._is_there()
-            self._apply(common.pop(0))
+            self._take_in(self._apply(common.pop(0)))
+            common = list(self.manifests.common[1:])
         if whole:
             self._publish(self.settings.document, forwards.forwards_of(self.plan))
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
+        note_added(self.api, self.namespace, self.id, self._added_kinds())
         each(self._check_free, [item for parts in self.manifests.services.values() for item in parts.added] if self.shared else [])
         each(self._apply, [*common, *objects], width=8)
         if whole and again:
             self._remove_strays()
         self._set_forwards(forwards.with_approvals(self.host, self.id, forwards.forwards_of(self.plan)), whole)
+
+    def _take_in(self, namespace: Object) -> None:
+        """What a namespace of our own asks for, and what it needs of another one."""
+        if USER_RANGE in (namespace["metadata"].get("annotations") or {}):
+            self._ranged = True
+            self.__dict__.pop("manifests", None)
+        cluster = Cluster.of(self.settings.cluster)
+        each(lambda name: self._copy_secret(cluster.pull_secrets_from, name), cluster.pull_secrets)
+
+    def _copy_secret(self, source: str, name: str) -> None:
+        """Of a namespace that nobody named it may be missing: whoever made the cluster may put one into each namespace."""
+        place, found = source or self.api.context.namespace, None
+        try:
+            found = self.api.get("v1", "Secret", place, name)
+        except ApiError as error:
+            if source or error.status != 403:
+                raise EnvctlError(f"the pull secret {name} of {place} cannot be read: {error.message}") from None
+        if found is None and source:
+            hint = "`[kubernetes] pull_secrets` and `pull_secrets_from` of envctl.toml name it"
+            raise EnvctlError(f"there is no pull secret {name} in the namespace {place}", hint=hint)
+        if found is not None:
+            told = self.manifests.common[0]["metadata"]
+            meta = {"name": name, "namespace": self.namespace, "labels": {key: told["labels"][key] for key in COPIED}}
+            self._apply(
+                {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": found.get("type"), "data": found.get("data") or {}}
+            )
 
     def _set_forwards(self, wanted: Sequence[Object], whole: bool) -> None:
         forwards.set_forwards(self.host, self.id, self.api.context, self.namespace, wanted, whole)
@@ -133,13 +174,24 @@ class KubernetesDeployment(KubernetesInstance):
             return ServiceFailed(f"{service or name}: {found.what}", Evidence(service or name, found.step, advice=found.advice))
         return EnvctlError(f"{name} is refused: {error.message}", hint="`envctl render --engine kubernetes` shows what is asked for")
 
+    def _added_kinds(self) -> set[tuple[str, str]]:
+        added = (item for parts in self.manifests.services.values() for item in parts.added)
+        return {(item["apiVersion"], item["kind"]) for item in added} - {*STRAYS}
+
     def _remove_strays(self) -> None:
-        """What an earlier plan has made and this one does not."""
+        """What an earlier plan has made and this one does not; its Secrets tell what else there may be."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
         for version, kind in STRAYS:
-            for item in self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id},!{RECORD}"):
-                if (kind, item["metadata"]["name"]) not in wanted:
-                    self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
+            there = self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id}")
+            self._remove_unwanted(there, wanted)
+        for version, kind in added_kinds(there):
+            self._remove_unwanted(self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id}"), wanted)
+
+    def _remove_unwanted(self, there: Sequence[Object], wanted: Collection[tuple[str, str]]) -> None:
+        for item in there:
+            meta = item["metadata"]
+            if (item["kind"], meta["name"]) not in wanted and RECORD not in (meta.get("labels") or {}):
+                self.api.delete(item["apiVersion"], item["kind"], self.namespace, meta["name"], uid=meta["uid"])
 
     def start(self, service: ServicePlan) -> None:
         """Applies what runs, and waits until the pods of what has changed are gone."""

@@ -17,10 +17,13 @@ from envctl.session.session import Host
 
 APPLIED = ("deployments", "jobs", "services", "configmaps", "secrets", "networkpolicies", "serviceaccounts")
 RIGHTS = (
-    *(("patch", what) for what in APPLIED), ("patch", "pods"), ("delete", "pods"), ("watch", "pods"), ("watch", "events"),
+    *((verb, what) for what in APPLIED for verb in ("get", "list", "create", "patch", "delete")),
+    *((verb, "pods") for verb in ("get", "list", "watch", "patch", "delete")), *((verb, "events") for verb in ("get", "list", "watch")),
     ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
 )  # fmt: skip
-"""What `up` does in a namespace."""
+"""What `up`, `status` and `down` do in a namespace."""
+NAMESPACES = tuple((verb, "namespaces") for verb in ("get", "list", "watch", "create", "patch", "delete"))
+"""What they do where each instance has its own."""
 GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io"}
 
 
@@ -73,9 +76,12 @@ def _cluster(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _rights(api: Api, namespace: str | None) -> Finding:
-    wanted = [*RIGHTS, *([] if namespace else [("create", "namespaces"), ("delete", "namespaces")])]
+    wanted = [*RIGHTS, *(() if namespace else NAMESPACES)]
     allowed = each(lambda right: _may(api, namespace or "default", *right), wanted)
-    lacking = [f"{verb} {what}" for (verb, what), ok in zip(wanted, allowed, strict=True) if not ok]
+    verbs: dict[str, list[str]] = {}
+    for (verb, what), ok in zip(wanted, allowed, strict=True):
+        verbs.setdefault(what, []).extend([] if ok else [verb])
+    lacking = [f"{'/'.join(some)} {what}" for what, some in verbs.items() if some]
     if not lacking:
         return _needed(True, f"the rights that `up` needs are there{f' in {namespace}' if namespace else ''}")
     advice = "templates/kubernetes/rbac.yaml has them all" + ("" if namespace else "; `--namespace NS` needs them in one namespace only")

@@ -125,6 +125,7 @@ def credentials(context: Context) -> dict[str, Any]:
         "token_file": user.get("tokenFile") if _read(user.get("tokenFile")) else None,
         "exec": _exec(user.get("exec")),
         "proxy": context.proxy,
+        "impersonate": {key: value for key, value in user.items() if key.startswith("as")},
         "user": user.get("username"),
         "password": user.get("password"),
     }
@@ -133,7 +134,7 @@ def credentials(context: Context) -> dict[str, Any]:
 def _exec(told: Any) -> dict[str, Any] | None:
     if not isinstance(told, dict):
         return None
-    env = {str(entry["name"]): str(entry["value"]) for entry in told.get("env") or []}
+    env = {str(entry["name"]): str(entry.get("value") or "") for entry in told.get("env") or []}
     command = [str(told["command"]), *map(str, told.get("args") or [])]
     return {"command": command, "env": env, "api_version": str(told.get("apiVersion", ""))}
 

@@ -18,7 +18,7 @@ from envctl.keeper.cluster.protocol import Object, Refused
 from envctl.keeper.cluster.websocket import WebSocket
 from envctl.keeper.relay import accept, reset
 
-PATIENCE, PAUSE = 5.0, 0.1
+PATIENCE, PAUSE = 15.0, 0.1
 """Seconds for which an API server that hiccups is asked again, and between two attempts."""
 
 

@@ -37,7 +37,7 @@ def newest(pods: Iterable[Object]) -> Object | None:
 
 
 def own_container(pod: Mapping[str, Any]) -> str:
-    """The service's own: the one that the pod names, since a cluster may put a sidecar anywhere; of an older pod the first that is not ours."""
+    """The service's own: the one that the pod names, for a cluster may add others anywhere; of an older pod the first that is not ours."""
     names = [str(c["name"]) for c in pod["spec"]["containers"]]
     named = (pod["metadata"].get("annotations") or {}).get(MAIN_CONTAINER)
     return named if named in names else next((name for name in names if not name.startswith(OURS)), names[0])
