@@ -83,6 +83,7 @@ class ServiceState(NamedTuple):
         health: what the image's health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none.
         restarts: its engine starts it again when it ends.
         id: of its container, pod or process.
+        data_ids: of the data that it may have; empty where its engine does not lose data by itself.
         lacks: why nobody can reach it though its processes are there; it does not count as running then.
     """
 
@@ -92,6 +93,7 @@ class ServiceState(NamedTuple):
     restarts: bool = False
     id: str = ""
     lacks: str = ""
+    data_ids: tuple[str, ...] = ()
 
 
 class FoundInstance(NamedTuple):
@@ -327,6 +329,18 @@ class PreparesCommands(Protocol):
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         """Begins it in the background. `run_command` waits until it is done, and raises its error if it failed."""
+
+
+@runtime_checkable
+class AdmitsReaders(Protocol):
+    """An engine on which nobody inside reaches a server that has no data yet."""
+
+    def admit(self, service: ServicePlan) -> None:
+        """It has its data: from now on others reach it.
+
+        Raises:
+            EnvctlError: that cannot be said to the engine.
+        """
 
 
 @runtime_checkable

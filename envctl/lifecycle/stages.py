@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from envctl import seeding
-from envctl.engines import Execution, PreparesCommands
+from envctl.engines import AdmitsReaders, Execution, PreparesCommands
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
 from envctl.lifecycle.readiness import until_ended, until_ready
@@ -91,6 +91,12 @@ def seed(work: BringUp, service: ServicePlan) -> None:
         work.data.note_step(service, step)
 
 
+def admit(work: BringUp, service: ServicePlan) -> None:
+    """Others inside may reach it, where its engine keeps them from what is not seeded."""
+    if service.gated and isinstance(work.deployment, AdmitsReaders):
+        work.deployment.admit(service)
+
+
 def save_data(work: BringUp, service: ServicePlan) -> None:
     """It has everything: whoever waits for it may go on."""
     if not _is_done(work, service):
@@ -102,4 +108,4 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
     return work.states.rows[service.name].phase is Phase.DONE
 
 
-STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (await_needs, restore_data, start, await_ready, set_up, seed, save_data)
+STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (await_needs, restore_data, start, await_ready, set_up, seed, admit, save_data)

@@ -59,6 +59,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         )
         for name, plan in services.items()
     }
+    services = {name: replace(plan, gated=_gated(plan, services)) for name, plan in services.items()}
     return Plan(
         setting=setting,
         services=services,
@@ -73,6 +74,16 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         ports_wanted=_wanted(environment, services),
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
     )
+
+
+def _gated(service: ServicePlan, services: Mapping[str, ServicePlan]) -> bool:
+    """Whether nobody has to reach it before it is seeded, neither another service nor a command that runs in the place of one."""
+    if service.once or not (service.steps or service.setup):
+        return False
+    others = [other for other in services.values() if other.name != service.name]
+    waits = all(other.needs.get(service.name) == "seeded" for other in others if service.name in (*other.needs, *other.refers))
+    elsewhere = [step for other in services.values() for step in other.steps if step.step.in_ in services]
+    return waits and not any(service.name in (step.service, step.step.in_, *step.needs) for step in elsewhere)
 
 
 def _wanted(environment: Environment, services: Mapping[str, ServicePlan]) -> dict[PortKey, int]:

@@ -33,6 +33,8 @@ class Setting:
     engine: EngineTraits
     secret: Callable[[str, str], str]
     """A random-looking text for a service and one of its parameters, the same for the instance's life."""
+    checkout: str = ""
+    """The folder of the project on the machine that brought it up, where that is another one."""
     known_key: bool = False
     """Whoever knows the name knows what `secret` gives."""
     allocation: Allocation = field(default_factory=Allocation)
@@ -251,6 +253,8 @@ class ServicePlan:
     """It is a process of this machine."""
     ephemeral: bool = False
     """Its data goes with its process, so that it is seeded whenever that has been started."""
+    gated: bool = False
+    """Nobody inside may reach it before it has its data."""
     drawn: bool = False
     """Credentials of it are drawn, as nobody gave them."""
     tester: bool = False

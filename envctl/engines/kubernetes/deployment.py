@@ -17,7 +17,7 @@ from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.image_facts import image_facts
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
-from envctl.engines.kubernetes.pods import JOB, refusal, service_of
+from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
 from envctl.engines.kubernetes.records import added_kinds, note_added, publish
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
@@ -25,8 +25,8 @@ from envctl.engines.logs import text
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
-from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, own_status, uid
-from envctl.keeper.cluster.protocol import Object
+from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
+from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
@@ -43,6 +43,8 @@ USER_RANGE = "openshift.io/sa.scc.uid-range"
 """The annotation of a namespace from whose range each pod gets a user."""
 COPIED = ("app.kubernetes.io/managed-by", "app.kubernetes.io/part-of")
 """Labels of a copied pull secret: with the instance's it would be taken for something that a plan does not want any more."""
+ADMITTED = 10.0
+"""Seconds after which nobody waits for a kubelet that has not seen yet what it was told."""
 ACCOUNT = 30.0
 """Seconds that a new namespace may take to let pods be made."""
 
@@ -56,6 +58,7 @@ class KubernetesDeployment(KubernetesInstance):
     _watched: Pods | None = None
     _jobs: set[str] = field(default_factory=set)
     _ranged: bool = False
+    _fresh: bool = False
     _images: Mapping[str, ImageFacts] = field(default_factory=dict)
 
     @property
@@ -84,6 +87,7 @@ class KubernetesDeployment(KubernetesInstance):
         common, again = list(self.manifests.common), True
         if not self.shared:
             again = self._is_there()
+            self._fresh = not again
             self._take_in(self._apply(common.pop(0)))
             common = list(self.manifests.common[1:])
         if whole:
@@ -239,7 +243,7 @@ class KubernetesDeployment(KubernetesInstance):
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
         """A watch of its pods, which begins anew when it is cut off."""
-        watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners)
+        watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners, fresh=self._fresh)
         with watched.following():
             self._watched = watched
             try:
@@ -309,6 +313,23 @@ class KubernetesDeployment(KubernetesInstance):
             return CommandResult(127, str(ended.get("message", "")))
         status = exit_status(found)
         return CommandResult(1 if status is None else status, text(self._printed(found, None, ANSWER)))
+
+    def admit(self, service: ServicePlan) -> None:
+        """Says so of its pods, and waits until the cluster has seen it."""
+        for pod in replicas(self._watched_pods(service.name)):
+            if is_admitted(pod):
+                continue
+            path = f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/status"
+            condition = {"type": SEEDED, "status": "True", "reason": "Seeded"}
+            try:
+                self.api.request("PATCH", path, {"status": {"conditions": [condition]}}, "application/strategic-merge-patch+json")
+            except ApiError as error:
+                hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs: `patch` on pods/status is one of them"
+                raise EnvctlError(f"{service.name}: nobody may be told that it is seeded: {error.message}", hint=hint) from None
+        watched = self._watched
+        if watched is not None:
+            until = time.monotonic() + ADMITTED
+            watched.wait(lambda: time.monotonic() > until or all(map(is_admitted, replicas(self._watched_pods(service.name)))))
 
     def finish(self, whole: Collection[str]) -> None:
         """Endpoints with data of ours refuse from now on when a pod has been replaced."""

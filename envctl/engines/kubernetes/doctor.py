@@ -19,7 +19,7 @@ APPLIED = ("deployments", "jobs", "services", "configmaps", "secrets", "networkp
 RIGHTS = (
     *((verb, what) for what in APPLIED for verb in ("get", "list", "create", "patch", "delete")),
     *((verb, "pods") for verb in ("get", "list", "watch", "patch", "delete")), *((verb, "events") for verb in ("get", "list", "watch")),
-    ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
+    ("patch", "pods/status"), ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
 )  # fmt: skip
 """What `up`, `status` and `down` do in a namespace."""
 NAMESPACES = tuple((verb, "namespaces") for verb in ("get", "list", "watch", "create", "patch", "delete"))

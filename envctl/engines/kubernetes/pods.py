@@ -54,7 +54,9 @@ def state_of(pod: Object | None) -> ServiceState:
         return ServiceState()
     running = pod_status.is_running(pod)
     health = "healthy" if pod_status.is_ready(pod) else "starting"
-    return ServiceState(running, None if running else pod_status.exit_status(pod), health, id=pod_status.uid(pod))
+    return ServiceState(
+        running, None if running else pod_status.exit_status(pod), health, id=pod_status.uid(pod), data_ids=pod_status.data_ids(pod)
+    )
 
 
 def service_state(pods: Iterable[Object]) -> ServiceState:

@@ -9,6 +9,8 @@ from envctl.keeper.cluster.protocol import Object
 
 MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
 """The annotation that names it; kubectl follows it, too."""
+SEEDED = "envctl/seeded"
+"""The condition of a pod whose data has been made."""
 OURS = "envctl-"
 """Containers whose names begin so are ours, beside the service's own."""
 
@@ -59,7 +61,18 @@ def all_running(pod: Mapping[str, Any]) -> bool:
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions") or [])
+    """Its containers are: whether it has its data is asked separately."""
+    told = _conditions(pod)
+    return told.get("ContainersReady", told.get("Ready")) == "True"
+
+
+def is_admitted(pod: Mapping[str, Any]) -> bool:
+    """Others reach it: no gate of its keeps it from being ready."""
+    return _conditions(pod).get("Ready") == "True"
+
+
+def _conditions(pod: Mapping[str, Any]) -> dict[str, str]:
+    return {c["type"]: c["status"] for c in pod.get("status", {}).get("conditions") or []}
 
 
 def exit_status(pod: Mapping[str, Any]) -> int | None:

@@ -19,7 +19,7 @@ from envctl.render.kubernetes import exec_agent, network, probes
 from envctl.render.kubernetes.added import added, labelled, names, renamed
 from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.files import Filed, config_maps
-from envctl.render.kubernetes.pods import NOBODY, Made, known_user, numbers, pushed_image
+from envctl.render.kubernetes.pods import NOBODY, Made, gated, known_user, numbers, pushed_image
 from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, selector
 from envctl.render.kubernetes.secrets import vault_of
 from envctl.render.kubernetes.templates import Object, Templates
@@ -89,7 +89,12 @@ def _common(rendering: Rendering) -> Iterator[Object]:
     plan, options, render = rendering.plan, rendering.options, rendering.templates.render
     if not plan.setting.shared:
         # What may change, or is no label by its characters.
-        told = {PROJECT: str(plan.setting.project), OWNER: plan.setting.owner, ENVIRONMENT: plan.setting.environment, KEY: plan.setting.key}
+        told = {
+            PROJECT: plan.setting.checkout or str(plan.setting.project),
+            OWNER: plan.setting.owner,
+            ENVIRONMENT: plan.setting.environment,
+            KEY: plan.setting.key,
+        }
         told |= {EXPIRES: options.expires} if options.expires else {}
         told = {**options.cluster.annotations, **told}
         yield render("namespace", namespace=options.namespace, labels=labels(plan, options), annotations=told)
@@ -130,7 +135,7 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
     if ports or service.from_compose:
         for name in (service.host, *([] if rendering.plan.setting.shared else aliases(service))):
             meta, selected = rendering.metadata(name, service), selector(rendering.plan, service)
-            early = not rendering.options.standalone
+            early = not rendering.options.standalone and not gated(rendering, service)
             yield rendering.templates.render(
                 "service", metadata=meta, ports=ports, selector=selected, headless=service.from_compose, early=early
             )

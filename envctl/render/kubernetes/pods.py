@@ -13,7 +13,7 @@ from typing import NamedTuple
 from envctl.definition.amounts import bytes_of, size_text
 from envctl.definition.kinds import Amount
 from envctl.instance.labels import CONTENT, NETWORK
-from envctl.keeper.cluster.pod_status import MAIN_CONTAINER
+from envctl.keeper.cluster.pod_status import MAIN_CONTAINER, SEEDED
 from envctl.plan.model import Limits, Requested, ServicePlan
 from envctl.render.kubernetes import exec_agent, probes
 from envctl.render.kubernetes.composed import Composed, composed, composed_files
@@ -58,6 +58,7 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
             MAIN_CONTAINER: main["name"],
         },
         account=rendering.account,
+        gates=[{"conditionType": SEEDED}] if argv is None and gated(rendering, service) else [],
         restart="Never" if argv is not None or service.once else "Always",
         grace=max(1, math.ceil(service.stop)),
         shared_processes=service.own and not helpers,
@@ -73,6 +74,11 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
         volumes=[*volumes, *more, *helper_volumes],
     )
     return Made(pod, drawer, found)
+
+
+def gated(rendering: Rendering, service: ServicePlan) -> bool:
+    """Whether its pod counts as ready only once `up` has said that it is seeded."""
+    return service.gated and not rendering.options.standalone
 
 
 def known_user(service: ServicePlan) -> int | None:

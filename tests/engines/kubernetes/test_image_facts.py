@@ -38,7 +38,7 @@ def test_a_registry_that_is_not_reached_leaves_the_tag() -> None:
 
 
 def test_what_was_built_here_is_known_by_what_was_pushed() -> None:
-    built = service("a", image="x/a:c0ffee", build=BuildPlan.__new__(BuildPlan))
+    built = service("a", image="x/a:c0ffee", build=BuildPlan(Build(context="."), Path("."), ""))
     assert asked(built, "r:5000", images=SEEN) == ImageFacts("sha256:2", 1000, ("linux", "arm64"))
     assert asked(built, None, images=SEEN).digest == ""
 

@@ -106,7 +106,7 @@ WEBHOOK = 'admission webhook "policy.example" denied the request: team label is 
             ["LimitRange", "maximum cpu usage per Container is 1"],
         ),
         (
-            'pods "a" is forbidden: [minimum memory usage per Pod is 1Gi, but request is 2Mi, maximum cpu usage per Pod is 1, but limit is 2]',
+            'pods "a" is forbidden: [minimum memory usage per Pod is 1Gi, but request is 2, maximum cpu usage per Pod is 1, but limit is 2]',
             ["LimitRange", "minimum memory usage per Pod is 1Gi", "limit is 2"],
         ),
         (
