@@ -132,8 +132,7 @@ class KubernetesDeployment(KubernetesInstance):
     def publish(self, document: Mapping[str, Any]) -> None:
         """With all forwards: also of the services that a part of a plan leaves out."""
         ours = [entry for entry in forwards.kept(self.host, self.id) if forwards.PROBE not in entry["name"]]
-        plain = [{key: value for key, value in entry.items() if key not in ("needs_approval", "approved")} for entry in ours]
-        self._publish(document, plain)
+        self._publish(document, forwards.for_others(ours))
 
     def _publish(self, document: Mapping[str, Any], access: Sequence[Object]) -> None:
         if document:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,12 @@ def with_approvals(host: Host, id: str, forwards: Iterable[Forward]) -> list[For
     return [entry | ({"needs_approval": True} if entry["name"] in waiting else {}) for entry in forwards]
 
 
+def for_others(entries: Sequence[Forward]) -> list[Forward]:
+    """As another machine is to have them: who has the data is for this one's keeper to say, and the pod itself says it, too."""
+    plain = [{key: value for key, value in entry.items() if key not in ("needs_approval", "approved")} for entry in entries]
+    return [told | ({"gated": True} if entry.get("needs_approval") else {}) for entry, told in zip(entries, plain, strict=True)]
+
+
 def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards: Iterable[Forward], whole: bool) -> dict[str, int]:
     """Hands them to the keeper; without *whole* the others stay.
 
@@ -98,7 +104,9 @@ def needs_approval(service: ServicePlan) -> bool:
 
 def probing(host: Host, id: str, context: Context, namespace: str, service: ServicePlan) -> dict[str, int]:
     """Probe ports of our own to a service whose endpoint is closed until it has its data."""
-    if not any(entry.get("needs_approval") and entry["name"].partition("/")[0] == service.name for entry in kept(host, id)):
+    if not any(
+        (entry.get("needs_approval") or entry.get("gated")) and entry["name"].partition("/")[0] == service.name for entry in kept(host, id)
+    ):
         return service.outside_ports
     ours = [forward(id, service.name, f"{port.name}{PROBE}", port.number, port.outside or 0) for port in service.ports]
     ports = {entry["name"]: entry["listen"][1] for entry in kept(host, id)}

@@ -71,6 +71,12 @@ def is_admitted(pod: Mapping[str, Any]) -> bool:
     return _conditions(pod).get("Ready") == "True"
 
 
+def has_data(pod: Mapping[str, Any]) -> bool:
+    """Nothing says that its data is not made yet."""
+    gates = [gate.get("conditionType") for gate in pod["spec"].get("readinessGates") or []]
+    return SEEDED not in gates or _conditions(pod).get(SEEDED) == "True"
+
+
 def _conditions(pod: Mapping[str, Any]) -> dict[str, str]:
     return {c["type"]: c["status"] for c in pod.get("status", {}).get("conditions") or []}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from envctl.definition.models import Build
 from envctl.engines.docker.api import ApiError
 from envctl.engines.kubernetes.image_facts import facts_of
 from envctl.plan.model import BuildPlan, ServicePlan

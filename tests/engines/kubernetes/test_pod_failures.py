@@ -106,8 +106,8 @@ WEBHOOK = 'admission webhook "policy.example" denied the request: team label is 
             ["LimitRange", "maximum cpu usage per Container is 1"],
         ),
         (
-            'pods "a" is forbidden: [minimum memory usage per Pod is 1Gi, but request is 2, maximum cpu usage per Pod is 1, but limit is 2]',
-            ["LimitRange", "minimum memory usage per Pod is 1Gi", "limit is 2"],
+            'pods "a" is forbidden: [minimum memory usage per Pod is 9, but request is 2, maximum cpu usage per Pod is 1, but limit is 2]',
+            ["LimitRange", "minimum memory usage per Pod is 9", "limit is 2"],
         ),
         (
             'pods "a" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 80.000000',
