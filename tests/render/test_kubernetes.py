@@ -773,3 +773,30 @@ def test_a_database_passes_strict(tmp_path: Path) -> None:
     drawn = [make_plan(environment, render_setting(environment, "e", traits("kubernetes"), {}, random=True)) for _ in range(2)]
     assert render_kubernetes(drawn[0], options()).losses == ()
     assert drawn[0].secrets != drawn[1].secrets
+
+
+GATED = """
+name: e
+services:
+  db: {kind: postgres, seed: [{sql: a.sql}]}
+  api: {image: "x:1", env: {DB: "${db.url}"}MORE}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "gated"),
+    [
+        ("", True),
+        (", needs: {db: ready}", False),
+        (", seed: [{command: migrate, in: api}]", True),
+        (", seed: [{command: migrate, in: api, needs: {db: ready}}]", False),
+    ],
+)
+def test_nobody_reaches_a_server_without_its_data(tmp_path: Path, more: str, gated: bool) -> None:
+    (tmp_path / "a.sql").touch()
+    (tmp_path / "env.yaml").write_text(GATED.replace("MORE", more))
+    found = render_kubernetes(planned(tmp_path / "env.yaml"), options(standalone=False))
+    assert pod_of(found, "db")["spec"].get("readinessGates", []) == ([{"conditionType": "envctl/seeded"}] if gated else [])
+    assert objects(found, "Service")["db"]["spec"].get("publishNotReadyAddresses", False) is not gated
+    plain = render_kubernetes(planned(tmp_path / "env.yaml"), options())
+    assert "readinessGates" not in pod_of(plain, "db")["spec"], "plain kubectl would never open it"

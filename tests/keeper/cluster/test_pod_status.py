@@ -8,7 +8,9 @@ from envctl.keeper.cluster.pod_status import (
     all_running,
     data_ids,
     exit_status,
+    has_data,
     has_ended,
+    is_admitted,
     is_ready,
     is_running,
     newest,
@@ -103,3 +105,14 @@ def test_a_name_like_one_of_ours_is_its_own_where_the_pod_says_so() -> None:
     seen["spec"]["containers"].append({"name": "envctl-db"})
     assert own_container(seen) == "envctl-db"
     assert own_container({"metadata": {}, "spec": {"containers": [{"name": "envctl-db"}]}}) == "envctl-db"
+
+
+def test_a_gate_says_whether_it_has_its_data() -> None:
+    seen = pod(state={"running": {}})
+    assert has_data(seen), "nobody asks for it"
+    seen["spec"]["readinessGates"] = [{"conditionType": "envctl/seeded"}]
+    conditions = [{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "False"}]
+    seen["status"]["conditions"] = conditions
+    assert (has_data(seen), is_ready(seen), is_admitted(seen)) == (False, True, False)
+    seen["status"]["conditions"] = [conditions[0], {"type": "Ready", "status": "True"}, {"type": "envctl/seeded", "status": "True"}]
+    assert (has_data(seen), is_ready(seen), is_admitted(seen)) == (True, True, True)
