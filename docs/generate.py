@@ -1,4 +1,4 @@
-"""Writes what is generated: schema.json, and in pages whatever stands between `<!-- generated: NAME -->` and its end.
+"""Writes what is generated: schema.json, the pages of tools/, and in pages whatever stands between `<!-- generated: NAME -->` and its end.
 
 `python -m docs.generate` (`make docs`) writes; with `--check` it only says what is out of date, and ends with 1.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 from docs.commands_page import commands, options_table, tree_of_errors
 from docs.kinds_page import kinds, overview
 from docs.schema_page import definition
+from docs.tools_page import overview as tools_overview
+from docs.tools_page import pages as tool_pages
 from envctl.definition.json_schema import json_schema
 from envctl.definition.kinds import load_kinds
 
@@ -37,6 +39,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "kinds": kinds,
     "kinds-overview": overview,
     "options": options_table,
+    "tools": tools_overview,
 }
 
 
@@ -54,7 +57,8 @@ def main(arguments: list[str]) -> int:
 def _wanted() -> dict[Path, str]:
     pages = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
     schema = json.dumps(json_schema(load_kinds()), indent=2, ensure_ascii=False) + "\n"
-    return {SCHEMA: schema, **{page: filled(page.read_text("utf-8")) for page in pages}}
+    tools = {DOCS / "tools" / f"{name}.md": text for name, text in tool_pages().items()}
+    return {SCHEMA: schema, **tools, **{page: filled(page.read_text("utf-8")) for page in pages}}
 
 
 def filled(text: str) -> str:

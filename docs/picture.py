@@ -26,6 +26,7 @@ MOMENTS = {
     "payments": (Phase.SEEDED, "", 1.5, 1.5),
     "notifications": (Phase.PENDING, "", None, 4.1),
     "orders": (Phase.PENDING, "", None, 4.6),
+    "web": (Phase.PENDING, "", None, 4.7),
 }
 """Service to its phase halfway and what is being done, when it was done by then, and when it was done."""
 TESTS = ("...................................................                      [100%]", "51 passed in 8.40s")

@@ -90,6 +90,9 @@ def _kinds(schema: Schema) -> Iterator[str]:
 
 
 def _typed(schema: Schema) -> Iterator[str]:
+    if "$comment" in schema:
+        yield schema["$comment"]
+        return
     given = schema.get("type")
     types = given if isinstance(given, list) else [given]
     if types == ["string", "number", "boolean"]:

@@ -161,6 +161,7 @@ class FakeDeployment:
     answers: dict[tuple[str, ...], CommandResult] = field(default_factory=dict)
     on_start: dict[str, Callable[[], None]] = field(default_factory=dict)
     logged: dict[str, str] = field(default_factory=dict)
+    listens: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     data_ids: dict[str, str] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
@@ -221,6 +222,9 @@ class FakeDeployment:
             self.fed.append(content)
             self.environments.append(what.env)
         return self.answers.get(tuple(what.argv), CommandResult(0, ""))
+
+    def listening(self, service: str) -> Sequence[tuple[str, int]]:
+        return self.listens[service]
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         self.expected.append((service.name, tuple(argv)))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from envctl.instance.ci import SYSTEMS
-from tests.support import ENGINES, REQUIRED, Project, command, labelled, missing, namespaces, why_not
+from tests.support import ENGINES, NOTHING_KEPT, REQUIRED, Project, command, labelled, missing, namespaces, why_not
 
 # Tests check, benchmarks measure: an example takes as long as a busy machine makes it.
 settings.register_profile("untimed", deadline=None)
@@ -86,6 +86,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """State of instances that no other run sees; at the end nothing of ours is anywhere."""
     folder = tmp_path_factory.mktemp("state")
+    os.environ.update(NOTHING_KEPT)
     before = os.environ.get("XDG_STATE_HOME")
     os.environ["XDG_STATE_HOME"] = str(folder)
     yield folder

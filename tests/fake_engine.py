@@ -279,6 +279,9 @@ class FakeDeployment(FakeInstance):
         env = {**self.created(service).plan.env, **what.env}
         return self.engine.commands(what.argv, env, b"".join(what.stdin))
 
+    def listening(self, service: str) -> Sequence[tuple[str, int]]:
+        return []
+
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         return self.engine.commands(argv, service.env, b"")
 

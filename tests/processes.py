@@ -22,7 +22,7 @@ from envctl.engines.local.folders import services_folder
 from envctl.instance.folder import state_home
 from envctl.instance.identity import instance_id
 from envctl.keeper import system
-from tests.support import Done, Project, labelled, missing, namespaces
+from tests.support import NOTHING_KEPT, Done, Project, labelled, missing, namespaces
 
 Found = TypeVar("Found")
 Moments = Callable[[str], list[float]]
@@ -76,7 +76,7 @@ def started(project: Project, *words: str, env: Mapping[str, str] | None = None)
     """`envctl WORDS` in the background, in a process group of its own; killed when it outlives the block."""
     folder = project.folder / ".output" / str(time.monotonic_ns())
     folder.mkdir(parents=True)
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, "-m", "envctl", *words],
@@ -126,7 +126,7 @@ class Terminal:
 def controlled(project: Project, *words: str) -> Iterator[Terminal]:
     """`envctl WORDS` as the leader of a session with a terminal; killed when it outlives the block."""
     ours, theirs = os.openpty()
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_") and key != "CI"}
+    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or (not key.startswith("ENVCTL_") and key != "CI")}
     process = subprocess.Popen(
         [sys.executable, "-m", "envctl", *words],
         cwd=project.folder,
@@ -259,7 +259,7 @@ print(json.dumps([wait(os.fork() or run(number, words)) for number, words in enu
 
 def forked(jobs: Sequence[Sequence[str]], cwd: Path, results: Path) -> list[Done]:
     """`envctl WORDS` for each of *jobs*; what they print goes through files in *results*."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")}
     parent = [sys.executable, "-c", FORKING, str(results)]
     done = subprocess.run(parent, cwd=cwd, env=environ, input=json.dumps(jobs), stdout=subprocess.PIPE, text=True, check=True)
     return [

@@ -27,6 +27,8 @@ ENGINES = ("docker", "kubernetes", "local")
 REGISTRY = os.environ.get("ENVCTL_TEST_REGISTRY", "127.0.0.1:5000")
 """Where the cluster under test pulls what is built here."""
 REQUIRED = [name for name in os.environ.get("ENVCTL_TEST_REQUIRE", "").split(",") if name]
+NOTHING_KEPT = {"ENVCTL_NO_SNAPSHOTS": "1"}
+"""Twins in the background would outlive the tests that they are for: those of snapshots make them in the foreground."""
 missing: dict[str, str] = {}
 
 
@@ -89,7 +91,7 @@ class Done:
 
 def command(words: list[str], cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300) -> Done:
     """`envctl WORDS` as a process of its own, piped."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")} | dict(env or {})
+    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")} | dict(env or {})
     done = subprocess.run(
         [sys.executable, "-m", "envctl", *words],
         cwd=cwd,

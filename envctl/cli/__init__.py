@@ -51,7 +51,7 @@ def _run(words: list[str]) -> int:
     except EnvctlError as error:
         from envctl.cli.printing import print_error
 
-        print_error(error, session.mask)
+        print_error(error, session.mask, session.environ)
         return OURS if wraps and not isinstance(error, Interrupted | CommandMissing) else error.exit_code
     except KeyboardInterrupt:
         return _interrupted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import StringIO
@@ -10,7 +11,8 @@ from typing import Any
 import typer
 
 from envctl import __version__
-from envctl.process.terminal import tell
+from envctl.cli.overview import overview, unknown_command
+from envctl.process.terminal import show, tell
 from envctl.session import Session
 
 COMMANDS = {
@@ -33,9 +35,12 @@ COMMANDS = {
     "down": "remove",
     "extend": "change",
     "gc": "remove",
+    "snapshots": "snapshots",
     "doctor": "doctor",
 }
 """In the order in which `--help` shows them: command to its module of this folder."""
+COMPLETING = "_ENVCTL_COMPLETE"
+"""The variable by which a shell asks for completions."""
 CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
 """Click's base of usage errors: of Click itself, or of the copy that newer versions of Typer bring along."""
 
@@ -71,6 +76,18 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
     """The exit status of the command line *words*; usage errors are printed and give *usage_status*."""
+    words = list(words)
+    if words[:1] == ["help"] and words[1:]:
+        words = [*words[1:2], "--help"]
+    if COMPLETING not in session.environ:
+        called = next((word for word in words if not word.startswith("-")), "")
+        if words in ([], ["help"], ["-h"], ["--help"]):
+            show(*overview())
+            return 0
+        if words[:1] == [called] and called not in COMMANDS:
+            raise unknown_command(called)
+        if called == "test":
+            words = passed_on(words)
     try:
         command = typer.main.get_command(build(words))
         defaults = default_map(session, command)
@@ -85,6 +102,14 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
         tell(*shown.getvalue().rstrip("\n").split("\n"))
         return usage_status
     return result if isinstance(result, int) else 0
+
+
+def passed_on(words: list[str]) -> list[str]:
+    """`test ENV -- ARGS`: what stands behind `--` as one option, so that none of it is taken for the name of a test."""
+    if "--" not in words:
+        return words
+    at = words.index("--")
+    return [*words[:at], f"--passed-on={json.dumps(words[at + 1 :])}"]
 
 
 def default_map(session: Session, command: Any) -> dict[str, Any]:

@@ -7,18 +7,31 @@ from typing import Annotated
 
 import typer
 
+from envctl.cli.completion import ENGINES, ENVIRONMENTS, INSTANCES, SERVICES
 from envctl.definition.amounts import parse_duration
 from envctl.engines.registry import cluster_engine
 from envctl.errors import UsageError
 from envctl.session import Session
 
 Environment = Annotated[
-    str, typer.Argument(metavar="ENV", help="A name under environments/, a path, or a Compose file.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="ENV", help="A name under environments/, a path, or a Compose file.", show_default=False, autocompletion=ENVIRONMENTS
+    ),
 ]
 Instance = Annotated[
-    str, typer.Argument(metavar="NAME", help="The instance: its environment's name unless --name said otherwise.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The instance: its environment's name unless --name said otherwise.",
+        show_default=False,
+        autocompletion=INSTANCES,
+    ),
 ]
-ServiceName = Annotated[str, typer.Argument(metavar="S", help="A service of the instance.", show_default=False)]
+ServiceName = Annotated[str, typer.Argument(metavar="S", help="A service of the instance.", show_default=False, autocompletion=SERVICES)]
+
+
+Lane = Annotated[int | None, typer.Option("--lane", metavar="N", help="Of this lane, from 1.", show_default=False)]
 
 
 def duration(option: str, text: str | None) -> float | None:
@@ -30,7 +43,9 @@ def duration(option: str, text: str | None) -> float | None:
         raise UsageError(f"{option} {text}: {error}") from None
 
 
-Engine = Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Look there too: kubernetes.")]
+Engine = Annotated[
+    str | None, typer.Option("--engine", metavar="E", show_default=False, help="Look there too: kubernetes.", autocompletion=ENGINES)
+]
 Context = Annotated[str | None, typer.Option("--context", metavar="C", show_default=False, help="A context of the kubeconfig.")]
 Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show_default=False, help="One that instances share.")]
 

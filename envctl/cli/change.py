@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from envctl.cli.arguments import Instance, ServiceName, duration, session_of
+from envctl.cli.arguments import Instance, Lane, ServiceName, duration, session_of
+from envctl.cli.completion import SERVICES
 from envctl.cli.progress import listener
+from envctl.cli.times import relative
 from envctl.errors import UsageError
 from envctl.lifecycle import change
 from envctl.lifecycle.adoption import record_named
@@ -18,7 +20,9 @@ Timeout = Annotated[
     str | None,
     typer.Option("--timeout", metavar="D", envvar="ENVCTL_TIMEOUT", help="One deadline for all of it (10m).", show_default=False),
 ]
-OneService = Annotated[list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All without one.")]
+OneService = Annotated[
+    list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All without one.", autocompletion=SERVICES)
+]
 
 
 def restart(
@@ -35,17 +39,17 @@ def restart(
 
 
 def seed(ctx: typer.Context, name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
-    """Seed what is not seeded yet."""
+    """Run the seed steps that have not been run yet."""
     session = session_of(ctx)
     record = record_named(session, name)
     change.seed(session, record, service or (), listeners=[listener(session)], timeout=_seconds(timeout))
 
 
-def reset(ctx: typer.Context, name: Instance, service: OneService = None, timeout: Timeout = None) -> None:
-    """Back to the seeded state: data is thrown away and seeded anew."""
+def reset(ctx: typer.Context, name: Instance, service: OneService = None, lane: Lane = None, timeout: Timeout = None) -> None:
+    """Go back to the seeded state: what tests have changed is gone."""
     session = session_of(ctx)
     record = record_named(session, name)
-    change.reset(session, record, service or (), listeners=[listener(session)], timeout=_seconds(timeout))
+    change.reset(session, record, service or (), lane=lane, listeners=[listener(session)], timeout=_seconds(timeout))
 
 
 def extend(
@@ -53,13 +57,13 @@ def extend(
     name: Instance,
     time: Annotated[str, typer.Argument(metavar="D", show_default=False, help="How long from now: 30m, 2h, 1d.")],
 ) -> None:
-    """More time: the instance is removed that long from now, and not earlier."""
+    """Set a new lifetime, counted from now."""
     seconds = duration("D", time)
     if not seconds:
-        raise UsageError(f"{time} is no time to live", hint=f"like 2h; `envctl down {name}` removes it now")
+        raise UsageError(f"{time} is not a lifetime", hint=f"like 2h; `envctl down {name}` removes it now")
     session = session_of(ctx)
     record = change.extend(session, record_named(session, name), seconds)
-    tell(f"{record.name} lasts until {record.expires}")
+    tell(f"{record.name} is removed {relative(record.expires)}")
 
 
 def _seconds(timeout: str | None) -> float:

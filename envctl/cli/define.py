@@ -35,7 +35,7 @@ def validate(
     set: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="A variable's value.", show_default=False)] = None,
     untrusted: Annotated[bool, typer.Option("--untrusted", envvar="ENVCTL_UNTRUSTED", help=opt.UNTRUSTED)] = False,
 ) -> int:
-    """Check definitions; every mistake is printed as file:line: path: what, and what would do."""
+    """Check definitions: each mistake with its line and a suggested fix, as `file:line: path: what is wrong; what to do`."""
     session = session_of(ctx)
     if untrusted:
         limit_this_process()

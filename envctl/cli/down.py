@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from envctl.inspect.lookup import what_there_is
 from envctl.lifecycle.down import Removed, remove_named
 from envctl.process.terminal import tell
 from envctl.session import Session
@@ -11,10 +12,13 @@ from envctl.session import Session
 
 def down_named(session: Session, name: str, wait: bool = True) -> int:
     """Removes the instance and says so; an instance without a record is found by its label."""
-    return tell_removed(remove_named(session, name, wait), f"nothing named '{name}' is up")
+    if removed := remove_named(session, name, wait):
+        return tell_removed(removed)
+    tell(f"nothing named '{name}' is up in this checkout", f"  {what_there_is(session, name)}")
+    return 0
 
 
-def tell_removed(removed: Sequence[Removed], nothing: str) -> int:
+def tell_removed(removed: Sequence[Removed], nothing: str = "") -> int:
     """Prints what is gone and what is not; the exit status."""
     if not removed and nothing:
         tell(nothing)

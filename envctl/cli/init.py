@@ -35,7 +35,7 @@ def init_(
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help=f"Write {FOLDER}/{SCHEMA} too, for completion in editors.")] = False,
 ) -> None:
-    """Propose a first environment from what the project shows, and write it to environments/."""
+    """Write a first environment from what it finds in your project, to environments/."""
     root = Path.cwd()
     findings = gather(root, _checked(name) if name else "", from_keploy and root / from_keploy)
     asks = not (yes or print_) and sys.stdin.isatty()

@@ -6,25 +6,30 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from envctl import outputs
-from envctl.cli.arguments import Context, Engine, Instance, Namespace, ServiceName, looking_at, session_of
+from envctl.cli.arguments import Context, Engine, Instance, Lane, Namespace, ServiceName, looking_at, session_of
+from envctl.cli.completion import FORMATS, INSTANCES, SERVICES
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
+from envctl.cli.times import relative
 from envctl.definition.variable_names import sourced
 from envctl.engines import RunningInstance, open_engine
 from envctl.engines.logs import LONGEST, whole_lines
 from envctl.engines.mixed import running_instance
-from envctl.errors import EnvctlError, UsageError
+from envctl.errors import EnvctlError, UsageError, did_you_mean
+from envctl.inspect.last_run import last_run
 from envctl.inspect.list import everything
-from envctl.inspect.lookup import records_here, service_of, unreadable_here
+from envctl.inspect.lookup import called, records_here, service_of, unreadable_here
 from envctl.inspect.status import UNKNOWN, document, unseen
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
-from envctl.outputs import process_variables
+from envctl.lifecycle.api import env as env_of
 from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 
@@ -33,10 +38,12 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 def status(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False, help="All of this checkout without it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", show_default=False, help="All of this checkout without it.", autocompletion=INSTANCES)
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """How the services of an instance are now."""
+    """Show the state of the services."""
     session = session_of(ctx)
     records = [record_named(session, name)] if name else records_here(session)
     documents = [_document(session, record, alone=name is not None) for record in records]
@@ -68,42 +75,56 @@ def _document(session: Session, record: Record, alone: bool) -> dict[str, Any]:
 def env(
     ctx: typer.Context,
     name: Instance,
-    format: Annotated[str, typer.Option("--format", metavar="F", help=" | ".join(outputs.FORMATS), show_default=True)] = "dotenv",
+    format: Annotated[
+        str, typer.Option("--format", metavar="F", help=" | ".join(outputs.FORMATS), show_default=True, autocompletion=FORMATS)
+    ] = "dotenv",
     for_: Annotated[
-        str | None, typer.Option("--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False)
+        str | None,
+        typer.Option(
+            "--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False, autocompletion=SERVICES
+        ),
     ] = None,
+    lane: Lane = None,
 ) -> None:
-    """Print the outputs again."""
+    """Print the outputs: addresses and credentials for tests and tools; without --lane those of the test worker that asks."""
     session = session_of(ctx)
     record = record_named(session, name)
-    values = _of_service(session, record, for_) if for_ else {**record.outputs, **process_variables(record)}
+    values = _of_service(session, record, for_) if for_ else env_of(record.id, lane=lane, session=session)
     written = values if format == "json" else sourced(values, service=bool(for_))
     if left_out := [name for name in values if name not in written]:
-        tell(f"left out, as they are no variables for a shell: {', '.join(left_out)}; `--format json` has them")
+        tell(f"left out, since a shell cannot have variables of these names: {', '.join(left_out)}; `--format json` has them")
     give(outputs.formatted(format, written))
     if format == "github":
         from envctl.outputs.github import masks
 
-        print(masks(record.secrets), end="", file=sys.stderr, flush=True)
+        print(masks([*record.secrets, *filter(None, [values.get("ENVCTL_TOKEN")])]), end="", file=sys.stderr, flush=True)
 
 
 def _of_service(session: Session, record: Record, service: str) -> dict[str, str]:
     from envctl.lifecycle.planning import variables_by_hand
 
     addresses = open_engine(record.location, session.host).addresses()
-    return variables_by_hand(session, record, addresses, service_of(record, service))
+    return variables_by_hand(session, record, addresses, service)
 
 
 def logs(
     ctx: typer.Context,
     name: Instance,
-    service: Annotated[list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All services without one.")] = None,
+    service: Annotated[
+        list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All services without one.", autocompletion=SERVICES)
+    ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
     tail: Annotated[int | None, typer.Option("-n", "--tail", metavar="N", help="The last lines only.", show_default=False)] = None,
 ) -> None:
-    """Show the logs."""
+    """Show the logs: of an instance that is up, or of its last run where that failed."""
     session = session_of(ctx)
-    record = record_named(session, name)
+    try:
+        record = record_named(session, name)
+    except UsageError:
+        if (kept := last_run(session, name)) and not follow:
+            _kept_logs(name, kept, service or list(kept), tail)
+            return
+        raise
     names = [service_of(record, s) for s in service or record.services]
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     prefix = len(names) > 1
@@ -114,6 +135,17 @@ def logs(
         before = f"{each} | " if prefix else ""
         for block in whole_lines(there.logs(each, tail)):
             give("".join(f"{before}{line}\n" for line in block.decode(errors="replace").splitlines()))
+
+
+def _kept_logs(name: str, kept: Mapping[str, Path], services: Sequence[str], tail: int | None) -> None:
+    """Of a run that is over."""
+    tell(f"{name} is not up; this is its last run, which failed")
+    for service in services:
+        if service not in kept:
+            raise UsageError(f"the last run of {name} had no service '{service}'", hint=did_you_mean(service, list(kept)))
+        before = f"{service} | " if len(services) > 1 else ""
+        lines = kept[service].read_text("utf-8", "replace").splitlines()
+        give("".join(f"{before}{line}\n" for line in lines[-tail if tail else None :]))
 
 
 def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: bool) -> None:
@@ -135,7 +167,7 @@ def list_(
     context: Context = None,
     namespace: Namespace = None,
 ) -> int:
-    """The instances of this checkout."""
+    """Show the instances of this checkout."""
     session = looking_at(ctx, engine, context, namespace)
     broken: list[str] = []
     rows = everything(session, all, broken.append)
@@ -147,7 +179,8 @@ def list_(
         show("nothing is up" + ("" if all else " in this checkout"))
     elif rows:
         heads = ("NAME", "ENVIRONMENT", "ENGINE", "STATE", "CREATED", "EXPIRES", "ID", *(("PROJECT",) if all else ()))
-        cells = [[str(row[head.lower()] or "") for head in heads] for row in rows]
+        times = [{**row, "created": relative(row["created"]), "expires": relative(row["expires"])} for row in rows]
+        cells = [[str(row[head.lower()] or "") for head in heads] for row in times]
         show(*table([heads, *cells]))
     return 1 if broken else 0
 
@@ -158,11 +191,12 @@ def exec_(
     service: ServiceName,
     command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False)] = None,
 ) -> int:
-    """Run a command inside a service; returns its exit code."""
+    """Run a command inside a service; returns its exit code. A database's clients find it by their variables: `-- psql`."""
     if not command:
         raise UsageError("there is no command to run", hint=f"envctl exec {name} {service} -- ls")
     session = session_of(ctx)
-    return _inside(session, record_named(session, name), service, command, {})
+    record = record_named(session, name)
+    return _inside(session, record, service, command, dict(record.services[service_of(record, service)].shell_env))
 
 
 def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
@@ -177,12 +211,15 @@ def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
 def _inside(session: Session, record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None = None) -> int:
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     if not there.state(service_of(record, service)).running:
-        raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {record.name} {service}` may say why")
+        raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {called(session, record)} {service}` may say why")
     what = there.interactive(service, argv, env, user)
     # Ctrl-C is the command's: on a terminal it gets it from there.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         status = subprocess.run(what.argv, env=what.env, cwd=what.cwd, check=False, preexec_fn=_default_interrupt).returncode
+    except FileNotFoundError:
+        tell(f"envctl: there is no program '{argv[0]}' for {service}")
+        return 127
     except OSError as error:
         raise EnvctlError(f"{what.argv[0]} cannot be started: {error.strerror}") from None
     return status if status >= 0 else 128 - status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from envctl.cli.arguments import duration
+from envctl.cli.completion import ENGINES, SERVICES
 from envctl.errors import UsageError
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.plan.transforms import Selection
+from envctl.plan.transforms.lanes import lanes_of
 from envctl.session import Session
 
 if TYPE_CHECKING:
@@ -38,11 +41,13 @@ class Chosen:
         str | None, _option("Whose it is, in the place of folder, user and machine: `owner/repo#17`.", env="KEY", metavar="TEXT")
     ] = None
     set: Annotated[Many, _option("A variable's value.", "--set", metavar="K=V")] = field(default_factory=list)
-    only: Annotated[Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S")] = field(
+    only: Annotated[
+        Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S", autocompletion=SERVICES)
+    ] = field(default_factory=list)
+    stub: Annotated[Many, _option("Replace this service by a stub.", env="STUB", metavar="S", autocompletion=SERVICES)] = field(
         default_factory=list
     )
-    stub: Annotated[Many, _option("A stub in the place of this service.", env="STUB", metavar="S")] = field(default_factory=list)
-    use: Annotated[Many, _option("A server that runs already in the place of S.", env="USE", metavar="S=URL")] = field(default_factory=list)
+    use: Annotated[Many, _option("Use a server that runs already instead of S.", env="USE", metavar="S=URL")] = field(default_factory=list)
     port: Annotated[Many, _option("A fixed local port for a service.", env="PORT", metavar="S=N")] = field(default_factory=list)
     image: Annotated[Many, _option("Another image for a service, instead of building.", env="IMAGE", metavar="S=REF")] = field(
         default_factory=list
@@ -56,10 +61,11 @@ UNTRUSTED = "The definition is a stranger's: refuse whatever it would do on this
 class Running(Chosen):
     """What says how it is brought up."""
 
-    local: Annotated[Many, _option("A service as a process of this machine, from source (repeatable).", env="LOCAL", metavar="S")] = field(
-        default_factory=list
-    )
-    engine: Annotated[str | None, _option("docker, kubernetes or local.", env="ENGINE", metavar="E")] = None
+    local: Annotated[
+        Many,
+        _option("A service as a process of this machine, from source (repeatable).", env="LOCAL", metavar="S", autocompletion=SERVICES),
+    ] = field(default_factory=list)
+    engine: Annotated[str | None, _option("docker, kubernetes or local.", env="ENGINE", metavar="E", autocompletion=ENGINES)] = None
     context: Annotated[str | None, _option("A Docker context, or one of the kubeconfig.", env="CONTEXT", metavar="C")] = None
     namespace: Annotated[
         str | None, _option("An existing Kubernetes namespace, instead of one of its own.", env="NAMESPACE", metavar="NS")
@@ -67,6 +73,10 @@ class Running(Chosen):
     registry: Annotated[str | None, _option("Where images that are built here are pushed for a cluster.", env="REGISTRY", metavar="R")] = (
         None
     )
+    lanes: Annotated[
+        str | None,
+        _option("Data and services of their own for N parallel workers; `auto`: one for each core.", env="LANES", metavar="N"),
+    ] = None
     image_names: Annotated[
         bool,
         _option("Give what is built the names that the definition says; else they begin with envctl/.", "--image-names", env="IMAGE_NAMES"),
@@ -74,7 +84,10 @@ class Running(Chosen):
     untrusted: Annotated[bool, _option(UNTRUSTED, "--untrusted", env="UNTRUSTED")] = False
     ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
     timeout: Annotated[str | None, _option("One deadline for all of it (10m).", env="TIMEOUT", metavar="D")] = None
-    fresh: Annotated[bool, _option("Start over: no data of before.", "--fresh", env="FRESH")] = False
+    fresh: Annotated[bool, _option("Start with empty data.", "--fresh", env="FRESH")] = False
+    no_snapshots: Annotated[
+        bool, _option("Make all data anew: take none that is kept, and keep none.", "--no-snapshots", env="NO_SNAPSHOTS")
+    ] = False
     keep: Annotated[bool, _option("Do not tear down what failed.", "--keep", env="KEEP")] = False
 
 
@@ -101,10 +114,12 @@ def up_options(environment: str, options: Running, report: str | None = None) ->
         image=pairs("--image", options.image, "S=REF"),
         ports=ports(options),
         local=tuple(options.local),
+        lanes=lanes_of(options.lanes, os.cpu_count() or 1),
         ttl=_ttl(options.ttl),
         timeout=duration("--timeout", options.timeout) or DEFAULT_TIMEOUT,
         fresh=options.fresh,
         keep=options.keep,
+        no_snapshots=options.no_snapshots,
         report=report,
     )
 
@@ -125,7 +140,7 @@ def cluster_options(
 def _ttl(text: str | None) -> float | None:
     seconds = duration("--ttl", text)
     if seconds == 0:
-        raise UsageError(f"--ttl {text}: this is no time to live", hint="like 2h; without it, what the definition says")
+        raise UsageError(f"--ttl {text}: not a lifetime", hint="like 2h; without it, what the definition says")
     return seconds
 
 
@@ -147,14 +162,14 @@ def pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
     for value in values:
         key, equals, text = value.partition("=")
         if not equals or not key:
-            raise UsageError(f"{option} {value}: this is not of the form {form}")
+            raise UsageError(f"{option} {value}: not of the form {form}")
         found[key] = text
     return found
 
 
 def _port(service: str, text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UsageError(f"--port {service}={text}: this is no port number")
+        raise UsageError(f"--port {service}={text}: not a port number")
     return int(text)
 
 

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from envctl.cli import github
+from envctl.cli.times import relative
 from envctl.errors import DefinitionError, EnvctlError, Evidence, ServiceFailed
 from envctl.errors.harmless import harmless, without_colours
 from envctl.instance.record import Record
 from envctl.process.terminal import tell
 from envctl.session.mask import Mask
 
+SLOW_SECONDS = 15.0
+"""After which people want to know what it was."""
+WHAT = {"images": "pulling and building", "services": "starting and seeding", "create": "creating", "plan": "planning"}
 
-def print_error(error: EnvctlError, mask: Mask) -> None:
-    tell(*describe(error, mask))
+
+def print_error(error: EnvctlError, mask: Mask, environ: Mapping[str, str] | None = None) -> None:
+    """On stderr; on GitHub with what its runner reads, too."""
+    environ = environ or {}
+    lines = describe(error, mask)
+    if github.runs_here(environ):
+        # Not through `tell`, which makes commands of the runner harmless: these are our own, escaped.
+        print(*github.errors(error, mask), sep="\n", file=sys.stderr, flush=True)
+        github.summarise(environ, error.message.splitlines()[0] if not isinstance(error, DefinitionError) else lines[-1], lines)
+        if isinstance(error, ServiceFailed) and error.evidence is not None:
+            print(*github.grouped(lines, f"evidence of {error.evidence.service}"), sep="\n", file=sys.stderr, flush=True)
+            lines = lines[:1]
+    tell(*lines)
 
 
 def describe(error: EnvctlError, mask: Mask) -> list[str]:
     """The lines that say what went wrong, without secrets; only ours begin at the margin."""
     if isinstance(error, DefinitionError):
         count = len(error.problems)
-        return [*problems(error, mask), f"envctl: {count} mistake{'s' if count != 1 else ''}; nothing was started"]
+        hints = [f"  {line}" for line in mask(error.hint).splitlines()]
+        return [*problems(error, mask), f"envctl: {counted(count, 'mistake')}; nothing was started", *hints]
     lines = mask(f"envctl: {error.message}").replace("\n", "\n    ").split("\n")
     if isinstance(error, ServiceFailed) and error.evidence is not None:
         lines += mask("\n".join(_evidence(error.evidence))).split("\n")
@@ -48,17 +66,33 @@ def _evidence(evidence: Evidence) -> list[str]:
     return lines
 
 
-def endpoints(record: Record) -> list[str]:
-    """One line an endpoint, and how to get at the rest."""
+def counted(number: int, what: str) -> str:
+    """`1 output`, `2 outputs`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def endpoints(record: Record, called: str) -> list[str]:
+    """One line an endpoint, and how to get at the rest; commands name the instance as it is *called* where they are printed."""
     rows = [
         (name, port, f"{endpoint.host}:{endpoint.port}")
         for name, service in record.services.items()
         for port, endpoint in service.endpoints.items()
     ]
     took = record.timings_ms.get("total", 0) / 1000
-    until = f", until {record.expires}" if record.expires else ""
+    until = f"; removed {relative(record.expires)}" if record.expires else ""
     lines = [f"{record.name} is up ({took:.1f} s{until})", *table(rows, indent="  ")]
-    return [*lines, f"envctl env {record.name} prints its {len(record.outputs)} outputs; envctl down {record.name} removes it"]
+    if took >= SLOW_SECONDS:
+        lines.append(f"most of the time: {_slowest(record)}")
+    return [*lines, f"envctl env {called} prints its {counted(len(record.outputs), 'output')}; envctl down {called} removes it"]
+
+
+def _slowest(record: Record) -> str:
+    """The phases that took longest, and of the services the last one to be ready."""
+    took = {WHAT.get(name, name): ms / 1000 for name, ms in record.timings_ms.items() if name != "total"}
+    longest = sorted(took.items(), key=lambda each: -each[1])[:2]
+    ready = {name: service.ready_ms for name, service in record.services.items() if service.ready_ms}
+    last = max(ready, key=lambda name: ready[name] or 0, default="")
+    return ", ".join(f"{what} {seconds:.1f} s" for what, seconds in longest) + (f" (the last to be ready: {last})" if last else "")
 
 
 def status(shown: Mapping[str, Any]) -> list[str]:
@@ -67,7 +101,7 @@ def status(shown: Mapping[str, Any]) -> list[str]:
         where = ", ".join(f"{port} {e['host']}:{e['port']}" for port, e in entry["endpoints"].items())
         ready = f"{entry['ready_ms'] / 1000:.1f} s" if entry["ready_ms"] is not None else ""
         rows.append((name, entry["kind"], entry["state"], ready, where))
-    expires = f", expires {shown['expires']}" if shown["expires"] else ""
+    expires = f", expires {relative(shown['expires'])}" if shown["expires"] else ""
     head = f"{shown['name']} ({shown['id']}) on {shown['engine']}: {shown['state']}{expires}"
     return [head, *table(rows, indent="  ")]
 

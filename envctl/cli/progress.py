@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -21,6 +22,8 @@ MARKS = {
     Phase.SEEDED: ("green", "✓"), Phase.DONE: ("green", "✓"), Phase.READY: ("green", "•"), Phase.FAILED: ("red", "✗"),
     Phase.PENDING: ("dim", "·"),
 }  # fmt: skip
+LIVE = re.compile(r"building [^:]+(:[^: ]+)?: ")
+"""What a build prints is news on a terminal alone."""
 LAST = (Phase.SEEDED, Phase.DONE, Phase.FAILED)
 
 
@@ -28,6 +31,10 @@ def listener(session: Session) -> Listener:
     """The one that fits where stderr goes."""
     live = sys.stderr.isatty() and not session.environ.get("CI") and session.environ.get("TERM") != "dumb"
     return Table(session.mask) if live else Lines(session.mask)
+
+
+OTHERS = 1 + max(len(phase.value) for phase in Phase) + len("1234.5 s") + 5 * 2
+"""Columns of the table that are not for names and details."""
 
 
 class Lines:
@@ -53,8 +60,10 @@ class Lines:
             if not event.service:
                 self._print(event.detail)
                 return
+            if LIVE.match(event.detail):
+                return
             text = words(event, self._unseeded)
-            if event.phase is not Phase.WAITING and self._last.get(event.service) != text:
+            if event.phase not in (Phase.WAITING, Phase.PENDING) and self._last.get(event.service) != text:
                 self._last[event.service] = text
                 self._print(f"{event.service:<{self._width}}  {text}")
 
@@ -78,6 +87,7 @@ class Table:
         self._title = ""
         self._unseeded: set[str] = set()
         self._spinners: dict[str, Any] = {}
+        self._notices: set[str] = set()
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=12, transient=False)
 
@@ -90,7 +100,9 @@ class Table:
 
     def event(self, event: Event) -> None:
         if not event.service:
-            self._console.print(harmless(self._mask(event.detail)), markup=False)
+            if event.detail not in self._notices:
+                self._notices.add(event.detail)
+                self._console.print(harmless(self._mask(event.detail)), markup=False, style="dim")
             return
         self._events[event.service] = event
         if event.phase in LAST:
@@ -107,12 +119,14 @@ class Table:
         grid = Grid.grid(padding=(0, 2))
         for _ in range(5):
             grid.add_column(no_wrap=True)
-        for name, event in list(self._events.items()):
+        events = list(self._events.items())
+        room = self._console.width - OTHERS - max((len(name) for name, _ in events), default=0)
+        for name, event in events:
             took = self._done_at.get(name, time.monotonic()) - self._began
             phase = event.phase or Phase.PENDING
             color = MARKS.get(phase, ("cyan", ""))[0]
             state = "ready" if phase is Phase.SEEDED and name in self._unseeded else phase.value
-            detail = Text(harmless(self._mask(event.detail))[:100], "dim")
+            detail = Text(shortened(harmless(self._mask(event.detail)), room), "dim")
             grid.add_row(self._mark(name, phase), name, Text(state, color), Text(f"{took:5.1f} s", "dim"), detail)
         head = Grid.grid()
         head.add_row(Text(self._title, "bold"))
@@ -128,6 +142,11 @@ class Table:
             return Text(sign, color)
         spinner: RenderableType = self._spinners.setdefault(name, Spinner("dots", style="cyan"))
         return spinner
+
+
+def shortened(text: str, room: int) -> str:
+    """What of *text* fits: a long one takes no room from the other columns."""
+    return text if len(text) <= room else text[: max(room - 1, 0)] + "…"
 
 
 def words(event: Event, unseeded: set[str]) -> str:

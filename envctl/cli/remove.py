@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from envctl.cli.arguments import Context, Namespace, looking_at, session_of
+from envctl.cli.completion import INSTANCES
 from envctl.cli.down import down_named, tell_removed
 from envctl.engines.seam import Prunes
 from envctl.errors import EnvctlError, UsageError
@@ -14,12 +15,13 @@ from envctl.inspect.list import engines
 from envctl.inspect.lookup import project_here, unreadable_here
 from envctl.lifecycle.down import remove_all
 from envctl.lifecycle.gc import collect
+from envctl.lifecycle.kept import sweep
 from envctl.process.terminal import tell
 
 
 def down(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The instance.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The instance.", show_default=False, autocompletion=INSTANCES)] = None,
     all: Annotated[bool, typer.Option("--all", help="Every instance of this checkout.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="On Kubernetes: do not wait until the namespace is gone.")] = False,
 ) -> int:
@@ -40,7 +42,7 @@ def gc(
     context: Context = None,
     namespace: Namespace = None,
 ) -> int:
-    """Remove what has expired, and what has lost its owner on this host."""
+    """Remove what has expired and what has lost its owner on this host."""
     session = looking_at(ctx, engine, context, namespace)
     unseen: list[str] = []
     found = engines(session, unseen.append, only=engine)
@@ -54,6 +56,8 @@ def gc(
                 tell(f"removed {thing}")
         except EnvctlError as error:
             unseen.append(error.message)
+    for ref in () if here else sweep(session):
+        tell(f"removed snapshot {ref}, which was left half-way")
     for why in dict.fromkeys(unseen):
         tell(f"envctl: {session.mask(why)}")
     return 1 if unseen or unreadable_here(session) else status

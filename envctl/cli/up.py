@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from envctl.cli import github
 from envctl.cli.arguments import Environment, session_of
+from envctl.cli.completion import TESTS
 from envctl.cli.options import Running, expanded, up_options
 from envctl.cli.printing import describe, endpoints
 from envctl.cli.progress import listener
 from envctl.errors import EnvctlError, UsageError
+from envctl.inspect.lookup import called
 from envctl.inspect.status import document
 from envctl.instance.record import InstanceState, Record
 from envctl.lifecycle.options import UpOptions
@@ -43,7 +46,7 @@ def up(ctx: typer.Context, env: Environment, options: Running, as_json: Json = F
     if as_json:
         give(json.dumps(document(record), ensure_ascii=False) + "\n")
     else:
-        show(*endpoints(record))
+        show(*endpoints(record, called(session, record)))
 
 
 def _print_failure(session: Session, wanted: UpOptions, error: EnvctlError) -> None:
@@ -66,13 +69,18 @@ def run(
     ] = None,
     *,
     options: Running,
+    inside: Annotated[
+        str | None,
+        typer.Option("--in", metavar="S", show_default=False, help="Run it in the place of this service: its image, its network."),
+    ] = None,
     report: ReportDir = None,
 ) -> int:
     """Bring an environment up, run a command with its outputs, tear it down; returns the command's exit code."""
     if not command:
-        raise UsageError("there is no command to run", hint="envctl run ENV -- pytest")
+        raise UsageError("there is no command to run", hint=f"envctl run {env} -- pytest")
     session = session_of(ctx)
-    return run_with(session, up_options(env, options, report), command, [listener(session)])
+    status = run_with(session, up_options(env, options, report), command, [listener(session)], inside)
+    return _summarised(session, f"{env}: {command[0]} ended with {status}", status)
 
 
 @expanded
@@ -80,12 +88,28 @@ def test_(
     ctx: typer.Context,
     env: Environment,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEST]...", show_default=False, help="Tests of the definition; all without it.")
+        list[str] | None,
+        typer.Argument(metavar="[TEST]...", show_default=False, help="Tests of the definition; all without it.", autocompletion=TESTS),
     ] = None,
     *,
     options: Running,
     report: ReportDir = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Run the tests again whenever a file of the project changes, until Ctrl-C.")
+    ] = False,
+    passed_on: Annotated[str, typer.Option("--passed-on", hidden=True)] = "[]",
 ) -> int:
-    """Bring an environment up, run the definition's tests, tear it down; returns the first exit code that is not 0."""
+    """Bring an environment up, run the definition's tests, tear it down; returns the first exit code that is not 0.
+
+    What stands behind `--` is passed on to the test: `envctl test shop api -- -k checkout`.
+    """
     session = session_of(ctx)
-    return run_tests(session, up_options(env, options, report), names or (), [listener(session)])
+    options_of_up = up_options(env, options, report)
+    status = run_tests(session, options_of_up, names or (), [listener(session)], json.loads(passed_on), watch=watch)
+    return _summarised(session, f"{env}: tests ended with {status}", status)
+
+
+def _summarised(session: Session, title: str, status: int) -> int:
+    if github.runs_here(session.environ):
+        github.summarise(session.environ, title)
+    return status

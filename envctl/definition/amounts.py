@@ -17,7 +17,7 @@ def parse_duration(value: object) -> float:
     """
     seconds = _seconds(value)
     if seconds is None or not 0 <= seconds < 1e10:
-        raise ValueError(f"{value!r} is no duration; write it like 30s, 15m, 2h or 1h30m")
+        raise ValueError(f"{value!r} is not a duration; write it like 30s, 15m, 2h or 1h30m")
     return seconds
 
 

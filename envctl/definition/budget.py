@@ -122,10 +122,10 @@ def _is_value(item: Any) -> bool:
 def no_value(item: Any) -> str:
     """Why *item* can be no part of a value."""
     if isinstance(item, Iterator | MappingView):
-        return "this makes its items one by one, which is no value yet; add `| list`"
+        return "this makes its items one by one, which is not a value yet; add `| list`"
     if isinstance(item, bytes):
-        return "bytes are no value; `.decode()` makes a text of them"
-    return "this is a function; call it with `()`" if callable(item) else f"a {type(item).__name__} is no value"
+        return "bytes are not a value; `.decode()` makes a text of them"
+    return "this is a function; call it with `()`" if callable(item) else f"a {type(item).__name__} is not a value"
 
 
 def of(scope: Mapping[str, Any] | Context) -> Budget:

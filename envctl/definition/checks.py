@@ -6,15 +6,36 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from envctl.definition.env_files import wrong_lines
 from envctl.definition.matching import TooManyFiles, matching
-from envctl.definition.models import Build, Definition, Ready, SeedStep, Service
+from envctl.definition.models import Build, Definition, FileFormat, Ready, SeedStep, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.definition.source import PathType, Source, TreePath, inside
 from envctl.definition.variable_names import SERVICE_NAME, wrong_output
 from envctl.errors import Problem, did_you_mean
+from envctl.files.folders import FileRefused
 
-FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties")
+FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties", "spring", "postman", "cypress", "karate")
+
+
+LATER = ("faults", "expose")
+"""Keys of a service that are agreed on, and not built yet."""
+
+_SHELLS_OWN = frozenset({"&&", "||", "|", "&", ">", ">>", "<", "2>&1"})
+_QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
+_SHELLS_COMMANDS = frozenset({"cd", "export", "source", ".", "set", "ulimit", "umask"})
+
+
+def _of_a_shell(command: Any) -> str:
+    """What in a command line only a shell understands; empty where nothing is. What stands in quotes is meant as it is."""
+    if not isinstance(command, str):
+        return ""
+    words = _QUOTED.sub("quoted", command).split()
+    if words and words[0] in _SHELLS_COMMANDS:
+        return words[0]
+    return next((word for word in words if word in _SHELLS_OWN), "")
 
 
 @dataclass(frozen=True)
@@ -32,12 +53,13 @@ class Checks:
         """Every mistake of *definition*."""
         for name, service in definition.services.items():
             yield from self._service(name, service, ("services", name))
-        yield from self._same_hosts()
+        yield from self._same_hosts(definition)
+        yield from self._same_ports(definition)
         yield from self._top(definition)
 
     def _top(self, definition: Definition) -> Iterator[Problem]:
         if definition.ttl == 0:
-            yield self.source.problem(("ttl",), "0 is no time to live", "like 2h")
+            yield self.source.problem(("ttl",), "0 is not a lifetime", "like 2h")
         for target, form in definition.write.items():
             if form not in FORMATS:
                 yield self.source.problem(("write", target), f"unknown format '{form}'", did_you_mean(form, FORMATS))
@@ -46,6 +68,9 @@ class Checks:
             if wrong := wrong_output(key):
                 yield self.source.problem(("outputs", key), wrong, "letters, digits and _, like DATABASE_URL")
         for name, test in definition.tests.items():
+            if word := _of_a_shell(test.run):
+                hint = f"name one: `run: sh -c '...'`, or a script of the project instead of `{word}`"
+                yield self.source.problem(("tests", name, "run"), f"there is no shell that would understand `{word}`", hint)
             for index, only in enumerate(test.only):
                 yield from self._exists(only, ("tests", name, "only", index))
             for index, pattern in enumerate(test.reports):
@@ -65,11 +90,16 @@ class Checks:
             yield from self._step(step, (*at, "seed", index))
         for key in service.env:
             if not SERVICE_NAME.fullmatch(key):
-                message = f"'{key}' is no name of an environment variable"
+                message = f"'{key}' is not a name for an environment variable"
                 yield self.source.problem((*at, "env", key), message, "letters, digits and _, like DATABASE_URL")
+        for key in LATER:
+            if getattr(service, key) is not None:
+                yield self.source.problem((*at, key), f"`{key}` does nothing in this version", "leave it out: who wrote it relies on it")
         if service.run is not None and service.command is not None:
             message = "`run` is the whole program, `command` are arguments for the image's own; one of them is too many"
             yield self.source.problem((*at, "command"), message)
+        if "shell" not in service.model_fields_set and (word := _of_a_shell(service.run)):
+            yield self.source.problem((*at, "run"), f"there is no shell that would understand `{word}`", "`shell: true` beside it runs one")
         if not service.from_compose:  # Compose has found and resolved these already
             yield from self._ports(service, at)
             yield from self._build(service, (*at, "build"))
@@ -79,23 +109,31 @@ class Checks:
 
     def _files(self, service: Service, at: TreePath) -> Iterator[Problem]:
         for index, text in enumerate(service.env_file):
-            yield from self._path(text, (*at, "env_file", index), "file")
+            wrong = list(self._path(text, (*at, "env_file", index), "file"))
+            yield from wrong or self._variables(text, (*at, "env_file", index))
         for target, text in service.files.items():
             yield from self._path(text, (*at, "files", target), "file or folder")
             if not target.startswith("/"):
-                message = f"'{target}' is no path inside the container"
+                message = f"'{target}' is not a path inside the container"
                 hint = "it begins with /; the file of the project stands behind the colon"
                 yield self.source.problem((*at, "files", target), message, hint)
+
+    def _variables(self, text: str, at: TreePath) -> Iterator[Problem]:
+        found = inside(text, self.base(at), self.project, what="file")
+        try:
+            yield from wrong_lines(found, self.project) if isinstance(found, Path) else ()
+        except (FileRefused, OSError) as error:  # too large, or no ordinary file
+            yield self.source.problem(at, f"'{text}' cannot be read: {error}")
 
     def _step(self, step: SeedStep, at: TreePath) -> Iterator[Problem]:
         for other in step.needs:
             yield from self._exists(other, (*at, "needs", other))
-        if step.in_ is not None:
-            yield from self._exists(step.in_, (*at, "in"), ("server", "host"))
-        if step.in_ is not None and step.command is None:
-            yield self.source.problem((*at, "in"), "`in` says where a `command` runs; this step has none")
+        if step.in_ is not None and step.format in ("command", "http"):
+            yield from self._exists(step.in_, (*at, "in"), ("server", "host") if step.command is not None else ())
+        elif step.in_ is not None:
+            yield self.source.problem((*at, "in"), "`in` says where a `command` runs, or whom `http` asks; this step has neither")
         if step.file is not None and step.file_format is not None:
-            yield from self._seed_file(step.file, step.file_format.in_folders, (*at, step.format))
+            yield from self._seed_file(step.file, step.file_format, (*at, step.format))
         for index, pattern in enumerate(step.inputs):
             yield from self._pattern(pattern, (*at, "inputs", index))
 
@@ -109,21 +147,33 @@ class Checks:
 
     def _ready(self, ready: Ready, at: TreePath) -> Iterator[Problem]:
         if ready.timeout == 0:
-            yield self.source.problem((*at, "timeout"), "0 is no time to get ready in", "like 60s")
+            yield self.source.problem((*at, "timeout"), "0 leaves no time to get ready", "like 60s")
         if ready.http is not None and not ready.http.startswith(("/", "${")):
             hint = f"`http: /{ready.http}`" if "://" not in ready.http else "`http: /healthz`; host and port are known"
-            yield self.source.problem((*at, "http"), f"'{ready.http}' is no path of the service", hint)
+            yield self.source.problem((*at, "http"), f"'{ready.http}' is not a path of the service", hint)
         if ready.status is not None and ready.http is None:
             yield self.source.problem((*at, "status"), "`status` belongs to `http`, which is not there")
         if ready.log is not None and "${" not in ready.log and (complaint := no_pattern(ready.log)):
             yield self.source.problem((*at, "log"), complaint, SYNTAX)
 
-    def _same_hosts(self) -> Iterator[Problem]:
+    def _same_ports(self, definition: Definition) -> Iterator[Problem]:
+        """A port outside that `publish` gives twice."""
+        seen: dict[int, str] = {}
+        for name, service in definition.services.items():
+            for number in service.publish.values() if isinstance(service.publish, dict) else [service.publish] if service.publish else []:
+                if number in seen:
+                    yield self.source.problem(
+                        ("services", name, "publish"), f"{seen[number]} has the port {number} already", "choose another"
+                    )
+                seen.setdefault(number, name)
+
+    def _same_hosts(self, definition: Definition) -> Iterator[Problem]:
         """Services whose names are one host name, which has no capitals, and on Kubernetes no underscores."""
         seen: dict[str, str] = {}
+        composed = {name for name, service in definition.services.items() if service.from_compose}
         for name in self.services:
             host = name.lower().replace("_", "-")
-            if host in seen:
+            if host in seen and not {name, seen[host]} <= composed:
                 message = f"'{name}' and '{seen[host]}' are the same host name"
                 yield self.source.problem(("services", name), message, "they differ in case, or in - and _ only")
             seen.setdefault(host, name)
@@ -152,12 +202,13 @@ class Checks:
             hint = "" if build.dockerfile else "write one, or say `run:`"
             yield self.source.problem(path, f"in {build.context}, {found}", hint)
 
-    def _seed_file(self, text: str, in_folders: tuple[str, ...], path: TreePath) -> Iterator[Problem]:
-        found = inside(text, self.base(path), self.project, what="file or folder" if in_folders else "file")
+    def _seed_file(self, text: str, form: FileFormat, path: TreePath) -> Iterator[Problem]:
+        found = inside(text, self.base(path), self.project, what="file or folder" if form.in_folders or form.whole_folders else "file")
         if isinstance(found, str):
             yield self.source.problem(path, found)
-        elif found.is_dir() and not any(entry.name.endswith(in_folders) for entry in found.iterdir()):
-            yield self.source.problem(path, f"the folder '{text}' holds no {' or '.join(in_folders)} file")
+        elif found.is_dir() and not any(entry.name.endswith(form.in_folders or ("",)) for entry in found.iterdir()):
+            what = f"{' or '.join(form.in_folders)} file" if form.in_folders else "file"
+            yield self.source.problem(path, f"the folder '{text}' holds no {what}")
 
     def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
         if outside := list(self._inside(pattern, path)):

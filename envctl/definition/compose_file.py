@@ -7,15 +7,16 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from envctl.definition.compose_paths import UNREAD, refused_paths
-from envctl.definition.expressions import escape
+from envctl.definition.compose_services import ComposeReading, Recogniser
+from envctl.definition.compose_storage import without_addresses, without_folders
 from envctl.definition.models import NAME
-from envctl.definition.source import Source, TreePath, displayed, inside, map_texts
+from envctl.definition.source import Source, TreePath, displayed, inside
 from envctl.definition.yaml_parser import YamlError, pairs, parse_nodes
 from envctl.errors import EngineMissing, Problem, did_you_mean
 from envctl.files.folders import FileRefused
@@ -25,32 +26,8 @@ TIMEOUT = 60
 NOTHING_REMOTE = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE": "0"}
 """Reading a definition asks nobody on the network, whatever the surroundings say."""
 _ADVICE = "install Docker with its Compose plugin, or describe the services in the definition itself"
-_CONDITIONS = {
-    "service_started": "started",
-    "service_healthy": "ready",
-    "service_completed_successfully": "done",
-}
-_MANAGED = (
-    *("container_name", "depends_on", "profiles", "restart", "build", "image", "environment", "env_file"),
-    *("scale", "extends"),
-)
 _TOP = ("volumes", "networks", "configs", "secrets")
 _WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
-_WELL_KNOWN = {80: "http", 443: "https", 22: "ssh", 25: "smtp"}
-
-
-@dataclass(frozen=True)
-class Recognised:
-    """The kind of an image, and where its parameters stand in a Compose service."""
-
-    kind: str
-    ports: Mapping[str, int]
-    parameters: Mapping[str, Sequence[str]]
-    several: Sequence[str] = ()
-    credentials: Sequence[str] = ()
-
-
-Recogniser = Callable[[str], Recognised | None]
 
 
 @dataclass(frozen=True)
@@ -97,13 +74,15 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     if unread:  # Compose reads what we cannot
         return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.project), tuple(unread))
     config = _without_nulls(json.loads(done.stdout))
-    losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config)]
-    services = {}
-    for name, service in config.get("services", {}).items():
-        services[name] = _service(name, service, config, reference.recognise, losses)
-    # Nothing in a Compose file is an expression of ours.
-    tree = map_texts(escape, {"name": _name(config.get("name", files[0].parent.name)), "services": services})
-    return ComposeServices(tree, _source(files, services, reference.project), (), _extra(config), tuple(losses))
+    if not config.get("services"):
+        problems.extend(_only_profiles(files, reference))
+        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.project), tuple(problems))
+    reading = ComposeReading(config, reference.recognise, reference.project, reference.environ)
+    services = reading.services()
+    extra = _extra(reading)
+    losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
+    tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
+    return ComposeServices(tree, _source(files, services, reference.project), (), extra, tuple(losses))
 
 
 def _asked(reference: ComposeReference) -> tuple[list[Path], list[str], list[Problem]]:
@@ -134,7 +113,17 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _config(files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _only_profiles(files: Sequence[Path], reference: ComposeReference) -> Iterator[Problem]:
+    """A file without a service that runs by itself says which profiles it has."""
+    known = _config(files, (), reference.environ, "--profiles").stdout.split()
+    if known:
+        hint = f"`COMPOSE_PROFILES={known[0]}`, or `from: {{file: {files[0].name}, profiles: [{known[0]}]}}` in a definition"
+        yield Problem(displayed(files[0]), 1, "services", f"every service is in a profile, and none is chosen: {', '.join(known)}", hint)
+    else:
+        yield Problem(displayed(files[0]), 1, "services", "this file has no services")
+
+
+def _config(files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str], *what: str) -> subprocess.CompletedProcess[str]:
     docker = shutil.which("docker", path=environ.get("PATH", os.environ.get("PATH")))
     if docker is None:
         raise EngineMissing(f"Docker Compose is needed to read {displayed(files[0])}", hint=_ADVICE)
@@ -143,7 +132,7 @@ def _config(files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str
     env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | dict(environ) | NOTHING_REMOTE
     try:
         done = subprocess.run(
-            [docker, "compose", *names, "config", "--format", "json"],
+            [docker, "compose", *names, "config", *(what or ("--format", "json"))],
             cwd=files[0].parent,
             env=env,
             capture_output=True,
@@ -212,116 +201,18 @@ def _lines(file: Path, project: Path) -> Iterator[tuple[str, int]]:
             yield from ((name.text, name.line) for name, _ in pairs(services))
 
 
-def _extra(config: Mapping[str, Any]) -> dict[str, Any]:
+def _extra(reading: ComposeReading) -> dict[str, Any]:
     """The top-level parts; names are ours to give, unless somebody else owns the thing."""
-    return {what: {name: _unnamed(item) for name, item in config[what].items()} for what in _TOP if config.get(what)}
+    config, lose = reading.config, reading.losses.add
+    found = {what: {name: _unnamed(item) for name, item in config[what].items()} for what in _TOP if config.get(what)}
+    found["networks"] = without_addresses(found.get("networks", {}), lose)
+    found["volumes"] = without_folders(found.get("volumes", {}), lose) | reading.volumes
+    return {what: items for what, items in found.items() if items}
 
 
 def _unnamed(item: Any) -> dict[str, Any]:
     kept = dict(item or {})
     return kept if kept.get("external") else {key: value for key, value in kept.items() if key != "name"}
-
-
-def _service(name: str, service: Mapping[str, Any], config: Mapping[str, Any], recognise: Recogniser, losses: list[str]) -> dict[str, Any]:
-    own = _own_kind(name, config)
-    known = recognise(service.get("image", "")) if own == "service" and service.get("image") and not service.get("build") else None
-    tree: dict[str, Any] = {"kind": known.kind if known else own}
-    if "image" in service:
-        tree["image"] = _plain(service["image"])
-    if "build" in service:
-        tree["build"] = _plain(service["build"])
-    tree["env"] = _plain(service.get("environment", {}))
-    tree["needs"] = dict(_needs(service, config))
-    tree["ports"] = _ports(name, service, known, losses)
-    if known:
-        tree["with"] = dict(_parameters(service, known))
-    if (replicas := _replicas(service)) != 1:
-        tree["replicas"] = replicas
-    if "stop_grace_period" in service:
-        tree["stop"] = service["stop_grace_period"]
-    tree["compose"] = _fragment(name, service, losses)
-    return {key: value for key, value in tree.items() if value not in ({}, [])}
-
-
-def _own_kind(name: str, config: Mapping[str, Any]) -> str:
-    """Whatever somebody waits for until it has completed is a job."""
-    conditions = [
-        other["depends_on"][name].get("condition") for other in config["services"].values() if name in other.get("depends_on", {})
-    ]
-    return "job" if "service_completed_successfully" in conditions else "service"
-
-
-def _needs(service: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for other, how in service.get("depends_on", {}).items():
-        if other in config["services"]:  # what is not required may be left out by its profile
-            yield other, _CONDITIONS.get(how.get("condition", ""), "started")
-
-
-def _ports(name: str, service: Mapping[str, Any], known: Recognised | None, losses: list[str]) -> dict[str, int]:
-    """Name to number; the kind's main port first, and there even where the file does not publish it."""
-    numbers = []
-    for port in service.get("ports", []):
-        if port.get("protocol", "tcp") == "tcp":
-            numbers.append(int(port["target"]))
-        else:
-            losses.append(f"{name}: the {port['protocol']} port {port['target']} is not published")
-    main = next(iter(known.ports.values()), None) if known else None
-    ordered = dict.fromkeys([main, *numbers] if main else numbers)
-    names = {number: port for port, number in known.ports.items()} if known else {}
-    return {names.get(number) or _WELL_KNOWN.get(number) or f"p{number}": number for number in ordered}
-
-
-def _parameters(service: Mapping[str, Any], known: Recognised) -> Iterator[tuple[str, Any]]:
-    """Parameters as the file gives them; a credential that it does not give is none, and not one of ours."""
-    env, words = _plain(service.get("environment", {})), [str(w) for w in _plain(service.get("command") or [])]
-    for parameter, places in known.parameters.items():
-        value = next((v for place in places if (v := _found(place, env, words)) is not None), None)
-        if value is not None:
-            yield parameter, [value] if parameter in known.several else value
-        elif parameter in known.credentials:
-            yield parameter, ""
-    yield from ((parameter, "") for parameter in known.credentials if parameter not in known.parameters)
-
-
-def _found(place: str, env: Mapping[str, Any], words: Sequence[str]) -> str | None:
-    """`NAME` is a variable, `--option` an argument, `=x` the image's own default."""
-    if place.startswith("="):
-        return place[1:]
-    if not place.startswith("-"):
-        return env.get(place)
-    for index, word in enumerate(words):
-        if word == place and index + 1 < len(words):
-            return words[index + 1]
-        if word.startswith(place + "="):
-            return word[len(place) + 1 :]
-    return None
-
-
-def _replicas(service: Mapping[str, Any]) -> int:
-    return int(service.get("deploy", {}).get("replicas", service.get("scale", 1)))
-
-
-def _fragment(name: str, service: Mapping[str, Any], losses: list[str]) -> dict[str, Any]:
-    """The rest of the service as Compose has it, without what an instance has of its own."""
-    kept = {key: value for key, value in service.items() if key not in _MANAGED}
-    if deploy := {key: value for key, value in service.get("deploy", {}).items() if key != "replicas" and value}:
-        kept["deploy"] = deploy
-    else:
-        kept.pop("deploy", None)
-    if service.get("restart", "no") != "no":
-        losses.append(f"{name}: `restart: {service['restart']}` is left out, so that a crash is seen")
-    if service.get("network_mode") == "host":
-        del kept["network_mode"]
-        losses.append(f"{name}: `network_mode: host` is left out; its ports are published like those of others")
-    if alias := service.get("container_name"):
-        losses.append(f"{name}: `container_name: {alias}` is left out; it stays reachable as '{alias}'")
-        if "network_mode" not in kept:
-            kept["networks"] = _aliased(service.get("networks") or {"default": None}, alias)
-    return kept
-
-
-def _aliased(networks: Mapping[str, Any], alias: str) -> dict[str, Any]:
-    return {name: {**(network or {}), "aliases": [*(network or {}).get("aliases", []), alias]} for name, network in networks.items()}
 
 
 def _without_nulls(value: Any) -> Any:
@@ -330,8 +221,3 @@ def _without_nulls(value: Any) -> Any:
         return [_without_nulls(item) for item in value] if isinstance(value, list) else value
     keep = ("networks", "environment", "volumes", "args")
     return {key: item if key in keep else _without_nulls(item) for key, item in value.items() if item is not None}
-
-
-def _plain(value: Any) -> Any:
-    """Compose prints a literal `$` doubled, so that its output is a Compose file again."""
-    return map_texts(lambda text: text.replace("$$", "$"), value)

@@ -1,6 +1,6 @@
 """What Jinja compiles without asking its environment, made to ask: joining, comparing, slices, turns of loops, what is printed.
 
-A tree is changed before it is compiled, so that each of these passes a filter that counts it. `if` without `else` is no value here.
+A tree is changed before it is compiled, so that each of these passes a filter that counts it. `if` without `else` is not a value here.
 """
 
 from __future__ import annotations

@@ -43,6 +43,12 @@ def sql_text(value: object) -> str:
     return "'" + _without_nul(value, "a PostgreSQL text").replace("'", "''") + "'"
 
 
+def sql_line(value: object) -> str:
+    """The same on one line: where a server reads statements by their lines. Raises ValueError for NUL."""
+    text = _without_nul(value, "a PostgreSQL text").replace("\\", "\\\\").replace("'", "''")
+    return "E'" + text.replace("\n", "\\n").replace("\r", "\\r") + "'"
+
+
 def sql_name(value: object) -> str:
     """A quoted identifier of PostgreSQL. Raises ValueError for NUL."""
     return '"' + _without_nul(value, "a PostgreSQL name").replace('"', '""') + '"'
@@ -51,6 +57,11 @@ def sql_name(value: object) -> str:
 def sql_table(value: object) -> str:
     """A table of PostgreSQL, perhaps with its schema: `public.orders`. Raises ValueError for NUL."""
     return ".".join(sql_name(part) for part in str(value).split("."))
+
+
+def conninfo(value: object) -> str:
+    """A value in a connection string of PostgreSQL. Raises ValueError for NUL."""
+    return "'" + re.sub(r"(['\\])", r"\\\1", _without_nul(value, "a connection string")) + "'"
 
 
 def mysql_text(value: object) -> str:
@@ -173,6 +184,13 @@ def options(values: Mapping[str, object], flag: str) -> list[str]:
     return [flag + word for word in words] if flag.endswith("-") else [part for word in words for part in (flag, word)]
 
 
+def mysql_columns(columns: Sequence[object], binary: Sequence[object]) -> str:
+    """The columns of LOAD DATA; those that are *binary* stand in the data as hexadecimal digits."""
+    names = ", ".join(f"@b{number}" if column in binary else mysql_name(column) for number, column in enumerate(columns))
+    made = ", ".join(f"{mysql_name(column)} = UNHEX(@b{number})" for number, column in enumerate(columns) if column in binary)
+    return f"({names})" + (f" SET {made}" if made else "")
+
+
 def words(values: Sequence[object], quoting: str) -> str:
     """The *values*, each written by the filter *quoting*, with `, ` between them."""
     return ", ".join(FILTERS[quoting](value) for value in values)
@@ -184,12 +202,15 @@ FILTERS: dict[str, Callable[..., Any]] = {
         urlencode,
         userinfo,
         sql_text,
+        sql_line,
         sql_name,
         sql_table,
+        conninfo,
         mysql_text,
         mysql_name,
         mysql_table,
         mysql_grant,
+        mysql_columns,
         hex_bytes,
         rabbitmq_hash,
         mosquitto_hash,

@@ -135,11 +135,11 @@ def parse(rewritten: str, source: str) -> nodes.Expr:
         return sandbox.parse(rewritten)
     except TemplateSyntaxError as error:
         advice = shell_advice(source) or f"{_message(error.message)}; a literal `${{` is written `$${{`"
-        raise ExpressionError(f"`{shortened(source.strip())}` is no expression: {advice}") from None
+        raise ExpressionError(f"`{shortened(source.strip())}` is not a valid expression: {advice}") from None
     except RecursionError:
         raise too_deep(source) from None
     except ValueError as error:
-        raise ExpressionError(f"`{shortened(source.strip())}` is no expression: {error}") from None
+        raise ExpressionError(f"`{shortened(source.strip())}` is not a valid expression: {error}") from None
 
 
 def _message(text: str | None) -> str:

@@ -56,7 +56,7 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
     """*text* with its expressions evaluated; a value that is one expression keeps its type.
 
     Raises:
-        ExpressionError: an expression is no expression, names something unknown, or fails.
+        ExpressionError: an expression is not a valid expression, names something unknown, or fails.
     """
     if "${" not in text:
         return text

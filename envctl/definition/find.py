@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from envctl.definition.compose_words import reads_like_compose
 from envctl.errors import UsageError, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
@@ -51,8 +52,10 @@ def environments(cwd: Path) -> dict[str, Path]:
 
 
 def is_compose_file(file: Path) -> bool:
-    """By its name; whatever stands in `environments/` is a definition."""
-    return _COMPOSE.fullmatch(file.name) is not None and file.parent.name != FOLDER
+    """By its name, or else by what stands in it; whatever stands in `environments/` is a definition."""
+    if file.parent.name == FOLDER or file.stem == "environment":
+        return False
+    return _COMPOSE.fullmatch(file.name) is not None or reads_like_compose(file)
 
 
 def project_of(folder: Path) -> Path:
@@ -108,7 +111,7 @@ def _in_folder(folder: Path) -> Path | None:
 
 
 def _by_path(env: str, cwd: Path) -> Path | None:
-    path = cwd / Path(env).expanduser()
+    path = cwd / os.path.expanduser(env)
     try:
         if path.is_dir():
             return _in_folder(path) or next((f for name in COMPOSE_FILES if (f := path / name).is_file()), None)

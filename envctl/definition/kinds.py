@@ -12,9 +12,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from envctl.definition.budget import KEY, Budget
-from envctl.definition.compose_file import Recognised, Recogniser
+from envctl.definition.compose_services import Recognised, Recogniser
 from envctl.definition.expressions import ExpressionError, evaluate, references
-from envctl.definition.models import Model
+from envctl.definition.models import Model, Service
 from envctl.definition.source import MAX_BYTES, Document, Source, merge, read, walk
 from envctl.definition.validate import problems_of
 from envctl.errors import DefinitionError, Problem, did_you_mean
@@ -36,7 +36,10 @@ class SeedFeed(Model):
 
     command: list[str] = Field(default_factory=list, description="Argument list; expressions see `self`, `step` and `columns`.")
     env: dict[str, str] = Field(default_factory=dict)
-    dialect: str = Field("", description="How the bytes are written: `sql`, `postgres-csv` or `mysql-tsv`.")
+    dialect: str = Field(
+        "", description="How the data is written: `sql`, `postgres-csv` or `mysql-tsv`; for brokers and stores, their protocol."
+    )
+    select: list[str] = Field(default_factory=list, description="Prints the values of `step.columns` of the table `step.into`, one a line.")
 
 
 class Setup(Model):
@@ -50,14 +53,32 @@ class Setup(Model):
     again: int | None = Field(None, description="The exit status that says: the server does not answer yet.")
 
 
+class UnitOf(Model):
+    """How lanes and leases share one server: what each has of its own in it. Without `several` and `parameter`: it can only be emptied."""
+
+    driver: str = Field(description="A module of envctl/units.")
+    several: str = Field("", description="The key of `several` of which each lane has its own items.")
+    parameter: str = Field("", description="The parameter that has another value in each lane.")
+    name: str = Field("", description="An item's (or parameter's) value in a lane: an expression over `item`, `self` and `lane.number`.")
+    template: str = Field("", description="What keeps the seeded state: an expression over `item` and `self`.")
+    ahead: bool = Field(False, description="What is seeded is kept at every `up`, not only with lanes: a copy costs next to nothing.")
+    longest: int = Field(63, description="Bytes that a name may have; a longer one is cut, and told apart by a hash.")
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Parameters that the server needs for it.")
+    losses: list[str] = Field(default_factory=list, description="What the lanes of one server share all the same.")
+
+
 class Recognise(Model):
     """How a service of a Compose file is known to be of this kind, and where its parameters stand."""
 
     images: list[str] = Field(default_factory=list)
     ports: dict[str, dict[str, int]] = Field(default_factory=dict, description="An image to those of its ports that are not the kind's.")
     parameters: dict[str, list[str]] = Field(
-        default_factory=dict, description="Parameter to the variables that set it; `=x` is the image's default."
+        default_factory=dict,
+        description="Parameter to what sets it: a variable (or, with `_FILE`, a file that it names), an `--argument`; `=x` is the default.",
     )
+    data: list[str] = Field(default_factory=list, description="Folders in which its images keep data, besides the kind's own.")
+    advertised: list[str] = Field(default_factory=list, description="Variables that say where its clients are sent on to.")
+    relies: bool = Field(False, description="What it answers may be for others to say, so that nobody waits for it unasked.")
 
 
 class Program(Model):
@@ -69,7 +90,7 @@ class Program(Model):
     script: str = Field("", description="A program that a Python package installs beside Python itself.")
     path: str = Field("", description="A program of PATH, or a pattern of absolute paths.")
     version: str = Field("", description="Its major version, where it is known; else the program is asked, or its path.")
-    extra: bool = Field(False, description="It comes with envctl[local].")
+    extra: bool = Field(False, description="It comes with envctl-testing[local].")
     arguments: list[str] = Field(default_factory=list, description="What it takes before the arguments of `command`.")
     loss: str = Field("", description="What is different with this one.")
 
@@ -95,6 +116,25 @@ class LocalProgram(Model):
     losses: list[str] = Field(default_factory=list, description="What is different there.")
 
 
+class Snapshot(Model):
+    """How the data of a server is kept, and what gives a copy of it the passwords of another instance.
+
+    The data of a twin that has been stopped becomes `folder` of an image, or a copy on this machine; twins draw their passwords and
+    nobody is told them. Texts are expressions, as in the kind.
+    """
+
+    folder: str = Field("", description="Where the data lies in an image: outside of every VOLUME. Its last part is that of `data`.")
+    worth: Literal["always", "seeded"] = Field("seeded", description="`always`: a first start without seeds is worth keeping, too.")
+    consistent: list[Setup] = Field(default_factory=list, description="Commands in the twin before it is stopped.")
+    env: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own, so that the server finds the folder.")
+    direct: bool = Field(
+        False, description="The server is started without the image's entry point, which looks for data in one place only."
+    )
+    arguments: list[str] = Field(default_factory=list, description="Behind those of `command`.")
+    files: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own: what gives the data its passwords.")
+    before: str = Field("", description="A shell script before the first start of a copy. It must end with 0.")
+
+
 class Local(LocalProgram):
     """How the same server runs as a process of this machine: what is said here stands in the place of the kind's own key."""
 
@@ -112,10 +152,11 @@ class Local(LocalProgram):
     query: list[str] | None = None
     shell: list[str] | None = None
     ready: dict[str, Any] | None = None
+    snapshot: Snapshot | None = None
 
     @property
     def replaced(self) -> dict[str, Any]:
-        own = ("env", "command", "mounts", "data", "setup", "seeds", "query", "shell", "ready")
+        own = ("env", "command", "mounts", "data", "setup", "seeds", "query", "shell", "ready", "snapshot")
         return {key: value for key in own if (value := getattr(self, key)) is not None}
 
 
@@ -187,6 +228,10 @@ class Kind(Model):
     healthcheck_loss: str = Field("", description="Why there is none, for the loss report.")
     properties: dict[str, str] = Field(default_factory=dict, description="What references may name besides host, port and the parameters.")
     setup: list[Setup] = Field(default_factory=list)
+    declare: dict[str, str] = Field(
+        default_factory=dict,
+        description="A key of `several` to the module of envctl/seeding/declaring that makes its items in a ready server.",
+    )
     seeds: dict[str, SeedFeed] = Field(default_factory=dict)
     query: list[str] = Field(default_factory=list, description="Client command that runs `query` (a string) in the container.")
     shell: list[str] = Field(default_factory=list, description="The interactive client in the container.")
@@ -194,9 +239,22 @@ class Kind(Model):
     own: bool = Field(False, description="The team's own code: it is stopped gently.")
     once: bool = Field(False, description="Runs once; `done` when it ends with 0.")
     losses: list[str] = Field(default_factory=list, description="What a user of this kind should know.")
+    unit: UnitOf | None = Field(None, description="What a lane or a lease has of it; the server itself is shared then, but for `scope`.")
+    scope: Literal["lane", "environment"] | None = Field(None, description="One per lane, or one for all of them.")
     recognise: Recognise = Recognise()
     local: Local | None = Field(None, description="As a process of this machine; without it, it only runs in a container.")
     kubernetes: Kubernetes = Kubernetes()
+    snapshot: Snapshot | None = Field(None, description="How its data is kept for the next instance; without it, it is made each time.")
+
+
+def scope_of(service: Service, kind: Kind) -> Literal["lane", "environment"]:
+    """Whether each lane has one of its own: what the service says, else its kind; else it is shared where lanes can have parts of it."""
+    return service.scope or kind.scope or ("environment" if is_divided(kind) else "lane")
+
+
+def is_divided(kind: Kind) -> bool:
+    """Whether lanes can share one server of that kind, and each have its own part of it."""
+    return kind.unit is not None and bool(kind.unit.several or kind.unit.parameter)
 
 
 def load_kinds(project: Path | None = None) -> Kinds:
@@ -331,7 +389,9 @@ def _usable(kinds: Mapping[str, Kind], name: str) -> Kind | None:
 
 def _recognised(kind: Kind, image: str) -> Recognised:
     ports = kind.ports | kind.recognise.ports.get(image, {})
-    return Recognised(kind.kind, ports, kind.recognise.parameters, tuple(kind.several), tuple(kind.credentials))
+    known, data = kind.recognise, (*([kind.data] if kind.data else []), *kind.recognise.data)
+    several, credentials = tuple(kind.several), tuple(kind.credentials)
+    return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies)
 
 
 def _matches(image: str, name: str) -> bool:

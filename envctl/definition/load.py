@@ -11,13 +11,14 @@ from typing import Any
 from envctl.definition import budget
 from envctl.definition.budget import Budget
 from envctl.definition.checks import Checks
-from envctl.definition.compose_file import ComposeReference, Recogniser, read_compose
+from envctl.definition.compose_file import ComposeReference, read_compose
+from envctl.definition.compose_services import Recogniser
 from envctl.definition.expressions import ExpressionError, evaluate
 from envctl.definition.find import find_project, is_compose_file
 from envctl.definition.models import Definition
 from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, parse, read, service_names, walk
-from envctl.definition.validate import validate
-from envctl.definition.variables import EarlyEvaluation, resolve_variables
+from envctl.definition.validate import evaluated_keys, known_keys, unknown_key, validate
+from envctl.definition.variables import EarlyEvaluation, is_unknown, resolve_variables
 from envctl.errors import DefinitionError, Problem
 from envctl.session.mask import Mask
 
@@ -108,7 +109,11 @@ def load(
     spent = Budget()
     variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ, spent)
     names, scope = dict.fromkeys(service_names(tree)), {"var": variables.values, "env": environ, budget.KEY: spent}
-    evaluation = EarlyEvaluation(document.source, scope, names, variables.broken)
+    misnamed = [key for key in tree if is_unknown(key, known_keys(()))]
+    if misnamed and not names:  # `service:` for `services:`: every reference would be reported as well, and each of them wrongly
+        problems = [document.source.problem((key,), *unknown_key(key, ())) for key in misnamed]
+        return Loaded(None, {}, file, file.parent, project, document.source, problems=[*document.problems, *problems])
+    evaluation = EarlyEvaluation(document.source, scope, names, variables.broken, evaluated_keys)
     tree = evaluation.tree(tree) | {"variables": variables.values}
     checked = validate(tree, document.source, files.composed, evaluation.unknown)
     loaded = Loaded(
@@ -225,13 +230,17 @@ def _with_problems(document: Document, problems: list[Problem] | tuple[Problem, 
     return replace(document, problems=(*document.problems, *problems))
 
 
+_REMOVABLE = ("services", "outputs", "write", "tests")
+
+
 def _without_removed(document: Document, base: Document) -> Document:
-    """`service: null` removes what an included file has; an empty one that nobody has stays, to be complained about."""
-    services, known = (document.tree or {}).get("services"), (base.tree or {}).get("services")
-    if not isinstance(services, dict) or not isinstance(known, dict):
-        return document
-    kept = {name: service for name, service in services.items() if service is not None or name not in known}
-    return replace(document, tree={**(document.tree or {}), "services": kept})
+    """`name: null` removes what an included file has; an empty one that nobody has stays, to be complained about."""
+    tree, before = dict(document.tree or {}), base.tree or {}
+    for section in _REMOVABLE:
+        items, known = tree.get(section), before.get(section)
+        if isinstance(items, dict) and isinstance(known, dict):
+            tree[section] = {name: item for name, item in items.items() if item is not None or name not in known}
+    return replace(document, tree=tree) if document.tree is not None else document
 
 
 def _texts(value: Any, path: TreePath, source: Source, problems: list[Problem]) -> list[tuple[TreePath, str]]:

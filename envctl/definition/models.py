@@ -9,9 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from envctl.definition import seed_entries
 from envctl.definition.amounts import parse_duration
 from envctl.definition.expression_syntax import WORDS
+from envctl.definition.seed_entries import Inline
 from envctl.definition.yaml_parser import written
+from envctl.files.packed import with_packed
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 RESERVED = ("var", "self", "env", "lane", "instance", "tester")
@@ -28,8 +31,13 @@ def name_problem(name: str) -> tuple[str, str] | None:
     if OURS.match(name):
         return f"'{name}' begins like what envctl itself puts beside services", f"another name, e.g. '{name[7:] or 'server'}'"
     if not NAME.fullmatch(name):
-        return f"'{name}' is no name of a service", "letters, digits, - and _, at most 40, not beginning with - or _"
+        return f"'{name}' is not a valid name for a service", "letters, digits, - and _, at most 40, not beginning with - or _"
     return None
+
+
+def expressible(name: str) -> bool:
+    """Whether an expression can name a service called *name*; that of a Compose file has any name which Compose takes."""
+    return name not in RESERVED and name not in WORDS and "." not in name
 
 
 def _name(value: str) -> str:
@@ -156,24 +164,67 @@ class FileFormat(NamedTuple):
     in_folders: tuple[str, ...] = ()
     """The ends of the files' names where the step may name a folder of them."""
     header: bool = False
-    """Its first line names the columns, and the step says into which table they go."""
+    """Its first line names the columns."""
+    whole_folders: bool = False
+    """A folder is taken with everything below it."""
+    into: str = ""
+    """What `into` names; empty where the format has none."""
+    needs_into: bool = False
+
+
+def _inline(format: str) -> Any:
+    return WithJsonSchema(seed_entries.schema(format))
 
 
 class SeedStep(Model):
     """One step; exactly one of its formats is given."""
 
-    sql: str | None = Field(None, description="A file of SQL statements (also .gz), or a folder of them in name order.")
-    csv: str | None = Field(None, description="A CSV file with a header line (also .gz).")
-    into: str | None = Field(None, description="The table of `csv`.")
+    sql: str | None = Field(None, description="A file of SQL statements (also .gz, .zst), or a folder of them in name order.")
+    csv: str | None = Field(None, description="A CSV file with a header line (also .gz, .zst).")
+    rows: Annotated[Inline, _inline("rows")] = Field(
+        None, description="Rows by table: a YAML, JSON or JSONL file (also .gz, .zst), or the rows themselves."
+    )
+    restore: str | None = Field(None, description="An archive of pg_dump (a file or a folder), or a dump of mariadb-dump (also .gz, .zst).")
+    generate: Annotated[Inline, _inline("generate")] = Field(None, description="Rows made up by Faker, the same each time.")
+    keys: Annotated[Inline, _inline("keys")] = Field(None, description="Key to value: a YAML or JSON file, or the keys themselves.")
+    messages: Annotated[Inline, _inline("messages")] = Field(
+        None, description="Messages for a broker: a YAML, JSON or JSONL file, or the messages themselves."
+    )
+    objects: str | None = Field(None, description="A file or folder that is put into a bucket.")
+    http: Annotated[Inline, _inline("http")] = Field(
+        None, description="Requests to the service, or to `in`: a YAML, JSON, JSONL or .http file, or the requests themselves."
+    )
+    into: str | None = Field(None, description="The table of `csv` and of `rows` without tables; the bucket of `objects`.")
+    prefix: str = Field("", description="What the names of `objects` begin with.")
+    content_types: dict[str, str] = Field(default_factory=dict, description="Pattern of a file's name to its type, for `objects`.")
+    owners: bool = Field(True, description="`restore` keeps owners and rights; without them everything is the main user's.")
     command: Command | None = Field(None, description="A program: in the image of `in`, in the server, or on this machine.")
-    in_: str | None = Field(None, alias="in", description="A service of the team's own, `server`, or `host` (this machine).")
+    in_: str | None = Field(
+        None, alias="in", description="Of a command: a service of the team's own, `server`, or `host` (this machine). Of `http`: a service."
+    )
     inputs: Texts = Field(default_factory=list, description="Globs of files the result depends on.")
-    database: str | None = Field(None, description="Another database than the first.")
+    database: Text | None = Field(None, description="Another database than the first.")
     needs: Needs = Field(default_factory=dict, description="What this step waits for besides its own server.")
 
-    FILES: ClassVar[Mapping[str, FileFormat]] = {"sql": FileFormat(in_folders=(".sql", ".sql.gz")), "csv": FileFormat(header=True)}
-    FORMATS: ClassVar[tuple[str, ...]] = (*FILES, "command")
+    FILES: ClassVar[Mapping[str, FileFormat]] = {
+        "sql": FileFormat(in_folders=with_packed(".sql")),
+        "csv": FileFormat(header=True, into="TABLE", needs_into=True),
+        "rows": FileFormat(into="TABLE"),
+        "restore": FileFormat(whole_folders=True),
+        "keys": FileFormat(),
+        "messages": FileFormat(),
+        "objects": FileFormat(whole_folders=True, into="BUCKET", needs_into=True),
+        "http": FileFormat(),
+    }
+    FORMATS: ClassVar[tuple[str, ...]] = (*FILES, "generate", "command")
     """Each is a key, and a module of envctl/seeding."""
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "prefix": ("objects",),
+        "content_types": ("objects",),
+        "owners": ("restore",),
+        "into": tuple(name for name, format in FILES.items() if format.into),
+    }
+    """Keys that only some formats take."""
 
     @model_validator(mode="after")
     def _one_format(self) -> SeedStep:
@@ -181,9 +232,16 @@ class SeedStep(Model):
         if len(given) != 1:
             known, these = ", ".join(SeedStep.FORMATS), " and ".join(given) or "none"
             raise ValueError(f"a seed step has exactly one of {known}; this one has {these}")
-        if (self.file_format is not None and self.file_format.header) != (self.into is not None):
-            key = next(name for name, format in SeedStep.FILES.items() if format.header) if self.into is not None else self.format
-            raise ValueError(f"`{key}` and `into` go together: {{{key}: FILE, into: TABLE}}")
+        for key, formats in SeedStep.OPTIONS.items():
+            if key in self.model_fields_set and self.format not in formats:
+                raise ValueError(f"`{key}` goes with {' or '.join(f'`{name}`' for name in formats)}, not with `{self.format}`")
+        form = SeedStep.FILES.get(self.format)
+        if form is not None and form.needs_into and self.into is None:
+            raise ValueError(f"`{self.format}` and `into` go together: {{{self.format}: FILE, into: {form.into}}}")
+        if (isinstance(self.rows, list) and self.into is None) or (isinstance(self.rows, dict) and self.into is not None):
+            raise ValueError("`rows` are a map of tables to lists of rows, or a list of rows and the table they go `into`")
+        if self.format == "generate" and isinstance(self.generate, str):
+            raise ValueError("`generate` is a map: {table: customers, count: 100, columns: {name: name}}")
         return self
 
     @property
@@ -192,13 +250,33 @@ class SeedStep(Model):
 
     @property
     def file_format(self) -> FileFormat | None:
-        return SeedStep.FILES.get(self.format)
+        return SeedStep.FILES.get(self.format) if self.file is not None else None
 
     @property
     def file(self) -> str | None:
-        """The file, or the folder, that it names; None for a command."""
-        named: str | None = getattr(self, self.format) if self.format in SeedStep.FILES else None
-        return named
+        """The file, or the folder, that it names; None for a command and for what stands in the step itself."""
+        named = getattr(self, self.format) if self.format in SeedStep.FILES else None
+        return named if isinstance(named, str) else None
+
+    @property
+    def inline(self) -> Any:
+        """The data that stands in the step itself; one entry is a list of one."""
+        given = getattr(self, self.format)
+        if self.format == "command" or isinstance(given, str):
+            return None
+        single = isinstance(given, dict) and self.format not in ("rows", "keys")
+        return [given] if single else given
+
+    @property
+    def runs_in(self) -> str | None:
+        """The service in whose image, or the place in which, its command runs."""
+        return self.in_ if self.command is not None else None
+
+    @property
+    def waits_for(self) -> dict[str, Condition]:
+        """What must be there before this step."""
+        asked: dict[str, Condition] = {self.in_: "ready"} if self.format == "http" and self.in_ else {}
+        return {**asked, **self.needs}
 
 
 _SIZE = r"^[0-9]+(\.[0-9]+)?([kKmMgG]i?)?[bB]?$"
@@ -230,6 +308,9 @@ class Service(Model):
     shell: bool = Field(False, description="`run` goes through a shell.")
     port: Port | None = Field(None, description="The main port.")
     ports: dict[str, Port] = Field(default_factory=dict, description="Name to number, for more than one.")
+    publish: Port | dict[str, Port] | None = Field(
+        None, description="The number outside of the main port, or of ports by name, where it must be the same each time."
+    )
     ready: Ready | None = Field(None, description="When it is ready, where the kind's own check does not do.")
     env: dict[str, Text | None] = Field(
         default_factory=dict,

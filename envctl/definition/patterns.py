@@ -51,7 +51,7 @@ def no_pattern(pattern: str) -> str:
     try:
         compiled(pattern)
     except BadPattern as error:
-        return f"'{pattern}' is no regular expression here: {error}"
+        return f"'{pattern}' is not a valid regular expression here: {error}"
     return ""
 
 

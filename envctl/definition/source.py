@@ -30,9 +30,12 @@ class Source:
 
     file: Path
     marks: Mapping[TreePath, tuple[Path, int]] = field(default_factory=dict)
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """Services that stand in no file, and those that they are copies of."""
 
     def at(self, path: TreePath) -> tuple[Path, int]:
         """File and line of *path*, or of the nearest thing around it."""
+        path = self._written(path)
         for length in range(len(path), -1, -1):
             if path[:length] in self.marks:
                 return self.marks[path[:length]]
@@ -40,7 +43,12 @@ class Source:
 
     def problem(self, path: TreePath, message: str, hint: str = "") -> Problem:
         file, line = self.at(path)
-        return Problem(file, line, dotted(path), message, hint)
+        return Problem(file, line, dotted(self._written(path)), message, hint)
+
+    def _written(self, path: TreePath) -> TreePath:
+        if self.copies and path[:1] == ("services",) and len(path) > 1:
+            return ("services", self.copies.get(str(path[1]), path[1]), *path[2:])
+        return path
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,20 @@ def parse(text: str, file: Path, *, what: str = "a definition") -> Document:
     return Document(tree, Source(file, reading.marks), tuple(reading.problems))
 
 
+def parse_data(text: str, file: Path) -> tuple[Any, Source]:
+    """The value of a YAML *text* of any shape, and where its parts stand.
+
+    Raises:
+        YamlError: at its first mistake.
+    """
+    node = parse_nodes(text)
+    reading = _Reading(file)
+    tree = reading.value(node, ()) if node is not None else None
+    for problem in reading.problems:
+        raise YamlError(problem.line, problem.message, problem.hint)
+    return tree, Source(file, reading.marks)
+
+
 def _failed(file: Path, line: int, message: str, hint: str = "") -> Document:
     return Document(None, Source(file), (Problem(file, line, "", message, hint),))
 
@@ -105,15 +127,16 @@ def _text(file: Path, root: Path, what: str) -> str | Problem:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return Problem(shown, 1, "", f"the file cannot be read: {reason}")
-    return _decoded(content, shown)
+    return decoded(content, shown)
 
 
-def _decoded(content: bytes, shown: Path) -> str | Problem:
+def decoded(content: bytes, shown: Path, what: str = "YAML in UTF-8 is expected") -> str | Problem:
+    """The text of a file; a problem at its line where it is none."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Problem(shown, 1, "", "the file is UTF-16", "save it as UTF-8")
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        return Problem(shown, line, "", "the file is binary", "YAML in UTF-8 is expected")
+        return Problem(shown, line, "", "the file is binary", what)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -160,7 +183,7 @@ class _Reading:
 
     def _key(self, key: Node, path: TreePath) -> str:
         if isinstance(key, Branch) or (key.value is None and not key.text):
-            raise YamlError(key.line, f"a key under '{dotted(path)}' is no text" if path else "a key is no text")
+            raise YamlError(key.line, f"a key under '{dotted(path)}' is not text" if path else "a key is not text")
         if control := _CONTROL.search(key.text):
             raise YamlError(key.line, f"the key {key.text!r} holds the control character U+{ord(control.group()):04X}", "remove it")
         return key.text
@@ -260,7 +283,7 @@ PathType = Literal["file", "folder", "file or folder"]
 def inside(text: str, base: Path, project: Path, *, what: PathType | None) -> Path | str:
     """The path that *text* names, or a sentence about what is wrong with it; without *what* it need not exist."""
     if not text.strip() or "\0" in text:
-        return "this is no path"
+        return "this is not a path"
     path = Path(os.path.normpath(base / text))
     try:
         if outside(path, project):
@@ -283,7 +306,7 @@ def _existing(path: Path, text: str, what: PathType) -> Path | str:
     if not path.is_dir() and what == "folder":
         return f"'{text}' is a file, and a folder is expected"
     if not path.is_dir() and not path.is_file():
-        return f"'{text}' is no ordinary file"
+        return f"'{text}' is not a regular file"
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
         return f"'{text}' cannot be read: permission denied"
     return path

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from envctl.definition.compose_words import OUR_WORDS
 from envctl.definition.models import NAME, Build, Definition, Model, Ready, Resources, SeedStep, Service, Test, name_problem
 from envctl.definition.source import Source, TreePath, dotted, value_at
 from envctl.errors import Problem, did_you_mean
@@ -38,7 +39,7 @@ def validate(tree: Mapping[str, Any], source: Source, composed: Collection[str],
     services = {
         name: service.model_copy(update={"from_compose": name in composed})
         for name, service in services.items()
-        if checking.name(name, ("services", name))
+        if name in composed or checking.name(name, ("services", name))
     }
     tests = checking.each("tests", tree.get("tests"), Test)
     rest = checking.top({key: value for key, value in tree.items() if key not in _APART})
@@ -170,6 +171,20 @@ _EXAMPLES = {
 }
 
 
+_COMPOSE_WORDS = {
+    "environment": "`env: {NAME: value}`",
+    "depends_on": "`needs: [db]`, which a reference like `${db.url}` says already",
+    "healthcheck": "`ready: {http: /healthz}` or `ready: {command: ...}`",
+    "volumes": "`files: {/path/inside: file-of-the-project}`",
+    "entrypoint": "`run: ...`, the whole command",
+    "container_name": "the service's own name",
+    "deploy": "`replicas: 2` and `resources: {cpu: 0.5, memory: 256M}`",
+    "working_dir": "`compose: {working_dir: ...}`",
+    "restart": "`compose: {restart: ...}`",
+}
+"""Keys of Compose's services, in the words of ours."""
+
+
 def problems_of(error: ValidationError, data: Any, at: TreePath, source: Source) -> list[Problem]:
     """One problem for each mistake of the *data* that stands *at* a path."""
     grouped: dict[TreePath, list[Mapping[str, Any]]] = {}
@@ -219,7 +234,9 @@ def _words(errors: list[Mapping[str, Any]], value: Any, full: TreePath) -> tuple
     kind, context = errors[0]["type"], errors[0].get("ctx", {})
     last = str(full[-1]) if full else ""
     if kind == "extra_forbidden":
-        return f"unknown key '{last}'", did_you_mean(last, known_keys(full[:-1]), limit=40)
+        if len(full) == 3 and full[0] == "services" and last in OUR_WORDS:
+            return f"'{last}' is Compose's word", OUR_WORDS[last]
+        return unknown_key(last, full[:-1])
     if kind == "missing":
         return f"the key '{last}' is missing", "`name: shop`" if full == ("name",) else ""
     if kind in _BOUNDS:
@@ -279,6 +296,18 @@ def known_keys(path: TreePath) -> list[str]:
         case ("tests", _):
             return _keys(Test)
     return []
+
+
+def evaluated_keys(path: TreePath) -> list[str]:
+    """The same, but of maps that take no other key: a build takes all of Compose's."""
+    return known_keys(path) if path[2:3] != ("build",) else []
+
+
+def unknown_key(key: str, at: TreePath) -> tuple[str, str]:
+    """What is wrong with a *key* that a map at a place cannot have, and what would do."""
+    if len(at) == 2 and at[0] == "services" and key in _COMPOSE_WORDS:
+        return f"unknown key '{key}'", f"here it is called {_COMPOSE_WORDS[key]}"
+    return f"unknown key '{key}'", did_you_mean(key, known_keys(at), limit=40)
 
 
 def _keys(model: type[Model]) -> list[str]:

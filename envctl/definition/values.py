@@ -36,7 +36,7 @@ def settled(value: Any, budget: Budget) -> Any:
     """*value*, with what Jinja makes piece by piece as lists; a mapping that is not a plain one stays what it is.
 
     Raises:
-        ExpressionError: there is something in it that is no value.
+        ExpressionError: there is something in it that is not a value.
         UndefinedError: there is something undefined in it.
     """
     from jinja2 import Undefined
@@ -60,11 +60,11 @@ def settled(value: Any, budget: Budget) -> Any:
 
 def _finite(value: float | None) -> float | None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise ExpressionError(f"{value} is no finite number")
+        raise ExpressionError(f"{value} is not a finite number")
     return value
 
 
 def _key(key: Any) -> str:
     if not isinstance(key, str):
-        raise ExpressionError(f"the key {key!r} of a map is no text; write it in quotes")
+        raise ExpressionError(f"the key {key!r} of a map is not text; write it in quotes")
     return sound_text(key)

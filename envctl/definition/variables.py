@@ -7,7 +7,7 @@ is escaped: a password may hold `${`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from envctl.errors import DefinitionError, Problem, did_you_mean
 _KEYS = ("from", "secret", "default", "description")
 PREFIX = "ENVCTL_VAR_"
 _IN_SERVICE = ("env", "run", "command", "with", "kubernetes")
+_IN_SEED = (("command",), ("rows",), ("generate",), ("keys",), ("messages",), ("http",))
+"""Data that stands in the step itself, too."""
 _IN_READY = ("http", "port", "command", "log", "query")
 
 
@@ -133,7 +135,9 @@ def _refuse_whole(value: Any) -> None:
     """All variables as one value would hold itself."""
     found = [ref for _, text in walk(value) if isinstance(text, str) for ref in references(text, ())]
     if whole := next((ref for ref in found if ref.root in ("var", "env") and not ref.path), None):
-        raise ExpressionError(f"`${{{whole.expression}}}`: '{whole.root}' is no value by itself; name a variable: `${{{whole.root}.NAME}}`")
+        raise ExpressionError(
+            f"`${{{whole.expression}}}`: '{whole.root}' is not a value by itself; name a variable: `${{{whole.root}.NAME}}`"
+        )
 
 
 def _masked(value: Any) -> str:
@@ -189,7 +193,7 @@ def takes_references(path: TreePath) -> bool:
     if path[:1] != ("services",) or len(path) < 3:
         return False
     if path[2] == "seed":
-        return path[4:5] == ("command",)
+        return path[4:5] in _IN_SEED
     if path[2] == "ready":
         return len(path) > 3 and path[3] in _IN_READY
     return path[2] in _IN_SERVICE
@@ -199,7 +203,9 @@ def is_command(path: TreePath) -> bool:
     """A command line is split into words before it is evaluated: a value with blanks stays one argument."""
     if path[:1] == ("tests",):
         return takes_references(path)
-    return path[2:3] in (("run",), ("command",)) or path[2:4] == ("ready", "command") or (path[2:3] == ("seed",) and takes_references(path))
+    return (
+        path[2:3] in (("run",), ("command",)) or path[2:4] == ("ready", "command") or (path[2:3] == ("seed",) and path[4:5] == ("command",))
+    )
 
 
 @dataclass
@@ -213,13 +219,16 @@ class EarlyEvaluation:
     scope: Mapping[str, Any]
     names: Collection[str]
     broken: Collection[str]
+    known_keys: Callable[[TreePath], Collection[str]] = lambda path: ()
+    """The keys that a map at a place may have; none where it may have any. What stands under another key is left as it is."""
     problems: list[Problem] = field(default_factory=list)
     unknown: set[TreePath] = field(default_factory=set)
     """Where a value could not be made out, so that nothing else is said about it."""
 
     def tree(self, value: Any, path: TreePath = ()) -> Any:
         if isinstance(value, dict):
-            return {key: self.tree(item, (*path, key)) for key, item in value.items()}
+            known = self.known_keys(path)
+            return {key: item if is_unknown(key, known) else self.tree(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list):
             return [self.tree(item, (*path, index)) for index, item in enumerate(value)]
         return self._text(value, path) if isinstance(value, str) and "${" in value else value
@@ -253,6 +262,10 @@ class EarlyEvaluation:
         if is_command(path):
             return text
         return map_texts(escape, value) if waits else value
+
+
+def is_unknown(key: str, known: Collection[str]) -> bool:
+    return bool(known) and key not in known and not str(key).startswith("x-")
 
 
 def _too_early(ref: Reference, names: Collection[str]) -> str:

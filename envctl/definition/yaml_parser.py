@@ -108,7 +108,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     content = (text.splitlines() or [""])[line : line + 1]
     if "nesting depth" in str(error.problem):  # PyYAML has had a limit of its own since 6.0.4
         return _too_deep(line + 1)
-    return YamlError(line + 1, f"this is no YAML: {_message(error)}", _advice(content[0] if content else "", error, mark))
+    return YamlError(line + 1, f"not valid YAML: {_message(error)}", _advice(content[0] if content else "", error, mark))
 
 
 def _too_deep(line: int) -> YamlError:

@@ -17,15 +17,17 @@ from envctl.engines.seam import (
     DeploymentSettings,
     Engine,
     Execution,
+    KeepsData,
     PreparesCommands,
     Progress,
     PublishesRecords,
     RunningInstance,
+    Saved,
     ServiceState,
     TerminalCommand,
 )
 from envctl.errors import EnvctlError
-from envctl.instance.record import Location
+from envctl.instance.record import Location, SnapshotRecord
 from envctl.process.threads import merged
 from envctl.session.session import Host
 
@@ -125,19 +127,34 @@ class MixedDeployment(MixedInstance[Deployment]):
         self.here.create(whole=whole)
 
     def start(self, service: ServicePlan) -> None:
-        """A process gets its relay each time: it went with the keeper that had it."""
+        """A process that listens on all addresses could not where a relay of ours is: what is left of an earlier one goes first."""
+        for port in self._relayed(service) if not self.state(service.name).running else ():
+            self._unrelay(port)
         self._at(service.name).start(service)
-        for port in service.ports if RELAYED and service.name in self.names else ():
-            self._relay(port.outside or 0)
+
+    def connect(self, service: ServicePlan) -> None:
+        """Containers reach the process: it listens by now, perhaps for them, too."""
+        for port in self._relayed(service):
+            self._relay(port)
+
+    def _relayed(self, service: ServicePlan) -> list[int]:
+        return [port.outside or 0 for port in service.ports] if RELAYED and service.name in self.names else []
+
+    def _unrelay(self, port: int) -> None:
+        gateway, keeper = self.plan.setting.allocation.gateway, self.host.keepers.find(self.plan.setting.id)
+        if keeper is not None and gateway:
+            keeper.ask("DELETE", "/v1/relays", {"listen": [gateway, port]})
 
     def _relay(self, port: int) -> None:
-        """Containers reach the process at the bridge's own address, which nobody else has; it listens on loopback alone."""
+        """At the bridge's own address, which nobody else has, where the process listens on loopback alone."""
         gateway, keeper = self.plan.setting.allocation.gateway, self.host.keepers.find(self.plan.setting.id)
         if keeper is None or not gateway:
             missing = "keeper" if keeper is None else "network"
             raise EnvctlError(f"containers cannot reach port {port} of this machine: there is no {missing}")
+        if _answers(gateway, port):
+            return
         status, answer = keeper.ask("POST", "/v1/relays", {"listen": [gateway, port], "to": ["127.0.0.1", port]})
-        if status != 201 and not _answers(gateway, port):
+        if status != 201:
             raise EnvctlError(f"containers cannot reach this machine at {gateway}:{port}: {answer}")
 
     def stop(self, service: ServicePlan) -> None:
@@ -157,6 +174,9 @@ class MixedDeployment(MixedInstance[Deployment]):
     def execute(self, service: str, what: Execution) -> CommandResult:
         return self._at(service).execute(service, what)
 
+    def listening(self, service: str) -> Sequence[tuple[str, int]]:
+        return self._at(service).listening(service)
+
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         at = self._at(service.name)
         if isinstance(at, PreparesCommands):
@@ -172,6 +192,25 @@ class MixedDeployment(MixedInstance[Deployment]):
 
     def data_id(self, service: ServicePlan) -> str:
         return self._at(service.name).data_id(service)
+
+    def place(self, service: ServicePlan) -> Location:
+        return self._keeping(service.name).place(service)
+
+    def identity(self, service: ServicePlan) -> str:
+        return self._keeping(service.name).identity(service)
+
+    def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
+        for side in (self.here, self.there):
+            if isinstance(side, KeepsData):
+                side.restore(snapshots)
+
+    def save(self, service: ServicePlan, key: str) -> Saved:
+        return self._keeping(service.name).save(service, key)
+
+    def _keeping(self, service: str) -> KeepsData:
+        at = self._at(service)
+        assert isinstance(at, KeepsData), "processes go with engines that reach them, and those keep data"
+        return at
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return self._at(service.name).probe_ports(service)
@@ -190,7 +229,10 @@ class PublishingDeployment(MixedDeployment):
 
 
 def _answers(host: str, port: int) -> bool:
-    """Whether the relay of an earlier `up` is there; while its process is not, it may reset a connection before that is seen as made."""
+    """Whether the process itself listens there, or the relay of an earlier `up`.
+
+    While its process is not there, a relay may reset a connection before that is seen as made.
+    """
     try:
         socket.create_connection((host, port), 2).close()
     except ConnectionResetError:

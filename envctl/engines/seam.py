@@ -23,6 +23,7 @@ from envctl.plan.traits import Addresses
 from envctl.process.creation import InFlight
 
 if TYPE_CHECKING:
+    from envctl.instance.record import Location, SnapshotRecord
     from envctl.plan.model import Plan, ServicePlan
 
 
@@ -57,6 +58,7 @@ class DeploymentSettings:
         expires: when it does, as a stamp.
         cluster: `[kubernetes]` of envctl.toml.
         document: the instance's record as JSON, for engines that keep it beside the instance.
+        snapshots: service to what its data began as, or is to begin as.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class DeploymentSettings:
     expires: str | None = None
     cluster: Mapping[str, Any] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
+    snapshots: Mapping[str, SnapshotRecord] = field(default_factory=dict)
 
 
 class CommandResult(NamedTuple):
@@ -85,6 +88,8 @@ class ServiceState(NamedTuple):
         id: of its container, pod or process.
         data_ids: of the data that it may have; empty where its engine does not lose data by itself.
         lacks: why nobody can reach it though its processes are there; it does not count as running then.
+        check: the health check of its container or image as a command inside it; empty where its engine gives none.
+        patience: seconds after which its engine itself would call it unhealthy.
     """
 
     running: bool = False
@@ -93,6 +98,8 @@ class ServiceState(NamedTuple):
     restarts: bool = False
     id: str = ""
     lacks: str = ""
+    check: tuple[str, ...] = ()
+    patience: float = 0.0
     data_ids: tuple[str, ...] = ()
 
 
@@ -257,6 +264,13 @@ class Deployment(RunningInstance, Protocol):
         The service is created, and need not run. Status 126 or 127 where the command cannot be started.
         """
 
+    def listening(self, service: str) -> Sequence[tuple[str, int]]:
+        """Where it listens: addresses as its own processes see them, and ports.
+
+        Raises:
+            EnvctlError: nobody can tell.
+        """
+
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from what was there before or will be after it; empty where there is none."""
 
@@ -268,6 +282,18 @@ class Deployment(RunningInstance, Protocol):
 
         Args:
             whole: the services that have all of their data.
+        """
+
+
+@runtime_checkable
+class ConnectsProcesses(Protocol):
+    """A deployment some of whose services are reached by the others in a way that is made when they are ready."""
+
+    def connect(self, service: ServicePlan) -> None:
+        """The service is ready, and the others reach it.
+
+        Raises:
+            EnvctlError: they cannot.
         """
 
 
@@ -329,6 +355,63 @@ class PreparesCommands(Protocol):
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         """Begins it in the background. `run_command` waits until it is done, and raises its error if it failed."""
+
+
+class Saved(NamedTuple):
+    """Data that was kept: what it is called at the engine, the hash of what it is, and its size in bytes."""
+
+    ref: str
+    content: str
+    size: int
+
+
+@runtime_checkable
+class KeepsData(Protocol):
+    """A deployment on which the data of a service can be kept, and can begin as what was kept."""
+
+    def place(self, service: ServicePlan) -> Location:
+        """Where what is kept of it lies."""
+
+    def identity(self, service: ServicePlan) -> str:
+        """What runs it, by its content: after `prepare`."""
+
+    def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
+        """From now on the data of these services begins as that, where there is none yet."""
+
+    def save(self, service: ServicePlan, key: str) -> Saved:
+        """Keeps the data of a service that has been stopped. It is whole, or it is not there.
+
+        Raises:
+            EnvctlError: it did not end cleanly, or the engine's own words.
+        """
+
+
+@runtime_checkable
+class KeptData(Protocol):
+    """An engine that has such data; *ref* and *content* are those of `Saved`."""
+
+    @property
+    def keeps_at(self) -> str:
+        """The context under which it is opened again; empty for this machine."""
+
+    def has(self, ref: str, content: str) -> bool:
+        """Whether it is there, and is that."""
+
+    def remove_kept(self, ref: str) -> bool:
+        """Removes it; False where somebody uses it."""
+
+    def kept(self) -> Sequence[tuple[str, str]]:
+        """Ref and key of everything that this user has kept there, also of what was left half-way."""
+
+    def write_kept(self, ref: str, file: Path) -> None:
+        """As a file that `read_kept` understands, on any machine."""
+
+    def read_kept(self, ref: str, file: Path) -> str:
+        """From a file; its `content` comes back.
+
+        Raises:
+            EnvctlError: it holds something else.
+        """
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from envctl.definition.kinds import Kind, load_kinds, recogniser
 from envctl.definition.load import Loaded, load
 from envctl.definition.models import Definition, Service
 from envctl.environment.fragments import check_fragment
+from envctl.environment.lanes import NO_LANES, Lanes
 from envctl.environment.parameters import check_parameters
 from envctl.environment.powers import KEPT, refused
 from envctl.environment.references import check_references
@@ -31,6 +32,7 @@ class Environment:
     kinds: Mapping[str, Kind]
     used: Mapping[str, str] = field(default_factory=dict)
     """Services that run already somewhere (`--use`), and their URLs."""
+    lanes: Lanes = NO_LANES
 
 
 def open_environment(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envctl.definition.expressions import has_expression
-from envctl.definition.kinds import Kind
+from envctl.definition.kinds import Kind, items_of
 from envctl.definition.load import Loaded
 from envctl.definition.models import Service
 from envctl.definition.patterns import BadPattern, compiled
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 PROJECT_PATH = "project-path"
+Declared = Mapping[str, Sequence[str]]
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -39,13 +40,14 @@ _TYPES = {
 def check_parameters(name: str, service: Service, kind: Kind, loaded: Loaded) -> Iterator[Problem]:
     """Mistakes in the `with` of one service."""
     at: TreePath = ("services", name, "with")
+    declared = _declared(name, service, kind, loaded)
     for key, value in service.with_.items():
         if service.from_compose and value == "":
             continue  # the file gives no such credential
         if key in kind.several:
-            yield from _several(value, kind.several[key].options, (*at, key), loaded)
+            yield from _several(value, kind.several[key].options, (*at, key), loaded, declared)
         elif key in kind.parameters:
-            yield from _against(kind.parameters[key], value, (*at, key), loaded)
+            yield from _against(kind.parameters[key], value, (*at, key), loaded, declared)
         else:
             hint = did_you_mean(key, [*kind.parameters, *kind.several], limit=40)
             message = f"the kind '{kind.kind}' has no parameter '{key}'"
@@ -54,18 +56,26 @@ def check_parameters(name: str, service: Service, kind: Kind, loaded: Loaded) ->
         yield from _routes(service.with_.get("routes"), (*at, "routes"), loaded)
 
 
-def _several(value: Any, options: Mapping[str, Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
+def _declared(name: str, service: Service, kind: Kind, loaded: Loaded) -> Declared:
+    """The names of what the server declares several of; none where an expression gives one."""
+    found = {key: list(items_of(kind, key, service.with_.get(key), name, loaded.budget)) for key in kind.several}
+    if "users" in found and service.with_.get("username"):
+        found["users"].append(str(service.with_["username"]))
+    return {key: names for key, names in found.items() if not any("${" in item for item in names)}
+
+
+def _several(value: Any, options: Mapping[str, Any], at: TreePath, loaded: Loaded, declared: Declared) -> Iterator[Problem]:
     """A name, a list of names (or of maps with a name), or a map of name to options."""
     schema = {"type": "object", "properties": dict(options), "additionalProperties": False}
     if isinstance(value, dict):
         for name, item in value.items():
             if item is not None:
-                yield from _against(schema, item, (*at, name), loaded)
+                yield from _against(schema, item, (*at, name), loaded, declared)
     elif isinstance(value, list):
         named = {**schema, "properties": {**options, "name": {"type": "string"}}, "required": ["name"]}
         for index, item in enumerate(value):
             wanted: dict[str, Any] = named if isinstance(item, dict) else {"type": "string", "minLength": 1}
-            yield from _against(wanted, item, (*at, index), loaded)
+            yield from _against(wanted, item, (*at, index), loaded, declared)
         yield from _twice(value, at, loaded)
     elif not isinstance(value, str):
         hint = f"`{at[-1]}: [one, two]` or `{at[-1]}: {{one: {{}}, two: {{}}}}`"
@@ -82,14 +92,14 @@ def _twice(names: list[Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
             seen.add(name)
 
 
-def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
+def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded, declared: Declared) -> Iterator[Problem]:
     """What is wrong with *value*; a text with expressions is known later only."""
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
     reason = _wrong_schema(json.dumps(schema, sort_keys=True))
     try:
-        validator = _validator()(schema, format_checker=_formats(at, loaded), registry=Registry())
+        validator = _validator()(schema, format_checker=_formats(at, loaded, declared), registry=Registry())
         found = [] if reason else list(validator.iter_errors(value))
     except (RecursionError, BadPattern, Unresolvable) as error:  # nothing is fetched for a `$ref`, be it a file or an address
         reason = str(error)
@@ -129,8 +139,8 @@ def _validator() -> type[Validator]:
     return extended
 
 
-def _formats(at: TreePath, loaded: Loaded) -> FormatChecker:
-    """One format of ours: a path of the project, which must be there."""
+def _formats(at: TreePath, loaded: Loaded, declared: Declared) -> FormatChecker:
+    """Formats of ours: a path of the project, which must be there, and `declared-KEY`, a name that stands under KEY."""
     from jsonschema import FormatChecker
 
     def is_there(value: object) -> bool:
@@ -141,7 +151,16 @@ def _formats(at: TreePath, loaded: Loaded) -> FormatChecker:
         return True
 
     checker = FormatChecker(formats=())
+
+    def is_declared(key: str, value: object) -> bool:
+        if isinstance(value, str) and value not in declared[key] and not (key == "exchanges" and value.startswith("amq.")):
+            known = did_you_mean(value, declared[key])
+            raise ValueError(f"there is no '{value}' under `{key}`" + (f"; {known}" if known else ""))
+        return True
+
     checker.checks(PROJECT_PATH, raises=ValueError)(is_there)
+    for key in declared:
+        checker.checks(f"declared-{key}", raises=ValueError)(partial(is_declared, key))
     return checker
 
 

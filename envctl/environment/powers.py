@@ -116,6 +116,8 @@ def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Powe
         where = (*at, "seed", index)
         if step.command is not None and step.in_ in (None, "host"):
             yield Power((*where, "command"), "runs a command on this machine, to seed")
+        if step.restore is not None:
+            yield Power((*where, "restore"), "restores a dump, which may run programs where its server is", LOCALLY)
         if step.file is not None:
             yield from _of_files(loaded, step.file, (*where, step.format), _client_commands)
     for target, text in service.files.items():

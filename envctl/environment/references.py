@@ -86,7 +86,7 @@ class _References:
             return None
         if ref.root == "env":
             if not ref.path or ref.path[0] in self.environ:
-                return None if ref.path else ("`env` is no value", "name a variable: `${env.HOME}`")
+                return None if ref.path else ("`env` is not a value", "name a variable: `${env.HOME}`")
             name = ref.path[0]
             return (
                 f"the environment variable {name} is not set",
@@ -146,7 +146,7 @@ def _items(kind: Kind, key: str, given: Any, name: str, budget: Budget) -> Mappi
 def _missing(owner: str, steps: tuple[str, ...], known: Sequence[str], ref: Reference) -> tuple[str, str] | None:
     if not steps:
         example = f", e.g. `${{{owner}.{known[0]}}}`" if known else ""
-        return None if ref.optional else (f"'{owner}' is no value by itself", f"name one of its properties{example}")
+        return None if ref.optional else (f"'{owner}' is not a value by itself", f"name one of its properties{example}")
     if steps[0] in known or ref.optional:
         return None
     return f"'{owner}' has no '{steps[0]}'", did_you_mean(steps[0], known, limit=40)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from pydantic import ValidationError
+
 from envctl.definition.kinds import Kind, items_of, parameters_of
 from envctl.definition.load import Loaded
-from envctl.definition.models import Service
+from envctl.definition.models import SeedStep, Service
+from envctl.definition.seed_entries import inline_model
 from envctl.definition.source import TreePath
+from envctl.definition.validate import problems_of
 from envctl.errors import Problem, did_you_mean
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -23,6 +27,7 @@ def check_service(name: str, service: Service, kind: Kind, loaded: Loaded, kinds
         yield from checking.program()
     if not wrong & {"kind", "port", "ports"}:
         yield from checking.ready()
+        yield from checking.publish()
     yield from checking.version()
     yield from checking.seeds()
     yield from checking.data()
@@ -49,13 +54,21 @@ class _Service:
         if kind.kind == "api" and not has_port and not service.from_compose:
             yield self.problem((), "an API has a port", "`port: 8000`")
 
+    def publish(self) -> Iterator[Problem]:
+        given, ports = self._service.publish, port_names(self._service, self._kind)
+        if given is not None and not ports:
+            yield self.problem(("publish",), "there is no port to publish", "`port: 8000`")
+        for name in given if isinstance(given, dict) and ports else ():
+            if name not in ports:
+                yield self.problem(("publish", name), f"there is no port '{name}'", did_you_mean(name, ports))
+
     def version(self) -> Iterator[Problem]:
         service, kind = self._service, self._kind
         if service.version is None:
             return
         known = f"known: {', '.join(kind.versions)}" if kind.versions else ""
         if not _TAG.fullmatch(service.version):
-            yield self.problem(("version",), f"'{service.version}' is no version", known or "an image's tag")
+            yield self.problem(("version",), f"'{service.version}' is not a version", known or "an image's tag")
         elif kind.image is None:
             hint = "put it into the image: `image: name:tag`"
             yield self.problem(("version",), f"the kind '{kind.kind}' has no versions", hint)
@@ -82,18 +95,31 @@ class _Service:
             yield self.problem(("ready", "query"), f"the kind '{kind.kind}' answers no queries", hint)
 
     def seeds(self) -> Iterator[Problem]:
-        formats = [*self._kind.seeds, "command"]
+        formats = [*self._kind.seeds, *(["http"] if self._kind.properties.get("url", "").startswith("http") else []), "command"]
         databases = self._declared("databases")
         for index, step in enumerate(self._service.seed):
-            if step.format not in formats:
+            if step.format not in formats and not (step.format == "http" and step.in_):
                 hint = f"it takes {', '.join(formats)}"
                 message = f"the kind '{self._kind.kind}' takes no seeds of the format '{step.format}'"
                 yield self.problem(("seed", index, step.format), message, hint)
+            yield from self._inline(step, index)
             if step.database is not None and databases is not None and step.database not in databases:
                 message = f"there is no database '{step.database}'"
                 yield self.problem(("seed", index, "database"), message, did_you_mean(step.database, databases))
-            if step.database is not None and databases is None:
+            if step.database is not None and databases is None and step.format != "keys":
                 yield self.problem(("seed", index, "database"), f"the kind '{self._kind.kind}' has no databases")
+
+    def _inline(self, step: SeedStep, index: int) -> Iterator[Problem]:
+        """Mistakes in data that stands in the step itself."""
+        feed = self._kind.seeds.get(step.format)
+        if step.inline is None or (feed is None and step.format != "http"):
+            return
+        given = getattr(step, step.format)
+        at: TreePath = (*self._at, "seed", index, step.format)
+        try:
+            inline_model(step.format, feed.dialect if feed else "", single=isinstance(given, dict)).validate_python(given)
+        except ValidationError as error:
+            yield from problems_of(error, given, at, self._loaded.source)
 
     def _declared(self, key: str) -> list[str] | None:
         if key not in self._kind.several:

@@ -24,7 +24,7 @@ def open_file(path: Path, root: Path, *, largest: int | None = None) -> Buffered
         largest: bytes that it may have.
 
     Raises:
-        FileRefused: it lies outside, is no ordinary file, or is larger.
+        FileRefused: it lies outside, is not a regular file, or is larger.
         OSError: it is not there, or may not be read.
     """
     below, real = Path(os.path.realpath(root)), Path(os.path.realpath(path))
@@ -49,7 +49,7 @@ def opened_file(folder: int, name: str, path: Path) -> int:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
         os.close(descriptor)
-    raise FileRefused(f"{path} is no ordinary file")
+    raise FileRefused(f"{path} is not a regular file")
 
 
 def read_file(path: Path, root: Path, *, largest: int = LARGEST) -> bytes:

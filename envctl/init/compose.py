@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from envctl.definition.compose_file import Recogniser
+from envctl.definition.compose_services import Recogniser
 from envctl.definition.find import COMPOSE_FILES, is_compose_file
 from envctl.definition.kinds import load_kinds, recogniser
 from envctl.init.image_contents import Contents, contents, instructions

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from envctl.definition.compose_file import Recognised
+from envctl.definition.compose_services import Recognised
 from envctl.definition.kinds import load_kinds, recogniser
 from envctl.init.compose import USED_LIKE, image_name
 from envctl.init.model import KnownServer, SeenServer

@@ -71,7 +71,7 @@ class ProjectFiles:
         return [path for path in self.files if path.is_relative_to(folder)]
 
     def text(self, path: PurePosixPath) -> str:
-        """What the file holds; empty where it is no text, or cannot be read."""
+        """What the file holds; empty where it is not text, or cannot be read."""
         file = self.root / path
         try:
             with open_file(file, self.root) as stream:

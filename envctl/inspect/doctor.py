@@ -98,6 +98,6 @@ def ours(environ: Mapping[str, str]) -> Iterator[Finding]:
         "fish": ".config/fish/completions/envctl.fish",
     }
     if shell in files:
-        there = (Path.home() / files[shell]).exists()
+        there = Path(os.path.expanduser("~"), files[shell]).exists()
         text = f"completion for {shell} " + ("is installed" if there else "can be installed")
         yield Finding("envctl", True, text, "" if there else "`envctl --install-completion`")

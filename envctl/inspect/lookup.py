@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envctl.definition.find import project_of
+from envctl.definition.find import environments, project_of
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.record import Record
 from envctl.instance.store import UnreadableRecord
@@ -27,11 +27,25 @@ def try_record(session: Session, name: str) -> Record | None:
     return found or next(iter(others), None)
 
 
+def called(session: Session, record: Record) -> str:
+    """By what a command that is typed here finds *record*: its name where that leads to it, its id everywhere else."""
+    return record.name if session.id_of(record.name, project_here(session)) == record.id else record.id
+
+
 def not_found(session: Session, name: str) -> UsageError:
-    known = [record.name for record in records_here(session)]
-    return UsageError(
-        f"nothing named '{name}' is up in this checkout", hint=did_you_mean(name, known) or f"`envctl up {name}` brings it up"
-    )
+    return UsageError(f"nothing named '{name}' is up in this checkout", hint=what_there_is(session, name))
+
+
+def what_there_is(session: Session, name: str) -> str:
+    """A hint for a *name* that no instance of this checkout has: where there is one, what else is up here, or how to bring it up."""
+    elsewhere = [record for record in session.store.all() if record.name == name]
+    if elsewhere:
+        return "; ".join(f"one is up in {record.project}: its id {record.id} works here, too" for record in elsewhere)
+    if known := [record.name for record in records_here(session)]:
+        return did_you_mean(name, known).replace("known:", "up here:")
+    if name in environments(session.cwd):
+        return f"`envctl up {name}` brings it up"
+    return "nothing else is up in this checkout; `envctl list --all` shows what is up elsewhere"
 
 
 def records_here(session: Session) -> list[Record]:

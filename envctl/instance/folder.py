@@ -21,6 +21,11 @@ def state_home(environ: Mapping[str, str]) -> Path:
     return user_folder(environ, "XDG_STATE_HOME", ".local/state") / "envctl"
 
 
+def snapshots_folder(environ: Mapping[str, str]) -> Path:
+    """What this user has kept of data for later instances; it need not be there."""
+    return user_folder(environ, "XDG_CACHE_HOME", ".cache") / "envctl" / "snapshots"
+
+
 def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
     """What *variable* names, else a folder of the user's home. Relative ones would be another one for every command.
 

@@ -27,3 +27,8 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def user_key(folder: Path) -> str:
+    """What tells this user of this machine from others, and names neither; who has another *folder* for the same is another one, too."""
+    return hashlib.sha256("\0".join((user_name(), machine_id(), str(folder))).encode()).hexdigest()[:16]

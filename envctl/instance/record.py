@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from envctl.instance.allocation import Allocation
+from envctl.instance.units import Unit
 
 VERSION = 1
 
@@ -58,6 +59,13 @@ class ServiceRecord:
     shell: tuple[str, ...] = ()
     shell_env: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
+    data: bool = False
+    """It has data that a reset brings back, or seeds."""
+    unit: Unit | None = None
+    lane: int = 0
+    """The one whose own it is; 0 where it is shared, or where there are none."""
+    written: str = ""
+    """Its name in the definition, where a lane's own has another one."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -69,6 +77,24 @@ class DataRecord:
     steps: tuple[str, ...] = ()
     """The hashes of the seed steps that have succeeded, in order."""
     set_up: bool = False
+    units: tuple[str, ...] = ()
+    """What was made of it after these steps: templates, and the units of lanes."""
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SnapshotRecord:
+    """The snapshot that the data of a service began as.
+
+    Attributes:
+        ref: what it is called at the engine; `content` is the hash of what it is.
+        steps: the hashes of the seed steps in it.
+    """
+
+    key: str
+    ref: str
+    content: str
+    steps: tuple[str, ...] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -90,6 +116,7 @@ class Choices:
     stub: tuple[str, ...] = ()
     use: Mapping[str, str] = field(default_factory=dict)
     image: Mapping[str, str] = field(default_factory=dict)
+    lanes: int = 0
     port: Mapping[str, int] = field(default_factory=dict)
     local: tuple[str, ...] = ()
     """Services that are processes of this machine though the engine is another one."""
@@ -118,6 +145,7 @@ class Record:
         keeper: the mark of its keeper.
         secrets: values that must never be printed.
         stop: seconds that services may take to end on SIGTERM; the keeper reads it too.
+        snapshots: service to what its data began as.
         write: file of the project to the format of the outputs in it.
         written: hashes of what has been put into those files.
     """
@@ -143,6 +171,7 @@ class Record:
     allocation: Allocation = field(default_factory=Allocation)
     services: Mapping[str, ServiceRecord] = field(default_factory=dict)
     data: Mapping[str, DataRecord] = field(default_factory=dict)
+    snapshots: Mapping[str, SnapshotRecord] = field(default_factory=dict)
     lanes: tuple[LaneRecord, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()

@@ -2,7 +2,8 @@
 
 {"id", "folder": of the instance's state, "address_file": to be written, "tokens": {token: [scopes]} (see routing.py),
  "expires": stamp or null, "owner_fd": a descriptor or null, "teardown": [argv], "teardown_env": {}, "mark",
- "processes": true where local processes will come, "reseed": [argv] that makes the data of a service anew, which comes after it}
+ "processes": true where local processes will come, "reseed": [argv] that makes the data of a service anew, which comes after it,
+ "data": [argv] of the helper for leases and resets, which the folder and a descriptor come after}
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Config(NamedTuple):
     teardown_env: Mapping[str, str] = {}
     processes: bool = False
     reseed: Sequence[str] = ()
+    data: Sequence[str] = ()
 
 
 def load(path: str) -> Config:

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.keeper import config, private_socket, system
 from envctl.keeper.api import SETTINGS, Api, Tokens
+from envctl.keeper.data import DataHelper
 from envctl.keeper.helpers import Helper, Helpers, Policy
 from envctl.keeper.processes import ExitEvents, Processes
+from envctl.keeper.relay import Relay
 from envctl.keeper.routes import ROUTES
 from envctl.keeper.routing import CONTROL, timestamp
 from envctl.keeper.wakeup import Owner, Wakeup
@@ -56,7 +58,9 @@ class Keeper:
         self.owner = Owner(settings.owner_fd, self._selector)
         self.helpers = Helpers(self.say, self._wakeup.wake)
         self.exit_events = ExitEvents()
+        self.data = DataHelper(self.helpers, settings.data, {**settings.teardown_env})
         self.processes = Processes(settings.mark, self.exit_events, self.helpers)
+        self.relays: dict[tuple[str, int], Relay] = {}
         self._forwards: Forwards | None = None
         self._making_forwards = threading.Lock()
         self.expire(settings.expires)

@@ -26,7 +26,7 @@ class Relay:
     def __init__(self, listen: tuple[str, int], to: tuple[str, int]) -> None:
         self._listening = socket.create_server(listen, family=socket.AF_INET6 if ":" in listen[0] else socket.AF_INET)
         self.port: int = self._listening.getsockname()[1]
-        self._to = to
+        self._to, self._closed = to, False
         self._ready: deque[_Pair] = deque()
         self._waker, self._woken = socket.socketpair()
         self._woken.setblocking(False)
@@ -34,6 +34,14 @@ class Relay:
         self._selector.register(self._woken, READ)
         threading.Thread(target=accept, args=(self._listening, self._connect), daemon=True).start()
         threading.Thread(target=self._pass_on, daemon=True).start()
+
+    def close(self) -> None:
+        """Nobody can connect any more, and whoever listens there next is not hindered; connections that are there go on."""
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts
+        self._listening.close()
+        self._closed = True
+        self._waker.send(b"\0")
 
     def _connect(self, client: socket.socket) -> None:
         """In a thread of its own: names take time, and so do hosts that do not answer."""
@@ -46,7 +54,7 @@ class Relay:
         self._waker.send(b"\0")
 
     def _pass_on(self) -> None:
-        while True:
+        while not self._closed or len(self._selector.get_map()) > 1 or self._ready:
             for key, events in self._selector.select():
                 if key.data is None:
                     self._take_in()

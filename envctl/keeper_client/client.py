@@ -42,10 +42,12 @@ class KeeperClient:
         pid: of its process.
         start: when that began, by which a later one of its number is told from it; empty where the keeper has not said.
         folder: where its private socket is, if it has one.
+        tests_token: the one for tests.
     """
 
     def __init__(self, port: int, token: str, pid: int, start: str = "", folder: Path | None = None) -> None:
         self.port, self.token, self.pid, self.start, self.folder = port, token, pid, start, folder
+        self.tests_token = ""
         self._silent = False
 
     @classmethod
@@ -60,6 +62,7 @@ class KeeperClient:
             told = json.loads((folder / ADDRESS).read_text("utf-8"))
             found = cls(int(told["port"]), str(told["token"]), int(told["pid"]), str(told.get("start", "")))
             found.folder = folder if told.get("private") else None
+            found.tests_token = str(told.get("tests_token", ""))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found if found.runs else None

@@ -83,6 +83,7 @@ def _config(record: Record, folder: Path, duties: Duties, owner: int | None) -> 
         "expires": record.expires, "owner_fd": owner, "mark": record.id,
         "teardown": [*command, "down", record.id], "teardown_env": {BY_KEEPER: "1"},
         "processes": duties.processes, "reseed": [*command, "seed", record.id] if duties.reseed else [],
+        "data": [sys.executable, "-m", "envctl.leases", str(folder)],
     }  # fmt: skip
 
 

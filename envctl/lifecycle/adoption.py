@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from envctl.engines import FindsPublishedRecords, PublishedRecord, open_engine
 from envctl.engines.choice import configured_cluster
@@ -67,14 +68,23 @@ def _at_ports(record: Record, moved: Mapping[int, int]) -> Record:
     """*record* with other ports in the place of those that somebody else has on this machine."""
     written = {str(port): str(fresh) for port, fresh in moved.items()}
 
+    def at(value: Any) -> Any:
+        if isinstance(value, str):
+            return PORT.sub(lambda found: written.get(found[0], found[0]), value)
+        if isinstance(value, Mapping):
+            return {key: at(item) for key, item in value.items()}
+        return moved.get(value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
     def at_ports(service: ServiceRecord) -> ServiceRecord:
         found = {key: replace(endpoint, port=moved.get(endpoint.port, endpoint.port)) for key, endpoint in service.endpoints.items()}
-        return replace(service, endpoints=found)
+        unit = service.unit and replace(service.unit, server=at(service.unit.server), properties=at(service.unit.properties))
+        return replace(service, endpoints=found, unit=unit)
 
     ports = {key: moved.get(number, number) for key, number in record.allocation.ports.items()}
     return replace(
         record,
-        outputs={key: PORT.sub(lambda found: written.get(found[0], found[0]), text) for key, text in record.outputs.items()},
+        outputs=at(record.outputs),
+        lanes=tuple(replace(lane, outputs=at(lane.outputs)) for lane in record.lanes),
         allocation=replace(record.allocation, ports=ports),
         services={name: at_ports(service) for name, service in record.services.items()},
     )

@@ -24,7 +24,7 @@ from envctl.lifecycle.adoption import record_named
 from envctl.lifecycle.down import Removed, remove_named
 from envctl.lifecycle.events import Event, Listener, Phase
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
-from envctl.outputs import process_variables
+from envctl.outputs.workers import access_variables, worker_variables
 from envctl.session import Session
 
 __all__ = ["Event", "Instance", "Listener", "Phase", "Removed", "Session", "down", "env", "reset", "up"]
@@ -66,13 +66,18 @@ class Instance:
         """All of what `up --json` prints."""
         return document(self.record)
 
-    def env(self) -> dict[str, str]:
+    def env(self, lane: int | None = None) -> dict[str, str]:
         """The outputs and `ENVCTL_*`, as `envctl env` prints them."""
-        return env(self.record.id, session=self._session)
+        return env(self.record.id, lane=lane, session=self._session)
 
-    def reset(self, *services: str) -> None:
-        """Back to the seeded state, all data or that of some services."""
-        reset(self.record.id, services, session=self._session)
+    @property
+    def lanes(self) -> Sequence[Mapping[str, str]]:
+        """What a test process receives in each lane, from the first."""
+        return [lane.outputs for lane in self.record.lanes]
+
+    def reset(self, *services: str, lane: int | None = None) -> None:
+        """Back to the seeded state: all data or that of some services, everywhere or in one lane."""
+        reset(self.record.id, services, lane=lane, session=self._session)
 
     def down(self) -> None:
         """Removes it.
@@ -115,8 +120,10 @@ def up(
     fresh: bool = False,
     keep: bool = False,
     report: str | None = None,
+    lanes: int = 0,
     image_names: bool = False,
     untrusted: bool = False,
+    no_snapshots: bool = False,
     session: Session | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Instance:
@@ -140,7 +147,7 @@ def up(
         environment=os.fspath(environment), name=name, engine=engine, context=context, namespace=namespace, registry=registry,
         set=set or {}, only=only, stub=stub, use=use or {}, image=image or {}, ports=ports or {}, local=local,
         ttl=_seconds("ttl", ttl), timeout=_seconds("timeout", timeout) or DEFAULT_TIMEOUT, fresh=fresh, keep=keep, report=report,
-        image_names=image_names, untrusted=untrusted,
+        lanes=lanes, image_names=image_names, untrusted=untrusted, no_snapshots=no_snapshots,
     )  # fmt: skip
     result = bring_up(session, options, listeners)
     return Instance(session, result.record, made=not result.existed)
@@ -159,35 +166,40 @@ def down(name: str, *, session: Session | None = None) -> list[Removed]:
     return removed
 
 
-def env(name: str, *, session: Session | None = None) -> dict[str, str]:
+def env(name: str, *, lane: int | None = None, session: Session | None = None) -> dict[str, str]:
     """What a test process receives from the instance of that name or id: its outputs and `ENVCTL_*`.
 
+    Args:
+        lane: from 1; without it, the one of the test worker that this process is, else the first.
+
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such instance or lane.
     """
-    record = record_named(session or Session.here(), name)
-    return {**record.outputs, **process_variables(record)}
+    session = session or Session.here()
+    record = record_named(session, name)
+    return {**worker_variables(record, session.environ, lane), **access_variables(session.store.folder(record.id))}
 
 
 def reset(
     name: str,
     services: Iterable[str] = (),
     *,
+    lane: int | None = None,
     timeout: float | str = DEFAULT_TIMEOUT,
     session: Session | None = None,
     listeners: Sequence[Listener] = (),
 ) -> None:
-    """Data back to the seeded state: of all services, or of some; who uses it goes on running.
+    """Data back to the seeded state: of all services or of some, everywhere or in one lane; who uses it goes on running.
 
     Raises:
-        UsageError: there is no such instance or service.
+        UsageError: there is no such instance, service or lane.
         ServiceFailed, OutOfTime: it could not be seeded again.
     """
     from envctl.lifecycle import change
 
     session = session or Session.here()
     seconds = _seconds("timeout", timeout) or DEFAULT_TIMEOUT
-    change.reset(session, record_named(session, name), services, listeners=listeners, timeout=seconds)
+    change.reset(session, record_named(session, name), services, lane=lane, listeners=listeners, timeout=seconds)
 
 
 def _seconds(option: str, value: float | str | None) -> float | None:
@@ -196,5 +208,5 @@ def _seconds(option: str, value: float | str | None) -> float | None:
     except ValueError as error:
         raise UsageError(f"{option}={value!r}: {error}") from None
     if found is not None and found <= 0:
-        raise UsageError(f"{option}={value!r}: this is no time", hint="seconds, or a text like '2h'")
+        raise UsageError(f"{option}={value!r}: not a duration", hint="seconds, or a text like '2h'")
     return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from envctl.engines import Deployment, DeploymentSettings, Engine, PublishesRecords
 from envctl.engines.mixed import deployment_of
 from envctl.errors import OutOfTime
+from envctl.inspect.lookup import called
 from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
 from envctl.instance.record import Record
@@ -41,6 +42,8 @@ class Run:
         record: as it was written last; `update` alone changes it.
         plan: all of the instance.
         deadline: of the whole command, by `time.monotonic`.
+        lacking: the services whose data could be kept for others, and is not.
+        worth_keeping: those of them that took their time.
     """
 
     session: Session
@@ -48,6 +51,8 @@ class Run:
     plan: Plan
     events: Events
     deadline: float
+    lacking: Collection[str] = ()
+    worth_keeping: set[str] = field(default_factory=set)
     in_flight: InFlight = field(default_factory=InFlight)
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -68,6 +73,7 @@ class Run:
             expires=record.expires,
             cluster=dict(record.choices.kubernetes),
             document=encode(record),
+            snapshots=record.snapshots,
         )
         return deployment_of(engine, self.session.host, plan, settings)
 
@@ -101,6 +107,10 @@ class BringUp:
     Attributes:
         was_up: the instance was there for its users before.
         again: jobs that are run though they have been.
+        keep: what is seeded is kept, so that it can be reset from it.
+        whole: it is not about some services alone.
+        lacking, worth_keeping: as `Run` has them.
+        began: when each service was started, by `time.monotonic`.
         histories: what the probes of each service have seen.
     """
 
@@ -109,8 +119,15 @@ class BringUp:
     states: ServiceStates
     data: Data
     seeder: Seeder
+    called: str = ""
+    """The instance, as commands name it where this one was typed."""
     was_up: bool = False
     again: Collection[str] = ()
+    keep: bool = False
+    whole: bool = True
+    lacking: Collection[str] = ()
+    worth_keeping: set[str] = field(default_factory=set)
+    began: dict[str, float] = field(default_factory=dict)
     exits: Exits = field(init=False)
     histories: dict[str, History] = field(default_factory=dict)
     limiter: StartLimiter = field(default_factory=lambda: StartLimiter(max(2, os.cpu_count() or 2)))
@@ -121,8 +138,14 @@ class BringUp:
         self.priority = priorities(self.plan)
 
 
-def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = None, again: Collection[str] = ()) -> None:
-    """Returns when every one of *services* (all of the plan without it) has everything; the jobs in *again* are run though they have been.
+def bring_up(
+    run: Run, deployment: Deployment, services: Iterable[str] | None = None, again: Collection[str] = (), keep: bool = False
+) -> None:
+    """Returns when every one of *services* (all of the plan without it) has everything.
+
+    Args:
+        again: jobs that are run though they have been.
+        keep: what is seeded is kept, so that it can be reset from it.
 
     Raises:
         ServiceFailed, OutOfTime: with the evidence of the service that is to blame.
@@ -133,7 +156,8 @@ def bring_up(run: Run, deployment: Deployment, services: Iterable[str] | None = 
     variables = {**run.environ, **run.plan.outputs, **process_variables(run.record)}
     work = BringUp(
         plan, deployment, states, Data(run.update, lambda: run.record, deployment),
-        Seeder(run.plan, deployment, variables, plan.folder), was_up=run.record.was_up, again=again,
+        Seeder(run.plan, deployment, variables, plan.folder), called=called(run.session, run.record), was_up=run.record.was_up, again=again,
+        keep=keep, whole=services is None, lacking=run.lacking, worth_keeping=run.worth_keeping,
     )  # fmt: skip
     try:
         _bring_up(work, run.deadline)

@@ -11,17 +11,19 @@ from typing import NamedTuple
 from envctl.engines import Deployment, Engine, open_engine
 from envctl.engines.mixed import running_instance
 from envctl.errors import UsageError
-from envctl.inspect.lookup import service_of
+from envctl.inspect.lookup import called, service_of
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
-from envctl.instance.record import Record, now
+from envctl.instance.record import DataRecord, Record, now
 from envctl.instance.store import RecordGone
+from envctl.lifecycle import units
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
 from envctl.lifecycle.data import refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
+from envctl.lifecycle.snapshots import begin_as_kept
 from envctl.plan.model import ServicePlan
 from envctl.session import Session
 
@@ -48,11 +50,12 @@ class Change(NamedTuple):
         return self.run.plan.services[service]
 
     def refuse_changed_seeds(self, services: Iterable[str]) -> None:
-        refuse_changed_seeds(self.run.record, self.deployment(), [self.planned(name) for name in services])
+        known = called(self.run.session, self.run.record)
+        refuse_changed_seeds(self.run.record, known, self.deployment(), [self.planned(name) for name in services])
 
-    def bring_up(self, services: Sequence[str], again: Collection[str] = ()) -> None:
+    def bring_up(self, services: Sequence[str], again: Collection[str] = (), keep: bool = False) -> None:
         self.run.events.begin(part_of(self.run.plan, services))
-        bring_up(self.run, self.deployment(), services, again)
+        bring_up(self.run, self.deployment(), services, again, keep)
         self.run.write_outputs()
 
 
@@ -99,20 +102,68 @@ def seed(
 
 
 def reset(
-    session: Session, record: Record, services: Iterable[str] = (), *, listeners: Sequence[Listener] = (), timeout: float = DEFAULT_TIMEOUT
+    session: Session,
+    record: Record,
+    services: Iterable[str] = (),
+    *,
+    lane: int | None = None,
+    listeners: Sequence[Listener] = (),
+    timeout: float = DEFAULT_TIMEOUT,
 ) -> None:
-    """Back to the seeded state: data is thrown away and made again; who uses it goes on running."""
+    """Back to the seeded state, everywhere or in one lane; who uses the data goes on running.
+
+    What a driver can bring back is (`envctl.units`). The rest is thrown away and made again.
+
+    Raises:
+        UsageError: there is no such service, or no such lane.
+        UnitError: a server refused it.
+    """
+    wanted = list(services)
+    with _alone(session, record) as record:
+        chosen = units.services_of(record, wanted, lane)
+        found = units.resettable(record, chosen, lane)
+        lost = units.reset(found)
+    quick = {each.name for each in found} - set(lost)
+    emptied = [each.name for each in found if each.seeded and each.name in quick]
+    anew = [name for name in chosen if name not in quick and (wanted or record.services[name].data)]
+    if lane is not None:
+        _refuse_shared(record, anew, lane)
+        anew = [name for name in anew if record.services[name].data]
+    if anew or emptied:
+        _made_anew(session, record, anew, emptied, listeners, timeout)
+
+
+def _refuse_shared(record: Record, services: Sequence[str], lane: int) -> None:
+    """What all lanes share is not made anew for one."""
+    for name in services:
+        if not record.services[name].lane:
+            hint = f"`envctl reset {record.name} {name}` makes it anew for all of them"
+            raise UsageError(f"{name} is shared by all lanes, and cannot be reset for lane {lane} alone", hint=hint)
+
+
+def _made_anew(
+    session: Session, record: Record, anew: Sequence[str], emptied: Sequence[str], listeners: Sequence[Listener], timeout: float
+) -> None:
+    """The data of some services is thrown away, that of others has been; both are seeded again."""
     with _changing(session, record, listeners, timeout) as change:
-        # Else every server with data or seeds; the team's own services keep running.
-        with_data = [s.name for s in change.run.plan.services.values() if (s.data or s.steps) and not s.once]
-        names = [change.planned(name).name for name in services] or with_data
-        part = change.deployment(names)
-        part.prepare(change.run.events.progress)
-        for name in names:
+        for name in anew:
+            change.planned(name)
+        part, names = change.deployment(anew), (*anew, *emptied)
+        if anew:
+            part.prepare(change.run.events.progress)
+        for name in anew:
             part.discard(change.run.plan.services[name])
-        change.run.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k not in names}))
-        part.create(whole=False)
-        change.bring_up(names)
+        change.run.update(
+            lambda record: replace(record, data={k: _forgotten(v, k in emptied) for k, v in record.data.items() if k not in anew})
+        )
+        if anew:
+            begin_as_kept(change.run, part, [change.run.plan.services[name] for name in anew])
+            part.create(whole=False)
+        change.bring_up(names, keep=True)
+
+
+def _forgotten(data: DataRecord, emptied: bool) -> DataRecord:
+    return replace(data, steps=(), units=()) if emptied else data
 
 
 def extend(session: Session, record: Record, seconds: float) -> Record:

@@ -15,10 +15,11 @@ from envctl.engines import Engine, FoundInstance, Wanted, open_engine
 from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
+from envctl.inspect.lookup import called
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.identity import instance_id
 from envctl.instance.machine import owner_alive, process_alive, process_mark
-from envctl.instance.record import Endpoint, InstanceState, Record, ServiceRecord, now
+from envctl.instance.record import Endpoint, InstanceState, LaneRecord, Record, ServiceRecord, now
 from envctl.instance.store import RecordGone, RecordStore
 from envctl.lifecycle.down import clear, note_removal, was_killed
 from envctl.lifecycle.options import UpOptions
@@ -35,7 +36,7 @@ def instance_name(name: str) -> str:
         UsageError: it may not.
     """
     if not NAME.fullmatch(name):
-        raise UsageError(f"'{name}' is no name", hint="letters, digits, - and _, at most 40, a letter or digit first")
+        raise UsageError(f"'{name}' is not a valid name", hint="letters, digits, - and _, at most 40, a letter or digit first")
     return name
 
 
@@ -92,7 +93,7 @@ def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions)
     """
     current = session.store.load(drafted.id)
     if current is not None:
-        _refuse(current, drafted)
+        _refuse(session, current, drafted)
     going_on = current if current is not None and _goes_on(current, options) else None
     if (going_on.secret if going_on else "") != (drafted.secret if drafted.was_up else ""):
         raise RecordGone(f"another command has worked on {drafted.name} ({drafted.id}) meanwhile")
@@ -135,9 +136,9 @@ def _taken(record: Record, state: InstanceState) -> Record:
     return replace(record, state=state, process=process_mark(), error="")
 
 
-def _refuse(current: Record, drafted: Record) -> None:
+def _refuse(session: Session, current: Record, drafted: Record) -> None:
     """Whatever is there under this name and is not to be touched by this command."""
-    name = drafted.name
+    name, down = drafted.name, f"envctl down {called(session, current)}"
     if current.name != name:
         raise UsageError(f"'{name}' and '{current.name}' would share the id {drafted.id}", hint="take another --name")
     lives = process_alive(current.owner) if current.owner and not current.expired else False
@@ -150,12 +151,12 @@ def _refuse(current: Record, drafted: Record) -> None:
         where = ", ".join(filter(None, (current.context, current.namespace)))
         raise UsageError(
             f"{name} is up on {current.engine}{f' at {where}' if where else ''}",
-            hint=f"`envctl down {name}` first, or take another --name",
+            hint=f"`{down}` first, or take another --name",
         )
     if _another(current, drafted) and not current.half_done and not current.expired:
         raise UsageError(
             f"{name} is an instance of the environment '{current.environment}' ({current.file}), not of '{drafted.environment}'",
-            hint=f"take another --name, or `envctl down {name}` first",
+            hint=f"take another --name, or `{down}` first",
         )
 
 
@@ -171,6 +172,7 @@ def recorded(record: Record, plan: Plan) -> Record:
     return replace(
         record,
         outputs=dict(plan.outputs),
+        lanes=tuple(LaneRecord(number, dict(outputs)) for number, outputs in enumerate(plan.lanes, 1)),
         secrets=tuple(sorted(plan.secrets)),
         write=dict(plan.write),
         stop={service.name: service.stop for service in plan.services.values() if service.stop},
@@ -188,6 +190,10 @@ def service_record(service: ServicePlan, before: ServiceRecord | None = None) ->
         shell=tuple(service.shell),
         shell_env=dict(service.shell_env),
         user=service.user,
+        data=bool((service.data or service.steps) and not service.once),
+        unit=service.unit,
+        lane=service.lane,
+        written=service.written,
     )
 
 
@@ -215,7 +221,7 @@ def allocate(store: RecordStore, engine: Engine, plan: Plan, record: Record, ref
     """
     wanted = Wanted(plan.ports_wanted, sum(service.replicas for service in plan.services.values()))
     ports = {key: number for key, number in record.allocation.ports.items() if key in wanted.ports}
-    kept = Allocation({**ports, **_fixed(record.choices.port, wanted)}, record.allocation.subnet)
+    kept = Allocation({**ports, **plan.ports_fixed, **_fixed(record.choices.port, wanted)}, record.allocation.subnet)
     others = {port for other in store.all() if other.id != record.id for port in other.allocation.ports.values()}
     return replace(engine.allocate(record.id, wanted, kept, others, refused), unknown=record.allocation.unknown)
 

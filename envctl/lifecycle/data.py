@@ -20,10 +20,8 @@ class Data:
     deployment: Deployment
 
     def recorded(self, service: ServicePlan) -> DataRecord:
-        """What is recorded about the data that is there now."""
-        data_id = self.deployment.data_id(service)
-        found = self.record().data.get(service.name)
-        return found if found is not None and found.data_id == data_id else DataRecord(data_id)
+        """What is recorded about the data that is there now; new data holds what it began as."""
+        return recorded(self.record(), service.name, self.deployment.data_id(service))
 
     def pending(self, service: ServicePlan) -> Sequence[Step]:
         """The seed steps that have not been run on it."""
@@ -32,38 +30,58 @@ class Data:
     def is_whole(self, service: ServicePlan) -> bool:
         """Whether all that is done to it has been done."""
         found = self.recorded(service)
-        return len(found.steps) == len(service.steps) and (found.set_up or not service.setup)
+        return len(found.steps) == len(service.steps) and (found.set_up or not service.sets_up)
 
     def forget_others(self, service: ServicePlan) -> None:
         """Of data that is not there any more nothing is known."""
         if service.name in self.record().data and self.record().data[service.name] != self.recorded(service):
             self.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k != service.name}))
 
+    def note_kept(self, service: ServicePlan) -> None:
+        """What it began as is recorded as its own: a reset must know what to make again."""
+        found = self.recorded(service)
+        if service.name not in self.record().data and found.steps:
+            self._note(service, found)
+
     def note_set_up(self, service: ServicePlan) -> None:
         self._note(service, replace(self.recorded(service), set_up=True))
 
     def note_step(self, service: ServicePlan, step: Step) -> None:
         found = self.recorded(service)
-        self._note(service, replace(found, steps=(*found.steps, step.hash)))
+        # What was made of the data before is not what it is now.
+        self._note(service, replace(found, steps=(*found.steps, step.hash), units=()))
+
+    def note_units(self, service: ServicePlan, before: DataRecord, made: Iterable[str]) -> None:
+        """What was made of data of which *before* was known: making it may have changed by what that data is known."""
+        found = replace(before, data_id=self.deployment.data_id(service), units=tuple(made))
+        self._note(service, found)
 
     def _note(self, service: ServicePlan, found: DataRecord) -> None:
         self.update(lambda record: replace(record, data={**record.data, service.name: found}))
 
 
-def refuse_changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
+def recorded(record: Record, service: str, data_id: str) -> DataRecord:
+    """What *record* says of the data with that id."""
+    found = record.data.get(service)
+    if found is not None and found.data_id == data_id:
+        return found
+    began_as = record.snapshots.get(service) if data_id else None
+    return DataRecord(data_id, began_as.steps, set_up=True) if began_as is not None else DataRecord(data_id)
+
+
+def refuse_changed_seeds(record: Record, called: str, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
     """Data that was seeded by other steps than those of now is not mixed with theirs.
 
     Raises:
         UsageError: it says which step has changed.
     """
     for service in services:
-        known = record.data.get(service.name)
-        if known is None or not known.steps or known.data_id != deployment.data_id(service):
-            continue
+        known = recorded(record, service.name, deployment.data_id(service))
         if tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
             changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)
             what = f"seed step {changed.number + 1} ({changed.title}, {changed.where}) has changed" if changed else "a seed step is gone"
             raise UsageError(
                 f"{service.name}: {what} since its data was seeded",
-                hint=f"`envctl reset {record.name} {service.name}` seeds it anew, `envctl up ... --fresh` starts over",
+                hint=f"`envctl reset {called} {service.name}` seeds it again, "
+                f"`envctl up {record.environment} --fresh` starts with empty data",
             )

@@ -21,17 +21,20 @@ def failure(work: BringUp, service: ServicePlan, message: str, step: str, status
 
 def evidence_of(work: BringUp, service: ServicePlan, step: str, status: int | None = None, advice: str = "") -> Evidence:
     lines: tuple[str, ...] = ()
+    process = work.plan.setting.runs_as_process(service.name)
     with suppress(Exception):  # evidence is best effort: its loss must not hide the failure
         lines = tuple(text(work.deployment.logs(service.name, LOG_LINES)).splitlines())
     history = work.histories[service.name].shown() if service.name in work.histories else ()
-    return Evidence(service.name, step, history, status, lines[-LOG_LINES:], advice or _advice(step, status, service))
+    return Evidence(service.name, step, history, status, lines[-LOG_LINES:], advice or _advice(status, service, process))
 
 
-def _advice(step: str, status: int | None, service: ServicePlan) -> str:
+def _advice(status: int | None, service: ServicePlan, process: bool) -> str:
+    if status == 127 and process:
+        return "check `run:`; programs are looked up in PATH as this shell has it"
     if status == 127:
         return "check `run:` and `command:`, and that the image has the program"
     if status == 137 and service.resources is not None:
         return "give it more memory in `resources:`"
     if status is not None:
-        return f"`envctl up ... --keep` leaves it for a look: `envctl logs NAME {service.name}`"
-    return f"raise `ready: {{timeout: ...}}` if it is just slow; `--keep` leaves it for `envctl logs NAME {service.name}`"
+        return ""
+    return "raise `ready: {timeout: ...}` if it is only slow"

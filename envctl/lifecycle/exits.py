@@ -18,6 +18,9 @@ MEANINGS: dict[int | None, str] = {
 }
 
 
+NO_PROGRAM_HERE = "(a program was not found on this machine)"
+
+
 class Exits:
     """The exit statuses of one `bring_up`, by service."""
 
@@ -78,4 +81,6 @@ class Exits:
             return known
         row = self._work.states.rows[service.name]
         step = "start" if row.state == "starting" else row.state
-        return failure(self._work, service, f"{service.name} ended with {status} {MEANINGS.get(status, '')}".rstrip(), step, status)
+        process = self._work.plan.setting.runs_as_process(service.name)
+        meaning = NO_PROGRAM_HERE if process and status == 127 else MEANINGS.get(status, "")
+        return failure(self._work, service, f"{service.name} ended with {status} {meaning}".rstrip(), step, status)

@@ -6,8 +6,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from envctl.engines import Engine
-from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, UsageError
+from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError
 from envctl.files.folders import FileRefused
+from envctl.inspect.last_run import keep_last_run
+from envctl.inspect.lookup import called
 from envctl.inspect.report import write_report
 from envctl.instance.record import InstanceState
 from envctl.instance.store import RecordGone, UnreadableRecord
@@ -21,7 +23,7 @@ LAST_CREATE = 20.0
 
 
 def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, existed: bool, error: BaseException) -> BaseException:
-    """*error* as the user is to read it, after everything was done that is to be done about it.
+    """*error* as the user is to read it, after everything was done that is to be done about it, and after it was said where to look.
 
     Args:
         before: what state the instance was in.
@@ -36,6 +38,8 @@ def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, e
                     write_report(run.session, run.record, run.session.cwd / options.report)
         kept = options.keep and isinstance(told, EnvctlError) and not isinstance(told, Interrupted)
         if not (existed or kept):
+            if isinstance(told, ServiceFailed) and told.evidence is not None and keep_last_run(run.session, run.record):
+                _point_to_logs(run, told, told.evidence.service)
             return _torn_down(run, engine, told)
         return _left(run, told, before)
 
@@ -46,6 +50,12 @@ def _told(run: Run, error: BaseException, existed: bool) -> BaseException:
     if run.record.expired and isinstance(error, EnvctlError) and not isinstance(error, OutOfTime | Interrupted):
         return EnvctlError("its ttl has passed while it was brought up", hint="give it more: `--ttl`, or `ttl:` of the definition")
     return error
+
+
+def _point_to_logs(run: Run, error: EnvctlError, service: str) -> None:
+    """They can be read when everything is gone, too."""
+    look = f"`envctl logs {called(run.session, run.record)} {service}` shows all of its log; --keep leaves what has failed for a look"
+    error.hint = f"{error.hint}\n{look}".strip()
 
 
 def _torn_down(run: Run, engine: Engine, error: BaseException) -> BaseException:
@@ -65,6 +75,6 @@ def _left(run: Run, error: BaseException, before: InstanceState) -> BaseExceptio
         run.update(lambda record: replace(record, state=state, process="", error=str(error) if state is InstanceState.FAILED else ""))
     run.session.keepers.release(run.record.id)
     if state is InstanceState.FAILED:
-        name = run.record.name
-        run.events.say(f"left for a look: `envctl logs {name}`; `envctl down {name}` removes it")
+        name = called(run.session, run.record)
+        run.events.say(f"{run.record.name} is left as it is: `envctl logs {name}` shows why, `envctl down {name}` removes it")
     return error

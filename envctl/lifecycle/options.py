@@ -32,8 +32,11 @@ class UpOptions:
         timeout: seconds for all of it.
         keep: what failed is not torn down.
         report: the folder for logs and status when it fails.
-        image_names: what is built gets the names that the definition gives.
+        lanes: how many parallel workers get data and services of their own; 0: nobody does.
+    image_names: what is built gets the names that the definition gives.
         untrusted: the definition is a stranger's, and may do nothing to this machine.
+        no_snapshots: data is made, and neither taken from a snapshot nor kept as one.
+        alone: the services that are started, nothing that they need; all without it.
         key: whose it is, in the place of folder, user and machine; None: the job of CI, where this is one.
     """
 
@@ -55,13 +58,16 @@ class UpOptions:
     fresh: bool = False
     keep: bool = False
     report: str | None = None
+    lanes: int = 0
     image_names: bool = False
     untrusted: bool = False
+    no_snapshots: bool = False
+    alone: Sequence[str] = ()
     key: str | None = None
 
     @property
     def selection(self) -> Selection:
-        return Selection(tuple(self.only), tuple(self.stub), dict(self.use), dict(self.image))
+        return Selection(tuple(self.only), tuple(self.stub), dict(self.use), dict(self.image), self.lanes)
 
     def key_of(self, session: Session, project: Path) -> str:
         """Whose the instance is."""
@@ -84,7 +90,7 @@ class UpOptions:
     def choices(self, session: Session, given: Mapping[str, str]) -> Choices:
         """What later commands must know to plan the same again; *given* are the variables that the definition took from outside."""
         return Choices(
-            set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image),
+            set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image), lanes=self.lanes,
             port=dict(self.ports), local=tuple(self.local), images=session.settings.images(),
             kubernetes=session.settings.table("kubernetes", Cluster), registry=self.registry, image_names=self.image_names,
             untrusted=self.untrusted,

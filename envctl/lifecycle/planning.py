@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from envctl.definition.expressions import references
 from envctl.definition.models import NAME
 from envctl.engines.registry import services_folder, traits
 from envctl.environment import Environment, open_environment
-from envctl.errors import UsageError
+from envctl.errors import UsageError, did_you_mean
 from envctl.inspect.lookup import project_here
-from envctl.instance.allocation import Allocation
+from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.record import Record
 from envctl.lifecycle.options import UpOptions
 from envctl.plan.make import environment_outside, make_plan
 from envctl.plan.model import Plan, Selection, Setting
+from envctl.plan.reading import texts
 from envctl.plan.setting import drawn_from
+from envctl.plan.subjects import subjects
 from envctl.plan.traits import Addresses
 from envctl.plan.transforms import apply
 from envctl.plan.transforms.select import refuse_unknown
@@ -53,16 +58,39 @@ def plan_of_instance(session: Session, record: Record, addresses: Addresses) -> 
 
 
 def variables_by_hand(session: Session, record: Record, addresses: Addresses, service: str) -> dict[str, str]:
-    """What *service* would get if it ran on this machine: the same variables, with outside addresses."""
-    return environment_outside(_environment(session, record), _setting(session, record, record.allocation, addresses), service)
+    """What *service* would get if it ran on this machine: the same variables, with outside addresses.
+
+    It need not be up itself: whoever runs it by hand has left it out (`--only`), or put it in its own place (`--use`).
+
+    Raises:
+        UsageError: there is no such service, or it refers to one that is not up.
+    """
+    environment = _environment(session, record, whole=True)
+    services = environment.definition.services
+    if service not in services:
+        raise UsageError(f"{record.environment} has no service '{service}'", hint=did_you_mean(service, list(services)))
+    there = {service, *record.services, *record.choices.use}
+    referred = [ref.root for text in texts(services[service].env) for ref in references(text, list(services))]
+    if absent := [name for name in dict.fromkeys(referred) if name in services and name not in there]:
+        hint = f"`--only {absent[0]}` brings it up, too; `--use {absent[0]}=URL` takes one that runs already"
+        raise UsageError(f"{service} refers to {' and '.join(absent)}, and {record.name} was brought up without", hint=hint)
+    allocation = replace(record.allocation, ports={**_own_ports(environment, service), **record.allocation.ports})
+    return environment_outside(environment, _setting(session, record, allocation, addresses), service)
 
 
-def _environment(session: Session, record: Record) -> Environment:
-    """The definition, with what the command line of `up` changed in it."""
+def _own_ports(environment: Environment, service: str) -> dict[PortKey, int]:
+    """Where it is to listen when nobody has given it other ports: as its definition says, or the URL that stands in its place."""
+    ports = {(service, name): number for name, number in subjects(environment)[service].ports.items()}
+    told = urlsplit(environment.used.get(service, "")).port
+    return dict.fromkeys(list(ports)[:1], told) | dict(list(ports.items())[1:]) if told else ports
+
+
+def _environment(session: Session, record: Record, whole: bool = False) -> Environment:
+    """The definition, with what the command line of `up` changed in it; the *whole* of it with what that left out."""
     chosen = record.choices
     file, folder = (record.file, Path(record.project)) if record.file else (_name_here(record), session.cwd)
     environment = open_environment(file, cwd=folder, overrides=chosen.set, environ=session.environ, untrusted=chosen.untrusted)
-    return apply(environment, Selection(chosen.only, chosen.stub, chosen.use, chosen.image))
+    return apply(environment, Selection(() if whole else chosen.only, chosen.stub, chosen.use, chosen.image, chosen.lanes))
 
 
 def _name_here(record: Record) -> str:

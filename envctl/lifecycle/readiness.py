@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from envctl.engines import Execution
-from envctl.errors import OutOfTime, ServiceFailed
+from envctl.engines import Execution, ServiceState
+from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
+from envctl.lifecycle.not_ready import not_ready
 from envctl.plan.model import Check, ServicePlan
-from envctl.readiness import NotReady, Target
-from envctl.readiness.wait import History, wait_until_ready
+from envctl.readiness import LoginRefused, NotReady, Target
+from envctl.readiness.wait import PASSES, History, wait_until_ready
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 SETTLED_SECONDS, POLL_SECONDS = 1.0, 0.025
 """How long a service without any check must run, and how often it is looked at."""
 END_POLL_SECONDS = 0.05
-REFUSED_SECONDS = 5.0
+HEALTH = Check("health")
+REFUSED_SECONDS, GUESSED_REFUSED_SECONDS = 5.0, 2.0
 """Of nothing but a refused login, after which waiting is no use."""
 ATTEMPT_TIMEOUT = 1.0
 """Seconds of one attempt: short, so that an exit is noticed between two."""
@@ -48,7 +50,7 @@ def until_ready(work: BringUp, service: ServicePlan) -> None:
     """Returns when its checks have passed; it is `ready` then where there is more to do, or `done` where it has ended well.
 
     Raises:
-        ServiceFailed, OutOfTime, PortTaken: it will not get ready, or not in its time.
+        ServiceFailed, PortTaken: it will not get ready, or not in its time.
         Abandoned
     """
     waiting = _Waiting(work, service, _checks(work, service))
@@ -61,15 +63,15 @@ def until_ready(work: BringUp, service: ServicePlan) -> None:
         if not work.exits.ended_well(service):
             raise work.exits.error(service)
         work.states.set(service.name, Phase.DONE)
-    elif service.steps or service.setup:
+    elif service.steps or service.sets_up:
         work.states.set(service.name, Phase.READY)
 
 
 def _checks(work: BringUp, service: ServicePlan) -> tuple[Check, ...]:
-    """Where nobody says how it is ready, the health check that its image brings along does."""
-    unsaid = not service.checks or "patience" in service.checks[0].options
+    """Where nobody says how it is ready, the health check that its image brings along does, before what we only guess."""
+    unsaid = all("patience" in check.options for check in service.checks)
     if unsaid and work.deployment.state(service.name).health:
-        return (Check("health"),)
+        return (HEALTH, *(check for check in service.checks if check.probe != "tcp"))
     return service.checks
 
 
@@ -82,44 +84,74 @@ class _Waiting:
     def wait(self) -> None:
         work, service = self.work, self.service
         history = work.histories[service.name] = History()
-        # Of a port that a Compose file publishes nobody knows whether somebody listens there.
-        patience = min((check.options["patience"] for check in self.checks if "patience" in check.options), default=None)
-        until = time.monotonic() + (service.ready_timeout if patience is None else patience)
-        targets = [(check.probe, self._target(check, replica)) for check in self.checks for replica in range(service.replicas)]
+        guessed = [check for check in self.checks if "patience" in check.options]
         try:
-            wait_until_ready(targets, history, lambda _: self._given_up(history, until))
+            if asked := [check for check in self.checks if check not in guessed]:
+                self._pass(asked, history, self._seconds(asked))
         except NotReady as error:
             work.states.go_on()
-            if work.exits.ended(service):
-                return
-            if patience is None:
-                raise self._not_ready(history, error) from None
-            work.states.set(service.name, Phase.READY, "it opens no port")
+            if not work.exits.ended(service):
+                raise self._not_ready(history, self._targets(asked), error) from None
+            return
+        try:
+            if guessed:
+                self._pass(guessed, history, max(check.options["patience"] for check in guessed))
+        except NotReady as error:
+            # Of a port that a Compose file publishes nobody knows whether somebody listens there.
+            work.states.go_on()
+            if not work.exits.ended(service):
+                work.states.set(service.name, Phase.READY, _unproved(error))
 
-    def _given_up(self, history: History, until: float) -> bool:
-        over = self.work.states.failed or time.monotonic() > until
-        return over or self.work.exits.ended(self.service) or self._refused(history)
+    def _seconds(self, checks: Sequence[Check]) -> float:
+        """A health check is given the time that its engine gives it."""
+        own = self.work.deployment.state(self.service.name).patience if HEALTH in checks else 0.0
+        return max(self.service.ready_timeout, own)
+
+    def _pass(self, checks: Sequence[Check], history: History, seconds: float) -> None:
+        """Raises NotReady when they have not passed in that time; a service that its file restarts has that of the whole command."""
+        until = time.monotonic() + seconds
+        targets = self._targets(checks)
+        guess = "patience" in checks[0].options
+        passes = 1 if list(checks) == [HEALTH] else PASSES
+        wait_until_ready(targets, history, lambda _: self._given_up(history, until, guess), passes)
+
+    def _targets(self, checks: Sequence[Check]) -> list[tuple[str, Target]]:
+        return [(check.probe, self._target(check, replica)) for check in checks for replica in range(self.service.replicas)]
+
+    def _given_up(self, history: History, until: float, guess: bool) -> bool:
+        exits, name = self.work.exits, self.service.name
+        late = time.monotonic() > until and (guess or name not in exits.statuses or not self.work.deployment.state(name).restarts)
+        refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
+        return self.work.states.failed or late or exits.ended(self.service) or refused
 
     def _refused(self, history: History) -> bool:
         """A server that was up before has its users already; a new one may be about to make them."""
         return self.work.was_up and history.refused_seconds > REFUSED_SECONDS
 
-    def _not_ready(self, history: History, error: NotReady) -> ServiceFailed:
+    def _not_ready(self, history: History, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
         name = self.service.name
         if self._refused(history):
-            advice = f"if its data was made with others: `envctl reset NAME {name}` makes it anew; or give it those that it has"
+            advice = (
+                f"if its data was made with others: `envctl reset {self.work.called} {name}` makes it anew; or give it those that it has"
+            )
             message = f"{name} does not know the credentials that the definition gives it: {error}"
             return ServiceFailed(message, evidence_of(self.work, self.service, "readiness", advice=advice))
-        message = f"{name} did not get ready within {self.service.ready_timeout:g} s: {error}"
-        return OutOfTime(message, evidence_of(self.work, self.service, "readiness"))
+        return not_ready(self.work, self.service, targets, error)
 
     def settle(self) -> None:
-        """One that nobody can ask is up when it has run for a while: most that fail at all fail at once. One that ran before has."""
-        if self.work.exits.has_run_all_along(self.service):
+        """One that nobody can ask is up when it has run for a while: most that fail at all fail at once. One that ran before has.
+
+        One that its file restarts has the time of the whole command for that.
+        """
+        exits, name = self.work.exits, self.service.name
+        if exits.has_run_all_along(self.service):
             return
         until = time.monotonic() + SETTLED_SECONDS
-        while time.monotonic() < until and self.service.name not in self.work.exits.statuses:
+        while time.monotonic() < until and not exits.ended(self.service):
             self.work.states.go_on()
+            if exits.statuses.pop(name, 0):
+                self.work.states.set(name, Phase.WAITING, "it has ended, and is started again")
+                until = time.monotonic() + 2 * SETTLED_SECONDS
             time.sleep(POLL_SECONDS)
 
     def _target(self, check: Check, replica: int) -> Target:
@@ -137,8 +169,18 @@ class _Waiting:
             timeout=ATTEMPT_TIMEOUT,
             run=lambda argv: deployment.execute(service.name, Execution(list(argv))),
             logs=lambda: deployment.logs(service.name),
-            health=lambda: deployment.state(service.name).health,
+            health=lambda: _health(deployment.state(service.name)),
         )
+
+
+def _health(state: ServiceState) -> tuple[str, tuple[str, ...]]:
+    return state.health, state.check
+
+
+def _unproved(error: NotReady) -> str:
+    if isinstance(error, LoginRefused):
+        return "it does not take the credentials that its file shows"
+    return "it opens no port" if "tcp:" in str(error) else f"it runs; {error}"
 
 
 def _main_port(service: ServicePlan, at: Mapping[str, int]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,23 +21,30 @@ from envctl.errors import CommandMissing, EnvctlError, Interrupted, UsageError, 
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
 from envctl.files.writing import always, root_of, write_file
+from envctl.inspect.last_run import forget_last_run, keep_last_run
+from envctl.inspect.lookup import called
 from envctl.inspect.report import write_report
 from envctl.instance.identity import instance_id
 from envctl.instance.lock import lock
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.keeper import marks
+from envctl.lifecycle.aftermath import Aftermath
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Listener
+from envctl.lifecycle.inside import check_place, run_inside
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
 from envctl.lifecycle.up import Up, up
+from envctl.lifecycle.watching import watched
 from envctl.outputs import process_variables
+from envctl.outputs.workers import access_variables
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
 from envctl.process.terminal import tell
 from envctl.session import Session
 
+LANES_FILE = "lanes.json"
 OURS = 125
 """The exit status of a failure of ours."""
 
@@ -47,18 +56,29 @@ class Job(NamedTuple):
     test: str | None = None
     reports: tuple[str, ...] = ()
     folder: Path | None = None
+    inside: str | None = None
+    """The service in whose place it runs, instead of on this machine."""
+    passed_on: tuple[str, ...] = ()
 
 
-def run(session: Session, options: UpOptions, command: Sequence[str], listeners: Sequence[Listener] = ()) -> int:
+def run(session: Session, options: UpOptions, command: Sequence[str], listeners: Sequence[Listener] = (), inside: str | None = None) -> int:
     """The exit status of *command*, which runs with the outputs in its environment.
+
+    Args:
+        inside: the service in whose place it runs, with its image and network.
 
     Raises:
         CommandMissing: it cannot be started; then nothing is.
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
-    check_program(command[0], session.environ.get("PATH", os.defpath), session.cwd)
-    return _run_jobs(session, options, [Job(tuple(command))], listeners, None)
+    environment = None
+    if inside is None:
+        check_program(command[0], session.environ.get("PATH", os.defpath), session.cwd)
+    else:
+        environment = open_selected(session, options)
+        check_place(environment, inside)
+    return _run_jobs(session, options, [Job(tuple(command), inside=inside)], listeners, environment)
 
 
 def check_program(program: str, path: str, folder: Path) -> None:
@@ -72,29 +92,53 @@ def check_program(program: str, path: str, folder: Path) -> None:
         raise CommandMissing(f"{program} cannot be run: {'no permission' if there else 'there is no such program'}", 126 if there else 127)
 
 
-def test(session: Session, options: UpOptions, names: Sequence[str] = (), listeners: Sequence[Listener] = ()) -> int:
+def test(
+    session: Session,
+    options: UpOptions,
+    names: Sequence[str] = (),
+    listeners: Sequence[Listener] = (),
+    passed_on: Sequence[str] = (),
+    *,
+    watch: bool = False,
+) -> int:
     """The first exit status that is not 0 of the definition's tests of those names (all without names).
 
+    Args:
+        passed_on: further arguments of the test.
+        watch: run them again whenever a file of the project changes, until somebody asks us to stop.
+
     Raises:
-        UsageError: there is no such test, or none at all.
+        UsageError: there is no such test, none at all, or several for the arguments; what watches files is not installed.
         EnvctlError: a failure of ours.
         Interrupted: somebody asked us to stop.
     """
     if options.untrusted:
-        hint = "`envctl run ENV --untrusted -- CMD` runs a command of yours"
+        hint = f"`envctl run {options.environment} --untrusted -- COMMAND` runs a command of yours"
         raise UsageError("the commands of `tests:` run on this machine, and --untrusted refuses them", hint=hint)
-    environment = open_selected(session, options)
-    jobs = jobs_of(environment, names)
+    environment = open_selected(session, replace(options, lanes=0))
+    jobs = [job._replace(passed_on=tuple(passed_on)) for job in jobs_of(environment, names)]
+    if passed_on and len(jobs) > 1:
+        raise UsageError(
+            f"what stands behind `--` is for one test, and there are {len(jobs)}",
+            hint="name it: " + ", ".join(names or [str(job.test) for job in jobs]),
+        )
+    changes = watched(environment) if watch else None
+    for job in jobs:
+        program = _program(environment.definition.tests[job.test or ""].run)
+        if program:
+            check_program(program, session.environ.get("PATH", os.defpath), environment.loaded.folder)
     narrowed = _narrowed(session, options, environment, [job.test or "" for job in jobs])
-    if narrowed is not options:
+    if narrowed is not options or options.lanes:
         environment = apply(environment, narrowed.selection)
-    return _run_jobs(session, narrowed, jobs, listeners, environment)
+    return _run_jobs(session, narrowed, jobs, listeners, environment, changes)
 
 
 def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
     tests = environment.definition.tests
     if not tests:
-        raise UsageError(f"{environment.definition.name} has no `tests:`", hint="`envctl run ENV -- CMD` runs any command")
+        raise UsageError(
+            f"{environment.definition.name} has no `tests:`", hint=f"`envctl run {environment.definition.name} -- COMMAND` runs any command"
+        )
     for name in names:
         if name not in tests:
             raise UsageError(f"there is no test '{name}'", hint=did_you_mean(name, list(tests)))
@@ -117,26 +161,56 @@ def _is_up(session: Session, options: UpOptions, environment: Environment) -> bo
 
 
 def _run_jobs(
-    session: Session, options: UpOptions, jobs: Sequence[Job], listeners: Sequence[Listener], environment: Environment | None
+    session: Session,
+    options: UpOptions,
+    jobs: Sequence[Job],
+    listeners: Sequence[Listener],
+    environment: Environment | None,
+    changes: Callable[[], str] | None = None,
 ) -> int:
-    """The environment is gone when this returns, unless it was up before."""
+    """The environment is gone when this returns, unless it was up before.
+
+    Args:
+        changes: waits until the jobs are to be run again, and says why.
+    """
     status, owner = OURS, process_mark()
     started: Up | None = None
     interrupted = False
     try:
         started = up(session, options, listeners, owner=owner, environment=environment)
-        status = _run_all(session, started, jobs)
+        status = _told(session, started, jobs)
+        while changes is not None:
+            tell(f"envctl: {changes()}: once more")
+            status = _told(session, started, jobs)
         if options.report:
             _report(session, started, jobs, session.cwd / options.report, failed=bool(status))
     except KeyboardInterrupt:
         interrupted = True
     finally:
         with shielded():
-            end = _end(session, owner, keep=options.keep and status != 0)
+            end = _end(session, owner, keep=options.keep and status != 0, red=started is not None and status != 0)
         if end.left and not interrupted:
             raise EnvctlError(f"left behind: {', '.join(end.left)}", hint="`envctl gc` tries again")
     if interrupted:
-        raise _interrupted(started, end)
+        raise _interrupted(session, started, end)
+    if started is not None:
+        tell(f"envctl: {_fate(session, started.record, end)}")
+    return status
+
+
+def _fate(session: Session, record: Record, end: _End) -> str:
+    if record.name in end.removed:
+        return f"{record.name} is gone"
+    name = called(session, record)
+    return f"{record.name} is kept; `envctl down {name}` removes it" if end.kept else f"{record.name} stays up, as it was before"
+
+
+def _told(session: Session, started: Up, jobs: Sequence[Job]) -> int:
+    """The exit status of the jobs, and what there is to say about it."""
+    after = Aftermath(session, started.record)
+    status = _run_all(session, started, jobs)
+    if status:
+        tell(*after.lines("tests" if jobs[0].test else jobs[0].command[0], status))
     return status
 
 
@@ -148,24 +222,29 @@ class _End(NamedTuple):
     left: tuple[str, ...] = ()
 
 
-def _interrupted(started: Up | None, end: _End) -> Interrupted:
+def _interrupted(session: Session, started: Up | None, end: _End) -> Interrupted:
     """In the words of what was really done at the end."""
     if end.left:
         return Interrupted("interrupted", hint=f"left behind: {', '.join(end.left)}; `envctl gc` tries again")
-    if end.kept:
-        return Interrupted(f"interrupted; {end.kept[0]} is kept", hint=f"`envctl down {end.kept[0]}` removes it")
+    if end.kept and started is not None:
+        return Interrupted(f"interrupted; {end.kept[0]} is kept", hint=f"`envctl down {called(session, started.record)}` removes it")
     if end.removed or (started is not None and started.record.owner):
         return Interrupted("interrupted; everything is gone")
     return Interrupted("interrupted; nothing was started" if started is None else "interrupted; what was up before is still there")
 
 
-def _end(session: Session, owner: str, keep: bool) -> _End:
+def _end(session: Session, owner: str, keep: bool, red: bool) -> _End:
     """Of what was brought up for *owner*; an instance that was up before has none. What is only half there is not kept."""
     owned = [record for record in session.store.all() if record.owner == owner]
     kept = [record for record in owned if keep and not record.half_done]
     for record in kept:
         session.keepers.release(record.id)
     others = [record for record in owned if record not in kept]
+    for record in others:
+        if red:
+            keep_last_run(session, record)
+        else:
+            forget_last_run(session, record.id)
     left = [thing for record in others for thing in _removed(session, record)]
     return _End(tuple(record.name for record in kept), tuple(record.name for record in others), tuple(left))
 
@@ -177,15 +256,30 @@ def _removed(session: Session, record: Record) -> list[str]:
 
 def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     record, environ = started.record, session.environ
-    variables = {**environ, **record.outputs, **process_variables(record), "PATH": with_ourselves(environ.get("PATH", os.defpath))}
+    variables = {**environ, **record.outputs, **process_variables(record), **access_variables(session.store.folder(record.id))}
+    variables |= {"PATH": with_ourselves(environ.get("PATH", os.defpath)), **_lanes_file(session, record)}
     worst = 0
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run
-        status = run_command(command, marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record))
+        if job.inside is not None:
+            return run_inside(session, started, job.inside, command)
+        status = run_command(
+            (*command, *job.passed_on), marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record)
+        )
         if len(jobs) > 1:
             tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status
     return worst
+
+
+def _lanes_file(session: Session, record: Record) -> dict[str, str]:
+    """Where a parallel worker of any language finds the outputs of its lane: a list of objects, the first lane's first."""
+    if not record.lanes:
+        return {}
+    folder = session.store.folder(record.id)
+    text = json.dumps([dict(lane.outputs) for lane in record.lanes], ensure_ascii=False)
+    write_file(folder / LANES_FILE, text, folder, ours=always, mode=0o600)
+    return {"ENVCTL_LANES_FILE": str(folder / LANES_FILE)}
 
 
 def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, failed: bool) -> None:
@@ -193,19 +287,21 @@ def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, fa
     try:
         if failed:
             write_report(session, started.record, folder)
-        _collect(jobs, session.cwd, folder, started.plan.setting.project)
+        if _collect(jobs, session.cwd, folder, started.plan.setting.project) or failed:
+            tell(f"envctl: the report is in {folder}")
     except (FileRefused, ValueError, NotImplementedError) as error:
         tell(f"envctl: the report is not complete: {error}")
     except OSError as error:
         tell(f"envctl: the report in {folder} cannot be written: {error.strerror}")
 
 
-def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> None:
-    """The reports that tests wrote, in the report's folder.
+def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> int:
+    """How many reports tests wrote, which are in the report's folder now.
 
     Raises:
-        FileRefused: one is no ordinary file of the project, or would be written elsewhere.
+        FileRefused: one is not a regular file of the project, or would be written elsewhere.
     """
+    count = 0
     for job in jobs:
         for pattern in job.reports:
             for path in sorted((job.folder or cwd).glob(pattern)):
@@ -214,6 +310,8 @@ def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> Non
                 with open_file(path, project) as content:
                     target = report / "tests" / (job.test or "run") / path.name
                     write_file(target, content, root_of(report, project), ours=always)
+                    count += 1
+    return count
 
 
 COMMAND = "#command"
@@ -223,14 +321,17 @@ POLL_SECONDS = 0.5
 
 
 def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path, lost: Callable[[], bool] = lambda: False) -> int:
-    """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether it makes sense to go on.
+    """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether to go on.
 
     Raises:
+        CommandMissing: it does not exist.
         UsageError: it cannot be started.
         EnvctlError: the environment was lost.
     """
     try:
         process = subprocess.Popen(command, env=environ, cwd=folder, close_fds=True)
+    except FileNotFoundError:
+        raise CommandMissing(f"{command[0]} cannot be run: there is no such program, or its interpreter is not there", 127) from None
     except OSError as error:
         raise UsageError(f"{command[0]} cannot be started: {error.strerror}") from None
     try:
@@ -239,6 +340,16 @@ def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path
         _stop(process, environ)
         raise
     return status if status >= 0 else 128 - status
+
+
+def _program(run: str | Sequence[str]) -> str:
+    """The program of a test, where its name is known before anything is up, and nothing that is brought up can make it."""
+    try:
+        words = shlex.split(run) if isinstance(run, str) else list(run)
+    except ValueError:
+        return ""
+    first = words[0] if words else ""
+    return "" if "/" in first or "${" in first else first
 
 
 def marked(environ: Mapping[str, str], id: str) -> dict[str, str]:

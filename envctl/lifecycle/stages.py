@@ -5,29 +5,40 @@ Each takes the work that all services share, and the service. It raises what has
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from envctl import seeding
-from envctl.engines import AdmitsReaders, Execution, PreparesCommands
+from envctl.engines import AdmitsReaders, ConnectsProcesses, Execution, PreparesCommands
+from envctl.lifecycle import units
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
 from envctl.lifecycle.readiness import until_ended, until_ready
 from envctl.plan.model import ServicePlan
 from envctl.process.threads import guarded_thread
+from envctl.seeding.declaring import declare
+from envctl.units import DriverMissing
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
 
 
+WORTH_SECONDS = 0.5
+"""From the start until everything is there: a server that begins as a snapshot takes about as long."""
+
+
 def await_needs(work: BringUp, service: ServicePlan) -> None:
     """What it needs is there."""
-    work.states.wait_for(service.needs)
+    for name, condition in service.needs.items():
+        if work.states.missing({name: condition}):
+            work.states.set(service.name, Phase.PENDING, f"waits for {name}")
+        work.states.wait_for({name: condition})
 
 
 def restore_data(work: BringUp, service: ServicePlan) -> None:
-    """What was recorded of other data than this is forgotten."""
+    """What was recorded of other data than this is forgotten; what begins as a snapshot holds what that held (`Data.recorded`)."""
     work.data.forget_others(service)
 
 
@@ -38,6 +49,7 @@ def start(work: BringUp, service: ServicePlan) -> None:
         return
     work.states.set(service.name, Phase.STARTING)
     work.exits.remember_running(service)
+    work.began[service.name] = time.monotonic()
     with work.limiter.enter(work.priority.get(service.name, 0)):
         work.deployment.start(service)
     if not service.once:
@@ -48,9 +60,9 @@ def _prepare_commands(work: BringUp, service: ServicePlan) -> None:
     if not isinstance(work.deployment, PreparesCommands):
         return
     for step in work.data.pending(service):
-        other = work.plan.services.get(step.step.in_ or "")
+        other = work.plan.services.get(step.step.runs_in or "")
         if other is not None and other.name != service.name:
-            prepare = partial(work.deployment.prepare_command, other, step.command)
+            prepare = partial(work.deployment.prepare_command, seeding.program_of(step, other), step.command)
             guarded_thread(prepare, lambda _: None, name="commands")  # it is made again when it is run, and fails there if it must
 
 
@@ -65,9 +77,15 @@ def await_ready(work: BringUp, service: ServicePlan) -> None:
         until_ready(work, service)
 
 
+def connect(work: BringUp, service: ServicePlan) -> None:
+    """Services in another place than its own reach it."""
+    if isinstance(work.deployment, ConnectsProcesses) and not _is_done(work, service):
+        work.deployment.connect(service)
+
+
 def set_up(work: BringUp, service: ServicePlan) -> None:
     """What its kind does once in a new server."""
-    if _is_done(work, service) or not service.setup or work.data.recorded(service).set_up:
+    if _is_done(work, service) or not service.sets_up or work.data.recorded(service).set_up:
         return
     work.states.set(service.name, Phase.SETTING_UP)
     for argv, env, stdin in service.setup:
@@ -77,11 +95,13 @@ def set_up(work: BringUp, service: ServicePlan) -> None:
             assert error.evidence is not None
             error.evidence = error.evidence._replace(logs=tuple(result.output.splitlines()[-LOG_LINES:]))
             raise error
+    declare(work.seeder, service)
     work.data.note_set_up(service)
 
 
 def seed(work: BringUp, service: ServicePlan) -> None:
     """The seed steps that have not been run on this data, in order."""
+    work.data.note_kept(service)
     for step in () if _is_done(work, service) else work.data.pending(service):
         if missing := work.states.missing(step.needs):
             work.states.set(service.name, Phase.SEEDING, f"{step.title} waits for {', '.join(missing)}")
@@ -91,6 +111,26 @@ def seed(work: BringUp, service: ServicePlan) -> None:
         work.data.note_step(service, step)
 
 
+def make_units(work: BringUp, service: ServicePlan) -> None:
+    """What is seeded is kept, for resets and leases; each lane gets its own of it."""
+    unit = service.unit
+    if unit is None or not unit.names:
+        return
+    before = work.data.recorded(service)
+    # What has been used for a while is not what was seeded.
+    wanted = work.keep or work.plan.lanes or (unit.ahead and work.whole and not work.was_up)
+    if not wanted or set(units.made_of(unit)) <= set(before.units):
+        return
+    work.states.set(service.name, Phase.SEEDING, "keeping the seeded state")
+    try:
+        made = units.make(unit, work.deployment.probe_ports(service), before.units)
+    except DriverMissing:
+        if unit.names[0].lanes:
+            raise
+        return  # nobody needs it yet: a reset makes the server's data anew
+    work.data.note_units(service, before, made)
+
+
 def admit(work: BringUp, service: ServicePlan) -> None:
     """Others inside may reach it, where its engine keeps them from what is not seeded."""
     if service.gated and isinstance(work.deployment, AdmitsReaders):
@@ -98,9 +138,11 @@ def admit(work: BringUp, service: ServicePlan) -> None:
 
 
 def save_data(work: BringUp, service: ServicePlan) -> None:
-    """It has everything: whoever waits for it may go on."""
+    """It has everything: whoever waits for it may go on. What took its time is worth keeping for the next instance."""
     if not _is_done(work, service):
         work.states.set(service.name, Phase.SEEDED)
+    if service.name in work.lacking and time.monotonic() - work.began[service.name] >= WORTH_SECONDS:
+        work.worth_keeping.add(service.name)
 
 
 def _is_done(work: BringUp, service: ServicePlan) -> bool:
@@ -108,4 +150,6 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
     return work.states.rows[service.name].phase is Phase.DONE
 
 
-STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (await_needs, restore_data, start, await_ready, set_up, seed, admit, save_data)
+STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (
+    await_needs, restore_data, start, await_ready, connect, set_up, seed, make_units, admit, save_data,
+)  # fmt: skip

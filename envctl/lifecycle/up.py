@@ -10,8 +10,10 @@ from functools import partial
 from typing import NamedTuple
 
 from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
+from envctl.engines.registry import traits
 from envctl.environment import Environment
-from envctl.errors import OutOfTime, ServiceFailed
+from envctl.errors import DefinitionError, OutOfTime, ServiceFailed
+from envctl.inspect.lookup import called
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Record
@@ -27,6 +29,8 @@ from envctl.lifecycle.failed import ended
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
+from envctl.lifecycle.snapshots import begin_as_kept, build_later
+from envctl.lifecycle.used import ask_used
 from envctl.outputs import refuse_foreign_files, with_all_written
 from envctl.plan.model import Plan
 from envctl.process import signals
@@ -82,6 +86,7 @@ def up(
     with in_time(" of planning"):
         environment = environment or open_selected(session, options)
         drafted, plan = _planned(session, options, environment, owner)
+        ask_used(environment, called(session, drafted))
     timer.phase("plan")
     with in_time(f": {drafted.engine} has not answered"):
         engine = open_engine(drafted.location, session.host)
@@ -101,19 +106,25 @@ def up(
             with in_time(""):
                 run.record = ensure_keeper(session, record, watched=not record.was_up)
                 watched()
-                _allocate_and_bring_up(run, engine, timer)
+                _allocate_and_bring_up(run, engine, options, timer)
             _complete(run, timer)
         except BaseException as error:
             raise ended(run, engine, options, drafted.state, record.was_up, error) from None
         finally:
             run.close()
+    build_later(session, options, run)
     return Up(run.record, run.plan, existed=record.was_up)
 
 
 def _planned(session: Session, options: UpOptions, environment: Environment, owner: str) -> tuple[Record, Plan]:
     """The draft of the record, and the plan: mistakes that only a plan shows must show before anything is touched."""
     drafted = draft(session, options, environment, owner)
-    plan = plan_of_environment(session, environment, drafted)
+    try:
+        plan = plan_of_environment(session, environment, drafted)
+    except DefinitionError as error:
+        if options.engine is None and traits(drafted.engine).runs_processes:
+            error.hint = "Docker does not answer here, hence the services are to run as processes of this machine; `envctl doctor` says why"
+        raise
     session.mask.add(plan.secrets)
     refuse_foreign_files(with_all_written(replace(drafted, write=dict(plan.write)), session.store.all()))
     return drafted, plan
@@ -128,7 +139,7 @@ def _continued(session: Session, options: UpOptions, environment: Environment, d
     return _planned(session, options, environment, drafted.owner)
 
 
-def _allocate_and_bring_up(run: Run, engine: Engine, timer: Timer) -> None:
+def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: Timer) -> None:
     """With another port or subnet when somebody took ours in between."""
     refused: list[str] = []
     plan = run.plan
@@ -138,7 +149,7 @@ def _allocate_and_bring_up(run: Run, engine: Engine, timer: Timer) -> None:
         run.update(lambda record: recorded(replace(record, allocation=allocation), run.plan))  # noqa: B023
         timer.phase("allocate")
         try:
-            _create_and_bring_up(run, run.deployment(engine, run.plan), timer)
+            _create_and_bring_up(run, run.deployment(engine, run.plan), options, timer)
         except PortTaken as error:
             if attempt + 1 == TRIES or error.service in run.record.choices.port:
                 raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint="take another one with --port") from None
@@ -157,14 +168,15 @@ def _without_ports(record: Record, service: str) -> Record:
     return replace(record, allocation=replace(record.allocation, ports=ports))
 
 
-def _create_and_bring_up(run: Run, deployment: Deployment, timer: Timer) -> None:
+def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, timer: Timer) -> None:
     run.events.begin(run.plan)
     deployment.prepare(run.events.progress)
+    begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
     timer.phase("images")
-    refuse_changed_seeds(run.record, deployment, run.plan.services.values())
+    refuse_changed_seeds(run.record, called(run.session, run.record), deployment, run.plan.services.values())
     each(lambda step: step(), [lambda: deployment.renew(run.record.expires, labels_of(run.record)), deployment.create])
     timer.phase("create")
-    bring_up(run, deployment)
+    bring_up(run, deployment, options.alone or None)
     timer.phase("services")
 
 

@@ -13,7 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.engines.registry import traits
 from envctl.errors import UsageError, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.writing import check_file, write_file
@@ -21,7 +20,7 @@ from envctl.files.writing import check_file, write_file
 if TYPE_CHECKING:
     from envctl.instance.record import Record
 
-FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties")
+FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties", "spring", "postman", "cypress", "karate")
 
 
 def formatted(format: str, values: Mapping[str, str]) -> str:
@@ -104,7 +103,5 @@ def _explained(record: Record, name: str) -> Iterator[Path]:
 
 
 def process_variables(record: Record) -> dict[str, str]:
-    """The variables that say which instance it is, and where."""
-    told = {"ENVCTL_NAME": record.name, "ENVCTL_INSTANCE": record.id, "ENVCTL_ENGINE": record.engine}
-    where = {"ENVCTL_CONTEXT": record.context, "ENVCTL_NAMESPACE": record.namespace} if traits(record.engine).shares_namespaces else {}
-    return told | {key: value for key, value in where.items() if value}
+    """The variable that says which instance it is. No name of it is an option's: what we hand out must not steer the next command."""
+    return {"ENVCTL_INSTANCE": record.id}

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from envctl.environment.lanes import NO_LANES, Lanes
 from envctl.plan.model import Setting
 from envctl.plan.subjects import Subject
 
@@ -25,7 +26,8 @@ class Viewpoint(NamedTuple):
     """Which of its addresses is given: the one inside the environment, or the one for the machine of the tests."""
     reader: str | None = None
     """The service that reads; None for a test process."""
-    lane: int = 1
+    lane: int = 0
+    """Its lane; 0 for what is seeded, and for everybody where there are none."""
 
     def on(self, side: Side) -> Viewpoint:
         """The same reader's view of the other address: `${db.outside.url}`."""
@@ -33,6 +35,8 @@ class Viewpoint(NamedTuple):
 
 
 TESTS = Viewpoint("outside")
+LEASED = -1
+"""The lane that stands for none: what is read there belongs to a unit whose name is not known yet."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,15 @@ class Addressing:
     setting: Setting
     by_hand: str | None = None
     """A service that somebody starts on the machine of the tests, beside the instance's own."""
+    lanes: Lanes = NO_LANES
 
-    def standpoint(self, reader: str | None, lane: int = 1) -> Viewpoint:
-        """Where *reader* (None: a test process) stands: a process of this machine reaches containers where the tests do."""
+    def standpoint(self, reader: str | None, lane: int | None = None) -> Viewpoint:
+        """Where *reader* (None: a test process) stands: a process of this machine reaches containers where the tests do.
+
+        Args:
+            lane: another lane than its own.
+        """
+        lane = self.lanes.number(reader or "") if lane is None else lane
         beside = self.is_process(reader or "") and not self.setting.engine.runs_processes
         return Viewpoint("outside" if reader is None or beside or reader == self.by_hand else "inside", reader, lane)
 
@@ -54,7 +64,7 @@ class Addressing:
 
     def is_process(self, service: str) -> bool:
         """Whether *service* is a process of this machine."""
-        return self.setting.engine.runs_processes or service in self.setting.local
+        return self.setting.runs_as_process(service)
 
     def name(self, service: str) -> str:
         """The name under which *service* is found inside."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,7 +36,7 @@ def service_files(
     for path in files:
         if ".." in PurePosixPath(path).parts:
             raise ExpressionError(f"'{path}' leads out of the container: `..` has no place in a path inside")
-    found = dict(_texts(kind, scope))
+    found = texts_of(kind.files, scope)
     for target, value in kind.mounts.items():
         for template in listed(value):
             if template.startswith(OURS):
@@ -52,12 +52,13 @@ def service_files(
     return found
 
 
-def _texts(kind: Kind, scope: Mapping[str, Any]) -> Iterator[tuple[str, File]]:
-    """Of a weak password even a hash gives it away: a text that is made of one counts as secret, whatever it holds in the end."""
-    for path, template in kind.files.items():
-        text = render_text(template, scope)
-        if text.strip():
-            yield path, File(text=text, secret="passw" in template)
+def texts_of(templates: Mapping[str, str], scope: Mapping[str, Any]) -> dict[str, File]:
+    """Those that are not empty.
+
+    Of a weak password even a hash gives it away: a text that is made of one counts as secret, whatever it holds in the end.
+    """
+    rendered = {path: File(text=render_text(template, scope), secret="passw" in template) for path, template in templates.items()}
+    return {path: file for path, file in rendered.items() if (file.text or "").strip()}
 
 
 def listed(value: object) -> list[str]:
@@ -76,7 +77,7 @@ def contents(source: Path, root: Path) -> Contents:
     """The files below a folder in the order of their paths, or a file alone.
 
     Raises:
-        FileRefused: one leads out of *root*, or is no ordinary file.
+        FileRefused: one leads out of *root*, or is not a regular file.
         OSError: one cannot be read.
     """
     if not source.is_dir():

@@ -11,26 +11,40 @@ from envctl.definition.models import Ready
 from envctl.plan.model import Check
 from envctl.plan.reading import split
 
-COMPOSED_PATIENCE = 10.0
-"""Seconds that a service of a Compose file without a health check gets to open the ports that it publishes."""
+COMPOSED_PATIENCE, SERVER_PATIENCE = 10.0, 45.0
+"""Seconds that a service of a Compose file gets to open the ports that it publishes, and a known server to answer on them."""
 
 
 def checks_of(kind: Kind, ready: Ready | None, ports: Mapping[str, int]) -> tuple[Check, ...]:
     """The kind's own check and the definition's; a service with a port and without a check must accept connections."""
     given = _given(ready, str(kind.ready.get("probe", ""))) if ready is not None else []
-    standard = [Check(str(kind.ready["probe"]), {k: v for k, v in kind.ready.items() if k != "probe"})] if kind.ready else []
+    standard = _standard(kind)
     if kind.own and (given or not ports or kind.once):
         standard = []
     return tuple(standard + given) or ((Check("tcp"),) if ports and not kind.once else ())
 
 
+def _standard(kind: Kind, **options: Any) -> list[Check]:
+    return [Check(str(kind.ready["probe"]), {k: v for k, v in kind.ready.items() if k != "probe"} | options)] if kind.ready else []
+
+
 def checks_of_composed(kind: Kind, ready: Ready | None, healthcheck: object, published: bool, seeded: bool) -> tuple[Check, ...]:
-    """As Compose has it: the container's own health check, else it runs; what lies on top of the file must find it ready."""
-    if ready is not None or seeded:
-        return checks_of(kind, ready, {"main": 1} if published else {})
-    if isinstance(healthcheck, Mapping) and not healthcheck.get("disable"):
-        return (Check("health"),)
-    return (Check("tcp", {"patience": COMPOSED_PATIENCE}),) if published and not kind.once else ()
+    """What the definition says on top of the file; else the file's health check, and whether a known server answers.
+
+    A check of ours that nobody asked for has `patience`: a service that never passes it is up as Compose would have it. A health
+    check alone is not enough for a server: many pass while it is being initialised, and nobody but they can reach it yet.
+    """
+    if ready is not None and (given := _given(ready, str(kind.ready.get("probe", "")))):
+        return tuple(given)
+    if kind.once:
+        return ()
+    server = not kind.own and bool(kind.ready)
+    if seeded and server:
+        return checks_of(kind, None, {"main": 1} if published else {})
+    health = [Check("health")] if isinstance(healthcheck, Mapping) and not healthcheck.get("disable") else []
+    if server:
+        return (*health, *_standard(kind, patience=SERVER_PATIENCE if published else COMPOSED_PATIENCE))
+    return tuple(health) or ((Check("tcp", {"patience": COMPOSED_PATIENCE}),) if published else ())
 
 
 def _given(ready: Ready, probe: str) -> list[Check]:

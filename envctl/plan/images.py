@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,12 +34,15 @@ def full_name(image: str) -> str:
     return f"docker.io/{image}" if slash else f"docker.io/library/{image}"
 
 
-def build_plan(build: Build, context: Path, name: str | None, root: Path, *, as_named: bool = False) -> BuildPlan:
+def build_plan(
+    build: Build, context: Path, name: str | None, root: Path, *, as_named: bool = False, written: Collection[Path] = ()
+) -> BuildPlan:
     """What is built from *context*; the tag is a hash of everything that makes the image.
 
     Args:
         name: of the image, as the definition says. A stranger's could be that of an image which others pull, so it is but a part of ours.
         as_named: it is trusted, and so are the further tags of *build*.
+        written: files of `write:`, which are new after every `up` and no reason to build again.
     """
     if not as_named:
         build = build.model_copy(update={"tags": []}) if "tags" in (build.model_extra or {}) else build
@@ -48,7 +51,8 @@ def build_plan(build: Build, context: Path, name: str | None, root: Path, *, as_
     dockerfile = context / (build.dockerfile or "Dockerfile")
     digest.update(_digest(dockerfile, root) if dockerfile.is_file() else b"")
     for path in context_files(context, _ignored(context, dockerfile, root)):
-        digest.update(_entry(context, path, root))
+        if path not in written:
+            digest.update(_entry(context, path, root))
     content = digest.hexdigest()[:16]
     ours = re.sub(r"[^a-z0-9]+", "-", (re.sub(r":[^/:]*$", "", name) if name else context.name).lower()).strip("-") or "image"
     stem = name if name and as_named else f"envctl/{ours}"

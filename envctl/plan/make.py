@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import count
 from typing import Any
 
 from envctl.definition.budget import KEY
 from envctl.definition.expressions import ExpressionError, evaluate_tree
-from envctl.definition.models import Service
+from envctl.definition.models import Service, expressible
 from envctl.definition.variable_names import is_output
 from envctl.environment import Environment
 from envctl.errors import UsageError
-from envctl.plan.addressing import TESTS, Addressing
-from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, TestPlan
+from envctl.plan.addressing import TESTS, Addressing, Viewpoint
+from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
+from envctl.plan.nobody import nobodys, without_passwords
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
-from envctl.plan.subjects import published, subjects
+from envctl.plan.subjects import fixed_ports, published, subjects
+from envctl.plan.units import undivided
 from envctl.plan.views import Resolver
 
 
@@ -37,8 +41,9 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
 
 def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     found = subjects(environment, setting)
-    resolver = Resolver(found, Addressing(setting), _scope(environment, setting))
+    resolver = Resolver(found, Addressing(setting, lanes=environment.lanes), _scope(environment, setting))
     reading = Reading(environment.loaded, setting, resolver, once)
+    _check_hosts(reading)
     running = {name: service for name, service in environment.definition.services.items() if name not in environment.used}
     needs = {name: _needs(name, service, environment, running) for name, service in running.items()}
     order = _order(reading, running, needs)
@@ -46,7 +51,13 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
     for name in order:
         with reading.located("services", name):
             services[name] = service_plan(reading, found[name], running[name], needs[name])
-    outputs = _outputs(reading, environment)
+            for server in undivided(reading, running[name], name):
+                message = (
+                    f"nothing of '{server}' that '{environment.lanes.written(name)}' refers to is its lane's: all lanes would use the same"
+                )
+                reading.wrong(("services", name), message, f"refer to what a lane has of its own, e.g. `${{{server}.url}}`")
+    lanes = tuple(_outputs(reading, environment, TESTS._replace(lane=lane)) for lane in range(1, environment.lanes.count + 1))
+    outputs = lanes[0] if lanes else _outputs(reading, environment, TESTS._replace(lane=0))
     tests = _tests(reading, environment)
     reading.check()
     # Ports are read last: a reference anywhere may have reserved one.
@@ -54,7 +65,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         name: replace(
             plan,
             ports=ports_of(reading, found[name]),
-            steps=tuple(replace(step, needs=_conditions(environment, step.step.needs, running)) for step in plan.steps),
+            steps=tuple(_in_its_lane(reading, environment, step, running) for step in plan.steps),
             refers=frozenset(_referred(name, running[name], environment)),
         )
         for name, plan in services.items()
@@ -67,23 +78,52 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         write=environment.definition.write,
         tests=tests,
         folder=environment.loaded.folder,
-        secrets=secrets(reading, services.values(), outputs),
+        secrets=secrets(reading, services.values(), outputs).union(*(secrets(reading, (), lane) for lane in lanes[1:])),
+        lanes=lanes,
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         losses=tuple(environment.loaded.losses),
-        ports_wanted=_wanted(environment, services),
+        ports_wanted=(wanted := _wanted(environment, services)),
+        ports_fixed=fixed_ports(environment, list(wanted)),
+        outputs_in=lambda name: _outputs(reading, environment, resolver.addressing.standpoint(name)),
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
+        of_nobody=lambda: _made(without_passwords(environment), nobodys(setting), once),
     )
 
 
 def _gated(service: ServicePlan, services: Mapping[str, ServicePlan]) -> bool:
     """Whether nobody has to reach it before it is seeded, neither another service nor a command that runs in the place of one."""
-    if service.once or not (service.steps or service.setup):
+    if service.once or not (service.steps or service.sets_up):
         return False
     others = [other for other in services.values() if other.name != service.name]
     waits = all(other.needs.get(service.name) == "seeded" for other in others if service.name in (*other.needs, *other.refers))
-    elsewhere = [step for other in services.values() for step in other.steps if step.step.in_ in services]
-    return waits and not any(service.name in (step.service, step.step.in_, *step.needs) for step in elsewhere)
+    elsewhere = [step for other in services.values() for step in other.steps if step.step.runs_in in services]
+    return waits and not any(service.name in (step.service, step.step.runs_in, *step.needs) for step in elsewhere)
+
+
+def _check_hosts(reading: Reading) -> None:
+    """In a Compose file `a-b` may stand beside `a_b`; where names are labels of DNS, both would be one host."""
+    seen: dict[str, str] = {}
+    for name in reading.resolver.subjects:
+        host = reading.addressing.name(name)
+        if host in seen:
+            place = reading.setting.engine.place
+            reading.wrong(("services", name), f"'{name}' and '{seen[host]}' are one host name in {place}", "`--engine docker` has both")
+        seen.setdefault(host, name)
+
+
+def _in_its_lane(reading: Reading, environment: Environment, step: Step, running: Mapping[str, Service]) -> Step:
+    """A seed's program is told of what is seeded: it may be a lane's own, and what is seeded all lanes'."""
+    step = replace(step, needs=_conditions(environment, step.step.waits_for, running))
+    program, lanes = step.step.runs_in or "host", environment.lanes
+    lane = lanes.number(step.service)
+    if lanes.count and program == "host":
+        return replace(step, env=_outputs(reading, environment, TESTS._replace(lane=lane)))
+    if lanes.number(program) == lane or program not in running:
+        return step
+    service = running[program]
+    scope = reading.resolver.reader_in(program, lane)
+    return replace(step, env=variables(reading, service, environment.kinds[service.kind], scope, program))
 
 
 def _wanted(environment: Environment, services: Mapping[str, ServicePlan]) -> dict[PortKey, int]:
@@ -103,13 +143,22 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
 def _needs(name: str, service: Service, environment: Environment, running: Mapping[str, Service]) -> dict[str, str]:
     """References (what they need: everything) under what `needs` says; a job that is needed is a job that is done."""
     needs = {**dict.fromkeys(_referred(name, service, environment), "seeded"), **service.needs}
+    if service.from_compose:  # the file knows nothing of the seeds that a definition gives what it names
+        seeded = [other for other, its in running.items() if its.seed and (other in needs or any(step.in_ == name for step in its.seed))]
+        needs |= {other: "seeded" for other in seeded if needs.get(other) != "none"}
     return _conditions(environment, {other: condition for other, condition in needs.items() if other != name}, running)
 
 
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
     """The services whose properties it reads, in order; itself where it asks for its own address."""
-    found = refers(service, [*environment.definition.services, "self"])
-    return [name if ref.root == "self" else ref.root for ref in found if ref.root != "self" or ref.path[:1] in (("host",), ("url",))]
+    found = refers(service, [*filter(expressible, environment.definition.services), "self"])
+    lanes = environment.lanes
+    lane = lanes.number(name)
+    return [
+        name if ref.root == "self" else lanes.service(ref.root, lane)
+        for ref in found
+        if ref.root != "self" or ref.path[:1] in (("host",), ("url",))
+    ]
 
 
 def _conditions(environment: Environment, needs: Mapping[str, str], running: Mapping[str, Service]) -> dict[str, str]:
@@ -125,7 +174,7 @@ def _condition(environment: Environment, other: Service, condition: str) -> str:
 
 
 def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str, Mapping[str, str]]) -> list[str]:
-    seeding = {name: {o: c for step in service.seed for o, c in step.needs.items()} for name, service in running.items()}
+    seeding = {name: {o: c for step in service.seed for o, c in step.waits_for.items()} for name, service in running.items()}
     try:
         return start_order(needs, seeding)
     except Cycle as cycle:
@@ -136,10 +185,10 @@ def _order(reading: Reading, running: Mapping[str, Service], needs: Mapping[str,
         raise
 
 
-def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
-    scope = reading.resolver.reader(TESTS)
+def _outputs(reading: Reading, environment: Environment, viewpoint: Viewpoint) -> dict[str, str]:
+    scope = reading.resolver.reader(viewpoint)
     if environment.definition.outputs is None:
-        return _default_outputs(reading)
+        return _default_outputs(reading, viewpoint)
     found: dict[str, str] = {}
     for key, value in environment.definition.outputs.items():
         with reading.located("outputs", key):
@@ -147,24 +196,37 @@ def _outputs(reading: Reading, environment: Environment) -> dict[str, str]:
     return found
 
 
-def _default_outputs(reading: Reading) -> dict[str, str]:
+def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
-    found = {}
+    found: dict[str, str] = {}
+    prefixes: set[str] = set()
+    scope = reading.resolver.reader(viewpoint)
     for name, subject in reading.resolver.subjects.items():
-        view = reading.resolver.reader(TESTS)[name]
-        for key in ("host", "port", *subject.kind.properties, *subject.kind.credentials):
+        if name not in scope:  # another lane's
+            continue
+        view, prefix = scope[name], _prefix(name, prefixes)
+        divided = [subject.kind.unit.parameter] if subject.kind.unit and subject.kind.unit.parameter else []
+        for key in ("host", "port", *subject.kind.properties, *divided, *subject.kind.credentials):
             try:
                 value = view[key]
             except (ExpressionError, KeyError):
                 continue
-            variable = f"{name}_{key}".upper().replace("-", "_")
+            variable = f"{prefix}_{key.upper()}"
             if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "" and is_output(variable):
                 found[variable] = as_text(value)
     return found
 
 
+def _prefix(name: str, taken: set[str]) -> str:
+    """How the outputs of service *name* begin; in a Compose file `a-b` may stand beside `a_b`, and is numbered then."""
+    base = re.sub(r"[^A-Z0-9_]", "_", name.upper())
+    prefix = next(text for number in count(1) if (text := base if number == 1 else f"{base}_{number}") not in taken)
+    taken.add(prefix)
+    return prefix
+
+
 def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
-    scope = reading.resolver.reader(TESTS)
+    scope = reading.resolver.reader(TESTS._replace(lane=min(environment.lanes.count, 1)))
     return {
         name: TestPlan(reading.argv(test.run, scope, "tests", name), tuple(test.reports), tuple(test.only))
         for name, test in environment.definition.tests.items()
@@ -174,7 +236,9 @@ def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
     """The variables of service *name* as if it ran on the machine of the tests."""
     service = environment.definition.services[name]
-    resolver = Resolver(subjects(environment, setting), Addressing(setting, by_hand=name), _scope(environment, setting))
+    resolver = Resolver(
+        subjects(environment, setting), Addressing(setting, by_hand=name, lanes=environment.lanes), _scope(environment, setting)
+    )
     reading = Reading(environment.loaded, setting, resolver)
     found = variables(reading, service, environment.kinds[service.kind], resolver.reader_in(name), name)
     reading.check()

@@ -19,6 +19,7 @@ from envctl.definition.models import Build, SeedStep
 from envctl.files.reading import open_file
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
+from envctl.instance.units import Unit
 from envctl.plan.traits import Addresses, EngineTraits
 
 
@@ -59,6 +60,10 @@ class Setting:
     """Its namespace is not its own (`--namespace`): the names of its services begin with its id."""
     rewrite: Mapping[str, str] = field(default_factory=dict)
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
+
+    def runs_as_process(self, service: str) -> bool:
+        """Whether *service* is a process of this machine."""
+        return self.engine.runs_processes or service in self.local
 
 
 class Port(NamedTuple):
@@ -127,6 +132,17 @@ class Feed(NamedTuple):
     command: tuple[str, ...]
     env: Mapping[str, str]
     dialect: str
+    select: tuple[str, ...] = ()
+    """Prints the values of a column."""
+
+
+class Table(NamedTuple):
+    """What a bulk loader is told of the rows that follow."""
+
+    name: str
+    columns: tuple[str, ...]
+    binary: frozenset[str] = frozenset()
+    """The columns whose values are bytes."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +157,21 @@ class Step:
     where: str
     """file:line of the definition."""
     command: tuple[str, ...] = ()
+    folder: Path = Path()
+    """What the names of *files* are relative to; the file itself where it is one."""
     needs: Mapping[str, str] = field(default_factory=dict)
     feed: Feed | None = None
+    env: Mapping[str, str] | None = None
+    """With lanes: the variables of the command's program, or the outputs for one on this machine, as what is seeded needs them."""
+    inline: Any = None
+    """The data that stands in the step itself, evaluated."""
+    feed_for: Callable[[Table], Feed] | None = field(default=None, compare=False)
+    """For formats that learn from their data what goes into which table."""
 
     @property
     def title(self) -> str:
         what = self.step.file or " ".join(self.command)
-        return f"{self.step.format} {what}"
+        return f"{self.step.format} {what}".rstrip()
 
 
 class FirstStep(NamedTuple):
@@ -194,6 +218,26 @@ class LocalPlan(NamedTuple):
     """The image that was asked for in the place of the kind's own; the program of this machine stands in its place."""
     program: LocalProgram | None = None
     """What runs it, where the definition does not say it with `run`."""
+    title: str = ""
+    """What people call its kind."""
+
+
+@dataclass(frozen=True)
+class SnapshotPlan:
+    """How the data of a service is kept, and what a copy of it needs to become this instance's (`Snapshot` of its kind, evaluated)."""
+
+    folder: str
+    always: bool
+    """Its first start is worth keeping, even without seeds."""
+    kind: str
+    """The hash of everything that its kind says."""
+    consistent: tuple[tuple[tuple[str, ...], Mapping[str, str], str], ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    files: Mapping[str, File] = field(default_factory=dict)
+    before: str = ""
+    direct: bool = False
+    """Without the entry point of the image."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +269,8 @@ class ServicePlan:
     inside: Mapping[str, Any]
     outside: Mapping[str, Any]
     stop: float
+    declares: tuple[str, ...] = ()
+    """Modules of envctl/seeding/declaring that make what it declares, once it is ready."""
     once: bool = False
     """It runs once, and is `done` when it has ended with 0."""
     own: bool = False
@@ -251,6 +297,8 @@ class ServicePlan:
     shell_env: Mapping[str, str] = field(default_factory=dict)
     local: LocalPlan | None = None
     """It is a process of this machine."""
+    snapshot: SnapshotPlan | None = None
+    """How its data is kept for the next instance, where its kind says it."""
     ephemeral: bool = False
     """Its data goes with its process, so that it is seeded whenever that has been started."""
     gated: bool = False
@@ -261,11 +309,29 @@ class ServicePlan:
     """It refers to the machine of the tests."""
     refers: frozenset[str] = frozenset()
     """Services, itself and those that run elsewhere included, whose addresses it was given; `needs` says what it waits for."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """On top of those that everything of the instance carries."""
     from_compose: bool = False
     compose: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Any = field(default_factory=dict)
+    unit: Unit | None = None
+    """What lanes have of it, and how it is reset."""
+    lane: int = 0
+    """The one whose own it is; 0 where it is shared, or where there are none."""
+    written: str = ""
+    """Its name in the definition."""
     later: tuple[str, ...] = ()
     """Keys that are given and that nothing acts on yet."""
+
+    @property
+    def sets_up(self) -> bool:
+        """Whether something is made in its server once it is ready, before its seeds."""
+        return bool(self.setup or self.declares)
+
+    @property
+    def sets_up_by(self) -> str:
+        """What makes the first of it."""
+        return self.setup[0][0][0] if self.setup else self.declares[0]
 
     @property
     def outside_ports(self) -> dict[str, int]:
@@ -305,10 +371,18 @@ class Plan:
     """Services that run already somewhere, and their URLs."""
     compose_extra: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[str, ...] = ()
+    lanes: tuple[Mapping[str, str], ...] = ()
+    """The outputs of each lane; those of the first are `outputs` too."""
     ports_wanted: Mapping[PortKey, int] = field(default_factory=dict)
     """The ports that get a number outside, in the order of the definition, and how many in a row each wants (replicas)."""
+    ports_fixed: Mapping[PortKey, int] = field(default_factory=dict)
+    """Those of them whose number outside the definition says (`publish`)."""
+    outputs_in: Callable[[str], Mapping[str, str]] = field(default=lambda service: {}, repr=False, compare=False)
+    """The outputs as they are seen from inside a service."""
     again: Callable[[Allocation, Addresses], Plan] | None = field(default=None, repr=False, compare=False)
     """Makes the whole plan with another allocation; the definition and the project's files are not read for it."""
+    of_nobody: Callable[[], Plan] | None = field(default=None, repr=False, compare=False)
+    """Makes the same plan without anything that is an instance's own: its name, its passwords, its addresses, those that were given."""
 
     def with_allocation(self, allocation: Allocation, addresses: Addresses | None = None) -> Plan:
         """The plan that runs: every text that names a port or the subnet has *allocation*'s.
@@ -330,3 +404,4 @@ class Selection:
     stub: Sequence[str] = ()
     use: Mapping[str, str] = field(default_factory=dict)
     image: Mapping[str, str] = field(default_factory=dict)
+    lanes: int = 0

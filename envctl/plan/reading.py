@@ -81,7 +81,8 @@ class Reading:
         """
         if self.problems:
             mask = Mask(self.loaded.secrets - self.loaded.names(self.setting.name))
-            raise DefinitionError([problem.masked(mask) for problem in self.problems]) from None
+            # A lane's own service has the mistakes of the one that it is a copy of.
+            raise DefinitionError(list(dict.fromkeys(problem.masked(mask) for problem in self.problems))) from None
 
     def wrong(self, path: TreePath, message: str, hint: str = "") -> None:
         """Notes what is wrong at *path* of the definition."""

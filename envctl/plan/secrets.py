@@ -32,7 +32,7 @@ def secrets(reading: Reading, services: Iterable[ServicePlan], outputs: Mapping[
 
 
 def _passwords(reading: Reading, subject: Subject) -> Iterator[Any]:
-    view = reading.resolver.reader(TESTS)[subject.name]
+    view = reading.resolver.view(subject.name, TESTS)
     yield from (view[key] for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key))
     yield from (item[key] for several in subject.several for item in view[several].values() for key in item if _NAMED.search(key))
     yield unquote(urlsplit(subject.url or "").password or "")

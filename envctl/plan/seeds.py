@@ -1,108 +1,129 @@
-"""Seed steps with their files found and a hash of everything that their result depends on."""
+"""Seed steps with their files found, their texts evaluated, and a hash of everything that their result depends on."""
 
 from __future__ import annotations
 
+import codecs
 import csv
-import gzip
-import hashlib
-import io
-import json
-import os
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.kinds import Kind
+from envctl.definition.kinds import Kind, SeedFeed
 from envctl.definition.matching import matching
 from envctl.definition.models import SeedStep, Service
 from envctl.files.folders import FileRefused
-from envctl.files.reading import open_file
-from envctl.plan.model import Feed, Step
+from envctl.files.packed import open_unpacked
+from envctl.files.reading import files_below
+from envctl.plan.model import Feed, File, Step, Table
 from envctl.plan.reading import Reading
+from envctl.plan.seed_hashes import chained, entries, faker_version, server_hash
 from envctl.plan.subjects import Subject
 
+At = tuple[str | int, ...]
 
-def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, image: str) -> Iterator[Step]:
-    """The steps in order. Their hashes are a chain: the server's, and then each step's on top of those before it."""
-    name, chain = subject.name, _server_hash(reading, subject, image)
+
+def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, image: str, given: Mapping[str, File]) -> Iterator[Step]:
+    """The steps in order. Their hashes are a chain: the server's, and then each step's on top of those before it.
+
+    Args:
+        given: the files of the project in the server's container.
+    """
+    if not service.seed:
+        return
+    name = subject.name
+    with reading.located("services", name):
+        chain = server_hash(reading, subject, service, kind, image, given)
     for number, step in enumerate(service.seed):
         at = ("services", name, "seed", number)
         files, content = reading.once(at, partial(_read, reading, step, at))
         database = step.database or next(iter(subject.several.get("databases", ())), None)
-        chain = _hash(reading, chain, database, step.model_dump(mode="json", exclude={"needs"}), content)
+        made_by = [faker_version()] if step.format == "generate" else []
+        chain = chained(reading, chain, database, step.model_dump(exclude={"needs"}), _asked(reading, step), content, *made_by)
+        if made_by == [None]:
+            reading.wrong((*at, "generate"), "`generate` needs the package Faker", "`pip install envctl-testing[seeds]`")
         file, line = reading.loaded.source.at(at)
+        feeds = _Feeds(reading, kind.seeds[step.format], step, name, at) if step.format in kind.seeds else None
         yield Step(
             service=name,
             number=number,
             step=step,
             hash=chain,
             files=files,
+            folder=reading.loaded.path(step.file, at) if step.file is not None else Path(),
             where=f"{file}:{line}",
             command=_command(reading, step, name, at),
-            needs=step.needs,
-            feed=_feed(reading, kind, step, files, name, at),
+            needs=step.waits_for,
+            feed=feeds.first(files) if feeds else None,
+            inline=reading.tree(step.inline, reading.resolver.reader_in(name), *at, step.format) if step.inline is not None else None,
+            feed_for=feeds.table if feeds else None,
         )
 
 
-def _server_hash(reading: Reading, subject: Subject, image: str) -> str:
-    """What the server itself makes of its data; credentials change nothing of it, and must not be found out by it."""
-    several = {key: {name: _public(subject, given) for name, given in items.items()} for key, items in subject.several.items()}
-    return _hash(reading, subject.kind.kind, image, _public(subject, subject.parameters), several)
+def _asked(reading: Reading, step: SeedStep) -> dict[str, Any]:
+    """The program in which a command runs, or that requests ask; what is in the image that is built of it, `inputs` say."""
+    services = reading.loaded.definition.services if reading.loaded.definition else {}
+    return services[step.in_].model_dump(include={"kind", "version", "image", "build", "run", "command"}) if step.in_ in services else {}
 
 
-def _public(subject: Subject, given: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in given.items() if key not in subject.kind.credentials and "password" not in key}
-
-
-def _hash(reading: Reading, *parts: Any) -> str:
-    """Of texts as they are written: a reference counts as itself, not with the address or password that it leads to."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    for secret in sorted(reading.loaded.secrets):
-        text = text.replace(secret, "")
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> tuple[tuple[Path, ...], list[tuple[str, str]]]:
+def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], list[tuple[str, str]]]:
     """The files of a step, and all that counts of its files and inputs: paths below their folders, and hashes of the content."""
-    files, folder = _files(reading, step, at)
-    entries: list[tuple[str, str]] = []
+    files: tuple[Path, ...] = ()
+    counted: list[tuple[str, str]] = []
     with reading.located(*at):
-        entries += [_entry(folder, path, reading.loaded.project) for path in files]
-        entries.append(("inputs", ""))
-        entries += [_entry(base, path, reading.loaded.project) for base, path in _inputs(reading, step, at)]
-    return files, entries
+        files, folder = _files(reading, step, at)
+        counted += entries(reading.loaded.project, ((folder, path) for path in files))
+        counted.append(("inputs", ""))
+        counted += entries(reading.loaded.project, _inputs(reading, step, at))
+    return files, counted
 
 
-def _entry(folder: Path, path: Path, root: Path) -> tuple[str, str]:
-    with open_file(path, root) as stream:
-        return Path(os.path.relpath(path, folder)).as_posix(), hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _command(reading: Reading, step: SeedStep, name: str, at: tuple[str | int, ...]) -> tuple[str, ...]:
+def _command(reading: Reading, step: SeedStep, name: str, at: At) -> tuple[str, ...]:
     """References are what the program itself can reach: on this machine the outside addresses. `self` is the seeded service."""
     where = {None: None, "host": None, "server": name}.get(step.in_, step.in_)
     viewpoint = reading.addressing.standpoint(where)
     return reading.argv(step.command, reading.resolver.reader(viewpoint, name), *at, "command")
 
 
-def _feed(reading: Reading, kind: Kind, step: SeedStep, files: Sequence[Path], name: str, at: tuple[str | int, ...]) -> Feed | None:
-    feed = kind.seeds.get(step.format)
-    if feed is None:
-        return None
-    scope = dict(reading.resolver.reader_in(name))
-    has_header = step.file_format is not None and step.file_format.header and files
-    columns = reading.once((*at, "columns"), partial(_columns, reading, files[0], (*at, step.format))) if has_header else []
-    scope |= {"step": {"database": step.database or scope["self"]["first"].get("databases"), "into": step.into, "columns": columns}}
-    command = reading.tree(feed.command, scope, *at)
-    return Feed(tuple(map(str, command)), {key: str(value) for key, value in reading.tree(feed.env, scope, *at).items()}, feed.dialect)
+class _Feeds:
+    """The texts of a kind's feed, evaluated for a step."""
+
+    def __init__(self, reading: Reading, feed: SeedFeed, step: SeedStep, name: str, at: At) -> None:
+        self._reading, self._feed, self._step, self._name, self._at = reading, feed, step, name, at
+
+    def first(self, files: tuple[Path, ...]) -> Feed:
+        """What is known before any data is read."""
+        reading, step = self._reading, self._step
+        has_header = step.file_format is not None and step.file_format.header and files
+        read: Callable[[], list[str]] = partial(_columns, reading, files[0], (*self._at, step.format)) if has_header else list
+        columns = reading.once((*self._at, "columns"), read)
+        return self.table(Table(step.into or "", tuple(columns)))
+
+    def table(self, table: Table) -> Feed:
+        """What loads, or selects, some columns of a table."""
+        reading, step, feed = self._reading, self._step, self._feed
+        scope = dict(reading.resolver.reader_in(self._name))
+        first = scope["self"]["first"].get("databases")
+        scope["step"] = {
+            "database": step.database or first,
+            "into": table.name,
+            "columns": list(table.columns),
+            "binary": sorted(table.binary),
+            "owners": step.owners,
+        }
+        command, select, env = (reading.tree(value, scope, *self._at) for value in (feed.command, feed.select, feed.env))
+        return Feed(_words(command), {key: str(value) for key, value in env.items()}, feed.dialect, _words(select))
 
 
-def _columns(reading: Reading, path: Path, at: tuple[str | int, ...]) -> list[str]:
+def _words(values: Sequence[Any]) -> tuple[str, ...]:
+    """Arguments; an expression that gives a list stands for its items."""
+    return tuple(str(word) for value in values for word in (value if isinstance(value, list) else [value]))
+
+
+def _columns(reading: Reading, path: Path, at: At) -> list[str]:
     try:
         found = header(path, reading.loaded.project)
-    except (FileRefused, OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+    except (FileRefused, OSError, UnicodeDecodeError, csv.Error) as error:
         what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         reading.wrong(at, f"the header of '{path.name}' cannot be read: {what}")
         return []
@@ -113,22 +134,24 @@ def _columns(reading: Reading, path: Path, at: tuple[str | int, ...]) -> list[st
 
 def header(path: Path, root: Path) -> list[str]:
     """The names in the first line of a CSV file."""
-    with open_file(path, root) as packed, gzip.open(packed) if path.suffix == ".gz" else packed as raw:
-        stream = io.TextIOWrapper(raw, "utf-8-sig", newline="")
+    with open_unpacked(path, root) as raw:
+        stream = codecs.getreader("utf-8-sig")(raw)
         return [name.strip() for name in next(csv.reader(stream), [])]
 
 
-def _files(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> tuple[tuple[Path, ...], Path]:
+def _files(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], Path]:
     """What the server is fed with, in order, and the folder that holds it."""
     if step.file is None or step.file_format is None:
         return (), Path()
     path = reading.loaded.path(step.file, at)
     if not path.is_dir():
         return (path,), path.parent
+    if step.file_format.whole_folders:
+        return tuple(files_below(path, reading.loaded.project)), path
     return tuple(sorted(p for p in path.iterdir() if p.name.endswith(step.file_format.in_folders))), path
 
 
-def _inputs(reading: Reading, step: SeedStep, at: tuple[str | int, ...]) -> Iterator[tuple[Path, Path]]:
+def _inputs(reading: Reading, step: SeedStep, at: At) -> Iterator[tuple[Path, Path]]:
     """Each input below the folder that its pattern is relative to."""
     for number, pattern in enumerate(step.inputs):
         folder = reading.loaded.base((*at, "inputs", number))

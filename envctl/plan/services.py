@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from envctl.definition.amounts import bytes_of
-from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree, render_text
+from envctl.definition.env_files import variables_of
+from envctl.definition.expressions import evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
 from envctl.definition.models import Build, Requests, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
-from envctl.files.reading import read_file
-from envctl.plan.addressing import Side, Viewpoint
-from envctl.plan.files import contents, listed, service_files
+from envctl.errors import DefinitionError
+from envctl.plan.addressing import TESTS, Viewpoint
+from envctl.plan.dockerfile_run import proposed_run
+from envctl.plan.files import contents, listed, service_files, texts_of
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, Requested, ServicePlan
-from envctl.plan.reading import Reading, as_text, plain, refers
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, Requested, ServicePlan, SnapshotPlan
+from envctl.plan.reading import Reading, as_text, refers
 from envctl.plan.seeds import steps_of
 from envctl.plan.subjects import Subject
-from envctl.plan.views import View, property_names
+from envctl.plan.units import properties_of, unit_of
+from envctl.plan.views import View
 
 OWN_STOP = 10.0
 """Seconds that a service of the team's own gets on SIGTERM, so that coverage and traces are written."""
@@ -42,6 +47,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         if check.probe == "log" and (complaint := no_pattern(str(check.options["log"]))):
             reading.wrong(("services", name, "ready", "log"), complaint, SYNTAX)
     own = service.build is not None or service.run is not None or (kind.own and not service.from_compose)
+    files = _files(reading, service, applied, scope, name)
     return ServicePlan(
         name=name,
         kind=kind.kind,
@@ -54,7 +60,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         run=_run(reading, service, scope, name),
         folder=_folder(reading, name, service),
         env=variables(reading, service, applied, scope, name),
-        files=_files(reading, service, applied, scope, name),
+        files=files,
         ports=ports_of(reading, subject),
         user=applied.user,
         data=applied.data,
@@ -63,10 +69,11 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         ready_timeout=service.ready.timeout if service.ready else 60.0,
         healthcheck=_healthcheck(reading, applied, checks, subject, scope),
         needs=needs,
-        steps=tuple(steps_of(reading, subject, service, kind, image)),
+        steps=tuple(steps_of(reading, subject, service, kind, image, _without(files, applied.files))),
         setup=tuple(_setup(reading, applied.setup, subject, scope)),
-        inside=_properties(reading, subject, "inside"),
-        outside=_properties(reading, subject, "outside"),
+        inside=properties_of(reading, subject, Viewpoint("inside")),
+        outside=properties_of(reading, subject, TESTS),
+        declares=tuple(module for key, module in applied.declare.items() if subject.several.get(key)),
         stop=service.stop if service.stop is not None else (OWN_STOP if own else 0.0),
         once=kind.once,
         own=kind.own,
@@ -82,12 +89,16 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
         local=_local(reading, kind, subject, service, scope) if local else None,
+        snapshot=_snapshot(reading, applied, subject, scope),
         drawn=subject.drawn,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
-        compose=reading.tree(service.compose, scope, "services", name, "compose"),
+        compose=service.compose,
         kubernetes=reading.tree(service.kubernetes, scope, "services", name, "kubernetes"),
-        later=tuple(key for key in ("scope", "faults", "expose") if getattr(service, key) is not None),
+        unit=unit_of(reading, subject),
+        lane=reading.addressing.lanes.number(name),
+        written=reading.addressing.lanes.written(name),
+        later=tuple(key for key in ("faults", "expose") if getattr(service, key) is not None),
     )
 
 
@@ -112,7 +123,7 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     for file in service.env_file:
         path = reading.loaded.path(file, ("services", name, "env_file"))
         with reading.located("services", name, "env_file"):
-            env |= reading.once(("variables", path), partial(dotenv, path, reading.loaded.project))
+            env |= reading.once(("variables", path), partial(variables_of, path, reading.loaded.project))
     for key, value in service.env.items():
         if value is None:
             env |= {key: reading.setting.environ[key]} if key in reading.setting.environ else {}
@@ -120,14 +131,6 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
         with reading.located("services", name, "env", key):
             env[key] = evaluate(value, scope)
     return {key: as_text(value) for key, value in env.items() if value is not None}
-
-
-def dotenv(path: Path, root: Path) -> Mapping[str, str]:
-    """The variables of a file of `env_file:` that have a value; `$` stays, as only the definition is templated."""
-    from dotenv import dotenv_values
-
-    values = dotenv_values(stream=StringIO(read_file(path, root).decode()), interpolate=False)
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, File]:
@@ -141,6 +144,11 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
     with reading.located("services", name, "with"):
         files |= service_files(kind, scope, service.files, resolve, read_all)
     return files
+
+
+def _without(files: Mapping[str, File], texts: Collection[str]) -> dict[str, File]:
+    """The files but for the kind's own texts, which hold what is drawn for this instance."""
+    return {path: file for path, file in files.items() if path not in texts}
 
 
 def _image(reading: Reading, subject: Subject, service: Service, build: BuildPlan | None) -> str:
@@ -172,7 +180,10 @@ def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
 
 
 def _build_plan(reading: Reading, build: Build, context: Path, name: str | None) -> BuildPlan:
-    return build_plan(build, context, name, reading.loaded.project, as_named=reading.setting.image_names)
+    loaded = reading.loaded
+    written = {loaded.folder / target for target in (loaded.definition.write if loaded.definition else ())}
+    written = {Path(os.path.normpath(path)) for path in written}
+    return build_plan(build, context, name, loaded.project, as_named=reading.setting.image_names, written=written)
 
 
 def _folder(reading: Reading, name: str, service: Service) -> Path:
@@ -207,7 +218,10 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     """What a process of this machine needs; the problem where it cannot be one."""
     where = ("services", subject.name)
     if (kind.own or service.from_compose) and not service.run:
-        hint = "`run: COMMAND` starts it from source; or bring it up on Docker"
+        proposed = ""
+        with suppress(DefinitionError):  # a folder that is wrong is another mistake
+            proposed = proposed_run(service.build, _folder(reading, subject.name, service), reading.loaded.project, service.port)
+        hint = f"`{proposed or 'run: COMMAND'}` starts it from source; or bring it up on Docker"
         reading.wrong(where, "nothing says how it runs as a process of this machine", hint)
     elif not kind.own and kind.local is None and not service.run:
         hint = "use Docker, or `--use S=URL` for one that runs already"
@@ -222,7 +236,27 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
     template = tuple(map(str, reading.tree(local.template, scope)))
     image = "" if kind.own else service.image or ""
     program = None if service.run else kind.local
-    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program)
+    return LocalPlan(_version(kind, service), template, first, missing, service.replicas, image, program, kind.title)
+
+
+def _snapshot(reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str, Any]) -> SnapshotPlan | None:
+    told, path = kind.snapshot, ("services", subject.name)
+    if told is None:
+        return None
+    files: dict[str, File] = {}
+    with reading.located(*path, "with"):
+        files = texts_of(told.files, scope)
+    return SnapshotPlan(
+        told.folder,
+        told.worth == "always",
+        hashlib.sha256(kind.model_dump_json().encode()).hexdigest(),
+        tuple(_setup(reading, told.consistent, subject, scope)),
+        {key: str(value) for key, value in reading.tree(told.env, scope, *path).items()},
+        tuple(map(str, reading.tree(told.arguments, scope, *path))),
+        files,
+        str(reading.tree(told.before, scope, *path)),
+        told.direct,
+    )
 
 
 def _limits(given: Resources | None) -> Limits | None:
@@ -273,16 +307,3 @@ def _setup(
             inner = {**scope, "item": item}
             command = reading.tree(setup.command, inner, "services", subject.name)
             yield tuple(map(str, command)), reading.tree(setup.env, inner, "services", subject.name), render_text(setup.stdin, inner)
-
-
-def _properties(reading: Reading, subject: Subject, side: Side) -> dict[str, Any]:
-    """Every property that has a value on that side."""
-    view, found = reading.resolver.view(subject.name, Viewpoint(side)), {}
-    for key in property_names(subject):
-        if key in ("inside", "outside", "first", "bind", "prefix"):
-            continue
-        try:
-            found[key] = plain(view[key])
-        except (ExpressionError, KeyError):
-            continue
-    return found

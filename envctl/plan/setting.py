@@ -11,7 +11,7 @@ from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation
 from envctl.plan.model import PortKey, Setting
-from envctl.plan.subjects import published
+from envctl.plan.subjects import fixed_ports, published
 from envctl.plan.traits import EngineTraits
 
 FIRST, COUNT = 20000, 12000
@@ -33,7 +33,7 @@ def render_setting(
         if service not in {key[0] for key in keys}:
             raise UsageError(f"--port {service}: there is no such service with a port", hint=did_you_mean(service, [k[0] for k in keys]))
     main = {service: (service, port) for service, port in reversed(keys)}
-    fixed = {main[service]: port for service, port in (ports or {}).items()}
+    fixed = fixed_ports(environment, keys) | {main[service]: port for service, port in (ports or {}).items()}
     return Setting(
         name=name,
         id="".join(c if c.isalnum() or c == "-" else "-" for c in name.lower()),

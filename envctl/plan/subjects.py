@@ -50,6 +50,16 @@ def published(environment: Environment, local: Collection[str] = ()) -> list[Por
     return [(name, port) for name, subject in running.items() for port in _numbered(subject, name in local)]
 
 
+def fixed_ports(environment: Environment, keys: Sequence[PortKey]) -> dict[PortKey, int]:
+    """The numbers outside that `publish` gives: to the main port, or to ports by name."""
+    found: dict[PortKey, int] = {}
+    for name, service in environment.definition.services.items():
+        own = [port for service_name, port in keys if service_name == name]
+        given = service.publish if isinstance(service.publish, Mapping) else {own[0]: service.publish} if service.publish and own else {}
+        found |= {(name, port): number for port, number in given.items() if port in own}
+    return found
+
+
 def _numbered(subject: Subject, local: bool) -> list[str]:
     ports = [port for port in subject.ports if subject.published(port) == port]
     return ports + [private(port) for port in subject.private] if local else ports
@@ -66,11 +76,16 @@ def subjects(environment: Environment, setting: Setting | None = None) -> dict[s
 def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, environment: Environment) -> Subject:
     parameters = parameters_of(kind, service.with_)
     drawn = False
+    open_to_all = parameters.get("password") == ""
     for key, what in kind.credentials.items():
         if parameters.get(key) is None and setting is not None:
-            parameters[key], drawn = setting.secret(name, what if key == what else key), True
+            parameters[key] = "" if open_to_all else setting.secret(name, what if key == what else key)
+            drawn = not open_to_all
+    if service.from_compose and kind.outside_port:  # its file says where its clients are sent on to
+        kind = kind.model_copy(update={"outside_port": ""})
     several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
-    ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(kind.ports_when.get(port, ""), True)}
+    when = {} if service.from_compose else kind.ports_when
+    ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(when.get(port, ""), True)}
     return Subject(name, kind, ports, parameters, several, environment.used.get(name), drawn)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +10,8 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree
-from envctl.plan.addressing import Addressing, Viewpoint
+from envctl.instance.units import PLACEHOLDER
+from envctl.plan.addressing import LEASED, TESTS, Addressing, Viewpoint
 from envctl.plan.subjects import Subject, private
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -37,19 +39,21 @@ class Resolver:
     def _reader(self, viewpoint: Viewpoint, own: str | None) -> dict[str, Any]:
         if own is not None:
             return {**self.reader(viewpoint), "self": self.view(own, viewpoint)}
-        return self._scope(viewpoint) | {name: self.view(name, viewpoint) for name in self.subjects}
+        lanes = self.addressing.lanes
+        written = [name for name in self.subjects if lanes.number(name) < 2]
+        return {name: self.view(lanes.service(name, viewpoint.lane), viewpoint) for name in written} | self._scope(viewpoint)
 
     @cached_property
     def elsewhere(self) -> Sequence[str]:
         """The services that run already somewhere (`--use`)."""
         return [name for name, subject in self.subjects.items() if subject.url is not None]
 
-    def reader_in(self, service: str, lane: int = 1) -> Mapping[str, Any]:
+    def reader_in(self, service: str, lane: int | None = None) -> Mapping[str, Any]:
         """The scope of an expression that *service* reads, wherever it stands; `self` is itself."""
         return self.reader(self.addressing.standpoint(service, lane), service)
 
     def _scope(self, viewpoint: Viewpoint) -> dict[str, Any]:
-        return {**self.scope, "tester": {"host": self.addressing.tester(viewpoint)}, "lane": {"number": viewpoint.lane}}
+        return {**self.scope, "tester": {"host": self.addressing.tester(viewpoint)}, "lane": {"number": max(viewpoint.lane, 1)}}
 
     def view(self, service: str, viewpoint: Viewpoint) -> View:
         """The one view of *service* from there."""
@@ -74,11 +78,13 @@ class Resolver:
         if key in self.PLACE:
             return self.PLACE[key](self, subject, viewpoint)
         if key == "first":
-            return {name: self._name(own, next(iter(items))) if items else None for name, items in subject.several.items()}
+            return {key: self._first(own, key) for key in subject.several}
         if key in subject.several:
             return {self._name(own, name): self._item(own, key, name) for name in subject.several[key]}
-        if key in subject.kind.properties:
+        if key in subject.kind.properties and subject.parameters.get(key) is None:
             return evaluate(subject.kind.properties[key], self._of(own))
+        if self._is_divided(own) and (unit := subject.kind.unit) and key == unit.parameter:
+            return self.unit_name(own, None)
         if key in subject.parameters:
             return evaluate_tree(subject.parameters[key], self.reader_in(subject.name, viewpoint.lane))
         raise KeyError(key)
@@ -113,6 +119,32 @@ class Resolver:
         """The properties that a URL gives; a loopback host is the tests' machine for those inside."""
         return _from_url(url, self.addressing.tester(viewpoint) if viewpoint.side == "inside" else None)
 
+    def _is_divided(self, own: View) -> bool:
+        """Whether lanes have each their own of what is read, and a lane reads it."""
+        subject, lanes = own.subject, self.addressing.lanes
+        return subject.url is None and (own.viewpoint.lane == LEASED or (own.viewpoint.lane > 0 and not lanes.number(subject.name)))
+
+    def unit_name(self, own: View, item: str | None) -> Any:
+        """The name (or the parameter's value) of *own*'s unit in its lane, made of that of the seeded *item*."""
+        unit, lane = own.subject.kind.unit, own.viewpoint.lane
+        assert unit is not None
+        return PLACEHOLDER if lane == LEASED else self.named(own.subject, unit.name, item, lane)
+
+    def named(self, subject: Subject, text: str, item: str | None, lane: int = 0) -> Any:
+        """What *text* of a kind's `unit:` gives for the seeded *item* of *subject*."""
+        base = self.view(subject.name, TESTS)
+        scope = {**self._of(base), "lane": {"number": lane}, "item": {"name": item}}
+        found = evaluate(text, scope)
+        return _cut(found, unit.longest) if isinstance(found, str) and (unit := subject.kind.unit) else found
+
+    def _first(self, own: View, key: str) -> str | None:
+        first = next(iter(own.subject.several[key]), None)
+        return None if first is None else str(self._item_name(own, key, self._name(own, first)))
+
+    def _item_name(self, own: View, key: str, name: str) -> Any:
+        unit = own.subject.kind.unit
+        return self.unit_name(own, name) if unit is not None and key == unit.several and self._is_divided(own) else name
+
     def _name(self, own: View, name: str) -> str:
         """The keys of a definition are texts like any other: `$${` is a literal `${` in them too."""
         return str(evaluate(name, self._of(own)))
@@ -121,6 +153,7 @@ class Resolver:
         scope = self._of(own)
         item = {"name": name, **own.subject.several[key][name]}
         item = {option: evaluate_tree(value, scope) for option, value in item.items()}
+        item["name"] = self._item_name(own, key, item["name"])
         for prop, text in own.subject.kind.several[key].properties.items():
             item[prop] = evaluate(text, {**scope, "item": item})
         return item
@@ -169,6 +202,12 @@ def property_names(subject: Subject) -> list[str]:
     address = ["host", "port", "ports"] if subject.ports else []
     names = [*address, *subject.kind.properties, *subject.parameters, *subject.several, "name", "bind", "prefix", "first"]
     return list(dict.fromkeys([*names, "inside", "outside"]))
+
+
+def _cut(name: str, longest: int) -> str:
+    if len(name.encode()) <= longest:
+        return name
+    return name.encode()[: longest - 9].decode(errors="ignore") + "_" + hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def _from_url(url: str, machine: str | None) -> dict[str, Any]:

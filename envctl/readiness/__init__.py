@@ -37,7 +37,8 @@ class Target:
     timeout: float = 2.0
     run: Callable[[Sequence[str]], tuple[int, str]] = lambda argv: (127, "no programs can be run here")
     logs: Callable[[], Iterable[bytes]] = lambda: ()
-    health: Callable[[], str] = lambda: ""
+    health: Callable[[], tuple[str, Sequence[str]]] = lambda: ("", ())
+    """What its own health check says, and the command that asks it now."""
 
 
 Probe = Callable[[Target], None]

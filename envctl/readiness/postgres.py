@@ -20,7 +20,7 @@ def _not_ready(error: Exception) -> NotReady:
 
 
 @cache
-def _lenient_saslprep() -> None:
+def lenient_saslprep() -> None:
     """PostgreSQL and libpq take a password as it is where SASLprep refuses it (a newline, say); scramp gives up."""
     core: Any = import_module("scramp.core")
     strict = core.saslprep
@@ -38,7 +38,7 @@ def probe(target: Target) -> None:
     """Raises NotReady with the server's words, OSError for no connection."""
     from pg8000 import native
 
-    _lenient_saslprep()
+    lenient_saslprep()
     of = target.properties
     connect: Any = native.Connection
     with foreign_errors(), lent_socket(target) as lent:

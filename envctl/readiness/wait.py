@@ -69,7 +69,7 @@ def wait_until_ready(
                 words = f"{name}: {str(error) or type(error).__name__}"
                 history.add(words)
                 history.refused = (history.refused or time.monotonic()) if isinstance(error, LoginRefused) else None
-                raise NotReady(words) from None
+                raise (LoginRefused if isinstance(error, LoginRefused) else NotReady)(words) from None
 
     retrying = Retrying(
         retry=retry_if_exception_type(NotReady),

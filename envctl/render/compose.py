@@ -14,6 +14,7 @@ from envctl.definition.source import map_texts
 from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, KEY, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.model import File, Limits, Plan, Requested, ServicePlan
 from envctl.render.given_away import given_away
+from envctl.render.losses import grouped
 from envctl.render.merging import merged
 
 INTERVAL = "1s"
@@ -47,7 +48,7 @@ def render_compose(plan: Plan, *, standalone: bool) -> Rendered:
     if plan.compose_extra.get("secrets"):
         document["secrets"] = plan.compose_extra["secrets"]
     document = {key: value for key, value in document.items() if value}
-    return Rendered(document, binaries if standalone else {}, tuple(_losses(plan)))
+    return Rendered(document, binaries if standalone else {}, grouped(_losses(plan), plan.services))
 
 
 def labels(plan: Plan) -> dict[str, str]:
@@ -74,7 +75,7 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
     own |= {"user": f"{service.user}:{service.user}"} if service.user is not None else {}
     own |= {"ports": _ports(plan, service, standalone)} if service.ports else {}
     own |= {"depends_on": _depends_on(plan, service)} if service.needs else {}
-    own |= {"healthcheck": _healthcheck(service, standalone)} if _check(service) and (standalone or not _guessed(service)) else {}
+    own |= {"healthcheck": _healthcheck(service, standalone)} if _check(service) else {}
     own |= {"stop_grace_period": f"{max(service.stop, 1):g}s"}
     own |= {"extra_hosts": hosts} if (hosts := extra_hosts(plan, service)) else {}
     own |= {"scale": service.replicas} if service.replicas > 1 else {}
@@ -83,6 +84,8 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
         own["volumes"] = volumes
     if standalone and (mounted := _configs(service, configs)):
         own["configs"] = mounted
+    if (networks := joined_networks(plan)) and not service.from_compose:
+        own["networks"] = networks
     if service.from_compose:
         return merged(fragment, {key: value for key, value in own.items() if key not in ("init", "stop_grace_period")})
     return merged(own, {key: _mapped(value) if key in MAPS else value for key, value in service.compose.items()})
@@ -104,7 +107,7 @@ def _mapped(value: Any) -> Any:
 
 
 def _own_labels(plan: Plan, service: ServicePlan) -> dict[str, str]:
-    return {**escaped(labels(plan)), SERVICE: service.name, **({FILES: files_hash(service)} if service.files else {})}
+    return {**escaped(labels(plan)), **service.labels, SERVICE: service.name, **({FILES: files_hash(service)} if service.files else {})}
 
 
 def files_hash(service: ServicePlan) -> str:
@@ -155,12 +158,13 @@ def _condition(other: ServicePlan, condition: str) -> str:
 
 
 def _check(service: ServicePlan) -> bool:
-    return bool(service.healthcheck) or bool(service.from_compose and service.compose.get("healthcheck"))
+    given = bool(service.from_compose and service.compose.get("healthcheck"))
+    return given or (bool(service.healthcheck) and not _guessed(service))
 
 
 def _guessed(service: ServicePlan) -> bool:
-    """Whether nobody says how it is ready. Under `up` a check of ours would then hide the one that its image may bring along."""
-    return bool(service.checks) and "patience" in service.checks[0].options
+    """Whether nobody says how it is ready. A check of ours would hide the one that its image may bring along."""
+    return bool(service.checks) and all("patience" in check.options for check in service.checks)
 
 
 def _healthcheck(service: ServicePlan, standalone: bool) -> dict[str, Any]:
@@ -207,13 +211,23 @@ def _configs(service: ServicePlan, configs: dict[str, Any]) -> list[dict[str, An
     return found
 
 
+def joined_networks(plan: Plan) -> dict[str, Any]:
+    """The networks of a service beside those of a Compose file: whichever one has, so that each reaches it and is reached."""
+    composed = [service.compose for service in plan.services.values() if service.from_compose and "network_mode" not in service.compose]
+    named = {name: None for given in composed for name in given.get("networks") or {"default": None}}
+    return named if set(named) - {"default"} else {}
+
+
 def _networks(plan: Plan) -> dict[str, Any]:
     default: dict[str, Any] = {"name": plan.setting.id, "labels": escaped(labels(plan))}
     if subnet := plan.setting.allocation.subnet:
         default["ipam"] = {"config": [{"subnet": subnet}]}
     found = _composed(plan, "networks")
+    joined = joined_networks(plan)
     needs_default = any(
-        not service.compose.get("networks") and not service.compose.get("network_mode") for service in plan.services.values()
+        "default" in (service.compose.get("networks") or ({} if service.from_compose else joined) or {"default"})
+        and not service.compose.get("network_mode")
+        for service in plan.services.values()
     )
     if found.get("default", {}).get("external"):
         return found
@@ -253,9 +267,11 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield f"{name}: nobody needs this job, and `docker compose up --wait` takes the end of such a container for a failure"
         if service.steps:
             yield f"{name}: its {len(service.steps)} seed steps; plain Compose starts it empty, `envctl up` seeds it"
-        if service.setup:
-            yield f"{name}: what envctl sets up once it is ready ({service.setup[0][0][0]} ...)"
-        if service.healthcheck_loss and service.checks:
+        if service.sets_up:
+            yield f"{name}: what envctl sets up once it is ready ({service.sets_up_by} ...)"
+        if service.from_compose and all(check.probe == "health" or "patience" in check.options for check in service.checks):
+            pass  # as Compose has it
+        elif service.healthcheck_loss and service.checks:
             yield f"{name}: its readiness ({service.healthcheck_loss}); who needs it starts as soon as it has started"
         elif service.checks and not _check(service) and not service.once:
             yield f"{name}: its readiness ({', '.join(c.probe for c in service.checks)}), which no program in an image can check"
@@ -265,9 +281,9 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield f"{name}: binary or executable files are bind mounts here; `up` copies them into the container"
         if service.resources is not None and (service.resources.storage or service.resources.requests.storage):
             yield f"{name}: `resources.storage`, which Docker does not limit"
-        if ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
+        if not service.from_compose and ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
             yield f"{name}: the image {service.image} has no tag, so it is what `latest` is on that day"
-        yield from (f"{name}: {loss}" for loss in service.losses)
+        yield from (f"{name}: {loss}" for loss in service.losses if not service.from_compose)
         yield from (f"{name}: `{key}`, which this version does not act on yet" for key in service.later)
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from envctl.engines import Deployment
 from envctl.errors import Evidence, ServiceFailed
 from envctl.files.folders import FileRefused
-from envctl.files.reading import open_file
-from envctl.plan.model import Plan, Step
+from envctl.files.packed import open_unpacked
+from envctl.plan.model import Plan, ServicePlan, Step
+from envctl.seeding.advice import advice_for
+
+
+class Endpoint(NamedTuple):
+    """Where a service is reached from here while it is seeded, and its properties as the tests see them."""
+
+    host: str
+    port: int
+    properties: Mapping[str, Any]
 
 
 class Seeder(NamedTuple):
@@ -24,6 +32,13 @@ class Seeder(NamedTuple):
     deployment: Deployment
     environ: Mapping[str, str]
     folder: Path
+
+    def endpoint(self, name: str) -> Endpoint:
+        """That of the main port of a service: open to us even where the tests must wait until it is seeded."""
+        service = self.plan.services[name]
+        ports = self.deployment.probe_ports(service)
+        port = ports.get(service.advertised) or ports[service.ports[0].name]
+        return Endpoint(str(service.outside.get("host") or self.plan.setting.addresses.outside_host), port, service.outside)
 
 
 def seed(step: Step, seeder: Seeder) -> None:
@@ -35,11 +50,15 @@ def seed(step: Step, seeder: Seeder) -> None:
     import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
 
 
-ADVICE = "correct it and bring it up again; with --keep the data stays for a look (`envctl shell NAME SERVICE`)"
+def program_of(step: Step, service: ServicePlan) -> ServicePlan:
+    """*service* as a step's command runs in it: with the addresses of what is seeded, though it may itself be a lane's."""
+    return service if step.env is None else replace(service, env=step.env)
+
+
 SHOWN = 40
 
 
-def failed(step: Step, where: str, output: str, status: int | None = None, said: str = "") -> ServiceFailed:
+def failed(step: Step, where: str, output: str, status: int | None = None, said: str = "", advice: str = "") -> ServiceFailed:
     """The error of a step: *where* is the seed's file:line, *said* the line of *output* that sums it up, the last one if not given."""
     lines = [line for line in output.strip().splitlines() if line.strip()]
     said = said or (lines[-1] if lines else "it printed nothing")
@@ -51,7 +70,7 @@ def failed(step: Step, where: str, output: str, status: int | None = None, said:
         f"seed {step.number + 1} ({step.title}), {step.where}",
         exit_status=status,
         logs=tuple(lines[first : first + SHOWN]),
-        advice=ADVICE,
+        advice=advice or advice_for(output),
     )
     return ServiceFailed(f"{step.service}: seed step {step.number + 1} failed at {where}: {said}", evidence)
 
@@ -66,17 +85,17 @@ BOM = b"\xef\xbb\xbf"
 
 
 class BadFile(Exception):
-    """It cannot be read, or what it holds is malformed, in *line*.
+    """It cannot be read, or what it holds is malformed, in *line*, or at a *place* that is known as `file:line`.
 
     No OSError: whoever feeds a command takes that for the command's end, and a file that ends early would count as loaded.
     """
 
-    def __init__(self, message: str, line: int | None = None) -> None:
+    def __init__(self, message: str, line: int | None = None, place: str = "") -> None:
         super().__init__(message)
-        self.line = line
+        self.line, self.place = line, place
 
     def where(self, path: Path) -> str:
-        return str(path) if self.line is None else f"{path}:{self.line}"
+        return self.place or (str(path) if self.line is None else f"{path}:{self.line}")
 
 
 def pieces(path: Path, root: Path) -> Iterator[bytes]:
@@ -86,13 +105,13 @@ def pieces(path: Path, root: Path) -> Iterator[bytes]:
         BadFile: it cannot be read to its end.
     """
     try:
-        with open_file(path, root) as packed, gzip.open(packed) if path.suffix == ".gz" else packed as stream:
+        with open_unpacked(path, root) as stream:
             while piece := stream.read(PIECE):
                 yield piece
     except FileRefused as error:
         raise BadFile(f"it is not read: {error}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadFile(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise BadFile(f"it cannot be read: {error.strerror or error}") from None
 
 
 def texts(path: Path, root: Path) -> Iterator[bytes]:

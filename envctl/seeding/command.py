@@ -12,7 +12,7 @@ from envctl.engines import CommandResult, Execution
 from envctl.engines.logs import PIECE, text
 from envctl.keeper.marks import PROCESS, kill_marked
 from envctl.plan.model import Step
-from envctl.seeding import Seeder, failed
+from envctl.seeding import Seeder, failed, program_of
 
 HOST = "seed on this machine"
 """The name that its processes carry beside the mark of their instance."""
@@ -26,7 +26,7 @@ def load(step: Step, seeder: Seeder) -> None:
         own = seeder.plan.services[step.service].shell_env  # what the server's own client needs to log in
         ran = seeder.deployment.execute(step.service, Execution(step.command, own))
     else:
-        ran = seeder.deployment.run_command(seeder.plan.services[where], step.command)
+        ran = seeder.deployment.run_command(program_of(step, seeder.plan.services[where]), step.command)
     if ran.status:
         raise failed(step, step.where, ran.output, ran.status)
 
@@ -36,7 +36,7 @@ def _here(step: Step, seeder: Seeder) -> CommandResult:
         process = subprocess.Popen(
             step.command,
             cwd=seeder.folder,
-            env={**seeder.environ, PROCESS: HOST},
+            env={**seeder.environ, **(step.env or {}), PROCESS: HOST},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -18,10 +18,10 @@ LARGEST = 1_000_000
 
 OPTIONS = {
     "name", "set", "only", "stub", "use", "port", "image", "local", "engine", "context", "namespace", "registry", "ttl", "timeout",
-    "fresh", "keep", "strict", "existing_secret",
+    "fresh", "keep", "no_snapshots", "strict", "existing_secret",
 }  # fmt: skip
 """Options that may have a default here; a test compares them with the commands'."""
-TABLES = ("images", "kubernetes")
+TABLES = ("images", "kubernetes", "snapshots")
 """Keys that are no options."""
 
 
@@ -104,7 +104,7 @@ def _read(path: Path, root: Path, keys: tuple[str, ...]) -> dict[str, Any] | Non
         if isinstance(error, FileRefused):
             raise DefinitionError([Problem(path, 1, "", str(error))]) from None
         place = re.search(r"\bline (\d+)", str(error))
-        raise DefinitionError([Problem(path, int(place[1]) if place else 1, "", f"this is no TOML: {error}")]) from None
+        raise DefinitionError([Problem(path, int(place[1]) if place else 1, "", f"not valid TOML: {error}")]) from None
     for key in keys:
         content = content.get(key) if isinstance(content, dict) else None
     return content if isinstance(content, dict) else None

@@ -14,7 +14,7 @@ from datetime import datetime
 import pytest
 
 from tests.processes import nothing_is_left, nothing_stays, running, started, states_of, until
-from tests.support import Project, command
+from tests.support import NOTHING_KEPT, Project, command
 
 PAIR = """
 ttl: 1h
@@ -124,7 +124,7 @@ def test_extend_by_nothing_is_a_mistake(local: Project, time: str) -> None:
     local.envctl("up", "env", "--only", "site").ok()
     done = local.envctl("extend", "env", time)
     assert (done.status, done.out) == (2, "")
-    assert f"{time} is no time to live" in done.err
+    assert f"{time} is not a lifetime" in done.err
     assert "`envctl down env` removes it now" in done.err
     local.envctl("status", "env").ok()
 
@@ -159,7 +159,7 @@ def test_extend_by_what_is_no_duration(local: Project, words: list[str]) -> None
     assert "Traceback" not in done.err
     assert expires(local) == before
     if words == ["soon"]:
-        assert "D soon: 'soon' is no duration; write it like 30s, 15m, 2h or 1h30m" in done.err
+        assert "D soon: 'soon' is not a duration; write it like 30s, 15m, 2h or 1h30m" in done.err
 
 
 # Its keeper was killed
@@ -186,14 +186,14 @@ def test_the_next_command_collects_what_lost_its_keeper(local: Project) -> None:
 def test_an_output_that_fails_changes_no_result(local: Project, redirections: str) -> None:
     envctl = f"{shlex.quote(sys.executable)} -m envctl"
     line = f"{envctl} run env --engine local --only site --report . -- sh -c 'exit 7' {redirections}"
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")}
     assert subprocess.run(["bash", "-c", line], cwd=local.folder, env=environ, check=False).returncode == 7
     nothing_is_left(local)
 
 
 def test_what_was_up_stays_up_though_nobody_could_be_told(local: Project) -> None:
     local.envctl("up", "env", "--only", "site").ok()
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")}
     for words in (["up", "env", "--only", "site"], ["status", "env"], ["env", "env"]):
         with open("/dev/full", "w") as full:
             line = [sys.executable, "-m", "envctl", *words]

@@ -15,7 +15,7 @@ import pytest
 
 from envctl.instance.identity import instance_id
 from tests.processes import started, until
-from tests.support import Done, Project
+from tests.support import NOTHING_KEPT, Done, Project
 
 pytestmark = pytest.mark.docker
 
@@ -179,7 +179,7 @@ def test_the_shell_reads_what_is_piped(up: Project) -> None:
 
 
 def piped(up: Project, text: str, *words: str) -> Done:
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
+    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")}
     argv = [sys.executable, "-m", "envctl", *words]
     done = subprocess.run(argv, cwd=up.folder, env=environ, input=text, capture_output=True, text=True, timeout=60)
     return Done(done.returncode, done.stdout, done.stderr)

@@ -31,7 +31,7 @@ def test_pairs(values: list[str], expected: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("value", ["a", "", "=b"])
 def test_what_is_no_pair(value: str) -> None:
-    with pytest.raises(UsageError, match=f"--use {value}: this is not of the form S=URL") as caught:
+    with pytest.raises(UsageError, match=f"--use {value}: not of the form S=URL") as caught:
         pairs("--use", [value], "S=URL")
     assert caught.value.exit_code == 2
 
@@ -61,14 +61,14 @@ def test_every_option_reaches_up() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"port": ["db=0"]}, "--port db=0: this is no port number"),
-        ({"port": ["db=65536"]}, "--port db=65536: this is no port number"),
-        ({"port": ["db=x"]}, "--port db=x: this is no port number"),
-        ({"port": ["db=-1"]}, "--port db=-1: this is no port number"),
-        ({"port": ["db=²"]}, "--port db=²: this is no port number"),
-        ({"port": ["5432"]}, "--port 5432: this is not of the form S=N"),
-        ({"ttl": "soon"}, "--ttl soon: 'soon' is no duration; write it like 30s, 15m, 2h or 1h30m"),
-        ({"timeout": "-1"}, "--timeout -1: '-1' is no duration"),
+        ({"port": ["db=0"]}, "--port db=0: not a port number"),
+        ({"port": ["db=65536"]}, "--port db=65536: not a port number"),
+        ({"port": ["db=x"]}, "--port db=x: not a port number"),
+        ({"port": ["db=-1"]}, "--port db=-1: not a port number"),
+        ({"port": ["db=²"]}, "--port db=²: not a port number"),
+        ({"port": ["5432"]}, "--port 5432: not of the form S=N"),
+        ({"ttl": "soon"}, "--ttl soon: 'soon' is not a duration; write it like 30s, 15m, 2h or 1h30m"),
+        ({"timeout": "-1"}, "--timeout -1: '-1' is not a duration"),
     ],
 )
 def test_options_that_are_not_of_their_form(options: dict[str, Any], message: str) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.cli.printing import endpoints, status, table
+from envctl.cli.times import relative
 from envctl.instance.record import Endpoint, ServiceRecord
 from tests.builders import record_of
 
@@ -25,17 +26,26 @@ def test_what_is_up() -> None:
         "worker": ServiceRecord("service"),
     }
     record = record_of(name="shop", services=services, outputs={"A": "b"}, timings_ms={"total": 1260}, expires="2030-01-01T02:00:00Z")
-    assert endpoints(record) == [
-        "shop is up (1.3 s, until 2030-01-01T02:00:00Z)",
+    assert endpoints(record, "shop-123456") == [
+        f"shop is up (1.3 s; removed {relative('2030-01-01T02:00:00Z')})",
         "  db    main  127.0.0.1:20000",
         "  mail  smtp  127.0.0.1:1",
         "  mail  web   127.0.0.1:22222",
-        "envctl env shop prints its 1 outputs; envctl down shop removes it",
+        "envctl env shop-123456 prints its 1 output; envctl down shop-123456 removes it",
     ]
 
 
+def test_what_took_the_time() -> None:
+    services = {"db": ServiceRecord("postgres", ready_ms=900), "api": ServiceRecord("api", ready_ms=11_000)}
+    record = record_of(services=services, timings_ms={"plan": 90, "images": 31_000, "services": 12_100, "total": 43_500})
+    assert (
+        endpoints(record, "t")[1]
+        == "most of the time: pulling and building 31.0 s, starting and seeding 12.1 s (the last to be ready: api)"
+    )
+
+
 def test_what_is_up_without_an_end() -> None:
-    assert endpoints(record_of())[0] == "t is up (0.0 s)"
+    assert endpoints(record_of(), "t")[0] == "t is up (0.0 s)"
 
 
 def test_how_it_is() -> None:
@@ -44,11 +54,11 @@ def test_how_it_is() -> None:
         "id": "shop-123456",
         "engine": "docker",
         "state": "ready",
-        "expires": "then",
+        "expires": "2001-01-01T00:00:00Z",
         "services": {"db": entry(), "worker": entry(kind="service", state="starting", ready_ms=None, endpoints={})},
     }
     assert status(shown) == [
-        "shop (shop-123456) on docker: ready, expires then",
+        f"shop (shop-123456) on docker: ready, expires {relative('2001-01-01T00:00:00Z')}",
         "  SERVICE  KIND      STATE     READY  ENDPOINTS",
         "  db       postgres  seeded    1.2 s  main 127.0.0.1:20000",
         "  worker   service   starting",

@@ -111,6 +111,14 @@ def test_lines_hold_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys.readouterr().err) == ["db  failed: cannot log in with ***", "a *** word"]
 
 
+def test_what_a_build_prints_and_what_is_waited_for_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(Mask())
+    for detail in ("building envctl/a:1", "building envctl/a:1: #5 RUN pip", "built envctl/a:1"):
+        lines.event(event("orders", Phase.PREPARING, detail))
+    lines.event(event("orders", Phase.PENDING, "waits for db"))
+    assert shown(capsys.readouterr().err) == ["orders  building envctl/a:1", "orders  built envctl/a:1"]
+
+
 # The table
 
 
@@ -130,6 +138,30 @@ def test_a_table_has_a_line_for_each_service(terminal: Terminal) -> None:
     assert last[1][-5:] == ["cannot", "log", "in", "with", "***"]
     assert last[2][:3] == ["✓", "orders", "ready"]
     assert "topsecret" not in text
+
+
+def test_a_long_message_takes_no_room_from_the_others(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with redirect_stderr(terminal):
+        table = Table(Mask())
+        table.begin(PLAN)
+        table.event(event("db", Phase.PREPARING, "building envctl/db:0123456789abcdef: #12 " + "x" * 200))
+        table.event(event("orders", Phase.PENDING, "waits for db"))
+        table.end()
+    *_, first, second = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).rstrip().splitlines()
+    assert len(first.rstrip()) <= 80
+    assert first.rstrip().endswith("x…")
+    assert re.fullmatch(r"·  orders  pending    +\d+\.\d s  waits for db", second.strip())
+
+
+def test_a_notice_is_told_once(terminal: Terminal) -> None:
+    with redirect_stderr(terminal):
+        table = Table(Mask())
+        table.begin(PLAN)
+        for _ in range(2):
+            table.event(event("", None, "db: PostgreSQL 18 (installed here) instead of 17"))
+        table.end()
+    assert terminal.getvalue().count("installed here") == 1
 
 
 @pytest.mark.parametrize("phase", Phase)

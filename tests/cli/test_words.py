@@ -31,14 +31,12 @@ def test_help_of_every_command(tmp_path: Path) -> None:
         assert shown.out.startswith(f"Usage: envctl {name} ")
         assert shown.err == ""
         assert ESCAPE not in shown.out
-        assert all(option.opts[-1] in shown.out for option in options(name))
+        assert all(option.opts[-1] in shown.out for option in options(name) if not option.hidden)
 
 
 def test_help_names_every_command() -> None:
     shown = command(["-h"]).ok()
     assert all(re.search(rf"^  {name} ", shown.out, re.MULTILINE) for name in COMMANDS)
-    bare = command([])
-    assert "Usage: envctl" in bare.out + bare.err
 
 
 def test_version() -> None:
@@ -50,14 +48,14 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["--nosuch"], 2, "No such option: --nosuch"),
     (["up"], 2, "Missing argument 'ENV'"),
     (["up", "env", "--nosuch"], 2, "No such option: --nosuch"),
-    (["up", "env", "--port", "site"], 2, "--port site: this is not of the form S=N"),
-    (["up", "env", "--port", "site=many"], 2, "--port site=many: this is no port number"),
-    (["up", "env", "--port", "site=70000"], 2, "this is no port number"),
+    (["up", "env", "--port", "site"], 2, "--port site: not of the form S=N"),
+    (["up", "env", "--port", "site=many"], 2, "--port site=many: not a port number"),
+    (["up", "env", "--port", "site=70000"], 2, "not a port number"),
     (["up", "env", "--ttl", "soon"], 2, "--ttl soon"),
     (["up", "env", "--engine", "dokcer"], 2, "did you mean 'docker'?"),
-    (["up", "env", "--name", "a b"], 2, "'a b' is no name"),
-    (["up", "env", "--set", "x"], 2, "--set x: this is not of the form K=V"),
-    (["up", "env", "--use", "site=nothing"], 2, "this is no URL"),
+    (["up", "env", "--name", "a b"], 2, "'a b' is not a valid name"),
+    (["up", "env", "--set", "x"], 2, "--set x: not of the form K=V"),
+    (["up", "env", "--use", "site=nothing"], 2, "not a URL"),
     (["up", "env", "--only", "sit"], 2, "did you mean 'site'?"),
     (["up", "nev"], 2, "did you mean 'env'?"),
     (["render", "env", "--engine", "paper"], 2, "there is no engine 'paper'"),
@@ -94,7 +92,8 @@ def test_wrong_words(project: Project, tmp_path: Path) -> None:
 
 def test_keys_are_the_options_that_exist() -> None:
     """What asks for a kind of output is said each time; all other options of these commands may have a default."""
-    shapes = {"as_json", "output", "untrusted", "image_names", "report"}  # the last three are never the project's own to say
+    shapes = {"as_json", "output", "watch", "passed_on"}  # what is said each time
+    shapes |= {"untrusted", "image_names", "report", "key"}  # never the project's own to say
     found = {option.name for name in ("up", "run", "test", "render") for option in options(name)} - shapes
     assert found == OPTIONS
 
@@ -114,6 +113,23 @@ def test_completion(words: str, offered: set[str]) -> None:
     done = command([], env={**COMPLETE, "COMP_WORDS": words, "COMP_CWORD": count})
     assert set(done.out.split()) == offered
     assert done.err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("envctl up on", {"one"}),
+        ("envctl run one --only s", {"site", "store"}),
+        ("envctl test one u", {"unit"}),
+        ("envctl env one --format j", {"json"}),
+        ("envctl up one --engine l", {"local"}),
+        ("envctl up nosuch --only s", set()),
+    ],
+)
+def test_completion_of_names(project: Project, words: str, offered: set[str]) -> None:
+    project.environment("one", "services: {site: {kind: stub}, store: {kind: stub}, db: {kind: postgres}}\ntests: {unit: 'true'}\n")
+    environ = {**COMPLETE, "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    assert set(command([], project.folder, environ).out.split()) == offered
 
 
 def test_completion_can_be_shown() -> None:
@@ -136,7 +152,7 @@ def test_a_file_that_is_no_toml(project: Project) -> None:
     project.write("envctl.toml", "engine = 'docker'\nttl = \n")
     done = project.envctl("render", "env")
     assert done.status == 2
-    assert "envctl.toml:2: this is no TOML" in done.err
+    assert "envctl.toml:2: not valid TOML" in done.err
 
 
 def test_a_name_in_the_file_is_for_options_alone(project: Project) -> None:

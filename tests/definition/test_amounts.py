@@ -22,7 +22,7 @@ def test_durations(value: object, seconds: float) -> None:
     "value", ["", "x", "1x", "1h30", "-1", -1, "-1s", "1 h", True, None, [], float("nan"), float("inf"), 1e11, "1e3", "9" * 400]
 )
 def test_what_is_no_duration(value: object) -> None:
-    with pytest.raises(ValueError, match="is no duration; write it like 30s, 15m, 2h or 1h30m"):
+    with pytest.raises(ValueError, match="is not a duration; write it like 30s, 15m, 2h or 1h30m"):
         parse_duration(value)
 
 

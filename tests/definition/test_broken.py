@@ -63,7 +63,7 @@ UNREADABLE = {
     "huge": (b"# " + b"x" * 5_000_000, "shop.yaml has more than 5 MB"),
     "deep": (b"[" * 200_000, ":1: this is nested deeper than"),
     "deep_maps": (b"name: " + b"{a: " * 5000, ":1: this is nested deeper than"),
-    "unclosed": (b"name: [", "this is no YAML"),
+    "unclosed": (b"name: [", "not valid YAML"),
 }
 
 

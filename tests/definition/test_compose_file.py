@@ -71,7 +71,7 @@ class TestAGrownFile:
 
     def test_order(self, folder: Path) -> None:
         services = opened(folder).definition.services
-        assert services["api"].needs == {"cache": "started", "db": "ready", "migrate": "done"}
+        assert services["api"].needs == {"cache": "ready", "db": "ready", "migrate": "done"}
         assert "tracing" in opened(folder, COMPOSE_PROFILES="obs").definition.services["api"].needs
 
     def test_ports(self, folder: Path) -> None:
@@ -91,7 +91,7 @@ class TestAGrownFile:
         assert services["worker"].replicas == 2
         assert services["migrate"].compose["command"] == ["./wait-for-it.sh", "db:5432", "--", "python", "migrate.py"]
         assert services["db"].compose["healthcheck"]["test"][1] == "pg_isready -U $${POSTGRES_USER}"
-        managed = {"container_name", "depends_on", "restart", "image", "build", "environment", "profiles"}
+        managed = {"container_name", "depends_on", "image", "build", "environment", "profiles"}
         assert not [name for name, service in services.items() if managed & set(service.compose)]
 
     def test_the_rest_of_the_file(self, folder: Path) -> None:
@@ -105,12 +105,9 @@ class TestAGrownFile:
         losses = opened(folder, COMPOSE_PROFILES="front").loaded.losses
         assert losses == [
             "the network 'outer' is external: it must be there, and every instance shares it",
-            "api: `restart: unless-stopped` is left out, so that a crash is seen",
             "broker: the udp port 9999 is not published",
-            "cache: `restart: always` is left out, so that a crash is seen",
-            "cron: `container_name: my-cron` is left out; it stays reachable as 'my-cron'",
+            "cron: `container_name` is left out; it stays reachable under that name",
             "web: `network_mode: host` is left out; its ports are published like those of others",
-            "worker: `restart: unless-stopped` is left out, so that a crash is seen",
         ]
 
     def test_a_container_name_stays_reachable(self, folder: Path) -> None:

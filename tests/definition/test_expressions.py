@@ -101,7 +101,7 @@ ERRORS = {
     "${'}": "has no closing `}`",
     "${}": "`${}` is empty",
     "${ }": "`${}` is empty",
-    "${db.url +}": "is no expression",
+    "${db.url +}": "is not a valid expression",
     "${db.url | upcase}": "there is no filter 'upcase'",
     "${db.url is fancy}": "there is no test 'fancy'",
     "${db.url | random}": "there is no filter 'random'",

@@ -82,7 +82,7 @@ WRONG = {
         "there is no kind 'postgers' to extend; did you mean 'postgres'?",
     ),
     "itself": ("extends: mine\n", 1, "extends", "there is no kind 'mine' to extend"),
-    "no YAML": ("image: x\nports: [\n", 3, "", "this is no YAML"),
+    "no YAML": ("image: x\nports: [\n", 3, "", "not valid YAML"),
     "a list": ("- image\n", 1, "", "a kind is a map"),
     "expression": ("env:\n  A: x\n  B: ${self.\n", 3, "env.B", "has no closing"),
     "filter": ("properties: {url: '${self.host|urlencod}'}\n", 1, "properties.url", "did you mean 'urlencode'?"),

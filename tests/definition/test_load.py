@@ -197,6 +197,18 @@ def test_includes(write: Write, project: Path) -> None:
     assert found.source.at(("services", "db", "version")) == (Path("shop.yaml"), 4)
 
 
+def test_what_an_include_has_can_be_removed(write: Write, project: Path) -> None:
+    common = "services: {a: {image: a}, b: {image: b}}\noutputs: {A: x, B: y}\nwrite: {.env: dotenv}\ntests: {one: a, two: b}\n"
+    write(common, "common.yaml")
+    file = write(
+        "name: shop\ninclude: common.yaml\nservices: {b: null}\noutputs: {B: null}\nwrite: {.env: null}\ntests: {two: null, own: c}\n"
+    )
+    definition = load(file, project=project, environ={}).definition
+    assert definition is not None
+    found = (definition.services, definition.outputs or {}, definition.write, definition.tests)
+    assert [[*section] for section in found] == [["a"], ["A"], [], ["one", "own"]]
+
+
 def test_paths_are_relative_to_the_file_they_stand_in(write: Write, project: Path) -> None:
     write("A=1", "a/common.env")
     write("B=1", "own.env")

@@ -245,16 +245,17 @@ def test_orders_go_to_the_side_of_the_service(together: MixedDeployment, calls: 
     assert calls == [("local", verb, "api"), ("docker", verb, "db")]
 
 
-def test_containers_reach_a_process_that_has_started(together: MixedDeployment, calls: Calls) -> None:
-    together.start(DB)
-    together.start(API)
-    assert calls[:2] == [("docker", "start", "db"), ("local", "start", "api")]
-    assert calls[2:] == [("relay", 20000), ("relay", 20001)]
+def test_containers_reach_a_process_that_is_ready(together: MixedDeployment, calls: Calls) -> None:
+    for each in (DB, API):
+        together.start(each)
+        together.connect(each)
+    assert calls == [("docker", "start", "db"), ("local", "start", "api"), ("relay", 20000), ("relay", 20001)]
 
 
 def test_elsewhere_than_on_linux_there_is_no_relay(together: MixedDeployment, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixed, "RELAYED", False)
     together.start(API)
+    together.connect(API)
     assert calls == [("local", "start", "api")]
 
 
@@ -332,26 +333,37 @@ def api(port_number: int) -> ServicePlan:
 
 def test_the_keeper_listens_at_the_bridges_own_address() -> None:
     keeper = Keeper(201, {"port": 20000})
-    with_keeper(keeper).start(api(20000))
-    assert keeper.asked == [("POST", "/v1/relays", {"listen": ["10.0.0.1", 20000], "to": ["127.0.0.1", 20000]})]
-
-
-def test_the_relay_of_an_earlier_up_is_good_enough() -> None:
     with held_port() as port:
-        with_keeper(Keeper(422, {"error": "in use"}), "127.0.0.0/30").start(api(port))
+        pass
+    with_keeper(keeper, "127.0.0.0/30").connect(api(port))
+    assert keeper.asked == [("POST", "/v1/relays", {"listen": ["127.0.0.1", port], "to": ["127.0.0.1", port]})]
+
+
+def test_a_process_that_starts_anew_may_listen_there_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = Keeper(200, {})
+    monkeypatch.setattr(Side, "state", lambda self, service: ServiceState(False))
+    with_keeper(keeper).start(api(20000))
+    assert keeper.asked == [("DELETE", "/v1/relays", {"listen": ["10.0.0.1", 20000]})]
+
+
+def test_a_process_on_all_addresses_or_the_relay_of_an_earlier_up_is_good_enough() -> None:
+    keeper = Keeper(422, {"error": "in use"})
+    with held_port() as port:
+        with_keeper(keeper, "127.0.0.0/30").connect(api(port))
+    assert keeper.asked == []
 
 
 def test_nobody_can_listen_there() -> None:
     with held_port() as free:
         pass
     with pytest.raises(EnvctlError, match="containers cannot reach this machine"):
-        with_keeper(Keeper(422, {"error": "cannot assign"}), "127.0.0.0/30").start(api(free))
+        with_keeper(Keeper(422, {"error": "cannot assign"}), "127.0.0.0/30").connect(api(free))
 
 
 @pytest.mark.parametrize(("keeper", "subnet", "lacking"), [(None, "10.0.0.0/27", "keeper"), (Keeper(201, {}), "", "network")])
 def test_there_is_no_way(keeper: Keeper | None, subnet: str, lacking: str) -> None:
     with pytest.raises(EnvctlError, match=f"containers cannot reach port 20000 of this machine: there is no {lacking}"):
-        with_keeper(keeper, subnet).start(api(20000))
+        with_keeper(keeper, subnet).connect(api(20000))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envctl.errors import UsageError
-from envctl.inspect.lookup import not_found, records_here, service_of, try_record
+from envctl.inspect.lookup import called, not_found, records_here, service_of, try_record
 from envctl.instance.identity import instance_id
 from envctl.instance.record import Record, ServiceRecord
 from envctl.instance.store import RECORD, UnreadableRecord
@@ -57,7 +57,7 @@ def test_anothers_is_found_by_its_id_alone(checkout: Path, record: Record) -> No
     assert records_here(session) == []
 
 
-@pytest.mark.parametrize(("name", "hint"), [("shpo", "did you mean 'shop'?"), ("other", "known: shop")])
+@pytest.mark.parametrize(("name", "hint"), [("shpo", "did you mean 'shop'?"), ("other", "up here: shop")])
 def test_what_is_not_up_is_said_so(checkout: Path, record: Record, name: str, hint: str) -> None:
     session = inside(checkout, "real")
     assert try_record(session, name) is None
@@ -67,7 +67,16 @@ def test_what_is_not_up_is_said_so(checkout: Path, record: Record, name: str, hi
 
 
 def test_where_nothing_is_up_up_is_what_helps(checkout: Path) -> None:
+    (checkout / "real/environments").mkdir()
+    (checkout / "real/environments/shop.yaml").touch()
     assert not_found(inside(checkout, "real"), "shop").hint == "`envctl up shop` brings it up"
+    assert "`envctl list --all` shows" in not_found(inside(checkout, "real"), "other").hint
+
+
+def test_one_of_another_checkout_is_named_with_what_finds_it_here(checkout: Path, record: Record) -> None:
+    here = inside(checkout, ".")
+    assert not_found(here, "shop").hint == f"one is up in {checkout}/real: its id {record.id} works here, too"
+    assert (called(here, record), called(inside(checkout, "real/below"), record)) == (record.id, "shop")
 
 
 @pytest.mark.parametrize("folder", ["real", "link"])

@@ -13,17 +13,21 @@ from hypothesis import strategies as st
 from envctl.instance.allocation import Allocation
 from envctl.instance.codec import Malformed, decode, encode
 from envctl.instance.record import Choices, DataRecord, Endpoint, InstanceState, LaneRecord, Record, ServiceRecord
+from envctl.instance.units import Names, Unit
 from tests.builders import record_of
 
 TEXTS = st.text(max_size=5)
 KEYS = st.text(st.sampled_from("ab-_9"), min_size=1, max_size=4)
 JSON = st.none() | st.booleans() | st.integers() | TEXTS | st.lists(TEXTS, max_size=2) | st.dictionaries(TEXTS, st.integers(), max_size=2)
 UNKNOWN = st.dictionaries(st.sampled_from(["later", "another key"]), JSON)
+NAMES = st.builds(Names, TEXTS, TEXTS, st.lists(TEXTS).map(tuple), UNKNOWN)
+UNITS = st.builds(Unit, TEXTS, st.lists(NAMES, max_size=2).map(tuple), st.dictionaries(TEXTS, JSON), st.just({}), UNKNOWN)
 SERVICES = st.builds(
     ServiceRecord, TEXTS, TEXTS, st.none() | st.integers(), st.dictionaries(KEYS, st.builds(Endpoint, st.none() | TEXTS, st.integers())),
-    st.booleans(), st.lists(TEXTS).map(tuple), st.dictionaries(TEXTS, TEXTS), st.none() | st.integers(), UNKNOWN,
+    st.booleans(), st.lists(TEXTS).map(tuple), st.dictionaries(TEXTS, TEXTS), st.none() | st.integers(), st.booleans(), st.none() | UNITS,
+    st.integers(), TEXTS, unknown=UNKNOWN,
 )  # fmt: skip
-DATA = st.builds(DataRecord, TEXTS, st.lists(TEXTS).map(tuple), st.booleans(), UNKNOWN)
+DATA = st.builds(DataRecord, TEXTS, st.lists(TEXTS).map(tuple), st.booleans(), st.lists(TEXTS).map(tuple), UNKNOWN)
 RECORDS = st.builds(
     lambda **given: record_of(**given), state=st.sampled_from(InstanceState), services=st.dictionaries(KEYS, SERVICES),
     data=st.dictionaries(KEYS, DATA), allocation=st.builds(Allocation, st.dictionaries(st.tuples(KEYS, KEYS), st.integers(1, 65535))),

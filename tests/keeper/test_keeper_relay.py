@@ -168,6 +168,24 @@ def test_a_port_that_is_taken(one: Keeper) -> None:
     assert one.ask("POST", "/v1/relays", {"listen": ["127.0.0.1", 99999], "to": ["127.0.0.1", 1]})[0] == 422
 
 
+def test_a_relay_that_goes_lets_others_listen_there_and_its_connections_stay(one: Keeper) -> None:
+    def echo(stream: socket.socket) -> None:
+        with stream:
+            while data := stream.recv(1):
+                stream.sendall(data)
+
+    with server(echo) as port:
+        through = relay(one, port)
+        with socket.create_connection(("127.0.0.1", through), 20) as stream:
+            stream.sendall(b"x")
+            assert stream.recv(1) == b"x"
+            for _ in range(2):
+                assert one.ask("DELETE", "/v1/relays", {"listen": ["127.0.0.1", through]})[0] == 200
+            socket.create_server(("0.0.0.0", through)).close()
+            stream.sendall(b"y")
+            assert stream.recv(1) == b"y"
+
+
 def test_it_ends_with_the_keeper(one: Keeper) -> None:
     with server(echo_at_the_end) as port:
         through = relay(one, port)

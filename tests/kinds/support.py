@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,8 @@ import yaml
 from envctl.definition.expressions import references
 from envctl.definition.kinds import Kinds, load_kinds
 from envctl.engines.local.programs import find_program
+from envctl.session import Session
+from envctl.units import Driver, opened
 from tests.support import Done, Project
 
 Found = TypeVar("Found")
@@ -71,6 +74,17 @@ class Running:
     def execute(self, service: str, *argv: str) -> Done:
         self.needs(service)
         return self.project.envctl("exec", self.name, service, "--", *argv)
+
+    @contextmanager
+    def units(self, service: str) -> Iterator[Driver]:
+        """The driver of its units, connected."""
+        self.needs(service)
+        record = Session.here().store.load(self.shown["id"])
+        assert record is not None
+        unit = record.services[service].unit
+        assert unit is not None
+        with opened(unit.driver, unit.server) as driver:
+            yield driver
 
     def defaults_of(self, service: str) -> dict[str, str]:
         """Property, small, to its default output."""

@@ -41,13 +41,43 @@ services:
       password: {text(PASSWORD)}
       management: true
       virtual_hosts: [/, tenant, {text(VHOST)}]
-      users: {{worker: {{}}, {text("x" + USERNAME)}: {{password: {text(PASSWORD)}, tags: monitoring}}}}
-      exchanges: {{events: {{type: topic}}}}
+      users:
+        worker: {{}}
+        {text("x" + USERNAME)}: {{password: {text(PASSWORD)}, tags: monitoring}}
+        narrow: {{permissions: {{/: {{read: seeded}}}}}}
+      exchanges: {{events: {{type: topic}}, all: {{type: fanout}}}}
       queues:
         orders: {{arguments: {{x-max-length: 3}}}}
         "tenant's": {{virtual_host: tenant, durable: false}}
-      bindings: [{{exchange: events, queue: orders, routing_key: "order.*"}}]
-  nats: {{kind: nats, with: {{username: {text(USERNAME)}, password: {text(PASSWORD)}, max_payload: 2MB}}}}
+        seeded: {{}}
+        short: {{}}
+      bindings:
+        - {{exchange: events, queue: orders, routing_key: "order.*"}}
+        - {{exchange: events, queue: seeded, routing_key: seed}}
+        - {{exchange: all, to_exchange: events, routing_key: ""}}
+      policies: {{short: {{pattern: ^short$, apply_to: queues, definition: {{max-length: 1}}}}}}
+    seed:
+      - messages:
+          - {{queue: seeded, json: {{ü: 1}}, headers: {{x: 1}}}}
+          - {{exchange: all, routing_key: seed, base64: AP8=}}
+          - {{queue: "tenant's", virtual_host: tenant, body: theirs}}
+          - {{queue: short, body: "1"}}
+          - {{queue: short, body: "2"}}
+  nats:
+    kind: nats
+    with:
+      username: {text(USERNAME)}
+      password: {text(PASSWORD)}
+      max_payload: 2MB
+      accounts: [tenant, {text("x" + USERNAME)}]
+      users:
+        narrow: {{publish: ["_INBOX.>"], subscribe: ["seeded.*"]}}
+        {text("y" + USERNAME)}: {{account: tenant, password: {text(PASSWORD)}}}
+      streams:
+        seeded: {{subjects: ["seeded.>"], max_age: 10m, consumers: {{reader: {{subjects: ["seeded.b"]}}}}}}
+        theirs: {{account: tenant, storage: memory}}
+    seed:
+      - messages: seeds/messages.jsonl
   hashed: {{kind: nats, with: {{password: "$2a$10$looks.like.a.hash", jetstream: false}}}}
   kafka:
     kind: kafka
@@ -56,14 +86,21 @@ services:
       topics:
         orders: {{partitions: 3, config: {{cleanup.policy: compact}}}}
         order-events.v1: {{}}
+        seeded: {{partitions: 3}}
       settings: {{message.max.bytes: 2000000}}
+    seed:
+      - messages:
+          - {{topic: seeded, key: k, json: {{ü: 1}}, headers: {{who: me}}, partition: 2}}
+          - {{topic: seeded, key: 7, partition: 2}}
   mqtt:
     kind: mqtt
     with:
       username: {text(USERNAME)}
       password: {text(PASSWORD)}
-      users: {{sensor: {{}}, {text("x" + USERNAME)}: {{password: {text(PASSWORD)}}}}}
+      users: {{sensor: {{}}, {text("x" + USERNAME)}: {{password: {text(PASSWORD)}}}, narrow: {{subscribe: ["seeded/#"]}}}}
       settings: {{max_packet_size: 300000}}
+    seed:
+      - messages: {{topic: seeded/1, body: "21 ü", retain: true}}
 """
 OUTPUTS = {
     "RABBIT": "${rabbit.url}",
@@ -80,13 +117,26 @@ OUTPUTS = {
     "EVENTS_TOPIC": '${kafka.topics["order-events.v1"].name}',
     "KAFKA_INSIDE": "${kafka.inside.bootstrap}",
     "MQTT": "${mqtt.url}",
+    "MQTT_NARROW": "${mqtt.users.narrow.url}",
+    "RABBIT_NARROW": "${rabbit.users.narrow.url}",
+    "NATS_NARROW": "${nats.users.narrow.url}",
+    "NATS_TENANT": "${nats.accounts.tenant.url}",
+    "NATS_ODD": "${(nats.accounts.values()|list)[1].url}",
+    "NATS_THEIRS": "${(nats.users.values()|list)[1].url}",
     "MQTT_SENSOR": "${mqtt.users.sensor.url}",
     "MQTT_OTHER": "${(mqtt.users.values()|list)[1].url}",
 }
 
 
+MESSAGES = """{"subject": "seeded.a", "body": "1", "jetstream": true}
+{"subject": "seeded.b", "json": {"ü": 1}, "headers": {"who": "me"}, "jetstream": true}
+{"subject": "nobody.listens", "body": "2"}
+"""
+
+
 @pytest.fixture(scope="module")
 def up(home: Project) -> Running:
+    home.write("environments/seeds/messages.jsonl", MESSAGES)
     return bring_up(home, "brokers", SERVICES, OUTPUTS)
 
 
@@ -125,6 +175,19 @@ def test_rabbitmq_declares_what_the_definition_says(up: Running) -> None:
         channel.queue_declare("tenant's", passive=True)
         with pytest.raises(amqp.exceptions.NotFound):
             channel.queue_declare("orders", passive=True)
+
+
+def test_messages_that_are_seeded_in_rabbitmq(up: Running) -> None:
+    with rabbit(up["RABBIT_NARROW"]) as channel:
+        first, second = (channel.basic_get("seeded", no_ack=True) for _ in range(2))
+        assert (first.body, first.properties["content_type"], first.headers) == ('{"ü": 1}'.encode(), "application/json", {"x": 1})
+        assert second.body == b"\0\xff", "from one exchange to the other"
+        with pytest.raises(AccessRefused):
+            channel.basic_get("orders")
+    with rabbit(up["RABBIT"]) as channel:
+        assert channel.basic_get("short", no_ack=True).body == b"2", "as the policy says"
+    with rabbit(up["RABBIT_TENANT"]) as channel:
+        assert channel.basic_get("tenant's", no_ack=True).body == b"theirs"
 
 
 def test_the_management_page_of_rabbitmq(up: Running) -> None:
@@ -174,6 +237,50 @@ def test_nats_keeps_streams(up: Running) -> None:
         return client.max_payload, bytes(message.data)
 
     assert asyncio.run(talk()) == (2 << 20, b"1")
+
+
+def test_messages_that_are_seeded_in_nats(up: Running) -> None:
+    async def talk() -> tuple[Any, Any]:
+        client = await _nats(up["NATS"])
+        stream = client.jetstream()
+        info = await stream.stream_info("seeded")
+        subscription = await stream.pull_subscribe_bind(consumer="reader", stream="seeded")
+        (message,) = await subscription.fetch(1, timeout=10)
+        await client.close()
+        return (info.config.max_age, info.state.messages), (message.data, message.headers)
+
+    kept, got = asyncio.run(talk())
+    assert kept == (600, 2)
+    assert got == ('{"ü": 1}'.encode(), {"who": "me"})
+
+
+def test_a_user_of_nats_with_few_rights(up: Running) -> None:
+    async def talk() -> list[str]:
+        client, told = await _nats(up["NATS_NARROW"]), list[str]()
+        refused = asyncio.Event()
+
+        async def tell(error: Exception) -> None:
+            told.append(str(error))
+            refused.set()
+
+        client._error_cb = tell
+        await client.subscribe("orders.*")
+        await asyncio.wait_for(refused.wait(), 10)
+        await client.close()
+        return told
+
+    assert "permissions violation" in asyncio.run(talk())[0].lower()
+
+
+@pytest.mark.parametrize(("who", "streams"), [("NATS_TENANT", ["theirs"]), ("NATS_THEIRS", ["theirs"]), ("NATS_ODD", [])])
+def test_accounts_of_nats_have_streams_of_their_own(up: Running, who: str, streams: list[str]) -> None:
+    async def talk() -> list[str]:
+        client = await _nats(up[who])
+        found = [stream.config.name for stream in await client.jetstream().streams_info()]
+        await client.close()
+        return found
+
+    assert asyncio.run(talk()) == streams
 
 
 @pytest.mark.parametrize("who", ["NATS", "HASHED"])
@@ -226,6 +333,13 @@ def test_kafka_from_inside(up: Running) -> None:
     assert received(up, "orders", value.encode())
 
 
+def test_records_that_are_seeded_in_kafka(up: Running) -> None:
+    with consumer(up, "seeded") as messages:
+        found = [next(messages) for _ in range(2)]
+    assert [(each.partition, each.key, each.value) for each in found] == [(2, b"k", '{"ü": 1}'.encode()), (2, b"7", None)]
+    assert found[0].headers == [("who", b"me")]
+
+
 def test_topics_of_kafka(up: Running) -> None:
     admin = KafkaAdminClient(bootstrap_servers=up["KAFKA"])
     try:
@@ -272,6 +386,15 @@ def test_mqtt_with_every_user(up: Running, who: str) -> None:
         assert told.get(timeout=10) == b"\0 21.5"
 
 
+def test_a_message_that_is_seeded_and_kept_by_mqtt(up: Running) -> None:
+    with mosquitto(up["MQTT_NARROW"]) as (client, told):
+        assert not told.get(timeout=10).is_failure
+        client.publish("seeded/1", b"not allowed", qos=1, retain=True)
+        client.subscribe("seeded/#", qos=1)
+        told.get(timeout=10)
+        assert told.get(timeout=10) == "21 ü".encode()
+
+
 @pytest.mark.parametrize("changed", [{"password": "wrong"}, {"username": "sensor"}, {"username": ""}])
 def test_mqtt_refuses_wrong_credentials(up: Running, changed: dict[str, str]) -> None:
     with mosquitto(up["MQTT"], **changed) as (_, told):
@@ -300,3 +423,89 @@ def test_default_outputs(up: Running, service: str, more: set[str]) -> None:
 
 def test_processes_listen_on_loopback_alone(up: Running) -> None:
     listens_here_alone(up, {"rabbit": {"names", "tools"}})
+
+
+def test_units_of_rabbitmq(up: Running) -> None:
+    """Queues, bindings and rights are copied; a reset brings the seeded messages back, and a consumer goes on."""
+    base, first, second = VHOST, "lane /1", "lane2"
+    with rabbit(up["RABBIT"], virtual_host=base) as channel:
+        channel.queue_declare("seeded", durable=True, auto_delete=False)
+        channel.basic_publish_confirm(amqp.Message("one", content_type="text/x"), routing_key="seeded")
+
+    def counts(host: str) -> list[int]:
+        with rabbit(up["RABBIT"], virtual_host=host) as channel:
+            return [channel.queue_declare(name, passive=True).message_count for name in ("seeded", "later")]
+
+    with up.units("rabbit") as driver:
+        driver.keep(base, "kept")
+        for host in (first, second):
+            driver.clone("kept", host)
+            with rabbit(up["RABBIT"], virtual_host=host) as channel:
+                channel.queue_declare("later", durable=True, auto_delete=False)
+                for queue_name in ("seeded", "later"):
+                    channel.basic_publish_confirm(amqp.Message("two"), routing_key=queue_name)
+        driver.reset("kept", first)
+        assert (counts(first), counts(second)) == ([1, 0], [2, 1])
+        with rabbit(up["RABBIT_WORKER"], virtual_host=first) as channel:
+            found = channel.basic_get("seeded", no_ack=True)
+        assert (found.body, found.content_type) == ("one", "text/x")
+        for host in (first, second, "kept", "none"):
+            driver.drop(host)
+
+
+def test_nats_is_emptied_and_its_streams_stay(up: Running) -> None:
+    async def count(publish: bool = False) -> int:
+        client = await _nats(up["NATS"])
+        stream = client.jetstream()
+        if publish:
+            await stream.add_stream(name="emptied", subjects=["emptied.>"])
+            await stream.publish("emptied.one", b"1")
+        messages = (await stream.stream_info("emptied")).state.messages
+        await client.close()
+        return int(messages)
+
+    assert asyncio.run(count(publish=True)) == 1
+    with up.units("nats") as driver:
+        driver.reset("", "")
+    assert asyncio.run(count()) == 0
+
+
+def test_units_of_kafka(up: Running) -> None:
+    producer = KafkaProducer(bootstrap_servers=up["KAFKA"])
+    base, first, second = "order-events.v1", "lane1.events", "lane2.events"
+    producer.send(base, b"seeded", b"key", [("h", b"1")]).get(timeout=15)
+    with up.units("kafka") as driver:
+        driver.keep(base, "kept")
+        for topic in (first, second):
+            driver.clone("kept", topic)
+            producer.send(topic, b"more").get(timeout=15)
+        driver.reset("kept", first)
+
+        def values(topic: str) -> list[tuple[bytes, bytes]]:
+            found = KafkaConsumer(topic, bootstrap_servers=up["KAFKA"], auto_offset_reset="earliest", consumer_timeout_ms=3000)
+            try:
+                return sorted((message.value, message.key or b"") for message in found)
+            finally:
+                found.close()
+
+        there = values(base)
+        assert (b"seeded", b"key") in there
+        assert values(first) == there
+        assert values(second) == sorted([*there, (b"more", b"")])
+        for topic in (first, second, "kept", "none"):
+            driver.drop(topic)
+    producer.close()
+
+
+def test_retained_messages_of_mqtt_are_taken_away(up: Running) -> None:
+    with mosquitto(up["MQTT"]) as (client, told):
+        told.get(timeout=10)
+        client.publish("kept/one", b"1", qos=1, retain=True).wait_for_publish(10)
+        with up.units("mqtt") as driver:
+            driver.reset("", "")
+    with mosquitto(up["MQTT"]) as (client, told):
+        told.get(timeout=10)
+        client.subscribe("kept/#")
+        told.get(timeout=10)
+        client.publish("kept/two", b"2")
+        assert told.get(timeout=10) == b"2"

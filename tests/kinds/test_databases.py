@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pg8000.native
 import pymysql
 import pytest
 
+from envctl.files.packed import _zstd
+from envctl.units import TemplateGone
 from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from tests.support import Project
 
+DUMPS = Path(__file__).parent / "dumps"
+"""Of one table of three rows, which belongs to `reporter`: what pg_dump 16 makes of it in two formats."""
 OWNER = "zö #% ; x`y"
 """PostgreSQL's initdb takes neither quotes nor dollar signs nor backslashes."""
 ODD = "au dit'\"$#%ü`_\\"
@@ -24,20 +32,51 @@ services:
     with:
       username: {text(OWNER)}
       password: {text(PASSWORD)}
-      databases: {{app: {{}}, audit: {{owner: reporter}}, {text(ODD)}: {{}}}}
-      users: {{reporter: {{}}, {text(USERNAME)}: {{password: {text(PASSWORD)}}}}}
+      databases:
+        app: {{schemas: {{sales: {{owner: reporter}}, "h'r": {{}}}}}}
+        audit: {{owner: reporter, schemas: [log]}}
+        {text(ODD)}: {{}}
+      users:
+        reporter: {{}}
+        {text(USERNAME)}: {{password: {text(PASSWORD)}}}
+        viewer: {{rights: read, databases: [app]}}
+        clerk: {{rights: write}}
+        team: {{rights: none, attributes: [NOLOGIN]}}
+        lead: {{rights: none, attributes: [CREATEDB], member_of: [team, viewer]}}
       extensions: [EXTENSION]
       settings: {{max_connections: 42, application_name: "it's a $test"}}
     ready: {{query: "select count(*) from pg_database"}}
+    seed:
+      - sql: seeds/schema.sql
+      - rows: seeds/people.yaml
+      - generate:
+          - table: sales.orders
+            count: 30
+            random: 7
+            columns: {{id: {{sequence: 1}}, who: {{from: people.id}}, mail: {{provider: email, unique: true}}, at: date_this_year}}
+      - restore: seeds/custom.dump
+      - restore: seeds/folder
+        database: {text(ODD)}
+        owners: false
   maria:
     kind: mariadb
     with:
       username: {text(USERNAME)}
       password: {text(PASSWORD)}
-      databases: [app, audit, {text(ODD)}]
-      users: {{reader: {{}}, {text("x" + USERNAME)}: {{password: {text(PASSWORD)}}}}}
+      databases: {{app: {{}}, audit: {{charset: latin1, collation: latin1_german2_ci}}, {text(ODD)}: {{}}}}
+      users:
+        reader: {{}}
+        {text("x" + USERNAME)}: {{password: {text(PASSWORD)}}}
+        viewer: {{rights: read, databases: [app]}}
+        clerk: {{rights: write}}
       settings: {{max-connections: 43}}
     ready: {{query: "select count(*) from information_schema.tables"}}
+    seed:
+      - sql: seeds/maria.sql
+      - rows: seeds/people.yaml
+      - generate: {{table: orders, count: 30, random: 7, columns: {{who: {{from: people.id}}, mail: email}}}}
+      - restore: seeds/dump.sql.zst
+        owners: false
   my-sql: {{kind: mysql, with: {{username: root}}}}
 """
 OUTPUTS = {
@@ -54,6 +93,12 @@ OUTPUTS = {
     "PG_ODD": "${(pg.databases.values()|list)[2].url}",
     "MARIA_ODD": "${(maria.databases.values()|list)[2].url}",
     "MARIA_USER": "${(maria.users.values()|list)[1].url}",
+    "PG_VIEWER": "${pg.users.viewer.url}",
+    "PG_CLERK": "${pg.users.clerk.url}",
+    "PG_LEAD": "${pg.users.lead.url}",
+    "PG_SCHEMAS": "${pg.databases.audit.schemas}",
+    "MARIA_VIEWER": "${maria.users.viewer.url}",
+    "MARIA_CLERK": "${maria.users.clerk.url}",
 }
 
 
@@ -62,8 +107,36 @@ EXTENSIONS = {"docker": TRGM, "kubernetes": TRGM, "local": ("vector", "'[1]'::ve
 """One that is there, and an expression over it that gives 1."""
 
 
+SCHEMA = """
+create table people (id int primary key, name text default 'nobody', born date, vip boolean, data json, raw {bytes});
+create table {schema}orders (id int {serial} primary key, who int, mail varchar(80), {more});
+"""
+PEOPLE = """
+people:
+  - {id: 1, name: "Zoë \\"x\\"\\t\\\\N\\n", born: 2001-02-03, vip: true, data: {a: [1, null]}, raw: {$base64: AP8J}}
+  - {id: 2, name: null, born: null, vip: false, data: null, raw: null}
+  - {id: 3}
+"""
+DUMP = b"""
+CREATE TABLE restored (id int primary key, text varchar(20));
+INSERT INTO restored VALUES (1, 'row 1'), (2, 'row 2');
+/*!50001 CREATE ALGORITHM=UNDEFINED */
+/*!50013 DEFINER=`nobody`@`nowhere` SQL SECURITY DEFINER */
+/*!50001 VIEW seen AS select id from restored */;
+"""
+
+
+def write_seeds(home: Project) -> None:
+    home.write("environments/seeds/schema.sql", SCHEMA.format(bytes="bytea", schema="sales.", serial="", more="at date"))
+    home.write("environments/seeds/maria.sql", SCHEMA.format(bytes="varbinary(9)", schema="", serial="auto_increment", more="at date"))
+    home.write("environments/seeds/people.yaml", PEOPLE)
+    home.write("environments/seeds/dump.sql.zst", "").write_bytes(_zstd().compress(DUMP))
+    shutil.copytree(DUMPS, home.folder / "environments/seeds", dirs_exist_ok=True)
+
+
 @pytest.fixture(scope="module")
 def up(home: Project) -> Running:
+    write_seeds(home)
     return bring_up(home, "databases", SERVICES.replace("EXTENSION", EXTENSIONS[home.engine][0]), OUTPUTS)
 
 
@@ -104,6 +177,62 @@ def test_users_of_postgres(up: Running) -> None:
     assert postgres(up["PG_REPORTER"], "insert into shared values (1) returning current_user") == [["reporter"]]
     assert postgres(up["PG_USER"], "select current_user, count(*) from shared") == [[USERNAME, 1]]
     assert postgres(up["PG"], "select pg_get_userbyid(datdba) from pg_database where datname = 'audit'") == [["reporter"]]
+
+
+def refused_by_postgres(url: str, sql: str, **changed: Any) -> bool:
+    with pytest.raises(pg8000.native.DatabaseError, match="permission denied"):
+        postgres(url, sql, **changed)
+    return True
+
+
+def test_rights_in_postgres(up: Running) -> None:
+    orders = "select count(*) > 0 from sales.orders"
+    assert postgres(up["PG_VIEWER"], orders) == postgres(up["PG_CLERK"], orders) == postgres(up["PG_LEAD"], orders) == [[True]]
+    assert refused_by_postgres(up["PG_VIEWER"], "insert into sales.orders (id) values (0)")
+    assert refused_by_postgres(up["PG_VIEWER"], "select 1", database="audit")
+    assert postgres(up["PG_CLERK"], "insert into sales.orders (id) values (0) returning 1") == [[1]]
+    assert refused_by_postgres(up["PG_CLERK"], "create table public.mine (id int)")
+    assert postgres(up["PG_LEAD"], "select rolcreatedb, pg_has_role('team', 'member') from pg_roles where rolname = current_user") == [
+        [True, True]
+    ]
+    postgres(up["PG_REPORTER"], "create table sales.later (id int)")
+    assert postgres(up["PG"], "select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'h''r'") == [[OWNER]]
+    assert json.loads(up["PG_SCHEMAS"]) == ["log"]
+    assert postgres(up["PG_AUDIT"], "select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'log'") == [["reporter"]]
+
+
+PERSON = 'Zoë "x"\t\\N\n'
+BORN = datetime.date(2001, 2, 3)
+
+
+def test_seeds_of_postgres(up: Running) -> None:
+    first, *others = postgres(up["PG"], "select id, name, born, vip, data, raw from people order by id")
+    assert first == [1, PERSON, BORN, True, {"a": [1, None]}, b"\0\xff\t"]
+    assert others == [[2, None, None, False, None, None], [3, "nobody", None, None, None, None]]
+    made = "select count(*), count(distinct mail), count(distinct who) from sales.orders where id > 0"
+    assert postgres(up["PG"], made) == [[30, 30, 3]]
+    restored = "select count(*), max(text), (select tableowner from pg_tables where tablename = 'restored') from restored"
+    assert postgres(up["PG"], restored) == [[3, "row 3", "reporter"]]
+    assert postgres(up["PG_ODD"], restored) == [[3, "row 3", OWNER]], "without the owners of the dump"
+
+
+def test_seeds_of_mariadb(up: Running) -> None:
+    first, *others = mariadb(up["MARIA"], "select id, name, born, vip, data, raw from people order by id")
+    assert (*first[:4], json.loads(first[4]), first[5]) == (1, PERSON, BORN, 1, {"a": [1, None]}, b"\0\xff\t")
+    assert others == [(2, None, None, 0, None, None), (3, "nobody", None, None, None, None)]
+    assert mariadb(up["MARIA"], "select count(*), count(distinct who) from orders where id <= 30") == ((30, 3),)
+    assert mariadb(up["MARIA"], "select count(*) from seen") == ((2,),), "who made the view is not there"
+
+
+def test_rights_in_mariadb(up: Running) -> None:
+    assert mariadb(up["MARIA_VIEWER"], "select max(id) from people") == ((3,),)
+    mariadb(up["MARIA_CLERK"], "insert into orders (id) values (100)")
+    for url, sql in (("MARIA_VIEWER", "insert into orders (id) values (101)"), ("MARIA_CLERK", "create table mine (id int)")):
+        with pytest.raises(pymysql.OperationalError, match="denied"):
+            mariadb(up[url], sql)
+    with pytest.raises(pymysql.OperationalError, match="denied"):
+        mariadb(up["MARIA_VIEWER"], "select 1", database="audit")
+    assert mariadb(up["MARIA_AUDIT"], "select @@collation_database") == (("latin1_german2_ci",),)
 
 
 @pytest.mark.parametrize("changed", [{"password": "wrong"}, {"password": ""}, {"password": PASSWORD.strip(":/")}])
@@ -183,3 +312,110 @@ def test_default_outputs(up: Running, service: str) -> None:
 
 def test_processes_listen_on_loopback_alone(up: Running) -> None:
     listens_here_alone(up)
+
+
+SEEDED = """
+create table parent (id serial primary key, name text);
+insert into parent (name) values ('a'), ('b');
+create materialized view names as select name from parent;
+select lo_from_bytea(4711, 'large');
+create schema other; create table other.child (id int references public.parent on delete cascade);
+"""
+
+
+def test_units_of_postgres(up: Running) -> None:
+    """All that a database has comes back, while somebody is connected to it, and nothing of one reaches another."""
+    url = up["PG_ODD"]
+    first, second = "lane'\"1 %\\", "lane2"
+    postgres(url, SEEDED)
+    names = f'"{ODD.replace(chr(34), chr(34) * 2)}"'
+    postgres(url, f"alter database {names} set search_path to other, public")
+    with up.units("pg") as driver:
+        driver.keep(ODD, "kept")
+        for unit in (first, second):
+            driver.clone("kept", unit)
+        for _ in range(2):
+            at = Url.of(url)
+            with pg8000.native.Connection(at.username, host=at.host, port=at.port, password=at.password, database=first) as used:
+                used.run("insert into parent (name) values ('c'); delete from parent where name = 'a'; drop table child")
+                used.run("refresh materialized view names; select lo_unlink(4711)")
+                used.run("select nextval('parent_id_seq')")
+                driver.reset("kept", first)
+            assert postgres(url, "insert into parent (name) values ('d') returning id", database=first) == [[3]]
+            assert postgres(url, "select name from names order by name", database=first) == [["a"], ["b"]]
+            assert postgres(url, "select lo_get(4711)", database=first) == [[b"large"]]
+            assert postgres(url, "show search_path", database=first) == [["other, public"]]
+            assert postgres(url, "select count(*) from child", database=first) == [[0]]
+            postgres(url, "insert into parent (name) values ('kept')", database=second)
+        assert postgres(url, "select count(*) from parent", database=second) == [[4]]
+        assert postgres(url, "select count(*) from parent") == [[2]]
+        for unit in (first, second, "kept", "none"):
+            driver.drop(unit)
+    assert postgres(url, "select datname from pg_database where datname not like 'template%' and datname <> 'postgres'") == [
+        [name] for name in DATABASES
+    ]
+
+
+def test_rights_on_a_unit_of_postgres_are_those_on_its_database(up: Running) -> None:
+    with up.units("pg") as driver:
+        driver.keep("audit", "kept")
+        driver.clone("kept", "lane1")
+        rights = "select datacl::text, pg_get_userbyid(datdba) from pg_database where datname = any(array['audit', 'lane1'])"
+        first, second = postgres(up["PG"], rights)
+        assert first == second
+        assert postgres(up["PG_REPORTER"], "create table mine (id int); select 1", database="lane1") == [[1]]
+        with pytest.raises(pg8000.exceptions.DatabaseError, match="not currently accepting"):
+            postgres(up["PG"], "select 1", database="kept")
+        for unit in ("kept", "lane1"):
+            driver.drop(unit)
+
+
+def test_what_is_reset_from_a_template_that_is_gone_stays(up: Running) -> None:
+    with up.units("pg") as driver, pytest.raises(TemplateGone):
+        driver.reset("none", "app")
+    assert postgres(up["PG"], "select current_database()") == [["app"]]
+
+
+MARIA_SEEDED = [
+    "create table parent (id int auto_increment primary key, name varchar(20), twice int generated always as (id * 2) virtual)",
+    "create table child (parent int, foreign key (parent) references parent (id) on delete cascade)",
+    "insert into parent (name) values ('a'), ('b')",
+    "insert into child values (1)",
+    "create view names as select p.name from parent p join child c on c.parent = p.id",
+    "create trigger shout before insert on parent for each row set new.name = upper(new.name)",
+    "create procedure one() select 1",
+    "create sequence numbers start with 100",
+]
+
+
+def test_units_of_mariadb(up: Running) -> None:
+    url = up["MARIA_ODD"]
+    for sql in MARIA_SEEDED:
+        mariadb(url, sql)
+    first, second = "lane`1_%", "lane2"
+    with up.units("maria") as driver:
+        driver.keep(ODD, "kept")
+        for unit in (first, second):
+            driver.clone("kept", unit)
+        at = Url.of(url)
+        given: Any = {"host": at.host, "port": at.port, "user": at.username, "password": at.password.encode(), "database": first}
+        with pymysql.connect(charset="utf8mb4", autocommit=True, **given) as used, used.cursor() as cursor:
+            for _ in range(2):
+                for sql in ("insert into parent (name) values ('c')", "delete from parent where id = 1", "drop view names",
+                            "select nextval(numbers)", "drop procedure one", "create table more (id int)"):  # fmt: skip
+                    cursor.execute(sql)
+                driver.reset("kept", first)
+                cursor.execute("select id, name, twice from parent")
+                assert cursor.fetchall() == ((1, "a", 2), (2, "b", 4)), "the connection lives on"
+                cursor.execute("select name from names")
+                assert cursor.fetchall() == (("a",),)
+                cursor.execute("select nextval(numbers)")
+                assert cursor.fetchall() == ((100,),)
+                cursor.execute("insert into parent (name) values ('d')")
+                cursor.execute("select id, name from parent where id > 2")
+                assert cursor.fetchall() == ((3, "D"),), "counters and triggers are back"
+                cursor.execute("call one()")
+                cursor.fetchall()
+        assert mariadb(up["MARIA_READER"], "select count(*) from parent", database=second) == ((2,),), "users have their rights there"
+        for unit in (first, second, "kept", "none"):
+            driver.drop(unit)

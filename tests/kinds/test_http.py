@@ -23,6 +23,7 @@ services:
   site: {{kind: web, with: {{root: pages}}}}
   sites: {{kind: nginx, with: {{root: [pages/sub, pages/index.html]}}}}
   proxy: {{kind: web, with: {{config: proxy.conf}}, needs: [site]}}
+  front: {{kind: web, with: {{root: pages, proxy: {{/api/: "${{payments.url}}", /api/deep/: "${{payments.url}}/more/"}}}}}}
   mail: {{kind: mail, with: {{username: {text(MAIL_USER)}, password: {text(PASSWORD)}}}}}
   payments: {{kind: stub, with: {{routes: [stubs/one.json, stubs/more]}}}}
   built:
@@ -44,6 +45,7 @@ OUTPUTS = {
     "SITE": "${site.url}",
     "SITES": "${sites.url}",
     "PROXY": "${proxy.url}",
+    "FRONT": "${front.url}",
     "SMTP": "${mail.url}",
     "MAIL_API": "${mail.api_url}",
     "PAYMENTS": "${payments.url}",
@@ -126,10 +128,18 @@ def test_several_folders_and_files_are_served_as_one(up: Running, http: requests
 
 def test_a_configuration_of_the_project(up: Running, http: requests.Session) -> None:
     if up.project.engine == "local":
-        pytest.skip("files are served by Python here")
+        pytest.skip("nginx does not run here")
     page = http.get(up["PROXY"], timeout=10)
     assert "Grüße" in page.content.decode()
     assert page.headers["X-Via"] == "proxy"
+
+
+def test_other_services_behind_the_same_address(up: Running, http: requests.Session) -> None:
+    charges = f"{up['FRONT']}/api/v1/charges"
+    assert "Grüße" in http.get(up["FRONT"], timeout=10).content.decode()
+    assert http.get(charges, timeout=10).json() == {"id": "ch_1"}
+    assert http.post(charges, json={"declined": True}, timeout=10).status_code == 402
+    assert http.get(f"{up['FRONT']}/api/deep/42?x=1", timeout=10).content.decode() == "from a file: ü"
 
 
 def test_a_stub_answers_as_its_routes_say(up: Running, http: requests.Session) -> None:

@@ -96,6 +96,7 @@ def test_names_of_parameters_ports_and_items_exist(name: str) -> None:
     assert set(kind.ports_when.values()) <= kind.parameters.keys()
     assert isinstance(kind.kept, bool) or kind.kept in kind.parameters
     assert not kind.outside_port or kind.outside_port in kind.ports
+    assert kind.declare.keys() <= kind.several.keys()
     assert {setup.each for setup in kind.setup} | {setup.when for setup in kind.setup} <= {"", *kind.several}
     recognised = kind.recognise.parameters.keys()
     assert recognised <= kind.parameters.keys() | kind.several.keys()
@@ -104,6 +105,16 @@ def test_names_of_parameters_ports_and_items_exist(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in KINDS if kind_of(name).ready])
 def test_the_probe_exists(name: str) -> None:
     assert callable(import_module(f"envctl.readiness.{kind_of(name).ready['probe']}").probe)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if kind_of(name).seeds or kind_of(name).declare])
+def test_what_fills_it_exists(name: str) -> None:
+    kind = kind_of(name)
+    for format, feed in kind.seeds.items():
+        assert callable(import_module(f"envctl.seeding.{format}").load)
+        assert format != "messages" or callable(import_module(f"envctl.seeding.messages.{feed.dialect}").send)
+    for module in kind.declare.values():
+        assert callable(import_module(f"envctl.seeding.declaring.{module}").declare)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -118,7 +129,7 @@ def test_there_is_a_health_check_or_a_reason(name: str) -> None:
 def test_every_expression_evaluates(name: str, username: str, password: str) -> None:
     kind = kind_of(name)
     scope = scope_of(name, username, password, **some_of(kind))
-    step = {"database": "shop", "into": "public.t", "columns": ["id", "a b"]}
+    step = {"database": "shop", "into": "public.t", "columns": ["id", "a b"], "binary": ["id"], "owners": False}
     item = {"name": "x", "password": "y"}
     own = scope["self"]
     texts = [kind.env, kind.entrypoint, kind.command, kind.mounts, kind.healthcheck, kind.shell, kind.shell_env]
@@ -146,7 +157,7 @@ def test_no_password_stands_in_an_argument(name: str) -> None:
     scope = scope_of(name, "me", "topsecret", **some_of(kind))
     readable = [kind.command, kind.healthcheck, kind.shell, kind.query, [setup.command for setup in kind.setup]]
     commands = [*readable, *[feed.command for feed in kind.seeds.values()]]
-    step = {"database": "shop", "into": "t", "columns": ["id"]}
+    step = {"database": "shop", "into": "t", "columns": ["id"], "binary": [], "owners": True}
     shown = json.dumps(evaluate_tree(commands, {**scope, "step": step, "item": {"name": "x"}, "query": ""}))
     assert "topsecret" not in shown
 
@@ -173,7 +184,8 @@ def test_further_users_have_passwords_of_their_own(name: str) -> None:
     own = scope_of(name, users={"app": {}, "admin": {"password": escape(NASTY)}})["self"]
     assert own["users"]["admin"]["password"] == NASTY
     assert len({own["password"], NASTY, own["users"]["app"]["password"]}) == 3
-    assert unquote(urlsplit(own["users"]["admin"]["url"]).password or "") == NASTY
+    if "url" in own["users"]["admin"]:
+        assert unquote(urlsplit(own["users"]["admin"]["url"]).password or "") == NASTY
 
 
 # What is particular to a kind
@@ -262,12 +274,18 @@ def test_web_serves_the_root_unless_it_has_a_configuration() -> None:
     assert "include /etc/nginx/envctl.d/*;" in files_of("web", config="web.conf")["/etc/nginx/envctl.conf"]
 
 
+def test_web_proxies_paths_as_directives_of_their_own() -> None:
+    text = files_of("web", proxy={"/api/": "http://orders:8000", "/v1/": "http://orders:8000/v1/"})["/etc/nginx/envctl.conf"]
+    assert 'location /api/ {\n      proxy_pass "http://orders:8000/";' in text
+    assert 'location /v1/ {\n      proxy_pass "http://orders:8000/v1/";' in text
+
+
 def test_s3_takes_its_keys_from_variables() -> None:
     """The server expands `$NAME` in its file: a secret with a dollar sign would be another one."""
     (identity,) = json.loads(files_of("s3", password=NASTY)["/etc/seaweedfs/envctl.json"])["identities"]
     assert identity["credentials"] == [{"accessKey": "${ENVCTL_USERNAME}", "secretKey": "${ENVCTL_PASSWORD}"}]
     env = {key: evaluate(text, scope_of("s3", password=NASTY)) for key, text in kind_of("s3").env.items()}
-    assert env == {"ENVCTL_USERNAME": "me", "ENVCTL_PASSWORD": NASTY}
+    assert env == {"ENVCTL_USERNAME": "me", "ENVCTL_PASSWORD": NASTY, "ENVCTL_DOLLAR": "$"}
 
 
 @pytest.mark.parametrize("name", KINDS)

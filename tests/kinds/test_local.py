@@ -39,13 +39,12 @@ def test_differences_are_said(home: Project) -> None:
 """,
     )
     said = home.envctl("up", "losses").ok().err
-    assert "db: version 18" in said
-    assert "in the place of 17" in said
-    assert "db: postgres of this machine in the place of the image postgis/postgis:17-3.5" in said
+    assert "db: PostgreSQL 18 (installed here) instead of 17" in said
+    assert "db: postgres of this machine instead of the image postgis/postgis:17-3.5" in said
     assert "db: text sorts by code point" in said
-    assert shutil.which("redis-server") or "cache: valkey-server in the place of redis-server" in said
-    assert shutil.which("mailpit") or "mail: a server of envctl's in the place of Mailpit" in said
-    assert "site: Python's own file server in the place of nginx" in said
+    assert shutil.which("redis-server") or "cache: valkey-server instead of redis-server" in said
+    assert shutil.which("mailpit") or "mail: a server of envctl's instead of Mailpit" in said
+    assert "site: a server of envctl's instead of nginx" in said
     home.envctl("down", "losses").ok()
 
 

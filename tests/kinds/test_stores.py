@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +18,7 @@ from botocore.exceptions import ClientError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from envctl.units import TemplateGone
 from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from tests.support import Project
@@ -33,10 +36,22 @@ services:
       username: {text(USER)}
       password: {text(PASSWORD)}
       settings: {{maxmemory: 32mb, maxmemory-policy: allkeys-lru, lazyfree-lazy-expire: true}}
+      users: {{viewer: {{rules: "~seeded:* +@read"}}}}
     ready: {{query: DBSIZE}}
+    seed:
+      - keys: seeds/keys.json.gz
+      - keys: {{"seeded:text": "${{self.username}}", "seeded:set": {{set: [a, b], ttl: 1h}}}}
+        database: 3
   redis: {{kind: redis, with: {{username: {text(USER)}, password: {text(PASSWORD)}, durable: true}}}}
   memcached: {{kind: memcached, with: {{memory: 16, max_item: 2m}}}}
-  s3: {{kind: s3, with: {{username: {text(KEY)}, password: {text(PASSWORD)}, buckets: [invoices, foto-s.2024]}}}}
+  s3:
+    kind: s3
+    with: {{username: {text(KEY)}, password: {text(PASSWORD)}, DECLARED}}
+    seed:
+      - objects: seeds/files
+        into: invoices
+        prefix: seeded/
+        content_types: {{"*.dat": image/x-own}}
   files: {{kind: seaweedfs}}
 """
 WEED = {"s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc"}
@@ -49,13 +64,25 @@ OUTPUTS = {
     "S3_SECRET": "${s3.secret_key}",
     "S3_REGION": "${s3.region}",
     "INVOICES": "${s3.buckets.invoices.bucket}",
+    "VIEWER": "${valkey.users.viewer.url}",
+    "S3_VIEWER": "${s3.users.viewer.secret_key}",
     "PHOTOS": '${s3.buckets["foto-s.2024"].url}',
 }
 
 
+ANYBODY = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::foto-s.2024/*"]}
+BUCKETS = {"invoices": {"versioning": True}, "foto-s.2024": {"policy": {"Version": "2012-10-17", "Statement": [ANYBODY]}}}
+USERS = {"viewer": {"rights": "read", "buckets": ["invoices"], "password": PASSWORD.replace("${", "$${")}}
+KEYS = {"seeded:hash": {"a": 1, "b": "x"}, "seeded:list": ["a", 2], "seeded:scores": {"sorted_set": {"a": 1.5}}}
+
+
 @pytest.fixture(scope="module")
 def up(home: Project) -> Running:
-    return bring_up(home, "stores", SERVICES, OUTPUTS)
+    home.write("environments/seeds/keys.json.gz", "").write_bytes(gzip.compress(json.dumps(KEYS).encode()))
+    home.write("environments/seeds/files/a.txt", "text")
+    home.write("environments/seeds/files/in/b ü.dat", "").write_bytes(b"\0\xff")
+    declared = f"buckets: {json.dumps(BUCKETS)}, users: {json.dumps(USERS)}"
+    return bring_up(home, "stores", SERVICES.replace("DECLARED", declared), OUTPUTS)
 
 
 @pytest.fixture(params=["valkey", "redis"])
@@ -94,6 +121,27 @@ def test_settings_of_valkey(up: Running) -> None:
     with redis.Redis.from_url(up["VALKEY"], decode_responses=True) as client:
         found = client.config_get("maxmemory", "maxmemory-policy", "lazyfree-lazy-expire", "appendonly")
     assert found == {"maxmemory": str(32 << 20), "maxmemory-policy": "allkeys-lru", "lazyfree-lazy-expire": "yes", "appendonly": "no"}
+
+
+def test_keys_that_are_seeded(up: Running) -> None:
+    with redis.Redis.from_url(up["VALKEY"]) as client:
+        assert client.hgetall("seeded:hash") == {b"a": b"1", b"b": b"x"}
+        assert client.lrange("seeded:list", 0, -1) == [b"a", b"2"]
+        assert client.zrange("seeded:scores", 0, -1, withscores=True) == [(b"a", 1.5)]
+    at = Url.of(up["VALKEY"])
+    with redis.Redis(at.host, at.port, db=3, username=at.username, password=at.password) as client:
+        assert client.get("seeded:text") == USER.encode()
+        assert client.smembers("seeded:set") == {b"a", b"b"}
+        assert 0 < client.ttl("seeded:set") <= 3600
+
+
+def test_a_user_with_few_rights(up: Running) -> None:
+    with redis.Redis.from_url(up["VIEWER"]) as client:
+        assert client.llen("seeded:list") == 2
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.get("other")
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.delete("seeded:list")
 
 
 def test_a_durable_server_writes_everything(up: Running) -> None:
@@ -140,6 +188,37 @@ def test_objects_in_declared_buckets(up: Running) -> None:
     assert [item["Key"] for item in client.list_objects_v2(Bucket="foto-s.2024")["Contents"]] == ["a"]
 
 
+def test_objects_that_are_seeded(up: Running) -> None:
+    client = s3(up)
+    names = [entry["Key"] for entry in client.list_objects_v2(Bucket="invoices", Prefix="seeded/")["Contents"]]
+    found = {name: client.get_object(Bucket="invoices", Key=name) for name in names}
+    assert {name: (answer["Body"].read(), answer["ContentType"]) for name, answer in found.items()} == {
+        "seeded/a.txt": (b"text", "text/plain"),
+        "seeded/in/b ü.dat": (b"\0\xff", "image/x-own"),
+    }
+
+
+def test_versions_and_policies_of_buckets(up: Running) -> None:
+    client = s3(up)
+    for body in (b"1", b"2"):
+        client.put_object(Bucket="invoices", Key="twice", Body=body)
+    assert len(client.list_object_versions(Bucket="invoices", Prefix="twice")["Versions"]) == 2
+    client.put_object(Bucket="foto-s.2024", Key="open", Body=b"for all")
+    with requests.Session() as session:
+        assert session.get(f"{up['S3']}/foto-s.2024/open", timeout=10).content == b"for all"
+        assert session.get(f"{up['S3']}/invoices/seeded/a.txt", timeout=10).status_code == 403
+
+
+def test_a_user_of_buckets_with_few_rights(up: Running) -> None:
+    client = s3(up, aws_access_key_id="viewer", aws_secret_access_key=up["S3_VIEWER"])
+    assert up["S3_VIEWER"] == PASSWORD
+    assert client.get_object(Bucket="invoices", Key="seeded/a.txt")["Body"].read() == b"text"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.put_object(Bucket="invoices", Key="mine", Body=b"")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.list_objects_v2(Bucket="foto-s.2024")
+
+
 def test_a_signed_link_works(up: Running) -> None:
     link = s3(up).generate_presigned_url("put_object", Params={"Bucket": "invoices", "Key": "by link"})
     with requests.Session() as session:
@@ -178,3 +257,60 @@ def test_default_outputs(up: Running) -> None:
 
 def test_processes_listen_on_loopback_alone(up: Running) -> None:
     listens_here_alone(up, dict.fromkeys(("s3", "files"), WEED))
+
+
+def test_units_of_valkey_and_redis(up: Running, kind: str, keys: Any) -> None:
+    at = Url.of(up[kind.upper()])
+    lanes = [redis.Redis(host=at.host, port=at.port, username=at.username, password=at.password, db=number) for number in (1, 2)]
+    keys.hset("seeded", mapping={"a": 1})
+    with up.units(kind) as driver:
+        driver.keep("0", "255")
+        for number in ("1", "2"):
+            driver.clone("255", number)
+        for lane in lanes:
+            lane.set("own", "x")
+            lane.delete("seeded")
+        driver.reset("255", "1")
+        assert (lanes[0].keys(), lanes[0].hgetall("seeded"), lanes[1].keys()) == ([b"seeded"], {b"a": b"1"}, [b"own"])
+        lanes[0].flushall()
+        with pytest.raises(TemplateGone):
+            driver.reset("255", "2")
+        driver.drop("2")
+    for lane in lanes:
+        lane.close()
+
+
+def test_memcached_is_emptied(up: Running) -> None:
+    at = Url.of(up["MEMCACHED"])
+    client = pymemcache.Client((at.host, at.port))
+    client.set("one", b"1", noreply=False)
+    with up.units("memcached") as driver:
+        driver.reset("", "")
+    assert client.get("one") is None
+    client.close()
+
+
+def test_units_of_s3(up: Running) -> None:
+    client = s3(up)
+
+    def objects(bucket: str) -> dict[str, bytes]:
+        found = client.list_objects_v2(Bucket=bucket).get("Contents", ())
+        return {item["Key"]: client.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in found}
+
+    client.create_bucket(Bucket="seeds")
+    for key, body in (("a", b"1"), ("ü/№ +&", b"2")):
+        client.put_object(Bucket="seeds", Key=key, Body=body)
+    with up.units("s3") as driver:
+        driver.keep("seeds", "kept")
+        for unit in ("lane1", "lane2"):
+            driver.clone("kept", unit)
+            client.put_object(Bucket=unit, Key="a", Body=b"other")
+            client.put_object(Bucket=unit, Key="more", Body=b"more")
+            client.delete_object(Bucket=unit, Key="ü/№ +&")
+        driver.reset("kept", "lane1")
+        assert objects("lane1") == objects("seeds") == {"a": b"1", "ü/№ +&": b"2"}
+        assert objects("lane2") == {"a": b"other", "more": b"more"}
+        with pytest.raises(TemplateGone):
+            driver.reset("none", "lane1")
+        for unit in ("lane1", "lane2", "kept", "seeds", "none"):
+            driver.drop(unit)

@@ -54,7 +54,7 @@ def was(session: Session, engine: ListedEngine, environment: Environment, /, **c
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a" * 41, "ü", "a/b"])
 def test_a_name_that_is_none(name: str) -> None:
-    with pytest.raises(UsageError, match="is no name"):
+    with pytest.raises(UsageError, match="is not a valid name"):
         instance_name(name)
 
 

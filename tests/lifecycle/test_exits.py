@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from envctl.engines import ServiceState
@@ -32,17 +34,27 @@ def test_a_service_of_a_compose_file_that_ends_well_is_done(line: MakeLine) -> N
     assert found.states == {"setup": "done"}
 
 
+def test_a_process_of_this_machine_has_no_image(line: MakeLine) -> None:
+    deployment = FakeDeployment()
+    deployment.on_start["db"] = lambda: deployment.exits("db", 127)
+    made = line(service("db", **HEALTH), deployment=deployment)
+    made.started.plan = replace(made.started.plan, setting=replace(made.started.plan.setting, local=frozenset(["db"])))
+    error = made.fails()
+    assert error.message == "db ended with 127 (a program was not found on this machine)"
+    assert error.evidence.advice == "check `run:`; programs are looked up in PATH as this shell has it"
+
+
 @pytest.mark.parametrize(
     ("status", "words", "advice"),
     [
-        (1, "db ended with 1", "`envctl up ... --keep` leaves it for a look: `envctl logs NAME db`"),
+        (1, "db ended with 1", ""),
         (137, "db ended with 137 (killed: out of memory, or by somebody)", "give it more memory in `resources:`"),
         (
             127,
             "db ended with 127 (its program was not found in the image)",
             "check `run:` and `command:`, and that the image has the program",
         ),
-        (0, "db ended with 0", "`envctl up ... --keep` leaves it for a look: `envctl logs NAME db`"),
+        (0, "db ended with 0", ""),
     ],
 )
 def test_a_service_that_dies_while_it_starts(line: MakeLine, status: int, words: str, advice: str) -> None:

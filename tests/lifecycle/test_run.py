@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from envctl.environment import Environment, open_environment
-from envctl.errors import Interrupted, ServiceFailed
+from envctl.errors import Interrupted, ServiceFailed, UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.machine import process_mark
 from envctl.instance.record import InstanceState
@@ -39,6 +39,15 @@ def session(tmp_path: Path) -> Session:
 
 
 OPTIONS = UpOptions("t", engine="local")
+
+
+def test_a_command_inside_runs_like_a_service(session: Session, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, {"environments/t.yaml": "name: t\nservices: {a: {run: sleep 600, env: {OWN: one}}}\noutputs: {OUT: two}\n"})
+    assert run.run(session, OPTIONS, ["sh", "-c", "echo $OWN $OUT; printf whole; exit 5"], inside="a") == 5
+    assert capfd.readouterr().out == "one two\nwhole\n"
+    with pytest.raises(UsageError, match="--in b: there is no such service"):
+        run.run(session, OPTIONS, ["true"], inside="b")
+    assert session.store.all() == []
 
 
 @pytest.fixture

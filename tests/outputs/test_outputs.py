@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from envctl.definition import checks
 from envctl.errors import UsageError
 from envctl.instance.record import Record
 from envctl.outputs import FORMATS, empty_outputs, formatted, refuse_foreign_files, write_outputs
@@ -24,15 +25,24 @@ VALUES = {"A": "1", "B": "x y"}
         ("json", '{\n  "A": "1",\n  "B": "x y"\n}\n'),
         ("github", "A=1\nB=x y\n"),
         ("properties", "A=1\nB=x y\n"),
+        ("spring", "A=1\nB=x y\n"),
+        ("cypress", '{\n  "A": "1",\n  "B": "x y"\n}\n'),
+        ("karate", 'function fn() {\n  return {\n  "A": "1",\n  "B": "x y"\n};\n}\n'),
     ],
 )
 def test_formats(format: str, text: str) -> None:
     assert formatted(format, VALUES) == text
 
 
+def test_definitions_know_the_same_formats() -> None:
+    assert checks.FORMATS == FORMATS
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_no_outputs_are_readable_too(format: str) -> None:
-    assert formatted(format, {}) == ("{}\n" if format == "json" else "")
+    documents = {"json": "{}\n", "cypress": "{}\n", "karate": "function fn() {\n  return {};\n}\n"}
+    text = formatted(format, {})
+    assert json.loads(text)["values"] == [] if format == "postman" else text == documents.get(format, "")
 
 
 def test_a_format_that_is_not_there() -> None:

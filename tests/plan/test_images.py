@@ -98,6 +98,15 @@ def test_a_name_without_a_tag_gets_one(context: Path, name: str, expected: str |
     assert found == expected if expected else found == f"{name}:{tag(context).partition(':')[2]}"
 
 
+def test_what_write_writes_is_no_reason_to_build_again(context: Path) -> None:
+    """It is new after every `up`: the ports in it are."""
+    file = context / ".env.test"
+    before = build_plan(Build(), context, None, context.parent, written={file}).tag
+    file.write_text("URL=http://127.0.0.1:20000\n")
+    assert build_plan(Build(), context, None, context.parent, written={file}).tag == before
+    assert tag(context) != before
+
+
 @pytest.mark.parametrize(
     ("name", "stem"),
     [("postgres:17", "envctl/postgres"), ("host:5000/me/app", "envctl/host-5000-me-app"), ("envctl/x:1", "envctl/envctl-x")],

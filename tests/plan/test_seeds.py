@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from envctl.errors import DefinitionError
 from envctl.instance.allocation import Allocation
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan, Step
@@ -62,7 +63,7 @@ def test_a_feed_is_the_servers_own_client(plan: Plan) -> None:
     feed = steps(plan)[1].feed
     assert feed is not None
     assert feed.dialect == "postgres-csv"
-    assert feed.command[-1] == 'COPY "public"."products" ("id", "name", "x,y") FROM STDIN WITH (FORMAT csv)'
+    assert feed.command[feed.command.index("-c") + 1] == 'COPY "public"."products" ("id", "name", "x,y") FROM STDIN WITH (FORMAT csv)'
     assert feed.env["PGDATABASE"] == "shop"
     assert feed.env["PGPASSWORD"] == "db-password"
 
@@ -219,3 +220,121 @@ def test_the_header_of_a_file(tmp_path: Path, name: str, content: bytes, expecte
     path = tmp_path / name
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     assert header(path, path.parent) == expected
+
+
+ROWS = "{rows: {t: [{a: 1, b: 2}], u: [{a: 1}]}}"
+GENERATED = "{generate: {table: t, count: 5, random: 7, columns: {a: name, b: {provider: pyint, max_value: 5}}}}"
+REQUESTS = "{http: [{path: /a, json: {x: 1}}, {path: /b}], in: api}"
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        (ROWS, {"a: 1, b: 2": "b: 2, a: 1", "b: 2": "b: 3", "t: [": "v: [", "{a: 1}]}": "{a: 1}, {a: 2}]}"}),
+        (ROWS, {"u: [{a: 1}]": 'u: [{a: "1"}]'}),
+        ("{rows: {t: [{a: 1.10}]}}", {"1.10": "1.1"}),
+        ("{rows: {t: [{a: 007}]}}", {"007": "7"}),
+        ("{rows: {t: [{a: 1}], u: [{a: 1}]}}", {"t: [{a: 1}], u: [{a: 1}]": "u: [{a: 1}], t: [{a: 1}]"}),
+        (GENERATED, {"random: 7": "random: 8", "count: 5": "count: 6", "table: t": "table: u", "a: name": "a: email"}),
+        (GENERATED, {"max_value: 5": "max_value: 6"}),
+        ("{generate: {table: t, count: 5, columns: {a: name, b: email}}}", {"a: name, b: email": "b: email, a: name"}),
+        ("{restore: data/x.dump}", {"data/x.dump": "data/x.dump, owners: false"}),
+        ("{rows: data/x.jsonl, into: t}", {"into: t": "into: u"}),
+    ],
+)  # fmt: skip
+def test_every_word_of_a_step_counts(tmp_path: Path, seed: str, changes: dict[str, str]) -> None:
+    files = ["data/x.dump", "data/x.jsonl"]
+    found = [hashes(tmp_path, seed, files), *(hashes(tmp_path, seed.replace(old, new, 1), files) for old, new in changes.items())]
+    assert len(set(map(tuple, found))) == 1 + len(changes)
+
+
+def changed(folder: Path, services: str, files: dict[str, str | bytes], again: dict[str, str | bytes]) -> bool:
+    """Whether the last step of the first service has another hash with other files."""
+    found = []
+    for these in (files, again):
+        plan = plan_of(Path(tempfile.mkdtemp(dir=folder)), f"services: {{{services}}}", these)
+        found.append(next(iter(plan.services.values())).steps[-1].hash)
+    return found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed", "files"),
+    [
+        ("postgres", "{rows: data/x.yaml}", ["data/x.yaml"]),
+        ("postgres", "{restore: data/x.dump}", ["data/x.dump"]),
+        ("postgres", "{restore: data/dump}", ["data/dump/toc.dat", "data/dump/1.dat"]),
+        ("valkey", "{keys: data/x.json}", ["data/x.json"]),
+        ("nats", "{messages: data/x.jsonl}", ["data/x.jsonl"]),
+        ("stub", "{http: data/x.http}", ["data/x.http"]),
+        ("s3, with: {buckets: [b]}", "{objects: data/files, into: b}", ["data/files/a/b.txt", "data/files/c"]),
+        ("mariadb", "{sql: data/x.sql.zst}", ["data/x.sql.zst"]),
+    ],
+)
+def test_every_byte_and_name_of_a_file_counts(tmp_path: Path, kind: str, seed: str, files: list[str]) -> None:
+    services, given = f"s: {{kind: {kind}, seed: [{seed}]}}", dict.fromkeys(files, "a,b")
+    assert not changed(tmp_path, services, {**given}, {**given})
+    for name in files:
+        assert changed(tmp_path, services, {**given}, {**given, name: "a,c"})
+    if len(files) > 1:
+        assert changed(tmp_path, services, {**given}, {**dict.fromkeys(files[1:], "a,b"), files[0] + "x": "a,b"})
+
+
+def test_the_files_in_the_server_count(tmp_path: Path) -> None:
+    services = "s: {kind: postgres, files: {/docker-entrypoint-initdb.d/9.sql: init.sql}, seed: [{command: x, in: server}]}"
+    assert not changed(tmp_path, services, {"init.sql": "a"}, {"init.sql": "a"})
+    assert changed(tmp_path, services, {"init.sql": "a"}, {"init.sql": "b"})
+    routes = "s: {kind: stub, with: {routes: r.json}, seed: [{http: {path: /}}]}"
+    mapping = '{{"request": {{"url": "/{}"}}, "response": {{"status": 200}}}}'
+    assert changed(tmp_path, routes, {"r.json": mapping.format("a")}, {"r.json": mapping.format("b")})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "env: {TZ: UTC}",
+        "image: 'postgres:17@sha256:" + "0" * 64 + "'",
+        "command: postgres -c x=y",
+        "with: {databases: {app: {schemas: [a]}}}",
+    ],
+)
+def test_the_server_counts(tmp_path: Path, other: str) -> None:
+    assert hashes(tmp_path, FOLDER, ["data/1.sql"], f"kind: postgres, {other}") != hashes(tmp_path, FOLDER, ["data/1.sql"])
+
+
+def test_the_projects_own_kind_counts(tmp_path: Path) -> None:
+    own: dict[str, str | bytes] = {"templates/kinds/postgres.yaml": "extends: postgres\nenv: {LC_ALL: C}\n", "data/1.sql": ""}
+    services = "s: {kind: postgres, seed: [{sql: data}]}"
+    assert changed(tmp_path, services, {"data/1.sql": ""}, own)
+
+
+def test_the_version_of_faker_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = hashes(tmp_path, f"{GENERATED}, {ROWS}", [])
+    rows = hashes(tmp_path, ROWS, [])
+    monkeypatch.setattr("envctl.plan.seeds.faker_version", lambda: "0.1")
+    after = hashes(tmp_path, f"{GENERATED}, {ROWS}", [])
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, False], "and what builds on it"
+    assert hashes(tmp_path, ROWS, []) == rows
+
+
+def test_without_faker_nothing_is_generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envctl.plan.seeds.faker_version", lambda: None)
+    with pytest.raises(DefinitionError, match=r"needs the package Faker; `pip install envctl\[seeds\]`"):
+        hashes(tmp_path, GENERATED, [])
+
+
+def test_what_requests_ask_counts(tmp_path: Path) -> None:
+    for image in ("x:1", "x:2"):
+        services = f"db: {{kind: valkey, seed: [{REQUESTS}]}}, api: {{kind: api, image: '{image}', port: 80}}"
+        plan = plan_of(Path(tempfile.mkdtemp(dir=tmp_path)), f"services: {{{services}}}")
+        step = plan.services["db"].steps[0]
+        assert step.needs == {"api": "ready"}
+        (tmp_path / image.replace(":", "")).write_text(step.hash)
+    assert (tmp_path / "x1").read_text() != (tmp_path / "x2").read_text()
+
+
+def test_data_in_a_step_may_refer_to_services(tmp_path: Path) -> None:
+    row = "{a: '${self.databases.app.name}', b: '${cache.url}'}"
+    text = f"services: {{db: {{kind: postgres, seed: [{{rows: {{t: [{row}]}}}}]}}, cache: {{kind: valkey}}}}"
+    (found,) = steps(plan_of(tmp_path, text))[0].inline["t"]
+    assert found["a"] == "app"
+    assert "@cache:6379" in found["b"], "as the server itself would be told"

@@ -96,6 +96,13 @@ def test_an_unknown_port_is_answered_with_the_known_ones(servers: Any) -> None:
     assert "known: main" in not_ready("tcp", servers.target(stays_silent, options={"port": "admin"}))
 
 
+@pytest.mark.parametrize(
+    "printed", [b"\x1b[32mlistening\x1b[0m on 8000\n", b"10%\rlistening\r\n", b"\x1b]0;title\x07listening\n", b"listening\n"]
+)
+def test_a_log_line_is_matched_as_people_see_it(printed: bytes) -> None:
+    probe("log", Target("", 0, options={"log": r"^listening( on \d+)?$"}, logs=lambda: [printed]))
+
+
 def test_log_waits_for_its_line() -> None:
     target = Target("", 0, options={"log": r"^ready in \d+ ms$"}, logs=lambda: [b"starting\nrea", b"dy in 12 ms\n"])
     probe("log", target)

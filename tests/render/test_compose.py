@@ -239,10 +239,19 @@ def test_a_health_check(standalone: bool, timeout: float, expected: dict[str, An
     assert entry(service("x", healthcheck=HEALTH, ready_timeout=timeout), standalone=standalone)["healthcheck"] == expected
 
 
-def test_a_guess_does_not_hide_the_check_of_an_image_under_up() -> None:
+@pytest.mark.parametrize("standalone", [True, False])
+def test_a_guess_does_not_hide_the_check_of_an_image_and_is_no_loss(standalone: bool) -> None:
     guessed = service("x", healthcheck=HEALTH, checks=(Check("tcp", {"patience": 10.0}),), from_compose=True)
-    assert "healthcheck" not in entry(guessed, standalone=False)
-    assert "healthcheck" in entry(guessed)
+    assert "healthcheck" not in entry(guessed, standalone=standalone)
+    assert render_compose(plan_with(guessed), standalone=standalone).losses == ()
+
+
+def test_a_service_beside_those_of_a_compose_file_is_on_their_networks() -> None:
+    theirs = service("x", from_compose=True, compose={"networks": {"front": None, "back": {"aliases": ["y"]}}})
+    document = rendered(theirs, service("mock"), compose_extra={"networks": {"front": {}, "back": {}}})
+    assert document["services"]["mock"]["networks"] == {"front": None, "back": None}
+    assert set(document["networks"]) == {"front", "back"}
+    assert "networks" not in entry(service("mock"), service("x", from_compose=True, compose={"networks": {"default": None}}))
 
 
 # Files and builds
@@ -370,6 +379,11 @@ def test_what_is_expressed_is_no_loss(changes: dict[str, Any]) -> None:
 def test_a_job_that_somebody_needs_is_no_loss() -> None:
     job = service("x", kind="job", once=True)
     assert render_compose(plan_with(job, service("y", needs={"x": "done"})), standalone=True).losses == ()
+
+
+def test_losses_of_several_services_are_one() -> None:
+    marked = [service(name, kind="k", losses=("no password",)) for name in ("a", "b")]
+    assert render_compose(plan_with(*marked, losses=("a: x", "c: x")), standalone=True).losses == ("a: x", "c: x", "a, b: no password")
 
 
 def test_losses_of_the_plan_come_first() -> None:

@@ -537,7 +537,7 @@ ALIASES = [f"{to}: &{to} [{', '.join([f'*{of}'] * 10)}]\n" for of, to in zip("ab
         ("kind: {{ unknown }}", 1, "'unknown' is not defined"),
         ("a: 1\nkind: {{ unknown.x }}", 2, "'unknown' is not defined"),
         ("a: 1\n{% if %}", 2, "TemplateSyntaxError"),
-        ("a: [", 1, "this is no YAML"),
+        ("a: [", 1, "not valid YAML"),
         ("kind: Service", 1, "no object"),
         ("- a", 1, "this is a list"),
         ("a: 1\n{% for x in range(9999) %}{% set y = [" + "1, " * 3000 + "] %}{% endfor %}", 2, "steps together"),

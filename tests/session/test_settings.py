@@ -34,7 +34,7 @@ def settings(folder: Path, text: str | None = None) -> Settings:
         ({"a/envctl.toml": 'ttl = "near"', "envctl.toml": 'ttl = "far"'}, {"ttl": "near"}),
         ({"envctl.toml": 'ttl = "own"', "pyproject.toml": '[tool.envctl]\nttl = "shared"'}, {"ttl": "own"}),
         ({"a/pyproject.toml": "[tool.other]", "envctl.toml": 'ttl = "far"'}, {"ttl": "far"}),
-        ({"a/pyproject.toml": "this is no TOML", "envctl.toml": 'ttl = "far"'}, {"ttl": "far"}),
+        ({"a/pyproject.toml": "not valid TOML", "envctl.toml": 'ttl = "far"'}, {"ttl": "far"}),
         ({"a/pyproject.toml": "tool = 1", "envctl.toml": 'ttl = "far"'}, {"ttl": "far"}),
         ({"a/envctl.toml": "", "envctl.toml": 'ttl = "far"'}, {}),
         ({"a/.git/HEAD": "", "envctl.toml": 'ttl = "of the project around"'}, {}),
@@ -51,12 +51,12 @@ def test_a_file_that_is_no_toml(folder: Path) -> None:
         settings(folder, 'ttl = "1h"\n= 1\n')
     (problem,) = caught.value.problems
     assert (problem.file, problem.line) == (folder / "envctl.toml", 2)
-    assert problem.message.startswith("this is no TOML: ")
+    assert problem.message.startswith("not valid TOML: ")
 
 
 def test_a_file_that_cannot_be_read(folder: Path) -> None:
     (folder / "envctl.toml").mkdir()
-    with pytest.raises(DefinitionError, match=r"envctl\.toml:1: .* is no ordinary file"):
+    with pytest.raises(DefinitionError, match=r"envctl\.toml:1: .* is not a regular file"):
         settings(folder)
 
 
@@ -128,4 +128,4 @@ def test_a_command_counts_more_than_the_environment_than_the_file(folder: Path) 
     session.told = {"engine": "told"}
     assert session.option("engine") == "told"
     assert session.option("context") is None
-    assert session.option("fresh") is None, "what is no text names no place"
+    assert session.option("fresh") is None, "what is not text names no place"

@@ -39,6 +39,9 @@ NOT_THERE = (
 )
 
 
+NOT_ALLOWED = "join the group that may (`sudo usermod -aG docker $USER`, then log in again), or use `--engine local`"
+
+
 class Endpoint(NamedTuple):
     """Where a daemon listens: `unix:///path`, `tcp://host:port`, `ssh://user@host`; with TLS the folder of its pem files."""
 
@@ -124,12 +127,13 @@ class Daemon:
     def get(self, path: str, **query: Any) -> Any:
         return self.request("GET", path, query)
 
-    def request(self, method: str, path: str, query: Mapping[str, Any] | None = None, patience: float = 0.0) -> Any:
+    def request(self, method: str, path: str, query: Mapping[str, Any] | None = None, patience: float = 0.0, body: Any = None) -> Any:
         """The JSON of the answer, None where it has none.
 
         Args:
             query: texts as they are, anything else as JSON (`filters`).
             patience: seconds that the daemon itself may take, beside what an answer takes.
+            body: sent as JSON.
 
         Raises:
             ApiError: an answer of 400 and above.
@@ -138,12 +142,12 @@ class Daemon:
         """
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (query or {}).items()}
         target = quote(path) + ("?" + urlencode(texts) if texts else "")
-        status, body = self._exchange(method, target, patience)
+        status, body = self._exchange(method, target, patience, None if body is None else json.dumps(body))
         if status >= 400:
             raise ApiError(status, _message(body))
         return json.loads(body) if body.strip() else None
 
-    def _exchange(self, method: str, target: str, patience: float) -> tuple[int, bytes]:
+    def _exchange(self, method: str, target: str, patience: float, body: str | None) -> tuple[int, bytes]:
         connection: _Connection = getattr(self._local, "connection", None) or _Connection(self.endpoint, self.timeout)
         self._local.connection = connection
         kept = connection.sock is not None
@@ -152,7 +156,7 @@ class Daemon:
                 connection.connect()
             connection.quiet = self.timeout + patience + (0 if method == "GET" else CHANGING)
             connection.sock.settimeout(connection.quiet)
-            connection.request(method, target)
+            connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
             answer = connection.getresponse()
             return answer.status, answer.read()
         except (http.client.HTTPException, ConnectionError) as error:
@@ -165,7 +169,7 @@ class Daemon:
         except OSError:
             connection.close()
             raise
-        return self._exchange(method, target, patience)  # the daemon had closed a connection that was kept for later
+        return self._exchange(method, target, patience, body)  # the daemon had closed a connection that was kept for later
 
 
 def _message(body: bytes) -> str:

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def compose_program(environ: Mapping[str, str]) -> list[str]:
     """
     config = environ.get("DOCKER_CONFIG")
     for folder in ([f"{config}/cli-plugins"] if config else []) + list(_PLUGINS):
-        plugin = Path(folder).expanduser() / "docker-compose"
+        plugin = Path(os.path.expanduser(folder)) / "docker-compose"
         if os.access(plugin, os.X_OK):
             return [str(plugin)]
     if shutil.which("docker", path=environ.get("PATH")):
@@ -58,8 +58,12 @@ class ComposeFailed(Exception):
         self.status = status
 
 
-def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> str:
-    """Its output; it ends when we are interrupted, but what it has asked the daemon for is created nevertheless.
+def run_compose(
+    arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None, told: Callable[[str], None] | None = None
+) -> str:
+    """Its output, of which *told* gets each line as it comes.
+
+    It ends when we are interrupted, but what it has asked the daemon for is created nevertheless.
 
     Raises:
         ComposeFailed: it did not end with 0.
@@ -77,13 +81,23 @@ def run_compose(arguments: Sequence[str], environment: Mapping[str, str], cwd: P
         preexec_fn=_end_with_us if sys.platform == "linux" else None,
     )
     try:
-        output, _ = process.communicate()
+        output = _read(process, told) if told else process.communicate()[0]
     except BaseException:
         _end(process)
         raise
     if process.returncode:
         raise ComposeFailed(output.strip(), process.returncode)
     return output
+
+
+def _read(process: subprocess.Popen[str], told: Callable[[str], None]) -> str:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        told(line.rstrip())
+    process.wait()
+    return "".join(lines)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from envctl.engines.docker.api import NOT_THERE, ApiError, Daemon, Endpoint
+from envctl.engines.docker.api import NOT_ALLOWED, NOT_THERE, ApiError, Daemon, Endpoint
 from envctl.errors import EngineMissing, did_you_mean
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def connect(context: str | None, environ: Mapping[str, str]) -> Connection:
     try:
         found = daemon.get("/version")
     except (OSError, ApiError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise EngineMissing(f"this user may not use Docker at {endpoint.host}: permission denied", hint=NOT_ALLOWED) from None
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise EngineMissing(f"Docker does not answer at {endpoint.host}: {why}", hint=NOT_THERE) from None
     version = min(tuple(map(int, found["ApiVersion"].split("."))), NEWEST_API)
@@ -132,7 +135,7 @@ def _of_url(url: str, environ: Mapping[str, str]) -> Endpoint:
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    return Path(environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # `~` stays where no home is known
 
 
 def _of_context(name: str, environ: Mapping[str, str]) -> Endpoint:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from envctl.engines import listening
+from envctl.engines.docker import snapshots
 from envctl.engines.docker.commands import OneOffs, archive, execute
 from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_compose, stranded, unchanged
 from envctl.engines.docker.connection import sdk_errors
 from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
-from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, SubnetTaken
+from envctl.engines.docker.moving import config_hashes, has_moved, made_anew, move, volume_of
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.folder import write_private
-from envctl.instance.labels import INSTANCE
+from envctl.instance.labels import DATA, INSTANCE
+from envctl.instance.record import Location, SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import guarded_thread
-from envctl.render.compose import compose_text, render_compose
+from envctl.render.compose import compose_text, escaped, joined_networks, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
 
@@ -37,20 +42,70 @@ class DockerDeployment(DockerInstance):
     def __post_init__(self) -> None:
         self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
         self._once = OneOffs(self.connection, self.plan, self.in_flight)
+        self._planned = self.plan
+        self.restore(self.settings.snapshots)
 
-    def _run_compose(self, file: Path, arguments: Sequence[str]) -> str:
+    def place(self, service: ServicePlan) -> Location:
+        return Location("docker", self.connection.context or self.connection.endpoint.host)
+
+    def identity(self, service: ServicePlan) -> str:
+        return snapshots.image_id(self.connection.daemon, service.image)
+
+    def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
+        """Their containers are those of the images that hold the data."""
+        self._snapshots = snapshots
+        containers = containers_of(self.connection.daemon, self.id) if snapshots else []
+        services = {name: self._restored(service, snapshots.get(name), containers) for name, service in self._planned.services.items()}
+        self.plan = replace(self._planned, services=services)
+
+    def _restored(self, service: ServicePlan, kept: SnapshotRecord | None, containers: Sequence[Any]) -> ServicePlan:
+        if kept is None or service.snapshot is None:
+            return service
+        daemon = self.connection.daemon
+        moved = has_moved(daemon, self.id, service.name, kept.content, containers)
+        return snapshots.restored(service, kept.ref, daemon.get(f"/images/{service.image}/json"), moved=moved)
+
+    def _move(self, file: Path) -> bool:
+        """Whether data had to move, as its container is made anew."""
+        daemon = self.connection.daemon
+        found = containers_of(daemon, self.id)
+        at_risk = [c for c in found if (kept := self._snapshots.get(_service_of(c))) is not None and c["ImageID"] == kept.content]
+        if not at_risk:
+            return False
+        hashes, lost = config_hashes(self._run_compose(file, ["config", "--hash", "*"])), stranded(found, daemon.get("/networks"))
+        moving = [c for c in at_risk if made_anew(c, hashes) or c["Id"] in lost]
+        for container in moving:
+            service = self._planned.services.get(_service_of(container))
+            if service is not None and not service.ephemeral:
+                move(self.connection, self.id, service, container["Id"], self.data_id(service))
+                self.connection.api.remove_container(container["Id"], force=True, v=True)
+        return bool(moving)
+
+    def save(self, service: ServicePlan, key: str) -> Saved:
+        return snapshots.save(self.connection, self.one_of(service.name), service, key, self.id, self.in_flight)
+
+    def _run_compose(self, file: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
         command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
-        return run_compose(command, self.connection.environment(self.settings.environ))
+        return run_compose(command, self.connection.environment(self.settings.environ) | dict(variables or {}))
 
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
 
     def create(self, *, whole: bool = True) -> None:
         """By Compose, where there is anything to do."""
+        self.restore(self._snapshots)
         text = compose_text(render_compose(self.plan, standalone=False))
         if not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
+            if whole and self._snapshots and self._move(self._written(text)):
+                self.restore(self._snapshots)
+                text = compose_text(render_compose(self.plan, standalone=False))
             self._compose(text, whole)
         self._ids = self.containers()
+
+    def _written(self, text: str) -> Path:
+        file = self.folder / "next.json"
+        write_private(file, text)
+        return file
 
     def _compose(self, text: str, whole: bool) -> None:
         forget(self.folder)
@@ -74,6 +129,7 @@ class DockerDeployment(DockerInstance):
                 self.connection.api.remove_container(container, force=True, v=True)
 
     def start(self, service: ServicePlan) -> None:
+        service = self.plan.services[service.name]
         for container in self.ids(service.name):
             try:
                 if service.files and self.connection.api.inspect_container(container)["State"]["Status"] == "created":
@@ -100,7 +156,7 @@ class DockerDeployment(DockerInstance):
                 api.remove_container(container, force=True, v=True)
         if service.data is not None:
             with suppress(sdk_errors.NotFound):
-                api.remove_volume(f"{self.id}_{service.name}-data", force=True)
+                api.remove_volume(volume_of(self.id, service.name), force=True)
         self._ids.pop(service.name, None)
 
     @contextmanager
@@ -121,35 +177,47 @@ class DockerDeployment(DockerInstance):
             with suppress(Exception):
                 events.close()
 
+    def listening(self, service: str) -> Sequence[listening.Address]:
+        return listening.addresses(self.execute(service, Execution(list(listening.COMMAND))).output)
+
     def execute(self, service: str, what: Execution) -> CommandResult:
         return execute(self.connection.api, self.one_of(service), what)
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        if not service.compose:
+        if not self._takes_compose(service):
             self._once.expect(service, tuple(argv))
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
-        if service.compose:
+        if self._takes_compose(service):
             return self._composed_once(service, argv)
         return self._once.run(service, tuple(argv))
 
+    def _takes_compose(self, service: ServicePlan) -> bool:
+        return bool(service.compose or joined_networks(self.plan))
+
     def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
-        command = ["run", "--rm", "--no-deps", "-T", "--entrypoint", argv[0], service.name, *argv[1:]]
+        file = self.folder / "compose.json"
+        given = json.loads(file.read_text())["services"].get(service.name, {}).get("environment", {})
+        more = {key: value for key, value in service.env.items() if given.get(key) != escaped(value)}
+        flags = [word for key in more for word in ("-e", key)]  # their values stay out of what `ps` shows
+        command = ["run", "--rm", "--no-deps", "-T", *flags, "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
-            return CommandResult(0, self._run_compose(self.folder / "compose.json", command))
+            return CommandResult(0, self._run_compose(file, command, more))
         except ComposeFailed as error:
             return CommandResult(error.status, str(error))
 
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
+        service = self.plan.services.get(service.name, service)
         with suppress(sdk_errors.NotFound):
             if service.ephemeral or service.data is None:
                 container = next(iter(self.containers().get(service.name, [])), "")
                 started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.ephemeral else ""
                 return f"{container} {started}".rstrip()
-            return str(self.connection.api.inspect_volume(f"{self.id}_{service.name}-data")["CreatedAt"])
+            volume = self.connection.api.inspect_volume(volume_of(self.id, service.name))
+            return str((volume["Labels"] or {}).get(DATA) or volume["CreatedAt"])
         return ""
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
@@ -161,6 +229,10 @@ class DockerDeployment(DockerInstance):
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """The container's own words say more than we could."""
         return None
+
+
+def _service_of(container: Mapping[str, Any]) -> str:
+    return str(container["Labels"]["com.docker.compose.service"])
 
 
 def _ends(events: Iterable[Any], closed: threading.Event) -> Iterator[tuple[str, int]]:

@@ -7,12 +7,15 @@ import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envctl.engines.docker import snapshots
 from envctl.engines.docker.api import ApiError, Asked, Daemon
 from envctl.engines.docker.connection import Connection, connect
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance
+from envctl.engines.docker.nested import gateway
 from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EnvctlError
 from envctl.instance import labels
@@ -51,12 +54,18 @@ class DockerEngine:
     def addresses(self) -> Addresses:
         """A daemon on another machine publishes where we can reach it, which is not its loopback address."""
         host = self.connection.hostname
-        return Addresses(host, "0.0.0.0", _our_address(host)) if host else Addresses()
+        if host:
+            return Addresses(host, "0.0.0.0", _our_address(host))
+        return Addresses(self._gateway, self._gateway) if self._gateway else Addresses()
+
+    @cached_property
+    def _gateway(self) -> str:
+        return gateway(self.connection.daemon)
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         from envctl.engines.free_ports import allocate_ports, anywhere, free_here
 
-        ports = allocate_ports(wanted.ports, kept.ports, taken, anywhere if self.connection.hostname else free_here)
+        ports = allocate_ports(wanted.ports, kept.ports, taken, anywhere if self.connection.hostname or self._gateway else free_here)
         subnet = kept.subnet or free_subnet(self.connection.daemon, id, wanted.containers, tuple(refused))
         return Allocation(ports, subnet)
 
@@ -74,7 +83,7 @@ class DockerEngine:
         for entries in labelled(self.connection.daemon, f"{labels.INSTANCE}={id}" if id else labels.INSTANCE).values():
             for entry in entries:
                 found.setdefault(entry["Labels"][labels.INSTANCE], []).append(entry)
-        return [_found(each, entries) for each, entries in sorted(found.items())]
+        return [found_instance(each, entries) for each, entries in sorted(found.items())]
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         return remove_instance(self.connection.daemon, id, stop)
@@ -83,6 +92,25 @@ class DockerEngine:
         from envctl.engines.docker.images import prune
 
         return [f"image {name}" for name in prune(self.connection, everything)]
+
+    @property
+    def keeps_at(self) -> str:
+        return self.connection.context or self.connection.endpoint.host
+
+    def has(self, ref: str, content: str) -> bool:
+        return snapshots.image_id(self.connection.daemon, ref) == content
+
+    def remove_kept(self, ref: str) -> bool:
+        return snapshots.remove(self.connection.daemon, ref)
+
+    def kept(self) -> Sequence[tuple[str, str]]:
+        return snapshots.kept(self.connection)
+
+    def write_kept(self, ref: str, file: Path) -> None:
+        snapshots.write(self.connection, ref, file)
+
+    def read_kept(self, ref: str, file: Path) -> str:
+        return snapshots.read(self.connection, ref, file)
 
 
 def _our_address(host: str) -> str:
@@ -95,9 +123,11 @@ def _our_address(host: str) -> str:
     return Addresses.tester_host
 
 
-def _found(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
-    told = entries[0]["Labels"]
-    containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) != "True"]
+def found_instance(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
+    """What the *entries* that carry the label of *id* say of it."""
+    # A container of the tests' own may carry the label, so that it goes with the instance: it says nothing else of it.
+    told = next((entry["Labels"] for entry in entries if labels.NAME in entry["Labels"]), entries[0]["Labels"])
+    containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) == "False"]
     ended_well = [entry for entry in containers if str(entry.get("Status", "")).startswith("Exited (0)")]
     expires = max((entry["Labels"][labels.EXPIRES] for entry in entries if labels.EXPIRES in entry["Labels"]), default=None)
     running, created = sum(entry["State"] == "running" for entry in containers), min(map(_created, entries))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +16,7 @@ from envctl.engines.docker.compose import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.seam import Progress
 from envctl.errors import Evidence, ServiceFailed
-from envctl.instance.labels import BUILD
+from envctl.instance.labels import BUILD, SNAPSHOT
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.compose import build_entry
@@ -61,14 +63,15 @@ def _seen(connection: Connection, image: str) -> Any:
 
 
 def pull(connection: Connection, service: ServicePlan, progress: Progress) -> None:
+    warnings.filterwarnings("ignore", message="docker-credential-", category=UserWarning)  # our own error names the helper
     try:
         for event in connection.api.pull(*_reference(service.image), stream=True, decode=True):
             if "error" in event:
                 raise _cannot_pull(service, str(event["error"]))
             if text := _progress(event):
                 progress(service.name, f"pulling {service.image}: {text}")
-    except (sdk_errors.APIError, sdk_errors.NotFound) as error:
-        raise _cannot_pull(service, str(error.explanation or error)) from None
+    except sdk_errors.DockerException as error:
+        raise _cannot_pull(service, str(getattr(error, "explanation", None) or error)) from None
 
 
 def _reference(image: str) -> tuple[str, str | None]:
@@ -88,6 +91,8 @@ def _progress(event: dict[str, Any]) -> str:
 def _cannot_pull(service: ServicePlan, why: str) -> ServiceFailed:
     if any(word in why.lower() for word in AUTHENTICATION):
         advice = "log in to the registry (`docker login`), or check the image's name"
+    elif helper := re.search(r"docker-credential-[\w.-]+", why):
+        advice = f"install {helper[0]}, or take `credsStore` and `credHelpers` out of Docker's config.json (of DOCKER_CONFIG, or ~/.docker)"
     elif "no space left" in why:
         advice = "the daemon's disk is full: `docker system df` shows what takes the room"
     else:
@@ -104,11 +109,22 @@ def build(connection: Connection, services: list[ServicePlan], folder: Path, env
     entries = {service.name: {"image": service.image, "build": build_entry(service)} for service in services}
     file.write_text(json.dumps({"name": "envctl-build", "services": entries}))
     try:
-        run_compose(["-f", str(file), "build", *(service.name for service in services)], connection.environment(environ))
+        words = ["-f", str(file), "build", *(service.name for service in services)]
+        run_compose(words, connection.environment(environ), told=lambda line: _tell_line(services, line, progress))
     except ComposeFailed as error:
         raise _cannot_build(services, str(error)) from None
     finally:
         file.unlink(missing_ok=True)
+    for service in services:
+        progress(service.name, f"built {service.image}")
+
+
+def _tell_line(services: list[ServicePlan], line: str, progress: Progress) -> None:
+    """Compose names the service in the lines that begin a step; the others are everybody's."""
+    named = [service for service in services if f"[{service.name} " in line]
+    for service in named or services:
+        if line.strip():
+            progress(service.name, f"building {service.image}: {line}")
 
 
 def _cannot_build(services: list[ServicePlan], output: str) -> ServiceFailed:
@@ -130,7 +146,7 @@ def prune(connection: Connection, everything: bool) -> list[str]:
     used = {container["ImageID"] for container in api.containers(all=True)}
     removed: list[str] = []
     for image in api.images(filters={"label": BUILD}):
-        if image["Id"] not in used and (everything or image["Created"] < oldest):
+        if image["Id"] not in used and SNAPSHOT not in (image.get("Labels") or ()) and (everything or image["Created"] < oldest):
             with suppress(sdk_errors.APIError):
                 api.remove_image(image["Id"], force=True)
                 removed += image["RepoTags"] or [image["Id"][:19]]

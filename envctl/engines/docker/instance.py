@@ -38,6 +38,26 @@ def adrift(container: Mapping[str, Any], networks: Collection[str]) -> bool:
     return not its or any(network["NetworkID"] and network["NetworkID"] not in networks for network in its)
 
 
+def _gave_up(seen: Mapping[str, Any]) -> bool:
+    """Whether it has ended as often as its policy has it started again (`on-failure:3`), or well where only failures count."""
+    policy, state = seen["HostConfig"]["RestartPolicy"], seen["State"]
+    most = policy.get("MaximumRetryCount") or 0
+    over = not state["Running"] and not state.get("Restarting") and state["Status"] != "created"
+    return over and (policy["Name"] == "on-failure" and (not state["ExitCode"] or (0 < most <= seen.get("RestartCount", 0))))
+
+
+def _health_check(config: Mapping[str, Any]) -> tuple[tuple[str, ...], float]:
+    """The check of a container as a command, and how many seconds Docker gives it; the file's own, or the image's."""
+    given = config.get("Healthcheck") or {}
+    how, *words = given.get("Test") or ["NONE"]
+    if how == "NONE":
+        return (), 0.0
+    shell = config.get("Shell") or ["/bin/sh", "-c"]
+    every, longest, start = (given.get(key) or default for key, default in (("Interval", 30e9), ("Timeout", 30e9), ("StartPeriod", 0)))
+    seconds = (start + (given.get("Retries") or 3) * (every + longest)) / 1e9
+    return (*(shell if how == "CMD-SHELL" else ()), *words), seconds
+
+
 @dataclass
 class DockerInstance:
     """The containers that carry the label of *id*; `_ids` are those of each service, once asked for."""
@@ -86,7 +106,9 @@ class DockerInstance:
         status = None if state["Running"] or state["Status"] == "created" else state["ExitCode"]
         if state["Running"] and not seen["NetworkSettings"]["Networks"] and not seen["HostConfig"]["NetworkMode"].startswith("container:"):
             return ServiceState(id=container, lacks="its network was removed")
-        return ServiceState(state["Running"], status, health, policy not in ("", "no", None), container)
+        restarts = policy not in ("", "no", None) and not _gave_up(seen)
+        check, patience = _health_check(seen.get("Config") or {})
+        return ServiceState(state["Running"], status, health, restarts, container, check=check, patience=patience)
 
     def states(self) -> Mapping[str, ServiceState]:
         return {name: self.state(name) for name in self.containers()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from envctl.engines import listening
 from envctl.engines.kubernetes import forwards
 from envctl.engines.kubernetes.api import ANSWER, ApiError
 from envctl.engines.kubernetes.exec_agent import execute
@@ -266,6 +267,9 @@ class KubernetesDeployment(KubernetesInstance):
             return None
         lines = tuple(text(self.logs(service.name, 40)).splitlines()) if found.step == "start" else ()
         return ServiceFailed(f"{service.name}: {found.what}", Evidence(service.name, found.step, logs=lines, advice=found.advice))
+
+    def listening(self, service: str) -> Sequence[listening.Address]:
+        return listening.addresses(self.execute(service, Execution(list(listening.COMMAND))).output)
 
     def execute(self, service: str, what: Execution) -> CommandResult:
         """A readiness check's command is the kubelet's to run, in the server's own container: what it found is asked for."""

@@ -33,7 +33,7 @@ def findings(host: Host) -> Iterator[Finding]:
     text = f"kubectl is {program}" if program else "there is no kubectl on the PATH"
     yield Finding("kubernetes", bool(program), text, "" if program else "not needed by envctl itself")
     named = [Path(part) for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]
-    files = named or [Path.home() / ".kube" / "config"]
+    files = named or [Path(os.path.expanduser("~/.kube/config"))]
     context, file = _current_context(files)
     if context:
         yield _needed(True, f"the current context is {context} ({file})")

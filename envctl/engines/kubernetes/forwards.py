@@ -98,8 +98,9 @@ def needs_approval(service: ServicePlan) -> bool:
 
     A command on this machine seeds through the endpoint itself, which must be open for it.
     """
-    outside = any(step.command and step.step.in_ in (None, "host") for step in service.steps)
-    return bool(service.steps or service.setup) and not outside
+    advertised = bool(service.advertised)  # clients of its seeds are sent on to that endpoint
+    outside = any((step.command and step.step.in_ in (None, "host")) or (advertised and not step.command) for step in service.steps)
+    return bool(service.steps or service.sets_up) and not outside
 
 
 def probing(host: Host, id: str, context: Context, namespace: str, service: ServicePlan) -> dict[str, int]:

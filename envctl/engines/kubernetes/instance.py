@@ -92,7 +92,7 @@ class KubernetesInstance:
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """kubectl, which asks for the right to exec; values of *env* reach the container by its standard input, never by an argument."""
         if shutil.which("kubectl", path=self.host.environ.get("PATH")) is None:
-            hint = "install it; `envctl env NAME` gives the addresses to any client here"
+            hint = f"install it; `envctl env {self.id}` gives the addresses to any client here"
             raise UsageError("`exec` and `shell` on Kubernetes need kubectl", hint=hint)
         pod = self.pod(service)
         context = [] if self.api.context.name == IN_CLUSTER else ["--context", self.api.context.name]

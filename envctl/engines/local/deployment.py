@@ -11,20 +11,25 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
+from envctl.engines import listening
+from envctl.engines.local import snapshots
 from envctl.engines.local.folders import cache_folder, make_services_folder, services_folder, write_files
 from envctl.engines.local.instance import LOGS, LocalInstance, Spec, resolved, run
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
 from envctl.engines.local.templates import Template, fill, make_spare, template
 from envctl.engines.logs import text
-from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
+from envctl.instance.folder import snapshots_folder
 from envctl.instance.labels import ENGINE
-from envctl.keeper.marks import MARK
+from envctl.instance.record import Location, SnapshotRecord
+from envctl.keeper import system
+from envctl.keeper.marks import MARK, PROCESS
 from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import guarded_thread
@@ -44,7 +49,11 @@ class LocalDeployment(LocalInstance):
     _prepared: dict[str, Prepared] = field(default_factory=dict)
     _say: Progress = lambda service, text: None
     _once: int = 0
+    _began: Mapping[str, SnapshotRecord] = field(default_factory=dict)
     _changing: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._began = self.settings.snapshots
 
     def root(self, service: str) -> Path:
         return services_folder(self.id, self.host.keepers.home) / service
@@ -53,9 +62,10 @@ class LocalDeployment(LocalInstance):
         """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
         self._say = say
         self._prepared |= prepare_all(self.plan.services.values(), self.root, self.host.environ)
+        told = self.specs()
         for service in self.plan.services.values():
             prepared = self._prepared[service.name]
-            for loss in prepared.losses:
+            for loss in prepared.losses if service.name not in told else ():
                 say("", f"{service.name}: {loss}")
             if self._template(prepared) is None and service.local and service.local.template:
                 say(service.name, "initialising")
@@ -65,6 +75,29 @@ class LocalDeployment(LocalInstance):
         if local is None or not local.template or found is None:
             return None
         return template(cache_folder(self.host.environ), prepared.service.name, found, local.template, prepared.user)
+
+    def place(self, service: ServicePlan) -> Location:
+        return Location("local")
+
+    def identity(self, service: ServicePlan) -> str:
+        return snapshots.identity(self._found(service).program)
+
+    def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
+        self._began = snapshots
+
+    def save(self, service: ServicePlan, key: str) -> Saved:
+        """By its status it has ended well; a server that was killed has none, or another one."""
+        state = self.state(service.name)
+        if state.running or state.status:
+            raise EnvctlError(f"{service.name} did not end cleanly ({state.status}): its data is not kept")
+        return snapshots.save(self._snapshots_home, key, self._data(service))
+
+    @property
+    def _snapshots_home(self) -> Path:
+        return snapshots_folder(self.host.environ)
+
+    def _data(self, service: ServicePlan) -> Path:
+        return self.root(service.name) / (service.data or "").lstrip("/")
 
     def create(self, *, whole: bool = True) -> None:
         """Folders, files and data of what is new; what has changed is stopped, what is gone is removed."""
@@ -77,7 +110,9 @@ class LocalDeployment(LocalInstance):
         before = self.specs()
         after = {} if whole else dict(before)
         for service in self.plan.services.values():
-            after[service.name] = spec = spec_of(self._found(service), self.root(service.name), self.host.environ)
+            service = snapshots.restored(service, self._began.get(service.name))
+            prepared = self._found(service)._replace(service=service)
+            after[service.name] = spec = spec_of(prepared, self.root(service.name), self.host.environ)
             if service.name in before and before[service.name].mark != spec.mark:
                 self.stop(service)
             self._make(service, spec)
@@ -110,9 +145,11 @@ class LocalDeployment(LocalInstance):
         made = self._template(prepared)
         if service.data is None:
             return
-        data = self.root(service.name) / service.data.lstrip("/")
+        data = self._data(service)
         data.parent.mkdir(parents=True, exist_ok=True)
-        if made is not None:
+        if service.name in self._began:
+            snapshots.fill(self._snapshots_home, self._began[service.name], data)
+        elif made is not None:
             fill(made, data)
         else:
             data.mkdir(exist_ok=True)
@@ -124,8 +161,23 @@ class LocalDeployment(LocalInstance):
         if self.state(service.name).running:
             return
         spec = self.spec(service.name)
+        if service.name in self._began:
+            self._before(service, spec)
         self._start(service.name, service.name, spec)
         self._first(service, spec)
+
+    def _before(self, service: ServicePlan, spec: Spec) -> None:
+        """New data that began as a snapshot gets its passwords, and needs no first commands any more."""
+        done, script = self.root(service.name) / ".first", service.snapshot.before if service.snapshot else ""
+        if done.exists():
+            return
+        if script:
+            env = {**spec.environment(self.host.environ), MARK: self.id}
+            ran = run(resolved(("sh", "-ec", script), env, spec.cwd), env, spec)
+            if ran.status:
+                evidence = Evidence(service.name, "restore", exit_status=ran.status, logs=tuple(ran.output.splitlines()[-40:]))
+                raise ServiceFailed(f"{service.name}: its data cannot be restored", evidence)
+        done.touch()
 
     def _start(self, name: str, service: str, spec: Spec, argv: Sequence[str] = ()) -> None:
         env = spec.environment(self.host.environ)
@@ -242,9 +294,16 @@ class LocalDeployment(LocalInstance):
     def finish(self, whole: Collection[str]) -> None:
         """Data directories of the next instance are copied while nobody waits."""
         for prepared in self._prepared.values():
-            made = self._template(prepared)
-            if made is not None:
+            made, began_as = self._template(prepared), self._began.get(prepared.service.name)
+            if began_as is not None:
+                snapshots.make_spare(self._snapshots_home, began_as)
+            elif made is not None:
                 make_spare(made)
+
+    def listening(self, service: str) -> Sequence[listening.Address]:
+        named = system.variables([MARK, PROCESS]).items()
+        roots = [pid for pid, values in named if (values.get(MARK), values.get(PROCESS)) == (self.id, service)]
+        return listening.addresses_of(system.with_descendants(roots, system.processes()))
 
     def execute(self, service: str, what: Execution) -> CommandResult:
         spec = self.spec(service)
@@ -258,7 +317,8 @@ class LocalDeployment(LocalInstance):
             name = f"{service.name}#{os.getpid()}-{self._once}"
         log = self.log_file(name)
         try:
-            self._start(name, service.name, self.spec(service.name), argv)
+            spec = self.spec(service.name)
+            self._start(name, service.name, replace(spec, env={**spec.env, **service.env}), argv)
         except ServiceFailed as error:
             return CommandResult(127, error.message)
         try:

@@ -8,9 +8,11 @@ import sys
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.engines.free_ports import HeldPorts, allocate_ports
+from envctl.engines.local import snapshots
 from envctl.engines.local.folders import cache_folder, services_folder
 from envctl.engines.local.instance import SPECS, LocalInstance
 from envctl.engines.local.traits import TRAITS
@@ -18,7 +20,7 @@ from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EngineMissing
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
-from envctl.instance.folder import why_foreign
+from envctl.instance.folder import snapshots_folder, why_foreign
 from envctl.instance.record import Location
 from envctl.keeper_client.client import KeeperSilent
 from envctl.plan.traits import Addresses
@@ -90,6 +92,27 @@ class LocalEngine:
         from envctl.engines.local.templates import prune
 
         return [f"data directory {path}" for path in prune(cache_folder(self.host.environ), everything=everything)]
+
+    keeps_at = ""
+
+    @property
+    def _home(self) -> Path:
+        return snapshots_folder(self.host.environ)
+
+    def has(self, ref: str, content: str) -> bool:
+        return snapshots.content(self._home, ref) == content
+
+    def remove_kept(self, ref: str) -> bool:
+        return snapshots.remove(self._home, ref)
+
+    def kept(self) -> Sequence[tuple[str, str]]:
+        return snapshots.kept(self._home)
+
+    def write_kept(self, ref: str, file: Path) -> None:
+        snapshots.write(self._home, ref, file)
+
+    def read_kept(self, ref: str, file: Path) -> str:
+        return snapshots.read(self._home, ref, file)
 
 
 def _counted(instance: LocalInstance) -> tuple[int, int]:

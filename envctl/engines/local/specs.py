@@ -90,13 +90,13 @@ def _losses(service: ServicePlan, found: InstalledProgram | None) -> Iterator[st
         yield found.loss
     if found is not None and not found.python:
         if service.command[0] not in ("sh", found.path.name):
-            yield f"{found.path.name} in the place of {service.command[0]}"
+            yield f"{found.path.name} instead of {service.command[0]}"
         if found.version and wanted and found.version.split(".")[0] != wanted.split(".")[0]:
-            yield f"version {found.version} in the place of {wanted}"
+            yield f"{service.local.title or found.path.name} {found.version} (installed here) instead of {wanted}"  # type: ignore[union-attr]
     if replicas > 1:
-        yield f"one process in the place of {replicas} replicas"
+        yield f"one process instead of {replicas} replicas"
     if found is not None and image:
-        yield f"{found.path.name} of this machine in the place of the image {image}"
+        yield f"{found.path.name} of this machine instead of the image {image}"
 
 
 def _elsewhere(service: ServicePlan, root: Path | None) -> Iterator[str]:

@@ -99,10 +99,20 @@ def fill(made: Template, target: Path) -> None:
         with suppress(OSError):
             os.rename(spare, target)  # whoever is first has it; another file system has none
             return
-    with held(made.data.parent):
-        if subprocess.run(["cp", *COPY, str(made.data), str(target)], capture_output=True, check=False).returncode:
-            shutil.rmtree(target, ignore_errors=True)
-            subprocess.run(["cp", "-Rp", str(made.data), str(target)], check=True)
+    copy_held(made.data, target)
+
+
+def copy_held(data: Path, target: Path) -> None:
+    """*target* becomes a copy of *data*, whose folder nobody removes meanwhile. Raises OSError: it is not there any more."""
+    with held(data.parent):
+        copy(data, target)
+
+
+def copy(data: Path, target: Path) -> None:
+    """*target* becomes a copy of *data*, blocks shared where the file system can."""
+    if subprocess.run(["cp", *COPY, str(data), str(target)], capture_output=True, check=False).returncode:
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run(["cp", "-Rp", str(data), str(target)], check=True)
 
 
 def make_spare(made: Template) -> None:

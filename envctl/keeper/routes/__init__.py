@@ -9,6 +9,6 @@ What is not 2xx is {"error": words}: 400, 401 (no token that is known), 403 (ano
 
 from __future__ import annotations
 
-from envctl.keeper.routes import keeper, ports, processes
+from envctl.keeper.routes import checkpoints, keeper, lanes, leases, openapi, ports, processes
 
-ROUTES = [*keeper.ROUTES, *processes.ROUTES, *ports.ROUTES]
+ROUTES = [*keeper.ROUTES, *processes.ROUTES, *ports.ROUTES, *leases.ROUTES, *lanes.ROUTES, *checkpoints.ROUTES, *openapi.ROUTES]

@@ -1,6 +1,7 @@
 """Ports of this machine that lead to another address (relays) or to pods (forwards).
 
 POST /v1/relays           {"listen": [host, port], "to": [host, port]} -> 201 {"port"}; 422 it cannot listen there
+DELETE /v1/relays         {"listen": [host, port]} -> 200, also where there is none
 PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace",
                            "whole": false where the others stay,
                            "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port],
@@ -23,12 +24,19 @@ if TYPE_CHECKING:
     from envctl.keeper.keeper import Keeper
 
 
-def relay(_keeper: Keeper, call: Call) -> Response:
+def relay(keeper: Keeper, call: Call) -> Response:
     try:
         made = Relay(address(call.body, "listen"), address(call.body, "to"))
     except (OSError, OverflowError) as error:
         raise Refused(422, f"cannot listen on {call.body['listen']}: {error}") from None
+    keeper.relays[call.body["listen"][0], made.port] = made
     return reply({"port": made.port}, 201)
+
+
+def unrelay(keeper: Keeper, call: Call) -> Response:
+    if made := keeper.relays.pop(address(call.body, "listen"), None):
+        made.close()
+    return reply()
 
 
 def show(keeper: Keeper, _call: Call) -> Response:
@@ -63,6 +71,7 @@ def _is_forward(told: Any) -> bool:
 
 ROUTES = [
     Route("POST", "/v1/relays", relay),
+    Route("DELETE", "/v1/relays", unrelay),
     Route("GET", "/v1/forwards", show),
     Route("PUT", "/v1/forwards", set_them),
     Route("POST", "/v1/forwards/approve", approve),

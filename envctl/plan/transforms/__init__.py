@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from envctl.environment import Environment
 from envctl.plan.model import Selection
+from envctl.plan.transforms.lanes import lanes
 from envctl.plan.transforms.select import select
 
 __all__ = ["Selection", "TRANSFORMS", "apply"]
 
-TRANSFORMS: tuple[Callable[[Environment, Selection], Environment], ...] = (select,)
+TRANSFORMS: tuple[Callable[[Environment, Selection], Environment], ...] = (select, lanes)
 """In the order in which they are applied; each takes from the options what is its own."""
 
 

@@ -29,7 +29,7 @@ def select(environment: Environment, selection: Selection) -> Environment:
         services[name] = services[name].model_copy(update={"image": image, "build": None})
     for name, url in selection.use.items():
         if not _is_url(url):
-            raise UsageError(f"--use {name}={url}: this is no URL", hint=f"e.g. --use {name}=postgresql://user:password@127.0.0.1:5432/db")
+            raise UsageError(f"--use {name}={url}: not a URL", hint=f"e.g. --use {name}=postgresql://user:password@127.0.0.1:5432/db")
     if selection.only:
         services = {name: services[name] for name in services if name in _closure(services, selection.only, selection.use)}
     definition = environment.definition.model_copy(update={"services": services})
@@ -57,7 +57,11 @@ def _stub(environment: Environment, name: str, service: Service) -> Service:
     folder = environment.loaded.folder / "stubs"
     routes = next((f"stubs/{path.name}" for path in (folder / f"{name}.json", folder / name) if path.exists()), None)
     port = service.port or next(iter(service.ports.values()), None)
-    return Service.model_validate({"kind": "stub", "with": {"routes": routes} if routes else {}, **({"port": port} if port else {})})
+    found: dict[str, object] = {"kind": "stub", "with": {"routes": routes} if routes else {}}
+    found |= {"port": port} if port else {}
+    if networks := service.compose.get("networks"):  # with the names that it has there
+        found["compose"] = {"networks": networks}
+    return Service.model_validate(found)
 
 
 def _closure(services: Mapping[str, Service], wanted: Iterable[str], used: Mapping[str, str]) -> set[str]:

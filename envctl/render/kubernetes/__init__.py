@@ -24,6 +24,7 @@ from envctl.render.kubernetes.rendering import Options, Rendering, common_name, 
 from envctl.render.kubernetes.secrets import vault_of
 from envctl.render.kubernetes.templates import Object, Templates
 from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done, not_awaited, once, workload
+from envctl.render.losses import grouped
 from envctl.render.merging import merged
 from envctl.render.yaml_text import yaml_text
 
@@ -63,7 +64,8 @@ def render_kubernetes(plan: Plan, options: Options) -> Manifests:
     services: dict[str, Parts] = {}
     for service in plan.services.values():
         services[service.name], made[service.name] = _parts(rendering, service)
-    found = Manifests(tuple(_common(rendering)), services, tuple(_losses(rendering, made)), tuple(_notes(plan)))
+    losses = grouped(_losses(rendering, made), rendering.plan.services)
+    found = Manifests(tuple(_common(rendering)), services, losses, tuple(_notes(plan)))
     _check_names(found)
     return found
 
@@ -80,8 +82,8 @@ def manifests_yaml(manifests: Manifests) -> str:
 
 def _rendering(plan: Plan, options: Options) -> Rendering:
     later: dict[str, tuple[str, ...]] = {}
-    for step in (step for service in plan.services.values() for step in service.steps if step.step.in_):
-        later[str(step.step.in_)] = (*later.get(str(step.step.in_), ()), *step.command)
+    for step in (step for service in plan.services.values() for step in service.steps if step.step.runs_in):
+        later[str(step.step.in_)] = (*later.get(str(step.step.in_), ()), *step.command, *(step.env or {}).values())
     return Rendering(plan, options, vault_of(plan), Templates(plan.setting.project), network.readers(plan), later)
 
 
@@ -217,8 +219,8 @@ def _alone(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
     """What `up` does and plain kubectl does not."""
     if service.steps:
         yield f"its {len(service.steps)} seed steps; plain kubectl starts it empty, `envctl up` seeds it"
-    if service.setup:
-        yield f"what envctl sets up once it is ready ({service.setup[0][0][0]} ...)"
+    if service.sets_up:
+        yield f"what envctl sets up once it is ready ({service.sets_up_by} ...)"
     for other in not_awaited(rendering, service):
         yield f"it needs {other}, which listens on no port, so nothing waits for it"
     if listens_when_done(rendering, service):

@@ -28,7 +28,7 @@ TRANSLATED = (
     "configs",
     "secrets",
 )
-UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open")
+UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open", "restart")
 """What makes no difference in a pod, or has a counterpart of ours."""
 
 
@@ -157,7 +157,7 @@ def composed_losses(plan: Plan, service: ServicePlan) -> Iterator[str]:
     for what in ("configs", "secrets"):
         for each in given.get(what) or []:
             if _shared(plan.compose_extra.get(what, {}).get(each.get("source")) or {}, plan.setting.project) is None:
-                yield f"{what}: {each.get('source')}, which is no file and no text"
+                yield f"{what}: {each.get('source')}, which is neither a file nor text"
     user = str(given.get("user", "")).partition(":")[0]
     if user and not (user.isdigit() and int(user) > 0):
         yield f"`user: {user}` of its Compose file: a pod's user is a number, and not root's"

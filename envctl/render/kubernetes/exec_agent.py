@@ -40,7 +40,7 @@ done
 def has_exec_agent(rendering: Rendering, service: ServicePlan) -> bool:
     if rendering.options.standalone or service.once or rendering.options.existing_secret is not None:
         return False
-    inside = any(step.feed is not None or step.step.in_ == "server" for step in service.steps)
+    inside = any((step.feed is not None and step.feed.command) or step.step.runs_in == "server" for step in service.steps)
     return inside or bool(service.setup) or any(check.probe == "query" for check in service.checks)
 
 

@@ -36,7 +36,7 @@ def _pairs(plan: Plan) -> Iterator[tuple[str, str]]:
         if service.advertised:  # its own clients, too, are sent on to the address that it advertises
             yield service.name, service.name
         for step in service.steps:
-            where = step.step.in_ if step.step.in_ and step.step.in_ in plan.services else service.name
+            where = step.step.runs_in if step.step.runs_in and step.step.runs_in in plan.services else service.name
             words = [step.step.command] if isinstance(step.step.command, str) else step.step.command or []
             named = [ref.root for word in words for ref in references(word, names)]
             yield from ((where, other) for other in (service.name, *step.needs, *named) if where != service.name or other != where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from binascii import hexlify
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ class Dialect:
     spoil: bytes
     """At the end of the input, it makes the server refuse all of it."""
     refused: Mapping[bytes, str] = field(default_factory=dict)
+    binary: Callable[[bytes], bytes] = bytes
+    """A value of bytes as the field of a text."""
+    booleans: tuple[bytes, bytes] = (b"false", b"true")
 
 
 QUOTED = re.compile(rb'("[^"]*+(?:""[^"]*+)*+")')
@@ -62,7 +66,9 @@ def _replaced(text: bytes, *pairs: tuple[bytes, bytes]) -> bytes:
 
 DIALECTS = {
     # A quote that does not close.
-    "postgres-csv": Dialect(postgres_csv, b'"', {b"\0": "a NUL byte, which a text of PostgreSQL cannot hold"}),
+    "postgres-csv": Dialect(
+        postgres_csv, b'"', {b"\0": "a NUL byte, which a text of PostgreSQL cannot hold"}, lambda value: b"\\x" + hexlify(value)
+    ),
     # A row of more fields than a table can have: a warning, which the command makes an error.
-    "mysql-tsv": Dialect(mysql_tsv, b"\t" * 4096 + b"\n"),
+    "mysql-tsv": Dialect(mysql_tsv, b"\t" * 4096 + b"\n", binary=hexlify, booleans=(b"0", b"1")),
 }

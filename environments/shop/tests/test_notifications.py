@@ -55,9 +55,9 @@ async def test_no_order_is_lost_while_the_broker_restarts(customer: Customer, pr
 
 
 def _orders_during_restart(customer: Customer, sku: str) -> list[httpx.Response]:
-    instance = os.environ.get("ENVCTL_NAME")
+    instance = os.environ.get("ENVCTL_INSTANCE")
     if not instance:
-        pytest.skip("ENVCTL_NAME is not set: there is no instance whose broker could be restarted (use `envctl test`)")
+        pytest.skip("ENVCTL_INSTANCE is not set: there is no instance whose broker could be restarted (use `envctl test`)")
     orders = []
     with subprocess.Popen(["envctl", "restart", instance, "events"]) as restart:
         while restart.poll() is None:

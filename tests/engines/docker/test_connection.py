@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import Endpoint
-from envctl.engines.docker.connection import DEFAULT, find_endpoint
+from envctl.engines.docker.connection import DEFAULT, connect, find_endpoint
 from envctl.errors import EngineMissing
 
 
@@ -83,6 +83,17 @@ def test_tls_of_the_environment(config: Path, monkeypatch: pytest.MonkeyPatch, v
     assert find_endpoint(None, os.environ)[0] == Endpoint("tcp://h", str(config) if tls else None, verify)
     monkeypatch.setenv("DOCKER_CERT_PATH", "/certs")
     assert find_endpoint(None, os.environ)[0].tls == ("/certs" if tls else None)
+
+
+def test_a_socket_that_is_closed_to_this_user_is_not_to_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object, path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("envctl.engines.docker.api.Daemon.get", refuse)
+    with pytest.raises(EngineMissing, match="this user may not use Docker at unix://") as caught:
+        connect(None, {"DOCKER_HOST": "unix:///run/x.sock"})
+    assert "docker" in caught.value.hint
+    assert "systemctl" not in caught.value.hint
 
 
 def test_a_context_that_is_not_there(config: Path) -> None:

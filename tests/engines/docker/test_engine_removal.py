@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import Daemon, Endpoint
-from envctl.engines.docker.engine import ROUNDS, labelled, remove_instance
+from envctl.engines.docker.engine import ROUNDS, found_instance, labelled, remove_instance
 from tests.fakedaemon import FakeDaemon, running
 
 Thing = dict[str, Any]
@@ -57,6 +57,13 @@ def things() -> Things:
     found.networks.append({"Id": "n1", "Name": "t-123456"})
     found.volumes.append({"Name": "t-123456_db-data"})
     return found
+
+
+def test_a_container_of_the_tests_own_is_no_service() -> None:
+    own = {"Id": "own", "State": "running", "Labels": {"envctl.instance": "t-123456", "org.testcontainers": "true"}, "Created": 1}
+    db = {**own, "Id": "db", "Labels": {"envctl.instance": "t-123456", "envctl.name": "t", "com.docker.compose.oneoff": "False"}}
+    found = found_instance("t-123456", [own, db])
+    assert (found.name, found.running, found.total) == ("t", 1, 1)
 
 
 def test_everything_with_the_label_is_removed(things: Things) -> None:

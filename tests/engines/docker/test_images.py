@@ -15,6 +15,7 @@ from envctl.engines.docker.api import Daemon, Endpoint
 from envctl.engines.docker.compose import ComposeFailed
 from envctl.engines.docker.connection import Connection
 from envctl.errors import ServiceFailed
+from envctl.instance.labels import SNAPSHOT
 from envctl.plan.model import BuildPlan, ServicePlan
 from tests.builders import plan_with, service
 from tests.fakedaemon import FakeDaemon, running
@@ -228,6 +229,7 @@ def stored(fake: Fake) -> Callable[[bool], list[str]]:
     fake.api.listed = [
         {"Id": "used", "Created": old, "RepoTags": ["a:1"]},
         {"Id": "old", "Created": old, "RepoTags": ["b:1", "b:2"]},
+        {"Id": "kept", "Created": old, "RepoTags": ["envctl/snapshot:k"], "Labels": {SNAPSHOT: "k"}},
         {"Id": "new", "Created": time.time(), "RepoTags": ["c:1"]},
         {"Id": "stuck", "Created": old, "RepoTags": ["d:1"]},
         {"Id": "sha256:0123456789abcdef", "Created": old, "RepoTags": None},

@@ -255,7 +255,7 @@ def test_losses_are_told(found: Callable[[InstalledProgram | None], None]) -> No
     found(replace(SERVER, loss="another server"))
     assert prepare(server(), os.environ).losses == ("another server", "one thing less")
     found(SERVER)
-    assert prepare(server(local=of_version("17")), os.environ).losses == ("version 16.1 in the place of 17", "one thing less")
+    assert prepare(server(local=of_version("17")), os.environ).losses == ("server 16.1 (installed here) instead of 17", "one thing less")
     assert prepare(server(local=of_version("")), os.environ).losses == ("one thing less",)
 
 

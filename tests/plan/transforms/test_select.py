@@ -140,12 +140,12 @@ def test_an_image_is_taken_instead_of_building(shop: Environment) -> None:
         ({"image": {"page2": "x"}}, "--image page2: there is no such service", "did you mean 'page'?"),
         (
             {"use": {"db": "localhost:5432"}},
-            "--use db=localhost:5432: this is no URL",
+            "--use db=localhost:5432: not a URL",
             "e.g. --use db=postgresql://user:password@127.0.0.1:5432/db",
         ),
-        ({"use": {"db": ""}}, "--use db=: this is no URL", ""),
-        ({"use": {"db": "postgresql://h:54x/d"}}, "--use db=postgresql://h:54x/d: this is no URL", ""),
-        ({"use": {"db": "http://[::1/"}}, "--use db=http://[::1/: this is no URL", ""),
+        ({"use": {"db": ""}}, "--use db=: not a URL", ""),
+        ({"use": {"db": "postgresql://h:54x/d"}}, "--use db=postgresql://h:54x/d: not a URL", ""),
+        ({"use": {"db": "http://[::1/"}}, "--use db=http://[::1/: not a URL", ""),
     ],
 )
 def test_mistakes(shop: Environment, options: dict[str, Any], message: str, hint: str) -> None:

@@ -1,0 +1,75 @@
+"""What a shell offers for a word: environments, instances, services, engines, formats. Whatever fails offers nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import typer
+
+from envctl.session import Session
+
+
+def _offering(names: Callable[[Session, dict[str, Any]], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
+    def offer(ctx: typer.Context, incomplete: str) -> list[str]:
+        with suppress(Exception):
+            return sorted(name for name in names(Session.here(), ctx.params) if name.startswith(incomplete))
+        return []
+
+    return offer
+
+
+def _typed() -> str:
+    """The word behind the command: while an option's value is typed, nobody has parsed the others."""
+    words = (os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS") or "").split()
+    return next((word for word in words[2:] if not word.startswith("-")), "")
+
+
+def _environments(session: Session, _: dict[str, Any]) -> Iterable[str]:
+    from envctl.definition.find import environments
+
+    return environments(session.cwd)
+
+
+def _instances(session: Session, _: dict[str, Any]) -> Iterable[str]:
+    from envctl.inspect.lookup import records_here
+
+    return [record.name for record in records_here(session)]
+
+
+def _services(session: Session, given: dict[str, Any]) -> Iterable[str]:
+    """Of the instance or the environment that stands before the word."""
+    from envctl.definition.find import find_environment
+    from envctl.definition.source import read
+    from envctl.inspect.lookup import records_here
+
+    if name := given.get("name"):
+        return next((record.services for record in records_here(session) if record.name == name), {})
+    found = find_environment(given.get("env") or _typed(), session.cwd)
+    return list((read(found.file, found.project).tree or {}).get("services", {}))
+
+
+def _tests(session: Session, given: dict[str, Any]) -> Iterable[str]:
+    from envctl.definition.find import find_environment
+    from envctl.definition.source import read
+
+    found = find_environment(given.get("env") or _typed(), session.cwd)
+    return list((read(found.file, found.project).tree or {}).get("tests", {}))
+
+
+def _engines(_: Session, __: dict[str, Any]) -> Iterable[str]:
+    from envctl.engines.registry import names
+
+    return names()
+
+
+def _formats(_: Session, __: dict[str, Any]) -> Iterable[str]:
+    from envctl.outputs import FORMATS
+
+    return FORMATS
+
+
+ENVIRONMENTS, INSTANCES, SERVICES = _offering(_environments), _offering(_instances), _offering(_services)
+TESTS, ENGINES, FORMATS = _offering(_tests), _offering(_engines), _offering(_formats)

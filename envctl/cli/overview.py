@@ -1,0 +1,81 @@
+"""`envctl` alone, `envctl help`, and words that other tools use: what there is, in groups, and what the right command is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envctl.errors import UsageError, did_you_mean
+
+GROUPS: dict[str, dict[str, str]] = {
+    "Start": {
+        "init": "Write a first environment from what it finds in your project",
+        "validate": "Check definitions: each mistake with its line and a suggested fix",
+        "doctor": "Show which engines work here, and what to do about the others",
+    },
+    "Test": {
+        "run": "Bring an environment up, run a command with its outputs, remove it",
+        "test": "The same with the tests of the definition",
+    },
+    "Keep it up": {
+        "up": "Bring an environment up, ready and seeded",
+        "env": "Print the outputs: addresses and credentials for tests and tools",
+        "restart": "Start one service again, rebuilt with --build",
+        "seed": "Run the seed steps that have not been run yet",
+        "reset": "Go back to the seeded state: data is deleted and seeded again",
+        "extend": "Set a new lifetime, counted from now",
+        "down": "Remove an instance: containers, networks, data, state",
+    },
+    "Look inside": {
+        "status": "Show the state of the services",
+        "list": "Show the instances of this checkout",
+        "logs": "Show the logs, of the last failed run too",
+        "exec": "Run a command inside a service",
+        "shell": "Open the client of a service, like psql, or a shell",
+    },
+    "More": {
+        "render": "Write the manifests that up would use; nothing is started",
+        "schema": "Print the JSON Schema of definitions, for editors",
+        "gc": "Remove what has expired and what has lost its owner",
+    },
+}
+"""Each command with one line that fits 80 columns."""
+
+_REMOVE = "`envctl down NAME` removes an instance, `envctl down --all` all of this checkout"
+LEADS = {
+    "ps": "`envctl status` shows services, `envctl list` instances",
+    "ls": "`envctl list` shows the instances of this checkout",
+    "start": "`envctl up ENV` brings an environment up, `envctl restart NAME S` starts one service again",
+    "create": "`envctl up ENV` brings an environment up",
+    "build": "`envctl up ENV` builds what has changed, `envctl restart NAME S --build` one service",
+    "log": "`envctl logs NAME` shows the logs",
+    "check": "`envctl validate` checks definitions",
+    "lint": "`envctl validate` checks definitions",
+    "config": "`envctl render ENV` shows what would run, `envctl validate` checks definitions",
+    "connect": "`envctl shell NAME S` opens the client of a service",
+    "outputs": "`envctl env NAME` prints the outputs",
+    "version": "`envctl --version` prints it",
+    **dict.fromkeys(("stop", "rm", "remove", "delete", "destroy", "kill", "teardown"), _REMOVE),
+    **dict.fromkeys(("clean", "prune", "cleanup"), "`envctl gc` removes what has expired, `envctl down --all` all of this checkout"),
+}
+"""Words of other tools, and the command that does it here."""
+
+
+def overview() -> Iterator[str]:
+    """The commands in groups."""
+    yield "Usage: envctl COMMAND [ARGS]..."
+    yield ""
+    yield "Brings up the environments that integration tests need, and removes them again."
+    for group, commands in GROUPS.items():
+        yield ""
+        yield f"{group}:"
+        yield from (f"  {name:<9} {says}" for name, says in commands.items())
+    yield ""
+    yield "Options: --version, --help, --install-completion, --show-completion"
+    yield ""
+    yield "Example:  envctl run shop -- pytest      up, the tests, gone"
+    yield "A command: envctl help up                Pages: docs/ of the repository"
+
+
+def unknown_command(word: str) -> UsageError:
+    known = [name for commands in GROUPS.values() for name in commands]
+    return UsageError(f"No such command '{word}'", hint=LEADS.get(word) or did_you_mean(word, known, limit=30))

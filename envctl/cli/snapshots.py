@@ -1,0 +1,97 @@
+"""`snapshots`: data that is kept for the next instance."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from envctl.cli.arguments import session_of
+from envctl.cli.options import pairs
+from envctl.cli.printing import table
+from envctl.cli.progress import listener
+from envctl.errors import UsageError
+from envctl.instance.record import stamp
+from envctl.lifecycle.kept import Kept, evict, export, import_, listed, prune, sweep
+from envctl.lifecycle.options import UpOptions
+from envctl.lifecycle.twins import build
+from envctl.process.terminal import give, show
+from envctl.session import Session
+from envctl.snapshots.index import Entry
+
+ASKED = "-"
+"""In the place of an environment: what `up` asks for when it is done, on standard input."""
+
+
+class Action(StrEnum):
+    """What is done with them, where they are not listed."""
+
+    BUILD = "build"
+    EXPORT = "export"
+    IMPORT = "import"
+
+
+def snapshots(
+    ctx: typer.Context,
+    action: Annotated[Action | None, typer.Argument(metavar="[build|export|import]", show_default=False)] = None,
+    what: Annotated[str | None, typer.Argument(metavar="[ENV|DIR]", show_default=False, help="What to build; from or to where.")] = None,
+    prune_: Annotated[bool, typer.Option("--prune", help="Remove all that no instance uses.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
+    engine: Annotated[str | None, typer.Option("--engine", envvar="ENVCTL_ENGINE", metavar="E", help="Of `build`.")] = None,
+    context: Annotated[str | None, typer.Option("--context", envvar="ENVCTL_CONTEXT", metavar="C", help="Of `build`.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Of `build`: a variable's value.")] = None,
+) -> None:
+    """List the data that is kept, so that servers need neither be initialised nor seeded again; or build, export, import, prune it."""
+    session = session_of(ctx)
+    if (action is None) != (what is None) or (action is not None and prune_):
+        raise UsageError("this is no complete command", hint="`envctl snapshots`, `--prune`, `build ENV`, `export DIR` or `import DIR`")
+    if action is None and not prune_:
+        _list(listed(session), as_json)
+    elif prune_:
+        left = sweep(session)
+        _tell("removed", prune(session))
+        show(*(f"removed {ref}, which was left half-way" for ref in left))
+    elif what == ASKED:
+        _build_asked()
+    elif action is Action.BUILD:
+        options = UpOptions(what or "", engine=engine, context=context, set=pairs("--set", set_ or [], "K=V"))
+        _tell("kept", build(session, options, (), [listener(session)]))
+        evict(session)
+    else:
+        folder = session.cwd / (what or "")
+        _tell(*(("exported", export(session, folder)) if action is Action.EXPORT else ("imported", import_(session, folder))))
+
+
+def _build_asked() -> None:
+    told: dict[str, Any] = json.load(sys.stdin)
+    session = Session(Session.here().environ, Path(told["cwd"]))
+    build(session, UpOptions(**told["options"]), told["services"], low=True)
+    evict(session)
+
+
+def _list(found: list[Kept], as_json: bool) -> None:
+    if as_json:
+        give(json.dumps([_row(kept) for kept in found], ensure_ascii=False) + "\n")
+    elif found:
+        rows = [(k.entry.made_for, k.entry.kind, k.entry.image, k.entry.engine, _megabytes(k.entry), stamp(k.used)) for k in found]
+        show(*table([("FOR", "KIND", "IMAGE", "ENGINE", "SIZE", "LAST USE"), *rows]))
+    else:
+        show("nothing is kept")
+
+
+def _row(kept: Kept) -> dict[str, Any]:
+    entry = kept.entry
+    shown = {"key": entry.key, "for": entry.made_for, "kind": entry.kind, "image": entry.image, "engine": entry.engine, "ref": entry.ref}
+    return shown | {"size": entry.size, "steps": len(entry.steps), "created": entry.made, "used": stamp(kept.used)}
+
+
+def _megabytes(entry: Entry) -> str:
+    return f"{entry.size / 1e6:.0f} MB"
+
+
+def _tell(done: str, entries: list[Entry]) -> None:
+    show(*([f"{done} {entry.made_for} ({entry.kind}, {_megabytes(entry)})" for entry in entries] or [f"nothing to be {done}"]))

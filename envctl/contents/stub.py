@@ -1,0 +1,20 @@
+"""A stub: the requests that it has answered, and the routes that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from envctl.contents import fingerprint
+from envctl.units.web import WebClient
+
+
+def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
+    """Raises UnitError: it does not answer."""
+    web = WebClient(f"http://{properties['host']}:{properties['port']}/__admin")
+    try:
+        requests, mappings = web("GET", "/requests").json()["requests"], web("GET", "/mappings").json()["mappings"]
+    finally:
+        web.close()
+    asked = {f"{each['request']['method']} {each['request']['url']} ({each['id']})": each["id"] for each in requests}
+    return {"requests": asked, "routes": {str(each.get("id", number)): fingerprint(each) for number, each in enumerate(mappings)}}

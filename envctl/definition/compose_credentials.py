@@ -1,0 +1,113 @@
+"""Where a Compose service says its server's parameters: variables, files that variables name, arguments."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from envctl.definition.source import map_texts
+from envctl.files.folders import FileRefused
+from envctl.files.reading import read_file
+
+LARGEST = 65_536
+"""Bytes of a file that holds one value."""
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^{}]*))?\}|(\w+))")
+_SHELLS = ("sh", "bash", "ash", "dash")
+
+
+@dataclass
+class Given:
+    """What a service is given, asked for by place: `NAME` is a variable, `--option` an argument, `=x` the image's own default.
+
+    Attributes:
+        unread: variables that name a file which cannot be read.
+    """
+
+    service: Mapping[str, Any]
+    config: Mapping[str, Any]
+    project: Path
+    environ: Mapping[str, str]
+    unread: list[str] = field(default_factory=list)
+
+    def first(self, places: Sequence[str]) -> str | None:
+        """The value of the first of *places* that has one."""
+        known = len(self.unread)
+        value = next((value for place in places if (value := self._at(place)) is not None), None)
+        if value is not None:
+            del self.unread[known:]
+        return value
+
+    @property
+    def _env(self) -> Mapping[str, Any]:
+        env: Mapping[str, Any] = _plain(self.service.get("environment") or {})
+        return env
+
+    def _at(self, place: str) -> str | None:
+        if place.startswith("="):
+            return place[1:]
+        if place.startswith("-"):
+            return self._argument(place)
+        value = self._env.get(place)
+        if value is None and (path := self._env.get(f"{place}_FILE")):
+            value = self._text_of(str(path))
+            if value is None:
+                self.unread.append(f"{place}_FILE")
+        return value
+
+    def _argument(self, option: str) -> str | None:
+        words = list(self.words())
+        for index, word in enumerate(words):
+            if word == option and index + 1 < len(words):
+                return words[index + 1]
+            if word.startswith(option + "="):
+                return word[len(option) + 1 :]
+        return None
+
+    def words(self) -> Iterator[str]:
+        """Those of a command line, also where a shell, or a list of one text, holds it."""
+        words = [str(word) for key in ("entrypoint", "command") for word in _plain(self.service.get(key) or [])]
+        by_shell = any(word.rpartition("/")[2] in _SHELLS for word in words)
+        for word in words:
+            try:
+                parts = shlex.split(word) if by_shell and " " in word else [word]
+            except ValueError:
+                parts = word.split()
+            yield from (_VARIABLE.sub(self._variable, part) if by_shell else part for part in parts)
+
+    def _variable(self, found: re.Match[str]) -> str:
+        return str(self._env.get(found[1] or found[3]) or found[2] or "")
+
+    def _text_of(self, path: str) -> str | None:
+        """What the file at *path* of the container will hold, without newlines at its end: the images leave them out, too."""
+        for source in self._sources(PurePosixPath(path)):
+            try:
+                return source if isinstance(source, str) else read_file(source, self.project, largest=LARGEST).decode().rstrip("\n")
+            except (FileRefused, OSError, UnicodeDecodeError):
+                return None
+        return None
+
+    def _sources(self, path: PurePosixPath) -> Iterator[Path | str]:
+        for what, folder in (("secrets", "/run/secrets"), ("configs", "/")):
+            for given in self.service.get(what) or []:
+                if PurePosixPath(folder, str(given.get("target") or given["source"])) == path:
+                    yield from self._shared(_plain(self.config.get(what, {}).get(given["source"]) or {}))
+        for volume in _plain(self.service.get("volumes") or []):
+            target = PurePosixPath(str(volume.get("target", "")))
+            if volume.get("type") == "bind" and path.is_relative_to(target):
+                yield Path(str(volume["source"]), path.relative_to(target))
+
+    def _shared(self, given: Mapping[str, Any]) -> Iterator[Path | str]:
+        if given.get("file"):
+            yield Path(str(given["file"]))
+        elif given.get("environment") in self.environ:
+            yield self.environ[str(given["environment"])].rstrip("\n")
+        elif given.get("content") is not None:
+            yield str(given["content"]).rstrip("\n")
+
+
+def _plain(value: Any) -> Any:
+    return map_texts(lambda text: text.replace("$$", "$"), value)

@@ -1,0 +1,243 @@
+"""One service of a Compose file -> a service of ours: its kind, ports, order, and what of it an instance cannot share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from envctl.definition.compose_credentials import Given
+from envctl.definition.compose_storage import own_volumes
+from envctl.definition.expressions import escape
+from envctl.definition.models import expressible
+from envctl.definition.source import map_texts
+
+_CONDITIONS = {
+    "service_started": "started",
+    "service_healthy": "ready",
+    "service_completed_successfully": "done",
+}
+_MANAGED = (
+    *("container_name", "depends_on", "profiles", "build", "image", "environment", "env_file"),
+    *("scale", "extends"),
+)
+_WELL_KNOWN = {80: "http", 443: "https", 22: "ssh", 25: "smtp"}
+_LOCAL = re.compile(r"\b(?:localhost|127\.0\.0\.1|host\.docker\.internal):(\d+)\b")
+_CLIENT = re.compile(
+    r"sleep|tail|psql|pg_\w+|createdb|mysql|mysql(?:dump|admin)|mariadb(?:-dump|-admin)?|\w+-cli|kafka-(?!server|storage)[\w-]+(?:\.sh)?|mosquitto_\w+"
+    r"|rabbitmq(?:ctl|admin)|curl|wget|nats"
+)
+_SERVER = re.compile(r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|\S*entrypoint\S*")
+_FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The kind of an image, and where its parameters stand in a Compose service."""
+
+    kind: str
+    ports: Mapping[str, int]
+    parameters: Mapping[str, Sequence[str]]
+    several: Sequence[str] = ()
+    credentials: Sequence[str] = ()
+    data: Sequence[str] = ()
+    """The folders in which its image keeps data."""
+    advertised: Sequence[str] = ()
+    """Variables that say where its clients are sent on to."""
+    server: bool = False
+    """It has a protocol by which it is asked whether it is ready, and needs nobody else for that."""
+
+
+Recogniser = Callable[[str], Recognised | None]
+
+
+@dataclass
+class Losses:
+    """What is different from Compose: a sentence once, with all the services that it is about."""
+
+    _about: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, service: str, text: str) -> None:
+        names = self._about.setdefault(text, [])
+        if service not in names:
+            names.append(service)
+
+    def lines(self) -> list[str]:
+        return [f"{', '.join(names)}: {text}" for text, names in self._about.items()]
+
+
+@dataclass
+class ComposeReading:
+    """A file as Compose resolves it, on its way to ours.
+
+    Attributes:
+        volumes: those that an instance gets in the place of folders of the project.
+    """
+
+    config: Mapping[str, Any]
+    recognise: Recogniser
+    project: Path
+    environ: Mapping[str, str]
+    losses: Losses = field(default_factory=Losses)
+    volumes: dict[str, Any] = field(default_factory=dict)
+
+    def services(self) -> dict[str, dict[str, Any]]:
+        """Every service that runs, by its name."""
+        return {name: self._service(name, service) for name, service in self.config.get("services", {}).items() if self._runs(name)}
+
+    def _runs(self, name: str) -> bool:
+        off = _replicas(self.config["services"][name]) == 0
+        if off:
+            self.losses.add(name, "`replicas: 0`, so it is left out")
+        return not off
+
+    def _known(self, name: str) -> Recognised | None:
+        service = self.config["services"][name]
+        is_server = service.get("image") and not service.get("build") and self._own_kind(name) == "service"
+        return self.recognise(service["image"]) if is_server and not self._is_client(service) else None
+
+    def _is_client(self, service: Mapping[str, Any]) -> bool:
+        """Whether it is the image of a server that runs something else: a client, a job, nothing at all."""
+        programs = [word.rpartition("/")[2] for word in Given(service, self.config, self.project, self.environ).words()]
+        return any(map(_CLIENT.fullmatch, programs)) and not any(map(_SERVER.fullmatch, programs))
+
+    def _service(self, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
+        known = self._known(name)
+        tree: dict[str, Any] = {"kind": known.kind if known else self._own_kind(name)}
+        tree |= {key: plain(service[key]) for key in ("image", "build") if key in service}
+        tree["env"] = plain(service.get("environment", {}))
+        tree["needs"] = dict(self._needs(service))
+        tree["ports"] = self._ports(name, service, known)
+        if known:
+            tree["with"] = self._parameters(name, service, known)
+        if (replicas := _replicas(service)) != 1:
+            tree["replicas"] = replicas
+        if "stop_grace_period" in service:
+            tree["stop"] = service["stop_grace_period"]
+        tree["compose"] = self._fragment(name, service, known)
+        if not expressible(name):
+            self.losses.add(name, "expressions cannot name it; its outputs are there")
+        # Nothing in a Compose file is an expression of ours.
+        tree = map_texts(escape, {key: value for key, value in tree.items() if value not in ({}, [])})
+        if "env" in tree:
+            tree["env"] = self._with_own_ports(name, tree["env"], known, tree.get("ports", {}))
+        return tree
+
+    def _with_own_ports(self, name: str, env: dict[str, Any], known: Recognised | None, ports: Mapping[str, int]) -> dict[str, Any]:
+        """Addresses by which clients are sent on to this machine, with the ports that the instance has; others are told of."""
+        advertised = known.advertised if known else ()
+        targets = {str(port.get("published")): port["target"] for port in self.config["services"][name].get("ports", [])}
+        names = {str(published): port for published, target in targets.items() for port, number in ports.items() if number == target}
+        if advertised and names and not any(env.get(variable) for variable in advertised):
+            self.losses.add(name, f"its clients are sent on to a fixed port of this machine; `--port {name}=N` gives it one")
+        found = {}
+        for variable, value in env.items():
+            found[variable] = value
+            if variable in advertised:
+                found[variable] = _LOCAL.sub(lambda at: _outside(names[at[1]]) if at[1] in names else at[0], str(value))
+            elif fixed := [at[0] for at in _LOCAL.finditer(str(value)) if at[1] in self._published]:
+                self.losses.add(name, f"{variable} names {fixed[0]}, and every instance has ports of its own; `--port SERVICE=N` fixes one")
+        return found
+
+    @cached_property
+    def _published(self) -> set[str]:
+        ports = [port for service in self.config["services"].values() for port in service.get("ports", [])]
+        return {str(port["published"]) for port in ports if port.get("published")}
+
+    def _own_kind(self, name: str) -> str:
+        """Whatever somebody waits for until it has completed is a job."""
+        others = self.config["services"].values()
+        conditions = [other["depends_on"][name].get("condition") for other in others if name in other.get("depends_on", {})]
+        return "job" if "service_completed_successfully" in conditions else "service"
+
+    def _needs(self, service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """A known server is waited for until it answers, though the file only wants it started: who asks it too early may end."""
+        for other, how in service.get("depends_on", {}).items():
+            if other not in self.config["services"] or _replicas(self.config["services"][other]) == 0:
+                continue  # what is not required may be left out by its profile
+            condition = _CONDITIONS.get(how.get("condition", ""), "started")
+            known = self._known(other)
+            yield other, "ready" if condition == "started" and known is not None and known.server else condition
+
+    def _ports(self, name: str, service: Mapping[str, Any], known: Recognised | None) -> dict[str, int]:
+        """Name to number. A known server has its usual main port, unless it publishes, or exposes, none but others."""
+        numbers = []
+        for port in service.get("ports", []):
+            if port.get("protocol", "tcp") == "tcp":
+                numbers.append(int(port["target"]))
+            else:
+                self.losses.add(name, f"the {port['protocol']} port {port['target']} is not published")
+        if known is None:
+            return {_WELL_KNOWN.get(number) or f"p{number}": number for number in dict.fromkeys(numbers)}
+        names = {number: port for port, number in known.ports.items()}
+        main, usual = next(iter(known.ports.items()))
+        unusual = [number for number in numbers or _exposed(service) if number not in names]
+        if usual not in numbers and unusual:
+            names = {number: port for number, port in names.items() if port != main} | {unusual[0]: main}
+            usual = unusual[0]
+        return {names.get(number) or _WELL_KNOWN.get(number) or f"p{number}": number for number in dict.fromkeys([usual, *numbers])}
+
+    def _parameters(self, name: str, service: Mapping[str, Any], known: Recognised) -> dict[str, Any]:
+        """Parameters as the file gives them; a credential that it does not give is none, and not one of ours."""
+        given = Given(service, self.config, self.project, self.environ)
+        found: dict[str, Any] = {}
+        for parameter, places in known.parameters.items():
+            value = given.first(places)
+            if value is not None:
+                found[parameter] = [value] if parameter in known.several else value
+        for place in given.unread:
+            self.losses.add(name, f"{place} cannot be read here, so its URL has no password; `with: {{password: ...}}` says it")
+        unsaid = [parameter for parameter in (*known.credentials, *known.parameters) if parameter not in known.several]
+        return {**dict.fromkeys(unsaid, ""), **found}
+
+    def _fragment(self, name: str, service: Mapping[str, Any], known: Recognised | None) -> dict[str, Any]:
+        """The rest of the service as Compose has it, without what an instance has of its own."""
+        kept = {key: value for key, value in service.items() if key not in (*_MANAGED, "deploy")}
+        if deploy := {key: value for key, value in service.get("deploy", {}).items() if key != "replicas" and value}:
+            kept["deploy"] = deploy
+        if service.get("network_mode") == "host":
+            del kept["network_mode"]
+            self.losses.add(name, "`network_mode: host` is left out; its ports are published like those of others")
+        if networks := service.get("networks"):
+            kept["networks"] = {network: self._unfixed(name, given) for network, given in networks.items()}
+        if "mac_address" in kept:
+            kept["mac_address"] = None
+        if alias := service.get("container_name"):
+            self.losses.add(name, "`container_name` is left out; it stays reachable under that name")
+            if "network_mode" not in kept:
+                kept["networks"] = _aliased(kept.get("networks") or {"default": None}, alias)
+        if volumes := service.get("volumes"):
+            data = known.data if known else ()
+            kept["volumes"] = own_volumes(name, volumes, data, self.project, self.volumes, self.losses.add)
+        return {key: value for key, value in kept.items() if value is not None}
+
+    def _unfixed(self, name: str, network: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """A network of a service without addresses that only one instance could have."""
+        fixed = [key for key in _FIXED_ADDRESSES if (network or {}).get(key)]
+        if fixed:
+            self.losses.add(name, f"`{fixed[0]}` is left out: two instances cannot have the same address")
+        return {key: value for key, value in (network or {}).items() if key not in fixed} or None
+
+
+def _outside(port: str) -> str:
+    return f"${{self.outside.host}}:${{self.outside.ports.{port}}}"
+
+
+def _exposed(service: Mapping[str, Any]) -> list[int]:
+    return [int(found[0]) for port in service.get("expose", []) if (found := re.match(r"\d+", str(port)))]
+
+
+def _replicas(service: Mapping[str, Any]) -> int:
+    return int(service.get("deploy", {}).get("replicas", service.get("scale", 1)))
+
+
+def _aliased(networks: Mapping[str, Any], alias: str) -> dict[str, Any]:
+    return {name: {**(network or {}), "aliases": [*(network or {}).get("aliases", []), alias]} for name, network in networks.items()}
+
+
+def plain(value: Any) -> Any:
+    """Compose prints a literal `$` doubled, so that its output is a Compose file again."""
+    return map_texts(lambda text: text.replace("$$", "$"), value)

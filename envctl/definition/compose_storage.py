@@ -1,0 +1,90 @@
+"""Volumes of a Compose file: what an instance has of its own in the place of folders that all of them would share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+Lose = Callable[[str, str], None]
+_DATA = re.compile(r"/var/lib/(?!docker)|/bitnami/|/data(?:/|$)|/(?:opt|usr/share)/\w+/data(?:/|$)|.*/\.?data/?$")
+"""Where images usually keep the data of their servers."""
+
+
+def own_volumes(
+    name: str, volumes: Sequence[Mapping[str, Any]], data: Sequence[str], project: Path, made: dict[str, Any], lose: Lose
+) -> list[Mapping[str, Any]]:
+    """The *volumes* of the service *name*, a volume of the instance's own in the place of each folder with its data.
+
+    Args:
+        data: where its image is known to keep it.
+        made: gets the volumes that are new.
+        lose: is told what is different.
+    """
+    return [_own(name, volume, data, project, made, lose) if _is_folder(volume) else volume for volume in volumes]
+
+
+def _is_folder(volume: Mapping[str, Any]) -> bool:
+    """Whether it binds what a container may write into, and no single file."""
+    return volume.get("type") == "bind" and not volume.get("read_only") and not Path(str(volume["source"])).is_file()
+
+
+def _own(name: str, volume: Mapping[str, Any], data: Sequence[str], project: Path, made: dict[str, Any], lose: Lose) -> Mapping[str, Any]:
+    source, target = Path(str(volume["source"])), PurePosixPath(str(volume["target"]))
+    shown = _shown(source, project)
+    if any(target == PurePosixPath(folder) or PurePosixPath(folder) in target.parents for folder in data):
+        lose(name, f"{shown} is not used: {target} is an empty volume of the instance's own, so that two never write to one folder")
+    elif _DATA.match(str(target)) and _is_empty(source):
+        lose(name, f"{shown} stays empty: {target} is a volume of the instance's own")
+    else:
+        if _DATA.match(str(target)):
+            lose(name, f"{shown} is written to by every instance, and stays as they leave it")
+        return volume
+    own = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{name}-own{target}").rstrip("-")
+    made[own] = {}
+    return {"type": "volume", "source": own, "target": str(volume["target"]), "volume": {}}
+
+
+def _shown(source: Path, project: Path) -> str:
+    with suppress(ValueError):
+        return f"./{source.relative_to(project)}"
+    return str(source)
+
+
+def _is_empty(source: Path) -> bool:
+    with suppress(OSError):
+        return not any(source.iterdir())
+    return not source.exists()
+
+
+def without_folders(volumes: Mapping[str, Any], lose: Lose) -> dict[str, Any]:
+    """The volumes of the whole file; one that is a folder of this machine becomes an ordinary one, of each instance its own."""
+    found = {}
+    for name, given in volumes.items():
+        options = (given or {}).get("driver_opts") or {}
+        binds = "bind" in str(options.get("o", "")).split(",") or options.get("type") == "none"
+        if options and binds and not given.get("external"):
+            lose(f"volume {name}", f"{options.get('device')} is not used: it is an empty volume of the instance's own")
+        elif options and not given.get("external"):
+            lose(f"volume {name}", f"`driver_opts` ({options.get('device', 'its storage')}) are the same for every instance")
+        found[name] = {key: value for key, value in given.items() if key not in ("driver", "driver_opts")} if binds and given else given
+    return found
+
+
+def without_addresses(networks: Mapping[str, Any], lose: Lose) -> dict[str, Any]:
+    """The networks of the whole file, without what only one instance could have: subnets, and the names of bridges."""
+    found = {}
+    for name, given in networks.items():
+        kept = dict(given or {})
+        if not kept.get("external"):
+            if any(config.get("subnet") for config in (kept.get("ipam") or {}).get("config") or []):
+                lose(f"network {name}", "its subnet is left out: two instances cannot have the same")
+                kept.pop("ipam")
+            options = kept.get("driver_opts") or {}
+            if bridge := options.get("com.docker.network.bridge.name"):
+                lose(f"network {name}", f"the bridge's name {bridge} is left out: two instances cannot have the same")
+                kept["driver_opts"] = {key: value for key, value in options.items() if value != bridge}
+        found[name] = kept
+    return found

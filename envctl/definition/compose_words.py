@@ -1,0 +1,54 @@
+"""Compose's words and ours: a Compose file is known by the keys that stand in it, and Compose's keys in a definition are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, pairs, parse_nodes
+from envctl.files.folders import FileRefused
+from envctl.files.reading import read_file
+
+OUR_WORDS: Mapping[str, str] = {
+    "environment": "here it is `env:`",
+    "depends_on": "here it is `needs: [db]`; and `${db.url}` in `env` waits for db by itself",
+    "healthcheck": "here it is `ready:`, e.g. `ready: {http: /healthz}`",
+    "volumes": "`files: {/path/inside: file-of-the-project}` puts files in; data is the instance's own; `compose: {volumes: [...]}` mounts",
+    "restart": "a service that ends is reported as a failure; `compose: {restart: always}` has Docker start it again",
+    "entrypoint": "here `run:` is the whole program, and `command:` its arguments",
+    "container_name": "the service's own name is its host name, and instances run side by side",
+    "networks": "all services of an instance reach each other; `compose: {networks: ...}` is for more than one",
+    "links": "all services of an instance reach each other under their names",
+    "deploy": "here it is `replicas:` and `resources: {cpu: 0.5, memory: 256M}`",
+    "profiles": "`envctl up ENV --only SERVICE` brings up a part",
+    "stop_grace_period": "here it is `stop: 10s`",
+    "secrets": "here it is `files:`, or a variable: `variables: {key: {from: NAME, secret: true}}`",
+    "configs": "here it is `files: {/path/inside: file-of-the-project}`",
+    "working_dir": "`compose: {working_dir: ...}` hands it over",
+    "user": "`compose: {user: ...}` hands it over",
+}
+"""Keys of a Compose service, and how a definition says the same."""
+_OUR_TOP = frozenset(["outputs", "tests", "write", "variables", "from", "ttl", "description"])
+_OUR_KEYS = frozenset(
+    ["kind", "with", "env", "needs", "ready", "seed", "run", "files", "port", "stop", "resources", "kubernetes", "compose"]
+)
+
+
+def reads_like_compose(file: Path) -> bool:
+    """Whether *file* has services in Compose's words and none in ours; what cannot be read is no Compose file."""
+    try:
+        document = parse_nodes(read_file(file, file.parent).decode("utf-8-sig"), any_tag=True)
+    except (FileRefused, OSError, UnicodeDecodeError, YamlError):
+        return False
+    top = {key.text: value for key, value in pairs(document)}
+    services = [value for _, value in pairs(top.get("services"))]
+    if not services or _OUR_TOP & set(top):
+        return False
+    keys = {key for service in services for key in _keys(service)}
+    return not keys & _OUR_KEYS and ("name" not in top or bool(keys & {*OUR_WORDS, "ports as a list"}))
+
+
+def _keys(service: Node) -> Iterator[str]:
+    for key, value in pairs(service):
+        as_list = key.text == "ports" and isinstance(value, Branch | Leaf) and not (isinstance(value, Branch) and value.is_map)
+        yield "ports as a list" if as_list else key.text

@@ -1,0 +1,166 @@
+"""What stands in a seed step, or in the file that it names, where the data is ours to read: requests, messages, columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+
+Scalar = str | int | float | bool
+Headers = dict[str, Scalar]
+
+
+class Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
+
+
+class Bodied(Entry):
+    """What has a body, given in one of three ways."""
+
+    body: str | None = Field(None, description="The body as text.")
+    json_: Any = Field(None, alias="json", description="The body as JSON.")
+    base64: str | None = Field(None, description="The body as Base64: for bytes that are no text.")
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Bodied:
+        if len(given := sorted({"body", "json_", "base64"} & self.model_fields_set)) > 1:
+            raise ValueError(f"{' and '.join(name.rstrip('_') for name in given)} are one body too many; give one of them")
+        return self
+
+
+class Request(Bodied):
+    """One request of `http`."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] | None = Field(
+        None, description="POST where there is a body, else GET."
+    )
+    path: str = Field(description="With the query, from the address of the service.")
+    headers: Headers = Field(default_factory=dict)
+    expect: int | list[int] | None = Field(None, description="The status that it must answer, or several; any 2xx without it.")
+
+    @field_validator("path")
+    @classmethod
+    def _from_the_host(cls, path: str) -> str:
+        if not path.startswith(("/", "${")):
+            raise ValueError(f"'{path}' is no path of the service: `/orders`; host and port are known")
+        return path
+
+
+class AmqpMessage(Bodied):
+    """A message to an exchange or a queue of RabbitMQ."""
+
+    queue: str | None = Field(None, description="The queue it goes to.")
+    exchange: str | None = Field(None, description="The exchange it goes to ...")
+    routing_key: str = Field("", description="... with this key.")
+    virtual_host: str | None = Field(None, description="Another than the first.")
+    headers: dict[str, Any] = Field(default_factory=dict)
+    content_type: str | None = None
+
+    @model_validator(mode="after")
+    def _one_target(self) -> AmqpMessage:
+        if (self.queue is None) == (self.exchange is None):
+            raise ValueError("a message goes either to a `queue` or to an `exchange` (with a `routing_key`)")
+        return self
+
+
+class NatsMessage(Bodied):
+    """A message to a subject of NATS."""
+
+    subject: str = Field(min_length=1)
+    headers: Headers = Field(default_factory=dict)
+    jetstream: bool = Field(False, description="A stream must have taken it.")
+
+
+class KafkaMessage(Bodied):
+    """A record for a topic of Kafka; without a body it is a tombstone."""
+
+    topic: str = Field(min_length=1)
+    key: Scalar | None = None
+    partition: int | None = Field(None, ge=0)
+    headers: Headers = Field(default_factory=dict)
+
+
+class MqttMessage(Bodied):
+    """A message to a topic of MQTT."""
+
+    topic: str = Field(min_length=1, pattern=r"^[^+#]*$")
+    qos: Literal[0, 1, 2] = 1
+    retain: bool = Field(False, description="The broker keeps it for those who subscribe later.")
+
+
+class Column(Entry):
+    """How `generate` fills a column: by a provider of Faker and its arguments, a row that is there, a count or a value."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+
+    provider: str | None = Field(None, description="A provider of Faker; further keys are its arguments.")
+    from_: str | None = Field(None, alias="from", description="`table.column`: one of the values that are there.")
+    sequence: int | None = Field(None, description="Counts from this number.")
+    value: Any = Field(None, description="The same in every row.")
+    unique: bool = Field(False, description="No value stands twice.")
+    nulls: float = Field(0.0, ge=0, le=1, description="Which part of the values is NULL.")
+
+    @field_validator("from_")
+    @classmethod
+    def _with_its_table(cls, value: str) -> str:
+        if not all(value.rpartition(".")[::2]):
+            raise ValueError(f"'{value}' is no column of a table: `from: customers.id`")
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Column:
+        given = self.model_fields_set & {"provider", "from_", "sequence", "value"}
+        if len(given) != 1:
+            raise ValueError("a column has exactly one of `provider`, `from`, `sequence` and `value`")
+        if self.model_extra and self.provider is None:
+            raise ValueError(f"`{next(iter(self.model_extra))}` is an argument of a provider, and there is none")
+        return self
+
+
+def _column(value: object) -> object:
+    """`name: first_name` is `name: {provider: first_name}`."""
+    return {"provider": value} if isinstance(value, str) else value
+
+
+class Generate(Entry):
+    """A table of rows that are made up."""
+
+    table: str = Field(min_length=1)
+    count: int = Field(ge=0, le=100_000_000, description="How many rows.")
+    columns: dict[str, Annotated[Column, BeforeValidator(_column)]] = Field(min_length=1, description="Column to provider.")
+    random: int = Field(0, description="Another number makes other rows.")
+    locale: str | list[str] = Field("en_US", description="Of names, addresses and words.")
+
+
+MESSAGES: Mapping[str, type[Bodied]] = {"amqp": AmqpMessage, "nats": NatsMessage, "kafka": KafkaMessage, "mqtt": MqttMessage}
+"""A dialect of `messages` to what a message is there."""
+Table = list[Annotated[dict[str, Any], Field(min_length=1)]]
+Keys = dict[str, Any]
+_ONE_OR_MANY: Mapping[str, Any] = {"http": Request, "generate": Generate}
+
+
+def inline_model(format: str, dialect: str, *, single: bool) -> TypeAdapter[Any]:
+    """What the value of the key *format* must be where it names no file; *single*: one entry in the place of a list."""
+    entry = MESSAGES[dialect] if format == "messages" else _ONE_OR_MANY.get(format)
+    if entry is not None:
+        return TypeAdapter(entry if single else list[entry])  # type: ignore[valid-type]
+    return TypeAdapter(Keys if format == "keys" else dict[str, Table] if single else Table)
+
+
+def schema(format: str) -> dict[str, Any]:
+    """JSON Schema of the key *format*: a file, one entry, or a list of them; `$comment` names an entry for people."""
+    if format == "generate":
+        one = {**Generate.model_json_schema(), "$comment": "a table"}
+        column = one.pop("$defs")["Column"]
+        one["properties"]["columns"]["additionalProperties"] = {"anyOf": [{"type": "string"}, column]}
+        return {"anyOf": [one, {"type": "array", "items": one}]}
+    if format in ("rows", "keys"):
+        inline = [{"type": "object"}, *([{"type": "array", "items": {"type": "object"}}] if format == "rows" else [])]
+        return {"anyOf": [{"type": "string"}, *inline]}
+    models: Sequence[type[Entry]] = list(MESSAGES.values()) if format == "messages" else [Request]
+    entries = [{**model.model_json_schema(), "$comment": "a message" if format == "messages" else "a request"} for model in models]
+    return {"anyOf": [{"type": "string"}, *entries, {"type": "array", "items": {"anyOf": entries}}]}
+
+
+Inline = Annotated[str | dict[str, Any] | list[Any] | None, Field(None)]

@@ -1,0 +1,75 @@
+"""Data that began as an image lies in its container; before that has to be made anew, the data moves to a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from envctl.engines.docker.api import ApiError, Daemon
+from envctl.engines.docker.connection import Connection
+from envctl.instance.labels import DATA, INSTANCE
+from envctl.plan.model import ServicePlan
+
+Container = Mapping[str, Any]
+CONFIG_HASH = "com.docker.compose.config-hash"
+COPYING = 600
+STOPPING = 30
+
+
+def volume_of(id: str, service: str) -> str:
+    """The name of the volume of a service's data, as Compose gives it."""
+    return f"{id}_{service}-data"
+
+
+def has_moved(daemon: Daemon, id: str, service: str, image: str, containers: Sequence[Container]) -> bool:
+    """Whether the data is in a volume: as long as a container has it, what is in the volume may be half of it."""
+    held = any(each["ImageID"] == image and each["Labels"].get("com.docker.compose.service") == service for each in containers)
+    return not held and _there(daemon, volume_of(id, service))
+
+
+def _there(daemon: Daemon, volume: str) -> bool:
+    try:
+        daemon.get(f"/volumes/{volume}")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return False
+    return True
+
+
+def made_anew(container: Container, hashes: Mapping[str, str]) -> bool:
+    """Whether Compose, which says *hashes* of the services as they are to be, would make it anew."""
+    return bool(container["Labels"].get(CONFIG_HASH) != hashes.get(container["Labels"]["com.docker.compose.service"]))
+
+
+def config_hashes(output: str) -> dict[str, str]:
+    """What `compose config --hash '*'` prints."""
+    pairs = (line.split() for line in output.splitlines())
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
+def move(connection: Connection, id: str, service: ServicePlan, container: str, data_id: str) -> None:
+    """The server is stopped, and its data is in the volume; the container still has it, too.
+
+    Args:
+        service: as it was planned, before anything was restored.
+        data_id: goes with the data, so that it is known for what it is.
+    """
+    api, name = connection.api, volume_of(id, service.name)
+    assert service.snapshot is not None
+    folder = PurePosixPath(service.snapshot.folder)
+    api.stop(container, timeout=STOPPING)
+    if _there(connection.daemon, name):
+        api.remove_volume(name, force=True)
+    compose = {"com.docker.compose.project": id, "com.docker.compose.volume": f"{service.name}-data"}
+    told = api.inspect_container(container)["Config"]["Labels"]
+    ours = {key: value for key, value in told.items() if key.startswith("envctl.")}
+    api.create_volume(name, labels={**ours, **compose, DATA: data_id})
+    config = api.create_host_config(binds=[f"{name}:{folder}"])
+    helper = api.create_container(service.image, labels={INSTANCE: id}, host_config=config)["Id"]
+    try:
+        data, _ = api.get_archive(container, str(folder))
+        api.put_archive(helper, str(folder.parent), data)
+    finally:
+        api.remove_container(helper, force=True, v=False)

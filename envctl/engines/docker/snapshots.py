@@ -1,0 +1,165 @@
+"""Data that is kept as images: in a folder that no VOLUME covers, above the image of the server that made it.
+
+The image is made of a container that never ran, into which the data alone is copied: nothing else of the one that made it, its
+variables say, is in there.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from envctl.engines.docker.api import ApiError, Daemon
+from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.seam import Saved
+from envctl.errors import EnvctlError
+from envctl.instance.folder import snapshots_folder
+from envctl.instance.identity import user_key
+from envctl.instance.labels import IMAGE, INSTANCE, SNAPSHOT, SNAPSHOT_USER
+from envctl.plan.model import ServicePlan
+from envctl.process.creation import InFlight
+
+REPOSITORY = "envctl/snapshot"
+COPYING = 600
+"""Seconds for the daemon to write an image."""
+FIRST = """[ -e {done} ] || {{ {before}
+: > {done}; }}
+exec "$@"
+"""
+
+
+def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: bool = False) -> ServicePlan:
+    """*service* with its data from the image *ref*, in no volume.
+
+    Args:
+        base: the image that its server comes from, as the daemon knows it.
+        moved: the data is in a volume meanwhile, at the same place.
+    """
+    kept, config = service.snapshot, base["Config"]
+    assert kept is not None
+    command = [*(service.command or config.get("Cmd") or ()), *kept.arguments]
+    entrypoint = () if kept.direct else tuple(service.entrypoint or config.get("Entrypoint") or ())
+    if kept.before or kept.direct:
+        entrypoint = ("sh", "-ec", FIRST.format(done=shlex.quote(f"{kept.folder}/.restored"), before=kept.before or ":"), "sh", *entrypoint)
+    return replace(
+        service, image=service.image if moved else ref, data=kept.folder if moved else None, env={**service.env, **kept.env},
+        files={**service.files, **kept.files}, command=tuple(command), entrypoint=entrypoint,
+        labels={**service.labels, IMAGE: f"{service.image} {base['Id']}"},
+    )  # fmt: skip
+
+
+def save(connection: Connection, container: str, service: ServicePlan, key: str, id: str, in_flight: InFlight) -> Saved:
+    """An image with the data of *container*, which has been stopped. Its name comes last: without it nobody takes it.
+
+    Raises:
+        EnvctlError: the server did not end cleanly.
+    """
+    api, kept = cast(Any, connection.api), service.snapshot
+    assert kept is not None
+    assert service.data is not None
+    state = api.inspect_container(container)["State"]
+    if state["Running"] or state["ExitCode"]:
+        raise EnvctlError(f"{service.name} did not end cleanly ({state['ExitCode']}): its data is not kept")
+    parent = PurePosixPath(kept.folder).parent
+    with in_flight.creating():  # it carries the instance's label, so that it goes with it, whatever happens
+        made = api.create_container(service.image, labels={INSTANCE: id})["Id"]
+    api.put_archive(made, "/", _folder(str(parent), service.user or 0))
+    data, _ = api.get_archive(container, service.data)
+    api.put_archive(made, str(parent), data)
+    labels = {SNAPSHOT: key, SNAPSHOT_USER: user_key(snapshots_folder(connection.environ)), INSTANCE: ""}
+    query = {"container": made, "pause": "0"}
+    image = connection.daemon.request("POST", "/commit", query, patience=COPYING, body={"Labels": labels})["Id"]
+    api.tag(image, REPOSITORY, key)
+    size = api.inspect_image(image)["Size"] - api.inspect_image(service.image)["Size"]
+    return Saved(f"{REPOSITORY}:{key}", image, size)
+
+
+def _folder(path: str, user: int) -> bytes:
+    """A tar of an empty folder that belongs to *user*."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo(path.lstrip("/"))
+        entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, user, user
+        tar.addfile(entry)
+    return packed.getvalue()
+
+
+def image_id(daemon: Daemon, ref: str) -> str:
+    """Empty where it is not there."""
+    try:
+        return str(daemon.get(f"/images/{ref}/json")["Id"])
+    except ApiError as error:
+        if error.status != 404:
+            raise EnvctlError(f"Docker cannot say whether {ref} is there: {error}") from None
+        return ""
+
+
+def remove(daemon: Daemon, ref: str) -> bool:
+    """Whether it is gone; one that a container uses stays."""
+    try:
+        daemon.request("DELETE", f"/images/{ref}", patience=60)
+    except ApiError as error:
+        return error.status == 404
+    return True
+
+
+def kept(connection: Connection) -> Sequence[tuple[str, str]]:
+    """The names of this user's, or the ids of those that have none, as they were left half-way; and their keys."""
+    label = f"{SNAPSHOT_USER}={user_key(snapshots_folder(connection.environ))}"
+    found = connection.daemon.get("/images/json", filters={"label": [label]})
+    return [(ref, image["Labels"][SNAPSHOT]) for image in found for ref in _names(image) or [image["Id"]]]
+
+
+def _names(image: Mapping[str, Any]) -> list[str]:
+    return [tag for tag in image["RepoTags"] or [] if not tag.startswith("<none>")]
+
+
+def write(connection: Connection, ref: str, file: Path) -> None:
+    """As `docker save` does, the image of the server included."""
+    with file.open("wb") as target:
+        for piece in connection.api.get_image(ref):
+            target.write(piece)
+
+
+def read(connection: Connection, ref: str, file: Path) -> str:
+    """The id of *ref* once *file* was loaded.
+
+    Raises:
+        EnvctlError: it is no image, or one under another name, which may be that of an image of somebody else.
+    """
+    try:
+        if names_in(file) != {ref}:
+            raise EnvctlError(f"{file} does not hold {ref}, or more than that")
+        with file.open("rb") as source:
+            answer = cast(Any, connection.api).load_image(source) or ()
+            failed = [told["error"] for told in answer if isinstance(told, dict) and told.get("error")]
+    except (tarfile.TarError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise EnvctlError(f"{file} is no image: {error}") from None
+    except sdk_errors.APIError as error:
+        failed = [error.explanation or error]
+    if failed or not image_id(connection.daemon, ref):
+        raise EnvctlError(f"{file}: Docker cannot load it: {failed[0] if failed else 'it says nothing'}")
+    return image_id(connection.daemon, ref)
+
+
+def names_in(file: Path) -> set[str]:
+    """The names that `docker load` gives what is in *file*: in Docker's own list, and in that of the OCI layout."""
+    found: set[str] = set()
+    with tarfile.open(file, "r:") as tar:
+        for member in tar:
+            if member.name == "manifest.json":
+                found |= {tag for image in json.load(tar.extractfile(member)) for tag in image["RepoTags"] or ()}  # type: ignore[arg-type]
+            elif member.name == "index.json":
+                told = json.load(tar.extractfile(member))["manifests"]  # type: ignore[arg-type]
+                full = [each.get("annotations", {}).get("io.containerd.image.name", "") for each in told]
+                found |= {name.removeprefix("docker.io/") for name in full if name}
+            elif member.name == "repositories":
+                told = json.load(tar.extractfile(member))  # type: ignore[arg-type]
+                found |= {f"{name}:{tag}" for name, tags in told.items() for tag in tags}
+    return found

@@ -1,0 +1,128 @@
+"""Data that is kept as folders of this user's cache, for servers that are processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tarfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from envctl.engines.local import templates
+from envctl.engines.local.folders import made_whole, remove_unless_held, unprivileged
+from envctl.engines.local.programs import InstalledProgram
+from envctl.engines.seam import Saved
+from envctl.errors import EnvctlError
+from envctl.instance.record import SnapshotRecord
+from envctl.plan.model import ServicePlan
+
+DATA, CONTENT = "data", "content"
+"""In the folder of each: its data, and the random text by which it is known again."""
+LARGEST_SPARE = 100_000_000
+"""Bytes."""
+
+
+def restored(service: ServicePlan, kept: SnapshotRecord | None) -> ServicePlan:
+    """*service* as its data, which began as *kept*, wants it."""
+    told = service.snapshot
+    if kept is None or told is None:
+        return service
+    files, env = {**service.files, **told.files}, {**service.env, **told.env}
+    return replace(service, files=files, env=env, command=(*service.command, *told.arguments))
+
+
+def identity(found: InstalledProgram | None) -> str:
+    """What the program is: another version, or another installation, may read data otherwise."""
+    if found is None:
+        return ""
+    seen = found.path.stat()
+    return f"{found.path} {found.version} {seen.st_mtime_ns} {seen.st_size}"
+
+
+def save(home: Path, key: str, data: Path) -> Saved:
+    """A copy of *data* in *home*; it has its name when it is whole."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    remove_unless_held(home / key)
+    with made_whole(home / key) as new:
+        templates.copy(data, new / DATA)
+        (new / CONTENT).write_text(secrets.token_hex(16))
+    return Saved(key, content(home, key), _size(home / key / DATA))
+
+
+def content(home: Path, key: str) -> str:
+    """Empty where it is not there."""
+    with suppress(OSError):
+        return (home / key / CONTENT).read_text()
+    return ""
+
+
+def remove(home: Path, key: str) -> bool:
+    """Whether it is gone: one that is being copied stays."""
+    return not (home / key).exists() or remove_unless_held(home / key)
+
+
+def kept(home: Path) -> Sequence[tuple[str, str]]:
+    """Names and keys of all that is there, also of what was left half-way."""
+    return [(folder.name, folder.name.strip(".").split(".")[0]) for folder in home.glob("*/")]
+
+
+def write(home: Path, key: str, file: Path) -> None:
+    """As a tar."""
+    with tarfile.open(file, "w") as tar:
+        for part in (CONTENT, DATA):
+            tar.add(home / key / part, part)
+
+
+def read(home: Path, key: str, file: Path) -> str:
+    """The content of *key* once it was read from *file*.
+
+    Raises:
+        EnvctlError: it is no tar of ours, or leads elsewhere.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    remove_unless_held(home / key)
+    with made_whole(home / key) as new:
+        try:
+            with tarfile.open(file, "r:") as tar:
+                tar.extractall(new, filter="data")
+        except (tarfile.TarError, OSError) as error:
+            raise EnvctlError(f"{file} is no snapshot: {error}") from None
+        _belongs(new / DATA, unprivileged())
+    return content(home, key)
+
+
+def _belongs(data: Path, user: int | None) -> None:
+    """To the user that servers run as, and to nobody else."""
+    data.chmod(0o700)
+    for path in [data, *data.rglob("*")] if user is not None else ():
+        os.chown(path, user or 0, user or 0, follow_symlinks=False)
+
+
+def fill(home: Path, began_as: SnapshotRecord, target: Path) -> None:
+    """*target* becomes a copy of it, perhaps one that was made ahead.
+
+    Raises:
+        EnvctlError: it has been removed meanwhile.
+    """
+    shutil.rmtree(target, ignore_errors=True)  # an empty folder may be there, and the copy would lie inside
+    try:
+        templates.fill(_template(home, began_as), target)
+    except OSError:
+        raise EnvctlError("a snapshot was removed at this moment", hint="the same command again makes the data anew") from None
+
+
+def make_spare(home: Path, began_as: SnapshotRecord) -> None:
+    """A copy for the next instance, while nobody waits; not of what takes much room."""
+    if _size(home / began_as.ref / DATA) < LARGEST_SPARE:
+        templates.make_spare(_template(home, began_as))
+
+
+def _template(home: Path, began_as: SnapshotRecord) -> templates.Template:
+    return templates.Template(home / began_as.ref / DATA, "")
+
+
+def _size(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*"))

@@ -1,0 +1,31 @@
+"""What tests leave behind in the data.
+
+POST /v1/checkpoints  {"test": name, "lane": number; 1 without it}: what has changed since the checkpoint before
+                      200 {"test", "lane", "touched": [tests whose data was changed],
+                           "changes": {service: {thing: {"added", "changed", "removed", "items": {...}}}}}
+GET /v1/checkpoints   200 [all of them]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from envctl.keeper.routing import TESTS, Call, Route, needed, optional, reply
+from envctl.servers.http.message import Response
+
+if TYPE_CHECKING:
+    from envctl.keeper.keeper import Keeper
+
+
+def take(keeper: Keeper, call: Call) -> Response:
+    lane = optional(call.body, "lane", int)
+    status, body = keeper.data.ask("checkpoint", test=needed(call.body, "test", str), lane=1 if lane is None else lane)
+    return reply(body, status)
+
+
+def show(keeper: Keeper, _call: Call) -> Response:
+    status, body = keeper.data.ask("checkpoints")
+    return reply(body, status)
+
+
+ROUTES = [Route("POST", "/v1/checkpoints", take, TESTS), Route("GET", "/v1/checkpoints", show, TESTS)]

@@ -1,0 +1,80 @@
+"""GET /openapi.json: what tests can ask for, as an OpenAPI 3.1 document, for clients that are generated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from envctl.keeper.routing import TESTS, Call, Route, reply
+from envctl.servers.http.message import Response
+
+if TYPE_CHECKING:
+    from envctl.keeper.keeper import Keeper
+
+Schema = dict[str, Any]
+TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
+VALUES = {"type": "object", "additionalProperties": True}
+
+
+def _object(needed: tuple[str, ...] = (), **properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, **({"required": list(needed)} if needed else {})}
+
+
+LEASE = _object(("id", "service", "properties", "expires"), id=TEXT, service=TEXT, properties=VALUES, expires=TEXT)
+SERVICES = _object(services={"type": "array", "items": TEXT, "description": "Only these; without it, all."})
+LEASES = {"type": "array", "items": LEASE}
+POOLS = {"type": "array", "items": _object(service=TEXT, name=TEXT, ready=NUMBER, leased=NUMBER, kept=NUMBER)}
+LANE = _object(("number", "outputs"), number={"type": "integer"}, outputs=VALUES)
+ASKED = _object(
+    ("service",),
+    service={**TEXT, "description": "The server of which a unit is leased."},
+    name={**TEXT, "description": "Which of its databases, buckets, ...; the first without it."},
+    ttl={"oneOf": [NUMBER, TEXT], "description": "Seconds, or a text such as 5m, after which the unit is taken back; 5m without it."},
+    wait={**NUMBER, "description": "Seconds to wait for a unit; 60 without it."},
+    pid={"type": "integer", "description": "A process of this machine with whose end the lease ends."},
+)
+
+
+def _operation(summary: str, status: int, answer: Schema, body: Schema | None = None, *parameters: str) -> Schema:
+    found: Schema = {
+        "summary": summary,
+        "responses": {
+            str(status): {"description": "Done", "content": {"application/json": {"schema": answer}}},
+            "default": {"description": "Refused", "content": {"application/json": {"schema": _object(error=TEXT, hint=TEXT)}}},
+        },
+    }
+    if body is not None:
+        found["requestBody"] = {"required": "required" in body, "content": {"application/json": {"schema": body}}}
+    if parameters:
+        found["parameters"] = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in parameters]
+    return found
+
+
+PATHS: Schema = {
+    "/v1/keeper": {"get": _operation("Show the instance and when it expires", 200, _object(id=TEXT, expires={"type": ["string", "null"]}))},
+    "/v1/leases": {
+        "post": _operation("Lease a unit of a server", 201, LEASE, ASKED),
+        "get": _operation("List the leases", 200, _object(leases=LEASES, pools=POOLS)),
+    },
+    "/v1/leases/{id}": {"delete": _operation("Give a unit back", 200, LEASE, _object(keep=FLAG), "id")},
+    "/v1/lanes": {"get": _operation("List the lanes", 200, {"type": "array", "items": LANE})},
+    "/v1/lanes/{n}/reset": {"post": _operation("Reset a lane to the seeded state", 200, _object(), SERVICES, "n")},
+    "/v1/checkpoints": {
+        "post": _operation("Tell what a test has changed in the data", 200, VALUES, _object(("test",), test=TEXT, lane=NUMBER)),
+        "get": _operation("List the checkpoints", 200, {"type": "array", "items": VALUES}),
+    },
+    "/v1/reset": {"post": _operation("Reset everything to the seeded state", 200, _object(), SERVICES)},
+}
+DOCUMENT: Schema = {
+    "openapi": "3.1.0",
+    "info": {"title": "envctl", "version": "1", "description": "Leases, lanes and resets of one instance, for its tests."},
+    "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "ENVCTL_TOKEN"}}},
+    "security": [{"token": []}],
+    "paths": PATHS,
+}
+
+
+def show(_keeper: Keeper, _call: Call) -> Response:
+    return reply(DOCUMENT)
+
+
+ROUTES = [Route("GET", "/openapi.json", show, TESTS)]

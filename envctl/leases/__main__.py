@@ -1,0 +1,130 @@
+"""The helper: requests of the keeper over a socket, a thread each, until the keeper closes it.
+
+{"request": number, "verb": one of VERBS, ...} -> {"request": the same, "status": of HTTP, "body": object}
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from envctl.errors import EnvctlError, UsageError
+from envctl.instance.record import Record
+from envctl.instance.store import RECORD, RecordGone, RecordStore
+from envctl.keeper.channel import Channel
+from envctl.leases.checkpoints import Checkpoints
+from envctl.leases.leases import PATIENCE, TTL, Leases
+from envctl.leases.pool import Exhausted
+from envctl.session import Session
+
+THREADS = 64
+Answer = tuple[int, Any]
+
+
+class Data:
+    """What can be done with the data of the instance whose state is in *folder*."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._store = folder, RecordStore(folder.parent)
+        self._known: tuple[tuple[int, int], Record] | None = None
+        self.leases, self.checkpoints = Leases(folder, self.record), Checkpoints(self.record)
+
+    def record(self) -> Record:
+        """
+        Raises:
+            RecordGone: the instance is not there any more.
+        """
+        try:
+            found = os.stat(self._folder / RECORD)
+        except OSError:
+            raise RecordGone("the instance is being removed") from None
+        version = (found.st_mtime_ns, found.st_ino)
+        if self._known is None or self._known[0] != version:
+            record = self._store.load(self._folder.name)
+            if record is None:
+                raise RecordGone("the instance is being removed")
+            self._known = version, record
+        return self._known[1]
+
+    def lease(self, told: Mapping[str, Any]) -> Answer:
+        found = self.leases.take(
+            told["service"], told.get("name"), told.get("ttl") or TTL, PATIENCE if told.get("wait") is None else told["wait"],
+            told.get("pid") or 0,
+        )  # fmt: skip
+        return 201, found
+
+    def give_back(self, told: Mapping[str, Any]) -> Answer:
+        found = self.leases.give_back(told["id"], bool(told.get("keep")))
+        return (200, found) if found is not None else (404, {"error": f"there is no lease {told['id']}"})
+
+    def list_leases(self, told: Mapping[str, Any]) -> Answer:
+        return 200, {"leases": self.leases.shown(), "pools": self.leases.pools()}
+
+    def lanes(self, told: Mapping[str, Any]) -> Answer:
+        return 200, [{"number": lane.number, "outputs": dict(lane.outputs)} for lane in self.record().lanes]
+
+    def reset(self, told: Mapping[str, Any]) -> Answer:
+        from envctl.lifecycle import change
+
+        services = told.get("services") or []
+        change.reset(Session.here(), self.record(), services, lane=told.get("lane"))
+        self.checkpoints.reset(told.get("lane"))
+        return 200, {}
+
+    def checkpoint(self, told: Mapping[str, Any]) -> Answer:
+        lanes = len(self.record().lanes)
+        if not 0 < told["lane"] <= max(lanes, 1):
+            raise UsageError(f"there is no lane {told['lane']}")
+        return 200, self.checkpoints.take(told["test"], told["lane"])
+
+    def list_checkpoints(self, told: Mapping[str, Any]) -> Answer:
+        return 200, self.checkpoints.made
+
+
+VERBS: dict[str, Callable[[Data, Mapping[str, Any]], Answer]] = {
+    "lease": Data.lease, "give_back": Data.give_back, "list_leases": Data.list_leases, "lanes": Data.lanes, "reset": Data.reset,
+    "checkpoint": Data.checkpoint, "checkpoints": Data.list_checkpoints,
+}  # fmt: skip
+
+
+def answer(data: Data, told: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to one request; what fails is said in words."""
+    try:
+        status, body = VERBS[told["verb"]](data, told)
+    except UsageError as error:
+        status, body = 404, _refused(error)
+    except Exhausted as error:
+        status, body = 503, _refused(error)
+    except EnvctlError as error:
+        status, body = 500, _refused(error)
+    except Exception as error:  # a mistake of ours must not leave the client without an answer
+        status, body = 500, {"error": f"{type(error).__name__}: {error}"}
+    return {"request": told["request"], "status": status, "body": body}
+
+
+def _refused(error: EnvctlError) -> dict[str, str]:
+    return {"error": error.message, **({"hint": error.hint} if error.hint else {})}
+
+
+def main(folder: str, descriptor: str) -> None:
+    channel = Channel(socket.socket(fileno=int(descriptor)))
+    data = Data(Path(folder))
+    with ThreadPoolExecutor(THREADS) as threads:
+        while (messages := channel.receive()) is not None:
+            for told in messages:
+                threads.submit(partial(_reply, channel, data, told))
+        os._exit(0)  # whoever still waits, waits for a keeper that is gone
+
+
+def _reply(channel: Channel, data: Data, told: Mapping[str, Any]) -> None:
+    channel.send(answer(data, told))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

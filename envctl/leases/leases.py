@@ -1,0 +1,206 @@
+"""The leases of an instance: who has which unit until when, kept on disk, so that a unit is never handed out twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from envctl.errors import UsageError, did_you_mean
+from envctl.instance.folder import write_private
+from envctl.instance.record import Record, stamp
+from envctl.instance.units import Names, Unit
+from envctl.keeper.system import start_time
+from envctl.leases.pool import Pool
+from envctl.units import opened
+
+FILE = "leases.json"
+TTL, LONGEST = 300.0, 86400.0
+"""Seconds that a lease lasts where nobody says otherwise, and at most."""
+PATIENCE = 60.0
+"""Seconds that somebody waits for a unit, where nobody says otherwise."""
+LOOK = 1.0
+"""Seconds between two looks for leases that are over."""
+
+
+class Lease(NamedTuple):
+    """A unit that somebody has.
+
+    Attributes:
+        name: what the unit is a copy of: the database, the bucket.
+        ends: in seconds since 1970.
+        pid, start: the process that has it, where it said so: with its end the lease is over.
+    """
+
+    service: str
+    name: str
+    unit: str
+    ends: float
+    pid: int = 0
+    start: str = ""
+
+    @property
+    def over(self) -> bool:
+        return time.time() >= self.ends or bool(self.pid and start_time(self.pid) != self.start)
+
+
+class Leases:
+    """
+    Args:
+        record: gives the instance's record as it is now.
+    """
+
+    def __init__(self, folder: Path, record: Callable[[], Record]) -> None:
+        self._folder, self._record = folder, record
+        self._lock, self._saving = threading.RLock(), threading.Lock()
+        self._pools: dict[tuple[str, str], Pool] = {}
+        self._leases: dict[str, Lease] = {}
+        self._data: dict[str, str] = {}
+        self._take_up(_read(folder / FILE))
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def take(self, service: str, name: str | None = None, ttl: float = TTL, patience: float = PATIENCE, pid: int = 0) -> dict[str, Any]:
+        """A lease of *service*, or of what is called *name* in it, as the API shows it.
+
+        Raises:
+            UsageError: there is nothing of that name to lease.
+            Exhausted: nothing came free in time.
+        """
+        unit, names = self._named(service, name)
+        self._forget_others(service)
+        taken = self._pool(service, names).take(patience)
+        lease = Lease(service, names.base, taken, time.time() + ttl, pid, start_time(pid) if pid else "")
+        id = secrets.token_urlsafe(9)
+        with self._lock:
+            self._leases[id] = lease
+            self._save()
+        return _shown(id, lease, unit)
+
+    def give_back(self, id: str, keep: bool = False) -> dict[str, Any] | None:
+        """Ends the lease; None where there is none. A unit that is kept stays as it is, for a look."""
+        with self._lock:
+            lease = self._leases.pop(id, None)
+            pool = self._pools.get((lease.service, lease.name)) if lease else None
+        if lease is None:
+            return None
+        if pool is not None:
+            pool.give_back(lease.unit, keep)
+        unit = self._record().services[lease.service].unit
+        return {**_shown(id, lease, unit), "kept": keep} if unit is not None else {}
+
+    def shown(self) -> list[dict[str, Any]]:
+        """All that are handed out now."""
+        units = {name: service.unit for name, service in self._record().services.items()}
+        with self._lock:
+            found = dict(self._leases)
+        return [_shown(id, lease, unit) for id, lease in found.items() if (unit := units.get(lease.service)) is not None]
+
+    def pools(self) -> list[dict[str, Any]]:
+        """How many units of each pool are ready, handed out, kept."""
+        with self._lock:
+            pools = dict(self._pools)
+        return [
+            {"service": service, "name": name, **{state: list(pool.units.values()).count(state) for state in ("ready", "leased", "kept")}}
+            for (service, name), pool in pools.items()
+        ]
+
+    def _forget_others(self, service: str) -> None:
+        """Where its server has been made anew, nothing of what was there before is any more."""
+        data = self._record().data.get(service)
+        known = data.data_id if data is not None else ""
+        with self._lock:
+            before = self._data.setdefault(service, known)
+            self._data[service] = known
+            if before == known:
+                return
+            for key in [key for key in self._pools if key[0] == service]:
+                self._pools.pop(key).close()
+            self._leases = {id: lease for id, lease in self._leases.items() if lease.service != service}
+            self._save()
+
+    def _named(self, service: str, name: str | None) -> tuple[Unit, Names]:
+        services = self._record().services
+        if service not in services:
+            raise UsageError(f"there is no service '{service}'", hint=did_you_mean(service, list(services)))
+        unit = services[service].unit
+        if unit is None or not unit.names:
+            can = [each for each, found in services.items() if found.unit is not None and found.unit.names]
+            hint = f"these have: {', '.join(can) or 'none'}; a lane (`--lanes N`) has a copy of everything else"
+            raise UsageError(f"{service} has no units of its own that could be leased", hint=hint)
+        found = next((names for names in unit.names if name in (None, names.base)), None)
+        if found is None:
+            known = [names.base for names in unit.names]
+            raise UsageError(f"{service} has no '{name}'", hint=did_you_mean(str(name), known))
+        kept = self._record().data.get(service)
+        if kept is None or found.template not in kept.units:
+            hint = "`envctl up ... --lanes 1` keeps it; `envctl reset` makes it anew, and keeps it from then on"
+            raise UsageError(f"{service}: what was seeded has not been kept, so that there is nothing to copy", hint=hint)
+        return unit, found
+
+    def _pool(self, service: str, names: Names) -> Pool:
+        with self._lock:
+            pool = self._pools.get((service, names.base))
+            if pool is None:
+                pool = self._pools[service, names.base] = Pool(names, partial(self._open, service), self._save)
+                pool.begin()
+            return pool
+
+    def _open(self, service: str) -> Any:
+        unit = self._record().services[service].unit
+        assert unit is not None
+        return opened(unit.driver, unit.server)
+
+    def _take_up(self, told: Mapping[str, Any]) -> None:
+        """What a helper before this one has left: its leases go on, and everything else is thrown away."""
+        services = self._record().services
+        for entry in told.get("pools", ()):
+            unit = services[entry["service"]].unit if entry["service"] in services else None
+            names = next((names for names in unit.names if names.base == entry["name"]), None) if unit else None
+            if names is not None:
+                pool = Pool(names, partial(self._open, entry["service"]), self._save)
+                self._pools[entry["service"], names.base] = pool
+                for one, state in entry["units"].items():
+                    pool.units[one] = state if state in ("leased", "kept") else "dirty"
+        for id, lease in told.get("leases", {}).items():
+            found = Lease(*lease)
+            if (found.service, found.name) in self._pools:
+                self._leases[id] = found
+        held = {(lease.service, lease.name, lease.unit) for lease in self._leases.values()}
+        for (service, name), pool in self._pools.items():
+            for one, state in pool.units.items():
+                if state == "leased" and (service, name, one) not in held:  # killed before anybody was told of it
+                    pool.units[one] = "dirty"
+            pool.begin()
+
+    def _save(self) -> None:
+        """Called before anything has an effect: what is not on disk has not been handed out."""
+        with self._saving:
+            pools = [{"service": key[0], "name": key[1], "units": dict(pool.units)} for key, pool in dict(self._pools).items()]
+            leases = {id: list(lease) for id, lease in dict(self._leases).items()}
+            write_private(self._folder / FILE, json.dumps({"pools": pools, "leases": leases}))
+
+    def _watch(self) -> None:
+        while os.path.isdir(self._folder):
+            time.sleep(LOOK)
+            with self._lock:
+                over = [id for id, lease in self._leases.items() if lease.over]
+            for id in over:
+                self.give_back(id)
+
+
+def _shown(id: str, lease: Lease, unit: Unit) -> dict[str, Any]:
+    return {"id": id, "service": lease.service, "properties": unit.properties_of(lease.unit), "expires": stamp(lease.ends)}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,44 @@
+"""The checkpoints of a run as a report: which tests leave data behind, which touch another's, and which may share a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SIGNS = {"added": "+", "changed": "~", "removed": "-"}
+SHOWN = 30
+"""Tests of a list that are named."""
+
+
+def report(checkpoints: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines to print; none where nothing was watched."""
+    if not checkpoints:
+        return []
+    leaving = {each["test"]: summary(each["changes"]) for each in checkpoints if each["changes"]}
+    touching = {each["test"]: each["touched"] for each in checkpoints if each["touched"]}
+    clean = list(dict.fromkeys(each["test"] for each in checkpoints if each["test"] not in leaving))
+    lines = [f"{_tests(len(leaving))} left data behind:"] if leaving else ["no test left data behind"]
+    lines += _shown([f"  {test}: {what}" for test, what in leaving.items()])
+    if touching:
+        lines += [f"{_tests(len(touching))} changed what another test had left:"]
+        lines += _shown([f"  {test}: of {', '.join(others)}" for test, others in touching.items()])
+    if clean and leaving:
+        lines += [f"{_tests(len(clean))} left nothing behind, and may share a lane"]
+    return lines
+
+
+def summary(changes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """`db.orders +1 ~2, mail.messages +1`."""
+    return ", ".join(
+        f"{service}.{thing} {' '.join(f'{sign}{change[name]}' for name, sign in SIGNS.items() if change[name])}"
+        for service, things in changes.items()
+        for thing, change in things.items()
+    )
+
+
+def _shown(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= SHOWN else [*lines[:SHOWN], f"  and {len(lines) - SHOWN} more"]
+
+
+def _tests(count: int) -> str:
+    return f"{count} test{'' if count == 1 else 's'}"

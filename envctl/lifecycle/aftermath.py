@@ -1,0 +1,75 @@
+"""After red tests: was it the environment? What its services did meanwhile, and where all of it can be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from envctl.engines import RunningInstance
+from envctl.engines.logs import text
+from envctl.engines.mixed import running_instance
+from envctl.inspect.lookup import called
+from envctl.inspect.status import document
+from envctl.instance.record import Record
+from envctl.process.threads import each
+from envctl.session import Session
+
+ERROR = re.compile(
+    r"\b(ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG)\b|^Traceback|^panic:|\bUnhandled\b|\blevel=(error|fatal)\b|\"level\": ?\"(error|fatal)\""
+)
+"""How servers and frameworks begin what went wrong."""
+MARK_LINES = 3
+"""The last lines of a log, by which the place is found again at which the tests began."""
+
+
+@dataclass
+class Aftermath:
+    """Made before the tests run; asked after them."""
+
+    session: Session
+    record: Record
+    _marks: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        def mark(service: str) -> None:
+            with suppress(Exception):  # what cannot be read now counts as empty: more is told then, not less
+                self._marks[service] = text(self._there.logs(service, MARK_LINES))
+
+        each(mark, list(self.record.services))
+
+    @property
+    def _there(self) -> RunningInstance:
+        return running_instance(self.session.host, self.record.location, self.record.id, self.record.choices.local)
+
+    def lines(self, what: str, status: int) -> Iterator[str]:
+        """For people, after *what* has ended with *status*."""
+        ended: Mapping[str, str] = {}
+        with suppress(Exception):  # an engine that fails now must not hide the tests' own end
+            ended = {
+                name: service["state"]
+                for name, service in document(self.record, self._there.states())["services"].items()
+                if service["state"] in ("failed", "stopped")
+            }
+        verdict = f"but {_and(ended)} did not run any more" if ended else "the environment was fine"
+        yield f"envctl: {what} ended with {status}; {verdict}"
+        counts = {name: self._errors(name) for name in self.record.services}
+        if erring := [f"{name} ({count} line{'' if count == 1 else 's'})" for name, count in counts.items() if count]:
+            yield f"  errors logged in that time: {', '.join(erring)}"
+        yield f"  `envctl logs {called(self.session, self.record)}` shows what its services logged"
+        yield "  --keep leaves it up for a look, --report DIR writes logs and states to a folder"
+
+    def _errors(self, service: str) -> int:
+        """Lines of the service's log since the tests began that speak of an error."""
+        log = ""
+        with suppress(Exception):
+            log = text(self._there.logs(service))
+        mark = self._marks.get(service, "")
+        since = log.rpartition(mark)[2] if mark and mark in log else log
+        return sum(1 for line in since.splitlines() if ERROR.search(line))
+
+
+def _and(names: Mapping[str, str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

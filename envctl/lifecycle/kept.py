@@ -1,0 +1,182 @@
+"""What is kept: listed, thrown away, taken to another machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from envctl.engines import Engine, KeptData, open_engine
+from envctl.engines.choice import known_locations
+from envctl.errors import EnvctlError, UsageError
+from envctl.instance.codec import Malformed, decode, encode
+from envctl.instance.folder import snapshots_folder
+from envctl.instance.record import Location
+from envctl.session import Session
+from envctl.snapshots.index import Entry, Index
+from envctl.snapshots.settings import max_size
+
+MANIFEST = "snapshots.json"
+
+
+class Kept(NamedTuple):
+    """A snapshot, and when it was used last, in seconds since 1970."""
+
+    entry: Entry
+    used: float
+
+
+def index_of(session: Session) -> Index:
+    return Index(snapshots_folder(session.environ))
+
+
+def _engine(session: Session, entry: Entry) -> KeptData | None:
+    """None where nobody can look."""
+    try:
+        found: Engine = open_engine(Location(entry.engine, entry.place or None), session.host)
+    except EnvctlError:
+        return None
+    return found if isinstance(found, KeptData) else None
+
+
+def listed(session: Session) -> list[Kept]:
+    """Those that are there, the last used first; what somebody else has removed is forgotten."""
+    found = []
+    for entry, used in index_of(session).all():
+        engine = _engine(session, entry)
+        if engine is not None and not engine.has(entry.ref, entry.content):
+            index_of(session).forget(entry)
+        else:
+            found.append(Kept(entry, used))
+    return found
+
+
+def evict(session: Session) -> list[Entry]:
+    """Removes those that were not used for the longest time until the others fit; what is in use stays."""
+    found, limit = listed(session), max_size(session)
+    room = sum(kept.entry.size for kept in found)
+    removed = []
+    for kept in reversed(found):
+        if room > limit and _removed(session, kept.entry):
+            room -= kept.entry.size
+            removed.append(kept.entry)
+    return removed
+
+
+def prune(session: Session) -> list[Entry]:
+    """Removes all that nobody uses."""
+    return [kept.entry for kept in listed(session) if _removed(session, kept.entry)]
+
+
+def _removed(session: Session, entry: Entry) -> bool:
+    """First it is forgotten, so that nobody begins with it meanwhile; what turns out to be in use is remembered again."""
+    engine, index = _engine(session, entry), index_of(session)
+    if engine is None:
+        return False
+    index.forget(entry)
+    if engine.remove_kept(entry.ref):
+        return True
+    index.add(entry)
+    return False
+
+
+def sweep(session: Session) -> list[str]:
+    """Removes what was left half-way; what somebody makes at this moment stays."""
+    index, removed = index_of(session), []
+    known = {entry.ref for entry, _ in index.all()}
+    for location in known_locations(session):
+        try:
+            engine = open_engine(location, session.host)
+        except EnvctlError:
+            continue
+        if isinstance(engine, KeptData):
+            removed += [ref for ref, key in engine.kept() if ref not in known and _swept(index, engine, ref, key)]
+    return removed
+
+
+def _swept(index: Index, engine: KeptData, ref: str, key: str) -> bool:
+    with index.building(key) as free:
+        return free and engine.remove_kept(ref)
+
+
+def export(session: Session, folder: Path) -> list[Entry]:
+    """All of them as files in *folder*, which `import_` understands on another machine; its list is written last.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+    """
+    entries, told = [], {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry, engine in _there(session):
+            file = folder / f"{entry.key}.{entry.engine}.tar"
+            engine.write_kept(entry.ref, file)
+            told[file.name] = {"sha256": _digest(file), "entry": encode(replace(entry, place=""))}
+            entries.append(entry)
+        (folder / MANIFEST).write_text(json.dumps(told, indent=1), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}", hint="name a folder that this user can write to") from None
+    return entries
+
+
+def _there(session: Session) -> Iterator[tuple[Entry, KeptData]]:
+    for kept in listed(session):
+        engine = _engine(session, kept.entry)
+        if engine is not None:
+            yield kept.entry, engine
+
+
+def import_(session: Session, folder: Path) -> list[Entry]:
+    """What `export` wrote, as far as it is not here yet. Whoever can write to *folder* decides what the data is.
+
+    Raises:
+        UsageError: there is no list of snapshots in it.
+        EnvctlError: a file is not what it was when it was written.
+    """
+    index, entries = index_of(session), []
+    known = {kept.entry.file for kept in listed(session)}
+    for name, digest, entry in _manifest(folder / MANIFEST):
+        engine, place = _here(session, entry.engine)
+        here = replace(entry, place=place)
+        if here.file in known:
+            continue
+        file = folder / name
+        if not file.is_file() or _digest(file) != digest:
+            raise EnvctlError(f"{file} is not what it was when it was exported", hint="export it again; nothing of it was imported")
+        content = engine.read_kept(entry.ref, file)
+        if content != entry.content:
+            engine.remove_kept(entry.ref)
+            raise EnvctlError(f"{file} holds something else than {entry.ref}", hint="export it again; nothing of it was imported")
+        index.add(here)
+        entries.append(here)
+    return entries
+
+
+def _manifest(file: Path) -> Iterator[tuple[str, str, Entry]]:
+    try:
+        told = json.loads(file.read_text("utf-8"))
+        for name, each in told.items():
+            entry = decode(Entry, each["entry"])
+            if "/" in name or not entry.key.isalnum():
+                raise ValueError(name)
+            yield name, str(each["sha256"]), entry
+    except FileNotFoundError:
+        raise UsageError(f"there are no exported snapshots in {file.parent}", hint="`envctl snapshots export DIR` writes them") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Malformed) as error:
+        raise EnvctlError(f"{file} is damaged: {error}", hint="export them again") from None
+
+
+def _here(session: Session, name: str) -> tuple[KeptData, str]:
+    location = next((location for location in known_locations(session) if location.engine == name), Location(name))
+    engine = open_engine(location, session.host)
+    if not isinstance(engine, KeptData):
+        raise UsageError(f"the engine {name} keeps no data")
+    return engine, engine.keeps_at
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,81 @@
+"""Why a service never got ready: what it was asked, what it said, what it listens on instead, and what would help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from envctl.errors import ServiceFailed
+from envctl.lifecycle.evidence import evidence_of
+from envctl.plan.model import ServicePlan
+from envctl.readiness import NotReady, Target
+
+if TYPE_CHECKING:
+    from envctl.lifecycle.bring_up import BringUp
+
+ASKED_INSIDE = ("command", "health", "log")
+"""Probes that ask no address of this machine."""
+LOOPBACK = ("127.0.0.1", "::1")
+SLOW = "raise `ready: {timeout: ...}` if it is only slow"
+
+
+def not_ready(work: BringUp, service: ServicePlan, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
+    """The failure of a service whose own time is over."""
+    asked = next((target for probe, target in targets if str(error).startswith(f"{probe}:") and probe not in ASKED_INSIDE), None)
+    where = f" (asked at {asked.host}:{asked.port})" if asked else ""
+    message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}{where}"
+    process = work.plan.setting.runs_as_process(service.name)
+    wanted = [port.outside if process else port.number for port in service.ports]
+    advice = _of_answer(str(error)) or _of_ports(_heard(work, service) if asked else None, [port for port in wanted if port], process)
+    evidence = evidence_of(work, service, "readiness", advice=advice)
+    return ServiceFailed(message, evidence._replace(logs=without_probes(evidence.logs, targets)))
+
+
+def _of_answer(said: str) -> str:
+    """What helps a service that answers, but not as it should; empty for others."""
+    if found := re.search(r"GET (\S+) answered (\d+)", said):
+        if found[2] == "404":
+            return f"it has no {found[1]}: `ready: {{http: ...}}` names a path that answers with 2xx or 3xx"
+        if found[2].startswith("5"):
+            return f"it runs, and {found[1]} fails inside it: its log may say why"
+        return f"`ready: {{http: {found[1]}, status: {found[2]}}}` takes that answer for ready; or name another path"
+    if "no log line matches" in said:
+        return "compare the expression of `ready: {log: ...}` with what the service prints"
+    return ""
+
+
+def _heard(work: BringUp, service: ServicePlan) -> list[tuple[str, int]] | None:
+    """Where it listens; None where nobody can tell."""
+    with suppress(Exception):
+        return list(work.deployment.listening(service.name))
+    return None
+
+
+def _of_ports(heard: Sequence[tuple[str, int]] | None, wanted: Collection[int], process: bool) -> str:
+    if heard is None or not wanted:
+        return SLOW
+    if not heard:
+        return f"it listens on no port yet; {SLOW}"
+    at_wanted = [host for host, port in heard if port in wanted]
+    if not at_wanted:
+        numbers = " and ".join(dict.fromkeys(str(port) for _, port in heard))
+        other = "${self.port} in `run:` or `env:` says which port it is to take"
+        return f"it listens on {numbers}, not on {' or '.join(map(str, wanted))}: {other}" + (
+            "" if process else f", or `port: {heard[0][1]}`"
+        )
+    if not process and all(host in LOOPBACK for host in at_wanted):
+        return (
+            f"it listens on {at_wanted[0]} only, where nobody outside its container reaches it: ${{self.bind}} says where it is to listen"
+        )
+    if process and "127.0.0.1" not in at_wanted and not {"0.0.0.0", "::"} & {*at_wanted}:
+        return f"it listens on {at_wanted[0]} only, and is asked at 127.0.0.1: ${{self.bind}} says where it is to listen"
+    return SLOW
+
+
+def without_probes(lines: Sequence[str], targets: Sequence[tuple[str, Target]]) -> tuple[str, ...]:
+    """The lines of a log but those of our own requests, which hide what the service itself has said."""
+    paths = {str(target.options.get("path") or "/") for probe, target in targets if probe == "http"}
+    ours = re.compile("|".join(rf"GET {re.escape(path)}(?=[\s\"']|$)" for path in sorted(paths))) if paths else None
+    return tuple(line for line in lines if ours is None or not ours.search(line))

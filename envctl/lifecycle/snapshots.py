@@ -1,0 +1,108 @@
+"""Snapshots in the life of an instance: its servers begin as what is kept, and what took its time is kept for the next one.
+
+A stranger's definition (`--untrusted`) takes nothing from there, and leaves nothing there.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from envctl.engines import Deployment, KeepsData, KeptData, open_engine
+from envctl.instance.folder import snapshots_folder
+from envctl.instance.record import SnapshotRecord
+from envctl.lifecycle.options import UpOptions
+from envctl.plan.model import Plan, ServicePlan
+from envctl.process.spawning import spawn_detached
+from envctl.session import Session
+from envctl.snapshots.index import Entry, Index
+from envctl.snapshots.keys import can_be_kept, kept_steps, key_of
+
+if TYPE_CHECKING:
+    from envctl.lifecycle.bring_up import Run
+
+NOTHING = "ENVCTL_NO_SNAPSHOTS"
+LOG = "last.log"
+
+
+def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePlan], *, allowed: bool = True) -> None:
+    """Those of *services* that have no data begin as what is kept for them, if that is allowed; images are here.
+
+    Those for which nothing is kept are noted as lacking.
+    """
+    services = list(services)
+    if not isinstance(deployment, KeepsData):
+        if any(can_be_kept(service) and kept_steps(service) and not deployment.data_id(service) for service in services):
+            run.events.progress("", f"{run.record.engine} keeps no data for the next time: it is seeded anew (docs/snapshots.md)")
+        return
+    fresh = [service for service in services if not deployment.data_id(service)]
+    began = {name: kept for name, kept in run.record.snapshots.items() if name not in {service.name for service in fresh}}
+    fresh = [service for service in fresh if can_be_kept(service)]
+    if fresh and allowed and not (run.record.choices.untrusted or run.session.environ.get(NOTHING)):
+        found = find(run.session, deployment, run.plan, [service.name for service in fresh])
+        began |= {name: kept for name, kept in found.items() if kept is not None}
+        run.lacking = [name for name, kept in found.items() if kept is None]
+    if began != run.record.snapshots:
+        run.update(lambda record: replace(record, snapshots=began))
+    deployment.restore(began)
+
+
+def find(session: Session, deployment: KeepsData, plan: Plan, names: list[str]) -> dict[str, SnapshotRecord | None]:
+    """What is kept for each of the services *names* of *plan*."""
+    index = Index(snapshots_folder(session.environ))
+    return {name: _usable(session, index, deployment, plan.services[name], key) for name, key in keys(deployment, plan, names).items()}
+
+
+def keys(deployment: KeepsData, plan: Plan, names: list[str]) -> dict[str, str]:
+    """The key of each of the services *names* of *plan*."""
+    assert plan.of_nobody is not None
+    nobodys = plan.of_nobody()
+    return {name: key_of(nobodys, name, deployment.identity) for name in names}
+
+
+def _usable(session: Session, index: Index, deployment: KeepsData, service: ServicePlan, key: str) -> SnapshotRecord | None:
+    """It is there, and is still what this user has kept."""
+    place = deployment.place(service)
+    entry = index.find(key, place.engine, place.context or "")
+    if entry is None:
+        return None
+    engine = open_engine(place, session.host)
+    if not (isinstance(engine, KeptData) and engine.has(entry.ref, entry.content)):
+        return None
+    index.used(entry)
+    return record_of(entry)
+
+
+def record_of(entry: Entry) -> SnapshotRecord:
+    return SnapshotRecord(entry.key, entry.ref, entry.content, entry.steps)
+
+
+def build_later(session: Session, options: UpOptions, run: Run) -> None:
+    """A process of its own makes what was lacking, with a twin, while the tests run; that it cannot is no news for anybody."""
+    if not run.worth_keeping:
+        return
+    with suppress(OSError):
+        folder = snapshots_folder(session.environ)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / LOG).open("wb") as log:
+            process = spawn_detached(
+                ["nice", "-n", "15", sys.executable, "-m", "envctl", "snapshots", "build", "-"],
+                env=dict(session.environ), stdin=subprocess.PIPE, stdout=log, stderr=log,
+            )  # fmt: skip
+        assert process.stdin is not None
+        with process.stdin as stdin:
+            stdin.write(json.dumps(request(session, options, run)).encode())
+
+
+def request(session: Session, options: UpOptions, run: Run) -> Mapping[str, Any]:
+    """What the process must know: the same environment, opened from the same folder."""
+    return {
+        "cwd": str(session.cwd),
+        "services": sorted(run.worth_keeping),
+        "options": asdict(replace(options, environment=run.record.file)),
+    }

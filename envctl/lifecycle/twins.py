@@ -1,0 +1,151 @@
+"""What makes a snapshot: a twin of the environment, whose servers are seeded with nobody looking, stopped, and kept.
+
+It is an instance as any other, with an owner: should this process be killed, its keeper removes it. Nobody else is told its
+passwords, and a password that the definition gives never gets there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+from envctl.definition.models import Ready
+from envctl.engines import Deployment, Execution, KeepsData, open_engine
+from envctl.environment import Environment
+from envctl.errors import EnvctlError, UsageError, did_you_mean
+from envctl.instance.folder import snapshots_folder
+from envctl.instance.lock import lock
+from envctl.instance.machine import process_mark
+from envctl.instance.record import Record, now
+from envctl.lifecycle.bring_up import Run
+from envctl.lifecycle.claiming import draft
+from envctl.lifecycle.down import tear_down
+from envctl.lifecycle.events import Events, Listener
+from envctl.lifecycle.options import UpOptions
+from envctl.lifecycle.planning import open_selected, plan_of_environment
+from envctl.lifecycle.snapshots import find, keys
+from envctl.lifecycle.up import Up, up
+from envctl.plan.model import Plan, Selection
+from envctl.plan.nobody import without_passwords
+from envctl.plan.transforms import apply
+from envctl.process.signals import shielded
+from envctl.session import Session
+from envctl.snapshots.index import Entry, Index
+from envctl.snapshots.keys import can_be_kept, kept_steps
+
+TTL = 3600.0
+LOW = {"cpu_shares": 256}
+"""A quarter of what any other container gets, while others want it."""
+
+
+def build(
+    session: Session, options: UpOptions, names: Collection[str] = (), listeners: Sequence[Listener] = (), *, low: bool = False
+) -> list[Entry]:
+    """Keeps the data of the services *names*, of all without them, as far as it is not kept yet; what somebody else keeps now is theirs.
+
+    Args:
+        low: nobody waits for it, and tests may run meanwhile.
+
+    Raises:
+        UsageError: there is no such service, or the engine keeps no data.
+        EnvctlError: what `up` raises; a server that does not end cleanly; an input that has changed meanwhile.
+    """
+    wanted = _lacking(session, options, names)
+    index = Index(snapshots_folder(session.environ))
+    with ExitStack() as stack:
+        mine = {name: key for name, key in wanted.items() if stack.enter_context(index.building(key))}
+        if mine:
+            with _twin(session, options, mine, listeners, low) as (started, deployment):
+                if _lacking(session, options, list(mine)) != mine:
+                    raise EnvctlError("a definition or a file has changed while its data was made: nothing is kept")
+                return [_kept(index, deployment, started, name, key) for name, key in mine.items()]
+    return []
+
+
+def _lacking(session: Session, options: UpOptions, names: Collection[str]) -> dict[str, str]:
+    """The services whose data can be kept and is not, and their keys."""
+    environment = open_selected(session, options)
+    record, plan = _drafted(session, options, environment)
+    for name in names:
+        if name not in plan.services:
+            raise UsageError(f"there is no service '{name}'", hint=did_you_mean(name, list(plan.services)))
+    deployment = _deployment(session, record, plan)
+    deployment.prepare(lambda service, text: None)
+    kept = [service.name for service in plan.services.values() if can_be_kept(service) and service.name in (names or plan.services)]
+    found, of = find(session, deployment, plan, kept), keys(deployment, plan, kept)
+    return {name: of[name] for name in kept if found[name] is None}
+
+
+def _drafted(session: Session, options: UpOptions, environment: Environment) -> tuple[Record, Plan]:
+    record = draft(session, replace(options, name="snapshot", fresh=True), environment, "")
+    return record, plan_of_environment(session, environment, record)
+
+
+class _Deployment(Deployment, KeepsData):
+    """One that keeps data."""
+
+
+def _deployment(session: Session, record: Record, plan: Plan) -> _Deployment:
+    run = Run(session, record, plan, Events([]), time.monotonic() + TTL)
+    found = run.deployment(open_engine(record.location, session.host), plan)
+    if not isinstance(found, KeepsData):
+        raise UsageError(f"--engine {record.engine} keeps no data: it is seeded again each time", hint="use Docker, or --engine local")
+    return found  # type: ignore[return-value]
+
+
+@contextmanager
+def _twin(
+    session: Session, options: UpOptions, names: Mapping[str, str], listeners: Sequence[Listener], low: bool
+) -> Iterator[tuple[Up, _Deployment]]:
+    """It has been brought up, and is gone at the end."""
+    name = f"snapshot-{hashlib.sha256(repr(sorted(names.values())).encode()).hexdigest()[:8]}"
+    alone = replace(
+        options, name=name, fresh=True, keep=False, ports={}, ttl=TTL, timeout=TTL, report=None, no_snapshots=True, only=(),
+        alone=tuple(names),
+    )  # fmt: skip
+    environment = _reduced(session, options, names, low)
+    owner = process_mark()
+    try:
+        started = up(session, alone, listeners, owner=owner, environment=environment)
+        yield started, _deployment(session, started.record, started.plan)
+    finally:
+        with shielded():
+            for record in session.store.all():
+                if record.owner == owner and record.name == name:
+                    with lock(session.store.folder(record.id)):
+                        tear_down(session, open_engine(record.location, session.host), record)
+
+
+def _reduced(session: Session, options: UpOptions, names: Collection[str], low: bool) -> Environment:
+    """What these services need, with the seeds that are kept, no password that was given, and nothing for tests."""
+    environment = open_selected(session, options)
+    _, plan = _drafted(session, options, environment)
+    environment = apply(without_passwords(environment), Selection(only=tuple(names), use=dict(options.use)))
+    services = dict(environment.definition.services)
+    for name in names:
+        seeds = services[name].seed[: len(kept_steps(plan.services[name]))]
+        fragment = {**LOW} if low and not plan.setting.engine.runs_processes else {}
+        patient = (services[name].ready or Ready()).model_copy(update={"timeout": TTL})
+        services[name] = services[name].model_copy(update={"seed": seeds, "compose": fragment, "ready": patient})
+    update = {"services": services, "outputs": {}, "write": {}, "tests": {}}
+    return replace(environment, definition=environment.definition.model_copy(update=update))
+
+
+def _kept(index: Index, deployment: _Deployment, twin: Up, name: str, key: str) -> Entry:
+    service = twin.plan.services[name]
+    assert service.snapshot is not None
+    for argv, env, stdin in service.snapshot.consistent:
+        result = deployment.execute(name, Execution(argv, env, (stdin.encode(),) if stdin else ()))
+        if result.status:
+            raise EnvctlError(f"{name}: {argv[0]} ended with {result.status} before its data was kept: {result.output.strip()}")
+    deployment.stop(service)
+    place, saved = deployment.place(service), deployment.save(service, key)
+    entry = Entry(
+        key, place.engine, place.context or "", saved.ref, saved.content, saved.size, made_for=f"{twin.record.environment}/{name}",
+        kind=service.kind, image=service.image, made=now(), steps=tuple(step.hash for step in service.steps),
+    )  # fmt: skip
+    index.add(entry)
+    return entry

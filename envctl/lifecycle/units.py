@@ -1,0 +1,115 @@
+"""The units of an instance: made when its servers are seeded, and reset. For a reset the record alone is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from envctl.errors import UsageError
+from envctl.instance.record import DataRecord, Record, ServiceRecord
+from envctl.instance.units import Unit
+from envctl.outputs.workers import outputs_of
+from envctl.process.threads import each
+from envctl.units import Driver, DriverMissing, TemplateGone, opened
+
+
+def make(unit: Unit, ports: Mapping[str, int], made: Collection[str]) -> list[str]:
+    """Keeps what is seeded, and makes the units of lanes from it, as far as *made* does not name them; the names of what is there now.
+
+    Args:
+        ports: where the server is reached on this machine now, by the names of its ports.
+    """
+    with opened(unit.driver, reached(unit.server, ports)) as driver:
+        for names in unit.names:
+            if names.template not in made:
+                driver.keep(names.base, names.template)
+            for lane in names.lanes:
+                if lane not in made:
+                    driver.clone(names.template, lane)
+    return made_of(unit)
+
+
+def made_of(unit: Unit) -> list[str]:
+    """What there is of it once it has been made."""
+    return [name for names in unit.names for name in (names.template, *names.lanes)]
+
+
+def reached(server: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, Any]:
+    """*server* at the *ports* that answer now: while its endpoints refuse others, these are not its own."""
+    told: dict[str, Any] = server.get("ports") or {}
+    answering = {name: number for name, number in ports.items() if number}
+    main = next(
+        (answering[name] for name, number in told.items() if number == server.get("port") and name in answering), server.get("port")
+    )
+    return {**server, "port": main, "ports": {**told, **answering}}
+
+
+class Resettable(NamedTuple):
+    """A service and how many of its units are to be as they were seeded."""
+
+    name: str
+    unit: Unit
+    lanes: tuple[int, ...]
+    """None where it is not divided."""
+    seeded: bool
+    """It was seeded, and can only be emptied: its seeds have to be run again."""
+
+
+def resettable(record: Record, services: Sequence[str], lane: int | None) -> list[Resettable]:
+    """What a driver can reset of the *services*, in *lane* or everywhere; the others have to be made anew."""
+    return list(_resettable(record, services, lane))
+
+
+def _resettable(record: Record, services: Sequence[str], lane: int | None) -> Iterator[Resettable]:
+    for name in services:
+        service, data = record.services[name], record.data.get(name, DataRecord(""))
+        unit = service.unit
+        if unit is None or not set(made_of(unit)) <= set(data.units):
+            continue
+        lanes = (lane,) if lane is not None and not service.lane else range(1, len(record.lanes) + 1)
+        divided = bool(unit.names and unit.names[0].lanes)
+        yield Resettable(name, unit, tuple(lanes) if divided else (), bool(data.steps) and not unit.names)
+
+
+def reset(found: Sequence[Resettable]) -> list[str]:
+    """Resets what a driver can, side by side; the names of those that it cannot: what they would be reset from is gone."""
+    lost: list[str] = []
+
+    def one(what: Resettable) -> None:
+        try:
+            with opened(what.unit.driver, what.unit.server) as driver:
+                _reset(driver, what)
+        except (TemplateGone, DriverMissing):
+            lost.append(what.name)
+
+    each(one, found)
+    return lost
+
+
+def _reset(driver: Driver, what: Resettable) -> None:
+    if not what.unit.names:
+        driver.reset("", "")
+    for names in what.unit.names:
+        for unit in [names.lanes[lane - 1] for lane in what.lanes] or [names.base]:
+            driver.reset(names.template, unit)
+
+
+def services_of(record: Record, wanted: Sequence[str], lane: int | None) -> list[str]:
+    """The services of *record* that are reset: those that are *wanted*, by their names in the definition or their own; all without any.
+
+    Raises:
+        UsageError: there is no such service, or no such lane.
+    """
+    if lane is not None:
+        outputs_of(record, lane)
+    there = {name: service for name, service in record.services.items() if lane is None or service.lane in (0, lane)}
+    for name in wanted:
+        if not any(_called(each, service, name) for each, service in there.items()):
+            known = ", ".join(dict.fromkeys(service.written or each for each, service in there.items()))
+            where = f"{record.name}, lane {lane}," if lane else record.name
+            raise UsageError(f"{where} has no service '{name}'", hint=f"known: {known}")
+    return [each for each, service in there.items() if not wanted or any(_called(each, service, name) for name in wanted)]
+
+
+def _called(own: str, service: ServiceRecord, name: str) -> bool:
+    return name in (own, service.written)

@@ -1,0 +1,141 @@
+"""`--lanes N`: each service that is a lane's own is there once per lane; what all of them share is divided by its units.
+
+References stay as they are written: who reads them, in which lane, is known when they are resolved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from envctl.definition.kinds import is_divided, items_of, scope_of
+from envctl.definition.models import SeedStep, Service
+from envctl.environment import Environment
+from envctl.environment.lanes import Lanes, lane_name
+from envctl.errors import DefinitionError, Problem, UsageError
+from envctl.plan.model import Selection
+from envctl.plan.reading import refers
+from envctl.plan.transforms.shared import cannot_be_copied
+
+MOST = 64
+SHARE = "`scope: environment` makes it one for all lanes"
+
+
+def lanes(environment: Environment, selection: Selection) -> Environment:
+    """*environment* with as many lanes as *selection* says; unchanged without any.
+
+    Raises:
+        DefinitionError: a service cannot be there twice, or what all lanes share would use what each has its own of.
+        UsageError: a name that a lane's service would get is taken, or a server of `--use` would be shared by all.
+    """
+    if not selection.lanes:
+        return environment
+    given = environment.definition.services
+    own = [name for name, service in given.items() if _is_own(environment, name, service)]
+    _refuse_used(environment, selection.lanes)
+    if problems := list(_problems(environment, own, selection.lanes)):
+        raise DefinitionError(problems)
+    found: dict[str, Service] = {}
+    copies: dict[str, tuple[str, int]] = {}
+    for name, service in given.items():
+        if name not in own:
+            found[name] = _divided(environment, service)
+            continue
+        for lane in range(1, selection.lanes + 1):
+            copy = lane_name(name, lane)
+            if lane > 1 and copy in given:
+                raise UsageError(f"lane {lane} of '{name}' would be called '{copy}', which is another service", hint="rename that one")
+            found[copy], copies[copy] = _copied(service, own, lane), (name, lane)
+    return _with(environment, found, Lanes(selection.lanes, copies))
+
+
+def _is_own(environment: Environment, name: str, service: Service) -> bool:
+    return name not in environment.used and scope_of(service, environment.kinds[service.kind]) == "lane"
+
+
+def _divided(environment: Environment, service: Service) -> Service:
+    """A server that lanes share, with the parameters that it needs for that."""
+    unit = environment.kinds[service.kind].unit
+    return service.model_copy(update={"with_": {**unit.with_, **service.with_}}) if unit and unit.with_ else service
+
+
+def _copied(service: Service, own: list[str], lane: int) -> Service:
+    """What it waits for is of its own lane."""
+
+    def there(name: str) -> str:
+        return lane_name(name, lane) if name in own else name
+
+    def step(given: SeedStep) -> SeedStep:
+        needs = {there(name): condition for name, condition in given.needs.items()}
+        return given.model_copy(update={"needs": needs, "in_": there(given.in_) if given.in_ else given.in_})
+
+    needs = {there(name): condition for name, condition in service.needs.items()}
+    return service.model_copy(update={"needs": needs, "seed": [step(each) for each in service.seed]})
+
+
+def _with(environment: Environment, services: dict[str, Service], found: Lanes) -> Environment:
+    definition = environment.definition.model_copy(update={"services": services})
+    loaded = environment.loaded
+    written: dict[str, Any] = loaded.tree.get("services") or {}
+    tree = {**loaded.tree, "services": {**written, **{copy: written.get(name) for copy, (name, _) in found.own.items()}}}
+    source = replace(loaded.source, copies={copy: name for copy, (name, _) in found.own.items()})
+    return replace(environment, definition=definition, lanes=found, loaded=replace(loaded, definition=definition, tree=tree, source=source))
+
+
+def _refuse_used(environment: Environment, count: int) -> None:
+    for name in environment.used if count > 1 else ():
+        hint = "`--lanes 1`, or bring it up with the others"
+        raise UsageError(f"--use {name}: it runs elsewhere, and all {count} lanes would share it", hint=hint)
+
+
+def _problems(environment: Environment, own: list[str], count: int) -> Iterator[Problem]:
+    for name, service in environment.definition.services.items():
+        if name in own and count > 1:
+            yield from _copies(environment, name, service)
+        elif name not in own and name not in environment.used:
+            yield from _shared(environment, own, name, service)
+
+
+def _copies(environment: Environment, name: str, service: Service) -> Iterator[Problem]:
+    """Why it cannot be there twice."""
+    source = environment.loaded.source
+    for path, why in cannot_be_copied(service):
+        yield source.problem(("services", name, *path), f"'{name}' cannot be there once per lane: {why}", f"take it away, or {SHARE}")
+    if service.from_compose:
+        known = {ref.root for ref in refers(service, list(environment.definition.services))}
+        for other in service.needs:
+            if other not in known:
+                message = f"'{name}' is of a Compose file and reaches '{other}' by a fixed address, which would be the same in every lane"
+                hint = f"give it the address by a reference: `env: {{URL: ${{{other}.url}}}}`; or {SHARE}"
+                yield source.problem(("services", name), message, hint)
+
+
+def _shared(environment: Environment, own: list[str], name: str, service: Service) -> Iterator[Problem]:
+    """One for all lanes cannot use what each lane has its own of; and of a server that is divided there must be something to divide."""
+    definition, kind = environment.definition, environment.kinds[service.kind]
+    several = kind.unit.several if kind.unit else ""
+    if several and not items_of(kind, several, service.with_.get(several), name, environment.loaded.budget):
+        message = f"'{name}' has no {several}, and so nothing that each lane could have its own of"
+        hint = f"`with: {{{several}: [...]}}`, which references name; or `scope: lane`, a server for each lane"
+        yield environment.loaded.source.problem(("services", name), message, hint)
+    for ref in refers(service, list(definition.services)):
+        divided = is_divided(environment.kinds[definition.services[ref.root].kind]) and ref.root != name
+        if ref.root in own or divided:
+            message = f"'{name}' is one for all lanes and refers to '{ref.root}', of which each lane has its own"
+            yield environment.loaded.source.problem(("services", name), message, f"`scope: lane` for '{name}'")
+
+
+def lanes_of(text: str | None, cores: int) -> int:
+    """The value of `--lanes`.
+
+    Raises:
+        UsageError: it is neither a number nor `auto`.
+    """
+    if text is None:
+        return 0
+    if text == "auto":
+        return max(1, cores)
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= MOST:
+        raise UsageError(f"--lanes {text}: this is no number of lanes", hint=f"1 to {MOST}, or `auto`: one for each core")
+    return int(text)

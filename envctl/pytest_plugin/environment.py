@@ -1,0 +1,196 @@
+"""The environment of a run: brought up by pytest itself, or by xdist's controller for its workers, or already there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from envctl.errors import EnvctlError, ServiceFailed, UsageError
+from envctl.inspect.status import document
+from envctl.instance.machine import process_mark
+from envctl.instance.record import Record
+from envctl.keeper_client.client import KeeperClient
+from envctl.leases.polluters import report
+from envctl.lifecycle.adoption import record_named
+from envctl.lifecycle.down import remove
+from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
+from envctl.lifecycle.up import up
+from envctl.outputs.workers import lane_of, outputs_of
+from envctl.pytest_plugin import KEY, RESETS
+from envctl.pytest_plugin.evidence import add_evidence
+from envctl.pytest_plugin.fixtures import Lane
+from envctl.session import Session
+
+WATCH = "ENVCTL_WATCH_DATA"
+"""Set by `envctl test --watch-data`, which prints the report itself."""
+OURS = 125
+"""The exit status of pytest where the environment does not come up, as of `envctl run`."""
+
+
+class TestEnvironment:
+    """An environment that is up, as tests see it.
+
+    Attributes:
+        lane: the outputs for this worker.
+    """
+
+    __test__ = False
+
+    def __init__(self, session: Session, record: Record) -> None:
+        self.session, self.record = session, record
+        self.lane = _lane(session, record)
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """What a test process receives where it is no worker: the first lane's."""
+        return self.record.outputs
+
+    @property
+    def services(self) -> Mapping[str, Any]:
+        """Service to `{"kind", "state", "ready_ms", "endpoints": {port: {"host", "port"}}}`."""
+        services: Mapping[str, Any] = document(self.record)["services"]
+        return services
+
+    def reset(self, *services: str) -> None:
+        """Back to the seeded state: this worker's lane, or everything where there are no lanes; of all services, or of some."""
+        path = f"/v1/lanes/{self.lane.number}/reset" if self.record.lanes else "/v1/reset"
+        self.ask("POST", path, {"services": list(services)})
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer of the keeper's API.
+
+        Raises:
+            EnvctlError: it refuses, in its words.
+        """
+        keeper = KeeperClient.at(self.session.store.folder(self.record.id))
+        if keeper is None:
+            raise EnvctlError(f"{self.record.name} has no keeper any more")
+        status, answer = keeper.ask(method, path, body, timeout=660.0)
+        if status >= 400:
+            raise EnvctlError(f"{method} {path}: {answer.get('error', status)}", hint=answer.get("hint"))
+        return answer
+
+
+def _words(error: EnvctlError) -> Iterator[str]:
+    yield f"envctl: {error.message}"
+    if isinstance(error, ServiceFailed) and error.evidence is not None:
+        yield from (f"  {line}" for line in error.evidence.logs)
+    if error.hint:
+        yield f"  {error.hint}"
+
+
+def _lane(session: Session, record: Record) -> Lane:
+    number = lane_of(session.environ) or 1
+    return Lane(number, outputs_of(record, number) if record.lanes else record.outputs)
+
+
+class EnvironmentPlugin:
+    """Registered where an environment is asked for.
+
+    Attributes:
+        environment: it, once the run has begun.
+    """
+
+    environment: TestEnvironment
+
+    def __init__(self, config: pytest.Config, named: str, worker: Mapping[str, Any] | None) -> None:
+        self._config, self._named, self._worker = config, named, worker
+        self._session = Session.here()
+        self._ours: Record | None = None
+        self._module: object = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        try:
+            record = self._known() or self._brought_up()
+            self.environment = TestEnvironment(self._session, record)
+            self._checkpoint("")
+        except EnvctlError as error:
+            self._remove()
+            pytest.exit(self._session.mask("\n".join(_words(error))), OURS)
+
+    def _known(self) -> Record | None:
+        """That of the controller, or of the `envctl run` around us."""
+        id = self._worker[KEY] if self._worker else self._session.environ.get("ENVCTL_INSTANCE")
+        return record_named(self._session, id) if id else None
+
+    def _brought_up(self) -> Record:
+        workers = getattr(self._config.option, "numprocesses", None) or 0
+        lanes = self._config.getoption("--envctl-lanes")
+        options = UpOptions(
+            self._named, engine=self._session.option("engine"), context=self._session.option("context"),
+            namespace=self._session.option("namespace"), registry=self._session.option("registry"), timeout=DEFAULT_TIMEOUT,
+            lanes=lanes if lanes is not None else workers if workers > 1 else 0,
+        )  # fmt: skip
+        owner = "" if self._config.getoption("--envctl-keep") else process_mark()
+        done = up(self._session, options, owner=owner)
+        self._ours = None if done.existed or not owner else done.record
+        return done.record
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """For xdist: its workers use what we have brought up."""
+        node.workerinput[KEY] = self.environment.id
+
+    def pytest_report_header(self) -> str:
+        return f"envctl: {self._named or 'the instance of `envctl run`'}"
+
+    def pytest_unconfigure(self) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        record, self._ours = self._ours, None
+        if record is not None:
+            remove(self._session, record)
+
+    def _checkpoint(self, test: str) -> None:
+        """A first one is what the next is compared with; the controller of workers has no lane to look at."""
+        watch = self._config.getoption("--envctl-watch-data") or self._session.environ.get(WATCH)
+        if watch and (self._worker or not getattr(self._config.option, "numprocesses", None)):
+            self.environment.ask("POST", "/v1/checkpoints", {"test": test, "lane": self.environment.lane.number})
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        self._checkpoint(item.nodeid)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self._config.getoption("--envctl-watch-data"):
+            terminalreporter.section("data that tests left")
+            for line in report(self.environment.ask("GET", "/v1/checkpoints")):
+                terminalreporter.write_line(line)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        when = self._when(item)
+        module = getattr(item, "module", None)
+        if when == "test" or (when == "module" and module is not self._module):
+            self.environment.reset()
+        self._module = module
+
+    def _when(self, item: pytest.Item) -> str:
+        marker = item.get_closest_marker("envctl_reset")
+        told = str(marker.args[0] if marker is not None and marker.args else self._config.getini("envctl_reset"))
+        if told not in RESETS:
+            raise pytest.UsageError(f"envctl_reset: {told}; there are {', '.join(RESETS)}")
+        workers = os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+        if told != "never" and int(workers) > 1 and not self.environment.record.lanes:
+            raise UsageError("a reset would empty what other workers use", hint="bring it up with --envctl-lanes N")
+        return told
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.failed:
+            add_evidence(report, self.environment.session, self.environment.record)
+        return report

@@ -1,0 +1,47 @@
+"""The environment's part in a failure: its state and the last lines of its logs, and whether it is what has failed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from envctl.engines.logs import text
+from envctl.engines.mixed import running_instance
+from envctl.errors import EnvctlError
+from envctl.inspect.status import document
+from envctl.instance.record import Record
+from envctl.session import Session
+from envctl.session.mask import Mask
+
+LINES = 15
+OWN = ("service", "api", "web", "job")
+"""Kinds whose logs say something of a test: the team's own."""
+BROKEN = ("failed", "stopped", "pending", "starting")
+
+
+def add_evidence(report: pytest.TestReport, session: Session, record: Record) -> None:
+    """*report* says how the services are. Where one of them is broken, the failure counts as an error, not as the test's."""
+    try:
+        record = session.store.load(record.id) or record
+        there = running_instance(session.host, record.location, record.id, record.choices.local)
+        told = document(record, there.states())
+    except EnvctlError as error:
+        _break(report, f"nobody can tell how it is: {error.message}")
+        return
+    states = {name: service["state"] for name, service in told["services"].items()}
+    lines = [f"{record.name} ({record.id}) on {record.engine}: {told['state']}", *(f"  {name}: {state}" for name, state in states.items())]
+    broken = [name for name, state in states.items() if state in BROKEN]
+    for name in broken or [name for name, service in record.services.items() if service.kind in OWN]:
+        with suppress(EnvctlError):
+            lines += ["", f"last lines of {name}:", *(f"  {line}" for line in text(there.logs(name, LINES)).splitlines())]
+    report.sections.append(("envctl", Mask(record.secrets)("\n".join(lines))))
+    if broken:
+        _break(report, f"{', '.join(f'{name} is {states[name]}' for name in broken)}")
+
+
+def _break(report: pytest.TestReport, why: str) -> None:
+    """pytest counts as an error what fails outside of the test itself."""
+    report.sections.insert(0, ("envctl", f"the environment is broken: {why}"))
+    if report.when == "call":
+        report.when = "setup"

@@ -1,0 +1,107 @@
+"""Rows made up by Faker, the same for the same number, and loaded as `rows` are.
+
+References draw from the rows that are there when the step runs, the first ten thousand values in their order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from functools import partial
+from itertools import count
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from envctl.definition.seed_entries import Column, Generate
+from envctl.engines import Execution
+from envctl.errors import did_you_mean
+from envctl.plan.model import Step, Table
+from envctl.seeding import BadFile, Seeder, complaint, failed
+from envctl.seeding.libraries import library
+from envctl.seeding.rows import Row, load_rows
+
+MOST_TRIES = 1000
+"""For a value that does not stand there yet."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+Draw = Callable[[], Any]
+
+
+def load(step: Step, seeder: Seeder) -> None:
+    try:
+        wanted = TypeAdapter(list[Generate]).validate_python(step.inline)
+    except ValidationError as error:  # an expression has given something else than what the definition shows
+        raise failed(step, step.where, str(error.errors()[0]["msg"])) from None
+    faker = library("faker", step.service, "a seed of generate")
+    for table in wanted:
+        there = {name: _there(step, seeder, column.from_) for name, column in table.columns.items() if column.from_}
+        load_rows(step, seeder, partial(_rows, step, faker, table, there))
+
+
+def _there(step: Step, seeder: Seeder, reference: str) -> list[str]:
+    """The values of `table.column`, in the server's order."""
+    assert step.feed_for is not None
+    table, _, column = reference.rpartition(".")
+    feed = step.feed_for(Table(table, (column,)))
+    ran = seeder.deployment.execute(step.service, Execution(feed.select, feed.env))
+    if ran.status:
+        raise failed(step, step.where, ran.output, ran.status, complaint(ran.output))
+    if not (values := ran.output.splitlines()):
+        raise failed(step, step.where, f"`from: {reference}`: that table has no rows; a step before this one fills it")
+    return values
+
+
+def _rows(step: Step, faker: Any, table: Generate, there: Mapping[str, list[str]]) -> Iterator[Row]:
+    fake = faker.Faker(table.locale)
+    fake.seed_instance(table.random)
+    draws = {name: _draw(step, name, column, fake, there.get(name, [])) for name, column in table.columns.items()}
+    for number in range(1, table.count + 1):
+        try:
+            yield Row(step.where, table.table, {name: draw() for name, draw in draws.items()})
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            message = f"row {number} of '{table.table}': {error}"
+            raise BadFile(message, place=step.where) from None
+
+
+def _draw(step: Step, name: str, column: Column, fake: Any, there: list[str]) -> Draw:
+    """What gives the next value of a column."""
+    draw: Draw
+    if column.provider is not None:
+        arguments = {key: _dated(value) for key, value in (column.model_extra or {}).items()}
+        draw = partial(_provider(step, name, column.provider, fake), **arguments)
+    elif column.from_ is not None:
+        draw = partial(fake.random.choice, there)
+    elif column.sequence is not None:
+        draw = partial(next, count(column.sequence))
+    else:
+        draw = partial(lambda value: value, column.value)
+    draw = partial(_unique, name, draw, set()) if column.unique else draw
+    return partial(_or_null, draw, column.nulls, fake.random) if column.nulls else draw
+
+
+def _dated(value: Any) -> Any:
+    """Faker wants dates; what it takes for texts (`-1y`) counts from today."""
+    return date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else value
+
+
+def _provider(step: Step, name: str, provider: str, fake: Any) -> Any:
+    found = getattr(fake, provider, None) if not provider.startswith(("_", "seed", "add_provider")) else None
+    if not callable(found):
+        known = [key for key in dir(fake.factories[0]) if not key.startswith("_")]
+        message = f"column '{name}': Faker has no provider '{provider}'; {did_you_mean(provider, known, limit=0)}"
+        raise BadFile(message.removesuffix("; "), place=step.where)
+    return found
+
+
+def _unique(name: str, draw: Draw, drawn: set[str]) -> Any:
+    for _ in range(MOST_TRIES):
+        value = draw()
+        if repr(value) not in drawn:
+            drawn.add(repr(value))
+            return value
+    raise ValueError(f"column '{name}': after {len(drawn)} values there is no further one that is unique")
+
+
+def _or_null(draw: Draw, part: float, random: Any) -> Any:
+    return None if random.random() < part else draw()

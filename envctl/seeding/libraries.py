@@ -1,0 +1,24 @@
+"""Packages that not every user needs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from envctl.errors import Evidence, ServiceFailed
+
+ADVICE = "`pip install envctl-testing[seeds]`, and bring it up again"
+
+
+def library(name: str, service: str, what: str) -> ModuleType:
+    """A module of a package that comes with the extra `seeds`; *what* needs it.
+
+    Raises:
+        ServiceFailed: it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        package = (error.name or name).partition(".")[0]
+        message = f"{service}: {what} needs the Python package '{package}'"
+        raise ServiceFailed(message, Evidence(service, what, advice=ADVICE)) from None

@@ -1,0 +1,44 @@
+"""A file, or all files of a folder, into a bucket of S3, each as it is."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+
+from envctl.files.folders import FileRefused
+from envctl.files.reading import open_file
+from envctl.plan.model import Step
+from envctl.seeding import Seeder, failed
+from envctl.seeding.s3 import client_of, errors
+
+BINARY = "application/octet-stream"
+OF_PACKED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz", "compress": "application/x-compress"}
+
+
+def load(step: Step, seeder: Seeder) -> None:
+    client = client_of(seeder.endpoint(step.service), step.service, "a seed of objects")
+    for path in step.files:
+        try:
+            with open_file(path, seeder.plan.setting.project) as stream:
+                kind = content_type(path.name, step.step.content_types)
+                client.upload_fileobj(stream, step.step.into, _name(step, path, seeder), ExtraArgs={"ContentType": kind})
+        except (OSError, FileRefused) as error:
+            raise failed(step, str(path), f"it cannot be read: {error}") from None
+        except errors() as error:
+            raise failed(step, str(path), str(error)) from None
+
+
+def _name(step: Step, path: Path, seeder: Seeder) -> str:
+    """The path below the folder that the step names; a file alone is called like itself."""
+    return step.step.prefix + (path.relative_to(step.folder).as_posix() if step.folder != path else path.name)
+
+
+def content_type(name: str, given: Mapping[str, str]) -> str:
+    """What the step says of names like this, else what their ending says."""
+    for pattern, kind in given.items():
+        if fnmatch(name, pattern):
+            return kind
+    guessed, packed = mimetypes.guess_type(name)
+    return OF_PACKED.get(packed, BINARY) if packed else guessed or BINARY

@@ -1,0 +1,105 @@
+"""Dumps: archives of pg_dump (custom, tar and directory format) through pg_restore, those of mariadb-dump through its client."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+from envctl.engines import Execution
+from envctl.files.packed import plain_name
+from envctl.files.reading import open_file
+from envctl.plan.model import Step
+from envctl.seeding import PIECE, BadFile, Seeder, complaint, failed, pieces
+from envctl.seeding.sql import LINE
+
+TABLE_OF_CONTENTS = "toc.dat"
+IN_FOLDER = (*("sh", "-c", 'folder=$(mktemp -d) && trap \'rm -rf "$folder"\' EXIT && tar -xf - -C "$folder" && "$@" "$folder"', "sh"),)
+"""Unpacks its input where the server is, and runs the command on that folder."""
+ADVICE_FOR = (
+    (
+        re.compile(r'role "(?P<role>.*?)" does not exist'),
+        "declare it (`with: {{users: [{role}]}}`), or leave the owners and rights of the dump away with `owners: false` beside `restore`",
+    ),
+    (re.compile(r"unsupported version .* in file header"), "a later pg_dump made it: take a `version:` that is at least as late"),
+    (re.compile(r"appears to be a text format dump"), "it is SQL: `sql: FILE` in the place of `restore: FILE`"),
+    (re.compile(r"does not appear to be a valid archive"), "`pg_dump --format=custom` or `--format=directory` make what is restored"),
+    (re.compile(r'extension "(?P<name>.*?)" is not available'), "take an image that has the extension {name}: `image: REF`"),
+    (re.compile(r"user specified as a definer .*?does not exist"), "declare it under `users`, or `owners: false` beside `restore`"),
+)
+"""What a server says, and what helps."""
+DEFINER = re.compile(rb"DEFINER\s*=\s*(?:`(?:[^`]|``)*`|'[^']*'|\w+)@(?:`(?:[^`]|``)*`|'[^']*'|\w+)")
+
+
+def load(step: Step, seeder: Seeder) -> None:
+    assert step.feed is not None
+    root = seeder.plan.setting.project
+    read = {"pg-archive": _archive, "mysql-dump": _dump}[step.feed.dialect]
+    try:
+        before, content = read(step, root)
+        ran = seeder.deployment.execute(step.service, Execution((*before, *step.feed.command), step.feed.env, content))
+    except BadFile as error:
+        raise failed(step, error.where(step.files[0]), str(error)) from None
+    if ran.status:
+        said = complaint(ran.output)
+        found = LINE.search(ran.output)
+        place = str(step.files[0]) if len(step.files) == 1 else str(step.files[0].parent)
+        where = f"{place}:{next(filter(None, found.groups()))}" if found else place
+        raise failed(step, where, ran.output, ran.status, said, _advice(ran.output))
+
+
+def _advice(output: str) -> str:
+    for pattern, advice in ADVICE_FOR:
+        if found := pattern.search(output):
+            return advice.format(**found.groupdict())
+    return ""
+
+
+def _archive(step: Step, root: Path) -> tuple[tuple[str, ...], Iterable[bytes]]:
+    """The command before pg_restore, and what it reads."""
+    if len(step.files) == 1:
+        return (), pieces(step.files[0], root)
+    folder = next((path.parent for path in step.files if plain_name(path) == TABLE_OF_CONTENTS), None)
+    if folder is None:
+        raise BadFile(f"no '{TABLE_OF_CONTENTS}' in this folder: `pg_dump --format=directory` makes one", place=str(step.files[0].parent))
+    return IN_FOLDER, _tar([path for path in step.files if path.parent == folder], root)
+
+
+def _tar(files: Iterable[Path], root: Path) -> Iterator[bytes]:
+    """The files as a tar archive."""
+    for path in files:
+        try:
+            with open_file(path, root) as stream:
+                entry = tarfile.TarInfo(path.name)
+                entry.size, entry.mode = stream.seek(0, 2), 0o644
+                stream.seek(0)
+                yield entry.tobuf(tarfile.GNU_FORMAT)
+                left = entry.size
+                while left and (piece := stream.read(min(PIECE, left))):
+                    left -= len(piece)
+                    yield piece
+                if left:
+                    raise BadFile("it has become shorter while it was read", place=str(path))
+                yield b"\0" * (-entry.size % tarfile.BLOCKSIZE)
+        except OSError as error:
+            raise BadFile(f"it cannot be read: {error.strerror or error}", place=str(path)) from None
+    yield b"\0" * tarfile.BLOCKSIZE * 2
+
+
+def _dump(step: Step, root: Path) -> tuple[tuple[str, ...], Iterable[bytes]]:
+    if len(step.files) != 1:
+        raise BadFile("a dump of MariaDB is one file", place=str(step.files[0].parent))
+    content = pieces(step.files[0], root)
+    return (), content if step.step.owners else _without_definers(content)
+
+
+def _without_definers(content: Iterable[bytes]) -> Iterator[bytes]:
+    """The same without the words that name who made a view, a trigger or a routine; data stays as it is."""
+    rest = b""
+    for piece in chain(content, [b""]):
+        whole, newline, begun = (rest + piece).rpartition(b"\n") if piece else (rest, b"", b"")
+        rest = begun
+        lines = (whole + newline).splitlines(keepends=True)
+        yield b"".join(DEFINER.sub(b"", line) if line.startswith((b"/*!", b"CREATE ")) else line for line in lines)

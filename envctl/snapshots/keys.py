@@ -1,0 +1,74 @@
+"""The key of a snapshot: a hash of everything that its data depends on, and of nothing that is an instance's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from itertools import takewhile
+from typing import Any
+
+from envctl.plan.model import File, Plan, ServicePlan, Step
+
+FORMAT = 1
+"""Another one for every change of how data is kept, or of what its key says."""
+HIDDEN = "\0secret\0"
+Identity = Callable[[ServicePlan], str]
+"""What runs a service, by its content: the id of an image, say."""
+
+
+def kept_steps(service: ServicePlan) -> tuple[Step, ...]:
+    """The first of its seed steps, as far as their result depends on the definition and its files alone."""
+    return tuple(takewhile(_repeatable, service.steps))
+
+
+def _repeatable(step: Step) -> bool:
+    """A program says by `inputs` what its result depends on; what others answer while they run says nobody."""
+    return not step.needs and step.step.format != "http" and (step.step.format != "command" or bool(step.step.inputs))
+
+
+def can_be_kept(service: ServicePlan) -> bool:
+    """Whether its data is the work of its kind and its seeds alone, and worth anything.
+
+    A raw fragment may put anything anywhere, and a program of the definition's own knows nothing of the kind's folders.
+    """
+    own = service.run or service.compose or service.from_compose or service.replicas > 1
+    return service.snapshot is not None and not own and (service.snapshot.always or bool(kept_steps(service)))
+
+
+def key_of(nobodys: Plan, name: str, identity: Identity) -> str:
+    """The key of the data of service *name*.
+
+    Args:
+        nobodys: the plan without what is an instance's own (`Plan.of_nobody`), so that all that is in it counts.
+    """
+    service = nobodys.services[name]
+    assert service.snapshot is not None
+    steps = kept_steps(service)
+    parts = {
+        "format": FORMAT,
+        "service": [service.kind, service.snapshot.kind, identity(service), service.user, service.data, service.ephemeral],
+        "process": [service.entrypoint, service.command, dict(service.env), service.local],
+        "files": {path: _digest(file) for path, file in service.files.items()},
+        "snapshot": [dict(service.snapshot.env), service.snapshot.arguments, {p: _digest(f) for p, f in service.snapshot.files.items()}],
+        "setup": service.setup,
+        "steps": [step.hash for step in steps],
+        "programs": list(_programs(nobodys, steps, identity)),
+    }
+    text = json.dumps(parts, sort_keys=True, default=str)
+    for secret in sorted(nobodys.secrets, key=lambda secret: (-len(secret), secret)):
+        text = text.replace(json.dumps(secret)[1:-1], HIDDEN)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _programs(plan: Plan, steps: Iterable[Step], identity: Identity) -> Iterable[Any]:
+    """What else made the data. A program may do more than its inputs say: its data is for its own project alone."""
+    for step in steps:
+        if step.step.format == "command":
+            other = plan.services.get(step.step.in_ or "")
+            yield [str(plan.setting.project), step.command, identity(other) if other is not None and other.build is None else ""]
+
+
+def _digest(file: File) -> list[Any]:
+    with file.open() as stream:
+        return [hashlib.file_digest(stream, "sha256").hexdigest(), file.executable]

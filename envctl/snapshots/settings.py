@@ -1,0 +1,34 @@
+"""How much room snapshots may take: `[snapshots]` of envctl.toml, ENVCTL_SNAPSHOTS_MAX_SIZE."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from envctl.definition.amounts import bytes_of
+from envctl.errors import UsageError
+from envctl.session import Session
+
+SIZE = "ENVCTL_SNAPSHOTS_MAX_SIZE"
+DEFAULT = "10G"
+_SIZE = re.compile(r"\d{1,9}(\.\d{1,3})?[kmg]?(i?b)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The table's keys."""
+
+    max_size: str = field(default="", metadata={"example": 'max_size = "5G"'})
+
+
+def max_size(session: Session) -> int:
+    """Bytes.
+
+    Raises:
+        UsageError: what says it is no size.
+        DefinitionError: envctl.toml has another key there.
+    """
+    text = session.environ.get(SIZE) or session.settings.table("snapshots", Table).get("max_size") or DEFAULT
+    if not _SIZE.fullmatch(text):
+        raise UsageError(f"max_size {text}: this is no size", hint="like 5G or 800M, in `[snapshots]` of envctl.toml or in " + SIZE)
+    return bytes_of(text)

@@ -1,0 +1,28 @@
+"""Mail: the server as a whole is the unit, and a reset empties the mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from envctl.units import Emptied
+from envctl.units.web import WebClient
+
+
+def open_driver(properties: Mapping[str, Any]) -> MailDriver:
+    return MailDriver(properties)
+
+
+class MailDriver(Emptied):
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        # Bytes: requests writes texts in Latin-1.
+        login = (str(properties["username"]).encode(), str(properties["password"]).encode())
+        self._web = WebClient(f"http://{properties['host']}:{properties['ports']['web']}", login)
+
+    def reset(self, template: str, unit: str) -> None:
+        # Mailpit's, which MailHog has too; MailDev, whose image a Compose file may name, calls it otherwise.
+        if self._web("DELETE", "/api/v1/messages", allowed=(404,)).status_code == 404:
+            self._web("DELETE", "/email/all")
+
+    def close(self) -> None:
+        self._web.close()

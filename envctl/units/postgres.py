@@ -1,0 +1,149 @@
+"""PostgreSQL: a unit is a database, made by copying the files of a template that nobody connects to.
+
+A reset makes the copy beside the database that is used and then swaps the names in one transaction, so that clients are
+without it for a few milliseconds only. They lose their connections; everything comes back as it was seeded: sequences,
+materialized views, large objects, the schema itself. What belongs to the server (roles) is not a unit's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from envctl.readiness.postgres import lenient_saslprep
+from envctl.units import TemplateGone, UnitError
+
+IN_USE, NO_SUCH_DATABASE = "55006", "3D000"
+FILE_COPY_SINCE = 150000
+PATIENCE = 5.0
+"""Seconds for sessions that were told to end."""
+SPARE, OLD = "_envctl_next", "_envctl_old"
+LONGEST = 63
+"""Bytes of a name; what is longer the server would cut, and two could become one."""
+
+
+def open_driver(properties: Mapping[str, Any]) -> PostgresDriver:
+    """Raises UnitError: no connection, or the login is refused."""
+    from pg8000 import native
+
+    lenient_saslprep()
+    try:
+        connect: Any = native.Connection
+        return PostgresDriver(
+            connect(
+                str(properties["username"]),
+                password=str(properties["password"]),
+                host=str(properties["host"]),
+                port=int(properties["port"]),
+                database="postgres",
+                timeout=60,
+            )
+        )
+    except (native.DatabaseError, native.InterfaceError, OSError) as error:
+        raise UnitError(f"PostgreSQL at {properties['host']}:{properties['port']}: {_words(error)}") from None
+
+
+class PostgresDriver:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._strategy = " STRATEGY FILE_COPY" if int(self._run("SHOW server_version_num")[0][0]) >= FILE_COPY_SINCE else ""
+
+    def keep(self, base: str, template: str) -> None:
+        self.drop(template)
+        with self._without_sessions(base):
+            self._copy(base, template)
+        self._allow(template, False)
+
+    def clone(self, template: str, unit: str) -> None:
+        self.drop(unit)
+        self._copy(template, unit)
+        self._allow(unit, True)
+
+    def reset(self, template: str, unit: str) -> None:
+        spare, old = _beside(unit, SPARE), _beside(unit, OLD)
+        self.drop(old)  # a reset that was killed may have left them
+        self.clone(template, spare)
+        if not self._exists(unit):
+            self._run(f"ALTER DATABASE {_name(spare)} RENAME TO {_name(unit)}")
+            return
+        with self._without_sessions(unit):
+            self._run("BEGIN")
+            self._run(f"ALTER DATABASE {_name(unit)} RENAME TO {_name(old)}")
+            self._run(f"ALTER DATABASE {_name(spare)} RENAME TO {_name(unit)}")
+            self._run("COMMIT")
+        self.drop(old)
+
+    def drop(self, unit: str) -> None:
+        if self._exists(unit):
+            slots = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = :unit"
+            self._run(slots, unit=unit)
+            self._run(f"DROP DATABASE IF EXISTS {_name(unit)} WITH (FORCE)")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _copy(self, source: str, target: str) -> None:
+        """The files, and what PostgreSQL does not copy with them: owner, rights and settings of the database."""
+        owner = self._run("SELECT rolname FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE datname = :source", source=source)
+        if not owner:
+            raise TemplateGone(f"there is no database '{source}' to copy")
+        self._run(f"CREATE DATABASE {_name(target)} TEMPLATE {_name(source)} OWNER {_name(owner[0][0])}{self._strategy}")
+        both = {"source": source, "target": target}
+        rights = "UPDATE pg_database t SET datacl = s.datacl FROM pg_database s WHERE s.datname = :source AND t.datname = :target"
+        self._run(f"{rights} AND t.datacl IS DISTINCT FROM s.datacl", **both)
+        settings = "SELECT t.oid, setrole, setconfig FROM pg_db_role_setting JOIN pg_database s ON s.oid = setdatabase, pg_database t"
+        self._run(f"INSERT INTO pg_db_role_setting {settings} WHERE s.datname = :source AND t.datname = :target", **both)
+
+    @contextmanager
+    def _without_sessions(self, database: str) -> Iterator[None]:
+        """Nobody is connected to it, or can be, but for what is renamed inside: that keeps what it was given."""
+        oid = self._run("SELECT oid FROM pg_database WHERE datname = :database", database=database)
+        if not oid:
+            raise TemplateGone(f"there is no database '{database}'")
+        self._allow(database, False)
+        try:
+            self._end_sessions(database)
+            yield
+        except BaseException:
+            self._run("ROLLBACK")
+            raise
+        finally:
+            self._run("UPDATE pg_database SET datallowconn = true WHERE oid = :oid", oid=oid[0][0])
+
+    def _end_sessions(self, database: str) -> None:
+        until = time.monotonic() + PATIENCE
+        while self._run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :database", database=database):
+            if time.monotonic() > until:
+                raise UnitError(f"sessions in '{database}' do not end")
+            time.sleep(0.001)
+
+    def _allow(self, database: str, allowed: bool) -> None:
+        self._run(f"ALTER DATABASE {_name(database)} ALLOW_CONNECTIONS {'true' if allowed else 'false'}")
+
+    def _exists(self, database: str) -> bool:
+        return bool(self._run("SELECT 1 FROM pg_database WHERE datname = :database", database=database))
+
+    def _run(self, sql: str, **values: Any) -> list[Any]:
+        from pg8000 import native
+
+        try:
+            return list(self._connection.run(sql, **values) or ())
+        except (native.DatabaseError, native.InterfaceError, OSError) as error:
+            raise UnitError(f"PostgreSQL: {_words(error)}") from None
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _beside(unit: str, ending: str) -> str:
+    """The name of a database beside that of *unit*; a long one is cut, not the ending."""
+    kept = unit.encode()[: LONGEST - len(ending)].decode(errors="ignore")
+    return kept + ending
+
+
+def _words(error: Exception) -> str:
+    fields = error.args[0] if error.args else error
+    return str(fields.get("M", fields)) if isinstance(fields, dict) else str(fields)

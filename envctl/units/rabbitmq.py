@@ -1,0 +1,80 @@
+"""RabbitMQ: a unit is a virtual host with the same exchanges, queues, bindings, policies and rights, through the management API.
+
+A reset purges what is there and brings the seeded messages back. Queues that were declared since stay, empty: the services
+under test hold on to them. Messages that a consumer has not acknowledged yet are that consumer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from envctl.units import DriverMissing, TemplateGone
+from envctl.units.web import WebClient
+
+MOST = 100_000
+"""Messages of one queue that are copied."""
+
+
+def open_driver(properties: Mapping[str, Any]) -> RabbitmqDriver:
+    if "management" not in properties["ports"]:
+        raise DriverMissing("RabbitMQ's management API is not on", hint="`with: {management: true}`")
+    return RabbitmqDriver(properties)
+
+
+class RabbitmqDriver:
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        url = f"http://{properties['host']}:{properties['ports']['management']}/api"
+        self._web = WebClient(url, (str(properties["username"]).encode(), str(properties["password"]).encode()))
+
+    def keep(self, base: str, template: str) -> None:
+        self.drop(template)
+        self._copy(base, template)
+
+    def clone(self, template: str, unit: str) -> None:
+        if self._web("GET", f"/vhosts/{_part(template)}", allowed=(404,)).status_code == 404:
+            raise TemplateGone(f"there is no virtual host '{template}'")
+        self._copy(template, unit)
+
+    def reset(self, template: str, unit: str) -> None:
+        self.clone(template, unit)
+
+    def drop(self, unit: str) -> None:
+        self._web("DELETE", f"/vhosts/{_part(unit)}", allowed=(404,))
+
+    def close(self) -> None:
+        self._web.close()
+
+    def _copy(self, source: str, target: str) -> None:
+        self._web("PUT", f"/vhosts/{_part(target)}", json={})
+        for right in self._web("GET", f"/vhosts/{_part(source)}/permissions").json():
+            given = {key: right[key] for key in ("configure", "write", "read")}
+            self._web("PUT", f"/permissions/{_part(target)}/{_part(right['user'])}", json=given)
+        self._web("POST", f"/definitions/{_part(target)}", json=self._definitions(source))
+        for queue in self._queues(target):
+            self._web("DELETE", f"/queues/{_part(target)}/{_part(queue)}/contents", allowed=(400, 404, 405))
+        for queue in self._queues(source):
+            self._copy_messages(source, target, queue)
+
+    def _definitions(self, host: str) -> dict[str, list[dict[str, Any]]]:
+        """What is declared in *host*, out of all that is: asked for one whose name is not ASCII alone, the broker fails."""
+        every = self._web("GET", "/definitions").json()
+        kinds = ("queues", "exchanges", "bindings", "policies", "parameters")
+        own = {kind: [each for each in every.get(kind, ()) if each.get("vhost") == host] for kind in kinds}
+        return {kind: [{key: value for key, value in each.items() if key != "vhost"} for each in found] for kind, found in own.items()}
+
+    def _queues(self, host: str) -> list[str]:
+        """Those that can be purged: a stream keeps what it has."""
+        found = self._web("GET", f"/queues/{_part(host)}").json()
+        return [str(queue["name"]) for queue in found if queue.get("type") != "stream"]
+
+    def _copy_messages(self, source: str, target: str, queue: str) -> None:
+        wanted = {"count": MOST, "ackmode": "ack_requeue_true", "encoding": "base64"}
+        for message in self._web("POST", f"/queues/{_part(source)}/{_part(queue)}/get", json=wanted).json():
+            sent = {"routing_key": queue, "payload": message["payload"], "payload_encoding": message["payload_encoding"]}
+            self._web("POST", f"/exchanges/{_part(target)}/amq.default/publish", json={**sent, "properties": message["properties"] or {}})
+
+
+def _part(name: str) -> str:
+    return quote(name, safe="")

@@ -1,0 +1,79 @@
+"""Valkey and Redis: a unit is a logical database, known by its number. Its template is another one, with a key that says so.
+
+What a client does to all databases (FLUSHALL) reaches the template too; that it is gone is seen by that key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+
+from envctl.units import TemplateGone, UnitError
+
+MARK = "envctl:template"
+BATCH = 1000
+"""Keys that are copied in one go."""
+
+
+def open_driver(properties: Mapping[str, Any]) -> RedisDriver:
+    return RedisDriver(properties)
+
+
+class RedisDriver:
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        self._of = properties
+        self._clients: dict[str, Any] = {}
+
+    def keep(self, base: str, template: str) -> None:
+        with self._errors():
+            self._copy(base, template)
+            self._in(template).set(MARK, "1")
+
+    def clone(self, template: str, unit: str) -> None:
+        with self._errors():
+            if not self._in(template).exists(MARK):
+                raise TemplateGone(f"database {template} has been emptied")
+            self._copy(template, unit)
+            self._in(unit).delete(MARK)
+
+    def reset(self, template: str, unit: str) -> None:
+        self.clone(template, unit)
+
+    def drop(self, unit: str) -> None:
+        with self._errors():
+            self._in(unit).flushdb()
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    def _copy(self, source: str, target: str) -> None:
+        self._in(target).flushdb()
+        client, cursor = self._in(source), 0
+        while True:
+            cursor, keys = client.scan(cursor, count=BATCH)
+            pipeline = client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.copy(key, key, destination_db=int(target), replace=True)
+            pipeline.execute()
+            if not cursor:
+                return
+
+    def _in(self, database: str) -> Any:
+        of = self._of
+        if database not in self._clients:
+            self._clients[database] = redis.Redis(
+                host=str(of["host"]), port=int(of["port"]), db=int(database), username=of.get("username") or None,
+                password=of.get("password") or None, socket_timeout=60, protocol=2,
+            )  # fmt: skip
+        return self._clients[database]
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            raise UnitError(f"Redis at {self._of['host']}:{self._of['port']}: {error}") from None

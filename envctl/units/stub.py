@@ -1,0 +1,24 @@
+"""A stub: the server as a whole is the unit; a reset empties its journal, and its routes are those of its files again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from envctl.units import Emptied
+from envctl.units.web import WebClient
+
+
+def open_driver(properties: Mapping[str, Any]) -> StubDriver:
+    return StubDriver(properties)
+
+
+class StubDriver(Emptied):
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        self._web = WebClient(f"http://{properties['host']}:{properties['port']}/__admin")
+
+    def reset(self, template: str, unit: str) -> None:
+        self._web("POST", "/reset")
+
+    def close(self) -> None:
+        self._web.close()

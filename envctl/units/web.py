@@ -1,0 +1,33 @@
+"""Requests to a server of the environment, with its own words where it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from envctl.units import UnitError
+
+TIMEOUT = 30
+
+
+class WebClient:
+    """For one server; no proxy and no .netrc of the machine: the endpoint is ours."""
+
+    def __init__(self, url: str, auth: Any = None) -> None:
+        self.url, self._session = url, requests.Session()
+        self._session.trust_env = False
+        self._session.auth = auth
+
+    def __call__(self, method: str, path: str, *, allowed: tuple[int, ...] = (), **more: Any) -> requests.Response:
+        """The answer, with a status below 400 or one that is *allowed*. Raises UnitError."""
+        try:
+            answer = self._session.request(method, self.url + path, timeout=TIMEOUT, **more)
+        except requests.RequestException as error:
+            raise UnitError(f"{method} {self.url}{path}: {error}") from None
+        if answer.status_code >= 400 and answer.status_code not in allowed:
+            raise UnitError(f"{method} {self.url}{path}: {answer.status_code} {answer.text[:200]}")
+        return answer
+
+    def close(self) -> None:
+        self._session.close()

@@ -1,0 +1,41 @@
+"""`envctl` alone, and words that other tools use."""
+
+from __future__ import annotations
+
+import pytest
+
+from envctl.cli.app import COMMANDS
+from envctl.cli.overview import GROUPS, LEADS, overview
+from tests.support import command
+
+
+def test_every_command_is_in_one_group() -> None:
+    named = [name for group in GROUPS.values() for name in group]
+    assert sorted(named) == sorted(COMMANDS)
+
+
+def test_nothing_is_cut_off_at_80_columns() -> None:
+    assert max(map(len, overview())) <= 80
+
+
+@pytest.mark.parametrize("words", [[], ["help"], ["--help"]])
+def test_it_is_the_answer_to_nothing_and_to_help(words: list[str]) -> None:
+    assert command(words).ok().out.splitlines() == list(overview())
+
+
+def test_help_of_a_command() -> None:
+    assert command(["help", "down"]).ok().out.startswith("Usage: envctl down ")
+
+
+@pytest.mark.parametrize(
+    ("word", "leads"), [("ps", "envctl status"), ("stop", "envctl down NAME"), ("start", "envctl up ENV"), ("lgos", "'logs'")]
+)
+def test_other_words_lead_to_the_right_command(word: str, leads: str) -> None:
+    done = command([word, "shop"])
+    assert (done.status, done.out) == (2, "")
+    assert f"No such command '{word}'" in done.err
+    assert leads in done.err
+
+
+def test_no_word_that_leads_is_a_command() -> None:
+    assert not set(LEADS) & set(COMMANDS)

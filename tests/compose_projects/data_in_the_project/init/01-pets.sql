@@ -1,0 +1,2 @@
+create table pets (name text);
+insert into pets values ('Rex');

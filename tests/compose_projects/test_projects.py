@@ -1,0 +1,92 @@
+"""Compose files in the style of real ones: whatever plain `docker compose up --wait` makes of each, we make of it as it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import REQUIRED, Project, missing
+
+HERE = Path(__file__).parent
+PROJECTS = sorted(folder.name for folder in HERE.iterdir() if list(folder.glob("*compose.y*ml")))
+VARIABLES = {"API_KEY": "k$1", "LAB": f"10.{60 + os.getpid() % 100}.{os.getpid() % 250}", "NAMES": f"envctl-{os.getpid()}"}
+
+pytestmark = pytest.mark.skipif("docker" in missing and "docker" not in REQUIRED, reason="no docker here")
+
+
+class Loader(yaml.SafeLoader):
+    """Compose's own tags stand for nothing here."""
+
+
+Loader.add_multi_constructor("!", lambda loader, tag, node: None)
+
+
+def compose(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, **VARIABLES}
+    return subprocess.run(["docker", "compose", *words], cwd=folder, env=environ, capture_output=True, text=True, timeout=200, check=False)
+
+
+def seen(id: str, questions: Mapping[str, str], patience: float = 0.0) -> dict[str, str]:
+    """What the services of a Compose project answer; plain Compose calls servers up that do not answer yet, so it needs *patience*."""
+    return {service: answer(id, service, question, time.monotonic() + patience) for service, question in questions.items()}
+
+
+def answer(id: str, service: str, question: str, until: float) -> str:
+    while True:
+        done = subprocess.run(["docker", "exec", container(id, service), "sh", "-c", question], capture_output=True, text=True, check=False)
+        if done.returncode == 0 or time.monotonic() > until:
+            return done.stdout + done.stderr
+        time.sleep(0.2)
+
+
+def container(id: str, service: str) -> str:
+    marks = [f"label=com.docker.compose.{key}={value}" for key, value in (("project", id), ("service", service))]
+    words = ["docker", "ps", "-q", *(word for mark in marks for word in ("--filter", mark))]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
+
+
+def running(id: str) -> list[str]:
+    words = ["docker", "ps", "--filter", f"label=com.docker.compose.project={id}", "--format", '{{.Label "com.docker.compose.service"}}']
+    return sorted(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.fixture
+def plain(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, Path]]:
+    """A copy of the project for plain Compose, the name of its instance, and the file; host ports are left to the engine."""
+    folder = tmp_path / "plain"
+    shutil.copytree(HERE / request.param, folder)
+    file = next(folder.glob("*compose.y*ml"))
+    published = [name for name, service in document(file)["services"].items() if (service or {}).get("ports")]
+    resets = "".join(f"  {name}: {{ports: !reset []}}\n" for name in published)
+    (folder / "no-ports.yaml").write_text(f"services:\n{resets}" if resets else "services: {}\n")
+    id = f"plain-{request.param.replace('_', '-')}-{os.getpid()}"
+    yield id, file
+    compose(folder, "-p", id, "-f", file.name, "-f", "no-ports.yaml", "down", "-v", "-t", "0", "--rmi", "local")
+
+
+def document(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load(file.read_text(), Loader)
+    return found
+
+
+@pytest.mark.parametrize(("plain", "name"), [(name, name) for name in PROJECTS], indirect=["plain"], ids=PROJECTS)
+def test_it_comes_up_as_plain_compose_has_it(project: Project, plain: tuple[str, Path], name: str) -> None:
+    (id, file), folder = plain, plain[1].parent
+    questions = document(file)["x-see"]
+    done = compose(folder, "-p", id, "-f", file.name, "-f", "no-ports.yaml", "up", "-d", "--wait", "--quiet-pull")
+    assert done.returncode == 0, done.stderr
+    expected, services = seen(id, questions, patience=90), running(id)
+    assert compose(folder, "-p", id, "-f", file.name, "down", "-v", "-t", "0").returncode == 0  # its networks may be wanted by us
+    shutil.copytree(HERE / name, project.folder, dirs_exist_ok=True)
+    up = project.envctl("up", file.name, "--name", "mine", "--engine", "docker", "--timeout", "3m", "--json", env=VARIABLES).ok().json
+    assert {name: state["state"] for name, state in up["services"].items() if state["state"] not in ("seeded", "done")} == {}
+    assert running(up["id"]) == services
+    assert seen(up["id"], questions) == expected

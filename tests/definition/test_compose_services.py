@@ -1,0 +1,175 @@
+"""What Compose has resolved -> our services; no Docker is needed for that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.definition.compose_services import ComposeReading
+from envctl.definition.compose_storage import without_addresses, without_folders
+from envctl.definition.kinds import load_kinds, recogniser
+
+RECOGNISE = recogniser(load_kinds())
+PROJECT = Path(__file__).parent
+
+
+def reading(folder: Path = PROJECT, environ: dict[str, str] | None = None, **services: Any) -> ComposeReading:
+    extra = services.pop("top", {})
+    return ComposeReading({"services": services, **extra}, RECOGNISE, folder, environ or {})
+
+
+def one(folder: Path = PROJECT, environ: dict[str, str] | None = None, top: dict[str, Any] | None = None, **service: Any) -> dict[str, Any]:
+    return reading(folder, environ, top=top or {}, x=service).services()["x"]
+
+
+class TestCredentials:
+    @pytest.mark.parametrize(
+        "service",
+        [
+            {"image": "nats:2", "command": ["--user", "me", "--pass", "p"]},
+            {"image": "nats:2", "command": ["-user=me", "-pass=p"]},
+            {
+                "image": "nats:2",
+                "entrypoint": ["sh", "-c"],
+                "command": ['exec nats-server --user $$N --pass "$${P:-p}"'],
+                "environment": {"N": "me"},
+            },
+        ],
+    )
+    def test_arguments(self, service: dict[str, Any]) -> None:
+        assert one(**service)["with"] == {"username": "me", "password": "p"}
+
+    def test_a_password_of_redis_among_its_arguments(self) -> None:
+        assert one(image="redis:8", command=["redis-server", "--requirepass", "a$$b"])["with"] == {"username": "", "password": "a$b"}
+
+    @pytest.mark.parametrize("source", [{"file": "{folder}/pw"}, {"environment": "PW"}, {"content": "p w\n"}])
+    def test_a_file_that_a_variable_names(self, tmp_path: Path, source: dict[str, str]) -> None:
+        (tmp_path / "pw").write_text("p w\n")
+        secret = {key: value.replace("{folder}", str(tmp_path)) for key, value in source.items()}
+        env = {"POSTGRES_PASSWORD_FILE": "/run/secrets/db"}
+        given = one(tmp_path, {"PW": "p w"}, {"secrets": {"db": secret}}, image="postgres:17", environment=env, secrets=[{"source": "db"}])
+        assert given["with"]["password"] == "p w"
+
+    def test_a_file_of_a_bound_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "pw").write_text("secret")
+        volume = {"type": "bind", "source": str(tmp_path), "target": "/etc/keys", "read_only": True}
+        env = {"MARIADB_ROOT_PASSWORD_FILE": "/etc/keys/pw"}
+        given = one(tmp_path, image="mariadb:11.8", environment=env, volumes=[volume])["with"]
+        assert (given["username"], given["password"], given["root_password"]) == ("root", "secret", "secret")
+
+    def test_one_that_cannot_be_read_is_told(self) -> None:
+        found = reading(db={"image": "postgres:17", "environment": {"POSTGRES_PASSWORD_FILE": "/nowhere"}})
+        assert found.services()["db"]["with"]["password"] == ""
+        assert found.losses.lines() == [
+            "db: POSTGRES_PASSWORD_FILE cannot be read here, so its URL has no password; `with: {password: ...}` says it"
+        ]
+
+    def test_a_root_password_that_nobody_knows_is_not_invented(self) -> None:
+        given = one(image="mysql:8", environment={"MYSQL_USER": "a", "MYSQL_PASSWORD": "b", "MYSQL_RANDOM_ROOT_PASSWORD": "1"})
+        assert given["with"]["root_password"] == ""
+
+
+class TestPorts:
+    @pytest.mark.parametrize(
+        ("image", "ports", "expose", "found"),
+        [
+            ("redis:8", [6380], [], {"redis": 6380}),
+            ("redis:8", [], ["6380"], {"redis": 6380}),
+            ("redis:8", [], [], {"redis": 6379}),
+            ("redis:8", [6379, 6380], [], {"redis": 6379, "p6380": 6380}),
+            ("rabbitmq:4.0-management", [15672], [], {"amqp": 5672, "management": 15672}),
+            ("postgres:17", [5433, 9187], [], {"postgres": 5433, "p9187": 9187}),
+            ("unknown", [80, 9000], [], {"http": 80, "p9000": 9000}),
+        ],
+    )
+    def test_published_ones_win(self, image: str, ports: list[int], expose: list[str], found: dict[str, int]) -> None:
+        given = one(image=image, ports=[{"target": port} for port in ports], expose=expose)
+        assert list(given["ports"].items()) == list(found.items())
+
+
+class TestOrder:
+    def test_a_known_server_is_waited_for_and_others_as_the_file_has_it(self) -> None:
+        needs = {name: {"condition": "service_started"} for name in ("db", "front", "own")}
+        services: dict[str, Any] = {
+            "db": {"image": "postgres"},
+            "front": {"image": "nginx"},
+            "own": {"image": "app"},
+            "x": {"image": "x", "depends_on": needs},
+        }
+        assert reading(**services).services()["x"]["needs"] == {"db": "ready", "front": "started", "own": "started"}
+
+    def test_what_does_not_run_is_not_waited_for(self) -> None:
+        found = reading(off={"image": "a", "deploy": {"replicas": 0}}, x={"image": "x", "depends_on": {"off": {}}})
+        assert found.services() == {"x": {"kind": "service", "image": "x"}}
+        assert found.losses.lines() == ["off: `replicas: 0`, so it is left out"]
+
+    def test_restart_stays_the_files(self) -> None:
+        assert one(image="x", restart="on-failure")["compose"] == {"restart": "on-failure"}
+
+
+class TestData:
+    def bound(self, source: Path, target: str, **more: Any) -> dict[str, Any]:
+        return {"type": "bind", "source": str(source), "target": target, **more}
+
+    def test_a_servers_folder_becomes_a_volume_of_the_instance(self, tmp_path: Path) -> None:
+        found = reading(tmp_path, db={"image": "postgres:17", "volumes": [self.bound(tmp_path / "pg", "/var/lib/postgresql/data")]})
+        (volume,) = found.services()["db"]["compose"]["volumes"]
+        assert (volume["type"], volume["target"]) == ("volume", "/var/lib/postgresql/data")
+        assert list(found.volumes) == [volume["source"]]
+        assert found.losses.lines()[0].startswith("db: ./pg is not used: /var/lib/postgresql/data is an empty volume")
+
+    def test_an_empty_folder_for_the_data_of_another(self, tmp_path: Path) -> None:
+        found = reading(tmp_path, db={"image": "mongo:8", "volumes": [self.bound(tmp_path / "db", "/data/db")]})
+        assert found.services()["db"]["compose"]["volumes"][0]["type"] == "volume"
+        assert found.losses.lines() == ["db: ./db stays empty: /data/db is a volume of the instance's own"]
+
+    def test_a_folder_with_something_in_it_stays_and_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "rows.csv").touch()
+        volume = self.bound(tmp_path, "/data")
+        found = reading(tmp_path.parent, app={"image": "app", "volumes": [volume]})
+        assert found.services()["app"]["compose"]["volumes"] == [volume]
+        assert found.losses.lines() == [f"app: ./{tmp_path.name} is written to by every instance, and stays as they leave it"]
+
+    def test_source_code_configuration_and_files_stay_and_are_no_loss(self, tmp_path: Path) -> None:
+        (tmp_path / "redis.conf").touch()
+        volumes = [
+            self.bound(tmp_path, "/app"),
+            self.bound(tmp_path / "redis.conf", "/data/redis.conf"),
+            self.bound(tmp_path, "/var/lib/postgresql/data", read_only=True),
+        ]
+        found = reading(tmp_path, x={"image": "postgres", "volumes": volumes})
+        assert found.services()["x"]["compose"]["volumes"] == volumes
+        assert found.losses.lines() == []
+
+    def test_a_volume_that_is_a_folder(self) -> None:
+        lost: list[str] = []
+        options = {"type": "none", "o": "bind", "device": "/srv/pg"}
+        found = without_folders({"pg": {"driver_opts": options}, "other": {}}, lambda name, text: lost.append(f"{name}: {text}"))
+        assert found == {"pg": {}, "other": {}}
+        assert lost == ["volume pg: /srv/pg is not used: it is an empty volume of the instance's own"]
+
+
+class TestNetworks:
+    def test_fixed_addresses_are_left_out_and_listed_once(self) -> None:
+        fixed = {"back": {"ipv4_address": "10.1.0.2", "aliases": ["d"]}}
+        found = reading(a={"image": "a", "networks": fixed}, b={"image": "b", "networks": {"back": {"ipv4_address": "10.1.0.3"}}})
+        services = found.services()
+        assert services["a"]["compose"]["networks"] == {"back": {"aliases": ["d"]}}
+        assert services["b"]["compose"]["networks"] == {"back": None}
+        assert found.losses.lines() == ["a, b: `ipv4_address` is left out: two instances cannot have the same address"]
+
+    def test_fixed_subnets(self) -> None:
+        lost: list[str] = []
+        given = {"ipam": {"config": [{"subnet": "10.1.0.0/24"}]}, "internal": True}
+        found = without_addresses({"back": given, "outer": {"external": True, **given}}, lambda name, text: lost.append(name))
+        assert found == {"back": {"internal": True}, "outer": {"external": True, **given}}
+        assert lost == ["network back"]
+
+
+def test_names_that_expressions_cannot_have_are_taken() -> None:
+    services: dict[str, Any] = {"api.v1": {"image": "a"}, "env": {"image": "b"}}
+    found = reading(**services)
+    assert set(found.services()) == {"api.v1", "env"}
+    assert found.losses.lines() == ["api.v1, env: expressions cannot name it; its outputs are there"]

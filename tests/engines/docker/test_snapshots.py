@@ -1,0 +1,112 @@
+"""Data as images, without a daemon: what the container of a snapshot is, when its data moves, and what a file may name."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.engines.docker.api import ApiError
+from envctl.engines.docker.moving import config_hashes, has_moved, made_anew
+from envctl.engines.docker.snapshots import names_in, restored
+from envctl.instance.labels import IMAGE
+from envctl.plan.model import ServicePlan
+from tests.builders import plan_of
+
+BASE = {"Id": "sha256:base", "Config": {"Entrypoint": ["entry.sh"], "Cmd": ["server"]}}
+
+
+def of_kind(folder: Path, kind: str) -> ServicePlan:
+    return plan_of(folder, f"services:\n  db: {{kind: {kind}}}\n").services["db"]
+
+
+def test_the_data_is_in_the_image_and_in_no_volume(tmp_path: Path) -> None:
+    found = restored(of_kind(tmp_path, "postgres"), "envctl/snapshot:k", BASE)
+
+    assert (found.image, found.data) == ("envctl/snapshot:k", None)
+    assert found.env["PGDATA"] == "/var/lib/envctl/data/pgdata"
+    assert found.entrypoint[:2] == ("sh", "-ec")
+    assert found.entrypoint[-1] == "entry.sh"
+    assert "/var/lib/envctl/restore.sql" in found.files
+    assert found.labels == {IMAGE: "postgres:17 sha256:base"}
+
+
+def test_what_knows_one_place_only_is_left_out(tmp_path: Path) -> None:
+    found = restored(of_kind(tmp_path, "mariadb"), "envctl/snapshot:k", BASE)
+
+    assert "entry.sh" not in found.entrypoint
+    assert found.command[-2:] == ("--datadir=/var/lib/envctl/mysql", "--init-file=/var/lib/envctl/restore.sql")
+
+
+def test_without_passwords_in_the_data_the_image_starts_as_ever(tmp_path: Path) -> None:
+    found = restored(of_kind(tmp_path, "valkey"), "envctl/snapshot:k", BASE)
+
+    assert found.entrypoint == ("entry.sh",)
+    assert restored(replace(of_kind(tmp_path, "valkey"), command=()), "k", BASE).command[0] == "server"
+
+
+def test_data_that_has_moved_is_in_a_volume_below_the_server_s_own_image(tmp_path: Path) -> None:
+    found = restored(of_kind(tmp_path, "postgres"), "envctl/snapshot:k", BASE, moved=True)
+
+    assert (found.image, found.data) == ("postgres:17", "/var/lib/envctl/data")
+
+
+class Volumes:
+    """A daemon that has some volumes."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def get(self, path: str, **query: Any) -> Any:
+        if path.removeprefix("/volumes/") not in self.names:
+            raise ApiError(404, "no such volume")
+        return {}
+
+
+def container(image: str) -> dict[str, Any]:
+    return {"ImageID": image, "Labels": {"com.docker.compose.service": "db", "com.docker.compose.config-hash": "1"}}
+
+
+def test_as_long_as_the_container_has_it_the_volume_may_be_half_full() -> None:
+    daemon: Any = Volumes("i_db-data")
+
+    assert has_moved(daemon, "i", "db", "kept", [])
+    assert has_moved(daemon, "i", "db", "kept", [container("other")])
+    assert not has_moved(daemon, "i", "db", "kept", [container("kept")])
+    assert not has_moved(daemon, "i", "cache", "kept", [])
+
+
+def test_compose_says_what_it_makes_anew() -> None:
+    hashes = config_hashes("db 1\ncache 2\n\n")
+
+    assert not made_anew(container("x"), hashes)
+    assert made_anew(container("x"), config_hashes("db 2\n"))
+    assert made_anew(container("x"), {})
+
+
+def packed(file: Path, **parts: Any) -> Path:
+    with tarfile.open(file, "w") as tar:
+        for name, told in parts.items():
+            content = json.dumps(told).encode()
+            entry = tarfile.TarInfo(name if name == "repositories" else f"{name}.json")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return file
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"manifest": [{"RepoTags": ["postgres:17"]}]},
+        {"repositories": {"postgres": {"17": "x"}}},
+        {"index": {"manifests": [{"annotations": {"io.containerd.image.name": "docker.io/postgres:17"}}]}},
+    ],
+)
+def test_every_name_that_a_file_gives_is_seen(tmp_path: Path, parts: dict[str, Any]) -> None:
+    assert names_in(packed(tmp_path / "f", **parts)) == {"postgres:17"}
+    assert names_in(packed(tmp_path / "g", manifest=[{"RepoTags": None}])) == set()

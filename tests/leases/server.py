@@ -1,0 +1,46 @@
+"""A server whose units are a dictionary: what a pool and its leases ask for, without one that runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from envctl.units import Driver, UnitError
+
+
+class Server(Driver):
+    """
+    Attributes:
+        units: name to the template that it was copied of.
+        refuses: from now on.
+    """
+
+    def __init__(self) -> None:
+        self.units: dict[str, str] = {}
+        self.refuses = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def opened(self, *_asked: object) -> Iterator[Driver]:
+        yield self
+
+    def keep(self, base: str, template: str) -> None:
+        raise NotImplementedError
+
+    def clone(self, template: str, unit: str) -> None:
+        with self._lock:
+            if self.refuses:
+                raise UnitError("the disk is full")
+            assert unit not in self.units, "handed out twice"
+            self.units[unit] = template
+
+    def reset(self, template: str, unit: str) -> None:
+        raise NotImplementedError
+
+    def drop(self, unit: str) -> None:
+        with self._lock:
+            self.units.pop(unit, None)
+
+    def close(self) -> None:
+        """It has no connection."""

@@ -1,0 +1,129 @@
+"""Who has which unit until when; also after the helper was killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from envctl.errors import UsageError
+from envctl.instance.record import DataRecord, Record, ServiceRecord
+from envctl.instance.units import PLACEHOLDER, Names, Unit
+from envctl.leases.leases import Leases
+from tests.builders import record_of
+from tests.leases.server import Server
+from tests.processes import until
+
+UNIT = Unit("postgres", (Names("app", "app_seeded"), Names("audit", "audit_seeded")), properties={"url": f"postgresql://h/{PLACEHOLDER}"})
+SERVICES = {"db": ServiceRecord("postgres", unit=UNIT), "mail": ServiceRecord("mail", unit=Unit("mail")), "api": ServiceRecord("api")}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    server = Server()
+    monkeypatch.setattr("envctl.leases.leases.opened", server.opened)
+    return server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "i").mkdir()
+    return tmp_path / "i"
+
+
+def record(data_id: str = "1") -> Record:
+    return record_of(services=SERVICES, data={"db": DataRecord(data_id, units=("app_seeded", "audit_seeded"))})
+
+
+def test_a_lease_has_the_properties_of_its_unit(server: Server, folder: Path) -> None:
+    leases = Leases(folder, record)
+    taken = leases.take("db")
+    unit = taken["properties"]["url"].rpartition("/")[2]
+    assert (taken["service"], server.units[unit]) == ("db", "app_seeded")
+    assert leases.shown() == [taken]
+    given = leases.give_back(taken["id"])
+    assert given == {**taken, "kept": False}
+    assert leases.shown() == []
+    assert leases.give_back(taken["id"]) is None
+
+
+def test_one_of_several_is_named(server: Server, folder: Path) -> None:
+    taken = Leases(folder, record).take("db", "audit")
+    assert server.units[taken["properties"]["url"].rpartition("/")[2]] == "audit_seeded"
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "message"),
+    [
+        ("bd", None, "there is no service 'bd'"),
+        ("db", "autid", "db has no 'autid'"),
+        ("mail", None, "mail has no units of its own that could be leased"),
+        ("api", None, "api has no units of its own that could be leased"),
+    ],
+)
+def test_what_cannot_be_leased_is_said(server: Server, folder: Path, service: str, name: str | None, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Leases(folder, record).take(service, name)
+
+
+def test_where_nothing_was_kept_that_is_said(server: Server, folder: Path) -> None:
+    with pytest.raises(UsageError, match="what was seeded has not been kept"):
+        Leases(folder, lambda: record_of(services=SERVICES, data={"db": DataRecord("1")})).take("db")
+
+
+def test_a_lease_ends_with_its_time(server: Server, folder: Path) -> None:
+    leases = Leases(folder, record)
+    leases.take("db", ttl=0.05)
+    assert until(lambda: not leases.shown())
+
+
+def test_a_lease_ends_with_the_process_that_has_it(server: Server, folder: Path) -> None:
+    leases = Leases(folder, record)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        leases.take("db", pid=process.pid)
+        mine = leases.take("db", pid=os.getpid())
+        assert len(leases.shown()) == 2
+    assert until(lambda: leases.shown() == [mine])
+
+
+def test_what_is_handed_out_stays_so_when_the_helper_is_killed(server: Server, folder: Path) -> None:
+    before = Leases(folder, record)
+    taken, kept = before.take("db"), before.take("db")
+    before.give_back(kept["id"], keep=True)
+    for pool in before._pools.values():
+        pool.close()  # as if it had been killed
+    after = Leases(folder, record)
+    assert after.shown() == [taken]
+    held = {each["properties"]["url"].rpartition("/")[2] for each in (taken, kept)}
+    assert after.take("db")["properties"]["url"].rpartition("/")[2] not in held
+    assert until(lambda: set(after._pools["db", "app"].units) >= held)
+    assert held <= server.units.keys()
+
+
+def test_what_was_not_told_to_anybody_is_thrown_away(server: Server, folder: Path) -> None:
+    before = Leases(folder, record)
+    unit = before.take("db")["properties"]["url"].rpartition("/")[2]
+    for pool in before._pools.values():
+        pool.close()
+    before._leases.clear()
+    before._save()  # it was killed between handing out and writing that down
+    after = Leases(folder, record)
+    assert after.shown() == []
+    assert until(lambda: unit not in server.units)
+
+
+def test_a_server_that_was_made_anew_has_none_of_the_units_of_before(server: Server, folder: Path) -> None:
+    now = ["1"]
+    leases = Leases(folder, lambda: record(now[0]))
+    leases.take("db")
+    now[0] = "2"
+    again = leases.take("db")
+    assert leases.shown() == [again]
+
+
+def test_a_file_that_is_damaged_is_no_lease(server: Server, folder: Path) -> None:
+    (folder / "leases.json").write_text("{")
+    assert Leases(folder, record).shown() == []

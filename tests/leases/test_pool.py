@@ -1,0 +1,112 @@
+"""Units that are kept ready, handed out in order, and thrown away."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+import pytest
+
+from envctl.instance.units import Names
+from envctl.leases.pool import Exhausted, Pool
+from tests.leases.server import Server
+from tests.processes import until
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+def pool_of(server: Server, limit: int = 8, names: Names = Names("app", "app_seeded")) -> Pool:
+    pool = Pool(names, server.opened, lambda: None, limit)
+    pool.begin()
+    return pool
+
+
+def test_a_unit_is_a_copy_of_the_template_under_a_name_of_its_own(server: Server) -> None:
+    pool = pool_of(server)
+    first, second = pool.take(5.0), pool.take(5.0)
+    assert first != second
+    assert first.startswith("app_lease_")
+    assert (server.units[first], pool.units[first]) == ("app_seeded", "leased")
+
+
+def test_what_was_given_back_is_thrown_away_and_never_handed_out_again(server: Server) -> None:
+    pool = pool_of(server)
+    used = pool.take(5.0)
+    pool.give_back(used)
+    assert until(lambda: used not in server.units and used not in pool.units)
+    assert used not in {pool.take(5.0) for _ in range(5)}
+
+
+def test_what_is_kept_stays_and_takes_nobodys_place(server: Server) -> None:
+    pool = pool_of(server, limit=1)
+    kept = pool.take(5.0)
+    pool.give_back(kept, keep=True)
+    assert pool.take(5.0) != kept
+    assert (pool.units[kept], server.units[kept]) == ("kept", "app_seeded")
+
+
+def test_nobody_gets_more_than_there_may_be(server: Server) -> None:
+    pool = pool_of(server, limit=2)
+    taken = [pool.take(5.0), pool.take(5.0)]
+    with pytest.raises(Exhausted, match=r"no unit of app came free within 0\.05 s: 2 of 2 are handed out"):
+        pool.take(0.05)
+    pool.give_back(taken[0])
+    assert pool.take(5.0) not in taken
+    assert len(server.units) <= 2
+
+
+def test_who_asked_first_is_served_first(server: Server) -> None:
+    pool = pool_of(server, limit=1)
+    held, order = pool.take(5.0), []
+
+    def ask(number: int) -> None:
+        unit = pool.take(30.0)
+        order.append(number)
+        pool.give_back(unit)
+
+    threads = []
+    for number in range(4):
+        threads.append(threading.Thread(target=ask, args=(number,)))
+        threads[-1].start()
+        assert until(lambda: len(pool._waiting) > number)  # noqa: B023
+    pool.give_back(held)
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3]
+
+
+def test_a_server_that_refuses_is_asked_again_and_says_why(server: Server) -> None:
+    pool = pool_of(server)
+    server.refuses = True
+    for _ in range(len(server.units)):  # what was ready, and what was being made
+        with suppress(Exhausted):
+            pool.take(0.05)
+    with pytest.raises(Exhausted, match="the disk is full"):
+        pool.take(0.3)
+    server.refuses = False
+    assert pool.take(10.0)
+
+
+def test_logical_databases_are_numbers_that_nobody_else_uses(server: Server) -> None:
+    pool = pool_of(server, names=Names("0", "17", ("16", "18")))
+    assert {pool.take(5.0), pool.take(5.0)} == {"19", "20"}
+
+
+def test_many_at_once(server: Server) -> None:
+    pool, seen = pool_of(server), []
+
+    def work() -> None:
+        for _ in range(25):
+            unit = pool.take(30.0)
+            seen.append(unit)
+            pool.give_back(unit)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == len(set(seen)) == 400

@@ -1,0 +1,84 @@
+"""What is said of a service that never gets ready: each cause has words of its own, and advice that helps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from envctl.errors import ServiceFailed
+from envctl.plan.model import Check
+from envctl.readiness import NotReady, Target, wait
+from tests.builders import FakeDeployment, port, service
+from tests.lifecycle.line import MakeLine
+
+SLOW = "raise `ready: {timeout: ...}` if it is only slow"
+
+
+def fails(
+    line: MakeLine, monkeypatch: pytest.MonkeyPatch, said: str, probe: str = "http", *, local: bool = False, **deployment: Any
+) -> Any:
+    """The error of the service `api`, which is to listen on 8000, outside on 20000, and answers each probe with *said*."""
+
+    def refuse(target: Target) -> None:
+        raise NotReady(said)
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: refuse)
+    outside = {"host": "127.0.0.1", "port": 20000}
+    checks = (Check(probe, {"path": "/healthz"}),)
+    api = service("api", ports=(port("http", 8000, 20000),), outside=outside, checks=checks, ready_timeout=0.05)
+    made = line(api, deployment=FakeDeployment(**deployment))
+    if local:
+        plan = made.started.plan
+        made.started.plan = replace(plan, setting=replace(plan.setting, local=frozenset(["api"])))
+    error = made.fails(ServiceFailed)
+    assert error.exit_code == 1, "124 is the command's own deadline"
+    return error
+
+
+def test_which_address_was_asked(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = fails(line, monkeypatch, "connection refused")
+    assert error.message == "api did not get ready within 0.05 s: http: connection refused (asked at 127.0.0.1:20000)"
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("GET /healthz answered 404 Not Found", "it has no /healthz: `ready: {http: ...}` names a path that answers with 2xx or 3xx"),
+        ("GET /healthz answered 500 Oops", "it runs, and /healthz fails inside it: its log may say why"),
+        ("GET / answered 401 No", "`ready: {http: /, status: 401}` takes that answer for ready; or name another path"),
+        ("no log line matches '^up$' yet", "compare the expression of `ready: {log: ...}` with what the service prints"),
+        ("connection refused", SLOW),
+    ],
+)
+def test_what_it_answers(line: MakeLine, monkeypatch: pytest.MonkeyPatch, said: str, advice: str) -> None:
+    assert fails(line, monkeypatch, said).evidence.advice == advice
+
+
+WHICH = "${self.port} in `run:` or `env:` says which port it is to take"
+
+
+@pytest.mark.parametrize(
+    ("local", "listens", "advice"),
+    [
+        (False, [], f"it listens on no port yet; {SLOW}"),
+        (False, [("0.0.0.0", 8123)], f"it listens on 8123, not on 8000: {WHICH}, or `port: 8123`"),
+        (False, [("127.0.0.1", 8000)], "it listens on 127.0.0.1 only, where nobody outside its container reaches it: ${self.bind} says"),
+        (False, [("::", 8000)], SLOW),
+        (True, [("0.0.0.0", 8000), ("::", 9000)], f"it listens on 8000 and 9000, not on 20000: {WHICH}"),
+        (True, [("::1", 20000)], "it listens on ::1 only, and is asked at 127.0.0.1: ${self.bind} says where it is to listen"),
+        (True, [("127.0.0.1", 20000)], SLOW),
+    ],
+)
+def test_where_it_listens_instead(
+    line: MakeLine, monkeypatch: pytest.MonkeyPatch, local: bool, listens: list[tuple[str, int]], advice: str
+) -> None:
+    error = fails(line, monkeypatch, "connection refused", local=local, listens={"api": listens})
+    assert error.evidence.advice.startswith(advice)
+
+
+def test_our_own_requests_are_no_part_of_the_log(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = 'INFO "GET /healthz HTTP/1.1" 500\nERROR no table\nINFO "GET /healthz/deep HTTP/1.1" 200\nGET /healthz 500 2 ms'
+    error = fails(line, monkeypatch, "GET /healthz answered 500 x", logged={"api": log})
+    assert error.evidence.logs == ("ERROR no table", 'INFO "GET /healthz/deep HTTP/1.1" 200')

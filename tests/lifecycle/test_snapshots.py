@@ -1,0 +1,282 @@
+"""Instances that begin as what is kept, on a deployment that runs nothing; `tests/snapshots/test_live.py` has real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from envctl.engines import Saved
+from envctl.errors import UsageError
+from envctl.instance.folder import snapshots_folder
+from envctl.instance.record import DataRecord, Location, SnapshotRecord
+from envctl.lifecycle import kept, snapshots
+from envctl.lifecycle.bring_up import Run
+from envctl.lifecycle.data import recorded, refuse_changed_seeds
+from envctl.lifecycle.events import Events
+from envctl.lifecycle.snapshots import NOTHING, begin_as_kept
+from envctl.plan.model import Plan, ServicePlan
+from envctl.session import Session
+from envctl.snapshots.index import Entry, Index
+from envctl.snapshots.keys import key_of
+from envctl.snapshots.settings import max_size
+from tests.builders import FakeDeployment, plan_of, record_of, session_in
+
+TEXT = """
+services:
+  db: {kind: postgres, seed: [{sql: a.sql}]}
+  other: {kind: postgres}
+  api: {kind: api, image: "api:1", port: 80}
+"""
+PLACE = Location("docker", "here")
+
+
+@dataclass
+class Keeping(FakeDeployment):
+    """One that keeps data."""
+
+    began: Mapping[str, SnapshotRecord] = field(default_factory=dict)
+
+    def place(self, service: ServicePlan) -> Location:
+        return PLACE
+
+    def identity(self, service: ServicePlan) -> str:
+        return service.image
+
+    def data_id(self, service: ServicePlan) -> str:
+        return self.data_ids.get(service.name, "")
+
+    def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
+        self.began = dict(snapshots)
+
+    def save(self, service: ServicePlan, key: str) -> Saved:
+        raise NotImplementedError
+
+
+@dataclass
+class Store:
+    """An engine with what is kept; *busy* is in use."""
+
+    there: dict[str, str] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
+    keeps_at: str = "here"
+
+    def has(self, ref: str, content: str) -> bool:
+        return self.there.get(ref) == content
+
+    def remove_kept(self, ref: str) -> bool:
+        return ref not in self.busy and self.there.pop(ref, "") is not None
+
+    def kept(self) -> list[tuple[str, str]]:
+        return [(ref, ref) for ref in self.there]
+
+    def write_kept(self, ref: str, file: Path) -> None:
+        file.write_text(self.there[ref])
+
+    def read_kept(self, ref: str, file: Path) -> str:
+        self.there[ref] = file.read_text()
+        return self.there[ref]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return plan_of(tmp_path, TEXT, {"a.sql": "select 1;"})
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    found = session_in(tmp_path)
+    environ = {key: value for key, value in found.environ.items() if key != NOTHING}
+    return Session({**environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}, found.cwd)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    found = Store()
+    for module in (snapshots, kept):
+        monkeypatch.setattr(module, "open_engine", lambda location, host: found)
+    monkeypatch.setattr(kept, "known_locations", lambda session: [PLACE])
+    return found
+
+
+def run_of(session: Session, plan: Plan) -> Run:
+    return Run(session, session.store.create(record_of()), plan, Events([]), 0.0)
+
+
+def keep(session: Session, store: Store, plan: Plan, name: str, size: int = 10) -> Entry:
+    assert plan.of_nobody is not None
+    key = key_of(plan.of_nobody(), name, lambda service: service.image)
+    steps = tuple(step.hash for step in plan.services[name].steps)
+    entry = Entry(key, *PLACE[:2], key, f"content of {key}", size, f"t/{name}", "postgres", "postgres:17", "now", steps)  # type: ignore[arg-type]
+    store.there[key] = entry.content
+    Index(snapshots_folder(session.environ)).add(entry)
+    return entry
+
+
+def begin(run: Run, deployment: Keeping, *, allowed: bool = True) -> None:
+    begin_as_kept(run, deployment, run.plan.services.values(), allowed=allowed)
+
+
+def test_a_new_server_begins_as_what_is_kept_for_it(session: Session, store: Store, plan: Plan) -> None:
+    entry, run, deployment = keep(session, store, plan, "db"), run_of(session, plan), Keeping(data_ids={"api": "x"})
+
+    begin(run, deployment)
+
+    assert list(deployment.began) == ["db"]
+    assert deployment.began["db"].content == entry.content
+    assert run.record.snapshots == deployment.began
+    assert run.lacking == ["other"]
+
+
+def test_data_that_is_there_stays_what_it_began_as(session: Session, store: Store, plan: Plan) -> None:
+    began = SnapshotRecord("old", "old", "old")
+    keep(session, store, plan, "db")
+    run, deployment = run_of(session, plan), Keeping(data_ids={"db": "1", "other": "2"})
+    run.update(lambda record: replace(record, snapshots={"db": began}))
+
+    begin(run, deployment)
+
+    assert deployment.began == {"db": began}
+    assert list(run.lacking) == []
+
+
+def test_data_that_is_gone_begins_as_what_is_kept_now(session: Session, store: Store, plan: Plan) -> None:
+    entry, run, deployment = keep(session, store, plan, "db"), run_of(session, plan), Keeping()
+    run.update(lambda record: replace(record, snapshots={"db": SnapshotRecord("old", "old", "old")}))
+
+    begin(run, deployment)
+
+    assert run.record.snapshots["db"].key == entry.key
+
+
+@pytest.mark.parametrize("why", ["option", "variable", "stranger"])
+def test_who_wants_none_gets_none(session: Session, store: Store, plan: Plan, why: str) -> None:
+    keep(session, store, plan, "db")
+    session = Session({**session.environ, NOTHING: "1"}, session.cwd) if why == "variable" else session
+    run, deployment = run_of(session, plan), Keeping()
+    if why == "stranger":
+        run.update(lambda record: replace(record, choices=replace(record.choices, untrusted=True)))
+
+    begin(run, deployment, allowed=why != "option")
+
+    assert deployment.began == {}
+    assert list(run.lacking) == []
+
+
+def test_another_one_under_its_name_is_not_taken(session: Session, store: Store, plan: Plan) -> None:
+    """Whoever can talk to the daemon can give any image any name; what it is is its id."""
+    entry, run, deployment = keep(session, store, plan, "db"), run_of(session, plan), Keeping()
+    store.there[entry.ref] = "of somebody else"
+
+    begin(run, deployment)
+
+    assert deployment.began == {}
+
+
+def test_what_was_left_half_way_is_not_taken_and_swept(session: Session, store: Store, plan: Plan) -> None:
+    entry = keep(session, store, plan, "db")
+    Index(snapshots_folder(session.environ)).forget(entry)
+    run, deployment = run_of(session, plan), Keeping()
+
+    begin(run, deployment)
+    assert deployment.began == {}
+    with Index(snapshots_folder(session.environ)).building(entry.key):
+        assert kept.sweep(session) == []
+    assert kept.sweep(session) == [entry.ref]
+
+
+def test_new_data_holds_what_it_began_as_and_changed_seeds_are_seen(plan: Plan) -> None:
+    service = plan.services["db"]
+    steps = tuple(step.hash for step in service.steps)
+    record = record_of(snapshots={"db": SnapshotRecord("k", "k", "c", steps)})
+
+    assert recorded(record, "db", "1") == DataRecord("1", steps, set_up=True)
+    assert recorded(record, "db", "") == DataRecord("")
+    changed = replace(service, steps=tuple(replace(step, hash="other") for step in service.steps))
+    with pytest.raises(UsageError, match="has changed since its data was seeded"):
+        refuse_changed_seeds(record, "t", FakeDeployment(data_ids={"db": "1"}), [changed])
+
+
+def sized(session: Session, limit: str) -> Session:
+    return Session({**session.environ, "ENVCTL_SNAPSHOTS_MAX_SIZE": limit}, session.cwd)
+
+
+def test_what_was_not_used_for_the_longest_time_makes_room(session: Session, store: Store, plan: Plan) -> None:
+    old, new = keep(session, store, plan, "db", 600), keep(session, store, plan, "other", 600)
+    index = Index(snapshots_folder(session.environ))
+    index.used(new)
+
+    assert kept.evict(sized(session, "2K")) == []
+    assert [each.key for each in kept.evict(sized(session, "1K"))] == [old.key]
+    assert [each.entry.key for each in kept.listed(session)] == [new.key]
+
+
+def test_what_is_in_use_stays(session: Session, store: Store, plan: Plan) -> None:
+    entry = keep(session, store, plan, "db")
+    store.busy = {entry.ref}
+
+    assert kept.prune(session) == []
+    assert kept.evict(sized(session, "0")) == []
+    assert [each.entry for each in kept.listed(session)] == [entry]
+    store.busy = set()
+    assert kept.prune(session) == [entry]
+    assert store.there == {}
+
+
+def test_what_somebody_has_removed_is_forgotten(session: Session, store: Store, plan: Plan) -> None:
+    keep(session, store, plan, "db")
+    store.there.clear()
+
+    assert kept.listed(session) == []
+    assert Index(snapshots_folder(session.environ)).all() == []
+
+
+@pytest.mark.parametrize("limit", ["much", "-1G", "5X", ""])
+def test_a_size_that_is_none_is_said(session: Session, limit: str) -> None:
+    if not limit:
+        assert max_size(sized(session, limit)) == 10 << 30
+        return
+    with pytest.raises(UsageError, match="this is no size"):
+        max_size(sized(session, limit))
+
+
+def test_the_size_stands_in_the_settings(session: Session) -> None:
+    (session.cwd / "envctl.toml").write_text('[snapshots]\nmax_size = "1M"\n')
+
+    assert max_size(Session(session.environ, session.cwd)) == 1 << 20
+
+
+def test_what_was_exported_is_imported_elsewhere(session: Session, store: Store, plan: Plan, tmp_path: Path) -> None:
+    entry = keep(session, store, plan, "db")
+    assert [each.key for each in kept.export(session, tmp_path / "out")] == [entry.key]
+    kept.prune(session)
+
+    assert kept.import_(session, tmp_path / "out") == [entry]
+    assert kept.import_(session, tmp_path / "out") == []
+    assert [each.entry for each in kept.listed(session)] == [entry]
+
+
+@pytest.mark.parametrize("damage", ["file", "no file", "manifest", "no manifest", "another"])
+def test_what_is_damaged_is_not_imported(session: Session, store: Store, plan: Plan, tmp_path: Path, damage: str) -> None:
+    entry, out = keep(session, store, plan, "db"), tmp_path / "out"
+    kept.export(session, out)
+    kept.prune(session)
+    file, manifest = out / f"{entry.key}.docker.tar", out / kept.MANIFEST
+    if damage == "file":
+        file.write_text("other")
+    elif damage == "no file":
+        file.unlink()
+    elif damage == "manifest":
+        manifest.write_text(manifest.read_text()[:-10])
+    elif damage == "no manifest":
+        manifest.unlink()
+    else:
+        manifest.write_text(manifest.read_text().replace(entry.content, "content of another"))
+
+    with pytest.raises(Exception, match=r"not what it was|damaged|no exported|something else"):
+        kept.import_(session, out)
+
+    assert kept.listed(session) == []
+    assert store.there == {}

@@ -1,0 +1,54 @@
+"""A definition on top of a Compose file: what its services wait for, and what stands in their place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from envctl.definition.models import SeedStep, Service
+from envctl.environment import Environment
+from envctl.plan.make import make_plan
+from envctl.plan.transforms import Selection, apply
+from tests.builders import environment_of, setting_of
+
+
+def composed(tmp_path: Path, **services: Service) -> Environment:
+    """An environment whose services are those of a Compose file."""
+    environment = environment_of(tmp_path, "services: {}\n")
+    theirs = {name: service.model_copy(update={"from_compose": True}) for name, service in services.items()}
+    definition = environment.definition.model_copy(update={"services": theirs})
+    return replace(environment, definition=definition, loaded=replace(environment.loaded, definition=definition))
+
+
+def test_what_depends_on_a_seeded_server_waits_for_its_seeds(tmp_path: Path) -> None:
+    steps = [SeedStep.model_validate({"command": "migrate", "in": "app"})]
+    db = Service(kind="postgres", image="postgres:17", ports={"postgres": 5432}, seed=steps)
+    app, web, other = Service(image="a:1"), Service(image="w:1", needs={"db": "ready"}), Service(image="o:1")
+    environment = composed(tmp_path, db=db, app=app, web=web, other=other)
+    plan = make_plan(environment, setting_of(environment))
+    assert {name: dict(service.needs) for name, service in plan.services.items()} == {
+        "db": {},
+        "app": {"db": "seeded"},
+        "web": {"db": "seeded"},
+        "other": {},
+    }
+
+
+def test_a_stub_is_on_the_networks_of_what_it_replaces(tmp_path: Path) -> None:
+    networks = {"back": {"aliases": ["pay.internal"]}}
+    environment = composed(tmp_path, pay=Service(image="p:1", ports={"http": 80}, compose={"networks": networks}))
+    stub = apply(environment, Selection(stub=("pay",))).definition.services["pay"]
+    assert (stub.kind, stub.port, stub.compose) == ("stub", 80, {"networks": networks})
+
+
+def test_a_fragment_is_evaluated_once(tmp_path: Path) -> None:
+    environment = composed(tmp_path, x=Service(image="x:1", compose={"command": ["echo $${HOME}"]}))
+    plan = make_plan(environment, setting_of(environment))
+    assert plan.services["x"].compose == {"command": ["echo $${HOME}"]}
+
+
+def test_a_server_that_publishes_a_port_of_a_parameter_keeps_it(tmp_path: Path) -> None:
+    broker = Service(kind="rabbitmq", image="rabbitmq:4.0", ports={"amqp": 5672, "management": 15672})
+    environment = composed(tmp_path, broker=broker)
+    plan = make_plan(environment, setting_of(environment))
+    assert set(plan.services["broker"].endpoints) == {"amqp", "management"}

@@ -1,0 +1,247 @@
+"""`--lanes`: what is there once per lane, what is divided, and who sees what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envctl.environment import Environment
+from envctl.errors import DefinitionError, UsageError
+from envctl.plan.make import make_plan
+from envctl.plan.model import Plan, Selection
+from envctl.plan.transforms import apply
+from envctl.plan.transforms.lanes import lanes_of
+from tests.builders import environment_of, setting_of
+
+SHOP = """
+services:
+  db:
+    kind: postgres
+    with: {databases: [shop, audit], users: [reader]}
+    seed:
+      - {command: migrate, in: orders}
+      - {command: [check, "${self.url}"]}
+  files: {kind: s3, with: {buckets: [uploads]}}
+  cache: {kind: valkey, scope: environment, with: {database: 3}}
+  own: {kind: valkey}
+  payments: {kind: stub}
+  orders:
+    kind: api
+    image: x
+    port: 80
+    run: serve --lane ${lane.number} --bucket ${files.buckets.uploads.bucket}
+    env:
+      DB: ${db.url}
+      AUDIT: ${db.databases.audit.url}
+      READER: ${db.users.reader.url}
+      CACHE: ${cache.url}
+      OWN: ${own.url}
+      PAY: ${payments.url}
+    needs: {page: started}
+  page: {image: x, port: 81}
+outputs:
+  ORDERS: ${orders.url}
+  DB: ${db.url}
+  LANE: ${lane.number}
+tests: {api: "test ${db.database}"}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lanes")
+
+
+@pytest.fixture(scope="module")
+def plan(folder: Path) -> Plan:
+    return planned(environment_of(folder, SHOP), 2)
+
+
+def planned(environment: Environment, count: int) -> Plan:
+    environment = apply(environment, Selection(lanes=count))
+    return make_plan(environment, setting_of(environment))
+
+
+def refused(folder: Path, text: str, count: int = 2) -> str:
+    with pytest.raises(DefinitionError) as raised:
+        planned(environment_of(folder, text), count)
+    return "\n".join(map(str, raised.value.problems))
+
+
+def test_without_lanes_nothing_changes(folder: Path) -> None:
+    environment = environment_of(folder, SHOP)
+    assert apply(environment, Selection()) == environment
+    plan = planned(environment, 0)
+    assert (plan.lanes, plan.outputs["DB"], plan.services["orders"].lane) == (
+        (),
+        "postgresql://db-username:db-password@127.0.0.1:20000/shop",
+        0,
+    )
+
+
+def test_the_teams_own_are_there_once_per_lane_and_servers_with_units_once(plan: Plan) -> None:
+    own = {"own", "payments", "orders", "page"}
+    assert set(plan.services) == {"db", "files", "cache"} | own | {f"{name}-lane2" for name in own}
+    assert {name: service.lane for name, service in plan.services.items() if service.written == "orders"} == {
+        "orders": 1,
+        "orders-lane2": 2,
+    }
+
+
+@pytest.mark.parametrize(("name", "lane", "own"), [("orders", 1, ""), ("orders-lane2", 2, "-lane2")])
+def test_a_lanes_own_sees_its_lane_alone(plan: Plan, name: str, lane: int, own: str) -> None:
+    service = plan.services[name]
+    database = f"@db:5432/shop_lane{lane}"
+    assert service.env == {
+        "DB": f"postgresql://db-username:db-password{database}",
+        "AUDIT": f"postgresql://db-username:db-password@db:5432/audit_lane{lane}",
+        "READER": service.env["READER"],
+        "CACHE": f"redis://cache-username:cache-password@cache:6379/{3 + lane}",
+        "OWN": f"redis://own{own}-username:own{own}-password@own{own}:6379/0",
+        "PAY": f"http://payments{own}:8080",
+    }
+    assert service.env["READER"].endswith(database)
+    assert service.run == ("serve", "--lane", str(lane), "--bucket", f"uploads-lane{lane}")
+    assert service.needs == {"db": "seeded", "files": "seeded", "cache": "seeded", f"own{own}": "seeded", f"payments{own}": "seeded",
+                             f"page{own}": "started"}  # fmt: skip
+
+
+def test_the_server_itself_knows_of_no_lane(plan: Plan) -> None:
+    db = plan.services["db"]
+    assert db.env["POSTGRES_DB"] == "shop"
+    assert db.unit is not None
+    assert [(n.base, n.template, n.lanes) for n in db.unit.names] == [
+        ("shop", "shop_seeded", ("shop_lane1", "shop_lane2")),
+        ("audit", "audit_seeded", ("audit_lane1", "audit_lane2")),
+    ]
+
+
+def test_what_is_seeded_is_seeded_without_a_lane(plan: Plan) -> None:
+    migrate, check = plan.services["db"].steps
+    assert migrate.env is not None
+    assert migrate.env["DB"] == "postgresql://db-username:db-password@db:5432/shop"
+    assert migrate.env["CACHE"].endswith("/3")
+    assert check.env is not None
+    assert (check.command[1], check.env["DB"]) == (check.env["DB"], "postgresql://db-username:db-password@127.0.0.1:20000/shop")
+
+
+def test_outputs_of_each_lane(plan: Plan) -> None:
+    first, second = plan.lanes
+    assert plan.outputs == first
+    assert (first["LANE"], second["LANE"]) == ("1", "2")
+    assert first["DB"].endswith("/shop_lane1")
+    assert second["DB"].endswith("/shop_lane2")
+    assert first["ORDERS"] != second["ORDERS"]
+    assert plan.tests["api"].run == ("test", "shop_lane1")
+
+
+def test_default_outputs_have_the_names_of_the_definition(folder: Path) -> None:
+    text = "services:\n  cache: {kind: valkey, scope: environment}\n  orders: {image: x, port: 80, env: {C: '${cache.url}'}}\n"
+    plan = planned(environment_of(folder, text), 2)
+    assert plan.lanes[0].keys() == plan.lanes[1].keys() >= {"ORDERS_URL", "CACHE_URL"}
+    assert plan.lanes[1]["CACHE_DATABASE"] == "2"
+
+
+def test_a_lease_has_the_properties_of_a_unit_with_any_name(plan: Plan) -> None:
+    unit = plan.services["db"].unit
+    assert unit is not None
+    assert unit.properties_of("x7")["url"] == "postgresql://db-username:db-password@127.0.0.1:20000/x7"
+    assert unit.server["url"].endswith("/shop")
+
+
+def test_a_server_of_the_lanes_own_is_reset_from_its_own_template(folder: Path) -> None:
+    text = "services:\n  db: {kind: postgres, scope: lane}\n  orders: {image: x, port: 80, env: {D: '${db.url}'}}\n"
+    plan = planned(environment_of(folder, text), 2)
+    assert plan.services["orders-lane2"].env["D"].endswith("@db-lane2:5432/app")
+    unit = plan.services["db-lane2"].unit
+    assert unit is not None
+    assert [(n.base, n.template, n.lanes) for n in unit.names] == [("app", "app_seeded", ())]
+
+
+def test_long_names_stay_apart(folder: Path) -> None:
+    name = "d" * 60
+    plan = planned(environment_of(folder, f"services:\n  db: {{kind: postgres, with: {{databases: [{name}]}}}}\n"), 12)
+    unit = plan.services["db"].unit
+    assert unit is not None
+    names = [unit.names[0].base, unit.names[0].template, *unit.names[0].lanes]
+    assert len(set(names)) == 14
+    assert max(map(len, names)) <= 63
+
+
+@pytest.mark.parametrize(
+    ("fragment", "said"),
+    [
+        ("compose: {ports: ['8080:80']}", "port 8080 of this machine"),
+        ("compose: {ports: ['127.0.0.1:8080:80/tcp']}", "port 8080 of this machine"),
+        ("compose: {ports: [{target: 80, published: 8080}]}", "port 8080 of this machine"),
+        ("compose: {network_mode: host}", "`network_mode: host`"),
+        ("compose: {container_name: me}", "`container_name`"),
+        ("compose: {volumes: ['data:/data']}", "the volume 'data'"),
+        ("compose: {volumes: [{type: volume, source: data, target: /data}]}", "the volume 'data'"),
+        ("compose: {networks: {default: {ipv4_address: 10.1.2.3}}}", "`ipv4_address`"),
+        ("kubernetes: {spec: {hostNetwork: true}}", "`hostNetwork: true`"),
+    ],
+)
+def test_what_cannot_be_there_twice_is_said_with_its_line(folder: Path, fragment: str, said: str) -> None:
+    text = f"services:\n  orders:\n    image: x\n    {fragment}\n"
+    found = refused(folder, text)
+    assert said in found
+    assert "environment.yaml:5: services.orders" in found
+    assert "`scope: environment`" in found
+    planned(environment_of(folder, text), 1)
+    assert "orders-lane2" not in planned(environment_of(folder, text + "    scope: environment\n"), 2).services
+
+
+@pytest.mark.parametrize("fragment", ["ports: ['80']", "ports: [{target: 80}]", "volumes: ['./here:/there', '/tmp/x', 'data:/data:ro']"])
+def test_what_two_can_share_is_no_mistake(folder: Path, fragment: str) -> None:
+    planned(environment_of(folder, f"services:\n  orders: {{image: x, compose: {{{fragment}}}}}\n"), 2)
+
+
+@pytest.mark.parametrize("other", ["db: {kind: postgres}", "db: {kind: api, image: x, port: 5}"])
+def test_one_for_all_lanes_cannot_use_what_is_a_lanes(folder: Path, other: str) -> None:
+    text = f"services:\n  {other}\n  login: {{image: x, port: 80, scope: environment, env: {{D: '${{db.url}}'}}}}\n"
+    found = refused(folder, text)
+    assert "'login' is one for all lanes and refers to 'db', of which each lane has its own" in found
+    assert "environment.yaml:4" in found
+
+
+def test_a_server_without_anything_to_divide(folder: Path) -> None:
+    assert "'files' has no buckets" in refused(folder, "services:\n  files: {kind: s3}\n")
+
+
+@pytest.mark.parametrize("env", ["D: 'postgresql://${db.host}:${db.port}/app'", "D: '${db.username}'"])
+def test_a_lanes_own_that_names_its_database_itself(folder: Path, env: str) -> None:
+    found = refused(folder, f"services:\n  db: {{kind: postgres}}\n  orders: {{image: x, env: {{{env}}}}}\n")
+    assert found.count("nothing of 'db' that 'orders' refers to is its lane's") == 1
+    assert "environment.yaml:4" in found
+
+
+def test_a_name_that_is_taken(folder: Path) -> None:
+    environment = environment_of(folder, "services:\n  a: {image: x}\n  a-lane2: {image: x}\n")
+    with pytest.raises(UsageError, match="'a-lane2', which is another service"):
+        planned(environment, 2)
+
+
+def test_what_runs_elsewhere_cannot_be_divided(folder: Path) -> None:
+    environment = environment_of(folder, SHOP)
+    use = {"db": "postgresql://u:p@127.0.0.1:1/x"}
+    with pytest.raises(UsageError, match="all 2 lanes would share it"):
+        apply(environment, Selection(use=use, lanes=2))
+    assert apply(environment, Selection(use=use, lanes=1)).lanes.count == 1
+
+
+def test_a_mistake_is_said_once_for_all_lanes(folder: Path) -> None:
+    found = refused(folder, "services:\n  a: {image: x, port: 80, env: {A: '${self.port / 0}'}}\n", 3)
+    assert found.count("services.a") == 1
+
+
+@pytest.mark.parametrize(("text", "count"), [(None, 0), ("1", 1), ("12", 12), ("auto", 4)])
+def test_how_many(text: str | None, count: int) -> None:
+    assert lanes_of(text, 4) == count
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "1.5", "65", "²"])
+def test_no_number_of_lanes(text: str) -> None:
+    with pytest.raises(UsageError, match="no number of lanes"):
+        lanes_of(text, 4)

@@ -1,0 +1,177 @@
+"""What makes another key, and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.plan.model import Plan, ServicePlan
+from envctl.snapshots.keys import can_be_kept, kept_steps, key_of
+from tests.builders import plan_of
+
+TEXT = """
+variables: {n: 100, token: {from: TOKEN, secret: true, default: sesame}}
+services:
+  db:
+    kind: postgres
+    with: {databases: [app, audit], password: first, users: {bob: {password: hush}}, settings: {max_connections: "${var.n}"}}
+    env: {TOKEN: "${var.token}", WHERE: "${api.url}"}
+    files: {/etc/more.conf: more.conf}
+    seed:
+      - sql: schema
+      - {csv: a.csv, into: a}
+      - {command: python migrate.py, in: api, inputs: ["*.py"]}
+  api: {kind: api, image: "api:1", port: 80}
+"""
+FILES: dict[str, str | bytes] = {
+    "schema/1.sql": "create table a (i int);", "schema/2.sql": "select 1;", "a.csv": "i\n1\n", "migrate.py": "1", "more.conf": "x",
+}  # fmt: skip
+
+
+def by_image(service: ServicePlan) -> str:
+    return f"id of {service.image}"
+
+
+def nobodys(folder: Path, text: str = TEXT, files: Mapping[str, str | bytes] = FILES, **changes: Any) -> Plan:
+    folder.mkdir(exist_ok=True)
+    plan = plan_of(folder, text, files, **changes)
+    assert plan.of_nobody is not None
+    return plan.of_nobody()
+
+
+def key(folder: Path, text: str = TEXT, files: Mapping[str, str | bytes] = FILES, **changes: Any) -> str:
+    return key_of(nobodys(folder, text, files, **changes), "db", by_image)
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> str:
+    return key(tmp_path / "p")
+
+
+OTHER_TEXTS = {
+    "version": ("kind: postgres\n", 'kind: postgres\n    version: "16"\n'),
+    "parameter": ("[app, audit]", "[app, audits]"),
+    "order of databases": ("[app, audit]", "[audit, app]"),
+    "user": ("bob", "eve"),
+    "user name that is given": ("password: first", "password: first, username: me"),
+    "variable": ("n: 100", "n: 101"),
+    "variable of the container": ("env: {", "env: {X: '1', "),
+    "arguments": ("    seed:", "    command: [postgres, -c, fsync=off]\n    seed:"),
+    "step": ("into: a}", "into: b}"),
+    "database of a step": ("{csv: a.csv,", "{csv: a.csv, database: audit,"),
+    "program of a step": ("python migrate.py", "python migrate.py --more"),
+    "image of a step": ("api:1", "api:2"),
+    "place of a file": ("/etc/more.conf", "/etc/most.conf"),
+}
+
+
+@pytest.mark.parametrize("change", OTHER_TEXTS.values(), ids=list(OTHER_TEXTS))
+def test_another_definition_is_another_key(tmp_path: Path, first: str, change: tuple[str, str]) -> None:
+    assert change[0] in TEXT
+
+    assert key(tmp_path / "p", TEXT.replace(*change)) != first
+
+
+OTHER_FILES: dict[str, dict[str, str | bytes]] = {
+    "a byte of a seed": {"a.csv": "i\n2\n"},
+    "a line end": {"a.csv": "i\r\n1\n"},
+    "a byte in a folder": {"schema/2.sql": "select 2;"},
+    "one more in a folder": {"schema/3.sql": ""},
+    "an input of a program": {"migrate.py": "2"},
+    "one more input": {"more.py": ""},
+    "a file of the container": {"more.conf": "y"},
+}
+
+
+@pytest.mark.parametrize("change", OTHER_FILES.values(), ids=list(OTHER_FILES))
+def test_another_byte_of_a_file_is_another_key(tmp_path: Path, first: str, change: dict[str, str | bytes]) -> None:
+    assert key(tmp_path / "p", files={**FILES, **change}) != first
+
+
+def test_the_names_in_a_folder_count(tmp_path: Path, first: str) -> None:
+    swapped = {"schema/1.sql": FILES["schema/2.sql"], "schema/2.sql": FILES["schema/1.sql"]}
+
+    assert key(tmp_path / "p", files={**FILES, **swapped}) != first
+
+
+def test_the_order_of_steps_counts(tmp_path: Path, first: str) -> None:
+    one, other = "      - sql: schema\n", "      - {csv: a.csv, into: a}\n"
+
+    assert key(tmp_path / "p", TEXT.replace(one + other, other + one)) != first
+
+
+def test_what_runs_it_counts(tmp_path: Path, first: str) -> None:
+    assert key_of(nobodys(tmp_path / "p"), "db", lambda service: f"newer {service.image}") != first
+
+
+def test_what_the_kind_says_counts(tmp_path: Path) -> None:
+    text, kind = "services:\n  db: {kind: own}\n", "kind: own\nextends: postgres\n"
+    more = "env: {LANG: C}\n"
+
+    assert key(tmp_path / "p", text, {"templates/kinds/own.yaml": kind}) != key(
+        tmp_path / "p", text, {"templates/kinds/own.yaml": kind + more}
+    )
+
+
+SAME = {
+    "password": ("password: first", "password: second"),
+    "password of a user": ("password: hush", "password: shush"),
+    "secret variable": ("default: sesame", "default: mustard"),
+    "name of the environment's other services": ("services:\n", "services:\n  more: {kind: nats}\n"),
+}
+
+
+@pytest.mark.parametrize("change", SAME.values(), ids=list(SAME))
+def test_no_credential_is_part_of_it(tmp_path: Path, first: str, change: tuple[str, str]) -> None:
+    assert change[0] in TEXT
+
+    assert key(tmp_path / "p", TEXT.replace(*change)) == first
+
+
+def test_an_instance_s_own_is_no_part_of_it(tmp_path: Path, first: str) -> None:
+    assert key(tmp_path / "p", name="other", id="other-123456", secret=lambda service, parameter: f"x{service}{parameter}") == first
+
+
+def test_data_of_a_program_is_for_its_project_alone(tmp_path: Path) -> None:
+    """It may do more than its inputs say; what a server is fed with is the same for everybody."""
+    fed = TEXT.replace('      - {command: python migrate.py, in: api, inputs: ["*.py"]}\n', "")
+
+    assert key(tmp_path / "p") != key(tmp_path / "q")
+    assert key(tmp_path / "p", fed) == key(tmp_path / "q", fed)
+
+
+def service_of(folder: Path, seed: str, more: str = "") -> ServicePlan:
+    text = f"services:\n  db:\n    kind: postgres\n{more}    seed:\n{seed}  api: {{kind: api, image: 'api:1', port: 80}}\n"
+    return plan_of(folder, text, FILES).services["db"]
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["{command: python migrate.py, in: api}", "{command: x, in: api, inputs: ['*.py'], needs: [api]}"],
+    ids=["nothing says what it depends on", "it depends on what another service answers"],
+)
+def test_what_cannot_be_repeated_is_done_each_time_and_what_comes_behind_it(tmp_path: Path, step: str) -> None:
+    found = service_of(tmp_path, f"      - sql: schema\n      - {step}\n      - sql: a.csv\n")
+
+    assert [step.step.file for step in kept_steps(found)] == ["schema"]
+
+
+def test_what_is_beside_the_kind_is_not_kept(tmp_path: Path) -> None:
+    plain = service_of(tmp_path, "      - sql: schema\n")
+
+    assert can_be_kept(plain)
+    assert not can_be_kept(replace(plain, compose={"volumes": ["/srv:/var/lib/envctl/data"]}))
+    assert not can_be_kept(replace(plain, from_compose=True))
+    assert not can_be_kept(replace(plain, run=("x",)))
+    assert not can_be_kept(replace(plain, replicas=2))
+    assert not can_be_kept(replace(plain, snapshot=None))
+
+
+def test_a_server_that_makes_nothing_at_its_first_start_is_kept_for_its_seeds(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "services:\n  cache: {kind: valkey}\n  db: {kind: postgres}\n")
+
+    assert [name for name, service in plan.services.items() if can_be_kept(service)] == ["db"]

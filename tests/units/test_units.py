@@ -1,0 +1,11 @@
+"""Units: names in properties."""
+
+from __future__ import annotations
+
+from envctl.instance.units import PLACEHOLDER, Unit
+
+
+def test_the_properties_of_a_unit_have_its_name_wherever_it_stands() -> None:
+    properties = {"url": f"postgresql://u:p@h:1/{PLACEHOLDER}", "port": 1, "databases": {"a": {"name": PLACEHOLDER}}, "all": [PLACEHOLDER]}
+    found = Unit("postgres", properties=properties).properties_of("shop_7")
+    assert found == {"url": "postgresql://u:p@h:1/shop_7", "port": 1, "databases": {"a": {"name": "shop_7"}}, "all": ["shop_7"]}
