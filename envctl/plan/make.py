@@ -93,7 +93,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
 
 def _gated(service: ServicePlan, services: Mapping[str, ServicePlan]) -> bool:
     """Whether nobody has to reach it before it is seeded, neither another service nor a command that runs in the place of one."""
-    if service.once or not (service.steps or service.sets_up):
+    if service.once or service.advertised or service.name in service.refers or not (service.steps or service.sets_up):
         return False
     others = [other for other in services.values() if other.name != service.name]
     waits = all(other.needs.get(service.name) == "seeded" for other in others if service.name in (*other.needs, *other.refers))
