@@ -13,6 +13,7 @@ from envctl.engines.mixed import remove_everywhere
 from envctl.engines.registry import names as engines_there_are
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError, UsageError
+from envctl.instance.identity import ID
 from envctl.instance.lock import lock
 from envctl.instance.machine import process_alive, process_mark
 from envctl.instance.record import InstanceState, Location, Record, now
@@ -150,7 +151,8 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
         record, unseen = None, error
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
-    removed = list(_without_record(session, session.id_of(name, project_here(session))))
+    ids = dict.fromkeys([session.id_of(name, project_here(session)), *([name] if ID.fullmatch(name) else [])])
+    removed = [done for id in ids for done in _without_record(session, id)]
     if unseen is not None and not removed:
         raise unseen
     return removed

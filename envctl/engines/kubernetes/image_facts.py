@@ -73,5 +73,6 @@ def _daemon(environ: Mapping[str, str]) -> Ask | None:
     from envctl.engines.docker.connection import find_endpoint
 
     with suppress(EnvctlError, OSError):
-        return Daemon(find_endpoint(None, environ)[0]).get
+        endpoint = find_endpoint(None, environ)[0]
+        return None if endpoint.host.startswith("ssh:") else Daemon(endpoint).get  # another machine's knows too little to log in for
     return None
