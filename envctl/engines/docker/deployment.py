@@ -18,7 +18,7 @@ from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_c
 from envctl.engines.docker.connection import sdk_errors
 from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
-from envctl.engines.docker.moving import config_hashes, has_moved, made_anew, move, volume_of
+from envctl.engines.docker.moving import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.folder import write_private
@@ -26,7 +26,7 @@ from envctl.instance.labels import DATA, INSTANCE
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import guarded_thread
-from envctl.render.compose import compose_text, escaped, joined_networks, render_compose
+from envctl.render.compose import compose_text, escaped, joined_networks, labels, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
 
@@ -116,6 +116,7 @@ class DockerDeployment(DockerInstance):
         options = ["--remove-orphans"] if whole else []
         try:
             with self.in_flight.creating():
+                make_volumes(self.connection, self.id, self.plan.services, labels(self.plan))
                 self._run_compose(file, ["create", "--no-build", "--pull", "never", *options])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None

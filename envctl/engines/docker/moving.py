@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.connection import Connection
-from envctl.instance.labels import DATA, INSTANCE
+from envctl.instance.labels import DATA, INSTANCE, SERVICE
 from envctl.plan.model import ServicePlan
 
 Container = Mapping[str, Any]
@@ -20,6 +21,20 @@ STOPPING = 30
 def volume_of(id: str, service: str) -> str:
     """The name of the volume of a service's data, as Compose gives it."""
     return f"{id}_{service}-data"
+
+
+def make_volumes(connection: Connection, id: str, services: Mapping[str, ServicePlan], marks: Mapping[str, str]) -> None:
+    """Those of their data that are not there, each with a mark by which its data is known.
+
+    When a volume was made says little: Docker 20.10 gives the time at which something was last made in its root.
+    """
+    for service in (service for service in services.values() if service.data):
+        told = {**marks, SERVICE: service.name, **_of_compose(id, service.name), DATA: secrets.token_hex(8)}
+        connection.api.create_volume(volume_of(id, service.name), labels=told)  # one that is there stays as it is
+
+
+def _of_compose(id: str, service: str) -> dict[str, str]:
+    return {"com.docker.compose.project": id, "com.docker.compose.volume": f"{service}-data"}
 
 
 def has_moved(daemon: Daemon, id: str, service: str, image: str, containers: Sequence[Container]) -> bool:
@@ -62,10 +77,9 @@ def move(connection: Connection, id: str, service: ServicePlan, container: str, 
     api.stop(container, timeout=STOPPING)
     if _there(connection.daemon, name):
         api.remove_volume(name, force=True)
-    compose = {"com.docker.compose.project": id, "com.docker.compose.volume": f"{service.name}-data"}
     told = api.inspect_container(container)["Config"]["Labels"]
     ours = {key: value for key, value in told.items() if key.startswith("envctl.")}
-    api.create_volume(name, labels={**ours, **compose, DATA: data_id})
+    api.create_volume(name, labels={**ours, **_of_compose(id, service.name), DATA: data_id})
     config = api.create_host_config(binds=[f"{name}:{folder}"])
     helper = api.create_container(service.image, labels={INSTANCE: id}, host_config=config)["Id"]
     try:
