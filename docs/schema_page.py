@@ -18,7 +18,7 @@ SECTIONS = {
     "Ready": "`ready`",
     "SeedStep": "A seed step",
     "Resources": "`resources`",
-    "Requests": "`resources.requests`",
+    "Requests": "`requests`",
     "Test": "A test",
 }
 """The parts of the schema in the order of the page, with their headings."""
