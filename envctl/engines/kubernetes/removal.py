@@ -26,7 +26,9 @@ KINDS = (
 PATIENCE = 300.0
 STEP, PAUSE = 20.0, 0.3
 USUAL = 10.0
-"""Seconds that Kubernetes' own finalizers may take before they are spoken of."""
+"""Seconds that Kubernetes' own finalizers and pods may take before they are spoken of."""
+PASSING = ("kubernetes.io/", "still remain")
+"""In what is said of every namespace whose pods take a moment to end."""
 FINALIZERS = re.compile(r"(\S+) in \d+ resource instances")
 
 
@@ -40,7 +42,7 @@ class Stuck:
 
     def tell(self, reasons: Iterable[str]) -> None:
         late = time.monotonic() - self.began > USUAL
-        fresh = [why for why in dict.fromkeys(reasons) if why not in self.told and (late or "kubernetes.io/" not in why)]
+        fresh = [why for why in dict.fromkeys(reasons) if why not in self.told and (late or not any(word in why for word in PASSING))]
         self.told.update(fresh)
         if fresh:
             tell(f"envctl: {self.what} is kept by {', '.join(fresh)}; Ctrl-C leaves the rest to the cluster")

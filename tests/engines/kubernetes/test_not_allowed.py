@@ -99,6 +99,7 @@ def test_a_stuck_finalizer_is_told_at_once(played: Played, api: Api, capsys: pyt
     conditions = [
         {"type": "NamespaceFinalizersRemaining", "status": "True", "message": told},
         {"type": "NamespaceDeletionDiscoveryFailure", "status": "True", "message": "metrics.k8s.io/v1 does not answer"},
+        {"type": "NamespaceDeletionContentFailure", "status": "True", "message": "unexpected items still remain: pods"},
         {"type": "NamespaceContentRemaining", "status": "True", "message": "pods has 1 resource instances"},
     ]
     stuck = NAMESPACE | {"status": {"conditions": conditions}}
@@ -110,6 +111,7 @@ def test_a_stuck_finalizer_is_told_at_once(played: Played, api: Api, capsys: pyt
     assert said.count("example.com/slow") == 1
     assert "metrics.k8s.io/v1 does not answer" in said
     assert "pvc" not in said
+    assert "still remain" not in said
     assert "Ctrl-C" in said
 
 
