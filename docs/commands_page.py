@@ -16,14 +16,20 @@ from envctl.cli.options import Running, expanded
 
 def commands() -> str:
     found: Any = typer.main.get_command(build([]))
-    return "\n\n".join("\n\n".join(_section(name, command)) for name, command in found.commands.items())
+    return "\n\n".join("\n\n".join(_section(name, command)) for name, command in _flat(found))
+
+
+def _flat(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """The commands, and those of their own commands."""
+    for name, command in group.commands.items():
+        yield from _flat(command, f"{before}{name} ") if hasattr(command, "commands") else [(f"{before}{name}", command)]
 
 
 def _section(name: str, command: Any) -> Iterator[str]:
     yield f"### envctl {name}"
     yield f"```text\n{_usage(name, command)}\n```"
     yield sentence(" ".join(inspect.cleandoc(command.help or "").split()))
-    shared = _shared() if name in ("up", "run", "test") else set()
+    shared = _shared() if name in ("up", "run", "test", "preview up") else set()
     rows = [_row(param) for param in command.params if param.name not in shared]
     if rows:
         yield table(("", "Says", "Variable"), rows)

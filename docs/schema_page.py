@@ -19,10 +19,11 @@ SECTIONS = {
     "SeedStep": "A seed step",
     "Resources": "`resources`",
     "Requests": "`requests`",
+    "Expose": "`expose`",
     "Test": "A test",
 }
 """The parts of the schema in the order of the page, with their headings."""
-LATER = ("scope", "faults", "expose")
+LATER = ("faults",)
 """Keys that are taken already, and that nothing acts on yet."""
 HANDED_OVER = "Compose's own"
 """What the schema leaves open."""

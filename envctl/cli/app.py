@@ -39,6 +39,8 @@ COMMANDS = {
     "doctor": "doctor",
 }
 """In the order in which `--help` shows them: command to its module of this folder."""
+GROUPS = {"preview": "preview", "cluster": "cluster"}
+"""Those that have commands of their own: an application `app` in the module."""
 COMPLETING = "_ENVCTL_COMPLETE"
 """The variable by which a shell asks for completions."""
 CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
@@ -57,8 +59,12 @@ def build(words: Sequence[str]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     called = next((word for word in words if not word.startswith("-")), "")
-    for name in [called] if called in COMMANDS else COMMANDS:
-        app.command(name)(_function(name))
+    known = {**COMMANDS, **GROUPS}
+    for name in [called] if called in known else known:
+        if name in GROUPS:
+            app.add_typer(import_module(f"envctl.cli.{GROUPS[name]}").app, name=name)
+        else:
+            app.command(name)(_function(name))
     return app
 
 
@@ -84,7 +90,7 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
         if words in ([], ["help"], ["-h"], ["--help"]):
             show(*overview())
             return 0
-        if words[:1] == [called] and called not in COMMANDS:
+        if words[:1] == [called] and called not in {**COMMANDS, **GROUPS}:
             raise unknown_command(called)
         if called == "test":
             words = passed_on(words)
@@ -123,7 +129,9 @@ def default_map(session: Session, command: Any) -> dict[str, Any]:
 
 
 def _known(command: Any, plain: dict[str, Any]) -> dict[str, Any]:
-    """The defaults of *command*'s options; an argument (`down NAME`) is said each time."""
+    """The defaults of *command*'s options, or of those of its own commands; an argument (`down NAME`) is said each time."""
+    if hasattr(command, "commands"):
+        return {name: _known(sub, plain) for name, sub in command.commands.items()}
     options = {param.name: param for param in command.params if param.param_type_name == "option"}
     return {key: [value] if options[key].multiple and isinstance(value, str) else value for key, value in plain.items() if key in options}
 

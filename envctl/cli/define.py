@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from envctl.environment.powers import powers
 from envctl.errors import DefinitionError, EnvctlError, Problem, UsageError
 from envctl.lifecycle.claiming import instance_name
 from envctl.plan import transforms
+from envctl.plan.exposing import Exposure
 from envctl.plan.make import make_plan
 from envctl.plan.setting import render_setting
 from envctl.plan.traits import UNDECIDED
@@ -119,6 +121,8 @@ def render(
         random=random,
     )
     wanted = opt.cluster_options(session, setting, registry, namespace, existing_secret) if target.shares_namespaces else None
+    if wanted is not None:
+        setting = replace(setting, expose=Exposure.of(wanted.cluster.expose))
     rendered = write_manifests(make_plan(environment, setting), Path(output) if output else None, wanted)
     if not output:
         give(rendered.text)

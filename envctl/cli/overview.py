@@ -32,6 +32,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "exec": "Run a command inside a service",
         "shell": "Open the client of a service, like psql, or a shell",
     },
+    "Share a cluster": {
+        "preview": "Keep the environment of a pull request: up, comment, down, gc",
+        "cluster": "Give a cluster rights, limits and a reaper: install, uninstall",
+    },
     "More": {
         "render": "Write the manifests that up would use; nothing is started",
         "schema": "Print the JSON Schema of definitions, for editors",

@@ -20,7 +20,7 @@ from envctl.files.folders import FileRefused
 FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties", "spring", "postman", "cypress", "karate")
 
 
-LATER = ("faults", "expose")
+LATER = ("faults",)
 """Keys of a service that are agreed on, and not built yet."""
 
 _SHELLS_OWN = frozenset({"&&", "||", "|", "&", ">", ">>", "<", "2>&1"})

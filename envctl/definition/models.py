@@ -294,6 +294,22 @@ class Resources(Requests):
     requests: Requests = Field(Requests(), description="What is kept for it; without it, as little as its kind needs.")
 
 
+HOST = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$"
+
+
+class Expose(Model):
+    """A URL for browsers."""
+
+    port: Port | str | None = Field(None, description="A port, by name or number; the main one without it.")
+    path: str = Field("/", pattern=r"^/[!-~]*$", description="The path below which it answers.")
+    host: str | None = Field(
+        None,
+        pattern=HOST,
+        max_length=253,
+        description="Its host, or its label below the cluster's domain; `<service>-<id>` without it.",
+    )
+
+
 class Service(Model):
     kind: str = Field("service", description="What it is; see `envctl schema` for the kinds.")
     version: Text | None = Field(None, description="The version of the kind: its image's tag.")
@@ -325,7 +341,9 @@ class Service(Model):
     stop: Duration | None = Field(None, description="How long it may take to end on SIGTERM.")
     scope: Literal["lane", "environment"] | None = Field(None, description="One per lane, or one for all of them.")
     faults: bool | dict[str, Any] | None = Field(None, description="Behind a proxy that makes faults.")
-    expose: bool | str | dict[str, Any] | None = Field(None, description="Reachable through an ingress.")
+    expose: bool | Expose | None = Field(
+        None, description="A URL for browsers, `public_url`: an Ingress or an HTTPRoute on Kubernetes, the published port elsewhere."
+    )
     compose: dict[str, Any] = Field(default_factory=dict, description="Merged into the rendered Compose service.")
     kubernetes: dict[str, Any] | list[Any] = Field(default_factory=dict, description="Merged into the rendered objects.")
     from_compose: bool = Field(False, description="A Compose file describes it; nobody writes this into a definition.")

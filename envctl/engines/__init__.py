@@ -10,6 +10,7 @@ from envctl.engines.seam import Engine as Engine
 from envctl.engines.seam import Execution as Execution
 from envctl.engines.seam import FindsPublishedRecords as FindsPublishedRecords
 from envctl.engines.seam import FoundInstance as FoundInstance
+from envctl.engines.seam import HearsOfOwners as HearsOfOwners
 from envctl.engines.seam import KeepsData as KeepsData
 from envctl.engines.seam import KeptData as KeptData
 from envctl.engines.seam import PortTaken as PortTaken

@@ -442,6 +442,14 @@ class PublishedRecord(NamedTuple):
 
 
 @runtime_checkable
+class HearsOfOwners(Protocol):
+    """An engine on which somebody collects what has lost its owner, and cannot look at the machine where that is."""
+
+    def heard_of_owner(self, id: str, until: str) -> None:
+        """The owner of the instance is taken to live until then; nothing where the instance is not there."""
+
+
+@runtime_checkable
 class FindsPublishedRecords(Protocol):
     """An engine that finds what deployments on other machines have published."""
 

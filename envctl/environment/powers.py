@@ -13,7 +13,7 @@ from envctl.definition.expressions import ExpressionError, references
 from envctl.definition.find import is_compose_file
 from envctl.definition.kinds import Kinds
 from envctl.definition.load import Loaded
-from envctl.definition.models import Build, Service
+from envctl.definition.models import Build, Expose, Service
 from envctl.definition.source import TreePath, inside, read, walk
 from envctl.errors import Problem
 from envctl.files.package_data import templates
@@ -109,6 +109,8 @@ def _of_definition(loaded: Loaded) -> Iterator[Power]:
 def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Power]:
     if service.run is not None:
         yield Power((*at, "run"), "runs a program on this machine", LOCALLY)
+    if isinstance(service.expose, Expose) and service.expose.host:
+        yield Power((*at, "expose"), f"asks for the host {service.expose.host}, which may be somebody else's")
     for key, value in service.env.items():
         if value is None:
             yield Power((*at, "env", key), f"reads the variable {key} of your environment")

@@ -104,6 +104,8 @@ class _References:
         if wrong := _missing(ref.root, steps, known, ref):
             if self.loaded.partial.get(name, frozenset()) & {"kind", "port", "ports", "with"}:
                 return None  # what is missing may be what was wrong
+            if steps and steps[0] == "public_url":
+                return f"'{name}' has no URL for browsers", "give it `expose: true`"
             if steps and steps[0] in ("host", "port", "ports", "url"):
                 return f"'{name}' has no port, and so no address", "give it `port:`"
             return wrong
@@ -133,7 +135,7 @@ class _References:
 
 def _properties(service: Service, kind: Kind) -> list[str]:
     address = ["host", "port", "ports"] if port_names(service, kind) else []
-    shared = ["name", "bind", "prefix", "first", *_SIDES]
+    shared = ["name", "bind", "prefix", "first", *_SIDES, *(["public_url"] if service.expose else [])]
     return list(dict.fromkeys([*address, *kind.properties, *kind.parameters, *kind.several, *shared]))
 
 

@@ -59,6 +59,8 @@ class ServiceRecord:
     shell: tuple[str, ...] = ()
     shell_env: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
+    public_url: str = ""
+    """For browsers, where it is exposed."""
     data: bool = False
     """It has data that a reset brings back, or seeds."""
     unit: Unit | None = None

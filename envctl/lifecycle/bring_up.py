@@ -42,6 +42,7 @@ class Run:
         record: as it was written last; `update` alone changes it.
         plan: all of the instance.
         deadline: of the whole command, by `time.monotonic`.
+        reseed: data whose seeds have changed is made anew; else that is a mistake.
         lacking: the services whose data could be kept for others, and is not.
         worth_keeping: those of them that took their time.
     """
@@ -51,6 +52,7 @@ class Run:
     plan: Plan
     events: Events
     deadline: float
+    reseed: bool = False
     lacking: Collection[str] = ()
     worth_keeping: set[str] = field(default_factory=set)
     in_flight: InFlight = field(default_factory=InFlight)

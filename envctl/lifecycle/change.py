@@ -14,12 +14,13 @@ from envctl.errors import UsageError
 from envctl.inspect.lookup import called, service_of
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
-from envctl.instance.record import DataRecord, Record, now
+from envctl.instance.record import DataRecord, Record
 from envctl.instance.store import RecordGone
 from envctl.lifecycle import units
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
 from envctl.lifecycle.data import refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
+from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
@@ -173,7 +174,7 @@ def extend(session: Session, record: Record, seconds: float) -> Record:
         KeeperSilent: the keeper did not learn it; nothing has changed.
     """
     with _alone(session, record) as record:
-        expires = now(seconds)
+        expires = expiry(session, record.engine, seconds)
         record = ensure_keeper(session, replace(record, expires=expires), watched=False)
         running_instance(session.host, record.location, record.id, record.choices.local).renew(expires, labels_of(record))
         return session.store.update(record, lambda record: replace(record, expires=expires))

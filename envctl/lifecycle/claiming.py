@@ -22,6 +22,7 @@ from envctl.instance.machine import owner_alive, process_alive, process_mark
 from envctl.instance.record import Endpoint, InstanceState, LaneRecord, Record, ServiceRecord, now
 from envctl.instance.store import RecordGone, RecordStore
 from envctl.lifecycle.down import clear, note_removal, was_killed
+from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.service_states import Row
 from envctl.plan.model import Plan, ServicePlan
@@ -62,10 +63,12 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
         current,
         name=name,
         key=key,
+        # Labels of containers cannot change; on a cluster any checkout goes on with what another one has brought up.
+        project=str(environment.loaded.project) if traits(location.engine).shares_namespaces else current.project,
         environment=environment.definition.name,
         file=str(environment.loaded.file),
         choices=choices,
-        expires=now(ttl) if ttl else None,
+        expires=expiry(session, location.engine, ttl),
         # The owner is a label, and a changed label recreates containers: an instance that is there keeps the one it has.
         owner=current.owner if current.was_up else owner,
         **location._asdict(),
@@ -129,7 +132,9 @@ def _refuse_held(found: FoundInstance) -> None:
 def _with_wishes(current: Record, drafted: Record) -> Record:
     """*current* with what this command wants otherwise; what others have noted since it was drafted stays."""
     choices = replace(drafted.choices, unknown=current.choices.unknown)
-    return replace(current, environment=drafted.environment, file=drafted.file, choices=choices, expires=drafted.expires)
+    return replace(
+        current, project=drafted.project, environment=drafted.environment, file=drafted.file, choices=choices, expires=drafted.expires
+    )
 
 
 def _taken(record: Record, state: InstanceState) -> Record:
@@ -190,6 +195,7 @@ def service_record(service: ServicePlan, before: ServiceRecord | None = None) ->
         shell=tuple(service.shell),
         shell_env=dict(service.shell_env),
         user=service.user,
+        public_url=str(service.outside.get("public_url") or ""),
         data=bool((service.data or service.steps) and not service.once),
         unit=service.unit,
         lane=service.lane,

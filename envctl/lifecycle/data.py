@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from envctl.engines import Deployment
@@ -69,19 +69,24 @@ def recorded(record: Record, service: str, data_id: str) -> DataRecord:
     return DataRecord(data_id, began_as.steps, set_up=True) if began_as is not None else DataRecord(data_id)
 
 
+def changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> Iterator[tuple[ServicePlan, str]]:
+    """The services whose data was seeded by other steps than those of now, and which step has changed."""
+    for service in services:
+        known = recorded(record, service.name, deployment.data_id(service))
+        if tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
+            changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)
+            step = f"seed step {changed.number + 1} ({changed.title}, {changed.where})" if changed else ""
+            yield service, f"{step} has changed" if changed else "a seed step is gone"
+
+
 def refuse_changed_seeds(record: Record, called: str, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
     """Data that was seeded by other steps than those of now is not mixed with theirs.
 
     Raises:
         UsageError: it says which step has changed.
     """
-    for service in services:
-        known = recorded(record, service.name, deployment.data_id(service))
-        if tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
-            changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)
-            what = f"seed step {changed.number + 1} ({changed.title}, {changed.where}) has changed" if changed else "a seed step is gone"
-            raise UsageError(
-                f"{service.name}: {what} since its data was seeded",
-                hint=f"`envctl reset {called} {service.name}` seeds it again, "
-                f"`envctl up {record.environment} --fresh` starts with empty data",
-            )
+    for service, what in changed_seeds(record, deployment, services):
+        raise UsageError(
+            f"{service.name}: {what} since its data was seeded",
+            hint=f"`envctl reset {called} {service.name}` seeds it again, `envctl up {record.environment} --fresh` starts with empty data",
+        )

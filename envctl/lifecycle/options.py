@@ -35,6 +35,7 @@ class UpOptions:
         lanes: how many parallel workers get data and services of their own; 0: nobody does.
     image_names: what is built gets the names that the definition gives.
         untrusted: the definition is a stranger's, and may do nothing to this machine.
+        reseed: data whose seeds have changed since is made anew.
         no_snapshots: data is made, and neither taken from a snapshot nor kept as one.
         alone: the services that are started, nothing that they need; all without it.
         key: whose it is, in the place of folder, user and machine; None: the job of CI, where this is one.
@@ -61,6 +62,7 @@ class UpOptions:
     lanes: int = 0
     image_names: bool = False
     untrusted: bool = False
+    reseed: bool = False
     no_snapshots: bool = False
     alone: Sequence[str] = ()
     key: str | None = None

@@ -15,6 +15,7 @@ from envctl.inspect.lookup import project_here
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.record import Record
 from envctl.lifecycle.options import UpOptions
+from envctl.plan.exposing import Exposure
 from envctl.plan.make import environment_outside, make_plan
 from envctl.plan.model import Plan, Selection, Setting
 from envctl.plan.reading import texts
@@ -122,6 +123,7 @@ def _setting(session: Session, record: Record, allocation: Allocation | None = N
         local=frozenset(record.choices.local),
         registry=record.choices.registry,
         image_names=record.choices.image_names,
+        expose=Exposure.of(record.choices.kubernetes.get("expose") or {}),
         shared=record.namespace is not None,
         environ=session.environ,
         rewrite=record.choices.images,

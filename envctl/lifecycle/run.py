@@ -32,6 +32,7 @@ from envctl.keeper import marks
 from envctl.lifecycle.aftermath import Aftermath
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Listener
+from envctl.lifecycle.heartbeat import keep_for_a_look
 from envctl.lifecycle.inside import check_place, run_inside
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
@@ -239,6 +240,7 @@ def _end(session: Session, owner: str, keep: bool, red: bool) -> _End:
     kept = [record for record in owned if keep and not record.half_done]
     for record in kept:
         session.keepers.release(record.id)
+        keep_for_a_look(session, record)
     others = [record for record in owned if record not in kept]
     for record in others:
         if red:

@@ -23,9 +23,10 @@ from envctl.keeper_client.starting import watched_until_kept
 from envctl.lifecycle.adoption import adopt
 from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
-from envctl.lifecycle.data import refuse_changed_seeds
+from envctl.lifecycle.data import changed_seeds, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.failed import ended
+from envctl.lifecycle.heartbeat import beat_while_owned
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
@@ -101,11 +102,12 @@ def up(
             drafted, plan = _planned(session, options, environment, owner)
             record = claim(session, engine, drafted, options)
         events = Events([*listeners, EventLog(session.store.folder(record.id))])
-        run = Run(session, record, plan, events, until)
+        run = Run(session, record, plan, events, until, reseed=options.reseed)
         try:
             with in_time(""):
                 run.record = ensure_keeper(session, record, watched=not record.was_up)
                 watched()
+                beat_while_owned(session, engine, record)
                 _allocate_and_bring_up(run, engine, options, timer)
             _complete(run, timer)
         except BaseException as error:
@@ -173,11 +175,21 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
     deployment.prepare(run.events.progress)
     begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
     timer.phase("images")
+    if run.reseed:
+        _discard_changed(run, deployment)
     refuse_changed_seeds(run.record, called(run.session, run.record), deployment, run.plan.services.values())
     each(lambda step: step(), [lambda: deployment.renew(run.record.expires, labels_of(run.record)), deployment.create])
     timer.phase("create")
     bring_up(run, deployment, options.alone or None)
     timer.phase("services")
+
+
+def _discard_changed(run: Run, deployment: Deployment) -> None:
+    """Data of other seeds than those of now goes, and is made anew."""
+    for service, what in list(changed_seeds(run.record, deployment, run.plan.services.values())):
+        run.events.say(f"{service.name}: {what}: its data is made anew")
+        deployment.discard(service)
+        run.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k != service.name}))  # noqa: B023
 
 
 def _complete(run: Run, timer: Timer) -> None:

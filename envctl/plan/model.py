@@ -20,6 +20,7 @@ from envctl.files.reading import open_file
 from envctl.instance.allocation import Allocation
 from envctl.instance.allocation import PortKey as PortKey
 from envctl.instance.units import Unit
+from envctl.plan.exposing import Exposed, Exposure
 from envctl.plan.traits import Addresses, EngineTraits
 
 
@@ -58,6 +59,8 @@ class Setting:
     """What is built gets the names that the definition gives (`--image-names`)."""
     shared: bool = False
     """Its namespace is not its own (`--namespace`): the names of its services begin with its id."""
+    expose: Exposure = field(default_factory=Exposure)
+    """How the cluster is reached from outside (`[kubernetes.expose]` of envctl.toml)."""
     rewrite: Mapping[str, str] = field(default_factory=dict)
     """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
 
@@ -269,6 +272,8 @@ class ServicePlan:
     inside: Mapping[str, Any]
     outside: Mapping[str, Any]
     stop: float
+    exposed: Exposed | None = None
+    """Its URL for browsers, where the cluster has one for it."""
     declares: tuple[str, ...] = ()
     """Modules of envctl/seeding/declaring that make what it declares, once it is ready."""
     once: bool = False

@@ -20,6 +20,7 @@ from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.errors import DefinitionError
 from envctl.plan.addressing import TESTS, Viewpoint
 from envctl.plan.dockerfile_run import proposed_run
+from envctl.plan.exposing import Exposed
 from envctl.plan.files import contents, listed, service_files, texts_of
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
@@ -62,6 +63,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         env=variables(reading, service, applied, scope, name),
         files=files,
         ports=ports_of(reading, subject),
+        exposed=_exposed(reading, subject),
         user=applied.user,
         data=applied.data,
         ephemeral=not (subject.parameters.get(applied.kept) if isinstance(applied.kept, str) else applied.kept),
@@ -98,7 +100,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         unit=unit_of(reading, subject),
         lane=reading.addressing.lanes.number(name),
         written=reading.addressing.lanes.written(name),
-        later=tuple(key for key in ("faults", "expose") if getattr(service, key) is not None),
+        later=tuple(key for key in ("faults",) if getattr(service, key) is not None),
     )
 
 
@@ -191,6 +193,13 @@ def _folder(reading: Reading, name: str, service: Service) -> Path:
         return reading.loaded.folder
     text = service.build if isinstance(service.build, str) else service.build.context
     return reading.loaded.path(text, ("services", name, "build"))
+
+
+def _exposed(reading: Reading, subject: Subject) -> Exposed | None:
+    found: Exposed | None = None
+    with reading.located("services", subject.name, "expose"):
+        found = reading.resolver.exposed(subject)
+    return found  # noqa: RET504 -- a mistake is noted, and there is none then
 
 
 def ports_of(reading: Reading, subject: Subject) -> tuple[Port, ...]:

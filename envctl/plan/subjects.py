@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from envctl.definition.kinds import Kind, items_of, parameters_of
-from envctl.definition.models import Service
+from envctl.definition.models import Expose, Service
 from envctl.environment import Environment
 from envctl.plan.model import PortKey, Setting
 
@@ -22,6 +22,7 @@ class Subject(NamedTuple):
     several: Mapping[str, Mapping[str, Mapping[str, Any]]]
     url: str | None = None
     """Where it runs already (`--use`)."""
+    expose: Expose | bool | None = None
     drawn: bool = False
     """Credentials that nobody gave were drawn."""
 
@@ -86,7 +87,7 @@ def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, e
     several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
     when = {} if service.from_compose else kind.ports_when
     ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(when.get(port, ""), True)}
-    return Subject(name, kind, ports, parameters, several, environment.used.get(name), drawn)
+    return Subject(name, kind, ports, parameters, several, environment.used.get(name), service.expose, drawn)
 
 
 def _ports(service: Service, kind: Kind) -> dict[str, int]:

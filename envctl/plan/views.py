@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree
+from envctl.definition.models import Expose
 from envctl.instance.units import PLACEHOLDER
-from envctl.plan.addressing import LEASED, TESTS, Addressing, Viewpoint
+from envctl.plan.addressing import LEASED, TESTS, Addressing, Viewpoint, dns_label
+from envctl.plan.exposing import Exposed, exposed
 from envctl.plan.subjects import Subject, private
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -75,6 +77,8 @@ class Resolver:
             return self.view(subject.name, viewpoint.on("inside" if key == "inside" else "outside"))
         if subject.url is not None and key in (given := self._given(subject.url, viewpoint)):
             return given[key]
+        if key == "public_url" and not subject.expose:
+            raise ExpressionError(f"'{subject.name}' has no URL for browsers; give it `expose: true`")
         if key in self.PLACE:
             return self.PLACE[key](self, subject, viewpoint)
         if key == "first":
@@ -100,6 +104,31 @@ class Resolver:
     def _private(self, subject: Subject, viewpoint: Viewpoint) -> dict[str, int]:
         return {name: self.addressing.address(subject, private(name), viewpoint.on("outside"))[1] for name in subject.private}
 
+    def exposed(self, subject: Subject) -> Exposed | None:
+        """Its URL for browsers on a cluster. Raises ExpressionError: there is no such port."""
+        setting = self.addressing.setting
+        if not setting.engine.shares_namespaces or subject.url is not None:
+            return None
+        try:
+            return exposed(subject.expose, subject.ports, dns_label(subject.name, setting.id), setting.expose)
+        except ValueError as error:
+            raise ExpressionError(str(error)) from None
+
+    def _public_url(self, subject: Subject, viewpoint: Viewpoint) -> str:
+        """Where nothing stands before it: its published port, on the machine of the tests."""
+        found = self.exposed(subject)
+        if found is not None:
+            return found.url
+        told = subject.expose if isinstance(subject.expose, Expose) else Expose()
+        names = [name for name, number in subject.ports.items() if told.port in (None, name, number)]
+        if not names:
+            raise ExpressionError(f"'{subject.name}' has no port {told.port or ''}, so it has no URL".replace("port ,", "port,"))
+        outside = viewpoint.on("outside")
+        if self.addressing.reserves(outside):
+            self.reserved.add((subject.name, names[0]))
+        host, number = self.addressing.address(subject, names[0], outside)
+        return f"http://{host}:{number}{told.path.rstrip('/')}"
+
     PLACE: ClassVar[Mapping[str, Callable[[Resolver, Subject, Viewpoint], Any]]] = {
         "host": lambda self, subject, viewpoint: self._main(subject, viewpoint)[0],
         "port": lambda self, subject, viewpoint: self._main(subject, viewpoint)[1],
@@ -107,6 +136,7 @@ class Resolver:
         "private": _private,
         "name": lambda self, subject, viewpoint: subject.name,
         "bind": lambda self, subject, viewpoint: self.addressing.bind(subject.name),
+        "public_url": lambda self, subject, viewpoint: self._public_url(subject, viewpoint),
         "prefix": lambda self, subject, viewpoint: self.addressing.prefix(subject.name),
     }
     """The properties that say where a service is."""
@@ -201,6 +231,7 @@ def property_names(subject: Subject) -> list[str]:
     """Every name that a reference to the subject may use, in the order in which they are shown."""
     address = ["host", "port", "ports"] if subject.ports else []
     names = [*address, *subject.kind.properties, *subject.parameters, *subject.several, "name", "bind", "prefix", "first"]
+    names += ["public_url"] if subject.expose else []
     return list(dict.fromkeys([*names, "inside", "outside"]))
 
 

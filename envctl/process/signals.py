@@ -49,13 +49,16 @@ def _raise_again(lost: Any) -> None:
         sys.__unraisablehook__(lost)
         return
     _asked.clear()
-    threading.Thread(target=_ask_again, daemon=True).start()
+    threading.Thread(target=ask_to_stop, daemon=True).start()
 
 
-def _ask_again() -> None:
-    """Until it is heard: for as long as `shielded` lasts, nobody listens, and a signal that was ignored from the start stays ignored."""
+def ask_to_stop(over: Callable[[], bool] = lambda: False) -> None:
+    """As Ctrl-C does, from another thread: until it is heard, or *over*.
+
+    For as long as `shielded` lasts, nobody listens, and a signal that was ignored from the start stays ignored.
+    """
     main = threading.main_thread()
-    while main.is_alive() and not _asked.is_set():
+    while main.is_alive() and not _asked.is_set() and not over():
         time.sleep(0.01)
         heard = next((number for number in STOP_SIGNALS if signal.getsignal(number) is _interrupt), None)
         if heard is not None and not _asked.is_set():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from envctl.errors import UsageError
+from envctl.plan.exposing import Exposure
 
 _TAINT = re.compile(r"(?P<key>[\w./-]+)(=(?P<value>[\w.-]*))?(:(?P<effect>NoSchedule|PreferNoSchedule|NoExecute))?")
 _PEER = re.compile(r"[a-z0-9-]+(:[0-9]{1,5})?|[0-9a-fA-F.:]+/[0-9]{1,3}")
@@ -43,6 +44,13 @@ class Cluster:
     pull_secrets_from: str = _key(str, 'pull_secrets_from = "team"')
     dns: Sequence[str] = _key(list, 'dns = ["openshift-dns:5353", "169.254.20.10/32"]')
     users: str = _key(str, 'users = "namespace"')
+
+    expose: Mapping[str, Any] = field(
+        default_factory=dict, metadata={"example": 'expose = {domain = "previews.example.org"}', "shape": Exposure}
+    )
+    """A table of its own: how exposed services are reached."""
+    role: str = _key(str, 'role = "envctl-system-instance"')
+    """The ClusterRole that whoever makes a namespace gets in it, where he has no rights there yet."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Cluster:

@@ -21,7 +21,7 @@ OPTIONS = {
     "fresh", "keep", "no_snapshots", "strict", "existing_secret",
 }  # fmt: skip
 """Options that may have a default here; a test compares them with the commands'."""
-TABLES = ("images", "kubernetes", "snapshots")
+TABLES = ("images", "kubernetes", "preview", "snapshots")
 """Keys that are no options."""
 
 
@@ -61,14 +61,20 @@ class Settings:
         Raises:
             DefinitionError: an unknown key, or a value of another type.
         """
-        found, known = self.keys.get(name, {}), {each.name: each for each in fields(shape)}
+        return self._checked(name, self.keys.get(name, {}), shape)
+
+    def _checked(self, name: str, found: Any, shape: Any) -> dict[str, Any]:
+        known = {each.name.rstrip("_"): each for each in fields(shape)}  # `class` is a word of Python's
         if not isinstance(found, dict):
             raise self._mistake(name, "expected a table", f"[{name}]")
         for key, value in found.items():
             if key not in known:
                 raise self._mistake(f"{name}.{key}", "unknown key", did_you_mean(key, sorted(known)))
+            if "shape" in known[key].metadata:
+                self._checked(f"{name}.{key}", value, known[key].metadata["shape"])
+                continue
             items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
-            if not isinstance(value, type(getattr(shape(), key))) or not all(isinstance(item, str) for item in items):
+            if not isinstance(value, type(getattr(shape(), known[key].name))) or not all(isinstance(item, str) for item in items):
                 raise self._mistake(f"{name}.{key}", "this is not of its form", known[key].metadata["example"])
         return dict(found)
 

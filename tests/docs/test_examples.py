@@ -18,7 +18,7 @@ import yaml
 
 from docs import pages, picture
 from docs.pages import PAGES, ROOT
-from envctl.cli.app import COMMANDS, build
+from envctl.cli.app import COMMANDS, GROUPS, build
 from envctl.definition.find import find_environment
 from envctl.definition.kinds import load_kinds
 from envctl.engines.registry import traits
@@ -52,11 +52,17 @@ def test_definitions_of_a_page_have_names_of_their_own() -> None:
     assert sorted(set(files)) == sorted(files)
 
 
+def called(name: str, *words: str) -> tuple[Any, list[str]]:
+    """The command, one of a group's own where it is a group, and what comes after it."""
+    command: Any = APP.commands[name]
+    inner = getattr(command, "commands", {}).get(words[0]) if words else None
+    return (inner, list(words[1:])) if inner is not None else (command, list(words))
+
+
 @pytest.mark.parametrize(("where", "line"), SHOWN, ids=lambda text: text[:50])
 def test_commands_can_be_typed(where: str, line: str) -> None:
-    _, name, *words = shlex.split(line)
-    command = APP.commands[name]
-    with command.make_context(name, words):
+    command, words = called(*shlex.split(line)[1:])
+    with command.make_context(command.name, words):
         pass
 
 
@@ -66,8 +72,9 @@ def test_what_sentences_mention_exists(page: Path) -> None:
         _, name, *words = text.partition(" -- ")[0].split()
         if name.startswith("-"):
             continue
-        assert name in COMMANDS, text
-        known = {option for param in APP.commands[name].params for option in (*param.opts, *param.secondary_opts)}
+        assert name in {**COMMANDS, **GROUPS}, text
+        command, words = called(name, *words)
+        known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
         assert [word for word in words if word.startswith("-") and word.partition("=")[0] not in known] == [], text
 
 

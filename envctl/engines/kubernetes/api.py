@@ -21,7 +21,7 @@ from kubernetes.config import ConfigException, load_incluster_config, new_client
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
 from envctl.engines.kubernetes.kubeconfig import config_files, read_kubeconfig
 from envctl.errors import EngineMissing, EnvctlError, UsageError, did_you_mean
-from envctl.keeper.cluster.protocol import Object, events, impersonated, path_of, refusal
+from envctl.keeper.cluster.protocol import CLUSTER_WIDE, Object, events, impersonated, path_of, refusal
 
 MANAGER = "envctl"
 CONNECT, ANSWER, CHANGE = 5.0, 10.0, 60.0
@@ -30,6 +30,8 @@ POOL = 32
 OURS = frozenset([
     ("v1", "Namespace"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "Secret"), ("v1", "ServiceAccount"), ("v1", "Event"),
     ("v1", "ResourceQuota"), ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "Role"), ("batch/v1", "CronJob"), ("coordination.k8s.io/v1", "Lease"),
 ])  # fmt: skip
 """Versions and kinds whose paths need not be asked for."""
 
@@ -155,7 +157,7 @@ class Api:
         Raises:
             UsageError: it has no such kind, or not in namespaces.
         """
-        if (version, kind) in OURS:
+        if (version, kind) in OURS or kind in CLUSTER_WIDE:
             return path_of(version, kind, namespace, name)
         found = {each["kind"]: each for each in self._resources_of(version) if "/" not in each["name"]}
         if kind not in found:

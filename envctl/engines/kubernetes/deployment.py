@@ -6,14 +6,15 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from envctl.engines import listening
 from envctl.engines.kubernetes import forwards
-from envctl.engines.kubernetes.api import ANSWER, ApiError
+from envctl.engines.kubernetes.api import ANSWER, ApiError, Ignoring
+from envctl.engines.kubernetes.binding import ROLE, Binding
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.image_facts import image_facts
 from envctl.engines.kubernetes.images import bring_images
@@ -36,7 +37,7 @@ from envctl.render.kubernetes_settings import Cluster
 
 STRAYS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service"), ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ConfigMap"),
-    ("v1", "Secret"),
+    ("v1", "Secret"), ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
 )  # fmt: skip
 NOT_STARTED = ("StartError", "ContainerCannotRun")
 """Why a container has ended that has never begun."""
@@ -73,6 +74,10 @@ class KubernetesDeployment(KubernetesInstance):
     @cached_property
     def manifests(self) -> Manifests:
         return render_kubernetes(self.plan, self._options)
+
+    @cached_property
+    def _binding(self) -> Binding:
+        return Binding(self.api, self.namespace, Cluster.of(self.settings.cluster).role or ROLE)
 
     def prepare(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
@@ -138,7 +143,11 @@ class KubernetesDeployment(KubernetesInstance):
     def _publish(self, document: Mapping[str, Any], access: Sequence[Object]) -> None:
         if document:
             with self.settings.in_flight.creating():
-                publish(self.api, self.namespace, document, access)
+                self._with_rights(lambda: publish(self.api, self.namespace, document, access))
+
+    def _with_rights(self, what: Callable[[], Any]) -> Any:
+        """In a namespace of its own, whose maker may have to give himself the rights there first."""
+        return what() if self.shared else self._binding.with_rights(what)
 
     def _check_free(self, item: Object) -> None:
         """That what a definition adds to a namespace of others takes nobody's place there."""
@@ -160,7 +169,7 @@ class KubernetesDeployment(KubernetesInstance):
         while True:
             try:
                 with self.settings.in_flight.creating():
-                    return self.api.apply(item)
+                    return self.api.apply(item) if item["kind"] == "Namespace" else dict(self._with_rights(lambda: self.api.apply(item)))
             except ApiError as error:
                 if item["kind"] == "Job" and error.status == 422 and "immutable" in error.message:
                     self._delete_job(item)
@@ -171,7 +180,7 @@ class KubernetesDeployment(KubernetesInstance):
     def _refused(self, item: Object, error: ApiError) -> EnvctlError:
         name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get(SERVICE, "")
         if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
-            hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
+            hint = "`envctl cluster install --print` has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
             return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
         found = refusal(error.message)
         if found is not None:
@@ -185,10 +194,13 @@ class KubernetesDeployment(KubernetesInstance):
     def _remove_strays(self) -> None:
         """What an earlier plan has made and this one does not; its Secrets tell what else there may be."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
+        added: list[tuple[str, str]] = []
         for version, kind in STRAYS:
-            there = self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id}")
-            self._remove_unwanted(there, wanted)
-        for version, kind in added_kinds(there):
+            with Ignoring(404) if kind == "HTTPRoute" else nullcontext():  # most clusters have none
+                there = self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id}")
+                self._remove_unwanted(there, wanted)
+                added += added_kinds(there) if kind == "Secret" else []
+        for version, kind in added:
             self._remove_unwanted(self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id}"), wanted)
 
     def _remove_unwanted(self, there: Sequence[Object], wanted: Collection[tuple[str, str]]) -> None:
@@ -327,7 +339,7 @@ class KubernetesDeployment(KubernetesInstance):
             try:
                 self.api.request("PATCH", path, {"status": {"conditions": [condition]}}, "application/strategic-merge-patch+json")
             except ApiError as error:
-                hint = "templates/kubernetes/rbac.yaml has the rights that envctl needs: `patch` on pods/status is one of them"
+                hint = "an administrator gives the right to `patch` pods/status with `envctl cluster install`"
                 raise EnvctlError(f"{service.name}: nobody may be told that it is seeded: {error.message}", hint=hint) from None
         watched = self._watched
         if watched is not None:

@@ -24,7 +24,7 @@ RIGHTS = (
 """What `up`, `status` and `down` do in a namespace."""
 NAMESPACES = tuple((verb, "namespaces") for verb in ("get", "list", "watch", "create", "patch", "delete"))
 """What they do where each instance has its own."""
-GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io"}
+GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io", "rolebindings": "rbac.authorization.k8s.io"}
 
 
 def findings(host: Host) -> Iterator[Finding]:
@@ -78,14 +78,21 @@ def _cluster(environ: Mapping[str, str]) -> Iterator[Finding]:
 def _rights(api: Api, namespace: str | None) -> Finding:
     wanted = [*RIGHTS, *(() if namespace else NAMESPACES)]
     allowed = each(lambda right: _may(api, namespace or "default", *right), wanted)
-    verbs: dict[str, list[str]] = {}
-    for (verb, what), ok in zip(wanted, allowed, strict=True):
-        verbs.setdefault(what, []).extend([] if ok else [verb])
-    lacking = [f"{'/'.join(some)} {what}" for what, some in verbs.items() if some]
+    lacking = [right for right, ok in zip(wanted, allowed, strict=True) if not ok]
+    if not namespace and lacking and ("create", "namespaces") not in lacking and _may(api, "default", "create", "rolebindings"):
+        return _needed(True, "namespaces may be made, and the rights in them taken (`envctl cluster install`)")
     if not lacking:
         return _needed(True, f"the rights that `up` needs are there{f' in {namespace}' if namespace else ''}")
-    advice = "templates/kubernetes/rbac.yaml has them all" + ("" if namespace else "; `--namespace NS` needs them in one namespace only")
-    return _needed(False, f"rights are missing: {', '.join(lacking)}", advice)
+    advice = "an administrator gives them with `envctl cluster install`"
+    advice += "" if namespace else "; `--namespace NS` needs them in one namespace only"
+    return _needed(False, f"rights are missing: {', '.join(_grouped(lacking))}", advice)
+
+
+def _grouped(rights: Iterable[tuple[str, str]]) -> list[str]:
+    verbs: dict[str, list[str]] = {}
+    for verb, what in rights:
+        verbs.setdefault(what, []).append(verb)
+    return [f"{'/'.join(some)} {what}" for what, some in verbs.items()]
 
 
 def _may(api: Api, namespace: str, verb: str, what: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from envctl.engines.kubernetes.api import Api, ApiError, connect
+from envctl.engines.kubernetes.api import Api, ApiError, Ignoring, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
 from envctl.engines.kubernetes.instance import KubernetesInstance, own_namespace
 from envctl.engines.kubernetes.pods import state_of
@@ -18,7 +18,7 @@ from envctl.instance import labels
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
 from envctl.keeper.cluster.pod_status import is_running
-from envctl.keeper.cluster.protocol import Object
+from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.traits import Addresses
 from envctl.session.session import Host
 
@@ -93,6 +93,13 @@ class KubernetesEngine:
         except ApiError as error:
             unseen = f"{id}: {error.message}" if error.status != 404 else ""
         return _found(item, pods, unseen)
+
+    def heard_of_owner(self, id: str, until: str) -> None:
+        """An annotation of its namespace, whose version changes with it: a reaper that has looked before deletes nothing."""
+        if own_namespace(self.api, id, id) is not None:
+            change = {"metadata": {"annotations": {labels.ALIVE: until}}}
+            with Ignoring(404):
+                self.api.request("PATCH", path_of("v1", "Namespace", None, id), change, "application/merge-patch+json")
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
         from envctl.engines.kubernetes.records import find_published

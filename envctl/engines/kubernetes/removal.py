@@ -20,7 +20,8 @@ from envctl.process.threads import each
 
 KINDS = (
     ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),
-    ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ServiceAccount"),
+    ("networking.k8s.io/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ("v1", "ServiceAccount"),
 )  # fmt: skip
 """What an instance in somebody else's namespace is made of, beside its Secrets."""
 PATIENCE = 300.0

@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 Object = dict[str, Any]
-PLURALS = {"NetworkPolicy": "networkpolicies"}
-"""Of the kinds that are made here; of any other the cluster says it."""
+PLURALS = {
+    "NetworkPolicy": "networkpolicies", "Ingress": "ingresses", "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+}  # fmt: skip
+CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 GONE = 410
 """The status of a watch whose beginning the server does not know any more."""
 
@@ -30,7 +32,7 @@ class Refused(Exception):
 def path_of(version: str, kind: str, namespace: str | None = None, name: str | None = None, plural: str = "") -> str:
     """The path of a resource; without a name that of its collection."""
     root = f"/api/{version}" if "/" not in version else f"/apis/{version}"
-    inside = f"/namespaces/{namespace}" if namespace and kind != "Namespace" else ""
+    inside = f"/namespaces/{namespace}" if namespace and kind not in CLUSTER_WIDE else ""
     plural = plural or PLURALS.get(kind) or f"{kind.lower()}s"
     return f"{root}{inside}/{plural}" + (f"/{name}" if name else "")
 

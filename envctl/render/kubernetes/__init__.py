@@ -15,7 +15,7 @@ from envctl.plan.addressing import dns_label
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
 from envctl.render.given_away import given_away
-from envctl.render.kubernetes import exec_agent, network, probes
+from envctl.render.kubernetes import exec_agent, exposing, network, probes
 from envctl.render.kubernetes.added import added, labelled, names, renamed
 from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.files import Filed, config_maps
@@ -112,8 +112,9 @@ def _parts(rendering: Rendering, service: ServicePlan) -> tuple[Parts, Made]:
     if isinstance(raw, Mapping) and raw:
         running = _merged(running, renamed(raw, names(rendering.plan)))
     more = added(rendering, service)
+    public = tuple(exposing.objects(rendering, service))
     objects = [*_contents(rendering, service, made), *network.policies(rendering, service)]
-    return Parts((*objects, *_service(rendering, service), *more), (running,), more), made
+    return Parts((*objects, *_service(rendering, service), *public, *more), (running,), more), made
 
 
 def _contents(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
@@ -210,6 +211,8 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
         yield f"the image {service.image} has no tag, so it is what `latest` is on that day"
     if service.from_compose and rendering.plan.setting.shared:
         yield f"its Compose file knows others by their own names, and in {rendering.options.namespace} they have longer ones"
+    if "public_url" in service.outside and service.exposed is None:
+        yield exposing.NO_DOMAIN
     yield from composed_losses(plan, service)
     yield from service.losses
     yield from (f"`{key}`, which this version does not act on yet" for key in service.later)

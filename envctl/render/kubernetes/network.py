@@ -12,6 +12,7 @@ from envctl.definition.expressions import references
 from envctl.instance.labels import NETWORK
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import DEFAULT_PORTS, LOOPBACK
+from envctl.render.kubernetes import exposing
 from envctl.render.kubernetes.pods import numbers
 from envctl.render.kubernetes.rendering import Rendering, common_name, label_value, selector
 from envctl.render.kubernetes.templates import Object
@@ -74,6 +75,7 @@ def _ingress(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
     ports = _ports(rendering, service)
     if peers and ports is not None:
         yield {"from": peers, **ports}
+    yield from exposing.peer(rendering, service)
 
 
 def _egress(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:

@@ -14,10 +14,10 @@ from typing import Any
 import pg8000.native
 import pytest
 import redis
-import yaml
 
+from envctl.cluster.manifests import cluster_objects
 from tests.processes import until
-from tests.support import REPO, Project, missing
+from tests.support import Project, missing
 
 pytestmark = pytest.mark.kubernetes
 
@@ -175,21 +175,9 @@ def test_an_existing_namespace_keeps_what_is_not_ours(cluster: Project, other_na
     assert not [line for line in left.splitlines() if "one-" in line or "two-" in line]
 
 
-def account(namespace: str) -> list[dict[str, Any]]:
-    """What rbac.yaml says, for an account and a shared namespace that are both *namespace*, bound to nothing else."""
-    text = (REPO / "templates/kubernetes/rbac.yaml").read_text().replace("namespace: envctl\n", f"namespace: {namespace}\n")
-    found = list(yaml.safe_load_all(text.replace("team-tests", namespace)))
-    for item in found:
-        if item["kind"].startswith("Cluster"):
-            item["metadata"]["name"] += f"-{namespace}"
-        if item["kind"] == "ClusterRoleBinding":
-            item["roleRef"]["name"] += f"-{namespace}"
-    return found
-
-
-def as_account(namespace: str, folder: Path) -> dict[str, str]:
-    """A kubeconfig of its service account `envctl`."""
-    token = kubectl("create", "token", "envctl", "-n", namespace, "--duration=1h").strip()
+def as_account(namespace: str, account: str, folder: Path) -> dict[str, str]:
+    """A kubeconfig of that service account."""
+    token = kubectl("create", "token", account, "-n", namespace, "--duration=1h").strip()
     view = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
     view["users"] = [{"name": "restricted", "user": {"token": token}}]
     view["contexts"] = [{"name": "restricted", "context": {"cluster": view["clusters"][0]["name"], "user": "restricted"}}]
@@ -198,27 +186,27 @@ def as_account(namespace: str, folder: Path) -> dict[str, str]:
     return {"KUBECONFIG": str(path), "ENVCTL_CONTEXT": "restricted"}
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_the_rights_of_rbac_yaml_suffice(cluster: Project, other_namespace: str, shared: bool) -> None:
-    items = [item for item in account(other_namespace) if not (shared and item["kind"].startswith("Cluster"))]
-    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-    try:
-        env = as_account(other_namespace, cluster.folder) | ({"ENVCTL_NAMESPACE": other_namespace} if shared else {})
-        cluster.environment("env", DB)
-        shown = cluster.envctl("up", "env", "--json", env=env).ok().json
-        assert rows(shown["outputs"]) == 2
-        assert "database system is ready" in cluster.envctl("logs", "env", "db", env=env).ok().out
-        cluster.envctl("extend", "env", "1h", env=env).ok()
-        cluster.envctl("restart", "env", "friend", env=env).ok()
-        rows(shown["outputs"], "insert into t values (3)")
-        cluster.envctl("restart", "env", "db", env=env).ok()
-        assert rows(shown["outputs"]) == 3, "its data stays"
-        assert [row["id"] for row in cluster.envctl("list", "--json", env=env).ok().json] == [shown["id"]]
-        cluster.envctl("down", "env", env=env).ok()
-        assert not [line for line in kubectl("get", "deploy,secret,svc", "-A", "-o", "name").splitlines() if shown["id"] in line]
-    finally:
-        for kind in ("clusterrolebinding", "clusterrole"):
-            kubectl("delete", kind, f"envctl-provisioner-{other_namespace}", "--ignore-not-found")
+def use_all(cluster: Project, env: dict[str, str]) -> None:
+    """Whatever a caller does with an instance."""
+    cluster.environment("env", DB)
+    shown = cluster.envctl("up", "env", "--json", env=env).ok().json
+    assert rows(shown["outputs"]) == 2
+    assert "database system is ready" in cluster.envctl("logs", "env", "db", env=env).ok().out
+    cluster.envctl("extend", "env", "1h", env=env).ok()
+    cluster.envctl("restart", "env", "friend", env=env).ok()
+    rows(shown["outputs"], "insert into t values (3)")
+    cluster.envctl("restart", "env", "db", env=env).ok()
+    assert rows(shown["outputs"]) == 3, "its data stays"
+    assert shown["id"] in [row["id"] for row in cluster.envctl("list", "--json", env=env).ok().json]
+    cluster.envctl("down", "env", env=env).ok()
+    assert not [line for line in kubectl("get", "deploy,secret,svc", "-A", "-o", "name").splitlines() if shown["id"] in line]
+
+
+def test_the_rights_in_one_namespace_suffice(cluster: Project, other_namespace: str) -> None:
+    found = [item for item in cluster_objects("unused", [other_namespace]) if item["metadata"].get("namespace") == other_namespace]
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": found}))
+    env = as_account(other_namespace, "envctl", cluster.folder)
+    use_all(cluster, env | {"ENVCTL_NAMESPACE": other_namespace})
 
 
 def test_another_machine_uses_it_by_its_id(cluster: Project, tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""`cluster`: rights, reaper and admission policies of a cluster that others share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from envctl.cli.arguments import Context, session_of
+from envctl.cli.printing import table
+from envctl.process.terminal import give, show, tell
+from envctl.session import Session
+
+STANDARD = "envctl-system"
+Namespace = Annotated[
+    str, typer.Option("--namespace", metavar="NS", help="The namespace of the accounts, the reaper and the locks (envctl-system).")
+]
+Teams = Annotated[
+    list[str] | None,
+    typer.Option("--team", metavar="NS", show_default=False, help="An existing namespace for `--namespace NS` (repeatable)."),
+]
+app = typer.Typer(help="Rights, reaper and admission policies of a shared cluster.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def _api(session: Session, context: str | None):  # type: ignore[no-untyped-def]
+    from envctl.engines.kubernetes.engine import open_engine
+    from envctl.instance.record import Location
+
+    return open_engine(Location("kubernetes", context or session.option("context")), session.host).api
+
+
+@app.command()
+def install(
+    ctx: typer.Context,
+    namespace: Namespace = STANDARD,
+    team: Teams = None,
+    context: Context = None,
+    print_: Annotated[bool, typer.Option("--print", help="Print the manifests; nothing is applied.")] = False,
+) -> None:
+    """Apply the rights, the admission policies and the reaper; an administrator does it once, and after an update."""
+    from envctl.cluster.install import install as apply
+    from envctl.cluster.manifests import cluster_objects
+    from envctl.render.yaml_text import yaml_text
+
+    if print_:
+        give("".join(yaml_text(item, separated=True) for item in cluster_objects(namespace, team or ())))
+        return
+    for name in apply(_api(session_of(ctx), context), namespace, team or ()):
+        tell(f"applied {name}")
+
+
+@app.command()
+def status(ctx: typer.Context, namespace: Namespace = STANDARD, team: Teams = None, context: Context = None) -> int:
+    """What is there, missing, or not as this version would apply it; 1 unless all of it is there."""
+    from envctl.cluster.install import instances
+    from envctl.cluster.install import status as look
+
+    api = _api(session_of(ctx), context)
+    found = look(api, namespace, team or ())
+    show(*table([(each.state, each.name) for each in found]), f"{len(instances(api))} instances")
+    return 0 if all(each.state == "there" for each in found) else 1
+
+
+@app.command()
+def uninstall(
+    ctx: typer.Context,
+    namespace: Namespace = STANDARD,
+    team: Teams = None,
+    context: Context = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Though instances are there.")] = False,
+) -> None:
+    """Remove them again, with the locks of previews."""
+    from envctl.cluster.install import uninstall as remove
+
+    for name in remove(_api(session_of(ctx), context), namespace, team or (), yes):
+        tell(f"removed {name}")

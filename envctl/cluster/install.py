@@ -1,0 +1,110 @@
+"""install, status, uninstall: the objects of a shared cluster, applied, compared and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from envctl.cluster.manifests import Object, cluster_objects
+from envctl.engines.kubernetes.api import Api, ApiError
+from envctl.errors import EnvctlError, UsageError
+from envctl.instance.labels import INSTANCE
+
+MANAGED = "app.kubernetes.io/managed-by"
+
+
+class Found(NamedTuple):
+    """One object, and what is to be said of it."""
+
+    name: str
+    state: str
+    """there, missing or changed."""
+
+
+def install(api: Api, namespace: str, teams: Sequence[str]) -> list[str]:
+    """Applies everything, twice without a difference; the names of what was applied.
+
+    Raises:
+        UsageError: a namespace of that name is there, and is not envctl's; or a team's is not there.
+        EnvctlError: the caller has not the rights, or the cluster has no admission policies (Kubernetes before 1.30).
+    """
+    objects = cluster_objects(namespace, teams)
+    _refuse_foreign(api, namespace, teams)
+    for item in objects:
+        try:
+            api.apply(item)
+        except ApiError as error:
+            raise _refused(item, error) from None
+    return [title(item) for item in objects]
+
+
+def _refuse_foreign(api: Api, namespace: str, teams: Sequence[str]) -> None:
+    found = api.get("v1", "Namespace", None, namespace)
+    if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED) != "envctl":
+        raise UsageError(f"there is a namespace {namespace} that is not envctl's", hint="take another one with --namespace")
+    for team in teams:
+        if api.get("v1", "Namespace", None, team) is None:
+            raise UsageError(f"--team {team}: there is no such namespace", hint=f"`kubectl create namespace {team}`, with your own quota")
+
+
+def _refused(item: Object, error: ApiError) -> EnvctlError:
+    if error.status == 404:
+        return EnvctlError(f"the cluster does not know {item['kind']} ({item['apiVersion']})", hint="Kubernetes 1.30 or later is wanted")
+    hint = "an administrator of the cluster does this once; `--print` shows what is applied" if error.status == 403 else ""
+    return EnvctlError(f"{title(item)} is refused: {error.message}", hint=hint)
+
+
+def title(item: Object) -> str:
+    """The object as people name it."""
+    meta = item["metadata"]
+    return f"{item['kind']} {meta['namespace']}/{meta['name']}" if meta.get("namespace") else f"{item['kind']} {meta['name']}"
+
+
+def status(api: Api, namespace: str, teams: Sequence[str] = ()) -> list[Found]:
+    """Each object, and whether it is there as this version would apply it (a server-side dry run).
+
+    Raises:
+        EnvctlError: nobody could look.
+    """
+    return [Found(title(item), _state(api, item)) for item in cluster_objects(namespace, teams)]
+
+
+def _state(api: Api, item: Object) -> str:
+    meta = item["metadata"]
+    there = api.get(item["apiVersion"], item["kind"], meta.get("namespace"), meta["name"])
+    if there is None:
+        return "missing"
+    return "there" if _covers(there, item) else "changed"
+
+
+def _covers(there: object, wanted: object) -> bool:
+    """Whether all that is *wanted* is there; what the server has filled in besides does not count."""
+    if isinstance(wanted, dict):
+        return isinstance(there, dict) and all(_covers(there.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(there, list) and len(there) == len(wanted) and all(map(_covers, there, wanted))
+    return there == wanted or str(there) == str(wanted)
+
+
+def instances(api: Api) -> list[str]:
+    """The namespaces that are instances."""
+    return [str(item["metadata"]["name"]) for item in api.list("v1", "Namespace", None, INSTANCE)]
+
+
+def uninstall(api: Api, namespace: str, teams: Sequence[str], force: bool = False) -> Iterator[str]:
+    """Removes what `install` has applied, rights before the policies that limit them; the names of what was there.
+
+    Raises:
+        UsageError: there are instances, which nothing would remove any more, and it is not to be done nevertheless.
+    """
+    if (left := instances(api)) and not force:
+        shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+        raise UsageError(f"{len(left)} instances are there ({shown}), and nothing would remove them in time", hint="remove them, or --yes")
+    _refuse_foreign(api, namespace, ())
+    for item in reversed(cluster_objects(namespace, teams)):
+        meta = item["metadata"]
+        found = api.get(item["apiVersion"], item["kind"], meta.get("namespace"), meta["name"])
+        if found is None or (found["metadata"].get("labels") or {}).get(MANAGED) != "envctl":
+            continue
+        api.delete(item["apiVersion"], item["kind"], meta.get("namespace"), meta["name"], uid=found["metadata"]["uid"])
+        yield title(item)

@@ -1,0 +1,49 @@
+"""The objects of `envctl cluster install`: templates/kubernetes/cluster/, for a namespace of its own and for teams' namespaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import yaml
+
+from envctl.errors import UsageError
+from envctl.files.package_data import templates
+
+Object = dict[str, Any]
+NAMESPACE, TEAM = "envctl-system", "team-tests"
+"""The names in the files; others take their place."""
+PARTS = ("admission", "provisioner", "reaper")
+"""In the order in which they are applied: nobody has rights before the policies that limit them."""
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
+OURS = {"app.kubernetes.io/managed-by": "envctl", "app.kubernetes.io/part-of": "envctl"}
+
+
+def cluster_objects(namespace: str = NAMESPACE, teams: Sequence[str] = ()) -> list[Object]:
+    """Everything, in an order in which it can be applied.
+
+    Raises:
+        UsageError: a name is none of a namespace.
+    """
+    for name in (namespace, *teams):
+        if not _LABEL.fullmatch(name):
+            raise UsageError(f"'{name}' is no name of a namespace", hint="small letters, digits and hyphens, at most 40")
+    found = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(RESTRICTED)}}]
+    found += [item for part in PARTS for item in _read(part, NAMESPACE, namespace)]
+    found += [item for team in teams for item in _read("namespace-role", TEAM, team)]
+    return [_labelled(item) for item in found]
+
+
+def _read(part: str, name: str, other: str) -> Iterator[Object]:
+    text = templates("kubernetes", "cluster", f"{part}.yaml").read_text().replace(name, other)
+    for item in yaml.safe_load_all(text):
+        if item["kind"] == "ConfigMap":
+            item["data"] = {"reaper.py": templates("kubernetes", "cluster", "reaper.py").read_text()}
+        yield item
+
+
+def _labelled(item: Object) -> Object:
+    meta = item["metadata"]
+    return {**item, "metadata": {**meta, "labels": {**(meta.get("labels") or {}), **OURS}}}

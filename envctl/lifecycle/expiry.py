@@ -1,0 +1,60 @@
+"""When an instance is to go. On a cluster, which others pay for, each one is to go some time: `[preview]` of envctl.toml says when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from envctl.definition.amounts import parse_duration
+from envctl.engines.registry import traits
+from envctl.errors import UsageError
+from envctl.instance.record import now
+from envctl.session import Session
+
+
+def _key(standard: str, example: str) -> str:
+    found: str = field(default=standard, metadata={"example": example})
+    return found
+
+
+@dataclass(frozen=True)
+class Previews:
+    """The table `[preview]`: instances on clusters."""
+
+    ttl: str = _key("24h", 'ttl = "24h"')
+    """Of those that neither the command nor the definition gives one."""
+    max: str = _key("7d", 'max = "7d"')
+    """More than this none gets."""
+    locks: str = _key("envctl-system", 'locks = "envctl-system"')
+    """The namespace with the locks of pull requests."""
+
+    @classmethod
+    def of(cls, session: Session) -> Previews:
+        """Raises DefinitionError: envctl.toml has something else there."""
+        return cls(**session.settings.table("preview", cls))
+
+    def seconds(self, key: str) -> float:
+        """Raises UsageError: it is no duration."""
+        text = getattr(self, key)
+        try:
+            found = parse_duration(text)
+        except ValueError as error:
+            raise UsageError(f"envctl.toml: preview.{key}: {error}", hint='like "24h", "7d"') from None
+        if found <= 0:
+            raise UsageError(f"envctl.toml: preview.{key} = {text}: this is no time to live", hint='like "24h", "7d"')
+        return found
+
+
+def expiry(session: Session, engine: str, asked: float | None) -> str | None:
+    """The time at which an instance on *engine* goes when it is to live *asked* seconds from now; None where it stays.
+
+    Raises:
+        UsageError: it is more than the project allows on clusters.
+    """
+    if not traits(engine).shares_namespaces:
+        return now(asked) if asked else None
+    previews = Previews.of(session)
+    most = previews.seconds("max")
+    if asked and asked > most:
+        hint = f"at most {previews.max}, with `--ttl` or `ttl:`; `max` in [preview] of envctl.toml allows more"
+        raise UsageError(f"{asked / 3600:g} h are more than an instance may live on a cluster", hint=hint)
+    return now(asked or min(previews.seconds("ttl"), most))

@@ -1,0 +1,47 @@
+"""An owner is heard of: a cluster's reaper cannot look at processes of this machine, and goes by who has last said that it lives."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+from envctl.engines import Engine, HearsOfOwners, open_engine
+from envctl.errors import EnvctlError
+from envctl.instance.record import Record, now
+from envctl.session import Session
+
+EVERY, LASTS = 15.0, 60.0
+"""Seconds between two words, and for which one counts: a machine that dies is noticed within a minute."""
+
+
+def beat_while_owned(session: Session, engine: Engine, record: Record, every: float = EVERY) -> threading.Thread | None:
+    """A thread that says so, as long as this process lives and the instance is there; None where nobody owns it, or nobody listens."""
+    if not record.owner or record.namespace is not None or not isinstance(engine, HearsOfOwners):
+        return None
+    thread = threading.Thread(target=_beat, args=(session, engine, record, every), name="heartbeat", daemon=True)
+    thread.start()
+    return thread
+
+
+def keep_for_a_look(session: Session, record: Record) -> None:
+    """What outlives its owner stays until it expires."""
+    with suppress(EnvctlError):
+        engine = open_engine(record.location, session.host)
+        if record.namespace is None and record.expires and isinstance(engine, HearsOfOwners):
+            engine.heard_of_owner(record.id, record.expires)
+
+
+def _beat(session: Session, engine: HearsOfOwners, record: Record, every: float) -> None:
+    pause = threading.Event()
+    while _is_owned(session, record):
+        with suppress(EnvctlError):  # the next word may get through
+            engine.heard_of_owner(record.id, now(LASTS))
+        pause.wait(every)
+
+
+def _is_owned(session: Session, record: Record) -> bool:
+    try:
+        found = session.store.load(record.id)
+    except EnvctlError:
+        return False
+    return found is not None and found.secret == record.secret

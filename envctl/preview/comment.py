@@ -1,0 +1,71 @@
+"""The comment under a pull request: Markdown that begins with a marker, by which the next one takes its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from envctl.errors.harmless import harmless
+from envctl.preview.preview import State
+
+LONGEST = 8000
+"""Characters of a failure that are shown; its end is what says most."""
+
+
+def marker(state: State) -> str:
+    """In no text that people see."""
+    return f"<!-- envctl preview {state.request.key} {state.id} -->"
+
+
+def markdown(state: State) -> str:
+    """The whole comment; secrets are masked in what failed, and no password is in the rest."""
+    lines = [marker(state), f"### Preview `{state.request.name}`: {state.word}", ""]
+    if state.document is not None and state.word != "closed":
+        lines += [*_services(state.document), "", *_reach(state), ""]
+    lines += _facts(state)
+    if state.lock is not None and state.lock.error:
+        lines += ["", *_failure(state)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _services(document: Mapping[str, Any]) -> Iterable[str]:
+    yield "| Service | Kind | State | Address |"
+    yield "| --- | --- | --- | --- |"
+    for name, service in document.get("services", {}).items():
+        url = service.get("public_url") or ""
+        yield f"| {_cell(name)} | {_cell(service.get('kind', ''))} | {_cell(service.get('state', ''))} | {_cell(url)} |"
+
+
+def _cell(text: object) -> str:
+    return re.sub(r"([\\|`<>\[\]*_])", r"\\\1", harmless(str(text)).replace("\n", " ")) if not str(text).startswith("http") else str(text)
+
+
+def _reach(state: State) -> Iterable[str]:
+    yield "With the cluster's kubeconfig, any machine reaches its databases, at ports of its own:"
+    yield ""
+    yield "```sh"
+    yield f"ENVCTL_ENGINE=kubernetes envctl env {state.id}"
+    yield "```"
+
+
+def _facts(state: State) -> list[str]:
+    found = []
+    if state.lock is not None and state.lock.head:
+        found.append(f"Head `{state.lock.head[:12]}`")
+    if state.lock is not None and state.lock.url.startswith(("http://", "https://")):
+        found.append(f"[run]({state.lock.url})")
+    if state.document is not None and state.document.get("expires"):
+        found.append(f"until {state.document['expires']}")
+    return [" · ".join(found)] if found else []
+
+
+def _failure(state: State) -> Iterable[str]:
+    """Fenced by more backticks than it has itself, so that it stays text."""
+    assert state.lock is not None
+    text = state.lock.error
+    for secret in sorted(map(str, (state.document or {}).get("secrets", ())), key=len, reverse=True):
+        text = text.replace(secret, "***") if secret else text
+    text = harmless(text)[-LONGEST:]
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    yield from ("<details open><summary>What failed</summary>", "", f"{fence}text", text, fence, "", "</details>")

@@ -1,0 +1,85 @@
+"""The reaper: deletes instances whose time is up, and runs whose owner has not been heard of. The standard library alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+INSTANCE, EXPIRES, OWNER, ALIVE, HOLD = "envctl.instance", "envctl.expires", "envctl.owner", "envctl.alive-until", "envctl.hold"
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+def passed(text: str, now: datetime) -> bool:
+    """Whether that time is over; what is no time is not."""
+    try:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)) <= now  # noqa: UP017
+
+
+def reason(namespace: dict[str, Any], now: datetime) -> str:
+    """Why it is to go; empty where it stays."""
+    meta = namespace["metadata"]
+    told = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
+    if told.get(INSTANCE) != meta["name"] or meta.get("deletionTimestamp") or HOLD in told:
+        return ""
+    if passed(told.get(EXPIRES, ""), now):
+        return f"expired {told[EXPIRES]}"
+    if told.get(OWNER) and passed(told.get(ALIVE, ""), now):
+        return f"its owner has not been heard of since {told[ALIVE]}"
+    return ""
+
+
+def sweep(ask: Any, now: datetime, at_most: int) -> tuple[int, int]:
+    """One round: how many were deleted, and how many are left for the next.
+
+    Args:
+        ask: `ask(method, path, body)` gives the answer of the API server.
+    """
+    found = ask("GET", f"/api/v1/namespaces?labelSelector={INSTANCE}", None)["items"]
+    due = [(each, why) for each in found if (why := reason(each, now))]
+    for each, why in due[:at_most]:
+        meta = each["metadata"]
+        wanted = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        try:
+            ask("DELETE", f"/api/v1/namespaces/{meta['name']}", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": wanted})
+            print(f"{meta['name']}: {why}", flush=True)
+        except urllib.error.HTTPError as error:
+            if error.code not in (404, 409):
+                raise
+            print(f"{meta['name']}: {why}, but it has changed meanwhile", flush=True)
+    return min(len(due), at_most), max(len(due) - at_most, 0)
+
+
+def ask(method: str, path: str, body: Any) -> Any:
+    """A request to the API server, as this pod's account."""
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    request = urllib.request.Request(
+        f"https://{f'[{host}]' if ':' in host else host}:{port}{path}",
+        data=json.dumps(body).encode() if body is not None else None,
+        headers={"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}", "Content-Type": "application/json"},
+        method=method,
+    )
+    context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    # Inside a cluster nothing goes through a proxy.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    with opener.open(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def main() -> int:
+    deleted, left = sweep(ask, datetime.now(timezone.utc), int(os.environ.get("AT_MOST", "20")))  # noqa: UP017
+    print(f"{deleted} deleted, {left} left for the next sweep", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The reaper's judgement, and its round, against an API that is played."""
+
+from __future__ import annotations
+
+import importlib.util
+import urllib.error
+from datetime import UTC, datetime
+from email.message import Message
+from typing import Any
+
+import pytest
+
+from envctl.files.package_data import templates
+from envctl.instance import labels
+
+spec = importlib.util.spec_from_file_location("reaper", templates("kubernetes", "cluster", "reaper.py"))
+assert spec is not None
+assert spec.loader is not None
+reaper = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(reaper)
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+EARLIER, LATER = "2026-05-01T11:59:59Z", "2026-05-01T12:00:01Z"
+
+
+def namespace(name: str = "a-123456", label: str | None = None, **annotations: str) -> dict[str, Any]:
+    meta = {"name": name, "uid": f"uid of {name}", "resourceVersion": "7", "labels": {labels.INSTANCE: label or name}}
+    return {"metadata": {**meta, "annotations": {f"envctl.{key.replace('_', '-')}": value for key, value in annotations.items()}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (namespace(), ""),
+        (namespace(expires=EARLIER), f"expired {EARLIER}"),
+        (namespace(expires=LATER), ""),
+        (namespace(expires="tomorrow"), ""),
+        (namespace(expires=EARLIER, hold="until Friday"), ""),
+        (namespace(expires=EARLIER, label="another"), ""),
+        (namespace(owner="host:1:2", alive_until=EARLIER), f"its owner has not been heard of since {EARLIER}"),
+        (namespace(owner="host:1:2", alive_until=LATER), ""),
+        (namespace(owner="host:1:2"), ""),
+        (namespace(alive_until=EARLIER), ""),
+    ],
+)
+def test_what_is_to_go(given: dict[str, Any], why: str) -> None:
+    assert reaper.reason(given, NOW) == why
+
+
+def test_its_names_are_those_of_the_package() -> None:
+    assert (reaper.INSTANCE, reaper.EXPIRES, reaper.OWNER) == (labels.INSTANCE, labels.EXPIRES, labels.OWNER)
+    assert (reaper.ALIVE, reaper.HOLD) == (labels.ALIVE, labels.HOLD)
+
+
+def swept(items: list[dict[str, Any]], at_most: int = 20, status: int | None = None) -> tuple[tuple[int, int], list[tuple[str, Any]]]:
+    deleted = []
+
+    def ask(method: str, path: str, body: Any) -> Any:
+        if method == "GET":
+            return {"items": items}
+        if status:
+            raise urllib.error.HTTPError(path, status, "", Message(), None)
+        deleted.append((path.rpartition("/")[2], body["preconditions"]))
+        return {}
+
+    return reaper.sweep(ask, NOW, at_most), deleted
+
+
+def test_what_is_deleted_is_what_was_looked_at() -> None:
+    done, deleted = swept([namespace(expires=EARLIER), namespace("b-123456", expires=LATER)])
+    assert done == (1, 0)
+    assert deleted == [("a-123456", {"uid": "uid of a-123456", "resourceVersion": "7"})]
+
+
+def test_no_more_than_so_many_go_at_once() -> None:
+    done, deleted = swept([namespace(f"n{number}-123456", expires=EARLIER) for number in range(5)], at_most=2)
+    assert done == (2, 3)
+    assert len(deleted) == 2
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_what_has_changed_meanwhile_stays(status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    swept([namespace(expires=EARLIER)], status=status)
+    assert "it has changed meanwhile" in capsys.readouterr().out
+
+
+def test_a_refusal_is_no_success() -> None:
+    with pytest.raises(urllib.error.HTTPError):
+        swept([namespace(expires=EARLIER)], status=403)

@@ -1,0 +1,156 @@
+"""A pull request's life on the lab's cluster: opened, pushed to from another runner and checkout, superseded, closed, swept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines.kubernetes.test_live import kubectl, rows
+from tests.support import Done, Project
+
+pytestmark = pytest.mark.kubernetes
+DB = """
+services:
+  db:
+    kind: postgres
+    seed: [{sql: schema.sql}]
+  web: {kind: stub, expose: true}
+outputs: {HOST: "${db.host}", PORT: "${db.port}", USER: "${db.username}", PASSWORD: "${db.password}", DB: "${db.database}"}
+"""
+
+
+EXPOSE = '[kubernetes.expose]\nclass = "nobodys"\ndomain = "previews.test"\nnamespace = "default"\nbasic_auth = "reviewer"\n'
+
+
+class Api:
+    """A stand-in of GitHub's: one repository, its pull requests, and the comments under them."""
+
+    def __init__(self) -> None:
+        self.pulls: dict[int, tuple[str, str]] = {}
+        self.comments: list[dict[str, Any]] = []
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                number = self.path.rpartition("/")[2]
+                if number.isdecimal():
+                    state, head = api.pulls[int(number)]
+                    self.answer({"state": state, "head": {"sha": head}})
+                elif "/comments" in self.path:
+                    self.answer(api.comments)
+                else:
+                    self.answer([{"number": number} for number, (state, _) in api.pulls.items() if state == "open"])
+
+            def do_POST(self) -> None:
+                api.comments.append({"id": len(api.comments) + 1, **self.body()})
+                self.answer({})
+
+            def do_PATCH(self) -> None:
+                api.comments[int(self.path.rpartition("/")[2]) - 1].update(self.body())
+                self.answer({})
+
+            def body(self) -> dict[str, Any]:
+                return dict(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def answer(self, what: Any) -> None:
+                text = json.dumps(what).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    found = Api()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+class Runner:
+    """A runner of its own with a checkout of its own."""
+
+    def __init__(self, project: Project, api: Api, folder: Path, repository: str, locks: str) -> None:
+        self.project, self.api, self.repository = Project(folder / "checkout", "kubernetes"), api, repository
+        self.home = folder
+        folder.mkdir()
+        shutil.copytree(project.folder, self.project.folder)
+        self.project.environment("env", DB)
+        self.project.write("environments/schema.sql", "create table t (n int); insert into t values (1), (2);\n")
+        self.project.write("envctl.toml", f'[preview]\nlocks = "{locks}"\n' + EXPOSE)
+
+    def envctl(self, *words: str, run: int, head: str, token: bool = True) -> Done:
+        event = self.home / "event.json"
+        repo = {"repo": {"full_name": self.repository}}
+        event.write_text(json.dumps({"pull_request": {"number": 17, "head": {"sha": head, **repo}, "base": repo}}))
+        env = {
+            "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": self.repository, "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": "1", "GITHUB_EVENT_PATH": str(event), "GITHUB_API_URL": self.api.url,
+            "XDG_STATE_HOME": str(self.home / "state"), **({"GITHUB_TOKEN": "t0ken"} if token else {}),
+        }  # fmt: skip
+        return self.project.envctl("preview", *words, env=env)
+
+
+def test_the_life_of_a_pull_request(project: Project, api: Api, tmp_path: Path) -> None:
+    place, repository = f"envctl-locks-{uuid.uuid4().hex[:8]}", f"o/{uuid.uuid4().hex[:8]}"
+    kubectl("create", "namespace", place)
+    one, two = (Runner(project, api, tmp_path / name, repository, place) for name in ("one", "two"))
+    try:
+        api.pulls[17] = ("open", "aaaa")
+        opened = one.envctl("up", "env", "--json", run=10, head="aaaa").ok().json
+        assert opened["name"] == "pr-17"
+        assert opened["expires"] is not None
+        assert rows(opened["outputs"], "insert into t values (3)") == 3
+        one.envctl("comment", "env", "--post", run=10, head="aaaa").ok()
+
+        url = f"http://web-{opened['id']}.previews.test"
+        assert url in api.comments[0]["body"]
+        assert kubectl("get", "ingress", "web", "-n", opened["id"], "-o", "jsonpath={.spec.rules[0].host}") == url.removeprefix("http://")
+
+        api.pulls[17] = ("open", "bbbb")
+        pushed = two.envctl("up", "env", "--json", run=12, head="bbbb").ok().json
+        assert (pushed["id"], pushed["outputs"]["PASSWORD"]) == (opened["id"], opened["outputs"]["PASSWORD"])
+        assert rows(pushed["outputs"]) == 3, "its data survives a push"
+        two.envctl("comment", "env", "--post", run=12, head="bbbb").ok()
+        assert len(api.comments) == 1
+        assert "bbbb" in api.comments[0]["body"]
+        assert opened["outputs"]["PASSWORD"] not in api.comments[0]["body"]
+
+        late = one.envctl("up", "env", run=11, head="aaaa", token=False)
+        assert late.status == 1
+        assert "superseded by https://github.com/" in late.err
+        assert "runs/12" in late.err
+        moved = one.envctl("up", "env", run=13, head="aaaa")
+        assert moved.status == 1
+        assert "superseded by bbbb" in moved.err
+
+        one.project.write("environments/schema.sql", "create table t (n int); insert into t values (7);\n")
+        reseeded = one.envctl("up", "env", "--json", run=14, head="bbbb").ok()
+        assert "its data is made anew" in reseeded.err
+        assert rows(reseeded.json["outputs"]) == 1
+        assert "up, head bbbb" in two.envctl("status", "env", run=14, head="bbbb").ok().out
+
+        api.pulls[17] = ("closed", "bbbb")
+        two.envctl("down", "env", run=15, head="bbbb").ok()
+        assert not kubectl("get", "namespace", opened["id"], "--ignore-not-found", "-o", "name")
+        after = one.envctl("up", "env", run=14, head="bbbb", token=False)
+        assert after.status == 1
+        assert "closed by https://github.com/" in after.err
+    finally:
+        kubectl("delete", "namespace", place, "--wait=false")
+        kubectl("delete", "namespace", "-l", "envctl.name=pr-17", "--wait=false", "--ignore-not-found")
