@@ -20,9 +20,9 @@ from tests.builders import session_in
 from tests.engines.kubernetes.played import Played, kubeconfig, played_cluster
 
 ID = "t-123456"
-INGRESSES = {"resources": [
-    {"name": "ingresses", "kind": "Ingress", "namespaced": True}, {"name": "ingresses/status", "kind": "Ingress", "namespaced": True},
-    {"name": "ingressclasses", "kind": "IngressClass", "namespaced": False},
+POLICIES = {"resources": [
+    {"name": "policies", "kind": "Policy", "namespaced": True}, {"name": "policies/status", "kind": "Policy", "namespaced": True},
+    {"name": "policyclasses", "kind": "PolicyClass", "namespaced": False},
 ]}  # fmt: skip
 AS = {"as": "ann", "as-uid": "7", "as-groups": ["a", "b"], "as-user-extra": {"Acme.com/Team": ["x", "y"]}}
 HEADERS = [
@@ -50,20 +50,20 @@ def api(played: Played, tmp_path: Path) -> Api:
 
 
 def test_the_cluster_says_how_a_kind_is_called(played: Played, api: Api) -> None:
-    played.answers["GET /apis/networking.k8s.io/v1"] = INGRESSES
+    played.answers["GET /apis/example.com/v1"] = POLICIES
     for _ in range(2):
-        assert api.path("networking.k8s.io/v1", "Ingress", "ns", "a") == "/apis/networking.k8s.io/v1/namespaces/ns/ingresses/a"
+        assert api.path("example.com/v1", "Policy", "ns", "a") == "/apis/example.com/v1/namespaces/ns/policies/a"
     assert api.path("apps/v1", "Deployment", "ns") == "/apis/apps/v1/namespaces/ns/deployments"
-    assert [what for what, _ in played.asked].count("GET /apis/networking.k8s.io/v1") == 1
+    assert [what for what, _ in played.asked].count("GET /apis/example.com/v1") == 1
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"), [("IngressClass", "is the whole cluster's"), ("Ingres", "has no Ingres of networking.k8s.io/v1"), ("X", "has no X")]
+    ("kind", "words"), [("PolicyClass", "is the whole cluster's"), ("Polic", "has no Polic of example.com/v1"), ("X", "has no X")]
 )
 def test_a_kind_that_no_instance_can_have(played: Played, api: Api, kind: str, words: str) -> None:
-    played.answers["GET /apis/networking.k8s.io/v1"] = INGRESSES
+    played.answers["GET /apis/example.com/v1"] = POLICIES
     with pytest.raises(UsageError, match=words):
-        api.path("networking.k8s.io/v1" if kind != "X" else "none.example/v1", kind, "ns")
+        api.path("example.com/v1" if kind != "X" else "none.example/v1", kind, "ns")
 
 
 def test_an_impersonated_user(played: Played, tmp_path: Path) -> None:
@@ -136,16 +136,16 @@ def test_more_time_reaches_the_record(played: Played, api: Api, tmp_path: Path) 
 
 def test_kinds_that_a_definition_adds_go_with_the_instance(played: Played, api: Api) -> None:
     store = Store(played)
-    shared = f"/apis/networking.k8s.io/v1/namespaces/{ID}/ingresses"
-    played.answers["GET /apis/networking.k8s.io/v1"] = INGRESSES
+    shared = f"/apis/example.com/v1/namespaces/{ID}/policies"
+    played.answers["GET /apis/example.com/v1"] = POLICIES
     there = {"metadata": {"name": "t-web", "uid": "i"}}
     played.answers[f"GET {shared}"] = lambda _: {"items": [there] if f"DELETE {shared}/t-web" not in dict(played.asked) else []}
     played.answers[f"DELETE {shared}/t-web"] = {}
     played.answers[f"DELETE /api/v1/namespaces/{ID}/secrets/{secret_name(ID)}"] = lambda _: store.empty()
     publish(api, ID, DOCUMENT, [])
-    note_added(api, ID, ID, [("networking.k8s.io/v1", "Ingress"), ("gone.example/v1", "Thing")])
+    note_added(api, ID, ID, [("example.com/v1", "Policy"), ("gone.example/v1", "Thing")])
     publish(api, ID, DOCUMENT, [])
-    assert added_kinds([store.secret]) == [("gone.example/v1", "Thing"), ("networking.k8s.io/v1", "Ingress")]
+    assert added_kinds([store.secret]) == [("example.com/v1", "Policy"), ("gone.example/v1", "Thing")]
     assert remove_objects(api, ID, ID) == []
     gone = [what for what, _ in played.asked if what.startswith("DELETE")]
     assert gone == [f"DELETE {shared}/t-web", f"DELETE /api/v1/namespaces/{ID}/secrets/{secret_name(ID)}"]
