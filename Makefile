@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 
-.PHONY: demo examples test lint bench fuzz docs wheel clean
+.PHONY: demo examples test lint bench fuzz docs site wheel clean
 
 .venv/demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -54,8 +54,12 @@ fuzz: .venv/dev  ## random projects: nothing may end but with exit 0 or 2, file 
 	$(BIN)/python -m tests.fuzz $(or $(MINUTES),10) $(SEED)
 
 docs: .venv/dev  ## the generated pages, and the picture
-	$(BIN)/python -m docs.generate
-	$(BIN)/python -m docs.picture
+	$(BIN)/python -m docs_tools.generate
+	$(BIN)/python -m docs_tools.picture
+
+site: .venv/dev  ## build/site: the pages as HTML, their links checked
+	$(INSTALL) -q -e '.[docs]'
+	$(BIN)/python -m docs_tools.site
 
 wheel: .venv/dev  ## dist/envctl_testing-*.whl
 	rm -rf dist

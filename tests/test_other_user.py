@@ -238,7 +238,7 @@ def test_files_of_theirs_are_not_written_over(home: Home) -> None:
     environ = {"XDG_STATE_HOME": str(home.state)}
     done = home.project.envctl("up", "env", env=environ)
     assert (done.status, written.read_text(), written.stat().st_uid) == (2, "THEIRS=1\n", OTHER)
-    assert f"{written} is there already, and is not envctl's" in done.err
+    assert f"{written} exists already, and was not written by envctl" in done.err
     written.unlink()
     target, report = folder / "target", folder / "report"
     report.mkdir()

@@ -12,7 +12,7 @@ import typer
 from envctl.cli import options as opt
 from envctl.cli.arguments import Environment, session_of
 from envctl.cli.options import Chosen, expanded
-from envctl.cli.printing import problems
+from envctl.cli.printing import counted, problems
 from envctl.definition.find import environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
@@ -129,7 +129,7 @@ def render(
     for note in rendered.notes:
         tell(f"note: {note}")
     for loss in rendered.losses:
-        tell(f"loss: {loss}")
+        tell(f"not supported here: {loss}")
     if rendered.losses and strict:
-        raise EnvctlError(f"{len(rendered.losses)} losses, and --strict")
+        raise EnvctlError(f"not supported here, with --strict: {counted(len(rendered.losses), 'thing')}")
     return 0

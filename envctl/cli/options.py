@@ -37,9 +37,9 @@ class Chosen:
     """What chooses and changes the definition: also for `render`."""
 
     name: Annotated[str | None, _option("The instance's name; the environment's without it.", env="NAME", metavar="N")] = None
-    key: Annotated[
-        str | None, _option("Whose it is, in the place of folder, user and machine: `owner/repo#17`.", env="KEY", metavar="TEXT")
-    ] = None
+    key: Annotated[str | None, _option("Whose it is, instead of folder, user and machine: `owner/repo#17`.", env="KEY", metavar="TEXT")] = (
+        None
+    )
     set: Annotated[Many, _option("A variable's value.", "--set", metavar="K=V")] = field(default_factory=list)
     only: Annotated[
         Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S", autocompletion=SERVICES)

@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "More": {
         "render": "Write the manifests that up would use; nothing is started",
         "schema": "Print the JSON Schema of definitions, for editors",
+        "snapshots": "Show, make or remove the seeded data that is kept for the next up",
         "gc": "Remove what has expired and what has lost its owner",
     },
 }
@@ -72,7 +73,7 @@ def overview() -> Iterator[str]:
     for group, commands in GROUPS.items():
         yield ""
         yield f"{group}:"
-        yield from (f"  {name:<9} {says}" for name, says in commands.items())
+        yield from (f"  {name:<10} {says}" for name, says in commands.items())
     yield ""
     yield "Options: --version, --help, --install-completion, --show-completion"
     yield ""

@@ -14,6 +14,7 @@ from envctl.cli.options import Running, expanded, up_options
 from envctl.cli.printing import describe, endpoints
 from envctl.cli.progress import listener
 from envctl.errors import UsageError
+from envctl.inspect.lookup import called
 from envctl.inspect.status import document
 from envctl.preview.comment import markdown, marker
 from envctl.preview.github import GitHub
@@ -61,7 +62,7 @@ def up(
     if as_json:
         give(json.dumps(document(record), ensure_ascii=False) + "\n")
     else:
-        show(*endpoints(record, record.id))
+        show(*endpoints(record, called(session, record)))
 
 
 @app.command()

@@ -48,7 +48,7 @@ def snapshots(
     """List the data that is kept, so that servers need neither be initialised nor seeded again; or build, export, import, prune it."""
     session = session_of(ctx)
     if (action is None) != (what is None) or (action is not None and prune_):
-        raise UsageError("this is no complete command", hint="`envctl snapshots`, `--prune`, `build ENV`, `export DIR` or `import DIR`")
+        raise UsageError("this command is not complete", hint="`envctl snapshots`, `--prune`, `build ENV`, `export DIR` or `import DIR`")
     if action is None and not prune_:
         _list(listed(session), as_json)
     elif prune_:

@@ -71,7 +71,7 @@ def run(
     options: Running,
     inside: Annotated[
         str | None,
-        typer.Option("--in", metavar="S", show_default=False, help="Run it in the place of this service: its image, its network."),
+        typer.Option("--in", metavar="S", show_default=False, help="Run it instead of this service: in its image, on its network."),
     ] = None,
     report: ReportDir = None,
 ) -> int:
@@ -101,7 +101,7 @@ def test_(
 ) -> int:
     """Bring an environment up, run the definition's tests, tear it down; returns the first exit code that is not 0.
 
-    What stands behind `--` is passed on to the test: `envctl test shop api -- -k checkout`.
+    Arguments after `--` are passed on to the test: `envctl test shop api -- -k checkout`.
     """
     session = session_of(ctx)
     options_of_up = up_options(env, options, report)

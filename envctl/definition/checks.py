@@ -94,7 +94,7 @@ class Checks:
                 yield self.source.problem((*at, "env", key), message, "letters, digits and _, like DATABASE_URL")
         for key in LATER:
             if getattr(service, key) is not None:
-                yield self.source.problem((*at, key), f"`{key}` does nothing in this version", "leave it out: who wrote it relies on it")
+                yield self.source.problem((*at, key), f"`{key}` does nothing in this version", "leave it out until a version has it")
         if service.run is not None and service.command is not None:
             message = "`run` is the whole program, `command` are arguments for the image's own; one of them is too many"
             yield self.source.problem((*at, "command"), message)
@@ -141,7 +141,7 @@ class Checks:
         seen: dict[int, str] = {service.port: "port"} if service.port is not None else {}
         for name, number in service.ports.items():
             if number in seen:
-                message = f"the port {number} stands twice"
+                message = f"the port {number} occurs twice"
                 yield self.source.problem((*at, "ports", name), message, f"it is `{seen[number]}` already")
             seen.setdefault(number, f"ports.{name}")
 
@@ -227,7 +227,7 @@ class Checks:
         if isinstance(found, str):
             yield self.source.problem(path, found.replace(f"'{fixed}'", f"'{pattern}'"))
         elif ".." in pattern.removeprefix(fixed).split("/"):
-            yield self.source.problem(path, f"'{pattern}': `..` has no place behind a wildcard")
+            yield self.source.problem(path, f"'{pattern}': `..` cannot follow a wildcard")
 
     def _written(self, target: str, path: TreePath) -> Iterator[Problem]:
         found = inside(target, self.base(path), self.project, what=None)

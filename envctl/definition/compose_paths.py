@@ -45,7 +45,7 @@ def refused_paths(files: list[Path], project: Path, environ: Mapping[str, str]) 
                 continue
             found = _place(leaf.text, file.parent, project, variables)
             if isinstance(found, str):
-                yield Problem(displayed(file), leaf.line, where, found, "files that a Compose file reads lie in the project")
+                yield Problem(displayed(file), leaf.line, where, found, "files that a Compose file reads must lie in the project")
             elif is_compose and found.is_file():
                 waiting.append((found, variables_known and not (others and where == "include")))
 

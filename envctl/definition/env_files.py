@@ -41,7 +41,7 @@ def wrong_lines(path: Path, root: Path) -> Iterator[Problem]:
         if each.error:
             said = each.original.string
             line = each.original.line + len(said) - len(said.lstrip("\r\n"))
-            yield Problem(displayed(path), line, "", "this line is no variable", _RIGHT)
+            yield Problem(displayed(path), line, "", "this line does not set a variable", _RIGHT)
 
 
 def _text(path: Path, root: Path) -> str | Problem:

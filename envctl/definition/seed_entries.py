@@ -20,7 +20,7 @@ class Bodied(Entry):
 
     body: str | None = Field(None, description="The body as text.")
     json_: Any = Field(None, alias="json", description="The body as JSON.")
-    base64: str | None = Field(None, description="The body as Base64: for bytes that are no text.")
+    base64: str | None = Field(None, description="The body as Base64: for bytes that are not text.")
 
     @model_validator(mode="after")
     def _one_body(self) -> Bodied:
@@ -43,7 +43,7 @@ class Request(Bodied):
     @classmethod
     def _from_the_host(cls, path: str) -> str:
         if not path.startswith(("/", "${")):
-            raise ValueError(f"'{path}' is no path of the service: `/orders`; host and port are known")
+            raise ValueError(f"'{path}' is not a path of the service, such as `/orders`; host and port are known")
         return path
 
 
@@ -98,14 +98,14 @@ class Column(Entry):
     from_: str | None = Field(None, alias="from", description="`table.column`: one of the values that are there.")
     sequence: int | None = Field(None, description="Counts from this number.")
     value: Any = Field(None, description="The same in every row.")
-    unique: bool = Field(False, description="No value stands twice.")
+    unique: bool = Field(False, description="No value occurs twice.")
     nulls: float = Field(0.0, ge=0, le=1, description="Which part of the values is NULL.")
 
     @field_validator("from_")
     @classmethod
     def _with_its_table(cls, value: str) -> str:
         if not all(value.rpartition(".")[::2]):
-            raise ValueError(f"'{value}' is no column of a table: `from: customers.id`")
+            raise ValueError(f"'{value}' is not a column of a table, such as `from: customers.id`")
         return value
 
     @model_validator(mode="after")

@@ -141,7 +141,7 @@ def decoded(content: bytes, shown: Path, what: str = "YAML in UTF-8 is expected"
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        return Problem(shown, line, "", f"the byte 0x{content[error.start]:02X} is no UTF-8", "save the file as UTF-8")
+        return Problem(shown, line, "", f"the byte 0x{content[error.start]:02X} is not valid UTF-8", "save the file as UTF-8")
 
 
 class _Reading:
@@ -171,7 +171,7 @@ class _Reading:
                 continue
             name = self._key(key, path)
             if name in own:
-                message = f"the key '{name}' stands twice in one map"
+                message = f"the key '{name}' occurs twice in one map"
                 hint = f"first on line {own[name][0]}; remove or rename one"
                 self.problems.append(Problem(self._file, key.line, dotted((*path, name)), message, hint))
             own[name] = (key.line, value)

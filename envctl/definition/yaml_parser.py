@@ -179,7 +179,7 @@ class _Builder:
         if node is None:
             raise YamlError(line, f"there is no anchor `&{event.anchor}` before this alias")
         if isinstance(node, Branch) and not node.closed:
-            raise YamlError(line, f"`*{event.anchor}` stands inside of what it repeats")
+            raise YamlError(line, f"`*{event.anchor}` refers to a value that contains it")
         return node
 
     def _anchored(self, event: Any, node: Node) -> None:

@@ -52,7 +52,7 @@ def check_fragment(service: Service, source: Source, at: TreePath) -> Iterator[P
         yield from _of_object(item, source, (*at, index))
         key = (value_at(item, ("kind",)), value_at(item, ("metadata", "name")))
         if key in seen and all(map(_is_text, key)):
-            yield source.problem((*at, index), f"the {key[0]} {key[1]} stands twice")
+            yield source.problem((*at, index), f"the {key[0]} {key[1]} occurs twice")
         seen.append(key)
 
 
@@ -87,7 +87,9 @@ def _of_object(item: object, source: Source, at: TreePath) -> Iterator[Problem]:
     if _is_there(item, ("metadata", "namespace")):
         yield source.problem((*at, "metadata", "namespace"), "it stands in the instance's own namespace; remove `namespace`")
     if kind in OF_THE_CLUSTER:
-        yield source.problem((*at, "kind"), f"a {kind} is the whole cluster's, and no instance has it to itself", "make it by other means")
+        yield source.problem(
+            (*at, "kind"), f"a {kind} belongs to the whole cluster, and no instance can have its own", "create it in another way"
+        )
     if str(name).startswith(OURS):
         yield source.problem((*at, "metadata", "name"), f"names that begin with `{OURS}` are envctl's own", "name it otherwise")
     if kind == "Secret" and _RECORD.fullmatch(str(name)):

@@ -88,7 +88,7 @@ def _twice(names: list[Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
         name = item.get("name") if isinstance(item, dict) else item
         if isinstance(name, str):
             if name in seen:
-                yield loaded.source.problem((*at, index), f"'{name}' stands twice")
+                yield loaded.source.problem((*at, index), f"'{name}' occurs twice")
             seen.add(name)
 
 

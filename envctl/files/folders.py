@@ -41,7 +41,7 @@ def opened_folder(root: Path, parts: Sequence[str], *, make: bool = False) -> It
 
 def _entered(folder: int, name: str, shown: Path, make: bool) -> int:
     if name == os.pardir:
-        raise FileRefused(f"{shown} leads up, and may not")
+        raise FileRefused(f"{shown} leads out of the folder")
     if make:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=folder)

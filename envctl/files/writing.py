@@ -102,9 +102,9 @@ def _check(folder: int, path: Path, ours: Ours) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise FileRefused(f"{path} is a symbolic link, and none is followed here")
     if not stat.S_ISREG(found.st_mode):
-        raise FileRefused(f"{path} is there, and no ordinary file")
+        raise FileRefused(f"{path} exists, and is not a regular file")
     if found.st_size and not ours(_content(folder, path)):
-        raise FileRefused(f"{path} is there already, and is not envctl's", hint="move it away, or choose another place")
+        raise FileRefused(f"{path} exists already, and was not written by envctl", hint="move it away, or choose another place")
 
 
 def _content(folder: int, path: Path) -> bytes:

@@ -66,7 +66,7 @@ def refuse_foreign(*folders: Path) -> None:
     """
     for folder in folders:
         if why := why_foreign(folder):
-            raise UsageError(f"{folder} is not to be trusted: {why}", hint=foreign_hint(folder))
+            raise UsageError(f"{folder} cannot be trusted: {why}", hint=foreign_hint(folder))
 
 
 def foreign_hint(folder: Path) -> str:

@@ -49,7 +49,7 @@ class RecordStore:
         """
         refuse_foreign(self.home)
         if why := why_foreign(self.folder(id)):
-            message = f"the record in {self.folder(id)} is not to be trusted: {why}"
+            message = f"the record in {self.folder(id)} cannot be trusted: {why}"
             raise UnreadableRecord(id, message, foreign_hint(self.folder(id)))
         path = self.folder(id) / RECORD
         what = f"the record {path}"
@@ -60,7 +60,7 @@ class RecordStore:
         except (OSError, UnicodeDecodeError) as error:
             raise _damaged(id, what, str(getattr(error, "strerror", None) or error)) from None
         except (ValueError, RecursionError) as error:
-            raise _damaged(id, what, f"it is no JSON: {error}") from None
+            raise _damaged(id, what, f"it is not valid JSON: {error}") from None
         return read_record(told, id, what)
 
     def has_any(self) -> bool:
@@ -119,7 +119,7 @@ class RecordStore:
         with self._writing:
             current = self.load(record.id)
             if current is None or current.secret != record.secret:
-                raise RecordGone(f"{record.name} ({record.id}) has been removed meanwhile")
+                raise RecordGone(f"{record.name} ({record.id}) has been removed in the meantime")
             changed = change(current)
             if changed != current:
                 self._write(changed)

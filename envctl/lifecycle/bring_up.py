@@ -83,7 +83,7 @@ class Run:
         """Raises RecordGone where the instance was removed meanwhile, or this command is over: nothing more is written about it."""
         with self._changing:
             if self._closed:
-                raise RecordGone(f"the command that worked on {self.record.name} ({self.record.id}) is over")
+                raise RecordGone(f"the command that worked on {self.record.name} ({self.record.id}) has ended")
             self.record = self.session.store.update(self.record, change)
 
     def write_outputs(self) -> None:

@@ -202,5 +202,5 @@ def _alone(session: Session, record: Record) -> Iterator[Record]:
     with lock(session.store.folder(record.id)):
         found = session.store.load(record.id)
         if found is None or found.secret != record.secret:
-            raise RecordGone(f"{record.name} has been removed meanwhile")
+            raise RecordGone(f"{record.name} has been removed in the meantime")
         yield found

@@ -99,7 +99,7 @@ def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions)
         _refuse(session, current, drafted)
     going_on = current if current is not None and _goes_on(current, options) else None
     if (going_on.secret if going_on else "") != (drafted.secret if drafted.was_up else ""):
-        raise RecordGone(f"another command has worked on {drafted.name} ({drafted.id}) meanwhile")
+        raise RecordGone(f"another command has worked on {drafted.name} ({drafted.id}) in the meantime")
     if going_on is not None:
         return session.store.update(going_on, lambda current: _taken(_with_wishes(current, drafted), InstanceState.CHANGING))
     with shielded():
@@ -125,7 +125,7 @@ def _refuse_held(found: FoundInstance) -> None:
     if found.owner and owner_alive(found.owner) is not False and not (found.expires and found.expires <= now()):
         raise UsageError(
             f"{found.name} ({found.id}) is in use by a command of another machine, container or user",
-            hint=f"wait for it, or take another --name or --key; `envctl down {found.id}` removes it nevertheless",
+            hint=f"wait for it, or take another --name or --key; `envctl down {found.id}` removes it all the same",
         )
 
 
@@ -150,7 +150,7 @@ def _refuse(session: Session, current: Record, drafted: Record) -> None:
     if lives:
         raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
     if lives is None:
-        hint = f"wait for it, or take another --name; `envctl down {name}` removes it nevertheless"
+        hint = f"wait for it, or take another --name; `envctl down {name}` removes it all the same"
         raise UsageError(f"a command of another machine or container is using {name}, or was", hint=hint)
     if current.location != drafted.location and not current.half_done:
         where = ", ".join(filter(None, (current.context, current.namespace)))

@@ -72,6 +72,8 @@ def recorded(record: Record, service: str, data_id: str) -> DataRecord:
 def changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> Iterator[tuple[ServicePlan, str]]:
     """The services whose data was seeded by other steps than those of now, and which step has changed."""
     for service in services:
+        if service.name not in record.data and service.name not in record.snapshots:
+            continue  # nobody need ask the engine, which may not even have a place for it yet
         known = recorded(record, service.name, deployment.data_id(service))
         if tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
             changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)

@@ -149,7 +149,7 @@ def import_(session: Session, folder: Path) -> list[Entry]:
         content = engine.read_kept(entry.ref, file)
         if content != entry.content:
             engine.remove_kept(entry.ref)
-            raise EnvctlError(f"{file} holds something else than {entry.ref}", hint="export it again; nothing of it was imported")
+            raise EnvctlError(f"{file} contains something other than {entry.ref}", hint="export it again; nothing of it was imported")
         index.add(here)
         entries.append(here)
     return entries

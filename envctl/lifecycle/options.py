@@ -33,12 +33,12 @@ class UpOptions:
         keep: what failed is not torn down.
         report: the folder for logs and status when it fails.
         lanes: how many parallel workers get data and services of their own; 0: nobody does.
-    image_names: what is built gets the names that the definition gives.
+        image_names: what is built gets the names that the definition gives.
         untrusted: the definition is a stranger's, and may do nothing to this machine.
         reseed: data whose seeds have changed since is made anew.
         no_snapshots: data is made, and neither taken from a snapshot nor kept as one.
         alone: the services that are started, nothing that they need; all without it.
-        key: whose it is, in the place of folder, user and machine; None: the job of CI, where this is one.
+        key: whose it is, instead of folder, user and machine; None: the job of CI, where this is one.
     """
 
     environment: str
@@ -86,7 +86,7 @@ class UpOptions:
             return current.location
         engine = self.engine or default_engine(session.environ, self.context, refuse_unseen=True)
         if self.untrusted and (traits(engine).runs_processes or self.local):
-            raise UsageError("--untrusted: processes of this machine are not for what a stranger has written", hint="take --engine docker")
+            raise UsageError("--untrusted: a stranger's definition may not start processes on this machine", hint="take --engine docker")
         return Location(engine, lasting_context(engine, session.environ, self.context), self.namespace)
 
     def choices(self, session: Session, given: Mapping[str, str]) -> Choices:

@@ -120,7 +120,7 @@ def test(
     jobs = [job._replace(passed_on=tuple(passed_on)) for job in jobs_of(environment, names)]
     if passed_on and len(jobs) > 1:
         raise UsageError(
-            f"what stands behind `--` is for one test, and there are {len(jobs)}",
+            f"arguments after `--` are for one test, and there are {len(jobs)}",
             hint="name it: " + ", ".join(names or [str(job.test) for job in jobs]),
         )
     changes = watched(environment) if watch else None

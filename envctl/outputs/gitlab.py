@@ -19,5 +19,5 @@ def text(values: Mapping[str, str]) -> str:
     for key, value in values.items():
         if len(value.splitlines()) > 1 or value != value.strip():
             what = "several lines" if len(value.splitlines()) > 1 else "blanks at its ends"
-            raise UsageError(f"{key}: a dotenv report of GitLab cannot hold {what}", hint="hand it on as a file: `--format json`")
+            raise UsageError(f"{key}: a dotenv report of GitLab cannot hold {what}", hint="pass it on as a file: `--format json`")
     return "".join(f"{key}={value}\n" for key, value in values.items())

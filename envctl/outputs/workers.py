@@ -36,7 +36,7 @@ def lane_of(environ: Mapping[str, str]) -> int | None:
     if own not in ("", "f") and "${" not in own:
         found = re.fullmatch(r"f?([0-9]{1,6})", own)
         if not found or not int(found[1]):
-            raise UsageError(f"{OURS}={own}: this is no lane", hint="a number from 1, or `f` and the number of a fork: f3")
+            raise UsageError(f"{OURS}={own}: not a lane", hint="a number from 1, or `f` and the number of a fork: f3")
         return int(found[1])
     for name, (form, first) in WORKERS.items():
         if found := form.fullmatch(environ.get(name, "")):

@@ -35,7 +35,7 @@ def service_files(
     """
     for path in files:
         if ".." in PurePosixPath(path).parts:
-            raise ExpressionError(f"'{path}' leads out of the container: `..` has no place in a path inside")
+            raise ExpressionError(f"'{path}' leads out of the container: a path inside cannot contain `..`")
     found = texts_of(kind.files, scope)
     for target, value in kind.mounts.items():
         for template in listed(value):

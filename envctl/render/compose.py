@@ -266,7 +266,7 @@ def _losses(plan: Plan) -> Iterator[str]:
         if service.once and not any(name in other.needs for other in plan.services.values()):
             yield f"{name}: nobody needs this job, and `docker compose up --wait` takes the end of such a container for a failure"
         if service.steps:
-            yield f"{name}: its {len(service.steps)} seed steps; plain Compose starts it empty, `envctl up` seeds it"
+            yield f"{name}: its seeds; plain Compose starts it empty, `envctl up` seeds it"
         if service.sets_up:
             yield f"{name}: what envctl sets up once it is ready ({service.sets_up_by} ...)"
         if service.from_compose and all(check.probe == "health" or "patience" in check.options for check in service.checks):

@@ -82,7 +82,7 @@ def _requests(path: Path, root: Path) -> Iterator[Item]:
     try:
         lines = b"".join(texts(path, root)).decode().splitlines()
     except UnicodeDecodeError:
-        raise BadFile("it is no UTF-8") from None
+        raise BadFile("it is not valid UTF-8") from None
     begun: list[tuple[int, str]] = []
     for number, line in [*enumerate(lines, start=1), (len(lines) + 1, "###")]:
         if line.startswith("###"):
@@ -100,7 +100,7 @@ def _request(path: Path, lines: list[tuple[int, str]]) -> Iterator[Item]:
         return
     where, parts = f"{path}:{first[0]}", _REQUEST.fullmatch(first[1].strip())
     if parts is None or not parts["path"].startswith("/"):
-        raise BadFile(f"'{first[1]}' is no request: `POST /orders`; the host is known", place=where)
+        raise BadFile(f"'{first[1]}' is not a request, such as `POST /orders`; the host is known", place=where)
     headers = dict(_header(path, number, line) for number, line in takewhile(lambda each: each[1].strip(), rest))
     content = "\n".join(line for _, line in rest).rstrip("\n")
     if "{{" in "".join([first[1], content, *headers.values()]):
@@ -112,5 +112,5 @@ def _request(path: Path, lines: list[tuple[int, str]]) -> Iterator[Item]:
 def _header(path: Path, number: int, line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon:
-        raise BadFile(f"'{line}' is no header: `Name: value`; an empty line stands before the body", place=f"{path}:{number}")
+        raise BadFile(f"'{line}' is not a header, such as `Name: value`; the body follows after an empty line", place=f"{path}:{number}")
     return name.strip(), value.strip()

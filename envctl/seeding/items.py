@@ -84,7 +84,7 @@ def _decoded(content: bytes, line: int) -> str:
 
 
 def _no_text(error: UnicodeDecodeError, line: int) -> BadFile:
-    return BadFile(f"the byte 0x{error.object[error.start]:02X} is no UTF-8", line + error.object.count(b"\n", 0, error.start))
+    return BadFile(f"the byte 0x{error.object[error.start]:02X} is not valid UTF-8", line + error.object.count(b"\n", 0, error.start))
 
 
 def _lines(path: Path, root: Path, spread: bool) -> Iterator[Item]:
@@ -109,12 +109,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' stands twice in one map")
+        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' occurs twice in one map")
     return found
 
 
 def _constant(word: str) -> Any:
-    raise ValueError(f'{word} is no JSON; as text it is "{word}"')
+    raise ValueError(f'{word} is not valid JSON; as text it is "{word}"')
 
 
 # Numbers remember how they were written: 1.10 may go into a text.
@@ -125,7 +125,7 @@ def _loaded(text: str, line: int) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise BadFile(f"this is no JSON: {error.msg} (column {error.colno})", line + error.lineno - 1) from None
+        raise BadFile(f"this is not valid JSON: {error.msg} (column {error.colno})", line + error.lineno - 1) from None
     except (ValueError, RecursionError) as error:
         raise BadFile(_words(error), line) from None
 
@@ -160,7 +160,7 @@ class _Json:
         self._text, self._at, self._ended = "", 0, False
 
     def wrong(self, message: str) -> BadFile:
-        return BadFile(f"this is no JSON: {message}", self.line)
+        return BadFile(f"this is not valid JSON: {message}", self.line)
 
     def peek(self) -> str:
         """The next character that is no blank; empty at the end."""

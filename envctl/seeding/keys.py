@@ -117,7 +117,7 @@ def _text(value: Any) -> bytes:
     if isinstance(value, bool | dict | list):
         return json.dumps(value, ensure_ascii=False).encode()
     if value is None:
-        raise ValueError('nothing is no value; an empty text is ""')
+        raise ValueError('the value is missing; for an empty text write ""')
     return (written(value) if isinstance(value, int | float) else str(value)).encode()
 
 
@@ -139,7 +139,7 @@ def _scores(content: Any) -> Iterator[str | bytes]:
         raise ValueError("a sorted set is a map of members to scores")
     for member, score in content.items():
         if isinstance(score, bool) or not isinstance(score, int | float):
-            raise ValueError(f"the score of '{member}' is no number")
+            raise ValueError(f"the score of '{member}' is not a number")
         yield from (written(score), member.encode())
 
 

@@ -24,7 +24,7 @@ ADVICE_FOR = (
         "declare it (`with: {{users: [{role}]}}`), or leave the owners and rights of the dump away with `owners: false` beside `restore`",
     ),
     (re.compile(r"unsupported version .* in file header"), "a later pg_dump made it: take a `version:` that is at least as late"),
-    (re.compile(r"appears to be a text format dump"), "it is SQL: `sql: FILE` in the place of `restore: FILE`"),
+    (re.compile(r"appears to be a text format dump"), "it is SQL: `sql: FILE` instead of `restore: FILE`"),
     (re.compile(r"does not appear to be a valid archive"), "`pg_dump --format=custom` or `--format=directory` make what is restored"),
     (re.compile(r'extension "(?P<name>.*?)" is not available'), "take an image that has the extension {name}: `image: REF`"),
     (re.compile(r"user specified as a definer .*?does not exist"), "declare it under `users`, or `owners: false` beside `restore`"),

@@ -1,6 +1,6 @@
 """What this user has kept: a small file for each snapshot, written when it is whole.
 
-A snapshot that no file names is no snapshot: it was left half-way, or somebody else has made it. A file names an image by its
+A snapshot that no file names is not a snapshot: it was left half-way, or somebody else has made it. A file names an image by its
 id, which is a hash of its content, so that nobody can put another one in its place.
 """
 

@@ -30,5 +30,5 @@ def max_size(session: Session) -> int:
     """
     text = session.environ.get(SIZE) or session.settings.table("snapshots", Table).get("max_size") or DEFAULT
     if not _SIZE.fullmatch(text):
-        raise UsageError(f"max_size {text}: this is no size", hint="like 5G or 800M, in `[snapshots]` of envctl.toml or in " + SIZE)
+        raise UsageError(f"max_size {text}: not a size", hint="like 5G or 800M, in `[snapshots]` of envctl.toml or in " + SIZE)
     return bytes_of(text)

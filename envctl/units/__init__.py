@@ -90,7 +90,9 @@ def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
     try:
         found: Driver = import_module(f"envctl.units.{driver}").open_driver(properties)
     except ModuleNotFoundError as error:
-        raise DriverMissing(f"{driver}: the Python package '{error.name}' is not here", hint="`pip install envctl[lanes]`") from None
+        raise DriverMissing(
+            f"{driver}: the Python package '{error.name}' is not here", hint="`pip install 'envctl-testing[lanes]'`"
+        ) from None
     try:
         yield found
     finally:

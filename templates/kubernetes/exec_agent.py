@@ -65,7 +65,7 @@ def serve(connection, folder, todo):
                 output.seek(0)
                 connection.sendfile(output)
         except (ValueError, LookupError, TypeError) as error:
-            answer(connection, 126, f"this is no request: {error!r}\n".encode())
+            answer(connection, 126, f"this is not a request: {error!r}\n".encode())
         except OSError as error:
             print(f"{number}: {error}", file=sys.stderr, flush=True)
         finally:

@@ -136,10 +136,10 @@ def test_render_rewrites_images_and_their_registry(project: Project) -> None:
 def test_losses_are_told_and_strict_fails_on_them(project: Project) -> None:
     project.environment("lossy", "services: {events: {kind: nats}}\n")
     done = project.envctl("render", "lossy").ok()
-    assert "loss: events: its readiness" in done.err
+    assert "not supported here: events: its readiness" in done.err
     strict = project.envctl("render", "lossy", "--strict")
     assert strict.status == 1
-    assert "and --strict" in strict.err
+    assert "not supported here, with --strict: 2 things" in strict.err
     project.write("envctl.toml", "strict = true\n")
     assert project.envctl("render", "lossy").status == 1
 

@@ -58,7 +58,7 @@ def test_a_cycle_is_found_by_the_plan(tmp_path: Path) -> None:
 UNREADABLE = {
     "binary": (b"name: shop\n\0\1\2", ":2: the file is binary"),
     "utf16": ("name: shop\n".encode("utf-16"), ":1: the file is UTF-16; save it as UTF-8"),
-    "latin1": ("name: shop\ndescription: caf\u00e9\n".encode("latin-1"), ":2: the byte 0xE9 is no UTF-8"),
+    "latin1": ("name: shop\ndescription: caf\u00e9\n".encode("latin-1"), ":2: the byte 0xE9 is not valid UTF-8"),
     "nothing": (b"", ":1: the file is empty"),
     "huge": (b"# " + b"x" * 5_000_000, "shop.yaml has more than 5 MB"),
     "deep": (b"[" * 200_000, ":1: this is nested deeper than"),

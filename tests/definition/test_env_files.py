@@ -16,12 +16,12 @@ KEY = "TOKEN=-----BEGIN KEY-----\nabc\n-----END KEY-----"
 @pytest.mark.parametrize(
     ("content", "line", "message"),
     [
-        (b'REGION=eu\nTOKEN="never closed\nLAST=1\n', 2, "no variable"),
-        (b'\n# c\nTOKEN="a"b\n', 3, "no variable"),
-        (b"REGION=eu\r\nTOKEN: as in YAML\r\n", 2, "no variable"),
-        (KEY.encode(), 3, "no variable"),
+        (b'REGION=eu\nTOKEN="never closed\nLAST=1\n', 2, "does not set a variable"),
+        (b'\n# c\nTOKEN="a"b\n', 3, "does not set a variable"),
+        (b"REGION=eu\r\nTOKEN: as in YAML\r\n", 2, "does not set a variable"),
+        (KEY.encode(), 3, "does not set a variable"),
         ("A=1\n".encode("utf-16"), 1, "UTF-16"),
-        (b"A=1\nB=\xe9\n", 2, "0xE9 is no UTF-8"),
+        (b"A=1\nB=\xe9\n", 2, "0xE9 is not valid UTF-8"),
         (b"A=1\nB=\0\n", 2, "binary"),
     ],
 )

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from docs.pages import ROOT
+from docs_tools.pages import ROOT
 
 TEXT = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 FUNCTIONS = re.findall(r"`(envctl/[\w/]+\.py)` `(\w+)`", TEXT)

@@ -16,8 +16,8 @@ import pytest
 import typer
 import yaml
 
-from docs import pages, picture
-from docs.pages import PAGES, ROOT
+from docs_tools import pages, picture
+from docs_tools.pages import PAGES, ROOT
 from envctl.cli.app import COMMANDS, GROUPS, build
 from envctl.definition.find import find_environment
 from envctl.definition.kinds import load_kinds
@@ -48,7 +48,8 @@ def test_every_kind_has_an_example() -> None:
 
 
 def test_definitions_of_a_page_have_names_of_their_own() -> None:
-    files = [(block.page, block.definition) for block in DEFINITIONS]
+    """But for the tutorial's, which grow from step to step."""
+    files = [(block.page, block.definition) for block in DEFINITIONS if block.page.name != "tutorial.md"]
     assert sorted(set(files)) == sorted(files)
 
 
@@ -97,7 +98,7 @@ def test_other_blocks_can_be_read(page: Path) -> None:
 
 
 def test_generated_pages_are_up_to_date() -> None:
-    done = subprocess.run([sys.executable, "-m", "docs.generate", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "docs_tools.generate", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

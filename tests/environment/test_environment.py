@@ -45,7 +45,7 @@ def test_right(tmp_path: Path, services: str) -> None:
 WRONG = {
     "  q: {kind: rabbitmq}\n  w: {image: w, env: {A: '${q.ports.management}'}}": "'q.ports' has no 'management'",
     "  a: {kind: api, image: x}": "services.a: an API has a port",
-    "  j: {kind: job}": "services.j: nothing says what runs",
+    "  j: {kind: job}": "services.j: it is not said what to run",
     "  db: {kind: postgres, version: '13.4'}": "the kind 'postgres' does not know version '13.4'; known: 14, 15, 16, 17, 18; or give",
     "  j: {kind: job, image: j, replicas: 2}": "services.j.replicas: 'j' runs once",
     "  e: {kind: nats, with: {max_payload: '${db.url}'}}": "there is no service 'db'",

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.tools_page import SUITES
+from docs_tools.tools_page import SUITES
 from examples.tools import HERE, TOOLS
 from tests.support import REPO, Done, Project
 

@@ -79,7 +79,7 @@ def test_a_definition_that_is_a_link_outside(project: Path, target: str) -> None
 
 def test_a_definition_that_is_a_pipe(project: Path) -> None:
     os.mkfifo(project / "environments/e.yaml")
-    with pytest.raises(DefinitionError, match="no ordinary file"):
+    with pytest.raises(DefinitionError, match="not a regular file"):
         plan_of_file(project)
 
 

@@ -32,9 +32,9 @@ def test_the_folder_itself_is_made(tmp_path: Path) -> None:
 
 def test_what_is_not_ours_stays(project: Path) -> None:
     (project / "x").write_text("mine")
-    with pytest.raises(FileRefused, match="is there already, and is not envctl's"):
+    with pytest.raises(FileRefused, match="exists already, and was not written by envctl"):
         write_file(project / "x", "new", project, ours=lambda content: content == b"ours")
-    with pytest.raises(FileRefused, match="is there already"):
+    with pytest.raises(FileRefused, match="exists already"):
         check_file(project / "x", project, ours=lambda content: content == b"ours")
     assert (project / "x").read_text() == "mine"
 
@@ -77,7 +77,7 @@ def test_nothing_is_made_in_a_repositorys_own_folder(project: Path, name: str) -
 
 def test_what_is_no_file_stays(project: Path) -> None:
     os.mkfifo(project / "pipe")
-    with pytest.raises(FileRefused, match="no ordinary file"):
+    with pytest.raises(FileRefused, match="not a regular file"):
         write_file(project / "pipe", "new", project, ours=always)
 
 

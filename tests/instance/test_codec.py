@@ -21,7 +21,7 @@ KEYS = st.text(st.sampled_from("ab-_9"), min_size=1, max_size=4)
 JSON = st.none() | st.booleans() | st.integers() | TEXTS | st.lists(TEXTS, max_size=2) | st.dictionaries(TEXTS, st.integers(), max_size=2)
 UNKNOWN = st.dictionaries(st.sampled_from(["later", "another key"]), JSON)
 NAMES = st.builds(Names, TEXTS, TEXTS, st.lists(TEXTS).map(tuple), UNKNOWN)
-UNITS = st.builds(Unit, TEXTS, st.lists(NAMES, max_size=2).map(tuple), st.dictionaries(TEXTS, JSON), st.just({}), UNKNOWN)
+UNITS = st.builds(Unit, TEXTS, st.lists(NAMES, max_size=2).map(tuple), st.dictionaries(TEXTS, JSON), st.just({}), unknown=UNKNOWN)
 SERVICES = st.builds(
     ServiceRecord, TEXTS, TEXTS, st.none() | st.integers(), st.dictionaries(KEYS, st.builds(Endpoint, st.none() | TEXTS, st.integers())),
     st.booleans(), st.lists(TEXTS).map(tuple), st.dictionaries(TEXTS, TEXTS), st.none() | st.integers(), st.booleans(), st.none() | UNITS,

@@ -62,7 +62,7 @@ def test_the_folder_of_all_instances(tmp_path: Path, monkeypatch: pytest.MonkeyP
         lambda: KeeperClient.at(store.folder(ID)),
     ]
     for ask in asks:
-        with pytest.raises(UsageError, match=f"envctl is not to be trusted: {why}") as caught:
+        with pytest.raises(UsageError, match=f"envctl cannot be trusted: {why}") as caught:
             ask()
         assert "chmod go-w" in caught.value.hint
     assert not store.has_any()
@@ -78,9 +78,9 @@ def test_the_folder_of_one_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     why = spoil(store.folder(ID), monkeypatch)
     if spoil is not anothers:  # else that of all is, too
         assert store.all() == [other]
-        with pytest.raises(UnreadableRecord, match=f"{ID} is not to be trusted: {why}"):
+        with pytest.raises(UnreadableRecord, match=f"{ID} cannot be trusted: {why}"):
             store.load(ID)
-    with pytest.raises(UsageError, match=f"is not to be trusted: {why}"):
+    with pytest.raises(UsageError, match=f"cannot be trusted: {why}"):
         KeeperClient.at(store.folder(ID))
 
 
@@ -103,5 +103,5 @@ def test_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Spoil, p
         lambda: templates.prune(tmp_path / "cache", everything=True),
     ]
     for ask in asks:
-        with pytest.raises(UsageError, match=f"is not to be trusted: {why}"):
+        with pytest.raises(UsageError, match=f"cannot be trusted: {why}"):
             ask()

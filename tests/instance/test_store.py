@@ -109,7 +109,7 @@ def test_updates_of_many_threads_are_all_there(store: RecordStore) -> None:
 def test_nothing_is_saved_after_it_was_removed(store: RecordStore, home: Path) -> None:
     record = store.create(record_of())
     store.remove(record.id)
-    with pytest.raises(RecordGone, match=r"t \(t-123456\) has been removed meanwhile"):
+    with pytest.raises(RecordGone, match=r"t \(t-123456\) has been removed in the meantime"):
         store.update(record, lambda record: replace(record, error="late"))
     assert list(store.folder(record.id).iterdir()) == []
 

@@ -268,7 +268,7 @@ def test_a_seed_that_ends_after_the_command_is_not_recorded(late: tuple[Line, th
 def test_a_command_that_is_over_writes_nothing(line: MakeLine) -> None:
     found = line(service("db"))
     found.started.close()
-    with pytest.raises(RecordGone, match="is over"):
+    with pytest.raises(RecordGone, match="has ended"):
         found.started.update(lambda record: replace(record, error="late"))
     assert found.record.error == ""
     assert found.listener.ended == 1

@@ -96,7 +96,7 @@ def test_other_outputs_take_the_place_of_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize("do", [refuse_foreign_files, written])
 def test_what_is_not_ours_is_not_replaced(tmp_path: Path, do: Callable[[Record], object]) -> None:
     (tmp_path / ".env").write_text("MY_KEY=only-here\n")
-    with pytest.raises(UsageError, match=r"\.env is there already, and is not envctl's") as caught:
+    with pytest.raises(UsageError, match=r"\.env exists already, and was not written by envctl") as caught:
         do(of(tmp_path, write={".env": "dotenv"}))
     assert "`envctl env" in caught.value.hint
     assert (tmp_path / ".env").read_text() == "MY_KEY=only-here\n"
@@ -120,7 +120,7 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
-    with pytest.raises(UsageError, match=r"\.env is there, and no ordinary file") as caught:
+    with pytest.raises(UsageError, match=r"\.env exists, and is not a regular file") as caught:
         written(of(tmp_path, write={".env": "dotenv"}))
     assert "`write:`" in caught.value.hint
 

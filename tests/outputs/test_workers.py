@@ -42,7 +42,7 @@ def test_workers_are_recognised(environ: dict[str, str], lane: int | None) -> No
 
 @pytest.mark.parametrize("text", ["0", "f0", "x", "-1", "1.5", "two"])
 def test_a_lane_that_is_none(text: str) -> None:
-    with pytest.raises(UsageError, match="this is no lane"):
+    with pytest.raises(UsageError, match="not a lane"):
         lane_of({"ENVCTL_LANE": text})
 
 

@@ -539,7 +539,7 @@ ALIASES = [f"{to}: &{to} [{', '.join([f'*{of}'] * 10)}]\n" for of, to in zip("ab
         ("a: 1\nkind: {{ unknown.x }}", 2, "'unknown' is not defined"),
         ("a: 1\n{% if %}", 2, "TemplateSyntaxError"),
         ("a: [", 1, "not valid YAML"),
-        ("kind: Service", 1, "no object"),
+        ("kind: Service", 1, "not a Kubernetes object"),
         ("- a", 1, "this is a list"),
         ("a: 1\n{% for x in range(9999) %}{% set y = [" + "1, " * 3000 + "] %}{% endfor %}", 2, "steps together"),
         ("{% macro m(n) %}{% for x in range(9999) %}{{ m(n) }}{% endfor %}{% endmacro %}\n{{ m(1) }}", 1, ""),

@@ -38,10 +38,10 @@ def test_the_options_of_clusters(project: Project) -> None:
     plain = written(project).envctl(*words, env=NOTHING).ok()
     assert list(objects(plain.out, "Namespace")) == ["env"]
     assert plain.out == project.envctl(*words, env=NOTHING).ok().out
-    assert "loss: app: the image envctl/app:" in plain.err
+    assert "not supported here: app: the image envctl/app:" in plain.err
     elsewhere = project.envctl(*words, "--registry", "registry.corp/x", "--namespace", "theirs", "--existing-secret", "of-the-vault").ok()
     assert "only-in-secrets" not in elsewhere.out + elsewhere.err
-    assert "loss: the Secret of-the-vault must have the key db.password: as it is" in elsewhere.err
+    assert "not supported here: the Secret of-the-vault must have the key db.password: as it is" in elsewhere.err
     assert objects(elsewhere.out, "Namespace") == objects(elsewhere.out, "Secret") == {}
     assert sorted(objects(elsewhere.out, "Deployment")) == ["env-app", "env-db"]
     (own, _) = objects(elsewhere.out, "Deployment").values()
@@ -64,4 +64,4 @@ def test_what_envctl_toml_says(project: Project) -> None:
 def test_strict_fails_on_a_loss(project: Project) -> None:
     done = written(project).envctl("render", "env", "--engine", "kubernetes", "--strict")
     assert done.status == 1
-    assert "losses, and --strict" in done.err
+    assert "not supported here, with --strict: " in done.err

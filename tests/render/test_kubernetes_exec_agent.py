@@ -136,7 +136,7 @@ def test_what_is_no_request_is_said(pod: Pod, line: bytes) -> None:
         connection.sendall(line)
         status, words = heard(connection)
     assert status == 126
-    assert words.startswith(b"this is no request: ")
+    assert words.startswith(b"this is not a request: ")
 
 
 def test_many_one_after_the_other_and_nothing_stays(pod: Pod) -> None:

@@ -50,7 +50,7 @@ def test_a_folder_can_be_written_again(plan: Plan, tmp_path: Path) -> None:
 
 def test_a_file_of_somebody_is_not_replaced(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services: {}\n")
-    with pytest.raises(UsageError, match=r"compose\.yaml is there already, and is not envctl's"):
+    with pytest.raises(UsageError, match=r"compose\.yaml exists already, and was not written by envctl"):
         write_manifests(plan, tmp_path)
     assert (tmp_path / "compose.yaml").read_text() == "services: {}\n"
     assert not (tmp_path / "files").exists()
@@ -59,7 +59,7 @@ def test_a_file_of_somebody_is_not_replaced(plan: Plan, tmp_path: Path) -> None:
 def test_a_users_file_beside_is_not_replaced(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "files/x/bin").mkdir(parents=True)
     (tmp_path / "files/x/bin/run").write_text("mine")
-    with pytest.raises(UsageError, match="is not envctl's"):
+    with pytest.raises(UsageError, match="was not written by envctl"):
         write_manifests(plan, tmp_path)
     assert (tmp_path / "files/x/bin/run").read_text() == "mine"
 

@@ -32,11 +32,11 @@ def test_each_type_has_its_commands(value: Any, expected: list[tuple[Any, ...]])
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (None, "nothing is no value"),
+        (None, "the value is missing"),
         ([], "at least one item"),
         ({}, "at least one field"),
         ({"set": "a"}, "at least one item"),
-        ({"sorted_set": {"a": "b"}}, "the score of 'a' is no number"),
+        ({"sorted_set": {"a": "b"}}, "the score of 'a' is not a number"),
         ({"sorted_set": ["a"]}, "a map of members to scores"),
         ({"string": "x", "ttl": "soon"}, "soon"),
         ({"string": {"$base64": "%"}}, "base64"),

@@ -246,7 +246,7 @@ def _ends(events: Iterable[Any], closed: threading.Event) -> Iterator[tuple[str,
     except Exception as error:  # also that it was closed under our feet
         why = str(error) or type(error).__name__
     if not closed.is_set():
-        raise EnvctlError(f"Docker does not tell of its events any more: {why}", hint="is the daemon stopped?")
+        raise EnvctlError(f"Docker no longer reports events: {why}", hint="is the daemon stopped?")
 
 
 def _cannot_create(output: str) -> EnvctlError:

@@ -140,7 +140,7 @@ def read(connection: Connection, ref: str, file: Path) -> str:
             answer = cast(Any, connection.api).load_image(source) or ()
             failed = [told["error"] for told in answer if isinstance(told, dict) and told.get("error")]
     except (tarfile.TarError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise EnvctlError(f"{file} is no image: {error}") from None
+        raise EnvctlError(f"{file} is not an image: {error}") from None
     except sdk_errors.APIError as error:
         failed = [error.explanation or error]
     if failed or not image_id(connection.daemon, ref):

@@ -86,7 +86,7 @@ class Api:
             told = refusal(answer.status, answer.data)
             if answer.status == 401:
                 hint = "log in again; the kubeconfig's credentials are refused"
-                raise EngineMissing(f"the cluster of context {self.context.name} does not know us: {told}", hint=hint)
+                raise EngineMissing(f"the cluster of context {self.context.name} does not accept these credentials: {told}", hint=hint)
             raise ApiError(answer.status, str(told), told.reason)
         return answer
 

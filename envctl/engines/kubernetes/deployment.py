@@ -163,6 +163,15 @@ class KubernetesDeployment(KubernetesInstance):
             raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="wait for it: `envctl down` does")
         return found is not None
 
+    def pods(self, service: str = "") -> list[Object]:
+        """None where its namespace is not made yet, though whoever has no rights there is not told so."""
+        try:
+            return list(self._with_rights(lambda: KubernetesInstance.pods(self, service)))
+        except ApiError as error:
+            if error.status != 403 or self.shared or own_namespace(self.api, self.namespace, self.id) is not None:
+                raise
+            return []
+
     def _apply(self, item: Object) -> Object:
         """A job cannot be changed and is made anew; a namespace that is new has no service account for a moment."""
         until = time.monotonic() + ACCOUNT

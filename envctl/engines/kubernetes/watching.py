@@ -81,7 +81,7 @@ class Pods:
         try:
             self._pods.follow(version, LOST)
         except EnvctlError as error:
-            raise EnvctlError(f"the cluster does not tell of its pods any more: {error.message}", hint=error.hint) from None
+            raise EnvctlError(f"the cluster no longer reports its pods: {error.message}", hint=error.hint) from None
 
     def of(self, service: str) -> Object | None:
         with self.changed:

@@ -194,7 +194,7 @@ class LocalDeployment(LocalInstance):
         enforced = answer.get("enforced", {}) if status == 201 else spec.limits
         for limit in spec.limits:
             if enforced.get(limit) is None:
-                self._say("", f"{service}: its {LIMITS[limit]} is not limited: the kernel lets nobody but its administrator do that here")
+                self._say("", f"{service}: its {LIMITS[limit]} is not limited: only the administrator may do that here")
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """While something is brought up, a keeper that is gone is a failure, and no mere absence."""
@@ -286,7 +286,7 @@ class LocalDeployment(LocalInstance):
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         """Somebody may have taken the port between the choice and the start."""
         words = text(self.logs(service.name, 40)).lower()
-        return PortTaken(service.name, "somebody else listens there") if service.ports and any(word in words for word in TAKEN) else None
+        return PortTaken(service.name, "another program listens there") if service.ports and any(word in words for word in TAKEN) else None
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return service.outside_ports

@@ -89,7 +89,7 @@ def read(home: Path, key: str, file: Path) -> str:
             with tarfile.open(file, "r:") as tar:
                 tar.extractall(new, filter="data")
         except (tarfile.TarError, OSError) as error:
-            raise EnvctlError(f"{file} is no snapshot: {error}") from None
+            raise EnvctlError(f"{file} is not a snapshot: {error}") from None
         _belongs(new / DATA, unprivileged())
     return content(home, key)
 

@@ -189,7 +189,7 @@ def open_websocket(stream: socket.socket, host: str, path: str, headers: Iterabl
             raise refusal(status, body.read(min(int(fields["Content-Length"] or 0), LONGEST_BODY)))
     accept = base64.b64encode(hashlib.sha1(f"{key}{GUID}".encode()).digest()).decode()
     if fields["Sec-WebSocket-Accept"] != accept or fields["Sec-WebSocket-Protocol"] != protocol:
-        raise Refused(status, "what answers is no WebSocket of that protocol")
+        raise Refused(status, "the answer is not a WebSocket of that protocol")
     return WebSocket(stream)
 
 

@@ -34,7 +34,7 @@ def expire(keeper: Keeper, call: Call) -> Response:
     try:
         keeper.expire(stamp)
     except ValueError:
-        raise Refused(400, f"no time stamp: {stamp}") from None
+        raise Refused(400, f"not a time stamp: {stamp}") from None
     return reply({"expires": stamp})
 
 

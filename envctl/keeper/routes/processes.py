@@ -28,7 +28,7 @@ def show(keeper: Keeper, _call: Call) -> Response:
 def start(keeper: Keeper, call: Call) -> Response:
     name = needed(call.body, "name", str)
     if not name or "/" in name or "\0" in name:
-        raise Refused(400, "no name of a process")
+        raise Refused(400, "the name of a process is missing")
     return reply(keeper.processes.start(name, _program(call.body)), 201)
 
 

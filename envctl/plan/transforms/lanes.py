@@ -137,5 +137,5 @@ def lanes_of(text: str | None, cores: int) -> int:
     if text == "auto":
         return max(1, cores)
     if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= MOST:
-        raise UsageError(f"--lanes {text}: this is no number of lanes", hint=f"1 to {MOST}, or `auto`: one for each core")
+        raise UsageError(f"--lanes {text}: not a number of lanes", hint=f"1 to {MOST}, or `auto`: one for each core")
     return int(text)

@@ -221,7 +221,7 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
 def _alone(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
     """What `up` does and plain kubectl does not."""
     if service.steps:
-        yield f"its {len(service.steps)} seed steps; plain kubectl starts it empty, `envctl up` seeds it"
+        yield "its seeds; plain kubectl starts it empty, `envctl up` seeds it"
     if service.sets_up:
         yield f"what envctl sets up once it is ready ({service.sets_up_by} ...)"
     for other in not_awaited(rendering, service):

@@ -81,7 +81,7 @@ class Templates:
         except Exception as error:  # whatever a filter raises
             raise self._problem(file, error, _words(error)) from None
         if not isinstance(found, dict) or not _complete(found):
-            raise self._problem(file, None, "no object: it wants `apiVersion`, `kind` and `metadata` with a `name`")
+            raise self._problem(file, None, "not a Kubernetes object: it needs `apiVersion`, `kind` and `metadata` with a `name`")
         return found
 
     def _object(self, text: str, kept: list[Any]) -> Any:

@@ -30,7 +30,7 @@ class Reader:
     """The requests of one connection, one after the other.
 
     Raises:
-        Refused: what came is no request, or too large.
+        Refused: what came is not a request, or too large.
         ConnectionAbortedError: the client left in the middle of one.
     """
 

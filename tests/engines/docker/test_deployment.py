@@ -55,7 +55,7 @@ def test_an_end_is_told_and_then_that_the_daemon_tells_no_more(breaks: bool, why
         [loss] = until(lambda: losses)
     assert ends == [("a", 3)]
     assert isinstance(loss, EnvctlError)
-    assert loss.message == f"Docker does not tell of its events any more: {why}"
+    assert loss.message == f"Docker no longer reports events: {why}"
 
 
 def test_a_listener_that_breaks_is_told_as_it_is() -> None:

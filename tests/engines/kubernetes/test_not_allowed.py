@@ -69,7 +69,7 @@ def test_a_name_that_may_not_be_looked_up(played: Played, api: Api, path: str) -
 
 def test_credentials_that_are_refused(played: Played, engine: KubernetesEngine) -> None:
     played.answers["GET /api/v1/namespaces"] = (401, {"message": "Unauthorized"})
-    with pytest.raises(EngineMissing, match="does not know us: Unauthorized") as caught:
+    with pytest.raises(EngineMissing, match="does not accept these credentials: Unauthorized") as caught:
         engine.list()
     assert "log in again" in caught.value.hint
 

@@ -70,7 +70,7 @@ def test_an_end_is_told_and_then_that_the_cluster_tells_no_more() -> None:
         [loss] = until(lambda: losses)
     assert ends == [("a", 3)]
     assert isinstance(loss, EnvctlError)
-    assert loss.message == "the cluster does not tell of its pods any more: the API server does not answer"
+    assert loss.message == "the cluster no longer reports its pods: the API server does not answer"
 
 
 def test_a_listener_that_breaks_is_told() -> None:

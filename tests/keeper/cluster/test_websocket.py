@@ -122,7 +122,7 @@ def opened(answer: bytes) -> WebSocket:
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nnope", "nope"),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "404"),
-        (b"HTTP/1.1 101 X\r\nSec-WebSocket-Accept: wrong\r\nSec-WebSocket-Protocol: v4\r\n\r\n", "no WebSocket"),
+        (b"HTTP/1.1 101 X\r\nSec-WebSocket-Accept: wrong\r\nSec-WebSocket-Protocol: v4\r\n\r\n", "not a WebSocket"),
         (b"", "closed"),
         (b"HTTP/1.1", "closed"),
     ],

@@ -243,5 +243,5 @@ def test_how_many(text: str | None, count: int) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "", "1.5", "65", "²"])
 def test_no_number_of_lanes(text: str) -> None:
-    with pytest.raises(UsageError, match="no number of lanes"):
+    with pytest.raises(UsageError, match="not a number of lanes"):
         lanes_of(text, 4)

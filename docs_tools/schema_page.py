@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from docs.markdown import code, sentence, table
+from docs_tools.markdown import code, sentence, table
+from envctl.definition.checks import LATER
 from envctl.definition.json_schema import json_schema
 from envctl.definition.kinds import load_kinds
 
@@ -23,8 +24,6 @@ SECTIONS = {
     "Test": "A test",
 }
 """The parts of the schema in the order of the page, with their headings."""
-LATER = ("faults",)
-"""Keys that are taken already, and that nothing acts on yet."""
 HANDED_OVER = "Compose's own"
 """What the schema leaves open."""
 
@@ -58,7 +57,7 @@ def _shown(part: Schema) -> Iterator[tuple[str, Schema]]:
 
 
 def _says(name: str, schema: Schema) -> str:
-    return sentence(schema.get("description", "")) + (" (Not there yet: it is taken, and changes nothing.)" if name in LATER else "")
+    return sentence(schema.get("description", "")) + (" (Not there yet: an error.)" if name in LATER else "")
 
 
 def _default(schema: Schema, required: bool) -> str:

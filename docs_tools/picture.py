@@ -1,6 +1,6 @@
 """Draws run.svg: what the table of `envctl run shop` shows, from states that were recorded; the same bytes each time.
 
-`python -m docs.picture`. The times are those of one run on two cores; the drawing is `envctl.cli.progress.Table`'s own.
+`python -m docs_tools.picture`. The times are those of one run on two cores; the drawing is `envctl.cli.progress.Table`'s own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from envctl.cli.progress import Table
 from envctl.lifecycle.events import Event, Phase
 from envctl.session.session import Mask
 
-FILE = Path(__file__).with_name("run.svg")
+FILE = Path(__file__).resolve().parent.parent / "docs" / "run.svg"
 COMMAND = "envctl run shop -- pytest environments/shop/tests"
 HALFWAY = 2.7
 """Seconds: the first of the two moments that the picture shows."""

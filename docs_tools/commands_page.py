@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from docs.markdown import sentence, table
+from docs_tools.markdown import sentence, table
 from envctl import errors
 from envctl.cli.app import build
 from envctl.cli.options import Running, expanded
@@ -30,7 +30,7 @@ def _section(name: str, command: Any) -> Iterator[str]:
     yield f"```text\n{_usage(name, command)}\n```"
     yield sentence(" ".join(inspect.cleandoc(command.help or "").split()))
     shared = _shared() if name in ("up", "run", "test", "preview up") else set()
-    rows = [_row(param) for param in command.params if param.name not in shared]
+    rows = [_row(param) for param in command.params if param.name not in shared and not getattr(param, "hidden", False)]
     if rows:
         yield table(("", "Says", "Variable"), rows)
     if shared:

@@ -46,6 +46,34 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(page, text.count("\n", 0, found.start()) + 1, found[1] or "", found[2], found[3])
 
 
+@dataclass(frozen=True)
+class Step:
+    """A command line of a page that is followed from top to bottom, with what the page says about it."""
+
+    line: str
+    status: int
+    shown: tuple[str, ...]
+    """Texts of the output, in this order."""
+
+
+def steps(page: Path) -> Iterator[Block | Step]:
+    """The files and the commands of *page* in its order: what a reader does who does everything that it says."""
+    found = list(blocks(page))
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        if block.file:
+            yield block
+        elif block.language == "sh":
+            shown = after.text.splitlines() if after and after.language == "text" and not after.file else []
+            *lines, last = block.text.splitlines()
+            yield from (Step(line, _status(line), ()) for line in lines)
+            yield Step(last, _status(last), tuple(shown))
+
+
+def _status(line: str) -> int:
+    said = re.search(r"# exit code (\d+)", line)
+    return int(said[1]) if said else 0
+
+
 LEAST = {".json": '{"mappings": []}', ".csv": "id\n"}
 """What a file of that kind holds at least."""
 
@@ -54,13 +82,13 @@ def write_project(page: Path, folder: Path) -> None:
     """Every file and definition of *page* in a project of its own."""
     (folder / "envctl.toml").touch()
     for name in (name for found in EMPTY.finditer(page.read_text("utf-8")) for name in found[1].split()):
-        _write(folder / name, LEAST.get(Path(name).suffix, ""))
+        write(folder / name, LEAST.get(Path(name).suffix, ""))
     for block in blocks(page):
         if name := block.file or block.definition:
-            _write(folder / name, block.text)
+            write(folder / name, block.text)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
 

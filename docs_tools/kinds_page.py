@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from docs.markdown import code, sentence, table
-from docs.schema_page import kind_of
+from docs_tools.markdown import code, sentence, table
+from docs_tools.schema_page import kind_of
 from envctl.definition.kinds import Kind, Several, load_kinds
 
-EXAMPLES = Path(__file__).resolve().parent / "examples"
+EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 GENERAL = ("api", "service", "job", "stub")
 """These come first: they are what a team brings itself."""
 SHARED = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from docs.markdown import table
+from docs_tools.markdown import table
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 DEFINITION = EXAMPLES / "shop.yaml"

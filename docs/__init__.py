@@ -1,1 +1,0 @@
-"""What writes the generated parts of this folder: `python -m docs.generate`."""
