@@ -19,6 +19,7 @@ SECTIONS = {
     "Ready": "`ready`",
     "SeedStep": "A seed step",
     "Resources": "`resources`",
+    "Requests": "`requests`",
     "Expose": "`expose`",
     "Test": "A test",
 }

@@ -40,10 +40,10 @@ def install(
     """Apply the rights, the admission policies and the reaper; an administrator does it once, and after an update."""
     from envctl.cluster.install import install as apply
     from envctl.cluster.manifests import cluster_objects
-    from envctl.render.kubernetes.templates import yaml_text
+    from envctl.render.yaml_text import yaml_text
 
     if print_:
-        give("".join(yaml_text(item) for item in cluster_objects(namespace, team or ())))
+        give("".join(yaml_text(item, separated=True) for item in cluster_objects(namespace, team or ())))
         return
     for name in apply(_api(session_of(ctx), context), namespace, team or ()):
         tell(f"applied {name}")

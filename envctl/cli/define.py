@@ -98,6 +98,7 @@ def render(
     existing_secret: Annotated[
         str | None, typer.Option("--existing-secret", metavar="NAME", help="A Secret with the passwords, instead of writing them.")
     ] = None,
+    random: Annotated[bool, typer.Option("--random", help="Passwords that nobody can work out, other ones each time.")] = False,
     untrusted: Annotated[bool, typer.Option("--untrusted", envvar="ENVCTL_UNTRUSTED", help=opt.UNTRUSTED)] = False,
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""
@@ -117,6 +118,7 @@ def render(
         opt.ports(options),
         session.environ,
         shared=bool(namespace and target.shares_namespaces),
+        random=random,
     )
     wanted = opt.cluster_options(session, setting, registry, namespace, existing_secret) if target.shares_namespaces else None
     if wanted is not None:
@@ -124,6 +126,8 @@ def render(
     rendered = write_manifests(make_plan(environment, setting), Path(output) if output else None, wanted)
     if not output:
         give(rendered.text)
+    for note in rendered.notes:
+        tell(f"note: {note}")
     for loss in rendered.losses:
         tell(f"not supported here: {loss}")
     if rendered.losses and strict:

@@ -20,9 +20,10 @@ def down_named(session: Session, name: str, wait: bool = True) -> int:
 
 def tell_removed(removed: Sequence[Removed], nothing: str = "") -> int:
     """Prints what is gone and what is not; the exit status."""
-    if not removed:
+    if not removed and nothing:
         tell(nothing)
     for each in removed:
         why = f" ({each.why})" if each.why else ""
-        tell(f"{each.name} is gone{why}" if not each.left else f"{each.name}: left behind: {', '.join(each.left)}")
+        gone = f"removal of {each.name} ({each.id}) is asked for" if each.asked else f"{each.name} is gone"
+        tell(f"{gone}{why}" if not each.left else f"{each.name}: left behind: {', '.join(each.left)} (its id is {each.id})")
     return 1 if any(each.left for each in removed) else 0

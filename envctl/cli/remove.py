@@ -48,7 +48,8 @@ def gc(
     found = engines(session, unseen.append, only=engine)
     for error in session.store.unreadable():
         tell(f"envctl: {error.message}; it is left alone")
-    status = tell_removed(list(collect(session, found, unseen.append, project_here(session) if here else None)), "nothing to collect")
+    removed = list(collect(session, found, unseen.append, project_here(session) if here else None))
+    status = tell_removed(removed, "" if unseen else "nothing to collect")
     for opened in found.values():
         try:
             for thing in opened.prune(images) if isinstance(opened, Prunes) else ():

@@ -170,6 +170,7 @@ class Amount(Model):
 
     cpu: str = ""
     memory: str = ""
+    storage: str = ""
 
 
 class Kubernetes(Model):

@@ -279,9 +279,19 @@ class SeedStep(Model):
         return {**asked, **self.needs}
 
 
-class Resources(Model):
-    cpu: Annotated[float, BeforeValidator(_number)] | None = Field(None, gt=0, description="Processors, e.g. 0.5.")
-    memory: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?([kKmMgG]i?)?[bB]?$", description="e.g. 256M.")
+_SIZE = r"^[0-9]+(\.[0-9]+)?([kKmMgG]i?)?[bB]?$"
+
+
+class Requests(Model):
+    cpu: Annotated[float, BeforeValidator(_number)] | None = Field(None, gt=0, description="Processors, e.g. 0.1.")
+    memory: str | None = Field(None, pattern=_SIZE, description="e.g. 64M.")
+    storage: str | None = Field(None, pattern=_SIZE, description="On Kubernetes, of the node's disk: e.g. 1G.")
+
+
+class Resources(Requests):
+    """What it may use at most."""
+
+    requests: Requests = Field(Requests(), description="What is kept for it; without it, as little as its kind needs.")
 
 
 HOST = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$"

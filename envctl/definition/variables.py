@@ -21,7 +21,7 @@ from envctl.errors import DefinitionError, Problem, did_you_mean
 
 _KEYS = ("from", "secret", "default", "description")
 PREFIX = "ENVCTL_VAR_"
-_IN_SERVICE = ("env", "run", "command", "with")
+_IN_SERVICE = ("env", "run", "command", "with", "kubernetes")
 _IN_SEED = (("command",), ("rows",), ("generate",), ("keys",), ("messages",), ("http",))
 """Data that stands in the step itself, too."""
 _IN_READY = ("http", "port", "command", "log", "query")

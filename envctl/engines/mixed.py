@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from envctl.engines.registry import open_engine, process_engine
 from envctl.engines.seam import (
+    AdmitsReaders,
     CommandResult,
     Deployment,
     DeploymentSettings,
@@ -180,6 +181,11 @@ class MixedDeployment(MixedInstance[Deployment]):
         at = self._at(service.name)
         if isinstance(at, PreparesCommands):
             at.prepare_command(service, argv)
+
+    def admit(self, service: ServicePlan) -> None:
+        at = self._at(service.name)
+        if isinstance(at, AdmitsReaders):
+            at.admit(service)
 
     def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
         return self._at(service.name).run_command(service, argv)

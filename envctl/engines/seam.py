@@ -86,6 +86,7 @@ class ServiceState(NamedTuple):
         health: what the image's health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none.
         restarts: its engine starts it again when it ends.
         id: of its container, pod or process.
+        data_ids: of the data that it may have; empty where its engine does not lose data by itself.
         lacks: why nobody can reach it though its processes are there; it does not count as running then.
         check: the health check of its container or image as a command inside it; empty where its engine gives none.
         patience: seconds after which its engine itself would call it unhealthy.
@@ -99,6 +100,7 @@ class ServiceState(NamedTuple):
     lacks: str = ""
     check: tuple[str, ...] = ()
     patience: float = 0.0
+    data_ids: tuple[str, ...] = ()
 
 
 class FoundInstance(NamedTuple):
@@ -115,14 +117,17 @@ class FoundInstance(NamedTuple):
     total: int
     done: int = 0
     """Services that have ended well, as jobs do."""
+    unseen: str = ""
+    """Why nobody could look at its services; empty where somebody has."""
 
     @classmethod
     def labelled(
-        cls, id: str, told: Mapping[str, str], *, running: int, total: int, done: int = 0, created: str = "", expires: str | None = None
-    ) -> FoundInstance:
+        cls, id: str, told: Mapping[str, str], *, running: int, total: int, done: int = 0, created: str = "", expires: str | None = None,
+        unseen: str = "",
+    ) -> FoundInstance:  # fmt: skip
         """With what the labels *told* say of it."""
         environment, project, owner = (told.get(label, "") for label in (labels.ENVIRONMENT, labels.PROJECT, labels.OWNER))
-        return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done)
+        return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done, unseen)
 
 
 class Finding(NamedTuple):
@@ -406,6 +411,18 @@ class KeptData(Protocol):
 
         Raises:
             EnvctlError: it holds something else.
+        """
+
+
+@runtime_checkable
+class AdmitsReaders(Protocol):
+    """An engine on which nobody inside reaches a server that has no data yet."""
+
+    def admit(self, service: ServicePlan) -> None:
+        """It has its data: from now on others reach it.
+
+        Raises:
+            EnvctlError: that cannot be said to the engine.
         """
 
 

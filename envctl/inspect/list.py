@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from envctl.engines import Engine, FoundInstance, open_engine
-from envctl.engines.choice import known_locations
+from envctl.engines.choice import configured_cluster, known_locations
 from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError
 from envctl.inspect.lookup import project_here, unreadable_here
@@ -49,6 +49,10 @@ def engines(session: Session, unseen: Callable[[str], None], only: str | None = 
 
     *unseen* is told of one that does not answer.
     """
+    try:
+        configured_cluster(session)
+    except EnvctlError as error:
+        unseen(f"{error.message}; nobody can tell what is on it")
     used = {record.location for record in session.store.all()}
     found: dict[Location, Engine] = {}
     for location in sorted((each for each in used | set(known_locations(session)) if only in (None, each.engine)), key=str):
@@ -74,6 +78,9 @@ def _state(look: _Look, record: Record | None, found: FoundInstance | None) -> s
     if record is not None and record.state in (InstanceState.FAILED, InstanceState.REMOVING):
         return "failed"
     if record is not None and record.location not in look.asked:
+        return UNKNOWN
+    if found is not None and found.unseen:
+        look.unseen(found.unseen)
         return UNKNOWN
     if found is None or not found.running:
         return "stopped"

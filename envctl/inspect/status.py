@@ -22,8 +22,19 @@ def document(record: Record, states: Mapping[str, ServiceState] | None = None) -
         "lanes": [dict(lane.outputs) for lane in record.lanes], "timings_ms": dict(record.timings_ms),
     }  # fmt: skip
     lacking = [f"{name}: {state.lacks}; `envctl up` brings it back" for name, state in (states or {}).items() if state.lacks]
+    lost = [name for name, state in (states or {}).items() if _lost(record, name, state)]
+    lacking += [f"{name}: it was replaced, and its data is not made again yet; `envctl seed {record.id} {name}` does it" for name in lost]
+    for name in lost:
+        services[name] = {**services[name], "state": "starting"}
+    found["state"] = overall(record, services)
     error = "; ".join(filter(None, [record.error, *lacking]))
     return found | ({"error": error} if error else {})
+
+
+def _lost(record: Record, name: str, state: ServiceState) -> bool:
+    """Whether what runs has other data than what was seeded."""
+    known = record.data.get(name)
+    return state.running and known is not None and bool(state.data_ids) and known.data_id not in state.data_ids and name in record.services
 
 
 def unseen(record: Record, why: str) -> dict[str, Any]:

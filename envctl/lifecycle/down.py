@@ -13,6 +13,7 @@ from envctl.engines.mixed import remove_everywhere
 from envctl.engines.registry import names as engines_there_are
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError, UsageError
+from envctl.instance.identity import ID
 from envctl.instance.lock import lock
 from envctl.instance.machine import process_alive, process_mark
 from envctl.instance.record import InstanceState, Location, Record, now
@@ -34,6 +35,8 @@ class Removed(NamedTuple):
     id: str
     why: str = ""
     left: tuple[str, ...] = ()
+    asked: bool = False
+    """Nobody has waited for its end."""
 
 
 def remove(session: Session, record: Record, wait: bool = True) -> Removed | None:
@@ -50,7 +53,8 @@ def remove(session: Session, record: Record, wait: bool = True) -> Removed | Non
         record = session.store.load(record.id) or record  # whoever had the lock may have changed it
         if session.by_keeper and (_extended(session, engine, record) or _has_another_keeper(record)):
             return None
-        return Removed(record.name, record.id, "", tuple(tear_down(session, engine, record, wait)))
+        asked = not wait and traits(record.engine).shares_namespaces  # the others end it before they answer
+        return Removed(record.name, record.id, "", tuple(tear_down(session, engine, record, wait)), asked)
 
 
 def _extended(session: Session, engine: Engine, record: Record) -> bool:
@@ -136,17 +140,22 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
         EngineMissing: its engine does not answer.
     """
     from envctl.inspect.lookup import project_here
-    from envctl.instance.identity import ID
     from envctl.lifecycle.adoption import find_or_adopt
 
+    unseen: EnvctlError | None = None
     try:
         record = find_or_adopt(session, name)
     except UnreadableRecord as error:
         return _remove_unreadable(session, name, error, wait)
+    except EnvctlError as error:  # its label may still be found where its record may not be read
+        record, unseen = None, error
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
-    found = list(_without_record(session, session.id_of(name, project_here(session))))
-    return found or (list(_without_record(session, name)) if ID.fullmatch(name) else [])
+    ids = dict.fromkeys([session.id_of(name, project_here(session)), *([name] if ID.fullmatch(name) else [])])
+    removed = [done for id in ids for done in _without_record(session, id)]
+    if unseen is not None and not removed:
+        raise unseen
+    return removed
 
 
 def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wait: bool) -> list[Removed]:

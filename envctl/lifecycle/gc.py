@@ -40,8 +40,8 @@ def collect(
             why = _reason(found, record) if ours and found.id not in unreadable else ""
             if why and record is not None:
                 yield from _removed(session, engine, record, why)
-            elif why and (removed := remove_by_label(session, engine, found.name, found.id, why)) is not None:
-                yield removed
+            elif why:
+                yield from _unrecorded(session, engine, found, why)
     for record in records.values():
         if record.location in listed and not _busy(record):
             yield from _removed(session, engines[record.location], record, "nothing of it is there")
@@ -68,6 +68,15 @@ def _removed(session: Session, engine: Engine, record: Record, why: str) -> Iter
     with suppress(UsageError), lock(session.store.folder(record.id), wait=2.0), shielded():
         if session.store.load(record.id) == record:  # else a command has worked on it since we looked
             yield _torn_down(session, engine, record, why)
+
+
+def _unrecorded(session: Session, engine: Engine, found: FoundInstance, why: str) -> Iterator[Removed]:
+    try:
+        removed = remove_by_label(session, engine, found.name, found.id, why)
+    except EnvctlError as error:  # the others go
+        removed = Removed(found.name, found.id, why, (error.message,))
+    if removed is not None:
+        yield removed
 
 
 def _torn_down(session: Session, engine: Engine, record: Record, why: str) -> Removed:

@@ -7,9 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from envctl.definition.expressions import references
+from envctl.definition.models import NAME
 from envctl.engines.registry import services_folder, traits
 from envctl.environment import Environment, open_environment
 from envctl.errors import UsageError, did_you_mean
+from envctl.inspect.lookup import project_here
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.instance.record import Record
 from envctl.lifecycle.options import UpOptions
@@ -87,10 +89,20 @@ def _own_ports(environment: Environment, service: str) -> dict[PortKey, int]:
 def _environment(session: Session, record: Record, whole: bool = False) -> Environment:
     """The definition, with what the command line of `up` changed in it; the *whole* of it with what that left out."""
     chosen = record.choices
-    environment = open_environment(
-        record.file, cwd=Path(record.project), overrides=chosen.set, environ=session.environ, untrusted=chosen.untrusted
-    )
+    file, folder = (record.file, Path(record.project)) if record.file else (_name_here(record), session.cwd)
+    environment = open_environment(file, cwd=folder, overrides=chosen.set, environ=session.environ, untrusted=chosen.untrusted)
     return apply(environment, Selection(() if whole else chosen.only, chosen.stub, chosen.use, chosen.image, chosen.lanes))
+
+
+def _name_here(record: Record) -> str:
+    """Of an instance that another machine has brought up: the definition of that name in this checkout. A path is not believed.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if NAME.fullmatch(record.environment):
+        return record.environment
+    raise UsageError(f"{record.id} is of no environment that has a name here: {record.environment!r}")
 
 
 def _setting(session: Session, record: Record, allocation: Allocation | None = None, addresses: Addresses | None = None) -> Setting:
@@ -99,7 +111,8 @@ def _setting(session: Session, record: Record, allocation: Allocation | None = N
         name=record.name,
         id=record.id,
         environment=record.environment,
-        project=Path(record.project),
+        project=Path(record.project) if record.file else project_here(session),
+        checkout="" if record.file else record.project,
         engine=engine,
         addresses=addresses or engine.addresses,
         allocation=allocation or Allocation(),

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from envctl import seeding
-from envctl.engines import ConnectsProcesses, Execution, PreparesCommands
+from envctl.engines import AdmitsReaders, ConnectsProcesses, Execution, PreparesCommands
 from envctl.lifecycle import units
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
@@ -131,6 +131,12 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
     work.data.note_units(service, before, made)
 
 
+def admit(work: BringUp, service: ServicePlan) -> None:
+    """Others inside may reach it, where its engine keeps them from what is not seeded."""
+    if service.gated and isinstance(work.deployment, AdmitsReaders):
+        work.deployment.admit(service)
+
+
 def save_data(work: BringUp, service: ServicePlan) -> None:
     """It has everything: whoever waits for it may go on. What took its time is worth keeping for the next instance."""
     if not _is_done(work, service):
@@ -145,5 +151,5 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
 
 
 STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (
-    await_needs, restore_data, start, await_ready, connect, set_up, seed, make_units, save_data,
+    await_needs, restore_data, start, await_ready, connect, set_up, seed, make_units, admit, save_data,
 )  # fmt: skip

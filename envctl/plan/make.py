@@ -70,6 +70,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         )
         for name, plan in services.items()
     }
+    services = {name: replace(plan, gated=_gated(plan, services)) for name, plan in services.items()}
     return Plan(
         setting=setting,
         services=services,
@@ -88,6 +89,16 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
         of_nobody=lambda: _made(without_passwords(environment), nobodys(setting), once),
     )
+
+
+def _gated(service: ServicePlan, services: Mapping[str, ServicePlan]) -> bool:
+    """Whether nobody has to reach it before it is seeded, neither another service nor a command that runs in the place of one."""
+    if service.once or service.advertised or service.name in service.refers or not (service.steps or service.sets_up):
+        return False
+    others = [other for other in services.values() if other.name != service.name]
+    waits = all(other.needs.get(service.name) == "seeded" for other in others if service.name in (*other.needs, *other.refers))
+    elsewhere = [step for other in services.values() for step in other.steps if step.step.runs_in in services]
+    return waits and not any(service.name in (step.service, step.step.runs_in, *step.needs) for step in elsewhere)
 
 
 def _check_hosts(reading: Reading) -> None:

@@ -35,6 +35,10 @@ class Setting:
     engine: EngineTraits
     secret: Callable[[str, str], str]
     """A random-looking text for a service and one of its parameters, the same for the instance's life."""
+    checkout: str = ""
+    """The folder of the project on the machine that brought it up, where that is another one."""
+    known_key: bool = False
+    """Whoever knows the name knows what `secret` gives."""
     allocation: Allocation = field(default_factory=Allocation)
     """What is known of ports and the subnet; `Plan.with_allocation` fills in the rest."""
     fixed: frozenset[PortKey] = frozenset()
@@ -182,6 +186,14 @@ class FirstStep(NamedTuple):
     again: int | None
 
 
+class Requested(NamedTuple):
+    """What is kept for a service: processors and bytes; None where its kind says it."""
+
+    cpu: float | None = None
+    memory: int | None = None
+    storage: int | None = None
+
+
 class Limits(NamedTuple):
     """What a service may use at most."""
 
@@ -189,6 +201,9 @@ class Limits(NamedTuple):
     """Processors."""
     memory: int | None = None
     """Bytes."""
+    storage: int | None = None
+    """Bytes of the node's disk, on Kubernetes."""
+    requests: Requested = Requested()
 
 
 class LocalPlan(NamedTuple):
@@ -291,6 +306,10 @@ class ServicePlan:
     """How its data is kept for the next instance, where its kind says it."""
     ephemeral: bool = False
     """Its data goes with its process, so that it is seeded whenever that has been started."""
+    gated: bool = False
+    """Nobody inside may reach it before it has its data."""
+    drawn: bool = False
+    """Credentials of it are drawn, as nobody gave them."""
     tester: bool = False
     """It refers to the machine of the tests."""
     refers: frozenset[str] = frozenset()

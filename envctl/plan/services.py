@@ -15,7 +15,7 @@ from envctl.definition.amounts import bytes_of
 from envctl.definition.env_files import variables_of
 from envctl.definition.expressions import evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
-from envctl.definition.models import Build, Resources, Service
+from envctl.definition.models import Build, Requests, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.errors import DefinitionError
 from envctl.plan.addressing import TESTS, Viewpoint
@@ -24,7 +24,7 @@ from envctl.plan.exposing import Exposed
 from envctl.plan.files import contents, listed, service_files, texts_of
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
-from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, ServicePlan, SnapshotPlan
+from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, Requested, ServicePlan, SnapshotPlan
 from envctl.plan.reading import Reading, as_text, refers
 from envctl.plan.seeds import steps_of
 from envctl.plan.subjects import Subject
@@ -92,10 +92,11 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         shell_env=reading.tree(kind.shell_env, scope, "services", name),
         local=_local(reading, kind, subject, service, scope) if local else None,
         snapshot=_snapshot(reading, applied, subject, scope),
+        drawn=subject.drawn,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
         compose=service.compose,
-        kubernetes=service.kubernetes,
+        kubernetes=reading.tree(service.kubernetes, scope, "services", name, "kubernetes"),
         unit=unit_of(reading, subject),
         lane=reading.addressing.lanes.number(name),
         written=reading.addressing.lanes.written(name),
@@ -270,7 +271,12 @@ def _snapshot(reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str
 def _limits(given: Resources | None) -> Limits | None:
     if given is None:
         return None
-    return Limits(given.cpu, bytes_of(given.memory) if given.memory is not None else None)
+    return Limits(*_amounts(given), Requested(*_amounts(given.requests)))
+
+
+def _amounts(given: Requests) -> tuple[float | None, int | None, int | None]:
+    memory, storage = (bytes_of(text) if text is not None else None for text in (given.memory, given.storage))
+    return given.cpu, memory, storage
 
 
 def _writable(kind: Kind, service: Service) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from collections.abc import Callable, Mapping
 
 from envctl.environment import Environment
@@ -24,8 +25,9 @@ def render_setting(
     ports: Mapping[str, int] | None = None,
     environ: Mapping[str, str] | None = None,
     shared: bool = False,
+    random: bool = False,
 ) -> Setting:
-    """Ports are only those that somebody inside must know; passwords come from *name*, for `up` draws real ones."""
+    """Ports are only those that somebody inside must know; passwords come from *name*, but for *random* ones, as `up` draws them."""
     keys = published(environment)
     for service in ports or {}:
         if service not in {key[0] for key in keys}:
@@ -39,7 +41,8 @@ def render_setting(
         project=environment.loaded.project,
         engine=engine,
         addresses=engine.addresses,
-        secret=drawn_from(key_of_name(name)),
+        secret=drawn_from(os.urandom(32) if random else key_of_name(name)),
+        known_key=not random,
         allocation=Allocation(_spread(keys, name, fixed)),
         fixed=frozenset(fixed),
         environ=environ or {},

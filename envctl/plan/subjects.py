@@ -23,6 +23,8 @@ class Subject(NamedTuple):
     url: str | None = None
     """Where it runs already (`--use`)."""
     expose: Expose | bool | None = None
+    drawn: bool = False
+    """Credentials that nobody gave were drawn."""
 
     @property
     def main_port(self) -> str | None:
@@ -74,16 +76,18 @@ def subjects(environment: Environment, setting: Setting | None = None) -> dict[s
 
 def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, environment: Environment) -> Subject:
     parameters = parameters_of(kind, service.with_)
+    drawn = False
     open_to_all = parameters.get("password") == ""
     for key, what in kind.credentials.items():
         if parameters.get(key) is None and setting is not None:
             parameters[key] = "" if open_to_all else setting.secret(name, what if key == what else key)
+            drawn = not open_to_all
     if service.from_compose and kind.outside_port:  # its file says where its clients are sent on to
         kind = kind.model_copy(update={"outside_port": ""})
     several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
     when = {} if service.from_compose else kind.ports_when
     ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(when.get(port, ""), True)}
-    return Subject(name, kind, ports, parameters, several, environment.used.get(name), service.expose)
+    return Subject(name, kind, ports, parameters, several, environment.used.get(name), service.expose, drawn)
 
 
 def _ports(service: Service, kind: Kind) -> dict[str, int]:

@@ -18,6 +18,8 @@ STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 """Those that ask a command to stop."""
 
 _asked = threading.Event()
+_aside: dict[int, Any] = {}
+"""The handlers that the outermost `shielded` has put aside."""
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -117,11 +119,31 @@ def shielded() -> Iterator[None]:
         yield
         return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS if _can_be_given_back(number)}
+    outermost = not _aside
+    if outermost:
+        _aside.update({int(number): handler for number, handler in before.items()})
     try:
         yield
     finally:
+        if outermost:
+            _aside.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """A wait within `shielded` that may be given up, since what it waits for goes on without us."""
+    if not _in_main_thread():
+        yield
+        return
+    for number, handler in _aside.items():
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in _aside:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _can_be_given_back(number: int) -> bool:

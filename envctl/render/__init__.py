@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Written:
+    """A manifest, what it cannot express, and what whoever uses it should know."""
+
     text: str
     losses: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def write_manifests(plan: Plan, folder: Path | None, options: Options | None = None) -> Written:
@@ -53,7 +56,7 @@ def _clustered(plan: Plan, options: Options | None) -> tuple[str, Written, Mappi
 
     manifests = render_kubernetes(plan, options or Options(standalone=True, namespace=dns_label(plan.setting.id)))
     text = f"# {plan.setting.environment}, rendered by envctl: kubectl apply -f manifests.yaml\n" + manifests_yaml(manifests)
-    return "manifests.yaml", Written(text, manifests.losses), {}
+    return "manifests.yaml", Written(text, manifests.losses, manifests.notes), {}
 
 
 FORMATS = {"compose": _composed, "kubernetes": _clustered}

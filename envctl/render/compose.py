@@ -12,7 +12,8 @@ from typing import Any
 from envctl.definition.amounts import size_text
 from envctl.definition.source import map_texts
 from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, KEY, NAME, OWNER, PROJECT, SERVICE
-from envctl.plan.model import File, Plan, ServicePlan
+from envctl.plan.model import File, Limits, Plan, Requested, ServicePlan
+from envctl.render.given_away import given_away
 from envctl.render.losses import grouped
 from envctl.render.merging import merged
 
@@ -179,8 +180,13 @@ def _resources(service: ServicePlan) -> dict[str, Any]:
     given = service.resources
     if given is None:
         return {}
-    limits = {"cpus": given.cpu and str(given.cpu), "memory": given.memory and size_text(given.memory)}
-    return {"deploy": {"resources": {"limits": {key: value for key, value in limits.items() if value}}}}
+    found = {"limits": _amounts(given), "reservations": _amounts(given.requests)}
+    return {"deploy": {"resources": {key: value for key, value in found.items() if value}}}
+
+
+def _amounts(given: Limits | Requested) -> dict[str, str]:
+    found = {"cpus": given.cpu and str(given.cpu), "memory": given.memory and size_text(given.memory)}
+    return {key: value for key, value in found.items() if value}
 
 
 def _mounts(service: ServicePlan, binaries: dict[str, File], standalone: bool) -> list[dict[str, Any]]:
@@ -254,6 +260,7 @@ def escaped(value: Any) -> Any:
 
 def _losses(plan: Plan) -> Iterator[str]:
     yield from plan.losses
+    yield from given_away(plan)
     for service in plan.services.values():
         name = service.name
         if service.once and not any(name in other.needs for other in plan.services.values()):
@@ -272,6 +279,8 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield f"{name}: a part of its readiness ({', '.join(service.unexpressed)}), which no program in an image can check"
         if any(file.text is None for file in service.files.values()):
             yield f"{name}: binary or executable files are bind mounts here; `up` copies them into the container"
+        if service.resources is not None and (service.resources.storage or service.resources.requests.storage):
+            yield f"{name}: `resources.storage`, which Docker does not limit"
         if not service.from_compose and ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
             yield f"{name}: the image {service.image} has no tag, so it is what `latest` is on that day"
         if "public_url" in service.outside:
@@ -287,7 +296,6 @@ def compose_text(rendered: Rendered) -> str:
 
 def compose_yaml(rendered: Rendered) -> str:
     """For people to read."""
-    import yaml
+    from envctl.render.yaml_text import yaml_text
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(rendered.document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=2**30)
+    return yaml_text(rendered.document)

@@ -6,7 +6,7 @@ import pytest
 
 from envctl.engines import ServiceState
 from envctl.inspect.status import document, overall
-from envctl.instance.record import Endpoint, InstanceState, LaneRecord, ServiceRecord
+from envctl.instance.record import DataRecord, Endpoint, InstanceState, LaneRecord, ServiceRecord
 from tests.builders import record_of
 
 UP, DOWN, CRASHED = ServiceState(True), ServiceState(False, 0), ServiceState(False, 1)
@@ -85,3 +85,14 @@ def test_one_that_may_end_is_done_when_it_has(seen: ServiceState | None, expecte
 
 def test_lanes_are_their_outputs() -> None:
     assert document(record_of(lanes=(LaneRecord(0, {"A": "b"}), LaneRecord(1))))["lanes"] == [{"A": "b"}, {}]
+
+
+@pytest.mark.parametrize(
+    ("ids", "state", "told"),
+    [(("old", "old c"), "seeded", False), (("new", "new c"), "starting", True), ((), "seeded", False)],
+)
+def test_a_server_that_was_replaced_is_not_seeded(ids: tuple[str, ...], state: str, told: bool) -> None:
+    record = record_of(state=InstanceState.UP, services={"db": entry()}, data={"db": DataRecord("old", ("hash",))})
+    found = document(record, {"db": ServiceState(True, data_ids=ids)})
+    assert (found["state"], found["services"]["db"]["state"]) == (state, state)
+    assert ("`envctl seed t-123456 db`" in found.get("error", "")) == told

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from envctl.engines import PublishedRecord
-from envctl.errors import EnvctlError
+from envctl.engines.registry import traits
+from envctl.errors import EnvctlError, UsageError
 from envctl.instance.codec import encode
 from envctl.instance.record import InstanceState, Location, Record
 from envctl.instance.store import UnreadableRecord
 from envctl.lifecycle import adoption
 from envctl.lifecycle.adoption import adopt
+from envctl.lifecycle.planning import plan_of_instance
 from envctl.session import Session
 from tests.builders import record_of
 from tests.lifecycle.listed import ListedEngine
@@ -92,3 +95,14 @@ def test_nothing_stays_of_one_that_cannot_be_made_usable(
     with pytest.raises(type(error)):
         adopted(session)
     assert (session.store.all(), session.store.folder("t-123456").exists()) == ([], False)
+
+
+def test_the_definition_of_this_checkout_is_that_of_another_machines_instance(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments/t.yaml").write_text("name: t\nservices: {s: {kind: stub}}\n")
+    record = replace(record_of(), file="", project="/elsewhere", engine="kubernetes")
+    plan = plan_of_instance(replace(session, cwd=tmp_path), record, traits("kubernetes").addresses)
+    assert list(plan.services) == ["s"]
+    assert plan.setting.checkout == "/elsewhere"
+    with pytest.raises(UsageError, match="no environment that has a name here"):
+        plan_of_instance(session, replace(record, environment="../../etc/x.yaml"), traits("kubernetes").addresses)

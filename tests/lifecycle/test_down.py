@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from envctl.errors import EngineMissing, UsageError
+from envctl.cli.down import tell_removed
+from envctl.errors import EngineMissing, EnvctlError, UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.machine import process_mark
 from envctl.instance.record import InstanceState, Location, Record
 from envctl.instance.store import RECORD, RecordStore, UnreadableRecord
-from envctl.lifecycle import down
+from envctl.lifecycle import adoption, down
 from envctl.lifecycle.down import Removed, remove, remove_all, remove_by_label, remove_named, tear_down
 from envctl.session import Session
 from tests.builders import ended_mark, session_in
@@ -271,3 +272,25 @@ def test_one_that_somebody_elsewhere_has_extended_stays(by_keeper: Session, engi
     found = by_keeper.store.load("t-123456")
     assert found is not None
     assert (found.expires, found.state) == (FUTURE, InstanceState.UP)
+
+
+@pytest.mark.parametrize(("name", "wait", "asked"), [("kubernetes", False, True), ("kubernetes", True, False), ("docker", False, False)])
+def test_what_nobody_has_waited_for_is_asked_for(
+    session: Session, engine: ListedEngine, capsys: pytest.CaptureFixture[str], name: str, wait: bool, asked: bool
+) -> None:
+    removed = down.remove(session, saved(session, engine=name), wait)
+    assert removed is not None
+    assert tell_removed([removed], "") == 0
+    assert ("removal of t (t-123456) is asked for" in capsys.readouterr().err) == asked
+
+
+def test_a_record_that_may_not_be_read_keeps_nothing_alive(session: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(session: Session, name: str) -> None:
+        raise EnvctlError("secrets is forbidden")
+
+    monkeypatch.setattr(adoption, "find_or_adopt", refuse)
+    engine.seen = [seen_as("t-123456")]
+    assert {done.id for done in down.remove_named(session, "t-123456")} == {"t-123456"}
+    engine.seen = []
+    with pytest.raises(EnvctlError, match="secrets is forbidden"):
+        down.remove_named(session, "t-123456")

@@ -10,7 +10,7 @@ import pytest
 
 from envctl.engines import CommandResult, ServiceState
 from envctl.engines.logs import text
-from envctl.errors import OutOfTime
+from envctl.errors import OutOfTime, ServiceFailed
 from envctl.instance.record import InstanceState
 from envctl.lifecycle import readiness
 from envctl.lifecycle.events import Phase

@@ -7,6 +7,7 @@ from typing import Any
 from envctl.engines import CommandResult, ServiceState
 from envctl.instance.record import DataRecord
 from envctl.lifecycle.events import Phase
+from envctl.plan.model import ServicePlan
 from tests.builders import FakeDeployment, job, record_of, service, step_of
 from tests.lifecycle.line import HEALTH, SERVER, MakeLine, healthy
 
@@ -143,3 +144,19 @@ def test_a_set_up_that_fails(line: MakeLine) -> None:
     assert error.message == "db: make ended with 1"
     assert (error.evidence.step, error.evidence.logs) == ("set-up", ("refused", "by the broker"))
     assert found.record.data == {}
+
+
+# Readers
+
+
+class Admitting(FakeDeployment):
+    """Says in `executed` when others may reach a service."""
+
+    def admit(self, service: ServicePlan) -> None:
+        self.executed.append((service.name, ("admit",)))
+
+
+def test_others_reach_it_once_it_is_seeded(line: MakeLine) -> None:
+    db, other = service("db", steps=steps(1), gated=True), service("other", steps=())
+    found = line(db, other, deployment=Admitting()).run()
+    assert found.deployment.executed == [("db", ("seed", "0")), ("db", ("admit",))]

@@ -178,3 +178,23 @@ def test_a_thread_has_no_deadline() -> None:
     thread.start()
     thread.join(5)
     assert done == [True]
+
+
+def test_a_wait_within_a_shield_may_be_given_up() -> None:
+    signals.install()
+    with signals.shielded():
+        with signals.shielded():
+            ask(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt), signals.interruptible():
+                ask(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN, "what comes after it is shielded again"
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
+def test_what_was_ignored_from_the_start_gives_nothing_up() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals.install()
+    with signals.shielded(), signals.interruptible():
+        ask(signal.SIGHUP)
+    with signals.interruptible():
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

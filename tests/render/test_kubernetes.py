@@ -20,10 +20,10 @@ from envctl.environment import open_environment
 from envctl.errors import DefinitionError, UsageError
 from envctl.plan.addressing import Addressing
 from envctl.plan.make import make_plan
-from envctl.plan.model import Check, File, Limits, Plan, ServicePlan, Setting
+from envctl.plan.model import Check, File, Limits, Plan, Requested, ServicePlan, Setting
 from envctl.plan.setting import render_setting
 from envctl.render.kubernetes import Manifests, Options, manifests_yaml, once_job, pushed_image, render_kubernetes
-from envctl.render.kubernetes.rendering import label_value
+from envctl.render.kubernetes.rendering import ImageFacts, label_value
 from envctl.render.kubernetes.secrets import one_of
 from envctl.render.kubernetes_settings import Cluster
 from tests.builders import job, plan_of, plan_with, port, service, step_of
@@ -637,3 +637,157 @@ def test_a_role_suffices_for_every_kind_of_object(role: str) -> None:
         group, resource = each["apiVersion"].rpartition("/")[0], PLURALS.get(each["kind"], each["kind"].lower() + "s")
         wanted = {(group, resource, verb) for verb in ("get", "list", "create", "patch", "delete")}
         assert wanted <= rights(role if each["kind"] != "Namespace" else "envctl-system-provisioner")
+
+
+INGRESS = {
+    "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"},
+    "spec": {
+        "tls": [{"secretName": "cert"}],
+        "rules": [{"http": {"paths": [{"backend": {"service": {"name": "my_web", "port": {"number": 80}}}}]}}],
+    },
+}  # fmt: skip
+CERT = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cert"}, "stringData": {"secretName": "other"}}
+
+
+@pytest.mark.parametrize(("shared", "prefix"), [(False, ""), (True, "t-123456-")])
+def test_what_is_added_has_the_names_of_the_instance(shared: bool, prefix: str) -> None:
+    setting = replace(plan_with().setting, engine=traits("kubernetes"), shared=shared, id="t-123456")
+    web = service("my_web", ports=(port("http", 80),), kubernetes=[INGRESS, CERT])
+    found = rendered(web, plan={"setting": setting})
+    [ingress] = objects(found, "Ingress").values()
+    assert ingress["metadata"]["name"] == f"{prefix}web"
+    assert ingress["spec"]["tls"] == [{"secretName": f"{prefix}cert"}]
+    backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    assert backend["name"] in objects(found, "Service")
+    assert objects(found, "Secret")[f"{prefix}cert"]["stringData"] == {"secretName": "other"}
+    assert ingress["metadata"]["labels"]["envctl.instance"] == "t-123456"
+
+
+def test_a_workload_refers_to_what_another_service_adds() -> None:
+    setting = replace(plan_with().setting, engine=traits("kubernetes"), shared=True, id="t-123456")
+    env = [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "theirs"}}]
+    fragment = {"spec": {"template": {"spec": {"containers": [{"name": "a", "envFrom": env}]}}}}
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+    found = rendered(service("a", kubernetes=fragment), service("b", kubernetes=[settings]), plan={"setting": setting})
+    [container] = next(iter(objects(found, "Deployment").values()))["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"configMapRef": {"name": "t-123456-settings"}}, {"secretRef": {"name": "theirs"}}]
+
+
+def test_expressions_in_fragments(tmp_path: Path) -> None:
+    (tmp_path / "env.yaml").write_text(
+        "name: e\nservices:\n  web: {image: 'nginx:1.26', kubernetes: {metadata: {annotations: {who: '${instance.name}'}}}}\n"
+    )
+    found = render_kubernetes(planned(tmp_path / "env.yaml"), options())
+    assert objects(found, "Deployment")["web"]["metadata"]["annotations"] == {"who": "e"}
+    (tmp_path / "env.yaml").write_text(
+        "name: e\nservices:\n  web: {image: 'nginx:1.26', kubernetes: {metadata: {annotations: {who: '${nobody.name}'}}}}\n"
+    )
+    with pytest.raises(DefinitionError, match="nobody"):
+        planned(tmp_path / "env.yaml")
+
+
+def pod_of(found: Manifests, name: str = "a") -> dict[str, Any]:
+    template: dict[str, Any] = objects(found, "Deployment")[name]["spec"]["template"]
+    return template
+
+
+def test_what_resources_say() -> None:
+    kept = Requested(0.25, 100 << 20, 1 << 30)
+    a = service("a", data="/data", resources=Limits(0.5, 256 << 20, 2 << 30, kept))
+    spec = pod_of(rendered(a))["spec"]
+    assert spec["containers"][0]["resources"] == {
+        "requests": {"cpu": "250m", "memory": "100Mi", "ephemeral-storage": "1Gi"},
+        "limits": {"cpu": "500m", "memory": "256Mi", "ephemeral-storage": "2Gi"},
+    }
+    assert {"name": "folder-of-0", "emptyDir": {"sizeLimit": "2Gi"}} in spec["volumes"]
+
+
+def test_a_request_is_never_above_its_limit() -> None:
+    def amounts(said: Limits) -> Any:
+        return pod_of(rendered(service("a", resources=said)))["spec"]["containers"][0]["resources"]
+
+    small = amounts(Limits(0.01, 1 << 20))
+    assert (small["requests"], small["limits"]) == ({"cpu": "10m", "memory": "1Mi"}, {"cpu": "10m", "memory": "1Mi"})
+    large = amounts(Limits(requests=Requested(4, 1 << 30)))
+    assert (large["requests"], large["limits"]) == ({"cpu": "4000m", "memory": "1Gi"}, {"cpu": "4000m", "memory": "1Gi"})
+
+
+WANTED = Cluster(
+    annotations={"cost": "42", "karpenter.sh/do-not-disrupt": "false"}, node_selector={"pool": "tests"},
+    tolerations=["dedicated=tests:NoSchedule", "spot"], runtime_class="gvisor", dns=["fd00::10/128", "dns:5353"],
+)  # fmt: skip
+
+
+def test_what_a_cluster_of_others_wants() -> None:
+    found = rendered(service("a"), cluster=WANTED)
+    pod = pod_of(found)
+    assert pod["spec"]["nodeSelector"] == {"pool": "tests"}
+    assert pod["spec"]["tolerations"] == [
+        {"key": "dedicated", "operator": "Equal", "value": "tests", "effect": "NoSchedule"}, {"key": "spot", "operator": "Exists"},
+    ]  # fmt: skip
+    assert pod["spec"]["runtimeClassName"] == "gvisor"
+    told = pod["metadata"]["annotations"]
+    assert (told["cost"], told["karpenter.sh/do-not-disrupt"], told["cluster-autoscaler.kubernetes.io/safe-to-evict"]) == (
+        "42",
+        "false",
+        "false",
+    )
+    assert all(each["metadata"]["annotations"]["cost"] == "42" for each in found.everything())
+    rules = objects(found, "NetworkPolicy")["envctl-dns"]["spec"]["egress"]
+    assert {"ipBlock": {"cidr": "fd00::10/128"}} in rules[0]["to"]
+    assert {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "dns"}}} in rules[1]["to"]
+    assert [rule["ports"][0]["port"] for rule in rules] == [53, 5353]
+
+
+@pytest.mark.parametrize("changes", [{"cluster": Cluster(users="namespace")}, {"ranged": True}])
+def test_users_that_the_cluster_gives(changes: dict[str, Any]) -> None:
+    security = pod_of(rendered(service("a", user=70), **changes))["spec"]["securityContext"]
+    assert security == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_what_an_image_says_of_itself() -> None:
+    facts = {"x:1": ImageFacts("sha256:1", 1000, ("linux", "arm64"))}
+    spec = pod_of(rendered(service("a", image="x:1"), images=facts))["spec"]
+    assert spec["securityContext"]["runAsUser"] == 1000
+    assert spec["containers"][0]["image"] == "x:1@sha256:1"
+    assert "nodeSelector" not in spec, "whoever has not built it does not know what else there is of it"
+    assert pod_of(rendered(service("a", image="x:1", user=7), images=facts))["spec"]["securityContext"]["runAsUser"] == 7
+
+
+def test_a_database_passes_strict(tmp_path: Path) -> None:
+    (tmp_path / "env.yaml").write_text("name: e\nservices: {db: {kind: postgres}}\n")
+    plan = planned(tmp_path / "env.yaml")
+    found = render_kubernetes(plan, options())
+    assert [loss for loss in found.losses if "follow from the name e" in loss] == list(found.losses)
+    assert any("goes with its pod" in note for note in found.notes)
+    environment = open_environment(tmp_path / "env.yaml", cwd=ROOT, environ={})
+    drawn = [make_plan(environment, render_setting(environment, "e", traits("kubernetes"), {}, random=True)) for _ in range(2)]
+    assert render_kubernetes(drawn[0], options()).losses == ()
+    assert drawn[0].secrets != drawn[1].secrets
+
+
+GATED = """
+name: e
+services:
+  db: {kind: postgres, seed: [{sql: a.sql}]}
+  api: {image: "x:1", env: {DB: "${db.url}"}MORE}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "gated"),
+    [
+        ("", True),
+        (", needs: {db: ready}", False),
+        (", seed: [{command: migrate, in: api}]", True),
+        (", seed: [{command: migrate, in: api, needs: {db: ready}}]", False),
+    ],
+)
+def test_nobody_reaches_a_server_without_its_data(tmp_path: Path, more: str, gated: bool) -> None:
+    (tmp_path / "a.sql").touch()
+    (tmp_path / "env.yaml").write_text(GATED.replace("MORE", more))
+    found = render_kubernetes(planned(tmp_path / "env.yaml"), options(standalone=False))
+    assert pod_of(found, "db")["spec"].get("readinessGates", []) == ([{"conditionType": "envctl/seeded"}] if gated else [])
+    assert objects(found, "Service")["db"]["spec"].get("publishNotReadyAddresses", False) is not gated
+    plain = render_kubernetes(planned(tmp_path / "env.yaml"), options())
+    assert "readinessGates" not in pod_of(plain, "db")["spec"], "plain kubectl would never open it"

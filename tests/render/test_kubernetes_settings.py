@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from envctl.errors import DefinitionError
+from envctl.errors import DefinitionError, UsageError
 from envctl.render.kubernetes_settings import Cluster
 from envctl.session.settings import Settings
 
@@ -44,6 +44,21 @@ def test_without_a_table_nothing_is_wanted() -> None:
 def test_what_is_no_such_table(told: Any, words: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         table(told)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"tolerations": ["a=b:Never"]}, "tolerations: 'a=b:Never' is not of its form"),
+        ({"dns": ["10.0.0.0/99"]}, "dns: '10.0.0.0/99' is not of its form"),
+        ({"dns": ["kube_dns"]}, "dns: 'kube_dns' is not of its form"),
+        ({"users": "root"}, "users: 'root' is not of its form"),
+    ],
+)
+def test_what_is_none_of_its_words(told: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Cluster.of(told)
     assert words in str(caught.value)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -20,13 +20,20 @@ from kubernetes.config import ConfigException, load_incluster_config, new_client
 
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
 from envctl.engines.kubernetes.kubeconfig import config_files, read_kubeconfig
-from envctl.errors import EngineMissing, EnvctlError
-from envctl.keeper.cluster.protocol import Object, events, path_of, refusal
+from envctl.errors import EngineMissing, EnvctlError, UsageError, did_you_mean
+from envctl.keeper.cluster.protocol import CLUSTER_WIDE, Object, events, impersonated, path_of, refusal
 
 MANAGER = "envctl"
 CONNECT, ANSWER, CHANGE = 5.0, 10.0, 60.0
 """Seconds that an API server may say nothing: before it is connected, to a question, and while it changes something."""
 POOL = 32
+OURS = frozenset([
+    ("v1", "Namespace"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "Secret"), ("v1", "ServiceAccount"), ("v1", "Event"),
+    ("v1", "ResourceQuota"), ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "Role"), ("batch/v1", "CronJob"), ("coordination.k8s.io/v1", "Lease"),
+])  # fmt: skip
+"""Versions and kinds whose paths need not be asked for."""
 
 
 class ApiError(EnvctlError):
@@ -43,14 +50,17 @@ class Api:
 
     context: Context
     client: client.ApiClient
+    retries: urllib3.Retry = field(default_factory=lambda: _retrying())
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _resources: dict[str, list[Object]] = field(default_factory=dict)
+    """What the cluster has, by version."""
 
     def request(self, method: str, path: str, body: Any = None, content: str = "application/json", **query: str) -> Any:
         """The answer's JSON.
 
         Raises:
             ApiError: it was refused.
-            EngineMissing: nobody answers.
+            EngineMissing: nobody answers, or nobody knows us.
         """
         text = self._send(method, path, query, body, content, ANSWER if method == "GET" else CHANGE).data
         return json.loads(text) if text else None
@@ -60,18 +70,23 @@ class Api:
         whole: bool = True,
     ) -> Any:  # fmt: skip
         url = self.client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", "User-Agent": "envctl", **self._authentication()}
+        headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": "envctl", **self._authentication()})
+        for name, value in impersonated(self.context.user):
+            headers.add(name, value)
         if body is not None:
             headers["Content-Type"], body = content, json.dumps(body).encode()
         timeout = urllib3.Timeout(CONNECT, read=patience)
         try:
             answer = self.client.rest_client.pool_manager.request(
-                method, url, body=body, headers=headers, timeout=timeout, retries=RETRIES, preload_content=whole
+                method, url, body=body, headers=headers, timeout=timeout, retries=self.retries, preload_content=whole
             )
         except urllib3.exceptions.HTTPError as error:
             raise _unreachable(self.context, error) from None
         if answer.status >= 400:
             told = refusal(answer.status, answer.data)
+            if answer.status == 401:
+                hint = "log in again; the kubeconfig's credentials are refused"
+                raise EngineMissing(f"the cluster of context {self.context.name} does not accept these credentials: {told}", hint=hint)
             raise ApiError(answer.status, str(told), told.reason)
         return answer
 
@@ -112,18 +127,18 @@ class Api:
     def apply(self, item: Object) -> Object:
         """Server-side apply; what somebody else has changed in our fields is taken back."""
         meta = item["metadata"]
-        path = path_of(item["apiVersion"], item["kind"], meta.get("namespace"), meta["name"])
+        path = self.path(item["apiVersion"], item["kind"], meta.get("namespace"), meta["name"])
         found: Object = self.request("PATCH", path, item, "application/apply-patch+yaml", fieldManager=MANAGER, force="true")
         return found
 
     def get(self, version: str, kind: str, namespace: str | None, name: str) -> Object | None:
         with Ignoring(404):
-            return dict(self.request("GET", path_of(version, kind, namespace, name)))
+            return dict(self.request("GET", self.path(version, kind, namespace, name)))
         return None
 
     def list(self, version: str, kind: str, namespace: str | None = None, selector: str = "", **query: str) -> list[Object]:
         given = {**query, **({"labelSelector": selector} if selector else {})}
-        answer = self.request("GET", path_of(version, kind, namespace), **given)
+        answer = self.request("GET", self.path(version, kind, namespace), **given)
         return [{"apiVersion": version, "kind": kind, **item} for item in answer.get("items") or []]
 
     def delete(self, version: str, kind: str, namespace: str | None, name: str, grace: int | None = None, uid: str = "") -> None:
@@ -134,7 +149,33 @@ class Api:
         if uid:  # and not one of the same name that somebody has made since
             options["preconditions"] = {"uid": uid}
         with Ignoring(404):
-            self.request("DELETE", path_of(version, kind, namespace, name), options)
+            self.request("DELETE", self.path(version, kind, namespace, name), options)
+
+    def path(self, version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
+        """Of a resource, or of its collection; how a kind is called there, and whether it is in namespaces, the cluster says.
+
+        Raises:
+            UsageError: it has no such kind, or not in namespaces.
+        """
+        if (version, kind) in OURS or kind in CLUSTER_WIDE:
+            return path_of(version, kind, namespace, name)
+        found = {each["kind"]: each for each in self._resources_of(version) if "/" not in each["name"]}
+        if kind not in found:
+            hint = did_you_mean(kind, list(found)) if found else "`kubectl api-resources` shows what it has"
+            raise UsageError(f"the cluster of {self.context.name} has no {kind} of {version}", hint=hint)
+        if namespace and not found[kind].get("namespaced"):
+            raise UsageError(
+                f"a {kind} of {version} is the whole cluster's, and no instance has it to itself", hint="make it by other means"
+            )
+        return path_of(version, kind, namespace, name, found[kind]["name"])
+
+    def _resources_of(self, version: str) -> Sequence[Object]:
+        if version not in self._resources:
+            found: Object = {}
+            with Ignoring(404):
+                found = self.request("GET", f"/api/{version}" if "/" not in version else f"/apis/{version}")
+            self._resources[version] = list(found.get("resources") or [])
+        return self._resources[version]
 
 
 class Ignoring:
@@ -150,19 +191,25 @@ class Ignoring:
 
 
 class _Retry(urllib3.Retry):
-    """Whoever has said nothing for so long is not asked once more."""
+    """Whoever has said nothing to a question for so long is not asked once more, and to a greeting once."""
 
     def increment(self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *rest: Any, **more: Any) -> Self:
-        if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError):
+        silent = isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError)
+        if silent and (len(self.history) > 1 or not isinstance(error, urllib3.exceptions.ConnectTimeoutError)):
             raise error
         return super().increment(method, url, response, error, *rest, **more)
 
 
-RETRIES = _Retry(
-    total=3, connect=2, read=2, redirect=0, status_forcelist=(429, 502, 503, 504), allowed_methods=None, backoff_factor=0.2,
-    raise_on_status=False,
-)  # fmt: skip
-"""Every request of ours can be made twice: server-side apply, deletes and reads."""
+LONG, SHORT = 10, 2
+"""An API server that is replaced is away for some ten seconds; one that has never answered may not be there."""
+
+
+def _retrying(times: int = LONG) -> _Retry:
+    """Every request of ours can be made twice: server-side apply, deletes and reads."""
+    return _Retry(
+        total=times, connect=times, read=times, redirect=0, status_forcelist=(429, 502, 503, 504), allowed_methods=None, backoff_factor=0.2,
+        backoff_max=2.0, raise_on_status=False,
+    )  # fmt: skip
 
 
 def _unreachable(context: Context, error: Exception) -> EngineMissing:
@@ -179,17 +226,13 @@ def connect(context: Context, environ: Mapping[str, str]) -> Api:
     Raises:
         EngineMissing: it does not answer, or does not know us.
     """
-    api = Api(context, _client(context, environ))
+    api = Api(context, _client(context, environ), _retrying(SHORT))
     try:
         api.request("GET", "/version")
     except ApiError as error:
-        if error.status == 401:
-            hint = "log in again; the kubeconfig's credentials are refused"
-            raise EngineMissing(
-                f"the cluster of context {context.name} does not accept these credentials: {error.message}", hint=hint
-            ) from None
         if error.status != 403:
             raise EngineMissing(f"the Kubernetes API of context {context.name} answers: {error.message}") from None
+    api.retries = _retrying()
     return api
 
 

@@ -16,21 +16,23 @@ from envctl.engines.kubernetes import forwards
 from envctl.engines.kubernetes.api import ANSWER, ApiError, Ignoring
 from envctl.engines.kubernetes.binding import ROLE, Binding
 from envctl.engines.kubernetes.exec_agent import execute
+from envctl.engines.kubernetes.image_facts import image_facts
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
-from envctl.engines.kubernetes.pods import JOB, refusal, service_of
-from envctl.engines.kubernetes.records import publish
+from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
+from envctl.engines.kubernetes.records import added_kinds, note_added, publish
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
-from envctl.keeper.cluster.pod_status import data_ids, exit_status, newest, own_status, uid
-from envctl.keeper.cluster.protocol import Object
+from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
+from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
+from envctl.render.kubernetes.rendering import ImageFacts
 from envctl.render.kubernetes_settings import Cluster
 
 STRAYS = (
@@ -39,6 +41,12 @@ STRAYS = (
 )  # fmt: skip
 NOT_STARTED = ("StartError", "ContainerCannotRun")
 """Why a container has ended that has never begun."""
+USER_RANGE = "openshift.io/sa.scc.uid-range"
+"""The annotation of a namespace from whose range each pod gets a user."""
+COPIED = ("app.kubernetes.io/managed-by", "app.kubernetes.io/part-of")
+"""Labels of a copied pull secret: with the instance's it would be taken for something that a plan does not want any more."""
+ADMITTED = 10.0
+"""Seconds after which nobody waits for a kubelet that has not seen yet what it was told."""
 ACCOUNT = 30.0
 """Seconds that a new namespace may take to let pods be made."""
 
@@ -51,11 +59,17 @@ class KubernetesDeployment(KubernetesInstance):
     settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
     _jobs: set[str] = field(default_factory=set)
+    _ranged: bool = False
+    _fresh: bool = False
+    _images: Mapping[str, ImageFacts] = field(default_factory=dict)
 
     @property
     def _options(self) -> Options:
         registry, cluster = self.plan.setting.registry, Cluster.of(self.settings.cluster)
-        return Options(standalone=False, namespace=self.namespace, registry=registry, cluster=cluster, expires=self.settings.expires)
+        return Options(
+            standalone=False, namespace=self.namespace, registry=registry, cluster=cluster, expires=self.settings.expires,
+            ranged=self._ranged, images=self._images,
+        )  # fmt: skip
 
     @cached_property
     def manifests(self) -> Manifests:
@@ -67,6 +81,8 @@ class KubernetesDeployment(KubernetesInstance):
 
     def prepare(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
+        self._images = image_facts(self.api.context, self.plan, self.settings.environ)
+        self.__dict__.pop("manifests", None)
 
     def create(self, *, whole: bool = True) -> None:
         """Everything but what runs, and the instance's record, before that: another machine finds in it how to use it, and to remove it.
@@ -77,15 +93,44 @@ class KubernetesDeployment(KubernetesInstance):
         common, again = list(self.manifests.common), True
         if not self.shared:
             again = self._is_there()
-            self._apply(common.pop(0))
+            self._fresh = not again
+            self._take_in(self._apply(common.pop(0)))
+            common = list(self.manifests.common[1:])
         if whole:
             self._publish(self.settings.document, forwards.forwards_of(self.plan))
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
+        note_added(self.api, self.namespace, self.id, self._added_kinds())
         each(self._check_free, [item for parts in self.manifests.services.values() for item in parts.added] if self.shared else [])
         each(self._apply, [*common, *objects], width=8)
         if whole and again:
             self._remove_strays()
         self._set_forwards(forwards.with_approvals(self.host, self.id, forwards.forwards_of(self.plan)), whole)
+
+    def _take_in(self, namespace: Object) -> None:
+        """What a namespace of our own asks for, and what it needs of another one."""
+        if USER_RANGE in (namespace["metadata"].get("annotations") or {}):
+            self._ranged = True
+            self.__dict__.pop("manifests", None)
+        cluster = Cluster.of(self.settings.cluster)
+        each(lambda name: self._copy_secret(cluster.pull_secrets_from, name), cluster.pull_secrets)
+
+    def _copy_secret(self, source: str, name: str) -> None:
+        """Of a namespace that nobody named it may be missing: whoever made the cluster may put one into each namespace."""
+        place, found = source or self.api.context.namespace, None
+        try:
+            found = self.api.get("v1", "Secret", place, name)
+        except ApiError as error:
+            if source or error.status != 403:
+                raise EnvctlError(f"the pull secret {name} of {place} cannot be read: {error.message}") from None
+        if found is None and source:
+            hint = "`[kubernetes] pull_secrets` and `pull_secrets_from` of envctl.toml name it"
+            raise EnvctlError(f"there is no pull secret {name} in the namespace {place}", hint=hint)
+        if found is not None:
+            told = self.manifests.common[0]["metadata"]
+            meta = {"name": name, "namespace": self.namespace, "labels": {key: told["labels"][key] for key in COPIED}}
+            self._apply(
+                {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": found.get("type"), "data": found.get("data") or {}}
+            )
 
     def _set_forwards(self, wanted: Sequence[Object], whole: bool) -> None:
         forwards.set_forwards(self.host, self.id, self.api.context, self.namespace, wanted, whole)
@@ -93,8 +138,7 @@ class KubernetesDeployment(KubernetesInstance):
     def publish(self, document: Mapping[str, Any]) -> None:
         """With all forwards: also of the services that a part of a plan leaves out."""
         ours = [entry for entry in forwards.kept(self.host, self.id) if forwards.PROBE not in entry["name"]]
-        plain = [{key: value for key, value in entry.items() if key not in ("needs_approval", "approved")} for entry in ours]
-        self._publish(document, plain)
+        self._publish(document, forwards.for_others(ours))
 
     def _publish(self, document: Mapping[str, Any], access: Sequence[Object]) -> None:
         if document:
@@ -152,14 +196,27 @@ class KubernetesDeployment(KubernetesInstance):
             return ServiceFailed(f"{service or name}: {found.what}", Evidence(service or name, found.step, advice=found.advice))
         return EnvctlError(f"{name} is refused: {error.message}", hint="`envctl render --engine kubernetes` shows what is asked for")
 
+    def _added_kinds(self) -> set[tuple[str, str]]:
+        added = (item for parts in self.manifests.services.values() for item in parts.added)
+        return {(item["apiVersion"], item["kind"]) for item in added} - {*STRAYS}
+
     def _remove_strays(self) -> None:
-        """What an earlier plan has made and this one does not."""
+        """What an earlier plan has made and this one does not; its Secrets tell what else there may be."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
+        added: list[tuple[str, str]] = []
         for version, kind in STRAYS:
             with Ignoring(404) if kind == "HTTPRoute" else nullcontext():  # most clusters have none
-                for item in self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id},!{RECORD}"):
-                    if (kind, item["metadata"]["name"]) not in wanted:
-                        self.api.delete(version, kind, self.namespace, item["metadata"]["name"])
+                there = self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id}")
+                self._remove_unwanted(there, wanted)
+                added += added_kinds(there) if kind == "Secret" else []
+        for version, kind in added:
+            self._remove_unwanted(self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id}"), wanted)
+
+    def _remove_unwanted(self, there: Sequence[Object], wanted: Collection[tuple[str, str]]) -> None:
+        for item in there:
+            meta = item["metadata"]
+            if (item["kind"], meta["name"]) not in wanted and RECORD not in (meta.get("labels") or {}):
+                self.api.delete(item["apiVersion"], item["kind"], self.namespace, meta["name"], uid=meta["uid"])
 
     def start(self, service: ServicePlan) -> None:
         """Applies what runs, and waits until the pods of what has changed are gone."""
@@ -207,7 +264,7 @@ class KubernetesDeployment(KubernetesInstance):
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
         """A watch of its pods, which begins anew when it is cut off."""
-        watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners)
+        watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners, fresh=self._fresh)
         with watched.following():
             self._watched = watched
             try:
@@ -280,6 +337,23 @@ class KubernetesDeployment(KubernetesInstance):
             return CommandResult(127, str(ended.get("message", "")))
         status = exit_status(found)
         return CommandResult(1 if status is None else status, text(self._printed(found, None, ANSWER)))
+
+    def admit(self, service: ServicePlan) -> None:
+        """Says so of its pods, and waits until the cluster has seen it."""
+        for pod in replicas(self._watched_pods(service.name)):
+            if is_admitted(pod):
+                continue
+            path = f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/status"
+            condition = {"type": SEEDED, "status": "True", "reason": "Seeded"}
+            try:
+                self.api.request("PATCH", path, {"status": {"conditions": [condition]}}, "application/strategic-merge-patch+json")
+            except ApiError as error:
+                hint = "an administrator gives the right to `patch` pods/status with `envctl cluster install`"
+                raise EnvctlError(f"{service.name}: nobody may be told that it is seeded: {error.message}", hint=hint) from None
+        watched = self._watched
+        if watched is not None:
+            until = time.monotonic() + ADMITTED
+            watched.wait(lambda: time.monotonic() > until or all(map(is_admitted, replicas(self._watched_pods(service.name)))))
 
     def finish(self, whole: Collection[str]) -> None:
         """Endpoints with data of ours refuse from now on when a pod has been replaced."""

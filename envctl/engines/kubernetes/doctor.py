@@ -17,10 +17,13 @@ from envctl.session.session import Host
 
 APPLIED = ("deployments", "jobs", "services", "configmaps", "secrets", "networkpolicies", "serviceaccounts")
 RIGHTS = (
-    *(("patch", what) for what in APPLIED), ("patch", "pods"), ("delete", "pods"), ("watch", "pods"), ("watch", "events"),
-    ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
+    *((verb, what) for what in APPLIED for verb in ("get", "list", "create", "patch", "delete")),
+    *((verb, "pods") for verb in ("get", "list", "watch", "patch", "delete")), *((verb, "events") for verb in ("get", "list", "watch")),
+    ("patch", "pods/status"), ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
 )  # fmt: skip
-"""What `up` does in a namespace."""
+"""What `up`, `status` and `down` do in a namespace."""
+NAMESPACES = tuple((verb, "namespaces") for verb in ("get", "list", "watch", "create", "patch", "delete"))
+"""What they do where each instance has its own."""
 GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io", "rolebindings": "rbac.authorization.k8s.io"}
 
 
@@ -73,7 +76,7 @@ def _cluster(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _rights(api: Api, namespace: str | None) -> Finding:
-    wanted = [*RIGHTS, *([] if namespace else [("create", "namespaces"), ("delete", "namespaces")])]
+    wanted = [*RIGHTS, *(() if namespace else NAMESPACES)]
     allowed = each(lambda right: _may(api, namespace or "default", *right), wanted)
     lacking = [right for right, ok in zip(wanted, allowed, strict=True) if not ok]
     if not namespace and lacking and ("create", "namespaces") not in lacking and _may(api, "default", "create", "rolebindings"):
@@ -82,7 +85,14 @@ def _rights(api: Api, namespace: str | None) -> Finding:
         return _needed(True, f"the rights that `up` needs are there{f' in {namespace}' if namespace else ''}")
     advice = "an administrator gives them with `envctl cluster install`"
     advice += "" if namespace else "; `--namespace NS` needs them in one namespace only"
-    return _needed(False, f"rights are missing: {', '.join(map(' '.join, lacking))}", advice)
+    return _needed(False, f"rights are missing: {', '.join(_grouped(lacking))}", advice)
+
+
+def _grouped(rights: Iterable[tuple[str, str]]) -> list[str]:
+    verbs: dict[str, list[str]] = {}
+    for verb, what in rights:
+        verbs.setdefault(what, []).append(verb)
+    return [f"{'/'.join(some)} {what}" for what, some in verbs.items()]
 
 
 def _may(api: Api, namespace: str, verb: str, what: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from envctl.engines.kubernetes.api import Api, ApiError, Ignoring, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
 from envctl.engines.kubernetes.instance import KubernetesInstance, own_namespace
 from envctl.engines.kubernetes.pods import state_of
+from envctl.engines.kubernetes.removal import remove_namespace, remove_objects
 from envctl.engines.kubernetes.traits import TRAITS
 from envctl.engines.seam import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
 from envctl.errors import EnvctlError
@@ -20,22 +20,11 @@ from envctl.instance.record import Location
 from envctl.keeper.cluster.pod_status import is_running
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.traits import Addresses
-from envctl.process.threads import each
 from envctl.session.session import Host
 
 if TYPE_CHECKING:
     from envctl.engines.kubernetes.deployment import KubernetesDeployment
     from envctl.plan.model import Plan
-
-
-KINDS = (
-    ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"),
-    ("networking.k8s.io/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-    ("v1", "ServiceAccount"), ("v1", "Secret"),
-)  # fmt: skip
-"""What an instance in somebody else's namespace is made of; the record's Secret goes last."""
-PATIENCE = 300.0
-STEP, PAUSE = 20.0, 0.3
 
 
 def open_engine(location: Location, host: Host) -> KubernetesEngine:
@@ -84,14 +73,10 @@ class KubernetesEngine:
         """By label: namespaces that are instances, and records in the namespace of others."""
         if self.namespace is not None:
             selector = f"{labels.RECORD}=true" + (f",{labels.INSTANCE}={id}" if id else "")
-            records = self.api.list("v1", "Secret", self.namespace, selector)
-            return [_found(item, self._pods(self.namespace, item)) for item in records]
+            return [self._found(item, self.namespace) for item in self.api.list("v1", "Secret", self.namespace, selector)]
         found = [own_namespace(self.api, id, id)] if id else self._namespaces()
-        return [
-            _found(item, self._pods(item["metadata"]["name"], item))
-            for item in found
-            if item and not item["metadata"].get("deletionTimestamp")
-        ]
+        there = [item for item in found if item and not item["metadata"].get("deletionTimestamp")]
+        return [self._found(item, item["metadata"]["name"]) for item in there]
 
     def _namespaces(self) -> Sequence[Object]:
         try:
@@ -100,11 +85,14 @@ class KubernetesEngine:
             hint = "an administrator can allow `list` on namespaces; `--namespace NS` looks into one, and `envctl down ID` needs no list"
             raise EnvctlError(f"{self.api.context.name}: {error.message}", hint=hint) from None
 
-    def _pods(self, namespace: str, item: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
-        id = item["metadata"]["labels"][labels.INSTANCE]
-        with Ignoring(403, 404):
-            return self.api.list("v1", "Pod", namespace, f"{labels.INSTANCE}={id},{labels.SERVICE}")
-        return []
+    def _found(self, item: Mapping[str, Any], namespace: str) -> FoundInstance:
+        """What is there, with its services; pods that may not be listed are no pods that are gone."""
+        id, pods, unseen = item["metadata"]["labels"][labels.INSTANCE], [], ""
+        try:
+            pods = self.api.list("v1", "Pod", namespace, f"{labels.INSTANCE}={id},{labels.SERVICE}")
+        except ApiError as error:
+            unseen = f"{id}: {error.message}" if error.status != 404 else ""
+        return _found(item, pods, unseen)
 
     def heard_of_owner(self, id: str, until: str) -> None:
         """An annotation of its namespace, whose version changes with it: a reaper that has looked before deletes nothing."""
@@ -127,7 +115,7 @@ class KubernetesEngine:
         return moved
 
 
-def _found(item: Mapping[str, Any], pods: Sequence[dict[str, Any]]) -> FoundInstance:
+def _found(item: Mapping[str, Any], pods: Sequence[Object], unseen: str) -> FoundInstance:
     meta = item["metadata"]
     told = {**(meta.get("annotations") or {}), **meta["labels"]}
     return FoundInstance.labelled(
@@ -138,76 +126,5 @@ def _found(item: Mapping[str, Any], pods: Sequence[dict[str, Any]]) -> FoundInst
         running=sum(is_running(pod) for pod in pods),
         done=sum(state_of(pod).status == 0 for pod in pods),
         total=len(pods),
+        unseen=unseen,
     )
-
-
-def remove_namespace(api: Api, name: str, id: str, wait: bool = True) -> list[str]:
-    """Deletes the namespace, which must carry the instance's label; what is left comes back.
-
-    Raises:
-        UsageError: it is not ours.
-    """
-    found = own_namespace(api, name, id)
-    if found is None:
-        return []
-    api.delete("v1", "Namespace", None, name, uid=found["metadata"]["uid"])
-    return [] if not wait or _gone(api, name) else [f"namespace {name}{_why_still_there(api, name)}"]
-
-
-def _gone(api: Api, name: str) -> bool:
-    """Watches until the namespace is deleted."""
-    until = time.monotonic() + PATIENCE
-    while (left := until - time.monotonic()) > 0:
-        found = api.get("v1", "Namespace", None, name)
-        if found is None:
-            return True
-        query = {"fieldSelector": f"metadata.name={name}", "resourceVersion": found["metadata"]["resourceVersion"]}
-        step = min(left, STEP)
-        try:
-            events = api.watch(path_of("v1", "Namespace"), step, timeoutSeconds=str(int(step) + 1), **query)
-            if any(event["type"] == "DELETED" for event in events):
-                return True
-        except Exception:  # also that it may be deleted and looked at, but not watched
-            time.sleep(PAUSE)
-    return False
-
-
-def _why_still_there(api: Api, name: str) -> str:
-    found = api.get("v1", "Namespace", None, name) or {}
-    conditions = [each for each in found.get("status", {}).get("conditions") or [] if each.get("status") == "True"]
-    told = [each["message"] for each in conditions if "Remaining" in each.get("type", "")]
-    return f" ({'; '.join(told)})" if told else ""
-
-
-def remove_objects(api: Api, namespace: str, id: str, wait: bool = True) -> list[str]:
-    """Deletes what carries the instance's label in a namespace of others, and nothing else."""
-    until = time.monotonic() + PATIENCE
-    while left := _delete_all(api, namespace, id):
-        if not wait:
-            return []
-        if time.monotonic() > until:
-            return [f"{item['kind'].lower()} {item['metadata']['name']}" for item in left]
-        time.sleep(PAUSE)
-    return []
-
-
-def _delete_all(api: Api, namespace: str, id: str) -> list[Object]:
-    """One round; what was still there comes back."""
-    found: list[Object] = []
-    for version, kind in KINDS:
-        items: list[Object] = []
-        with Ignoring(404):
-            items = api.list(version, kind, namespace, f"{labels.INSTANCE}={id}")
-        fresh = [item for item in items if not item["metadata"].get("deletionTimestamp")]
-        if kind == "Secret" and found:  # the record stays until everything else is gone: it is what `down` finds the rest by
-            fresh = [item for item in fresh if labels.RECORD not in (item["metadata"].get("labels") or {})]
-        each(lambda item: _quietly(api, version, kind, namespace, item), fresh)  # noqa: B023
-        found += items
-    return found
-
-
-def _quietly(api: Api, version: str, kind: str, namespace: str, item: Object) -> None:
-    try:
-        api.delete(version, kind, namespace, item["metadata"]["name"])
-    except ApiError as error:
-        raise EnvctlError(f"{kind.lower()} {item['metadata']['name']} cannot be removed: {error.message}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,12 @@ def with_approvals(host: Host, id: str, forwards: Iterable[Forward]) -> list[For
     return [entry | ({"needs_approval": True} if entry["name"] in waiting else {}) for entry in forwards]
 
 
+def for_others(entries: Sequence[Forward]) -> list[Forward]:
+    """As another machine is to have them: who has the data is for this one's keeper to say, and the pod itself says it, too."""
+    plain = [{key: value for key, value in entry.items() if key not in ("needs_approval", "approved")} for entry in entries]
+    return [told | ({"gated": True} if entry.get("needs_approval") else {}) for entry, told in zip(entries, plain, strict=True)]
+
+
 def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards: Iterable[Forward], whole: bool) -> dict[str, int]:
     """Hands them to the keeper; without *whole* the others stay.
 
@@ -99,7 +105,9 @@ def needs_approval(service: ServicePlan) -> bool:
 
 def probing(host: Host, id: str, context: Context, namespace: str, service: ServicePlan) -> dict[str, int]:
     """Probe ports of our own to a service whose endpoint is closed until it has its data."""
-    if not any(entry.get("needs_approval") and entry["name"].partition("/")[0] == service.name for entry in kept(host, id)):
+    if not any(
+        (entry.get("needs_approval") or entry.get("gated")) and entry["name"].partition("/")[0] == service.name for entry in kept(host, id)
+    ):
         return service.outside_ports
     ours = [forward(id, service.name, f"{port.name}{PROBE}", port.number, port.outside or 0) for port in service.ports]
     ports = {entry["name"]: entry["listen"][1] for entry in kept(host, id)}
@@ -126,6 +134,7 @@ def credentials(context: Context) -> dict[str, Any]:
         "token_file": user.get("tokenFile") if _read(user.get("tokenFile")) else None,
         "exec": _exec(user.get("exec")),
         "proxy": context.proxy,
+        "impersonate": {key: value for key, value in user.items() if key.startswith("as")},
         "user": user.get("username"),
         "password": user.get("password"),
     }
@@ -134,7 +143,7 @@ def credentials(context: Context) -> dict[str, Any]:
 def _exec(told: Any) -> dict[str, Any] | None:
     if not isinstance(told, dict):
         return None
-    env = {str(entry["name"]): str(entry["value"]) for entry in told.get("env") or []}
+    env = {str(entry["name"]): str(entry.get("value") or "") for entry in told.get("env") or []}
     command = [str(told["command"]), *map(str, told.get("args") or [])]
     return {"command": command, "env": env, "api_version": str(told.get("apiVersion", ""))}
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from envctl.engines.kubernetes.api import ANSWER, Api, Ignoring
+from envctl.engines.kubernetes.api import ANSWER, Api, ApiError, Ignoring
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
 from envctl.engines.kubernetes.pods import replicas, service_of, service_state
-from envctl.engines.kubernetes.records import secret_name
+from envctl.engines.kubernetes.records import renew
 from envctl.engines.seam import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.labels import EXPIRES, INSTANCE, SERVICE
@@ -37,7 +37,10 @@ class KubernetesInstance:
 
     def pods(self, service: str = "") -> list[Object]:
         selector = f"{INSTANCE}={self.id}" + (f",{SERVICE}={service}" if service else "")
-        return self.api.list("v1", "Pod", self.namespace, selector)
+        try:
+            return self.api.list("v1", "Pod", self.namespace, selector)
+        except ApiError as error:
+            raise ApiError(error.status, f"{self.id}: nobody can look at its pods: {error.message}", error.reason) from None
 
     def pod(self, service: str) -> Object:
         found = newest_of(self.pods(service))
@@ -79,11 +82,12 @@ class KubernetesInstance:
         yield from self.api.pieces(f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log", patience, **query)
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
-        """An annotation of the namespace; of the record in a namespace of others."""
-        record = path_of("v1", "Secret", self.namespace, secret_name(self.id))
-        path = record if self.shared else path_of("v1", "Namespace", None, self.namespace)
-        with Ignoring(404):
-            self.api.request("PATCH", path, {"metadata": {"annotations": {EXPIRES: expires}}}, "application/merge-patch+json")
+        """Of the namespace, where it is the instance's own, and in its record, which other machines read."""
+        told = {"metadata": {"annotations": {EXPIRES: expires}}}
+        if not self.shared:
+            with Ignoring(404):
+                self.api.request("PATCH", path_of("v1", "Namespace", None, self.namespace), told, "application/merge-patch+json")
+        renew(self.api, self.namespace, self.id, expires)
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """kubectl, which asks for the right to exec; values of *env* reach the container by its standard input, never by an argument."""

@@ -54,7 +54,9 @@ def state_of(pod: Object | None) -> ServiceState:
         return ServiceState()
     running = pod_status.is_running(pod)
     health = "healthy" if pod_status.is_ready(pod) else "starting"
-    return ServiceState(running, None if running else pod_status.exit_status(pod), health, id=pod_status.uid(pod))
+    return ServiceState(
+        running, None if running else pod_status.exit_status(pod), health, id=pod_status.uid(pod), data_ids=pod_status.data_ids(pod)
+    )
 
 
 def service_state(pods: Iterable[Object]) -> ServiceState:
@@ -118,15 +120,25 @@ def _room(why: str) -> str:
     if "Insufficient" in why:
         return "ask for less in `resources:`, remove other instances (`envctl list --all`), or give the cluster a bigger node"
     if "taint" in why:
-        return "the nodes are tainted: a `kubernetes:` fragment may add tolerations"
+        return "the nodes are tainted: `[kubernetes] tolerations` of envctl.toml, or a `kubernetes:` fragment, adds tolerations"
     return "`kubectl describe pod` shows what it asks for"
 
 
 REFUSED = (
     (
-        re.compile(r"exceeded quota: ([^,]+), requested: ([^,]+).*used: ([^,]+).*limited: (.+)$"),
+        re.compile(r"exceeded quota: ([^,]+), requested: (.+), used: (.+), limited: (.+)$"),
         "the quota {0} of the namespace is exceeded: it asks for {1}, used are {2} of {3}",
         "ask for less in `resources:`, end other instances, or have the quota raised",
+    ),
+    (
+        re.compile(r"failed quota: ([^:]+): must specify (.+)$"),
+        "the quota {0} of the namespace admits nothing that does not say {1}",
+        "`resources:` of the service, or a `kubernetes:` fragment of a container that it adds, says it",
+    ),
+    (
+        re.compile(r"forbidden: \[?((?:maximum|minimum) .+ usage per .+|.+ max limit to request ratio per .+?)\]?$"),
+        "a LimitRange of the namespace refuses it: {0}",
+        "`resources:` of the service within that (cpu, memory, storage); `kubectl describe limitrange` shows all of it",
     ),
     (
         re.compile(r'violates PodSecurity "([^"]+)": (.+)$'),
@@ -137,6 +149,11 @@ REFUSED = (
         re.compile(r"admission webhook \"([^\"]+)\" denied the request: ?(.*)$"),
         "the cluster's admission webhook {0} refuses it: {1}",
         "a rule of this cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it wants",
+    ),
+    (
+        re.compile(r"unable to validate against any security context constraint: ?(.+)$"),
+        "the cluster's security context constraints refuse its pod: {0}",
+        '`[kubernetes] users = "namespace"` of envctl.toml leaves the user to the cluster, as OpenShift wants it',
     ),
     (re.compile(r"forbidden: (.+)$"), "the cluster refuses its pod: {0}", "`envctl doctor` shows the rights that are needed"),
 )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from envctl.engines.kubernetes.api import Api, Ignoring
+from envctl.engines.kubernetes.api import Api, ApiError, Ignoring
 from envctl.engines.seam import PublishedRecord
+from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.identity import ID
-from envctl.keeper.cluster.protocol import Object
+from envctl.keeper.cluster.protocol import Object, path_of
 
 KEY, FORWARDS = "record.json", "forwards"
+ADDED = "envctl.adds."
+"""Begins the annotations that name kinds of objects which a definition adds."""
 OURS_ALONE = ("process", "keeper")
 """What means nothing on another machine."""
 
@@ -45,6 +49,38 @@ def _annotations(document: Mapping[str, Any]) -> dict[str, str]:
     return told | ({labels.EXPIRES: str(document["expires"])} if document.get("expires") else {})
 
 
+def note_added(api: Api, namespace: str, id: str, kinds: Collection[tuple[str, str]]) -> None:
+    """Notes versions and kinds that `down` and a later `up` would not look for otherwise; none is ever taken back."""
+    told = {f"{ADDED}{hashlib.sha256(' '.join(each).encode()).hexdigest()[:12]}": " ".join(each) for each in kinds}
+    if told:
+        _patch(api, namespace, id, {"metadata": {"annotations": told}})
+
+
+def added_kinds(secrets: Iterable[Object]) -> list[tuple[str, str]]:
+    """Those that the records among *secrets* note."""
+    told = [value for item in secrets for key, value in (item["metadata"].get("annotations") or {}).items() if key.startswith(ADDED)]
+    return sorted({(version, kind) for version, _, kind in (each.partition(" ") for each in told) if version and kind})
+
+
+def renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
+    """The record, and what is told of it, with another time at which it expires; nothing where there is none."""
+    found = api.get("v1", "Secret", namespace, secret_name(id))
+    record = read(found) if found is not None else None
+    if found is None or record is None:
+        return
+    told = {"metadata": {"annotations": {labels.EXPIRES: expires}, "resourceVersion": found["metadata"].get("resourceVersion")}}
+    if "version" not in record.document:  # damaged: whoever reads it will say so
+        _patch(api, namespace, id, told)
+        return
+    text = json.dumps({**record.document, FORWARDS: list(record.access), "expires": expires}, ensure_ascii=False)
+    _patch(api, namespace, id, told | {"data": {KEY: base64.b64encode(text.encode()).decode()}})
+
+
+def _patch(api: Api, namespace: str, id: str, body: Object) -> None:
+    with Ignoring(404):
+        api.request("PATCH", path_of("v1", "Secret", namespace, secret_name(id)), body, "application/merge-patch+json")
+
+
 def find_published(api: Api, namespace: str | None, name: str, project: str) -> PublishedRecord | None:
     """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too."""
     if ID.fullmatch(name):
@@ -58,7 +94,7 @@ def find_published(api: Api, namespace: str | None, name: str, project: str) -> 
 def _matching(api: Api, namespace: str | None, selector: str) -> Iterator[PublishedRecord]:
     """Those of every instance that matches; without a namespace all that may be seen."""
     for place in [namespace] if namespace else _own_namespaces(api, selector):
-        with Ignoring(403, 404):
+        with Ignoring(404):
             found = map(read, api.list("v1", "Secret", place, f"{labels.RECORD}=true,{selector}"))
             yield from [record for record in found if record is not None]
 
@@ -84,7 +120,13 @@ def read(secret: Object) -> PublishedRecord | None:
 
 
 def _own_namespaces(api: Api, selector: str) -> list[str]:
-    """The namespaces that are instances; none where namespaces may not be listed."""
-    with Ignoring(403):
+    """The namespaces that are instances.
+
+    Raises:
+        EnvctlError: they may not be listed.
+    """
+    try:
         return [str(item["metadata"]["name"]) for item in api.list("v1", "Namespace", None, f"{labels.INSTANCE},{selector}")]
-    return []
+    except ApiError as error:
+        hint = "say its id (NAME-123456), or the namespace that it is in with ENVCTL_NAMESPACE"
+        raise EnvctlError(f"{api.context.name}: nobody can tell whether it is there: {error.message}", hint=hint) from None

@@ -40,6 +40,8 @@ class Pods:
     on_loss: Callable[[BaseException], None] = lambda error: None
     owners: Callable[[], Mapping[str, tuple[str, ...]]] = dict
     """Service to the names of its workloads: events are about those, and about what is named after them."""
+    fresh: bool = False
+    """The namespace is new: whatever happens there is of now."""
     failures: dict[str, PodFailure] = field(default_factory=dict)
     """By service: what will not heal."""
     warnings: dict[str, list[Object]] = field(default_factory=dict)
@@ -149,10 +151,14 @@ class Pods:
         path = path_of("v1", "Event", self.namespace)
         while not self._closing.is_set():
             with suppress(Exception):
-                version = self.api.request("GET", path, limit="1")["metadata"]["resourceVersion"]
-                for event in self.api.watch(path, SILENCE, self._opened_events, resourceVersion=str(version)):
+                since = {} if self.fresh else {"resourceVersion": self._now(path)}
+                self.fresh = False
+                for event in self.api.watch(path, SILENCE, self._opened_events, **since):
                     self._warned(event["object"])
             self._closing.wait(PAUSE)
+
+    def _now(self, path: str) -> str:
+        return str(self.api.request("GET", path, limit="1")["metadata"]["resourceVersion"])
 
     def _opened_events(self, hang_up: Callable[[], None]) -> None:
         self._hang_up_events = hang_up

@@ -1,7 +1,8 @@
 """The API server with the standard library: its address and credentials, as a kubeconfig gives them, as texts.
 
 {"server": url, "ca": pem or null, "insecure": bool, "tls_server_name", "cert": pem, "key": pem, "token", "user", "password",
- "token_file": path, "proxy": url, "exec": {"command": [...], "env": {...}, "api_version"}}
+ "token_file": path, "proxy": url, "impersonate": {"as", "as-uid", "as-groups", "as-user-extra"},
+ "exec": {"command": [...], "env": {...}, "api_version"}}
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
-from envctl.keeper.cluster.protocol import Object, Refused, events, refusal
+from envctl.keeper.cluster.protocol import Object, Refused, events, impersonated, refusal
 
 CONNECT = 10.0
 CHUNK = 1 << 16
@@ -114,19 +115,18 @@ class Cluster:
         """Of the plugin, asked again when what it gave is about to end; the lock is held."""
         if not self.told.get("exec") or (self._given and time.time() < self._until):
             return self._given
-        status = _ask_plugin(self.told["exec"], self.told["server"], self._run)
+        status = _ask_plugin(self.told["exec"], _shown(self.told), self._run)
         self._given = {"token": status.get("token"), "cert": status.get("clientCertificateData"), "key": status.get("clientKeyData")}
         self._until = _end_of(status) - EARLY
         self._tls = None
         return self._given
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> list[tuple[str, str]]:
+        """Who asks, and as whom; a name may stand several times."""
         with self._lock:
             token = self._credentials().get("token") or self._token_of_file() or self.told.get("token")
-        if token:
-            return {"Authorization": f"Bearer {token}"}
-        basic = _basic(self.told.get("user") or "", self.told.get("password") or "")
-        return {"Authorization": basic} if basic else {}
+        basic = f"Bearer {token}" if token else _basic(self.told.get("user") or "", self.told.get("password") or "")
+        return [*([("Authorization", basic)] if basic else []), *impersonated(self.told.get("impersonate") or {})]
 
     def _token_of_file(self) -> str:
         """Read each time: whoever mounted it puts another one there before it expires."""
@@ -157,9 +157,12 @@ class Cluster:
         stream.settimeout(timeout)
         target = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
         # `close`: else the answer does not own its stream, and nobody closes that.
-        headers = {"Host": self.authority, "Accept": "application/json", "Connection": "close"}
+        headers = [("Host", self.authority), ("Accept", "application/json"), ("Connection", "close"), *self.headers()]
         try:
-            connection.request("GET", target, headers=headers | self.headers())
+            connection.putrequest("GET", target, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers:
+                connection.putheader(name, value)
+            connection.endheaders()
             answer = connection.getresponse()
         except BaseException:
             stream.close()
@@ -234,10 +237,20 @@ def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
         context.load_cert_chain(certs.name, keys.name)
 
 
-def _ask_plugin(told: dict[str, Any], server: str, run: Run) -> dict[str, Any]:
+def _shown(told: dict[str, Any]) -> dict[str, Any]:
+    """What a plugin may know of the cluster."""
+    found = {"server": told["server"], "tls-server-name": told.get("tls_server_name"), "proxy-url": told.get("proxy")}
+    found |= {
+        "insecure-skip-tls-verify": told.get("insecure"),
+        "certificate-authority-data": base64.b64encode((told.get("ca") or "").encode()).decode(),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _ask_plugin(told: dict[str, Any], cluster: dict[str, Any], run: Run) -> dict[str, Any]:
     """https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins"""
     version = told.get("api_version") or "client.authentication.k8s.io/v1"
-    asked = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False, "cluster": {"server": server}}}
+    asked = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False, "cluster": cluster}}
     env = {**told.get("env", {}), "KUBERNETES_EXEC_INFO": json.dumps(asked)}
     try:
         done = run(told["command"], env, PLUGIN)

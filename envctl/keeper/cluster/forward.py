@@ -18,7 +18,7 @@ from envctl.keeper.cluster.protocol import Object, Refused
 from envctl.keeper.cluster.websocket import WebSocket
 from envctl.keeper.relay import accept, reset
 
-PATIENCE, PAUSE = 5.0, 0.1
+PATIENCE, PAUSE = 15.0, 0.1
 """Seconds for which an API server that hiccups is asked again, and between two attempts."""
 
 
@@ -32,6 +32,7 @@ class Target:
         self.running = pod_status.is_running(pod) and pod_status.alive(pod) and not pod_status.has_ended(pod)
         self.complete = pod_status.all_running(pod)
         self.ready = pod_status.is_ready(pod)
+        self.has_data = pod_status.has_data(pod)
         self.data_ids = pod_status.data_ids(pod)
 
 
@@ -39,7 +40,8 @@ class Forward:
     """Listens from the moment it is made.
 
     Args:
-        told: {"name", "selector", "port", "listen": [host, port], "needs_approval": bool, "approved": data_id or null}
+        told: {"name", "selector", "port", "listen": [host, port], "needs_approval": bool, "approved": data_id or null,
+            "gated": bool} (of another machine's instance: it leads to no pod that is said not to have its data)
 
     Raises:
         OSError: it cannot listen there.
@@ -49,6 +51,7 @@ class Forward:
         self.name, self.selector, self.number = str(told["name"]), str(told["selector"]), int(told["port"])
         self._labels = dict(part.partition("=")[::2] for part in self.selector.split(","))
         self.needs_approval, self.approved = bool(told.get("needs_approval")), told.get("approved")
+        self.gated = bool(told.get("gated"))
         self.error = self.failure = ""
         """Of the last connection; of making its data anew."""
         self._cluster, self._namespace, self._pods = cluster, namespace, pods
@@ -63,6 +66,7 @@ class Forward:
     @property
     def told(self) -> dict[str, Any]:
         found = {"name": self.name, "selector": self.selector, "port": self.number, "listen": [self._host, self.port]}
+        found |= {"gated": True} if self.gated else {}
         return found | ({"needs_approval": True, "approved": self.approved} if self.needs_approval else {})
 
     @property
@@ -78,7 +82,9 @@ class Forward:
         return max(fit, key=lambda pod: (pod.ready, pod.created), default=None)
 
     def _open(self, pod: Target) -> bool:
-        return not self.needs_approval or self.approved in pod.data_ids
+        if self.needs_approval:
+            return self.approved in pod.data_ids
+        return not self.gated or pod.has_data
 
     def close(self) -> None:
         self._closed = True

@@ -86,7 +86,7 @@ class Forwards:
         assert self._pods is not None
         there = self._forwards.get(str(told["name"]))
         if there is not None and _same(there, told):
-            there.needs_approval = bool(told.get("needs_approval"))
+            there.needs_approval, there.gated = bool(told.get("needs_approval")), bool(told.get("gated"))
             there.approved = told.get("approved") or there.approved
             return
         if there is not None:

@@ -7,6 +7,10 @@ from typing import Any
 
 from envctl.keeper.cluster.protocol import Object
 
+MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
+"""The annotation that names it; kubectl follows it, too."""
+SEEDED = "envctl/seeded"
+"""The condition of a pod whose data has been made."""
 OURS = "envctl-"
 """Containers whose names begin so are ours, beside the service's own."""
 
@@ -35,7 +39,10 @@ def newest(pods: Iterable[Object]) -> Object | None:
 
 
 def own_container(pod: Mapping[str, Any]) -> str:
-    return next(str(c["name"]) for c in pod["spec"]["containers"] if not str(c["name"]).startswith(OURS))
+    """The service's own: the one that the pod names, for a cluster may add others anywhere; of an older pod the first that is not ours."""
+    names = [str(c["name"]) for c in pod["spec"]["containers"]]
+    named = (pod["metadata"].get("annotations") or {}).get(MAIN_CONTAINER)
+    return named if named in names else next((name for name in names if not name.startswith(OURS)), names[0])
 
 
 def own_status(pod: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -54,7 +61,24 @@ def all_running(pod: Mapping[str, Any]) -> bool:
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions") or [])
+    """Its containers are: whether it has its data is asked separately."""
+    told = _conditions(pod)
+    return told.get("ContainersReady", told.get("Ready")) == "True"
+
+
+def is_admitted(pod: Mapping[str, Any]) -> bool:
+    """Others reach it: no gate of its keeps it from being ready."""
+    return _conditions(pod).get("Ready") == "True"
+
+
+def has_data(pod: Mapping[str, Any]) -> bool:
+    """Nothing says that its data is not made yet."""
+    gates = [gate.get("conditionType") for gate in pod["spec"].get("readinessGates") or []]
+    return SEEDED not in gates or _conditions(pod).get(SEEDED) == "True"
+
+
+def _conditions(pod: Mapping[str, Any]) -> dict[str, str]:
+    return {c["type"]: c["status"] for c in pod.get("status", {}).get("conditions") or []}
 
 
 def exit_status(pod: Mapping[str, Any]) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 Object = dict[str, Any]
 PLURALS = {
@@ -28,12 +29,20 @@ class Refused(Exception):
         self.status, self.reason, self.details = status, reason, details or {}
 
 
-def path_of(version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
+def path_of(version: str, kind: str, namespace: str | None = None, name: str | None = None, plural: str = "") -> str:
     """The path of a resource; without a name that of its collection."""
     root = f"/api/{version}" if "/" not in version else f"/apis/{version}"
     inside = f"/namespaces/{namespace}" if namespace and kind not in CLUSTER_WIDE else ""
-    plural = PLURALS.get(kind) or f"{kind.lower()}s"
+    plural = plural or PLURALS.get(kind) or f"{kind.lower()}s"
     return f"{root}{inside}/{plural}" + (f"/{name}" if name else "")
+
+
+def impersonated(user: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The headers of a kubeconfig's `as`, `as-uid`, `as-groups` and `as-user-extra`; a name stands once for each of its values."""
+    found = [(f"Impersonate-{name}", str(user[key])) for key, name in (("as", "User"), ("as-uid", "Uid")) if user.get(key)]
+    found += [("Impersonate-Group", str(group)) for group in user.get("as-groups") or []]
+    extra = user.get("as-user-extra") or {}
+    return found + [(f"Impersonate-Extra-{quote(key.lower(), safe='')}", str(each)) for key, values in extra.items() for each in values]
 
 
 def refusal(status: int, body: bytes) -> Refused:

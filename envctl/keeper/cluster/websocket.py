@@ -12,7 +12,7 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from email.message import Message
 from http.client import parse_headers
@@ -170,7 +170,7 @@ class WebSocket(Wire):
         return b"".join(parts)
 
 
-def open_websocket(stream: socket.socket, host: str, path: str, headers: Mapping[str, str], protocol: str) -> WebSocket:
+def open_websocket(stream: socket.socket, host: str, path: str, headers: Iterable[tuple[str, str]], protocol: str) -> WebSocket:
     """The stream as a WebSocket.
 
     Raises:
@@ -178,11 +178,11 @@ def open_websocket(stream: socket.socket, host: str, path: str, headers: Mapping
         OSError
     """
     key = base64.b64encode(os.urandom(16)).decode()
-    told = {
-        "Host": host, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key,
-        "Sec-WebSocket-Protocol": protocol, **headers,
-    }  # fmt: skip
-    stream.sendall("\r\n".join([f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]).encode())
+    told = [
+        ("Host", host), ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key),
+        ("Sec-WebSocket-Protocol", protocol), *headers,
+    ]  # fmt: skip
+    stream.sendall("\r\n".join([f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told), "", ""]).encode())
     status, fields = _head(stream)
     if status != 101:
         with stream.makefile("rb") as body:

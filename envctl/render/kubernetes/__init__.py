@@ -14,18 +14,21 @@ from envctl.instance.labels import ENVIRONMENT, EXPIRES, KEY, OWNER, PROJECT
 from envctl.plan.addressing import dns_label
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
+from envctl.render.given_away import given_away
 from envctl.render.kubernetes import exec_agent, exposing, network, probes
+from envctl.render.kubernetes.added import added, labelled, names, renamed
 from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.files import Filed, config_maps
-from envctl.render.kubernetes.pods import NOBODY, Made, known_user, numbers, pushed_image
+from envctl.render.kubernetes.pods import NOBODY, Made, gated, known_user, numbers, pushed_image
 from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, selector
 from envctl.render.kubernetes.secrets import vault_of
-from envctl.render.kubernetes.templates import Object, Templates, yaml_text
+from envctl.render.kubernetes.templates import Object, Templates
 from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done, not_awaited, once, workload
 from envctl.render.losses import grouped
 from envctl.render.merging import merged
+from envctl.render.yaml_text import yaml_text
 
-__all__ = ["Manifests", "Options", "manifests_yaml", "once_job", "pushed_image", "render_kubernetes"]
+__all__ = ["Manifests", "Options", "known_user", "manifests_yaml", "once_job", "pushed_image", "render_kubernetes"]
 
 
 class Parts(NamedTuple):
@@ -41,6 +44,8 @@ class Manifests(NamedTuple):
     common: tuple[Object, ...]
     services: Mapping[str, Parts]
     losses: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What is as it should be, and good to know."""
 
     def everything(self) -> tuple[Object, ...]:
         """In an order that `kubectl apply` takes: what is referred to stands first."""
@@ -59,7 +64,8 @@ def render_kubernetes(plan: Plan, options: Options) -> Manifests:
     services: dict[str, Parts] = {}
     for service in plan.services.values():
         services[service.name], made[service.name] = _parts(rendering, service)
-    found = Manifests(tuple(_common(rendering)), services, grouped(_losses(rendering, made), rendering.plan.services))
+    losses = grouped(_losses(rendering, made), rendering.plan.services)
+    found = Manifests(tuple(_common(rendering)), services, losses, tuple(_notes(plan)))
     _check_names(found)
     return found
 
@@ -71,7 +77,7 @@ def once_job(plan: Plan, service: ServicePlan, argv: Sequence[str], name: str, o
 
 def manifests_yaml(manifests: Manifests) -> str:
     """For `kubectl apply -f`, and for people to read."""
-    return "".join(yaml_text(each) for each in manifests.everything())
+    return "".join(yaml_text(each, separated=True) for each in manifests.everything())
 
 
 def _rendering(plan: Plan, options: Options) -> Rendering:
@@ -85,8 +91,14 @@ def _common(rendering: Rendering) -> Iterator[Object]:
     plan, options, render = rendering.plan, rendering.options, rendering.templates.render
     if not plan.setting.shared:
         # What may change, or is no label by its characters.
-        told = {PROJECT: str(plan.setting.project), OWNER: plan.setting.owner, ENVIRONMENT: plan.setting.environment, KEY: plan.setting.key}
+        told = {
+            PROJECT: plan.setting.checkout or str(plan.setting.project),
+            OWNER: plan.setting.owner,
+            ENVIRONMENT: plan.setting.environment,
+            KEY: plan.setting.key,
+        }
         told |= {EXPIRES: options.expires} if options.expires else {}
+        told = {**options.cluster.annotations, **told}
         yield render("namespace", namespace=options.namespace, labels=labels(plan, options), annotations=told)
     yield render("serviceaccount", metadata=rendering.metadata(rendering.account))
     if options.cluster.quota and not plan.setting.shared:  # in a namespace of others it would bind them, too
@@ -98,8 +110,8 @@ def _parts(rendering: Rendering, service: ServicePlan) -> tuple[Parts, Made]:
     running, made = workload(rendering, service)
     raw = service.kubernetes
     if isinstance(raw, Mapping) and raw:
-        running = _merged(running, raw)
-    more = tuple(_added(rendering, service, each) for each in raw) if isinstance(raw, list) else ()
+        running = _merged(running, renamed(raw, names(rendering.plan)))
+    more = added(rendering, service)
     public = tuple(exposing.objects(rendering, service))
     objects = [*_contents(rendering, service, made), *network.policies(rendering, service)]
     return Parts((*objects, *_service(rendering, service), *public, *more), (running,), more), made
@@ -126,7 +138,7 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
     if ports or service.from_compose:
         for name in (service.host, *([] if rendering.plan.setting.shared else aliases(service))):
             meta, selected = rendering.metadata(name, service), selector(rendering.plan, service)
-            early = not rendering.options.standalone
+            early = not rendering.options.standalone and not gated(rendering, service)
             yield rendering.templates.render(
                 "service", metadata=meta, ports=ports, selector=selected, headless=service.from_compose, early=early
             )
@@ -135,20 +147,10 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
 def _merged(below: Object, raw: Mapping[str, object]) -> Object:
     """The fragment wins, but for what the object and its pods are found by."""
     found = merged(below, raw)
-    found["metadata"] = _labelled(found["metadata"], below["metadata"])
+    found["metadata"] = labelled(found["metadata"], below["metadata"])
     template = found["spec"]["template"]
-    template["metadata"] = _labelled(template["metadata"], below["spec"]["template"]["metadata"])
+    template["metadata"] = labelled(template["metadata"], below["spec"]["template"]["metadata"])
     return found
-
-
-def _labelled(meta: Object, own: Object) -> Object:
-    return {**meta, "labels": {**(meta.get("labels") or {}), **own["labels"]}}
-
-
-def _added(rendering: Rendering, service: ServicePlan, given: Object) -> Object:
-    """An object of the definition's own, in our namespace and with our labels."""
-    own = rendering.metadata(given["metadata"]["name"], service)
-    return {**given, "metadata": _labelled({**given["metadata"], "namespace": own["namespace"]}, own)}
 
 
 def _check_names(found: Manifests) -> None:
@@ -181,6 +183,14 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
     if options.existing_secret:
         keys = {key: what for each in made.values() for key, (_, what) in each.drawer.held.items()}
         yield from (f"the Secret {options.existing_secret} must have the key {key}: {what}" for key, what in sorted(keys.items()))
+    else:
+        yield from given_away(plan)
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    for service in plan.services.values():
+        if service.data:
+            yield f"{service.name}: its data goes with its pod: nothing outlives the instance, nor a pod that is replaced"
 
 
 def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iterator[str]:
@@ -191,7 +201,7 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
             yield f"{entry.path} is too large for plain `kubectl apply`; `kubectl apply --server-side` takes it"
     if left := probes.left_out(service):
         yield f"its readiness ({', '.join(left)}), which the kubelet cannot ask"
-    if known_user(service) is None:
+    if known_user(service) is None and not rendering.options.cluster.users:
         yield f"its image's user is not known: it runs as {NOBODY}; `kubernetes:` can name another in its securityContext"
     if service.tester:
         yield "it refers to the machine of the tests, which no pod can reach"
@@ -201,8 +211,6 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
         yield f"the image {service.image} has no tag, so it is what `latest` is on that day"
     if service.from_compose and rendering.plan.setting.shared:
         yield f"its Compose file knows others by their own names, and in {rendering.options.namespace} they have longer ones"
-    if service.data:
-        yield "its data goes with its pod: nothing outlives the instance, nor a pod that is replaced"
     if "public_url" in service.outside and service.exposed is None:
         yield exposing.NO_DOMAIN
     yield from composed_losses(plan, service)

@@ -39,6 +39,7 @@ class Composed(NamedTuple):
     folder: str = ""
     writable: tuple[str, ...] = ()
     resources: Mapping[str, str] | None = None
+    reservations: Mapping[str, str] | None = None
 
 
 def composed(service: ServicePlan) -> Composed:
@@ -51,6 +52,7 @@ def composed(service: ServicePlan) -> Composed:
         folder=str(plain(given.get("working_dir", ""))),
         writable=tuple(dict.fromkeys(_writable(given))),
         resources=given.get("deploy", {}).get("resources", {}).get("limits"),
+        reservations=given.get("deploy", {}).get("resources", {}).get("reservations"),
     )
 
 

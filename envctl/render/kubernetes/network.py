@@ -18,9 +18,6 @@ from envctl.render.kubernetes.rendering import Rendering, common_name, label_val
 from envctl.render.kubernetes.templates import Object
 from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done
 
-NODE_LOCAL_DNS = "169.254.20.10/32"
-"""Where clusters with NodeLocal DNSCache answer: on the node, which no selector of pods finds."""
-
 
 def readers(plan: Plan) -> dict[str, frozenset[str]]:
     """Every service and those that may reach it: by a reference, by a need, or by a seed step that runs in their place."""
@@ -50,12 +47,7 @@ def common(rendering: Rendering) -> Iterator[Object]:
     """Deny everything, allow DNS."""
     plan, everybody = rendering.plan, selector(rendering.plan)
     yield _policy(rendering, common_name(plan, "deny"), everybody, types=["Ingress", "Egress"])
-    system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
-    dns = {
-        "to": [system, {"ipBlock": {"cidr": NODE_LOCAL_DNS}}],
-        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
-    }
-    yield _policy(rendering, common_name(plan, "dns"), everybody, types=["Egress"], egress=[dns])
+    yield _policy(rendering, common_name(plan, "dns"), everybody, types=["Egress"], egress=rendering.options.cluster.dns_peers)
 
 
 def policies(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:

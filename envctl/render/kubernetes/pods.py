@@ -7,22 +7,25 @@ import hmac
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from envctl.definition.amounts import bytes_of, size_text
 from envctl.definition.kinds import Amount
 from envctl.instance.labels import CONTENT, NETWORK
-from envctl.plan.model import ServicePlan
+from envctl.keeper.cluster.pod_status import MAIN_CONTAINER, SEEDED
+from envctl.plan.model import Limits, Requested, ServicePlan
 from envctl.render.kubernetes import exec_agent, probes
 from envctl.render.kubernetes.composed import Composed, composed, composed_files
 from envctl.render.kubernetes.files import Filed, filed
-from envctl.render.kubernetes.rendering import Rendering, label_value, labels
+from envctl.render.kubernetes.rendering import ImageFacts, Rendering, label_value, labels
 from envctl.render.kubernetes.secrets import Composer, Drawer
 from envctl.render.kubernetes.templates import Object
 
 NOBODY = 65534
 """The user where neither a kind nor the definition names one."""
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+"""Data goes with its pod: a cluster that tidies up its nodes would take it from a running test."""
 _OWN = Amount(cpu="25m", memory="48Mi")
 _MOST = Amount(cpu="2", memory="512Mi")
 
@@ -48,12 +51,21 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     pod = rendering.templates.render(
         "pod",
         labels={**labels(rendering.plan, rendering.options, service, once=argv is not None), NETWORK: label_value(service.name)},
-        annotations=_content(rendering, service, drawer, found),
+        annotations={
+            **STAYS,
+            **rendering.options.cluster.annotations,
+            **_content(rendering, service, drawer, found),
+            MAIN_CONTAINER: main["name"],
+        },
         account=rendering.account,
+        gates=[{"conditionType": SEEDED}] if argv is None and gated(rendering, service) else [],
         restart="Never" if argv is not None or service.once else "Always",
         grace=max(1, math.ceil(service.stop)),
         shared_processes=service.own and not helpers,
-        user=known_user(service) or NOBODY,
+        user=_user(rendering, service),
+        runtime_class=rendering.options.cluster.runtime_class,
+        node_selector={**_platform(rendering, service), **rendering.options.cluster.node_selector},
+        tolerations=rendering.options.cluster.tolerated,
         sysctls=[sysctl.model_dump() for sysctl in service.pod.sysctls],
         priority_class=rendering.options.cluster.priority_class,
         pull_secrets=[{"name": name} for name in rendering.options.cluster.pull_secrets],
@@ -64,9 +76,31 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     return Made(pod, drawer, found)
 
 
+def gated(rendering: Rendering, service: ServicePlan) -> bool:
+    """Whether its pod counts as ready only once `up` has said that it is seeded."""
+    return service.gated and not rendering.options.standalone
+
+
 def known_user(service: ServicePlan) -> int | None:
     """The user that something names: not root's number, which no pod may have."""
     return composed(service).user or service.user or service.pod.user or None
+
+
+def _user(rendering: Rendering, service: ServicePlan) -> int | None:
+    """None where the cluster gives one from the range of the namespace."""
+    if rendering.options.ranged or rendering.options.cluster.users == "namespace":
+        return None
+    return known_user(service) or _facts(rendering, service).user or NOBODY
+
+
+def _facts(rendering: Rendering, service: ServicePlan) -> ImageFacts:
+    return rendering.options.images.get(service.image, ImageFacts())
+
+
+def _platform(rendering: Rendering, service: ServicePlan) -> dict[str, str]:
+    """An image that was built here runs on nodes like this one only."""
+    platform = _facts(rendering, service).platform if service.build is not None else None
+    return {"kubernetes.io/os": platform[0], "kubernetes.io/arch": platform[1]} if platform else {}
 
 
 def pushed_image(image: str, registry: str | None) -> str:
@@ -75,7 +109,9 @@ def pushed_image(image: str, registry: str | None) -> str:
 
 
 def image_of(rendering: Rendering, service: ServicePlan) -> str:
-    return pushed_image(service.image, rendering.options.registry) if service.build is not None else service.image
+    image = pushed_image(service.image, rendering.options.registry) if service.build is not None else service.image
+    digest = _facts(rendering, service).digest
+    return f"{image}@{digest}" if digest and "@" not in image else image
 
 
 def _main(
@@ -121,7 +157,9 @@ def numbers(service: ServicePlan) -> list[int]:
 def _volumes(service: ServicePlan, given: Composed, found: Filed) -> tuple[list[Object], list[Object]]:
     """Empty folders where it writes, and its files."""
     folders = _folders(service, given)
-    volumes: list[Object] = [{"name": f"folder-of-{number}", "emptyDir": {}} for number in range(len(folders))]
+    size = _said(service, given).storage
+    folder = {"sizeLimit": size_text(size, "i")} if size else {}
+    volumes: list[Object] = [{"name": f"folder-of-{number}", "emptyDir": dict(folder)} for number in range(len(folders))]
     mounts: list[Object] = [{"name": f"folder-of-{number}", "mountPath": path} for number, path in enumerate(folders)]
     return [*volumes, *found.volumes], [*mounts, *found.mounts]
 
@@ -153,27 +191,43 @@ def _content(rendering: Rendering, service: ServicePlan, drawer: Drawer, found: 
 
 
 def _resources(service: ServicePlan, given: Composed) -> dict[str, Amount]:
-    """Requests and limits always: a quota admits no pod without."""
-    own = service.pod
-    limit = Amount(cpu=own.limits.cpu or _MOST.cpu, memory=own.limits.memory or _MOST.memory)
-    asked = Amount(cpu=own.requests.cpu or _OWN.cpu, memory=own.requests.memory or _OWN.memory)
-    cpu, memory = _asked(service, given)
-    if cpu:
-        milli = max(1, round(cpu * 1000))
-        limit = limit.model_copy(update={"cpu": f"{milli}m"})
-        asked = asked.model_copy(update={"cpu": f"{min(milli, _milli(asked.cpu))}m"})
-    if memory:
-        limit = limit.model_copy(update={"memory": size_text(memory, "i")})
-        asked = asked.model_copy(update={"memory": size_text(min(memory, bytes_of(asked.memory)), "i")})
-    return {"requests": asked, "limits": limit}
+    """Requests and limits always: a quota admits no pod without. What is asked for is never more than the limit."""
+    own, said = service.pod, _said(service, given)
+    limit = Amount(cpu=own.limits.cpu or _MOST.cpu, memory=own.limits.memory or _MOST.memory, storage=own.limits.storage)
+    asked = Amount(cpu=own.requests.cpu or _OWN.cpu, memory=own.requests.memory or _OWN.memory, storage=own.requests.storage)
+    return {"requests": _amount(said.requests, _at_most(asked, said)), "limits": _amount(said, _at_least(limit, said.requests))}
 
 
-def _asked(service: ServicePlan, given: Composed) -> tuple[float, int]:
-    """Processors and bytes; 0 where the definition does not say."""
+def _said(service: ServicePlan, given: Composed) -> Limits:
+    """What the definition says, or the Compose file."""
     if service.resources is not None:
-        return service.resources.cpu or 0.0, service.resources.memory or 0
-    limits: Mapping[str, Any] = given.resources or {}
-    return float(limits.get("cpus") or 0), bytes_of(str(limits.get("memory") or 0))
+        return service.resources
+    limits, kept = given.resources or {}, given.reservations or {}
+    requests = Requested(float(kept.get("cpus") or 0) or None, bytes_of(str(kept.get("memory") or 0)) or None)
+    return Limits(float(limits.get("cpus") or 0) or None, bytes_of(str(limits.get("memory") or 0)) or None, None, requests)
+
+
+def _amount(said: Limits | Requested, standard: Amount) -> Amount:
+    found = {"cpu": said.cpu and f"{max(1, round(said.cpu * 1000))}m"}
+    found |= {key: (size := getattr(said, key)) and size_text(size, "i") for key in ("memory", "storage")}
+    return standard.model_copy(update={key: value for key, value in found.items() if value})
+
+
+def _at_most(standard: Amount, limit: Limits) -> Amount:
+    found = {"cpu": limit.cpu and f"{min(max(1, round(limit.cpu * 1000)), _milli(standard.cpu))}m"}
+    found |= {"memory": limit.memory and size_text(min(limit.memory, bytes_of(standard.memory)), "i")}
+    if limit.storage and standard.storage:
+        found["storage"] = size_text(min(limit.storage, bytes_of(standard.storage)), "i")
+    return standard.model_copy(update={key: value for key, value in found.items() if value})
+
+
+def _at_least(standard: Amount, kept: Requested) -> Amount:
+    """Where more is kept than the usual limit is, that is the limit."""
+    found = {"cpu": kept.cpu and f"{max(round(kept.cpu * 1000), _milli(standard.cpu))}m"}
+    found |= {"memory": kept.memory and size_text(max(kept.memory, bytes_of(standard.memory)), "i")}
+    if kept.storage and standard.storage:
+        found["storage"] = size_text(max(kept.storage, bytes_of(standard.storage)), "i")
+    return standard.model_copy(update={key: value for key, value in found.items() if value})
 
 
 def _milli(text: str) -> int:

@@ -19,6 +19,15 @@ from envctl.render.kubernetes_settings import Cluster
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 
 
+class ImageFacts(NamedTuple):
+    """What an image says of itself; empty, or None, where nobody knows."""
+
+    digest: str = ""
+    user: int | None = None
+    platform: tuple[str, str] | None = None
+    """Operating system and architecture."""
+
+
 class Options(NamedTuple):
     """How the objects are wanted: what the cluster asks for, and who applies them."""
 
@@ -29,6 +38,10 @@ class Options(NamedTuple):
     existing_secret: str | None = None
     cluster: Cluster = Cluster()
     expires: str | None = None
+    ranged: bool = False
+    """The namespace has a range of users, and whoever names one is refused."""
+    images: Mapping[str, ImageFacts] = {}
+    """What is known of an image, by its name in the plan."""
 
 
 def label_value(text: str) -> str:
@@ -101,7 +114,9 @@ class Rendering(NamedTuple):
         return Drawer(self.vault, self.options.existing_secret or service.host)
 
     def metadata(self, name: str, service: ServicePlan | None = None, *, once: bool = False) -> dict[str, Any]:
-        return {"name": name, "namespace": self.options.namespace, "labels": labels(self.plan, self.options, service, once=once)}
+        found = {"name": name, "namespace": self.options.namespace, "labels": labels(self.plan, self.options, service, once=once)}
+        told = self.options.cluster.annotations
+        return found | ({"annotations": dict(told)} if told else {})
 
     def container(self, name: str, image: str, **values: Any) -> Object:
         """A container; what is not given is not there."""

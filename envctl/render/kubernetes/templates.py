@@ -1,4 +1,4 @@
-"""The objects as Jinja2 templates of YAML, and as YAML for people; a project's own `templates/kubernetes/` wins over ours.
+"""The objects as Jinja2 templates of YAML; a project's own `templates/kubernetes/` wins over ours.
 
 A value never becomes a part of the YAML: an expression leaves a mark in the text, and the value takes its place when the text has been
 read. So no value needs quoting, whatever it holds, and texts that differ in values alone are read once.
@@ -160,24 +160,3 @@ def _complete(found: Mapping[str, Any]) -> bool:
     if "apiVersion" not in found and "kind" not in found:
         return "spec" in found or "image" in found
     return bool(found.get("apiVersion") and found.get("kind") and (found.get("metadata") or {}).get("name"))
-
-
-_Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-
-
-class _Dumper(_Base):  # type: ignore[misc]
-    def ignore_aliases(self, data: object) -> bool:
-        return True
-
-
-def _text(dumper: Any, text: str) -> Any:
-    """A block where YAML can write the text as one: no blanks at the ends of lines, nothing but what prints."""
-    block = "\n" in text and " \n" not in text and "\t" not in text and text.strip("\n ") != "" and not text.endswith(" ")
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
-
-
-_Dumper.add_representer(str, _text)
-
-
-def yaml_text(object: Object) -> str:
-    return str(yaml.dump(object, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**30, explicit_start=True))

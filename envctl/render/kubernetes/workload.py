@@ -53,7 +53,8 @@ for place in sys.argv[1:]:
 """
 _DONE = """\
 import socket, sys
-with socket.create_server(("", int(sys.argv[1]))) as server:
+both = socket.has_dualstack_ipv6()
+with socket.create_server(("", int(sys.argv[1])), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both) as server:
     print("the job is done", flush=True)
     while True:
         server.accept()[0].close()

@@ -66,11 +66,14 @@ class Settings:
 
 
 def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
-    """A socket that accepts connections; port 0 is any free one.
+    """A socket that accepts connections; port 0 is any free one. `0.0.0.0` is every address, of IPv6 too: a pod may have no other.
 
     Raises:
         OSError: it cannot listen there.
     """
+    if host == "0.0.0.0" and socket.has_dualstack_ipv6():
+        with contextlib.suppress(OSError):  # a kernel may have IPv6, and a container none
+            return socket.create_server(("::", port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=backlog)

@@ -217,6 +217,8 @@ def test_another_machine_uses_it_by_its_id(cluster: Project, tmp_path: Path) -> 
     assert again["state"] == "seeded"
     assert cluster.envctl("env", shown["id"], "--format", "json", env=elsewhere).ok().json["PASSWORD"] == shown["outputs"]["PASSWORD"]
     assert "database system is ready" in cluster.envctl("logs", shown["id"], "db", env=elsewhere).ok().out
+    cluster.envctl("seed", shown["id"], env=elsewhere).ok()
+    assert rows(shown["outputs"]) == 2, "it had its data, and has it once"
     cluster.envctl("extend", shown["id"], "3h", env=elsewhere).ok()
     assert [row["expires"] > shown["expires"] for row in cluster.envctl("list", "--json").ok().json if row["id"] == shown["id"]]
     cluster.envctl("down", shown["id"], env=elsewhere).ok()
@@ -239,13 +241,20 @@ def test_what_cannot_heal_is_said_in_a_sentence_and_given_up(cluster: Project, s
     assert cluster.envctl("list", "--json").ok().json == []
 
 
-def test_a_quota_is_named(cluster: Project, other_namespace: str) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": {"limits.memory": "1Mi"}}}
-    kubectl("apply", "-n", other_namespace, "-f", "-", stdin=json.dumps(quota))
+@pytest.mark.parametrize(
+    ("kind", "spec", "words"),
+    [
+        ("ResourceQuota", {"hard": {"limits.memory": "1Mi"}}, "quota team"),
+        ("LimitRange", {"limits": [{"type": "Container", "max": {"cpu": "50m"}}]}, "maximum cpu usage per Container is 50m"),
+    ],
+)
+def test_a_limit_is_named(cluster: Project, other_namespace: str, kind: str, spec: dict[str, Any], words: str) -> None:
+    limit = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "team"}, "spec": spec}
+    kubectl("apply", "-n", other_namespace, "-f", "-", stdin=json.dumps(limit))
     cluster.environment("env", "services: {s: {kind: stub}}\n")
     failed = cluster.envctl("up", "env", "--namespace", other_namespace, "--timeout", "60s")
     assert failed.status == 1
-    assert "quota team" in failed.err, failed.err
+    assert words in failed.err, failed.err
 
 
 def test_a_context_that_nobody_named_is_refused(cluster: Project, tmp_path: Path) -> None:

@@ -82,6 +82,10 @@ def test_a_scheduler_that_has_not_looked_yet_is_no_trouble() -> None:
 
 
 QUOTA = 'pods "db-0" is forbidden: exceeded quota: team, requested: requests.cpu=2, used: requests.cpu=3, limited: requests.cpu=4'
+QUOTAS = (
+    'pods "a" is forbidden: exceeded quota: team, requested: limits.cpu=1,limits.memory=1Gi, '
+    "used: limits.cpu=2,limits.memory=2Gi, limited: limits.cpu=2,limits.memory=2Gi"
+)
 SECURITY = (
     'pods "a-1" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "a" must set it)'
 )
@@ -92,6 +96,23 @@ WEBHOOK = 'admission webhook "policy.example" denied the request: team label is 
     ("message", "words"),
     [
         (QUOTA, ["quota team", "requests.cpu=2", "requests.cpu=3", "requests.cpu=4"]),
+        (QUOTAS, ["quota team", "limits.cpu=1,limits.memory=1Gi", "limits.cpu=2,limits.memory=2Gi"]),
+        (
+            'pods "a" is forbidden: failed quota: team: must specify limits.cpu for: a; limits.memory for: a',
+            ["quota team", "limits.cpu for: a"],
+        ),
+        (
+            'pods "a" is forbidden: maximum cpu usage per Container is 1, but limit is 2',
+            ["LimitRange", "maximum cpu usage per Container is 1"],
+        ),
+        (
+            'pods "a" is forbidden: [minimum memory usage per Pod is 9, but request is 2, maximum cpu usage per Pod is 1, but limit is 2]',
+            ["LimitRange", "minimum memory usage per Pod is 9", "limit is 2"],
+        ),
+        (
+            'pods "a" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 80.000000',
+            ["LimitRange", "ratio"],
+        ),
         (SECURITY, ["Pod Security", "restricted:latest", "allowPrivilegeEscalation"]),
         (WEBHOOK, ["policy.example", "team label is missing"]),
         ('pods "a" is forbidden: error looking up service account x', ["error looking up"]),

@@ -197,3 +197,9 @@ def test_a_proxy_and_its_password(api: ApiServer, folder: Path) -> None:
         assert "wrong" not in str(refused.value), "a password is not said"
     finally:
         proxy.close()
+
+
+def test_an_impersonated_user_is_said_in_every_request(api: ApiServer, folder: Path) -> None:
+    cluster = Cluster(told(api, folder, impersonate={"as": "ann", "as-groups": ["a", "b"]}))
+    assert cluster.headers()[1:] == [("Impersonate-User", "ann"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b")]
+    assert cluster.fetch("/pods")["items"] == []

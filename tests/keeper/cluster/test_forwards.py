@@ -455,6 +455,21 @@ def test_a_keeper_without_forwards_does_not_load_tls_to_say_so(tmp_path: Path) -
         assert "_ssl" not in Path(f"/proc/{running.pid}/maps").read_text()
 
 
+def test_an_endpoint_of_another_machine_waits_for_the_pod_to_say_that_it_has_its_data(
+    api: ApiServer, forwards: Forwards, serving: Any
+) -> None:
+    led(api, "a", serving(echo))
+    gated = pod("a")
+    gated["spec"]["readinessGates"] = [{"conditionType": "envctl/seeded"}]
+    api.put(gated)
+    port = made(forwards, api, gated=True)
+    until(lambda: state(forwards) == "refused")
+    assert asked(port) == b""
+    api.put({**gated, "status": {**gated["status"], "conditions": [{"type": "envctl/seeded", "status": "True"}]}})
+    until(lambda: state(forwards) == "ready")
+    assert asked(port) == b"hello"
+
+
 def test_an_endpoint_that_needs_an_approval_waits_for_its_pods_data(api: ApiServer, serving: Any, tmp_path: Path) -> None:
     """A replaced pod is seeded again, once, before anybody reaches it."""
     reseed = [

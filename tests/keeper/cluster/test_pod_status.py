@@ -8,7 +8,9 @@ from envctl.keeper.cluster.pod_status import (
     all_running,
     data_ids,
     exit_status,
+    has_data,
     has_ended,
+    is_admitted,
     is_ready,
     is_running,
     newest,
@@ -86,3 +88,31 @@ def test_a_pod_without_a_status_yet() -> None:
     assert list(waiting(BARE)) == []
     assert unschedulable(BARE) == ""
     assert data_ids(BARE) == ("u", "u ")
+
+
+def test_the_own_container_is_the_one_that_the_pod_names() -> None:
+    injected = {"name": "linkerd-proxy", "state": {"terminated": {"exitCode": 9}}}
+    seen = pod(state={"running": {}}, annotations={"kubectl.kubernetes.io/default-container": "db"})
+    seen["spec"]["containers"].insert(0, {"name": "linkerd-proxy"})
+    seen["status"]["containerStatuses"].insert(0, injected)
+    assert own_container(seen) == "db"
+    assert is_running(seen)
+    assert exit_status(seen) is None
+
+
+def test_a_name_like_one_of_ours_is_its_own_where_the_pod_says_so() -> None:
+    seen = pod(annotations={"kubectl.kubernetes.io/default-container": "envctl-db"})
+    seen["spec"]["containers"].append({"name": "envctl-db"})
+    assert own_container(seen) == "envctl-db"
+    assert own_container({"metadata": {}, "spec": {"containers": [{"name": "envctl-db"}]}}) == "envctl-db"
+
+
+def test_a_gate_says_whether_it_has_its_data() -> None:
+    seen = pod(state={"running": {}})
+    assert has_data(seen), "nobody asks for it"
+    seen["spec"]["readinessGates"] = [{"conditionType": "envctl/seeded"}]
+    conditions = [{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "False"}]
+    seen["status"]["conditions"] = conditions
+    assert (has_data(seen), is_ready(seen), is_admitted(seen)) == (False, True, False)
+    seen["status"]["conditions"] = [conditions[0], {"type": "Ready", "status": "True"}, {"type": "envctl/seeded", "status": "True"}]
+    assert (has_data(seen), is_ready(seen), is_admitted(seen)) == (True, True, True)

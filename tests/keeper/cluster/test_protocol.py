@@ -21,9 +21,8 @@ from envctl.keeper.cluster.protocol import Refused, events, path_of, refusal
         (("v1", "Pod"), "/api/v1/pods"),
         (("apps/v1", "Deployment", "ns", "a"), "/apis/apps/v1/namespaces/ns/deployments/a"),
         (("networking.k8s.io/v1", "NetworkPolicy", "ns"), "/apis/networking.k8s.io/v1/namespaces/ns/networkpolicies"),
-        (("networking.k8s.io/v1", "Ingress", "ns"), "/apis/networking.k8s.io/v1/namespaces/ns/ingresses"),
+        (("networking.k8s.io/v1", "Ingress", "ns", "a", "ingresses"), "/apis/networking.k8s.io/v1/namespaces/ns/ingresses/a"),
         (("v1", "Namespace", "ns", "ns"), "/api/v1/namespaces/ns"),
-        (("rbac.authorization.k8s.io/v1", "ClusterRole", "ns", "a"), "/apis/rbac.authorization.k8s.io/v1/clusterroles/a"),
     ],
 )
 def test_paths(given: tuple[str, ...], path: str) -> None:

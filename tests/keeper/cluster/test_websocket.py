@@ -111,7 +111,7 @@ def opened(answer: bytes) -> WebSocket:
     theirs.sendall(answer)
     theirs.shutdown(socket.SHUT_WR)
     try:
-        return open_websocket(ours, "h", "/p", {}, "v4")
+        return open_websocket(ours, "h", "/p", [], "v4")
     finally:
         ours.close()
         theirs.close()

@@ -184,3 +184,11 @@ def test_a_stranger_has_less_time(talk: Talk, sent: bytes) -> None:
     stream = talk(Application(), Settings(first=0.05))
     stream.sendall(sent)
     assert everything(stream) == b""
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_every_address_is_one_of_ipv6_too() -> None:
+    with listen("0.0.0.0", 0) as listener:
+        port = listener.getsockname()[1]
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), 5).close()

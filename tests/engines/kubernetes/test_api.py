@@ -1,0 +1,151 @@
+"""Requests to an API server: which path, as whom, and how long it may be away."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.engines.kubernetes.api import Api, connect
+from envctl.engines.kubernetes.contexts import find_context
+from envctl.engines.kubernetes.forwards import credentials
+from envctl.engines.kubernetes.instance import KubernetesInstance
+from envctl.engines.kubernetes.records import KEY, added_kinds, find_published, note_added, publish, secret_name
+from envctl.engines.kubernetes.removal import remove_objects
+from envctl.errors import EngineMissing, UsageError
+from tests.builders import session_in
+from tests.engines.kubernetes.played import Played, kubeconfig, played_cluster
+
+ID = "t-123456"
+POLICIES = {"resources": [
+    {"name": "policies", "kind": "Policy", "namespaced": True}, {"name": "policies/status", "kind": "Policy", "namespaced": True},
+    {"name": "policyclasses", "kind": "PolicyClass", "namespaced": False},
+]}  # fmt: skip
+AS = {"as": "ann", "as-uid": "7", "as-groups": ["a", "b"], "as-user-extra": {"Acme.com/Team": ["x", "y"]}}
+HEADERS = [
+    ("Impersonate-User", "ann"), ("Impersonate-Uid", "7"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b"),
+    ("Impersonate-Extra-acme.com%2Fteam", "x"), ("Impersonate-Extra-acme.com%2Fteam", "y"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def played() -> Iterator[Played]:
+    with played_cluster() as found:
+        found.answers["GET /version"] = {"gitVersion": "v1"}
+        yield found
+
+
+def api_of(played: Played, tmp_path: Path, user: dict[str, Any] | None = None) -> Api:
+    (tmp_path / "config").write_text(kubeconfig(played.url, user))
+    environ = {"KUBECONFIG": str(tmp_path / "config")}
+    return connect(find_context("played", environ), environ)
+
+
+@pytest.fixture
+def api(played: Played, tmp_path: Path) -> Api:
+    return api_of(played, tmp_path)
+
+
+def test_the_cluster_says_how_a_kind_is_called(played: Played, api: Api) -> None:
+    played.answers["GET /apis/example.com/v1"] = POLICIES
+    for _ in range(2):
+        assert api.path("example.com/v1", "Policy", "ns", "a") == "/apis/example.com/v1/namespaces/ns/policies/a"
+    assert api.path("apps/v1", "Deployment", "ns") == "/apis/apps/v1/namespaces/ns/deployments"
+    assert [what for what, _ in played.asked].count("GET /apis/example.com/v1") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("PolicyClass", "is the whole cluster's"), ("Polic", "has no Polic of example.com/v1"), ("X", "has no X")]
+)
+def test_a_kind_that_no_instance_can_have(played: Played, api: Api, kind: str, words: str) -> None:
+    played.answers["GET /apis/example.com/v1"] = POLICIES
+    with pytest.raises(UsageError, match=words):
+        api.path("example.com/v1" if kind != "X" else "none.example/v1", kind, "ns")
+
+
+def test_an_impersonated_user(played: Played, tmp_path: Path) -> None:
+    api = api_of(played, tmp_path, {"token": "t", **AS})
+    told = [pair for pair in played.headers[-1] if pair[0].startswith("Impersonate")]
+    assert told == HEADERS
+    assert credentials(api.context)["impersonate"] == AS
+
+
+def test_a_server_that_is_away_for_a_while(played: Played, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", pauses.append)
+    answers: Iterator[tuple[int, dict[str, Any]]] = iter([(503, {})] * 9)
+    played.answers["GET /api/v1/namespaces"] = lambda _: next(answers, (200, {"items": []}))
+    assert api.list("v1", "Namespace") == []
+    assert 10 < sum(pauses) < 20
+
+
+def test_one_that_was_never_there_is_told_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    (tmp_path / "config").write_text(kubeconfig(f"http://127.0.0.1:{port}"))
+    environ = {"KUBECONFIG": str(tmp_path / "config")}
+    with pytest.raises(EngineMissing, match=f"does not answer at http://127.0.0.1:{port}"):
+        connect(find_context("played", environ), environ)
+
+
+class Store:
+    """The record's Secret, as the API server keeps it."""
+
+    def __init__(self, played: Played) -> None:
+        self.secret: dict[str, Any] = {}
+        path = f"/api/v1/namespaces/{ID}/secrets"
+        played.answers[f"PATCH {path}/{secret_name(ID)}"] = self.patch
+        played.answers[f"GET {path}/{secret_name(ID)}"] = lambda _: self.secret
+        played.answers[f"GET {path}"] = lambda _: {"items": [self.secret] if self.secret else []}
+
+    def empty(self) -> dict[str, Any]:
+        self.secret = {}
+        return {}
+
+    def patch(self, body: Any) -> Any:
+        for key, value in body.items():
+            if key == "metadata":
+                annotations = {**(self.secret.get(key) or {}).get("annotations", {}), **value.get("annotations", {})}
+                self.secret[key] = {"uid": "u", **self.secret.get(key, {}), **value, "annotations": annotations}
+            else:
+                self.secret[key] = value
+        return self.secret
+
+
+DOCUMENT = {
+    "id": ID, "name": "t", "project": "/p", "owner": "", "environment": "t", "created": "2026-01-01T00:00:00Z", "expires": None,
+    "version": 1,
+}  # fmt: skip
+
+
+def test_more_time_reaches_the_record(played: Played, api: Api, tmp_path: Path) -> None:
+    store = Store(played)
+    played.answers[f"PATCH /api/v1/namespaces/{ID}"] = {}
+    publish(api, ID, DOCUMENT, [{"name": "db/postgres"}])
+    KubernetesInstance(api, session_in(tmp_path / "state", tmp_path).host, ID, ID).renew("2999-01-01T00:00:00Z", {})
+    found = find_published(api, None, ID, "/p")
+    assert found is not None
+    assert found.document == DOCUMENT | {"expires": "2999-01-01T00:00:00Z"}
+    assert found.access == [{"name": "db/postgres"}]
+    assert store.secret["metadata"]["annotations"]["envctl.expires"] == "2999-01-01T00:00:00Z"
+    assert KEY in store.secret["data"]
+
+
+def test_kinds_that_a_definition_adds_go_with_the_instance(played: Played, api: Api) -> None:
+    store = Store(played)
+    shared = f"/apis/example.com/v1/namespaces/{ID}/policies"
+    played.answers["GET /apis/example.com/v1"] = POLICIES
+    there = {"metadata": {"name": "t-web", "uid": "i"}}
+    played.answers[f"GET {shared}"] = lambda _: {"items": [there] if f"DELETE {shared}/t-web" not in dict(played.asked) else []}
+    played.answers[f"DELETE {shared}/t-web"] = {}
+    played.answers[f"DELETE /api/v1/namespaces/{ID}/secrets/{secret_name(ID)}"] = lambda _: store.empty()
+    publish(api, ID, DOCUMENT, [])
+    note_added(api, ID, ID, [("example.com/v1", "Policy"), ("gone.example/v1", "Thing")])
+    publish(api, ID, DOCUMENT, [])
+    assert added_kinds([store.secret]) == [("example.com/v1", "Policy"), ("gone.example/v1", "Thing")]
+    assert remove_objects(api, ID, ID) == []
+    gone = [what for what, _ in played.asked if what.startswith("DELETE")]
+    assert gone == [f"DELETE {shared}/t-web", f"DELETE /api/v1/namespaces/{ID}/secrets/{secret_name(ID)}"]

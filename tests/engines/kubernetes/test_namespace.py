@@ -1,0 +1,79 @@
+"""What a new namespace asks for, and what is put into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.engines.kubernetes.api import connect
+from envctl.engines.kubernetes.contexts import find_context
+from envctl.engines.kubernetes.deployment import KubernetesDeployment
+from envctl.engines.registry import traits
+from envctl.engines.seam import DeploymentSettings
+from envctl.errors import EnvctlError
+from tests.builders import plan_with, service, session_in
+from tests.engines.kubernetes.played import Played, kubeconfig, played_cluster
+
+ID = "t-123456"
+SECRET = {"metadata": {"name": "login", "uid": "u"}, "type": "kubernetes.io/dockerconfigjson", "data": {"a": "Yg=="}}
+
+
+@pytest.fixture
+def played() -> Iterator[Played]:
+    with played_cluster() as found:
+        found.answers["GET /version"] = {"gitVersion": "v1"}
+        found.answers[f"PATCH /api/v1/namespaces/{ID}/secrets/login"] = {"metadata": {}}
+        yield found
+
+
+def deployment(played: Played, tmp_path: Path, **cluster: Any) -> KubernetesDeployment:
+    (tmp_path / "config").write_text(kubeconfig(played.url))
+    environ = {"KUBECONFIG": str(tmp_path / "config")}
+    api, host = connect(find_context("played", environ), environ), session_in(tmp_path / "state", tmp_path).host
+    base = plan_with(service("a", user=7, host="a"))
+    plan = replace(base, setting=replace(base.setting, engine=traits("kubernetes")))
+    return KubernetesDeployment(api, host, ID, ID, plan=plan, settings=DeploymentSettings(tmp_path, cluster=cluster))
+
+
+def copied(played: Played) -> list[Any]:
+    return [body for what, body in played.asked if what.startswith("PATCH")]
+
+
+@pytest.mark.parametrize(("source", "place"), [("team", "team"), ("", "default")])
+def test_pull_secrets_are_copied(played: Played, tmp_path: Path, source: str, place: str) -> None:
+    played.answers[f"GET /api/v1/namespaces/{place}/secrets/login"] = SECRET
+    made = deployment(played, tmp_path, pull_secrets=["login"], **({"pull_secrets_from": source} if source else {}))
+    made._take_in({"metadata": {}})
+    [copy] = copied(played)
+    assert (copy["type"], copy["data"], copy["metadata"]["namespace"]) == (SECRET["type"], SECRET["data"], ID)
+    assert "envctl.instance" not in copy["metadata"]["labels"], "a later `up` would take it for a stray"
+
+
+def test_one_that_is_named_must_be_there(played: Played, tmp_path: Path) -> None:
+    made = deployment(played, tmp_path, pull_secrets=["login"], pull_secrets_from="team")
+    with pytest.raises(EnvctlError, match="there is no pull secret login in the namespace team"):
+        made._take_in({"metadata": {}})
+    played.answers["GET /api/v1/namespaces/team/secrets/login"] = (403, {"message": "secrets is forbidden"})
+    with pytest.raises(EnvctlError, match="the pull secret login of team cannot be read: secrets is forbidden"):
+        made._take_in({"metadata": {}})
+
+
+def test_elsewhere_it_may_be_missing(played: Played, tmp_path: Path) -> None:
+    made = deployment(played, tmp_path, pull_secrets=["login"])
+    made._take_in({"metadata": {}})
+    played.answers["GET /api/v1/namespaces/default/secrets/login"] = (403, {"message": "secrets is forbidden"})
+    made._take_in({"metadata": {}})
+    assert copied(played) == []
+
+
+@pytest.mark.parametrize(("annotations", "user"), [({}, 7), ({"openshift.io/sa.scc.uid-range": "1000660000/10000"}, None)])
+def test_a_range_of_users_is_left_to_the_cluster(played: Played, tmp_path: Path, annotations: dict[str, str], user: int | None) -> None:
+    made = deployment(played, tmp_path)
+    assert made.manifests.services["a"].workload
+    made._take_in({"metadata": {"annotations": annotations}})
+    [workload] = made.manifests.services["a"].workload
+    assert workload["spec"]["template"]["spec"]["securityContext"].get("runAsUser") == user
