@@ -106,7 +106,7 @@ def test_every_option_of_up_is_a_variable() -> None:
 
 @pytest.mark.parametrize(
     ("words", "offered"),
-    [("envctl re", {"render", "restart", "reset"}), ("envctl up --t", {"--ttl", "--timeout"})],
+    [("envctl re", {"render", "restart", "reset", "report"}), ("envctl up --t", {"--ttl", "--timeout"})],
 )
 def test_completion(words: str, offered: set[str]) -> None:
     count = str(len(words.split()) - 1)
