@@ -21,6 +21,7 @@ from envctl.keeper.channel import Channel
 from envctl.leases.checkpoints import Checkpoints
 from envctl.leases.leases import PATIENCE, TTL, Leases
 from envctl.leases.pool import Exhausted
+from envctl.process.threads import guarded_thread
 from envctl.session import Session
 
 THREADS = 64
@@ -73,7 +74,9 @@ class Data:
         from envctl.lifecycle import change
 
         services = told.get("services") or []
-        change.reset(Session.here(), self.record(), services, lane=told.get("lane"))
+        session, record, lane = Session.here(), self.record(), told.get("lane")
+        change.reset(session, record, services, lane=lane)
+        guarded_thread(partial(change.prepare_reset, session, record, services, lane=lane), lambda _: None, name="next reset")
         self.checkpoints.reset(told.get("lane"))
         return 200, {}
 

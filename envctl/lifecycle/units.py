@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from envctl.errors import UsageError
 from envctl.instance.record import DataRecord, Record, ServiceRecord
-from envctl.instance.units import Unit
+from envctl.instance.units import Names, Unit
 from envctl.outputs.workers import outputs_of
 from envctl.process.threads import each
-from envctl.units import Driver, DriverMissing, TemplateGone, opened
+from envctl.units import Driver, DriverMissing, Prepares, TemplateGone, opened
 
 
 def make(unit: Unit, ports: Mapping[str, int], made: Collection[str]) -> list[str]:
@@ -86,11 +87,27 @@ def reset(found: Sequence[Resettable]) -> list[str]:
     return lost
 
 
+def prepare(found: Sequence[Resettable]) -> None:
+    """What can be done before the next reset is done."""
+
+    def one(what: Resettable) -> None:
+        with suppress(TemplateGone, DriverMissing), opened(what.unit.driver, what.unit.server) as driver:
+            for names in what.unit.names if isinstance(driver, Prepares) else ():
+                for unit in _own(names, what):
+                    driver.prepare(names.template, unit)  # type: ignore[attr-defined]
+
+    each(one, [what for what in found if what.unit.names])
+
+
+def _own(names: Names, what: Resettable) -> list[str]:
+    return [names.lanes[lane - 1] for lane in what.lanes] or [names.base]
+
+
 def _reset(driver: Driver, what: Resettable) -> None:
     if not what.unit.names:
         driver.reset("", "")
     for names in what.unit.names:
-        for unit in [names.lanes[lane - 1] for lane in what.lanes] or [names.base]:
+        for unit in _own(names, what):
             driver.reset(names.template, unit)
 
 

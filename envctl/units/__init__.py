@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from envctl.errors import EnvctlError
 from envctl.instance.units import Names, Unit
 
-__all__ = ["Driver", "DriverMissing", "Emptied", "Names", "TemplateGone", "Unit", "UnitError", "opened"]
+__all__ = ["Driver", "DriverMissing", "Emptied", "Names", "Prepares", "TemplateGone", "Unit", "UnitError", "opened"]
 
 
 class UnitError(EnvctlError):
@@ -74,6 +74,18 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Ends the connection."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A driver that can do most of a reset before anybody asks for it."""
+
+    def prepare(self, template: str, unit: str) -> None:
+        """The next reset of *unit* is quick. Whoever uses it notices nothing.
+
+        Raises:
+            TemplateGone: there is no template.
+        """
 
 
 @contextmanager

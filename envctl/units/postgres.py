@@ -57,14 +57,15 @@ class PostgresDriver:
         self._allow(template, False)
 
     def clone(self, template: str, unit: str) -> None:
+        self.drop(_beside(unit, SPARE))  # of another template, perhaps
         self.drop(unit)
         self._copy(template, unit)
         self._allow(unit, True)
 
     def reset(self, template: str, unit: str) -> None:
         spare, old = _beside(unit, SPARE), _beside(unit, OLD)
-        self.drop(old)  # a reset that was killed may have left them
-        self.clone(template, spare)
+        self.drop(old)  # a reset that was killed may have left it
+        self.prepare(template, unit)
         if not self._exists(unit):
             self._run(f"ALTER DATABASE {_name(spare)} RENAME TO {_name(unit)}")
             return
@@ -74,6 +75,12 @@ class PostgresDriver:
             self._run(f"ALTER DATABASE {_name(spare)} RENAME TO {_name(unit)}")
             self._run("COMMIT")
         self.drop(old)
+
+    def prepare(self, template: str, unit: str) -> None:
+        """A copy stands beside the unit, and needs nothing but its name."""
+        spare = _beside(unit, SPARE)
+        if not self._exists(spare):
+            self._copy(template, spare)
 
     def drop(self, unit: str) -> None:
         if self._exists(unit):
