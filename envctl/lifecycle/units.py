@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from envctl.errors import UsageError
+from envctl.errors import UsageError, did_you_mean
 from envctl.instance.record import DataRecord, Record, ServiceRecord
 from envctl.instance.units import Names, Unit
 from envctl.outputs.workers import outputs_of
@@ -122,9 +122,9 @@ def services_of(record: Record, wanted: Sequence[str], lane: int | None) -> list
     there = {name: service for name, service in record.services.items() if lane is None or service.lane in (0, lane)}
     for name in wanted:
         if not any(_called(each, service, name) for each, service in there.items()):
-            known = ", ".join(dict.fromkeys(service.written or each for each, service in there.items()))
+            known = list(dict.fromkeys(service.written or each for each, service in there.items()))
             where = f"{record.name}, lane {lane}," if lane else record.name
-            raise UsageError(f"{where} has no service '{name}'", hint=f"known: {known}")
+            raise UsageError(f"{where} has no service '{name}'", hint=did_you_mean(name, known))
     return [each for each, service in there.items() if not wanted or any(_called(each, service, name) for name in wanted)]
 
 

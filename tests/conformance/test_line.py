@@ -73,7 +73,7 @@ def test_an_environment_comes_up_seeded_and_goes(on: Project) -> None:
     on.envctl("down", "env").ok()
     assert shown["id"] not in [seen.id for seen in engine_here(on.engine).list()]
     assert not (state_home(os.environ) / shown["id"]).exists()
-    assert on.envctl("down", "env").ok().err.strip() == "nothing named 'env' is up"
+    assert on.envctl("down", "env").ok().err.startswith("nothing named 'env' is up")
 
 
 def test_up_again_changes_nothing(on: Project) -> None:
