@@ -105,12 +105,10 @@ def test_extend(local: Project) -> None:
     before = expires(local)
     done = local.envctl("extend", "env", "3h")
     assert (done.status, done.out) == (0, "")
-    told = re.fullmatch(r"env lasts until (\S+)\n", done.err)
-    assert told is not None
-    assert told[1] == expires(local)
-    more = datetime.fromisoformat(told[1]) - datetime.fromisoformat(before)
+    assert re.fullmatch(r"env is removed in (3 h|180 min|179 min)\n", done.err), done.err
+    more = datetime.fromisoformat(expires(local)) - datetime.fromisoformat(before)
     assert 7100 < more.total_seconds() < 7500
-    assert local.envctl("list", "--json").ok().json[0]["expires"] == told[1]
+    assert local.envctl("list", "--json").ok().json[0]["expires"] == expires(local)
 
 
 def test_extend_can_shorten_and_then_it_goes(local: Project) -> None:
@@ -205,7 +203,7 @@ def test_what_was_up_stays_up_though_nobody_could_be_told(local: Project) -> Non
 def test_a_report_that_cannot_be_written_is_said_and_changes_no_result(local: Project) -> None:
     done = local.envctl("run", "env", "--only", "site", "--report", "/dev/null", "--", "sh", "-c", "exit 7")
     assert done.status == 7
-    assert done.err.splitlines()[-1] == "envctl: the report in /dev/null cannot be written: File exists"
+    assert "envctl: the report in /dev/null cannot be written: File exists" in done.err.splitlines()
 
 
 # Bounds
