@@ -91,7 +91,8 @@ class Done:
 
 def command(words: list[str], cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300) -> Done:
     """`envctl WORDS` as a process of its own, piped."""
-    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")} | dict(env or {})
+    ours = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith(("ENVCTL_", "PYTEST_XDIST_"))}
+    environ = ours | dict(env or {})
     done = subprocess.run(
         [sys.executable, "-m", "envctl", *words],
         cwd=cwd,

@@ -75,7 +75,7 @@ class Data:
 
         services = told.get("services") or []
         session, record, lane = Session.here(), self.record(), told.get("lane")
-        change.reset(session, record, services, lane=lane)
+        change.reset(session, record, services, lane=lane, checked=False)
         guarded_thread(partial(change.prepare_reset, session, record, services, lane=lane), lambda _: None, name="next reset")
         self.checkpoints.reset(told.get("lane"))
         return 200, {}

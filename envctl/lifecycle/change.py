@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from envctl.engines import Deployment, Engine, open_engine
@@ -110,10 +111,14 @@ def reset(
     lane: int | None = None,
     listeners: Sequence[Listener] = (),
     timeout: float = DEFAULT_TIMEOUT,
+    checked: bool = True,
 ) -> None:
     """Back to the seeded state, everywhere or in one lane; who uses the data goes on running.
 
     What a driver can bring back is (`envctl.units`). The rest is thrown away and made again.
+
+    Args:
+        checked: what was seeded by other steps than those of now is made anew. Tests that reset again and again do without.
 
     Raises:
         UsageError: there is no such service, or no such lane.
@@ -122,7 +127,8 @@ def reset(
     wanted = list(services)
     with _alone(session, record) as record:
         chosen = units.services_of(record, wanted, lane)
-        found = units.resettable(record, chosen, lane)
+        changed = _seeded_otherwise(session, record, chosen) if checked else set()
+        found = [each for each in units.resettable(record, chosen, lane) if each.name not in changed]
         lost = units.reset(found)
     quick = {each.name for each in found} - set(lost)
     emptied = [each.name for each in found if each.seeded and each.name in quick]
@@ -132,6 +138,15 @@ def reset(
         anew = [name for name in anew if record.services[name].data]
     if anew or emptied:
         _made_anew(session, record, anew, emptied, listeners, timeout)
+
+
+def _seeded_otherwise(session: Session, record: Record, services: Collection[str]) -> set[str]:
+    """Those whose data other seed steps have made; none where the definition is not there any more."""
+    if not Path(record.file).exists():
+        return set()
+    plan = plan_of_instance(session, record, open_engine(record.location, session.host).addresses())
+    steps = {name: tuple(step.hash for step in plan.services[name].steps) for name in services if name in plan.services}
+    return {name for name, now in steps.items() if name in record.data and record.data[name].steps != now}
 
 
 def prepare_reset(session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None) -> None:

@@ -19,7 +19,7 @@ from envctl.lifecycle.readiness import until_ended, until_ready
 from envctl.plan.model import ServicePlan
 from envctl.process.threads import guarded_thread
 from envctl.seeding.declaring import declare
-from envctl.units import DriverMissing
+from envctl.units import DriverMissing, UnitError
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
@@ -124,10 +124,10 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
     work.states.set(service.name, Phase.SEEDING, "keeping the seeded state")
     try:
         made = units.make(unit, work.deployment.probe_ports(service), before.units)
-    except DriverMissing:
-        if unit.names[0].lanes:
+    except UnitError as error:
+        if unit.names[0].lanes or (work.keep and not isinstance(error, DriverMissing)):
             raise
-        return  # nobody needs it yet: a reset makes the server's data anew
+        return  # nobody has asked for it: a reset makes the server's data anew
     work.data.note_units(service, before, made)
 
 

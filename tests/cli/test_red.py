@@ -86,7 +86,7 @@ def test_what_is_handed_out_steers_no_other_command(red: Project, tmp_path: Path
     ran(red, "up", "site", cache=tmp_path).ok()
     printed = ran(red, "env", "site", cache=tmp_path).ok().out.splitlines()
     exported = dict(line.split("=", 1) for line in printed if line.startswith("ENVCTL_"))
-    assert list(exported) == ["ENVCTL_INSTANCE"]
+    assert list(exported) == ["ENVCTL_INSTANCE", "ENVCTL_URL", "ENVCTL_TOKEN"]
     assert ran(red, "up", "other", "--json", cache=tmp_path, env=exported).ok().json["name"] == "other"
     refused = ran(red, "up", "other", "--name", "site", cache=tmp_path)
     assert refused.status == 2

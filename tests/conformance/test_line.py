@@ -79,7 +79,7 @@ def test_an_environment_comes_up_seeded_and_goes(on: Project) -> None:
 def test_up_again_changes_nothing(on: Project) -> None:
     first = seeded(on).envctl("up", "env", "--json").ok().json
     query(first["outputs"], "insert into people values (9, 'kept')")
-    second = on.envctl("up", "env", "--json", "--ttl", "3h").ok().json
+    second = on.envctl("up", "env", "--json", "--ttl", "30h").ok().json
     assert second["outputs"] == first["outputs"]
     assert second["expires"] > (first["expires"] or "")
     assert query(second["outputs"], "select name from people where id = 9") == [["kept"]]

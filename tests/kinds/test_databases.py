@@ -245,7 +245,7 @@ def test_postgres_asks_for_a_password_inside_too(up: Running) -> None:
     sockets = ["/var/run/postgresql"] if up.project.engine != "local" else []
     port = ["-p", str(Url.of(up["PG"]).port)] if up.project.engine == "local" else []
     for host in ["127.0.0.1", *sockets]:
-        done = up.execute("pg", "psql", "-w", "-h", host, *port, "-U", OWNER, "-d", "app", "-c", "select 1")
+        done = up.execute("pg", "env", "-u", "PGPASSWORD", "psql", "-w", "-h", host, *port, "-U", OWNER, "-d", "app", "-c", "select 1")
         assert done.status == 2, host
         assert "no password supplied" in done.err + done.out
 
@@ -351,9 +351,8 @@ def test_units_of_postgres(up: Running) -> None:
         assert postgres(url, "select count(*) from parent") == [[2]]
         for unit in (first, second, "kept", "none"):
             driver.drop(unit)
-    assert postgres(url, "select datname from pg_database where datname not like 'template%' and datname <> 'postgres'") == [
-        [name] for name in DATABASES
-    ]
+    there = postgres(url, "select datname from pg_database where datname not like 'template%' and datname <> 'postgres'")
+    assert {name for (name,) in there} == {*DATABASES, *(f"{name}_seeded" for name in DATABASES)}
 
 
 def test_rights_on_a_unit_of_postgres_are_those_on_its_database(up: Running) -> None:

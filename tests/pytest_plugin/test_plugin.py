@@ -82,7 +82,8 @@ def project(tmp_path: Path) -> Project:
 
 
 def pytest_in(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "ENVCTL_ENGINE": "local", "PYTEST_ADDOPTS": ""}
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_XDIST_")}
+    environ = {**ours, "ENVCTL_ENGINE": "local", "PYTEST_ADDOPTS": ""}
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--envctl", "env", *words]
     return subprocess.run(argv, cwd=project.folder, env=environ, capture_output=True, text=True, check=False, timeout=300)
 
