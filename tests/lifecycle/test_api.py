@@ -100,7 +100,8 @@ def test_up_env_reset_down(session: Session, tmp_path: Path) -> None:
     assert [event.phase for event in told.events if event.service == "cache"][-1] is Phase.SEEDED
     variables = env("one", session=session)
     assert variables == instance.env()
-    assert variables == {**instance.outputs, "ENVCTL_INSTANCE": instance.id}, "no option's name"
+    assert variables == {**variables, **instance.outputs, "ENVCTL_INSTANCE": instance.id}
+    assert variables.keys() - instance.outputs.keys() == {"ENVCTL_INSTANCE", "ENVCTL_URL", "ENVCTL_TOKEN"}, "no option's name"
     again = Told()
     reset("one", ["cache"], session=session, listeners=[again])
     assert {event.service for event in again.events} == {"cache"}
