@@ -41,12 +41,17 @@ def _leave_ci() -> None:
         os.environ.pop(system.mark, None)
 
 
+WITHOUT_ENGINES = re.compile(
+    r"^tests/(definition|docs|environment|errors|files|fuzz|init|instance|keeper|keeper_client|leases|outputs|plan|process|readiness"
+    r"|render|reports|seeding|servers|session|units)/"
+)
+"""Rooms whose tests bring up little or nothing: whoever has finished takes them."""
 ON_A_CLUSTER = re.compile(r"/kubernetes/test_live|\[(.*-)?kubernetes\b")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n 2` tests on a cluster, which mostly wait for it, are a queue of their own.
+    """With `-n 2` tests on a cluster, which mostly wait for it, are a queue of their own, and so is what needs no engine.
 
     (`--dist loadgroup` of xdist 3.8 does not group anything under pytest 9.2.)
     """
@@ -54,7 +59,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Queues(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
-            return "cluster" if ON_A_CLUSTER.search(nodeid) else "others"
+            if ON_A_CLUSTER.search(nodeid):
+                return "cluster"
+            return "rooms" if WITHOUT_ENGINES.search(nodeid) else "engines"
 
     return Queues(config, log)
 

@@ -27,6 +27,7 @@ READ_ELSEWHERE = {
     "definition/compose_file.py": "Docker's program needs a PATH and a HOME, and those that a Python caller gives may have neither",
 }
 ALLOWED = {
+    "process/signals.py:_aside": "the handlers of signals, which are the process's",
     "process/signals.py:_asked": "signals are the process's, and only the command line installs handlers",
 }
 
