@@ -117,4 +117,4 @@ def test_a_stand_in_for_keploy_gets_the_address(shop: Project) -> None:
     command, *variables = stand_in(shop, "keploy")
     outputs = shop.envctl("env", "shop-examples", "--format", "json").ok().json
     assert command.endswith(f"keploy test --path keploy --base-path {outputs['ORDERS_URL']}")
-    assert "ENVCTL_NAME=shop-examples" in variables
+    assert any(each.startswith("ENVCTL_INSTANCE=shop-examples-") for each in variables)
