@@ -30,7 +30,6 @@ from envctl.inspect.report import write_report
 from envctl.inspect.status import UNKNOWN, document, unseen
 from envctl.instance.record import Record
 from envctl.lifecycle.adoption import record_named
-from envctl.lifecycle.api import env as env_of
 from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 
@@ -88,6 +87,8 @@ def env(
     lane: Lane = None,
 ) -> None:
     """Print the outputs: addresses and credentials for tests and tools; without --lane those of the test worker that asks."""
+    from envctl.lifecycle.api import env as env_of
+
     session = session_of(ctx)
     record = record_named(session, name)
     values = _of_service(session, record, for_) if for_ else env_of(record.id, lane=lane, session=session)

@@ -59,7 +59,7 @@ def test_a_container_that_dies_at_once(project: Project) -> None:
         "last 40 lines:",
         "line 59",
         "the reason",
-        "try  ",
+        "`envctl logs env bad` shows all of its log",
     )
     in_order(done.err, *parts)
     assert "line 20\n" not in done.err, "the last lines only"
@@ -89,9 +89,9 @@ def is_service(container: str, name: str) -> bool:
     return subprocess.run(["docker", "inspect", "-f", form, container], capture_output=True, text=True, check=True).stdout.strip() == name
 
 
-def late(project: Project, *words: str) -> Done:
+def late(project: Project, *words: str, status: int = 124) -> Done:
     done = project.envctl("up", "env", *words)
-    assert (done.status, done.out) == (124, "")
+    assert (done.status, done.out) == (status, "")
     nothing_is_left(project)
     return done
 
@@ -105,7 +105,7 @@ def test_one_that_never_gets_ready_ends_at_the_timeout(project: Project) -> None
 def test_one_that_never_gets_ready_ends_at_its_own_timeout(project: Project) -> None:
     run = "python -u -m http.server 8000"
     project.environment("env", service(run, ready={"http": "/nothing", "timeout": "2s"}))
-    done = late(project)
+    done = late(project, status=1)
     told = done.err.partition("envctl: ")[2]
     in_order(told, "slow did not get ready within 2 s", "service    slow", "step       readiness", "times)", '"GET /nothing', "try  ")
 

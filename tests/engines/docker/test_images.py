@@ -64,7 +64,7 @@ class Fake:
         self.fails = ""
         self.labels: dict[str, str] | None = None
 
-    def compose(self, words: list[str], environment: dict[str, str]) -> str:
+    def compose(self, words: list[str], environment: dict[str, str], told: object = None) -> str:
         self.composed.append((words, json.loads(Path(words[1]).read_text())))
         if self.fails:
             raise ComposeFailed(self.fails)
