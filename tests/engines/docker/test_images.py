@@ -186,7 +186,7 @@ def test_two_services_share_what_is_built(fake: Fake, tmp_path: Path) -> None:
     assert words[2:] == ["build", *file["services"]]
     assert len(file["services"]) == 2
     assert {entry["image"] for entry in file["services"].values()} == {"app:abc", "other:abc"}
-    assert sorted(text for _, text in fake.said) == ["building app:abc", "building other:abc"]
+    assert sorted(text for _, text in fake.said) == ["building app:abc", "building other:abc", "built app:abc", "built other:abc"]
     assert list(tmp_path.iterdir()) == []
 
 
