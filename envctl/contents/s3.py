@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from envctl.units.s3 import _errors, open_driver
+from envctl.units.s3 import errors, open_driver
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
     """Raises UnitError: it does not answer."""
     driver = open_driver(properties)
     try:
-        with _errors():
-            return {unit: {key: f"{size} {tag}" for key, (size, tag) in driver._objects(unit).items()}}
+        with errors():
+            return {unit: {key: f"{size} {tag}" for key, (size, tag) in driver.objects(unit).items()}}
     finally:
         driver.close()

@@ -94,11 +94,6 @@ class Pool:
                 self._note(unit, "kept" if keep else "dirty")
                 self._lock.notify_all()
 
-    def take_up(self, unit: str, state: str) -> None:
-        """One of a pool before this one, that is still handed out or kept; every other is thrown away."""
-        with self._lock:
-            self._note(unit, state if state in ("leased", "kept") else "dirty")
-
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -194,7 +189,6 @@ class Ticket:
     def __init__(self) -> None:
         self.unit = ""
         self.given = threading.Event()
-        self.since = time.monotonic()
 
     def give(self, unit: str) -> None:
         self.unit = unit

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from envctl.errors import EnvctlError, ServiceFailed, UsageError
-from envctl.inspect.status import document
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.keeper_client.client import KeeperClient
 from envctl.leases.polluters import report
 from envctl.lifecycle.adoption import record_named
+from envctl.lifecycle.api import Instance
 from envctl.lifecycle.down import remove
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.lifecycle.up import up
@@ -29,7 +29,7 @@ OURS = 125
 """The exit status of pytest where the environment does not come up, as of `envctl run`."""
 
 
-class TestEnvironment:
+class TestEnvironment(Instance):
     """An environment that is up, as tests see it.
 
     Attributes:
@@ -39,31 +39,13 @@ class TestEnvironment:
     __test__ = False
 
     def __init__(self, session: Session, record: Record) -> None:
-        self.session, self.record = session, record
+        super().__init__(session, record)
+        self.session = session
         self.lane = _lane(session, record)
 
-    @property
-    def name(self) -> str:
-        return self.record.name
-
-    @property
-    def id(self) -> str:
-        return self.record.id
-
-    @property
-    def outputs(self) -> Mapping[str, str]:
-        """What a test process receives where it is no worker: the first lane's."""
-        return self.record.outputs
-
-    @property
-    def services(self) -> Mapping[str, Any]:
-        """Service to `{"kind", "state", "ready_ms", "endpoints": {port: {"host", "port"}}}`."""
-        services: Mapping[str, Any] = document(self.record)["services"]
-        return services
-
-    def reset(self, *services: str) -> None:
+    def reset(self, *services: str, lane: int | None = None) -> None:
         """Back to the seeded state: this worker's lane, or everything where there are no lanes; of all services, or of some."""
-        path = f"/v1/lanes/{self.lane.number}/reset" if self.record.lanes else "/v1/reset"
+        path = f"/v1/lanes/{lane or self.lane.number}/reset" if self.record.lanes else "/v1/reset"
         self.ask("POST", path, {"services": list(services)})
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:

@@ -30,20 +30,20 @@ class S3Driver:
         self._client = client
 
     def keep(self, base: str, template: str) -> None:
-        with _errors():
+        with errors():
             self._copy(base, template)
 
     def clone(self, template: str, unit: str) -> None:
-        with _errors():
+        with errors():
             self._copy(template, unit)
 
     def reset(self, template: str, unit: str) -> None:
         self.clone(template, unit)
 
     def drop(self, unit: str) -> None:
-        with _errors():
+        with errors():
             if self._exists(unit):
-                self._delete(unit, self._objects(unit))
+                self._delete(unit, self.objects(unit))
                 self._client.delete_bucket(Bucket=unit)
 
     def close(self) -> None:
@@ -54,12 +54,12 @@ class S3Driver:
             raise TemplateGone(f"there is no bucket '{source}'")
         if not self._exists(target):
             self._client.create_bucket(Bucket=target)
-        wanted, there = self._objects(source), self._objects(target)
+        wanted, there = self.objects(source), self.objects(target)
         self._delete(target, [key for key in there if key not in wanted])
         for key in (key for key, what in wanted.items() if there.get(key) != what):
             self._client.copy_object(Bucket=target, Key=key, CopySource={"Bucket": source, "Key": key})
 
-    def _objects(self, bucket: str) -> dict[str, tuple[int, str]]:
+    def objects(self, bucket: str) -> dict[str, tuple[int, str]]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {each["Key"]: (each["Size"], each["ETag"]) for page in pages for each in page.get("Contents", ())}
 
@@ -80,7 +80,7 @@ class S3Driver:
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def errors() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:

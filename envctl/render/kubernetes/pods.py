@@ -7,7 +7,7 @@ import hmac
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from envctl.definition.amounts import bytes_of, size_text
@@ -191,11 +191,14 @@ def _content(rendering: Rendering, service: ServicePlan, drawer: Drawer, found: 
 
 
 def _resources(service: ServicePlan, given: Composed) -> dict[str, Amount]:
-    """Requests and limits always: a quota admits no pod without. What is asked for is never more than the limit."""
+    """Requests and limits always: a quota admits no pod without. What is asked for is never more than the limit.
+
+    Where more is asked for than the usual limit is, that is the limit.
+    """
     own, said = service.pod, _said(service, given)
     limit = Amount(cpu=own.limits.cpu or _MOST.cpu, memory=own.limits.memory or _MOST.memory, storage=own.limits.storage)
     asked = Amount(cpu=own.requests.cpu or _OWN.cpu, memory=own.requests.memory or _OWN.memory, storage=own.requests.storage)
-    return {"requests": _amount(said.requests, _at_most(asked, said)), "limits": _amount(said, _at_least(limit, said.requests))}
+    return {"requests": _amount(said.requests, _bounded(asked, said, min)), "limits": _amount(said, _bounded(limit, said.requests, max))}
 
 
 def _said(service: ServicePlan, given: Composed) -> Limits:
@@ -213,20 +216,12 @@ def _amount(said: Limits | Requested, standard: Amount) -> Amount:
     return standard.model_copy(update={key: value for key, value in found.items() if value})
 
 
-def _at_most(standard: Amount, limit: Limits) -> Amount:
-    found = {"cpu": limit.cpu and f"{min(max(1, round(limit.cpu * 1000)), _milli(standard.cpu))}m"}
-    found |= {"memory": limit.memory and size_text(min(limit.memory, bytes_of(standard.memory)), "i")}
-    if limit.storage and standard.storage:
-        found["storage"] = size_text(min(limit.storage, bytes_of(standard.storage)), "i")
-    return standard.model_copy(update={key: value for key, value in found.items() if value})
-
-
-def _at_least(standard: Amount, kept: Requested) -> Amount:
-    """Where more is kept than the usual limit is, that is the limit."""
-    found = {"cpu": kept.cpu and f"{max(round(kept.cpu * 1000), _milli(standard.cpu))}m"}
-    found |= {"memory": kept.memory and size_text(max(kept.memory, bytes_of(standard.memory)), "i")}
-    if kept.storage and standard.storage:
-        found["storage"] = size_text(max(kept.storage, bytes_of(standard.storage)), "i")
+def _bounded(standard: Amount, said: Limits | Requested, pick: Callable[[int, int], int]) -> Amount:
+    """*standard*, or what is said where that is less (*pick* is min) or more (max)."""
+    found = {"cpu": said.cpu and f"{pick(max(1, round(said.cpu * 1000)), _milli(standard.cpu))}m"}
+    found |= {"memory": said.memory and size_text(pick(said.memory, bytes_of(standard.memory)), "i")}
+    if said.storage and standard.storage:
+        found["storage"] = size_text(pick(said.storage, bytes_of(standard.storage)), "i")
     return standard.model_copy(update={key: value for key, value in found.items() if value})
 
 
