@@ -121,11 +121,22 @@ def own_namespace(api: Api, name: str, id: str) -> Object | None:
 
 
 def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:
-    """A file in the container, which is removed as soon as it has been read."""
-    path = f"/tmp/.envctl-{secrets.token_hex(8)}"
+    """A file in the container, which is removed as soon as it has been read.
+
+    In memory first; a pod of a kind that needs no /tmp has a root that is read-only.
+    """
     text = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items())
-    done = subprocess.run([*line, "sh", "-c", 'umask 077; cat > "$0"', path], input=text.encode(), capture_output=True, check=False)
+    name = f".envctl-{secrets.token_hex(8)}"
+    done = subprocess.run([*line, "sh", "-c", _KEEP, name], input=text.encode(), capture_output=True, check=False)
     if done.returncode:
         why = done.stderr.decode(errors="replace").strip().splitlines()
         raise EnvctlError(f"the command cannot be given its variables: {why[-1] if why else done.returncode}")
-    return ["sh", "-c", '. "$0"; rm -f "$0"; exec "$@"', path, *argv]
+    return ["sh", "-c", '. "$0"; rm -f "$0"; exec "$@"', done.stdout.decode().strip(), *argv]
+
+
+_KEEP = """umask 077
+for folder in /dev/shm /tmp /var/tmp "$PWD"; do
+  if [ -d "$folder" ] && [ -w "$folder" ]; then cat > "$folder/$0" && echo "$folder/$0"; exit; fi
+done
+echo "no folder of this container can be written to" >&2
+exit 1"""
