@@ -58,9 +58,17 @@ class UnitOf(Model):
 
     driver: str = Field(description="A module of envctl/units.")
     several: str = Field("", description="The key of `several` of which each lane has its own items.")
-    parameter: str = Field("", description="The parameter that has another value in each lane.")
+    parameter: str = Field("", description="The parameter, or property, that has another value in each lane.")
     name: str = Field("", description="An item's (or parameter's) value in a lane: an expression over `item`, `self` and `lane.number`.")
-    template: str = Field("", description="What keeps the seeded state: an expression over `item` and `self`.")
+    template: str = Field(
+        "",
+        description="What keeps the seeded state: an expression over `item` and `self`. Without it, that is what was seeded itself: "
+        "units are for lanes alone, and nobody uses what was seeded while there are any.",
+    )
+    properties: dict[str, str] = Field(
+        default_factory=dict,
+        description="What else is another in each lane: expressions over `self`, `seeded` (the server as it is seeded), `lane.number`.",
+    )
     ahead: bool = Field(False, description="What is seeded is kept at every `up`, not only with lanes: a copy costs next to nothing.")
     longest: int = Field(63, description="Bytes that a name may have; a longer one is cut, and told apart by a hash.")
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Parameters that the server needs for it.")
