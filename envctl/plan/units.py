@@ -28,7 +28,7 @@ def unit_of(reading: Reading, subject: Subject) -> Unit | None:
     with reading.located("services", subject.name, "with"):
         names = tuple(_names(reading, subject))
     server = properties_of(reading, subject, TESTS)
-    if kind.properties:
+    if kind.parameter and kind.properties:
         server["units"] = {lane[kind.parameter]: _login(lane) for lane in reading.resolver.view(subject.name, TESTS)["units"]}
     return Unit(kind.driver, names, server, leased, kind.ahead)
 
