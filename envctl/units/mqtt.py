@@ -91,7 +91,12 @@ class MqttDriver:
         client.username_pw_set(str(self._of["username"]), str(self._of["password"]))
         answers: list[Any] = []
         answered = threading.Event()
-        client.on_connect = lambda _client, _data, _flags, reason, _properties: (answers.append(reason), answered.set())
+
+        def take(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            answers.append(reason)
+            answered.set()
+
+        client.on_connect = take
         try:
             client.connect(str(self._of["host"]), int(self._of["port"]))
             client.loop_start()
