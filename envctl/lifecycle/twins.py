@@ -72,9 +72,10 @@ def _for_pods(session: Session, options: UpOptions, names: Collection[str], list
     at_docker = replace(options, engine="docker", context=None, namespace=None, registry=None)
     made = build(session, at_docker, names, listeners, low=low)
     record, plan = _drafted(session, options, open_selected(session, options))
-    deployment = _deployment(session, record, plan)
-    for entry in made if isinstance(deployment, BringsKept) and not deployment.unable else ():
-        deployment.bring(plan.services[entry.made_for.rpartition("/")[2]], record_of(entry))
+    deployment: Deployment = _deployment(session, record, plan)
+    if isinstance(deployment, BringsKept) and not deployment.unable:
+        for entry in made:
+            deployment.bring(plan.services[entry.made_for.rpartition("/")[2]], record_of(entry))
     return made
 
 

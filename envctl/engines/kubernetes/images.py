@@ -86,8 +86,12 @@ def _loader(context: Context) -> tuple[str, ...] | None:
 
 def _push(service: ServicePlan, target: str, environ: Mapping[str, str], progress: Progress) -> None:
     """Its tag is its content, so what is there already need not be sent again."""
-    if _is_there(target):
-        return
+    if not _is_there(target):
+        push(service, target, environ, progress)
+
+
+def push(service: ServicePlan, target: str, environ: Mapping[str, str], progress: Progress) -> None:
+    """Raises ServiceFailed."""
     progress(service.name, f"pushing {target}")
     _run(service, ["docker", "tag", service.image, target], "push", environ)
     _run(service, ["docker", "push", "-q", target], "push", environ)

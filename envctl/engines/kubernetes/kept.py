@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from envctl.engines.kept_images import begun
 from envctl.engines.kubernetes.api import Api, Ignoring
-from envctl.engines.kubernetes.images import bring, reaches
+from envctl.engines.kubernetes.images import bring, push, reaches
 from envctl.engines.seam import Progress
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.instance.record import Location, SnapshotRecord
@@ -71,18 +71,26 @@ class KeptByDocker:
 
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress) -> SnapshotRecord:
         """It is where the cluster finds it, called by its digest there; and how its server starts, which nobody there could say."""
-        daemon = self.docker.daemon
-        bring(self.api.context, replace(service, image=kept.ref), self.registry, self.environ, progress)
-        config = daemon.get(f"/images/{service.image}/json")["Config"]
-        kept = replace(kept, entrypoint=tuple(config.get("Entrypoint") or ()), command=tuple(config.get("Cmd") or ()))
-        if self.registry is None:
-            return kept
-        target = pushed_image(kept.ref, self.registry)
-        repository = target.rpartition(":")[0]
-        names = daemon.get(f"/images/{target}/json").get("RepoDigests") or []
-        found = next((str(name) for name in names if str(name).partition("@")[0] == repository), target)
+        from envctl.engines.docker.api import ApiError
+
+        image = replace(service, image=kept.ref)
+        try:
+            config = self.docker.daemon.get(f"/images/{service.image}/json")["Config"]
+            kept = replace(kept, entrypoint=tuple(config.get("Entrypoint") or ()), command=tuple(config.get("Cmd") or ()))
+            if self.registry is not None:
+                return replace(kept, ref=self._pushed(image, pushed_image(kept.ref, self.registry), progress))
+        except (ApiError, OSError) as error:
+            raise EnvctlError(f"Docker: {error}") from None
+        bring(self.api.context, image, None, self.environ, progress)
+        return kept
+
+    def _pushed(self, service: ServicePlan, target: str, progress: Progress) -> str:
+        """What the registry calls it: by its content, since anybody may push something else under its name."""
+        push(service, target, self.environ, progress)
+        repository, daemon = target.rpartition(":")[0], self.docker.daemon
+        names = [str(name) for name in daemon.get(f"/images/{target}/json").get("RepoDigests") or []]
         daemon.request("DELETE", f"/images/{target}", patience=60)  # the name alone: with it, no `--prune` would remove the data
-        return replace(kept, ref=found)
+        return next((name for name in names if name.partition("@")[0] == repository), target)
 
 
 def restored(service: ServicePlan, kept: SnapshotRecord | None) -> ServicePlan:
