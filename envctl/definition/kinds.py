@@ -69,6 +69,9 @@ class UnitOf(Model):
         default_factory=dict,
         description="What else is another in each lane: expressions over `self`, `seeded` (the server as it is seeded), `lane.number`.",
     )
+    configured: bool = Field(
+        False, description="It stands in the server's configuration: a server of a Compose file, which has its own, has none."
+    )
     ahead: bool = Field(False, description="What is seeded is kept at every `up`, not only with lanes: a copy costs next to nothing.")
     longest: int = Field(63, description="Bytes that a name may have; a longer one is cut, and told apart by a hash.")
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Parameters that the server needs for it.")
@@ -257,7 +260,12 @@ class Kind(Model):
 
 def scope_of(service: Service, kind: Kind) -> Literal["lane", "environment"]:
     """Whether each lane has one of its own: what the service says, else its kind; else it is shared where lanes can have parts of it."""
-    return service.scope or kind.scope or ("environment" if is_divided(kind) else "lane")
+    return service.scope or kind.scope or ("environment" if is_divided(kind) and can_divide(service, kind) else "lane")
+
+
+def can_divide(service: Service, kind: Kind) -> bool:
+    """Whether what its kind says of units holds for *service*, too."""
+    return not (service.from_compose and kind.unit is not None and kind.unit.configured)
 
 
 def is_divided(kind: Kind) -> bool:

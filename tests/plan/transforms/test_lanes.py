@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -305,3 +306,15 @@ def test_a_lane_is_handed_the_prefix_of_its_topics(folder: Path) -> None:
 def test_lanes_that_share_a_broker_without_its_prefix_are_refused(folder: Path) -> None:
     assert "'broker'" in refused(folder, brokers(prefix=""))
     assert "broker-lane2" in planned(environment_of(folder, brokers("lane", "")), 2).services
+
+
+def test_a_nats_of_a_compose_file_has_no_accounts_of_lanes(folder: Path) -> None:
+    found = environment_of(folder, "services:\n  bus: {kind: nats}\n")
+
+    def composed(**changes: str) -> Environment:
+        bus = found.definition.services["bus"].model_copy(update={"from_compose": True, **changes})
+        return replace(found, definition=found.definition.model_copy(update={"services": {"bus": bus}}))
+
+    assert list(apply(composed(), Selection(lanes=2)).definition.services) == ["bus", "bus-lane2"]
+    with pytest.raises(DefinitionError, match="'bus' has the configuration of its Compose file"):
+        apply(composed(scope="environment"), Selection(lanes=2))
