@@ -69,9 +69,7 @@ class UnitOf(Model):
         default_factory=dict,
         description="What else is another in each lane: expressions over `self`, `seeded` (the server as it is seeded), `lane.number`.",
     )
-    configured: bool = Field(
-        False, description="It stands in the server's configuration: a server of a Compose file, which has its own, has none."
-    )
+    configured: bool = Field(False, description="It stands in the server's configuration: one of a Compose file has its own, without it.")
     ahead: bool = Field(False, description="What is seeded is kept at every `up`, not only with lanes: a copy costs next to nothing.")
     longest: int = Field(63, description="Bytes that a name may have; a longer one is cut, and told apart by a hash.")
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Parameters that the server needs for it.")

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import nats
+from nats.aio.client import Client
 from nats.errors import Error
 
 from envctl.units import TemplateGone, UnitError
@@ -84,11 +84,16 @@ class NatsDriver:
     @asynccontextmanager
     async def _account(self, login: Login) -> AsyncIterator[Account]:
         server, user, password = f"nats://{self._of['host']}:{self._of['port']}", str(login["username"]), str(login["password"])
-        client = await nats.connect(server, user=user, password=password, allow_reconnect=False, connect_timeout=TIMEOUT)
+        client = Client()
         try:
+            await client.connect(server, user=user, password=password, allow_reconnect=False, connect_timeout=TIMEOUT, error_cb=_unsaid)
             yield Account(client)
         finally:
             await client.close()
+
+
+async def _unsaid(_: Exception) -> None:
+    """What goes wrong is raised, too; without this the library logs it."""
 
 
 class Account:
