@@ -522,4 +522,3 @@ def test_retained_messages_of_mqtt_are_copied_below_a_prefix_and_taken_away(up: 
         assert retained("envctl/lane1/") == there
         driver.drop("envctl/lane1/")
         assert retained("envctl/lane1/") == []
-        driver.drop("envctl/seeded/")
