@@ -28,6 +28,7 @@ from envctl.engines.seam import (
 )
 from envctl.errors import EnvctlError
 from envctl.instance.record import Location, SnapshotRecord
+from envctl.process.attached import Attached
 from envctl.process.threads import merged
 from envctl.session.session import Host
 
@@ -187,8 +188,8 @@ class MixedDeployment(MixedInstance[Deployment]):
         if isinstance(at, AdmitsReaders):
             at.admit(service)
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
-        return self._at(service.name).run_command(service, argv)
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
+        return self._at(service.name).run_command(service, argv, attached)
 
     def data_id(self, service: ServicePlan) -> str:
         return self._at(service.name).data_id(service)

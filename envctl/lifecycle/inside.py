@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from queue import SimpleQueue
 
-from envctl.engines import open_engine
+from envctl.engines import CommandResult, open_engine
 from envctl.environment import Environment
-from envctl.errors import UsageError, did_you_mean
+from envctl.errors import CommandMissing, EnvctlError, UsageError, did_you_mean
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.events import Events
 from envctl.lifecycle.up import Up
-from envctl.process.terminal import give
+from envctl.process import signals
+from envctl.process.attached import Attached
+from envctl.process.terminal import pass_on
 from envctl.session import Session
+
+POLL_SECONDS = 0.5
+"""Between two looks at the keeper."""
 
 
 def check_place(environment: Environment, service: str) -> None:
@@ -22,13 +32,59 @@ def check_place(environment: Environment, service: str) -> None:
         raise UsageError(f"--in {service}: there is no such service", hint=did_you_mean(service, known))
 
 
-def run_inside(session: Session, started: Up, service: str, command: Sequence[str]) -> int:
-    """The exit status of *command*, which runs like *service*, with the outputs as they are seen from there; what it prints is printed."""
+def run_inside(session: Session, started: Up, service: str, command: Sequence[str], lost: Callable[[], bool] = lambda: False) -> int:
+    """The exit status of *command*, which runs like *service*, with the outputs as they are seen from there; what it prints is passed on.
+
+    Raises:
+        CommandMissing: it cannot be started.
+        EnvctlError: the environment was *lost*.
+        KeyboardInterrupt: the signal has reached the command, which has ended.
+    """
     plan = started.plan
     own = plan.services[service]
     own = replace(own, env={**own.env, **plan.outputs_in(service)})
     plan = replace(plan, services={**plan.services, service: own})
     run = Run(session, started.record, plan, Events([]), 0.0)
-    result = run.deployment(open_engine(started.record.location, session.host), plan).run_command(own, command)
-    give(result.output if result.output.endswith("\n") or not result.output else result.output + "\n")
+    deployment = run.deployment(open_engine(started.record.location, session.host), plan)
+    attached = Attached(pass_on, partial(pass_on, error=True))
+    result = _watched(lambda: deployment.run_command(own, command, attached), attached, lost)
+    if result.output and result.status in (126, 127):
+        raise CommandMissing(f"{command[0]} cannot be run in the place of {service}: {result.output.strip()}", result.status)
     return result.status
+
+
+def _watched(function: Callable[[], CommandResult], attached: Attached, lost: Callable[[], bool]) -> CommandResult:
+    """In a thread of its own: this one hears signals."""
+    ended: SimpleQueue[CommandResult | BaseException] = SimpleQueue()
+    thread = threading.Thread(target=lambda: ended.put(_outcome(function)), daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(POLL_SECONDS)
+            if thread.is_alive() and lost():
+                raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")
+    except BaseException as error:
+        _stop(thread, attached, signals.asked_by() if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
+        raise
+    outcome = ended.get()
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _outcome(function: Callable[[], CommandResult]) -> CommandResult | BaseException:
+    try:
+        return function()
+    except BaseException as error:
+        return error
+
+
+def _stop(thread: threading.Thread, attached: Attached, first: int) -> None:
+    """Politely, then firmly, then for certain."""
+    with signals.shielded():
+        for number, patience in ((first, 5.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+            with suppress(Exception):  # its engine may have gone, which is why it is stopped
+                attached.signal(number)
+            thread.join(patience)
+            if not thread.is_alive():
+                return

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from envctl.environment import Environment, open_environment
-from envctl.errors import Interrupted, ServiceFailed, UsageError
+from envctl.errors import CommandMissing, Interrupted, ServiceFailed, UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.machine import process_mark
 from envctl.instance.record import InstanceState
@@ -43,8 +43,13 @@ OPTIONS = UpOptions("t", engine="local")
 
 def test_a_command_inside_runs_like_a_service(session: Session, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, {"environments/t.yaml": "name: t\nservices: {a: {run: sleep 600, env: {OWN: one}}}\noutputs: {OUT: two}\n"})
-    assert run.run(session, OPTIONS, ["sh", "-c", "echo $OWN $OUT; printf whole; exit 5"], inside="a") == 5
-    assert capfd.readouterr().out == "one two\nwhole\n"
+    assert run.run(session, OPTIONS, ["sh", "-c", "echo $OWN $OUT; printf whole; echo wrong >&2; exit 5"], inside="a") == 5
+    printed = capfd.readouterr()
+    assert printed.out == "one two\nwhole", "as it is: no line end is added"
+    assert "wrong\n" in printed.err
+    with pytest.raises(CommandMissing, match="no/such cannot be run in the place of a") as failed:
+        run.run(session, OPTIONS, ["no/such"], inside="a")
+    assert failed.value.exit_code == 127
     with pytest.raises(UsageError, match="--in b: there is no such service"):
         run.run(session, OPTIONS, ["true"], inside="b")
     assert session.store.all() == []

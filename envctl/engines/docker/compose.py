@@ -22,6 +22,7 @@ from envctl.instance.labels import INSTANCE
 from envctl.plan.model import Plan
 
 NOTE = "compose.made"
+QUIET = {"COMPOSE_ANSI": "never", "COMPOSE_IGNORE_ORPHANS": "1", "COMPOSE_MENU": "0"}
 Container = Mapping[str, Any]
 _PLUGINS = (
     "~/.docker/cli-plugins",
@@ -70,7 +71,7 @@ def run_compose(
     """
     process = subprocess.Popen(
         [*compose_program(environment), *arguments],
-        env={**environment, "COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain", "COMPOSE_IGNORE_ORPHANS": "1", "COMPOSE_MENU": "0"},
+        env={**environment, "COMPOSE_PROGRESS": "plain", **QUIET},
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

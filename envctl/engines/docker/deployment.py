@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,8 +14,8 @@ from typing import Any
 
 from envctl.engines import listening
 from envctl.engines.docker import snapshots
-from envctl.engines.docker.commands import OneOffs, archive, execute
-from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_compose, stranded, unchanged
+from envctl.engines.docker.commands import OneOffs, archive, execute, kill
+from envctl.engines.docker.compose import QUIET, ComposeFailed, compose_program, forget, remember, run_compose, stranded, unchanged
 from envctl.engines.docker.connection import sdk_errors
 from envctl.engines.docker.images import ensure_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
@@ -25,6 +26,7 @@ from envctl.instance.folder import write_private
 from envctl.instance.labels import DATA, INSTANCE
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.attached import Attached, run_attached
 from envctl.process.threads import guarded_thread
 from envctl.render.compose import compose_text, escaped, joined_networks, labels, render_compose
 
@@ -85,8 +87,13 @@ class DockerDeployment(DockerInstance):
         return snapshots.save(self.connection, self.one_of(service.name), service, key, self.id, self.in_flight)
 
     def _run_compose(self, file: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
-        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
-        return run_compose(command, self.connection.environment(self.settings.environ) | dict(variables or {}))
+        return run_compose(self._compose_words(file, arguments), self._compose_environment(variables or {}))
+
+    def _compose_words(self, file: Path, arguments: Sequence[str]) -> list[str]:
+        return ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
+
+    def _compose_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        return self.connection.environment(self.settings.environ) | dict(variables)
 
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
@@ -188,26 +195,41 @@ class DockerDeployment(DockerInstance):
         if not self._takes_compose(service):
             self._once.expect(service, tuple(argv))
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
         if self._takes_compose(service):
-            return self._composed_once(service, argv)
-        return self._once.run(service, tuple(argv))
+            return self._composed_once(service, argv, attached)
+        return self._once.run(service, tuple(argv), attached)
 
     def _takes_compose(self, service: ServicePlan) -> bool:
         return bool(service.compose or joined_networks(self.plan))
 
-    def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def _composed_once(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None) -> CommandResult:
         """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
         file = self.folder / "compose.json"
         given = json.loads(file.read_text())["services"].get(service.name, {}).get("environment", {})
         more = {key: value for key, value in service.env.items() if given.get(key) != escaped(value)}
         flags = [word for key in more for word in ("-e", key)]  # their values stay out of what `ps` shows
-        command = ["run", "--rm", "--no-deps", "-T", *flags, "--entrypoint", argv[0], service.name, *argv[1:]]
+        name = f"{self.id}-{service.name}-{secrets.token_hex(4)}"
+        command = ["run", "--rm", "--no-deps", "-T", "--name", name, *flags, "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
+            if attached is not None:
+                return self._composed_attached(name, self._compose_words(file, command), self._compose_environment(more), attached)
             return CommandResult(0, self._run_compose(file, command, more))
         except ComposeFailed as error:
             return CommandResult(error.status, str(error))
+
+    def _composed_attached(self, name: str, words: Sequence[str], environ: Mapping[str, str], attached: Attached) -> CommandResult:
+        """Signals go to the container itself: Compose would not survive the one that kills."""
+        try:
+            status = run_attached(
+                [*compose_program(environ), *words], {**environ, "COMPOSE_PROGRESS": "quiet", **QUIET}, attached,
+                send=lambda number: kill(self.connection, name, number),
+            )  # fmt: skip
+            return CommandResult(status, "")
+        finally:
+            with suppress(sdk_errors.APIError):
+                self.connection.api.remove_container(name, force=True, v=True)
 
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from envctl.instance.labels import INSTANCE, RECORD, SERVICE
 from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.attached import Attached
 from envctl.process.threads import each
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
 from envctl.render.kubernetes.rendering import ImageFacts
@@ -313,26 +315,28 @@ class KubernetesDeployment(KubernetesInstance):
         said = [str(event.get("message", "")) for event in told if event.get("reason") == "Unhealthy"]
         return said[-1] if said else "the kubelet's probe has not succeeded yet"
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         """*argv* in a Job with the image, the environment and the files of *service*."""
         job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self._options)
         self._jobs.add(job["metadata"]["name"])
         try:
             self._apply(job)
             if self._watched is not None:
-                return self._ran(job["metadata"]["name"], self._watched)
+                return self._ran(job["metadata"]["name"], self._watched, attached)
             alone = Pods(self.api, self.namespace, self.id, owners=self._owners)
             with alone.following():
-                return self._ran(job["metadata"]["name"], alone)
+                return self._ran(job["metadata"]["name"], alone, attached)
         finally:
             threading.Thread(target=self._delete_job, args=(job,)).start()
 
-    def _ran(self, job: str, watched: Pods) -> CommandResult:
-        def over() -> bool:
+    def _ran(self, job: str, watched: Pods, attached: Attached | None) -> CommandResult:
+        def stuck_or(*phases: str) -> bool:
             found = watched.of(f"{JOB}{job}")
-            return f"{JOB}{job}" in watched.failures or (found is not None and found["status"].get("phase") in ("Succeeded", "Failed"))
+            return f"{JOB}{job}" in watched.failures or (found is not None and found["status"].get("phase") in phases)
 
-        if not watched.wait(over):
+        if attached is not None and watched.wait(lambda: stuck_or("Running", "Succeeded", "Failed")):
+            self._follow(watched.of(f"{JOB}{job}"), attached)
+        if not watched.wait(lambda: stuck_or("Succeeded", "Failed")):
             return CommandResult(126, f"the Job {job} did not end")
         stuck, found = watched.failures.get(f"{JOB}{job}"), watched.of(f"{JOB}{job}")
         if stuck is not None or found is None:
@@ -341,7 +345,21 @@ class KubernetesDeployment(KubernetesInstance):
         if ended.get("reason") in NOT_STARTED:
             return CommandResult(127, str(ended.get("message", "")))
         status = exit_status(found)
-        return CommandResult(1 if status is None else status, text(self._printed(found, None, ANSWER)))
+        return CommandResult(1 if status is None else status, "" if attached else text(self._printed(found, None, ANSWER)))
+
+    def _follow(self, pod: Object | None, attached: Attached) -> None:
+        """A pod's log has one stream, and a pod that is deleted gets SIGTERM, whatever was meant; without grace it is killed."""
+        if pod is None:
+            return
+
+        def send(number: int) -> None:
+            grace = 0 if number == signal.SIGKILL else None
+            self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=grace, uid=pod["metadata"]["uid"])
+
+        attached.begins(send)
+        with Ignoring(400, 404):
+            for piece in self._printed(pod, None, None, follow="true"):
+                attached.out(piece)
 
     def admit(self, service: ServicePlan) -> None:
         """Says so of its pods, and waits until the cluster has seen it."""
