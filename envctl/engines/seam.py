@@ -357,6 +357,21 @@ class Prunes(Protocol):
 
 
 @runtime_checkable
+class BuildsMeanwhile(Protocol):
+    """A deployment some of whose services can run while the images of others are built, and brought to where they run."""
+
+    def prepare_meanwhile(self, progress: Progress) -> None:
+        """As `prepare`, but for what is built: that goes on. `create` and `start` take care of what is not there yet."""
+
+    def await_image(self, service: ServicePlan) -> None:
+        """Returns when the image of the service is there.
+
+        Raises:
+            ServiceFailed: it cannot be built, or brought to where it runs.
+        """
+
+
+@runtime_checkable
 class PreparesCommands(Protocol):
     """An engine on which a `run_command` that will come can be made ready while there is nothing else to do."""
 

@@ -7,6 +7,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,9 +16,19 @@ from typing import Any
 from envctl.engines import listening
 from envctl.engines.docker import snapshots
 from envctl.engines.docker.commands import OneOffs, archive, execute, kill
-from envctl.engines.docker.compose import QUIET, ComposeFailed, compose_program, forget, remember, run_compose, stranded, unchanged
+from envctl.engines.docker.compose import (
+    QUIET,
+    ComposeFailed,
+    compose_program,
+    dependants,
+    forget,
+    remember,
+    run_compose,
+    stranded,
+    unchanged,
+)
 from envctl.engines.docker.connection import sdk_errors
-from envctl.engines.docker.images import ensure_images
+from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.moving import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
@@ -27,7 +38,7 @@ from envctl.instance.labels import DATA, INSTANCE
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.attached import Attached, run_attached
-from envctl.process.threads import guarded_thread
+from envctl.process.threads import begun, guarded_thread
 from envctl.render.compose import compose_text, escaped, joined_networks, labels, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
@@ -40,6 +51,11 @@ class DockerDeployment(DockerInstance):
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
     _once: OneOffs = field(init=False)
+    _built: Future[None] | None = None
+    _building: frozenset[str] = frozenset()
+    """The images that are built meanwhile, and the services that were not created because of them."""
+    _unbuilt: frozenset[str] = frozenset()
+    _creating: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
@@ -51,6 +67,7 @@ class DockerDeployment(DockerInstance):
         return Location("docker", self.connection.context or self.connection.endpoint.host)
 
     def identity(self, service: ServicePlan) -> str:
+        self.await_image(service)
         return snapshots.image_id(self.connection.daemon, service.image)
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
@@ -98,11 +115,26 @@ class DockerDeployment(DockerInstance):
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
 
+    def prepare_meanwhile(self, progress: Progress) -> None:
+        if building := pull_images(self.connection, self.plan, progress):
+            self._building = frozenset(service.image for service in building)
+            self._built = begun(lambda: build(self.connection, building, self.folder, self.settings.environ, progress), "build")
+
+    def await_image(self, service: ServicePlan) -> None:
+        if self._built is not None and service.image in self._building:
+            self._built.result()
+
     def create(self, *, whole: bool = True) -> None:
-        """By Compose, where there is anything to do."""
+        """By Compose, where there is anything to do; what waits for an image that is still built is created when it starts."""
         self.restore(self._snapshots)
-        text = compose_text(render_compose(self.plan, standalone=False))
-        if not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
+        rendered = render_compose(self.plan, standalone=False)
+        text = compose_text(rendered)
+        if self._built is not None and whole:
+            self._unbuilt = dependants(rendered.document["services"], self._building)
+            if self._unbuilt == self.plan.services.keys():
+                self._built.result()
+                self._unbuilt = frozenset()
+        if self._built is not None or not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
             if whole and self._snapshots and self._move(self._written(text)):
                 self.restore(self._snapshots)
                 text = compose_text(render_compose(self.plan, standalone=False))
@@ -118,17 +150,34 @@ class DockerDeployment(DockerInstance):
         forget(self.folder)
         if whole:
             self._remove_stranded()
+        built = [name for name in self.plan.services if name not in self._unbuilt] if self._unbuilt else []
         file = self.folder / ("compose.json" if whole else "part.json")
         write_private(file, text)
         options = ["--remove-orphans"] if whole else []
         try:
             with self.in_flight.creating():
                 make_volumes(self.connection, self.id, self.plan.services, labels(self.plan))
-                self._run_compose(file, ["create", "--no-build", "--pull", "never", *options])
+                self._run_compose(file, ["create", "--no-build", "--pull", "never", *options, *built])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
-        if whole:
+        if whole and not self._unbuilt:
             remember(self.folder, text)
+
+    def _create_unbuilt(self) -> None:
+        """The rest, once, as soon as the first of it starts."""
+        with self._creating:
+            if not self._unbuilt:
+                return
+            assert self._built is not None
+            self._built.result()
+            try:
+                with self.in_flight.creating():
+                    file = self.folder / "compose.json"
+                    self._run_compose(file, ["create", "--no-build", "--pull", "never", *sorted(self._unbuilt)])
+            except ComposeFailed as error:
+                raise _cannot_create(str(error)) from None
+            remember(self.folder, file.read_text())
+            self._ids, self._unbuilt = self.containers(), frozenset()
 
     def _remove_stranded(self) -> None:
         daemon = self.connection.daemon
@@ -138,6 +187,8 @@ class DockerDeployment(DockerInstance):
 
     def start(self, service: ServicePlan) -> None:
         service = self.plan.services[service.name]
+        if service.name in self._unbuilt:
+            self._create_unbuilt()
         for container in self.ids(service.name):
             try:
                 if service.files and self.connection.api.inspect_container(container)["State"]["Status"] == "created":
@@ -192,11 +243,13 @@ class DockerDeployment(DockerInstance):
         return execute(self.connection.api, self.one_of(service), what)
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        self.await_image(service)
         if not self._takes_compose(service):
             self._once.expect(service, tuple(argv))
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
+        self.await_image(service)
         if self._takes_compose(service):
             return self._composed_once(service, argv, attached)
         return self._once.run(service, tuple(argv), attached)

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ from envctl.engines.kubernetes.api import ANSWER, ApiError, Ignoring
 from envctl.engines.kubernetes.binding import ROLE, Binding
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.image_facts import image_facts
-from envctl.engines.kubernetes.images import bring_images
+from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
 from envctl.engines.kubernetes.records import added_kinds, note_added, publish
@@ -32,7 +33,7 @@ from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_a
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.attached import Attached
-from envctl.process.threads import each
+from envctl.process.threads import begun, each
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
 from envctl.render.kubernetes.rendering import ImageFacts
 from envctl.render.kubernetes_settings import Cluster
@@ -64,6 +65,9 @@ class KubernetesDeployment(KubernetesInstance):
     _ranged: bool = False
     _fresh: bool = False
     _images: Mapping[str, ImageFacts] = field(default_factory=dict)
+    _brought: Future[None] | None = None
+    _looked: bool = False
+    _looking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def _options(self) -> Options:
@@ -82,9 +86,30 @@ class KubernetesDeployment(KubernetesInstance):
         return Binding(self.api, self.namespace, Cluster.of(self.settings.cluster).role or ROLE)
 
     def prepare(self, progress: Progress) -> None:
+        self._bring(progress)
+        self._look_at_images()
+
+    def prepare_meanwhile(self, progress: Progress) -> None:
+        if check_way(self.api.context, self.plan):
+            self._brought = begun(lambda: self._bring(progress), "images")
+        self._look_at_images()
+
+    def _bring(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
+
+    def _look_at_images(self) -> None:
         self._images = image_facts(self.api.context, self.plan, self.settings.environ)
         self.__dict__.pop("manifests", None)
+
+    def await_image(self, service: ServicePlan) -> None:
+        """Once all are at the cluster, what runs is rendered anew: images say of themselves as which user they run."""
+        if self._brought is None or service.build is None:
+            return
+        self._brought.result()
+        with self._looking:
+            if not self._looked:
+                self._look_at_images()
+            self._looked = True
 
     def create(self, *, whole: bool = True) -> None:
         """Everything but what runs, and the instance's record, before that: another machine finds in it how to use it, and to remove it.
@@ -317,6 +342,7 @@ class KubernetesDeployment(KubernetesInstance):
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         """*argv* in a Job with the image, the environment and the files of *service*."""
+        self.await_image(service)
         job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self._options)
         self._jobs.add(job["metadata"]["name"])
         try:
