@@ -210,6 +210,8 @@ def _words(error: ValidationError) -> tuple[str, str]:
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             bound = "at least" if "inimum" in error.validator else "at most"
             return f"{shown(value)} is out of range: it must be {bound} {wanted}", ""
+        case "minLength" if value == "" and "x-empty" in error.schema:
+            return "this is empty", error.schema["x-empty"]
         case "minLength" | "minItems" | "minProperties":
             return (f"{shown(value)} is too short: {wanted} at least" if value else "this is empty"), ""
         case "pattern":

@@ -28,7 +28,8 @@ class MqttDriver(Emptied):
         retained: list[str] = []
         over, end = threading.Event(), f"envctl/reset/{id(self)}"
         client: Any = mqtt.Client(CallbackAPIVersion.VERSION2)
-        client.username_pw_set(str(self._of["username"]), str(self._of["password"]))
+        if self._of["username"]:
+            client.username_pw_set(str(self._of["username"]), str(self._of["password"]))
         client.on_connect = lambda *_: client.subscribe("#")
         client.on_subscribe = lambda *_: client.publish(end, b"over")
         client.on_message = lambda _client, _data, message: (

@@ -102,7 +102,18 @@ services:
     seed:
       - messages: {{topic: seeded/1, body: "21 ü", retain: true}}
 """
+OPEN = """
+  open-mqtt: {kind: mqtt, with: {password: ""}, seed: [{messages: {topic: seeded/1, body: hello, retain: true}}]}
+  # A user of its own, and no password for everybody else.
+  open-mqtt-users: {kind: mqtt, with: {password: "", users: [sensor]}}
+  open-nats: {kind: nats, with: {password: "", users: [sensor], streams: {seeded: {}}}}
+"""
 OUTPUTS = {
+    "OPEN_MQTT": "${open-mqtt.url}",
+    "OPEN_MQTT_USERS": "${open-mqtt-users.url}",
+    "OPEN_MQTT_SENSOR": "${open-mqtt-users.users.sensor.url}",
+    "OPEN_NATS": "${open-nats.url}",
+    "OPEN_NATS_SENSOR": "${open-nats.users.sensor.url}",
     "RABBIT": "${rabbit.url}",
     "RABBIT_TENANT": "${rabbit.virtual_hosts.tenant.url}",
     "RABBIT_ODD": "${(rabbit.virtual_hosts.values()|list)[2].url}",

@@ -77,7 +77,8 @@ services:
       - generate: {{table: orders, count: 30, random: 7, columns: {{who: {{from: people.id}}, mail: email}}}}
       - restore: seeds/dump.sql.zst
         owners: false
-  my-sql: {{kind: mysql, with: {{username: root}}}}
+  my-sql: {{kind: mysql, with: {{password: ""}}}}
+  open-pg: {{kind: postgres, with: {{password: "", users: [clerk]}}}}
 """
 OUTPUTS = {
     "PG": "${pg.url}",
@@ -87,6 +88,7 @@ OUTPUTS = {
     "MARIA_READER": "${maria.users.reader.url}",
     "MARIA_ROOT": "${maria.root_password}",
     "MY": "${my-sql.url}",
+    "OPEN_PG": "${open-pg.url}",
     "PG_AUDIT": "${pg.databases.audit.url}",
     "PG_AUDIT_JDBC": "${pg.databases.audit.jdbc_url}",
     "MARIA_AUDIT": "${maria.databases.audit.url}",
@@ -250,6 +252,14 @@ def test_postgres_asks_for_a_password_inside_too(up: Running) -> None:
         assert "no password supplied" in done.err + done.out
 
 
+def test_a_postgres_without_a_password_lets_everybody_in(up: Running) -> None:
+    assert up["OPEN_PG"].startswith("postgresql://postgres@")
+    assert "OPEN_PG_PASSWORD" not in up.defaults
+    for changed in ({}, {"username": "clerk"}):
+        assert postgres(up["OPEN_PG"], "select current_user", **changed) == [[changed.get("username", "postgres")]]
+    assert up.execute("open-pg", "psql", "-w", "-XAtc", "select 1").ok().out.strip() == "1"
+
+
 def test_postgres_says_which_names_it_does_not_take(home: Project) -> None:
     refused(home, "postgres", "username", ["a'b", 'a"b', "a$b", "a\\b"], "without quotes, dollar signs and backslashes")
 
@@ -296,7 +306,7 @@ def test_mariadb_asks_for_a_password_inside_too(up: Running) -> None:
 
 
 def test_mysql_is_another_name_and_root_may_be_the_user(up: Running) -> None:
-    assert Url.of(up["MY"]).username == "root"
+    assert up["MY"].startswith("mysql://root@"), "with an empty password it is root, whom nobody asks for one"
     assert mariadb(up["MY"], "select current_user(), database(), @@version like '%MariaDB%'") == (("root@%", "app", 1),)
 
 
