@@ -148,7 +148,7 @@ MESSAGES = """{"subject": "seeded.a", "body": "1", "jetstream": true}
 @pytest.fixture(scope="module")
 def up(home: Project) -> Running:
     home.write("environments/seeds/messages.jsonl", MESSAGES)
-    return bring_up(home, "brokers", SERVICES, OUTPUTS)
+    return bring_up(home, "brokers", SERVICES + OPEN, OUTPUTS)
 
 
 @contextmanager
@@ -223,7 +223,7 @@ async def _nats(url: str) -> Any:
     return await nats.connect(f"nats://{at.host}:{at.port}", user=at.username, password=at.password, allow_reconnect=False)
 
 
-@pytest.mark.parametrize("who", ["NATS", "HASHED"])
+@pytest.mark.parametrize("who", ["NATS", "HASHED", "OPEN_NATS", "OPEN_NATS_SENSOR"])
 def test_nats_hands_messages_on(up: Running, who: str) -> None:
     async def talk() -> bytes:
         client = await _nats(up[who])
@@ -387,7 +387,7 @@ def mosquitto(url: str, **changed: str) -> Iterator[tuple[Any, queue.Queue[Any]]
         client.loop_stop()
 
 
-@pytest.mark.parametrize("who", ["MQTT", "MQTT_SENSOR", "MQTT_OTHER"])
+@pytest.mark.parametrize("who", ["MQTT", "MQTT_SENSOR", "MQTT_OTHER", "OPEN_MQTT", "OPEN_MQTT_USERS", "OPEN_MQTT_SENSOR"])
 def test_mqtt_with_every_user(up: Running, who: str) -> None:
     with mosquitto(up[who]) as (client, told):
         assert not told.get(timeout=10).is_failure

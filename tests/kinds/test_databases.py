@@ -255,8 +255,9 @@ def test_postgres_asks_for_a_password_inside_too(up: Running) -> None:
 def test_a_postgres_without_a_password_lets_everybody_in(up: Running) -> None:
     assert up["OPEN_PG"].startswith("postgresql://postgres@")
     assert "OPEN_PG_PASSWORD" not in up.defaults
-    for changed in ({}, {"username": "clerk"}):
-        assert postgres(up["OPEN_PG"], "select current_user", **changed) == [[changed.get("username", "postgres")]]
+    at = up["OPEN_PG"]
+    for url, user in ((at, "postgres"), (at.replace("postgres@", "clerk@"), "clerk")):
+        assert postgres(url, "select current_user") == [[user]]
     assert up.execute("open-pg", "psql", "-w", "-XAtc", "select 1").ok().out.strip() == "1"
 
 
@@ -314,10 +315,11 @@ def test_mysql_is_another_name_and_root_may_be_the_user(up: Running) -> None:
 def test_default_outputs(up: Running, service: str) -> None:
     found = up.defaults_of(service)
     at = Url.of(found["url"])
-    assert {"host", "port", "url", "username", "password", "database", "jdbc_url"} <= found.keys()
-    assert (found["host"], found["port"], found["username"], found["password"]) == (at.host, str(at.port), at.username, at.password)
-    assert found["database"] == "app"
-    assert at.password not in found["jdbc_url"]
+    given = {"password": at.password} if service != "my-sql" else {}
+    assert {"host", "port", "url", "username", "database", "jdbc_url", *given} <= found.keys()
+    wanted = {"host": at.host, "port": str(at.port), "username": at.username, "database": "app", **given}
+    assert {key: found[key] for key in wanted} == wanted
+    assert not given or at.password not in found["jdbc_url"]
 
 
 def test_processes_listen_on_loopback_alone(up: Running) -> None:
