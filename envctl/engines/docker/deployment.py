@@ -55,7 +55,7 @@ class DockerDeployment(DockerInstance):
     _building: frozenset[str] = frozenset()
     """The images that are built meanwhile, and the services that were not created because of them."""
     _unbuilt: frozenset[str] = frozenset()
-    _creating: threading.Lock = field(default_factory=threading.Lock)
+    _made: Future[None] | None = None
 
     def __post_init__(self) -> None:
         self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
@@ -125,7 +125,7 @@ class DockerDeployment(DockerInstance):
             self._built.result()
 
     def create(self, *, whole: bool = True) -> None:
-        """By Compose, where there is anything to do; what waits for an image that is still built is created when it starts."""
+        """By Compose, where there is anything to do; what waits for an image that is still built follows as soon as it is there."""
         self.restore(self._snapshots)
         rendered = render_compose(self.plan, standalone=False)
         text = compose_text(rendered)
@@ -160,24 +160,23 @@ class DockerDeployment(DockerInstance):
                 self._run_compose(file, ["create", "--no-build", "--pull", "never", *options, *built])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
-        if whole and not self._unbuilt:
+        if self._unbuilt:
+            self._made = begun(self._create_unbuilt, "create")
+        elif whole:
             remember(self.folder, text)
 
     def _create_unbuilt(self) -> None:
-        """The rest, once, as soon as the first of it starts."""
-        with self._creating:
-            if not self._unbuilt:
-                return
-            assert self._built is not None
-            self._built.result()
-            try:
-                with self.in_flight.creating():
-                    file = self.folder / "compose.json"
-                    self._run_compose(file, ["create", "--no-build", "--pull", "never", *sorted(self._unbuilt)])
-            except ComposeFailed as error:
-                raise _cannot_create(str(error)) from None
-            remember(self.folder, file.read_text())
-            self._ids, self._unbuilt = self.containers(), frozenset()
+        """The rest, as soon as it is built: an image that no container has may be removed by anybody."""
+        assert self._built is not None
+        self._built.result()
+        file = self.folder / "compose.json"
+        try:
+            with self.in_flight.creating():
+                self._run_compose(file, ["create", "--no-build", "--pull", "never", *sorted(self._unbuilt)])
+        except ComposeFailed as error:
+            raise _cannot_create(str(error)) from None
+        remember(self.folder, file.read_text())
+        self._ids = self.containers()
 
     def _remove_stranded(self) -> None:
         daemon = self.connection.daemon
@@ -187,8 +186,8 @@ class DockerDeployment(DockerInstance):
 
     def start(self, service: ServicePlan) -> None:
         service = self.plan.services[service.name]
-        if service.name in self._unbuilt:
-            self._create_unbuilt()
+        if self._made is not None and service.name in self._unbuilt:
+            self._made.result()
         for container in self.ids(service.name):
             try:
                 if service.files and self.connection.api.inspect_container(container)["State"]["Status"] == "created":
