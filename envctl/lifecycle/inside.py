@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from typing import Any
 
 from envctl.engines import CommandResult, open_engine
 from envctl.environment import Environment
@@ -23,6 +24,8 @@ from envctl.session import Session
 
 POLL_SECONDS = 0.5
 """Between two looks at the keeper."""
+PATIENCE = 5.0
+"""Seconds that a command has to end on a signal."""
 
 
 def check_place(environment: Environment, service: str) -> None:
@@ -54,19 +57,19 @@ def run_inside(session: Session, started: Up, service: str, command: Sequence[st
 
 
 def _watched(function: Callable[[], CommandResult], attached: Attached, lost: Callable[[], bool]) -> CommandResult:
-    """In a thread of its own: this one hears signals."""
+    """In a thread of its own: this one hears signals. (A `join` that a signal interrupts takes the thread for ended.)"""
     ended: SimpleQueue[CommandResult | BaseException] = SimpleQueue()
-    thread = threading.Thread(target=lambda: ended.put(_outcome(function)), daemon=True)
-    thread.start()
+    threading.Thread(target=lambda: ended.put(_outcome(function)), daemon=True).start()
+    outcome: CommandResult | BaseException | None = None
     try:
-        while thread.is_alive():
-            thread.join(POLL_SECONDS)
-            if thread.is_alive() and lost():
+        while outcome is None:
+            with suppress(Empty):
+                outcome = ended.get(timeout=POLL_SECONDS)
+            if outcome is None and lost():
                 raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")
     except BaseException as error:
-        _stop(thread, attached, signals.asked_by() if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
+        _stop(ended, attached, signals.asked_by() if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
         raise
-    outcome = ended.get()
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome
@@ -79,12 +82,12 @@ def _outcome(function: Callable[[], CommandResult]) -> CommandResult | BaseExcep
         return error
 
 
-def _stop(thread: threading.Thread, attached: Attached, first: int) -> None:
+def _stop(ended: SimpleQueue[Any], attached: Attached, first: int) -> None:
     """Politely, then firmly, then for certain."""
     with signals.shielded():
-        for number, patience in ((first, 5.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        for number in (first, signal.SIGTERM, signal.SIGKILL):
             with suppress(Exception):  # its engine may have gone, which is why it is stopped
                 attached.signal(number)
-            thread.join(patience)
-            if not thread.is_alive():
+            with suppress(Empty):
+                ended.get(timeout=PATIENCE)
                 return

@@ -268,7 +268,8 @@ class DockerDeployment(DockerInstance):
         more = {key: value for key, value in service.env.items() if given.get(key) != escaped(value)}
         flags = [word for key in more for word in ("-e", key)]  # their values stay out of what `ps` shows
         name = f"{self.id}-{service.name}-{secrets.token_hex(4)}"
-        command = ["run", "--rm", "--no-deps", "-T", "--name", name, *flags, "--entrypoint", argv[0], service.name, *argv[1:]]
+        kept = ["--name", name] if attached is not None else ["--rm"]
+        command = ["run", *kept, "--no-deps", "-T", *flags, "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
             if attached is not None:
                 return self._composed_attached(name, self._compose_words(file, command), self._compose_environment(more), attached)
@@ -277,16 +278,22 @@ class DockerDeployment(DockerInstance):
             return CommandResult(error.status, str(error))
 
     def _composed_attached(self, name: str, words: Sequence[str], environ: Mapping[str, str], attached: Attached) -> CommandResult:
-        """Signals go to the container itself: Compose would not survive the one that kills."""
+        """Signals go to the container itself: Compose would not survive the one that kills. Why it has not begun, Compose has printed."""
+        api = self.connection.api
         try:
             status = run_attached(
                 [*compose_program(environ), *words], {**environ, "COMPOSE_PROGRESS": "quiet", **QUIET}, attached,
                 send=lambda number: kill(self.connection, name, number),
             )  # fmt: skip
-            return CommandResult(status, "")
+            state = api.inspect_container(name)["State"] if status else {}
+            return (
+                CommandResult(127, state.get("Error") or "it cannot be started")
+                if state.get("Status") == "created"
+                else CommandResult(status, "")
+            )
         finally:
             with suppress(sdk_errors.APIError):
-                self.connection.api.remove_container(name, force=True, v=True)
+                api.remove_container(name, force=True, v=True)
 
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
