@@ -105,6 +105,7 @@ def test_an_image_of_a_mirror_is_recognised_as_up_does(tmp_path: Path) -> None:
     assert (service.kind, service.recognised) == ("postgres", True)
 
 
+@needs_compose
 def test_an_address_of_a_server_without_a_kind_keeps_everything_but_its_place(sample: Propose) -> None:
     """Credentials, database and query are as the project has them; each of its ports is its own."""
     compose = """

@@ -39,7 +39,7 @@ def bring_images(context: Context, plan: Plan, folder: Path, environ: Mapping[st
         return
     _build(replace(plan, services={service.name: service for service in built}), folder, environ, progress)
     once = {service.image: service for service in built}.values()
-    each(lambda service: _bring(context, service, plan.setting.registry, environ, progress), once)
+    each(lambda service: bring(context, service, plan.setting.registry, environ, progress), once)
 
 
 def check_way(context: Context, plan: Plan) -> list[ServicePlan]:
@@ -49,12 +49,16 @@ def check_way(context: Context, plan: Plan) -> list[ServicePlan]:
         UsageError: nobody said where to push.
     """
     built = [service for service in plan.services.values() if service.build is not None]
-    registry = plan.setting.registry
-    if built and registry is None and _loader(context) is None and context.name not in SHARED:
+    if built and not reaches(context, plan.setting.registry):
         names = ", ".join(service.name for service in built)
         hint = "`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` takes a ready one"
         raise UsageError(f"{names}: built here, and the cluster of {context.name} cannot get at it", hint=hint)
     return built
+
+
+def reaches(context: Context, registry: str | None) -> bool:
+    """Whether there is a way for an image of this machine to the cluster."""
+    return registry is not None or _loader(context) is not None or context.name in SHARED
 
 
 def _build(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
@@ -69,7 +73,14 @@ def _build(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progr
     ensure_images(connection, plan, folder, environ, progress)
 
 
-def _bring(context: Context, service: ServicePlan, registry: str | None, environ: Mapping[str, str], progress: Progress) -> None:
+def bring(
+    context: Context,
+    service: ServicePlan,
+    registry: str | None,
+    environ: Mapping[str, str],
+    progress: Progress,
+) -> None:
+    """The image of *service*, which is on this machine, is where the nodes find it. Raises ServiceFailed, EnvctlError."""
     if registry is not None:
         _push(service, pushed_image(service.image, registry), environ, progress)
     elif (loader := _loader(context)) is not None:
@@ -84,8 +95,12 @@ def _loader(context: Context) -> tuple[str, ...] | None:
 
 def _push(service: ServicePlan, target: str, environ: Mapping[str, str], progress: Progress) -> None:
     """Its tag is its content, so what is there already need not be sent again."""
-    if _is_there(target):
-        return
+    if not _is_there(target):
+        push(service, target, environ, progress)
+
+
+def push(service: ServicePlan, target: str, environ: Mapping[str, str], progress: Progress) -> None:
+    """Raises ServiceFailed."""
     progress(service.name, f"pushing {target}")
     _run(service, ["docker", "tag", service.image, target], "push", environ)
     _run(service, ["docker", "push", "-q", target], "push", environ)
