@@ -86,6 +86,10 @@ class Data:
             raise UsageError(f"there is no lane {told['lane']}")
         return 200, self.checkpoints.take(told["test"], told["lane"])
 
+    def begin_checkpoints(self, told: Mapping[str, Any]) -> Answer:
+        self.checkpoints.begin()
+        return 200, {}
+
     def list_checkpoints(self, told: Mapping[str, Any]) -> Answer:
         return 200, self.checkpoints.made
 
@@ -93,6 +97,7 @@ class Data:
 VERBS: dict[str, Callable[[Data, Mapping[str, Any]], Answer]] = {
     "lease": Data.lease, "give_back": Data.give_back, "list_leases": Data.list_leases, "lanes": Data.lanes, "reset": Data.reset,
     "checkpoint": Data.checkpoint, "checkpoints": Data.list_checkpoints,
+    "begin_checkpoints": Data.begin_checkpoints,
 }  # fmt: skip
 
 

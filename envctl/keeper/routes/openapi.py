@@ -61,6 +61,7 @@ PATHS: Schema = {
     "/v1/checkpoints": {
         "post": _operation("Tell what a test has changed in the data", 200, VALUES, _object(("test",), test=TEXT, lane=NUMBER)),
         "get": _operation("List the checkpoints", 200, {"type": "array", "items": VALUES}),
+        "delete": _operation("Forget the checkpoints: what is there now is nobody's", 200, _object()),
     },
     "/v1/reset": {"post": _operation("Reset everything to the seeded state", 200, _object(), SERVICES)},
 }
