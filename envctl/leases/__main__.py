@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,6 +25,7 @@ from envctl.leases.leases import PATIENCE, TTL, Leases
 from envctl.leases.pool import Exhausted
 from envctl.process.threads import guarded_thread
 from envctl.session import Session
+from envctl.units.connections import Connections
 
 THREADS = 64
 Answer = tuple[int, Any]
@@ -33,6 +36,8 @@ class Data:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._store = folder, RecordStore(folder.parent)
+        self._session, self._connections = Session.here(), Connections()
+        self._turns: dict[int | None, threading.Lock] = defaultdict(threading.Lock)
         self._known: tuple[tuple[int, int], Record] | None = None
         self.leases, self.checkpoints = Leases(folder, self.record), Checkpoints(self.record)
 
@@ -73,12 +78,19 @@ class Data:
     def reset(self, told: Mapping[str, Any]) -> Answer:
         from envctl.lifecycle import change
 
-        services = told.get("services") or []
-        session, record, lane = Session.here(), self.record(), told.get("lane")
-        change.reset(session, record, services, lane=lane, checked=False)
-        guarded_thread(partial(change.prepare_reset, session, record, services, lane=lane), lambda _: None, name="next reset")
-        self.checkpoints.reset(told.get("lane"))
+        services, lane = told.get("services") or [], told.get("lane")
+        how: dict[str, Any] = {"lane": lane, "use": self._connections.use, "shared": lane is not None}
+        with self._turns[lane]:
+            change.reset(self._session, self.record(), services, checked=False, **how)
+        guarded_thread(partial(self._prepare, services, how), lambda _: None, name="next reset")
+        self.checkpoints.reset(lane)
         return 200, {}
+
+    def _prepare(self, services: list[str], how: dict[str, Any]) -> None:
+        from envctl.lifecycle import change
+
+        with self._turns[how["lane"]]:
+            change.prepare_reset(self._session, self.record(), services, **how)
 
     def checkpoint(self, told: Mapping[str, Any]) -> Answer:
         lanes = len(self.record().lanes)

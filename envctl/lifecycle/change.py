@@ -28,6 +28,7 @@ from envctl.lifecycle.planning import plan_of_instance
 from envctl.lifecycle.snapshots import begin_as_kept
 from envctl.plan.model import ServicePlan
 from envctl.session import Session
+from envctl.units.connections import once
 
 
 class Change(NamedTuple):
@@ -112,6 +113,8 @@ def reset(
     listeners: Sequence[Listener] = (),
     timeout: float = DEFAULT_TIMEOUT,
     checked: bool = True,
+    use: units.Use = once,
+    shared: bool = False,
 ) -> None:
     """Back to the seeded state, everywhere or in one lane; who uses the data goes on running.
 
@@ -119,17 +122,19 @@ def reset(
 
     Args:
         checked: what was seeded by other steps than those of now is made anew. Tests that reset again and again do without.
+        use: how a server's driver is used.
+        shared: others may do the same to other lanes at the same time; whoever calls sees to it that they are others.
 
     Raises:
         UsageError: there is no such service, or no such lane.
         UnitError: a server refused it.
     """
     wanted = list(services)
-    with _alone(session, record) as record:
+    with _alone(session, record, shared) as record:
         chosen = units.services_of(record, wanted, lane)
         changed = _seeded_otherwise(session, record, chosen) if checked else set()
         found = [each for each in units.resettable(record, chosen, lane) if each.name not in changed]
-        lost = units.reset(found)
+        lost = units.reset(found, use)
     quick = {each.name for each in found} - set(lost)
     emptied = [each.name for each in found if each.seeded and each.name in quick]
     anew = [name for name in chosen if name not in quick and (wanted or record.services[name].data)]
@@ -149,10 +154,12 @@ def _seeded_otherwise(session: Session, record: Record, services: Collection[str
     return {name for name, now in steps.items() if name in record.data and record.data[name].steps != now}
 
 
-def prepare_reset(session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None) -> None:
+def prepare_reset(
+    session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None, use: units.Use = once, shared: bool = False
+) -> None:
     """What can be done before the next reset like this one is done now, so that it is quick."""
-    with _alone(session, record) as record:
-        units.prepare(units.resettable(record, units.services_of(record, list(services), lane), lane))
+    with _alone(session, record, shared) as record:
+        units.prepare(units.resettable(record, units.services_of(record, list(services), lane), lane), use)
 
 
 def _refuse_shared(record: Record, services: Sequence[str], lane: int) -> None:
@@ -218,9 +225,9 @@ def _changing(session: Session, record: Record, listeners: Sequence[Listener], t
 
 
 @contextmanager
-def _alone(session: Session, record: Record) -> Iterator[Record]:
+def _alone(session: Session, record: Record, shared: bool = False) -> Iterator[Record]:
     """The record as whoever had the lock before has left it."""
-    with lock(session.store.folder(record.id)):
+    with lock(session.store.folder(record.id), shared=shared):
         found = session.store.load(record.id)
         if found is None or found.secret != record.secret:
             raise RecordGone(f"{record.name} has been removed in the meantime")

@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 from envctl.errors import EnvctlError
 from envctl.instance.units import Names, Unit
 
-__all__ = ["Driver", "DriverMissing", "Emptied", "Names", "Prepares", "TemplateGone", "Unit", "UnitError", "opened"]
+__all__ = ["Driver", "DriverMissing", "Emptied", "Names", "Prepares", "TemplateGone", "Unit", "UnitError", "connected", "opened"]
 
 
 class UnitError(EnvctlError):
@@ -90,6 +90,15 @@ class Prepares(Protocol):
 
 @contextmanager
 def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
+    """The driver of that name, as `connected` gives it, closed at the end."""
+    found = connected(driver, properties)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def connected(driver: str, properties: Mapping[str, Any]) -> Driver:
     """The driver of that name, connected.
 
     Args:
@@ -105,7 +114,4 @@ def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
         raise DriverMissing(
             f"{driver}: the Python package '{error.name}' is not here", hint="`pip install 'envctl-testing[lanes]'`"
         ) from None
-    try:
-        yield found
-    finally:
-        found.close()
+    return found

@@ -64,7 +64,6 @@ class PostgresDriver:
 
     def reset(self, template: str, unit: str) -> None:
         spare, old = _beside(unit, SPARE), _beside(unit, OLD)
-        self.drop(old)  # a reset that was killed may have left it
         self.prepare(template, unit)
         if not self._exists(unit):
             self._run(f"ALTER DATABASE {_name(spare)} RENAME TO {_name(unit)}")
@@ -74,11 +73,11 @@ class PostgresDriver:
             self._run(f"ALTER DATABASE {_name(unit)} RENAME TO {_name(old)}")
             self._run(f"ALTER DATABASE {_name(spare)} RENAME TO {_name(unit)}")
             self._run("COMMIT")
-        self.drop(old)
 
     def prepare(self, template: str, unit: str) -> None:
-        """A copy stands beside the unit, and needs nothing but its name."""
+        """A copy stands beside the unit, and needs nothing but its name; what the reset before has left is gone."""
         spare = _beside(unit, SPARE)
+        self.drop(_beside(unit, OLD))
         if not self._exists(spare):
             self._copy(template, spare)
 
@@ -120,8 +119,14 @@ class PostgresDriver:
             self._run("UPDATE pg_database SET datallowconn = true WHERE oid = :oid", oid=oid[0][0])
 
     def _end_sessions(self, database: str) -> None:
-        until = time.monotonic() + PATIENCE
-        while self._run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :database", database=database):
+        """Until none counts any more: one that is not listed any more still does for a moment, and a renaming would wait 100 ms for it."""
+        until, pids = time.monotonic() + PATIENCE, set[int]()
+        while True:
+            listed = self._run("SELECT pid FROM pg_stat_activity WHERE datname = :database", database=database)
+            pids |= {row[0] for row in listed}
+            left = self._run("SELECT pid FROM unnest(CAST(:pids AS int[])) pid WHERE pg_terminate_backend(pid)", pids=[*pids])
+            if not listed and not left:
+                return
             if time.monotonic() > until:
                 raise UnitError(f"sessions in '{database}' do not end")
             time.sleep(0.001)
