@@ -13,12 +13,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from envctl.errors import EnvctlError
 from envctl.instance.units import Names, Unit
 
-__all__ = ["Driver", "DriverMissing", "Emptied", "Names", "Prepares", "TemplateGone", "Unit", "UnitError", "connected", "opened"]
+__all__ = [
+    "Driver",
+    "DriverMissing",
+    "Emptied",
+    "Names",
+    "Prepares",
+    "Size",
+    "Sized",
+    "TemplateGone",
+    "Unit",
+    "UnitError",
+    "connected",
+    "opened",
+]
 
 
 class UnitError(EnvctlError):
@@ -86,6 +99,21 @@ class Prepares(Protocol):
         Raises:
             TemplateGone: there is no template.
         """
+
+
+class Size(NamedTuple):
+    """Bytes that a unit takes at its server."""
+
+    disk: int = 0
+    memory: int = 0
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """A driver whose server can tell how large a unit is."""
+
+    def size(self, unit: str) -> Size:
+        """Of *unit*, about; nothing where there is none."""
 
 
 @contextmanager

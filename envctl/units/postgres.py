@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from envctl.readiness.postgres import lenient_saslprep
-from envctl.units import TemplateGone, UnitError
+from envctl.units import Size, TemplateGone, UnitError
 
 IN_USE, NO_SUCH_DATABASE = "55006", "3D000"
 FILE_COPY_SINCE = 150000
@@ -80,6 +80,11 @@ class PostgresDriver:
         self.drop(_beside(unit, OLD))
         if not self._exists(spare):
             self._copy(template, spare)
+
+    def size(self, unit: str) -> Size:
+        return Size(
+            disk=sum(int(row[0]) for row in self._run("SELECT pg_database_size(oid) FROM pg_database WHERE datname = :unit", unit=unit))
+        )
 
     def drop(self, unit: str) -> None:
         if self._exists(unit):

@@ -22,7 +22,7 @@ def _object(needed: tuple[str, ...] = (), **properties: Schema) -> Schema:
 LEASE = _object(("id", "service", "properties", "expires"), id=TEXT, service=TEXT, properties=VALUES, expires=TEXT)
 SERVICES = _object(services={"type": "array", "items": TEXT, "description": "Only these; without it, all."})
 LEASES = {"type": "array", "items": LEASE}
-POOLS = {"type": "array", "items": _object(service=TEXT, name=TEXT, ready=NUMBER, leased=NUMBER, kept=NUMBER)}
+POOLS = {"type": "array", "items": _object(service=TEXT, name=TEXT, ready=NUMBER, leased=NUMBER, kept=NUMBER, disk=NUMBER, memory=NUMBER)}
 LANE = _object(("number", "outputs"), number={"type": "integer"}, outputs=VALUES)
 ASKED = _object(
     ("service",),
