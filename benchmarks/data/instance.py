@@ -6,6 +6,7 @@ import http.client
 import json
 import statistics
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,15 @@ class Running:
         if answer.status >= 300:
             raise Refused(f"{method} {path}: {answer.status} {found}")
         return found
+
+    def asked_until_there(self, method: str, path: str) -> None:
+        """Until there is an answer."""
+        while True:
+            try:
+                self.ask(method, path)
+                return
+            except Refused:
+                time.sleep(0.05)
 
 
 @contextmanager

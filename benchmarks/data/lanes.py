@@ -1,4 +1,4 @@
-"""Eight lanes of the shop, each driven by a worker of its own with orders (payment, event, mail), rows and events: nothing gets elsewhere."""
+"""Eight lanes of the shop, each driven by a worker of its own with orders (payment, event, mail), rows and events: nothing goes astray."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.data.instance import Refused, Running, connected, running
 
 DEFINITION = "name: data\nservices:\n  db: {kind: postgres, seed: [{sql: seed.sql}]}\noutputs: {URL: '${db.url}'}\n"
-CLIENTS = 4
+CLIENTS = 3
 TTL, SLACK = 3.0, 5.0
 """Seconds: of a lease, and how much longer its unit may be there."""
 
@@ -28,7 +28,8 @@ def measure(work: Path, engine: str, count: int) -> str:
             thread.start()
         try:
             for _ in range(count):
-                time.sleep(random.uniform(0.2, 3.0))
+                instance.asked_until_there("GET", "/v1/leases")
+                time.sleep(random.uniform(0.0, 3.0))
                 soak.kill()
         finally:
             soak.over.set()

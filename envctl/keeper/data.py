@@ -15,7 +15,7 @@ from envctl.servers.http.wire import Refused
 GONE = {"error": "the helper for data has ended; its log is keeper.log in the instance's state folder"}
 LEASES = "leases.json"
 """In the instance's folder, once there was a lease: somebody has to see to it that it ends."""
-PAUSE = 0.5
+PAUSE = 0.1
 """Seconds before a helper that was killed is started again."""
 SLACK = 30.0
 """Seconds for an answer beyond those that the request itself may wait."""

@@ -199,11 +199,11 @@ class Leases:
 
     def _watch(self) -> None:
         while os.path.isdir(self._folder):
-            time.sleep(LOOK)
             with self._lock:
                 over = [id for id, lease in self._leases.items() if lease.over]
             for id in over:
                 self.give_back(id)
+            time.sleep(LOOK)
 
 
 def _shown(id: str, lease: Lease, unit: Unit) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class Pool:
                 time.sleep(PAUSE)
 
     def _work(self) -> Iterator[Callable[[Driver], None]]:
-        """What is to be done next: who waits comes first, then room is made, then units are made ahead."""
+        """What is to be done next: who waits comes first, and as many units are thrown away meanwhile, so that those do not pile up."""
         while True:
             with self._lock:
                 found = None if self._closed else self._next()
@@ -138,7 +138,7 @@ class Pool:
         dirty = next((unit for unit, state in self.units.items() if state == "dirty"), None)
         making = sum(state == "making" for state in self.units.values())
         lacking = len(self._waiting) or self._wanted - len(self._ready)
-        if lacking > making and not self._full:
+        if lacking > making and not (self._full or (making and dirty)):
             unit = self._new_name()
             self.units[unit] = "making"
             self.changed()

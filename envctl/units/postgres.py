@@ -19,6 +19,8 @@ IN_USE, NO_SUCH_DATABASE = "55006", "3D000"
 FILE_COPY_SINCE = 150000
 PATIENCE = 5.0
 """Seconds for sessions that were told to end."""
+ALIVE = "pg_terminate_backend(pid) OR (pg_stat_file('/proc/' || pid, true)).isdir"
+"""Told to end once more, or not gone yet; a system without /proc says nothing of the latter."""
 SPARE, OLD = "_envctl_next", "_envctl_old"
 LONGEST = 63
 """Bytes of a name; what is longer the server would cut, and two could become one."""
@@ -124,12 +126,14 @@ class PostgresDriver:
             self._run("UPDATE pg_database SET datallowconn = true WHERE oid = :oid", oid=oid[0][0])
 
     def _end_sessions(self, database: str) -> None:
-        """Until none counts any more: one that is not listed any more still does for a moment, and a renaming would wait 100 ms for it."""
+        """Until the last of their processes is gone. One that is not listed any more still counts for a moment, and a renaming would wait
+        100 ms for it; then, until its socket is closed, its client takes the connection for one that can be used.
+        """
         until, pids = time.monotonic() + PATIENCE, set[int]()
         while True:
             listed = self._run("SELECT pid FROM pg_stat_activity WHERE datname = :database", database=database)
             pids |= {row[0] for row in listed}
-            left = self._run("SELECT pid FROM unnest(CAST(:pids AS int[])) pid WHERE pg_terminate_backend(pid)", pids=[*pids])
+            left = self._run(f"SELECT pid FROM unnest(CAST(:pids AS int[])) pid WHERE {ALIVE}", pids=[*pids])
             if not listed and not left:
                 return
             if time.monotonic() > until:
