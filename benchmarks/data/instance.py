@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import statistics
 import threading
 import time
@@ -17,7 +18,7 @@ import pg8000.native
 
 from benchmarks.programs import ENVCTL, run, with_snapshots
 
-NAME = "bench-data"
+NAME = f"bench-data-{os.getpid()}"
 
 
 class Refused(Exception):

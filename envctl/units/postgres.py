@@ -59,7 +59,6 @@ class PostgresDriver:
         self._allow(template, False)
 
     def clone(self, template: str, unit: str) -> None:
-        self.drop(_beside(unit, SPARE))  # of another template, perhaps
         self.drop(unit)
         self._copy(template, unit)
         self._allow(unit, True)
@@ -67,7 +66,7 @@ class PostgresDriver:
     def reset(self, template: str, unit: str) -> None:
         spare, old = _beside(unit, SPARE), _beside(unit, OLD)
         self.prepare(template, unit)
-        if not self._exists(unit):
+        if not self._there(unit):
             self._run(f"ALTER DATABASE {_name(spare)} RENAME TO {_name(unit)}")
             return
         with self._without_sessions(unit):
@@ -79,8 +78,8 @@ class PostgresDriver:
     def prepare(self, template: str, unit: str) -> None:
         """A copy stands beside the unit, and needs nothing but its name; what the reset before has left is gone."""
         spare = _beside(unit, SPARE)
-        self.drop(_beside(unit, OLD))
-        if not self._exists(spare):
+        self._drop(_beside(unit, OLD))
+        if not self._there(spare):
             self._copy(template, spare)
 
     def size(self, unit: str) -> Size:
@@ -89,10 +88,7 @@ class PostgresDriver:
         )
 
     def drop(self, unit: str) -> None:
-        if self._exists(unit):
-            slots = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = :unit"
-            self._run(slots, unit=unit)
-            self._run(f"DROP DATABASE IF EXISTS {_name(unit)} WITH (FORCE)")
+        self._drop(unit, _beside(unit, SPARE), _beside(unit, OLD))
 
     def close(self) -> None:
         self._connection.close()
@@ -143,8 +139,14 @@ class PostgresDriver:
     def _allow(self, database: str, allowed: bool) -> None:
         self._run(f"ALTER DATABASE {_name(database)} ALLOW_CONNECTIONS {'true' if allowed else 'false'}")
 
-    def _exists(self, database: str) -> bool:
-        return bool(self._run("SELECT 1 FROM pg_database WHERE datname = :database", database=database))
+    def _there(self, *databases: str) -> list[str]:
+        return [row[0] for row in self._run("SELECT datname FROM pg_database WHERE datname = any(:databases)", databases=[*databases])]
+
+    def _drop(self, *databases: str) -> None:
+        for database in self._there(*databases):
+            slots = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = :database"
+            self._run(slots, database=database)
+            self._run(f"DROP DATABASE IF EXISTS {_name(database)} WITH (FORCE)")
 
     def _run(self, sql: str, **values: Any) -> list[Any]:
         from pg8000 import native
