@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.record import Record
@@ -26,6 +26,9 @@ from envctl.leases.pool import Exhausted
 from envctl.process.threads import guarded_thread
 from envctl.session import Session
 from envctl.units.connections import Connections
+
+if TYPE_CHECKING:
+    from envctl.lifecycle import change
 
 THREADS = 64
 Answer = tuple[int, Any]
@@ -79,18 +82,18 @@ class Data:
         from envctl.lifecycle import change
 
         services, lane = told.get("services") or [], told.get("lane")
-        how: dict[str, Any] = {"lane": lane, "use": self._connections.use, "shared": lane is not None}
+        way = change.Way(self._connections.use, shared=lane is not None, ahead=False)
         with self._turns[lane]:
-            change.reset(self._session, self.record(), services, checked=False, **how)
-        guarded_thread(partial(self._prepare, services, how), lambda _: None, name="next reset")
+            change.reset(self._session, self.record(), services, lane=lane, checked=False, way=way)
+        guarded_thread(partial(self._prepare, services, lane, way), lambda _: None, name="next reset")
         self.checkpoints.reset(lane)
         return 200, {}
 
-    def _prepare(self, services: list[str], how: dict[str, Any]) -> None:
+    def _prepare(self, services: list[str], lane: int | None, way: change.Way) -> None:
         from envctl.lifecycle import change
 
-        with self._turns[how["lane"]]:
-            change.prepare_reset(self._session, self.record(), services, **how)
+        with self._turns[lane]:
+            change.prepare_reset(self._session, self.record(), services, lane=lane, way=way)
 
     def checkpoint(self, told: Mapping[str, Any]) -> Answer:
         lanes = len(self.record().lanes)

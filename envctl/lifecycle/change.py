@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,22 @@ from envctl.lifecycle.planning import plan_of_instance
 from envctl.lifecycle.snapshots import begin_as_kept
 from envctl.plan.model import ServicePlan
 from envctl.session import Session
+from envctl.units import UnitError
 from envctl.units.connections import once
+
+
+class Way(NamedTuple):
+    """How a reset is done.
+
+    Attributes:
+        use: of the servers' drivers.
+        shared: others may do the same to other lanes at the same time; whoever calls sees to it that they are others.
+        ahead: the next one is prepared at once.
+    """
+
+    use: units.Use = once
+    shared: bool = False
+    ahead: bool = True
 
 
 class Change(NamedTuple):
@@ -113,8 +128,7 @@ def reset(
     listeners: Sequence[Listener] = (),
     timeout: float = DEFAULT_TIMEOUT,
     checked: bool = True,
-    use: units.Use = once,
-    shared: bool = False,
+    way: Way = Way(),
 ) -> None:
     """Back to the seeded state, everywhere or in one lane; who uses the data goes on running.
 
@@ -122,19 +136,20 @@ def reset(
 
     Args:
         checked: what was seeded by other steps than those of now is made anew. Tests that reset again and again do without.
-        use: how a server's driver is used.
-        shared: others may do the same to other lanes at the same time; whoever calls sees to it that they are others.
 
     Raises:
         UsageError: there is no such service, or no such lane.
         UnitError: a server refused it.
     """
     wanted = list(services)
-    with _alone(session, record, shared) as record:
+    with _alone(session, record, way.shared) as record:
         chosen = units.services_of(record, wanted, lane)
         changed = _seeded_otherwise(session, record, chosen) if checked else set()
         found = [each for each in units.resettable(record, chosen, lane) if each.name not in changed]
-        lost = units.reset(found, use)
+        lost = units.reset(found, way.use)
+        if way.ahead:
+            with suppress(UnitError):  # the next one tells
+                units.prepare(found, way.use)
     quick = {each.name for each in found} - set(lost)
     emptied = [each.name for each in found if each.seeded and each.name in quick]
     anew = [name for name in chosen if name not in quick and (wanted or record.services[name].data)]
@@ -154,12 +169,10 @@ def _seeded_otherwise(session: Session, record: Record, services: Collection[str
     return {name for name, now in steps.items() if name in record.data and record.data[name].steps != now}
 
 
-def prepare_reset(
-    session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None, use: units.Use = once, shared: bool = False
-) -> None:
+def prepare_reset(session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None, way: Way) -> None:
     """What can be done before the next reset like this one is done now, so that it is quick."""
-    with _alone(session, record, shared) as record:
-        units.prepare(units.resettable(record, units.services_of(record, list(services), lane), lane), use)
+    with _alone(session, record, way.shared) as record:
+        units.prepare(units.resettable(record, units.services_of(record, list(services), lane), lane), way.use)
 
 
 def _refuse_shared(record: Record, services: Sequence[str], lane: int) -> None:
