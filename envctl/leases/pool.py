@@ -94,7 +94,7 @@ class Pool:
                 return ticket.unit
             self._waiting.remove(ticket)
             why = self._trouble or self._full or f"{self._leased} are handed out"
-        raise Exhausted(f"no unit of {self.names.base} came free within {patience:g} s: {why}")
+        raise Exhausted(f"no unit of {self.names.base or self.names.template} came free within {patience:g} s: {why}")
 
     def give_back(self, unit: str, keep: bool = False) -> None:
         """It is thrown away, or kept as it is."""
@@ -167,6 +167,8 @@ class Pool:
         if base.isdecimal():
             taken = {base, self.names.template, *self.names.lanes, *self.units}
             return next(number for number in map(str, NUMBERS) if number not in taken)
+        if not base:  # a prefix
+            return self.names.template.replace("seeded", f"lease-{secrets.token_hex(4)}")
         hyphen = "_" if self.names.template.endswith("_seeded") else "-"
         return f"{base[:LONGEST]}{hyphen}lease{hyphen}{secrets.token_hex(4)}"
 
