@@ -15,7 +15,7 @@ PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
 """The reader's own name stands there: the folder is checked."""
 OWN = re.compile(r"^`[^`]+`:$", re.MULTILINE)
 """The name of a file whose text the page shows: it is the reader's."""
-EXAMPLES = {"templates/kinds/warehouse.yaml": "a kind that the page has the reader write"}
+EXAMPLES = {"templates/kinds/warehouse.yaml": "a kind that the page has the reader write", "envctl/lane2/": "a prefix of topics"}
 
 
 def named(text: str) -> list[str]:
