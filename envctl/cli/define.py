@@ -20,7 +20,7 @@ from envctl.environment.powers import powers
 from envctl.errors import DefinitionError, EnvctlError, Problem, UsageError
 from envctl.lifecycle.claiming import instance_name
 from envctl.plan import transforms
-from envctl.plan.exposing import Exposure
+from envctl.plan.exposing import Exposure, OnDocker
 from envctl.plan.make import make_plan
 from envctl.plan.setting import render_setting
 from envctl.plan.traits import UNDECIDED
@@ -121,8 +121,8 @@ def render(
         random=random,
     )
     wanted = opt.cluster_options(session, setting, registry, namespace, existing_secret) if target.shares_namespaces else None
-    if wanted is not None:
-        setting = replace(setting, expose=Exposure.of(wanted.cluster.expose))
+    told = wanted.cluster.expose if wanted is not None else session.settings.table("docker", OnDocker).get("expose", {})
+    setting = replace(setting, expose=Exposure.of(told))
     rendered = write_manifests(make_plan(environment, setting), Path(output) if output else None, wanted)
     if not output:
         give(rendered.text)

@@ -10,6 +10,7 @@ from envctl.engines.choice import default_engine, lasting_context
 from envctl.engines.registry import traits
 from envctl.errors import UsageError
 from envctl.instance.record import Choices, Location, Record
+from envctl.plan.exposing import OnDocker
 from envctl.plan.transforms import Selection
 from envctl.render.kubernetes_settings import Cluster
 from envctl.session import Session
@@ -94,6 +95,6 @@ class UpOptions:
         return Choices(
             set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image), lanes=self.lanes,
             port=dict(self.ports), local=tuple(self.local), images=session.settings.images(),
-            kubernetes=session.settings.table("kubernetes", Cluster), registry=self.registry, image_names=self.image_names,
-            untrusted=self.untrusted,
+            kubernetes=session.settings.table("kubernetes", Cluster), docker=session.settings.table("docker", OnDocker),
+            registry=self.registry, image_names=self.image_names, untrusted=self.untrusted,
         )  # fmt: skip
