@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any, cast
 
 from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.kept_images import begun
 from envctl.engines.seam import Saved
 from envctl.errors import EnvctlError
 from envctl.instance.folder import snapshots_folder
@@ -28,10 +28,6 @@ from envctl.process.creation import InFlight
 REPOSITORY = "envctl/snapshot"
 COPYING = 600
 """Seconds for the daemon to write an image."""
-FIRST = """[ -e {done} ] || {{ {before}
-: > {done}; }}
-exec "$@"
-"""
 
 
 def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: bool = False) -> ServicePlan:
@@ -41,17 +37,10 @@ def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: 
         base: the image that its server comes from, as the daemon knows it.
         moved: the data is in a volume meanwhile, at the same place.
     """
-    kept, config = service.snapshot, base["Config"]
-    assert kept is not None
-    command = [*(service.command or config.get("Cmd") or ()), *kept.arguments]
-    entrypoint = () if kept.direct else tuple(service.entrypoint or config.get("Entrypoint") or ())
-    if kept.before or kept.direct:
-        entrypoint = ("sh", "-ec", FIRST.format(done=shlex.quote(f"{kept.folder}/.restored"), before=kept.before or ":"), "sh", *entrypoint)
-    return replace(
-        service, image=service.image if moved else ref, data=kept.folder if moved else None, env={**service.env, **kept.env},
-        files={**service.files, **kept.files}, command=tuple(command), entrypoint=entrypoint,
-        labels={**service.labels, IMAGE: f"{service.image} {base['Id']}"},
-    )  # fmt: skip
+    config = base["Config"]
+    found = begun(service, service.image if moved else ref, config.get("Entrypoint") or (), config.get("Cmd") or ())
+    labels = {**service.labels, IMAGE: f"{service.image} {base['Id']}"}
+    return replace(found, data=found.data if moved else None, labels=labels)
 
 
 def save(connection: Connection, container: str, service: ServicePlan, key: str, id: str, in_flight: InFlight) -> Saved:
