@@ -19,6 +19,9 @@ Teams = Annotated[
     list[str] | None,
     typer.Option("--team", metavar="NS", show_default=False, help="An existing namespace for `--namespace NS` (repeatable)."),
 ]
+TeamsOnly = Annotated[
+    bool, typer.Option("--teams-only", help="What is in the namespaces of --team, and nothing else: no right in the cluster is needed.")
+]
 app = typer.Typer(help="Rights, reaper and admission policies of a shared cluster.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -34,6 +37,7 @@ def install(
     ctx: typer.Context,
     namespace: Namespace = STANDARD,
     team: Teams = None,
+    teams_only: TeamsOnly = False,
     context: Context = None,
     print_: Annotated[bool, typer.Option("--print", help="Print the manifests; nothing is applied.")] = False,
 ) -> None:
@@ -43,21 +47,23 @@ def install(
     from envctl.render.yaml_text import yaml_text
 
     if print_:
-        give("".join(yaml_text(item, separated=True) for item in cluster_objects(namespace, team or ())))
+        give("".join(yaml_text(item, separated=True) for item in cluster_objects(namespace, team or (), teams_only)))
         return
-    for name in apply(_api(session_of(ctx), context), namespace, team or ()):
+    for name in apply(_api(session_of(ctx), context), namespace, team or (), teams_only):
         tell(f"applied {name}")
 
 
 @app.command()
-def status(ctx: typer.Context, namespace: Namespace = STANDARD, team: Teams = None, context: Context = None) -> int:
+def status(
+    ctx: typer.Context, namespace: Namespace = STANDARD, team: Teams = None, teams_only: TeamsOnly = False, context: Context = None
+) -> int:
     """What is there, missing, or not as this version would apply it; 1 unless all of it is there."""
     from envctl.cluster.install import instances
     from envctl.cluster.install import status as look
 
     api = _api(session_of(ctx), context)
-    found = look(api, namespace, team or ())
-    show(*table([(each.state, each.name) for each in found]), f"{len(instances(api))} instances")
+    found = look(api, namespace, team or (), teams_only)
+    show(*table([(each.state, each.name) for each in found]), *([] if teams_only else [f"{len(instances(api))} instances"]))
     return 0 if all(each.state == "there" for each in found) else 1
 
 
@@ -66,11 +72,12 @@ def uninstall(
     ctx: typer.Context,
     namespace: Namespace = STANDARD,
     team: Teams = None,
+    teams_only: TeamsOnly = False,
     context: Context = None,
     yes: Annotated[bool, typer.Option("--yes", help="Though instances are there.")] = False,
 ) -> None:
     """Remove them again, with the locks of previews."""
     from envctl.cluster.install import uninstall as remove
 
-    for name in remove(_api(session_of(ctx), context), namespace, team or (), yes):
+    for name in remove(_api(session_of(ctx), context), namespace, team or (), yes, teams_only):
         tell(f"removed {name}")

@@ -16,11 +16,11 @@ from envctl.cli.printing import counted, problems
 from envctl.definition.find import environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
-from envctl.environment.powers import powers
+from envctl.environment.powers import powers, refuse_own_settings
 from envctl.errors import DefinitionError, EnvctlError, Problem, UsageError
 from envctl.lifecycle.claiming import instance_name
 from envctl.plan import transforms
-from envctl.plan.exposing import Exposure
+from envctl.plan.exposing import Exposure, OnDocker
 from envctl.plan.make import make_plan
 from envctl.plan.setting import render_setting
 from envctl.plan.traits import UNDECIDED
@@ -107,6 +107,8 @@ def render(
     if untrusted:
         limit_this_process()
     opened = open_environment(env, cwd=session.cwd, overrides=overrides, environ=session.environ, untrusted=untrusted)
+    if untrusted:
+        refuse_own_settings(session.settings, opened.loaded.file)
     environment = transforms.apply(opened, opt.selection(options))
     name = instance_name(options.name or environment.definition.name)
     target = traits(engine)
@@ -120,9 +122,9 @@ def render(
         shared=bool(namespace and target.shares_namespaces),
         random=random,
     )
-    wanted = opt.cluster_options(session, setting, registry, namespace, existing_secret) if target.shares_namespaces else None
-    if wanted is not None:
-        setting = replace(setting, expose=Exposure.of(wanted.cluster.expose))
+    wanted = opt.cluster_options(session, setting, registry, namespace, existing_secret, untrusted) if target.shares_namespaces else None
+    told = wanted.cluster.expose if wanted is not None else session.settings.table("docker", OnDocker).get("expose", {})
+    setting = replace(setting, expose=Exposure.of(told))
     rendered = write_manifests(make_plan(environment, setting), Path(output) if output else None, wanted)
     if not output:
         give(rendered.text)

@@ -125,14 +125,15 @@ def up_options(environment: str, options: Running, report: str | None = None) ->
 
 
 def cluster_options(
-    session: Session, setting: Setting, registry: str | None, namespace: str | None, existing_secret: str | None
+    session: Session, setting: Setting, registry: str | None, namespace: str | None, existing_secret: str | None, untrusted: bool
 ) -> ClusterOptions:
     """For plain `kubectl apply`, with what envctl.toml says of clusters."""
     from envctl.plan.addressing import dns_label
     from envctl.render.kubernetes import Options
-    from envctl.render.kubernetes_settings import Cluster
+    from envctl.render.kubernetes_settings import Cluster, for_strangers
 
-    cluster = Cluster.of(session.settings.table("kubernetes", Cluster))
+    told = session.settings.table("kubernetes", Cluster)
+    cluster = Cluster.of(for_strangers(told) if untrusted else told)
     place = namespace or dns_label(setting.id)
     return Options(standalone=True, namespace=place, registry=registry, existing_secret=existing_secret, cluster=cluster)
 

@@ -21,15 +21,18 @@ class Found(NamedTuple):
     """there, missing or changed."""
 
 
-def install(api: Api, namespace: str, teams: Sequence[str]) -> list[str]:
+def install(api: Api, namespace: str, teams: Sequence[str], teams_only: bool = False) -> list[str]:
     """Applies everything, twice without a difference; the names of what was applied.
+
+    Args:
+        teams_only: what the namespaces of *teams* get, for which no right outside of them is needed.
 
     Raises:
         UsageError: a namespace of that name is there, and is not envctl's; or a team's is not there.
         EnvctlError: the caller has not the rights, or the cluster has no admission policies (Kubernetes before 1.30).
     """
-    objects = cluster_objects(namespace, teams)
-    _refuse_foreign(api, namespace, teams)
+    objects = cluster_objects(namespace, teams, teams_only)
+    _refuse_foreign(api, "" if teams_only else namespace, teams)
     for item in objects:
         try:
             api.apply(item)
@@ -39,7 +42,7 @@ def install(api: Api, namespace: str, teams: Sequence[str]) -> list[str]:
 
 
 def _refuse_foreign(api: Api, namespace: str, teams: Sequence[str]) -> None:
-    found = api.get("v1", "Namespace", None, namespace)
+    found = api.get("v1", "Namespace", None, namespace) if namespace else None
     if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED) != "envctl":
         raise UsageError(f"there is a namespace {namespace} that is not envctl's", hint="take another one with --namespace")
     for team in teams:
@@ -60,13 +63,13 @@ def title(item: Object) -> str:
     return f"{item['kind']} {meta['namespace']}/{meta['name']}" if meta.get("namespace") else f"{item['kind']} {meta['name']}"
 
 
-def status(api: Api, namespace: str, teams: Sequence[str] = ()) -> list[Found]:
+def status(api: Api, namespace: str, teams: Sequence[str] = (), teams_only: bool = False) -> list[Found]:
     """Each object, and whether it is there as this version would apply it (a server-side dry run).
 
     Raises:
         EnvctlError: nobody could look.
     """
-    return [Found(title(item), _state(api, item)) for item in cluster_objects(namespace, teams)]
+    return [Found(title(item), _state(api, item)) for item in cluster_objects(namespace, teams, teams_only)]
 
 
 def _state(api: Api, item: Object) -> str:
@@ -91,17 +94,17 @@ def instances(api: Api) -> list[str]:
     return [str(item["metadata"]["name"]) for item in api.list("v1", "Namespace", None, INSTANCE)]
 
 
-def uninstall(api: Api, namespace: str, teams: Sequence[str], force: bool = False) -> Iterator[str]:
+def uninstall(api: Api, namespace: str, teams: Sequence[str], force: bool = False, teams_only: bool = False) -> Iterator[str]:
     """Removes what `install` has applied, rights before the policies that limit them; the names of what was there.
 
     Raises:
         UsageError: there are instances, which nothing would remove any more, and it is not to be done nevertheless.
     """
-    if (left := instances(api)) and not force:
+    if not teams_only and (left := instances(api)) and not force:
         shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
         raise UsageError(f"{len(left)} instances are there ({shown}), and nothing would remove them in time", hint="remove them, or --yes")
-    _refuse_foreign(api, namespace, ())
-    for item in reversed(cluster_objects(namespace, teams)):
+    _refuse_foreign(api, "" if teams_only else namespace, ())
+    for item in reversed(cluster_objects(namespace, teams, teams_only)):
         meta = item["metadata"]
         found = api.get(item["apiVersion"], item["kind"], meta.get("namespace"), meta["name"])
         if found is None or (found["metadata"].get("labels") or {}).get(MANAGED) != "envctl":

@@ -16,13 +16,18 @@ NAMESPACE, TEAM = "envctl-system", "team-tests"
 """The names in the files; others take their place."""
 PARTS = ("admission", "provisioner", "reaper")
 """In the order in which they are applied: nobody has rights before the policies that limit them."""
+TEAM_PARTS = ("namespace-role", "namespace-reaper")
+"""For each team's namespace; an administrator of that namespace alone may apply them."""
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 OURS = {"app.kubernetes.io/managed-by": "envctl", "app.kubernetes.io/part-of": "envctl"}
 
 
-def cluster_objects(namespace: str = NAMESPACE, teams: Sequence[str] = ()) -> list[Object]:
+def cluster_objects(namespace: str = NAMESPACE, teams: Sequence[str] = (), teams_only: bool = False) -> list[Object]:
     """Everything, in an order in which it can be applied.
+
+    Args:
+        teams_only: what the namespaces of *teams* get, and nothing of the cluster's.
 
     Raises:
         UsageError: a name is none of a namespace.
@@ -30,9 +35,11 @@ def cluster_objects(namespace: str = NAMESPACE, teams: Sequence[str] = ()) -> li
     for name in (namespace, *teams):
         if not _LABEL.fullmatch(name):
             raise UsageError(f"'{name}' is no name of a namespace", hint="small letters, digits and hyphens, at most 40")
-    found = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(RESTRICTED)}}]
-    found += [item for part in PARTS for item in _read(part, NAMESPACE, namespace)]
-    found += [item for team in teams for item in _read("namespace-role", TEAM, team)]
+    found: list[Object] = []
+    if not teams_only:
+        found = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(RESTRICTED)}}]
+        found += [item for part in PARTS for item in _read(part, NAMESPACE, namespace)]
+    found += [item for team in teams for part in TEAM_PARTS for item in _read(part, TEAM, team)]
     return [_labelled(item) for item in found]
 
 

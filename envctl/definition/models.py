@@ -306,7 +306,7 @@ class Expose(Model):
         None,
         pattern=HOST,
         max_length=253,
-        description="Its host, or its label below the cluster's domain; `<service>-<id>` without it.",
+        description="Its host, or its label below the domain; `<service>-<id>` without it.",
     )
 
 
@@ -342,7 +342,7 @@ class Service(Model):
     scope: Literal["lane", "environment"] | None = Field(None, description="One per lane, or one for all of them.")
     faults: bool | dict[str, Any] | None = Field(None, description="Behind a proxy that makes faults.")
     expose: bool | Expose | None = Field(
-        None, description="A URL for browsers, `public_url`: an Ingress or an HTTPRoute on Kubernetes, the published port elsewhere."
+        None, description="A URL for browsers, `public_url`: an Ingress or an HTTPRoute on Kubernetes, a proxy elsewhere."
     )
     compose: dict[str, Any] = Field(default_factory=dict, description="Merged into the rendered Compose service.")
     kubernetes: dict[str, Any] | list[Any] = Field(default_factory=dict, description="Merged into the rendered objects.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envctl.definition.find import find_environment
+from envctl.definition.find import find_environment, find_project
 from envctl.definition.kinds import Kind, load_kinds, recogniser
 from envctl.definition.load import Loaded, load
 from envctl.definition.models import Definition, Service
@@ -54,10 +54,13 @@ def open_environment(
         EngineMissing: it is a Compose file, and Docker Compose is not there.
     """
     found = find_environment(os.fspath(env), cwd or Path.cwd())
+    project = found.project
     if untrusted:
+        # What lies around the stranger's checkout is ours, for example the credentials in .git of the base.
+        project = find_project(found.file)
         environ = {key: value for key, value in environ.items() if KEPT.fullmatch(key)}
-    kinds = load_kinds(None if untrusted else found.project)
-    loaded = load(found.file, project=found.project, overrides=overrides, environ=environ, recognise=recogniser(kinds))
+    kinds = load_kinds(None if untrusted else project)
+    loaded = load(found.file, project=project, overrides=overrides, environ=environ, recognise=recogniser(kinds))
     problems = [*loaded.problems, *check(loaded, kinds, environ)]
     if problems or loaded.definition is None:
         raise DefinitionError(problems)

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from envctl.definition.expressions import ExpressionError, references
-from envctl.definition.find import is_compose_file
+from envctl.definition.find import find_project, is_compose_file
 from envctl.definition.kinds import Kinds
 from envctl.definition.load import Loaded
 from envctl.definition.models import Build, Expose, Service
 from envctl.definition.source import TreePath, inside, read, walk
-from envctl.errors import Problem
+from envctl.errors import Problem, UsageError
 from envctl.files.package_data import templates
 from envctl.files.reading import LARGEST, read_file
+from envctl.session.settings import Settings
 
 CLIENT_COMMANDS = re.compile(
     rb"^\s*\\(?!connect\b|c\b|\.|restrict\b|unrestrict\b)|^\s*system\b|\b(?:from|to)\s+program\b", re.IGNORECASE | re.MULTILINE
@@ -61,6 +62,15 @@ def refused(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
     hint = "`--untrusted` refuses it"
     own = [loaded.source.problem(found.at, found.text, hint) for found in _found(loaded, kinds) if not found.when]
     return own + [problem._replace(hint=hint) for problem in _variables(loaded)]
+
+
+def refuse_own_settings(settings: Settings, file: Path) -> None:
+    """Raises UsageError: the settings of *settings* lie in the checkout of the stranger's definition *file*, so they are his, too."""
+    found = Path(os.path.realpath(settings.file.parent))
+    if settings.keys and found.is_relative_to(find_project(file)):
+        obeyed = ", ".join(sorted(settings.keys))
+        hint = "check it out in a folder of its own, and call envctl from one of yours: `envctl up head/environments/shop.yaml --untrusted`"
+        raise UsageError(f"--untrusted: {settings.file} is of the same checkout, and {obeyed} would be obeyed", hint=hint)
 
 
 def _variables(loaded: Loaded) -> Iterator[Problem]:

@@ -128,6 +128,8 @@ class Choices:
     images: Mapping[str, str] = field(default_factory=dict)
     """Prefixes of image names to what stands in their place."""
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
+    docker: Mapping[str, Any] = field(default_factory=dict)
+    """Both: the tables of envctl.toml."""
     registry: str | None = None
     """Where images that are built here are pushed."""
     image_names: bool = False

@@ -68,7 +68,7 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
         environment=environment.definition.name,
         file=str(environment.loaded.file),
         choices=choices,
-        expires=expiry(session, location.engine, ttl),
+        expires=expiry(session, location.engine, ttl, options.untrusted),
         # The owner is a label, and a changed label recreates containers: an instance that is there keeps the one it has.
         owner=current.owner if current.was_up else owner,
         **location._asdict(),

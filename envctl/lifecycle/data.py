@@ -28,7 +28,9 @@ class Data:
         return service.steps[len(self.recorded(service).steps) :]
 
     def is_whole(self, service: ServicePlan) -> bool:
-        """Whether all that is done to it has been done."""
+        """Whether all that is done to it has been done; of what nothing is done to nobody asks its engine."""
+        if not (service.steps or service.sets_up):
+            return True
         found = self.recorded(service)
         return len(found.steps) == len(service.steps) and (found.set_up or not service.sets_up)
 

@@ -24,6 +24,8 @@ class Previews:
     """Of those that neither the command nor the definition gives one."""
     max: str = _key("7d", 'max = "7d"')
     """More than this none gets."""
+    untrusted: str = _key("4h", 'untrusted = "4h"')
+    """Those of strangers go then at the latest."""
     locks: str = _key("envctl-system", 'locks = "envctl-system"')
     """The namespace with the locks of pull requests."""
 
@@ -44,8 +46,11 @@ class Previews:
         return found
 
 
-def expiry(session: Session, engine: str, asked: float | None) -> str | None:
+def expiry(session: Session, engine: str, asked: float | None, untrusted: bool = False) -> str | None:
     """The time at which an instance on *engine* goes when it is to live *asked* seconds from now; None where it stays.
+
+    Args:
+        untrusted: what it says itself counts only where that is sooner.
 
     Raises:
         UsageError: it is more than the project allows on clusters.
@@ -54,6 +59,8 @@ def expiry(session: Session, engine: str, asked: float | None) -> str | None:
         return now(asked) if asked else None
     previews = Previews.of(session)
     most = previews.seconds("max")
+    if untrusted:
+        return now(min(asked or most, previews.seconds("untrusted"), most))
     if asked and asked > most:
         hint = f"at most {previews.max}, with `--ttl` or `ttl:`; `max` in [preview] of envctl.toml allows more"
         raise UsageError(f"{asked / 3600:g} h are more than an instance may live on a cluster", hint=hint)

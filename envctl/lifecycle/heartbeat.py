@@ -16,7 +16,7 @@ EVERY, LASTS = 15.0, 60.0
 
 def beat_while_owned(session: Session, engine: Engine, record: Record, every: float = EVERY) -> threading.Thread | None:
     """A thread that says so, as long as this process lives and the instance is there; None where nobody owns it, or nobody listens."""
-    if not record.owner or record.namespace is not None or not isinstance(engine, HearsOfOwners):
+    if not record.owner or not isinstance(engine, HearsOfOwners):
         return None
     thread = threading.Thread(target=_beat, args=(session, engine, record, every), name="heartbeat", daemon=True)
     thread.start()
@@ -27,7 +27,7 @@ def keep_for_a_look(session: Session, record: Record) -> None:
     """What outlives its owner stays until it expires."""
     with suppress(EnvctlError):
         engine = open_engine(record.location, session.host)
-        if record.namespace is None and record.expires and isinstance(engine, HearsOfOwners):
+        if record.expires and isinstance(engine, HearsOfOwners):
             engine.heard_of_owner(record.id, record.expires)
 
 

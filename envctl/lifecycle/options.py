@@ -10,8 +10,9 @@ from envctl.engines.choice import default_engine, lasting_context
 from envctl.engines.registry import traits
 from envctl.errors import UsageError
 from envctl.instance.record import Choices, Location, Record
+from envctl.plan.exposing import OnDocker
 from envctl.plan.transforms import Selection
-from envctl.render.kubernetes_settings import Cluster
+from envctl.render.kubernetes_settings import Cluster, for_strangers
 from envctl.session import Session
 
 DEFAULT_TIMEOUT = 600.0
@@ -91,9 +92,10 @@ class UpOptions:
 
     def choices(self, session: Session, given: Mapping[str, str]) -> Choices:
         """What later commands must know to plan the same again; *given* are the variables that the definition took from outside."""
+        cluster = session.settings.table("kubernetes", Cluster)
         return Choices(
             set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image), lanes=self.lanes,
             port=dict(self.ports), local=tuple(self.local), images=session.settings.images(),
-            kubernetes=session.settings.table("kubernetes", Cluster), registry=self.registry, image_names=self.image_names,
-            untrusted=self.untrusted,
+            kubernetes=for_strangers(cluster) if self.untrusted else cluster, docker=session.settings.table("docker", OnDocker),
+            registry=self.registry, image_names=self.image_names, untrusted=self.untrusted,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from envctl.definition.expressions import references
 from envctl.definition.models import NAME
 from envctl.engines.registry import services_folder, traits
 from envctl.environment import Environment, open_environment
+from envctl.environment.powers import refuse_own_settings
 from envctl.errors import UsageError, did_you_mean
 from envctl.inspect.lookup import project_here
 from envctl.instance.allocation import Allocation, PortKey
@@ -36,6 +37,8 @@ def open_selected(session: Session, options: UpOptions) -> Environment:
     environment = open_environment(
         options.environment, cwd=session.cwd, overrides=options.set, environ=session.environ, untrusted=options.untrusted
     )
+    if options.untrusted:
+        refuse_own_settings(session.settings, environment.loaded.file)
     refuse_unknown("--local", options.local, environment.definition.services)
     return apply(environment, options.selection)
 
@@ -123,7 +126,7 @@ def _setting(session: Session, record: Record, allocation: Allocation | None = N
         local=frozenset(record.choices.local),
         registry=record.choices.registry,
         image_names=record.choices.image_names,
-        expose=Exposure.of(record.choices.kubernetes.get("expose") or {}),
+        expose=Exposure.of((record.choices.docker if engine.proxies else record.choices.kubernetes).get("expose") or {}),
         shared=record.namespace is not None,
         environ=session.environ,
         rewrite=record.choices.images,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from envctl.definition.models import Expose
+from envctl.errors import UsageError
 
 
 def _key(standard: type, example: str) -> Any:
@@ -36,6 +37,24 @@ class Exposure:
         return cls(**{each.name: told[key] for each in fields(cls) if (key := each.name.rstrip("_")) in told})
 
 
+@dataclass(frozen=True)
+class ProxyExposure:
+    """The keys of `[docker.expose]`: the same, as far as a proxy of ours has them."""
+
+    domain: str = _key(str, 'domain = "previews.example.org"')
+    """It and all names below it lead to the daemon's host; `localhost` without it, where that is this machine."""
+    basic_auth: str = _key(str, 'basic_auth = "reviewer"')
+
+
+@dataclass(frozen=True)
+class OnDocker:
+    """The keys of `[docker]`."""
+
+    expose: Mapping[str, Any] = field(
+        default_factory=dict, metadata={"example": 'expose = {domain = "previews.example.org"}', "shape": ProxyExposure}
+    )
+
+
 class Exposed(NamedTuple):
     """One service's URL."""
 
@@ -46,11 +65,14 @@ class Exposed(NamedTuple):
     url: str
 
 
-def exposed(given: Expose | bool | None, ports: Mapping[str, int], label: str, cluster: Exposure) -> Exposed | None:
-    """What *given* says of a service; None where it is not exposed, or the cluster has no domain for it.
+def exposed(
+    given: Expose | bool | None, ports: Mapping[str, int], label: str, cluster: Exposure, outside: int | None = None
+) -> Exposed | None:
+    """What *given* says of a service; None where it is not exposed, or there is no domain for it.
 
     Args:
-        label: what the host is called below the cluster's domain, where the definition does not say.
+        label: what the host is called below the domain, where the definition does not say.
+        outside: the port of the URL, where it is another one than browsers take by themselves.
 
     Raises:
         ValueError: there is no such port.
@@ -63,7 +85,14 @@ def exposed(given: Expose | bool | None, ports: Mapping[str, int], label: str, c
         if not cluster.domain:
             return None
         host = f"{host}.{cluster.domain}"
-    return Exposed(host, told.path, _port(told.port, ports), f"{'https' if cluster.tls else 'http'}://{host}{told.path.rstrip('/')}")
+    place = host if outside is None else f"{host}:{outside}"
+    return Exposed(host, told.path, _port(told.port, ports), f"{'https' if cluster.tls else 'http'}://{place}{told.path.rstrip('/')}")
+
+
+def check_user(name: str, where: str) -> None:
+    """Raises UsageError: a browser cannot ask for *name*."""
+    if ":" in name or not name.isprintable():
+        raise UsageError(f"{where}: basic_auth: this is no user's name", hint='like basic_auth = "reviewer"')
 
 
 def _port(given: int | str | None, ports: Mapping[str, int]) -> int:

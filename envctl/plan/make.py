@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import count
@@ -18,6 +18,7 @@ from envctl.errors import UsageError
 from envctl.plan.addressing import TESTS, Addressing, Viewpoint
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
 from envctl.plan.nobody import nobodys, without_passwords
+from envctl.plan.proxy import PROXY, with_proxy
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
@@ -39,7 +40,8 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
     return _made(environment, setting, Once())
 
 
-def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
+def _made(written: Environment, setting: Setting, once: Once) -> Plan:
+    environment = with_proxy(written, setting)
     found = subjects(environment, setting)
     resolver = Resolver(found, Addressing(setting, lanes=environment.lanes), _scope(environment, setting))
     reading = Reading(environment.loaded, setting, resolver, once)
@@ -57,6 +59,7 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
                 )
                 reading.wrong(("services", name), message, f"refer to what a lane has of its own, e.g. `${{{server}.url}}`")
     lanes = tuple(_outputs(reading, environment, TESTS._replace(lane=lane)) for lane in range(1, environment.lanes.count + 1))
+    _check_urls(reading, services.values())
     outputs = lanes[0] if lanes else _outputs(reading, environment, TESTS._replace(lane=0))
     tests = _tests(reading, environment)
     reading.check()
@@ -86,8 +89,8 @@ def _made(environment: Environment, setting: Setting, once: Once) -> Plan:
         ports_wanted=(wanted := _wanted(environment, services)),
         ports_fixed=fixed_ports(environment, list(wanted)),
         outputs_in=lambda name: _outputs(reading, environment, resolver.addressing.standpoint(name)),
-        again=lambda allocation, addresses: _made(environment, replace(setting, allocation=allocation, addresses=addresses), once),
-        of_nobody=lambda: _made(without_passwords(environment), nobodys(setting), once),
+        again=lambda allocation, addresses: _made(written, replace(setting, allocation=allocation, addresses=addresses), once),
+        of_nobody=lambda: _made(without_passwords(written), nobodys(setting), once),
     )
 
 
@@ -110,6 +113,14 @@ def _check_hosts(reading: Reading) -> None:
             place = reading.setting.engine.place
             reading.wrong(("services", name), f"'{name}' and '{seen[host]}' are one host name in {place}", "`--engine docker` has both")
         seen.setdefault(host, name)
+
+
+def _check_urls(reading: Reading, services: Iterable[ServicePlan]) -> None:
+    seen: dict[str, str] = {}
+    for service in services:
+        if service.exposed is not None and (other := seen.setdefault(service.exposed.url, service.name)) != service.name:
+            message = f"'{service.name}' and '{other}' would both be {service.exposed.url}"
+            reading.wrong(("services", service.name, "expose"), message, "give one of them another host or path")
 
 
 def _in_its_lane(reading: Reading, environment: Environment, step: Step, running: Mapping[str, Service]) -> Step:
@@ -202,7 +213,7 @@ def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
     prefixes: set[str] = set()
     scope = reading.resolver.reader(viewpoint)
     for name, subject in reading.resolver.subjects.items():
-        if name not in scope:  # another lane's
+        if name not in scope or name == PROXY:  # another lane's, or nobody's
             continue
         view, prefix = scope[name], _prefix(name, prefixes)
         divided = [subject.kind.unit.parameter] if subject.kind.unit and subject.kind.unit.parameter else []
@@ -235,6 +246,7 @@ def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
 
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
     """The variables of service *name* as if it ran on the machine of the tests."""
+    environment = with_proxy(environment, setting)
     service = environment.definition.services[name]
     resolver = Resolver(
         subjects(environment, setting), Addressing(setting, by_hand=name, lanes=environment.lanes), _scope(environment, setting)

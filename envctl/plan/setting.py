@@ -11,6 +11,7 @@ from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation
 from envctl.plan.model import PortKey, Setting
+from envctl.plan.proxy import PROXY_PORT, stands_behind
 from envctl.plan.subjects import fixed_ports, published
 from envctl.plan.traits import EngineTraits
 
@@ -28,7 +29,7 @@ def render_setting(
     random: bool = False,
 ) -> Setting:
     """Ports are only those that somebody inside must know; passwords come from *name*, but for *random* ones, as `up` draws them."""
-    keys = published(environment)
+    keys = [*published(environment), *([PROXY_PORT] if stands_behind(environment, engine) else [])]
     for service in ports or {}:
         if service not in {key[0] for key in keys}:
             raise UsageError(f"--port {service}: there is no such service with a port", hint=did_you_mean(service, [k[0] for k in keys]))

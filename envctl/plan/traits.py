@@ -29,6 +29,8 @@ class EngineTraits(NamedTuple):
     """Inside, a service is found under its name as a DNS label; otherwise under its name as it is."""
     reaches_tests: bool = True
     """Its services can reach the machine of the tests."""
+    proxies: bool = False
+    """A web server of ours stands before what is exposed, since nothing else there does."""
     shares_namespaces: bool = False
     """`--namespace` puts an instance beside those of others."""
     addresses: Addresses = Addresses()

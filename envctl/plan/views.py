@@ -13,8 +13,9 @@ from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tr
 from envctl.definition.kinds import is_divided
 from envctl.definition.models import Expose
 from envctl.instance.units import PLACEHOLDER
-from envctl.plan.addressing import LEASED, TESTS, Addressing, Viewpoint, dns_label
-from envctl.plan.exposing import Exposed, exposed
+from envctl.plan.addressing import LEASED, TESTS, Addressing, Viewpoint
+from envctl.plan.exposing import Exposed
+from envctl.plan.proxy import PROXY, PROXY_PORT, exposed_by
 from envctl.plan.subjects import Subject, private
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -111,25 +112,27 @@ class Resolver:
         return {name: self.addressing.address(subject, private(name), viewpoint.on("outside"))[1] for name in subject.private}
 
     def exposed(self, subject: Subject) -> Exposed | None:
-        """Its URL for browsers on a cluster. Raises ExpressionError: there is no such port."""
-        setting = self.addressing.setting
-        if not setting.engine.shares_namespaces or subject.url is not None:
+        """Its URL for browsers. Raises ExpressionError: there is no such port."""
+        if subject.url is not None:
             return None
         try:
-            return exposed(subject.expose, subject.ports, dns_label(subject.name, setting.id), setting.expose)
+            return exposed_by(self.addressing, subject)
         except ValueError as error:
             raise ExpressionError(str(error)) from None
 
     def _public_url(self, subject: Subject, viewpoint: Viewpoint) -> str:
         """Where nothing stands before it: its published port, on the machine of the tests."""
-        found = self.exposed(subject)
+        if subject.url is not None:
+            return subject.url
+        found, outside = self.exposed(subject), viewpoint.on("outside")
         if found is not None:
+            if PROXY in self.subjects and self.addressing.reserves(outside):
+                self.reserved.add(PROXY_PORT)
             return found.url
         told = subject.expose if isinstance(subject.expose, Expose) else Expose()
         names = [name for name, number in subject.ports.items() if told.port in (None, name, number)]
         if not names:
             raise ExpressionError(f"'{subject.name}' has no port {told.port or ''}, so it has no URL".replace("port ,", "port,"))
-        outside = viewpoint.on("outside")
         if self.addressing.reserves(outside):
             self.reserved.add((subject.name, names[0]))
         host, number = self.addressing.address(subject, names[0], outside)

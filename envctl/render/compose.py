@@ -283,7 +283,7 @@ def _losses(plan: Plan) -> Iterator[str]:
             yield f"{name}: `resources.storage`, which Docker does not limit"
         if not service.from_compose and ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
             yield f"{name}: the image {service.image} has no tag, so it is what `latest` is on that day"
-        if "public_url" in service.outside:
+        if "public_url" in service.outside and service.exposed is None:
             yield f"{name}: a URL for browsers of other machines; here it is its published port"
         yield from (f"{name}: {loss}" for loss in service.losses if not service.from_compose)
         yield from (f"{name}: `{key}`, which this version does not act on yet" for key in service.later)

@@ -37,6 +37,8 @@ class Cluster:
     pull_secrets: Sequence[str] = _key(list, 'pull_secrets = ["registry-login"]')
     priority_class: str = _key(str, 'priority_class = "low"')
     quota: Mapping[str, str] = _key(dict, 'quota = {"requests.cpu" = "4"}')
+    limits: Mapping[str, str] = _key(dict, 'limits = {"memory" = "2Gi"}')
+    """What one container of a namespace may have at most."""
     annotations: Mapping[str, str] = _key(dict, 'annotations = {"cost-center" = "42"}')
     node_selector: Mapping[str, str] = _key(dict, 'node_selector = {"pool" = "tests"}')
     tolerations: Sequence[str] = _key(list, 'tolerations = ["dedicated=tests:NoSchedule", "spot"]')
@@ -93,6 +95,22 @@ class Cluster:
         return [
             {"to": peers, "ports": [{"protocol": protocol, "port": port} for protocol in ("UDP", "TCP")]} for port, peers in by_port.items()
         ]
+
+
+STRANGERS: Mapping[str, Mapping[str, str]] = {
+    "quota": {
+        "pods": "40", "services": "60", "configmaps": "200", "secrets": "100", "count/jobs.batch": "40", "requests.cpu": "4",
+        "limits.cpu": "40", "requests.memory": "6Gi", "limits.memory": "16Gi", "requests.ephemeral-storage": "20Gi",
+        "persistentvolumeclaims": "0", "services.nodeports": "0", "services.loadbalancers": "0",
+    },
+    "limits": {"cpu": "4", "memory": "4Gi", "ephemeral-storage": "10Gi"},
+}  # fmt: skip
+"""What an instance of a stranger's definition may have of a cluster, where envctl.toml does not say it."""
+
+
+def for_strangers(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The table *told* with an end to everything that it leaves open."""
+    return {**STRANGERS, **told}
 
 
 def _toleration(key: str, value: str | None, effect: str | None) -> dict[str, str]:

@@ -91,3 +91,14 @@ def test_whoever_makes_a_namespace_is_bound_there(user: str, subject: dict[str, 
     found = role_binding("ns", "role", user)
     assert found["subjects"] == [subject]
     assert found["metadata"]["name"] != role_binding("ns", "role", "another")["metadata"]["name"]
+
+
+def test_a_team_needs_nothing_of_the_cluster() -> None:
+    found = cluster_objects(teams=["team-a"], teams_only=True)
+    assert {item["metadata"]["namespace"] for item in found} == {"team-a"}
+    (reaper,) = (item for item in found if item["kind"] == "CronJob")
+    pod = reaper["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert {"name": "NAMESPACE", "value": "team-a"} in pod["containers"][0]["env"]
+    assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    (role,) = (item for item in found if item["kind"] == "Role" and item["metadata"]["name"] == pod["serviceAccountName"])
+    assert [(rule["resources"], rule["verbs"]) for rule in role["rules"]] == [(["secrets"], ["list", "delete"])]

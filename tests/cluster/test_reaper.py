@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from envctl.engines.kubernetes.records import secret_name
 from envctl.files.package_data import templates
 from envctl.instance import labels
 
@@ -48,7 +49,7 @@ def test_what_is_to_go(given: dict[str, Any], why: str) -> None:
 
 def test_its_names_are_those_of_the_package() -> None:
     assert (reaper.INSTANCE, reaper.EXPIRES, reaper.OWNER) == (labels.INSTANCE, labels.EXPIRES, labels.OWNER)
-    assert (reaper.ALIVE, reaper.HOLD) == (labels.ALIVE, labels.HOLD)
+    assert (reaper.ALIVE, reaper.HOLD, reaper.RECORD) == (labels.ALIVE, labels.HOLD, labels.RECORD)
 
 
 def swept(items: list[dict[str, Any]], at_most: int = 20, status: int | None = None) -> tuple[tuple[int, int], list[tuple[str, Any]]]:
@@ -86,3 +87,19 @@ def test_what_has_changed_meanwhile_stays(status: int, capsys: pytest.CaptureFix
 def test_a_refusal_is_no_success() -> None:
     with pytest.raises(urllib.error.HTTPError):
         swept([namespace(expires=EARLIER)], status=403)
+
+
+def test_in_a_namespace_of_several_it_is_their_records_that_go() -> None:
+    records = [namespace(secret_name(id), label=id, expires=expires) for id, expires in (("a-123456", EARLIER), ("b-123456", LATER))]
+    asked = []
+
+    def ask(method: str, path: str, body: Any) -> Any:
+        asked.append((method, path))
+        # Of another name it is no record of ours.
+        return {"items": [*records, namespace("c-123456", expires=EARLIER)]}
+
+    assert reaper.sweep(ask, NOW, 20, "team") == (1, 0)
+    assert asked == [
+        ("GET", f"/api/v1/namespaces/team/secrets?labelSelector={labels.RECORD}"),
+        ("DELETE", "/api/v1/namespaces/team/secrets/a-123456-instance"),
+    ]

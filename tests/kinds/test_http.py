@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from email.message import EmailMessage
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -20,13 +21,13 @@ MAIL_USER = f"{USERNAME.replace(' ', '_')}@example.org"
 
 SERVICES = f"""
 services:
-  site: {{kind: web, with: {{root: pages}}}}
+  site: {{kind: web, with: {{root: pages}}, expose: true}}
   sites: {{kind: nginx, with: {{root: [pages/sub, pages/index.html]}}}}
   proxy: {{kind: web, with: {{config: proxy.conf}}, needs: [site]}}
   front: {{kind: web, with: {{root: pages, proxy: {{/api/: "${{payments.url}}", /api/deep/: "${{payments.url}}/more/"}}}}}}
   open-mail: {{kind: mail, with: {{password: ""}}}}
   mail: {{kind: mail, with: {{username: {text(MAIL_USER)}, password: {text(PASSWORD)}}}}}
-  payments: {{kind: stub, with: {{routes: [stubs/one.json, stubs/more]}}}}
+  payments: {{kind: stub, with: {{routes: [stubs/one.json, stubs/more]}}, expose: {{host: pay, path: /v1}}}}
   built:
     kind: api
     build: ./program
@@ -48,6 +49,8 @@ OUTPUTS = {
     "SITE": "${site.url}",
     "SITES": "${sites.url}",
     "PROXY": "${proxy.url}",
+    "SITE_SHOWN": "${site.public_url}",
+    "PAYMENTS_SHOWN": "${payments.public_url}",
     "FRONT": "${front.url}",
     "SMTP": "${mail.url}",
     "MAIL_API": "${mail.api_url}",
@@ -122,6 +125,22 @@ def test_files_are_served(up: Running, http: requests.Session) -> None:
     assert http.get(f"{up['SITE']}/pixel.bin", timeout=10).content == BINARY
     assert http.get(f"{up['SITE']}/sub/style.css", timeout=10).headers["Content-Type"] == "text/css"
     assert http.get(f"{up['SITE']}/nothing", timeout=10).status_code == 404
+
+
+def test_what_is_exposed_is_known_by_its_host(up: Running, http: requests.Session) -> None:
+    if up.project.engine == "kubernetes":
+        pytest.skip("a cluster's own controller stands there")
+
+    def shown(url: str, path: str) -> requests.Response:
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        assert parts.hostname.endswith(".localhost")
+        return http.get(f"http://127.0.0.1:{parts.port}{path}", headers={"Host": parts.netloc}, timeout=10)
+
+    assert "Grüße" in shown(up["SITE_SHOWN"], "/").content.decode()
+    assert shown(up["PAYMENTS_SHOWN"], "/v1/charges").json() == {"id": "ch_1"}
+    assert shown(up["PAYMENTS_SHOWN"], "/v10").status_code == 404
+    assert shown("http://nobody.localhost:" + str(urlsplit(up["SITE_SHOWN"]).port), "/").status_code == 404
 
 
 def test_several_folders_and_files_are_served_as_one(up: Running, http: requests.Session) -> None:

@@ -14,9 +14,9 @@ from tests.builders import session_in, write
 HOUR = 3600.0
 
 
-def until(folder: Path, engine: str, asked: float | None, settings: str = "") -> str | None:
+def until(folder: Path, engine: str, asked: float | None, settings: str = "", untrusted: bool = False) -> str | None:
     write(folder, {".git/HEAD": "", "envctl.toml": settings})
-    return expiry(session_in(folder), engine, asked)
+    return expiry(session_in(folder), engine, asked, untrusted)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,13 @@ def test_what_is_no_time_is_refused(tmp_path: Path, text: str) -> None:
 def test_another_key_or_type_is_a_mistake(tmp_path: Path, text: str) -> None:
     with pytest.raises(DefinitionError, match=r"preview\."):
         until(tmp_path, "kubernetes", None, f"[preview]\n{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked", "hours"),
+    [("", None, 4), ("", 24 * HOUR, 4), ("", HOUR, 1), ('[preview]\nuntrusted = "30m"\n', None, 0.5), ('[preview]\nmax = "1h"\n', None, 1)],
+)
+def test_a_strangers_goes_sooner(tmp_path: Path, settings: str, asked: float | None, hours: float) -> None:
+    found = until(tmp_path, "kubernetes", asked, settings, untrusted=True)
+    assert found is not None
+    assert now(hours * HOUR - 60) < found <= now(hours * HOUR + 1)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from envctl.instance.record import now
 from tests.engines.kubernetes.test_live import kubectl, rows
 from tests.support import Done, Project
 
@@ -94,10 +95,11 @@ class Runner:
         self.project.write("environments/schema.sql", "create table t (n int); insert into t values (1), (2);\n")
         self.project.write("envctl.toml", f'[preview]\nlocks = "{locks}"\n' + EXPOSE)
 
-    def envctl(self, *words: str, run: int, head: str, token: bool = True) -> Done:
+    def envctl(self, *words: str, run: int, head: str, token: bool = True, source: str = "") -> Done:
+        """As in a run of that pull request; *source* is the repository of its head, where that is another one."""
         event = self.home / "event.json"
-        repo = {"repo": {"full_name": self.repository}}
-        event.write_text(json.dumps({"pull_request": {"number": 17, "head": {"sha": head, **repo}, "base": repo}}))
+        base, fork = {"repo": {"full_name": self.repository}}, {"repo": {"full_name": source or self.repository}}
+        event.write_text(json.dumps({"pull_request": {"number": 17, "head": {"sha": head, **fork}, "base": base}}))
         env = {
             "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": self.repository, "GITHUB_SERVER_URL": "https://github.com",
             "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": "1", "GITHUB_EVENT_PATH": str(event), "GITHUB_API_URL": self.api.url,
@@ -153,4 +155,59 @@ def test_the_life_of_a_pull_request(project: Project, api: Api, tmp_path: Path) 
         assert "closed by https://github.com/" in after.err
     finally:
         kubectl("delete", "namespace", place, "--wait=false")
+        kubectl("delete", "namespace", "-l", "envctl.name=pr-17", "--wait=false", "--ignore-not-found")
+
+
+RED = """
+name: red
+ttl: 7d
+services:
+  web: {kind: stub}
+  red: {image: "python:3.13-slim", run: "python3 -c 'import time; time.sleep(9999)'", env: {WEB: "${web.url}"}}
+"""
+TRY = """
+import os, socket, sys
+def reaches(place):
+    host, port = place.split(":")
+    try:
+        return bool(socket.create_connection((host, int(port)), 2).close() or True)
+    except OSError:
+        return False
+print(*(name for name, place in (each.split("=") for each in sys.argv[1:]) if reaches(place)),
+      *(["token"] if os.path.exists("/var/run/secrets/kubernetes.io/serviceaccount/token") else []))
+"""
+
+
+def test_a_fork_reaches_nothing_but_itself(project: Project, api: Api, tmp_path: Path) -> None:
+    digits = uuid.uuid4().hex[:8]
+    place, other = f"envctl-locks-{digits}", f"envctl-other-{digits}"
+    for name in (place, other):
+        kubectl("create", "namespace", name)
+    runner = Runner(project, api, tmp_path / "one", f"o/{digits}", place)
+    runner.project.write("head/.git/HEAD", "")
+    runner.project.write("head/environments/red.yaml", RED)
+    pod = {"containers": [{"name": "p", "image": "python:3.13-slim", "command": ["python3", "-m", "http.server", "8080"]}]}
+    item = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": other}, "spec": pod}
+    kubectl("apply", "-f", "-", stdin=json.dumps(item))
+    api.pulls[17] = ("open", "aaaa")
+    try:
+        opened = runner.envctl("up", "head/environments/red.yaml", "--json", run=10, head="aaaa", source="stranger/fork").ok()
+        assert "--untrusted" in opened.err
+        id = opened.json["id"]
+        assert opened.json["expires"] < now(4 * 3600 + 60), "whatever it says itself"
+        assert kubectl("get", "resourcequota,limitrange", "-n", id, "-o", "name").split() == [
+            "resourcequota/envctl-quota", "limitrange/envctl-limits",
+        ]  # fmt: skip
+        kubectl("wait", "-n", other, "--for=condition=Ready", "pod/p", "--timeout=60s")
+        places = {
+            "own": kubectl("get", "service", "web", "-n", id, "-o", "jsonpath={.spec.clusterIP}") + ":8080",
+            "other": kubectl("get", "pod", "p", "-n", other, "-o", "jsonpath={.status.podIP}") + ":8080",
+            "api": kubectl("get", "service", "kubernetes", "-n", "default", "-o", "jsonpath={.spec.clusterIP}") + ":443",
+            "kubelet": kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}") + ":10250",
+        }
+        words = ("--", "python3", "-c", TRY, *(f"{name}={place}" for name, place in places.items()))
+        assert kubectl("exec", "-n", other, "p", *words).split() == ["other", "api", "kubelet", "token"], "what a pod reaches by itself"
+        assert kubectl("exec", "-n", id, "deploy/red", *words).split() == ["own"]
+    finally:
+        kubectl("delete", "namespace", place, other, "--wait=false")
         kubectl("delete", "namespace", "-l", "envctl.name=pr-17", "--wait=false", "--ignore-not-found")

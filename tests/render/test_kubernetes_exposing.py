@@ -59,9 +59,8 @@ def test_the_url_is_the_same_inside_and_outside(tmp_path: Path, expose: str, set
     assert found.outputs["URL"] == found.services["web"].env["SELF"] == url
 
 
-@pytest.mark.parametrize("engine", ["docker", "kubernetes"])
-def test_without_a_domain_it_is_the_published_port(tmp_path: Path, engine: str) -> None:
-    found = plan(tmp_path, "{port: admin, path: /a/}", engine)
+def test_without_a_domain_it_is_the_published_port(tmp_path: Path) -> None:
+    found = plan(tmp_path, "{port: admin, path: /a/}")
     host, _, port = found.outputs["URL"].removeprefix("http://").removesuffix("/a").partition(":")
     assert host == "127.0.0.1"
     assert port == str(found.services["web"].outside_ports["admin"])

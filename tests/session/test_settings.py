@@ -73,7 +73,7 @@ def test_images_that_are_no_table(folder: Path, text: str) -> None:
         settings(folder, text).images()
 
 
-@pytest.mark.parametrize(("key", "hint"), [("engin", "did you mean 'engine'?"), ("zzz", "known: context, engine")])
+@pytest.mark.parametrize(("key", "hint"), [("engin", "did you mean 'engine'?"), ("zzz", "known: context, docker, engine")])
 def test_a_key_that_is_no_option(folder: Path, key: str, hint: str) -> None:
     with pytest.raises(DefinitionError, match=f"{key}: unknown key") as caught:
         settings(folder, f"{key} = 1\n").options()

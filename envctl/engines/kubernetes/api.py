@@ -29,7 +29,8 @@ CONNECT, ANSWER, CHANGE = 5.0, 10.0, 60.0
 POOL = 32
 OURS = frozenset([
     ("v1", "Namespace"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "Secret"), ("v1", "ServiceAccount"), ("v1", "Event"),
-    ("v1", "ResourceQuota"), ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("v1", "ResourceQuota"), ("v1", "LimitRange"), ("apps/v1", "Deployment"), ("batch/v1", "Job"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
     ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("rbac.authorization.k8s.io/v1", "RoleBinding"),
     ("rbac.authorization.k8s.io/v1", "Role"), ("batch/v1", "CronJob"), ("coordination.k8s.io/v1", "Lease"),
 ])  # fmt: skip

@@ -23,7 +23,7 @@ from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
-from envctl.engines.kubernetes.records import added_kinds, note_added, publish
+from envctl.engines.kubernetes.records import added_kinds, note_added, owners, publish, secret_name
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
@@ -64,6 +64,7 @@ class KubernetesDeployment(KubernetesInstance):
     settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
     _jobs: set[str] = field(default_factory=set)
+    _record: Object | None = None
     _ranged: bool = False
     _fresh: bool = False
     _images: Mapping[str, ImageFacts] = field(default_factory=dict)
@@ -203,12 +204,10 @@ class KubernetesDeployment(KubernetesInstance):
     def _publish(self, document: Mapping[str, Any], access: Sequence[Object]) -> None:
         if document:
             with self.settings.in_flight.creating():
-                self._with_rights(lambda: publish(self.api, self.namespace, document, access))
+                self._record = self._with_rights(lambda: publish(self.api, self.namespace, document, access))
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
-        """While it is brought up, which says the same again: the rights in a new namespace come with what is made there."""
-        with Ignoring(403):
-            super().renew(expires, labels)
+        """Nothing: `create` writes the time into the namespace and the record, where it is made as where it is there."""
 
     def _with_rights(self, what: Callable[[], Any]) -> Any:
         """In a namespace of its own, whose maker may have to give himself the rights there first."""
@@ -239,7 +238,7 @@ class KubernetesDeployment(KubernetesInstance):
 
     def _apply(self, item: Object) -> Object:
         """A job cannot be changed and is made anew; a namespace that is new has no service account for a moment."""
-        until = time.monotonic() + ACCOUNT
+        until, item = time.monotonic() + ACCOUNT, self._owned(item) if self.shared else item
         while True:
             try:
                 with self.settings.in_flight.creating():
@@ -250,6 +249,12 @@ class KubernetesDeployment(KubernetesInstance):
                 elif "serviceaccount" not in error.message or time.monotonic() > until:
                     raise self._refused(item, error) from None
                 time.sleep(0.1)
+
+    def _owned(self, item: Object) -> Object:
+        """In a namespace of others everything goes with the record, so that a reaper needs no more than to delete that."""
+        if self._record is None:
+            self._record = self.api.get("v1", "Secret", self.namespace, secret_name(self.id))
+        return {**item, "metadata": {**item["metadata"], "ownerReferences": owners(self._record)}}
 
     def _refused(self, item: Object, error: ApiError) -> EnvctlError:
         name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get(SERVICE, "")

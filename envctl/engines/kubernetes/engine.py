@@ -10,6 +10,7 @@ from envctl.engines.kubernetes.api import Api, ApiError, Ignoring, connect
 from envctl.engines.kubernetes.contexts import approved, find_context
 from envctl.engines.kubernetes.instance import KubernetesInstance, own_namespace
 from envctl.engines.kubernetes.pods import state_of
+from envctl.engines.kubernetes.records import heard_of_owner
 from envctl.engines.kubernetes.removal import remove_namespace, remove_objects
 from envctl.engines.kubernetes.traits import TRAITS
 from envctl.engines.seam import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
@@ -95,8 +96,10 @@ class KubernetesEngine:
         return _found(item, pods, unseen)
 
     def heard_of_owner(self, id: str, until: str) -> None:
-        """An annotation of its namespace, whose version changes with it: a reaper that has looked before deletes nothing."""
-        if own_namespace(self.api, id, id) is not None:
+        """An annotation of its namespace or its record, whose version changes: a reaper that has looked before deletes nothing."""
+        if self.namespace is not None:
+            heard_of_owner(self.api, self.namespace, id, until)
+        elif own_namespace(self.api, id, id) is not None:
             change = {"metadata": {"annotations": {labels.ALIVE: until}}}
             with Ignoring(404):
                 self.api.request("PATCH", path_of("v1", "Namespace", None, id), change, "application/merge-patch+json")

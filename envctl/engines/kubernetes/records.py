@@ -26,8 +26,8 @@ def secret_name(id: str) -> str:
     return f"{id}-instance"
 
 
-def publish(api: Api, namespace: str, document: Mapping[str, Any], forwards: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the record beside the instance, with what leads to its ports."""
+def publish(api: Api, namespace: str, document: Mapping[str, Any], forwards: Sequence[Mapping[str, Any]]) -> Object:
+    """Writes the record beside the instance, with what leads to its ports; the Secret that holds it."""
     content = {key: value for key, value in document.items() if key not in OURS_ALONE} | {FORWARDS: list(forwards)}
     text = json.dumps(content, ensure_ascii=False)
     id = str(document["id"])
@@ -37,7 +37,13 @@ def publish(api: Api, namespace: str, document: Mapping[str, Any], forwards: Seq
     }  # fmt: skip
     meta = {"name": secret_name(id), "namespace": namespace, "labels": told, "annotations": _annotations(document)}
     data = {KEY: base64.b64encode(text.encode()).decode()}
-    api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data})
+    return api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data})
+
+
+def owners(record: Object | None) -> list[Object]:
+    """What says of an object that it goes when the Secret *record* goes, whoever deletes that."""
+    meta = record["metadata"] if record is not None else None
+    return [{"apiVersion": "v1", "kind": "Secret", "name": meta["name"], "uid": meta["uid"]}] if meta is not None else []
 
 
 def _annotations(document: Mapping[str, Any]) -> dict[str, str]:
@@ -74,6 +80,11 @@ def renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
         return
     text = json.dumps({**record.document, FORWARDS: list(record.access), "expires": expires}, ensure_ascii=False)
     _patch(api, namespace, id, told | {"data": {KEY: base64.b64encode(text.encode()).decode()}})
+
+
+def heard_of_owner(api: Api, namespace: str, id: str, until: str) -> None:
+    """Notes that the owner is taken to live until then; nothing where there is no record."""
+    _patch(api, namespace, id, {"metadata": {"annotations": {labels.ALIVE: until}}})
 
 
 def _patch(api: Api, namespace: str, id: str, body: Object) -> None:

@@ -2,4 +2,6 @@
 
 from envctl.plan.traits import Addresses, EngineTraits
 
-TRAITS = EngineTraits("local", "this machine", runs_processes=True, uses_images=False, addresses=Addresses(tester_host="127.0.0.1"))
+TRAITS = EngineTraits(
+    "local", "this machine", runs_processes=True, uses_images=False, proxies=True, addresses=Addresses(tester_host="127.0.0.1")
+)

@@ -31,6 +31,10 @@ from envctl.render.yaml_text import yaml_text
 __all__ = ["Manifests", "Options", "known_user", "manifests_yaml", "once_job", "pushed_image", "render_kubernetes"]
 
 
+SMALL = {"cpu": "10m", "memory": "24Mi", "ephemeral-storage": "64Mi"}
+"""What a container asks for that says nothing: without it the cluster takes the most that it may have."""
+
+
 class Parts(NamedTuple):
     """The objects of one service: what its pod needs, and what makes the pod."""
 
@@ -103,6 +107,9 @@ def _common(rendering: Rendering) -> Iterator[Object]:
     yield render("serviceaccount", metadata=rendering.metadata(rendering.account))
     if options.cluster.quota and not plan.setting.shared:  # in a namespace of others it would bind them, too
         yield render("resourcequota", metadata=rendering.metadata(common_name(plan, "quota")), hard=dict(options.cluster.quota))
+    if options.cluster.limits and not plan.setting.shared:
+        metadata, most = rendering.metadata(common_name(plan, "limits")), dict(options.cluster.limits)
+        yield render("limitrange", metadata=metadata, most=most, requested={**most, **{key: SMALL[key] for key in SMALL if key in most}})
     yield from network.common(rendering)
 
 
@@ -178,8 +185,8 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
         yield f"networks of the Compose file ({', '.join(plan.compose_extra['networks'])}): its services reach each other on one"
     if not options.standalone:
         yield "a client that closes its sending half: no port forward passes that on, so the server sees the end with the connection's"
-    if options.cluster.quota and plan.setting.shared:
-        yield f"the quota of envctl.toml: in {options.namespace} it would bind everybody else, too"
+    if (options.cluster.quota or options.cluster.limits) and plan.setting.shared:
+        yield f"quota and limits: in {options.namespace} it would bind everybody else, too"
     if options.existing_secret:
         keys = {key: what for each in made.values() for key, (_, what) in each.drawer.held.items()}
         yield from (f"the Secret {options.existing_secret} must have the key {key}: {what}" for key, what in sorted(keys.items()))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from envctl.errors import UsageError
 from envctl.plan.addressing import dns_label
-from envctl.plan.exposing import Exposed, Exposure
+from envctl.plan.exposing import Exposed, Exposure, check_user
 from envctl.plan.model import ServicePlan
 from envctl.render.kubernetes.rendering import Rendering
 from envctl.render.kubernetes.templates import Object
@@ -74,8 +74,7 @@ def _check(settings: Exposure, service: ServicePlan) -> None:
         raise UsageError(f"{where} has both a class and a gateway", hint="`class` for Ingresses, `gateway` for HTTPRoutes")
     if settings.gateway and settings.basic_auth:
         raise UsageError(f"{where} has basic_auth, which no HTTPRoute can ask for", hint="an Ingress can: `class`")
-    if settings.basic_auth and (":" in settings.basic_auth or not settings.basic_auth.isprintable()):
-        raise UsageError(f"{where}: basic_auth: this is no user's name", hint='like basic_auth = "reviewer"')
+    check_user(settings.basic_auth, where)
     if not settings.namespace:
         raise UsageError(
             f"{where} does not say where the controller is", hint='namespace = "ingress-nginx": the NetworkPolicy lets it in from there'

@@ -1,6 +1,6 @@
-"""The web server: `python -m servers.web PORT FOLDER PROXIES`, where its folder and `servers/http` were copied to.
+"""The web server: `python -m servers.web PORT FOLDER PROXIES HOSTS`, where its folder and `servers/http` were copied to.
 
-PROXIES is a JSON object of path to URL.
+PROXIES is a JSON object of path to URL, HOSTS one of host to path to URL.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from ..http.server import listen, serve
 from .site import Site
 
 
-def main(port: str, folder: str, proxies: str) -> int:
+def main(port: str, folder: str, proxies: str, hosts: str = "{}") -> int:
     """Serve until the process ends; 1 where the port is taken."""
     try:
         listener = listen("127.0.0.1", int(port))
     except OSError as error:
         print(error, file=sys.stderr)
         return 1
-    serve(listener, Site(folder, json.loads(proxies)))
+    serve(listener, Site(folder, json.loads(proxies), json.loads(hosts)))
     return 0
 
 

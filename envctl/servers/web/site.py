@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from urllib.parse import quote, unquote
 
@@ -20,12 +20,13 @@ class Site:
     Args:
         folder: its files are served, `index.html` for a folder in it.
         proxies: path to URL: what begins with the path is asked there, with the rest of its path.
+        hosts: host to path to URL: what is asked of that host at the path or below it is asked there, with all of its path.
     """
 
-    def __init__(self, folder: str, proxies: Mapping[str, str] = {}) -> None:
+    def __init__(self, folder: str, proxies: Mapping[str, str] = {}, hosts: Mapping[str, Mapping[str, str]] = {}) -> None:
+        self._hosts = {host: _longest_first(paths) for host, paths in hosts.items()}
         self._folder = os.path.abspath(folder)
-        # The longest path first, as nginx chooses.
-        self._proxies = sorted(proxies.items(), key=lambda item: -len(item[0]))
+        self._proxies = _longest_first(proxies)
 
     def admit(self, request: Request) -> None:
         """Every body is read."""
@@ -45,12 +46,21 @@ class Site:
         return response
 
     def _answer(self, request: Request) -> Response:
+        host = "".join(request.header("Host")[:1]).partition(":")[0].lower()
+        if host in self._hosts:
+            return self._behind(request, self._hosts[host])
         for path, url in self._proxies:
             if request.path.startswith(path):
                 return ask(request, url.rstrip("/") + "/" + request.url[len(path) :].lstrip("/"))
         if request.method not in ("GET", "HEAD"):
             raise Refused(405, "files can be read only")
         return self._file(unquote(request.path))
+
+    def _behind(self, request: Request, paths: Sequence[tuple[str, str]]) -> Response:
+        for path, url in paths:
+            if f"{request.path}/".startswith(f"{path.rstrip('/')}/"):
+                return ask(request, url.rstrip("/") + request.url)
+        raise Refused(404, "there is no such path")
 
     def _file(self, path: str) -> Response:
         name = os.path.normpath(self._folder + path)
@@ -67,3 +77,8 @@ class Site:
                 return Response(200, headers=(("Content-Type", kind), ("Last-Modified", changed)), body=file.read())
         except OSError:
             raise Refused(404, "there is no such file") from None
+
+
+def _longest_first(paths: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+    """As nginx chooses."""
+    return sorted(paths.items(), key=lambda item: -len(item[0]))

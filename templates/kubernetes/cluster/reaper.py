@@ -1,4 +1,7 @@
-"""The reaper: deletes instances whose time is up, and runs whose owner has not been heard of. The standard library alone."""
+"""The reaper: deletes instances whose time is up, and runs whose owner has not been heard of. The standard library alone.
+
+With NAMESPACE it looks after that one, which holds several: it deletes their records, and the cluster all that belongs to them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 INSTANCE, EXPIRES, OWNER, ALIVE, HOLD = "envctl.instance", "envctl.expires", "envctl.owner", "envctl.alive-until", "envctl.hold"
+RECORD = "envctl.record"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -25,11 +29,15 @@ def passed(text: str, now: datetime) -> bool:
     return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)) <= now  # noqa: UP017
 
 
-def reason(namespace: dict[str, Any], now: datetime) -> str:
-    """Why it is to go; empty where it stays."""
-    meta = namespace["metadata"]
+def reason(item: dict[str, Any], now: datetime, suffix: str = "") -> str:
+    """Why it is to go; empty where it stays.
+
+    Args:
+        suffix: what its name has beside the id of its instance.
+    """
+    meta = item["metadata"]
     told = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
-    if told.get(INSTANCE) != meta["name"] or meta.get("deletionTimestamp") or HOLD in told:
+    if f"{told.get(INSTANCE)}{suffix}" != meta["name"] or meta.get("deletionTimestamp") or HOLD in told:
         return ""
     if passed(told.get(EXPIRES, ""), now):
         return f"expired {told[EXPIRES]}"
@@ -38,19 +46,22 @@ def reason(namespace: dict[str, Any], now: datetime) -> str:
     return ""
 
 
-def sweep(ask: Any, now: datetime, at_most: int) -> tuple[int, int]:
+def sweep(ask: Any, now: datetime, at_most: int, namespace: str = "") -> tuple[int, int]:
     """One round: how many were deleted, and how many are left for the next.
 
     Args:
         ask: `ask(method, path, body)` gives the answer of the API server.
     """
-    found = ask("GET", f"/api/v1/namespaces?labelSelector={INSTANCE}", None)["items"]
-    due = [(each, why) for each in found if (why := reason(each, now))]
+    path, label, suffix = "/api/v1/namespaces", INSTANCE, ""
+    if namespace:
+        path, label, suffix = f"/api/v1/namespaces/{namespace}/secrets", RECORD, "-instance"
+    found = ask("GET", f"{path}?labelSelector={label}", None)["items"]
+    due = [(each, why) for each in found if (why := reason(each, now, suffix))]
     for each, why in due[:at_most]:
         meta = each["metadata"]
         wanted = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
         try:
-            ask("DELETE", f"/api/v1/namespaces/{meta['name']}", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": wanted})
+            ask("DELETE", f"{path}/{meta['name']}", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": wanted})
             print(f"{meta['name']}: {why}", flush=True)
         except urllib.error.HTTPError as error:
             if error.code not in (404, 409):
@@ -76,7 +87,7 @@ def ask(method: str, path: str, body: Any) -> Any:
 
 
 def main() -> int:
-    deleted, left = sweep(ask, datetime.now(timezone.utc), int(os.environ.get("AT_MOST", "20")))  # noqa: UP017
+    deleted, left = sweep(ask, datetime.now(timezone.utc), int(os.environ.get("AT_MOST", "20")), os.environ.get("NAMESPACE", ""))  # noqa: UP017
     print(f"{deleted} deleted, {left} left for the next sweep", flush=True)
     return 0
 

@@ -16,6 +16,8 @@ import pytest
 import redis
 
 from envctl.cluster.manifests import cluster_objects
+from envctl.instance.labels import EXPIRES, INSTANCE
+from envctl.instance.record import now
 from tests.processes import until
 from tests.support import Project, missing
 
@@ -203,10 +205,25 @@ def use_all(cluster: Project, env: dict[str, str]) -> None:
 
 
 def test_the_rights_in_one_namespace_suffice(cluster: Project, other_namespace: str) -> None:
-    found = [item for item in cluster_objects("unused", [other_namespace]) if item["metadata"].get("namespace") == other_namespace]
+    found = cluster_objects(teams=[other_namespace], teams_only=True)
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": found}))
-    env = as_account(other_namespace, "envctl", cluster.folder)
-    use_all(cluster, env | {"ENVCTL_NAMESPACE": other_namespace})
+    env = as_account(other_namespace, "envctl", cluster.folder) | {"ENVCTL_NAMESPACE": other_namespace}
+    use_all(cluster, env)
+
+    ids = [
+        cluster.envctl("up", "env", "--json", "--only", "stranger", "--name", name, env=env).ok().json["id"] for name in ("late", "alive")
+    ]
+    for id, expires in zip(ids, (now(-1), now(3600)), strict=True):
+        kubectl("annotate", "secret", f"{id}-instance", "-n", other_namespace, "--overwrite", f"{EXPIRES}={expires}")
+    kubectl("create", "job", "sweep", "--from=cronjob/envctl-reaper", "-n", other_namespace)
+
+    def left() -> set[str]:
+        shown = kubectl("get", "deploy,networkpolicy,secret,serviceaccount", "-n", other_namespace, "-l", INSTANCE, "-o", "json")
+        return {str(item["metadata"]["labels"][INSTANCE]) for item in json.loads(shown)["items"]}
+
+    until(lambda: left() == {ids[1]}, seconds=120, what="what has expired is gone, and what has not is there")
+    cluster.envctl("down", "late", env=env)
+    cluster.envctl("down", "alive", env=env).ok()
 
 
 def test_another_machine_uses_it_by_its_id(cluster: Project, tmp_path: Path) -> None:

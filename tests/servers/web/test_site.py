@@ -51,7 +51,11 @@ def serving(pages: Path) -> Iterator[int]:
     ports = [server.getsockname()[1] for server in (behind, nobody, front)]
     nobody.close()
     behind_url, gone = (f"http://127.0.0.1:{port}" for port in ports[:2])
-    site = Site(str(pages), {"/api/": behind_url, "/api/deep/": f"{behind_url}/v1/", "/gone/": gone})
+    site = Site(
+        str(pages),
+        {"/api/": behind_url, "/api/deep/": f"{behind_url}/v1/", "/gone/": gone},
+        {"shop.test": {"/": behind_url, "/gone": gone}},
+    )
     for server, application in ((behind, Behind()), (front, site)):
         threading.Thread(target=serve, args=(server, application), daemon=True).start()
     yield ports[2]
@@ -115,3 +119,10 @@ def test_a_server_that_does_not_answer(port: int) -> None:
     reply = get(port, "/gone/x")
     assert reply.status == 502
     assert "does not answer" in reply.text
+
+
+@pytest.mark.parametrize("host", ["shop.test", "Shop.Test:8080"])
+def test_a_host_has_a_server_of_its_own_that_gets_the_whole_path(port: int, host: str) -> None:
+    assert get(port, "/api/x?q=1", Host=host).json["url"] == "/api/x?q=1"
+    assert get(port, "/gone/x", Host=host).status == 502
+    assert get(port, "/goner", Host=host).status == 201
