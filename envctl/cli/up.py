@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
@@ -17,11 +19,13 @@ from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.lookup import called
 from envctl.inspect.status import document
 from envctl.instance.record import InstanceState, Record
+from envctl.lifecycle.leavings import Leavings
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.run import run as run_with
 from envctl.lifecycle.run import test as run_tests
 from envctl.lifecycle.up import up as bring_up
-from envctl.process.terminal import give, show
+from envctl.process.terminal import give, show, tell
+from envctl.reports import polluters
 from envctl.session import Session
 
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -97,16 +101,35 @@ def test_(
     watch: Annotated[
         bool, typer.Option("--watch", help="Run the tests again whenever a file of the project changes, until Ctrl-C.")
     ] = False,
+    watch_data: Annotated[
+        bool, typer.Option("--watch-data", help="Tell at the end which tests left data behind, and whose data they changed.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --watch-data: that as JSON on stdout; what the tests print there goes to stderr.")
+    ] = False,
     passed_on: Annotated[str, typer.Option("--passed-on", hidden=True)] = "[]",
 ) -> int:
     """Bring an environment up, run the definition's tests, tear it down; returns the first exit code that is not 0.
 
     Arguments after `--` are passed on to the test: `envctl test shop api -- -k checkout`.
     """
+    if as_json and not watch_data:
+        raise UsageError("--json is for what --watch-data tells", hint=f"envctl test {env} --watch-data --json")
     session = session_of(ctx)
+    leavings = Leavings(partial(print_leavings, as_json), 2 if as_json else None) if watch_data else None
     options_of_up = up_options(env, options, report)
-    status = run_tests(session, options_of_up, names or (), [listener(session)], json.loads(passed_on), watch=watch)
+    status = run_tests(session, options_of_up, names or (), [listener(session)], json.loads(passed_on), watch=watch, leavings=leavings)
     return _summarised(session, f"{env}: tests ended with {status}", status)
+
+
+def print_leavings(as_json: bool, checkpoints: Sequence[Mapping[str, Any]], status: int) -> None:
+    if as_json:
+        give(json.dumps({"status": status, **polluters.document(checkpoints)}, ensure_ascii=False) + "\n")
+    else:
+        tell(*(f"envctl: {line}" for line in polluters.report(checkpoints) or [UNWATCHED]))
+
+
+UNWATCHED = "no test was watched: envctl's pytest plugin, or `POST /v1/checkpoints` after each test, says when one has ended"
 
 
 def _summarised(session: Session, title: str, status: int) -> int:

@@ -36,6 +36,20 @@ def _seconds(value: object) -> float | None:
 _SIZE = re.compile(r"([0-9.]+)([kmg]?)i?b?")
 
 
+_WRITTEN = re.compile(r"\d{1,9}(\.\d{1,3})?[kmg]?(i?b)?", re.IGNORECASE)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a *text* that somebody has written.
+
+    Raises:
+        ValueError: it is no size.
+    """
+    if not _WRITTEN.fullmatch(text):
+        raise ValueError(f"{text!r} is not a size; write it like 5G or 800M")
+    return bytes_of(text)
+
+
 def bytes_of(size: str) -> int:
     """The bytes of *size*: `256M`, `256MiB` and `256Mi` are the same."""
     match = _SIZE.fullmatch(size.lower())

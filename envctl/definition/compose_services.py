@@ -171,14 +171,14 @@ class ComposeReading:
             else:
                 self.losses.add(name, f"the {port['protocol']} port {port['target']} is not published")
         if known is None:
-            return {_WELL_KNOWN.get(number) or f"p{number}": number for number in dict.fromkeys(numbers)}
+            return {port_name(number): number for number in dict.fromkeys(numbers)}
         names = {number: port for port, number in known.ports.items()}
         main, usual = next(iter(known.ports.items()))
         unusual = [number for number in numbers or _exposed(service) if number not in names]
         if usual not in numbers and unusual:
             names = {number: port for number, port in names.items() if port != main} | {unusual[0]: main}
             usual = unusual[0]
-        return {names.get(number) or _WELL_KNOWN.get(number) or f"p{number}": number for number in dict.fromkeys([usual, *numbers])}
+        return {names.get(number) or port_name(number): number for number in dict.fromkeys([usual, *numbers])}
 
     def _parameters(self, name: str, service: Mapping[str, Any], known: Recognised) -> dict[str, Any]:
         """Parameters as the file gives them; a credential that it does not give is none, and not one of ours."""
@@ -220,6 +220,11 @@ class ComposeReading:
         if fixed:
             self.losses.add(name, f"`{fixed[0]}` is left out: two instances cannot have the same address")
         return {key: value for key, value in (network or {}).items() if key not in fixed} or None
+
+
+def port_name(number: int) -> str:
+    """What a port of a Compose file is called, where its kind has no name for it."""
+    return _WELL_KNOWN.get(number) or f"p{number}"
 
 
 def _outside(port: str) -> str:

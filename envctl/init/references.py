@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
+from envctl.definition.compose_services import port_name
 from envctl.definition.expressions import escape
 from envctl.init.env_example import SQL, ServerProperty, server_property, split_url
 from envctl.init.model import ExampleVariable, KeyValue, ProjectFindings
@@ -40,12 +41,27 @@ class References(NamedTuple):
         """The expression that *variable* gets; empty where it speaks of no service."""
         found = server_property(variable)
         server = server_of(found, self.servers)
+        if (server is None or not server.has_kind) and (moved := self._moved(variable)):
+            return moved
         if found is not None and server is not None:
             return server_reference(found, server)
         third = next((third for third in self.third_parties if variable.name in third.variables), None)
         if third is not None:
             return f"${{{third.name}.url}}{_path(variable)}"
         return self._of_project_service(variable)
+
+    def _moved(self, variable: ExampleVariable) -> str:
+        """A URL of a service of the Compose file for which envctl has no kind: all of it stays but the place that it names."""
+        parts = split_url(variable.value)
+        if parts is None or not parts.hostname or not parts.port or (parts.scheme in ("http", "https", "ws", "wss") and not parts.username):
+            return ""
+        for service in self.findings.compose_services:
+            here = parts.hostname == service.name
+            ports = [inside for outside, inside in service.ports if parts.port == (inside if here else outside)]
+            if not service.recognised and ports and (here or is_this_machine(parts.hostname)):
+                before, _, after = variable.value.partition(f"{parts.hostname}:{parts.port}")
+                return f"{escape(before)}${{{service.name}.host}}:${{{service.name}.ports.{port_name(ports[0])}}}{escape(after)}"
+        return ""
 
     def _of_project_service(self, variable: ExampleVariable) -> str:
         name, parts = project_service(variable, self.findings), split_url(variable.value)

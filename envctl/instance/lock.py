@@ -17,14 +17,17 @@ PAUSE = 0.05
 
 
 @contextmanager
-def lock(folder: Path, *, wait: float = 600.0) -> Iterator[None]:
+def lock(folder: Path, *, wait: float = 600.0, shared: bool = False) -> Iterator[None]:
     """Holds the instance whose folder that is; a folder that holds no record when the lock is let go is removed.
+
+    Args:
+        shared: others that share it may hold it, too.
 
     Raises:
         UsageError: another command does, for longer than *wait* seconds.
     """
     deadline = time.monotonic() + wait
-    descriptor = _acquired(folder, deadline)
+    descriptor = _acquired(folder, deadline, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     try:
         yield
     finally:
@@ -34,7 +37,7 @@ def lock(folder: Path, *, wait: float = 600.0) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquired(folder: Path, deadline: float) -> int:
+def _acquired(folder: Path, deadline: float, how: int) -> int:
     while True:
         make_folder(folder)
         try:
@@ -42,17 +45,17 @@ def _acquired(folder: Path, deadline: float) -> int:
                 descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         except FileNotFoundError:
             continue  # removed again in between
-        if _locked(descriptor, deadline) and _still_there(descriptor, folder / "lock"):
+        if _locked(descriptor, deadline, how) and _still_there(descriptor, folder / "lock"):
             return descriptor
         os.close(descriptor)  # `down` removed the folder while we waited: the lock was on a file that is gone
         if time.monotonic() > deadline:
             raise UsageError(f"another envctl command works on {folder.name}", hint="wait for it, or stop it")
 
 
-def _locked(descriptor: int, deadline: float) -> bool:
+def _locked(descriptor: int, deadline: float, how: int) -> bool:
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
                 return False

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from envctl.keeper.routing import SCOPES, Call, Route, reply
+from envctl.keeper.routing import SCOPES, TORN_DOWN, Call, Route, reply
 from envctl.servers.http.message import Request, Response
 from envctl.servers.http.server import Settings
 from envctl.servers.http.wire import Limits, Refused
@@ -80,7 +80,7 @@ class Api:
             has = ", ".join(sorted(scopes))
             raise Refused(403, f"{route.method} {route.path} takes a token of the scope {route.scope}; this one has {has} here")
         if self._keeper.tearing_down and not route.to_the_last:
-            raise Refused(503, "the instance is being torn down")
+            raise Refused(503, TORN_DOWN)
         query = {name: values[-1] for name, values in request.query.items()}
         return route.answer(self._keeper, Call(parameters, query, _object(request.body), scopes))
 

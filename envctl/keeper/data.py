@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from envctl.keeper.helpers import Helper, Helpers
 from envctl.servers.http.wire import Refused
 
 GONE = {"error": "the helper for data has ended; its log is keeper.log in the instance's state folder"}
+LEASES = "leases.json"
+"""In the instance's folder, once there was a lease: somebody has to see to it that it ends."""
+PAUSE = 0.1
+"""Seconds before a helper that was killed is started again."""
 SLACK = 30.0
 """Seconds for an answer beyond those that the request itself may wait."""
 
@@ -25,6 +31,7 @@ class DataHelper:
         self._helpers, self._argv, self._env = helpers, argv, env
         self._lock, self._numbers = threading.Lock(), itertools.count(1)
         self._helper: Helper | None = None
+        self._useful = False
         self._waiting: dict[int, _Answer] = {}
 
     def ask(self, verb: str, patience: float = 0.0, **told: Any) -> tuple[int, Any]:
@@ -49,6 +56,15 @@ class DataHelper:
             self._waiting.pop(number, None)
         return waiting.status, waiting.body
 
+    def take_up(self, folder: str) -> None:
+        """Of a keeper before this one: its leases go on, and end."""
+        if self._argv and os.path.exists(os.path.join(folder, LEASES)):
+            self._start()
+
+    def _start(self) -> None:
+        with suppress(Refused):  # the next request tries again, and says why
+            self._running()
+
     def _running(self) -> Helper:
         with self._lock:
             if self._helper is None or self._helper.over.is_set():
@@ -61,11 +77,18 @@ class DataHelper:
             return self._helper
 
     def _told(self, message: dict[str, Any]) -> None:
+        self._useful = True
         waiting = self._waiting.get(message["request"])
         if waiting is not None:
             waiting.give(message["status"], message["body"])
 
-    def _ended(self, _status: int | None) -> None:
+    def _ended(self, status: int | None) -> None:
+        """What was killed comes back: units are made and taken back without anybody asking. What never answered does not."""
+        if status and self._useful:
+            self._useful = False
+            again = threading.Timer(PAUSE, self._start)
+            again.daemon = True
+            again.start()
         for waiting in list(self._waiting.values()):
             waiting.give(503, GONE)
 

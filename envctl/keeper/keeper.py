@@ -144,6 +144,7 @@ class Keeper:
             self._serve(private, Api(self, tokens, port, ROUTES))
         config.publish(self.config, port, private is not None)
         self.say(f"keeper of {self.config.id}, port {port}")
+        self.data.take_up(self.config.folder)
         if self.config.processes:
             self.processes.supervisor()  # it is there before the first process is asked for
 

@@ -22,6 +22,8 @@ CONTROL = "control"
 TESTS = "tests"
 """What a test may do: nothing that starts a program, or that ends or changes what others use."""
 SCOPES = (CONTROL, TESTS)
+TORN_DOWN = "the instance is being torn down"
+"""How a request is refused then; other refusals have the status 503, too."""
 LONGEST_GRACE = 86400.0
 T = TypeVar("T")
 

@@ -102,6 +102,7 @@ class KeeperClient:
         """
         import http.client  # it takes longer than `envctl list` does where there is no keeper
 
+        from envctl.keeper.routing import TORN_DOWN
         from envctl.keeper_client.connection import Connection
 
         if self._silent:
@@ -120,7 +121,7 @@ class KeeperClient:
             raise self._lost(error) from None
         finally:
             connection.close()
-        if answer.status == 503:
+        if answer.status == 503 and content.get("error") == TORN_DOWN:
             raise KeeperGone("the instance is being removed: it has expired, or lost its owner")
         return answer.status, content
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.record import Record
@@ -23,6 +25,10 @@ from envctl.leases.leases import PATIENCE, TTL, Leases
 from envctl.leases.pool import Exhausted
 from envctl.process.threads import guarded_thread
 from envctl.session import Session
+from envctl.units.connections import Connections
+
+if TYPE_CHECKING:
+    from envctl.lifecycle import change
 
 THREADS = 64
 Answer = tuple[int, Any]
@@ -33,6 +39,8 @@ class Data:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._store = folder, RecordStore(folder.parent)
+        self._session, self._connections = Session.here(), Connections()
+        self._turns: dict[int | None, threading.Lock] = defaultdict(threading.Lock)
         self._known: tuple[tuple[int, int], Record] | None = None
         self.leases, self.checkpoints = Leases(folder, self.record), Checkpoints(self.record)
 
@@ -73,18 +81,29 @@ class Data:
     def reset(self, told: Mapping[str, Any]) -> Answer:
         from envctl.lifecycle import change
 
-        services = told.get("services") or []
-        session, record, lane = Session.here(), self.record(), told.get("lane")
-        change.reset(session, record, services, lane=lane, checked=False)
-        guarded_thread(partial(change.prepare_reset, session, record, services, lane=lane), lambda _: None, name="next reset")
-        self.checkpoints.reset(told.get("lane"))
+        services, lane = told.get("services") or [], told.get("lane")
+        way = change.Way(self._connections.use, shared=lane is not None, ahead=False)
+        with self._turns[lane]:
+            change.reset(self._session, self.record(), services, lane=lane, checked=False, way=way)
+        guarded_thread(partial(self._prepare, services, lane, way), lambda _: None, name="next reset")
+        self.checkpoints.reset(lane)
         return 200, {}
+
+    def _prepare(self, services: list[str], lane: int | None, way: change.Way) -> None:
+        from envctl.lifecycle import change
+
+        with self._turns[lane]:
+            change.prepare_reset(self._session, self.record(), services, lane=lane, way=way)
 
     def checkpoint(self, told: Mapping[str, Any]) -> Answer:
         lanes = len(self.record().lanes)
         if not 0 < told["lane"] <= max(lanes, 1):
             raise UsageError(f"there is no lane {told['lane']}")
         return 200, self.checkpoints.take(told["test"], told["lane"])
+
+    def begin_checkpoints(self, told: Mapping[str, Any]) -> Answer:
+        self.checkpoints.begin()
+        return 200, {}
 
     def list_checkpoints(self, told: Mapping[str, Any]) -> Answer:
         return 200, self.checkpoints.made
@@ -93,6 +112,7 @@ class Data:
 VERBS: dict[str, Callable[[Data, Mapping[str, Any]], Answer]] = {
     "lease": Data.lease, "give_back": Data.give_back, "list_leases": Data.list_leases, "lanes": Data.lanes, "reset": Data.reset,
     "checkpoint": Data.checkpoint, "checkpoints": Data.list_checkpoints,
+    "begin_checkpoints": Data.begin_checkpoints,
 }  # fmt: skip
 
 

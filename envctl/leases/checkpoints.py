@@ -43,8 +43,16 @@ class Checkpoints:
         self.made: list[dict[str, Any]] = []
         """Every checkpoint, as the API shows it."""
 
+    def begin(self) -> None:
+        """Forgets all that was seen: what is there now, in every lane, is nobody's, and the next checkpoints are compared with it."""
+        record = self._record()
+        looks = {lane: look(record, lane) for lane in range(1, max(len(record.lanes), 1) + 1)}
+        with self._lock:
+            self._last, self._made_by, self.made = looks, {}, []
+
     def take(self, test: str, lane: int = 1) -> dict[str, Any]:
         """What *test* has changed in its lane; nothing at the first checkpoint, which is what the next one is compared with.
+        Without a name, what has changed is nobody's.
 
         Raises:
             EnvctlError: a server does not answer.
@@ -60,7 +68,7 @@ class Checkpoints:
                 "test": test, "lane": lane, "touched": touched,
                 "changes": {service: {thing: change.shown() for thing, change in things.items()} for service, things in changes.items()},
             }  # fmt: skip
-            if before is not None:
+            if before is not None and test:
                 self.made.append(found)
         return found
 
@@ -84,7 +92,10 @@ class Checkpoints:
     def _remember(self, test: str, lane: int, changes: Mapping[str, Mapping[str, Change]]) -> None:
         for service, things in changes.items():
             for thing, change in things.items():
-                self._made_by |= {(lane, service, thing, item): test for item in (*change.added, *change.changed)}
+                for item in (*change.added, *change.changed, *change.removed):
+                    self._made_by.pop((lane, service, thing, item), None)
+                if test:
+                    self._made_by |= {(lane, service, thing, item): test for item in (*change.added, *change.changed)}
 
 
 def look(record: Record, lane: int) -> Look:

@@ -17,6 +17,7 @@ from envctl.instance.folder import write_private
 from envctl.instance.record import Record, stamp
 from envctl.instance.units import Names, Unit
 from envctl.keeper.system import start_time
+from envctl.leases.budget import Budget, budget_of
 from envctl.leases.pool import Pool
 from envctl.units import opened
 
@@ -62,6 +63,7 @@ class Leases:
         self._pools: dict[tuple[str, str], Pool] = {}
         self._leases: dict[str, Lease] = {}
         self._data: dict[str, str] = {}
+        self._budget: Budget | None = None
         self._take_up(_read(folder / FILE))
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -106,7 +108,12 @@ class Leases:
         with self._lock:
             pools = dict(self._pools)
         return [
-            {"service": service, "name": name, **{state: list(pool.units.values()).count(state) for state in ("ready", "leased", "kept")}}
+            {
+                "service": service,
+                "name": name,
+                **{state: list(pool.units.values()).count(state) for state in ("ready", "leased", "kept")},
+                **pool.size._asdict(),
+            }
             for (service, name), pool in pools.items()
         ]
 
@@ -147,9 +154,14 @@ class Leases:
         with self._lock:
             pool = self._pools.get((service, names.base))
             if pool is None:
-                pool = self._pools[service, names.base] = Pool(names, partial(self._open, service), self._save)
+                pool = self._pools[service, names.base] = self._new_pool(service, names)
                 pool.begin()
             return pool
+
+    def _new_pool(self, service: str, names: Names) -> Pool:
+        if self._budget is None:  # only now: what is wrong in envctl.toml is said to whoever wants a lease
+            self._budget = budget_of(Path(self._record().project))
+        return Pool(names, partial(self._open, service), self._save, budget=self._budget)
 
     def _open(self, service: str) -> Any:
         unit = self._record().services[service].unit
@@ -163,7 +175,7 @@ class Leases:
             unit = services[entry["service"]].unit if entry["service"] in services else None
             names = next((names for names in unit.names if names.base == entry["name"]), None) if unit else None
             if names is not None:
-                pool = Pool(names, partial(self._open, entry["service"]), self._save)
+                pool = self._new_pool(entry["service"], names)
                 self._pools[entry["service"], names.base] = pool
                 for one, state in entry["units"].items():
                     pool.units[one] = state if state in ("leased", "kept") else "dirty"
@@ -187,11 +199,11 @@ class Leases:
 
     def _watch(self) -> None:
         while os.path.isdir(self._folder):
-            time.sleep(LOOK)
             with self._lock:
                 over = [id for id, lease in self._leases.items() if lease.over]
             for id in over:
                 self.give_back(id)
+            time.sleep(LOOK)
 
 
 def _shown(id: str, lease: Lease, unit: Unit) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 
 from envctl.errors import EnvctlError
 from envctl.instance.units import Names
-from envctl.units import Driver
+from envctl.leases.budget import UNKNOWN, Budget, size_of
+from envctl.units import Driver, Size
 
-FIRST, MOST = 2, 32
-"""Units that are kept ready at first, and at most."""
+FIRST, MOST = 2, 200
+"""Units that are kept ready at first, and at most, however small they are."""
 FILLERS = 2
 """Threads that make units, and throw them away, each over a connection of its own."""
 NUMBERS = range(16, 256)
@@ -40,7 +41,10 @@ class Pool:
     Attributes:
         names: what it makes copies of.
         limit: units at once, handed out or ready.
-        changed: called whenever `units` has changed, before that has any effect, with the lock held.
+        changed: called before a unit is made, and when one is not handed out any more, with the lock held: what else becomes of one
+            shows by whether there is a lease of it.
+        budget: of all pools.
+        size: of one unit.
     """
 
     names: Names
@@ -49,15 +53,21 @@ class Pool:
     limit: int = MOST
     units: dict[str, str] = field(default_factory=dict)
     """Every unit that may be there, and what it is: making, ready, leased, dirty, kept."""
+    budget: Budget = field(default_factory=lambda: Budget(Size(1 << 40, 1 << 40)))
+    size: Size = UNKNOWN
     _ready: deque[str] = field(default_factory=deque)
     _waiting: deque[Ticket] = field(default_factory=deque)
     _wanted: int = FIRST
     _trouble: str = ""
     _closed: bool = False
-    _lock: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def _lock(self) -> threading.Condition:
+        return self.budget.lock
 
     def begin(self) -> None:
         """Fills itself from now on."""
+        self.budget.pools.append(self)
         for _ in range(FILLERS):
             threading.Thread(target=self._fill, name=f"pool of {self.names.base}", daemon=True).start()
 
@@ -74,8 +84,8 @@ class Pool:
         with self._lock:
             self._waiting.append(ticket)
             self._hand_out()
-            busy = sum(state == "leased" for state in self.units.values()) + len(self._waiting)
-            self._wanted = min(max(self._wanted, busy), self.limit)
+            late = not ticket.unit  # more are kept ready from now on
+            self._wanted = min(max(self._wanted + late, self._leased + len(self._waiting)), self.limit)
             self._lock.notify_all()
         if ticket.given.wait(patience):
             return ticket.unit
@@ -83,26 +93,28 @@ class Pool:
             if ticket.unit:  # at the last moment
                 return ticket.unit
             self._waiting.remove(ticket)
-            leased = sum(state == "leased" for state in self.units.values())
-        why = self._trouble or f"{leased} of {self.limit} are handed out"
+            why = self._trouble or self._full or f"{self._leased} are handed out"
         raise Exhausted(f"no unit of {self.names.base or self.names.template} came free within {patience:g} s: {why}")
 
     def give_back(self, unit: str, keep: bool = False) -> None:
         """It is thrown away, or kept as it is."""
         with self._lock:
             if self.units.get(unit) == "leased":
-                self._note(unit, "kept" if keep else "dirty")
+                self.units[unit] = "kept" if keep else "dirty"
+                self.changed()
                 self._lock.notify_all()
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
+            self.budget.pools.remove(self)
             self._lock.notify_all()
 
     def _fill(self) -> None:
         while not self._closed:
             try:
                 with self.opener() as driver:
+                    self.size = size_of(driver, self.names.template)
                     self._trouble = ""
                     for work in self._work():
                         work(driver)
@@ -111,7 +123,7 @@ class Pool:
                 time.sleep(PAUSE)
 
     def _work(self) -> Iterator[Callable[[Driver], None]]:
-        """What is to be done next: who waits comes first, then room is made, then units are made ahead."""
+        """What is to be done next: who waits comes first, and as many units are thrown away meanwhile, so that those do not pile up."""
         while True:
             with self._lock:
                 found = None if self._closed else self._next()
@@ -125,16 +137,29 @@ class Pool:
     def _next(self) -> Callable[[Driver], None] | None:
         dirty = next((unit for unit, state in self.units.items() if state == "dirty"), None)
         making = sum(state == "making" for state in self.units.values())
-        full = sum(state != "kept" for state in self.units.values()) >= self.limit
         lacking = len(self._waiting) or self._wanted - len(self._ready)
-        if lacking > making and not full:
+        if lacking > making and not (self._full or (making and dirty)):
             unit = self._new_name()
-            self._note(unit, "making")
+            self.units[unit] = "making"
+            self.changed()
             return lambda driver: self._make(driver, unit)
         if dirty is not None:
-            self._note(dirty, "going")
+            self.units[dirty] = "going"
             return lambda driver: self._throw_away(driver, dirty)
         return None
+
+    @property
+    def _leased(self) -> int:
+        return sum(state == "leased" for state in self.units.values())
+
+    @property
+    def _full(self) -> str:
+        """Why no further unit may be made; one there may always be."""
+        there = sum(state != "kept" for state in self.units.values())
+        if there >= self.limit:
+            return f"{self._leased} of {self.limit} are handed out"
+        lacking = self.budget.lacking(self.size) if there else ""
+        return f"{self._leased} are handed out, and more would take more {lacking} than `[leases]` of envctl.toml allows" if lacking else ""
 
     def _new_name(self) -> str:
         """As a server of its kind takes it: the number of a logical database, or the base's name with something behind it."""
@@ -151,11 +176,10 @@ class Pool:
         try:
             driver.clone(self.names.template, unit)
         except BaseException:
-            with self._lock:
-                self._note(unit, "dirty")
+            self.units[unit] = "dirty"
             raise
         with self._lock:
-            self._note(unit, "ready")
+            self.units[unit] = "ready"
             self._ready.append(unit)
             self._hand_out()
 
@@ -163,26 +187,18 @@ class Pool:
         try:
             driver.drop(unit)
         except BaseException:
-            with self._lock:
-                self._note(unit, "dirty")
+            self.units[unit] = "dirty"
             raise
         with self._lock:
-            self._note(unit, "")
+            self.units.pop(unit, None)
             self._lock.notify_all()
 
     def _hand_out(self) -> None:
         while self._ready and self._waiting:
             ticket, unit = self._waiting.popleft(), self._ready.popleft()
-            self._note(unit, "leased")
+            self.units[unit] = "leased"
             ticket.give(unit)
             self._lock.notify_all()
-
-    def _note(self, unit: str, state: str) -> None:
-        if state:
-            self.units[unit] = state
-        else:
-            self.units.pop(unit, None)
-        self.changed()
 
 
 class Ticket:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,22 @@ from envctl.lifecycle.planning import plan_of_instance
 from envctl.lifecycle.snapshots import begin_as_kept
 from envctl.plan.model import ServicePlan
 from envctl.session import Session
+from envctl.units import UnitError
+from envctl.units.connections import once
+
+
+class Way(NamedTuple):
+    """How a reset is done.
+
+    Attributes:
+        use: of the servers' drivers.
+        shared: others may do the same to other lanes at the same time; whoever calls sees to it that they are others.
+        ahead: the next one is prepared at once.
+    """
+
+    use: units.Use = once
+    shared: bool = False
+    ahead: bool = True
 
 
 class Change(NamedTuple):
@@ -112,6 +128,7 @@ def reset(
     listeners: Sequence[Listener] = (),
     timeout: float = DEFAULT_TIMEOUT,
     checked: bool = True,
+    way: Way = Way(),
 ) -> None:
     """Back to the seeded state, everywhere or in one lane; who uses the data goes on running.
 
@@ -125,11 +142,14 @@ def reset(
         UnitError: a server refused it.
     """
     wanted = list(services)
-    with _alone(session, record) as record:
+    with _alone(session, record, way.shared) as record:
         chosen = units.services_of(record, wanted, lane)
         changed = _seeded_otherwise(session, record, chosen) if checked else set()
         found = [each for each in units.resettable(record, chosen, lane) if each.name not in changed]
-        lost = units.reset(found)
+        lost = units.reset(found, way.use)
+        if way.ahead:
+            with suppress(UnitError):  # the next one tells
+                units.prepare(found, way.use)
     quick = {each.name for each in found} - set(lost)
     emptied = [each.name for each in found if each.seeded and each.name in quick]
     anew = [name for name in chosen if name not in quick and (wanted or record.services[name].data)]
@@ -149,10 +169,10 @@ def _seeded_otherwise(session: Session, record: Record, services: Collection[str
     return {name for name, now in steps.items() if name in record.data and record.data[name].steps != now}
 
 
-def prepare_reset(session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None) -> None:
+def prepare_reset(session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None, way: Way) -> None:
     """What can be done before the next reset like this one is done now, so that it is quick."""
-    with _alone(session, record) as record:
-        units.prepare(units.resettable(record, units.services_of(record, list(services), lane), lane))
+    with _alone(session, record, way.shared) as record:
+        units.prepare(units.resettable(record, units.services_of(record, list(services), lane), lane), way.use)
 
 
 def _refuse_shared(record: Record, services: Sequence[str], lane: int) -> None:
@@ -218,9 +238,9 @@ def _changing(session: Session, record: Record, listeners: Sequence[Listener], t
 
 
 @contextmanager
-def _alone(session: Session, record: Record) -> Iterator[Record]:
+def _alone(session: Session, record: Record, shared: bool = False) -> Iterator[Record]:
     """The record as whoever had the lock before has left it."""
-    with lock(session.store.folder(record.id)):
+    with lock(session.store.folder(record.id), shared=shared):
         found = session.store.load(record.id)
         if found is None or found.secret != record.secret:
             raise RecordGone(f"{record.name} has been removed in the meantime")

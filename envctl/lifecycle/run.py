@@ -34,6 +34,7 @@ from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Listener
 from envctl.lifecycle.heartbeat import keep_for_a_look
 from envctl.lifecycle.inside import check_place, run_inside
+from envctl.lifecycle.leavings import WATCH, Leavings
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
 from envctl.lifecycle.up import Up, up
@@ -101,12 +102,14 @@ def test(
     passed_on: Sequence[str] = (),
     *,
     watch: bool = False,
+    leavings: Leavings | None = None,
 ) -> int:
     """The first exit status that is not 0 of the definition's tests of those names (all without names).
 
     Args:
         passed_on: further arguments of the test.
         watch: run them again whenever a file of the project changes, until somebody asks us to stop.
+        leavings: watches what they leave behind in the data.
 
     Raises:
         UsageError: there is no such test, none at all, or several for the arguments; what watches files is not installed.
@@ -131,7 +134,7 @@ def test(
     narrowed = _narrowed(session, options, environment, [job.test or "" for job in jobs])
     if narrowed is not options or options.lanes:
         environment = apply(environment, narrowed.selection)
-    return _run_jobs(session, narrowed, jobs, listeners, environment, changes)
+    return _run_jobs(session, narrowed, jobs, listeners, environment, changes, leavings)
 
 
 def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
@@ -168,6 +171,7 @@ def _run_jobs(
     listeners: Sequence[Listener],
     environment: Environment | None,
     changes: Callable[[], str] | None = None,
+    leavings: Leavings | None = None,
 ) -> int:
     """The environment is gone when this returns, unless it was up before.
 
@@ -179,10 +183,10 @@ def _run_jobs(
     interrupted = False
     try:
         started = up(session, options, listeners, owner=owner, environment=environment)
-        status = _told(session, started, jobs)
+        status = _told(session, started, jobs, leavings)
         while changes is not None:
             tell(f"envctl: {changes()}: once more")
-            status = _told(session, started, jobs)
+            status = _told(session, started, jobs, leavings)
         if options.report:
             _report(session, started, jobs, session.cwd / options.report, failed=bool(status))
     except KeyboardInterrupt:
@@ -206,10 +210,14 @@ def _fate(session: Session, record: Record, end: _End) -> str:
     return f"{record.name} is kept; `envctl down {name}` removes it" if end.kept else f"{record.name} stays up, as it was before"
 
 
-def _told(session: Session, started: Up, jobs: Sequence[Job]) -> int:
+def _told(session: Session, started: Up, jobs: Sequence[Job], leavings: Leavings | None) -> int:
     """The exit status of the jobs, and what there is to say about it."""
     after = Aftermath(session, started.record)
-    status = _run_all(session, started, jobs)
+    if leavings:
+        leavings.begin(session, started.record)
+    status = _run_all(session, started, jobs, leavings)
+    if leavings:
+        leavings.end(session, started.record, status)
     if status:
         tell(*after.lines("tests" if jobs[0].test else jobs[0].command[0], status))
     return status
@@ -256,10 +264,11 @@ def _removed(session: Session, record: Record) -> list[str]:
         return tear_down(session, open_engine(record.location, session.host), record)
 
 
-def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
+def _run_all(session: Session, started: Up, jobs: Sequence[Job], leavings: Leavings | None) -> int:
     record, environ = started.record, session.environ
     variables = {**environ, **record.outputs, **process_variables(record), **access_variables(session.store.folder(record.id))}
     variables |= {"PATH": with_ourselves(environ.get("PATH", os.defpath)), **_lanes_file(session, record)}
+    variables |= {WATCH: "1"} if leavings else {}
     worst = 0
 
     def lost() -> bool:
@@ -269,7 +278,8 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
         command = job.command or started.plan.tests[job.test or ""].run
         if job.inside is not None:
             return run_inside(session, started, job.inside, command, lost)
-        status = run_command((*command, *job.passed_on), marked(variables, record.id), job.folder or session.cwd, lost)
+        stdout = leavings.stdout if leavings else None
+        status = run_command((*command, *job.passed_on), marked(variables, record.id), job.folder or session.cwd, lost, stdout)
         if len(jobs) > 1:
             tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status
@@ -324,7 +334,9 @@ POLL_SECONDS = 0.5
 """Between two looks at the keeper."""
 
 
-def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path, lost: Callable[[], bool] = lambda: False) -> int:
+def run_command(
+    command: Sequence[str], environ: Mapping[str, str], folder: Path, lost: Callable[[], bool] = lambda: False, stdout: int | None = None
+) -> int:
     """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether to go on.
 
     Raises:
@@ -333,7 +345,7 @@ def run_command(command: Sequence[str], environ: Mapping[str, str], folder: Path
         EnvctlError: the environment was lost.
     """
     try:
-        process = subprocess.Popen(command, env=environ, cwd=folder, close_fds=True)
+        process = subprocess.Popen(command, env=environ, cwd=folder, close_fds=True, stdout=stdout)
     except FileNotFoundError:
         raise CommandMissing(f"{command[0]} cannot be run: there is no such program, or its interpreter is not there", 127) from None
     except OSError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from envctl.errors import UsageError, did_you_mean
@@ -12,6 +13,7 @@ from envctl.instance.units import Names, Unit
 from envctl.outputs.workers import outputs_of
 from envctl.process.threads import each
 from envctl.units import Driver, DriverMissing, Prepares, TemplateGone, opened
+from envctl.units.connections import once
 
 
 def make(unit: Unit, ports: Mapping[str, int], made: Collection[str]) -> list[str]:
@@ -72,14 +74,17 @@ def _resettable(record: Record, services: Sequence[str], lane: int | None) -> It
         yield Resettable(name, unit, tuple(lanes) if divided else (), bool(data.steps) and not unit.names)
 
 
-def reset(found: Sequence[Resettable]) -> list[str]:
+Use = Callable[[str, Mapping[str, Any], Callable[[Driver], None]], None]
+"""Works with the driver of a name, to a server of these properties: `envctl.units.connections` has two of them."""
+
+
+def reset(found: Sequence[Resettable], use: Use = once) -> list[str]:
     """Resets what a driver can, side by side; the names of those that it cannot: what they would be reset from is gone."""
     lost: list[str] = []
 
     def one(what: Resettable) -> None:
         try:
-            with opened(what.unit.driver, what.unit.server) as driver:
-                _reset(driver, what)
+            use(what.unit.driver, what.unit.server, partial(_reset, what))
         except (TemplateGone, DriverMissing):
             lost.append(what.name)
 
@@ -87,14 +92,12 @@ def reset(found: Sequence[Resettable]) -> list[str]:
     return lost
 
 
-def prepare(found: Sequence[Resettable]) -> None:
+def prepare(found: Sequence[Resettable], use: Use = once) -> None:
     """What can be done before the next reset is done."""
 
     def one(what: Resettable) -> None:
-        with suppress(TemplateGone, DriverMissing), opened(what.unit.driver, what.unit.server) as driver:
-            for names in what.unit.names if isinstance(driver, Prepares) else ():
-                for unit in _own(names, what):
-                    driver.prepare(names.template, unit)  # type: ignore[attr-defined]
+        with suppress(TemplateGone, DriverMissing):
+            use(what.unit.driver, what.unit.server, partial(_prepare, what))
 
     each(one, [what for what in found if what.unit.names])
 
@@ -103,7 +106,13 @@ def _own(names: Names, what: Resettable) -> list[str]:
     return [names.lanes[lane - 1] for lane in what.lanes] or [names.base]
 
 
-def _reset(driver: Driver, what: Resettable) -> None:
+def _prepare(what: Resettable, driver: Driver) -> None:
+    for names in what.unit.names if isinstance(driver, Prepares) else ():
+        for unit in _own(names, what):
+            driver.prepare(names.template, unit)  # type: ignore[attr-defined]
+
+
+def _reset(what: Resettable, driver: Driver) -> None:
     if not what.unit.names:
         driver.reset("", "")
     for names in what.unit.names:

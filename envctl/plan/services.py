@@ -89,7 +89,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         advertised=kind.outside_port,
         pod=_pod(kind, service),
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
-        shell_env=reading.tree(kind.shell_env, scope, "services", name),
+        shell_env={key: value for key, value in reading.tree(kind.shell_env, scope, "services", name).items() if value is not None},
         local=_local(reading, kind, subject, service, scope) if local else None,
         snapshot=_snapshot(reading, applied, subject, scope),
         drawn=subject.drawn,

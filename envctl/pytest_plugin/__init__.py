@@ -5,6 +5,7 @@ Nothing of envctl is imported where nobody asks for an environment: pytest loads
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "envctl_reset(when): reset the lane before each 'test' or 'module', or 'never'.")
     named = config.getoption("--envctl") or config.getini("envctl")
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-    if config.option.collectonly or not (named or (worker and worker.get(KEY))):
+    watched = all(os.environ.get(name) for name in ("ENVCTL_WATCH_DATA", "ENVCTL_INSTANCE"))  # by `envctl test --watch-data`
+    if config.option.collectonly or not (named or watched or (worker and worker.get(KEY))):
         return
     from envctl.pytest_plugin.environment import EnvironmentPlugin
 

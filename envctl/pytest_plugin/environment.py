@@ -11,20 +11,19 @@ from envctl.errors import EnvctlError, ServiceFailed, UsageError
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.keeper_client.client import KeeperClient
-from envctl.leases.polluters import report
 from envctl.lifecycle.adoption import record_named
 from envctl.lifecycle.api import Instance
 from envctl.lifecycle.down import remove
+from envctl.lifecycle.leavings import WATCH
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.lifecycle.up import up
 from envctl.outputs.workers import lane_of, outputs_of
 from envctl.pytest_plugin import KEY, RESETS
 from envctl.pytest_plugin.evidence import add_evidence
 from envctl.pytest_plugin.fixtures import Lane
+from envctl.reports.polluters import report
 from envctl.session import Session
 
-WATCH = "ENVCTL_WATCH_DATA"
-"""Set by `envctl test --watch-data`, which prints the report itself."""
 OURS = 125
 """The exit status of pytest where the environment does not come up, as of `envctl run`."""
 
@@ -136,7 +135,10 @@ class EnvironmentPlugin:
             remove(self._session, record)
 
     def _checkpoint(self, test: str) -> None:
-        """A first one is what the next is compared with; the controller of workers has no lane to look at."""
+        """A first one is what the next is compared with; the controller of workers has no lane to look at.
+
+        `envctl test --watch-data` sets the variable, and prints the report itself.
+        """
         watch = self._config.getoption("--envctl-watch-data") or self._session.environ.get(WATCH)
         if watch and (self._worker or not getattr(self._config.option, "numprocesses", None)):
             self.environment.ask("POST", "/v1/checkpoints", {"test": test, "lane": self.environment.lane.number})

@@ -21,7 +21,7 @@ OPTIONS = {
     "fresh", "keep", "lanes", "no_snapshots", "strict", "existing_secret",
 }  # fmt: skip
 """Options that may have a default here; a test compares them with the commands'."""
-TABLES = ("docker", "images", "kubernetes", "preview", "snapshots")
+TABLES = ("docker", "images", "kubernetes", "leases", "preview", "snapshots")
 """Keys that are no options."""
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
-from envctl.definition.amounts import bytes_of
+from envctl.definition.amounts import parse_size
 from envctl.errors import UsageError
 from envctl.session import Session
 
 SIZE = "ENVCTL_SNAPSHOTS_MAX_SIZE"
 DEFAULT = "10G"
-_SIZE = re.compile(r"\d{1,9}(\.\d{1,3})?[kmg]?(i?b)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ def max_size(session: Session) -> int:
         DefinitionError: envctl.toml has another key there.
     """
     text = session.environ.get(SIZE) or session.settings.table("snapshots", Table).get("max_size") or DEFAULT
-    if not _SIZE.fullmatch(text):
-        raise UsageError(f"max_size {text}: not a size", hint="like 5G or 800M, in `[snapshots]` of envctl.toml or in " + SIZE)
-    return bytes_of(text)
+    try:
+        return parse_size(text)
+    except ValueError:
+        raise UsageError(f"max_size {text}: not a size", hint="like 5G or 800M, in `[snapshots]` of envctl.toml or in " + SIZE) from None

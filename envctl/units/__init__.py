@@ -13,12 +13,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from envctl.errors import EnvctlError
 from envctl.instance.units import Names, Unit
 
-__all__ = ["Driver", "DriverMissing", "Emptied", "Names", "Prepares", "TemplateGone", "Unit", "UnitError", "opened"]
+__all__ = [
+    "Driver",
+    "DriverMissing",
+    "Emptied",
+    "Names",
+    "Prepares",
+    "Size",
+    "Sized",
+    "TemplateGone",
+    "Unit",
+    "UnitError",
+    "connected",
+    "opened",
+]
 
 
 class UnitError(EnvctlError):
@@ -88,8 +101,32 @@ class Prepares(Protocol):
         """
 
 
+class Size(NamedTuple):
+    """Bytes that a unit takes at its server."""
+
+    disk: int = 0
+    memory: int = 0
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """A driver whose server can tell how large a unit is."""
+
+    def size(self, unit: str) -> Size:
+        """Of *unit*, about; nothing where there is none."""
+
+
 @contextmanager
 def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
+    """The driver of that name, as `connected` gives it, closed at the end."""
+    found = connected(driver, properties)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def connected(driver: str, properties: Mapping[str, Any]) -> Driver:
     """The driver of that name, connected.
 
     Args:
@@ -105,7 +142,4 @@ def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
         raise DriverMissing(
             f"{driver}: the Python package '{error.name}' is not here", hint="`pip install 'envctl-testing[lanes]'`"
         ) from None
-    try:
-        yield found
-    finally:
-        found.close()
+    return found

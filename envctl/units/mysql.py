@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pymysql
 
-from envctl.units import TemplateGone, UnitError
+from envctl.units import Size, TemplateGone, UnitError
 
 ACCESS_DENIED = 1045
 _COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
@@ -74,6 +74,10 @@ class MysqlDriver:
     def clone(self, template: str, unit: str) -> None:
         self.drop(unit)
         self._copy(template, unit)
+
+    def size(self, unit: str) -> Size:
+        tables = "SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables WHERE table_schema = %s"
+        return Size(disk=int(self._run(tables, unit)[0][0]))
 
     def reset(self, template: str, unit: str) -> None:
         self._copy(template, unit)

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from envctl.readiness.postgres import lenient_saslprep
-from envctl.units import TemplateGone, UnitError
+from envctl.units import Size, TemplateGone, UnitError
 
 IN_USE, NO_SUCH_DATABASE = "55006", "3D000"
 FILE_COPY_SINCE = 150000
 PATIENCE = 5.0
 """Seconds for sessions that were told to end."""
+ALIVE = "pg_terminate_backend(pid) OR (pg_stat_file('/proc/' || pid, true)).isdir"
+"""Told to end once more, or not gone yet; a system without /proc says nothing of the latter."""
 SPARE, OLD = "_envctl_next", "_envctl_old"
 LONGEST = 63
 """Bytes of a name; what is longer the server would cut, and two could become one."""
@@ -57,16 +59,14 @@ class PostgresDriver:
         self._allow(template, False)
 
     def clone(self, template: str, unit: str) -> None:
-        self.drop(_beside(unit, SPARE))  # of another template, perhaps
         self.drop(unit)
         self._copy(template, unit)
         self._allow(unit, True)
 
     def reset(self, template: str, unit: str) -> None:
         spare, old = _beside(unit, SPARE), _beside(unit, OLD)
-        self.drop(old)  # a reset that was killed may have left it
         self.prepare(template, unit)
-        if not self._exists(unit):
+        if not self._there(unit):
             self._run(f"ALTER DATABASE {_name(spare)} RENAME TO {_name(unit)}")
             return
         with self._without_sessions(unit):
@@ -74,19 +74,21 @@ class PostgresDriver:
             self._run(f"ALTER DATABASE {_name(unit)} RENAME TO {_name(old)}")
             self._run(f"ALTER DATABASE {_name(spare)} RENAME TO {_name(unit)}")
             self._run("COMMIT")
-        self.drop(old)
 
     def prepare(self, template: str, unit: str) -> None:
-        """A copy stands beside the unit, and needs nothing but its name."""
+        """A copy stands beside the unit, and needs nothing but its name; what the reset before has left is gone."""
         spare = _beside(unit, SPARE)
-        if not self._exists(spare):
+        self._drop(_beside(unit, OLD))
+        if not self._there(spare):
             self._copy(template, spare)
 
+    def size(self, unit: str) -> Size:
+        return Size(
+            disk=sum(int(row[0]) for row in self._run("SELECT pg_database_size(oid) FROM pg_database WHERE datname = :unit", unit=unit))
+        )
+
     def drop(self, unit: str) -> None:
-        if self._exists(unit):
-            slots = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = :unit"
-            self._run(slots, unit=unit)
-            self._run(f"DROP DATABASE IF EXISTS {_name(unit)} WITH (FORCE)")
+        self._drop(unit, _beside(unit, SPARE), _beside(unit, OLD))
 
     def close(self) -> None:
         self._connection.close()
@@ -120,8 +122,16 @@ class PostgresDriver:
             self._run("UPDATE pg_database SET datallowconn = true WHERE oid = :oid", oid=oid[0][0])
 
     def _end_sessions(self, database: str) -> None:
-        until = time.monotonic() + PATIENCE
-        while self._run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :database", database=database):
+        """Until the last of their processes is gone. One that is not listed any more still counts for a moment, and a renaming would wait
+        100 ms for it; then, until its socket is closed, its client takes the connection for one that can be used.
+        """
+        until, pids = time.monotonic() + PATIENCE, set[int]()
+        while True:
+            listed = self._run("SELECT pid FROM pg_stat_activity WHERE datname = :database", database=database)
+            pids |= {row[0] for row in listed}
+            left = self._run(f"SELECT pid FROM unnest(CAST(:pids AS int[])) pid WHERE {ALIVE}", pids=[*pids])
+            if not listed and not left:
+                return
             if time.monotonic() > until:
                 raise UnitError(f"sessions in '{database}' do not end")
             time.sleep(0.001)
@@ -129,8 +139,14 @@ class PostgresDriver:
     def _allow(self, database: str, allowed: bool) -> None:
         self._run(f"ALTER DATABASE {_name(database)} ALLOW_CONNECTIONS {'true' if allowed else 'false'}")
 
-    def _exists(self, database: str) -> bool:
-        return bool(self._run("SELECT 1 FROM pg_database WHERE datname = :database", database=database))
+    def _there(self, *databases: str) -> list[str]:
+        return [row[0] for row in self._run("SELECT datname FROM pg_database WHERE datname = any(:databases)", databases=[*databases])]
+
+    def _drop(self, *databases: str) -> None:
+        for database in self._there(*databases):
+            slots = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = :database"
+            self._run(slots, database=database)
+            self._run(f"DROP DATABASE IF EXISTS {_name(database)} WITH (FORCE)")
 
     def _run(self, sql: str, **values: Any) -> list[Any]:
         from pg8000 import native

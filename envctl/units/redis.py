@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from envctl.units import TemplateGone, UnitError
+from envctl.units import Size, TemplateGone, UnitError
 
 MARK = "envctl:template"
 BATCH = 1000
@@ -41,6 +41,17 @@ class RedisDriver:
 
     def reset(self, template: str, unit: str) -> None:
         self.clone(template, unit)
+
+    def size(self, unit: str) -> Size:
+        """By what the first keys take, if there are many."""
+        with self._errors():
+            client = self._in(unit)
+            _, keys = client.scan(0, count=BATCH)
+            pipeline = client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.memory_usage(key)
+            found = [int(size or 0) for size in pipeline.execute()]
+            return Size(memory=sum(found) * int(client.dbsize()) // max(len(found), 1))
 
     def drop(self, unit: str) -> None:
         with self._errors():

@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from envctl.units import TemplateGone, UnitError
+from envctl.units import Size, TemplateGone, UnitError
 
 MISSING = ("NoSuchBucket", "404", "NotFound")
 
@@ -39,6 +39,10 @@ class S3Driver:
 
     def reset(self, template: str, unit: str) -> None:
         self.clone(template, unit)
+
+    def size(self, unit: str) -> Size:
+        with errors():
+            return Size(disk=sum(size for size, _ in self.objects(unit).values())) if self._exists(unit) else Size()
 
     def drop(self, unit: str) -> None:
         with errors():

@@ -103,3 +103,27 @@ def test_an_image_of_a_mirror_is_recognised_as_up_does(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services:\n  db: {image: registry.example.com/library/postgres:17}\n")
     (service,) = compose_services(ProjectFiles.read(tmp_path), PurePosixPath("compose.yaml"))
     assert (service.kind, service.recognised) == ("postgres", True)
+
+
+@needs_compose
+def test_an_address_of_a_server_without_a_kind_keeps_everything_but_its_place(sample: Propose) -> None:
+    """Credentials, database and query are as the project has them; each of its ports is its own."""
+    compose = """
+services:
+  mongo: {image: "mongo:7", ports: ["27018:27017"], environment: {MONGO_INITDB_ROOT_USERNAME: root, MONGO_INITDB_ROOT_PASSWORD: pw}}
+  graph: {image: "neo4j:5", ports: ["7474:7474", "7687:7687"]}
+  db: {image: "postgres:17", ports: ["5432:5432"], environment: {POSTGRES_PASSWORD: pw}}
+"""
+    example = """
+MONGO_URL=mongodb://root:pw@localhost:27018/app?authSource=admin
+OTHER_MONGO_URL=mongodb://root:pw@mongo:27017/app
+NEO4J_URI=bolt://localhost:7687
+SOMEWHERE=bolt://localhost:9999
+DATABASE_URL=postgresql://postgres:pw@localhost:5432/postgres
+"""
+    outputs = sample({"compose.yaml": compose, "package.json": "{}", ".env.example": example}).tree["outputs"]
+    assert outputs["MONGO_URL"] == "mongodb://root:pw@${mongo.host}:${mongo.ports.p27017}/app?authSource=admin"
+    assert outputs["OTHER_MONGO_URL"] == "mongodb://root:pw@${mongo.host}:${mongo.ports.p27017}/app"
+    assert outputs["NEO4J_URI"] == "bolt://${graph.host}:${graph.ports.p7687}"
+    assert outputs["DATABASE_URL"] == "${db.url}"
+    assert "SOMEWHERE" not in outputs

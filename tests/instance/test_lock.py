@@ -48,6 +48,14 @@ def test_a_second_command_waits_and_gives_up(home: Path) -> None:
     assert caught.value.exit_code == 2
 
 
+def test_who_shares_it_waits_for_whoever_wants_it_alone(home: Path) -> None:
+    folder = home / "env-abcdef"
+    with lock(folder, shared=True), lock(folder, wait=0.0, shared=True), pytest.raises(UsageError), lock(folder, wait=0.0):
+        pass
+    with lock(folder), pytest.raises(UsageError), lock(folder, wait=0.0, shared=True):
+        pass
+
+
 def test_two_instances_do_not_notice_each_other(home: Path) -> None:
     with lock(home / "x"), lock(home / "y", wait=0):
         pass

@@ -65,7 +65,7 @@ class Keeper:
         self.address_file, self.log = folder / "keeper.json", folder.parent / f"{folder.name}.keeper.log"
         self.mark = f"test:{uuid.uuid4().hex}"
         self._port = 0
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, exist_ok=True)
         self.config = {
             "id": "shop-0a1b2c", "folder": str(folder), "address_file": str(self.address_file), "expires": None,
             "tokens": {self.token: ["control", "tests"], self.tests_token: ["tests"]},

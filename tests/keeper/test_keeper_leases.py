@@ -13,6 +13,7 @@ from tests.keeper.keepers import Keeper, keeper, until
 
 HELPER = """
 import json, os, socket, sys
+open(sys.argv[1], "a").write("started\\n")
 channel = socket.socket(fileno=int(sys.argv[-1])).makefile("rw")
 for line in channel:
     told = json.loads(line)
@@ -25,7 +26,7 @@ for line in channel:
 
 @pytest.fixture
 def helped(tmp_path: Path) -> Iterator[Keeper]:
-    with keeper(tmp_path / "k", data=[sys.executable, "-c", HELPER]) as started:
+    with keeper(tmp_path / "k", data=[sys.executable, "-c", HELPER, str(tmp_path / "starts")]) as started:
         yield started
 
 
@@ -83,6 +84,18 @@ def test_a_helper_that_ends_is_said_and_started_again(helped: Keeper) -> None:
     assert status == 503
     assert "has ended" in answer["error"]
     assert until(lambda: ask(helped, "GET", "/v1/lanes")[0] == 200)
+
+
+def test_one_that_had_leases_comes_back_by_itself_to_end_them(helped: Keeper, tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    assert ask(helped, "GET", "/v1/lanes")[0] == 200
+    ask(helped, "POST", "/v1/leases", {"service": "die"})
+    assert until(lambda: starts.read_text().count("started") == 2)
+    later = tmp_path / "later"
+    later.mkdir(0o700)
+    (later / "leases.json").write_text("{}")
+    with keeper(later, data=[sys.executable, "-c", HELPER, str(starts)]):
+        assert until(lambda: starts.read_text().count("started") == 3)
 
 
 def test_a_keeper_without_one_says_so(one: Keeper) -> None:

@@ -83,8 +83,16 @@ def answering(status: int, body: bytes) -> Iterator[KeeperClient]:
 
 
 def test_a_keeper_that_tears_down_is_gone() -> None:
-    with answering(503, b'{"error": "it is tearing down"}') as keeper, pytest.raises(KeeperGone, match="it has expired, or lost its owner"):
+    with (
+        answering(503, b'{"error": "the instance is being torn down"}') as keeper,
+        pytest.raises(KeeperGone, match="it has expired, or lost its owner"),
+    ):
         keeper.ask("GET", "/v1/keeper")
+
+
+def test_a_request_that_is_refused_for_now_has_its_words() -> None:
+    with answering(503, b'{"error": "no unit of app came free"}') as keeper:
+        assert keeper.ask("POST", "/v1/leases", {}) == (503, {"error": "no unit of app came free"})
 
 
 def test_who_answers_in_another_language_is_no_keeper() -> None:

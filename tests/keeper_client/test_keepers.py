@@ -121,7 +121,7 @@ def test_stopping_processes_leaves_the_keeper(session: Session, record: Record) 
 
 def test_one_that_removes_an_earlier_instance_of_the_name_gives_way(session: Session, record: Record) -> None:
     """It learns that the record names another keeper now, and stops."""
-    with answering(503, b"{}") as old:
+    with answering(503, b'{"error": "the instance is being torn down"}') as old:
         address = {"port": old.port, "token": "x", "pid": os.getpid()}
         (session.store.folder(ID) / "keeper.json").write_text(json.dumps(address))
         new = ensure(session, record)

@@ -508,15 +508,28 @@ def test_units_of_kafka(up: Running) -> None:
     producer.close()
 
 
-def test_retained_messages_of_mqtt_are_taken_away(up: Running) -> None:
-    with mosquitto(up["MQTT"]) as (client, told):
-        told.get(timeout=10)
-        client.publish("kept/one", b"1", qos=1, retain=True).wait_for_publish(10)
-        with up.units("mqtt") as driver:
-            driver.reset("", "")
-    with mosquitto(up["MQTT"]) as (client, told):
-        told.get(timeout=10)
-        client.subscribe("kept/#")
-        told.get(timeout=10)
-        client.publish("kept/two", b"2")
-        assert told.get(timeout=10) == b"2"
+def test_retained_messages_of_mqtt_are_copied_below_a_prefix_and_taken_away(up: Running) -> None:
+    def retained(below: str, *publish: str) -> list[str]:
+        with mosquitto(up["MQTT"]) as (client, told):
+            told.get(timeout=10)
+            for topic in publish:
+                client.publish(topic, topic, qos=1, retain=True).wait_for_publish(10)
+            client.subscribe(f"{below}#")
+            told.get(timeout=10)
+            client.publish(f"{below}over", b"over")
+            return sorted(message.decode() for message in iter(lambda: told.get(timeout=10), b"over"))
+
+    with up.units("mqtt") as driver:
+        driver.keep("", "envctl/seeded/")
+        driver.clone("envctl/seeded/", "envctl/lane1/")
+        there = retained("seeded/")
+        assert retained("envctl/lane1/seeded/") == there
+        assert retained("envctl/lane1/", "envctl/lane1/mine") == sorted([*there, "envctl/lane1/mine"])
+        assert retained("kept/", "kept/one") == ["kept/one"]
+        driver.reset("envctl/seeded/", "")
+        assert (retained("kept/"), retained("seeded/")) == ([], there)
+        assert "envctl/lane1/mine" in retained("envctl/lane1/"), "what is a unit's is not what was seeded"
+        driver.reset("envctl/seeded/", "envctl/lane1/")
+        assert retained("envctl/lane1/") == there
+        driver.drop("envctl/lane1/")
+        assert retained("envctl/lane1/") == []

@@ -13,7 +13,7 @@ import pymysql
 import pytest
 
 from envctl.files.packed import _zstd
-from envctl.units import TemplateGone
+from envctl.units import Prepares, Sized, TemplateGone
 from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from tests.support import Project
@@ -361,6 +361,10 @@ def test_units_of_postgres(up: Running) -> None:
             postgres(url, "insert into parent (name) values ('kept')", database=second)
         assert postgres(url, "select count(*) from parent", database=second) == [[4]]
         assert postgres(url, "select count(*) from parent") == [[2]]
+        assert isinstance(driver, Prepares)
+        driver.prepare("kept", first)
+        assert isinstance(driver, Sized)
+        assert driver.size("kept").disk > 1 << 20
         for unit in (first, second, "kept", "none"):
             driver.drop(unit)
     there = postgres(url, "select datname from pg_database where datname not like 'template%' and datname <> 'postgres'")
@@ -428,5 +432,7 @@ def test_units_of_mariadb(up: Running) -> None:
                 cursor.execute("call one()")
                 cursor.fetchall()
         assert mariadb(up["MARIA_READER"], "select count(*) from parent", database=second) == ((2,),), "users have their rights there"
+        assert isinstance(driver, Sized)
+        assert driver.size("kept").disk > driver.size("none").disk == 0
         for unit in (first, second, "kept", "none"):
             driver.drop(unit)

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from envctl.units import TemplateGone
+from envctl.units import Sized, TemplateGone
 from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
 from tests.support import Project
@@ -270,6 +270,8 @@ def test_units_of_valkey_and_redis(up: Running, kind: str, keys: Any) -> None:
         for lane in lanes:
             lane.set("own", "x")
             lane.delete("seeded")
+        assert isinstance(driver, Sized)
+        assert driver.size("255").memory > driver.size("9").memory == 0
         driver.reset("255", "1")
         assert (sorted(lanes[0].keys()), lanes[0].hgetall("seeded")) == (sorted(keys.keys()), {b"a": b"1"})
         assert (lanes[1].exists("own"), lanes[1].exists("seeded")) == (1, 0)
@@ -308,6 +310,8 @@ def test_units_of_s3(up: Running) -> None:
             client.put_object(Bucket=unit, Key="a", Body=b"other")
             client.put_object(Bucket=unit, Key="more", Body=b"more")
             client.delete_object(Bucket=unit, Key="ü/№ +&")
+        assert isinstance(driver, Sized)
+        assert (driver.size("kept").disk, driver.size("none").disk) == (2, 0)
         driver.reset("kept", "lane1")
         assert objects("lane1") == objects("seeds") == {"a": b"1", "ü/№ +&": b"2"}
         assert objects("lane2") == {"a": b"other", "more": b"more"}

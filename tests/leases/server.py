@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envctl.units import Driver, UnitError
+from envctl.units import Driver, Size, UnitError
 
 
 class Server(Driver):
@@ -14,11 +14,13 @@ class Server(Driver):
     Attributes:
         units: name to the template that it was copied of.
         refuses: from now on.
+        each: the size of each unit.
     """
 
     def __init__(self) -> None:
         self.units: dict[str, str] = {}
         self.refuses = False
+        self.each = Size()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -34,6 +36,9 @@ class Server(Driver):
                 raise UnitError("the disk is full")
             assert unit not in self.units, "handed out twice"
             self.units[unit] = template
+
+    def size(self, unit: str) -> Size:
+        return self.each
 
     def reset(self, template: str, unit: str) -> None:
         raise NotImplementedError

@@ -11,7 +11,6 @@ from envctl.instance.record import ServiceRecord
 from envctl.instance.units import Names, Unit
 from envctl.leases import checkpoints
 from envctl.leases.checkpoints import Change, Checkpoints, Look, compare
-from envctl.leases.polluters import report
 from tests.builders import record_of
 
 RECORD = record_of(
@@ -73,26 +72,24 @@ def test_what_a_reset_took_away_was_nobody(data: dict[tuple[str, str], dict[str,
     assert watch.take("two")["changes"] == {}
 
 
-def left(test: str, touched: list[str] | None = None, **counts: int) -> dict[str, Any]:
-    change = {"added": 0, "changed": 0, "removed": 0, **counts}
-    return {"test": test, "touched": touched or [], "changes": {"db": {"orders": change}} if counts else {}}
+def test_a_run_begins_with_what_is_there(data: dict[tuple[str, str], dict[str, Any]]) -> None:
+    watch = Checkpoints(lambda: RECORD)
+    watch.take("")
+    data["postgres", "app1"] = {"t": {"1": "a"}}
+    watch.take("of the run before")
+    watch.begin()
+    data["postgres", "app1"] = {"t": {"1": "b", "2": "a"}}
+    assert watch.take("one")["touched"] == []
+    assert [(each["test"], list(each["changes"])) for each in watch.made] == [("one", ["db"])]
 
 
-def test_the_report_names_who_leaves_what() -> None:
-    assert report([left("a", added=2, changed=1), left("b"), left("c", ["a"], removed=1)]) == [
-        "2 tests left data behind:",
-        "  a: db.orders +2 ~1",
-        "  c: db.orders -1",
-        "1 test changed what another test had left:",
-        "  c: of a",
-        "1 test left nothing behind, and may share a lane",
-    ]
-
-
-def test_a_clean_run_and_none() -> None:
-    assert report([left("a")]) == ["no test left data behind"]
-    assert report([]) == []
-
-
-def test_a_long_list_is_cut() -> None:
-    assert report([left(str(number), added=1) for number in range(40)])[-1] == "  and 10 more"
+def test_what_changes_between_two_runs_is_nobody_s(data: dict[tuple[str, str], dict[str, Any]]) -> None:
+    watch = Checkpoints(lambda: RECORD)
+    watch.begin()
+    data["postgres", "app1"] = {"t": {"1": "a"}}
+    watch.take("one")
+    data["postgres", "app1"] = {"t": {"1": "b"}}
+    watch.take("")
+    data["postgres", "app1"] = {"t": {}}
+    assert watch.take("two")["touched"] == []
+    assert [each["test"] for each in watch.made] == ["one", "two"]

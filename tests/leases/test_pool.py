@@ -9,7 +9,9 @@ from contextlib import suppress
 import pytest
 
 from envctl.instance.units import Names
+from envctl.leases.budget import Budget
 from envctl.leases.pool import Exhausted, Pool
+from envctl.units import Size
 from tests.leases.server import Server
 from tests.processes import until
 
@@ -19,8 +21,8 @@ def server() -> Server:
     return Server()
 
 
-def pool_of(server: Server, limit: int = 8, names: Names = Names("app", "app_seeded")) -> Pool:
-    pool = Pool(names, server.opened, lambda: None, limit)
+def pool_of(server: Server, limit: int = 8, names: Names = Names("app", "app_seeded"), budget: Budget | None = None) -> Pool:
+    pool = Pool(names, server.opened, lambda: None, limit, budget=budget or Budget(Size(1 << 40, 1 << 40)))
     pool.begin()
     return pool
 
@@ -62,6 +64,54 @@ def test_nobody_gets_more_than_there_may_be(server: Server) -> None:
     pool.give_back(taken[0])
     assert pool.take(5.0) not in taken
     assert len(server.units) <= 2
+
+
+@pytest.mark.parametrize(
+    ("most", "each", "scarce"), [((30, 0), (10, 0), "disk"), ((0, 30), (0, 10), "memory"), ((300, 30), (10, 10), "memory")]
+)
+def test_no_more_is_made_than_the_budget_allows(server: Server, most: tuple[int, int], each: tuple[int, int], scarce: str) -> None:
+    server.each = Size(*each)
+    pool = pool_of(server, limit=100, budget=Budget(Size(*most)))
+    taken = [pool.take(5.0) for _ in range(3)]
+    with pytest.raises(Exhausted, match=f"3 are handed out, and more would take more {scarce} than"):
+        pool.take(0.05)
+    pool.give_back(taken[0])
+    assert pool.take(5.0) not in taken
+
+
+def test_one_unit_there_may_be_however_large(server: Server) -> None:
+    server.each = Size(disk=100)
+    pool = pool_of(server, budget=Budget(Size(10, 10)))
+    pool.give_back(pool.take(5.0))
+    pool.take(5.0)
+
+
+def test_pools_share_the_budget_and_what_is_kept_counts(server: Server) -> None:
+    server.each, budget = Size(disk=10), Budget(Size(30, 0))
+    pool = pool_of(server, budget=budget)
+    for _ in range(3):
+        pool.give_back(pool.take(5.0), keep=True)
+    other = pool_of(server, names=Names("other", "other_seeded"), budget=budget)
+    other.take(5.0)
+    with pytest.raises(Exhausted, match="disk"):
+        other.take(0.05)
+
+
+def test_a_pool_that_is_closed_takes_no_room(server: Server) -> None:
+    server.each, budget = Size(disk=10), Budget(Size(20, 0))
+    first = pool_of(server, budget=budget)
+    assert until(lambda: len(first.units) == 2)
+    first.close()
+    assert budget.lacking(Size(disk=20)) == ""
+    assert budget.lacking(Size(disk=21)) == "disk"
+
+
+def test_whoever_had_to_wait_has_more_kept_ready(server: Server) -> None:
+    pool = pool_of(server)
+    held = [pool.take(5.0) for _ in range(4)]
+    for unit in held:
+        pool.give_back(unit)
+    assert until(lambda: list(pool.units.values()) == ["ready"] * len(pool.units) and len(pool.units) >= 3)
 
 
 def test_who_asked_first_is_served_first(server: Server) -> None:

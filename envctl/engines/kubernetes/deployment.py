@@ -104,6 +104,7 @@ class KubernetesDeployment(KubernetesInstance):
         return self._kept.place
 
     def identity(self, service: ServicePlan) -> str:
+        self.await_image(service)
         return self._kept.identity(service)
 
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = lambda service, text: None) -> SnapshotRecord:

@@ -3,7 +3,9 @@
 POST /v1/checkpoints  {"test": name, "lane": number; 1 without it}: what has changed since the checkpoint before
                       200 {"test", "lane", "touched": [tests whose data was changed],
                            "changes": {service: {thing: {"added", "changed", "removed", "items": {...}}}}}
+                      (an empty name: of nobody, and not listed)
 GET /v1/checkpoints   200 [all of them]
+DELETE /v1/checkpoints  200 {}: they are forgotten, and what is there now is nobody's
 """
 
 from __future__ import annotations
@@ -28,4 +30,13 @@ def show(keeper: Keeper, _call: Call) -> Response:
     return reply(body, status)
 
 
-ROUTES = [Route("POST", "/v1/checkpoints", take, TESTS), Route("GET", "/v1/checkpoints", show, TESTS)]
+def begin(keeper: Keeper, _call: Call) -> Response:
+    status, body = keeper.data.ask("begin_checkpoints")
+    return reply(body, status)
+
+
+ROUTES = [
+    Route("POST", "/v1/checkpoints", take, TESTS),
+    Route("GET", "/v1/checkpoints", show, TESTS),
+    Route("DELETE", "/v1/checkpoints", begin, TESTS),
+]

@@ -4,7 +4,8 @@ POST /v1/leases         {"service", "name": which of several databases or bucket
                          come free, "pid": a process with whose end it is over}
                         201 {"id", "service", "properties": {"url": ...}, "expires": stamp}; 404 there is nothing of that name to lease;
                         503 none came free in time
-GET /v1/leases          200 {"leases": [the same], "pools": [{"service", "name", "ready", "leased", "kept"}]}
+GET /v1/leases          200 {"leases": [the same], "pools": [{"service", "name", "ready", "leased", "kept",
+                        "disk" and "memory": bytes of one unit}]}
 DELETE /v1/leases/{id}  {"keep": true where the unit is to stay as it is} or nothing -> 200 {..., "kept"}; 404 there is no such lease
 """
 

@@ -22,7 +22,7 @@ def _object(needed: tuple[str, ...] = (), **properties: Schema) -> Schema:
 LEASE = _object(("id", "service", "properties", "expires"), id=TEXT, service=TEXT, properties=VALUES, expires=TEXT)
 SERVICES = _object(services={"type": "array", "items": TEXT, "description": "Only these; without it, all."})
 LEASES = {"type": "array", "items": LEASE}
-POOLS = {"type": "array", "items": _object(service=TEXT, name=TEXT, ready=NUMBER, leased=NUMBER, kept=NUMBER)}
+POOLS = {"type": "array", "items": _object(service=TEXT, name=TEXT, ready=NUMBER, leased=NUMBER, kept=NUMBER, disk=NUMBER, memory=NUMBER)}
 LANE = _object(("number", "outputs"), number={"type": "integer"}, outputs=VALUES)
 ASKED = _object(
     ("service",),
@@ -61,6 +61,7 @@ PATHS: Schema = {
     "/v1/checkpoints": {
         "post": _operation("Tell what a test has changed in the data", 200, VALUES, _object(("test",), test=TEXT, lane=NUMBER)),
         "get": _operation("List the checkpoints", 200, {"type": "array", "items": VALUES}),
+        "delete": _operation("Forget the checkpoints: what is there now is nobody's", 200, _object()),
     },
     "/v1/reset": {"post": _operation("Reset everything to the seeded state", 200, _object(), SERVICES)},
 }

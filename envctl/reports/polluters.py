@@ -10,15 +10,32 @@ SHOWN = 30
 """Tests of a list that are named."""
 
 
+def document(checkpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """For programs: `leaving` is test to what it has left, `touching` is test to whose leavings it has changed, `clean` the others.
+
+    A test that has run several times is in there once, with all that it has done.
+    """
+    leaving: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
+    touching: dict[str, list[str]] = {}
+    for each in checkpoints:
+        for service, things in each["changes"].items():
+            found = leaving.setdefault(each["test"], {}).setdefault(service, {})
+            for thing, change in things.items():
+                before = found.get(thing, {})
+                found[thing] = {name: before.get(name, 0) + change[name] for name in SIGNS}
+        if each["touched"]:
+            touching[each["test"]] = sorted({*touching.get(each["test"], ()), *each["touched"]})
+    clean = dict.fromkeys(each["test"] for each in checkpoints if each["test"] not in leaving)
+    return {"leaving": leaving, "touching": touching, "clean": list(clean)}
+
+
 def report(checkpoints: Sequence[Mapping[str, Any]]) -> list[str]:
     """The lines to print; none where nothing was watched."""
     if not checkpoints:
         return []
-    leaving = {each["test"]: summary(each["changes"]) for each in checkpoints if each["changes"]}
-    touching = {each["test"]: each["touched"] for each in checkpoints if each["touched"]}
-    clean = list(dict.fromkeys(each["test"] for each in checkpoints if each["test"] not in leaving))
+    leaving, touching, clean = document(checkpoints).values()
     lines = [f"{_tests(len(leaving))} left data behind:"] if leaving else ["no test left data behind"]
-    lines += _shown([f"  {test}: {what}" for test, what in leaving.items()])
+    lines += _shown([f"  {test}: {summary(changes)}" for test, changes in leaving.items()])
     if touching:
         lines += [f"{_tests(len(touching))} changed what another test had left:"]
         lines += _shown([f"  {test}: of {', '.join(others)}" for test, others in touching.items()])
