@@ -168,7 +168,7 @@ def _machines(work: Path, given: argparse.Namespace) -> int:
             print(f"round {number}: {name} ended with {job[name].returncode}\n{said[name][-2000:]}", flush=True)
         for path in (*work.glob("up-*"), work / "first-is-over"):
             path.unlink(missing_ok=True)
-    print(f"{given.engine}: {rounds} times two jobs at once on machines of one hostname: {wrong} rounds in which one touched the other's")
+    print(f"{given.engine}: {rounds} times two jobs at once on machines of one hostname: {wrong} rounds in which a job was red")
     return 1 if wrong else 0
 
 
