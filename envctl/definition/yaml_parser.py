@@ -169,6 +169,8 @@ class _Builder:
             self._open.pop().closed = True
 
     def _scalar(self, event: Any, line: int) -> Scalar:
+        if event.tag == _STANDARD + "binary":  # whoever knows this tag reads another text than stands there
+            raise _unknown_tag(event.tag, line)
         return event.value if self._any_tag else _scalar(event, line)
 
     def _begin(self, event: Any, line: int) -> None:

@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from envctl.definition.compose_paths import leaves
 from envctl.definition.expressions import ExpressionError, references
-from envctl.definition.find import is_compose_file
 from envctl.definition.kinds import Kinds
 from envctl.definition.load import Loaded
 from envctl.definition.models import Build, Expose, Service
-from envctl.definition.source import TreePath, inside, read, walk
+from envctl.definition.source import TreePath, displayed, dotted, inside
 from envctl.errors import Problem
 from envctl.files.package_data import templates
 from envctl.files.reading import LARGEST, read_file
@@ -65,21 +65,25 @@ def refused(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
 
 def _variables(loaded: Loaded) -> Iterator[Problem]:
     """Those of the caller's that it reads, as the files have them: a loaded definition holds their values already."""
-    for file in dict.fromkeys(file for file, _ in loaded.source.marks.values()):
-        document = read(Path(os.path.abspath(file)), loaded.project)
-        tree = document.tree or {}
-        for path, text in walk(tree):
-            for name in _read_by(path, text, is_compose_file(file)):
-                yield document.source.problem(path, f"reads the variable {name} of your environment")
+    for source, path, text in (each for texts in loaded.written.values() for each in texts):
+        for name in _read_by(path, text):
+            yield source.problem(path, READS.format(name))
+    for file, node in loaded.composed.items():
+        for path, leaf in leaves(node):
+            for name in _read_by_compose(leaf.text):
+                yield Problem(displayed(file), leaf.line, dotted(path), READS.format(name))
 
 
-def _read_by(path: TreePath, text: object, by_compose: bool) -> list[str]:
+READS = "reads the variable {} of your environment"
+
+
+def _read_by_compose(text: str) -> list[str]:
     """The variables that *text* cannot do without: a default in a Compose file is what the project runs with by itself."""
-    if not isinstance(text, str):
-        return []
-    if by_compose:
-        found = ((match[1], text[match.start() + 1] == "{" and match[2]) for match in _COMPOSE_VARIABLE.finditer(text))
-        return [name for name, default in found if not default or KEPT.fullmatch(name)]
+    found = ((match[1], text[match.start() + 1] == "{" and match[2]) for match in _COMPOSE_VARIABLE.finditer(text))
+    return [name for name, default in found if not default or KEPT.fullmatch(name)]
+
+
+def _read_by(path: TreePath, text: str) -> list[str]:
     if path[:1] == ("variables",) and path[2:] == ("from",):
         return [text]
     with suppress(ExpressionError):

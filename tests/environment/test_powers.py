@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envctl.environment import open_environment
-from envctl.environment.powers import _read_by, powers
+from envctl.environment.powers import _read_by_compose, powers
 from envctl.errors import DefinitionError
 from tests.builders import environment_of, write
 
@@ -139,4 +139,4 @@ def test_a_strangers_environment_sees_no_variables(tmp_path: Path) -> None:
 )
 def test_variables_of_a_compose_file(text: str, expected: list[str]) -> None:
     """With a default the file does without; `--untrusted` hands over none but Docker's."""
-    assert _read_by(("services", "db", "image"), text, by_compose=True) == expected
+    assert _read_by_compose(text) == expected
