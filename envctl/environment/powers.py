@@ -17,12 +17,14 @@ from envctl.definition.models import Build, Expose, Service
 from envctl.definition.source import TreePath, displayed, dotted, inside
 from envctl.errors import Problem
 from envctl.files.package_data import templates
-from envctl.files.reading import LARGEST, read_file
+from envctl.files.packed import open_unpacked, plain_name
 
 CLIENT_COMMANDS = re.compile(
     rb"^\s*\\(?!connect\b|c\b|\.|restrict\b|unrestrict\b)|^\s*system\b|\b(?:from|to)\s+program\b", re.IGNORECASE | re.MULTILINE
 )
 """What a database's own client, or a server that is a process of this machine, would run besides SQL."""
+LARGEST_SQL = 16_000_000
+"""Bytes."""
 _COMPOSE_VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)(:?-)?")
 KEPT = re.compile(r"PATH|HOME|DOCKER_\w*")
 """The variables that a stranger's environment is opened with, as Docker's own programs need them."""
@@ -113,6 +115,8 @@ def _of_definition(loaded: Loaded) -> Iterator[Power]:
 def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Power]:
     if service.run is not None:
         yield Power((*at, "run"), "runs a program on this machine", LOCALLY)
+    if service.publish is not None:
+        yield Power((*at, "publish"), "takes a port of this machine that it names")
     if isinstance(service.expose, Expose) and service.expose.host:
         yield Power((*at, "expose"), f"asks for the host {service.expose.host}, which may be somebody else's")
     for key, value in service.env.items():
@@ -184,9 +188,21 @@ def _is_linked(path: Path) -> bool:
 def _client_commands(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
     yield from _links(loaded, paths, at)
     for path in paths:
-        readable = path.suffix == ".sql" and not _is_linked(path) and path.is_file() and path.stat().st_size <= LARGEST
-        if readable and CLIENT_COMMANDS.search(read_file(path, loaded.project)):
+        if (
+            Path(plain_name(path)).suffix == ".sql"
+            and not _is_linked(path)
+            and path.is_file()
+            and _has_client_commands(path, loaded.project)
+        ):
             yield Power(at, f"{path.name} has commands of the database's client, which then runs on this machine", LOCALLY)
+
+
+def _has_client_commands(path: Path, root: Path) -> bool:
+    """Packed or not; of one that is too large to be looked through, it is said as well."""
+    with suppress(OSError), open_unpacked(path, root) as stream:
+        content = stream.read(LARGEST_SQL + 1)
+        return len(content) > LARGEST_SQL or CLIENT_COMMANDS.search(content) is not None
+    return False  # damaged: nobody runs it
 
 
 def _of_kinds(loaded: Loaded, kinds: Mapping[str, Any]) -> Iterator[Power]:
