@@ -32,7 +32,7 @@ MAX_DEPTH = 7
 MAX_BYTES = 1_000_000
 MAX_CHARACTERS = 24_000_000
 """Of all files that are looked at together."""
-MAX_YAML = 1_000_000
+MAX_YAML = 600_000
 """Of all YAML: its places are kept, which takes seconds for a megabyte."""
 MAX_LINE = 4096
 """Characters of a line that a person, or a tool for people, has written: only those are searched."""
