@@ -142,7 +142,7 @@ def mutated(random: random.Random, text: str, more: Sequence[str] = ()) -> str:
     for _ in range(random.choice([0, 1, 1, 2, 4])):
         start = random.randrange(len(text) + 1)
         end = min(len(text), start + random.choice([0, 1, 5, 40, 300]))
-        new = random.choice([*PIECES, *more * 3, f'"${{{expression(random)}}}"', text[start:end] * random.choice([0, 2, 50]), ""])
+        new = random.choice([*PIECES, *more, *more, *more, f'"${{{expression(random)}}}"', text[start:end] * random.choice([0, 2, 50]), ""])
         text = text[:start] + new + text[end:]
     return text
 
