@@ -44,7 +44,7 @@ TOOLS = {
     "pytest": Tool((), PIP, "pytest pytest", "FAILED"),
     "testcontainers": Tool(("docker",), PIP, "pytest testcontainers", "FAILED", ("status",)),
     "newman": Tool(("node", "npm"), NPM, "newman run", "AssertionError"),
-    "vitest": Tool(("node", "npm"), NPM, "vitest", "AssertionError"),
+    "vitest": Tool(("node", "npm"), NPM, "vitest", "Failed Tests"),
     "playwright": Tool(("node", "npm", "chromium"), NPM, "--headless", "Error: ", ("status", "mail", "button")),
     "go": Tool(("go",), ("go", "mod", "download"), "shop.test", "FAIL"),
     "junit": Tool(("java", "mvn"), MAVEN, "surefirebooter", "There are test failures"),

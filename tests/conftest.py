@@ -41,17 +41,31 @@ def _leave_ci() -> None:
         os.environ.pop(system.mark, None)
 
 
-WITHOUT_ENGINES = re.compile(
+ON_A_CLUSTER = re.compile(r"/kubernetes/test_live|\[(.*-)?kubernetes\b")
+"""They mostly wait for it: a queue of their own, from the first moment on."""
+ONE_BY_ONE = re.compile(r"^tests/(cli|crash|faults)/|^tests/conformance/test_services")
+"""They collect what nobody owns any more, wherever it is, or look at the whole machine: never two at once."""
+QUICK = re.compile(
     r"^tests/(definition|docs|environment|errors|files|fuzz|init|instance|keeper|keeper_client|leases|outputs|plan|process|readiness"
     r"|render|reports|seeding|servers|session|units)/"
 )
-"""Rooms whose tests bring up little or nothing: whoever has finished takes them."""
-ON_A_CLUSTER = re.compile(r"/kubernetes/test_live|\[(.*-)?kubernetes\b")
+"""Rooms whose tests bring up little or nothing: they even out what is left at the end."""
+
+
+def _queue(nodeid: str) -> str:
+    if ON_A_CLUSTER.search(nodeid):
+        return "cluster"
+    return "one by one" if ONE_BY_ONE.search(nodeid) else nodeid.partition("::")[0]
+
+
+def _turn(nodeid: str) -> int:
+    queues = ("cluster", "one by one")
+    return queues.index(_queue(nodeid)) if _queue(nodeid) in queues else 3 if QUICK.search(nodeid) else 2
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n 2` tests on a cluster, which mostly wait for it, are a queue of their own, and so is what needs no engine.
+    """Files in their order, the longest queues first; who has finished takes the next one.
 
     (`--dist loadgroup` of xdist 3.8 does not group anything under pytest 9.2.)
     """
@@ -59,10 +73,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Queues(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
-            if ON_A_CLUSTER.search(nodeid):
-                return "cluster"
-            return "rooms" if WITHOUT_ENGINES.search(nodeid) else "engines"
+            return _queue(nodeid)
 
+    config.option.loadscopereorder = False
     return Queues(config, log)
 
 
@@ -70,6 +83,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item, name in ((item, name) for item in items for name in ENGINES):
         if item.get_closest_marker(name) and name in missing and name not in REQUIRED:
             item.add_marker(pytest.mark.skip(reason=f"no {name} here: {missing[name]}"))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: _turn(item.nodeid))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -43,6 +43,9 @@ def snapshots(
     as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
     engine: Annotated[str | None, typer.Option("--engine", envvar="ENVCTL_ENGINE", metavar="E", help="Of `build`.")] = None,
     context: Annotated[str | None, typer.Option("--context", envvar="ENVCTL_CONTEXT", metavar="C", help="Of `build`.")] = None,
+    registry: Annotated[
+        str | None, typer.Option("--registry", envvar="ENVCTL_REGISTRY", metavar="R", help="Of `build`: from where a cluster pulls it.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Of `build`: a variable's value.")] = None,
 ) -> None:
     """List the data that is kept, so that servers need neither be initialised nor seeded again; or build, export, import, prune it."""
@@ -58,7 +61,7 @@ def snapshots(
     elif what == ASKED:
         _build_asked()
     elif action is Action.BUILD:
-        options = UpOptions(what or "", engine=engine, context=context, set=pairs("--set", set_ or [], "K=V"))
+        options = UpOptions(what or "", engine=engine, context=context, registry=registry, set=pairs("--set", set_ or [], "K=V"))
         _tell("kept", build(session, options, (), [listener(session)]))
         evict(session)
     else:

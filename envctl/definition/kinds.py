@@ -58,9 +58,18 @@ class UnitOf(Model):
 
     driver: str = Field(description="A module of envctl/units.")
     several: str = Field("", description="The key of `several` of which each lane has its own items.")
-    parameter: str = Field("", description="The parameter that has another value in each lane.")
+    parameter: str = Field("", description="The parameter, or property, that has another value in each lane.")
     name: str = Field("", description="An item's (or parameter's) value in a lane: an expression over `item`, `self` and `lane.number`.")
-    template: str = Field("", description="What keeps the seeded state: an expression over `item` and `self`.")
+    template: str = Field(
+        "",
+        description="What keeps the seeded state: an expression over `item` and `self`. Without it, that is what was seeded itself: "
+        "units are for lanes alone, and nobody uses what was seeded while there are any.",
+    )
+    properties: dict[str, str] = Field(
+        default_factory=dict,
+        description="What else is another in each lane: expressions over `self`, `seeded` (the server as it is seeded), `lane.number`.",
+    )
+    configured: bool = Field(False, description="It stands in the server's configuration: one of a Compose file has its own, without it.")
     ahead: bool = Field(False, description="What is seeded is kept at every `up`, not only with lanes: a copy costs next to nothing.")
     longest: int = Field(63, description="Bytes that a name may have; a longer one is cut, and told apart by a hash.")
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Parameters that the server needs for it.")
@@ -249,7 +258,12 @@ class Kind(Model):
 
 def scope_of(service: Service, kind: Kind) -> Literal["lane", "environment"]:
     """Whether each lane has one of its own: what the service says, else its kind; else it is shared where lanes can have parts of it."""
-    return service.scope or kind.scope or ("environment" if is_divided(kind) else "lane")
+    return service.scope or kind.scope or ("environment" if is_divided(kind) and can_divide(service, kind) else "lane")
+
+
+def can_divide(service: Service, kind: Kind) -> bool:
+    """Whether what its kind says of units holds for *service*, too."""
+    return not (service.from_compose and kind.unit is not None and kind.unit.configured)
 
 
 def is_divided(kind: Kind) -> bool:

@@ -387,6 +387,22 @@ class KeepsData(Protocol):
 
 
 @runtime_checkable
+class BringsKept(Protocol):
+    """A deployment whose services begin as what another engine has kept (`KeepsData.place` says which)."""
+
+    @property
+    def unable(self) -> str:
+        """Why they do not; empty where they do. Nothing but `restore` is asked for then."""
+
+    def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = ...) -> SnapshotRecord:
+        """What `restore` takes, once *kept* is where the service finds it.
+
+        Raises:
+            EnvctlError: it does not get there.
+        """
+
+
+@runtime_checkable
 class KeptData(Protocol):
     """An engine that has such data; *ref* and *content* are those of `Saved`."""
 

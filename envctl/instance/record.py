@@ -91,12 +91,15 @@ class SnapshotRecord:
     Attributes:
         ref: what it is called at the engine; `content` is the hash of what it is.
         steps: the hashes of the seed steps in it.
+        entrypoint, command: of the server's own image, for an engine that cannot ask for them.
     """
 
     key: str
     ref: str
     content: str
     steps: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

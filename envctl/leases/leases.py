@@ -129,8 +129,8 @@ class Leases:
         if service not in services:
             raise UsageError(f"there is no service '{service}'", hint=did_you_mean(service, list(services)))
         unit = services[service].unit
-        if unit is None or not unit.names:
-            can = [each for each, found in services.items() if found.unit is not None and found.unit.names]
+        if unit is None or not unit.names or not unit.properties:
+            can = [each for each, found in services.items() if found.unit is not None and found.unit.names and found.unit.properties]
             hint = f"these have: {', '.join(can) or 'none'}; a lane (`--lanes N`) has a copy of everything else"
             raise UsageError(f"{service} has no units of its own that could be leased", hint=hint)
         found = next((names for names in unit.names if name in (None, names.base)), None)

@@ -85,7 +85,7 @@ class Pool:
             self._waiting.remove(ticket)
             leased = sum(state == "leased" for state in self.units.values())
         why = self._trouble or f"{leased} of {self.limit} are handed out"
-        raise Exhausted(f"no unit of {self.names.base} came free within {patience:g} s: {why}")
+        raise Exhausted(f"no unit of {self.names.base or self.names.template} came free within {patience:g} s: {why}")
 
     def give_back(self, unit: str, keep: bool = False) -> None:
         """It is thrown away, or kept as it is."""
@@ -142,6 +142,8 @@ class Pool:
         if base.isdecimal():
             taken = {base, self.names.template, *self.names.lanes, *self.units}
             return next(number for number in map(str, NUMBERS) if number not in taken)
+        if not base:  # a prefix
+            return self.names.template.replace("seeded", f"lease-{secrets.token_hex(4)}")
         hyphen = "_" if self.names.template.endswith("_seeded") else "-"
         return f"{base[:LONGEST]}{hyphen}lease{hyphen}{secrets.token_hex(4)}"
 

@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from envctl.engines import Deployment, KeepsData, KeptData, open_engine
+from envctl.engines import BringsKept, Deployment, KeepsData, KeptData, open_engine
+from envctl.errors import EnvctlError
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.record import SnapshotRecord
 from envctl.lifecycle.options import UpOptions
@@ -35,21 +36,35 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
 
     Those for which nothing is kept are noted as lacking.
     """
-    services = list(services)
     if not isinstance(deployment, KeepsData):
-        if any(can_be_kept(service) and kept_steps(service) and not deployment.data_id(service) for service in services):
-            run.events.progress("", f"{run.record.engine} keeps no data for the next time: it is seeded anew (docs/snapshots.md)")
         return
     fresh = [service for service in services if not deployment.data_id(service)]
     began = {name: kept for name, kept in run.record.snapshots.items() if name not in {service.name for service in fresh}}
     fresh = [service for service in fresh if can_be_kept(service)]
     if fresh and allowed and not (run.record.choices.untrusted or run.session.environ.get(NOTHING)):
-        found = find(run.session, deployment, run.plan, [service.name for service in fresh])
-        began |= {name: kept for name, kept in found.items() if kept is not None}
-        run.lacking = [name for name, kept in found.items() if kept is None]
+        if why := deployment.unable if isinstance(deployment, BringsKept) else "":
+            if any(kept_steps(service) for service in fresh):
+                run.events.progress("", f"{run.record.engine} keeps no data for the next time, it is seeded again: {why}")
+        else:
+            found = find(run.session, deployment, run.plan, [service.name for service in fresh])
+            run.lacking = [name for name, kept in found.items() if kept is None]
+            began |= _brought(run, deployment, {name: kept for name, kept in found.items() if kept is not None})
     if began != run.record.snapshots:
         run.update(lambda record: replace(record, snapshots=began))
     deployment.restore(began)
+
+
+def _brought(run: Run, deployment: Deployment, found: Mapping[str, SnapshotRecord]) -> dict[str, SnapshotRecord]:
+    """Those of *found* that are where their services find them; the others are done without, and said."""
+    began = {}
+    for name, kept in found.items():
+        try:
+            if isinstance(deployment, BringsKept):
+                kept = deployment.bring(run.plan.services[name], kept, run.events.progress)
+            began[name] = kept
+        except EnvctlError as error:
+            run.events.progress(name, f"its data is seeded again: {error.message}")
+    return began
 
 
 def find(session: Session, deployment: KeepsData, plan: Plan, names: list[str]) -> dict[str, SnapshotRecord | None]:
@@ -104,5 +119,5 @@ def request(session: Session, options: UpOptions, run: Run) -> Mapping[str, Any]
     return {
         "cwd": str(session.cwd),
         "services": sorted(run.worth_keeping),
-        "options": asdict(replace(options, environment=run.record.file)),
+        "options": asdict(replace(options, environment=run.record.file, engine=run.record.engine)),
     }

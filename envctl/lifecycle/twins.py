@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from envctl.definition.models import Ready
-from envctl.engines import Deployment, Execution, KeepsData, open_engine
+from envctl.engines import BringsKept, Deployment, Execution, KeepsData, open_engine
 from envctl.environment import Environment
 from envctl.errors import EnvctlError, UsageError, did_you_mean
 from envctl.instance.folder import snapshots_folder
@@ -26,7 +26,7 @@ from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Events, Listener
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
-from envctl.lifecycle.snapshots import find, keys
+from envctl.lifecycle.snapshots import find, keys, record_of
 from envctl.lifecycle.up import Up, up
 from envctl.plan.model import Plan, Selection
 from envctl.plan.nobody import without_passwords
@@ -53,6 +53,8 @@ def build(
         UsageError: there is no such service, or the engine keeps no data.
         EnvctlError: what `up` raises; a server that does not end cleanly; an input that has changed meanwhile.
     """
+    if options.engine == "kubernetes":
+        return _for_pods(session, options, names, listeners, low)
     wanted = _lacking(session, options, names)
     index = Index(snapshots_folder(session.environ))
     with ExitStack() as stack:
@@ -63,6 +65,18 @@ def build(
                     raise EnvctlError("a definition or a file has changed while its data was made: nothing is kept")
                 return [_kept(index, deployment, started, name, key) for name, key in mine.items()]
     return []
+
+
+def _for_pods(session: Session, options: UpOptions, names: Collection[str], listeners: Sequence[Listener], low: bool) -> list[Entry]:
+    """Pods begin as what Docker makes: it is brought to their cluster, too, so that the next `up` need not wait for that."""
+    at_docker = replace(options, engine="docker", context=None, namespace=None, registry=None)
+    made = build(session, at_docker, names, listeners, low=low)
+    record, plan = _drafted(session, options, open_selected(session, options))
+    deployment: Deployment = _deployment(session, record, plan)
+    if isinstance(deployment, BringsKept) and not deployment.unable:
+        for entry in made:
+            deployment.bring(plan.services[entry.made_for.rpartition("/")[2]], record_of(entry))
+    return made
 
 
 def _lacking(session: Session, options: UpOptions, names: Collection[str]) -> dict[str, str]:

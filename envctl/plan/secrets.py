@@ -33,8 +33,9 @@ def secrets(reading: Reading, services: Iterable[ServicePlan], outputs: Mapping[
 
 def _passwords(reading: Reading, subject: Subject) -> Iterator[Any]:
     view = reading.resolver.view(subject.name, TESTS)
-    yield from (view[key] for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key))
-    yield from (item[key] for several in subject.several for item in view[several].values() for key in item if _NAMED.search(key))
+    for each in (view, *view["units"]):
+        yield from (each[key] for key, what in subject.kind.credentials.items() if what == "password" and subject.parameters.get(key))
+        yield from (item[key] for several in subject.several for item in each[several].values() for key in item if _NAMED.search(key))
     yield unquote(urlsplit(subject.url or "").password or "")
     for key in filter(_NAMED.search, subject.kind.properties):
         try:

@@ -15,6 +15,7 @@ from envctl.plan.subjects import Subject
 from envctl.plan.views import View, property_names
 
 _PARTS = ("inside", "outside", "first", "bind", "prefix")
+_LOGIN = ("username", "password", "accounts")
 
 
 def unit_of(reading: Reading, subject: Subject) -> Unit | None:
@@ -22,11 +23,19 @@ def unit_of(reading: Reading, subject: Subject) -> Unit | None:
     kind = subject.kind.unit
     if kind is None:
         return None
-    leased = properties_of(reading, subject, TESTS._replace(lane=LEASED)) if is_divided(subject.kind) else {}
+    leased = properties_of(reading, subject, TESTS._replace(lane=LEASED)) if kind.template else {}
     names: tuple[Names, ...] = ()
     with reading.located("services", subject.name, "with"):
         names = tuple(_names(reading, subject))
-    return Unit(kind.driver, names, properties_of(reading, subject, TESTS), leased, kind.ahead)
+    server = properties_of(reading, subject, TESTS)
+    if kind.parameter and kind.properties:
+        server["units"] = {lane[kind.parameter]: _login(lane) for lane in reading.resolver.view(subject.name, TESTS)["units"]}
+    return Unit(kind.driver, names, server, leased, kind.ahead)
+
+
+def _login(view: View) -> dict[str, Any]:
+    """Who comes in as a lane's own."""
+    return {key: plain(view[key]) for key in _LOGIN if key in view}
 
 
 def _names(reading: Reading, subject: Subject) -> Iterator[Names]:
@@ -39,7 +48,7 @@ def _names(reading: Reading, subject: Subject) -> Iterator[Names]:
         seeded: list[Any] = list(base[kind.several])
     else:
         seeded = [base[kind.parameter]] if kind.parameter else []
-    for item in seeded:
+    for item in seeded if kind.template or shared else ():
         template = str(resolver.named(subject, kind.template, item))
         yield Names(str(item), template, tuple(str(resolver.named(subject, kind.name, item, lane)) for lane in shared))
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from envctl.definition.expressions import ExpressionError, evaluate, evaluate_tree
+from envctl.definition.kinds import is_divided
 from envctl.definition.models import Expose
 from envctl.instance.units import PLACEHOLDER
 from envctl.plan.addressing import LEASED, TESTS, Addressing, Viewpoint, dns_label
@@ -83,12 +84,17 @@ class Resolver:
             return self.PLACE[key](self, subject, viewpoint)
         if key == "first":
             return {key: self._first(own, key) for key in subject.several}
+        if key == "units":
+            return self._units(own)
         if key in subject.several:
             return {self._name(own, name): self._item(own, key, name) for name in subject.several[key]}
+        if self._is_divided(own) and (unit := subject.kind.unit):
+            if key == unit.parameter:
+                return self.unit_name(own, None)
+            if key in unit.properties and viewpoint.lane != LEASED:
+                return evaluate(unit.properties[key], {**self._of(own), "seeded": self.view(subject.name, viewpoint._replace(lane=0))})
         if key in subject.kind.properties and subject.parameters.get(key) is None:
             return evaluate(subject.kind.properties[key], self._of(own))
-        if self._is_divided(own) and (unit := subject.kind.unit) and key == unit.parameter:
-            return self.unit_name(own, None)
         if key in subject.parameters:
             return evaluate_tree(subject.parameters[key], self.reader_in(subject.name, viewpoint.lane))
         raise KeyError(key)
@@ -153,6 +159,12 @@ class Resolver:
         """Whether lanes have each their own of what is read, and a lane reads it."""
         subject, lanes = own.subject, self.addressing.lanes
         return subject.url is None and (own.viewpoint.lane == LEASED or (own.viewpoint.lane > 0 and not lanes.number(subject.name)))
+
+    def _units(self, own: View) -> list[View]:
+        """What lanes have of it, from the first; nothing where each has a server of its own."""
+        lanes = self.addressing.lanes
+        divided = is_divided(own.subject.kind) and not lanes.number(own.subject.name)
+        return [self.view(own.subject.name, own.viewpoint._replace(lane=lane)) for lane in range(1, lanes.count + 1) if divided]
 
     def unit_name(self, own: View, item: str | None) -> Any:
         """The name (or the parameter's value) of *own*'s unit in its lane, made of that of the seeded *item*."""

@@ -1,47 +1,182 @@
-"""NATS: the server as a whole is the unit. A reset purges every stream (key-value and object stores are streams, too).
+"""NATS: a unit is the account of a lane, and one for each account that is declared. They stand in the server's configuration.
 
-Streams and consumers stay, since the services under test hold on to them.
+What is seeded lies in accounts that nobody uses while there are lanes: a reset purges the lane's streams (key-value and object stores
+are streams, too) and sends it the seeded messages again. Streams and consumers stay, since the services under test hold on to them.
+Without lanes a reset purges alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import nats
+from nats.aio.client import Client
 from nats.errors import Error
 
-from envctl.units import Emptied, UnitError
+from envctl.units import TemplateGone, UnitError
+
+TIMEOUT = 30
+BATCH = 200
+"""Messages that are asked for, or sent, before an answer is waited for."""
+GONE = 404
+Login = Mapping[str, Any]
 
 
 def open_driver(properties: Mapping[str, Any]) -> NatsDriver:
     return NatsDriver(properties)
 
 
-class NatsDriver(Emptied):
+class NatsDriver:
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self._of = properties
 
+    def keep(self, base: str, template: str) -> None:
+        """What is seeded is its own template."""
+
+    def clone(self, template: str, unit: str) -> None:
+        self._each(self._copied, template, unit, True)
+
     def reset(self, template: str, unit: str) -> None:
+        self._each(self._copied if unit else self._emptied, template, unit, False)
+
+    def drop(self, unit: str) -> None:
+        self._each(self._emptied, "", unit, True)
+
+    def close(self) -> None:
+        """It holds no connection."""
+
+    def _each(self, work: Any, template: str, unit: str, fresh: bool) -> None:
+        """*work* with every account of *unit*, and that of *template* which it is made of."""
         if not self._of.get("jetstream", True):
             return
+        sources, targets = self._logins(template), self._logins(unit)
         try:
-            for login in (self._of, *(self._of.get("accounts") or {}).values()):
-                asyncio.run(self._purge(login))
+            for source, target in zip(sources, targets, strict=True):
+                asyncio.run(work(source, target, fresh))
         except (Error, OSError) as error:
-            raise UnitError(f"NATS at {self._of['host']}:{self._of['port']}: {error}") from None
+            raise UnitError(f"NATS at {self._of['host']}:{self._of['port']}: {error or type(error).__name__}") from None
 
-    async def _purge(self, login: Mapping[str, Any]) -> None:
-        """Every stream of one account."""
-        server = f"nats://{self._of['host']}:{self._of['port']}"
-        client = await nats.connect(server, user=str(login["username"]), password=str(login["password"]), allow_reconnect=False)
+    def _logins(self, unit: str) -> list[Login]:
+        """Of the main account first, then of those declared with streams of their own; an empty name is what was seeded."""
+        told = self._of if not unit else (self._of.get("units") or {}).get(unit)
+        if told is None:
+            raise TemplateGone(f"the server has no account '{unit}'")
+        return [told, *(account for account in (told.get("accounts") or {}).values() if account.get("jetstream", True))]
+
+    async def _emptied(self, _: Login, login: Login, gone: bool) -> None:
+        async with self._account(login) as account:
+            await account.empty(() if gone else None)
+
+    async def _copied(self, source: Login, login: Login, fresh: bool) -> None:
+        """Streams that were made since are gone from a *fresh* unit, and empty in one that somebody uses."""
+        async with self._account(source) as seeded, self._account(login) as own:
+            wanted = await seeded.streams()
+            await own.empty(wanted if fresh else None)
+            await own.declare(wanted, await seeded.consumers(wanted))
+            for name, stream in wanted.items():
+                if not (stream["config"].get("mirror") or stream["config"].get("sources")):  # those fill themselves
+                    await own.send(seeded.messages(name, stream["state"]))
+
+    @asynccontextmanager
+    async def _account(self, login: Login) -> AsyncIterator[Account]:
+        server, user, password = f"nats://{self._of['host']}:{self._of['port']}", str(login["username"]), str(login["password"])
+        client = Client()
         try:
-            manager = client.jsm()
-            offset = 0
-            while streams := await manager.streams_info(offset):
-                for stream in streams:
-                    await manager.purge_stream(str(stream.config.name))
-                offset += len(streams)
+            await client.connect(server, user=user, password=password, allow_reconnect=False, connect_timeout=TIMEOUT, error_cb=_unsaid)
+            yield Account(client)
         finally:
             await client.close()
+
+
+async def _unsaid(_: Exception) -> None:
+    """What goes wrong is raised, too; without this the library logs it."""
+
+
+class Account:
+    """What JetStream has in one account. It is asked in its own words: a library's models drop what they do not know."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def streams(self) -> dict[str, Any]:
+        return {stream["config"]["name"]: stream for stream in await self._listed("STREAM.LIST", "streams")}
+
+    async def consumers(self, streams: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+        """The configuration of the durable ones of each of *streams*; others live as long as their client."""
+        found = {name: await self._listed(f"CONSUMER.LIST.{name}", "consumers") for name in streams}
+        return {name: [each["config"] for each in every if each["config"].get("durable_name")] for name, every in found.items()}
+
+    async def empty(self, only: Any) -> None:
+        """Every stream is purged; where *only* some are wanted, others are gone, as is one that takes no purge."""
+        for name, stream in (await self.streams()).items():
+            goes = stream["config"].get("deny_purge") or (only is not None and name not in only)
+            await self._ask(f"STREAM.{'DELETE' if goes else 'PURGE'}.{name}", {})
+
+    async def declare(self, streams: Mapping[str, Any], consumers: Mapping[str, Any]) -> None:
+        there = await self.streams()
+        known = await self.consumers(there)
+        for name, stream in streams.items():
+            if name not in there or there[name]["config"] != stream["config"]:
+                await self._ask(f"STREAM.{'UPDATE' if name in there else 'CREATE'}.{name}", stream["config"])
+            names = {each["durable_name"] for each in known.get(name, ())}
+            for wanted in (each for each in consumers[name] if each["durable_name"] not in names):
+                told = {"stream_name": name, "config": wanted}
+                await self._ask(f"CONSUMER.DURABLE.CREATE.{name}.{wanted['durable_name']}", told)
+
+    async def messages(self, stream: str, state: Mapping[str, Any]) -> AsyncIterator[list[Any]]:
+        """What is in *stream*, in batches: subject, headers, bytes."""
+        end = state["last_seq"] + 1
+        for first in range(state["first_seq"], end, BATCH) if state["messages"] else ():
+            numbers = range(first, min(first + BATCH, end))
+            found = await asyncio.gather(*(self._message(stream, number) for number in numbers))
+            yield [each for each in found if each is not None]
+
+    async def _message(self, stream: str, number: int) -> tuple[str, dict[str, str], bytes] | None:
+        with suppress(_Missing):  # it was deleted, or replaced by a later one
+            found = (await self._ask(f"STREAM.MSG.GET.{stream}", {"seq": number}))["message"]
+            return found["subject"], dict(_headers(found.get("hdrs", ""))), base64.b64decode(found.get("data", ""))
+        return None
+
+    async def send(self, batches: AsyncIterator[list[Any]]) -> None:
+        """In their order, each acknowledged by the stream that has taken it."""
+        inbox = self._client.new_inbox()
+        answers = await self._client.subscribe(inbox)
+        async for batch in batches:
+            for subject, headers, data in batch:
+                await self._client.publish(subject, data, reply=inbox, headers=headers or None)
+            for subject, _, _ in batch:
+                answer = (await answers.next_msg(TIMEOUT)).data
+                if not answer or "error" in json.loads(answer):
+                    raise UnitError(f"NATS: no stream takes the seeded message of '{subject}': {answer.decode()}")
+
+    async def _listed(self, what: str, key: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while (answer := await self._ask(what, {"offset": len(found)})).get(key):
+            found += answer[key]
+            if len(found) >= answer["total"]:
+                break
+        return found
+
+    async def _ask(self, what: str, told: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(
+            (await self._client.request(f"$JS.API.{what}", json.dumps(told).encode(), timeout=TIMEOUT)).data
+        )
+        if error := answer.get("error"):
+            raise (_Missing if error["code"] == GONE else UnitError)(f"NATS: {what}: {error.get('description')}")
+        return answer
+
+
+class _Missing(UnitError):
+    """JetStream has nothing of that name or number."""
+
+
+def _headers(encoded: str) -> Iterator[tuple[str, str]]:
+    """But for what the sender expected of the stream as it was then."""
+    for line in base64.b64decode(encoded).decode(errors="replace").split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        if colon and not name.startswith("Nats-Expected-"):
+            yield name, value.strip()

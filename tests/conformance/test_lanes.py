@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import smtplib
+import threading
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import nats
 import pg8000.native
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.conformance.test_services import SHOW, api, get
 from tests.support import ENGINES, REQUIRED, Project, missing
@@ -20,7 +25,10 @@ from tests.support import ENGINES, REQUIRED, Project, missing
 ENVIRONMENT = f"""
 services:
   db: {{kind: postgres, with: {{databases: [shop]}}, seed: [{{sql: seed.sql}}]}}
-  bus: {{kind: nats}}
+  bus:
+    kind: nats
+    with: {{streams: {{orders: {{}}}}, accounts: {{audit: {{}}}}}}
+    seed: [{{messages: [{{subject: orders, body: seeded, headers: {{who: me}}, jetstream: true}}]}}]
   mail: {{kind: mail}}
   payments: {{kind: stub}}
 {api("orders")}
@@ -35,8 +43,30 @@ outputs:
   NATS_URL: ${{bus.url}}
   SMTP_URL: ${{mail.url}}
   MAIL_API: ${{mail.api_url}}
+  AUDIT_URL: ${{bus.accounts.audit.url}}
 """
+BROKER = """
+  broker:
+    kind: mqtt
+    scope: environment
+    with: {users: {narrow: {subscribe: ["state/#"]}}}
+    seed: [{messages: [{topic: state/1, body: seeded, retain: true}]}]
+"""
+BROKER_OUTPUTS = "  MQTT_URL: ${broker.users.narrow.url}\n  MQTT_WRITER: ${broker.url}\n  TOPICS: ${broker.topic_prefix}\n"
 SEED = "create table orders (id serial primary key, what text); insert into orders (what) values ('seeded');"
+
+
+@contextmanager
+def mqtt(url: str) -> Iterator[Any]:
+    at, client = urlsplit(url), Client(CallbackAPIVersion.VERSION2)
+    client.username_pw_set(unquote(at.username or ""), unquote(at.password or ""))
+    client.connect(str(at.hostname), at.port or 0)
+    client.loop_start()
+    try:
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 class Lanes:
@@ -72,14 +102,37 @@ class Lanes:
         async def count() -> int:
             client = await nats.connect(self.outputs[lane - 1]["NATS_URL"])
             stream = client.jetstream()
-            await stream.add_stream(name="orders", subjects=["orders"])
             if publish:
                 await stream.publish("orders", b"made")
+                await (await stream.create_key_value(bucket="own")).put("lane", b"its own")
             messages = (await stream.stream_info("orders")).state.messages
             await client.close()
             return int(messages)
 
         return asyncio.run(count())
+
+    def retained(self, lane: int, publish: str = "") -> dict[str, str]:
+        """What somebody with rights to `state/#` alone sees, after *publish* was retained there."""
+        own = self.outputs[lane - 1]
+        if publish:
+            with mqtt(own["MQTT_WRITER"]) as writer:
+                writer.publish(f"{own['TOPICS']}state/2", publish, qos=1, retain=True).wait_for_publish(10)
+        found: dict[str, str] = {}
+        over = threading.Event()
+        with mqtt(own["MQTT_URL"]) as client:
+
+            def take(_client: object, _data: object, message: Any) -> None:
+                found[message.topic.removeprefix(own["TOPICS"])] = message.payload.decode()
+
+            client.on_message = take
+            client.on_subscribe = lambda *_: over.set()
+            client.subscribe(f"{own['TOPICS']}#")
+            # The broker sends what is retained before it answers a second request.
+            assert over.wait(10)
+            over.clear()
+            client.subscribe("nothing")
+            assert over.wait(10)
+        return found
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -91,7 +144,9 @@ def up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
     folder.mkdir()
     (folder / "envctl.toml").write_text("")
     project = Project(folder, engine)
-    project.environment("laned", ENVIRONMENT)
+    services, _, outputs = ENVIRONMENT.partition("outputs:")
+    broker, told = (BROKER, BROKER_OUTPUTS) if engine != "local" or shutil.which("mosquitto") else ("", "")
+    project.environment("laned", f"{services}{broker}outputs:{outputs}{told}")
     project.write("environments/show.py", SHOW)
     project.write("environments/seed.sql", SEED)
     try:
@@ -113,17 +168,45 @@ def test_nothing_of_one_lane_reaches_the_other_and_one_is_reset_alone(up: Lanes)
         assert up.rows(lane) == ["seeded"]
         up.rows(lane, f"insert into orders (what) values ('of {lane}')")
         up.send(lane)
-        assert up.events(lane, publish=True) == 1
+        assert up.events(lane, publish=True) == 2
     assert [up.rows(lane) for lane in (1, 2)] == [["seeded", "of 1"], ["seeded", "of 2"]]
     assert [up.mails(lane) for lane in (1, 2)] == [["lane 1"], ["lane 2"]]
     up.project.envctl("reset", up.name, "--lane", "2").ok()
     assert [up.rows(lane) for lane in (1, 2)] == [["seeded", "of 1"], ["seeded"]]
     assert [up.mails(lane) for lane in (1, 2)] == [["lane 1"], []]
-    assert [up.events(lane) for lane in (1, 2)] == [1, 0]
+    assert [up.events(lane) for lane in (1, 2)] == [2, 1]
     up.project.envctl("reset", up.name, "db").ok()
     assert [up.rows(lane) for lane in (1, 2)] == [["seeded"], ["seeded"]]
     assert up.mails(1) == ["lane 1"], "a service that nobody named"
     assert [get(outputs["ORDERS_URL"])["env"]["LANE"] for outputs in up.outputs] == ["1", "2"], "nothing was restarted"
+
+
+def test_lanes_share_a_broker_of_mqtt_under_prefixes_of_their_own(up: Lanes) -> None:
+    if "TOPICS" not in up.outputs[0]:
+        pytest.skip("no mosquitto here")
+    assert [each["TOPICS"] for each in up.outputs] == ["envctl/lane1/", "envctl/lane2/"]
+    for lane in (1, 2):
+        assert up.retained(lane, publish=f"of {lane}") == {"state/1": "seeded", "state/2": f"of {lane}"}
+    up.project.envctl("reset", up.name, "broker", "--lane", "2").ok()
+    assert [up.retained(lane) for lane in (1, 2)] == [{"state/1": "seeded", "state/2": "of 1"}, {"state/1": "seeded"}]
+
+
+def test_lanes_share_a_server_of_nats_in_accounts_of_their_own(up: Lanes) -> None:
+    async def heard() -> list[int]:
+        first, second = [await nats.connect(outputs["AUDIT_URL"]) for outputs in up.outputs]
+        sub, own = await second.subscribe(">"), await first.subscribe(">")
+        await second.flush()
+        await first.publish("x", b"of 1")
+        await first.flush()
+        assert (await own.next_msg(10)).data == b"of 1"
+        await second.flush()
+        found = [sub.pending_msgs, (await second.jetstream().account_info()).streams]
+        await first.close()
+        await second.close()
+        return found
+
+    assert len({urlsplit(outputs["NATS_URL"]).port for outputs in up.outputs}) == 1
+    assert asyncio.run(heard()) == [0, 0]
 
 
 def test_a_worker_gets_its_lane(up: Lanes) -> None:

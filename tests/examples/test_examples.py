@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from docs_tools.tools_page import SUITES
-from examples.tools import HERE, TOOLS
+from examples.tools import HERE, TOOLS, installed
 from tests.support import REPO, Done, Project
 
 IGNORED = shutil.ignore_patterns("node_modules", "results", "target", "__pycache__")
@@ -26,7 +26,7 @@ OWN_WORDS = {
     "newman": "expected response to have status code 402 but got 201",
     "vitest": "expected 201 to be 402",
 }
-HERE_NOW = [name for name in OWN_WORDS if name == "pytest" or (HERE / name / "node_modules").exists()]
+HERE_NOW = [name for name in OWN_WORDS if name == "pytest" or installed(name)]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,12 @@ from tests.leases.server import Server
 from tests.processes import until
 
 UNIT = Unit("postgres", (Names("app", "app_seeded"), Names("audit", "audit_seeded")), properties={"url": f"postgresql://h/{PLACEHOLDER}"})
-SERVICES = {"db": ServiceRecord("postgres", unit=UNIT), "mail": ServiceRecord("mail", unit=Unit("mail")), "api": ServiceRecord("api")}
+SERVICES = {
+    "db": ServiceRecord("postgres", unit=UNIT),
+    "mail": ServiceRecord("mail", unit=Unit("mail")),
+    "bus": ServiceRecord("nats", unit=Unit("nats", (Names("", "", ("envctl-lane1",)),))),
+    "api": ServiceRecord("api"),
+}
 
 
 @pytest.fixture
@@ -61,6 +66,7 @@ def test_one_of_several_is_named(server: Server, folder: Path) -> None:
         ("bd", None, "there is no service 'bd'"),
         ("db", "autid", "db has no 'autid'"),
         ("mail", None, "mail has no units of its own that could be leased"),
+        ("bus", None, "bus has no units of its own that could be leased"),
         ("api", None, "api has no units of its own that could be leased"),
     ],
 )

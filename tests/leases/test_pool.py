@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import suppress
 
@@ -30,6 +31,11 @@ def test_a_unit_is_a_copy_of_the_template_under_a_name_of_its_own(server: Server
     assert first != second
     assert first.startswith("app_lease_")
     assert (server.units[first], pool.units[first]) == ("app_seeded", "leased")
+
+
+def test_a_unit_that_is_a_prefix_stands_beside_the_template(server: Server) -> None:
+    unit = pool_of(server, names=Names("", "envctl/seeded/")).take(5.0)
+    assert re.fullmatch("envctl/lease-[0-9a-f]{8}/", unit)
 
 
 def test_what_was_given_back_is_thrown_away_and_never_handed_out_again(server: Server) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from envctl.engines import Saved
-from envctl.errors import UsageError
+from envctl.errors import EnvctlError, UsageError
 from envctl.files.folders import FileRefused
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.record import DataRecord, Location, SnapshotRecord
 from envctl.lifecycle import kept, snapshots
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.data import recorded, refuse_changed_seeds
-from envctl.lifecycle.events import Events
+from envctl.lifecycle.events import Event, Events
 from envctl.lifecycle.snapshots import NOTHING, begin_as_kept
 from envctl.plan.model import Plan, ServicePlan
 from envctl.session import Session
@@ -55,6 +55,33 @@ class Keeping(FakeDeployment):
 
     def save(self, service: ServicePlan, key: str) -> Saved:
         raise NotImplementedError
+
+
+@dataclass
+class Carried(Keeping):
+    """One to which what is kept has to be brought."""
+
+    unable: str = ""
+    refused: str = ""
+
+    def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: object) -> SnapshotRecord:
+        if self.refused:
+            raise EnvctlError(self.refused)
+        return replace(kept, ref=f"registry/{kept.ref}")
+
+
+class Told:
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str]] = []
+
+    def begin(self, plan: Plan) -> None: ...
+
+    def event(self, event: Event) -> None:
+        self.said.append((event.service, event.detail))
+
+    def end(self) -> None: ...
 
 
 @dataclass
@@ -164,6 +191,40 @@ def test_who_wants_none_gets_none(session: Session, store: Store, plan: Plan, wh
     begin(run, deployment, allowed=why != "option")
 
     assert deployment.began == {}
+    assert list(run.lacking) == []
+
+
+def test_what_another_engine_keeps_is_brought_first(session: Session, store: Store, plan: Plan) -> None:
+    entry, run, deployment = keep(session, store, plan, "db"), run_of(session, plan), Carried()
+
+    begin(run, deployment)
+
+    assert deployment.began["db"].ref == run.record.snapshots["db"].ref == f"registry/{entry.ref}"
+    assert run.lacking == ["other"]
+
+
+def test_what_cannot_be_brought_is_seeded_again_and_said(session: Session, store: Store, plan: Plan) -> None:
+    keep(session, store, plan, "db")
+    told, run, deployment = Told(), run_of(session, plan), Carried(refused="the registry is full")
+    run.events = Events([told])
+
+    begin(run, deployment)
+
+    assert told.said == [("db", "its data is seeded again: the registry is full")]
+    assert (deployment.began, run.lacking) == ({}, ["other"])
+
+
+def test_where_nothing_can_be_brought_that_is_said_once(session: Session, store: Store, plan: Plan) -> None:
+    keep(session, store, plan, "db")
+    began, told, run = SnapshotRecord("old", "old", "old"), Told(), run_of(session, plan)
+    run.events = Events([told])
+    run.update(lambda record: replace(record, snapshots={"other": began}))
+    deployment = Carried(data_ids={"other": "1"}, unable="there is no registry")
+
+    begin(run, deployment)
+
+    assert told.said == [("", f"{run.record.engine} keeps no data for the next time, it is seeded again: there is no registry")]
+    assert deployment.began == {"other": began}, "what began as one is still filled from it"
     assert list(run.lacking) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -47,6 +48,17 @@ services:
 """
 CLIENT = '"$(command -v valkey-cli || command -v redis-cli)" -h 127.0.0.1 -p "$P"'
 TABLES = "create table t (i int); insert into t select generate_series(1, 1000);\n"
+
+
+REGISTRY = "127.0.0.1:5000"
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 class Kept:
@@ -116,6 +128,22 @@ def test_each_instance_has_the_data_and_passwords_of_its_own(kept: Kept) -> None
     kept("reset", "one", "db").ok()
     assert rows(one["URL"], "select count(*) from t") == [(1000,)]
     kept("down", "other").ok()
+
+
+def test_pods_begin_as_what_docker_has_kept(kept: Kept) -> None:
+    """Without a registry they are seeded again: tests/lifecycle."""
+    if kept.project.engine == "local":
+        pytest.skip("what Docker keeps is meant")
+    if "kubernetes" in missing or not answers(f"http://{REGISTRY}/v2/"):
+        pytest.skip(f"no Kubernetes with a registry at {REGISTRY} here")
+    try:
+        pods = kept.up("pods", "--engine", "kubernetes", "--registry", REGISTRY)
+        assert rows(pods["BOB"], "select current_user") == [("bob",)]
+        assert rows(pods["URL"], "select count(*) from t") == [(1000,)]
+        with pytest.raises(pg8000.native.DatabaseError, match="password authentication failed"):
+            rows(pods["BOB"].replace("bob:", "bob:x"), "select 1")
+    finally:
+        kept("down", "pods").ok()
 
 
 def test_what_is_there_is_not_made_again(kept: Kept) -> None:

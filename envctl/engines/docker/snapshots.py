@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import shlex
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from typing import Any, cast
 
 from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.kept_images import begun
 from envctl.engines.seam import Saved
 from envctl.errors import EnvctlError
 from envctl.instance.folder import snapshots_folder
@@ -33,10 +33,6 @@ LARGEST_LIST = 4_000_000
 """Bytes of a list of what a file of images holds."""
 COPYING = 600
 """Seconds for the daemon to write an image."""
-FIRST = """[ -e {done} ] || {{ {before}
-: > {done}; }}
-exec "$@"
-"""
 
 
 def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: bool = False) -> ServicePlan:
@@ -46,17 +42,10 @@ def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: 
         base: the image that its server comes from, as the daemon knows it.
         moved: the data is in a volume meanwhile, at the same place.
     """
-    kept, config = service.snapshot, base["Config"]
-    assert kept is not None
-    command = [*(service.command or config.get("Cmd") or ()), *kept.arguments]
-    entrypoint = () if kept.direct else tuple(service.entrypoint or config.get("Entrypoint") or ())
-    if kept.before or kept.direct:
-        entrypoint = ("sh", "-ec", FIRST.format(done=shlex.quote(f"{kept.folder}/.restored"), before=kept.before or ":"), "sh", *entrypoint)
-    return replace(
-        service, image=service.image if moved else ref, data=kept.folder if moved else None, env={**service.env, **kept.env},
-        files={**service.files, **kept.files}, command=tuple(command), entrypoint=entrypoint,
-        labels={**service.labels, IMAGE: f"{service.image} {base['Id']}"},
-    )  # fmt: skip
+    config = base["Config"]
+    found = begun(service, service.image if moved else ref, config.get("Entrypoint") or (), config.get("Cmd") or ())
+    labels = {**service.labels, IMAGE: f"{service.image} {base['Id']}"}
+    return replace(found, data=found.data if moved else None, labels=labels)
 
 
 def save(connection: Connection, container: str, service: ServicePlan, key: str, id: str, in_flight: InFlight) -> Saved:

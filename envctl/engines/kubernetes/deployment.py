@@ -19,14 +19,16 @@ from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.image_facts import image_facts
 from envctl.engines.kubernetes.images import bring_images
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
+from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
 from envctl.engines.kubernetes.records import added_kinds, note_added, publish
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
-from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, ServiceState
+from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, Saved, ServiceState
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
+from envctl.instance.record import Location, SnapshotRecord
 from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
@@ -63,6 +65,10 @@ class KubernetesDeployment(KubernetesInstance):
     _fresh: bool = False
     _images: Mapping[str, ImageFacts] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._planned = self.plan
+        self.restore(self.settings.snapshots)
+
     @property
     def _options(self) -> Options:
         registry, cluster = self.plan.setting.registry, Cluster.of(self.settings.cluster)
@@ -78,6 +84,32 @@ class KubernetesDeployment(KubernetesInstance):
     @cached_property
     def _binding(self) -> Binding:
         return Binding(self.api, self.namespace, Cluster.of(self.settings.cluster).role or ROLE)
+
+    @cached_property
+    def _kept(self) -> KeptByDocker:
+        return KeptByDocker(self.api, self.plan.setting.registry, Cluster.of(self.settings.cluster), self.settings.environ)
+
+    @property
+    def unable(self) -> str:
+        return self._kept.unable
+
+    def place(self, service: ServicePlan) -> Location:
+        return self._kept.place
+
+    def identity(self, service: ServicePlan) -> str:
+        return self._kept.identity(service)
+
+    def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = lambda service, text: None) -> SnapshotRecord:
+        return self._kept.bring(service, kept, progress)
+
+    def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
+        """Their pods are filled from the images that hold the data."""
+        services = {name: restored(service, snapshots.get(name)) for name, service in self._planned.services.items()}
+        self.plan = replace(self._planned, services=services)
+        self.__dict__.pop("manifests", None)
+
+    def save(self, service: ServicePlan, key: str) -> Saved:
+        raise EnvctlError("a cluster keeps no data: Docker makes what its pods begin as")
 
     def prepare(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)

@@ -38,13 +38,18 @@ def bring_images(context: Context, plan: Plan, folder: Path, environ: Mapping[st
     if not built:
         return
     registry = plan.setting.registry
-    if registry is None and _loader(context) is None and context.name not in SHARED:
+    if not reaches(context, registry):
         names = ", ".join(service.name for service in built)
         hint = "`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` takes a ready one"
         raise UsageError(f"{names}: built here, and the cluster of {context.name} cannot get at it", hint=hint)
     _build(replace(plan, services={service.name: service for service in built}), folder, environ, progress)
     once = {service.image: service for service in built}.values()
-    each(lambda service: _bring(context, service, registry, environ, progress), once)
+    each(lambda service: bring(context, service, registry, environ, progress), once)
+
+
+def reaches(context: Context, registry: str | None) -> bool:
+    """Whether there is a way for an image of this machine to the cluster."""
+    return registry is not None or _loader(context) is not None or context.name in SHARED
 
 
 def _build(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
@@ -59,7 +64,14 @@ def _build(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progr
     ensure_images(connection, plan, folder, environ, progress)
 
 
-def _bring(context: Context, service: ServicePlan, registry: str | None, environ: Mapping[str, str], progress: Progress) -> None:
+def bring(
+    context: Context,
+    service: ServicePlan,
+    registry: str | None,
+    environ: Mapping[str, str],
+    progress: Progress,
+) -> None:
+    """The image of *service*, which is on this machine, is where the nodes find it. Raises ServiceFailed, EnvctlError."""
     if registry is not None:
         _push(service, pushed_image(service.image, registry), environ, progress)
     elif (loader := _loader(context)) is not None:
@@ -74,8 +86,12 @@ def _loader(context: Context) -> tuple[str, ...] | None:
 
 def _push(service: ServicePlan, target: str, environ: Mapping[str, str], progress: Progress) -> None:
     """Its tag is its content, so what is there already need not be sent again."""
-    if _is_there(target):
-        return
+    if not _is_there(target):
+        push(service, target, environ, progress)
+
+
+def push(service: ServicePlan, target: str, environ: Mapping[str, str], progress: Progress) -> None:
+    """Raises ServiceFailed."""
     progress(service.name, f"pushing {target}")
     _run(service, ["docker", "tag", service.image, target], "push", environ)
     _run(service, ["docker", "push", "-q", target], "push", environ)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from envctl.definition.kinds import is_divided, items_of, scope_of
+from envctl.definition.kinds import can_divide, is_divided, items_of, scope_of
 from envctl.definition.models import SeedStep, Service
 from envctl.environment import Environment
 from envctl.environment.lanes import Lanes, lane_name
@@ -114,6 +114,9 @@ def _copies(environment: Environment, name: str, service: Service) -> Iterator[P
 def _shared(environment: Environment, own: list[str], name: str, service: Service) -> Iterator[Problem]:
     """One for all lanes cannot use what each lane has its own of; and of a server that is divided there must be something to divide."""
     definition, kind = environment.definition, environment.kinds[service.kind]
+    if not can_divide(service, kind):
+        message = f"'{name}' has the configuration of its Compose file, in which no lane has anything of its own"
+        yield environment.loaded.source.problem(("services", name), message, "`scope: lane`, a server for each lane")
     several = kind.unit.several if kind.unit else ""
     if several and not items_of(kind, several, service.with_.get(several), name, environment.loaded.budget):
         message = f"'{name}' has no {several}, and so nothing that each lane could have its own of"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from envctl.definition.escaping import hex_bytes
 from envctl.environment import Environment
 from envctl.errors import DefinitionError, UsageError
 from envctl.plan.make import make_plan
@@ -245,3 +248,73 @@ def test_how_many(text: str | None, count: int) -> None:
 def test_no_number_of_lanes(text: str) -> None:
     with pytest.raises(UsageError, match="not a number of lanes"):
         lanes_of(text, 4)
+
+
+BROKERS = """
+services:
+  bus: {kind: nats, with: {accounts: [audit, {}], users: {ann: {publish: [a]}}}}
+  broker: {kind: mqtt, scope: SCOPE, with: {users: {narrow: {subscribe: [state]}}}}
+  events: {kind: kafka, with: {topics: [orders]}}
+  app:
+    image: x
+    env:
+      {BUS: "${bus.url}", AUDIT: "${bus.accounts.audit.url}", ANN: "${bus.users.ann.url}",
+      MQTT: "${broker.url}", KAFKA: "${events.topics.orders.name}"
+      PREFIX}
+"""
+
+
+def brokers(scope: str = "environment", prefix: str = ', PREFIX: "${broker.topic_prefix}", GROUP: "${events.topic_prefix}x"') -> str:
+    return BROKERS.replace(", {}]", "]").replace("SCOPE", scope).replace("\n      PREFIX", prefix)
+
+
+def test_a_lane_has_users_and_accounts_of_its_own_in_a_nats_that_all_share(folder: Path) -> None:
+    plan = planned(environment_of(folder, brokers()), 2)
+    env = [plan.services[name].env for name in ("app", "app-lane2")]
+    assert "bus-lane2" not in plan.services
+    users = [[str(urlsplit(each[key]).username) for key in ("BUS", "AUDIT", "ANN")] for each in env]
+    assert users == [[f"bus-username-lane{n}", f"audit-lane{n}", f"ann-lane{n}"] for n in (1, 2)]
+    passwords = {str(urlsplit(each[key]).password) for each in env for key in ("BUS", "AUDIT", "ANN")}
+    assert len(passwords) == 6
+    assert passwords <= plan.secrets
+    text = plan.services["bus"].files["/etc/nats/envctl.conf"].text or ""
+    assert all(hex_bytes(word) in text for word in (*users[0], *users[1], *passwords, "envctl-lane1", "audit-lane2"))
+    unit = plan.services["bus"].unit
+    assert unit is not None
+    assert [(names.base, names.template, names.lanes) for names in unit.names] == [("", "", ("envctl-lane1", "envctl-lane2"))]
+    assert unit.server["units"]["envctl-lane2"]["accounts"]["audit"]["username"] == "audit-lane2"
+
+
+def test_without_lanes_nats_has_its_own_accounts_alone_and_nothing_to_copy(folder: Path) -> None:
+    plan = planned(environment_of(folder, brokers()), 0)
+    unit = plan.services["bus"].unit
+    assert unit is not None
+    assert (unit.names, unit.properties, unit.server["units"]) == ((), {}, {})
+    assert urlsplit(plan.services["app"].env["BUS"]).username == "bus-username"
+
+
+def test_a_lane_is_handed_the_prefix_of_its_topics(folder: Path) -> None:
+    plan = planned(environment_of(folder, brokers()), 2)
+    told = [[plan.services[name].env[key] for key in ("PREFIX", "KAFKA", "GROUP")] for name in ("app", "app-lane2")]
+    assert told == [[f"envctl/lane{n}/", f"lane{n}.orders", f"lane{n}.x"] for n in (1, 2)]
+    rights = (plan.services["broker"].files["/mosquitto/config/rights"].text or "").splitlines()
+    assert rights[rights.index("user narrow") + 1 :] == [f"topic read {prefix}state" for prefix in ("", "envctl/lane1/", "envctl/lane2/")]
+    alone = planned(environment_of(folder, brokers()), 0).services["app"].env
+    assert [alone[key] for key in ("PREFIX", "KAFKA", "GROUP")] == ["", "orders", "x"]
+
+
+def test_lanes_that_share_a_broker_without_its_prefix_are_refused(folder: Path) -> None:
+    assert "'broker'" in refused(folder, brokers(prefix=""))
+    assert "broker-lane2" in planned(environment_of(folder, brokers("lane", "")), 2).services
+
+
+def test_a_nats_of_a_compose_file_has_no_accounts_of_lanes(folder: Path) -> None:
+    found = environment_of(folder, "services:\n  bus: {kind: nats}\n")
+
+    def composed(**changes: str) -> Environment:
+        bus = found.definition.services["bus"].model_copy(update={"from_compose": True, **changes})
+        return replace(found, definition=found.definition.model_copy(update={"services": {"bus": bus}}))
+
+    assert list(apply(composed(), Selection(lanes=2)).definition.services) == ["bus", "bus-lane2"]
+    with pytest.raises(DefinitionError, match="'bus' has the configuration of its Compose file"):
+        apply(composed(scope="environment"), Selection(lanes=2))

@@ -1,0 +1,32 @@
+"""A server whose data comes with its image: what is different then in how it starts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+
+from envctl.plan.model import ServicePlan
+
+FIRST = """[ -e {done} ] || {{ {before}
+: > {done}; }}
+exec "$@"
+"""
+
+
+def begun(service: ServicePlan, image: str, entrypoint: Sequence[str], command: Sequence[str]) -> ServicePlan:
+    """*service* with its data in the folder that its kind's `snapshot` names.
+
+    Args:
+        image: what it runs.
+        entrypoint, command: of the image that its server comes from.
+    """
+    kept = service.snapshot
+    assert kept is not None
+    own = () if kept.direct else tuple(service.entrypoint or entrypoint)
+    if kept.before or kept.direct:
+        own = ("sh", "-ec", FIRST.format(done=shlex.quote(f"{kept.folder}/.restored"), before=kept.before or ":"), "sh", *own)
+    return replace(
+        service, image=image, data=kept.folder, env={**service.env, **kept.env}, files={**service.files, **kept.files},
+        command=(*(service.command or command), *kept.arguments), entrypoint=own,
+    )  # fmt: skip
