@@ -22,6 +22,7 @@ from envctl.instance.record import Record
 from envctl.plan.make import make_plan
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
 from envctl.plan.subjects import published
+from envctl.process.attached import Attached
 from envctl.session import Session
 
 FIRST_PORT = 20000
@@ -229,7 +230,7 @@ class FakeDeployment:
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         self.expected.append((service.name, tuple(argv)))
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         self.ran_once.append((service.name, tuple(argv)))
         return self.answers.get(tuple(argv), CommandResult(0, ""))
 

@@ -34,6 +34,7 @@ from envctl.instance import labels
 from envctl.instance.allocation import Allocation
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.traits import Addresses, EngineTraits
+from envctl.process.attached import Attached
 
 NAME = "fake"
 TRAITS = EngineTraits(NAME, "a test")
@@ -282,8 +283,13 @@ class FakeDeployment(FakeInstance):
     def listening(self, service: str) -> Sequence[tuple[str, int]]:
         return []
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
-        return self.engine.commands(argv, service.env, b"")
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
+        ran = self.engine.commands(argv, service.env, b"")
+        if attached is None or ran.status in (126, NOT_FOUND):
+            return ran
+        attached.begins(lambda number: None)
+        attached.out(ran.output.encode())
+        return CommandResult(ran.status, "")
 
     def data_id(self, service: ServicePlan) -> str:
         created = self.there.services.get(service.name)

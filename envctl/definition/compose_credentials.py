@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +17,9 @@ from envctl.files.reading import read_file
 LARGEST = 65_536
 """Bytes of a file that holds one value."""
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^{}]*))?\}|(\w+))")
+_ASSIGNMENT = re.compile(r"\w+=")
+_BEFORE = ("exec", "if", "then", "elif", "else", "while", "until", "do", "{", "!", "time")
+"""Words of a shell that stand before a command."""
 _SHELLS = ("sh", "bash", "ash", "dash")
 
 
@@ -69,14 +73,25 @@ class Given:
 
     def words(self) -> Iterator[str]:
         """Those of a command line, also where a shell, or a list of one text, holds it."""
-        words = [str(word) for key in ("entrypoint", "command") for word in _plain(self.service.get(key) or [])]
-        by_shell = any(word.rpartition("/")[2] in _SHELLS for word in words)
+        words, by_shell = self._line
         for word in words:
             try:
                 parts = shlex.split(word) if by_shell and " " in word else [word]
             except ValueError:
                 parts = word.split()
             yield from (_VARIABLE.sub(self._variable, part) if by_shell else part for part in parts)
+
+    def programs(self) -> Iterator[str]:
+        """Those that its command line runs, without their folders: a word behind an option is a value, whatever it says."""
+        words, by_shell = self._line
+        run = (program for word in words for program in _run_by_shell(word)) if by_shell else takewhile(_is_no_option, words)
+        yield from (program.rpartition("/")[2] for program in run)
+
+    @property
+    def _line(self) -> tuple[list[str], bool]:
+        """Its words, and whether a shell reads them."""
+        words = [str(word) for key in ("entrypoint", "command") for word in _plain(self.service.get(key) or [])]
+        return words, any(word.rpartition("/")[2] in _SHELLS for word in words)
 
     def _variable(self, found: re.Match[str]) -> str:
         return str(self._env.get(found[1] or found[3]) or found[2] or "")
@@ -107,6 +122,26 @@ class Given:
             yield self.environ[str(given["environment"])].rstrip("\n")
         elif given.get("content") is not None:
             yield str(given["content"]).rstrip("\n")
+
+
+def _is_no_option(word: str) -> bool:
+    return not word.startswith("-") or word == "--"
+
+
+def _run_by_shell(script: str) -> Iterator[str]:
+    """The first word of each command of *script*, after its variables."""
+    lexer = shlex.shlex(script.replace("\n", ";"), posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        tokens = list(lexer)
+    except ValueError:
+        tokens = script.split()
+    begins = True
+    for token in tokens:
+        assigns = begins and _ASSIGNMENT.match(token) is not None
+        if begins and not assigns and token not in _BEFORE and _is_no_option(token):
+            yield token
+        begins = assigns or token in _BEFORE or not token.strip("();<>|&")
 
 
 def _plain(value: Any) -> Any:

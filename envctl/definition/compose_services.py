@@ -101,7 +101,7 @@ class ComposeReading:
 
     def _is_client(self, service: Mapping[str, Any]) -> bool:
         """Whether it is the image of a server that runs something else: a client, a job, nothing at all."""
-        programs = [word.rpartition("/")[2] for word in Given(service, self.config, self.project, self.environ).words()]
+        programs = list(Given(service, self.config, self.project, self.environ).programs())
         return any(map(_CLIENT.fullmatch, programs)) and not any(map(_SERVER.fullmatch, programs))
 
     def _service(self, name: str, service: Mapping[str, Any]) -> dict[str, Any]:

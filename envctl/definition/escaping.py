@@ -33,9 +33,8 @@ def urlencode(value: object) -> str:
 
 def userinfo(username: object, password: object) -> str:
     """What stands before the host of a URL, its `@` included; nothing where there is neither a name nor a password."""
-    if username in (None, "") and password in (None, ""):
-        return ""
-    return f"{urlencode(username or '')}:{urlencode(password or '')}@"
+    given = f":{urlencode(password)}" if password not in (None, "") else ""
+    return f"{urlencode(username or '')}{given}@" if username or given else ""
 
 
 def sql_text(value: object) -> str:

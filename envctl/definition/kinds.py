@@ -220,6 +220,7 @@ class Kind(Model):
     credentials: dict[str, Literal["username", "password"]] = Field(
         default_factory=dict, description="Parameters that are drawn at random where the definition does not give them."
     )
+    nobody: str = Field("", description="Its username with an empty password, where a server cannot do without a name.")
     several: dict[str, Several] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
     entrypoint: list[str] = Field(default_factory=list)

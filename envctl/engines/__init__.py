@@ -3,6 +3,7 @@
 from envctl.engines.registry import open_engine as open_engine
 from envctl.engines.seam import AdmitsReaders as AdmitsReaders
 from envctl.engines.seam import BringsKept as BringsKept
+from envctl.engines.seam import BuildsMeanwhile as BuildsMeanwhile
 from envctl.engines.seam import CommandResult as CommandResult
 from envctl.engines.seam import ConnectsProcesses as ConnectsProcesses
 from envctl.engines.seam import Deployment as Deployment

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
-import socket
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from envctl.errors import EnvctlError
 
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 COMMAND = ("cat", *TABLES)
@@ -28,7 +30,23 @@ def _address(text: str) -> Address:
     """`0100007F:1F90`: each four bytes are in this machine's order, the port is not."""
     host, _, port = text.partition(":")
     words = [bytes.fromhex(host[at : at + 8])[::-1] for at in range(0, len(host), 8)]
-    return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words)), int(port, 16)
+    address = ipaddress.ip_address(b"".join(words))
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None  # as a program in Java sees 127.0.0.1
+    return str(mapped or address), int(port, 16)
+
+
+def addresses_beside(pid: int, container: str) -> list[Address]:
+    """Where programs listen in the network of process *pid*.
+
+    Raises:
+        EnvctlError: it is not the process of *container*, but another one of that number on this machine, or nobody may look.
+    """
+    try:
+        if container in Path(f"/proc/{pid}/cgroup").read_text():
+            return addresses("".join(Path(f"/proc/{pid}/net/{Path(table).name}").read_text() for table in TABLES))
+    except OSError:
+        pass
+    raise EnvctlError("its image has no program that prints where it listens")
 
 
 def addresses_of(pids: Collection[int]) -> list[Address]:

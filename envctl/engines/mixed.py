@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from envctl.engines.registry import open_engine, process_engine
 from envctl.engines.seam import (
     AdmitsReaders,
+    BuildsMeanwhile,
     CommandResult,
     Deployment,
     DeploymentSettings,
@@ -28,6 +29,7 @@ from envctl.engines.seam import (
 )
 from envctl.errors import EnvctlError
 from envctl.instance.record import Location, SnapshotRecord
+from envctl.process.attached import Attached
 from envctl.process.threads import merged
 from envctl.session.session import Host
 
@@ -121,6 +123,15 @@ class MixedDeployment(MixedInstance[Deployment]):
         self.here.prepare(progress)
         self.there.prepare(progress)
 
+    def prepare_meanwhile(self, progress: Progress) -> None:
+        self.here.prepare(progress)
+        prepare_meanwhile(self.there, progress)
+
+    def await_image(self, service: ServicePlan) -> None:
+        at = self._at(service.name)
+        if isinstance(at, BuildsMeanwhile):
+            at.await_image(service)
+
     def create(self, *, whole: bool = True) -> None:
         """Containers first: one that gives its place to a process lets go of its port, and the network gets its address."""
         self.there.create(whole=whole)
@@ -187,8 +198,8 @@ class MixedDeployment(MixedInstance[Deployment]):
         if isinstance(at, AdmitsReaders):
             at.admit(service)
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
-        return self._at(service.name).run_command(service, argv)
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
+        return self._at(service.name).run_command(service, argv, attached)
 
     def data_id(self, service: ServicePlan) -> str:
         return self._at(service.name).data_id(service)
@@ -226,6 +237,14 @@ class PublishingDeployment(MixedDeployment):
     def publish(self, document: Mapping[str, Any]) -> None:
         assert isinstance(self.there, PublishesRecords)
         self.there.publish(document)
+
+
+def prepare_meanwhile(deployment: Deployment, progress: Progress) -> None:
+    """Images are here, or are built meanwhile, where the engine can do that."""
+    if isinstance(deployment, BuildsMeanwhile):
+        deployment.prepare_meanwhile(progress)
+    else:
+        deployment.prepare(progress)
 
 
 def _answers(host: str, port: int) -> bool:

@@ -20,6 +20,7 @@ from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation, PortKey
 from envctl.plan.traits import Addresses
+from envctl.process.attached import Attached
 from envctl.process.creation import InFlight
 
 if TYPE_CHECKING:
@@ -258,10 +259,16 @@ class Deployment(RunningInstance, Protocol):
             Exception: whatever the command's input raised.
         """
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         """Runs *argv* once with the image, environment, files and network of a service, beside it.
 
         The service is created, and need not run. Status 126 or 127 where the command cannot be started.
+
+        Args:
+            attached: gets the output while it runs, in the place of the result, which says only why the command cannot be started.
+
+        Raises:
+            Exception: whatever *attached* raised; the command has been ended.
         """
 
     def listening(self, service: str) -> Sequence[tuple[str, int]]:
@@ -347,6 +354,21 @@ class Prunes(Protocol):
 
     def prune(self, everything: bool) -> Sequence[str]:
         """Removes what of it is unused (*everything*: not only what is old), and names it."""
+
+
+@runtime_checkable
+class BuildsMeanwhile(Protocol):
+    """A deployment some of whose services can run while the images of others are built, and brought to where they run."""
+
+    def prepare_meanwhile(self, progress: Progress) -> None:
+        """As `prepare`, but for what is built: that goes on. `create` and `start` take care of what is not there yet."""
+
+    def await_image(self, service: ServicePlan) -> None:
+        """Returns when the image of the service is there.
+
+        Raises:
+            ServiceFailed: it cannot be built, or brought to where it runs.
+        """
 
 
 @runtime_checkable

@@ -211,7 +211,8 @@ def _words(error: ValidationError) -> tuple[str, str]:
             bound = "at least" if "inimum" in error.validator else "at most"
             return f"{shown(value)} is out of range: it must be {bound} {wanted}", ""
         case "minLength" | "minItems" | "minProperties":
-            return (f"{shown(value)} is too short: {wanted} at least" if value else "this is empty"), ""
+            described: Any = error.schema
+            return (f"{shown(value)} is too short: {wanted} at least" if value else "this is empty"), str(described.get("x-empty", ""))
         case "pattern":
             schema: Any = error.schema
             described = f" ({schema['description'].rstrip('.')})" if schema.get("description") else ""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
 
-from envctl.engines import open_engine
+from envctl.engines import CommandResult, open_engine
 from envctl.environment import Environment
-from envctl.errors import UsageError, did_you_mean
+from envctl.errors import CommandMissing, EnvctlError, UsageError, did_you_mean
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.events import Events
 from envctl.lifecycle.up import Up
-from envctl.process.terminal import give
+from envctl.process import signals
+from envctl.process.attached import Attached
+from envctl.process.terminal import pass_on
 from envctl.session import Session
+
+POLL_SECONDS = 0.5
+"""Between two looks at the keeper."""
+PATIENCE = 5.0
+"""Seconds that a command has to end on a signal."""
 
 
 def check_place(environment: Environment, service: str) -> None:
@@ -22,13 +35,59 @@ def check_place(environment: Environment, service: str) -> None:
         raise UsageError(f"--in {service}: there is no such service", hint=did_you_mean(service, known))
 
 
-def run_inside(session: Session, started: Up, service: str, command: Sequence[str]) -> int:
-    """The exit status of *command*, which runs like *service*, with the outputs as they are seen from there; what it prints is printed."""
+def run_inside(session: Session, started: Up, service: str, command: Sequence[str], lost: Callable[[], bool] = lambda: False) -> int:
+    """The exit status of *command*, which runs like *service*, with the outputs as they are seen from there; what it prints is passed on.
+
+    Raises:
+        CommandMissing: it cannot be started.
+        EnvctlError: the environment was *lost*.
+        KeyboardInterrupt: the signal has reached the command, which has ended.
+    """
     plan = started.plan
     own = plan.services[service]
     own = replace(own, env={**own.env, **plan.outputs_in(service)})
     plan = replace(plan, services={**plan.services, service: own})
     run = Run(session, started.record, plan, Events([]), 0.0)
-    result = run.deployment(open_engine(started.record.location, session.host), plan).run_command(own, command)
-    give(result.output if result.output.endswith("\n") or not result.output else result.output + "\n")
+    deployment = run.deployment(open_engine(started.record.location, session.host), plan)
+    attached = Attached(pass_on, partial(pass_on, error=True))
+    result = _watched(lambda: deployment.run_command(own, command, attached), attached, lost)
+    if result.output and result.status in (126, 127):
+        raise CommandMissing(f"{command[0]} cannot be run in the place of {service}: {result.output.strip()}", result.status)
     return result.status
+
+
+def _watched(function: Callable[[], CommandResult], attached: Attached, lost: Callable[[], bool]) -> CommandResult:
+    """In a thread of its own: this one hears signals. (A `join` that a signal interrupts takes the thread for ended.)"""
+    ended: SimpleQueue[CommandResult | BaseException] = SimpleQueue()
+    threading.Thread(target=lambda: ended.put(_outcome(function)), daemon=True).start()
+    outcome: CommandResult | BaseException | None = None
+    try:
+        while outcome is None:
+            with suppress(Empty):
+                outcome = ended.get(timeout=POLL_SECONDS)
+            if outcome is None and lost():
+                raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")
+    except BaseException as error:
+        _stop(ended, attached, signals.asked_by() if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
+        raise
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _outcome(function: Callable[[], CommandResult]) -> CommandResult | BaseException:
+    try:
+        return function()
+    except BaseException as error:
+        return error
+
+
+def _stop(ended: SimpleQueue[Any], attached: Attached, first: int) -> None:
+    """Politely, then firmly, then for certain."""
+    with signals.shielded():
+        for number in (first, signal.SIGTERM, signal.SIGKILL):
+            with suppress(Exception):  # its engine may have gone, which is why it is stopped
+                attached.signal(number)
+            with suppress(Empty):
+                ended.get(timeout=PATIENCE)
+                return

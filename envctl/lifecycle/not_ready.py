@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 ASKED_INSIDE = ("command", "health", "log")
 """Probes that ask no address of this machine."""
-LOOPBACK = ("127.0.0.1", "::1")
+EVERYWHERE = {"0.0.0.0", "::"}
 SLOW = "raise `ready: {timeout: ...}` if it is only slow"
 
 
@@ -65,13 +66,13 @@ def _of_ports(heard: Sequence[tuple[str, int]] | None, wanted: Collection[int], 
         return f"it listens on {numbers}, not on {' or '.join(map(str, wanted))}: {other}" + (
             "" if process else f", or `port: {heard[0][1]}`"
         )
-    if not process and all(host in LOOPBACK for host in at_wanted):
-        return (
-            f"it listens on {at_wanted[0]} only, where nobody outside its container reaches it: ${{self.bind}} says where it is to listen"
-        )
-    if process and "127.0.0.1" not in at_wanted and not {"0.0.0.0", "::"} & {*at_wanted}:
-        return f"it listens on {at_wanted[0]} only, and is asked at 127.0.0.1: ${{self.bind}} says where it is to listen"
-    return SLOW
+    if EVERYWHERE & {*at_wanted} or (process and "127.0.0.1" in at_wanted):
+        return SLOW
+    only = f"it listens on {' and '.join(dict.fromkeys(at_wanted))} only"
+    where = "and is asked at 127.0.0.1" if process else "where nobody outside its container reaches it"
+    if not process and not all(ipaddress.ip_address(host).is_loopback for host in at_wanted):
+        where = "and is reached at all addresses of its container only if it listens on them"
+    return f"{only}, {where}: ${{self.bind}} says where it is to listen"
 
 
 def without_probes(lines: Sequence[str], targets: Sequence[tuple[str, Target]]) -> tuple[str, ...]:

@@ -261,13 +261,15 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job]) -> int:
     variables = {**environ, **record.outputs, **process_variables(record), **access_variables(session.store.folder(record.id))}
     variables |= {"PATH": with_ourselves(environ.get("PATH", os.defpath)), **_lanes_file(session, record)}
     worst = 0
+
+    def lost() -> bool:
+        return session.keepers.lost(record)
+
     for job in jobs:
         command = job.command or started.plan.tests[job.test or ""].run
         if job.inside is not None:
-            return run_inside(session, started, job.inside, command)
-        status = run_command(
-            (*command, *job.passed_on), marked(variables, record.id), job.folder or session.cwd, lambda: session.keepers.lost(record)
-        )
+            return run_inside(session, started, job.inside, command, lost)
+        status = run_command((*command, *job.passed_on), marked(variables, record.id), job.folder or session.cwd, lost)
         if len(jobs) > 1:
             tell(f"envctl: {job.test}: exit {status}")
         worst = worst or status

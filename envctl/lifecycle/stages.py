@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from envctl import seeding
-from envctl.engines import AdmitsReaders, ConnectsProcesses, Execution, PreparesCommands
+from envctl.engines import AdmitsReaders, BuildsMeanwhile, ConnectsProcesses, Execution, PreparesCommands
 from envctl.lifecycle import units
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 WORTH_SECONDS = 0.5
 """From the start until everything is there: a server that begins as a snapshot takes about as long."""
+
+
+def await_image(work: BringUp, service: ServicePlan) -> None:
+    """Its image is there; others begin while it is built."""
+    if isinstance(work.deployment, BuildsMeanwhile):
+        work.deployment.await_image(service)
 
 
 def await_needs(work: BringUp, service: ServicePlan) -> None:
@@ -151,5 +157,5 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
 
 
 STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (
-    await_needs, restore_data, start, await_ready, connect, set_up, seed, make_units, admit, save_data,
+    await_image, await_needs, restore_data, start, await_ready, connect, set_up, seed, make_units, admit, save_data,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
+from envctl.engines.mixed import prepare_meanwhile
 from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import DefinitionError, OutOfTime, ServiceFailed
@@ -172,7 +173,7 @@ def _without_ports(record: Record, service: str) -> Record:
 
 def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, timer: Timer) -> None:
     run.events.begin(run.plan)
-    deployment.prepare(run.events.progress)
+    prepare_meanwhile(deployment, run.events.progress)
     begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
     timer.phase("images")
     if run.reseed:

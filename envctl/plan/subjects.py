@@ -80,7 +80,7 @@ def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, e
     open_to_all = parameters.get("password") == ""
     for key, what in kind.credentials.items():
         if parameters.get(key) is None and setting is not None:
-            parameters[key] = "" if open_to_all else setting.secret(name, what if key == what else key)
+            parameters[key] = kind.nobody if open_to_all else setting.secret(name, what if key == what else key)
             drawn = not open_to_all
     if service.from_compose and kind.outside_port:  # its file says where its clients are sent on to
         kind = kind.model_copy(update={"outside_port": ""})

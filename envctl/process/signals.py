@@ -18,13 +18,16 @@ STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 """Those that ask a command to stop."""
 
 _asked = threading.Event()
+_last: int = signal.SIGINT
 _aside: dict[int, Any] = {}
 """The handlers that the outermost `shielded` has put aside."""
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Only the first one raises: a second one would interrupt what the first has begun to clear away."""
+    global _last
     if not _asked.is_set():
+        _last = number
         _asked.set()
         raise KeyboardInterrupt
 
@@ -32,6 +35,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def asked() -> bool:
     """Whether a signal has come: some code (pydantic's) makes another error of the KeyboardInterrupt that it raises."""
     return _asked.is_set()
+
+
+def asked_by() -> int:
+    """The signal that has come, or would: what others are to be asked with as well."""
+    return _last
 
 
 def install() -> None:

@@ -97,6 +97,22 @@ def show(*lines: str) -> None:
     give("".join(f"{harmless(line)}\n" for line in lines).encode(encoding, "backslashreplace").decode(encoding))
 
 
+def pass_on(piece: bytes, *, error: bool = False) -> None:
+    """What a command prints, byte for byte, to stdout or to stderr.
+
+    Raises:
+        EnvctlError, Unread: as `give`; not for stderr.
+    """
+    stream = sys.stderr if error else sys.stdout
+    stream.flush()
+    try:
+        stream.buffer.write(piece)
+        stream.buffer.flush()
+    except OSError as failed:
+        if not error:
+            _said(failed)
+
+
 def give(text: str) -> None:
     """The result of a command, on stdout, for programs: as it is.
 

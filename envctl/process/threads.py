@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, Queue, SimpleQueue
 from typing import TypeVar
@@ -57,6 +58,13 @@ def guarded_thread(function: Callable[[], object], failed: Callable[[BaseExcepti
             failed(error)
 
     threading.Thread(target=run, name=name, daemon=True).start()
+
+
+def begun(function: Callable[[], T], name: str) -> Future[T]:
+    """*function* in a thread of its own; whoever asks for the result waits for it, and meets its error."""
+    found: Future[T] = Future()
+    guarded_thread(lambda: found.set_result(function()), found.set_exception, name)
+    return found
 
 
 def merged(streams: Sequence[Iterable[T]]) -> Iterator[T]:

@@ -16,7 +16,7 @@ def open_driver(properties: Mapping[str, Any]) -> MailDriver:
 class MailDriver(Emptied):
     def __init__(self, properties: Mapping[str, Any]) -> None:
         # Bytes: requests writes texts in Latin-1.
-        login = (str(properties["username"]).encode(), str(properties["password"]).encode())
+        login = (str(properties["username"]).encode(), str(properties["password"]).encode()) if properties["password"] else None
         self._web = WebClient(f"http://{properties['host']}:{properties['ports']['web']}", login)
 
     def reset(self, template: str, unit: str) -> None:

@@ -88,7 +88,8 @@ class MqttDriver:
     @contextmanager
     def _connected(self) -> Iterator[Any]:
         client: Any = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        client.username_pw_set(str(self._of["username"]), str(self._of["password"]))
+        if self._of["username"]:
+            client.username_pw_set(str(self._of["username"]), str(self._of["password"]))
         answers: list[Any] = []
         answered = threading.Event()
 

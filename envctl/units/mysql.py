@@ -47,7 +47,7 @@ class Routine(NamedTuple):
 def open_driver(properties: Mapping[str, Any]) -> MysqlDriver:
     """As the server's administrator, whom a Compose file may have given another password; then as its user."""
     logins = [("root", properties.get("root_password")), (properties["username"], properties["password"])]
-    for user, password in ((str(user), str(password)) for user, password in logins if password):
+    for user, password in ((str(user), str(password)) for user, password in logins if password is not None):
         try:
             return MysqlDriver(
                 pymysql.connect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +20,7 @@ from envctl.engines.seam import Prunes
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
+from envctl.process.attached import Attached
 from tests.conformance.seam import Subject, brought_up
 from tests.processes import until
 from tests.support import REQUIRED, missing
@@ -269,6 +271,36 @@ def test_a_command_beside_a_service(on: Subject) -> None:
     assert on.deployment.state("web") == before, "and the service itself goes on"
     assert set(on.attached.states()) == {"web", "pair", "ends", "store"}, "it is no service"
     assert on.attached.state("web").running, "its end is none of the service's"
+
+
+UNTIL_TERM = """echo "$WORD"; echo aside >&2; trap 'echo trapped; exit 4' TERM; echo ready
+for i in $(seq 300); do sleep 0.1; done; exit 1; : 4"""
+
+
+def test_the_output_of_a_command_beside_a_service_comes_while_it_runs_and_signals_reach_it(on: Subject) -> None:
+    out, err = bytearray(), bytearray()
+
+    def hear(piece: bytes) -> None:
+        out.extend(piece)
+        if b"ready" in piece:  # else it ends by itself, with 1
+            attached.signal(signal.SIGTERM)
+
+    attached = Attached(hear, err.extend)
+    ran = on.deployment.run_command(on.service("web"), ["sh", "-c", UNTIL_TERM], attached)
+    assert (ran.status, ran.output) == (4, "")
+    assert out.startswith(b"word")
+    if on.engine.name != "fake":
+        assert out.endswith(b"trapped\n")
+    assert (out + err).count(b"aside") == (on.engine.name != "fake")
+    assert err.decode() == ("aside\n" if on.engine.name in ("docker", "local") else ""), "a pod's log is one stream"
+
+
+def test_a_command_beside_a_service_whose_output_nobody_takes_any_more_ends(on: Subject) -> None:
+    def refuse(piece: bytes) -> None:
+        raise ValueError("nobody listens")
+
+    with pytest.raises(ValueError, match="nobody listens"):
+        on.deployment.run_command(on.service("web"), ["sh", "-c", UNTIL_TERM], Attached(refuse, refuse))
 
 
 def test_a_command_beside_a_service_that_cannot_be_started(on: Subject) -> None:

@@ -24,6 +24,27 @@ def one(folder: Path = PROJECT, environ: dict[str, str] | None = None, top: dict
     return reading(folder, environ, top=top or {}, x=service).services()["x"]
 
 
+@pytest.mark.parametrize(
+    ("image", "words", "kind"),
+    [
+        ("nats:2.10", ["-js", "--user", "nats", "--pass", "psql"], "nats"),
+        ("redis:8", ["redis-server", "--requirepass", "curl"], "redis"),
+        ("redis:8", ["sh", "-c", "echo sleep 5; exec redis-server --requirepass tail"], "redis"),
+        ("redis:8", ["sh", "-c", "sleep 1 && redis-server"], "redis"),
+        ("redis:8", ["redis-cli", "-h", "cache", "monitor"], "service"),
+        ("postgres:17", ["timeout", "5", "psql"], "service"),
+        ("postgres:17", ["tini", "--", "psql", "-c", "select 1"], "service"),
+        ("postgres:17", ["sh", "-c", "A=1 B=2 pg_dump x"], "service"),
+        ("postgres:17", ["bash", "-c", "while true; do\n  sleep 5\ndone"], "service"),
+        ("postgres:17", ["sh", "-c", 'if psql -c "select 1"; then exit; fi'], "service"),
+        ("postgres:17", ["bash", "-c", "psql 'unfinished"], "service"),
+        ("postgres:17", ["postgres", "-c", "max_connections=50"], "postgres"),
+    ],
+)
+def test_a_word_counts_as_a_client_where_it_is_run(image: str, words: list[str], kind: str) -> None:
+    assert one(image=image, command=words)["kind"] == kind
+
+
 class TestCredentials:
     @pytest.mark.parametrize(
         "service",

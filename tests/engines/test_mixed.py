@@ -21,6 +21,7 @@ from envctl.errors import EnvctlError
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.attached import Attached
 from envctl.session import Session
 from envctl.session.session import Host
 from tests.builders import plan_with, port, service
@@ -58,7 +59,7 @@ class Side:
     def renew(self, expires: str | None, marks: Mapping[str, str]) -> None:
         self.calls.append((self.name, "renew", expires))
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         return CommandResult(0, f"{self.name} once")
 
     def data_id(self, service: ServicePlan) -> str:

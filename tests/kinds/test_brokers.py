@@ -102,7 +102,18 @@ services:
     seed:
       - messages: {{topic: seeded/1, body: "21 ü", retain: true}}
 """
+OPEN = """
+  open-mqtt: {kind: mqtt, with: {password: ""}, seed: [{messages: {topic: seeded/1, body: hello, retain: true}}]}
+  # A user of its own, and no password for everybody else.
+  open-mqtt-users: {kind: mqtt, with: {password: "", users: [sensor]}}
+  open-nats: {kind: nats, with: {password: "", users: [sensor], streams: {seeded: {}}}}
+"""
 OUTPUTS = {
+    "OPEN_MQTT": "${open-mqtt.url}",
+    "OPEN_MQTT_USERS": "${open-mqtt-users.url}",
+    "OPEN_MQTT_SENSOR": "${open-mqtt-users.users.sensor.url}",
+    "OPEN_NATS": "${open-nats.url}",
+    "OPEN_NATS_SENSOR": "${open-nats.users.sensor.url}",
     "RABBIT": "${rabbit.url}",
     "RABBIT_TENANT": "${rabbit.virtual_hosts.tenant.url}",
     "RABBIT_ODD": "${(rabbit.virtual_hosts.values()|list)[2].url}",
@@ -137,7 +148,7 @@ MESSAGES = """{"subject": "seeded.a", "body": "1", "jetstream": true}
 @pytest.fixture(scope="module")
 def up(home: Project) -> Running:
     home.write("environments/seeds/messages.jsonl", MESSAGES)
-    return bring_up(home, "brokers", SERVICES, OUTPUTS)
+    return bring_up(home, "brokers", SERVICES + OPEN, OUTPUTS)
 
 
 @contextmanager
@@ -212,7 +223,7 @@ async def _nats(url: str) -> Any:
     return await nats.connect(f"nats://{at.host}:{at.port}", user=at.username, password=at.password, allow_reconnect=False)
 
 
-@pytest.mark.parametrize("who", ["NATS", "HASHED"])
+@pytest.mark.parametrize("who", ["NATS", "HASHED", "OPEN_NATS", "OPEN_NATS_SENSOR"])
 def test_nats_hands_messages_on(up: Running, who: str) -> None:
     async def talk() -> bytes:
         client = await _nats(up[who])
@@ -376,7 +387,7 @@ def mosquitto(url: str, **changed: str) -> Iterator[tuple[Any, queue.Queue[Any]]
         client.loop_stop()
 
 
-@pytest.mark.parametrize("who", ["MQTT", "MQTT_SENSOR", "MQTT_OTHER"])
+@pytest.mark.parametrize("who", ["MQTT", "MQTT_SENSOR", "MQTT_OTHER", "OPEN_MQTT", "OPEN_MQTT_USERS", "OPEN_MQTT_SENSOR"])
 def test_mqtt_with_every_user(up: Running, who: str) -> None:
     with mosquitto(up[who]) as (client, told):
         assert not told.get(timeout=10).is_failure

@@ -77,7 +77,8 @@ services:
       - generate: {{table: orders, count: 30, random: 7, columns: {{who: {{from: people.id}}, mail: email}}}}
       - restore: seeds/dump.sql.zst
         owners: false
-  my-sql: {{kind: mysql, with: {{username: root}}}}
+  my-sql: {{kind: mysql, with: {{password: ""}}}}
+  open-pg: {{kind: postgres, with: {{password: "", users: [clerk]}}}}
 """
 OUTPUTS = {
     "PG": "${pg.url}",
@@ -87,6 +88,7 @@ OUTPUTS = {
     "MARIA_READER": "${maria.users.reader.url}",
     "MARIA_ROOT": "${maria.root_password}",
     "MY": "${my-sql.url}",
+    "OPEN_PG": "${open-pg.url}",
     "PG_AUDIT": "${pg.databases.audit.url}",
     "PG_AUDIT_JDBC": "${pg.databases.audit.jdbc_url}",
     "MARIA_AUDIT": "${maria.databases.audit.url}",
@@ -250,6 +252,15 @@ def test_postgres_asks_for_a_password_inside_too(up: Running) -> None:
         assert "no password supplied" in done.err + done.out
 
 
+def test_a_postgres_without_a_password_lets_everybody_in(up: Running) -> None:
+    assert up["OPEN_PG"].startswith("postgresql://postgres@")
+    assert "OPEN_PG_PASSWORD" not in up.defaults
+    at = up["OPEN_PG"]
+    for url, user in ((at, "postgres"), (at.replace("postgres@", "clerk@"), "clerk")):
+        assert postgres(url, "select current_user") == [[user]]
+    assert up.execute("open-pg", "psql", "-w", "-XAtc", "select 1").ok().out.strip() == "1"
+
+
 def test_postgres_says_which_names_it_does_not_take(home: Project) -> None:
     refused(home, "postgres", "username", ["a'b", 'a"b', "a$b", "a\\b"], "without quotes, dollar signs and backslashes")
 
@@ -296,7 +307,7 @@ def test_mariadb_asks_for_a_password_inside_too(up: Running) -> None:
 
 
 def test_mysql_is_another_name_and_root_may_be_the_user(up: Running) -> None:
-    assert Url.of(up["MY"]).username == "root"
+    assert up["MY"].startswith("mysql://root@"), "with an empty password it is root, whom nobody asks for one"
     assert mariadb(up["MY"], "select current_user(), database(), @@version like '%MariaDB%'") == (("root@%", "app", 1),)
 
 
@@ -304,10 +315,11 @@ def test_mysql_is_another_name_and_root_may_be_the_user(up: Running) -> None:
 def test_default_outputs(up: Running, service: str) -> None:
     found = up.defaults_of(service)
     at = Url.of(found["url"])
-    assert {"host", "port", "url", "username", "password", "database", "jdbc_url"} <= found.keys()
-    assert (found["host"], found["port"], found["username"], found["password"]) == (at.host, str(at.port), at.username, at.password)
-    assert found["database"] == "app"
-    assert at.password not in found["jdbc_url"]
+    given = {"password": at.password} if service != "my-sql" else {}
+    assert {"host", "port", "url", "username", "database", "jdbc_url", *given} <= found.keys()
+    wanted = {"host": at.host, "port": str(at.port), "username": at.username, "database": "app", **given}
+    assert {key: found[key] for key in wanted} == wanted
+    assert not given or at.password not in found["jdbc_url"]
 
 
 def test_processes_listen_on_loopback_alone(up: Running) -> None:

@@ -24,6 +24,7 @@ services:
   sites: {{kind: nginx, with: {{root: [pages/sub, pages/index.html]}}}}
   proxy: {{kind: web, with: {{config: proxy.conf}}, needs: [site]}}
   front: {{kind: web, with: {{root: pages, proxy: {{/api/: "${{payments.url}}", /api/deep/: "${{payments.url}}/more/"}}}}}}
+  open-mail: {{kind: mail, with: {{password: ""}}}}
   mail: {{kind: mail, with: {{username: {text(MAIL_USER)}, password: {text(PASSWORD)}}}}}
   payments: {{kind: stub, with: {{routes: [stubs/one.json, stubs/more]}}}}
   built:
@@ -42,6 +43,8 @@ services:
   once: {{kind: job, image: "python:3.13-slim", run: [python3, -c, "print('migrated')"]}}
 """
 OUTPUTS = {
+    "OPEN_SMTP": "${open-mail.url}",
+    "OPEN_API": "${open-mail.api_url}",
     "SITE": "${site.url}",
     "SITES": "${sites.url}",
     "PROXY": "${proxy.url}",
@@ -201,6 +204,18 @@ def test_a_mail_is_sent_and_read(up: Running, http: requests.Session) -> None:
     assert mail["To"] == [{"Address": "ann@example.org", "Name": ""}]
     assert mail["Text"] == "Vielen Dank für 3 € …\r\n"
     assert mail["Username"] == MAIL_USER
+
+
+def test_mail_without_a_password_is_taken_from_everybody(up: Running, http: requests.Session) -> None:
+    """Also from who logs in nevertheless, as many an application cannot do without."""
+    at = Url.of(up["OPEN_SMTP"])
+    assert (at.username, at.password) == ("", "")
+    with smtplib.SMTP(at.host, at.port, timeout=10) as client:
+        client.sendmail("shop@example.org", ["ann@example.org"], "Subject: one\n\nwithout\n")
+        client.login("anybody", "anything")
+        client.sendmail("shop@example.org", ["ann@example.org"], "Subject: two\n\nwith\n")
+    page = f"{up['OPEN_API']}/messages"
+    eventually(lambda: len(http.get(page, timeout=10).json()["messages"]) == 2 or None, "both mails")
 
 
 @pytest.mark.parametrize("wrong", [(MAIL_USER, "wrong"), ("somebody", PASSWORD), ("", "")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import pytest
 
 from envctl.environment import Environment, open_environment
-from envctl.errors import Interrupted, ServiceFailed, UsageError
+from envctl.errors import CommandMissing, Interrupted, ServiceFailed, UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.machine import process_mark
 from envctl.instance.record import InstanceState
-from envctl.lifecycle import planning, run, up
+from envctl.lifecycle import inside, planning, run, up
 from envctl.lifecycle.down import clear
 from envctl.lifecycle.options import UpOptions
 from envctl.plan.make import make_plan
@@ -43,10 +44,31 @@ OPTIONS = UpOptions("t", engine="local")
 
 def test_a_command_inside_runs_like_a_service(session: Session, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, {"environments/t.yaml": "name: t\nservices: {a: {run: sleep 600, env: {OWN: one}}}\noutputs: {OUT: two}\n"})
-    assert run.run(session, OPTIONS, ["sh", "-c", "echo $OWN $OUT; printf whole; exit 5"], inside="a") == 5
-    assert capfd.readouterr().out == "one two\nwhole\n"
+    assert run.run(session, OPTIONS, ["sh", "-c", "echo $OWN $OUT; printf whole; echo wrong >&2; exit 5"], inside="a") == 5
+    printed = capfd.readouterr()
+    assert printed.out == "one two\nwhole", "as it is: no line end is added"
+    assert "wrong\n" in printed.err
+    with pytest.raises(CommandMissing, match="no/such cannot be run in the place of a") as failed:
+        run.run(session, OPTIONS, ["no/such"], inside="a")
+    assert failed.value.exit_code == 127
     with pytest.raises(UsageError, match="--in b: there is no such service"):
         run.run(session, OPTIONS, ["true"], inside="b")
+    assert session.store.all() == []
+
+
+def test_a_signal_reaches_a_command_inside_and_its_last_words_are_passed_on(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = bytearray()
+
+    def hear(piece: bytes, *, error: bool = False) -> None:
+        printed.extend(piece)
+        if b"begin" in piece:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    monkeypatch.setattr(inside, "pass_on", hear)
+    script = "trap 'echo caught; exit 3' INT; echo begin; for i in $(seq 300); do sleep 0.1; done"
+    with pytest.raises(Interrupted):
+        run.run(session, OPTIONS, ["sh", "-c", script], inside="a")
+    assert printed == b"begin\ncaught\n"
     assert session.store.all() == []
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Collection
 from typing import Any
 
-from envctl.engines import CommandResult, ServiceState
+from envctl.engines import CommandResult, Execution, Progress, ServiceState
+from envctl.errors import Evidence, ServiceFailed
 from envctl.instance.record import DataRecord
 from envctl.lifecycle.events import Phase
 from envctl.plan.model import ServicePlan
@@ -36,6 +39,41 @@ def test_a_job_that_failed_before_is_run_again(line: MakeLine) -> None:
     deployment = FakeDeployment(seen={"migrate": finished(1)})
     deployment.on_start["migrate"] = lambda: deployment.seen.__setitem__("migrate", finished(0))
     assert line(job("migrate"), deployment=deployment).run().deployment.started == ["migrate"]
+
+
+# Images
+
+
+def test_servers_start_while_the_image_of_another_service_is_built(line: MakeLine) -> None:
+    """`app` has its image when `db` is seeded, and not before: whoever waited for images first would wait for ever."""
+    seeded = threading.Event()
+
+    class Building(FakeDeployment):
+        def prepare_meanwhile(self, progress: Progress) -> None: ...
+
+        def await_image(self, service: ServicePlan) -> None:
+            assert service.name != "app" or seeded.wait(20)
+
+        def finish(self, whole: Collection[str]) -> None: ...
+
+        def execute(self, service: str, what: Execution) -> CommandResult:
+            seeded.set()
+            return super().execute(service, what)
+
+    found = line(service("db", steps=steps(1)), service("app", needs={"db": "seeded"}), deployment=Building()).run()
+    assert found.deployment.started == ["db", "app"]
+
+
+def test_an_image_that_cannot_be_built_ends_everything(line: MakeLine) -> None:
+    class Failing(FakeDeployment):
+        def prepare_meanwhile(self, progress: Progress) -> None: ...
+
+        def await_image(self, service: ServicePlan) -> None:
+            if service.name == "app":
+                raise ServiceFailed("app: the image cannot be built", Evidence("app", "build"))
+
+    error = line(service("db", steps=steps(1), **HEALTH), service("app"), deployment=Failing()).fails()
+    assert error.message == "app: the image cannot be built"
 
 
 # Seeds

@@ -6,9 +6,9 @@ import socket
 import tarfile
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from envctl.engines.logs import text
 from envctl.engines.seam import CommandResult, Execution
 from envctl.instance.labels import SERVICE
 from envctl.plan.model import File, Plan, ServicePlan
+from envctl.process.attached import Attached
 from envctl.process.creation import InFlight
 from envctl.process.threads import Feeder
 from envctl.render.compose import extra_hosts, labels
@@ -47,17 +48,22 @@ def execute(api: APIClient, container: str, what: Execution) -> CommandResult:
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
     """Both output streams of an exec, while *stdin* is written to it and then closed for writing, also where *stdin* raised."""
-    from docker.utils.socket import demux_adaptor, frames_iter
-
     raw = getattr(stream, "_sock", stream)
-    feeder = Feeder(stdin, raw.sendall, lambda error: raw.shutdown(socket.SHUT_WR))
-    frames = (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
-    output = text(part for out, err in frames if (part := out or err))
-    feeder.join()
-    for each in (stream, raw):  # the one does not close the other
-        each.close()
+    with closing(raw), closing(stream):  # the one does not close the other
+        feeder = Feeder(stdin, raw.sendall, lambda error: raw.shutdown(socket.SHUT_WR))
+        output = text(out or err for out, err in _frames(stream))
+        feeder.join()
     feeder.finish()
     return output
+
+
+def _frames(stream: Any) -> Iterator[tuple[bytes, bytes]]:
+    """What comes on stdout and on stderr: of each pair, one is empty."""
+    from docker.utils.socket import demux_adaptor, frames_iter
+
+    for frame in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
+        out, err = demux_adaptor(*frame)
+        yield out or b"", err or b""
 
 
 @dataclass
@@ -77,19 +83,31 @@ class OneOffs:
         except sdk_errors.APIError as error:
             made.set_exception(error)
 
-    def run(self, service: ServicePlan, argv: tuple[str, ...]) -> CommandResult:
+    def run(self, service: ServicePlan, argv: tuple[str, ...], attached: Attached | None = None) -> CommandResult:
         api, expected = self.connection.api, self._made.pop((service.name, argv), None)
         container = ""
         try:
             container = expected.result() if expected is not None else self._create(service, argv)
-            api.start(container)
-            status = api.wait(container, timeout=None)["StatusCode"]
-            return CommandResult(int(status), text(api.logs(container, stream=True, follow=False)))
+            if attached is not None:
+                self._follow(container, attached)
+            else:
+                api.start(container)
+            status = int(api.wait(container, timeout=None)["StatusCode"])
+            return CommandResult(status, "" if attached else text(api.logs(container, stream=True, follow=False)))
         except sdk_errors.APIError as error:
             return CommandResult(126, str(error.explanation or error))
         finally:
             if container:
                 threading.Thread(target=self._discard, args=(container,)).start()  # 0.2 s that nobody need wait for
+
+    def _follow(self, container: str, attached: Attached) -> None:
+        """From before it starts: nothing is missed, and a log that the daemon does not keep is not needed."""
+        stream = self.connection.api.attach_socket(container)
+        with closing(getattr(stream, "_sock", stream)), closing(stream):
+            self.connection.api.start(container)
+            attached.begins(lambda number: kill(self.connection, container, number))
+            for out, err in _frames(stream):
+                (attached.out if out else attached.err)(out or err)
 
     def _create(self, service: ServicePlan, argv: tuple[str, ...]) -> str:
         api, id = self.connection.api, self.plan.setting.id
@@ -109,6 +127,12 @@ class OneOffs:
     def _discard(self, container: str) -> None:
         with suppress(sdk_errors.APIError):
             self.connection.api.remove_container(container, force=True, v=True)
+
+
+def kill(connection: Connection, container: str, number: int) -> None:
+    """Sends the signal *number*; to one that has ended, nothing."""
+    with suppress(sdk_errors.APIError):
+        connection.api.kill(container, number)
 
 
 def archive(files: Mapping[str, File]) -> IO[bytes]:

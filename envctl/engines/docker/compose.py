@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from envctl.instance.labels import INSTANCE
 from envctl.plan.model import Plan
 
 NOTE = "compose.made"
+QUIET = {"COMPOSE_ANSI": "never", "COMPOSE_IGNORE_ORPHANS": "1", "COMPOSE_MENU": "0"}
 Container = Mapping[str, Any]
 _PLUGINS = (
     "~/.docker/cli-plugins",
@@ -70,7 +71,7 @@ def run_compose(
     """
     process = subprocess.Popen(
         [*compose_program(environment), *arguments],
-        env={**environment, "COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain", "COMPOSE_IGNORE_ORPHANS": "1", "COMPOSE_MENU": "0"},
+        env={**environment, "COMPOSE_PROGRESS": "plain", **QUIET},
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -111,6 +112,21 @@ def _end(process: subprocess.Popen[str]) -> None:
 def _end_with_us() -> None:
     """A killed envctl must not leave a Compose behind that goes on creating (prctl's PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def dependants(services: Mapping[str, Mapping[str, Any]], images: Collection[str]) -> frozenset[str]:
+    """Those of a document's *services* that have one of *images*, and those that Compose would not create without them."""
+    found = {name for name, entry in services.items() if entry.get("image") in images}
+    while more := {name for name, entry in services.items() if name not in found and found & _named(entry)}:
+        found |= more
+    return frozenset(found)
+
+
+def _named(entry: Mapping[str, Any]) -> set[str]:
+    """The services that an entry of a document refers to."""
+    lists = [*(entry.get("depends_on") or ()), *(entry.get("links") or ()), *(entry.get("volumes_from") or ())]
+    shared = [str(entry.get(key) or "").removeprefix("service:") for key in ("network_mode", "ipc", "pid")]
+    return {str(each).partition(":")[0] for each in (*lists, *shared)}
 
 
 def remember(folder: Path, text: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +15,20 @@ from typing import Any
 
 from envctl.engines import listening
 from envctl.engines.docker import snapshots
-from envctl.engines.docker.commands import OneOffs, archive, execute
-from envctl.engines.docker.compose import ComposeFailed, forget, remember, run_compose, stranded, unchanged
+from envctl.engines.docker.commands import OneOffs, archive, execute, kill
+from envctl.engines.docker.compose import (
+    QUIET,
+    ComposeFailed,
+    compose_program,
+    dependants,
+    forget,
+    remember,
+    run_compose,
+    stranded,
+    unchanged,
+)
 from envctl.engines.docker.connection import sdk_errors
-from envctl.engines.docker.images import ensure_images
+from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.moving import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
@@ -25,7 +37,8 @@ from envctl.instance.folder import write_private
 from envctl.instance.labels import DATA, INSTANCE
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
-from envctl.process.threads import guarded_thread
+from envctl.process.attached import Attached, run_attached
+from envctl.process.threads import begun, guarded_thread
 from envctl.render.compose import compose_text, escaped, joined_networks, labels, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
@@ -38,6 +51,11 @@ class DockerDeployment(DockerInstance):
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
     _once: OneOffs = field(init=False)
+    _built: Future[None] | None = None
+    _building: frozenset[str] = frozenset()
+    """The images that are built meanwhile, and the services that were not created because of them."""
+    _unbuilt: frozenset[str] = frozenset()
+    _made: Future[None] | None = None
 
     def __post_init__(self) -> None:
         self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
@@ -49,6 +67,7 @@ class DockerDeployment(DockerInstance):
         return Location("docker", self.connection.context or self.connection.endpoint.host)
 
     def identity(self, service: ServicePlan) -> str:
+        self.await_image(service)
         return snapshots.image_id(self.connection.daemon, service.image)
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
@@ -85,17 +104,37 @@ class DockerDeployment(DockerInstance):
         return snapshots.save(self.connection, self.one_of(service.name), service, key, self.id, self.in_flight)
 
     def _run_compose(self, file: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
-        command = ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
-        return run_compose(command, self.connection.environment(self.settings.environ) | dict(variables or {}))
+        return run_compose(self._compose_words(file, arguments), self._compose_environment(variables or {}))
+
+    def _compose_words(self, file: Path, arguments: Sequence[str]) -> list[str]:
+        return ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
+
+    def _compose_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        return self.connection.environment(self.settings.environ) | dict(variables)
 
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
 
+    def prepare_meanwhile(self, progress: Progress) -> None:
+        if building := pull_images(self.connection, self.plan, progress):
+            self._building = frozenset(service.image for service in building)
+            self._built = begun(lambda: build(self.connection, building, self.folder, self.settings.environ, progress), "build")
+
+    def await_image(self, service: ServicePlan) -> None:
+        if self._built is not None and service.image in self._building:
+            self._built.result()
+
     def create(self, *, whole: bool = True) -> None:
-        """By Compose, where there is anything to do."""
+        """By Compose, where there is anything to do; what waits for an image that is still built follows as soon as it is there."""
         self.restore(self._snapshots)
-        text = compose_text(render_compose(self.plan, standalone=False))
-        if not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
+        rendered = render_compose(self.plan, standalone=False)
+        text = compose_text(rendered)
+        if self._built is not None and whole:
+            self._unbuilt = dependants(rendered.document["services"], self._building)
+            if self._unbuilt == self.plan.services.keys():
+                self._built.result()
+                self._unbuilt = frozenset()
+        if self._built is not None or not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
             if whole and self._snapshots and self._move(self._written(text)):
                 self.restore(self._snapshots)
                 text = compose_text(render_compose(self.plan, standalone=False))
@@ -111,17 +150,33 @@ class DockerDeployment(DockerInstance):
         forget(self.folder)
         if whole:
             self._remove_stranded()
+        built = [name for name in self.plan.services if name not in self._unbuilt] if self._unbuilt else []
         file = self.folder / ("compose.json" if whole else "part.json")
         write_private(file, text)
         options = ["--remove-orphans"] if whole else []
         try:
             with self.in_flight.creating():
                 make_volumes(self.connection, self.id, self.plan.services, labels(self.plan))
-                self._run_compose(file, ["create", "--no-build", "--pull", "never", *options])
+                self._run_compose(file, ["create", "--no-build", "--pull", "never", *options, *built])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
-        if whole:
+        if self._unbuilt:
+            self._made = begun(self._create_unbuilt, "create")
+        elif whole:
             remember(self.folder, text)
+
+    def _create_unbuilt(self) -> None:
+        """The rest, as soon as it is built: an image that no container has may be removed by anybody."""
+        assert self._built is not None
+        self._built.result()
+        file = self.folder / "compose.json"
+        try:
+            with self.in_flight.creating():
+                self._run_compose(file, ["create", "--no-build", "--pull", "never", *sorted(self._unbuilt)])
+        except ComposeFailed as error:
+            raise _cannot_create(str(error)) from None
+        remember(self.folder, file.read_text())
+        self._ids = self.containers()
 
     def _remove_stranded(self) -> None:
         daemon = self.connection.daemon
@@ -131,6 +186,8 @@ class DockerDeployment(DockerInstance):
 
     def start(self, service: ServicePlan) -> None:
         service = self.plan.services[service.name]
+        if self._made is not None and service.name in self._unbuilt:
+            self._made.result()
         for container in self.ids(service.name):
             try:
                 if service.files and self.connection.api.inspect_container(container)["State"]["Status"] == "created":
@@ -179,35 +236,64 @@ class DockerDeployment(DockerInstance):
                 events.close()
 
     def listening(self, service: str) -> Sequence[listening.Address]:
-        return listening.addresses(self.execute(service, Execution(list(listening.COMMAND))).output)
+        """As a program of the image prints it; where it has none, as this machine knows it, if the daemon is its own."""
+        printed = self.execute(service, Execution(list(listening.COMMAND)))
+        if not printed.status:
+            return listening.addresses(printed.output)
+        container = self.one_of(service)
+        return listening.addresses_beside(int(self.connection.api.inspect_container(container)["State"]["Pid"]), container)
 
     def execute(self, service: str, what: Execution) -> CommandResult:
         return execute(self.connection.api, self.one_of(service), what)
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
+        self.await_image(service)
         if not self._takes_compose(service):
             self._once.expect(service, tuple(argv))
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
+        self.await_image(service)
         if self._takes_compose(service):
-            return self._composed_once(service, argv)
-        return self._once.run(service, tuple(argv))
+            return self._composed_once(service, argv, attached)
+        return self._once.run(service, tuple(argv), attached)
 
     def _takes_compose(self, service: ServicePlan) -> bool:
         return bool(service.compose or joined_networks(self.plan))
 
-    def _composed_once(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def _composed_once(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None) -> CommandResult:
         """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
         file = self.folder / "compose.json"
         given = json.loads(file.read_text())["services"].get(service.name, {}).get("environment", {})
         more = {key: value for key, value in service.env.items() if given.get(key) != escaped(value)}
         flags = [word for key in more for word in ("-e", key)]  # their values stay out of what `ps` shows
-        command = ["run", "--rm", "--no-deps", "-T", *flags, "--entrypoint", argv[0], service.name, *argv[1:]]
+        name = f"{self.id}-{service.name}-{secrets.token_hex(4)}"
+        kept = ["--name", name] if attached is not None else ["--rm"]
+        command = ["run", *kept, "--no-deps", "-T", *flags, "--entrypoint", argv[0], service.name, *argv[1:]]
         try:
+            if attached is not None:
+                return self._composed_attached(name, self._compose_words(file, command), self._compose_environment(more), attached)
             return CommandResult(0, self._run_compose(file, command, more))
         except ComposeFailed as error:
             return CommandResult(error.status, str(error))
+
+    def _composed_attached(self, name: str, words: Sequence[str], environ: Mapping[str, str], attached: Attached) -> CommandResult:
+        """Signals go to the container itself: Compose would not survive the one that kills. Why it has not begun, Compose has printed."""
+        api = self.connection.api
+        try:
+            status = run_attached(
+                [*compose_program(environ), *words], {**environ, "COMPOSE_PROGRESS": "quiet", **QUIET}, attached,
+                send=lambda number: kill(self.connection, name, number),
+            )  # fmt: skip
+            state = api.inspect_container(name)["State"] if status else {}
+            return (
+                CommandResult(127, state.get("Error") or "it cannot be started")
+                if state.get("Status") == "created"
+                else CommandResult(status, "")
+            )
+        finally:
+            with suppress(sdk_errors.APIError):
+                api.remove_container(name, force=True, v=True)
 
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""

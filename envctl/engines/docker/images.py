@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import time
 import warnings
 from collections.abc import Mapping
@@ -34,14 +35,22 @@ def ensure_images(connection: Connection, plan: Plan, folder: Path, environ: Map
     Raises:
         ServiceFailed: one cannot be pulled or built; the message says why, in one sentence.
     """
+    if to_build := pull_images(connection, plan, progress):
+        build(connection, to_build, folder, environ, progress)
+
+
+def pull_images(connection: Connection, plan: Plan, progress: Progress) -> list[ServicePlan]:
+    """Every image that is not built is on the daemon; the services whose images have to be built come back, one for each image.
+
+    Raises:
+        ServiceFailed: one cannot be pulled.
+    """
     # One service for each image: two that share one must not build it twice.
     services = list({(service.image, service.build is None): service for service in reversed(list(plan.services.values()))}.values())
     here = each(lambda service: _here(connection, service), services)
     missing = [service for service, there in zip(services, here, strict=True) if not there]
     each(lambda service: pull(connection, service, progress), [service for service in missing if service.build is None], width=4)
-    to_build = [service for service in missing if service.build is not None]
-    if to_build:
-        build(connection, to_build, folder, environ, progress)
+    return [service for service in missing if service.build is not None]
 
 
 def _here(connection: Connection, service: ServicePlan) -> bool:
@@ -105,7 +114,7 @@ def build(connection: Connection, services: list[ServicePlan], folder: Path, env
     """Builds through Compose, which knows every key of `build:`; the tag stays when the service is gone."""
     for service in services:
         progress(service.name, f"building {service.image}")
-    file = folder / "build.json"
+    file = folder / f"build-{secrets.token_hex(4)}.json"
     entries = {service.name: {"image": service.image, "build": build_entry(service)} for service in services}
     file.write_text(json.dumps({"name": "envctl-build", "services": entries}))
     try:

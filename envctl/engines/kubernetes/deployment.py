@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +19,7 @@ from envctl.engines.kubernetes.api import ANSWER, ApiError, Ignoring
 from envctl.engines.kubernetes.binding import ROLE, Binding
 from envctl.engines.kubernetes.exec_agent import execute
 from envctl.engines.kubernetes.image_facts import image_facts
-from envctl.engines.kubernetes.images import bring_images
+from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
@@ -32,7 +34,8 @@ from envctl.instance.record import Location, SnapshotRecord
 from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
-from envctl.process.threads import each
+from envctl.process.attached import Attached
+from envctl.process.threads import begun, each
 from envctl.render.kubernetes import Manifests, Options, once_job, render_kubernetes
 from envctl.render.kubernetes.rendering import ImageFacts
 from envctl.render.kubernetes_settings import Cluster
@@ -64,6 +67,9 @@ class KubernetesDeployment(KubernetesInstance):
     _ranged: bool = False
     _fresh: bool = False
     _images: Mapping[str, ImageFacts] = field(default_factory=dict)
+    _brought: Future[None] | None = None
+    _looked: bool = False
+    _looking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._planned = self.plan
@@ -112,9 +118,30 @@ class KubernetesDeployment(KubernetesInstance):
         raise EnvctlError("a cluster keeps no data: Docker makes what its pods begin as")
 
     def prepare(self, progress: Progress) -> None:
+        self._bring(progress)
+        self._look_at_images()
+
+    def prepare_meanwhile(self, progress: Progress) -> None:
+        if check_way(self.api.context, self.plan):
+            self._brought = begun(lambda: self._bring(progress), "images")
+        self._look_at_images()
+
+    def _bring(self, progress: Progress) -> None:
         bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
+
+    def _look_at_images(self) -> None:
         self._images = image_facts(self.api.context, self.plan, self.settings.environ)
         self.__dict__.pop("manifests", None)
+
+    def await_image(self, service: ServicePlan) -> None:
+        """Once all are at the cluster, what runs is rendered anew: images say of themselves as which user they run."""
+        if self._brought is None or service.build is None:
+            return
+        self._brought.result()
+        with self._looking:
+            if not self._looked:
+                self._look_at_images()
+            self._looked = True
 
     def create(self, *, whole: bool = True) -> None:
         """Everything but what runs, and the instance's record, before that: another machine finds in it how to use it, and to remove it.
@@ -345,26 +372,29 @@ class KubernetesDeployment(KubernetesInstance):
         said = [str(event.get("message", "")) for event in told if event.get("reason") == "Unhealthy"]
         return said[-1] if said else "the kubelet's probe has not succeeded yet"
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         """*argv* in a Job with the image, the environment and the files of *service*."""
+        self.await_image(service)
         job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self._options)
         self._jobs.add(job["metadata"]["name"])
         try:
             self._apply(job)
             if self._watched is not None:
-                return self._ran(job["metadata"]["name"], self._watched)
+                return self._ran(job["metadata"]["name"], self._watched, attached)
             alone = Pods(self.api, self.namespace, self.id, owners=self._owners)
             with alone.following():
-                return self._ran(job["metadata"]["name"], alone)
+                return self._ran(job["metadata"]["name"], alone, attached)
         finally:
             threading.Thread(target=self._delete_job, args=(job,)).start()
 
-    def _ran(self, job: str, watched: Pods) -> CommandResult:
-        def over() -> bool:
+    def _ran(self, job: str, watched: Pods, attached: Attached | None) -> CommandResult:
+        def stuck_or(*phases: str) -> bool:
             found = watched.of(f"{JOB}{job}")
-            return f"{JOB}{job}" in watched.failures or (found is not None and found["status"].get("phase") in ("Succeeded", "Failed"))
+            return f"{JOB}{job}" in watched.failures or (found is not None and found["status"].get("phase") in phases)
 
-        if not watched.wait(over):
+        if attached is not None and watched.wait(lambda: stuck_or("Running", "Succeeded", "Failed")):
+            self._follow(watched.of(f"{JOB}{job}"), attached)
+        if not watched.wait(lambda: stuck_or("Succeeded", "Failed")):
             return CommandResult(126, f"the Job {job} did not end")
         stuck, found = watched.failures.get(f"{JOB}{job}"), watched.of(f"{JOB}{job}")
         if stuck is not None or found is None:
@@ -373,7 +403,21 @@ class KubernetesDeployment(KubernetesInstance):
         if ended.get("reason") in NOT_STARTED:
             return CommandResult(127, str(ended.get("message", "")))
         status = exit_status(found)
-        return CommandResult(1 if status is None else status, text(self._printed(found, None, ANSWER)))
+        return CommandResult(1 if status is None else status, "" if attached else text(self._printed(found, None, ANSWER)))
+
+    def _follow(self, pod: Object | None, attached: Attached) -> None:
+        """A pod's log has one stream, and a pod that is deleted gets SIGTERM, whatever was meant; without grace it is killed."""
+        if pod is None:
+            return
+
+        def send(number: int) -> None:
+            grace = 0 if number == signal.SIGKILL else None
+            self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=grace, uid=pod["metadata"]["uid"])
+
+        attached.begins(send)
+        with Ignoring(400, 404):
+            for piece in self._printed(pod, None, None, follow="true"):
+                attached.out(piece)
 
     def admit(self, service: ServicePlan) -> None:
         """Says so of its pods, and waits until the cluster has seen it."""

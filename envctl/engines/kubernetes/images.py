@@ -34,17 +34,26 @@ def bring_images(context: Context, plan: Plan, folder: Path, environ: Mapping[st
         EngineMissing: there is no Docker to build with.
         ServiceFailed: it cannot be built, or pushed.
     """
-    built = [service for service in plan.services.values() if service.build is not None]
+    built = check_way(context, plan)
     if not built:
         return
-    registry = plan.setting.registry
-    if not reaches(context, registry):
+    _build(replace(plan, services={service.name: service for service in built}), folder, environ, progress)
+    once = {service.image: service for service in built}.values()
+    each(lambda service: bring(context, service, plan.setting.registry, environ, progress), once)
+
+
+def check_way(context: Context, plan: Plan) -> list[ServicePlan]:
+    """The services that are built; their images can reach the cluster.
+
+    Raises:
+        UsageError: nobody said where to push.
+    """
+    built = [service for service in plan.services.values() if service.build is not None]
+    if built and not reaches(context, plan.setting.registry):
         names = ", ".join(service.name for service in built)
         hint = "`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` takes a ready one"
         raise UsageError(f"{names}: built here, and the cluster of {context.name} cannot get at it", hint=hint)
-    _build(replace(plan, services={service.name: service for service in built}), folder, environ, progress)
-    once = {service.image: service for service in built}.values()
-    each(lambda service: bring(context, service, registry, environ, progress), once)
+    return built
 
 
 def reaches(context: Context, registry: str | None) -> bool:

@@ -29,13 +29,16 @@ from envctl.instance.folder import snapshots_folder
 from envctl.instance.labels import ENGINE
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.keeper import system
-from envctl.keeper.marks import MARK, PROCESS
+from envctl.keeper.marks import MARK, PROCESS, kill_marked
 from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone
 from envctl.plan.model import Plan, ServicePlan
+from envctl.process.attached import Attached, run_attached
 from envctl.process.threads import guarded_thread
 
 TAKEN = ("address already in use", "address in use", "eaddrinuse")
 LIMITS = {"memory_bytes": "memory", "cpu": "CPU"}
+BESIDE = "#beside"
+"""Ends the name of a command beside a service."""
 FIRST_TIMEOUT, AGAIN = 30.0, 0.003
 """Seconds that a server gets to answer its first command, and between two attempts."""
 
@@ -310,8 +313,10 @@ class LocalDeployment(LocalInstance):
         env = {**spec.environment(self.host.environ), **what.env, MARK: self.id}
         return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
 
-    def run_command(self, service: ServicePlan, argv: Sequence[str]) -> CommandResult:
+    def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         """*argv* as a process of its own with the environment, the files and the folder of *service*."""
+        if attached is not None:
+            return self._run_attached(service, argv, attached)
         with self._changing:
             self._once += 1
             name = f"{service.name}#{os.getpid()}-{self._once}"
@@ -331,6 +336,19 @@ class LocalDeployment(LocalInstance):
             with suppress(EnvctlError):
                 self._stopped(name, 0.0)
             log.unlink(missing_ok=True)
+
+    def _run_attached(self, service: ServicePlan, argv: Sequence[str], attached: Attached) -> CommandResult:
+        """As a child of ours: the keeper gives no output away piece by piece, and finds by their mark what a killed command leaves."""
+        name, spec = f"{service.name}{BESIDE}", self.spec(service.name)
+        env = {**spec.environment(self.host.environ), **service.env, MARK: self.id, PROCESS: name}
+        words = resolved(tuple(argv), env, spec.cwd)
+        try:
+            status = run_attached(
+                words, env, attached, cwd=spec.cwd, user=spec.user, ended=lambda: kill_marked(self.id, process=name)
+            )  # fmt: skip
+        except OSError as error:
+            return CommandResult(126 if isinstance(error, PermissionError) else 127, f"{argv[0]}: {error.strerror}")
+        return CommandResult(status, "")
 
     def data_id(self, service: ServicePlan) -> str:
         if service.ephemeral:

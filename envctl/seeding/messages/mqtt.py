@@ -21,7 +21,8 @@ def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, MqttMessage]]
     at, where = seeder.endpoint(step.service), step.where
     # Version 5 alone says why it takes a message no further.
     client = mqtt.Client(enums.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-    client.username_pw_set(str(at.properties.get("username", "")), str(at.properties.get("password", "")))
+    if user := str(at.properties.get("username") or ""):
+        client.username_pw_set(user, str(at.properties.get("password") or ""))
     answers = _Answers(client)
     try:
         client.connect(at.host, at.port)

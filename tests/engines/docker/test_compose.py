@@ -6,12 +6,27 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from envctl.engines.docker import compose
 from envctl.engines.docker.compose import ComposeFailed, compose_program, run_compose
 from envctl.errors import EngineMissing
+
+
+def test_what_waits_for_an_image_and_what_compose_would_not_create_without_it() -> None:
+    services: dict[str, dict[str, Any]] = {
+        "db": {"image": "postgres"},
+        "app": {"image": "built", "depends_on": {"db": {}}},
+        "front": {"image": "nginx", "depends_on": {"app": {}}},
+        "side": {"image": "nginx", "network_mode": "service:front"},
+        "linked": {"image": "nginx", "links": ["app:alias"], "volumes_from": ["db:ro"]},
+        "files": {"image": "nginx", "volumes_from": ["app:ro"]},
+        "host": {"image": "nginx", "network_mode": "host", "pid": "host"},
+    }
+    assert compose.dependants(services, {"built"}) == {"app", "front", "side", "linked", "files"}
+    assert compose.dependants(services, {"none"}) == frozenset()
 
 
 @pytest.fixture
