@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,11 @@ from envctl.definition.compose_services import ComposeReading, Recogniser
 from envctl.definition.compose_storage import without_addresses, without_folders
 from envctl.definition.models import NAME
 from envctl.definition.source import Source, TreePath, displayed, inside
-from envctl.definition.yaml_parser import YamlError, pairs, parse_nodes
-from envctl.errors import EngineMissing, Problem, did_you_mean
-from envctl.files.folders import FileRefused
-from envctl.files.reading import read_file
+from envctl.definition.yaml_parser import Node, pairs
+from envctl.errors import DefinitionError, EngineMissing, Problem, did_you_mean
 
-TIMEOUT = 60
+TIMEOUT = 8
+"""Seconds; a file of 2,000 services takes one or two."""
 NOTHING_REMOTE = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE": "0"}
 """Reading a definition asks nobody on the network, whatever the surroundings say."""
 _ADVICE = "install Docker with its Compose plugin, or describe the services in the definition itself"
@@ -52,6 +53,8 @@ class ComposeReference:
     project: Path
     environ: Mapping[str, str]
     recognise: Recogniser
+    nodes: dict[Path, Node | None] = field(default_factory=dict)
+    """Gets what each Compose file that is read holds."""
 
 
 def read_compose(reference: ComposeReference) -> ComposeServices:
@@ -61,28 +64,28 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         EngineMissing: Docker Compose is not there.
     """
     files, profiles, problems = _asked(reference)
-    found = [] if problems else list(refused_paths(files, reference.project, reference.environ))
+    found = [] if problems else list(refused_paths(files, reference.project, reference.environ, reference.nodes))
     unread = [problem for problem in found if problem.path == UNREAD]
     problems += [problem for problem in found if problem.path != UNREAD]
     if problems or not files:
         return ComposeServices(source=reference.source, problems=tuple(problems))
+    if unread:  # Compose might read it, and what it names; its words of that would be those of a file outside
+        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(unread))
     done = _config(files, profiles, reference.environ)
     if done.returncode != 0:
         problem = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {_last_words(done.stderr)}")
         # With a name, so that nothing is said of it as well.
-        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.project), (problem,))
-    if unread:  # Compose reads what we cannot
-        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.project), tuple(unread))
+        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), (problem,))
     config = _without_nulls(json.loads(done.stdout))
     if not config.get("services"):
         problems.extend(_only_profiles(files, reference))
-        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.project), tuple(problems))
+        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(problems))
     reading = ComposeReading(config, reference.recognise, reference.project, reference.environ)
     services = reading.services()
     extra = _extra(reading)
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
-    return ComposeServices(tree, _source(files, services, reference.project), (), extra, tuple(losses))
+    return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses))
 
 
 def _asked(reference: ComposeReference) -> tuple[list[Path], list[str], list[Problem]]:
@@ -130,22 +133,39 @@ def _config(files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str
     names = [word for file in files for word in ("-f", str(file))] + [w for p in profiles for w in ("--profile", p)]
     # Docker finds its plugins below HOME, whatever else the environment is.
     env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | dict(environ) | NOTHING_REMOTE
+    command = [docker, "compose", *names, "config", *(what or ("--format", "json"))]
     try:
-        done = subprocess.run(
-            [docker, "compose", *names, "config", *(what or ("--format", "json"))],
-            cwd=files[0].parent,
-            env=env,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = _run(command, files[0].parent, env)
+    except OSError as error:
         raise EngineMissing(f"Docker Compose could not read {displayed(files[0])}: {error}", hint=_ADVICE) from None
+    except subprocess.TimeoutExpired:
+        message = f"Docker Compose has not read this file within {TIMEOUT} s"
+        raise DefinitionError(
+            [Problem(displayed(files[0]), 1, "", message, f"`docker compose -f {files[0].name} config` shows it")]
+        ) from None
     if done.returncode != 0 and re.search(r"not a docker command|unknown shorthand flag: 'f'", done.stderr):
         raise EngineMissing("Docker has no Compose plugin here", hint=_ADVICE)
     return done
+
+
+def _run(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """It, and what it starts: Docker's command line leaves its plugin behind when it is killed.
+
+    Raises:
+        OSError, subprocess.TimeoutExpired
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace",
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            out, err = process.communicate(timeout=TIMEOUT)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _last_words(stderr: str) -> str:
@@ -180,22 +200,18 @@ def _name(text: str) -> str:
     return name if NAME.fullmatch(name) else "compose"
 
 
-def _source(files: Sequence[Path], services: Mapping[str, Any], project: Path) -> Source:
+def _source(files: Sequence[Path], services: Mapping[str, Any], nodes: Mapping[Path, Node | None]) -> Source:
     """Services stand where the files name them."""
     shown = displayed(files[0])
     marks: dict[TreePath, tuple[Path, int]] = {("name",): (shown, 1), ("services",): (shown, 1)}
     marks |= {("services", name): (shown, 1) for name in services}
     for file in files:
-        marks |= {("services", name): (displayed(file), line) for name, line in _lines(file, project) if name in services}
+        marks |= {("services", name): (displayed(file), line) for name, line in _lines(nodes.get(file)) if name in services}
     return Source(shown, marks)
 
 
-def _lines(file: Path, project: Path) -> Iterator[tuple[str, int]]:
-    """The services that a file names, and their lines; Compose reads tags that we do not, and files that we may not."""
-    try:
-        document = parse_nodes(read_file(file, project).decode("utf-8-sig"), any_tag=True)
-    except (FileRefused, OSError, UnicodeDecodeError, YamlError):
-        return
+def _lines(document: Node | None) -> Iterator[tuple[str, int]]:
+    """The services that a file names, and their lines."""
     for section, services in pairs(document):
         if section.text == "services":
             yield from ((name.text, name.line) for name, _ in pairs(services))

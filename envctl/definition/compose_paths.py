@@ -7,19 +7,27 @@ from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 
-from envctl.definition.source import displayed, inside
+from envctl.definition.source import MAX_BYTES, TreePath, displayed, inside
 from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, pairs, parse_nodes
 from envctl.errors import Problem
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
+MAX_DOTENV = 1_000_000
+"""Bytes."""
 UNREAD, MOVED = "(all of it)", "include.project_directory"
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?:(?P<sign>:?[-?])(?P<word>[^{}$]*))?\}|(?P<bare>\w+))")
 _REMOTE = re.compile(r"^(?:https?|ssh|git|oci)://|^git@|^github\.com/|\.git(?:#|$)")
 
 
-def refused_paths(files: list[Path], project: Path, environ: Mapping[str, str]) -> Iterator[Problem]:
-    """What the files, and those that they include or extend, name outside of *project*, or elsewhere on the network."""
+def refused_paths(
+    files: list[Path], project: Path, environ: Mapping[str, str], nodes: dict[Path, Node | None] | None = None
+) -> Iterator[Problem]:
+    """What the files, and those that they include or extend, name outside of *project*, or elsewhere on the network.
+
+    Args:
+        nodes: gets what each file holds, which nobody has to read again then.
+    """
     waiting: list[tuple[Path, bool]] = [(file, True) for file in files]
     seen: set[Path] = set()
     while waiting:
@@ -28,7 +36,7 @@ def refused_paths(files: list[Path], project: Path, environ: Mapping[str, str]) 
             continue
         seen.add(file)
         try:
-            document = parse_nodes(read_file(file, project).decode("utf-8-sig"), any_tag=True)
+            document = parse_nodes(read_file(file, project, largest=MAX_BYTES).decode("utf-8-sig"), any_tag=True)
             variables = {**_dotenv(file.parent, project), **environ} if variables_known else None
         except FileRefused as error:
             yield Problem(displayed(file), 1, "", str(error))
@@ -38,6 +46,8 @@ def refused_paths(files: list[Path], project: Path, environ: Mapping[str, str]) 
         except (UnicodeDecodeError, YamlError) as error:
             yield Problem(displayed(file), getattr(error, "line", 1), UNREAD, f"what it names cannot be checked: {error}")
             continue
+        if nodes is not None:
+            nodes[file] = document
         others = any(key.text == "include" and _own_variables(value) for key, value in _entries(document))
         for where, leaf, is_compose in _named(document):
             if where == MOVED:
@@ -70,7 +80,7 @@ def _dotenv(folder: Path, project: Path) -> dict[str, str]:
     from dotenv import dotenv_values
 
     try:
-        text = read_file(folder / ".env", project).decode("utf-8", "replace")
+        text = read_file(folder / ".env", project, largest=MAX_DOTENV).decode("utf-8", "replace")
     except OSError:
         return {}
     return {key: value or "" for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()}
@@ -91,6 +101,24 @@ def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
     if value is None or (not value and sign.startswith(":")):
         return str(found["word"]) if sign.endswith("-") else ""
     return value
+
+
+def leaves(node: Node | None) -> Iterator[tuple[TreePath, Leaf]]:
+    """Every text below *node* with its path; what aliases repeat stands once."""
+    waiting: list[tuple[TreePath, Node]] = [] if node is None else [((), node)]
+    seen: set[int] = set()
+    while waiting:
+        path, each = waiting.pop()
+        if isinstance(each, Leaf):
+            yield path, each
+        elif id(each) not in seen:
+            seen.add(id(each))
+            if each.is_map:
+                waiting += [
+                    ((*path, getattr(key, "text", "?")), value) for key, value in zip(each.items[::2], each.items[1::2], strict=True)
+                ]
+            else:
+                waiting += [((*path, index), item) for index, item in enumerate(each.items)]
 
 
 def _named(document: Node | None) -> Iterator[tuple[str, Leaf, bool]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from envctl.definition.compose_words import reads_like_compose
 from envctl.errors import UsageError, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
+from envctl.files.toml import parse_toml
 
 FOLDER = "environments"
 MAX_BYTES = 1_000_000
@@ -89,7 +89,7 @@ def _is_project(folder: Path) -> bool:
     if (folder / "envctl.toml").exists() or (folder / ".git").exists():
         return True
     try:
-        return "envctl" in tomllib.loads(read_file(folder / "pyproject.toml", folder, largest=MAX_BYTES).decode()).get("tool", {})
+        return "envctl" in parse_toml(read_file(folder / "pyproject.toml", folder, largest=MAX_BYTES).decode()).get("tool", {})
     except (FileRefused, OSError, ValueError):
         return False
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.definition import budget
 from envctl.definition.budget import Budget
@@ -19,11 +19,20 @@ from envctl.definition.models import Definition
 from envctl.definition.source import Document, Source, TreePath, displayed, dotted, inside, locate, merge, parse, read, service_names, walk
 from envctl.definition.validate import evaluated_keys, known_keys, unknown_key, validate
 from envctl.definition.variables import EarlyEvaluation, is_unknown, resolve_variables
+from envctl.definition.yaml_parser import Node
 from envctl.errors import DefinitionError, Problem
 from envctl.session.mask import Mask
 
 MAX_ITEMS = 2000
 """Services, and other things in one map: each may refer to all others."""
+
+
+class Text(NamedTuple):
+    """A text of a definition's file, and its place."""
+
+    source: Source
+    path: TreePath
+    text: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,10 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
     compose_extra: dict[str, Any] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
+    written: Mapping[Path, list[Text]] = field(default_factory=dict)
+    """The texts of each file as it has them, before anything is put in its place."""
+    composed: Mapping[Path, Node | None] = field(default_factory=dict)
+    """What each Compose file holds."""
     unknown: frozenset[TreePath] = frozenset()
     """Places that have a problem in their expressions."""
     broken: frozenset[str] = frozenset()
@@ -130,6 +143,8 @@ def load(
         problems=[*document.problems, *variables.problems, *evaluation.problems, *checked.problems],
         compose_extra=files.compose_extra,
         losses=files.losses,
+        written=files.written,
+        composed=files.nodes,
         unknown=frozenset(evaluation.unknown),
         broken=frozenset(variables.broken),
         partial=checked.partial,
@@ -185,12 +200,15 @@ class _Includes:
     """Services that a Compose file describes."""
     compose_extra: dict[str, Any] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
+    written: dict[Path, list[Text]] = field(default_factory=dict)
+    nodes: dict[Path, Node | None] = field(default_factory=dict)
 
     def document(self, file: Path, chain: tuple[Path, ...] = (), start: Document | None = None) -> Document:
         """The document of *file* (or *start*) on top of its Compose file and its includes: the including file wins."""
         document = start or read(file, self.project)
         if document.tree is None:
             return document
+        self.written[file] = [Text(document.source, path, text) for path, text in walk(document.tree) if isinstance(text, str)]
         problems: list[Problem] = []
         base = Document({}, Source(displayed(file)))
         for path, text in _texts(document.tree.pop("include", None), ("include",), document.source, problems):
@@ -218,7 +236,7 @@ class _Includes:
         return self.document(found, chain)
 
     def _with_compose(self, base: Document, value: Any, source: Source, file: Path, problems: list[Problem]) -> Document:
-        composed = read_compose(ComposeReference(value, source, file.parent, self.project, self.environ, self.recognise))
+        composed = read_compose(ComposeReference(value, source, file.parent, self.project, self.environ, self.recognise, self.nodes))
         problems += composed.problems
         self.composed |= set(composed.tree.get("services", {}))
         self.compose_extra |= composed.extra

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, parse_nodes
+from envctl.definition.yaml_parser import MAX_VALUES, Branch, Leaf, Node, YamlError, parse_nodes, too_many
 from envctl.errors import Problem, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
@@ -20,7 +20,6 @@ from envctl.files.reading import read_file
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 TreePath = tuple[str | int, ...]
 MAX_BYTES = 5_000_000
-MAX_VALUES = 200_000
 """Values after aliases are expanded: 500 services of 50 lines are 25,000."""
 
 
@@ -207,7 +206,7 @@ class _Reading:
         self._count += 1
         self._characters += len(node.text) if isinstance(node, Leaf) else 0
         if self._count > MAX_VALUES:
-            raise YamlError(node.line, f"there are more than {MAX_VALUES:,} values in this file, those of aliases counted each time")
+            raise too_many(node.line)
         if self._characters > MAX_BYTES:
             raise YamlError(node.line, f"aliases make more than {MAX_BYTES:,} characters of this file")
 

@@ -24,10 +24,17 @@ STEERING = {
     "GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_PAGER", "GIT_EXTERNAL_DIFF", "GIT_PROXY_COMMAND", "GIT_EXEC_PATH", "GIT_TEMPLATE_DIR",
     "GIT_DIR", "GIT_WORK_TREE", "GIT_CONFIG", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
     "SSH_ASKPASS", "SUDO_ASKPASS", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "MAKEFLAGS", "MAKEFILES", "MAVEN_OPTS", "MAVEN_ARGS", "GRADLE_OPTS", "GRADLE_USER_HOME", "RUSTC",
+    "RUSTDOC", "RUSTFLAGS", "CARGO_HOME", "GOROOT", "GOENV", "GOTOOLCHAIN", "ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_LIBS",
+    "ELIXIR_ERL_OPTIONS", "R_PROFILE", "R_PROFILE_USER", "R_ENVIRON", "R_ENVIRON_USER", "JULIA_LOAD_PATH", "BUN_OPTIONS", "PSQLRC",
+    "INPUTRC", "VIMINIT", "EXINIT", "PYTEST_PLUGINS", "DOCKER_CONFIG", "KUBECONFIG", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
 }  # fmt: skip
 """Variables that change how every command runs: what it loads first, where it looks for programs, what it runs on the way."""
-STEERING_PREFIXES = ("LD_", "DYLD_", "CORECLR_", "COR_", "XDG_", "ENVCTL_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
-"""Whole families of such: the loader's, .NET's profilers, the places of configuration, our own."""
+STEERING_PREFIXES = (
+    "LD_", "DYLD_", "CORECLR_", "COR_", "XDG_", "ENVCTL_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "npm_config_", "NPM_CONFIG_",
+    "CARGO_BUILD_", "CARGO_TARGET_", "ACTIONS_", "RUNNER_",
+)  # fmt: skip
+"""Whole families of such: the loader's, .NET's profilers, the places of configuration, our own, of package managers, of a CI's runner."""
 
 
 def steers(name: str) -> bool:

@@ -15,6 +15,8 @@ import yaml
 from yaml import events
 
 MAX_DEPTH = 60
+MAX_VALUES = 200_000
+"""Of a document; those of aliases are counted each time by whoever follows them."""
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STANDARD = "tag:yaml.org,2002:"
 _SCALAR_TAGS = ("str", "int", "float", "bool", "null")
@@ -137,6 +139,10 @@ def _advice(content: str, error: yaml.MarkedYAMLError, mark: Any) -> str:
     return ""
 
 
+def too_many(line: int) -> YamlError:
+    return YamlError(line, f"there are more than {MAX_VALUES:,} values in this file, those of aliases counted each time")
+
+
 class _Builder:
     """Turns events into nodes; what is open stands on a stack of its own."""
 
@@ -145,6 +151,7 @@ class _Builder:
         self.root: Node | None = None
         self._open: list[Branch] = []
         self._anchors: dict[str, Node] = {}
+        self._count = 0
 
     def take(self, event: Any) -> None:
         line = event.start_mark.line + 1
@@ -162,6 +169,8 @@ class _Builder:
             self._open.pop().closed = True
 
     def _scalar(self, event: Any, line: int) -> Scalar:
+        if event.tag == _STANDARD + "binary":  # whoever knows this tag reads another text than stands there
+            raise _unknown_tag(event.tag, line)
         return event.value if self._any_tag else _scalar(event, line)
 
     def _begin(self, event: Any, line: int) -> None:
@@ -188,6 +197,10 @@ class _Builder:
         self._add(node)
 
     def _add(self, node: Node) -> None:
+        is_key = self._open and self._open[-1].is_map and len(self._open[-1].items) % 2 == 0
+        self._count += not is_key
+        if self._count > MAX_VALUES:  # here, so that nobody waits for the rest
+            raise too_many(node.line)
         if self._open:
             self._open[-1].items.append(node)
         else:

@@ -9,21 +9,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from envctl.definition.compose_paths import leaves
 from envctl.definition.expressions import ExpressionError, references
-from envctl.definition.find import find_project, is_compose_file
+from envctl.definition.find import find_project
 from envctl.definition.kinds import Kinds
 from envctl.definition.load import Loaded
 from envctl.definition.models import Build, Expose, Service
-from envctl.definition.source import TreePath, inside, read, walk
+from envctl.definition.source import TreePath, displayed, dotted, inside
 from envctl.errors import Problem, UsageError
 from envctl.files.package_data import templates
-from envctl.files.reading import LARGEST, read_file
+from envctl.files.packed import open_unpacked, plain_name
 from envctl.session.settings import Settings
 
 CLIENT_COMMANDS = re.compile(
     rb"^\s*\\(?!connect\b|c\b|\.|restrict\b|unrestrict\b)|^\s*system\b|\b(?:from|to)\s+program\b", re.IGNORECASE | re.MULTILINE
 )
 """What a database's own client, or a server that is a process of this machine, would run besides SQL."""
+LARGEST_SQL = 16_000_000
+"""Bytes."""
 _COMPOSE_VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)(:?-)?")
 KEPT = re.compile(r"PATH|HOME|DOCKER_\w*")
 """The variables that a stranger's environment is opened with, as Docker's own programs need them."""
@@ -75,21 +78,25 @@ def refuse_own_settings(settings: Settings, file: Path) -> None:
 
 def _variables(loaded: Loaded) -> Iterator[Problem]:
     """Those of the caller's that it reads, as the files have them: a loaded definition holds their values already."""
-    for file in dict.fromkeys(file for file, _ in loaded.source.marks.values()):
-        document = read(Path(os.path.abspath(file)), loaded.project)
-        tree = document.tree or {}
-        for path, text in walk(tree):
-            for name in _read_by(path, text, is_compose_file(file)):
-                yield document.source.problem(path, f"reads the variable {name} of your environment")
+    for source, path, text in (each for texts in loaded.written.values() for each in texts):
+        for name in _read_by(path, text):
+            yield source.problem(path, READS.format(name))
+    for file, node in loaded.composed.items():
+        for path, leaf in leaves(node):
+            for name in _read_by_compose(leaf.text):
+                yield Problem(displayed(file), leaf.line, dotted(path), READS.format(name))
 
 
-def _read_by(path: TreePath, text: object, by_compose: bool) -> list[str]:
+READS = "reads the variable {} of your environment"
+
+
+def _read_by_compose(text: str) -> list[str]:
     """The variables that *text* cannot do without: a default in a Compose file is what the project runs with by itself."""
-    if not isinstance(text, str):
-        return []
-    if by_compose:
-        found = ((match[1], text[match.start() + 1] == "{" and match[2]) for match in _COMPOSE_VARIABLE.finditer(text))
-        return [name for name, default in found if not default or KEPT.fullmatch(name)]
+    found = ((match[1], text[match.start() + 1] == "{" and match[2]) for match in _COMPOSE_VARIABLE.finditer(text))
+    return [name for name, default in found if not default or KEPT.fullmatch(name)]
+
+
+def _read_by(path: TreePath, text: str) -> list[str]:
     if path[:1] == ("variables",) and path[2:] == ("from",):
         return [text]
     with suppress(ExpressionError):
@@ -119,6 +126,8 @@ def _of_definition(loaded: Loaded) -> Iterator[Power]:
 def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Power]:
     if service.run is not None:
         yield Power((*at, "run"), "runs a program on this machine", LOCALLY)
+    if service.publish is not None:
+        yield Power((*at, "publish"), "takes a port of this machine that it names")
     if isinstance(service.expose, Expose) and service.expose.host:
         yield Power((*at, "expose"), f"asks for the host {service.expose.host}, which may be somebody else's")
     for key, value in service.env.items():
@@ -190,9 +199,21 @@ def _is_linked(path: Path) -> bool:
 def _client_commands(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
     yield from _links(loaded, paths, at)
     for path in paths:
-        readable = path.suffix == ".sql" and not _is_linked(path) and path.is_file() and path.stat().st_size <= LARGEST
-        if readable and CLIENT_COMMANDS.search(read_file(path, loaded.project)):
+        if (
+            Path(plain_name(path)).suffix == ".sql"
+            and not _is_linked(path)
+            and path.is_file()
+            and _has_client_commands(path, loaded.project)
+        ):
             yield Power(at, f"{path.name} has commands of the database's client, which then runs on this machine", LOCALLY)
+
+
+def _has_client_commands(path: Path, root: Path) -> bool:
+    """Packed or not; of one that is too large to be looked through, it is said as well."""
+    with suppress(OSError), open_unpacked(path, root) as stream:
+        content = stream.read(LARGEST_SQL + 1)
+        return len(content) > LARGEST_SQL or CLIENT_COMMANDS.search(content) is not None
+    return False  # damaged: nobody runs it
 
 
 def _of_kinds(loaded: Loaded, kinds: Mapping[str, Any]) -> Iterator[Power]:

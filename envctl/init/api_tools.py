@@ -10,15 +10,15 @@ from envctl.init.model import ROOT, TestCommand
 from envctl.init.project_files import ProjectFiles, as_map
 
 MAX_FILES = 50
-_ADDRESS = re.compile(r"\{\{\s*([\w.-]*(?:url|host|base|server|domain)[\w.-]*)\s*\}\}", re.IGNORECASE)
-_K6 = re.compile(r"__ENV\.(\w*(?:URL|HOST|BASE)\w*)")
-_KARATE = re.compile(r"""karate\.properties\[["'](\w*(?:url|host)\w*)["']\]""", re.IGNORECASE)
+_ADDRESS = re.compile(r"\{\{\s*([\w.-]{0,60}(?:url|host|base|server|domain)[\w.-]{0,60})\s*\}\}", re.IGNORECASE)
+_K6 = re.compile(r"__ENV\.(\w{0,60}(?:URL|HOST|BASE)\w{0,60})")
+_KARATE = re.compile(r"""karate\.properties\[["'](\w{0,60}(?:url|host)\w{0,60})["']\]""", re.IGNORECASE)
 
 
 def newman(project: ProjectFiles) -> Iterator[TestCommand]:
     """A collection of Postman; with the environment beside it, where there is one."""
     for path in project.named("*.postman_collection.json", "*collection*.json")[:2]:
-        text = project.text(path)
+        text = project.text(path, whole=True)
         if "getpostman.com/json/collection" not in text:
             continue
         beside = next((file for file in project.named("*.postman_environment.json") if file.parent == path.parent), None)

@@ -37,7 +37,7 @@ class Job(NamedTuple):
 def ci_jobs(project: ProjectFiles) -> list[Job]:
     """The jobs that run tests or have servers beside them; those that only build or deploy are left out."""
     found = [(read, path) for matches, read in READERS for path in list(filter(matches, project.files))[:MAX_FILES]]
-    jobs = [job for read, path in found if len(project.text(path)) <= LARGEST for job in read(project, path)]
+    jobs = [job for read, path in found if len(project.text(path, whole=True)) <= LARGEST for job in read(project, path)]
     return [job for job in jobs if job.servers or any(_tests(job))]
 
 

@@ -79,7 +79,7 @@ def development_servers(project: ProjectFiles) -> list[SeenServer]:
 def compose_services(project: ProjectFiles, file: PurePosixPath) -> list[ComposeService]:
     """The services of *file*; those behind a profile are left out."""
     recognise = recogniser(load_kinds(project.root))
-    services = as_map(project.tree(file).get("services")) if len(project.text(file)) <= LARGEST else {}
+    services = as_map(project.tree(file).get("services")) if len(project.text(file, whole=True)) <= LARGEST else {}
     return [
         _service(project, name, service, file, recognise)
         for name, service in services.items()

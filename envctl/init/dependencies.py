@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from envctl.init.model import Driver
 from envctl.init.project_files import ProjectFiles, as_list, as_map
 
 Reader = Callable[[ProjectFiles, PurePosixPath], Iterable[str]]
+LONGEST, MAX_EXTRAS = 214, 50
+"""Characters of a package's name (those of npm are the longest), and how many extras of it count."""
 _PYTHON = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?")
 
 
@@ -35,8 +38,9 @@ def dependencies(project: ProjectFiles) -> list[Dependency]:
 
 
 def _with_extras(name: str, extras: Iterable[object]) -> Iterator[str]:
-    yield name
-    yield from (f"{name}[{str(extra).strip()}]" for extra in extras)
+    if len(name) <= LONGEST:
+        yield name
+        yield from (f"{name}[{str(extra).strip()}]" for extra in islice(extras, MAX_EXTRAS))
 
 
 def _python(requirement: object) -> Iterator[str]:
@@ -88,8 +92,8 @@ def _found(*patterns: str) -> Reader:
 
 def _go(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
     for line in project.text(path).splitlines():
-        match = re.match(r"\s*(?:require\s+)?([\w.-]+\.[\w.-]+/\S+)\s+v\d", line)
-        if match and "// indirect" not in line:
+        match = re.match(r"\s*(?:require\s+)?([\w.-]++/\S+)\s+v\d", line)
+        if match and "." in match[1].partition("/")[0] and "// indirect" not in line:
             yield re.sub(r"/v\d+$", "", match[1])
 
 
@@ -100,7 +104,7 @@ def _cargo(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
         yield from _table(as_map(tree.get("workspace")).get(key), "features")
 
 
-_gradle = _found(r"""["'][\w.-]+:([\w.-]+)(?::[^"']*)?["']""", r"""\bid\s*\(?\s*["']([\w.-]+)["']""")
+_gradle = _found(r"""["'][\w.-]+:([\w.-]+)(?::[^"']*)?["']""", r"""\bid\s*+\(?\s*+["']([\w.-]+)["']""")
 """`group:artifact:version` in quotes; a plugin's id stands for itself."""
 MANIFESTS: dict[str, Reader] = {
     "requirements*.txt": _requirements,
@@ -109,13 +113,13 @@ MANIFESTS: dict[str, Reader] = {
     "Pipfile": _tables("packages", "dev-packages"),
     "package.json": _tables("dependencies", "devDependencies", "optionalDependencies", "peerDependencies"),
     "go.mod": _go,
-    "Gemfile": _found(r"""^\s*gem\s*\(?["']([\w.-]+)["']"""),
+    "Gemfile": _found(r"""^[ \t]*+gem\s*+\(?["']([\w.-]+)["']"""),
     "pom.xml": _found(r"<artifactId>\s*([\w.-]+)\s*</artifactId>"),
     "build.gradle": _gradle,
     "build.gradle.kts": _gradle,
     "composer.json": _tables("require", "require-dev"),
     "Cargo.toml": _cargo,
-    "*.csproj": _found(r"""<PackageReference\s[^>]*Include="([\w.-]+)\""""),
+    "*.csproj": _found(r"""<PackageReference\s[^<>]*Include="([\w.-]+)\""""),
 }
 """File name to what reads the names in it."""
 DRIVERS: dict[str, str] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -97,6 +98,8 @@ class ServerProperty(NamedTuple):
     """Whether it is a reason of its own to have the server."""
 
 
+LONGEST_NAME, MAX_LINES = 100, 5000
+"""Characters of a name that may say something of a server, and lines of a file that count."""
 MAX_VALUE = 4096
 """Characters; what is longer tells nothing of a server, and may double with each line."""
 
@@ -108,7 +111,7 @@ def variables(project: ProjectFiles) -> list[ExampleVariable]:
     for path in [*examples, *(path for path in project.named(*LOCAL_FILES) if path not in examples)]:
         origin = "example" if path in examples else "code"
         known: dict[str, str] = {}
-        for line in project.text(path).splitlines():
+        for line in islice(project.text(path).splitlines(), MAX_LINES):
             match = _LINE.match(line) if len(line) <= MAX_VALUE else None
             if match is None or len(value := _expanded(_value(match), known)) > MAX_VALUE:
                 continue
@@ -132,7 +135,7 @@ def _expanded(value: str, known: dict[str, str]) -> str:
 @lru_cache(maxsize=4096)
 def server_property(variable: ExampleVariable) -> ServerProperty | None:
     """What *variable* says about a server; None where it speaks of something else."""
-    return _by_scheme(variable) or _by_name(variable)
+    return _by_scheme(variable) or (_by_name(variable) if len(variable.name) <= LONGEST_NAME else None)
 
 
 def split_url(value: str) -> SplitResult | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import islice
@@ -17,6 +16,7 @@ from typing import Any
 from envctl.definition.source import parse
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
+from envctl.files.toml import parse_toml
 from envctl.init.model import ROOT
 
 SKIPPED = frozenset([
@@ -30,6 +30,12 @@ MAX_FILES = 20_000
 MAX_ENTRIES = 5_000
 MAX_DEPTH = 7
 MAX_BYTES = 1_000_000
+MAX_CHARACTERS = 24_000_000
+"""Of all files that are looked at together."""
+MAX_YAML = 600_000
+"""Of all YAML: its places are kept, which takes seconds for a megabyte."""
+MAX_LINE = 4096
+"""Characters of a line that a person, or a tool for people, has written: only those are searched."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class ProjectFiles:
 
     root: Path
     files: tuple[PurePosixPath, ...]
+    _texts: dict[PurePosixPath, str] = field(default_factory=dict, repr=False, compare=False)
+    _trees: dict[PurePosixPath, Any] = field(default_factory=dict, repr=False, compare=False)
+    _left: dict[str, int] = field(default_factory=lambda: {"text": MAX_CHARACTERS, "yaml": MAX_YAML}, repr=False, compare=False)
 
     @classmethod
     def read(cls, root: Path) -> ProjectFiles:
@@ -70,8 +79,23 @@ class ProjectFiles:
     def below(self, folder: PurePosixPath) -> list[PurePosixPath]:
         return [path for path in self.files if path.is_relative_to(folder)]
 
-    def text(self, path: PurePosixPath) -> str:
-        """What the file holds; empty where it is not text, or cannot be read."""
+    def text(self, path: PurePosixPath, *, whole: bool = False) -> str:
+        """What the file holds; empty where it is not text, cannot be read, or all files before it had too much.
+
+        Args:
+            whole: with the lines that are longer than anybody writes.
+        """
+        if path not in self._texts:
+            found = self._content(path)
+            self._texts[path] = found if self._affords("text", found) else ""
+        text = self._texts[path]
+        return text if whole or len(text) <= MAX_LINE else "\n".join(line for line in text.split("\n") if len(line) <= MAX_LINE)
+
+    def _affords(self, what: str, text: str) -> bool:
+        self._left[what] -= len(text)
+        return self._left[what] >= 0
+
+    def _content(self, path: PurePosixPath) -> str:
         file = self.root / path
         try:
             with open_file(file, self.root) as stream:
@@ -84,7 +108,20 @@ class ProjectFiles:
 
     def tree(self, path: PurePosixPath) -> dict[str, Any]:
         """The map that a JSON, TOML or YAML file holds; empty where it is broken or something else."""
-        return as_map(_parsed(path, self.text(path)))
+        if path not in self._trees:
+            self._trees[path] = self._parsed(path, self.text(path, whole=True))
+        return as_map(self._trees[path])
+
+    def _parsed(self, path: PurePosixPath, text: str) -> Any:
+        try:
+            if path.suffix == ".json":
+                return json.loads(text)
+            if path.suffix == ".toml" or path.name == "Pipfile":
+                return parse_toml(text)
+        except (ValueError, RecursionError):
+            return None
+        # Without recursion: a deep document must not end the process.
+        return parse(text, Path(path)).tree if self._affords("yaml", text) else None
 
 
 def as_map(value: object) -> dict[str, Any]:
@@ -119,14 +156,3 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _is_skipped(entry: os.DirEntry[str]) -> bool:
     hidden = entry.name.startswith(".") and entry.name not in SEEN
     return hidden or entry.name in SKIPPED or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
-
-
-def _parsed(path: PurePosixPath, text: str) -> Any:
-    try:
-        if path.suffix == ".json":
-            return json.loads(text)
-        if path.suffix == ".toml" or path.name == "Pipfile":
-            return tomllib.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return parse(text, Path(path)).tree  # without recursion: a deep document must not end the process

@@ -109,9 +109,13 @@ def _only(request: Request, name: str) -> str:
     return values[0] if values else ""
 
 
+def _no_number(word: str) -> None:
+    raise ValueError(word)  # NaN is no time to wait, and no JSON
+
+
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body or b"{}")
+        found = json.loads(body or b"{}", parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Refused(400, "the body is not valid JSON") from None
     if not isinstance(found, dict):

@@ -7,11 +7,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from envctl.definition.find import project_of
 from envctl.engines import Engine, KeptData, open_engine
 from envctl.engines.choice import known_locations
 from envctl.errors import EnvctlError, UsageError
+from envctl.files.reading import open_file, read_file
+from envctl.files.writing import check_file, root_of, write_file
 from envctl.instance.codec import Malformed, decode, encode
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.record import Location
@@ -20,6 +24,8 @@ from envctl.snapshots.index import Entry, Index
 from envctl.snapshots.settings import max_size
 
 MANIFEST = "snapshots.json"
+LARGEST_MANIFEST = 10_000_000
+"""Bytes."""
 
 
 class Kept(NamedTuple):
@@ -106,17 +112,20 @@ def export(session: Session, folder: Path) -> list[Entry]:
     """All of them as files in *folder*, which `import_` understands on another machine; its list is written last.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        UsageError: the folder cannot be written to, is reached by a link of the project, or has a list that is not ours.
     """
-    entries, told = [], {}
+    entries, told, root = [], {}, root_of(folder, project_of(session.cwd))
     try:
+        check_file(folder / MANIFEST, root, ours=_is_manifest)
         folder.mkdir(parents=True, exist_ok=True)
-        for entry, engine in _there(session):
-            file = folder / f"{entry.key}.{entry.engine}.tar"
-            engine.write_kept(entry.ref, file)
-            told[file.name] = {"sha256": _digest(file), "entry": encode(replace(entry, place=""))}
-            entries.append(entry)
-        (folder / MANIFEST).write_text(json.dumps(told, indent=1), "utf-8")
+        with TemporaryDirectory(prefix=".", dir=folder) as beside:  # whatever links are there, no engine writes through them
+            for entry, engine in _there(session):
+                file = Path(beside) / f"{entry.key}.{entry.engine}.tar"
+                engine.write_kept(entry.ref, file)
+                told[file.name] = {"sha256": _digest(file, folder), "entry": encode(replace(entry, place=""))}
+                file.replace(folder / file.name)
+                entries.append(entry)
+        write_file(folder / MANIFEST, json.dumps(told, indent=1), root, ours=_is_manifest)
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}", hint="name a folder that this user can write to") from None
     return entries
@@ -144,7 +153,7 @@ def import_(session: Session, folder: Path) -> list[Entry]:
         if here.file in known:
             continue
         file = folder / name
-        if not file.is_file() or _digest(file) != digest:
+        if _digest(file, folder) != digest:
             raise EnvctlError(f"{file} is not what it was when it was exported", hint="export it again; nothing of it was imported")
         content = engine.read_kept(entry.ref, file)
         if content != entry.content:
@@ -157,7 +166,7 @@ def import_(session: Session, folder: Path) -> list[Entry]:
 
 def _manifest(file: Path) -> Iterator[tuple[str, str, Entry]]:
     try:
-        told = json.loads(file.read_text("utf-8"))
+        told = json.loads(read_file(file, file.parent, largest=LARGEST_MANIFEST))
         for name, each in told.items():
             entry = decode(Entry, each["entry"])
             if "/" in name or not entry.key.isalnum():
@@ -165,7 +174,7 @@ def _manifest(file: Path) -> Iterator[tuple[str, str, Entry]]:
             yield name, str(each["sha256"]), entry
     except FileNotFoundError:
         raise UsageError(f"there are no exported snapshots in {file.parent}", hint="`envctl snapshots export DIR` writes them") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, Malformed) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Malformed, RecursionError) as error:
         raise EnvctlError(f"{file} is damaged: {error}", hint="export them again") from None
 
 
@@ -177,6 +186,14 @@ def _here(session: Session, name: str) -> tuple[KeptData, str]:
     return engine, engine.keeps_at
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _digest(file: Path, root: Path) -> str:
+    """Of what the file holds; empty where there is none."""
+    try:
+        with open_file(file, root) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def _is_manifest(content: bytes) -> bool:
+    return content == b"{}" or b'"sha256"' in content

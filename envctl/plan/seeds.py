@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from envctl.plan.seed_hashes import chained, entries, faker_version, server_hash
 from envctl.plan.subjects import Subject
 
 At = tuple[str | int, ...]
+LARGEST_HEADER = 200_000
+"""Bytes; the largest table of PostgreSQL has 1,600 columns of 63 letters."""
 
 
 def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, image: str, given: Mapping[str, File]) -> Iterator[Step]:
@@ -133,10 +136,18 @@ def _columns(reading: Reading, path: Path, at: At) -> list[str]:
 
 
 def header(path: Path, root: Path) -> list[str]:
-    """The names in the first line of a CSV file."""
+    """The names in the first line of a CSV file.
+
+    Raises:
+        csv.Error: they take more than any table's.
+    """
     with open_unpacked(path, root) as raw:
-        stream = codecs.getreader("utf-8-sig")(raw)
-        return [name.strip() for name in next(csv.reader(stream), [])]
+        content = raw.read(LARGEST_HEADER)
+    stream = io.StringIO(codecs.getincrementaldecoder("utf-8-sig")().decode(content), newline="")
+    found = [name.strip() for name in next(csv.reader(stream), [])]
+    if len(content) == LARGEST_HEADER and not stream.read(1):
+        raise csv.Error(f"its first line has more than {LARGEST_HEADER // 1000} kB")
+    return found
 
 
 def _files(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], Path]:

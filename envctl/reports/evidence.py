@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from envctl.errors import DefinitionError, Problem
 from envctl.files.folders import FileRefused
-from envctl.files.reading import read_file
+from envctl.files.reading import open_file, read_file
 from envctl.reports.junit import Case
 
 BROKEN = ("failed", "stopped", "pending", "starting", "unknown")
@@ -24,6 +25,10 @@ OURS = re.compile(r"the environment is broken: |^envctl: ", re.MULTILINE)
 LINES = 15
 """Of one service's log."""
 STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?")
+WIDEST = 2000
+"""Characters of a line."""
+LARGEST_STATUS, LARGEST_LOG, LARGEST_LOGS = 4_000_000, 8_000_000, 64_000_000
+"""Bytes: of a status, of the end of a log that is read, and of all logs."""
 SLACK = timedelta(seconds=1)
 
 
@@ -67,14 +72,15 @@ class Surroundings:
 
     folder: Path
     status: dict[str, Any] = field(default_factory=dict)
+    _room: list[int] = field(default_factory=lambda: [LARGEST_LOGS], repr=False, compare=False)
     _logs: dict[str, Log] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
+    @cached_property
     def broken(self) -> dict[str, str]:
         services = self.status.get("services") or {}
         return {name: str(each["state"]) for name, each in services.items() if each.get("state") in BROKEN}
 
-    @property
+    @cached_property
     def error(self) -> str:
         """Why the environment is at fault; empty where it was fine."""
         parts = [str(self.status.get("error") or ""), ", ".join(f"{name} {state}" for name, state in self.broken.items())]
@@ -104,14 +110,25 @@ class Surroundings:
         """Its log, read once for all tests."""
         if service not in self._logs:
             text = b""
-            with suppress(OSError, FileRefused):
-                text = read_file(self.folder / f"{service}.log", self.folder)
-            self._logs[service] = Log.of(text.decode(errors="replace").splitlines())
+            with suppress(OSError, FileRefused, ValueError):
+                text = self._end(self.folder / f"{service}.log")
+            self._logs[service] = Log.of([line[:WIDEST] for line in text.decode(errors="replace").splitlines()])
         return self._logs[service]
 
+    def _end(self, path: Path) -> bytes:
+        """The end of a log, as far as there is room for it."""
+        with open_file(path, self.folder) as stream:
+            stream.seek(max(0, stream.seek(0, 2) - min(LARGEST_LOG, self._room[0])))
+            text = stream.read(self._room[0])
+        self._room[0] -= len(text)
+        return text
 
-def surroundings(folder: Path) -> Surroundings:
+
+def surroundings(folder: Path, room: list[int]) -> Surroundings:
     """What *folder* says of its environment.
+
+    Args:
+        room: one number, of the bytes of logs that may still be read; all folders of a run share it.
 
     Raises:
         DefinitionError: its status.json is damaged.
@@ -119,14 +136,14 @@ def surroundings(folder: Path) -> Surroundings:
     path = folder / "status.json"
     if not path.is_file():
         return Surroundings(folder)
-    text = read_file(path, folder).decode(errors="replace")
+    text = read_file(path, folder, largest=LARGEST_STATUS).decode(errors="replace")
     try:
         found = json.loads(text) if text.strip() else {"error": "its engine did not answer when the report was written"}
         if not isinstance(found, dict) or not all(isinstance(each, dict) for each in (found.get("services") or {}).values()):
             raise ValueError("no document of `envctl status --json`")
     except (ValueError, AttributeError, RecursionError) as error:
         raise DefinitionError([Problem(path, 1, "", f"this is no status of an instance: {error}", "`--report DIR` writes it")]) from None
-    return Surroundings(folder, found)
+    return Surroundings(folder, found, room)
 
 
 def _at(text: str) -> datetime | None:

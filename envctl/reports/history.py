@@ -13,6 +13,8 @@ from envctl.files.writing import always, write_file
 RUNS = 20
 """As many of the last runs of a test count."""
 VERSION = 1
+LARGEST = 16_000_000
+"""Bytes of the file."""
 Runs = Mapping[str, str]
 """Test to its last runs, the oldest first: `+` green, `-` red, a blank where it did not run."""
 
@@ -24,7 +26,7 @@ def read_history(path: Path) -> dict[str, str]:
         DefinitionError: it is no history, or that of a later version.
     """
     try:
-        found = json.loads(read_file(path, path.parent))
+        found = json.loads(read_file(path, path.parent, largest=LARGEST))
         tests = found["tests"] if found["version"] == VERSION else None
         if not isinstance(tests, dict) or not all(isinstance(runs, str) and not set(runs) - set("+- ") for runs in tests.values()):
             raise ValueError("not of this version")

@@ -8,23 +8,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
-from xml.etree.ElementTree import Element, ParseError
+from typing import Any, BinaryIO, cast
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, iterparse
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from defusedxml.ElementTree import XMLParser
 
 from envctl.errors import DefinitionError, Problem
 
-MOST_ELEMENTS, DEEPEST, LONGEST = 1_000_000, 100, 20_000
-"""Of a file; LONGEST is the characters kept of one failure."""
+MOST_ELEMENTS, MOST_OF_CASE, DEEPEST, LONGEST = 1_000_000, 20_000, 100, 20_000
+"""Of a file, and of one test; LONGEST is the characters kept of one failure."""
+LONGEST_NAME, LONGEST_TEXT, LONGEST_TAG = 2000, 1_000_000, 1_000_000
+"""Characters kept of a name, of what an element holds while it is read, and bytes of a tag with its attributes."""
 RED, FLAKY = ("failure", "error"), ("flakyFailure", "flakyError", "rerunFailure", "rerunError")
 SKIPPED = ("skipped", "disabled", "ignored")
 EVIDENCE = "envctl"
 """The property of a test by which our pytest plugin says how the environment was when it failed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """One test.
 
@@ -76,15 +78,19 @@ def _wrong(path: Path, line: int, why: str) -> DefinitionError:
 def _cases(stream: BinaryIO, path: Path) -> Iterator[Case]:
     open_: list[Element] = []
     begun: list[datetime | None] = []
-    count = 0
-    for event, element in iterparse(stream, ("start", "end"), forbid_dtd=True):
+    count = first_of_case = 0
+    parser = XMLParser(target=_Short(), forbid_dtd=True)
+    for event, element in iterparse(cast(BinaryIO, _Fed(stream, parser)), ("start", "end"), parser):
         tag = _local(element)
         if event == "start":
             count += 1
+            if not any(_local(parent) == "testcase" for parent in open_):
+                first_of_case = count
             if not open_ and tag not in ("testsuites", "testsuite"):
                 raise NotJUnit(tag)
-            if count > MOST_ELEMENTS or len(open_) >= DEEPEST:
-                raise _wrong(path, 1, f"more than {MOST_ELEMENTS} elements, or {DEEPEST} inside each other")
+            if count > MOST_ELEMENTS or count - first_of_case > MOST_OF_CASE or len(open_) >= DEEPEST:
+                limits = f"{MOST_ELEMENTS:,} elements, {MOST_OF_CASE:,} in one test, or {DEEPEST} inside each other"
+                raise _wrong(path, parser.parser.CurrentLineNumber, f"there are more than {limits}")
             open_.append(element)
             begun.append(_time(element.get("timestamp")) or (begun[-1] if begun else None))
             continue
@@ -100,6 +106,34 @@ def _cases(stream: BinaryIO, path: Path) -> Iterator[Case]:
                 open_[-1].remove(element)
 
 
+class _Short(TreeBuilder):
+    """Elements without the rest of what takes pages: the output of a test may be all of a file."""
+
+    _held = 0
+
+    def start(self, tag: Any, attrs: Any, /) -> Any:
+        self._held = 0
+        return super().start(tag, attrs)
+
+    def data(self, data: Any, /) -> Any:
+        self._held += len(data)
+        return super().data(data) if self._held <= LONGEST_TEXT else None
+
+
+class _Fed:
+    """A stream for a parser that looks at a whole tag again for each piece of it."""
+
+    def __init__(self, stream: BinaryIO, parser: Any) -> None:
+        self._stream, self._parser, self._fed = stream, parser.parser, 0
+
+    def read(self, size: int) -> bytes:
+        if self._fed - self._parser.CurrentByteIndex > LONGEST_TAG:
+            raise ValueError(f"a tag or a comment has more than {LONGEST_TAG:,} bytes")
+        piece = self._stream.read(size)
+        self._fed += len(piece)
+        return piece
+
+
 def _local(element: Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
@@ -111,13 +145,13 @@ def _case(element: Element, begun: datetime | None) -> Case:
     seconds = _seconds(element.get("time"))
     names = [element.get("classname") or "", element.get("name") or "?"]
     return Case(
-        id="::".join(filter(None, names)),
+        id="::".join(name[:LONGEST_NAME] for name in names if name),
         outcome="failed" if red is not None else "skipped" if skipped else "passed",
         seconds=seconds,
         ended=begun + timedelta(seconds=min(seconds, 1e8)) if begun else None,
         message=(red.get("message") or "")[:LONGEST] if red is not None else "",
         text="".join(red.itertext())[-LONGEST:].strip() if red is not None else "",
-        file=element.get("file") or "",
+        file=(element.get("file") or "")[:LONGEST_NAME],
         line=_line(element.get("line")),
         retried=any(tag in FLAKY for tag, _ in parts),
         evidence=_property(element, EVIDENCE)[:LONGEST],

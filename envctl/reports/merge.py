@@ -4,37 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from envctl.errors import DefinitionError, Problem, UsageError
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
-from envctl.reports.evidence import Surroundings, surroundings
+from envctl.reports.evidence import LARGEST_LOGS, Surroundings, surroundings
 from envctl.reports.history import Runs, flaky, with_run
 from envctl.reports.junit import Case, NotJUnit, cases_of
 
 LARGEST = 256 << 20
 """Bytes of one file of results."""
+MOST_TESTS, MOST_TEXT = 500_000, 50_000_000
+"""Of a run, and the characters that are kept of all of its failures."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Result:
     """A test, and where it ran: one of another folder is another test, since a matrix runs the same tests in each."""
 
     name: str
     case: Case
     around: Surroundings
+    environments: bool
+    """Whether it failed through no fault of the code."""
 
     @property
     def red(self) -> bool:
         return self.case.outcome == "failed"
-
-    @property
-    def environments(self) -> bool:
-        """Whether it failed through no fault of the code."""
-        return self.red and self.around.at_fault(self.case)
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,15 @@ def merge(places: Sequence[Path], before: Runs) -> Merged:
         UsageError: there is nothing in one of them.
         DefinitionError: nothing could be read.
     """
-    gathered = _Gathered([], {}, [], [])
+    gathered = _Gathered([], {}, [], [], [MOST_TEXT])
     files = {place: _files(place) for place in places}
+    room = [LARGEST_LOGS]
     for folder in (folder for place in places for folder in _folders(place)):
         with _noted(gathered):
-            gathered.around[folder] = surroundings(folder)
+            gathered.around[folder] = surroundings(folder, room)
     for place in places:
         _gather(gathered, place, files[place], many=sum(map(bool, files.values())) > 1)
-    results, around, left_out, problems = gathered
+    results, around, left_out, problems, _ = gathered
     if problems and not results:
         raise DefinitionError(problems)
     said = [each for each in around.values() if each.status]
@@ -87,17 +87,31 @@ class _Gathered(NamedTuple):
     around: dict[Path, Surroundings]
     left_out: list[str]
     problems: list[Problem]
+    room: list[int]
+    """One number: how many characters of failures are still kept."""
 
 
 def _gather(into: _Gathered, place: Path, files: Sequence[Path], many: bool) -> None:
     before = len(into.left_out)
     for path in files:
         with _noted(into, path):
-            into.results.extend(_results(path, place, into.around, many))
+            for result in _results(path, place, into.around, many):
+                _keep(into, result, path)
     told = any(each.status for each in into.around.values() if each.folder.is_relative_to(place))
     if len(into.left_out) - before == len(files) and not told and not into.problems:
         hint = "; ".join(into.left_out[before:]) or "name the folder of `--report DIR`, or where your tests write theirs"
         raise UsageError(f"{place}: there are no JUnit files here", hint=hint)
+
+
+def _keep(into: _Gathered, result: Result, path: Path) -> None:
+    """Notes the result; of more failures than anybody reads, only that they are some."""
+    if len(into.results) >= MOST_TESTS:
+        raise DefinitionError([Problem(path, 1, "", f"a run of more than {MOST_TESTS:,} tests is not read to its end", "merge its parts")])
+    case = result.case
+    into.room[0] -= len(case.message) + len(case.text) + len(case.evidence)
+    if into.room[0] < 0:
+        result = replace(result, case=replace(case, message=case.message[:200], text="", evidence=""))
+    into.results.append(result)
 
 
 @contextmanager
@@ -131,10 +145,10 @@ def _files(place: Path) -> list[Path]:
 
 
 def _results(path: Path, place: Path, around: dict[Path, Surroundings], many: bool) -> Iterator[Result]:
-    label = f"{place.name or place}: " if many else ""
+    label, near = f"{place.name or place}: " if many else "", _nearest(path, around)
     with open_file(path, path.parent if place.is_file() else place, largest=LARGEST) as stream:
         for case in cases_of(stream, path):
-            yield Result(label + case.id, case, _nearest(path, around))
+            yield Result(label + case.id, case, near, case.outcome == "failed" and near.at_fault(case))
 
 
 def _nearest(path: Path, around: dict[Path, Surroundings]) -> Surroundings:

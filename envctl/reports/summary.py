@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
+from envctl.errors.harmless import harmless, without_colours
 from envctl.reports.merge import Merged, Result
 
 SLOWEST = 10
@@ -13,6 +15,8 @@ SLOW = 1.0
 """Seconds from which a test may be called slow."""
 MOST = 50
 """Tests of a list that Markdown shows: GitHub takes a megabyte."""
+MOST_EVIDENCE = 200
+"""Failures of a list that come with how the environment was."""
 MOST_LINES, WIDEST = 60, 400
 
 
@@ -32,8 +36,8 @@ def document(merged: Merged) -> dict[str, Any]:
             "flaky": len(merged.flaky),
         },
         "seconds": round(sum(result.case.seconds for result in results), 3),
-        "red": [_failure(result) for result in code],
-        "environment": [_failure(result) for result in broken],
+        "red": list(map(_failure, code, count())),
+        "environment": list(map(_failure, broken, count())),
         "flaky": [{"test": name, "runs": merged.runs.get(name, ""), "in_this_run": name in merged.again} for name in merged.flaky],
         "slow": [{"test": result.name, "seconds": result.case.seconds} for result in slow],
         "environments": [
@@ -45,17 +49,17 @@ def document(merged: Merged) -> dict[str, Any]:
     }
 
 
-def _failure(result: Result) -> dict[str, Any]:
+def _failure(result: Result, number: int) -> dict[str, Any]:
     case = result.case
     return {
         "test": result.name, "file": case.file, "line": case.line, "seconds": case.seconds, "message": case.message, "text": case.text,
-        "evidence": result.around.of(case),
+        "evidence": result.around.of(case) if number < MOST_EVIDENCE else [],
     }  # fmt: skip
 
 
 def markdown(told: dict[str, Any]) -> str:
-    """*told* by `document`, for people."""
-    return "\n".join(_lines(told)) + "\n"
+    """*told* by `document`, for people: whatever a test has written, it gives no orders to the runner that prints this."""
+    return "\n".join(harmless(without_colours(line)) for line in _lines(told)) + "\n"
 
 
 def _lines(told: dict[str, Any]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from envctl.errors import DefinitionError, Problem, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
+from envctl.files.toml import parse_toml
 
 LARGEST = 1_000_000
 """Bytes of a file with settings."""
@@ -101,7 +101,7 @@ def nearest(folder: Path) -> Settings:
 
 def _read(path: Path, root: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
     try:
-        content: Any = tomllib.loads(read_file(path, root, largest=LARGEST).decode())
+        content: Any = parse_toml(read_file(path, root, largest=LARGEST).decode())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (FileRefused, OSError, ValueError) as error:

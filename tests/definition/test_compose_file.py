@@ -13,6 +13,7 @@ from envctl.definition.expressions import evaluate
 from envctl.definition.source import Source
 from envctl.environment import Environment, open_environment
 from envctl.errors import DefinitionError, EngineMissing
+from tests.processes import running, until
 
 HERE = Path(__file__).parent / "compose"
 
@@ -161,7 +162,7 @@ class TestBelowADefinition:
     [
         ("services:\n  a: {imagee: x}\n", "imagee"),
         ("services:\n  a: {image: '${NOPE:?say what}'}\n", "say what"),
-        ("services:\n  a: [\n", "Docker Compose says: "),
+        ("services:\n  a: [\n", "not valid YAML"),
         ("services:\n  a: {image: x, depends_on: [b]}\n", "undefined service"),
     ],
 )
@@ -170,9 +171,9 @@ def test_a_file_that_compose_refuses(tmp_path: Path, text: str, message: str) ->
     with pytest.raises(DefinitionError) as caught:
         opened(tmp_path)
     (problem,) = caught.value.problems
-    assert problem.message.startswith("Docker Compose says: ")
+    assert problem.message.startswith(("Docker Compose says: ", "what it names cannot be checked: "))
     assert message in problem.message
-    assert (problem.file.name, problem.line) == ("compose.yaml", 1)
+    assert (problem.file.name, problem.line) == ("compose.yaml", 3 if "YAML" in message else 1)
 
 
 @needs_compose
@@ -211,3 +212,25 @@ def test_a_wrong_from(tmp_path: Path, value: object, path: str, message: str) ->
     reference = ComposeReference(value, Source(Path("shop.yaml")), tmp_path, tmp_path, {}, lambda image: None)
     problems = read_compose(reference).problems
     assert any(problem.path == path and message in str(problem) for problem in problems)
+
+
+@pytest.fixture
+def slow_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Docker whose Compose never ends, in a process of its own; the file that gets that one's number."""
+    monkeypatch.setattr("envctl.definition.compose_file.TIMEOUT", 1)
+    noted = tmp_path / "plugin"
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {noted}.new; mv {noted}.new {noted}\nwait\n")
+    docker.chmod(0o755)
+    return noted
+
+
+def test_compose_that_does_not_end_is_ended_with_all_that_it_started(tmp_path: Path, slow_docker: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: x}}\n")
+    environ = {"PATH": f"{slow_docker.parent / 'bin'}:/usr/bin:/bin"}
+    reference = ComposeReference("compose.yaml", Source(Path("shop.yaml")), tmp_path, tmp_path, environ, lambda image: None)
+
+    with pytest.raises(DefinitionError, match=r"compose\.yaml:1: Docker Compose has not read this file within"):
+        read_compose(reference)
+    until(lambda: not running(int(slow_docker.read_text())))

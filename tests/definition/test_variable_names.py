@@ -17,6 +17,10 @@ def test_an_output(name: str) -> None:
     [
         "PATH",
         "LD_PRELOAD",
+        "MAKEFILES",
+        "npm_config_script_shell",
+        "ERL_AFLAGS",
+        "KUBECONFIG",
         "LD_LIBRARY_PATH",
         "LD_AUDIT",
         "DYLD_INSERT_LIBRARIES",

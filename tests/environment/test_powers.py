@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
 
 from envctl.environment import open_environment
-from envctl.environment.powers import _read_by, powers
+from envctl.environment.powers import _read_by_compose, powers
 from envctl.errors import DefinitionError
 from tests.builders import environment_of, write
 
@@ -29,6 +30,8 @@ def shown(folder: Path, services: str, files: dict[str, str] | None = None, more
         (f"{API}, env: {{A: '${{env.TOKEN | default(1)}}'}}", "reads the variable TOKEN of your environment"),
         ("kind: postgres, seed: [{command: ./seed}]", "runs a command on this machine, to seed"),
         ("kind: postgres, seed: [{sql: a.sql}]", "a.sql has commands of the database's client"),
+        ("kind: postgres, seed: [{sql: packed.sql.gz}]", "packed.sql.gz has commands of the database's client"),
+        ("kind: postgres, publish: 5432", "takes a port of this machine that it names"),
         (f"{API}, files: {{/x: link}}", "follows the link link"),
         (f"{API}, compose: {{volumes: ['/etc:/x']}}", "mounts /etc of this machine"),
         (f"{API}, compose: {{volumes: ['~/.ssh:/x']}}", "mounts ~/.ssh of this machine"),
@@ -51,6 +54,7 @@ def shown(folder: Path, services: str, files: dict[str, str] | None = None, more
 def test_what_is_asked_for_is_shown_with_its_line(tmp_path: Path, service: str, expected: str) -> None:
     (tmp_path / "real").write_text("x")
     (tmp_path / "link").symlink_to("real")
+    (tmp_path / "packed.sql.gz").write_bytes(gzip.compress(b"select 1;\n\\! id\n"))
     files = {
         "a.sql": "select 1;\n\\! id\n",
         "app/Dockerfile": "FROM x\n",
@@ -139,4 +143,4 @@ def test_a_strangers_environment_sees_no_variables(tmp_path: Path) -> None:
 )
 def test_variables_of_a_compose_file(text: str, expected: list[str]) -> None:
     """With a default the file does without; `--untrusted` hands over none but Docker's."""
-    assert _read_by(("services", "db", "image"), text, by_compose=True) == expected
+    assert _read_by_compose(text) == expected

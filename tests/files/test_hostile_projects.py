@@ -160,3 +160,12 @@ def test_what_a_compose_file_would_read_outside(project: Path, text: str) -> Non
 def test_what_lies_inside_is_read(project: Path, text: str) -> None:
     write(project, {"compose.yaml": text, "inside.yaml": "services: {b: {image: x, env_file: one.env}}", "one.env": "A=1"})
     assert list(refused_paths([project / "compose.yaml"], project, {"ENV_FILE": "one.env"})) == []
+
+
+@pytest.mark.parametrize(
+    "tagged", ["env_file: !!binary Li4vc2hhZG93", "!!binary ZW52X2ZpbGU=: ../shadow", "!<tag:yaml.org,2002:binary> ZW52X2ZpbGU=: x"]
+)
+def test_no_tag_hides_what_a_compose_file_says(project: Path, tagged: str) -> None:
+    write(project, {"compose.yaml": f"services: {{a: {{image: x, {tagged}}}}}"})
+    found = list(refused_paths([project / "compose.yaml"], project, {}))
+    assert ["the tag `!!binary` means nothing here" in problem.message for problem in found] == [True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +53,57 @@ PIECES = [
         "{a: " * 70,
     ),
 ]
-COMMANDS = ["validate e", "validate e", "validate compose.yaml", "render e", "render e --engine kubernetes", "init --print", "list"]
+NEWER = """name: e
+services:
+  db:
+    kind: postgres
+    publish: 5432
+    scope: environment
+    resources: {cpu: 1, memory: 256M, requests: {cpu: 0.1, storage: 1G}}
+    seed:
+      - sql: seeds
+      - {rows: {t: [{a: 1.10, b: {$base64: eA==}}]}, database: app}
+      - {generate: {table: t, count: 3, columns: {a: {provider: name, unique: true}, b: {from: u.id, nulls: 0.5}}}}
+      - {http: [{path: /x, json: {a: "${db.port}"}, expect: [200, 201]}], in: web}
+      - {restore: seeds, owners: false}
+      - {csv: seeds, into: t}
+  keys: {kind: valkey, seed: [{keys: {a: {set: [x], ttl: 5m}}}]}
+  bus: {kind: rabbitmq, seed: [{messages: [{queue: q, json: [1]}]}]}
+  web:
+    kind: api
+    image: x
+    port: 80
+    expose: {path: /x, host: shop}
+    scope: lane
+    faults: {}
+    kubernetes: [{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}]
+outputs: {A: "${web.public_url}", B: "${lane.number}"}
+write: {.env.x: dotenv}
+tests: {t: {run: [a, "${web.url}"], reports: ["r/*.xml"], only: web}}
+"""
+JUNIT = """<testsuites><testsuite timestamp="2026-01-01T10:00:00Z"><testcase classname="a" name="b" time="1,5">
+<failure message="no">why<![CDATA[ & how]]></failure><properties><property name="envctl" value="x"/></properties></testcase>
+</testsuite></testsuites>"""
+STATUS = '{"name": "e", "error": null, "services": {"db": {"state": "failed"}, "../x": {"state": "ready"}}}'
+SETTINGS = '[images]\n"docker.io" = "x"\n[snapshots]\nmax_size = "1G"\n[expose]\ndomain = "x"\n'
+XML_PIECES = [
+    "<!DOCTYPE a [<!ENTITY b 'c'>]>",
+    "&b;",
+    "<a>" * 150,
+    "<!--",
+    "<![CDATA[",
+    "]]>",
+    "xmlns='x'",
+    "\x00",
+    "\ud800",
+    "NaN",
+    "::error::",
+    "é" * 999,
+]
+COMMANDS = [
+    *("validate e", "validate e", "validate e --untrusted", "render e", "render e --engine kubernetes"),
+    *("init --print", "list", "report reports", "report reports --json"),
+]
 ATOMS = ["1", "0.5", "'a'", "var.x", "self", "self.name", "env.HOME", "[]", "{}", "none", "10", "99999", "range(9999)", "nope", "db.url"]
 FILTERS = [
     "list",
@@ -86,12 +137,12 @@ def expression(random: random.Random, depth: int = 4) -> str:
     )
 
 
-def mutated(random: random.Random, text: str) -> str:
-    """*text* with some of it cut, moved, repeated or replaced."""
+def mutated(random: random.Random, text: str, more: Sequence[str] = ()) -> str:
+    """*text* with some of it cut, moved, repeated or replaced, by *more* as well."""
     for _ in range(random.choice([0, 1, 1, 2, 4])):
         start = random.randrange(len(text) + 1)
         end = min(len(text), start + random.choice([0, 1, 5, 40, 300]))
-        new = random.choice([*PIECES, f'"${{{expression(random)}}}"', text[start:end] * random.choice([0, 2, 50]), ""])
+        new = random.choice([*PIECES, *more, *more, *more, f'"${{{expression(random)}}}"', text[start:end] * random.choice([0, 2, 50]), ""])
         text = text[:start] + new + text[end:]
     return text
 
@@ -99,10 +150,11 @@ def mutated(random: random.Random, text: str) -> str:
 def project(seed: int, folder: Path) -> list[str]:
     """Fills *folder* with the project of *seed*; the arguments of the command that is to read it."""
     random_ = random.Random(seed)
-    definition = random_.choice(REAL).read_text("utf-8") if random_.random() < 0.7 else _grown(random_)
+    definition = random_.choice([random_.choice(REAL).read_text("utf-8"), random_.choice([NEWER, _grown(random_)])])
     for name in ("environments", "templates/kinds"):
         (folder / name).mkdir(parents=True)
-    (folder / "envctl.toml").touch()
+    (folder / "envctl.toml").write_text(mutated(random_, SETTINGS) if random_.random() < 0.1 else "", "utf-8", "surrogatepass")
+    _reports(random_, folder / "reports")
     (folder / "environments" / "e.yaml").write_text(mutated(random_, definition), "utf-8", "surrogatepass")
     if random_.random() < 0.4:
         kind = random_.choice(KINDS)
@@ -115,9 +167,14 @@ def project(seed: int, folder: Path) -> list[str]:
         (folder / "compose.yaml").write_text(mutated(random_, COMPOSE), "utf-8")
     for name in random_.sample(["orders", "seeds", "Dockerfile", ".dockerignore", "go.mod", "Gemfile", "package.json", ".env.example"], 3):
         _odd(random_, folder, name)
-    return random_.choice(
-        [["validate", "e"], ["validate", "e"], ["render", "e"], ["render", "e", "--engine", "kubernetes"], ["init", "--print"], ["list"]]
-    )
+    return random_.choice(COMMANDS).split()
+
+
+def _reports(random: random.Random, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a.xml").write_text(mutated(random, JUNIT, XML_PIECES), "utf-8", "surrogatepass")
+    (folder / "status.json").write_text(mutated(random, STATUS), "utf-8", "surrogatepass")
+    _odd(random, folder, "db.log")
 
 
 def _templated(random: random.Random, text: str) -> str:

@@ -110,3 +110,13 @@ def test_the_document_names_every_route_of_tests(one: Keeper) -> None:
     told = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     ours = {(route.method, route.path) for route in ROUTES if route.scope == TESTS and route.path != "/openapi.json"}
     assert (status, document["openapi"], told) == (200, "3.1.0", ours)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "1.0", "%D9%A3", "..", "%2e%2e"])
+def test_what_is_no_number_of_a_lane(helped: Keeper, number: str) -> None:
+    assert ask(helped, "POST", f"/v1/lanes/{number}/reset", {})[0] == 404
+
+
+@pytest.mark.parametrize("wait", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_time_to_wait(helped: Keeper, wait: float) -> None:
+    assert ask(helped, "POST", "/v1/leases", {"service": "db", "wait": wait})[0] == 400

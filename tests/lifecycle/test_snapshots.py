@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from envctl.engines import Saved
 from envctl.errors import EnvctlError, UsageError
+from envctl.files.folders import FileRefused
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.record import DataRecord, Location, SnapshotRecord
 from envctl.lifecycle import kept, snapshots
@@ -319,16 +321,22 @@ def test_what_was_exported_is_imported_elsewhere(session: Session, store: Store,
     assert [each.entry for each in kept.listed(session)] == [entry]
 
 
-@pytest.mark.parametrize("damage", ["file", "no file", "manifest", "no manifest", "another"])
+@pytest.mark.parametrize("damage", ["file", "no file", "a pipe", "manifest", "a deep manifest", "no manifest", "another"])
 def test_what_is_damaged_is_not_imported(session: Session, store: Store, plan: Plan, tmp_path: Path, damage: str) -> None:
     entry, out = keep(session, store, plan, "db"), tmp_path / "out"
     kept.export(session, out)
     kept.prune(session)
+    assert sorted(path.name for path in out.iterdir()) == [f"{entry.key}.docker.tar", kept.MANIFEST]
     file, manifest = out / f"{entry.key}.docker.tar", out / kept.MANIFEST
     if damage == "file":
         file.write_text("other")
     elif damage == "no file":
         file.unlink()
+    elif damage == "a pipe":
+        file.unlink()
+        os.mkfifo(file)
+    elif damage == "a deep manifest":
+        manifest.write_text("[" * 100_000)
     elif damage == "manifest":
         manifest.write_text(manifest.read_text()[:-10])
     elif damage == "no manifest":
@@ -336,8 +344,26 @@ def test_what_is_damaged_is_not_imported(session: Session, store: Store, plan: P
     else:
         manifest.write_text(manifest.read_text().replace(entry.content, "content of another"))
 
-    with pytest.raises(Exception, match=r"not what it was|damaged|no exported|something else"):
+    with pytest.raises(Exception, match=r"not what it was|damaged|no exported|something else|not a regular file"):
         kept.import_(session, out)
 
     assert kept.listed(session) == []
     assert store.there == {}
+
+
+def test_export_writes_through_no_link(session: Session, store: Store, plan: Plan, tmp_path: Path) -> None:
+    entry, out, outside = keep(session, store, plan, "db"), session.cwd / "out", tmp_path / "outside"
+    outside.write_text("mine")
+    out.mkdir()
+    (out / f"{entry.key}.docker.tar").symlink_to(outside)
+    kept.export(session, out)
+    assert outside.read_text() == "mine"
+
+    (out / kept.MANIFEST).unlink()
+    (out / kept.MANIFEST).symlink_to(outside)
+    with pytest.raises(FileRefused, match="symbolic link"):
+        kept.export(session, out)
+    (out / kept.MANIFEST).unlink()
+    (out / kept.MANIFEST).write_text("of a tool's own")
+    with pytest.raises(FileRefused, match="not written by envctl"):
+        kept.export(session, out)

@@ -83,3 +83,27 @@ def test_what_was_read_is_forgotten() -> None:
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("before", "piece", "after"),
+    [
+        ('<testsuite name="', "a" * 60_000, ""),
+        ("<testsuite><!-- ", "a -" * 20_000, ""),
+        ("<testsuite><testcase>", "<property/>" * 1000, ""),
+        ("<testsuite>", "<a>" * 1000, ""),
+    ],
+)
+def test_what_no_tool_writes_is_not_read_to_its_end(before: str, piece: str, after: str) -> None:
+    with pytest.raises(DefinitionError, match=r"more than 1,000,000 (bytes|elements)"):
+        read(before + piece * 60 + after)
+
+
+def test_of_long_output_and_names_the_beginning_is_kept() -> None:
+    tracemalloc.start()
+    found = read(f'<testsuite><testcase name="{"n" * 9000}"><system-out>{"<![CDATA[" + "o" * 999 + "]]>"}'
+                 + "<![CDATA[" + "o" * 30_000_000 + "]]></system-out><failure>x</failure></testcase></testsuite>")  # fmt: skip
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(found[0].id), found[0].text) == (junit.LONGEST_NAME, "x")
+    assert peak < 150_000_000  # the text itself, twice

@@ -133,3 +133,44 @@ def test_long_lists_are_cut(tmp_path: Path) -> None:
     text = markdown(told(suite(tmp_path, *[RED.replace("red", f"red{number}") for number in range(60)])))
     assert text.count("<details>") == 50
     assert "and 10 more" in text
+
+
+def test_of_many_failures_the_last_ones_are_only_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envctl.reports.merge.MOST_TEXT", 100)
+    monkeypatch.setattr("envctl.reports.summary.MOST_EVIDENCE", 1)
+    one = '<testcase name="{}"><failure message="m">' + "t" * 60 + "</failure></testcase>"
+    found = told(suite(tmp_path, one.format("a"), one.format("b"), status=up(db="ready")))
+    assert [(each["test"], each["text"], each["evidence"]) for each in found["red"]] == [("a", "t" * 60, ["db: ready"]), ("b", "", [])]
+
+
+def test_more_tests_than_a_run_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envctl.reports.merge.MOST_TESTS", 1)
+    found = told(suite(tmp_path, RED, GREEN))
+    assert found["counts"]["tests"] == 1
+    assert "more than 1 tests" in found["unreadable"][0]
+
+
+def test_the_end_of_a_log_is_read_as_far_as_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envctl.reports.merge.LARGEST_LOGS", 5000)
+    folder = suite(tmp_path, RED, status=up(db="failed", web="failed", hidden="failed"))
+    (folder / "db.log").write_text("first\n" + "x" * 4990 + "\nlast")
+    (folder / "web.log").write_text("of another")
+    (folder / "hidden.log").symlink_to("/etc/passwd")
+    evidence = told(folder)["environment"][0]["evidence"]
+    assert evidence[-2:] == ["  " + "x" * 2000, "  last"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"services": {"a": 1}}', '{"services": [' + "[]," * 1_400_000])
+def test_a_status_of_a_stranger(tmp_path: Path, text: str) -> None:
+    folder = suite(tmp_path, GREEN)
+    (folder / "status.json").write_text(text)
+    found = told(folder)
+    assert found["unreadable"] or found["left_out"]
+
+
+def test_markdown_gives_no_orders(tmp_path: Path) -> None:
+    orders = "::add-mask::a\n##[command]b\n##vso[task.setvariable]c\n\x1b[2J\u202e"
+    test = f'<testcase name="{orders.splitlines()[0]}"><failure message="no">{orders.replace(chr(27), "")}</failure></testcase>'
+    text = markdown(told(suite(tmp_path, test)))
+    assert not [line for line in text.splitlines() if line.lstrip().startswith("::") or "##[" in line or "##vso[" in line]
+    assert "\u202e" not in text

@@ -30,6 +30,7 @@ READ_ELSEWHERE = {
 ALLOWED = {
     "process/signals.py:_aside": "the handlers of signals, which are the process's",
     "process/signals.py:_asked": "signals are the process's, and only the command line installs handlers",
+    "process/signals.py:_last": "which of them has come",
 }
 
 

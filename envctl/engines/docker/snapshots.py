@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +28,9 @@ from envctl.plan.model import ServicePlan
 from envctl.process.creation import InFlight
 
 REPOSITORY = "envctl/snapshot"
+REF = re.compile(f"{REPOSITORY}:[0-9a-f]{{32}}")
+LARGEST_LIST = 4_000_000
+"""Bytes of a list of what a file of images holds."""
 COPYING = 600
 """Seconds for the daemon to write an image."""
 
@@ -122,13 +127,15 @@ def read(connection: Connection, ref: str, file: Path) -> str:
     Raises:
         EnvctlError: it is no image, or one under another name, which may be that of an image of somebody else.
     """
+    if not REF.fullmatch(ref):  # any other name may be that of an image which somebody uses
+        raise EnvctlError(f"{file}: '{ref}' is no name of a snapshot")
     try:
         if names_in(file) != {ref}:
             raise EnvctlError(f"{file} does not hold {ref}, or more than that")
         with file.open("rb") as source:
             answer = cast(Any, connection.api).load_image(source) or ()
             failed = [told["error"] for told in answer if isinstance(told, dict) and told.get("error")]
-    except (tarfile.TarError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (tarfile.TarError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise EnvctlError(f"{file} is not an image: {error}") from None
     except sdk_errors.APIError as error:
         failed = [error.explanation or error]
@@ -142,13 +149,23 @@ def names_in(file: Path) -> set[str]:
     found: set[str] = set()
     with tarfile.open(file, "r:") as tar:
         for member in tar:
-            if member.name == "manifest.json":
-                found |= {tag for image in json.load(tar.extractfile(member)) for tag in image["RepoTags"] or ()}  # type: ignore[arg-type]
-            elif member.name == "index.json":
-                told = json.load(tar.extractfile(member))["manifests"]  # type: ignore[arg-type]
-                full = [each.get("annotations", {}).get("io.containerd.image.name", "") for each in told]
-                found |= {name.removeprefix("docker.io/") for name in full if name}
-            elif member.name == "repositories":
-                told = json.load(tar.extractfile(member))  # type: ignore[arg-type]
-                found |= {f"{name}:{tag}" for name, tags in told.items() for tag in tags}
+            name = os.path.normpath(member.name).lstrip("/")  # as those see it who unpack it
+            if name == "manifest.json":
+                found |= {tag for image in _listed(tar, member) for tag in image["RepoTags"] or ()}
+            elif name == "index.json":
+                found |= {_oci_name(each.get("annotations") or {}) for each in _listed(tar, member)["manifests"]} - {""}
+            elif name == "repositories":
+                found |= {f"{name}:{tag}" for name, tags in _listed(tar, member).items() for tag in tags}
     return found
+
+
+def _listed(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+    if not member.isreg() or member.size > LARGEST_LIST:
+        raise ValueError(f"{member.name} is not a list of images")
+    return json.load(tar.extractfile(member))  # type: ignore[arg-type]
+
+
+def _oci_name(annotations: Mapping[str, str]) -> str:
+    """A whole name; without one, what containerd takes for it."""
+    name = annotations.get("io.containerd.image.name") or annotations.get("org.opencontainers.image.ref.name") or ""
+    return name.removeprefix("docker.io/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import tarfile
@@ -21,6 +22,7 @@ from envctl.plan.model import ServicePlan
 
 DATA, CONTENT = "data", "content"
 """In the folder of each: its data, and the random text by which it is known again."""
+KEY = re.compile("[0-9a-f]{32}")
 LARGEST_SPARE = 100_000_000
 """Bytes."""
 
@@ -82,16 +84,25 @@ def read(home: Path, key: str, file: Path) -> str:
     Raises:
         EnvctlError: it is no tar of ours, or leads elsewhere.
     """
+    if not KEY.fullmatch(key):
+        raise EnvctlError(f"{file}: '{key}' is no key of a snapshot")
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_unless_held(home / key)
     with made_whole(home / key) as new:
         try:
             with tarfile.open(file, "r:") as tar:
-                tar.extractall(new, filter="data")
-        except (tarfile.TarError, OSError) as error:
+                tar.extractall(new, filter=_plain)
+        except (tarfile.TarError, OSError, ValueError) as error:
             raise EnvctlError(f"{file} is not a snapshot: {error}") from None
         _belongs(new / DATA, unprivileged())
     return content(home, key)
+
+
+def _plain(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """Files and folders: no data of a server needs links, and through those others have got out of Python's own filter."""
+    if not (member.isreg() or member.isdir()):
+        raise tarfile.SpecialFileError(member)
+    return tarfile.data_filter(member, folder)
 
 
 def _belongs(data: Path, user: int | None) -> None:

@@ -7,6 +7,7 @@ POST /v1/reset             {"services": [names]} or nothing: everything -> 200 {
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from envctl.keeper.routing import TESTS, Call, Route, optional, reply
@@ -27,7 +28,7 @@ def show(keeper: Keeper, _call: Call) -> Response:
 
 def reset_lane(keeper: Keeper, call: Call) -> Response:
     number = call.parameters["n"]
-    if not number.isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", number):
         raise Refused(404, f"there is no lane {number}")
     return _reset(keeper, call, int(number))
 

@@ -7,13 +7,14 @@ import json
 import tarfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.moving import config_hashes, has_moved, made_anew
-from envctl.engines.docker.snapshots import names_in, restored
+from envctl.engines.docker.snapshots import names_in, read, restored
+from envctl.errors import EnvctlError
 from envctl.instance.labels import IMAGE
 from envctl.plan.model import ServicePlan
 from tests.builders import plan_of
@@ -93,7 +94,7 @@ def packed(file: Path, **parts: Any) -> Path:
     with tarfile.open(file, "w") as tar:
         for name, told in parts.items():
             content = json.dumps(told).encode()
-            entry = tarfile.TarInfo(name if name == "repositories" else f"{name}.json")
+            entry = tarfile.TarInfo(name if name.endswith("repositories") else f"{name}.json")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     return file
@@ -105,8 +106,29 @@ def packed(file: Path, **parts: Any) -> Path:
         {"manifest": [{"RepoTags": ["postgres:17"]}]},
         {"repositories": {"postgres": {"17": "x"}}},
         {"index": {"manifests": [{"annotations": {"io.containerd.image.name": "docker.io/postgres:17"}}]}},
+        {"index": {"manifests": [{"annotations": {"org.opencontainers.image.ref.name": "postgres:17"}}, {"annotations": None}]}},
+        {"./manifest": [{"RepoTags": ["postgres:17"]}]},
+        {"x/../repositories": {"postgres": {"17": "x"}}},
     ],
 )
 def test_every_name_that_a_file_gives_is_seen(tmp_path: Path, parts: dict[str, Any]) -> None:
     assert names_in(packed(tmp_path / "f", **parts)) == {"postgres:17"}
     assert names_in(packed(tmp_path / "g", manifest=[{"RepoTags": None}])) == set()
+
+
+@pytest.mark.parametrize(
+    "ref", ["postgres:17", "envctl/snapshot:latest", f"envctl/snapshot:{'0' * 32}:17", f"x/envctl/snapshot:{'0' * 32}"]
+)
+def test_no_name_of_another_image_is_loaded(tmp_path: Path, ref: str) -> None:
+    with pytest.raises(EnvctlError, match="is no name of a snapshot"):
+        read(cast(Any, None), ref, packed(tmp_path / "f", manifest=[{"RepoTags": [ref]}]))
+
+
+@pytest.mark.parametrize("told", [b"[" * 100_000, b"7", b"{"], ids=["deep", "number", "broken"])
+def test_what_is_no_list_of_images(tmp_path: Path, told: bytes) -> None:
+    entry = tarfile.TarInfo("manifest.json")
+    entry.size = len(told)
+    with tarfile.open(tmp_path / "f", "w") as tar:
+        tar.addfile(entry, io.BytesIO(told))
+    with pytest.raises(EnvctlError, match="is not an image"):
+        read(cast(Any, None), f"envctl/snapshot:{'0' * 32}", tmp_path / "f")
