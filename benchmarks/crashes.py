@@ -25,7 +25,7 @@ from envctl.engines.kubernetes.engine import KubernetesEngine
 from envctl.engines.local.folders import services_folder
 from envctl.instance.identity import instance_id
 from envctl.instance.record import Location
-from envctl.keeper import marks, system
+from envctl.keeper import process_marks, system
 from envctl.session import Session
 
 PAIR = """
@@ -58,20 +58,20 @@ class Instance:
 
     def keeper(self) -> list[int]:
         config = f"/{self.id}/keeper-config.json".encode()
-        return [pid for pid in marks.marked(self.id) if _line(pid).rstrip(b"\0").endswith(config)]
+        return [pid for pid in process_marks.marked(self.id) if _line(pid).rstrip(b"\0").endswith(config)]
 
     def both(self) -> list[int]:
         return [*self.command(), *self.keeper()]
 
     def supervisor(self) -> list[int]:
-        found = system.variables([marks.SUPERVISOR])
-        return [pid for pid, values in found.items() if values.get(marks.SUPERVISOR) == self.id]
+        found = system.variables([process_marks.SUPERVISOR])
+        return [pid for pid, values in found.items() if values.get(process_marks.SUPERVISOR) == self.id]
 
     def keeper_and_supervisor(self) -> list[int]:
         return [*self.keeper(), *self.supervisor()]
 
     def service(self) -> list[int]:
-        return [pid for pid in marks.marked(self.id) if b"http.server" in _line(pid)]
+        return [pid for pid in process_marks.marked(self.id) if b"http.server" in _line(pid)]
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Bench:
     def left(self, id: str) -> list[str]:
         folders = [self.work / "state/envctl" / id, services_folder(id, self.work / "state/envctl")]
         found = [str(folder) for folder in folders if folder.exists()]
-        found += [f"process {pid}: {_line(pid)!r}" for pid in marks.marked(id)]
+        found += [f"process {pid}: {_line(pid)!r}" for pid in process_marks.marked(id)]
         if isinstance(self.engine, KubernetesEngine) and not found and self.engine.api.get("v1", "Namespace", None, id):
             found.append(f"namespace {id}")
         if isinstance(self.engine, DockerEngine) and not found:

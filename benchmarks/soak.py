@@ -79,7 +79,7 @@ class Soak:
 
 def seen(work: Path) -> dict[str, int]:
     """Whatever could grow: ours must be what it was, the daemons' may breathe."""
-    from envctl.keeper.marks import marked
+    from envctl.keeper.process_marks import marked
 
     return {
         "our processes": len(marked()),

@@ -13,7 +13,7 @@ import typer
 from envctl.cli.arguments import session_of
 from envctl.engines.seam import Finding
 from envctl.errors import EngineMissing
-from envctl.errors.harmless import harmless
+from envctl.errors.printable import harmless
 from envctl.inspect.doctor import findings, working
 from envctl.process.terminal import give
 

@@ -9,7 +9,7 @@ from typing import Any
 from envctl.cli import github
 from envctl.cli.times import relative
 from envctl.errors import DefinitionError, EnvctlError, Evidence, ServiceFailed
-from envctl.errors.harmless import harmless, without_colours
+from envctl.errors.printable import harmless, without_colours
 from envctl.instance.record import Record
 from envctl.process.terminal import tell
 from envctl.session.mask import Mask

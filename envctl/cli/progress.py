@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from envctl.errors.harmless import harmless
+from envctl.errors.printable import harmless
 from envctl.lifecycle.events import Event, Listener, Phase
 from envctl.plan.model import Plan
 from envctl.process.terminal import tell

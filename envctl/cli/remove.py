@@ -15,7 +15,7 @@ from envctl.inspect.list import engines
 from envctl.inspect.lookup import project_here, unreadable_here
 from envctl.lifecycle.down import remove_all
 from envctl.lifecycle.gc import collect
-from envctl.lifecycle.kept import sweep
+from envctl.lifecycle.snapshot_commands import sweep
 from envctl.process.terminal import tell
 
 

@@ -16,9 +16,9 @@ from envctl.cli.printing import table
 from envctl.cli.progress import listener
 from envctl.errors import UsageError
 from envctl.instance.record import stamp
-from envctl.lifecycle.kept import Kept, evict, export, import_, listed, prune, sweep
 from envctl.lifecycle.options import UpOptions
-from envctl.lifecycle.twins import build
+from envctl.lifecycle.snapshot_building import build
+from envctl.lifecycle.snapshot_commands import Kept, evict, export, import_, listed, prune, sweep
 from envctl.process.terminal import give, show
 from envctl.session import Session
 from envctl.snapshots.index import Entry

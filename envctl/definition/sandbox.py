@@ -16,7 +16,7 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import _PassArg, missing
 
-from envctl.definition import counting
+from envctl.definition import step_counting
 from envctl.definition.budget import KEY, Budget, of
 from envctl.definition.escaping import FILTERS
 
@@ -170,7 +170,7 @@ def _environment(made: type[Sandbox] = Sandbox, **options: Any) -> Sandbox:
     env.filters.update(FILTERS)
     for name in env.filters:
         env.filters[name] = _charged(name, env.filters[name])
-    env.filters |= counting.FILTERS
+    env.filters |= step_counting.FILTERS
     for name in set(env.tests) - {"callable"}:
         test: Any = env.tests[name]
         env.tests[name] = _charged(name, test)
@@ -183,7 +183,7 @@ class _CountedTemplates(Sandbox):
     getattr = ImmutableSandboxedEnvironment.getattr
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
-        return super()._generate(counting.counted(source), *args, **kwargs)
+        return super()._generate(step_counting.counted(source), *args, **kwargs)
 
 
 def counted_templates(budget: Budget, loader: BaseLoader, finalize: Callable[..., Any]) -> Environment:
@@ -210,7 +210,7 @@ def texts() -> Sandbox:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=counting.printed,
+        finalize=step_counting.printed,
     )
 
 
@@ -230,7 +230,7 @@ def parse(source: str) -> nodes.Expr:
 def compile_expression(tree: nodes.Expr) -> TemplateExpression:
     env = expressions()
     assign = nodes.Assign(nodes.Name("result", "store"), tree, lineno=1)
-    template = counting.counted(nodes.Template([assign], lineno=1))
+    template = step_counting.counted(nodes.Template([assign], lineno=1))
     _hide_self(template)
     template.set_environment(env)
     return TemplateExpression(env.from_string(template), undefined_to_none=False)
@@ -239,7 +239,7 @@ def compile_expression(tree: nodes.Expr) -> TemplateExpression:
 @cache
 def compile_text(source: str) -> Any:
     env = texts()
-    template = counting.counted(env.parse(source))
+    template = step_counting.counted(env.parse(source))
     _hide_self(template)
     template.set_environment(env)
     return env.from_string(template)

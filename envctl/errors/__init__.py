@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from envctl.errors.harmless import harmless
+from envctl.errors.printable import harmless
 
 
 class EnvctlError(Exception):

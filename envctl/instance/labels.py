@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envctl.keeper.marks import INSTANCE_LABEL
+from envctl.keeper.process_marks import INSTANCE_LABEL
 
 if TYPE_CHECKING:
     from envctl.instance.record import Record

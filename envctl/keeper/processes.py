@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from envctl.keeper import marks, system
+from envctl.keeper import process_marks, system
 from envctl.keeper.helpers import Helper, Helpers
 from envctl.servers.http.wire import Refused
 
@@ -212,7 +212,7 @@ class Processes:
             if self._closed:
                 raise Refused(503, "the keeper is ending")
             if self._supervisor is None:
-                env = {marks.MARK: None, marks.PROCESS: None, marks.SUPERVISOR: self._mark}
+                env = {process_marks.MARK: None, process_marks.PROCESS: None, process_marks.SUPERVISOR: self._mark}
                 self._supervisor = Dialogue(self._helpers, "supervisor", _COMMAND, env, self._told, self._lost)
             return self._supervisor
 
@@ -258,7 +258,7 @@ class Processes:
         if system.LINUX:
             system.kill_adopted(self._helpers.pids, PATIENCE)
         else:
-            marks.kill_marked(self._mark)
+            process_marks.kill_marked(self._mark)
         with self._changed:
             lost = [name for name, process in self._table.items() if process.pid and process.status is None]
         for name in lost:

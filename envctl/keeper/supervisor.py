@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from envctl.keeper import marks, system
+from envctl.keeper import process_marks, system
 from envctl.keeper.channel import Channel
 from envctl.keeper.spawn import CannotStart, Limits, start
 from envctl.keeper.wakeup import Wakeup
@@ -138,8 +138,8 @@ class Supervisor:
         except OSError as error:
             raise CannotStart(f"log {message['log']}: {error.strerror}") from None
         limits = Limits(name, **message["limits"])
-        env = message["env"] | {marks.MARK: self.mark, marks.PROCESS: name}
-        env.pop(marks.SUPERVISOR, None)
+        env = message["env"] | {process_marks.MARK: self.mark, process_marks.PROCESS: name}
+        env.pop(process_marks.SUPERVISOR, None)
         try:
             pid, output = start(message["argv"], env, message["cwd"], message["user"], limits)
         except (CannotStart, OSError) as error:  # no more processes, or descriptors
@@ -233,8 +233,8 @@ class Supervisor:
     def _marked(self, child: Child, among: set[int] | None) -> set[int]:
         if system.LINUX and among is None:
             return set()
-        found = system.variables([marks.MARK, marks.PROCESS], among if system.LINUX else None)
-        return {pid for pid, values in found.items() if values == {marks.MARK: self.mark, marks.PROCESS: child.name}}
+        found = system.variables([process_marks.MARK, process_marks.PROCESS], among if system.LINUX else None)
+        return {pid for pid, values in found.items() if values == {process_marks.MARK: self.mark, process_marks.PROCESS: child.name}}
 
     def _finish(self, child: Child) -> None:
         del self.children[child.name]
@@ -258,7 +258,7 @@ class Supervisor:
         me = os.getpid()
         system.kill_all(lambda table: system.descendants(me, table), self._reap)
         if not system.LINUX:
-            marks.kill_marked(self.mark)
+            process_marks.kill_marked(self.mark)
 
 
 def main(descriptor: int) -> None:
@@ -266,6 +266,6 @@ def main(descriptor: int) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     system.become_subreaper()
-    Supervisor(socket.socket(fileno=descriptor), os.environ[marks.SUPERVISOR]).run()
+    Supervisor(socket.socket(fileno=descriptor), os.environ[process_marks.SUPERVISOR]).run()
     sys.stdout.flush()
     os._exit(0)

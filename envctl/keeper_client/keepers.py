@@ -12,7 +12,7 @@ from pathlib import Path
 
 from envctl.instance.machine import process_alive, process_mark
 from envctl.instance.record import Record
-from envctl.keeper import marks
+from envctl.keeper import process_marks
 from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone, KeeperSilent
 from envctl.keeper_client.starting import Duties, start_keeper
 
@@ -101,8 +101,8 @@ class Keepers:
         """For what is being removed: a keeper that does not answer goes, and the processes below it, before anybody touches their files."""
         keeper.kill()
         # Its supervisor notices, kills what it has and reaps it: in a container nobody else may, and a server takes a zombie for a rival.
-        _until(lambda: not marks.supervised(id), SUPERVISOR_TIMEOUT)
-        marks.kill_marked(id)
+        _until(lambda: not process_marks.supervised(id), SUPERVISOR_TIMEOUT)
+        process_marks.kill_marked(id)
 
     def stop_processes(self, id: str, grace: Mapping[str, float]) -> bool:
         """The local processes end, each within its grace; the keeper stays. False where there is none that would have seen to it."""

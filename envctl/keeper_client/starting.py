@@ -26,7 +26,7 @@ from envctl.instance.identity import ID
 from envctl.instance.labels import ENGINE, labels_of
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
-from envctl.keeper.marks import MARK
+from envctl.keeper.process_marks import MARK
 from envctl.keeper_client.client import ADDRESS, KeeperClient
 from envctl.process.spawning import spawn_detached
 

@@ -16,7 +16,7 @@ from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
 from envctl.instance.record import Record
 from envctl.instance.store import RecordGone
-from envctl.keeper.marks import MARK
+from envctl.keeper.process_marks import MARK
 from envctl.lifecycle.claiming import with_states
 from envctl.lifecycle.data import Data
 from envctl.lifecycle.events import Events

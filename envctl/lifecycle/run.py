@@ -28,17 +28,17 @@ from envctl.instance.identity import instance_id
 from envctl.instance.lock import lock
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
-from envctl.keeper import marks
+from envctl.keeper import process_marks
 from envctl.lifecycle.aftermath import Aftermath
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Listener
+from envctl.lifecycle.file_watching import watched
 from envctl.lifecycle.heartbeat import keep_for_a_look
-from envctl.lifecycle.inside import check_place, run_inside
 from envctl.lifecycle.leavings import WATCH, Leavings
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
+from envctl.lifecycle.run_in_service import check_place, run_inside
 from envctl.lifecycle.up import Up, up
-from envctl.lifecycle.watching import watched
 from envctl.outputs import process_variables
 from envctl.outputs.workers import access_variables
 from envctl.plan.transforms import apply
@@ -370,7 +370,7 @@ def _program(run: str | Sequence[str]) -> str:
 
 def marked(environ: Mapping[str, str], id: str) -> dict[str, str]:
     """*environ* with the mark by which the keeper finds the command and what it has started, should we be killed."""
-    return {**environ, marks.MARK: id, marks.PROCESS: COMMAND}
+    return {**environ, process_marks.MARK: id, process_marks.PROCESS: COMMAND}
 
 
 def with_ourselves(path: str) -> str:
@@ -396,4 +396,4 @@ def _stop(process: subprocess.Popen[bytes], environ: Mapping[str, str]) -> None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(patience)
                 break
-        marks.kill_marked(environ[marks.MARK], process=COMMAND)
+        process_marks.kill_marked(environ[process_marks.MARK], process=COMMAND)

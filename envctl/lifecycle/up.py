@@ -26,13 +26,13 @@ from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
 from envctl.lifecycle.data import changed_seeds, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
+from envctl.lifecycle.external_services import ask_used
 from envctl.lifecycle.failed import ended
 from envctl.lifecycle.heartbeat import beat_while_owned
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
 from envctl.lifecycle.snapshots import begin_as_kept, build_later
-from envctl.lifecycle.used import ask_used
 from envctl.outputs import refuse_foreign_files, with_all_written
 from envctl.plan.model import Plan
 from envctl.process import signals

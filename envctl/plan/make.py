@@ -16,8 +16,8 @@ from envctl.definition.variable_names import is_output
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.addressing import TESTS, Addressing, Viewpoint
+from envctl.plan.anonymous import nobodys, without_passwords
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
-from envctl.plan.nobody import nobodys, without_passwords
 from envctl.plan.proxy import PROXY, with_proxy
 from envctl.plan.reading import Once, Reading, as_text, refers
 from envctl.plan.secrets import secrets

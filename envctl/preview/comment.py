@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from envctl.errors.harmless import harmless
+from envctl.errors.printable import harmless
 from envctl.preview.preview import State
 
 LONGEST = 8000

@@ -23,9 +23,9 @@ from envctl.lifecycle.expiry import Previews
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.lifecycle.up import up as bring_up
 from envctl.preview.github import GitHub
+from envctl.preview.lease_renewal import working
 from envctl.preview.lock import Claim, Lock, Locks, Superseded
 from envctl.preview.pull_request import PullRequest
-from envctl.preview.working import working
 from envctl.session import Session
 
 AT_ONCE = 5

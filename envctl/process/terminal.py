@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from envctl.errors import EnvctlError
-from envctl.errors.harmless import harmless
+from envctl.errors.printable import harmless
 
 
 class Unread(Exception):

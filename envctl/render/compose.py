@@ -13,7 +13,7 @@ from envctl.definition.amounts import size_text
 from envctl.definition.source import map_texts
 from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, KEY, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.model import File, Limits, Plan, Requested, ServicePlan
-from envctl.render.given_away import given_away
+from envctl.render.guessable_passwords import given_away
 from envctl.render.losses import grouped
 from envctl.render.merging import merged
 

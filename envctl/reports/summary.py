@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from envctl.errors.harmless import harmless, without_colours
+from envctl.errors.printable import harmless, without_colours
 from envctl.reports.merge import Merged, Result
 
 SLOWEST = 10

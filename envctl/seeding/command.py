@@ -10,7 +10,7 @@ from functools import partial
 
 from envctl.engines import CommandResult, Execution
 from envctl.engines.logs import PIECE, text
-from envctl.keeper.marks import PROCESS, kill_marked
+from envctl.keeper.process_marks import PROCESS, kill_marked
 from envctl.plan.model import Step
 from envctl.seeding import Seeder, failed, program_of
 

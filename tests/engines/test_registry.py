@@ -59,12 +59,12 @@ def test_nobody_else_writes_labels() -> None:
     """The keeper cannot import them; the one that it needs stands there, and the labels have it from there."""
     names = "|".join(value.removeprefix("envctl.") for key, value in vars(labels).items() if key.isupper() and key != "TYPE_CHECKING")
     literal = re.compile(rf"""["',!]envctl\.({names})["'=,]""")
-    alone = ("instance/labels.py", "keeper/marks.py")
+    alone = ("instance/labels.py", "keeper/process_marks.py")
     files = [path for path in (REPO / "envctl").rglob("*.py") if not str(path).endswith(alone)]
     found = [f"{path}: {line.strip()}" for path in files for line in path.read_text("utf-8").splitlines() if literal.search(line)]
     assert found == []
     assert literal.search('{"envctl.instance": id}'), "what is looked for is found"
-    text = (REPO / "envctl/keeper/marks.py").read_text("utf-8")
+    text = (REPO / "envctl/keeper/process_marks.py").read_text("utf-8")
     assert literal.findall(text) == ["instance"]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.errors import Problem
-from envctl.errors.harmless import harmless, without_colours
+from envctl.errors.printable import harmless, without_colours
 
 
 @pytest.mark.parametrize(

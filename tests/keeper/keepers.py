@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import envctl.keeper
-from envctl.keeper import marks, system
+from envctl.keeper import process_marks, system
 from envctl.keeper_client.connection import Connection
 
 PROGRAM = str(Path(envctl.keeper.__file__).parent)
@@ -167,7 +167,7 @@ def keeper(folder: Path, **settings: Any) -> Iterator[Keeper]:
             running.process.wait(10)
         finally:
             running.kill()
-            marks.kill_marked(running.mark)
+            process_marks.kill_marked(running.mark)
             print(running.words())
 
 
@@ -181,6 +181,6 @@ def owner() -> Iterator[tuple[socket.socket, int]]:
 
 def orphans(prefix: str) -> list[int]:
     """Marked processes without a living supervisor above them."""
-    found, table = marks.marked(prefix), system.processes()
-    supervisors = marks.marked("", marks.SUPERVISOR).keys()
+    found, table = process_marks.marked(prefix), system.processes()
+    supervisors = process_marks.marked("", process_marks.SUPERVISOR).keys()
     return sorted(pid for pid in found if not system.ancestors(pid, table) & supervisors)

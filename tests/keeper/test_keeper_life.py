@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.keeper import marks
+from envctl.keeper import process_marks
 from tests.keeper.keepers import Keeper, alive, keeper, orphans, owner, pid_in, stat, until
 from tests.keeper.test_keeper_processes import leaver, marked_of
 
@@ -277,16 +277,16 @@ def test_both_killed_at_once_leave_only_what_the_mark_finds(one: Keeper, tmp_pat
     pids = started_tree(one, tmp_path)
     supervisor = one.supervisor()
     assert orphans(one.mark) == []
-    assert set(pids) <= set(marks.marked(one.mark))
+    assert set(pids) <= set(process_marks.marked(one.mark))
     os.kill(one.pid, signal.SIGSTOP)  # so that neither sees the other's end
     os.kill(supervisor, signal.SIGKILL)
     one.kill()
     until(lambda: not alive(pids[0]))
     assert orphans(one.mark[:-1]) == [pids[1]]
-    assert marks.kill_marked(one.mark[:-1]) == []
-    assert marks.kill_marked(one.mark) == [pids[1]]
+    assert process_marks.kill_marked(one.mark[:-1]) == []
+    assert process_marks.kill_marked(one.mark) == [pids[1]]
     assert not alive(pids[1])
-    assert marks.marked(one.mark) == {}
+    assert process_marks.marked(one.mark) == {}
 
 
 def test_a_later_keepers_address_stays(one: Keeper) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.keeper import marks, spawn, system
+from envctl.keeper import process_marks, spawn, system
 from envctl.keeper.routing import timestamp
 from envctl.keeper.spawn import Limits
 from envctl.keeper.supervisor import Log
@@ -43,13 +43,13 @@ def test_elsewhere_ps_is_asked() -> None:
         101: (100, 100, False),
         102: (1, 102, True),
     }
-    assert system.variables([marks.MARK, marks.PROCESS]) == {
-        100: {marks.MARK: "shop:1", marks.PROCESS: "db"},
-        101: {marks.MARK: "shop:2"},
-        102: {marks.MARK: "shop:1"},
+    assert system.variables([process_marks.MARK, process_marks.PROCESS]) == {
+        100: {process_marks.MARK: "shop:1", process_marks.PROCESS: "db"},
+        101: {process_marks.MARK: "shop:2"},
+        102: {process_marks.MARK: "shop:1"},
     }
-    assert system.variables([marks.MARK], [101]) == {101: {marks.MARK: "shop:2"}}
-    assert marks.marked("shop:") == {100: "shop:1", 101: "shop:2"}
+    assert system.variables([process_marks.MARK], [101]) == {101: {process_marks.MARK: "shop:2"}}
+    assert process_marks.marked("shop:") == {100: "shop:1", 101: "shop:2"}
     assert orphans("shop:1") == [100]
 
 
@@ -89,13 +89,13 @@ def test_a_mark_is_found_by_its_beginning_and_killed_by_the_whole() -> None:
     environment = {"PATH": os.environ["PATH"]}
     mark = f"parts:{os.getpid()}"
     with (
-        subprocess.Popen(["sh", "-c", "env -i sleep 100 & wait"], env=environment | {marks.MARK: f"{mark}:a"}) as first,
-        subprocess.Popen(["sleep", "100"], env=environment | {marks.MARK: f"{mark}:ab"}) as second,
+        subprocess.Popen(["sh", "-c", "env -i sleep 100 & wait"], env=environment | {process_marks.MARK: f"{mark}:a"}) as first,
+        subprocess.Popen(["sleep", "100"], env=environment | {process_marks.MARK: f"{mark}:ab"}) as second,
     ):
-        until(lambda: {first.pid, second.pid} <= set(marks.marked(mark)))
+        until(lambda: {first.pid, second.pid} <= set(process_marks.marked(mark)))
         below = until(lambda: system.descendants(first.pid, system.processes()))
         assert {first.pid, second.pid} <= set(orphans(mark))
-        killed = marks.kill_marked(f"{mark}:a")
+        killed = process_marks.kill_marked(f"{mark}:a")
         assert {first.pid, *below} <= set(killed)
         assert not any(map(alive, [first.pid, *below]))
         assert second.poll() is None
@@ -105,15 +105,15 @@ def test_a_mark_is_found_by_its_beginning_and_killed_by_the_whole() -> None:
 def test_whoever_kills_by_mark_is_spared(tmp_path: Path) -> None:
     mark = f"spared:{os.getpid()}"
     program = f"""
-import sys; sys.path.insert(0, {str(Path(marks.__file__).parents[2])!r})
+import sys; sys.path.insert(0, {str(Path(process_marks.__file__).parents[2])!r})
 import subprocess
-from envctl.keeper import marks
+from envctl.keeper import process_marks
 child = subprocess.Popen(["sleep", "100"])
-print(marks.kill_marked({mark!r}) == [child.pid], child.wait())
+print(process_marks.kill_marked({mark!r}) == [child.pid], child.wait())
 """
     done = subprocess.run(
         ["sh", "-c", f"'{sys.executable}' -c \"$1\"; echo still", "sh", program],
-        env=dict(os.environ) | {marks.MARK: mark}, capture_output=True, text=True, timeout=20, check=True,
+        env=dict(os.environ) | {process_marks.MARK: mark}, capture_output=True, text=True, timeout=20, check=True,
     )  # fmt: skip
     assert done.stdout == "True -9\nstill\n", done.stderr
 
@@ -249,8 +249,8 @@ def test_who_has_wiped_its_environment_is_known_by_its_folder(tmp_path: Path) ->
         subprocess.Popen(["sleep", "100"], env={}, cwd=beside) as other,
     ):
         until(lambda: {path.read_text() for path in map(comm, (hidden, shell, other))} == {"sleep\n"})
-        assert marks.kill_marked(mark) == []
-        assert marks.kill_marked(mark, folder=str(tmp_path)) == [hidden.pid]
+        assert process_marks.kill_marked(mark) == []
+        assert process_marks.kill_marked(mark, folder=str(tmp_path)) == [hidden.pid]
         assert (shell.poll(), other.poll()) == (None, None)
         shell.kill()
         other.kill()

@@ -206,9 +206,9 @@ def test_those_that_fork_meanwhile_go_too(one: Keeper) -> None:
 
 
 def marked_of(one: Keeper) -> list[int]:
-    from envctl.keeper import marks
+    from envctl.keeper import process_marks
 
-    return sorted(marks.marked(one.mark))
+    return sorted(process_marks.marked(one.mark))
 
 
 def test_zombies_are_reaped(one: Keeper) -> None:

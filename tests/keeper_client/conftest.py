@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from envctl.instance.record import InstanceState, Record
-from envctl.keeper.marks import kill_marked
+from envctl.keeper.process_marks import kill_marked
 from envctl.session import Session
 from tests.builders import record_of, session_in
 from tests.keeper_client.support import ID

@@ -11,7 +11,7 @@ import pytest
 
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record, now
-from envctl.keeper.marks import marked
+from envctl.keeper.process_marks import marked
 from envctl.keeper_client import client, keepers
 from envctl.keeper_client.client import KeeperClient, KeeperSilent
 from envctl.session import Session

@@ -8,7 +8,7 @@ import pytest
 
 from envctl.errors import EnvctlError
 from envctl.instance.record import Record
-from envctl.keeper.marks import marked
+from envctl.keeper.process_marks import marked
 from envctl.keeper_client import starting
 from envctl.session import Session
 from tests.builders import record_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.keeper.marks import SUPERVISOR, marked
+from envctl.keeper.process_marks import SUPERVISOR, marked
 from envctl.keeper.system import processes, variables, with_descendants
 from envctl.session import Session
 from tests.kinds.support import Running

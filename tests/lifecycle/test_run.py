@@ -16,7 +16,7 @@ from envctl.errors import CommandMissing, Interrupted, ServiceFailed, UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.machine import process_mark
 from envctl.instance.record import InstanceState
-from envctl.lifecycle import inside, planning, run, up
+from envctl.lifecycle import planning, run, run_in_service, up
 from envctl.lifecycle.down import clear
 from envctl.lifecycle.options import UpOptions
 from envctl.plan.make import make_plan
@@ -64,7 +64,7 @@ def test_a_signal_reaches_a_command_inside_and_its_last_words_are_passed_on(sess
         if b"begin" in piece:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    monkeypatch.setattr(inside, "pass_on", hear)
+    monkeypatch.setattr(run_in_service, "pass_on", hear)
     script = "trap 'echo caught; exit 3' INT; echo begin; for i in $(seq 300); do sleep 0.1; done"
     with pytest.raises(Interrupted):
         run.run(session, OPTIONS, ["sh", "-c", script], inside="a")

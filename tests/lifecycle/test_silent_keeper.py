@@ -12,7 +12,7 @@ import pytest
 from envctl.cli.app import invoke
 from envctl.errors import EnvctlError
 from envctl.instance.record import Record
-from envctl.keeper.marks import kill_marked, marked
+from envctl.keeper.process_marks import kill_marked, marked
 from envctl.keeper_client import client
 from envctl.keeper_client.client import KeeperSilent
 from envctl.lifecycle.change import extend

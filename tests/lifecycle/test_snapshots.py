@@ -14,7 +14,7 @@ from envctl.errors import EnvctlError, UsageError
 from envctl.files.folders import FileRefused
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.record import DataRecord, Location, SnapshotRecord
-from envctl.lifecycle import kept, snapshots
+from envctl.lifecycle import snapshot_commands, snapshots
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.data import recorded, refuse_changed_seeds
 from envctl.lifecycle.events import Event, Events
@@ -124,9 +124,9 @@ def session(tmp_path: Path) -> Session:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     found = Store()
-    for module in (snapshots, kept):
+    for module in (snapshots, snapshot_commands):
         monkeypatch.setattr(module, "open_engine", lambda location, host: found)
-    monkeypatch.setattr(kept, "known_locations", lambda session: [PLACE])
+    monkeypatch.setattr(snapshot_commands, "known_locations", lambda session: [PLACE])
     return found
 
 
@@ -246,8 +246,8 @@ def test_what_was_left_half_way_is_not_taken_and_swept(session: Session, store: 
     begin(run, deployment)
     assert deployment.began == {}
     with Index(snapshots_folder(session.environ)).building(entry.key):
-        assert kept.sweep(session) == []
-    assert kept.sweep(session) == [entry.ref]
+        assert snapshot_commands.sweep(session) == []
+    assert snapshot_commands.sweep(session) == [entry.ref]
 
 
 def test_new_data_holds_what_it_began_as_and_changed_seeds_are_seen(plan: Plan) -> None:
@@ -271,20 +271,20 @@ def test_what_was_not_used_for_the_longest_time_makes_room(session: Session, sto
     index = Index(snapshots_folder(session.environ))
     index.used(new)
 
-    assert kept.evict(sized(session, "2K")) == []
-    assert [each.key for each in kept.evict(sized(session, "1K"))] == [old.key]
-    assert [each.entry.key for each in kept.listed(session)] == [new.key]
+    assert snapshot_commands.evict(sized(session, "2K")) == []
+    assert [each.key for each in snapshot_commands.evict(sized(session, "1K"))] == [old.key]
+    assert [each.entry.key for each in snapshot_commands.listed(session)] == [new.key]
 
 
 def test_what_is_in_use_stays(session: Session, store: Store, plan: Plan) -> None:
     entry = keep(session, store, plan, "db")
     store.busy = {entry.ref}
 
-    assert kept.prune(session) == []
-    assert kept.evict(sized(session, "0")) == []
-    assert [each.entry for each in kept.listed(session)] == [entry]
+    assert snapshot_commands.prune(session) == []
+    assert snapshot_commands.evict(sized(session, "0")) == []
+    assert [each.entry for each in snapshot_commands.listed(session)] == [entry]
     store.busy = set()
-    assert kept.prune(session) == [entry]
+    assert snapshot_commands.prune(session) == [entry]
     assert store.there == {}
 
 
@@ -292,7 +292,7 @@ def test_what_somebody_has_removed_is_forgotten(session: Session, store: Store, 
     keep(session, store, plan, "db")
     store.there.clear()
 
-    assert kept.listed(session) == []
+    assert snapshot_commands.listed(session) == []
     assert Index(snapshots_folder(session.environ)).all() == []
 
 
@@ -313,21 +313,21 @@ def test_the_size_stands_in_the_settings(session: Session) -> None:
 
 def test_what_was_exported_is_imported_elsewhere(session: Session, store: Store, plan: Plan, tmp_path: Path) -> None:
     entry = keep(session, store, plan, "db")
-    assert [each.key for each in kept.export(session, tmp_path / "out")] == [entry.key]
-    kept.prune(session)
+    assert [each.key for each in snapshot_commands.export(session, tmp_path / "out")] == [entry.key]
+    snapshot_commands.prune(session)
 
-    assert kept.import_(session, tmp_path / "out") == [entry]
-    assert kept.import_(session, tmp_path / "out") == []
-    assert [each.entry for each in kept.listed(session)] == [entry]
+    assert snapshot_commands.import_(session, tmp_path / "out") == [entry]
+    assert snapshot_commands.import_(session, tmp_path / "out") == []
+    assert [each.entry for each in snapshot_commands.listed(session)] == [entry]
 
 
 @pytest.mark.parametrize("damage", ["file", "no file", "a pipe", "manifest", "a deep manifest", "no manifest", "another"])
 def test_what_is_damaged_is_not_imported(session: Session, store: Store, plan: Plan, tmp_path: Path, damage: str) -> None:
     entry, out = keep(session, store, plan, "db"), tmp_path / "out"
-    kept.export(session, out)
-    kept.prune(session)
-    assert sorted(path.name for path in out.iterdir()) == [f"{entry.key}.docker.tar", kept.MANIFEST]
-    file, manifest = out / f"{entry.key}.docker.tar", out / kept.MANIFEST
+    snapshot_commands.export(session, out)
+    snapshot_commands.prune(session)
+    assert sorted(path.name for path in out.iterdir()) == [f"{entry.key}.docker.tar", snapshot_commands.MANIFEST]
+    file, manifest = out / f"{entry.key}.docker.tar", out / snapshot_commands.MANIFEST
     if damage == "file":
         file.write_text("other")
     elif damage == "no file":
@@ -345,9 +345,9 @@ def test_what_is_damaged_is_not_imported(session: Session, store: Store, plan: P
         manifest.write_text(manifest.read_text().replace(entry.content, "content of another"))
 
     with pytest.raises(Exception, match=r"not what it was|damaged|no exported|something else|not a regular file"):
-        kept.import_(session, out)
+        snapshot_commands.import_(session, out)
 
-    assert kept.listed(session) == []
+    assert snapshot_commands.listed(session) == []
     assert store.there == {}
 
 
@@ -356,14 +356,14 @@ def test_export_writes_through_no_link(session: Session, store: Store, plan: Pla
     outside.write_text("mine")
     out.mkdir()
     (out / f"{entry.key}.docker.tar").symlink_to(outside)
-    kept.export(session, out)
+    snapshot_commands.export(session, out)
     assert outside.read_text() == "mine"
 
-    (out / kept.MANIFEST).unlink()
-    (out / kept.MANIFEST).symlink_to(outside)
+    (out / snapshot_commands.MANIFEST).unlink()
+    (out / snapshot_commands.MANIFEST).symlink_to(outside)
     with pytest.raises(FileRefused, match="symbolic link"):
-        kept.export(session, out)
-    (out / kept.MANIFEST).unlink()
-    (out / kept.MANIFEST).write_text("of a tool's own")
+        snapshot_commands.export(session, out)
+    (out / snapshot_commands.MANIFEST).unlink()
+    (out / snapshot_commands.MANIFEST).write_text("of a tool's own")
     with pytest.raises(FileRefused, match="not written by envctl"):
-        kept.export(session, out)
+        snapshot_commands.export(session, out)

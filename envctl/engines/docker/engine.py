@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from envctl.engines.docker import snapshots
 from envctl.engines.docker.api import ApiError, Asked, Daemon
 from envctl.engines.docker.connection import Connection, connect
+from envctl.engines.docker.inside_container import gateway
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance
-from envctl.engines.docker.nested import gateway
 from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EnvctlError
 from envctl.instance import labels

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from envctl.engines.kubernetes.kubeconfig import LISTS, NO_CLUSTER, config_files, proxy_of, read_kubeconfig
 from envctl.errors import EngineMissing, UsageError, did_you_mean
-from envctl.errors.harmless import harmless
+from envctl.errors.printable import harmless
 
 IN_CLUSTER = "in-cluster"
 """The name of the cluster whose pod we are, where there is no kubeconfig."""

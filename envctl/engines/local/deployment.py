@@ -29,7 +29,7 @@ from envctl.instance.folder import snapshots_folder
 from envctl.instance.labels import ENGINE
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.keeper import system
-from envctl.keeper.marks import MARK, PROCESS, kill_marked
+from envctl.keeper.process_marks import MARK, PROCESS, kill_marked
 from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.attached import Attached, run_attached

@@ -78,7 +78,7 @@ class LocalEngine:
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
         """Processes first, those too that have lost their keeper; then their files."""
-        from envctl.keeper.marks import kill_marked
+        from envctl.keeper.process_marks import kill_marked
 
         folder = services_folder(id, self.host.keepers.home)
         if not self.host.keepers.stop_processes(id, stop):

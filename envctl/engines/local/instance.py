@@ -19,7 +19,7 @@ from envctl.engines.logs import PIECE, last, text
 from envctl.engines.seam import CommandResult, ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.folder import write_private
-from envctl.keeper.marks import MARK
+from envctl.keeper.process_marks import MARK
 from envctl.keeper_client.client import QUICK, KeeperGone, KeeperSilent
 from envctl.process.threads import Feeder
 from envctl.session.session import Host

@@ -14,7 +14,7 @@ from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.forward import Forward, Target
 from envctl.keeper.cluster.pod_watch import PodWatch
 from envctl.keeper.helpers import Helper, Helpers
-from envctl.keeper.marks import INSTANCE_LABEL
+from envctl.keeper.process_marks import INSTANCE_LABEL
 
 FILE = "forwards.json"
 AGAIN = 15.0

@@ -14,10 +14,10 @@ from envctl.instance.labels import ENVIRONMENT, EXPIRES, KEY, OWNER, PROJECT
 from envctl.plan.addressing import dns_label
 from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
-from envctl.render.given_away import given_away
+from envctl.render.guessable_passwords import given_away
 from envctl.render.kubernetes import exec_agent, exposing, network, probes
-from envctl.render.kubernetes.added import added, labelled, names, renamed
 from envctl.render.kubernetes.composed import aliases, composed_losses
+from envctl.render.kubernetes.extra_objects import added, labelled, names, renamed
 from envctl.render.kubernetes.files import Filed, config_maps
 from envctl.render.kubernetes.pods import NOBODY, Made, gated, known_user, numbers, pushed_image
 from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, selector

@@ -19,9 +19,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from envctl.definition.budget import Budget, of
-from envctl.definition.counting import Written
 from envctl.definition.sandbox import counted_templates
 from envctl.definition.source import displayed, parse
+from envctl.definition.step_counting import Written
 from envctl.errors import DefinitionError, Problem, UsageError
 from envctl.files.folders import FileRefused
 from envctl.files.package_data import templates

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.nested import gateway
+from envctl.engines.docker.inside_container import gateway
 
 ID = "c0ffee" * 10 + "beef"
 MOUNT = f"700 650 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw,relatime - ext4 /dev/sda1 rw\n"

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.moving import config_hashes, has_moved, made_anew
+from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew
 from envctl.engines.docker.snapshots import names_in, read, restored
 from envctl.errors import EnvctlError
 from envctl.instance.labels import IMAGE

@@ -16,7 +16,7 @@ from envctl.engines import ServiceState
 from envctl.engines.local.instance import LocalInstance, Spec, run
 from envctl.engines.logs import text
 from envctl.errors import EnvctlError
-from envctl.keeper.marks import MARK
+from envctl.keeper.process_marks import MARK
 from envctl.session import Session
 from tests.processes import until
 

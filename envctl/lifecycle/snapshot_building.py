@@ -28,8 +28,8 @@ from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
 from envctl.lifecycle.snapshots import find, keys, record_of
 from envctl.lifecycle.up import Up, up
+from envctl.plan.anonymous import without_passwords
 from envctl.plan.model import Plan, Selection
-from envctl.plan.nobody import without_passwords
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
 from envctl.session import Session
