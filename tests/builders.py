@@ -21,7 +21,7 @@ from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.plan.make import make_plan
 from envctl.plan.model import Feed, Plan, Port, ServicePlan, Setting, Step
-from envctl.plan.subjects import published
+from envctl.plan.referenced_services import published
 from envctl.process.attached import Attached
 from envctl.session import Session
 

@@ -17,7 +17,7 @@ import pytest
 
 from envctl.engines import registry
 from envctl.engines.free_ports import allocate_ports, free_here
-from envctl.engines.seam import (
+from envctl.engines.protocol import (
     CommandResult,
     Deployment,
     DeploymentSettings,

@@ -30,7 +30,7 @@ def _render(file: str) -> float:
     from envctl.engines.registry import traits
     from envctl.environment import open_environment
     from envctl.plan.make import make_plan
-    from envctl.plan.setting import render_setting
+    from envctl.plan.render_setting import render_setting
     from envctl.render import write_manifests
 
     began = time.perf_counter()

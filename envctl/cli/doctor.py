@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from envctl.cli.arguments import session_of
-from envctl.engines.seam import Finding
+from envctl.engines.protocol import Finding
 from envctl.errors import EngineMissing
 from envctl.errors.printable import harmless
 from envctl.inspect.doctor import findings, working

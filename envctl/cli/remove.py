@@ -9,7 +9,7 @@ import typer
 from envctl.cli.arguments import Context, Namespace, looking_at, session_of
 from envctl.cli.completion import INSTANCES
 from envctl.cli.down import down_named, tell_removed
-from envctl.engines.seam import Prunes
+from envctl.engines.protocol import Prunes
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.list import engines
 from envctl.inspect.lookup import project_here, unreadable_here

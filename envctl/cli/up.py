@@ -19,7 +19,7 @@ from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.lookup import called
 from envctl.inspect.status import document
 from envctl.instance.record import InstanceState, Record
-from envctl.lifecycle.leavings import Leavings
+from envctl.lifecycle.data_watch import Leavings
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.run import run as run_with
 from envctl.lifecycle.run import test as run_tests

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from envctl.engines.registry import open_engine, process_engine
-from envctl.engines.seam import (
+from envctl.engines.protocol import (
     AdmitsReaders,
     BuildsMeanwhile,
     CommandResult,
@@ -27,6 +26,7 @@ from envctl.engines.seam import (
     ServiceState,
     TerminalCommand,
 )
+from envctl.engines.registry import open_engine, process_engine
 from envctl.errors import EnvctlError
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.process.attached import Attached

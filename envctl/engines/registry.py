@@ -13,7 +13,7 @@ from envctl.plan.traits import EngineTraits
 from envctl.process import signals
 
 if TYPE_CHECKING:
-    from envctl.engines.seam import Engine, Finding
+    from envctl.engines.protocol import Engine, Finding
     from envctl.session.session import Host
 
 SILENCE = 12.0

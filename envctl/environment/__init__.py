@@ -14,7 +14,7 @@ from envctl.definition.models import Definition, Service
 from envctl.environment.fragments import check_fragment
 from envctl.environment.lanes import NO_LANES, Lanes
 from envctl.environment.parameters import check_parameters
-from envctl.environment.powers import KEPT, refused
+from envctl.environment.permissions import KEPT, refused
 from envctl.environment.references import check_references
 from envctl.environment.services import check_service
 from envctl.errors import DefinitionError, Problem, did_you_mean

@@ -20,7 +20,7 @@ from envctl.init.proposal_yaml import proposal_yaml
 from envctl.init.propose import propose
 from envctl.init.repair import without
 from envctl.plan.make import make_plan
-from envctl.plan.setting import render_setting
+from envctl.plan.render_setting import render_setting
 from envctl.plan.traits import UNDECIDED
 
 MAX_ROUNDS = 30

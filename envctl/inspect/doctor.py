@@ -12,7 +12,7 @@ from pathlib import Path
 
 from envctl import __version__
 from envctl.engines import registry
-from envctl.engines.seam import Finding
+from envctl.engines.protocol import Finding
 from envctl.instance.machine import process_alive
 from envctl.instance.record import InstanceState, Record
 from envctl.session import Session

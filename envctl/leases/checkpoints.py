@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from envctl.contents import WHOLE, Contents, contents_of
 from envctl.errors import EnvctlError
 from envctl.instance.record import Record
 from envctl.process.threads import each
+from envctl.watched_data import WHOLE, Contents, contents_of
 
 SHOWN = 20
 """Items of one thing that are named."""

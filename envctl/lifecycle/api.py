@@ -24,7 +24,7 @@ from envctl.lifecycle.adoption import record_named
 from envctl.lifecycle.down import Removed, remove_named
 from envctl.lifecycle.events import Event, Listener, Phase
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
-from envctl.outputs.workers import access_variables, worker_variables
+from envctl.outputs.worker_lane import access_variables, worker_variables
 from envctl.session import Session
 
 __all__ = ["Event", "Instance", "Listener", "Phase", "Removed", "Session", "down", "env", "reset", "up"]

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from envctl.environment import Environment
 from envctl.errors import UsageError
-from envctl.plan.subjects import subjects
+from envctl.plan.referenced_services import subjects
 from envctl.process.terminal import tell
 from envctl.process.threads import each
 

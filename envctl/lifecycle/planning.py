@@ -10,7 +10,7 @@ from envctl.definition.expressions import references
 from envctl.definition.models import NAME
 from envctl.engines.registry import services_folder, traits
 from envctl.environment import Environment, open_environment
-from envctl.environment.powers import refuse_own_settings
+from envctl.environment.permissions import refuse_own_settings
 from envctl.errors import UsageError, did_you_mean
 from envctl.inspect.lookup import project_here
 from envctl.instance.allocation import Allocation, PortKey
@@ -20,8 +20,8 @@ from envctl.plan.exposing import Exposure
 from envctl.plan.make import environment_outside, make_plan
 from envctl.plan.model import Plan, Selection, Setting
 from envctl.plan.reading import texts
-from envctl.plan.setting import drawn_from
-from envctl.plan.subjects import subjects
+from envctl.plan.referenced_services import subjects
+from envctl.plan.render_setting import drawn_from
 from envctl.plan.traits import Addresses
 from envctl.plan.transforms import apply
 from envctl.plan.transforms.select import refuse_unknown

@@ -29,18 +29,18 @@ from envctl.instance.lock import lock
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.keeper import process_marks
-from envctl.lifecycle.aftermath import Aftermath
+from envctl.lifecycle.after_red_tests import Aftermath
+from envctl.lifecycle.data_watch import WATCH, Leavings
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Listener
 from envctl.lifecycle.file_watching import watched
 from envctl.lifecycle.heartbeat import keep_for_a_look
-from envctl.lifecycle.leavings import WATCH, Leavings
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected
 from envctl.lifecycle.run_in_service import check_place, run_inside
 from envctl.lifecycle.up import Up, up
 from envctl.outputs import process_variables
-from envctl.outputs.workers import access_variables
+from envctl.outputs.worker_lane import access_variables
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
 from envctl.process.terminal import tell

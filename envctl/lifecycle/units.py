@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from envctl.errors import UsageError, did_you_mean
 from envctl.instance.record import DataRecord, Record, ServiceRecord
 from envctl.instance.units import Names, Unit
-from envctl.outputs.workers import outputs_of
+from envctl.outputs.worker_lane import outputs_of
 from envctl.process.threads import each
 from envctl.units import Driver, DriverMissing, Prepares, TemplateGone, opened
 from envctl.units.connections import once

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 
-from envctl.session.spellings import SHORTEST, spellings
+from envctl.session.secret_spellings import SHORTEST, spellings
 
 
 def text(values: Mapping[str, str]) -> str:

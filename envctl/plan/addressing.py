@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from envctl.environment.lanes import NO_LANES, Lanes
 from envctl.plan.model import Setting
-from envctl.plan.subjects import Subject
+from envctl.plan.referenced_services import Subject
 
 Side = Literal["inside", "outside"]
 UNKNOWN_PORT = 0

@@ -12,7 +12,7 @@ from envctl.definition.models import Service
 from envctl.environment import Environment
 from envctl.instance.allocation import Allocation
 from envctl.plan.model import Setting
-from envctl.plan.setting import drawn_from
+from envctl.plan.render_setting import drawn_from
 
 NOBODY = "nobody"
 

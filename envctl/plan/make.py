@@ -20,9 +20,9 @@ from envctl.plan.anonymous import nobodys, without_passwords
 from envctl.plan.model import Plan, PortKey, ServicePlan, Setting, Step, TestPlan
 from envctl.plan.proxy import PROXY, with_proxy
 from envctl.plan.reading import Once, Reading, as_text, refers
+from envctl.plan.referenced_services import fixed_ports, published, subjects
 from envctl.plan.secrets import secrets
 from envctl.plan.services import ports_of, service_plan, variables
-from envctl.plan.subjects import fixed_ports, published, subjects
 from envctl.plan.units import undivided
 from envctl.plan.views import Resolver
 

@@ -14,7 +14,7 @@ from envctl.environment.lanes import lane_name
 from envctl.plan.addressing import LOOPBACK, Addressing, Viewpoint, dns_label
 from envctl.plan.exposing import Exposed, check_user, exposed
 from envctl.plan.model import PortKey, Setting
-from envctl.plan.subjects import Subject, subjects
+from envctl.plan.referenced_services import Subject, subjects
 from envctl.plan.traits import EngineTraits
 
 PROXY = "envctl-proxy"

@@ -11,7 +11,7 @@ from envctl.definition.expressions import ExpressionError
 from envctl.plan.addressing import TESTS
 from envctl.plan.model import ServicePlan
 from envctl.plan.reading import Reading
-from envctl.plan.subjects import Subject
+from envctl.plan.referenced_services import Subject
 
 _NAMED = re.compile("passw|secret|token")
 """In the names of what a kind offers: `root_password` follows from the password, and is another one."""

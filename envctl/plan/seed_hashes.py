@@ -17,7 +17,7 @@ from envctl.definition.yaml_parser import WrittenFloat, WrittenInt
 from envctl.files.reading import open_file
 from envctl.plan.model import File
 from envctl.plan.reading import Reading
-from envctl.plan.subjects import Subject
+from envctl.plan.referenced_services import Subject
 
 MAKES_DATA = {"entrypoint", "command", "env", "files", "mounts", "setup", "seeds", "local"}
 """What of a kind has a say in the data of its server."""

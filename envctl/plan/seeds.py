@@ -18,8 +18,8 @@ from envctl.files.packed import open_unpacked
 from envctl.files.reading import files_below
 from envctl.plan.model import Feed, File, Step, Table
 from envctl.plan.reading import Reading
+from envctl.plan.referenced_services import Subject
 from envctl.plan.seed_hashes import chained, entries, faker_version, server_hash
-from envctl.plan.subjects import Subject
 
 At = tuple[str | int, ...]
 LARGEST_HEADER = 200_000

@@ -26,8 +26,8 @@ from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, un
 from envctl.plan.images import build_plan, rewrite
 from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, Requested, ServicePlan, SnapshotPlan
 from envctl.plan.reading import Reading, as_text, refers
+from envctl.plan.referenced_services import Subject
 from envctl.plan.seeds import steps_of
-from envctl.plan.subjects import Subject
 from envctl.plan.units import properties_of, unit_of
 from envctl.plan.views import View
 

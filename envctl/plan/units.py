@@ -11,7 +11,7 @@ from envctl.definition.models import Service
 from envctl.instance.units import Names, Unit
 from envctl.plan.addressing import LEASED, TESTS, Viewpoint
 from envctl.plan.reading import Reading, plain, refers
-from envctl.plan.subjects import Subject
+from envctl.plan.referenced_services import Subject
 from envctl.plan.views import View, property_names
 
 _PARTS = ("inside", "outside", "first", "bind", "prefix")

@@ -16,7 +16,7 @@ from envctl.instance.units import PLACEHOLDER
 from envctl.plan.addressing import LEASED, TESTS, Addressing, Viewpoint
 from envctl.plan.exposing import Exposed
 from envctl.plan.proxy import PROXY, PROXY_PORT, exposed_by
-from envctl.plan.subjects import Subject, private
+from envctl.plan.referenced_services import Subject, private
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -13,11 +13,11 @@ from envctl.instance.record import Record
 from envctl.keeper_client.client import KeeperClient
 from envctl.lifecycle.adoption import record_named
 from envctl.lifecycle.api import Instance
+from envctl.lifecycle.data_watch import WATCH
 from envctl.lifecycle.down import remove
-from envctl.lifecycle.leavings import WATCH
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.lifecycle.up import up
-from envctl.outputs.workers import lane_of, outputs_of
+from envctl.outputs.worker_lane import lane_of, outputs_of
 from envctl.pytest_plugin import KEY, RESETS
 from envctl.pytest_plugin.evidence import add_evidence
 from envctl.pytest_plugin.fixtures import Lane

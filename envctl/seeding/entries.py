@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from envctl.definition.seed_entries import Bodied
 from envctl.seeding import BadFile
-from envctl.seeding.items import Item
+from envctl.seeding.item_files import Item
 
 B = TypeVar("B", bound=Bodied)
 

@@ -16,7 +16,7 @@ from envctl.files.packed import plain_name
 from envctl.plan.model import Step
 from envctl.seeding import BadFile, Seeder, failed, texts
 from envctl.seeding.entries import body, checked, is_json
-from envctl.seeding.items import Item, items
+from envctl.seeding.item_files import Item, items
 
 TIMEOUT = 60
 SHOWN = 2000

@@ -12,7 +12,7 @@ from envctl.definition.amounts import parse_duration
 from envctl.definition.yaml_parser import written
 from envctl.plan.model import Step
 from envctl.seeding import BadFile, Seeder, failed
-from envctl.seeding.items import items
+from envctl.seeding.item_files import items
 from envctl.seeding.libraries import library
 
 BATCH = 1000

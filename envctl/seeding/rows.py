@@ -19,7 +19,7 @@ from envctl.plan.model import Step, Table
 from envctl.seeding import PIECE, BadFile, Seeder, complaint, failed
 from envctl.seeding.csv import COPY_LINE, ROW
 from envctl.seeding.csv.dialects import DIALECTS, Dialect
-from envctl.seeding.items import Item, items
+from envctl.seeding.item_files import Item, items
 
 Value = str | bytes | bool | None
 

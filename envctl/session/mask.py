@@ -31,6 +31,6 @@ class Mask:
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    from envctl.session.spellings import pattern  # most commands meet no secret
+    from envctl.session.secret_spellings import pattern  # most commands meet no secret
 
     return pattern(secrets)

@@ -1,4 +1,4 @@
-"""What `envctl/engines/seam.py` says of every engine, against every engine, the fake of the tests included."""
+"""What `envctl/engines/protocol.py` says of every engine, against every engine, the fake of the tests included."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from envctl.engines import Execution, PreparesCommands, RunningInstance, ServiceState, Wanted
 from envctl.engines.free_ports import PORTS as ALL_PORTS
 from envctl.engines.logs import text
+from envctl.engines.protocol import Prunes
 from envctl.engines.registry import names
-from envctl.engines.seam import Prunes
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation

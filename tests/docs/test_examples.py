@@ -24,7 +24,7 @@ from envctl.definition.kinds import load_kinds
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.plan.make import make_plan
-from envctl.plan.setting import render_setting
+from envctl.plan.render_setting import render_setting
 from envctl.session.settings import OPTIONS, TABLES
 
 APP: Any = typer.main.get_command(build([]))

@@ -16,7 +16,7 @@ from envctl.engines import CommandResult, Deployment, Engine, Execution, Service
 from envctl.engines.local.instance import LocalInstance
 from envctl.engines.logs import text
 from envctl.engines.mixed import MixedDeployment, MixedInstance, deployment_of, remove_everywhere, running_instance
-from envctl.engines.seam import DeploymentSettings, PublishesRecords
+from envctl.engines.protocol import DeploymentSettings, PublishesRecords
 from envctl.errors import EnvctlError
 from envctl.instance.allocation import Allocation
 from envctl.instance.record import Location

@@ -32,7 +32,7 @@ def mistakes(project: Path, definition: str) -> list[str]:
 
 def plan_of_file(project: Path) -> None:
     from envctl.plan.make import make_plan
-    from envctl.plan.setting import render_setting
+    from envctl.plan.render_setting import render_setting
     from envctl.plan.traits import UNDECIDED
 
     environment = open_environment("e", cwd=project, environ=dict(os.environ))

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 # All that a command imports is imported before the fork: it is not what is measured.
-import envctl.cli.define
+import envctl.cli.definitions
 import envctl.cli.init
 import envctl.cli.report
 import envctl.definition.sandbox

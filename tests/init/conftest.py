@@ -16,7 +16,7 @@ from envctl.environment import open_environment
 from envctl.init import Proposal, gather, proposal_yaml, prove
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
-from envctl.plan.setting import render_setting
+from envctl.plan.render_setting import render_setting
 
 Files = Mapping[str, str | bytes]
 

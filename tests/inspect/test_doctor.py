@@ -12,7 +12,7 @@ import typer
 
 from envctl.cli import doctor as command
 from envctl.engines import registry
-from envctl.engines.seam import Finding
+from envctl.engines.protocol import Finding
 from envctl.inspect import doctor
 from envctl.instance.record import InstanceState
 from envctl.instance.store import RecordStore

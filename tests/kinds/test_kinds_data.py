@@ -20,7 +20,7 @@ from envctl.definition.patterns import compiled
 from envctl.definition.source import walk
 from envctl.instance.allocation import Allocation
 from envctl.plan.addressing import Addressing
-from envctl.plan.subjects import Subject
+from envctl.plan.referenced_services import Subject
 from envctl.plan.traits import Addresses
 from envctl.plan.views import Resolver
 from tests.builders import plan_with

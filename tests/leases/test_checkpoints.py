@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from envctl.contents import WHOLE
 from envctl.instance.record import ServiceRecord
 from envctl.instance.units import Names, Unit
 from envctl.leases import checkpoints
 from envctl.leases.checkpoints import Change, Checkpoints, Look, compare
+from envctl.watched_data import WHOLE
 from tests.builders import record_of
 
 RECORD = record_of(

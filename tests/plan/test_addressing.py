@@ -12,7 +12,7 @@ from envctl.definition.kinds import Kind
 from envctl.engines.registry import traits
 from envctl.instance.allocation import Allocation
 from envctl.plan.addressing import TESTS, UNKNOWN_PORT, Addressing, Viewpoint
-from envctl.plan.subjects import Subject
+from envctl.plan.referenced_services import Subject
 from envctl.plan.traits import Addresses
 from tests.builders import plan_with
 

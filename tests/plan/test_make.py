@@ -13,7 +13,7 @@ from envctl.engines.registry import traits
 from envctl.errors import DefinitionError, UsageError
 from envctl.plan import model
 from envctl.plan.make import environment_outside, make_plan
-from envctl.plan.subjects import published
+from envctl.plan.referenced_services import published
 from envctl.plan.traits import Addresses
 from envctl.plan.transforms import Selection, apply
 from envctl.session.mask import Mask

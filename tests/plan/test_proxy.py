@@ -14,7 +14,7 @@ from envctl.plan.exposing import Exposure
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan, Selection
 from envctl.plan.proxy import PROXY, PROXY_PORT
-from envctl.plan.setting import render_setting
+from envctl.plan.render_setting import render_setting
 from envctl.plan.traits import Addresses
 from envctl.plan.transforms import apply
 from tests.builders import environment_of, ports_of, setting_of

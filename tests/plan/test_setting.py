@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.plan.setting import drawn_from, key_of_name
+from envctl.plan.render_setting import drawn_from, key_of_name
 
 NAMES = st.text(max_size=20)
 

@@ -13,7 +13,7 @@ from envctl.definition.expressions import ExpressionError, escape, evaluate
 from envctl.definition.kinds import Kind, Several
 from envctl.instance.allocation import Allocation
 from envctl.plan.addressing import TESTS, Addressing, Side, Viewpoint
-from envctl.plan.subjects import Subject
+from envctl.plan.referenced_services import Subject
 from envctl.plan.views import Resolver, View, property_names
 from tests.builders import plan_with
 

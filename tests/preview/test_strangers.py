@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from envctl.environment import open_environment
-from envctl.environment.powers import refuse_own_settings
+from envctl.environment.permissions import refuse_own_settings
 from envctl.errors import DefinitionError, UsageError
 from envctl.session.settings import nearest
 from tests.builders import write

@@ -21,7 +21,7 @@ from envctl.errors import DefinitionError, UsageError
 from envctl.plan.addressing import Addressing
 from envctl.plan.make import make_plan
 from envctl.plan.model import Check, File, Limits, Plan, Requested, ServicePlan, Setting
-from envctl.plan.setting import render_setting
+from envctl.plan.render_setting import render_setting
 from envctl.render.kubernetes import Manifests, Options, manifests_yaml, once_job, pushed_image, render_kubernetes
 from envctl.render.kubernetes.rendering import ImageFacts, label_value
 from envctl.render.kubernetes.secrets import one_of

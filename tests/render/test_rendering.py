@@ -11,7 +11,7 @@ from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.plan.make import make_plan
-from envctl.plan.setting import COUNT, FIRST, render_setting
+from envctl.plan.render_setting import COUNT, FIRST, render_setting
 from envctl.render.compose import render_compose
 from tests.builders import environment_of
 

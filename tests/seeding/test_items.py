@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.seeding import BadFile
-from envctl.seeding.items import Item, _Json, items
+from envctl.seeding.item_files import Item, _Json, items
 from tests.builders import step_of
 
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.docker.instance import ONE_OFF
 from envctl.engines.logs import text
-from envctl.engines.seam import CommandResult, Execution
+from envctl.engines.protocol import CommandResult, Execution
 from envctl.instance.labels import SERVICE
 from envctl.plan.model import File, Plan, ServicePlan
 from envctl.process.attached import Attached

@@ -31,7 +31,7 @@ from envctl.engines.docker.connection import sdk_errors
 from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
-from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
+from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.folder import write_private
 from envctl.instance.labels import DATA, INSTANCE

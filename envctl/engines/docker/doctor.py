@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from envctl.engines.docker.compose import compose_program
 from envctl.engines.docker.connection import connect
 from envctl.engines.docker.engine import free_subnet
-from envctl.engines.seam import Finding
+from envctl.engines.protocol import Finding
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.session.session import Host
 

@@ -16,7 +16,7 @@ from envctl.engines.docker.api import ApiError, Asked, Daemon
 from envctl.engines.docker.connection import Connection, connect
 from envctl.engines.docker.inside_container import gateway
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance
-from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
+from envctl.engines.protocol import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation

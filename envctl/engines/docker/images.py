@@ -15,7 +15,7 @@ from typing import Any
 from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.compose import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection, sdk_errors
-from envctl.engines.seam import Progress
+from envctl.engines.protocol import Progress
 from envctl.errors import Evidence, ServiceFailed
 from envctl.instance.labels import BUILD, SNAPSHOT
 from envctl.plan.model import Plan, ServicePlan

@@ -12,7 +12,7 @@ from typing import Any
 
 from envctl.engines.docker.api import ApiError, Asked
 from envctl.engines.docker.connection import Connection
-from envctl.engines.seam import ServiceState, TerminalCommand
+from envctl.engines.protocol import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.labels import EXPIRES, INSTANCE
 from envctl.process.creation import InFlight

@@ -19,7 +19,7 @@ from typing import Any, cast
 from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.kept_images import begun
-from envctl.engines.seam import Saved
+from envctl.engines.protocol import Saved
 from envctl.errors import EnvctlError
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.identity import user_key

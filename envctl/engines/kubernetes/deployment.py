@@ -27,7 +27,7 @@ from envctl.engines.kubernetes.records import added_kinds, note_added, owners, p
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
-from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, Progress, Saved, ServiceState
+from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, Progress, Saved, ServiceState
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
 from envctl.instance.record import Location, SnapshotRecord

@@ -10,7 +10,7 @@ from pathlib import Path
 from envctl.definition.source import read
 from envctl.engines.kubernetes.api import Api, connect
 from envctl.engines.kubernetes.contexts import find_context
-from envctl.engines.seam import Finding
+from envctl.engines.protocol import Finding
 from envctl.errors import EnvctlError
 from envctl.process.threads import each
 from envctl.session.session import Host

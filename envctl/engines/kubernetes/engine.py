@@ -13,7 +13,7 @@ from envctl.engines.kubernetes.pods import state_of
 from envctl.engines.kubernetes.records import heard_of_owner
 from envctl.engines.kubernetes.removal import remove_namespace, remove_objects
 from envctl.engines.kubernetes.traits import TRAITS
-from envctl.engines.seam import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
+from envctl.engines.protocol import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from envctl.engines.free_ports import any_port
 from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, EXEC_AGENT_PORT, forward, kept, set_forwards
-from envctl.engines.seam import CommandResult, Execution
+from envctl.engines.protocol import CommandResult, Execution
 from envctl.errors import EnvctlError
 from envctl.process.threads import Feeder
 from envctl.session.session import Host

@@ -11,7 +11,7 @@ from typing import Any
 
 from envctl.engines.free_ports import any_port, bindable
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
-from envctl.engines.seam import PortTaken
+from envctl.engines.protocol import PortTaken
 from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE, SERVICE
 from envctl.keeper_client.client import KeeperGone

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from envctl.engines.kubernetes.contexts import LOOPBACK_NAMES, Context
-from envctl.engines.seam import Progress
+from envctl.engines.protocol import Progress
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each

@@ -15,7 +15,7 @@ from envctl.engines.kubernetes.api import ANSWER, Api, ApiError, Ignoring
 from envctl.engines.kubernetes.contexts import IN_CLUSTER
 from envctl.engines.kubernetes.pods import replicas, service_of, service_state
 from envctl.engines.kubernetes.records import renew
-from envctl.engines.seam import ServiceState, TerminalCommand
+from envctl.engines.protocol import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.labels import EXPIRES, INSTANCE, SERVICE
 from envctl.keeper.cluster.pod_status import newest as newest_of

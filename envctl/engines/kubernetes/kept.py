@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from envctl.engines.kept_images import begun
 from envctl.engines.kubernetes.api import Api, Ignoring
 from envctl.engines.kubernetes.images import bring, push, reaches
-from envctl.engines.seam import Progress
+from envctl.engines.protocol import Progress
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.plan.model import ServicePlan

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from envctl.engines.seam import ServiceState
+from envctl.engines.protocol import ServiceState
 from envctl.instance.labels import SERVICE
 from envctl.keeper.cluster import pod_status
 from envctl.keeper.cluster.protocol import Object

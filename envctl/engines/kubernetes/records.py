@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from envctl.engines.kubernetes.api import Api, ApiError, Ignoring
-from envctl.engines.seam import PublishedRecord
+from envctl.engines.protocol import PublishedRecord
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.identity import ID

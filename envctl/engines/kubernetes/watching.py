@@ -11,7 +11,7 @@ from typing import Any
 
 from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.pods import PodFailure, failure_of, owner_of, refusal_of, scaling_up, service_state
-from envctl.engines.seam import ServiceState
+from envctl.engines.protocol import ServiceState
 from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE
 from envctl.keeper.cluster.pod_status import alive, exit_status, is_running, newest, own_status, uid

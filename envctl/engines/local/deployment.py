@@ -23,7 +23,7 @@ from envctl.engines.local.instance import LOGS, LocalInstance, Spec, resolved, r
 from envctl.engines.local.specs import Prepared, prepare, prepare_all, spec_of
 from envctl.engines.local.templates import Template, fill, make_spare, template
 from envctl.engines.logs import text
-from envctl.engines.seam import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved
+from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved
 from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.labels import ENGINE

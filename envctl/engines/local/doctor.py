@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from envctl.definition.kinds import Kind, Local, load_kinds
 from envctl.engines.local.programs import find_program
-from envctl.engines.seam import Finding
+from envctl.engines.protocol import Finding
 from envctl.session.session import Host
 
 

@@ -16,7 +16,7 @@ from envctl.engines.local import snapshots
 from envctl.engines.local.folders import cache_folder, services_folder
 from envctl.engines.local.instance import SPECS, LocalInstance
 from envctl.engines.local.traits import TRAITS
-from envctl.engines.seam import DeploymentSettings, FoundInstance, Wanted
+from envctl.engines.protocol import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EngineMissing
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation

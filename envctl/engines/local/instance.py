@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from envctl.engines.logs import PIECE, last, text
-from envctl.engines.seam import CommandResult, ServiceState, TerminalCommand
+from envctl.engines.protocol import CommandResult, ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.folder import write_private
 from envctl.keeper.process_marks import MARK

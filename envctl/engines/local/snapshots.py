@@ -15,7 +15,7 @@ from pathlib import Path
 from envctl.engines.local import templates
 from envctl.engines.local.folders import made_whole, remove_unless_held, unprivileged
 from envctl.engines.local.programs import InstalledProgram
-from envctl.engines.seam import Saved
+from envctl.engines.protocol import Saved
 from envctl.errors import EnvctlError
 from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import ServicePlan

@@ -8,7 +8,7 @@ from envctl.definition.seed_entries import MESSAGES
 from envctl.plan.model import Step
 from envctl.seeding import BadFile, Seeder, failed
 from envctl.seeding.entries import checked
-from envctl.seeding.items import items
+from envctl.seeding.item_files import items
 
 
 def load(step: Step, seeder: Seeder) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.deployment import DockerDeployment
-from envctl.engines.seam import DeploymentSettings
+from envctl.engines.protocol import DeploymentSettings
 from envctl.errors import EnvctlError
 from tests.builders import plan_with, service
 from tests.processes import until

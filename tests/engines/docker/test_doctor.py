@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from envctl.engines.docker import doctor
-from envctl.engines.seam import Finding
+from envctl.engines.protocol import Finding
 from envctl.session import Session
 from tests import fakedaemon
 

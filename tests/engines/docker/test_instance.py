@@ -10,7 +10,7 @@ import pytest
 from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.instance import DockerInstance
-from envctl.engines.seam import ServiceState
+from envctl.engines.protocol import ServiceState
 from envctl.errors import EnvctlError
 
 

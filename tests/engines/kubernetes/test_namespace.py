@@ -12,8 +12,8 @@ import pytest
 from envctl.engines.kubernetes.api import connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.deployment import KubernetesDeployment
+from envctl.engines.protocol import DeploymentSettings
 from envctl.engines.registry import traits
-from envctl.engines.seam import DeploymentSettings
 from envctl.errors import EnvctlError
 from tests.builders import plan_with, service, session_in
 from tests.engines.kubernetes.played import Played, kubeconfig, played_cluster

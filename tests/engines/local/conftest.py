@@ -15,7 +15,7 @@ from envctl.engines.local import folders
 from envctl.engines.local.deployment import LocalDeployment
 from envctl.engines.local.engine import LocalEngine
 from envctl.engines.local.traits import TRAITS
-from envctl.engines.seam import DeploymentSettings
+from envctl.engines.protocol import DeploymentSettings
 from envctl.instance.labels import labels_of
 from envctl.keeper_client.client import KeeperClient
 from envctl.lifecycle.keeper import ensure_keeper

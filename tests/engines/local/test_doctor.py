@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envctl.engines.local import doctor
-from envctl.engines.seam import Finding
+from envctl.engines.protocol import Finding
 from envctl.session import Session
 
 

@@ -225,7 +225,7 @@ def test_a_real_log_that_is_rotated_is_followed(made: Made, session: Session, tm
 
 def test_whoever_looks_at_an_instance_needs_no_kinds() -> None:
     """`list` and `status` run often, and the models of a definition take longer to import than all else that they do."""
-    script = "import sys, envctl.cli.look, envctl.engines.mixed, envctl.engines.local.instance; print(*sys.modules)"
+    script = "import sys, envctl.cli.inspect, envctl.engines.mixed, envctl.engines.local.instance; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert "envctl.engines.local.instance" in loaded
     assert not {"envctl.definition.kinds", "envctl.plan.model", "envctl.definition.models", "envctl.render.compose", "pydantic"} & set(

@@ -16,13 +16,13 @@ from envctl.cli.printing import counted, problems
 from envctl.definition.find import environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
-from envctl.environment.powers import powers, refuse_own_settings
+from envctl.environment.permissions import powers, refuse_own_settings
 from envctl.errors import DefinitionError, EnvctlError, Problem, UsageError
 from envctl.lifecycle.claiming import instance_name
 from envctl.plan import transforms
 from envctl.plan.exposing import Exposure, OnDocker
 from envctl.plan.make import make_plan
-from envctl.plan.setting import render_setting
+from envctl.plan.render_setting import render_setting
 from envctl.plan.traits import UNDECIDED
 from envctl.process.limits import limit_this_process
 from envctl.process.terminal import give, show, tell

@@ -25,7 +25,7 @@ def contents_of(driver: str, properties: Mapping[str, Any], unit: str) -> Conten
     Raises:
         EnvctlError: the server does not answer.
     """
-    name = f"envctl.contents.{driver}"
+    name = f"envctl.watched_data.{driver}"
     if find_spec(name) is None:
         return None
     found: Contents = import_module(name).contents(properties, unit)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from envctl.environment import open_environment
-from envctl.environment.powers import _read_by_compose, powers
+from envctl.environment.permissions import _read_by_compose, powers
 from envctl.errors import DefinitionError
 from tests.builders import environment_of, write
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import redis
 
-from envctl.contents import MOST, WHOLE, fingerprint
 from envctl.units import UnitError
+from envctl.watched_data import MOST, WHOLE, fingerprint
 
 BATCH = 1000
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pymysql
 
-from envctl.contents import MOST, WHOLE, fingerprint
 from envctl.units import UnitError
+from envctl.watched_data import MOST, WHOLE, fingerprint
 
 KEYS = "SELECT column_name FROM information_schema.key_column_usage WHERE table_schema = %s AND table_name = %s"
 

@@ -6,7 +6,7 @@ import pytest
 
 from envctl.errors import UsageError
 from envctl.instance.record import LaneRecord, Record
-from envctl.outputs.workers import lane_of, worker_variables
+from envctl.outputs.worker_lane import lane_of, worker_variables
 
 RECORD = Record(
     name="t", id="t-1", environment="t", engine="docker", project="", file="", created="", secret="", outputs={"URL": "one"},

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from envctl.contents import MOST, WHOLE
 from envctl.readiness.postgres import lenient_saslprep
 from envctl.units import UnitError
+from envctl.watched_data import MOST, WHOLE
 
 TABLES = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), n.nspname || '.' || c.relname,

@@ -12,7 +12,7 @@ from envctl.errors import UsageError, did_you_mean
 from envctl.instance.allocation import Allocation
 from envctl.plan.model import PortKey, Setting
 from envctl.plan.proxy import PROXY_PORT, stands_behind
-from envctl.plan.subjects import fixed_ports, published
+from envctl.plan.referenced_services import fixed_ports, published
 from envctl.plan.traits import EngineTraits
 
 FIRST, COUNT = 20000, 12000

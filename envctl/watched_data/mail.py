@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from envctl.contents import MOST
 from envctl.units.web import WebClient
+from envctl.watched_data import MOST
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
