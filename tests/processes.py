@@ -229,7 +229,7 @@ def held_port(host: str = "127.0.0.1") -> Iterator[int]:
 FORKING = """
 import json, os, sys
 from envctl import environment
-from envctl.plan import setting
+from envctl.plan import render_setting
 from envctl.lifecycle import up
 from envctl.cli import main
 from envctl.cli.app import build

@@ -19,7 +19,7 @@ from envctl.instance.record import stamp
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.snapshot_building import build
 from envctl.lifecycle.snapshot_commands import Kept, evict, export, import_, listed, prune, sweep
-from envctl.process.terminal import give, show
+from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 from envctl.snapshots.index import Entry
 
@@ -47,16 +47,16 @@ def snapshots(
         str | None, typer.Option("--registry", envvar="ENVCTL_REGISTRY", metavar="R", help="Of `build`: from where a cluster pulls it.")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Of `build`: a variable's value.")] = None,
-) -> None:
+) -> int:
     """List the data that is kept, so that servers need neither be initialised nor seeded again; or build, export, import, prune it."""
-    session = session_of(ctx)
+    session, silent = session_of(ctx), list[str]()
     if (action is None) != (what is None) or (action is not None and prune_):
         raise UsageError("this command is not complete", hint="`envctl snapshots`, `--prune`, `build ENV`, `export DIR` or `import DIR`")
     if action is None and not prune_:
-        _list(listed(session), as_json)
+        _list(listed(session, silent.append), as_json)
     elif prune_:
         left = sweep(session)
-        _tell("removed", prune(session))
+        _tell("removed", prune(session, silent.append))
         show(*(f"removed {ref}, which was left half-way" for ref in left))
     elif what == ASKED:
         _build_asked()
@@ -64,9 +64,13 @@ def snapshots(
         options = UpOptions(what or "", engine=engine, context=context, registry=registry, set=pairs("--set", set_ or [], "K=V"))
         _tell("kept", build(session, options, (), [listener(session)]))
         evict(session)
+    elif action is Action.EXPORT:
+        _tell("exported", export(session, session.cwd / (what or ""), silent.append))
     else:
-        folder = session.cwd / (what or "")
-        _tell(*(("exported", export(session, folder)) if action is Action.EXPORT else ("imported", import_(session, folder))))
+        _tell("imported", import_(session, session.cwd / (what or "")))
+    for why in silent:
+        tell(f"envctl: {session.mask(why)}")
+    return 1 if silent else 0
 
 
 def _build_asked() -> None:

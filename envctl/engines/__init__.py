@@ -26,3 +26,4 @@ from envctl.engines.protocol import SubnetTaken as SubnetTaken
 from envctl.engines.protocol import TerminalCommand as TerminalCommand
 from envctl.engines.protocol import Wanted as Wanted
 from envctl.engines.registry import open_engine as open_engine
+from envctl.engines.registry import open_engines as open_engines

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from envctl.errors import EngineMissing, UsageError, did_you_mean
+from envctl.errors import EngineMissing, EnvctlError, UsageError, did_you_mean
 from envctl.instance.record import Location
 from envctl.plan.traits import EngineTraits
 from envctl.process import signals
+from envctl.process.threads import begun
 
 if TYPE_CHECKING:
     from envctl.engines.protocol import Engine, Finding
@@ -71,7 +75,27 @@ def open_engine(location: Location, host: Host) -> Engine:
     if location.namespace is not None and not told.shares_namespaces:
         hint = f"it goes with `--engine {cluster_engine()}`"
         raise UsageError(f"--namespace {location.namespace}: {told.place} has no namespaces", hint=hint)
-    module, silent = import_module(f"envctl.engines.{location.engine}.engine"), f"{told.place} has said nothing for {SILENCE:g} s"
-    with signals.deadline(SILENCE, lambda: EngineMissing(silent, hint="`envctl doctor` says what works here")):
+    module = import_module(f"envctl.engines.{location.engine}.engine")
+    with signals.deadline(SILENCE, lambda: _silent(location)):
         engine: Engine = module.open_engine(location, host)
     return engine
+
+
+def open_engines(locations: Sequence[Location], host: Host) -> dict[Location, Engine | EnvctlError]:
+    """Those of *locations*, asked side by side: the silence of one is waited for once. What stops one is in its place."""
+    asked = {place: begun(partial(open_engine, place, host), f"open-{place.engine}") for place in locations}
+    end = monotonic() + SILENCE
+    return {place: _answer(place, answer, end) for place, answer in asked.items()}
+
+
+def _answer(place: Location, answer: Future[Engine], end: float) -> Engine | EnvctlError:
+    try:
+        return answer.result(max(0.0, end - monotonic()))
+    except TimeoutError:
+        return _silent(place)
+    except EnvctlError as error:
+        return error
+
+
+def _silent(place: Location) -> EngineMissing:
+    return EngineMissing(f"{traits(place.engine).place} has said nothing for {SILENCE:g} s", hint="`envctl doctor` says what works here")

@@ -15,6 +15,7 @@ from envctl.engines import registry
 from envctl.engines.protocol import Finding
 from envctl.instance.machine import process_alive
 from envctl.instance.record import InstanceState, Record
+from envctl.process.threads import begun
 from envctl.session import Session
 
 
@@ -27,7 +28,8 @@ def findings(session: Session) -> list[Finding]:
         "python": python,
         "envctl": lambda: ours(session.environ),
     }
-    return [finding for area, check in checks.items() for finding in _guarded(area, check)]
+    asked = [begun(partial(_checked, area, check), area) for area, check in checks.items()]  # side by side: a silent one is waited for once
+    return [finding for answer in asked for finding in answer.result()]
 
 
 def working(found: Iterable[Finding]) -> list[str]:
@@ -36,13 +38,15 @@ def working(found: Iterable[Finding]) -> list[str]:
     return [name for name in registry.names() if (own := [f.ok for f in needed if f.area == name]) and all(own)]
 
 
-def _guarded(area: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """What stops one check must not hide what the others find."""
+def _checked(area: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What stops one check must not hide what the others find, nor what itself has found."""
+    found: list[Finding] = []
     try:
-        yield from check()
+        found.extend(check())
     except Exception as error:
         text = f"could not be checked: {type(error).__name__}: {error}".splitlines()[0]
-        yield Finding(area, False, text, needed=area in registry.names())
+        found.append(Finding(area, False, text, needed=area in registry.names()))
+    return found
 
 
 def state(folder: Path) -> Iterator[Finding]:

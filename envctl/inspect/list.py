@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
-from envctl.engines import Engine, FoundInstance, open_engine
+from envctl.engines import Engine, FoundInstance, open_engines
 from envctl.engines.choice import configured_cluster, known_locations
 from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError
@@ -54,12 +54,13 @@ def engines(session: Session, unseen: Callable[[str], None], only: str | None = 
     except EnvctlError as error:
         unseen(f"{error.message}; nobody can tell what is on it")
     used = {record.location for record in session.store.all()}
+    places = sorted((each for each in used | set(known_locations(session)) if only in (None, each.engine)), key=str)
     found: dict[Location, Engine] = {}
-    for location in sorted((each for each in used | set(known_locations(session)) if only in (None, each.engine)), key=str):
-        try:
-            found[location] = open_engine(location, session.host)
-        except EnvctlError as error:
-            unseen(f"{error.message}; nobody can tell what is on it")
+    for location, opened in open_engines(places, session.host).items():
+        if isinstance(opened, EnvctlError):
+            unseen(f"{opened.message}; nobody can tell what is on it")
+        else:
+            found[location] = opened
     return found
 
 

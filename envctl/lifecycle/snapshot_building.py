@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from envctl.definition.models import Ready
 from envctl.engines import BringsKept, Deployment, Execution, KeepsData, open_engine
+from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import EnvctlError, UsageError, did_you_mean
 from envctl.instance.folder import snapshots_folder
@@ -53,7 +54,7 @@ def build(
         UsageError: there is no such service, or the engine keeps no data.
         EnvctlError: what `up` raises; a server that does not end cleanly; an input that has changed meanwhile.
     """
-    if options.engine == "kubernetes":
+    if options.engine is not None and traits(options.engine).brings_kept:
         return _for_pods(session, options, names, listeners, low)
     wanted = _lacking(session, options, names)
     index = Index(snapshots_folder(session.environ))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from envctl.definition.find import project_of
-from envctl.engines import Engine, KeptData, open_engine
+from envctl.engines import KeptData, open_engine, open_engines
 from envctl.engines.choice import known_locations
 from envctl.errors import EnvctlError, UsageError
 from envctl.files.reading import open_file, read_file
@@ -28,6 +28,14 @@ LARGEST_MANIFEST = 10_000_000
 """Bytes."""
 
 
+Unseen = Callable[[str], None]
+"""Is told of what does not answer."""
+
+
+def _unheard(_: str) -> None:
+    """Nobody is told."""
+
+
 class Kept(NamedTuple):
     """A snapshot, and when it was used last, in seconds since 1970."""
 
@@ -39,65 +47,75 @@ def index_of(session: Session) -> Index:
     return Index(snapshots_folder(session.environ))
 
 
-def _engine(session: Session, entry: Entry) -> KeptData | None:
-    """None where nobody can look."""
-    try:
-        found: Engine = open_engine(Location(entry.engine, entry.place or None), session.host)
-    except EnvctlError:
-        return None
-    return found if isinstance(found, KeptData) else None
-
-
-def listed(session: Session) -> list[Kept]:
-    """Those that are there, the last used first; what somebody else has removed is forgotten."""
-    found = []
-    for entry, used in index_of(session).all():
-        engine = _engine(session, entry)
-        if engine is not None and not engine.has(entry.ref, entry.content):
-            index_of(session).forget(entry)
-        else:
-            found.append(Kept(entry, used))
+def _engines(session: Session, entries: Sequence[Entry], unseen: Unseen) -> dict[Location, KeptData]:
+    """The places of *entries* that answer; *unseen* is told of the others."""
+    found: dict[Location, KeptData] = {}
+    for place, engine in open_engines([*dict.fromkeys(map(_place, entries))], session.host).items():
+        if isinstance(engine, EnvctlError):
+            unseen(f"{engine.message}; nobody can tell what is kept there")
+        elif isinstance(engine, KeptData):
+            found[place] = engine
     return found
 
 
-def evict(session: Session) -> list[Entry]:
+def _place(entry: Entry) -> Location:
+    return Location(entry.engine, entry.place or None)
+
+
+class _Kept:
+    """Everything that is kept, and the places that answered when they were asked for it."""
+
+    def __init__(self, session: Session, unseen: Unseen) -> None:
+        self.index, self.all = index_of(session), list[Kept]()
+        entries = self.index.all()
+        self.engines = _engines(session, [entry for entry, _ in entries], unseen)
+        for entry, used in entries:
+            engine = self.engines.get(_place(entry))
+            if engine is not None and not engine.has(entry.ref, entry.content):
+                self.index.forget(entry)
+            else:
+                self.all.append(Kept(entry, used))
+
+    def remove(self, entry: Entry) -> bool:
+        """First it is forgotten, so that nobody begins with it meanwhile; what turns out to be in use is remembered again."""
+        engine = self.engines.get(_place(entry))
+        if engine is None:
+            return False
+        self.index.forget(entry)
+        if engine.remove_kept(entry.ref):
+            return True
+        self.index.add(entry)
+        return False
+
+
+def listed(session: Session, unseen: Unseen = _unheard) -> list[Kept]:
+    """Those that are there, the last used first; what somebody else has removed is forgotten. *unseen* is told of what does not answer."""
+    return _Kept(session, unseen).all
+
+
+def evict(session: Session, unseen: Unseen = _unheard) -> list[Entry]:
     """Removes those that were not used for the longest time until the others fit; what is in use stays."""
-    found, limit = listed(session), max_size(session)
-    room = sum(kept.entry.size for kept in found)
+    found, limit = _Kept(session, unseen), max_size(session)
+    room = sum(kept.entry.size for kept in found.all)
     removed = []
-    for kept in reversed(found):
-        if room > limit and _removed(session, kept.entry):
+    for kept in reversed(found.all):
+        if room > limit and found.remove(kept.entry):
             room -= kept.entry.size
             removed.append(kept.entry)
     return removed
 
 
-def prune(session: Session) -> list[Entry]:
+def prune(session: Session, unseen: Unseen = _unheard) -> list[Entry]:
     """Removes all that nobody uses."""
-    return [kept.entry for kept in listed(session) if _removed(session, kept.entry)]
-
-
-def _removed(session: Session, entry: Entry) -> bool:
-    """First it is forgotten, so that nobody begins with it meanwhile; what turns out to be in use is remembered again."""
-    engine, index = _engine(session, entry), index_of(session)
-    if engine is None:
-        return False
-    index.forget(entry)
-    if engine.remove_kept(entry.ref):
-        return True
-    index.add(entry)
-    return False
+    found = _Kept(session, unseen)
+    return [kept.entry for kept in found.all if found.remove(kept.entry)]
 
 
 def sweep(session: Session) -> list[str]:
     """Removes what was left half-way; what somebody makes at this moment stays."""
     index, removed = index_of(session), []
     known = {entry.ref for entry, _ in index.all()}
-    for location in known_locations(session):
-        try:
-            engine = open_engine(location, session.host)
-        except EnvctlError:
-            continue
+    for engine in open_engines(known_locations(session), session.host).values():
         if isinstance(engine, KeptData):
             removed += [ref for ref, key in engine.kept() if ref not in known and _swept(index, engine, ref, key)]
     return removed
@@ -108,7 +126,7 @@ def _swept(index: Index, engine: KeptData, ref: str, key: str) -> bool:
         return free and engine.remove_kept(ref)
 
 
-def export(session: Session, folder: Path) -> list[Entry]:
+def export(session: Session, folder: Path, unseen: Unseen = _unheard) -> list[Entry]:
     """All of them as files in *folder*, which `import_` understands on another machine; its list is written last.
 
     Raises:
@@ -119,7 +137,10 @@ def export(session: Session, folder: Path) -> list[Entry]:
         check_file(folder / MANIFEST, root, ours=_is_manifest)
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".", dir=folder) as beside:  # whatever links are there, no engine writes through them
-            for entry, engine in _there(session):
+            found = _Kept(session, unseen)
+            for entry, engine in ((each.entry, found.engines.get(_place(each.entry))) for each in found.all):
+                if engine is None:
+                    continue
                 file = Path(beside) / f"{entry.key}.{entry.engine}.tar"
                 engine.write_kept(entry.ref, file)
                 told[file.name] = {"sha256": _digest(file, folder), "entry": encode(replace(entry, place=""))}
@@ -129,13 +150,6 @@ def export(session: Session, folder: Path) -> list[Entry]:
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}", hint="name a folder that this user can write to") from None
     return entries
-
-
-def _there(session: Session) -> Iterator[tuple[Entry, KeptData]]:
-    for kept in listed(session):
-        engine = _engine(session, kept.entry)
-        if engine is not None:
-            yield kept.entry, engine
 
 
 def import_(session: Session, folder: Path) -> list[Entry]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from envctl.engines import Saved
-from envctl.errors import EnvctlError, UsageError
+from envctl.errors import EngineMissing, EnvctlError, UsageError
 from envctl.files.folders import FileRefused
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.record import DataRecord, Location, SnapshotRecord
@@ -126,6 +126,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     found = Store()
     for module in (snapshots, snapshot_commands):
         monkeypatch.setattr(module, "open_engine", lambda location, host: found)
+    monkeypatch.setattr(snapshot_commands, "open_engines", lambda places, host: dict.fromkeys(places, found))
     monkeypatch.setattr(snapshot_commands, "known_locations", lambda session: [PLACE])
     return found
 
@@ -367,3 +368,14 @@ def test_export_writes_through_no_link(session: Session, store: Store, plan: Pla
     (out / snapshot_commands.MANIFEST).write_text("of a tool's own")
     with pytest.raises(FileRefused, match="not written by envctl"):
         snapshot_commands.export(session, out)
+
+
+def test_a_place_that_does_not_answer_is_named_and_keeps_what_it_has(
+    session: Session, store: Store, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = keep(session, store, plan, "db")
+    monkeypatch.setattr(snapshot_commands, "open_engines", lambda places, host: dict.fromkeys(places, EngineMissing("no word from it")))
+    told: list[str] = []
+    assert snapshot_commands.prune(session, told.append) == []
+    assert [each.entry for each in snapshot_commands.listed(session, told.append)] == [entry]
+    assert told == ["no word from it; nobody can tell what is kept there"] * 2
