@@ -42,7 +42,7 @@ def _leave_ci() -> None:
 
 
 ON_A_CLUSTER = re.compile(r"/kubernetes/test_live|\[(.*-)?kubernetes\b")
-"""They mostly wait for it: a queue of their own, from the first moment on."""
+"""They mostly wait for it: a queue of their own, from the first moment on; those of one kind of service are shorter ones."""
 ONE_BY_ONE = re.compile(r"^tests/(cli|crash|faults)/|^tests/conformance/test_services")
 """They collect what nobody owns any more, wherever it is, or look at the whole machine: never two at once."""
 QUICK = re.compile(
@@ -53,14 +53,16 @@ QUICK = re.compile(
 
 
 def _queue(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
     if ON_A_CLUSTER.search(nodeid):
-        return "cluster"
-    return "one by one" if ONE_BY_ONE.search(nodeid) else nodeid.partition("::")[0]
+        return f"{file} on a cluster" if file.startswith("tests/kinds/") else "cluster"
+    return "one by one" if ONE_BY_ONE.search(nodeid) else file
 
 
 def _turn(nodeid: str) -> int:
-    queues = ("cluster", "one by one")
-    return queues.index(_queue(nodeid)) if _queue(nodeid) in queues else 3 if QUICK.search(nodeid) else 2
+    queue = _queue(nodeid)
+    first = [queue == "cluster", queue == "one by one", queue.endswith("on a cluster")]
+    return first.index(True) if any(first) else 4 if QUICK.search(nodeid) else 3
 
 
 @pytest.hookimpl(optionalhook=True)

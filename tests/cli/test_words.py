@@ -92,7 +92,7 @@ def test_wrong_words(project: Project, tmp_path: Path) -> None:
 
 def test_keys_are_the_options_that_exist() -> None:
     """What asks for a kind of output is said each time; all other options of these commands may have a default."""
-    shapes = {"as_json", "output", "watch", "passed_on"}  # what is said each time
+    shapes = {"as_json", "output", "watch", "watch_data", "passed_on"}  # what is said each time
     shapes |= {"untrusted", "image_names", "report", "key", "inside", "random"}  # never the project's own to say
     found = {option.name for name in ("up", "run", "test", "render") for option in options(name)} - shapes
     assert found == OPTIONS
