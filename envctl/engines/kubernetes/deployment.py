@@ -394,15 +394,17 @@ class KubernetesDeployment(KubernetesInstance):
             threading.Thread(target=self._delete_job, args=(job,)).start()
 
     def _ran(self, job: str, watched: Pods, attached: Attached | None) -> CommandResult:
+        owner = f"{JOB}{job}"
+
         def stuck_or(*phases: str) -> bool:
-            found = watched.of(f"{JOB}{job}")
-            return f"{JOB}{job}" in watched.failures or (found is not None and found["status"].get("phase") in phases)
+            found = watched.of(owner)
+            return owner in watched.failures or owner in watched.gone or (found is not None and found["status"].get("phase") in phases)
 
         if attached is not None and watched.wait(lambda: stuck_or("Running", "Succeeded", "Failed")):
-            self._follow(watched.of(f"{JOB}{job}"), attached)
+            self._follow(watched.of(owner), attached)
         if not watched.wait(lambda: stuck_or("Succeeded", "Failed")):
             return CommandResult(126, f"the Job {job} did not end")
-        stuck, found = watched.failures.get(f"{JOB}{job}"), watched.of(f"{JOB}{job}")
+        stuck, found = watched.failures.get(owner), watched.of(owner) or watched.gone.get(owner)
         if stuck is not None or found is None:
             return CommandResult(126, f"{stuck.what}\n{stuck.advice}" if stuck else f"the pod of the Job {job} has gone")
         ended = own_status(found).get("state", {}).get("terminated", {})

@@ -44,6 +44,8 @@ class Pods:
     """The namespace is new: whatever happens there is of now."""
     failures: dict[str, PodFailure] = field(default_factory=dict)
     """By service: what will not heal."""
+    gone: dict[str, Object] = field(default_factory=dict)
+    """By owner: what was last known of a pod that is there no more. One that is asked to stop goes as soon as it has ended."""
     warnings: dict[str, list[Object]] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     _told: set[tuple[str, int]] = field(default_factory=set)
@@ -51,7 +53,9 @@ class Pods:
     _closing: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._pods: PodWatch[Object] = PodWatch(self.api, self.namespace, f"{INSTANCE}={self.id}", lambda pod: pod, self._look_at)
+        self._pods: PodWatch[Object] = PodWatch(
+            self.api, self.namespace, f"{INSTANCE}={self.id}", lambda pod: pod, self._look_at, self._remember
+        )
 
     @property
     def known(self) -> dict[str, Object]:
@@ -99,6 +103,9 @@ class Pods:
                     return False
                 self.changed.wait(0.5)  # now and then, so that a signal is handled
         return True
+
+    def _remember(self, pod: Object) -> None:
+        self.gone[owner_of(pod)] = pod
 
     def _look_at(self, pods: list[Object]) -> None:
         with self.changed:

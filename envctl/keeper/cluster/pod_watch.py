@@ -40,16 +40,18 @@ class PodWatch(Generic[P]):
     Args:
         read: what is kept of a pod.
         changed: called after each change, in the thread that follows, with those that are new or other than before.
+        gone: called before, with what was last known of one that is there no more.
 
     Attributes:
         error: why nothing is heard at the moment; empty where that is not so.
     """
 
     def __init__(
-        self, api: Transport, namespace: str, selector: str, read: Callable[[Object], P], changed: Callable[[list[P]], None]
-    ) -> None:
+        self, api: Transport, namespace: str, selector: str, read: Callable[[Object], P], changed: Callable[[list[P]], None],
+        gone: Callable[[P], None] = lambda pod: None,
+    ) -> None:  # fmt: skip
         self._api, self._path, self._selector = api, path_of("v1", "Pod", namespace), selector
-        self._read, self._changed = read, changed
+        self._read, self._changed, self._gone = read, changed, gone
         self._known: dict[str, P] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -121,6 +123,8 @@ class PodWatch(Generic[P]):
 
     def _take(self, what: str, pod: Object) -> None:
         found = [] if what == "DELETED" else [self._read(pod)]
+        if not found:
+            self._gone(self._read(pod))
         with self._lock:
             self._known.pop(uid(pod), None)
             self._known.update((uid(pod), each) for each in found)
