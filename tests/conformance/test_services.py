@@ -164,7 +164,7 @@ def test_a_service_that_dies_fails_the_environment_with_its_last_words(shown: Pr
 
 def test_one_that_never_gets_ready_runs_out_of_time(shown: Project) -> None:
     shown.environment("e", "services:" + api("a").replace("port: 8000", "port: 8000\n    ready: {http: /, status: 418}"))
-    failed = shown.envctl("up", "e", "--timeout", "3s")
+    failed = shown.envctl("up", "e", "--timeout", "10s" if shown.engine == "kubernetes" else "3s")  # long enough for a first answer
     assert failed.status == 124
     assert "out of time: a is still starting" in failed.err
     assert "GET / answered 200" in failed.err
