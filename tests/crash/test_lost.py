@@ -190,7 +190,9 @@ def test_a_closed_terminal(pair: Project, moment: str) -> None:
         terminal.says(moment)
         terminal.close()
         status = terminal.process.wait(60)
-    if moment == "is up" and status == 0:
+    stays = moment == "is up" and bool(pair.envctl("list", "--json").json)
+    assert stays or status != 0
+    if stays:  # the signal may come after the last word, and before the end
         assert services(pair) == SEEDED
         pair.envctl("down", "env").ok()
     nothing_stays(pair)
