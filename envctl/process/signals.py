@@ -57,7 +57,7 @@ def _raise_again(lost: Any) -> None:
         sys.__unraisablehook__(lost)
         return
     _asked.clear()
-    threading.Thread(target=ask_to_stop, daemon=True).start()
+    threading.Thread(target=ask_to_stop, name="ask to stop", daemon=True).start()
 
 
 def ask_to_stop(over: Callable[[], bool] = lambda: False) -> None:

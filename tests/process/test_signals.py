@@ -20,6 +20,10 @@ def _handlers() -> Iterator[None]:
     """Those of before, whatever a test does."""
     before, hook = {number: signal.getsignal(number) for number in signals.STOP_SIGNALS}, sys.unraisablehook
     yield
+    signals._asked.set()  # whoever still asks for what has been heard ends
+    for thread in threading.enumerate():
+        if thread.name == "ask to stop":
+            thread.join()
     signals.install()  # nobody has asked yet
     sys.unraisablehook = hook
     for number, handler in before.items():
