@@ -16,12 +16,12 @@ from envctl.errors import UsageError, did_you_mean
 from envctl.instance.folder import write_private
 from envctl.instance.record import Record, stamp
 from envctl.instance.units import Names, Unit
+from envctl.keeper.data import LEASES
 from envctl.keeper.system import start_time
 from envctl.leases.budget import Budget, budget_of
 from envctl.leases.pool import Pool
 from envctl.units import opened
 
-FILE = "leases.json"
 TTL, LONGEST = 300.0, 86400.0
 """Seconds that a lease lasts where nobody says otherwise, and at most."""
 PATIENCE = 60.0
@@ -64,7 +64,7 @@ class Leases:
         self._leases: dict[str, Lease] = {}
         self._data: dict[str, str] = {}
         self._budget: Budget | None = None
-        self._take_up(_read(folder / FILE))
+        self._take_up(_read(folder / LEASES))
         threading.Thread(target=self._watch, daemon=True).start()
 
     def take(self, service: str, name: str | None = None, ttl: float = TTL, patience: float = PATIENCE, pid: int = 0) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class Leases:
         with self._saving:
             pools = [{"service": key[0], "name": key[1], "units": dict(pool.units)} for key, pool in dict(self._pools).items()]
             leases = {id: list(lease) for id, lease in dict(self._leases).items()}
-            write_private(self._folder / FILE, json.dumps({"pools": pools, "leases": leases}))
+            write_private(self._folder / LEASES, json.dumps({"pools": pools, "leases": leases}))
 
     def _watch(self) -> None:
         while os.path.isdir(self._folder):

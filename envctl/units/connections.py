@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from envctl.units import Driver, UnitError, connected
+from envctl.units import Driver, UnitError, connected, opened
 
 T = TypeVar("T")
 
@@ -50,8 +50,5 @@ class Connections:
 
 def once(driver: str, properties: Mapping[str, Any], work: Callable[[Driver], T]) -> T:
     """The same over a driver that is closed then, for commands that do not last."""
-    found = connected(driver, properties)
-    try:
+    with opened(driver, properties) as found:
         return work(found)
-    finally:
-        found.close()

@@ -37,7 +37,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Counted]:
         found.append(Counted())
         return found[-1]
 
-    monkeypatch.setattr("envctl.units.connections.connected", connected)
+    for module in ("envctl.units", "envctl.units.connections"):
+        monkeypatch.setattr(f"{module}.connected", connected)
     return found
 
 
