@@ -274,7 +274,7 @@ def test_a_command_beside_a_service(on: Subject) -> None:
 
 
 UNTIL_TERM = """echo "$WORD"; echo aside >&2; trap 'echo trapped; exit 4' TERM; echo ready
-for i in $(seq 300); do sleep 0.1; done; exit 1; : 4"""
+sleep 30 & wait; exit 1; : 4"""  # in the background: of one in front that the same signal ends, dash says "Terminated"
 
 
 def test_the_output_of_a_command_beside_a_service_comes_while_it_runs_and_signals_reach_it(on: Subject) -> None:
@@ -288,7 +288,7 @@ def test_the_output_of_a_command_beside_a_service_comes_while_it_runs_and_signal
     attached = Attached(hear, err.extend)
     ran = on.deployment.run_command(on.service("web"), ["sh", "-c", UNTIL_TERM], attached)
     assert (ran.status, ran.output) == (4, "")
-    assert out.startswith(b"word")
+    assert b"word" in out
     if on.engine.name != "fake":
         assert out.endswith(b"trapped\n")
     assert (out + err).count(b"aside") == (on.engine.name != "fake")
