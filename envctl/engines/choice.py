@@ -57,7 +57,7 @@ def lasting_context(engine: str, environ: Mapping[str, str], context: str | None
     if engine == "kubernetes":
         from envctl.engines.kubernetes.contexts import approved
 
-        return approved(context, environ)
+        return approved(context, environ).name
     if engine != "docker":
         return context
     from envctl.engines.docker.connection import find_endpoint

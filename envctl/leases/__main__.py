@@ -147,6 +147,8 @@ def main(folder: str, descriptor: str) -> None:
 
 def _reply(channel: Channel, data: Data, told: Mapping[str, Any]) -> None:
     channel.send(answer(data, told))
+    if told["verb"] in ("lease", "give_back"):
+        data.leases.refill()
 
 
 if __name__ == "__main__":

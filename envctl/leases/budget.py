@@ -51,6 +51,11 @@ class Budget:
     lock: threading.Condition = field(default_factory=threading.Condition)
     pools: list[Sizeable] = field(default_factory=list)
 
+    def wake(self) -> None:
+        """What the pools lack is made, and what nobody has any more is thrown away."""
+        with self.lock:
+            self.lock.notify_all()
+
     def lacking(self, size: Size) -> str:
         """`disk` or `memory`, whichever is not enough for one more unit of *size*; empty where both are."""
         for name, most, one in zip(Size._fields, self.most, size, strict=True):

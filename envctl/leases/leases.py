@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import threading
@@ -13,12 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from envctl.errors import UsageError, did_you_mean
-from envctl.instance.folder import write_private
 from envctl.instance.record import Record, stamp
 from envctl.instance.units import Names, Unit
 from envctl.keeper.data import LEASES
 from envctl.keeper.system import start_time
 from envctl.leases.budget import Budget, budget_of
+from envctl.leases.ledger import Ledger
 from envctl.leases.pool import Pool
 from envctl.units import opened
 
@@ -64,7 +63,8 @@ class Leases:
         self._leases: dict[str, Lease] = {}
         self._data: dict[str, str] = {}
         self._budget: Budget | None = None
-        self._take_up(_read(folder / LEASES))
+        self._ledger = Ledger(folder / LEASES)
+        self._take_up(self._ledger.found)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def take(self, service: str, name: str | None = None, ttl: float = TTL, patience: float = PATIENCE, pid: int = 0) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Leases:
         """
         unit, names = self._named(service, name)
         self._forget_others(service)
-        taken = self._pool(service, names).take(patience)
+        taken = self._pool(service, names).take(patience, later=True)
         lease = Lease(service, names.base, taken, time.time() + ttl, pid, start_time(pid) if pid else "")
         id = secrets.token_urlsafe(9)
         with self._lock:
@@ -92,9 +92,14 @@ class Leases:
         if lease is None:
             return None
         if pool is not None:
-            pool.give_back(lease.unit, keep)
+            pool.give_back(lease.unit, keep, later=True)
         unit = self._record().services[lease.service].unit
         return {**_shown(id, lease, unit), "kept": keep} if unit is not None else {}
+
+    def refill(self) -> None:
+        """To be called when what `take` and `give_back` returned has been sent: making units takes the processor from whoever waits."""
+        if self._budget is not None:
+            self._budget.wake()
 
     def shown(self) -> list[dict[str, Any]]:
         """All that are handed out now."""
@@ -195,7 +200,7 @@ class Leases:
         with self._saving:
             pools = [{"service": key[0], "name": key[1], "units": dict(pool.units)} for key, pool in dict(self._pools).items()]
             leases = {id: list(lease) for id, lease in dict(self._leases).items()}
-            write_private(self._folder / LEASES, json.dumps({"pools": pools, "leases": leases}))
+            self._ledger.write({"pools": pools, "leases": leases})
 
     def _watch(self) -> None:
         while os.path.isdir(self._folder):
@@ -203,16 +208,10 @@ class Leases:
                 over = [id for id, lease in self._leases.items() if lease.over]
             for id in over:
                 self.give_back(id)
+            if over:
+                self.refill()
             time.sleep(LOOK)
 
 
 def _shown(id: str, lease: Lease, unit: Unit) -> dict[str, Any]:
     return {"id": id, "service": lease.service, "properties": unit.properties_of(lease.unit), "expires": stamp(lease.ends)}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -71,11 +71,12 @@ class Pool:
         for _ in range(FILLERS):
             threading.Thread(target=self._fill, name=f"pool of {self.names.base}", daemon=True).start()
 
-    def take(self, patience: float) -> str:
+    def take(self, patience: float, later: bool = False) -> str:
         """A unit as it was seeded; whoever asked first gets the first.
 
         Args:
             patience: seconds to wait for one.
+            later: where one is ready, another one is made only when the caller says `budget.wake()`: once it has answered.
 
         Raises:
             Exhausted: none came free; the message says why.
@@ -86,7 +87,8 @@ class Pool:
             self._hand_out()
             late = not ticket.unit  # more are kept ready from now on
             self._wanted = min(max(self._wanted + late, self._leased + len(self._waiting)), self.limit)
-            self._lock.notify_all()
+            if late or not later:
+                self._lock.notify_all()
         if ticket.given.wait(patience):
             return ticket.unit
         with self._lock:
@@ -96,13 +98,18 @@ class Pool:
             why = self._trouble or self._full or f"{self._leased} are handed out"
         raise Exhausted(f"no unit of {self.names.base or self.names.template} came free within {patience:g} s: {why}")
 
-    def give_back(self, unit: str, keep: bool = False) -> None:
-        """It is thrown away, or kept as it is."""
+    def give_back(self, unit: str, keep: bool = False, later: bool = False) -> None:
+        """It is thrown away, or kept as it is.
+
+        Args:
+            later: as of `take`; whoever waits for one is not left waiting.
+        """
         with self._lock:
             if self.units.get(unit) == "leased":
                 self.units[unit] = "kept" if keep else "dirty"
                 self.changed()
-                self._lock.notify_all()
+                if self._waiting or not later:
+                    self._lock.notify_all()
 
     def close(self) -> None:
         with self._lock:
@@ -182,6 +189,7 @@ class Pool:
             self.units[unit] = "ready"
             self._ready.append(unit)
             self._hand_out()
+            self._lock.notify_all()
 
     def _throw_away(self, driver: Driver, unit: str) -> None:
         try:
@@ -198,7 +206,6 @@ class Pool:
             ticket, unit = self._waiting.popleft(), self._ready.popleft()
             self.units[unit] = "leased"
             ticket.give(unit)
-            self._lock.notify_all()
 
 
 class Ticket:

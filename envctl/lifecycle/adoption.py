@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from envctl.engines import FindsPublishedRecords, PublishedRecord, open_engine
+from envctl.engines import Engine, FindsPublishedRecords, PublishedRecord, open_engine
 from envctl.engines.choice import configured_cluster
 from envctl.inspect.lookup import not_found, project_here, try_record
 from envctl.instance.lock import lock
@@ -22,15 +22,17 @@ PORT = re.compile(r"(?<![^:])[0-9]+")
 """In what the tests receive, a port stands alone or behind a colon."""
 
 
-def adopt(session: Session, location: Location, name: str, project: str) -> Record | None:
+def adopt(session: Session, engine: Engine, location: Location, name: str, project: str) -> Record | None:
     """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too; saved here.
+
+    Args:
+        engine: of that location.
 
     None where there is none.
 
     Raises:
         UnreadableRecord: a later version has published it, or it is damaged.
     """
-    engine = open_engine(location, session.host)
     if not isinstance(engine, FindsPublishedRecords):
         return None
     published = engine.published(name, project)
@@ -96,7 +98,7 @@ def find_or_adopt(session: Session, name: str) -> Record | None:
     if record is not None:
         return record
     project = str(project_here(session))
-    found = (adopt(session, location, name, project) for location in configured_cluster(session))
+    found = (adopt(session, open_engine(location, session.host), location, name, project) for location in configured_cluster(session))
     return next((record for record in found if record is not None), None)
 
 

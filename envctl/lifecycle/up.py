@@ -87,12 +87,18 @@ def up(
 
     with in_time(" of planning"):
         environment = environment or open_selected(session, options)
-        drafted, plan = _planned(session, options, environment, owner)
+        drafted, engine = draft(session, options, environment, owner), None
+    if _may_be_elsewhere(session, options, drafted):
+        with in_time(f": {drafted.engine} has not answered"):
+            engine = open_engine(drafted.location, session.host)
+            if adopt(session, engine, drafted.location, drafted.id, str(environment.loaded.project)) is not None:
+                drafted = draft(session, options, environment, owner)
+    with in_time(" of planning"):
+        plan = _planned(session, options, environment, drafted)
         ask_used(environment, called(session, drafted))
     timer.phase("plan")
     with in_time(f": {drafted.engine} has not answered"):
-        engine = open_engine(drafted.location, session.host)
-    drafted, plan = _continued(session, options, environment, drafted, plan)
+        engine = engine or open_engine(drafted.location, session.host)
     with watched_until_kept(session.environ) as watched, lock(session.store.folder(drafted.id)):
         if drafted.was_up:
             session.keepers.hear(drafted.id)  # before anything is written: what nobody can look at stays as it is
@@ -100,7 +106,8 @@ def up(
             with in_time(f": what was left of {drafted.name} is not removed yet"):
                 record = claim(session, engine, drafted, options)
         except RecordGone:  # another command was quicker; nobody else works on it now
-            drafted, plan = _planned(session, options, environment, owner)
+            drafted = draft(session, options, environment, owner)
+            plan = _planned(session, options, environment, drafted)
             record = claim(session, engine, drafted, options)
         events = Events([*listeners, EventLog(session.store.folder(record.id))])
         run = Run(session, record, plan, events, until, reseed=options.reseed)
@@ -119,9 +126,8 @@ def up(
     return Up(run.record, run.plan, existed=record.was_up)
 
 
-def _planned(session: Session, options: UpOptions, environment: Environment, owner: str) -> tuple[Record, Plan]:
-    """The draft of the record, and the plan: mistakes that only a plan shows must show before anything is touched."""
-    drafted = draft(session, options, environment, owner)
+def _planned(session: Session, options: UpOptions, environment: Environment, drafted: Record) -> Plan:
+    """Mistakes that only a plan shows must show before anything is touched."""
     try:
         plan = plan_of_environment(session, environment, drafted)
     except DefinitionError as error:
@@ -130,16 +136,12 @@ def _planned(session: Session, options: UpOptions, environment: Environment, own
         raise
     session.mask.add(plan.secrets)
     refuse_foreign_files(with_all_written(replace(drafted, write=dict(plan.write)), session.store.all()))
-    return drafted, plan
+    return plan
 
 
-def _continued(session: Session, options: UpOptions, environment: Environment, drafted: Record, plan: Plan) -> tuple[Record, Plan]:
-    """The same for an instance of this key that another machine has brought up: it is known here from now on, and goes on."""
-    if drafted.was_up or not drafted.key or options.fresh or drafted.owner or session.store.load(drafted.id) is not None:
-        return drafted, plan
-    if adopt(session, drafted.location, drafted.id, str(environment.loaded.project)) is None:
-        return drafted, plan
-    return _planned(session, options, environment, drafted.owner)
+def _may_be_elsewhere(session: Session, options: UpOptions, drafted: Record) -> bool:
+    """Whether another machine may have brought up the instance of this key: it is known here from then on, and goes on."""
+    return bool(drafted.key) and not (drafted.was_up or options.fresh or drafted.owner or session.store.load(drafted.id) is not None)
 
 
 def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: Timer) -> None:

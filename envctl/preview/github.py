@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import requests
-
 from envctl.errors import EnvctlError
 
 PAGE = 100
@@ -69,6 +67,8 @@ class GitHub(NamedTuple):
             page += 1
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        import requests  # a tenth of a second, which runs without a token need not spend
+
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/vnd.github+json", "User-Agent": "envctl"}
         url = f"{self.api}/repos/{self.repository}{path}"
         try:

@@ -44,17 +44,16 @@ class Publishing(ListedEngine):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Publishing:
     found = Publishing()
-    monkeypatch.setattr(adoption, "open_engine", lambda location, host: found)
     monkeypatch.setattr(adoption, "ensure_keeper", lambda session, record, watched: record)
     return found
 
 
-def adopted(session: Session) -> Record | None:
-    return adopt(session, THERE, "t", "/project")
+def adopted(session: Session, engine: Publishing) -> Record | None:
+    return adopt(session, engine, THERE, "t", "/project")
 
 
 def test_it_is_saved_here(session: Session, engine: Publishing) -> None:
-    found = adopted(session)
+    found = adopted(session, engine)
     assert found is not None
     assert (found.location, found.state, session.store.all()) == (THERE, InstanceState.UP, [found])
 
@@ -70,14 +69,14 @@ def test_it_is_saved_here(session: Session, engine: Publishing) -> None:
 def test_one_that_cannot_be_read_is_said_so(session: Session, engine: Publishing, changes: dict[str, Any], why: str) -> None:
     engine.document |= changes
     with pytest.raises(UnreadableRecord, match=f"^{why}") as caught:
-        adopted(session)
+        adopted(session, engine)
     assert "envctl down t-123456" in caught.value.hint
     assert session.store.all() == []
 
 
 def test_what_another_command_has_made_meanwhile_stays(session: Session, engine: Publishing) -> None:
     made = session.store.create(replace(record_of(), secret="11", error="theirs"))
-    assert adopted(session) == made
+    assert adopted(session, engine) == made
     assert session.store.all() == [made]
 
 
@@ -93,7 +92,7 @@ def test_nothing_stays_of_one_that_cannot_be_made_usable(
         monkeypatch.setattr(adoption, "ensure_keeper", refuse)
     engine.fails = error
     with pytest.raises(type(error)):
-        adopted(session)
+        adopted(session, engine)
     assert (session.store.all(), session.store.folder("t-123456").exists()) == ([], False)
 
 

@@ -1,13 +1,12 @@
-"""The API server: plain JSON objects through the SDK's connection pool, which has the kubeconfig's certificates and tokens.
+"""The API server: plain JSON objects, as we render them.
 
-The SDK's models would cost a class per object and a tenth of a millisecond per field; what we render is JSON already.
+The SDK's models would cost a class per object and a tenth of a millisecond per field.
 """
 
 from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -15,18 +14,15 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 import urllib3
-from kubernetes import client
-from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config_dict
 
-from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
-from envctl.engines.kubernetes.kubeconfig import config_files, read_kubeconfig
+from envctl.engines.kubernetes.access import Access, access
+from envctl.engines.kubernetes.contexts import Context
 from envctl.errors import EngineMissing, EnvctlError, UsageError, did_you_mean
-from envctl.keeper.cluster.protocol import CLUSTER_WIDE, Object, events, impersonated, path_of, refusal
+from envctl.keeper.cluster.protocol import CLUSTER_WIDE, Object, events, path_of, refusal
 
 MANAGER = "envctl"
 CONNECT, ANSWER, CHANGE = 5.0, 10.0, 60.0
 """Seconds that an API server may say nothing: before it is connected, to a question, and while it changes something."""
-POOL = 32
 OURS = frozenset([
     ("v1", "Namespace"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "Secret"), ("v1", "ServiceAccount"), ("v1", "Event"),
     ("v1", "ResourceQuota"), ("v1", "LimitRange"), ("apps/v1", "Deployment"), ("batch/v1", "Job"),
@@ -50,9 +46,8 @@ class Api:
     """One cluster, as one user."""
 
     context: Context
-    client: client.ApiClient
+    access: Access
     retries: urllib3.Retry = field(default_factory=lambda: _retrying())
-    _lock: threading.Lock = field(default_factory=threading.Lock)
     _resources: dict[str, list[Object]] = field(default_factory=dict)
     """What the cluster has, by version."""
 
@@ -70,15 +65,15 @@ class Api:
         self, method: str, path: str, query: Mapping[str, str], body: Any = None, content: str = "", patience: float | None = ANSWER,
         whole: bool = True,
     ) -> Any:  # fmt: skip
-        url = self.client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": "envctl", **self._authentication()})
-        for name, value in impersonated(self.context.user):
+        url = self.access.url + path + (f"?{urlencode(query)}" if query else "")
+        headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": "envctl"})
+        for name, value in self.access.headers():
             headers.add(name, value)
         if body is not None:
             headers["Content-Type"], body = content, json.dumps(body).encode()
         timeout = urllib3.Timeout(CONNECT, read=patience)
         try:
-            answer = self.client.rest_client.pool_manager.request(
+            answer = self.access.pool.request(
                 method, url, body=body, headers=headers, timeout=timeout, retries=self.retries, preload_content=whole
             )
         except urllib3.exceptions.HTTPError as error:
@@ -90,12 +85,6 @@ class Api:
                 raise EngineMissing(f"the cluster of context {self.context.name} does not accept these credentials: {told}", hint=hint)
             raise ApiError(answer.status, str(told), told.reason)
         return answer
-
-    def _authentication(self) -> dict[str, str]:
-        """The token, refreshed by the SDK when a plugin's has expired."""
-        with self._lock:
-            settings: Any = self.client.configuration.auth_settings()
-        return {each["key"]: each["value"] for each in settings.values() if each.get("in") == "header" and each.get("value")}
 
     def pieces(self, path: str, patience: float | None, **query: str) -> Iterator[bytes]:
         """An answer's bytes as they come; errors are those of `request`."""
@@ -227,7 +216,7 @@ def connect(context: Context, environ: Mapping[str, str]) -> Api:
     Raises:
         EngineMissing: it does not answer, or does not know us.
     """
-    api = Api(context, _client(context, environ), _retrying(SHORT))
+    api = Api(context, access(context, environ), _retrying(SHORT))
     try:
         api.request("GET", "/version")
     except ApiError as error:
@@ -235,23 +224,6 @@ def connect(context: Context, environ: Mapping[str, str]) -> Api:
             raise EngineMissing(f"the Kubernetes API of context {context.name} answers: {error.message}") from None
     api.retries = _retrying()
     return api
-
-
-def _client(context: Context, environ: Mapping[str, str]) -> client.ApiClient:
-    configuration = client.Configuration()
-    try:
-        if context.name == IN_CLUSTER:
-            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            made = client.ApiClient(configuration)
-        else:
-            config = read_kubeconfig(config_files(environ))
-            made = new_client_from_config_dict(config, context.name, persist_config=False)  # type: ignore[no-untyped-call]
-    except (ConfigException, OSError, ValueError) as error:
-        raise EngineMissing(f"the context {context.name} cannot be used: {error}") from None
-    made.configuration.connection_pool_maxsize = POOL
-    made.configuration.proxy, made.configuration.no_proxy = context.proxy, ""
-    made.rest_client = client.rest.RESTClientObject(made.configuration)
-    return made
 
 
 def hang_up(answer: Any) -> None:

@@ -84,7 +84,7 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     )
 
 
-def approved(name: str | None, environ: Mapping[str, str]) -> str:
+def approved(name: str | None, environ: Mapping[str, str]) -> Context:
     """The context to act on; a current one that is not recognisably local is asked for on a terminal, and refused elsewhere.
 
     Raises:
@@ -92,7 +92,7 @@ def approved(name: str | None, environ: Mapping[str, str]) -> str:
     """
     context = find_context(name, environ)
     if name is not None or context.local:
-        return context.name
+        return context
     hint = f"say so: `--context {context.name}`, ENVCTL_CONTEXT, or `context` in envctl.toml"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         what = f"{context.name} ({context.server}), which nobody named and is not of this machine"
@@ -101,7 +101,7 @@ def approved(name: str | None, environ: Mapping[str, str]) -> str:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UsageError(f"not acting on {context.name}", hint=hint)
-    return context.name
+    return context
 
 
 def _named(config: Mapping[str, Any], many: str) -> dict[str, dict[str, Any]]:

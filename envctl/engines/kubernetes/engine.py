@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from envctl.engines.kubernetes.api import Api, ApiError, Ignoring, connect
-from envctl.engines.kubernetes.contexts import approved, find_context
+from envctl.engines.kubernetes.contexts import approved
 from envctl.engines.kubernetes.instance import KubernetesInstance, own_namespace
 from envctl.engines.kubernetes.pods import state_of
 from envctl.engines.kubernetes.records import heard_of_owner
@@ -34,7 +34,7 @@ def open_engine(location: Location, host: Host) -> KubernetesEngine:
         EngineMissing: there is no such context, or its API server does not answer.
         UsageError: the context is not one to act on unasked.
     """
-    context = find_context(approved(location.context, host.environ), host.environ)
+    context = approved(location.context, host.environ)
     return KubernetesEngine(connect(context, host.environ), host, location.namespace)
 
 

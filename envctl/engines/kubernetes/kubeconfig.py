@@ -43,8 +43,9 @@ def read_kubeconfig(files: str) -> dict[str, Any] | None:
 def _read(path: Path) -> dict[str, Any] | None:
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast: certificates are long
     try:
-        told = yaml.safe_load(path.read_bytes()) or {}
+        told = yaml.load(path.read_bytes(), loader) or {}
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from envctl.engines.kubernetes.api import Api, _client
+from envctl.engines.kubernetes.access import access
+from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.contexts import Context
 
 Answer = dict[str, Any] | tuple[int, dict[str, Any]] | Callable[[dict[str, Any] | None], Any]
@@ -82,4 +83,4 @@ def played_cluster() -> Iterator[Played]:
 def api_of(played: Played, environ: dict[str, str]) -> Api:
     """*environ* names the kubeconfig."""
     context = Context("played", played.url, {"server": played.url}, {})
-    return Api(context, _client(context, environ))
+    return Api(context, access(context, environ))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import pytest
 
 from envctl.engines.kubernetes.api import Api, connect
 from envctl.engines.kubernetes.contexts import find_context
-from envctl.engines.kubernetes.forwards import credentials
+from envctl.engines.kubernetes.credentials import credentials
 from envctl.engines.kubernetes.instance import KubernetesInstance
 from envctl.engines.kubernetes.records import KEY, added_kinds, find_published, note_added, publish, secret_name
 from envctl.engines.kubernetes.removal import remove_objects
@@ -29,6 +33,13 @@ HEADERS = [
     ("Impersonate-User", "ann"), ("Impersonate-Uid", "7"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b"),
     ("Impersonate-Extra-acme.com%2Fteam", "x"), ("Impersonate-Extra-acme.com%2Fteam", "y"),
 ]  # fmt: skip
+
+
+GIVEN = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "secret"}}
+PLUGIN = {
+    "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": sys.executable,
+    "args": ["-c", f"print({json.dumps(json.dumps(GIVEN))})"],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -149,3 +160,23 @@ def test_kinds_that_a_definition_adds_go_with_the_instance(played: Played, api: 
     assert remove_objects(api, ID, ID) == []
     gone = [what for what, _ in played.asked if what.startswith("DELETE")]
     assert gone == [f"DELETE {shared}/t-web", f"DELETE /api/v1/namespaces/{ID}/secrets/{secret_name(ID)}"]
+
+
+@pytest.mark.parametrize(("user", "by_sdk"), [({"token": "secret"}, False), ({"exec": PLUGIN}, True)])
+def test_a_token_reaches_the_server_and_needs_no_sdk(played: Played, tmp_path: Path, user: dict[str, Any], by_sdk: bool) -> None:
+    (tmp_path / "config").write_text(kubeconfig(played.url, user))
+    program = (
+        "import os, sys\nfrom envctl.engines.kubernetes.api import connect\nfrom envctl.engines.kubernetes.contexts import find_context\n"
+        "connect(find_context('played', os.environ), os.environ)\nprint('kubernetes' in sys.modules)\n"
+    )
+    environ = os.environ | {"KUBECONFIG": str(tmp_path / "config")}
+    said = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
+    assert (said.stdout, said.stderr) == (f"{by_sdk}\n", "")
+    assert ("authorization", "Bearer secret") in [(name.lower(), value) for name, value in played.headers[-1]]
+
+
+def test_a_certificate_that_is_none_is_said(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(kubeconfig("https://127.0.0.1:1", {"client-certificate-data": "eA==", "client-key-data": "eA=="}))
+    environ = {"KUBECONFIG": str(tmp_path / "config")}
+    with pytest.raises(EngineMissing, match="the context played cannot be used: "):
+        connect(find_context("played", environ), environ)

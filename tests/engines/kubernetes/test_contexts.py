@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from envctl.engines.kubernetes.contexts import Context, approved, find_context
-from envctl.engines.kubernetes.forwards import credentials
+from envctl.engines.kubernetes.credentials import credentials
 from envctl.engines.kubernetes.kubeconfig import proxy_of, read_kubeconfig
 from envctl.errors import EngineMissing, UsageError
 
@@ -149,12 +149,12 @@ def test_a_cluster_of_this_machine_is_recognised(name: str, server: str, local: 
 
 def test_one_that_is_named_is_acted_on(tmp_path: Path) -> None:
     config(tmp_path / "config")
-    assert approved("remote", os.environ) == "remote"
+    assert approved("remote", os.environ).name == "remote"
 
 
 def test_a_local_one_need_not_be_named(tmp_path: Path) -> None:
     config(tmp_path / "config", current="here", here="https://127.0.0.1:6443")
-    assert approved(None, os.environ) == "here"
+    assert approved(None, os.environ).name == "here"
 
 
 def test_without_a_terminal_it_is_refused_and_says_how_to_say_so(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_on_a_terminal_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.stdin", terminal)
     monkeypatch.setattr("sys.stderr", terminal)
     if goes:
-        assert approved(None, os.environ) == "remote"
+        assert approved(None, os.environ).name == "remote"
     else:
         with pytest.raises(UsageError):
             approved(None, os.environ)

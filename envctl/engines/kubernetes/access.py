@@ -1,0 +1,100 @@
+"""How requests reach an API server: over which connections, and with which headers.
+
+Certificates and tokens that the kubeconfig holds are given to urllib3. What gives credentials when it is asked (a plugin, a provider, the
+pod that we are in) is the SDK's, which takes three times as long to import.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+
+from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
+from envctl.engines.kubernetes.credentials import credentials
+from envctl.engines.kubernetes.kubeconfig import config_files, read_kubeconfig
+from envctl.errors import EngineMissing, EnvctlError
+from envctl.keeper.cluster.api import Cluster
+from envctl.keeper.cluster.protocol import impersonated
+
+POOL = 32
+"""Connections that are kept."""
+ASKED = ("exec", "auth-provider")
+Headers = list[tuple[str, str]]
+
+
+class Access(NamedTuple):
+    """
+    Attributes:
+        url: of the server, without a slash at its end.
+        headers: who asks, and as whom; a name may stand several times.
+    """
+
+    url: str
+    pool: urllib3.PoolManager
+    headers: Callable[[], Headers]
+
+
+def access(context: Context, environ: Mapping[str, str]) -> Access:
+    """
+    Raises:
+        EngineMissing: what the kubeconfig says cannot be used.
+    """
+    if context.name == IN_CLUSTER or any(context.user.get(key) for key in ASKED):
+        return _by_sdk(context, environ)
+    try:
+        cluster = Cluster(credentials(context), _nobody)
+        more = {"ssl_context": tls} if (tls := cluster.tls()) else {}
+    except (EnvctlError, OSError, ValueError) as error:
+        raise _unusable(context, error) from None
+    if name := cluster.told.get("tls_server_name"):
+        more["server_hostname"] = name
+    return Access(context.server.rstrip("/"), _pool(context.proxy, more), cluster.headers)
+
+
+def _pool(proxy: str | None, more: Mapping[str, Any]) -> urllib3.PoolManager:
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=POOL, **more)
+    parts = urlsplit(proxy)
+    basic = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    return urllib3.ProxyManager(proxy, maxsize=POOL, proxy_headers=urllib3.make_headers(proxy_basic_auth=basic), **more)
+
+
+def _nobody(*_: Any) -> Any:
+    raise AssertionError("no plugin is asked here")
+
+
+def _by_sdk(context: Context, environ: Mapping[str, str]) -> Access:
+    from kubernetes import client
+    from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config_dict
+
+    configuration = client.Configuration()
+    try:
+        if context.name == IN_CLUSTER:
+            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            made = client.ApiClient(configuration)
+        else:
+            config = read_kubeconfig(config_files(environ))
+            made = new_client_from_config_dict(config, context.name, persist_config=False)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError, ValueError) as error:
+        raise _unusable(context, error) from None
+    made.configuration.connection_pool_maxsize = POOL
+    made.configuration.proxy, made.configuration.no_proxy = context.proxy, ""
+    pool = client.rest.RESTClientObject(made.configuration).pool_manager
+    lock = threading.Lock()
+
+    def headers() -> Headers:
+        """The token, refreshed by the SDK when a plugin's has expired."""
+        with lock:
+            settings: Any = made.configuration.auth_settings()
+        given = [(each["key"], each["value"]) for each in settings.values() if each.get("in") == "header" and each.get("value")]
+        return [*given, *impersonated(context.user)]
+
+    return Access(made.configuration.host, pool, headers)
+
+
+def _unusable(context: Context, error: Exception) -> EngineMissing:
+    return EngineMissing(f"the context {context.name} cannot be used: {error}")

@@ -1,0 +1,56 @@
+"""A kubeconfig's entry with its files read, as `keeper/cluster/api.py` takes it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
+from envctl.errors import EnvctlError
+
+
+def credentials(context: Context) -> dict[str, Any]:
+    """The kubeconfig's entry with its files read: the keeper reads no YAML, and no file but a token's, which expires."""
+    cluster, user = context.cluster, context.user
+    if context.name == IN_CLUSTER:
+        folder = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+        return {"server": context.server, "ca": (folder / "ca.crt").read_text(), "token_file": str(folder / "token")}
+    return {
+        "server": context.server,
+        "ca": _pem(cluster, "certificate-authority"),
+        "insecure": bool(cluster.get("insecure-skip-tls-verify")),
+        "tls_server_name": cluster.get("tls-server-name"),
+        "cert": _pem(user, "client-certificate"),
+        "key": _pem(user, "client-key"),
+        "token": user.get("token"),
+        "token_file": user.get("tokenFile") if _read(user.get("tokenFile")) else None,
+        "exec": _exec(user.get("exec")),
+        "proxy": context.proxy,
+        "impersonate": {key: value for key, value in user.items() if key.startswith("as")},
+        "user": user.get("username"),
+        "password": user.get("password"),
+    }
+
+
+def _exec(told: Any) -> dict[str, Any] | None:
+    if not isinstance(told, dict):
+        return None
+    env = {str(entry["name"]): str(entry.get("value") or "") for entry in told.get("env") or []}
+    command = [str(told["command"]), *map(str, told.get("args") or [])]
+    return {"command": command, "env": env, "api_version": str(told.get("apiVersion", ""))}
+
+
+def _pem(entry: Mapping[str, Any], key: str) -> str | None:
+    data = entry.get(f"{key}-data")
+    return base64.b64decode(data).decode() if data else _read(entry.get(key))
+
+
+def _read(path: Any) -> str | None:
+    if not path:
+        return None
+    try:
+        return Path(str(path)).read_text("utf-8").strip() + "\n"
+    except OSError as error:
+        raise EnvctlError(f"the kubeconfig names {path}, which cannot be read: {error.strerror}") from None
