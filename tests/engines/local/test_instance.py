@@ -177,17 +177,16 @@ def test_how_a_command_ends(tmp_path: Path) -> None:
 
 
 def test_secrets_of_a_command_on_the_terminal_stand_in_no_argument(
-    one: LocalInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one: LocalInstance, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everybody on the machine can read arguments."""
-    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("OF_THIS_SHELL", "yes")
     one.keep_specs({"a": spec(tmp_path, SECRET="of the service")}, {})
     what = one.interactive("a", ["sh", "-i"], {"PASSWORD": "of the client"}, None)
     assert (list(what.argv)[1:], what.cwd) == (["-i"], str(tmp_path))
     size = ("COLUMNS", "LINES")  # what a terminal's size is, where somebody has told
     assert {key: value for key, value in what.env.items() if key not in size} == {
-        "TERM": "xterm", "PYTHONUNBUFFERED": "1", "PATH": os.environ["PATH"], "SECRET": "of the service",
+        **{key: value for key, value in session.environ.items() if key == "TERM"}, "PYTHONUNBUFFERED": "1", "PATH": os.environ["PATH"], "SECRET": "of the service",
         "PASSWORD": "of the client", MARK: ID,
     }  # fmt: skip
 
