@@ -186,7 +186,8 @@ def test_secrets_of_a_command_on_the_terminal_stand_in_no_argument(
     assert (list(what.argv)[1:], what.cwd) == (["-i"], str(tmp_path))
     size = ("COLUMNS", "LINES")  # what a terminal's size is, where somebody has told
     assert {key: value for key, value in what.env.items() if key not in size} == {
-        **{key: value for key, value in session.environ.items() if key == "TERM"}, "PYTHONUNBUFFERED": "1", "PATH": os.environ["PATH"], "SECRET": "of the service",
+        **{key: value for key, value in session.environ.items() if key == "TERM"},
+        "PYTHONUNBUFFERED": "1", "PATH": os.environ["PATH"], "SECRET": "of the service",
         "PASSWORD": "of the client", MARK: ID,
     }  # fmt: skip
 
