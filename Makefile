@@ -1,4 +1,6 @@
 SHELL := /bin/bash
+# Where it is set (as in many images), each of the thousands of commands that the tests start would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 .SHELLFLAGS := -o pipefail -c
 # Everything sets itself up: a virtual environment in .venv, made again when pyproject.toml changes.
 PYTHON ?= python3

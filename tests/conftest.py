@@ -29,6 +29,7 @@ def _heed_signals() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     _heed_signals()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each command of a test would compile the package anew
     _leave_ci()
     for name in ENGINES:
         if why := why_not(name):
