@@ -182,7 +182,8 @@ class Leases:
             if names is not None:
                 pool = self._new_pool(entry["service"], names)
                 self._pools[entry["service"], names.base] = pool
-                for one, state in entry["units"].items():
+                # The first are thrown away first: those whose leases have ended should be gone, others wait for nobody.
+                for one, state in sorted(entry["units"].items(), key=lambda unit: unit[1] in ("making", "ready")):
                     pool.units[one] = state if state in ("leased", "kept") else "dirty"
         for id, lease in told.get("leases", {}).items():
             found = Lease(*lease)
