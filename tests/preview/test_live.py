@@ -114,14 +114,18 @@ def test_the_life_of_a_pull_request(project: Project, api: Api, tmp_path: Path) 
     one, two = (Runner(project, api, tmp_path / name, repository, place) for name in ("one", "two"))
     try:
         api.pulls[17] = ("open", "aaaa")
-        opened = one.envctl("up", "env", "--json", run=10, head="aaaa").ok().json
+        first = one.envctl("up", "env", "--json", run=10, head="aaaa").ok()
+        opened = first.json
         assert opened["name"] == "pr-17"
         assert opened["expires"] is not None
         assert rows(opened["outputs"], "insert into t values (3)") == 3
         one.envctl("comment", "env", "--post", run=10, head="aaaa").ok()
 
         url = f"http://web-{opened['id']}.previews.test"
-        assert url in api.comments[0]["body"]
+        unresolved = f"does not answer yet: DNS does not resolve {url.removeprefix('http://')} here"
+        assert f"web: its public URL {url} {unresolved}" in first.err
+        assert opened["services"]["web"]["public_url"] == url
+        assert f"| {url} ({unresolved}) |" in api.comments[0]["body"]
         assert kubectl("get", "ingress", "web", "-n", opened["id"], "-o", "jsonpath={.spec.rules[0].host}") == url.removeprefix("http://")
 
         api.pulls[17] = ("open", "bbbb")
