@@ -58,13 +58,14 @@ class Act(NamedTuple):
 
     def run(
         self, workflow: str, engine: str = "local", *, event: str = "pull_request", more: Sequence[str] = (),
-        instead: tuple[str, str] = ("", ""), **variables: str,
+        instead: tuple[str, str] = ("", ""), within: Sequence[str] = (), **variables: str,
     ) -> subprocess.CompletedProcess[str]:  # fmt: skip
         """Runs one of `docs/ci/`, as it stands there, but for envctl, which is that of this checkout.
 
         Args:
             more: further words for act.
             instead: what stands there, and what does here.
+            within: the command that runs act.
         """
         text = yaml.safe_load((REPO / "docs" / "ci" / f"{workflow}.yaml").read_text().replace("\non:", '\n"on":').replace(*instead))
         for step in (step for job in text["jobs"].values() for step in job["steps"] if step.get("uses") == ACTION):
@@ -80,7 +81,7 @@ class Act(NamedTuple):
         told = {**kept, "PATH": self._path, "KEPT_HERE": str(self.kept), "ENVCTL_ENGINE": engine, **variables}
         return subprocess.run(
             [
-                Path(sys.executable).with_name("act"), event, "-W", str(path), "-P", "ubuntu-latest=-self-hosted",
+                *within, Path(sys.executable).with_name("act"), event, "-W", str(path), "-P", "ubuntu-latest=-self-hosted",
                 "--no-cache-server", *local, *(word for name, value in told.items() for word in ("--env", f"{name}={value}")),
                 *more,
             ],

@@ -206,11 +206,11 @@ def patient(ended: threading.Event, greeting: bytes = b"") -> Callable[[socket.s
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a client that has closed from one that waits")
 def test_a_client_that_has_closed_lets_go_of_the_server(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     ended = threading.Event()
-    led(api, "a", serving(patient(ended)))
+    led(api, "a", serving(patient(ended, b"hello")))
     port = made(forwards, api)
     until(lambda: state(forwards) == "ready")
     with dialled(port) as connection:
-        connection.sendall(b"x")
+        assert connection.recv(10) == b"hello", "else it may be gone before the server has heard of it"
     assert ended.wait(5), "before the server's silence tells"
 
 
