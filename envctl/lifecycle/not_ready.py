@@ -28,7 +28,8 @@ def not_ready(work: BringUp, service: ServicePlan, targets: Sequence[tuple[str, 
     where = f" (asked at {asked.host}:{asked.port})" if asked else ""
     message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}{where}"
     process = work.plan.setting.runs_as_process(service.name)
-    wanted = [port.outside if process else port.number for port in service.ports]
+    names = {name for name, number in asked.ports.items() if number == asked.port} if asked else set()
+    wanted = [port.outside if process else port.number for port in service.ports if port.name in names or not names]
     advice = _of_answer(str(error)) or _of_ports(_heard(work, service) if asked else None, [port for port in wanted if port], process)
     evidence = evidence_of(work, service, "readiness", advice=advice)
     return ServiceFailed(message, evidence._replace(logs=without_probes(evidence.logs, targets)))

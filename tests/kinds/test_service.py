@@ -124,7 +124,7 @@ def test_processes_listen_on_loopback_alone(up: Running) -> None:
     [
         ("{log: never said, timeout: 0.5s}", "no log line matches 'never said' yet"),
         ("{command: [sh, -c, 'echo not yet; exit 7'], timeout: 0.5s}", "sh ended with 7: not yet"),
-        ("{tcp: true, port: 7001, timeout: 0.5s}", ""),
+        ("{tcp: true, port: 7001, timeout: 3s}", "it listens on 7000, not on 7001"),
     ],
 )
 def test_one_that_does_not_get_ready_says_what_it_did(home: Project, ready: str, words: str) -> None:
@@ -134,12 +134,14 @@ def test_one_that_does_not_get_ready_says_what_it_did(home: Project, ready: str,
     )
     done = home.envctl("up", "late")
     assert done.status == 1
-    assert "one did not get ready within 0.5 s" in done.err
+    assert "one did not get ready within " in done.err
     assert words_of(home, words) in done.err
 
 
 def words_of(home: Project, words: str) -> str:
-    """On a cluster the command is the kubelet's to run, in the server's own container."""
+    """On a cluster the command is the kubelet's to run, in the server's own container; ports of this machine's processes are any."""
+    if home.engine == "local" and words.startswith("it listens"):
+        return "it listens on "
     return "the kubelet's probe has not succeeded yet" if home.engine == "kubernetes" and words.startswith("sh ended") else words
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from envctl.engines import listening
 from envctl.engines.kubernetes import forwards
 from envctl.engines.kubernetes.api import ANSWER, ApiError, Ignoring
 from envctl.engines.kubernetes.binding import ROLE, Binding
-from envctl.engines.kubernetes.exec_agent import execute
+from envctl.engines.kubernetes.exec_agent import execute, has_agent
 from envctl.engines.kubernetes.image_facts import image_facts
 from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
@@ -27,7 +28,7 @@ from envctl.engines.kubernetes.records import added_kinds, note_added, owners, p
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
-from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, Progress, Saved, ServiceState
+from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, Progress, Saved, ServiceState, TerminalCommand
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
 from envctl.instance.record import Location, SnapshotRecord
@@ -361,7 +362,10 @@ class KubernetesDeployment(KubernetesInstance):
         return ServiceFailed(f"{service.name}: {found.what}", Evidence(service.name, found.step, logs=lines, advice=found.advice))
 
     def listening(self, service: str) -> Sequence[listening.Address]:
-        return listening.addresses(self.execute(service, Execution(list(listening.COMMAND))).output)
+        """By its exec agent; where it has none, by kubectl."""
+        if has_agent(self.pod(service)):
+            return listening.addresses(self.execute(service, Execution(list(listening.COMMAND))).output)
+        return listening.addresses(_output(self.interactive(service, listening.COMMAND, {}, None)))
 
     def execute(self, service: str, what: Execution) -> CommandResult:
         """A readiness check's command is the kubelet's to run, in the server's own container: what it found is asked for."""
@@ -470,3 +474,15 @@ class KubernetesDeployment(KubernetesInstance):
 
 def _words(command: Any) -> list[str]:
     return list(map(str, command)) if isinstance(command, list | tuple) else []
+
+
+def _output(what: TerminalCommand) -> str:
+    """
+    Raises:
+        EnvctlError: it fails, or says nothing for long.
+    """
+    try:
+        done = subprocess.run(what.argv, env=what.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EnvctlError(f"nobody can tell where it listens: {error}") from None
+    return done.stdout

@@ -16,12 +16,19 @@ from envctl.engines.kubernetes.api import Api
 from envctl.engines.kubernetes.forwards import EXEC_AGENT, EXEC_AGENT_PORT, forward, kept, set_forwards
 from envctl.engines.protocol import CommandResult, Execution
 from envctl.errors import EnvctlError
+from envctl.keeper.cluster.protocol import Object
 from envctl.process.threads import Feeder
+from envctl.render.kubernetes.exec_agent import AGENT
 from envctl.session.session import Host
 
 BEGIN = 60.0
 """Seconds that the exec agent may take to be there."""
 PAUSE = 0.1
+
+
+def has_agent(pod: Object) -> bool:
+    """Whether commands can be run beside the server of *pod*."""
+    return any(each["name"] == AGENT for each in pod["spec"]["containers"])
 
 
 def execute(api: Api, host: Host, id: str, namespace: str, service: str, token: str, what: Execution) -> CommandResult:

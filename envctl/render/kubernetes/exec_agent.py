@@ -17,6 +17,8 @@ from envctl.render.kubernetes.secrets import Drawer
 from envctl.render.kubernetes.templates import Object
 
 PORT = 15099
+AGENT = "envctl-exec-agent"
+"""Its container, and its volume."""
 FOLDER = "/run/envctl-exec-agent"
 TOKEN_KEY = "exec-agent"
 SCRIPT_KEY = "exec_agent.py"
@@ -59,7 +61,7 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
         return [], []
     token = rendering.plan.setting.secret(service.name, TOKEN_KEY).encode()
     reference = drawer.put(TOKEN_KEY, token, "what whoever speaks to its exec agent must know")
-    shared = {"name": "envctl-exec-agent", "mountPath": FOLDER}
+    shared = {"name": AGENT, "mountPath": FOLDER}
     ears = rendering.container(
         "envctl-ears",
         rendering.python,
@@ -68,7 +70,7 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
         mounts=[shared, {"name": "envctl-exec-agent-script", "mountPath": _SCRIPT_FOLDER, "readOnly": True}],
     )
     loop = rendering.container(
-        "envctl-exec-agent",
+        AGENT,
         main["image"],
         command=["sh", "-c", LOOP.replace("$", "$$"), FOLDER],
         env=main.get("env", []),
@@ -77,7 +79,7 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
         limits=_MOST,
     )
     script_volume = {"name": "envctl-exec-agent-script", "configMap": {"name": script_name(service), "defaultMode": 0o444}}
-    return [ears, loop], [{"name": "envctl-exec-agent", "emptyDir": {}}, script_volume]
+    return [ears, loop], [{"name": AGENT, "emptyDir": {}}, script_volume]
 
 
 def config_map(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
