@@ -18,6 +18,8 @@ from envctl.keeper.system import start_time
 if TYPE_CHECKING:
     import http.client
 
+    from envctl.keeper_client.connection import Connection
+
 ADDRESS = "keeper.json"
 QUICK = 3.0
 """Seconds within which a keeper says something; one that does not is halted, or stuck."""
@@ -100,30 +102,51 @@ class KeeperClient:
         Raises:
             KeeperGone: nobody answers.
         """
-        import http.client  # it takes longer than `envctl list` does where there is no keeper
-
-        from envctl.keeper.routing import TORN_DOWN
-        from envctl.keeper_client.connection import Connection
-
         if self._silent:
             raise KeeperSilent
-        connection = Connection(self.port, self.folder, QUICK)
+        connection = self.connection()
         try:
             if timeout is None or timeout > QUICK:
-                self._request(connection, "GET", "/v1/keeper", None).read()
-                _give(connection, timeout)
+                self.greet(connection)
+            return self.ask_over(connection, method, path, body, timeout)
+        finally:
+            connection.close()
+
+    def connection(self) -> Connection:
+        """One that is not open yet."""
+        from envctl.keeper_client.connection import Connection  # `http.client` takes longer than `envctl list` where there is no keeper
+
+        return Connection(self.port, self.folder, QUICK)
+
+    def greet(self, connection: Connection) -> None:
+        """There is somebody who answers soon.
+
+        Raises:
+            KeeperGone: nobody does.
+        """
+        self._answer(connection, "GET", "/v1/keeper", None, QUICK)
+
+    def ask_over(self, connection: Connection, method: str, path: str, body: Any, timeout: float | None) -> tuple[int, Any]:
+        """As `ask`, over a connection that stays open."""
+        from envctl.keeper.routing import TORN_DOWN
+
+        status, content = self._answer(connection, method, path, body, timeout)
+        if status == 503 and content.get("error") == TORN_DOWN:
+            raise KeeperGone("the instance is being removed: it has expired, or lost its owner")
+        return status, content
+
+    def _answer(self, connection: Connection, method: str, path: str, body: Any, timeout: float | None) -> tuple[int, Any]:
+        import http.client
+
+        _give(connection, timeout)
+        try:
             answer = self._request(connection, method, path, body)
-            content = json.loads(answer.read() or b"null")
+            return answer.status, json.loads(answer.read() or b"null")
         except TimeoutError:
             self._silent = True
             raise KeeperSilent from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._lost(error) from None
-        finally:
-            connection.close()
-        if answer.status == 503 and content.get("error") == TORN_DOWN:
-            raise KeeperGone("the instance is being removed: it has expired, or lost its owner")
-        return answer.status, content
 
     def _request(self, connection: http.client.HTTPConnection, method: str, path: str, body: Any) -> http.client.HTTPResponse:
         content = None if body is None else json.dumps(body).encode()
@@ -138,9 +161,7 @@ class KeeperClient:
         """
         import http.client
 
-        from envctl.keeper_client.connection import Connection
-
-        connection = Connection(self.port, self.folder, QUICK)
+        connection = self.connection()
         try:
             connection.connect()
             sock = connection.sock

@@ -10,7 +10,7 @@ import pytest
 from envctl.errors import EnvctlError, ServiceFailed, UsageError
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
-from envctl.keeper_client.client import KeeperClient
+from envctl.keeper_client.kept import KeptKeeper
 from envctl.lifecycle.adoption import record_named
 from envctl.lifecycle.api import Instance
 from envctl.lifecycle.data_watch import WATCH
@@ -41,6 +41,7 @@ class TestEnvironment(Instance):
         super().__init__(session, record)
         self.session = session
         self.lane = _lane(session, record)
+        self._keeper = KeptKeeper(session.store.folder(record.id))
 
     def reset(self, *services: str, lane: int | None = None) -> None:
         """Back to the seeded state: this worker's lane, or everything where there are no lanes; of all services, or of some."""
@@ -53,13 +54,14 @@ class TestEnvironment(Instance):
         Raises:
             EnvctlError: it refuses, in its words.
         """
-        keeper = KeeperClient.at(self.session.store.folder(self.record.id))
-        if keeper is None:
-            raise EnvctlError(f"{self.record.name} has no keeper any more")
-        status, answer = keeper.ask(method, path, body, timeout=660.0)
+        status, answer = self._keeper.ask(method, path, body, timeout=660.0)
         if status >= 400:
             raise EnvctlError(f"{method} {path}: {answer.get('error', status)}", hint=answer.get("hint"))
         return answer
+
+    def close(self) -> None:
+        """Ends its connections to the keeper; the instance stays up."""
+        self._keeper.close()
 
 
 def _words(error: EnvctlError) -> Iterator[str]:
@@ -127,6 +129,8 @@ class EnvironmentPlugin:
         return f"envctl: {self._named or 'the instance of `envctl run`'}"
 
     def pytest_unconfigure(self) -> None:
+        if hasattr(self, "environment"):
+            self.environment.close()
         self._remove()
 
     def _remove(self) -> None:

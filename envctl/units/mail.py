@@ -13,11 +13,13 @@ def open_driver(properties: Mapping[str, Any]) -> MailDriver:
     return MailDriver(properties)
 
 
+def client(properties: Mapping[str, Any]) -> WebClient:
+    return WebClient(f"http://{properties['host']}:{properties['ports']['web']}", properties)
+
+
 class MailDriver(Emptied):
     def __init__(self, properties: Mapping[str, Any]) -> None:
-        # Bytes: requests writes texts in Latin-1.
-        login = (str(properties["username"]).encode(), str(properties["password"]).encode()) if properties["password"] else None
-        self._web = WebClient(f"http://{properties['host']}:{properties['ports']['web']}", login)
+        self._web = client(properties)
 
     def reset(self, template: str, unit: str) -> None:
         # Mailpit's, which MailHog has too; MailDev, whose image a Compose file may name, calls it otherwise.

@@ -6,7 +6,7 @@ A copy and a reset send what differs alone: clients that have subscribed see eac
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,8 @@ PATIENCE = 10.0
 """Seconds."""
 OURS = "envctl/"
 """Every unit's prefix begins with it; what was seeded without any does not."""
+BATCH = 100
+"""Topics that are subscribed to at once with acknowledgements: a broker queues some 1,000 messages of a client, and drops others."""
 
 
 def open_driver(properties: Mapping[str, Any]) -> MqttDriver:
@@ -39,34 +41,62 @@ class MqttDriver:
         self._copy(template, unit)
 
     def drop(self, unit: str) -> None:
-        self._send(dict.fromkeys(self._retained(unit)))
+        self._send(dict.fromkeys(self.retained(unit)))
 
     def close(self) -> None:
         """It holds no connection."""
 
-    def _copy(self, source: str, target: str) -> None:
-        wanted = {target + topic.removeprefix(source): message for topic, message in self._retained(source).items()}
-        there = self._retained(target)
-        same = {topic for topic, message in there.items() if topic in wanted and wanted[topic].payload == message.payload}
-        self._send({topic: wanted.get(topic) for topic in (*there, *wanted) if topic not in same})
+    def retained(self, prefix: str) -> dict[str, bytes]:
+        """Topics below *prefix*, which they are told without, to what is retained there.
 
-    def _retained(self, prefix: str) -> dict[str, Any]:
-        """Topics below *prefix* to what is retained there: that comes before a message of our own which follows the subscription."""
-        found: dict[str, Any] = {}
-        over, end = threading.Event(), f"{prefix}{OURS}over/{id(self)}"
+        Raises:
+            UnitError: the broker does not answer.
+        """
+        found: dict[str, bytes] = {}
+        over, wanted = threading.Event(), f"{prefix}#"
 
         def take(_client: Any, _data: Any, message: Any) -> None:
-            if message.topic == end:
-                over.set()
-            elif message.retain and not (message.topic.startswith(OURS) and not prefix):
-                found[message.topic] = message
+            if message.retain and not (message.topic.startswith(OURS) and not prefix):
+                found[message.topic.removeprefix(prefix)] = message.payload
 
         with self._connected() as client:
             client.on_message = take
-            client.on_subscribe = lambda *_: client.publish(end, b"over")
-            client.subscribe(f"{prefix}#", qos=2)
+            # What is retained comes before the answer to a second request. Nobody else sees that, as they would see a message.
+            client.on_subscribe = lambda *_: client.unsubscribe(wanted)
+            client.on_unsubscribe = lambda *_: over.set()
+            # Without acknowledgements: of those that wait for one, a broker drops what is more than its queue holds.
+            client.subscribe(wanted, qos=0)
             if not over.wait(PATIENCE):
-                raise self._error("it does not answer")
+                raise self._error("it does not send what is retained; is that more than `max_queued_messages`?")
+        return found
+
+    def _copy(self, source: str, target: str) -> None:
+        wanted, there = self.retained(source), self.retained(target)
+        gone = {target + topic: None for topic in there if topic not in wanted}
+        different = [topic for topic, payload in wanted.items() if there.get(topic) != payload]
+        self._send({**gone, **{target + topic: message for topic, message in self._whole(source, different).items()}})
+
+    def _whole(self, prefix: str, topics: Sequence[str]) -> dict[str, Any]:
+        """What is retained in *topics*, with its quality of service."""
+        found: dict[str, Any] = {}
+        for first in range(0, len(topics), BATCH):
+            found |= self._batch(prefix, topics[first : first + BATCH])
+        return found
+
+    def _batch(self, prefix: str, topics: Sequence[str]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        over = threading.Event()
+
+        def take(_client: Any, _data: Any, message: Any) -> None:
+            found[message.topic.removeprefix(prefix)] = message
+            if len(found) == len(topics):
+                over.set()
+
+        with self._connected() as client:
+            client.on_message = take
+            client.subscribe([(prefix + topic, 2) for topic in topics])
+            if not over.wait(PATIENCE):
+                raise self._error(f"of {len(topics)} retained messages it sends {len(found)}")
         return found
 
     def _send(self, messages: Mapping[str, Any]) -> None:

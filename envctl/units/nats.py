@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from nats.aio.client import Client
-from nats.errors import Error
+from nats.errors import Error, NoRespondersError
 
 from envctl.units import TemplateGone, UnitError
 
@@ -23,7 +23,10 @@ TIMEOUT = 30
 BATCH = 200
 """Messages that are asked for, or sent, before an answer is waited for."""
 GONE = 404
+OFF = (10039, 10076)
+"""JetStream's codes of an account, and of a server, that is without it."""
 Login = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def open_driver(properties: Mapping[str, Any]) -> NatsDriver:
@@ -49,31 +52,41 @@ class NatsDriver:
     def close(self) -> None:
         """It holds no connection."""
 
-    def _each(self, work: Any, template: str, unit: str, fresh: bool) -> None:
-        """*work* with every account of *unit*, and that of *template* which it is made of."""
-        if not self._of.get("jetstream", True):
-            return
-        sources, targets = self._logins(template), self._logins(unit)
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Raises UnitError: the server does not answer, or refuses."""
         try:
-            for source, target in zip(sources, targets, strict=True):
-                asyncio.run(work(source, target, fresh))
+            return asyncio.run(work)
         except (Error, OSError) as error:
             raise UnitError(f"NATS at {self._of['host']}:{self._of['port']}: {error or type(error).__name__}") from None
 
-    def _logins(self, unit: str) -> list[Login]:
-        """Of the main account first, then of those declared with streams of their own; an empty name is what was seeded."""
+    def logins(self, unit: str) -> dict[str, Login]:
+        """Of the main account first, whose name is empty here, then of those declared with streams of their own.
+
+        An empty *unit* is what was seeded; a server without JetStream has none.
+
+        Raises:
+            TemplateGone: the server has no such account.
+        """
+        if not self._of.get("jetstream", True):
+            return {}
         told = self._of if not unit else (self._of.get("units") or {}).get(unit)
         if told is None:
             raise TemplateGone(f"the server has no account '{unit}'")
-        return [told, *(account for account in (told.get("accounts") or {}).values() if account.get("jetstream", True))]
+        accounts: Mapping[str, Login] = told.get("accounts") or {}
+        return {"": told, **{name: account for name, account in accounts.items() if account.get("jetstream", True)}}
+
+    def _each(self, work: Any, template: str, unit: str, fresh: bool) -> None:
+        """*work* with every account of *unit*, and that of *template* which it is made of."""
+        for source, target in zip(self.logins(template).values(), self.logins(unit).values(), strict=True):
+            self.run(work(source, target, fresh))
 
     async def _emptied(self, _: Login, login: Login, gone: bool) -> None:
-        async with self._account(login) as account:
+        async with self.account(login) as account:
             await account.empty(() if gone else None)
 
     async def _copied(self, source: Login, login: Login, fresh: bool) -> None:
         """Streams that were made since are gone from a *fresh* unit, and empty in one that somebody uses."""
-        async with self._account(source) as seeded, self._account(login) as own:
+        async with self.account(source) as seeded, self.account(login) as own:
             wanted = await seeded.streams()
             await own.empty(wanted if fresh else None)
             await own.declare(wanted, await seeded.consumers(wanted))
@@ -82,7 +95,7 @@ class NatsDriver:
                     await own.send(seeded.messages(name, stream["state"]))
 
     @asynccontextmanager
-    async def _account(self, login: Login) -> AsyncIterator[Account]:
+    async def account(self, login: Login) -> AsyncIterator[Account]:
         server, user, password = f"nats://{self._of['host']}:{self._of['port']}", str(login["username"]), str(login["password"])
         client = Client()
         try:
@@ -101,9 +114,20 @@ class Account:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self.jetstream = client.jetstream(timeout=TIMEOUT)
 
     async def streams(self) -> dict[str, Any]:
-        return {stream["config"]["name"]: stream for stream in await self._listed("STREAM.LIST", "streams")}
+        """None where JetStream is not on."""
+        try:
+            return {stream["config"]["name"]: stream for stream in await self._listed("STREAM.LIST", "streams")}
+        except (NoRespondersError, _Off):
+            return {}
+
+    async def numbers(self, stream: str) -> list[int]:
+        """Of the messages that are in *stream*."""
+        state = (await self._ask(f"STREAM.INFO.{stream}", {"deleted_details": True}))["state"]
+        gone = set(state.get("deleted") or ())
+        return [number for number in range(state["first_seq"], state["last_seq"] + 1) if number not in gone] if state["messages"] else []
 
     async def consumers(self, streams: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         """The configuration of the durable ones of each of *streams*; others live as long as their client."""
@@ -136,7 +160,7 @@ class Account:
             yield [each for each in found if each is not None]
 
     async def _message(self, stream: str, number: int) -> tuple[str, dict[str, str], bytes] | None:
-        with suppress(_Missing):  # it was deleted, or replaced by a later one
+        with suppress(Missing):  # it was deleted, or replaced by a later one
             found = (await self._ask(f"STREAM.MSG.GET.{stream}", {"seq": number}))["message"]
             return found["subject"], dict(_headers(found.get("hdrs", ""))), base64.b64decode(found.get("data", ""))
         return None
@@ -166,12 +190,17 @@ class Account:
             (await self._client.request(f"$JS.API.{what}", json.dumps(told).encode(), timeout=TIMEOUT)).data
         )
         if error := answer.get("error"):
-            raise (_Missing if error["code"] == GONE else UnitError)(f"NATS: {what}: {error.get('description')}")
+            kind = Missing if error["code"] == GONE else _Off if error.get("err_code") in OFF else UnitError
+            raise kind(f"NATS: {what}: {error.get('description')}")
         return answer
 
 
-class _Missing(UnitError):
+class Missing(UnitError):
     """JetStream has nothing of that name or number."""
+
+
+class _Off(UnitError):
+    """There is no JetStream."""
 
 
 def _headers(encoded: str) -> Iterator[tuple[str, str]]:

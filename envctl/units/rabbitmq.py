@@ -18,22 +18,29 @@ MOST = 100_000
 
 
 def open_driver(properties: Mapping[str, Any]) -> RabbitmqDriver:
+    return RabbitmqDriver(client(properties))
+
+
+def client(properties: Mapping[str, Any]) -> WebClient:
+    """
+    Raises:
+        DriverMissing: the server has no management API.
+    """
     if "management" not in properties["ports"]:
         raise DriverMissing("RabbitMQ's management API is not on", hint="`with: {management: true}`")
-    return RabbitmqDriver(properties)
+    return WebClient(f"http://{properties['host']}:{properties['ports']['management']}/api", properties)
 
 
 class RabbitmqDriver:
-    def __init__(self, properties: Mapping[str, Any]) -> None:
-        url = f"http://{properties['host']}:{properties['ports']['management']}/api"
-        self._web = WebClient(url, (str(properties["username"]).encode(), str(properties["password"]).encode()))
+    def __init__(self, web: WebClient) -> None:
+        self._web = web
 
     def keep(self, base: str, template: str) -> None:
         self.drop(template)
         self._copy(base, template)
 
     def clone(self, template: str, unit: str) -> None:
-        if self._web("GET", f"/vhosts/{_part(template)}", allowed=(404,)).status_code == 404:
+        if self._web("GET", f"/vhosts/{part(template)}", allowed=(404,)).status_code == 404:
             raise TemplateGone(f"there is no virtual host '{template}'")
         self._copy(template, unit)
 
@@ -41,19 +48,19 @@ class RabbitmqDriver:
         self.clone(template, unit)
 
     def drop(self, unit: str) -> None:
-        self._web("DELETE", f"/vhosts/{_part(unit)}", allowed=(404,))
+        self._web("DELETE", f"/vhosts/{part(unit)}", allowed=(404,))
 
     def close(self) -> None:
         self._web.close()
 
     def _copy(self, source: str, target: str) -> None:
-        self._web("PUT", f"/vhosts/{_part(target)}", json={})
-        for right in self._web("GET", f"/vhosts/{_part(source)}/permissions").json():
+        self._web("PUT", f"/vhosts/{part(target)}", json={})
+        for right in self._web("GET", f"/vhosts/{part(source)}/permissions").json():
             given = {key: right[key] for key in ("configure", "write", "read")}
-            self._web("PUT", f"/permissions/{_part(target)}/{_part(right['user'])}", json=given)
-        self._web("POST", f"/definitions/{_part(target)}", json=self._definitions(source))
+            self._web("PUT", f"/permissions/{part(target)}/{part(right['user'])}", json=given)
+        self._web("POST", f"/definitions/{part(target)}", json=self._definitions(source))
         for queue in self._queues(target):
-            self._web("DELETE", f"/queues/{_part(target)}/{_part(queue)}/contents", allowed=(400, 404, 405))
+            self._web("DELETE", f"/queues/{part(target)}/{part(queue)}/contents", allowed=(400, 404, 405))
         for queue in self._queues(source):
             self._copy_messages(source, target, queue)
 
@@ -66,15 +73,15 @@ class RabbitmqDriver:
 
     def _queues(self, host: str) -> list[str]:
         """Those that can be purged: a stream keeps what it has."""
-        found = self._web("GET", f"/queues/{_part(host)}").json()
+        found = self._web("GET", f"/queues/{part(host)}").json()
         return [str(queue["name"]) for queue in found if queue.get("type") != "stream"]
 
     def _copy_messages(self, source: str, target: str, queue: str) -> None:
         wanted = {"count": MOST, "ackmode": "ack_requeue_true", "encoding": "base64"}
-        for message in self._web("POST", f"/queues/{_part(source)}/{_part(queue)}/get", json=wanted).json():
+        for message in self._web("POST", f"/queues/{part(source)}/{part(queue)}/get", json=wanted).json():
             sent = {"routing_key": queue, "payload": message["payload"], "payload_encoding": message["payload_encoding"]}
-            self._web("POST", f"/exchanges/{_part(target)}/amq.default/publish", json={**sent, "properties": message["properties"] or {}})
+            self._web("POST", f"/exchanges/{part(target)}/amq.default/publish", json={**sent, "properties": message["properties"] or {}})
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
     return quote(name, safe="")

@@ -13,9 +13,13 @@ def open_driver(properties: Mapping[str, Any]) -> StubDriver:
     return StubDriver(properties)
 
 
+def client(properties: Mapping[str, Any]) -> WebClient:
+    return WebClient(f"http://{properties['host']}:{properties['port']}/__admin")
+
+
 class StubDriver(Emptied):
     def __init__(self, properties: Mapping[str, Any]) -> None:
-        self._web = WebClient(f"http://{properties['host']}:{properties['port']}/__admin")
+        self._web = client(properties)
 
     def reset(self, template: str, unit: str) -> None:
         self._web("POST", "/reset")

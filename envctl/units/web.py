@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -14,10 +15,17 @@ TIMEOUT = 30
 class WebClient:
     """For one server; no proxy and no .netrc of the machine: the endpoint is ours."""
 
-    def __init__(self, url: str, auth: Any = None) -> None:
+    def __init__(self, url: str, properties: Mapping[str, Any] | None = None) -> None:
+        """
+        Args:
+            properties: with the `username` and `password` that the server wants; an empty password is none.
+        """
         self.url, self._session = url, requests.Session()
         self._session.trust_env = False
-        self._session.auth = auth
+        if properties and properties["password"]:
+            # Bytes: requests writes texts in Latin-1.
+            login: Any = (str(properties["username"]).encode(), str(properties["password"]).encode())
+            self._session.auth = login
 
     def __call__(self, method: str, path: str, *, allowed: tuple[int, ...] = (), **more: Any) -> requests.Response:
         """The answer, with a status below 400 or one that is *allowed*. Raises UnitError."""
@@ -28,6 +36,12 @@ class WebClient:
         if answer.status_code >= 400 and answer.status_code not in allowed:
             raise UnitError(f"{method} {self.url}{path}: {answer.status_code} {answer.text[:200]}")
         return answer
+
+    def __enter__(self) -> WebClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self._session.close()

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from envctl.units.web import WebClient
+from envctl.units.mail import client
 from envctl.watched_data import MOST
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
     """Raises UnitError: it does not answer."""
-    login = (str(properties["username"]), str(properties["password"]))
-    web = WebClient(f"http://{properties['host']}:{properties['ports']['web']}", login)
-    try:
-        messages = web("GET", f"/api/v1/messages?limit={MOST}").json()["messages"]
-    finally:
-        web.close()
-    return {"messages": {f"{each['Subject']} ({each['ID']})": each["ID"] for each in messages}}
+    with client(properties) as web:
+        answer = web("GET", f"/api/v1/messages?limit={MOST}", allowed=(404,))
+        # Mailpit's; MailDev, whose image a Compose file may name, calls it otherwise.
+        messages = web("GET", "/email").json() if answer.status_code == 404 else answer.json()["messages"]
+    known = [(each.get("Subject", each.get("subject", "")), each.get("ID", each.get("id"))) for each in messages]
+    return {"messages": {f"{subject} ({id})": id for subject, id in known}}

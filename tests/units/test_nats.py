@@ -27,6 +27,7 @@ jetstream {store_dir: "FOLDER/data"}
 accounts {
   seeded {jetstream: enabled, users: [{user: seeded, password: p}]}
   lane1 {jetstream: enabled, users: [{user: lane1, password: p}]}
+  core {users: [{user: core, password: p}]}
 }
 """
 UNIT = "lane1"
