@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class KeptKeeper:
-    """The keeper of the instance in *folder*, and whichever runs after it; for any number of threads. A process that is forked has its own."""
+    """The keeper of the instance in *folder*, and whichever runs after it; for any number of threads. A forked process has its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
