@@ -78,6 +78,9 @@ def endpoints(record: Record, called: str) -> list[str]:
         for name, service in record.services.items()
         for port, endpoint in service.endpoints.items()
     ]
+    for name, service in record.services.items():
+        if service.public_url:
+            rows.append((name, "public_url", service.public_url + (" (does not answer yet)" if service.public_fault else "")))
     took = record.timings_ms.get("total", 0) / 1000
     until = f"; removed {relative(record.expires)}" if record.expires else ""
     lines = [f"{record.name} is up ({took:.1f} s{until})", *table(rows, indent="  ")]

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.compose_paths import UNREAD, refused_paths
+from envctl.definition.compose_paths import UNREAD, files_of_variables, refused_paths
 from envctl.definition.compose_services import ComposeReading, Recogniser
 from envctl.definition.compose_storage import without_addresses, without_folders
+from envctl.definition.compose_variables import complaint, unfit
 from envctl.definition.models import NAME
 from envctl.definition.source import Source, TreePath, displayed, inside
 from envctl.definition.yaml_parser import Node, pairs
@@ -71,11 +72,13 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         return ComposeServices(source=reference.source, problems=tuple(problems))
     if unread:  # Compose might read it, and what it names; its words of that would be those of a file outside
         return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(unread))
-    done = _config(files, profiles, reference.environ)
-    if done.returncode != 0:
-        problem = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {_last_words(done.stderr)}")
+    variables = list(files_of_variables(files, reference.project, reference.environ, reference.nodes))
+    problems += unfit(variables, reference.project)
+    done = None if problems else _config(files, profiles, reference.environ)
+    if done is None or done.returncode != 0:
+        problems += [_failure(done.stderr, files, variables, reference)] if done is not None else []
         # With a name, so that nothing is said of it as well.
-        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), (problem,))
+        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(problems))
     config = _without_nulls(json.loads(done.stdout))
     if not config.get("services"):
         problems.extend(_only_profiles(files, reference))
@@ -86,6 +89,19 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
     return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses))
+
+
+def _failure(stderr: str, files: Sequence[Path], variables: list[Path], reference: ComposeReference) -> Problem:
+    """What Compose says, where it stands: in a file of variables, or else in the Compose file."""
+
+    def ask(file: Path) -> str:
+        before = [beside] if (beside := files[0].parent / ".env").is_file() else []
+        options = [word for each in (*before, file) for word in ("--env-file", str(each))]
+        return _last_words(_config(files, (), reference.environ, "--profiles", options=options).stderr)
+
+    said = _last_words(stderr)
+    other = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {said}")
+    return complaint(said, variables, reference.project, ask) or other
 
 
 def _asked(reference: ComposeReference) -> tuple[list[Path], list[str], list[Problem]]:
@@ -126,14 +142,16 @@ def _only_profiles(files: Sequence[Path], reference: ComposeReference) -> Iterat
         yield Problem(displayed(files[0]), 1, "services", "this file has no services")
 
 
-def _config(files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str], *what: str) -> subprocess.CompletedProcess[str]:
+def _config(
+    files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str], *what: str, options: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
     docker = shutil.which("docker", path=environ.get("PATH", os.environ.get("PATH")))
     if docker is None:
         raise EngineMissing(f"Docker Compose is needed to read {displayed(files[0])}", hint=_ADVICE)
     names = [word for file in files for word in ("-f", str(file))] + [w for p in profiles for w in ("--profile", p)]
     # Docker finds its plugins below HOME, whatever else the environment is.
     env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | dict(environ) | NOTHING_REMOTE
-    command = [docker, "compose", *names, "config", *(what or ("--format", "json"))]
+    command = [docker, "compose", *options, *names, "config", *(what or ("--format", "json"))]
     try:
         done = _run(command, files[0].parent, env)
     except OSError as error:

@@ -16,6 +16,8 @@ from envctl.files.reading import read_file
 MAX_DOTENV = 1_000_000
 """Bytes."""
 UNREAD, MOVED = "(all of it)", "include.project_directory"
+COMPOSE, VARIABLES, OTHER = "compose", "variables", "other"
+"""What a file is that is named."""
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?:(?P<sign>:?[-?])(?P<word>[^{}$]*))?\}|(?P<bare>\w+))")
 _REMOTE = re.compile(r"^(?:https?|ssh|git|oci)://|^git@|^github\.com/|\.git(?:#|$)")
 
@@ -49,15 +51,30 @@ def refused_paths(
         if nodes is not None:
             nodes[file] = document
         others = any(key.text == "include" and _own_variables(value) for key, value in _entries(document))
-        for where, leaf, is_compose in _named(document):
+        for where, leaf, what in _named(document):
             if where == MOVED:
                 yield Problem(displayed(file), leaf.line, where, "`project_directory` moves the paths of what is included", "leave it out")
                 continue
             found = _place(leaf.text, file.parent, project, variables)
             if isinstance(found, str):
                 yield Problem(displayed(file), leaf.line, where, found, "files that a Compose file reads must lie in the project")
-            elif is_compose and found.is_file():
+            elif what == COMPOSE and found.is_file():
                 waiting.append((found, variables_known and not (others and where == "include")))
+
+
+def files_of_variables(files: list[Path], project: Path, environ: Mapping[str, str], nodes: Mapping[Path, Node | None]) -> Iterator[Path]:
+    """Every file of variables that is there and that Compose reads, once; *nodes*: what `refused_paths` has found nothing wrong with."""
+    found = {files[0].parent / ".env": None}
+    for file, document in nodes.items():
+        variables = {**_dotenv(file.parent, project), **environ}
+        others = any(key.text == "include" and _own_variables(value) for key, value in _entries(document))
+        for where, leaf, what in _named(document):
+            path = _place(leaf.text, file.parent, project, variables)
+            if isinstance(path, Path) and what == VARIABLES:
+                found[path] = None
+            elif isinstance(path, Path) and where == "include" and not others:
+                found[path.parent / ".env"] = None
+    yield from filter(Path.is_file, found)
 
 
 def _own_variables(include: Node) -> bool:
@@ -121,28 +138,28 @@ def leaves(node: Node | None) -> Iterator[tuple[TreePath, Leaf]]:
                 waiting += [((*path, index), item) for index, item in enumerate(each.items)]
 
 
-def _named(document: Node | None) -> Iterator[tuple[str, Leaf, bool]]:
-    """Key, place, and whether it is a Compose file itself, of each file and folder that is read."""
+def _named(document: Node | None) -> Iterator[tuple[str, Leaf, str]]:
+    """Key and place of each file and folder that is read, and what it is."""
     for section, content in _entries(document):
         if section.text == "include":
-            yield from (("include", leaf, True) for leaf in _texts(content, "path"))
-            yield from (("include", leaf, False) for leaf in _texts(content, "env_file", False))
-            yield from ((MOVED, leaf, False) for leaf in _texts(content, "project_directory", False))
+            yield from (("include", leaf, COMPOSE) for leaf in _texts(content, "path"))
+            yield from (("include", leaf, VARIABLES) for leaf in _texts(content, "env_file", False))
+            yield from ((MOVED, leaf, OTHER) for leaf in _texts(content, "project_directory", False))
         elif section.text in ("configs", "secrets"):
-            yield from ((section.text, leaf, False) for _, each in _entries(content) for leaf in _texts(each, "file", False))
+            yield from ((section.text, leaf, OTHER) for _, each in _entries(content) for leaf in _texts(each, "file", False))
         elif section.text == "services":
             for name, service in _entries(content):
-                yield from ((f"services.{name.text}.{key}", leaf, is_compose) for key, leaf, is_compose in _of_service(service))
+                yield from ((f"services.{name.text}.{key}", leaf, what) for key, leaf, what in _of_service(service))
 
 
-def _of_service(service: Node | None) -> Iterator[tuple[str, Leaf, bool]]:
+def _of_service(service: Node | None) -> Iterator[tuple[str, Leaf, str]]:
     for key, value in _entries(service):
         if key.text in ("env_file", "label_file"):
-            yield from ((key.text, leaf, False) for leaf in _texts(value, "path"))
+            yield from ((key.text, leaf, VARIABLES) for leaf in _texts(value, "path"))
         elif key.text == "extends":
-            yield from ((key.text, leaf, True) for leaf in _texts(value, "file", False))
+            yield from ((key.text, leaf, COMPOSE) for leaf in _texts(value, "file", False))
         elif key.text == "build":
-            yield from ((key.text, leaf, False) for leaf in _texts(value, "context"))
+            yield from ((key.text, leaf, OTHER) for leaf in _texts(value, "context"))
 
 
 def _texts(node: Node | None, key: str, alone: bool = True) -> Iterator[Leaf]:

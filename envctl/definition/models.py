@@ -332,7 +332,9 @@ class Service(Model):
         default_factory=dict,
         description="Variables; `${db.url}` is an address inside the environment, and a dependency.",
     )
-    env_file: Texts = Field(default_factory=list, description="Dotenv files; `env` wins over them.")
+    env_file: Texts = Field(
+        default_factory=list, description="Dotenv files; `env` wins over them. A bare name has the value that it has where envctl runs."
+    )
     files: dict[str, str] = Field(default_factory=dict, description="Path inside to a file or folder of the project.")
     needs: Needs = Field(default_factory=dict, description="What it waits for, besides what its references say.")
     seed: list[SeedStep] = Field(default_factory=list, description="Data, in the order of the steps.")

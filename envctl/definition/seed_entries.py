@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
@@ -89,6 +89,18 @@ class MqttMessage(Bodied):
     retain: bool = Field(False, description="The broker keeps it for those who subscribe later.")
 
 
+MOST = 1 << 20
+"""Characters, bytes, words or rows that one argument of a provider may ask for in a value."""
+MOST_TOGETHER = 1 << 24
+"""Where several multiply: so many texts of so many characters."""
+_VALUES = frozenset([
+    "date_end", "date_start", "datetime_end", "datetime_start", "elements", "end", "end_date", "end_datetime", "hue", "max", "max_value",
+    "min", "min_value", "number", "seed", "start", "start_date", "start_datetime", "step",
+])  # fmt: skip
+"""Arguments whose numbers are what is drawn from, and make nothing longer."""
+_FACTORS = frozenset(["length", "max_nb_chars", "nb", "nb_elements", "nb_sentences", "nb_texts", "nb_words", "num_rows", "size"])
+
+
 class Column(Entry):
     """How `generate` fills a column: by a provider of Faker and its arguments, a row that is there, a count or a value."""
 
@@ -116,6 +128,29 @@ class Column(Entry):
         if self.model_extra and self.provider is None:
             raise ValueError(f"`{next(iter(self.model_extra))}` is an argument of a provider, and there is none")
         return self
+
+    @model_validator(mode="after")
+    def _of_some_length(self) -> Column:
+        product = 1.0
+        for name, number in _sizes("", self.model_extra or {}):
+            if number > MOST:
+                raise ValueError(f"`{name}: {number:,}` is too much for one value; at most {MOST:,}")
+            product *= max(number, 1) if name in _FACTORS else 1
+        if product > MOST_TOGETHER:
+            raise ValueError(f"its arguments multiply to {product:,.0f}, too much for one value; at most {MOST_TOGETHER:,}")
+        return self
+
+
+def _sizes(name: str, value: object) -> Iterator[tuple[str, float]]:
+    """The numbers among a provider's arguments that may make a value long, each with its argument's name."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _sizes(str(key), each) if key not in _VALUES else ()
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _sizes(name, each)
+    elif isinstance(value, int | float):
+        yield name, value
 
 
 def _column(value: object) -> object:

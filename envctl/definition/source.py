@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from envctl.definition.yaml_parser import MAX_VALUES, Branch, Leaf, Node, YamlError, parse_nodes, too_many
+from envctl.definition.yaml_parser import MAX_VALUES, Branch, Leaf, Node, YamlError, parse_documents, parse_nodes, too_many
 from envctl.errors import Problem, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
@@ -103,8 +103,22 @@ def parse_data(text: str, file: Path) -> tuple[Any, Source]:
         YamlError: at its first mistake.
     """
     node = parse_nodes(text)
+    return _read_node(node, file) if node is not None else (None, Source(file))
+
+
+def parse_all(text: str, file: Path) -> Iterator[tuple[Any, Source]]:
+    """The same of every document in *text* that is not empty.
+
+    Raises:
+        YamlError: at the first mistake; the documents before it have come.
+    """
+    for node in parse_documents(text):
+        yield _read_node(node, file)
+
+
+def _read_node(node: Node, file: Path) -> tuple[Any, Source]:
     reading = _Reading(file)
-    tree = reading.value(node, ()) if node is not None else None
+    tree = reading.value(node, ())
     for problem in reading.problems:
         raise YamlError(problem.line, problem.message, problem.hint)
     return tree, Source(file, reading.marks)

@@ -83,6 +83,22 @@ def parse_nodes(text: str, *, any_tag: bool = False) -> Node | None:
     return builder.root
 
 
+def parse_documents(text: str) -> Iterator[Node]:
+    """The nodes of all documents that are not empty, by one parser: to begin one takes longer than to read a short document.
+
+    Raises:
+        YamlError: at the first mistake; the documents before it have come.
+    """
+    builder = _Builder(any_tag=False)
+    for event in _events(text):
+        if isinstance(event, events.DocumentEndEvent):
+            if isinstance(builder.root, Branch) or (builder.root is not None and builder.root.value is not None):
+                yield builder.root
+            builder = _Builder(any_tag=False)
+        else:
+            builder.take(event)
+
+
 def _events(text: str) -> Iterator[Any]:
     try:
         parser = _PARSER(text)

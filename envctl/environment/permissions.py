@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from envctl.definition.compose_paths import leaves
+from envctl.definition.env_files import bare_names
 from envctl.definition.expressions import ExpressionError, references
 from envctl.definition.find import find_project
 from envctl.definition.kinds import Kinds
@@ -132,7 +133,9 @@ def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Powe
         yield Power((*at, "expose"), f"asks for the host {service.expose.host}, which may be somebody else's")
     for key, value in service.env.items():
         if value is None:
-            yield Power((*at, "env", key), f"reads the variable {key} of your environment")
+            yield Power((*at, "env", key), READS.format(key))
+    for index, text in enumerate(service.env_file):
+        yield from _of_files(loaded, text, (*at, "env_file", index), _bare_names)
     for index, step in enumerate(service.seed):
         where = (*at, "seed", index)
         if step.command is not None and step.in_ in (None, "host"):
@@ -189,6 +192,11 @@ def _links(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
     for path in paths:
         if _is_linked(path):
             yield Power(at, f"follows the link {path.name}")
+
+
+def _bare_names(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Power]:
+    for path in paths:
+        yield from (Power(at, f"{READS.format(name)} (for {path.name})") for name in bare_names(path, loaded.project))
 
 
 def _is_linked(path: Path) -> bool:

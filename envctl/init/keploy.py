@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from envctl.definition.source import displayed, parse
-from envctl.errors import DefinitionError, UsageError
+from envctl.definition.source import displayed, parse_all
+from envctl.definition.yaml_parser import YamlError
+from envctl.errors import DefinitionError, Problem, UsageError
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 from envctl.init.model import Driver, Recording
@@ -22,6 +23,9 @@ from envctl.init.project_files import ProjectFiles, as_map
 
 FILES = ("mocks.yaml", "mocks.yml")
 LARGEST = 20_000_000
+"""Bytes of a file."""
+MAX_EXCHANGES = 50_000
+"""In a file: a recorded one has about a thousand bytes."""
 MAX_MAPPINGS = 2000
 SERVERS = {"Postgres": "postgres", "PostgresV2": "postgres", "MySQL": "mariadb", "Mongo": "mongo", "Redis": "valkey", "Kafka": "kafka"}
 """Keploy's kinds of mocks, and the kind of server that was asked."""
@@ -57,19 +61,22 @@ def read_recordings(folder: Path) -> tuple[list[Recording], list[Driver]]:
 
 
 def _documents(file: Path, root: Path) -> Iterator[dict[str, Any]]:
-    """The documents of a file; a line of three dashes is between two, as nothing else begins there."""
+    shown = displayed(file)
     try:
         text = read_file(file, root, largest=LARGEST).decode("utf-8-sig")
     except (FileRefused, OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{displayed(file)} cannot be read: {error}") from None
-    line = 0
-    for part in re.split(r"^---[ \t]*$", text, flags=re.MULTILINE):
-        if re.search(r"^[^#\s]", part, re.MULTILINE):
-            document = parse(part, displayed(file), what="a mock of Keploy")
-            if document.tree is None or document.problems:
-                raise DefinitionError([problem._replace(line=problem.line + line) for problem in document.problems])
-            yield document.tree
-        line += part.count("\n")
+        hint = f"mocks in UTF-8, at most {LARGEST // 1_000_000} MB a file: leave out test sets that the environment does not need"
+        raise UsageError(f"{shown} cannot be read: {error}", hint=hint) from None
+    try:
+        for number, (document, source) in enumerate(parse_all(text, shown), 1):
+            if number > MAX_EXCHANGES:
+                message = f"there are more than {MAX_EXCHANGES:,} exchanges in this file"
+                raise DefinitionError([source.problem((), message, "leave out test sets that the environment does not need")])
+            if not isinstance(document, dict):
+                raise DefinitionError([source.problem((), "this is no mock of Keploy", "a mock is a map: `kind: Http`")])
+            yield document
+    except YamlError as error:
+        raise DefinitionError([Problem(shown, error.line, "", error.message, error.hint)]) from None
 
 
 def _mapping(name: str, request: dict[str, Any], response: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:

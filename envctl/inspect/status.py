@@ -46,6 +46,8 @@ def unseen(record: Record, why: str) -> dict[str, Any]:
 
 def _service(name: str, service: ServiceRecord, states: Mapping[str, ServiceState] | None) -> dict[str, Any]:
     shown = {"kind": service.kind, "state": service.state, "ready_ms": service.ready_ms, "endpoints": encode(service.endpoints)}
+    public = {"public_url": service.public_url, "public_fault": service.public_fault} if service.public_url else {}
+    shown |= {key: value for key, value in public.items() if value}
     state = states.get(name) if states is not None else None
     if states is not None and (state is None or not state.running) and shown["state"] not in ("done", "pending"):
         failed, ended = state is not None and state.status, state is not None and state.status == 0 and service.ends

@@ -68,6 +68,8 @@ class ServiceRecord:
     """Its name in the definition, where a lane's own has another one."""
     public_url: str = ""
     """For browsers, where it is exposed."""
+    public_fault: str = ""
+    """Why that had not answered when it was asked last."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

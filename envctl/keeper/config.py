@@ -2,6 +2,7 @@
 
 {"id", "folder": of the instance's state, "address_file": to be written, "tokens": {token: [scopes]} (see routing.py),
  "expires": stamp or null, "owner_fd": a descriptor or null, "teardown": [argv], "teardown_env": {}, "mark",
+ "forget_env": {} of that command where there is nothing to tear down any more,
  "processes": true where local processes will come, "reseed": [argv] that makes the data of a service anew, which comes after it,
  "data": [argv] of the helper for leases and resets, which the folder and a descriptor come after}
 """
@@ -30,6 +31,7 @@ class Config(NamedTuple):
     owner_fd: int | None = None
     teardown: Sequence[str] = ()
     teardown_env: Mapping[str, str] = {}
+    forget_env: Mapping[str, str] = {}
     processes: bool = False
     reseed: Sequence[str] = ()
     data: Sequence[str] = ()

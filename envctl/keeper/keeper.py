@@ -1,13 +1,15 @@
 """The keeper's life: it waits for its owner's end, for the instance's expiry and for signals, while threads answer requests.
 
 It ends in one of three ways, always without processes and address file:
-* the owner's end, the expiry, or the end of the state folder: the teardown command is run until it succeeds;
+* the owner's end, the expiry, or the end of the state folder: the teardown command is run until it succeeds; where somebody else has
+  removed the instance that command only forgets it;
 * POST /v1/stop;
 * SIGTERM or SIGINT (SIGHUP is ignored).
 """
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import selectors
@@ -39,6 +41,7 @@ POLL_SECONDS = 30.0
 TEARDOWN = Policy(pauses=(1.0, 2.0, 5.0, 10.0, 30.0), patience=600.0)
 EXPIRED = "expired"
 """The end that nobody hurries: services write their coverage, as they do when somebody asks for it."""
+REMOVED = "somebody else has removed it"
 
 
 class Keeper:
@@ -48,6 +51,7 @@ class Keeper:
         self.config = settings
         self.tearing_down = False
         self.expires: str | None = None
+        self._reason = ""
         self._ending = False
         self._left = threading.Event()
         self._signalled = False
@@ -72,7 +76,8 @@ class Keeper:
             if self._forwards is None:
                 from envctl.keeper.cluster.forwards import Forwards
 
-                self._forwards = Forwards(self.config.id, self.config.folder, self.helpers, self.config.reseed, self.config.teardown_env)
+                told = self.config
+                self._forwards = Forwards(told.id, told.folder, self.helpers, told.reseed, told.teardown_env, self._wakeup.wake)
         return self._forwards
 
     @property
@@ -124,7 +129,7 @@ class Keeper:
     def run(self) -> None:
         self._open()
         try:
-            reason = self._reason_to_end()
+            self._reason = reason = self._reason_to_end()
             self.say(f"ends: {reason}")
             self.owner.let_go()
             self._end(config.graces(self.config) if reason == EXPIRED else {})
@@ -154,7 +159,8 @@ class Keeper:
     def _tear_down(self) -> None:
         """Until the command succeeds, or its time is up; a signal lets it go on by itself."""
         if self.config.teardown:
-            teardown = Helper(self.helpers, "teardown", self.config.teardown, self.config.teardown_env, TEARDOWN)
+            env = self.config.forget_env if self._reason == REMOVED else self.config.teardown_env
+            teardown = Helper(self.helpers, "teardown", self.config.teardown, env, TEARDOWN)
             while not teardown.over.is_set() and self._wait(POLL_SECONDS):
                 pass
 
@@ -175,7 +181,20 @@ class Keeper:
             return "the owner's end"
         if time.time() >= self._expires_at:
             return EXPIRED
-        return "" if os.path.isdir(self.config.folder) else "its folder is gone"
+        if not os.path.isdir(self.config.folder):
+            return "its folder is gone"
+        return REMOVED if self._forwards is not None and self._forwards.gone and not self._worked_on() else ""
+
+    def _worked_on(self) -> bool:
+        """Whether a command has the instance, which sees for itself what is there."""
+        if self.owner.watched:
+            return True
+        with suppress(FileNotFoundError), open(os.path.join(self.config.folder, "lock"), encoding="utf-8") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def _wait(self, patience: float) -> bool:
         """False once a signal asks to end."""

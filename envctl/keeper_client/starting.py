@@ -34,6 +34,8 @@ CONFIG, LOG = "keeper-config.json", "keeper.log"
 PROGRAM = Path(__file__).resolve().parent.parent / "keeper"
 BY_KEEPER = "ENVCTL_KEEPER"
 """Set for the commands that a keeper runs."""
+FORGET = "forget"
+"""Its value where somebody else has removed the instance, whose id may be another one's by now."""
 PROCESS_MARKS = {
     "RUNNER_TRACKING_ID", "VSTS_PROCESS_LOOKUP_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "HUDSON_SERVER_COOKIE", "BUILD_ID",
 }  # fmt: skip
@@ -81,7 +83,7 @@ def _config(record: Record, folder: Path, duties: Duties, owner: int | None) -> 
         "id": record.id, "folder": str(folder), "address_file": str(folder / ADDRESS),
         "tokens": {secrets.token_urlsafe(24): ["control", "tests"], secrets.token_urlsafe(24): ["tests"]},
         "expires": record.expires, "owner_fd": owner, "mark": record.id,
-        "teardown": [*command, "down", record.id], "teardown_env": {BY_KEEPER: "1"},
+        "teardown": [*command, "down", record.id], "teardown_env": {BY_KEEPER: "1"}, "forget_env": {BY_KEEPER: FORGET},
         "processes": duties.processes, "reseed": [*command, "seed", record.id] if duties.reseed else [],
         "data": [sys.executable, "-m", "envctl.leases", str(folder)],
     }  # fmt: skip

@@ -22,6 +22,7 @@ from envctl.lifecycle.data import Data
 from envctl.lifecycle.events import Events
 from envctl.lifecycle.evidence import evidence_of
 from envctl.lifecycle.exits import Exits
+from envctl.lifecycle.public_urls import public_faults, sentences, with_public_faults
 from envctl.lifecycle.service_states import Abandoned, ServiceStates
 from envctl.lifecycle.stages import STAGES
 from envctl.lifecycle.start_limiter import StartLimiter, priorities
@@ -170,6 +171,10 @@ def bring_up(
         raise
     run.update(lambda record: with_states(record, states.rows))
     deployment.finish(frozenset(name for name, service in run.plan.services.items() if work.data.is_whole(service)))
+    if faults := public_faults(run.plan, run.record, run.deadline):
+        run.update(lambda record: with_public_faults(record, faults))
+        for sentence in sentences(run.record):
+            run.events.say(sentence)
     if isinstance(deployment, PublishesRecords):
         deployment.publish(encode(run.record))
 

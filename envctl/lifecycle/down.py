@@ -142,6 +142,8 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
     from envctl.inspect.lookup import project_here
     from envctl.lifecycle.adoption import find_or_adopt
 
+    if session.to_forget:
+        return _forgotten(session, name)
     unseen: EnvctlError | None = None
     try:
         record = find_or_adopt(session, name)
@@ -156,6 +158,17 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
     if unseen is not None and not removed:
         raise unseen
     return removed
+
+
+def _forgotten(session: Session, id: str) -> list[Removed]:
+    """What is known here of an instance that somebody else has removed; the cluster is not asked, which may have another one of its id."""
+    with lock(session.store.folder(id)), shielded():
+        record = session.store.load(id)
+        if record is None or _has_another_keeper(record):
+            return []
+        empty_outputs(record)
+        session.store.remove(id)
+        return [Removed(record.name, id)]
 
 
 def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wait: bool) -> list[Removed]:

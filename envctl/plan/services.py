@@ -125,7 +125,7 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
     for file in service.env_file:
         path = reading.loaded.path(file, ("services", name, "env_file"))
         with reading.located("services", name, "env_file"):
-            env |= reading.once(("variables", path), partial(variables_of, path, reading.loaded.project))
+            env |= reading.once(("variables", path), partial(variables_of, path, reading.loaded.project, reading.setting.environ))
     for key, value in service.env.items():
         if value is None:
             env |= {key: reading.setting.environ[key]} if key in reading.setting.environ else {}

@@ -33,8 +33,9 @@ def _services(document: Mapping[str, Any]) -> Iterable[str]:
     yield "| Service | Kind | State | Address |"
     yield "| --- | --- | --- | --- |"
     for name, service in document.get("services", {}).items():
-        url = service.get("public_url") or ""
-        yield f"| {_cell(name)} | {_cell(service.get('kind', ''))} | {_cell(service.get('state', ''))} | {_cell(url)} |"
+        url, fault = _cell(service.get("public_url") or ""), service.get("public_fault")
+        address = f"{url} (does not answer yet: {_cell(fault)})" if url and fault else url
+        yield f"| {_cell(name)} | {_cell(service.get('kind', ''))} | {_cell(service.get('state', ''))} | {address} |"
 
 
 def _cell(text: object) -> str:

@@ -53,14 +53,17 @@ def _there(step: Step, seeder: Seeder, reference: str) -> list[str]:
 
 
 def _rows(step: Step, faker: Any, table: Generate, there: Mapping[str, list[str]]) -> Iterator[Row]:
-    fake = faker.Faker(table.locale)
+    try:
+        fake = faker.Faker(table.locale)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadFile(f"'{table.table}': {error}", place=step.where) from None
     fake.seed_instance(table.random)
     draws = {name: _draw(step, name, column, fake, there.get(name, [])) for name, column in table.columns.items()}
     for number in range(1, table.count + 1):
         try:
             yield Row(step.where, table.table, {name: draw() for name, draw in draws.items()})
-        except (TypeError, ValueError, AttributeError, LookupError) as error:
-            message = f"row {number} of '{table.table}': {error}"
+        except Exception as error:  # a provider fails in whatever way its arguments lead to
+            message = f"row {number} of '{table.table}': {str(error).partition(chr(10))[0] or type(error).__name__}"
             raise BadFile(message, place=step.where) from None
 
 

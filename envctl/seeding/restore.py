@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
 from envctl.engines import Execution
@@ -13,6 +12,7 @@ from envctl.files.packed import plain_name
 from envctl.files.reading import open_file
 from envctl.plan.model import Step
 from envctl.seeding import PIECE, BadFile, Seeder, complaint, failed, pieces
+from envctl.seeding.definers import without_definers
 from envctl.seeding.sql import LINE
 
 TABLE_OF_CONTENTS = "toc.dat"
@@ -30,7 +30,6 @@ ADVICE_FOR = (
     (re.compile(r"user specified as a definer .*?does not exist"), "declare it under `users`, or `owners: false` beside `restore`"),
 )
 """What a server says, and what helps."""
-DEFINER = re.compile(rb"DEFINER\s*=\s*(?:`(?:[^`]|``)*`|'[^']*'|\w+)@(?:`(?:[^`]|``)*`|'[^']*'|\w+)")
 
 
 def load(step: Step, seeder: Seeder) -> None:
@@ -92,14 +91,4 @@ def _dump(step: Step, root: Path) -> tuple[tuple[str, ...], Iterable[bytes]]:
     if len(step.files) != 1:
         raise BadFile("a dump of MariaDB is one file", place=str(step.files[0].parent))
     content = pieces(step.files[0], root)
-    return (), content if step.step.owners else _without_definers(content)
-
-
-def _without_definers(content: Iterable[bytes]) -> Iterator[bytes]:
-    """The same without the words that name who made a view, a trigger or a routine; data stays as it is."""
-    rest = b""
-    for piece in chain(content, [b""]):
-        whole, newline, begun = (rest + piece).rpartition(b"\n") if piece else (rest, b"", b"")
-        rest = begun
-        lines = (whole + newline).splitlines(keepends=True)
-        yield b"".join(DEFINER.sub(b"", line) if line.startswith((b"/*!", b"CREATE ")) else line for line in lines)
+    return (), content if step.step.owners else without_definers(content)

@@ -14,7 +14,7 @@ from envctl.instance.folder import state_home
 from envctl.instance.identity import instance_id
 from envctl.instance.store import RecordStore
 from envctl.keeper_client.keepers import Keepers
-from envctl.keeper_client.starting import BY_KEEPER
+from envctl.keeper_client.starting import BY_KEEPER, FORGET
 from envctl.session.mask import Mask
 
 if TYPE_CHECKING:
@@ -95,3 +95,8 @@ class Session:
     def by_keeper(self) -> bool:
         """Whether a keeper has called us to remove its instance: nobody is left who would wait for a gentle end."""
         return bool(self.environ.get(BY_KEEPER))
+
+    @property
+    def to_forget(self) -> bool:
+        """Whether that keeper has found that somebody else has removed it: nothing but what is known of it here may go."""
+        return self.environ.get(BY_KEEPER) == FORGET

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,22 +56,34 @@ class Act(NamedTuple):
     kept: Path
     home: Path
 
-    def run(self, workflow: str, engine: str = "local") -> subprocess.CompletedProcess[str]:
-        """Runs one of `docs/ci/`, as it stands there, but for envctl, which is that of this checkout."""
-        text = yaml.safe_load((REPO / "docs" / "ci" / f"{workflow}.yaml").read_text().replace("\non:", '\n"on":'))
+    def run(
+        self, workflow: str, engine: str = "local", *, event: str = "pull_request", more: Sequence[str] = (),
+        instead: tuple[str, str] = ("", ""), within: Sequence[str] = (), **variables: str,
+    ) -> subprocess.CompletedProcess[str]:  # fmt: skip
+        """Runs one of `docs/ci/`, as it stands there, but for envctl, which is that of this checkout.
+
+        Args:
+            more: further words for act.
+            instead: what stands there, and what does here.
+            within: the command that runs act.
+        """
+        text = yaml.safe_load((REPO / "docs" / "ci" / f"{workflow}.yaml").read_text().replace("\non:", '\n"on":').replace(*instead))
         for step in (step for job in text["jobs"].values() for step in job["steps"] if step.get("uses") == ACTION):
             step["with"] = {**step.get("with", {}), "version": "installed"}
         path = self.folder / ".github" / "workflows" / f"{workflow}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(text, sort_keys=False))
+        beside = path.with_suffix(f".{threading.get_ident()}")  # several may run at once
+        beside.write_text(yaml.safe_dump(text, sort_keys=False))
+        beside.replace(path)
         local = [f"--local-repository={ACTION}={self.home / 'action'}"]
         local += [f"--local-repository=actions/{each.name}@v4={each}" for each in STAND_INS.iterdir() if each.is_dir()]
         kept = {name: os.environ[name] for name in ("XDG_STATE_HOME", *NOTHING_KEPT)}
-        told = {**kept, "PATH": self._path, "KEPT_HERE": str(self.kept), "ENVCTL_ENGINE": engine}
+        told = {**kept, "PATH": self._path, "KEPT_HERE": str(self.kept), "ENVCTL_ENGINE": engine, **variables}
         return subprocess.run(
             [
-                Path(sys.executable).with_name("act"), "pull_request", "-W", str(path), "-P", "ubuntu-latest=-self-hosted",
+                *within, Path(sys.executable).with_name("act"), event, "-W", str(path), "-P", "ubuntu-latest=-self-hosted",
                 "--no-cache-server", *local, *(word for name, value in told.items() for word in ("--env", f"{name}={value}")),
+                *more,
             ],
             cwd=self.folder, env={"HOME": str(self.home), **told}, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
@@ -94,7 +108,8 @@ def act(tmp_path_factory: pytest.TempPathFactory) -> Act:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     (home / "bin").mkdir()
-    for name, words in (("envctl", f"{sys.executable} -m envctl"), ("python3", sys.executable)):
+    api = 'GITHUB_API_URL="${STAND_IN_API:-$GITHUB_API_URL}"'  # act has a word of its own for it
+    for name, words in (("envctl", f"env {api} {sys.executable} -m envctl"), ("python3", sys.executable)):
         (home / "bin" / name).write_text(f'#!/bin/sh\nPYTHONPATH={REPO} exec {words} "$@"\n')
         (home / "bin" / name).chmod(0o755)
     (home / "action").mkdir()  # act copies all of an Action's folder

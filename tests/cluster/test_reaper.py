@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from envctl.engines.kubernetes.records import secret_name
 from envctl.files.package_data import templates
 from envctl.instance import labels
+from envctl.keeper.cluster.presence import record_name
 
 spec = importlib.util.spec_from_file_location("reaper", templates("kubernetes", "cluster", "reaper.py"))
 assert spec is not None
@@ -90,7 +90,7 @@ def test_a_refusal_is_no_success() -> None:
 
 
 def test_in_a_namespace_of_several_it_is_their_records_that_go() -> None:
-    records = [namespace(secret_name(id), label=id, expires=expires) for id, expires in (("a-123456", EARLIER), ("b-123456", LATER))]
+    records = [namespace(record_name(id), label=id, expires=expires) for id, expires in (("a-123456", EARLIER), ("b-123456", LATER))]
     asked = []
 
     def ask(method: str, path: str, body: Any) -> Any:

@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 import redis
 
 from envctl.instance.folder import state_home
-from tests.support import Project, engine_here
+from tests.support import ENGINES, REQUIRED, Project, engine_here, missing
 
 DB = """
 services:
@@ -31,6 +33,7 @@ outputs:
   PORT: ${db.port}
   USER: ${db.username}
   PASSWORD: ${db.password}
+  QUOTED: 'a "b" $c'
 """
 SCHEMA = """
 create table people (id int primary key, name text not null, note text);
@@ -60,66 +63,101 @@ def query(outputs: dict[str, str], sql: str, database: str = "app") -> Any:
         return connection.run(sql)
 
 
-def test_an_environment_comes_up_seeded_and_goes(on: Project) -> None:
-    shown = seeded(on).envctl("up", "env", "--json").ok().json
-    assert shown["state"] == "seeded"
-    assert shown["engine"] == on.engine
-    assert shown["services"]["db"]["ready_ms"] >= 0
-    rows = query(shown["outputs"], "select id, name, note from people order by id")
+@dataclass
+class Line:
+    """`env` is up; what a test changes in it, it takes back, or nobody after it minds.
+
+    Attributes:
+        shown: what `up --json` printed last.
+    """
+
+    project: Project
+    shown: dict[str, Any]
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return dict(self.shown["outputs"])
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def line(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    engine = str(request.param)
+    if engine in missing and engine not in REQUIRED:
+        pytest.skip(f"no {engine} here: {missing[engine]}")
+    project = Project(tmp_path_factory.mktemp("line") / "envctl-tests", engine)
+    project.write("envctl.toml", "")
+    yield Line(project, seeded(project).envctl("up", "env", "--json").ok().json)
+    project.down()
+
+
+def test_an_environment_comes_up_seeded(line: Line) -> None:
+    assert line.shown["state"] == "seeded"
+    assert line.shown["engine"] == line.project.engine
+    assert line.shown["services"]["db"]["ready_ms"] >= 0
+    rows = query(line.outputs, "select id, name, note from people order by id")
     assert rows[:3] == [[1, "Zoë, the first", None], [2, 'says "hi"', "two\nlines"], [3, "naïve", "plain"]]
     assert rows[3] == [4, "", None], "quoted empty is text, unquoted empty is NULL"
-    assert query(shown["outputs"], "select twice(21)") == [[42]]
-    assert query(shown["outputs"], "select current_database()", "audit") == [["audit"]]
-    on.envctl("down", "env").ok()
-    assert shown["id"] not in [seen.id for seen in engine_here(on.engine).list()]
-    assert not (state_home(os.environ) / shown["id"]).exists()
-    assert on.envctl("down", "env").ok().err.startswith("nothing named 'env' is up")
+    assert query(line.outputs, "select twice(21)") == [[42]]
+    assert query(line.outputs, "select current_database()", "audit") == [["audit"]]
 
 
-def test_up_again_changes_nothing(on: Project) -> None:
-    first = seeded(on).envctl("up", "env", "--json").ok().json
-    query(first["outputs"], "insert into people values (9, 'kept')")
-    second = on.envctl("up", "env", "--json", "--ttl", "30h").ok().json
-    assert second["outputs"] == first["outputs"]
-    assert second["expires"] > (first["expires"] or "")
-    assert query(second["outputs"], "select name from people where id = 9") == [["kept"]]
+@pytest.mark.parametrize("format", ["dotenv", "shell", "json", "github", "properties"])
+def test_env_prints_the_outputs_again(line: Line, format: str) -> None:
+    text = line.project.envctl("env", "env", "--format", format).ok().out
+    assert line.outputs["PORT"] in text
+    if format == "json":
+        assert json.loads(text)["QUOTED"] == 'a "b" $c'
 
 
-def test_fresh_starts_over(on: Project) -> None:
-    first = seeded(on).envctl("up", "env", "--json").ok().json
-    query(first["outputs"], "insert into people values (9, 'lost')")
-    second = on.envctl("up", "env", "--json", "--fresh").ok().json
-    assert second["outputs"]["PASSWORD"] != first["outputs"]["PASSWORD"]
-    assert query(second["outputs"], "select count(*) from people") == [[4]]
+def test_up_again_changes_nothing(line: Line) -> None:
+    query(line.outputs, "insert into people values (9, 'kept')")
+    second = line.project.envctl("up", "env", "--json", "--ttl", "30h").ok().json
+    assert second["outputs"] == line.outputs
+    assert second["expires"] > (line.shown["expires"] or "")
+    assert query(line.outputs, "select name from people where id = 9") == [["kept"]]
 
 
-def test_a_changed_seed_is_refused_and_reset_takes_it(on: Project) -> None:
-    first = seeded(on).envctl("up", "env", "--json").ok().json
-    on.write("environments/seeds/schema.sql", SCHEMA + "create table more ();\n")
-    refused = on.envctl("up", "env")
+def test_restart_keeps_port_and_data(line: Line) -> None:
+    query(line.outputs, "insert into people values (10, 'kept')")
+    line.project.envctl("restart", "env", "db").ok()
+    assert query(line.outputs, "select name from people where id = 10") == [["kept"]]
+    shown = line.project.envctl("status", "env", "--json").ok().json
+    assert shown["services"]["db"]["endpoints"] == line.shown["services"]["db"]["endpoints"]
+
+
+def test_reset_brings_the_seeded_state_back_under_the_same_address(line: Line) -> None:
+    query(line.outputs, "delete from people")
+    line.project.envctl("reset", "env").ok()
+    assert query(line.outputs, "select count(*) from people") == [[4]]
+
+
+def test_a_changed_seed_is_refused_and_reset_takes_it(line: Line) -> None:
+    line.project.write("environments/seeds/schema.sql", SCHEMA + "create table more ();\n")
+    refused = line.project.envctl("up", "env")
     assert refused.status == 2
     assert "schema.sql" in refused.err
     assert "envctl reset env db" in refused.err
     assert "--fresh" in refused.err
-    assert query(first["outputs"], "select count(*) from people") == [[4]], "what was up stays up"
-    on.envctl("reset", "env", "db").ok()
-    assert query(first["outputs"], "select count(*) from more") == [[0]]
-    on.envctl("up", "env").ok()
+    assert query(line.outputs, "select count(*) from people") == [[4]], "what was up stays up"
+    line.project.envctl("reset", "env", "db").ok()
+    assert query(line.outputs, "select count(*) from more") == [[0]]
+    line.project.envctl("up", "env").ok()
 
 
-def test_reset_brings_the_seeded_state_back_under_the_same_address(on: Project) -> None:
-    shown = seeded(on).envctl("up", "env", "--json").ok().json
-    query(shown["outputs"], "delete from people")
-    on.envctl("reset", "env").ok()
-    assert query(shown["outputs"], "select count(*) from people") == [[4]]
+def test_fresh_starts_over(line: Line) -> None:
+    query(line.outputs, "insert into people values (11, 'lost')")
+    before = line.outputs
+    line.shown = line.project.envctl("up", "env", "--json", "--fresh").ok().json
+    assert line.outputs["PASSWORD"] != before["PASSWORD"]
+    assert query(line.outputs, "select count(*) from people") == [[4]]
 
 
-def test_restart_keeps_port_and_data(on: Project) -> None:
-    shown = seeded(on).envctl("up", "env", "--json").ok().json
-    query(shown["outputs"], "insert into people values (9, 'kept')")
-    on.envctl("restart", "env", "db").ok()
-    assert query(shown["outputs"], "select name from people where id = 9") == [["kept"]]
-    assert on.envctl("status", "env", "--json").ok().json["services"]["db"]["endpoints"] == shown["services"]["db"]["endpoints"]
+def test_it_goes(line: Line) -> None:
+    """The last of those on it."""
+    line.project.envctl("down", "env").ok()
+    assert line.shown["id"] not in [seen.id for seen in engine_here(line.project.engine).list()]
+    assert not (state_home(os.environ) / line.shown["id"]).exists()
+    assert line.project.envctl("down", "env").ok().err.startswith("nothing named 'env' is up")
 
 
 CACHE = """
@@ -198,13 +236,3 @@ def test_large_and_compressed_seeds(on: Project, tmp_path: Path) -> None:
     (on.folder / "environments/env.yaml").write_text(text)
     shown = on.envctl("up", "env", "--json").ok().json
     assert query(shown["outputs"], "select count(*) from people") == [[20004]]
-
-
-@pytest.mark.parametrize("format", ["dotenv", "shell", "json", "github", "properties"])
-def test_env_prints_the_outputs_again(on: Project, format: str) -> None:
-    on.environment("web", "services:\n  site: {kind: stub}\noutputs: {SITE: '${site.url}', QUOTED: 'a \"b\" $c'}\n")
-    shown = on.envctl("up", "web", "--json").ok().json
-    text = on.envctl("env", "web", "--format", format).ok().out
-    assert shown["outputs"]["SITE"].partition("://")[2].split(":")[1] in text
-    if format == "json":
-        assert json.loads(text)["QUOTED"] == 'a "b" $c'

@@ -48,9 +48,10 @@ def test_gc_while_it_comes_up(pair: Project) -> None:
 
 
 def test_a_second_run_is_refused(pair: Project) -> None:
-    with started(pair, "run", "env", "--", "sh", "-c", "echo begun; sleep 4") as first:
+    with started(pair, "run", "env", "--", "sh", "-c", "echo begun; until [ -e over ]; do sleep 0.1; done") as first:
         first.says("begun")
         second = pair.envctl("run", "env", "--", "true")
+        pair.write("over", "")
         assert second.status == 125
         assert "is using env" in second.err
         first.ended().ok()

@@ -28,6 +28,7 @@ def shown(folder: Path, services: str, files: dict[str, str] | None = None, more
         (f"{API}, run: ./serve", "runs a program on this machine, with `--engine local` or `--local`"),
         (f"{API}, env: {{TOKEN: }}", "reads the variable TOKEN of your environment"),
         (f"{API}, env: {{A: '${{env.TOKEN | default(1)}}'}}", "reads the variable TOKEN of your environment"),
+        (f"{API}, env_file: bare.env", "reads the variable TOKEN of your environment (for bare.env)"),
         ("kind: postgres, seed: [{command: ./seed}]", "runs a command on this machine, to seed"),
         ("kind: postgres, seed: [{sql: a.sql}]", "a.sql has commands of the database's client"),
         ("kind: postgres, seed: [{sql: packed.sql.gz}]", "packed.sql.gz has commands of the database's client"),
@@ -57,6 +58,7 @@ def test_what_is_asked_for_is_shown_with_its_line(tmp_path: Path, service: str, 
     (tmp_path / "packed.sql.gz").write_bytes(gzip.compress(b"select 1;\n\\! id\n"))
     files = {
         "a.sql": "select 1;\n\\! id\n",
+        "bare.env": "A=1\nTOKEN\n",
         "app/Dockerfile": "FROM x\n",
         "templates/kinds/own.yaml": OWN,
     }

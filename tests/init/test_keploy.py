@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from envctl.definition import yaml_parser
 from envctl.errors import DefinitionError, UsageError
-from envctl.init import gather, prove
+from envctl.init import gather, keploy, prove
 from envctl.init.keploy import host_name, read_recordings
 from envctl.init.propose import propose
 from envctl.servers.stub.loading import load
@@ -90,6 +92,37 @@ def test_no_mocks_and_broken_ones_are_said_with_their_line(project: Callable[[Fi
     (root / "keploy" / "mocks.yaml").write_bytes(b"kind: \xff\xfe\n")
     with pytest.raises(UsageError, match="cannot be read"):
         read_recordings(root / "keploy")
+
+
+def test_what_is_too_much_is_said_with_its_limit(project: Callable[[Files], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    root = project({"mocks.yaml": MOCKS})
+    monkeypatch.setattr(keploy, "MAX_EXCHANGES", 2)
+    with pytest.raises(DefinitionError, match=r"mocks\.yaml:2[0-9]: there are more than 2 exchanges"):
+        read_recordings(root)
+    with (root / "mocks.yaml").open("ab") as file:
+        file.truncate(20_000_001)
+    with pytest.raises(UsageError) as caught:
+        read_recordings(root)
+    assert "more than 20 MB" in str(caught.value)
+    assert "at most 20 MB" in caught.value.hint
+
+
+def test_one_parser_reads_all_documents(project: Callable[[Files], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    parser = yaml_parser._PARSER
+
+    def counted(text: str) -> Any:
+        begun.append(text)
+        return parser(text)
+
+    monkeypatch.setattr(yaml_parser, "_PARSER", counted)
+    read_recordings(project({"mocks.yaml": "kind: Http\n---\n" * 500}))
+    assert len(begun) == 1
+
+
+def test_a_document_that_is_no_map(project: Callable[[Files], Path]) -> None:
+    with pytest.raises(DefinitionError, match=r"mocks\.yaml:3: this is no mock"):
+        read_recordings(project({"mocks.yaml": "---\n---\n- 1\n"}))
 
 
 @pytest.mark.parametrize(

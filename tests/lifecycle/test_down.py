@@ -258,6 +258,17 @@ def test_its_own_keeper_may(by_keeper: Session, engine: ListedEngine, monkeypatc
     assert remove(by_keeper, saved(by_keeper, keeper=process_mark())) == Removed("t", "t-123456")
 
 
+def test_what_somebody_else_has_removed_is_only_forgotten(tmp_path: Path, engine: ListedEngine) -> None:
+    forgetting = session_in(tmp_path / "state", tmp_path, ENVCTL_KEEPER="forget")
+    saved(forgetting, keeper=process_mark())
+    assert remove_named(forgetting, "t-123456") == [], "another keeper has it now"
+    saved(forgetting, keeper=ended_mark())
+    engine.seen = [seen_as()]
+    assert remove_named(forgetting, "t-123456") == [Removed("t", "t-123456")]
+    assert forgetting.store.load("t-123456") is None
+    assert engine.removed == [], "what is there under its id is another one's"
+
+
 def test_nobody_waits_for_a_gentle_end(by_keeper: Session, engine: ListedEngine) -> None:
     remove(by_keeper, saved(by_keeper, stop={"orders": 10.0}))
     assert engine.removed == [("t-123456", {})]

@@ -399,4 +399,4 @@ def test_containers_reach_it_by_its_name_and_its_outside_port(tmp_path: Path) ->
 def test_dotenv_files_are_not_templated(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("# c\nA=1\nexport B='x y'\nC=\"a\\nb\"\nD=$A ${A}\nE=\nF\n")
-    assert variables_of(file, tmp_path) == {"A": "1", "B": "x y", "C": "a\nb", "D": "$A ${A}", "E": ""}
+    assert variables_of(file, tmp_path, {}) == {"A": "1", "B": "x y", "C": "a\nb", "D": "$A ${A}", "E": ""}

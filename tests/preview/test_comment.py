@@ -34,6 +34,12 @@ def test_all_that_a_reviewer_wants_to_know() -> None:
     assert "Head `abcdef012345` · [run](https://ci/1) · until 2026-05-01T12:00:00Z" in text
 
 
+def test_a_url_that_does_not_answer_is_shown_and_marked() -> None:
+    web = {**DOCUMENT["services"]["web"], "public_fault": "DNS does not resolve `web` here"}
+    text = markdown(state({**DOCUMENT, "services": {"web": web}}))
+    assert "| https://web.previews.test (does not answer yet: DNS does not resolve \\`web\\` here) |" in text
+
+
 def test_the_marker_is_the_same_whatever_has_happened() -> None:
     found = {marker(each) for each in (state(), state(None), state(error="x"), state(closed=True))}
     assert len(found) == 1

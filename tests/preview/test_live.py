@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 import uuid
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from envctl.instance.record import now
 from tests.engines.kubernetes.test_live import kubectl, rows
+from tests.preview.github import Api
 from tests.support import Done, Project
 
 pytestmark = pytest.mark.kubernetes
@@ -29,58 +26,6 @@ outputs: {HOST: "${db.host}", PORT: "${db.port}", USER: "${db.username}", PASSWO
 
 
 EXPOSE = '[kubernetes.expose]\nclass = "nobodys"\ndomain = "previews.test"\nnamespace = "default"\nbasic_auth = "reviewer"\n'
-
-
-class Api:
-    """A stand-in of GitHub's: one repository, its pull requests, and the comments under them."""
-
-    def __init__(self) -> None:
-        self.pulls: dict[int, tuple[str, str]] = {}
-        self.comments: list[dict[str, Any]] = []
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                number = self.path.rpartition("/")[2]
-                if number.isdecimal():
-                    state, head = api.pulls[int(number)]
-                    self.answer({"state": state, "head": {"sha": head}})
-                elif "/comments" in self.path:
-                    self.answer(api.comments)
-                else:
-                    self.answer([{"number": number} for number, (state, _) in api.pulls.items() if state == "open"])
-
-            def do_POST(self) -> None:
-                api.comments.append({"id": len(api.comments) + 1, **self.body()})
-                self.answer({})
-
-            def do_PATCH(self) -> None:
-                api.comments[int(self.path.rpartition("/")[2]) - 1].update(self.body())
-                self.answer({})
-
-            def body(self) -> dict[str, Any]:
-                return dict(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-            def answer(self, what: Any) -> None:
-                text = json.dumps(what).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, format: str, *args: Any) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    found = Api()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
 
 
 class Runner:
@@ -114,14 +59,18 @@ def test_the_life_of_a_pull_request(project: Project, api: Api, tmp_path: Path) 
     one, two = (Runner(project, api, tmp_path / name, repository, place) for name in ("one", "two"))
     try:
         api.pulls[17] = ("open", "aaaa")
-        opened = one.envctl("up", "env", "--json", run=10, head="aaaa").ok().json
+        first = one.envctl("up", "env", "--json", run=10, head="aaaa").ok()
+        opened = first.json
         assert opened["name"] == "pr-17"
         assert opened["expires"] is not None
         assert rows(opened["outputs"], "insert into t values (3)") == 3
         one.envctl("comment", "env", "--post", run=10, head="aaaa").ok()
 
         url = f"http://web-{opened['id']}.previews.test"
-        assert url in api.comments[0]["body"]
+        unresolved = f"does not answer yet: DNS does not resolve {url.removeprefix('http://')} here"
+        assert f"web: its public URL {url} {unresolved}" in first.err
+        assert opened["services"]["web"]["public_url"] == url
+        assert f"| {url} ({unresolved}) |" in api.comments[0]["body"]
         assert kubectl("get", "ingress", "web", "-n", opened["id"], "-o", "jsonpath={.spec.rules[0].host}") == url.removeprefix("http://")
 
         api.pulls[17] = ("open", "bbbb")

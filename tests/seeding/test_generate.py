@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from envctl.engines import CommandResult
-from envctl.errors import ServiceFailed
+from envctl.environment import open_environment
+from envctl.errors import DefinitionError, ServiceFailed
 from envctl.plan.model import Feed, Table
 from envctl.seeding import Seeder, seed
 from tests.builders import FakeDeployment, feed, plan_with, step_of
@@ -73,6 +75,62 @@ def test_references_are_drawn_from_the_rows_that_are_there(tmp_path: Path) -> No
         b"5",
         b"8",
     ]
+
+
+TOO_LONG: list[dict[str, Any]] = [
+    {"provider": "text", "max_nb_chars": 10**9},
+    {"provider": "binary", "length": 2**31},
+    {"provider": "pystr", "min_chars": 10**8, "max_chars": 10**8},
+    {"provider": "random_number", "digits": 10**7},
+    {"provider": "image", "size": [60_000, 60_000]},
+    {"provider": "texts", "nb_texts": 100_000, "max_nb_chars": 100_000},
+    {"provider": "fixed_width", "data_columns": [[10**9, "name"]]},
+    {"provider": "json", "data_columns": [["a", "text", {"max_nb_chars": 10**9}]]},
+    {"provider": "tar", "uncompressed_size": float(10**12)},
+    {"provider": "uri", "deep": 10**9},
+]
+
+
+@pytest.mark.parametrize("column", TOO_LONG, ids=lambda column: column["provider"])
+def test_a_value_that_would_be_too_long_is_a_mistake(tmp_path: Path, column: dict[str, Any]) -> None:
+    text = yaml.safe_dump({"table": "t", "count": 1, "columns": {"a": column}}, default_flow_style=True, width=1000)
+    (tmp_path / "e.yaml").write_text(f"name: e\nservices:\n  db:\n    kind: postgres\n    seed:\n      - generate: {text}")
+    with pytest.raises(DefinitionError, match=r"e\.yaml:6: .*generate\.columns\.a: .*too much for one value; at most"):
+        open_environment("e.yaml", cwd=tmp_path, environ={})
+    with pytest.raises(ServiceFailed, match="too much for one value"):
+        rows(tmp_path, count=1, a=column)
+
+
+def test_long_values_and_large_numbers_are_none(tmp_path: Path) -> None:
+    (found,) = rows(
+        tmp_path,
+        count=1,
+        a={"provider": "binary", "length": 1 << 20},
+        b={"provider": "pyint", "min_value": 10**12, "max_value": 10**13},
+        c={"provider": "random_element", "elements": [10**15]},
+        d={"provider": "unix_time", "end_datetime": 1_700_000_000},
+    )
+    assert (len(found[0]), len(found[1]), found[2]) == (2 + (2 << 20), 13, b"1000000000000000")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"provider": "password", "length": 1},
+        {"provider": "date_of_birth", "minimum_age": 100_000, "maximum_age": 100_000},
+        {"provider": "pystr_format", "string_format": "{{parse}}"},
+    ],
+)
+def test_what_a_provider_fails_of_is_said_with_its_row(tmp_path: Path, column: dict[str, Any]) -> None:
+    with pytest.raises(ServiceFailed, match="row 1 of 't'"):
+        rows(tmp_path, count=1, a=column)
+
+
+def test_a_locale_that_is_none(tmp_path: Path) -> None:
+    given = [{"table": "t", "count": 1, "locale": "xx_XX", "columns": {"name": "name"}}]
+    step = step_of("db", step={"generate": given}, inline=given, feed=feed("postgres-csv"), feed_for=feed_for)
+    with pytest.raises(ServiceFailed, match="xx_XX"):
+        seed(step, Seeder(plan_with(project=tmp_path), FakeDeployment(), {}, tmp_path))
 
 
 def test_no_rows_make_no_command(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from envctl.engines import CommandResult
 from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
-from envctl.seeding.restore import IN_FOLDER, _without_definers
+from envctl.seeding.definers import without_definers
+from envctl.seeding.restore import IN_FOLDER
 from tests.builders import FakeDeployment, feed, plan_with, step_of
 
 
@@ -79,7 +80,7 @@ CREATE  PROCEDURE p() SELECT 1;
 INSERT INTO t VALUES ('CREATE DEFINER=`x`@`y`');
 last"""
     for size in (1, 7, 1000):
-        assert b"".join(_without_definers(DUMP[at : at + size] for at in range(0, len(DUMP), size))) == expected
+        assert b"".join(without_definers(DUMP[at : at + size] for at in range(0, len(DUMP), size))) == expected
     assert load(tmp_path, {"x.sql": DUMP}, "mysql-dump", owners=False).fed == [expected]
     assert load(tmp_path, {"x.sql": DUMP}, "mysql-dump").fed == [DUMP]
 

@@ -24,7 +24,7 @@ from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
-from envctl.engines.kubernetes.records import added_kinds, note_added, owners, publish, secret_name
+from envctl.engines.kubernetes.records import added_kinds, note_added, owners, publish
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
@@ -33,6 +33,7 @@ from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import INSTANCE, RECORD, SERVICE
 from envctl.instance.record import Location, SnapshotRecord
 from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
+from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.attached import Attached
@@ -254,7 +255,7 @@ class KubernetesDeployment(KubernetesInstance):
     def _owned(self, item: Object) -> Object:
         """In a namespace of others everything goes with the record, so that a reaper needs no more than to delete that."""
         if self._record is None:
-            self._record = self.api.get("v1", "Secret", self.namespace, secret_name(self.id))
+            self._record = self.api.get("v1", "Secret", self.namespace, record_name(self.id))
         return {**item, "metadata": {**item["metadata"], "ownerReferences": owners(self._record)}}
 
     def _refused(self, item: Object, error: ApiError) -> EnvctlError:

@@ -13,6 +13,7 @@ from envctl.engines.protocol import PublishedRecord
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.identity import ID
+from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
 
 KEY, FORWARDS = "record.json", "forwards"
@@ -20,10 +21,6 @@ ADDED = "envctl.adds."
 """Begins the annotations that name kinds of objects which a definition adds."""
 OURS_ALONE = ("process", "keeper")
 """What means nothing on another machine."""
-
-
-def secret_name(id: str) -> str:
-    return f"{id}-instance"
 
 
 def publish(api: Api, namespace: str, document: Mapping[str, Any], forwards: Sequence[Mapping[str, Any]]) -> Object:
@@ -35,7 +32,7 @@ def publish(api: Api, namespace: str, document: Mapping[str, Any], forwards: Seq
         "app.kubernetes.io/managed-by": "envctl", "app.kubernetes.io/instance": id,
         labels.INSTANCE: id, labels.NAME: str(document["name"]), labels.RECORD: "true",
     }  # fmt: skip
-    meta = {"name": secret_name(id), "namespace": namespace, "labels": told, "annotations": _annotations(document)}
+    meta = {"name": record_name(id), "namespace": namespace, "labels": told, "annotations": _annotations(document)}
     data = {KEY: base64.b64encode(text.encode()).decode()}
     return api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data})
 
@@ -70,7 +67,7 @@ def added_kinds(secrets: Iterable[Object]) -> list[tuple[str, str]]:
 
 def renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
     """The record, and what is told of it, with another time at which it expires; nothing where there is none."""
-    found = api.get("v1", "Secret", namespace, secret_name(id))
+    found = api.get("v1", "Secret", namespace, record_name(id))
     record = read(found) if found is not None else None
     if found is None or record is None:
         return
@@ -89,7 +86,7 @@ def heard_of_owner(api: Api, namespace: str, id: str, until: str) -> None:
 
 def _patch(api: Api, namespace: str, id: str, body: Object) -> None:
     with Ignoring(404):
-        api.request("PATCH", path_of("v1", "Secret", namespace, secret_name(id)), body, "application/merge-patch+json")
+        api.request("PATCH", path_of("v1", "Secret", namespace, record_name(id)), body, "application/merge-patch+json")
 
 
 def find_published(api: Api, namespace: str | None, name: str, project: str) -> PublishedRecord | None:
@@ -118,7 +115,7 @@ def read(secret: Object) -> PublishedRecord | None:
     """
     meta = secret["metadata"]
     labelled = (meta.get("labels") or {}).get(labels.INSTANCE) or ""
-    if not ID.fullmatch(labelled) or meta["name"] != secret_name(labelled):
+    if not ID.fullmatch(labelled) or meta["name"] != record_name(labelled):
         return None
     try:
         content = json.loads(base64.b64decode(secret["data"][KEY]))

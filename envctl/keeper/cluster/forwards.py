@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from urllib.parse import quote
 from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.forward import Forward, Target
 from envctl.keeper.cluster.pod_watch import PodWatch
+from envctl.keeper.cluster.presence import Presence
 from envctl.keeper.helpers import Helper, Helpers
 from envctl.keeper.process_marks import INSTANCE_LABEL
 
@@ -27,17 +28,28 @@ class Forwards:
         folder: of the instance's state.
         reseed: the command that makes the data of a service anew; its name comes after it.
         env: of that command.
+        ended: called when the instance is found to be `gone`.
     """
 
-    def __init__(self, id: str, folder: str, helpers: Helpers, reseed: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, id: str, folder: str, helpers: Helpers, reseed: Sequence[str] = (), env: Mapping[str, str] | None = None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._id, self._path, self._helpers = id, os.path.join(folder, FILE), helpers
         self._reseed, self._env, self._say = list(reseed), {**(env or {})}, helpers.say
+        self._ended = ended
         self._lock = threading.RLock()
         self._forwards: dict[str, Forward] = {}
         self._namespace = ""
         self._cluster: Cluster | None = None
         self._pods: PodWatch[Target] | None = None
+        self._presence: Presence | None = None
         self._asked: set[tuple[str, str]] = set()
+
+    @property
+    def gone(self) -> bool:
+        """Whether somebody else has removed the instance."""
+        return self._presence is not None and self._presence.gone
 
     def take_up(self) -> None:
         """Those that an earlier keeper had, as far as their ports are free; nothing where it had none."""
@@ -49,6 +61,7 @@ class Forwards:
             return  # another version's
         with self._lock:
             self._connect(cluster, namespace)
+            self._look_after(seen=True)
             for each in wanted:
                 try:
                     self._set_one(each)
@@ -63,6 +76,8 @@ class Forwards:
         """
         with self._lock:
             self._connect(cluster, namespace)
+            if whole:
+                self._look_after()
             names = {str(told["name"]) for told in wanted}
             for name in self._forwards.keys() - names if whole else ():
                 self._forwards.pop(name).close()
@@ -78,8 +93,18 @@ class Forwards:
             return
         self.close()
         self._namespace, self._cluster = namespace, Cluster(cluster, self._helpers.run)
-        self._pods = PodWatch(self._cluster, quote(namespace), f"{INSTANCE_LABEL}={self._id}", Target, lambda _: self._changed())
+        self._pods = PodWatch(self._cluster, quote(namespace), f"{INSTANCE_LABEL}={self._id}", Target, self._changed)
         threading.Thread(target=self._pods.follow, name="pods", daemon=True).start()
+
+    def _look_after(self, seen: bool = False) -> None:
+        """The instance that is there now: a command has just made it, or an earlier keeper has *seen* it."""
+        assert self._cluster is not None
+        assert self._pods is not None
+        if self._presence is not None:
+            self._presence.stop()
+        pods = self._pods
+        self._presence = Presence(self._cluster.fetch, quote(self._namespace), self._id, lambda: not pods.known, seen)
+        threading.Thread(target=self._presence.follow, args=(self._ended,), name="presence", daemon=True).start()
 
     def _set_one(self, told: Mapping[str, Any]) -> None:
         assert self._cluster is not None
@@ -115,6 +140,8 @@ class Forwards:
             self._forwards.clear()
             if self._pods is not None:
                 self._pods.stop()
+            if self._presence is not None:
+                self._presence.stop()
 
     def _keep(self) -> None:
         """Replaced at once, readable by its owner alone: there are credentials in it."""
@@ -125,8 +152,10 @@ class Forwards:
             json.dump(content, stream)
         os.replace(beside, self._path)
 
-    def _changed(self) -> None:
-        """In the thread of the watch."""
+    def _changed(self, there: Sequence[Target]) -> None:
+        """In the thread of the watch, which has seen these, or that one has gone."""
+        if not there and self._presence is not None:
+            self._presence.doubt()
         with self._lock:
             forwards = list(self._forwards.values())
         for forward in forwards:

@@ -17,9 +17,10 @@ from envctl.engines.kubernetes.api import Api, connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.credentials import credentials
 from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.records import KEY, added_kinds, find_published, note_added, publish, secret_name
+from envctl.engines.kubernetes.records import KEY, added_kinds, find_published, note_added, publish
 from envctl.engines.kubernetes.removal import remove_objects
 from envctl.errors import EngineMissing, UsageError
+from envctl.keeper.cluster.presence import record_name
 from tests.builders import session_in
 from tests.engines.kubernetes.played import Played, kubeconfig, played_cluster
 
@@ -108,8 +109,8 @@ class Store:
     def __init__(self, played: Played) -> None:
         self.secret: dict[str, Any] = {}
         path = f"/api/v1/namespaces/{ID}/secrets"
-        played.answers[f"PATCH {path}/{secret_name(ID)}"] = self.patch
-        played.answers[f"GET {path}/{secret_name(ID)}"] = lambda _: self.secret
+        played.answers[f"PATCH {path}/{record_name(ID)}"] = self.patch
+        played.answers[f"GET {path}/{record_name(ID)}"] = lambda _: self.secret
         played.answers[f"GET {path}"] = lambda _: {"items": [self.secret] if self.secret else []}
 
     def empty(self) -> dict[str, Any]:
@@ -152,14 +153,14 @@ def test_kinds_that_a_definition_adds_go_with_the_instance(played: Played, api: 
     there = {"metadata": {"name": "t-web", "uid": "i"}}
     played.answers[f"GET {shared}"] = lambda _: {"items": [there] if f"DELETE {shared}/t-web" not in dict(played.asked) else []}
     played.answers[f"DELETE {shared}/t-web"] = {}
-    played.answers[f"DELETE /api/v1/namespaces/{ID}/secrets/{secret_name(ID)}"] = lambda _: store.empty()
+    played.answers[f"DELETE /api/v1/namespaces/{ID}/secrets/{record_name(ID)}"] = lambda _: store.empty()
     publish(api, ID, DOCUMENT, [])
     note_added(api, ID, ID, [("example.com/v1", "Policy"), ("gone.example/v1", "Thing")])
     publish(api, ID, DOCUMENT, [])
     assert added_kinds([store.secret]) == [("example.com/v1", "Policy"), ("gone.example/v1", "Thing")]
     assert remove_objects(api, ID, ID) == []
     gone = [what for what, _ in played.asked if what.startswith("DELETE")]
-    assert gone == [f"DELETE {shared}/t-web", f"DELETE /api/v1/namespaces/{ID}/secrets/{secret_name(ID)}"]
+    assert gone == [f"DELETE {shared}/t-web", f"DELETE /api/v1/namespaces/{ID}/secrets/{record_name(ID)}"]
 
 
 @pytest.mark.parametrize(("user", "by_sdk"), [({"token": "secret"}, False), ({"exec": PLUGIN}, True)])

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from envctl.engines.kubernetes.records import KEY, read, secret_name
+from envctl.engines.kubernetes.records import KEY, read
 from envctl.instance import labels
+from envctl.keeper.cluster.presence import record_name
 
 ID = "t-123456"
 GOOD = {"id": ID, "project": "/p", "version": 1, "forwards": [{"a": 1}]}
 
 
-def secret(content: str, name: str = secret_name(ID), id: str = ID) -> dict[str, Any]:
+def secret(content: str, name: str = record_name(ID), id: str = ID) -> dict[str, Any]:
     meta = {"name": name, "labels": {labels.INSTANCE: id}, "annotations": {labels.PROJECT: "/p"}}
     return {"metadata": meta, "data": {KEY: base64.b64encode(content.encode()).decode()}}
 
@@ -39,7 +40,7 @@ def test_a_damaged_one_is_there_though_it_says_nothing(content: str) -> None:
     [
         secret(json.dumps(GOOD | {"id": "other-123456"})),
         secret("{", name="something"),
-        secret("{", name=secret_name("../x"), id="../x"),
+        secret("{", name=record_name("../x"), id="../x"),
     ],
     ids=["another's", "another Secret", "no id"],
 )

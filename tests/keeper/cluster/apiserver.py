@@ -45,6 +45,9 @@ class ApiServer:
         self.ports: dict[tuple[str, int], int] = {}
         self.token = "secret"
         self.refusing = False
+        self.record: str | None = "uid-record"
+        """The uid of the instance's record."""
+        self.looked = 0
         self.forwards: list[WebSocket] = []
         self.asked = 0
         self.known: str | None = None
@@ -117,6 +120,10 @@ class ApiServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                if "/secrets/" in self.path:
+                    api.looked += 1
+                    self._say(*((200, {"metadata": {"uid": api.record}}) if api.record else (404, {"message": "not found"})))
+                    return
                 api.asked += 1
                 if isinstance(self.connection, ssl.SSLSocket):
                     api.resumed.append(bool(self.connection.session_reused))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -205,11 +206,11 @@ def patient(ended: threading.Event, greeting: bytes = b"") -> Callable[[socket.s
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a client that has closed from one that waits")
 def test_a_client_that_has_closed_lets_go_of_the_server(api: ApiServer, forwards: Forwards, serving: Any) -> None:
     ended = threading.Event()
-    led(api, "a", serving(patient(ended)))
+    led(api, "a", serving(patient(ended, b"hello")))
     port = made(forwards, api)
     until(lambda: state(forwards) == "ready")
     with dialled(port) as connection:
-        connection.sendall(b"x")
+        assert connection.recv(10) == b"hello", "else it may be gone before the server has heard of it"
     assert ended.wait(5), "before the server's silence tells"
 
 
@@ -566,3 +567,23 @@ def test_what_is_kept_is_what_was_set(api: ApiServer, forwards: Forwards, tmp_pa
     assert kept["forwards"] == [
         {"name": "db/postgres", "selector": SELECTOR, "port": 5432, "listen": ["127.0.0.1", port], "needs_approval": True, "approved": "u"}
     ]
+
+
+def test_a_keeper_forgets_what_another_machine_has_removed(api: ApiServer, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    teardown = [sys.executable, "-c", "import os, sys; open(sys.argv[1], 'w').write(os.environ['HOW'])", str(said)]
+    settings = {"teardown": teardown, "teardown_env": {"HOW": "tear down"}, "forget_env": {"HOW": "forget"}}
+    with keeper(tmp_path / "state", id="one-123456", **settings) as running:
+        api.put(pod("a"), "ADDED")
+        body = {"cluster": told(api), "namespace": "ns", "forwards": wanted()}
+        assert running.ask("PUT", "/v1/forwards", body)[0] == 200
+        until(lambda: running.ask("GET", "/v1/forwards")[1]["db/postgres"]["state"] == "ready" and api.looked)
+        with (tmp_path / "state" / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            looked, api.record = api.looked, None
+            api.remove("a")
+            until(lambda: api.looked > looked)
+            assert running.ask("POST", "/v1/expires", {"expires": None})[0] == 200, "a command works on it, and knows better"
+        running.ask("POST", "/v1/expires", {"expires": None})  # which it does when it is over
+        until(lambda: not alive(running.pid))
+    assert said.read_text() == "forget"

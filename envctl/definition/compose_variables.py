@@ -1,0 +1,69 @@
+"""The files of variables that Compose reads: what it would change or lose in silence, and where what it complains of stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from envctl.definition.env_files import RIGHT, readable, unquoted
+from envctl.definition.source import displayed
+from envctl.errors import Problem
+from envctl.files.folders import FileRefused
+from envctl.files.reading import read_file
+
+_SAID = re.compile(r"(?:failed to read (?P<file>.+?): )?(?:line (?P<line>\d+): )?(?P<what>.+)")
+_OPEN = "unterminated quoted value "
+_NAMELESS = re.compile(r"^[ \t]*(?:export[ \t]+)?[=:]|^[ \t]*[^\s#=:][^#=:\n]*\Z", re.MULTILINE)
+"""Also a bare name at the end of a file, if no line end follows: Compose takes it for a value."""
+_TEMPLATE = re.compile(r'Invalid template: "(?P<text>.*)|required variable (?P<name>\w+) is missing', re.DOTALL)
+
+
+def unfit(files: list[Path], project: Path) -> Iterator[Problem]:
+    """A problem for each file whose text is none, or is not the same text to everybody."""
+    for file in files:
+        try:
+            text = readable(file, project)
+        except (FileRefused, OSError) as error:
+            yield Problem(displayed(file), 1, "", f"it cannot be read: {error}")
+            continue
+        outside = unquoted(text) if isinstance(text, str) else ""
+        if isinstance(text, Problem):
+            yield text
+        elif nameless := _NAMELESS.search(outside):
+            line = outside.count("\n", 0, nameless.start()) + 1
+            yield Problem(
+                displayed(file), line, "", "Compose would read a variable without a name here", f"{RIGHT}, and ends with its line"
+            )
+
+
+def complaint(said: str, files: list[Path], project: Path, ask: Callable[[Path], str]) -> Problem | None:
+    """Of what Compose *said* while it read a file of variables, the file and the line; None where it was about something else.
+
+    It does not name the files of services, so it is asked about one after the other.
+
+    Args:
+        ask: what Compose says when it reads a file by itself; nothing where that is fine.
+    """
+    found = _SAID.fullmatch(said)
+    if found is None:
+        return None
+    what = found["what"]
+    for file in [Path(found["file"])] if found["file"] else files if found["line"] or _TEMPLATE.match(what) else []:
+        alone = _SAID.fullmatch(said if found["file"] else ask(file))
+        if alone is not None and alone["file"] and alone["what"] == what:
+            text = read_file(file, project).decode("utf-8-sig")
+            return Problem(displayed(file), _line(what, text, int(alone["line"] or 1)), "", what, RIGHT)
+    return None
+
+
+def _line(what: str, text: str, told: int) -> int:
+    """Where it begins: Compose counts to the end of what it does not understand, and no lines at all in expansions."""
+    template = _TEMPLATE.match(what)
+    begun = what.removeprefix(_OPEN) if what.startswith(_OPEN) else None
+    if template is not None:
+        begun = "${" + template["name"] if template["name"] else template["text"].rstrip('"').partition("\n")[0]
+    for number, line in enumerate(text.splitlines() if begun else (), 1):
+        if begun is not None and begun in line and not line.lstrip().startswith("#"):
+            return number
+    return told

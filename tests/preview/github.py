@@ -1,0 +1,60 @@
+"""A stand-in of GitHub's API."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Api:
+    """One repository: its pull requests, and the comments under them.
+
+    Attributes:
+        pulls: state and head by number.
+        asked: called with the number whose state and head somebody has been told.
+    """
+
+    def __init__(self) -> None:
+        self.pulls: dict[int, tuple[str, str]] = {}
+        self.comments: list[dict[str, Any]] = []
+        self.asked: Callable[[int], object] = lambda number: None
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                number = self.path.rpartition("/")[2]
+                if number.isdecimal():
+                    state, head = api.pulls[int(number)]
+                    api.asked(int(number))
+                    self.answer({"state": state, "head": {"sha": head}})
+                elif "/comments" in self.path:
+                    self.answer(api.comments)
+                else:
+                    self.answer([{"number": number} for number, (state, _) in api.pulls.items() if state == "open"])
+
+            def do_POST(self) -> None:
+                api.comments.append({"id": len(api.comments) + 1, **self.body()})
+                self.answer({})
+
+            def do_PATCH(self) -> None:
+                api.comments[int(self.path.rpartition("/")[2]) - 1].update(self.body())
+                self.answer({})
+
+            def body(self) -> dict[str, Any]:
+                return dict(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def answer(self, what: Any) -> None:
+                text = json.dumps(what).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
