@@ -15,8 +15,8 @@ from envctl.servers.http.wire import Refused
 GONE = {"error": "the helper for data has ended; its log is keeper.log in the instance's state folder"}
 LEASES = "leases.json"
 """In the instance's folder, once there was a lease: somebody has to see to it that it ends."""
-PAUSE = 0.1
-"""Seconds before a helper that was killed is started again."""
+PAUSE, LONG_PAUSE = 0.1, 1.0
+"""Seconds before a helper that was killed is started again, and before one that was killed before it had answered anybody."""
 SLACK = 30.0
 """Seconds for an answer beyond those that the request itself may wait."""
 
@@ -83,10 +83,11 @@ class DataHelper:
             waiting.give(message["status"], message["body"])
 
     def _ended(self, status: int | None) -> None:
-        """What was killed comes back: units are made and taken back without anybody asking. What never answered does not."""
-        if status and self._useful:
+        """What was killed comes back: units are made and taken back without anybody asking. What fails before it ever answers does not."""
+        killed = status is not None and status < 0
+        if status and (self._useful or killed):
+            again = threading.Timer(PAUSE if self._useful else LONG_PAUSE, self._start)
             self._useful = False
-            again = threading.Timer(PAUSE, self._start)
             again.daemon = True
             again.start()
         for waiting in list(self._waiting.values()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from tests.keeper.keepers import Keeper, keeper, until
 
 HELPER = """
 import json, os, socket, sys
-open(sys.argv[1], "a").write("started\\n")
+open(sys.argv[1], "a").write(f"started {os.getpid()}\\n")
 channel = socket.socket(fileno=int(sys.argv[-1])).makefile("rw")
 for line in channel:
     told = json.loads(line)
@@ -96,6 +98,16 @@ def test_one_that_had_leases_comes_back_by_itself_to_end_them(helped: Keeper, tm
     (later / "leases.json").write_text("{}")
     with keeper(later, data=[sys.executable, "-c", HELPER, str(starts)]):
         assert until(lambda: starts.read_text().count("started") == 3)
+
+
+def test_one_that_is_killed_before_it_has_answered_comes_back_too(helped: Keeper, tmp_path: Path) -> None:
+    def started() -> list[int]:
+        return [int(line.split()[1]) for line in (tmp_path / "starts").read_text().splitlines()]
+
+    assert ask(helped, "GET", "/v1/lanes")[0] == 200
+    for number in (2, 3):
+        os.kill(started()[-1], signal.SIGKILL)
+        assert until(lambda wanted=number: len(started()) == wanted)
 
 
 def test_a_keeper_without_one_says_so(one: Keeper) -> None:

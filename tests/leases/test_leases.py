@@ -121,6 +121,23 @@ def test_what_was_not_told_to_anybody_is_thrown_away(server: Server, folder: Pat
     assert until(lambda: unit not in server.units)
 
 
+def test_after_a_kill_what_leases_have_left_is_thrown_away_before_what_nobody_had(server: Server, folder: Path) -> None:
+    before = Leases(folder, record)
+    before.take("db")
+    for pool in before._pools.values():
+        pool.close()
+        pool.units = {"spare": "ready", "half": "making", "ended": "dirty", "used": "leased"}
+    before._leases.clear()
+    before._save()
+    server.units = {}
+    server.refuses = True
+    gone: list[str] = []
+    server.drop = gone.append  # type: ignore[method-assign]
+    Leases(folder, record)
+    assert until(lambda: len(gone) == 4)
+    assert set(gone[:2]) == {"ended", "used"}
+
+
 def test_a_server_that_was_made_anew_has_none_of_the_units_of_before(server: Server, folder: Path) -> None:
     now = ["1"]
     leases = Leases(folder, lambda: record(now[0]))
