@@ -41,7 +41,7 @@ class MqttDriver:
         self._copy(template, unit)
 
     def drop(self, unit: str) -> None:
-        self._send(dict.fromkeys(self.retained(unit)))
+        self._send({unit + topic: None for topic in self.retained(unit)})
 
     def close(self) -> None:
         """It holds no connection."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -130,12 +131,13 @@ def test_after_a_kill_what_leases_have_left_is_thrown_away_before_what_nobody_ha
     before._leases.clear()
     before._save()
     server.units = {}
-    server.refuses = True
-    gone: list[str] = []
-    server.drop = gone.append  # type: ignore[method-assign]
-    Leases(folder, record)
-    assert until(lambda: len(gone) == 4)
-    assert set(gone[:2]) == {"ended", "used"}
+    over = threading.Event()
+    server.drop = lambda unit: over.wait()  # type: ignore[method-assign]
+    (pool,) = Leases(folder, record)._pools.values()
+    try:
+        assert until(lambda: {unit for unit, state in list(pool.units.items()) if state == "going"} == {"ended", "used"})
+    finally:
+        over.set()
 
 
 def test_a_server_that_was_made_anew_has_none_of_the_units_of_before(server: Server, folder: Path) -> None:

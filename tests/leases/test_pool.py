@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from contextlib import suppress
 
 import pytest
 
 from envctl.instance.units import Names
 from envctl.leases.budget import Budget
-from envctl.leases.pool import Exhausted, Pool
+from envctl.leases.pool import FIRST, Exhausted, Pool
 from envctl.units import Size
 from tests.leases.server import Server
 from tests.processes import until
@@ -136,10 +135,10 @@ def test_who_asked_first_is_served_first(server: Server) -> None:
 
 def test_a_server_that_refuses_is_asked_again_and_says_why(server: Server) -> None:
     pool = pool_of(server)
+    assert until(lambda: list(pool.units.values()) == ["ready"] * FIRST)
     server.refuses = True
-    for _ in range(len(server.units)):  # what was ready, and what was being made
-        with suppress(Exhausted):
-            pool.take(0.05)
+    for _ in range(FIRST):
+        pool.take(0.05)
     with pytest.raises(Exhausted, match="the disk is full"):
         pool.take(0.3)
     server.refuses = False
