@@ -132,7 +132,7 @@ def test_after_a_kill_what_leases_have_left_is_thrown_away_before_what_nobody_ha
     before._save()
     server.units = {}
     over = threading.Event()
-    server.drop = lambda unit: over.wait()  # type: ignore[method-assign]
+    server.drop = lambda unit: over.wait()  # type: ignore[assignment, method-assign]
     (pool,) = Leases(folder, record)._pools.values()
     try:
         assert until(lambda: {unit for unit, state in list(pool.units.items()) if state == "going"} == {"ended", "used"})
