@@ -150,6 +150,14 @@ def test_what_is_there_is_not_made_again(kept: Kept) -> None:
     assert kept("snapshots", "build", "kept").ok().out.strip() == "nothing to be kept"
 
 
+def test_images_that_are_built_do_not_stand_in_its_way(kept: Kept) -> None:
+    if kept.project.engine == "local":
+        pytest.skip("nothing is built there")
+    kept.project.write("own/Dockerfile", f"FROM valkey/valkey:8.1\nLABEL of={os.getpid()}\n")
+    kept.project.environment("built", dedent(SMALL).replace("CLIENT", CLIENT) + "  own: {build: ../own}\n")
+    assert kept("snapshots", "build", "built").ok().out.strip() == "nothing to be kept"
+
+
 def test_what_an_instance_changed_outlives_a_change_of_its_definition(kept: Kept) -> None:
     url = kept.up("one")["URL"]
     rows(url, "insert into t values (-1)")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from envctl.engines.docker.api import ApiError, Asked
 from envctl.engines.docker.instance import adrift, containers_of
@@ -60,7 +60,11 @@ class ComposeFailed(Exception):
 
 
 def run_compose(
-    arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None, told: Callable[[str], None] | None = None
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path | None = None,
+    told: Callable[[str], None] | None = None,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
 ) -> str:
     """Its output, of which *told* gets each line as it comes.
 
@@ -73,7 +77,7 @@ def run_compose(
         [*compose_program(environment), *arguments],
         env={**environment, "COMPOSE_PROGRESS": "plain", **QUIET},
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -113,12 +113,12 @@ class DockerDeployment(DockerInstance):
         return self.connection.environment(self.settings.environ) | dict(variables)
 
     def prepare(self, progress: Progress) -> None:
-        ensure_images(self.connection, self.plan, self.folder, self.settings.environ, progress)
+        ensure_images(self.connection, self.plan, self.settings.environ, progress)
 
     def prepare_meanwhile(self, progress: Progress) -> None:
         if building := pull_images(self.connection, self.plan, progress):
             self._building = frozenset(service.image for service in building)
-            self._built = begun(lambda: build(self.connection, building, self.folder, self.settings.environ, progress), "build")
+            self._built = begun(lambda: build(self.connection, building, self.settings.environ, progress), "build")
 
     def await_image(self, service: ServicePlan) -> None:
         if self._built is not None and service.image in self._building:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 import time
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from envctl.engines.docker.api import ApiError
@@ -25,18 +25,17 @@ from envctl.render.compose import build_entry
 AUTHENTICATION = ("denied", "unauthorized", "authentication required", "no basic auth")
 
 
-def ensure_images(connection: Connection, plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
+def ensure_images(connection: Connection, plan: Plan, environ: Mapping[str, str], progress: Progress) -> None:
     """Every image of *plan* is on the daemon.
 
     Args:
-        folder: where the file for building is written.
         environ: the variables of the programs that build.
 
     Raises:
         ServiceFailed: one cannot be pulled or built; the message says why, in one sentence.
     """
     if to_build := pull_images(connection, plan, progress):
-        build(connection, to_build, folder, environ, progress)
+        build(connection, to_build, environ, progress)
 
 
 def pull_images(connection: Connection, plan: Plan, progress: Progress) -> list[ServicePlan]:
@@ -110,20 +109,20 @@ def _cannot_pull(service: ServicePlan, why: str) -> ServiceFailed:
     return ServiceFailed(f"{service.name}: the image {service.image} cannot be pulled: {' '.join(why.split())}", evidence)
 
 
-def build(connection: Connection, services: list[ServicePlan], folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
+def build(connection: Connection, services: list[ServicePlan], environ: Mapping[str, str], progress: Progress) -> None:
     """Builds through Compose, which knows every key of `build:`; the tag stays when the service is gone."""
     for service in services:
         progress(service.name, f"building {service.image}")
-    file = folder / f"build-{secrets.token_hex(4)}.json"
     entries = {service.name: {"image": service.image, "build": build_entry(service)} for service in services}
-    file.write_text(json.dumps({"name": "envctl-build", "services": entries}))
-    try:
-        words = ["-f", str(file), "build", *(service.name for service in services)]
-        run_compose(words, connection.environment(environ), told=lambda line: _tell_line(services, line, progress))
-    except ComposeFailed as error:
-        raise _cannot_build(services, str(error)) from None
-    finally:
-        file.unlink(missing_ok=True)
+    # A file without a name: arguments may be secrets, and a kill leaves nothing of it. An `.env` of the user's folder is not meant for it.
+    with TemporaryFile() as file:
+        file.write(json.dumps({"name": "envctl-build", "services": entries}).encode())
+        file.seek(0)
+        words = ["--env-file", os.devnull, "-f", "-", "build", *(service.name for service in services)]
+        try:
+            run_compose(words, connection.environment(environ), told=lambda line: _tell_line(services, line, progress), stdin=file)
+        except ComposeFailed as error:
+            raise _cannot_build(services, str(error)) from None
     for service in services:
         progress(service.name, f"built {service.image}")
 

@@ -131,7 +131,7 @@ class KubernetesDeployment(KubernetesInstance):
         self._look_at_images()
 
     def _bring(self, progress: Progress) -> None:
-        bring_images(self.api.context, self.plan, self.settings.folder, self.settings.environ, progress)
+        bring_images(self.api.context, self.plan, self.settings.environ, progress)
 
     def _look_at_images(self) -> None:
         self._images = image_facts(self.api.context, self.plan, self.settings.environ)

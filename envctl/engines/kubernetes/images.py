@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from envctl.engines.kubernetes.contexts import LOOPBACK_NAMES, Context
@@ -26,7 +25,7 @@ SHARED = ("docker-desktop", "rancher-desktop", "orbstack", "colima")
 """Clusters that see Docker's images themselves."""
 
 
-def bring_images(context: Context, plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
+def bring_images(context: Context, plan: Plan, environ: Mapping[str, str], progress: Progress) -> None:
     """Every image that is built is where the cluster's nodes find it.
 
     Raises:
@@ -37,7 +36,7 @@ def bring_images(context: Context, plan: Plan, folder: Path, environ: Mapping[st
     built = check_way(context, plan)
     if not built:
         return
-    _build(replace(plan, services={service.name: service for service in built}), folder, environ, progress)
+    _build(replace(plan, services={service.name: service for service in built}), environ, progress)
     once = {service.image: service for service in built}.values()
     each(lambda service: bring(context, service, plan.setting.registry, environ, progress), once)
 
@@ -61,7 +60,7 @@ def reaches(context: Context, registry: str | None) -> bool:
     return registry is not None or _loader(context) is not None or context.name in SHARED
 
 
-def _build(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progress) -> None:
+def _build(plan: Plan, environ: Mapping[str, str], progress: Progress) -> None:
     from envctl.engines.docker.connection import connect
     from envctl.engines.docker.images import ensure_images
 
@@ -70,7 +69,7 @@ def _build(plan: Plan, folder: Path, environ: Mapping[str, str], progress: Progr
     except EngineMissing as error:
         why = f"{', '.join(plan.services)}: nothing here can build images: {error.message}"
         raise EngineMissing(why, hint="`--image S=REF` takes a ready one") from None
-    ensure_images(connection, plan, folder, environ, progress)
+    ensure_images(connection, plan, environ, progress)
 
 
 def bring(
