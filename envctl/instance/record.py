@@ -93,6 +93,7 @@ class SnapshotRecord:
     Attributes:
         ref: what it is called at the engine; `content` is the hash of what it is.
         steps: the hashes of the seed steps in it.
+        units: what was made of it after these steps.
         entrypoint, command: of the server's own image, for an engine that cannot ask for them.
     """
 
@@ -100,6 +101,7 @@ class SnapshotRecord:
     ref: str
     content: str
     steps: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)

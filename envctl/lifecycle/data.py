@@ -42,7 +42,7 @@ class Data:
     def note_kept(self, service: ServicePlan) -> None:
         """What it began as is recorded as its own: a reset must know what to make again."""
         found = self.recorded(service)
-        if service.name not in self.record().data and found.steps:
+        if service.name not in self.record().data and (found.steps or found.units):
             self._note(service, found)
 
     def note_set_up(self, service: ServicePlan) -> None:
@@ -68,7 +68,7 @@ def recorded(record: Record, service: str, data_id: str) -> DataRecord:
     if found is not None and found.data_id == data_id:
         return found
     began_as = record.snapshots.get(service) if data_id else None
-    return DataRecord(data_id, began_as.steps, set_up=True) if began_as is not None else DataRecord(data_id)
+    return DataRecord(data_id, began_as.steps, set_up=True, units=began_as.units) if began_as is not None else DataRecord(data_id)
 
 
 def changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> Iterator[tuple[ServicePlan, str]]:

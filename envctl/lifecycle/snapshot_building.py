@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 from envctl.definition.models import Ready
@@ -21,6 +21,7 @@ from envctl.instance.folder import snapshots_folder
 from envctl.instance.lock import lock
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Record, now
+from envctl.lifecycle import units
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.claiming import draft
 from envctl.lifecycle.down import tear_down
@@ -30,12 +31,13 @@ from envctl.lifecycle.planning import open_selected, plan_of_environment
 from envctl.lifecycle.snapshots import find, keys, record_of
 from envctl.lifecycle.up import Up, up
 from envctl.plan.anonymous import without_passwords
-from envctl.plan.model import Plan, Selection
+from envctl.plan.model import Plan, Selection, ServicePlan
 from envctl.plan.transforms import apply
 from envctl.process.signals import shielded
 from envctl.session import Session
 from envctl.snapshots.index import Entry, Index
 from envctl.snapshots.keys import can_be_kept, kept_steps
+from envctl.units import UnitError
 
 TTL = 3600.0
 LOW = {"cpu_shares": 256}
@@ -64,7 +66,8 @@ def build(
             with _twin(session, options, mine, listeners, low) as (started, deployment):
                 if _lacking(session, options, list(mine)) != mine:
                     raise EnvctlError("a definition or a file has changed while its data was made: nothing is kept")
-                return [_kept(index, deployment, started, name, key) for name, key in mine.items()]
+                seeds = {name: service.seed for name, service in open_selected(session, options).definition.services.items()}
+                return [_kept(index, deployment, started, name, key, len(seeds[name])) for name, key in mine.items()]
     return []
 
 
@@ -149,9 +152,10 @@ def _reduced(session: Session, options: UpOptions, names: Collection[str], low: 
     return replace(environment, definition=environment.definition.model_copy(update=update))
 
 
-def _kept(index: Index, deployment: _Deployment, twin: Up, name: str, key: str) -> Entry:
+def _kept(index: Index, deployment: _Deployment, twin: Up, name: str, key: str, seeds: int) -> Entry:
     service = twin.plan.services[name]
     assert service.snapshot is not None
+    made = _made_ahead(deployment, service) if len(service.steps) == seeds else ()
     for argv, env, stdin in service.snapshot.consistent:
         result = deployment.execute(name, Execution(argv, env, (stdin.encode(),) if stdin else ()))
         if result.status:
@@ -160,7 +164,17 @@ def _kept(index: Index, deployment: _Deployment, twin: Up, name: str, key: str) 
     place, saved = deployment.place(service), deployment.save(service, key)
     entry = Entry(
         key, place.engine, place.context or "", saved.ref, saved.content, saved.size, made_for=f"{twin.record.environment}/{name}",
-        kind=service.kind, image=service.image, made=now(), steps=tuple(step.hash for step in service.steps),
+        kind=service.kind, image=service.image, made=now(), steps=tuple(step.hash for step in service.steps), units=made,
     )  # fmt: skip
     index.add(entry)
     return entry
+
+
+def _made_ahead(deployment: Deployment, service: ServicePlan) -> tuple[str, ...]:
+    """What every instance would keep of its seeded data is kept in the snapshot, so that none of them waits for the copy."""
+    unit = service.unit
+    if unit is None or not (unit.ahead and unit.names):
+        return ()
+    with suppress(UnitError):
+        return tuple(units.make(unit, deployment.probe_ports(service), ()))
+    return ()

@@ -94,7 +94,7 @@ def _usable(session: Session, index: Index, deployment: KeepsData, service: Serv
 
 
 def record_of(entry: Entry) -> SnapshotRecord:
-    return SnapshotRecord(entry.key, entry.ref, entry.content, entry.steps)
+    return SnapshotRecord(entry.key, entry.ref, entry.content, entry.steps, entry.units)
 
 
 def build_later(session: Session, options: UpOptions, run: Run) -> None:

@@ -30,6 +30,7 @@ class Entry:
         made_for: environment/service.
         made: a stamp.
         steps: the hashes of the seed steps in it.
+        units: what is kept of that for resets and lanes, and lies beside it.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Entry:
     image: str
     made: str
     steps: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
