@@ -10,7 +10,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-PARTS = {"resets": 1000, "lanes": 10_000, "leases": 30, "snapshots": 30, "workers": 25}
+PARTS = {"resets": 1000, "lanes": 10_000, "leases": 30, "snapshots": 30, "workers": 25, "clones": 100, "takes": 200}
 """Each is a module with `measure(work, engine, count)`, which gives what is told; how often, where nothing else is said."""
 
 
@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.data", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all without it")
     parser.add_argument("--engine", default="local", choices=["docker", "local"])
-    parser.add_argument("--count", type=int, help="resets, operations, kills, or tests of a worker")
+    parser.add_argument("--count", type=int, help="resets, operations, kills, tests of a worker, copies or takes")
     given, failed = parser.parse_args(), 0
     for part in given.parts or PARTS:
         with tempfile.TemporaryDirectory(prefix="envctl-data-") as work:
