@@ -154,7 +154,10 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
     ids = dict.fromkeys([session.id_of(name, project_here(session)), *([name] if ID.fullmatch(name) else [])])
-    removed = [done for id in ids for done in _without_record(session, id)]
+    try:
+        removed = [done for id in ids for done in _without_record(session, id)]
+    except EnvctlError as error:
+        raise unseen or error from None
     if unseen is not None and not removed:
         raise unseen
     return removed
