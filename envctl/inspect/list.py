@@ -44,7 +44,7 @@ def of_others(session: Session, unseen: Callable[[str], None]) -> list[FoundInst
     except EnvctlError as error:
         unseen(f"{error.message}; nobody can tell what is on it")
         return []
-    return [each for each in found if each.project == here and each.id not in known]
+    return [each for each in found if each.project == here and each.id not in known and not each.ending]
 
 
 class _Look(NamedTuple):
@@ -94,7 +94,7 @@ def _state(look: _Look, record: Record | None, found: FoundInstance | None) -> s
     if found is not None and found.unseen:
         look.unseen(found.unseen)
         return UNKNOWN
-    if found is None or not found.running:
+    if found is None or found.ending or not found.running:
         return "stopped"
     if record is None:
         return "failed" if found.running + found.done < found.total else "seeded"

@@ -106,6 +106,16 @@ def test_what_another_machine_has_brought_up_from_here_is_named(
     assert f"t ({ID}) was brought up by another machine" in capsys.readouterr().err
 
 
+def test_what_is_kept_by_a_finalizer_is_still_listed(played: Played, engine: KubernetesEngine, session: Session) -> None:
+    ending = {"metadata": {**NAMESPACE["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    played.answers["GET /api/v1/namespaces"] = {"items": [ending]}
+    played.answers[f"GET /api/v1/namespaces/{ID}"] = ending
+    played.answers[f"GET /api/v1/namespaces/{ID}/pods"] = {"items": []}
+    assert [(each.id, each.ending) for each in (*engine.list(), *engine.list(ID))] == [(ID, True)] * 2
+    listed = ListedEngine([seen_as("a-123456", name="a", expires=PAST, ending=True)])
+    assert list(gc.collect(session, {Location("listed"): listed}, pytest.fail)) == [], "its removal is asked for already"
+
+
 def test_what_may_not_be_removed_does_not_keep_the_others(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise EnvctlError("namespaces is forbidden")
