@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from envctl.lifecycle import change
 
 THREADS = 64
+EXHAUSTED = 503
 Answer = tuple[int, Any]
 
 
@@ -123,7 +124,7 @@ def answer(data: Data, told: Mapping[str, Any]) -> dict[str, Any]:
     except UsageError as error:
         status, body = 404, _refused(error)
     except Exhausted as error:
-        status, body = 503, _refused(error)
+        status, body = EXHAUSTED, _refused(error)
     except EnvctlError as error:
         status, body = 500, _refused(error)
     except Exception as error:  # a mistake of ours must not leave the client without an answer
@@ -141,14 +142,27 @@ def main(folder: str, descriptor: str) -> None:
     with ThreadPoolExecutor(THREADS) as threads:
         while (messages := channel.receive()) is not None:
             for told in messages:
-                threads.submit(partial(_reply, channel, data, told))
+                if not (_needs_no_wait(data, told) and _reply(channel, data, {**told, "wait": 0}, refuse=False)):
+                    threads.submit(partial(_reply, channel, data, told))
         os._exit(0)  # whoever still waits, waits for a keeper that is gone
 
 
-def _reply(channel: Channel, data: Data, told: Mapping[str, Any]) -> None:
-    channel.send(answer(data, told))
+def _needs_no_wait(data: Data, told: Mapping[str, Any]) -> bool:
+    """It is answered by the thread that has read it: another one would have to wake up first."""
+    if told["verb"] == "lease":
+        return data.leases.is_ready(told["service"], told.get("name"))
+    return told["verb"] in ("give_back", "list_leases", "lanes")
+
+
+def _reply(channel: Channel, data: Data, told: Mapping[str, Any], refuse: bool = True) -> bool:
+    """Whether it has been answered: nobody is told that there is no unit unless *refuse* says so."""
+    found = answer(data, told)
+    if found["status"] == EXHAUSTED and not refuse:
+        return False
+    channel.send(found)
     if told["verb"] in ("lease", "give_back"):
         data.leases.refill()
+    return True
 
 
 if __name__ == "__main__":
