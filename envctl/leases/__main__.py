@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,14 +137,16 @@ def _refused(error: EnvctlError) -> dict[str, str]:
 
 
 def main(folder: str, descriptor: str) -> None:
-    channel = Channel(socket.socket(fileno=int(descriptor)))
-    data = Data(Path(folder))
-    with ThreadPoolExecutor(THREADS) as threads:
-        while (messages := channel.receive()) is not None:
-            for told in messages:
-                if not (_needs_no_wait(data, told) and _reply(channel, data, {**told, "wait": 0}, refuse=False)):
-                    threads.submit(partial(_reply, channel, data, told))
-        os._exit(0)  # whoever still waits, waits for a keeper that is gone
+    serve(Channel(socket.socket(fileno=int(descriptor))), Data(Path(folder)), ThreadPoolExecutor(THREADS))
+    os._exit(0)  # whoever still waits, waits for a keeper that is gone
+
+
+def serve(channel: Channel, data: Data, threads: Executor) -> None:
+    """Answers requests until the other end is closed."""
+    while (messages := channel.receive()) is not None:
+        for told in messages:
+            if not (_needs_no_wait(data, told) and _reply(channel, data, {**told, "wait": 0}, refuse=False)):
+                threads.submit(partial(_reply, channel, data, told))
 
 
 def _needs_no_wait(data: Data, told: Mapping[str, Any]) -> bool:
