@@ -205,3 +205,11 @@ def test_variables_and_logins_of_programs_are_nobody_s_own(tmp_path: Path) -> No
 @pytest.mark.parametrize("more", ["with: {databases: ['a_${instance.name}']}", "with: {databases: ['${self.username}']}"])
 def test_what_is_named_after_an_instance_is_not_kept(tmp_path: Path, more: str) -> None:
     assert not can_be_kept(service_of(tmp_path, "      - sql: schema\n", f"    {more}\n"))
+
+
+def test_lanes_with_a_server_each_share_one_snapshot(tmp_path: Path) -> None:
+    plan = nobodys(
+        tmp_path, "services:\n  db: {kind: postgres, seed: [{sql: schema}]}\n  db-lane2: {kind: postgres, seed: [{sql: schema}]}\n"
+    )
+
+    assert key_of(plan, "db", by_image) == key_of(plan, "db-lane2", by_image)
