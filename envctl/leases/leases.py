@@ -220,4 +220,4 @@ class Leases:
 
 
 def _shown(id: str, lease: Lease, unit: Unit) -> dict[str, Any]:
-    return {"id": id, "service": lease.service, "properties": unit.properties_of(lease.unit), "expires": stamp(lease.ends)}
+    return {"id": id, "service": lease.service, "properties": unit.properties_of(lease.unit, lease.name), "expires": stamp(lease.ends)}
