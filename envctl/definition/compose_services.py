@@ -31,6 +31,7 @@ _CLIENT = re.compile(
     r"|rabbitmq(?:ctl|admin)|curl|wget|nats"
 )
 _SERVER = re.compile(r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|\S*entrypoint\S*")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 _FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
 
 
@@ -49,6 +50,8 @@ class Recognised:
     """Variables that say where its clients are sent on to."""
     server: bool = False
     """It has a protocol by which it is asked whether it is ready, and needs nobody else for that."""
+    port: Sequence[str] = ()
+    """Where its main port stands."""
 
 
 Recogniser = Callable[[str], Recognised | None]
@@ -163,7 +166,7 @@ class ComposeReading:
             yield other, "ready" if condition == "started" and known is not None and known.server else condition
 
     def _ports(self, name: str, service: Mapping[str, Any], known: Recognised | None) -> dict[str, int]:
-        """Name to number. A known server has its usual main port, unless it publishes, or exposes, none but others."""
+        """Name to number. A known server has its usual main port, unless it is told another, or publishes, or exposes, none but others."""
         numbers = []
         for port in service.get("ports", []):
             if port.get("protocol", "tcp") == "tcp":
@@ -174,8 +177,9 @@ class ComposeReading:
             return {port_name(number): number for number in dict.fromkeys(numbers)}
         names = {number: port for port, number in known.ports.items()}
         main, usual = next(iter(known.ports.items()))
-        unusual = [number for number in numbers or _exposed(service) if number not in names]
-        if usual not in numbers and unusual:
+        told = Given(service, self.config, self.project, self.environ).first(known.port) or ""
+        unusual = [int(told)] if _PORT.fullmatch(told) else [number for number in numbers or _exposed(service) if number not in names]
+        if unusual and (_PORT.fullmatch(told) or usual not in numbers):
             names = {number: port for number, port in names.items() if port != main} | {unusual[0]: main}
             usual = unusual[0]
         return {names.get(number) or port_name(number): number for number in dict.fromkeys([usual, *numbers])}
@@ -189,7 +193,8 @@ class ComposeReading:
             if value is not None:
                 found[parameter] = [value] if parameter in known.several else value
         for place in given.unread:
-            self.losses.add(name, f"{place} cannot be read here, so its URL has no password; `with: {{password: ...}}` says it")
+            text = f"the password of `{place}` cannot be read here, so its URL has no password; `with: {{password: ...}}` says it"
+            self.losses.add(name, text)
         unsaid = [parameter for parameter in (*known.credentials, *known.parameters) if parameter not in known.several]
         return {**dict.fromkeys(unsaid, ""), **found}
 

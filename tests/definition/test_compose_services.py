@@ -84,15 +84,61 @@ class TestCredentials:
         found = reading(db={"image": "postgres:17", "environment": {"POSTGRES_PASSWORD_FILE": "/nowhere"}})
         assert found.services()["db"]["with"]["password"] == ""
         assert found.losses.lines() == [
-            "db: POSTGRES_PASSWORD_FILE cannot be read here, so its URL has no password; `with: {password: ...}` says it"
+            "db: the password of `POSTGRES_PASSWORD_FILE` cannot be read here, so its URL has no password; `with: {password: ...}` says it"
         ]
 
     def test_a_root_password_that_nobody_knows_is_not_invented(self) -> None:
         given = one(image="mysql:8", environment={"MYSQL_USER": "a", "MYSQL_PASSWORD": "b", "MYSQL_RANDOM_ROOT_PASSWORD": "1"})
         assert given["with"]["root_password"] == ""
 
+    @pytest.mark.parametrize("script", ['redis-server --requirepass "$$(cat /run/secrets/pw)"', "redis-server --requirepass `cat $$F`"])
+    def test_a_secret_that_a_shell_prints(self, tmp_path: Path, script: str) -> None:
+        (tmp_path / "pw").write_text("p@ss\n")
+        service: dict[str, Any] = {"command": ["sh", "-c", script], "environment": {"F": "/run/secrets/pw"}, "secrets": [{"source": "pw"}]}
+        given = one(tmp_path, top={"secrets": {"pw": {"file": str(tmp_path / "pw")}}}, image="redis:8", **service)
+        assert given["with"]["password"] == "p@ss"
+
+    @pytest.mark.parametrize(
+        ("service", "told"),
+        [
+            ({"image": "redis:8", "command": ["sh", "-c", 'redis-server --requirepass "$$(vault read it)"']}, "$(vault read it)"),
+            ({"image": "mariadb:11.8", "environment": {"MARIADB_RANDOM_ROOT_PASSWORD": "1"}}, "MARIADB_RANDOM_ROOT_PASSWORD"),
+        ],
+    )
+    def test_one_that_only_the_container_knows_is_told(self, service: dict[str, Any], told: str) -> None:
+        found = reading(db=service)
+        assert found.services()["db"]["with"]["password"] == ""
+        assert found.losses.lines()[0].startswith(f"db: the password of `{told}` cannot be read here")
+
+    def test_a_dollar_in_an_argument_that_no_shell_reads(self) -> None:
+        assert one(image="redis:8", command=["--requirepass", "$$(x)"])["with"]["password"] == "$(x)"
+
+    def test_arguments_in_a_variable_and_a_line_of_a_configuration_file(self, tmp_path: Path) -> None:
+        (tmp_path / "redis.conf").write_text('# requirepass no\nport 6400\nrequirepass "a b"\n')
+        volume = {"type": "bind", "source": str(tmp_path / "redis.conf"), "target": "/etc/redis.conf"}
+        given = one(tmp_path, image="redis:8", command=["redis-server", "/etc/redis.conf"], volumes=[volume])
+        assert (given["with"]["password"], given["ports"]) == ("a b", {"redis": 6400})
+        flags = {"VALKEY_EXTRA_FLAGS": "--port 6500 --requirepass 'c d'"}
+        given = one(image="valkey/valkey:8", environment=flags)
+        assert (given["with"]["password"], given["ports"]) == ("c d", {"redis": 6500})
+
 
 class TestPorts:
+    @pytest.mark.parametrize(
+        ("service", "found"),
+        [
+            ({"image": "postgres:17", "environment": {"PGPORT": "5433"}}, {"postgres": 5433}),
+            ({"image": "postgres:17", "command": ["postgres", "-c", "port=5433"]}, {"postgres": 5433}),
+            ({"image": "memcached:1", "command": ["memcached", "-p11311"]}, {"memcached": 11311}),
+            ({"image": "mysql:8", "command": ["--port=3310"]}, {"mysql": 3310}),
+            ({"image": "nats:2", "command": ["-p", "4333", "-m", "8222"], "ports": [{"target": 8222}]}, {"nats": 4333, "monitor": 8222}),
+            ({"image": "redis:8", "command": ["redis-server", "--port", "0"]}, {"redis": 6379}),
+            ({"image": "bitnami/postgresql:17", "environment": {"POSTGRESQL_PORT_NUMBER": "5434"}}, {"postgres": 5434}),
+        ],
+    )
+    def test_the_one_that_the_server_is_told(self, service: dict[str, Any], found: dict[str, int]) -> None:
+        assert one(**service)["ports"] == found
+
     @pytest.mark.parametrize(
         ("image", "ports", "expose", "found"),
         [
