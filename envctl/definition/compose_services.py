@@ -32,6 +32,7 @@ _CLIENT = re.compile(
 )
 _SERVER = re.compile(r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|\S*entrypoint\S*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
+_FOREIGN_NETWORKS = ("none", "service:", "container:")
 _FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
 
 
@@ -99,6 +100,8 @@ class ComposeReading:
 
     def _known(self, name: str) -> Recognised | None:
         service = self.config["services"][name]
+        if str(service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
+            return None
         is_server = service.get("image") and not service.get("build") and self._own_kind(name) == "service"
         return self.recognise(service["image"]) if is_server and not self._is_client(service) else None
 
@@ -203,7 +206,9 @@ class ComposeReading:
         kept = {key: value for key, value in service.items() if key not in (*_MANAGED, "deploy")}
         if deploy := {key: value for key, value in service.get("deploy", {}).items() if key != "replicas" and value}:
             kept["deploy"] = deploy
-        if service.get("network_mode") == "host":
+        if str(mode := service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
+            self.losses.add(name, f"`network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs")
+        if mode == "host":
             del kept["network_mode"]
             self.losses.add(name, "`network_mode: host` is left out; its ports are published like those of others")
         if networks := service.get("networks"):

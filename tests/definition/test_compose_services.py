@@ -62,6 +62,10 @@ class TestCredentials:
     def test_arguments(self, service: dict[str, Any]) -> None:
         assert one(**service)["with"] == {"username": "me", "password": "p"}
 
+    @pytest.mark.parametrize("service", [{"command": ["--auth", "tok"]}, {"environment": {"NATS_TOKEN": "tok"}}])
+    def test_a_token_of_nats_is_a_name_without_a_password(self, service: dict[str, Any]) -> None:
+        assert one(image="nats:2", **service)["with"] == {"username": "tok", "password": ""}
+
     def test_a_password_of_redis_among_its_arguments(self) -> None:
         assert one(image="redis:8", command=["redis-server", "--requirepass", "a$$b"])["with"] == {"username": "", "password": "a$b"}
 
@@ -154,6 +158,13 @@ class TestPorts:
     def test_published_ones_win(self, image: str, ports: list[int], expose: list[str], found: dict[str, int]) -> None:
         given = one(image=image, ports=[{"target": port} for port in ports], expose=expose)
         assert list(given["ports"].items()) == list(found.items())
+
+
+@pytest.mark.parametrize("mode", ["none", "service:db", "container:else"])
+def test_a_server_without_an_address_of_its_own_publishes_nothing(mode: str) -> None:
+    found = reading(db={"image": "redis:8"}, x={"image": "redis:8", "network_mode": mode})
+    assert found.services()["x"] == {"kind": "service", "image": "redis:8", "compose": {"network_mode": mode}}
+    assert found.losses.lines() == [f"x: `network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs"]
 
 
 class TestOrder:
