@@ -213,6 +213,8 @@ class ComposeReading:
             self.losses.add(name, "`network_mode: host` is left out; its ports are published like those of others")
         if networks := service.get("networks"):
             kept["networks"] = {network: self._unfixed(name, given) for network, given in networks.items()}
+        if (kept.get("healthcheck") or {}).get("test") in (["NONE"], []):
+            kept["healthcheck"] = {"disable": True}
         if "mac_address" in kept:
             kept["mac_address"] = None
         if alias := service.get("container_name"):

@@ -167,6 +167,11 @@ def test_a_server_without_an_address_of_its_own_publishes_nothing(mode: str) -> 
     assert found.losses.lines() == [f"x: `network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs"]
 
 
+@pytest.mark.parametrize(("given", "found"), [({"test": ["NONE"]}, {"disable": True}), ({"interval": "1s"}, {"interval": "1s"})])
+def test_a_health_check_of_none_is_switched_off(given: dict[str, Any], found: dict[str, Any]) -> None:
+    assert one(image="x", healthcheck=given)["compose"] == {"healthcheck": found}
+
+
 class TestOrder:
     def test_a_known_server_is_waited_for_and_others_as_the_file_has_it(self) -> None:
         needs = {name: {"condition": "service_started"} for name in ("db", "front", "own")}
