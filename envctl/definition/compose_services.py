@@ -46,7 +46,7 @@ class Recognised:
     several: Sequence[str] = ()
     credentials: Sequence[str] = ()
     data: Sequence[str] = ()
-    """The folders in which its image keeps data."""
+    """The folders in which its image keeps data, and the places that name others."""
     advertised: Sequence[str] = ()
     """Variables that say where its clients are sent on to."""
     server: bool = False
@@ -222,7 +222,9 @@ class ComposeReading:
             if "network_mode" not in kept:
                 kept["networks"] = _aliased(kept.get("networks") or {"default": None}, alias)
         if volumes := service.get("volumes"):
-            data = known.data if known else ()
+            given = Given(service, self.config, self.project, self.environ)
+            folders = [place if place.startswith("/") else given.first([place]) or "" for place in (known.data if known else ())]
+            data = [folder for folder in folders if folder.startswith("/")]
             kept["volumes"] = own_volumes(name, volumes, data, self.project, self.volumes, self.losses.add)
         return {key: value for key, value in kept.items() if value is not None}
 

@@ -87,7 +87,7 @@ class Recognise(Model):
         "`@setting` of a configuration file that an argument names, `?VARIABLE` that keeps it from us; `=x` is the default.",
     )
     port: list[str] = Field(default_factory=list, description="What sets the main port, where it is not the usual one; as for parameters.")
-    data: list[str] = Field(default_factory=list, description="Folders in which its images keep data, besides the kind's own.")
+    data: list[str] = Field(default_factory=list, description="Folders with its images' data, besides the kind's own; or what names one.")
     advertised: list[str] = Field(default_factory=list, description="Variables that say where its clients are sent on to.")
     relies: bool = Field(False, description="What it answers may be for others to say, so that nobody waits for it unasked.")
 

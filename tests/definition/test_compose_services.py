@@ -203,6 +203,34 @@ class TestData:
         assert list(found.volumes) == [volume["source"]]
         assert found.losses.lines()[0].startswith("db: ./pg is not used: /var/lib/postgresql/data is an empty volume")
 
+    @pytest.mark.parametrize(
+        ("target", "service"),
+        [
+            ("/own", {"image": "postgres:17", "environment": {"PGDATA": "/own"}}),
+            ("/own", {"image": "nats:2", "command": ["-js", "-sd", "/own"]}),
+            ("/own", {"image": "redis:8", "command": ["redis-server", "--dir", "/own"]}),
+            ("/own", {"image": "mysql:8", "command": ["--datadir=/own"]}),
+            ("/var/opt/mssql", {"image": "mssql"}),
+            ("/opt/oracle/oradata", {"image": "oracle"}),
+            ("/etcd-data", {"image": "etcd"}),
+        ],
+    )
+    def test_where_the_service_says_that_its_data_is(self, tmp_path: Path, target: str, service: dict[str, Any]) -> None:
+        found = reading(tmp_path, db={**service, "volumes": [self.bound(tmp_path / "d", target)]})
+        assert [volume["type"] for volume in found.services()["db"]["compose"]["volumes"]] == ["volume"]
+
+    def test_a_folder_above_the_data_becomes_one_volume(self, tmp_path: Path) -> None:
+        found = reading(tmp_path, db={"image": "postgres:17", "volumes": [self.bound(tmp_path / "pg", "/var/lib/postgresql")]})
+        (volume,) = found.services()["db"]["compose"]["volumes"]
+        assert (volume["type"], volume["target"]) == ("volume", "/var/lib/postgresql")
+
+    def test_data_in_a_part_of_a_folder_is_an_own_volume_inside(self, tmp_path: Path) -> None:
+        service: dict[str, Any] = {"image": "postgres:17", "environment": {"PGDATA": "/work/pg"}, "volumes": [self.bound(tmp_path, "/work")]}
+        found = reading(tmp_path, db=service)
+        volumes = found.services()["db"]["compose"]["volumes"]
+        assert [(volume["type"], volume["target"]) for volume in volumes] == [("bind", "/work"), ("volume", "/work/pg")]
+        assert set(found.volumes) == {volumes[1]["source"]}
+
     def test_an_empty_folder_for_the_data_of_another(self, tmp_path: Path) -> None:
         found = reading(tmp_path, db={"image": "mongo:8", "volumes": [self.bound(tmp_path / "db", "/data/db")]})
         assert found.services()["db"]["compose"]["volumes"][0]["type"] == "volume"
