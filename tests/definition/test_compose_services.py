@@ -225,8 +225,8 @@ class TestData:
         assert (volume["type"], volume["target"]) == ("volume", "/var/lib/postgresql")
 
     def test_data_in_a_part_of_a_folder_is_an_own_volume_inside(self, tmp_path: Path) -> None:
-        service: dict[str, Any] = {"image": "postgres:17", "environment": {"PGDATA": "/work/pg"}, "volumes": [self.bound(tmp_path, "/work")]}
-        found = reading(tmp_path, db=service)
+        volumes = [self.bound(tmp_path, "/work")]
+        found = reading(tmp_path, db={"image": "postgres:17", "environment": {"PGDATA": "/work/pg"}, "volumes": volumes})
         volumes = found.services()["db"]["compose"]["volumes"]
         assert [(volume["type"], volume["target"]) for volume in volumes] == [("bind", "/work"), ("volume", "/work/pg")]
         assert set(found.volumes) == {volumes[1]["source"]}
