@@ -4,7 +4,7 @@ const crypto = require('node:crypto')
 const fs = require('node:fs')
 const path = require('node:path')
 const { run } = require('./program')
-const { addPath, input, say } = require('./runner')
+const { addPath, input } = require('./runner')
 
 const PACKAGE = 'envctl-testing'
 const ROOT = path.dirname(__dirname)
@@ -68,7 +68,7 @@ async function install() {
   if (from || !fs.existsSync(`${folder}.complete`) || (await run(program, ['--version'], { quiet: true }).catch(() => ({}))).status !== 0) {
     fs.rmSync(`${folder}.complete`, { force: true })
     fs.rmSync(folder, { recursive: true, force: true })
-    say(`installing envctl into ${folder}`)
+    console.log(`installing envctl into ${folder}`)
     await checked(python, ['-m', 'venv', folder])
     await checked(path.join(folder, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', wanted])
     // Later steps are to find envctl alone: with `bin`, their `python` and `pip` would be those of this environment.
