@@ -24,18 +24,18 @@ SCHEMA = "envctl.schema.json"
 def init_(
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="N", help="The environment's name; the folder's without it.", show_default=False),
+        typer.Option("--name", metavar="N", help="The environment's name (default: the folder's).", show_default=False),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask no questions.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     print_: Annotated[bool, typer.Option("--print", help="Print the definition; write nothing.")] = False,
     from_keploy: Annotated[
         Path | None,
-        typer.Option("--from-keploy", metavar="DIR", help="Make stubs of the mocks of recorded Keploy tests.", show_default=False),
+        typer.Option("--from-keploy", metavar="DIR", help="Make stubs from the mocks of recorded Keploy tests.", show_default=False),
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help=f"Write {FOLDER}/{SCHEMA} too, for completion in editors.")] = False,
 ) -> None:
-    """Write a first environment from what it finds in your project, to environments/."""
+    """Write a first environment to environments/, from what it finds in your project."""
     root = Path.cwd()
     findings = gather(root, _checked(name) if name else "", from_keploy and root / from_keploy)
     asks = not (yes or print_) and sys.stdin.isatty()

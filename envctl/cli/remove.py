@@ -22,7 +22,7 @@ from envctl.process.terminal import tell
 def down(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The instance.", show_default=False, autocompletion=INSTANCES)] = None,
-    all: Annotated[bool, typer.Option("--all", help="Every instance of this checkout.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="All instances of this checkout.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="On Kubernetes: do not wait until the namespace is gone.")] = False,
 ) -> int:
     """Remove an instance: containers, networks, volumes, state. Works without the definition, and twice."""
@@ -36,9 +36,9 @@ def down(
 
 def gc(
     ctx: typer.Context,
-    images: Annotated[bool, typer.Option("--images", help="Also every image that envctl built and nothing uses.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Also remove all images that envctl built and nothing uses.")] = False,
     here: Annotated[bool, typer.Option("--here", help="Only instances of this checkout.")] = False,
-    engine: Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Only there.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Only on this engine.")] = None,
     context: Context = None,
     namespace: Namespace = None,
 ) -> int:
