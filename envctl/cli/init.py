@@ -120,7 +120,7 @@ def _tell_proof(proved: Proved) -> None:
     for text in proved.left_out:
         tell(f"left out: {text}")
     if proved.unproved:
-        tell(f"not checked, for {proved.unproved}: `envctl validate` does it where that is there")
+        tell(f"not checked: {proved.unproved}; run `envctl validate` once that is there")
 
 
 def _tell(root: Path, written: list[Path], proposal: Proposal) -> None:
@@ -128,5 +128,5 @@ def _tell(root: Path, written: list[Path], proposal: Proposal) -> None:
         show(f"wrote {path.relative_to(root)}")
     unsure = [service.name for service in proposal.services if not service.sure]
     if unsure:
-        tell(f"look at {', '.join(unsure)} first: whether the tests need them was a guess")
+        tell(f"check {', '.join(unsure)} first: that the tests need this is a guess")
     tell(f"next: envctl up {proposal.name}" + (f", or envctl test {proposal.name}" if proposal.tests else ""))

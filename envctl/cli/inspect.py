@@ -104,7 +104,7 @@ def env(
     values = _of_service(session, record, for_) if for_ else env_of(record.id, lane=lane, session=session)
     written = values if format == "json" else sourced(values, service=bool(for_))
     if left_out := [name for name in values if name not in written]:
-        tell(f"left out, since a shell cannot have variables of these names: {', '.join(left_out)}; `--format json` has them")
+        tell(f"left out, because these are not valid names of shell variables: {', '.join(left_out)}; `--format json` has them")
     give(outputs.formatted(format, written))
     if format == "github":
         from envctl.outputs.github import masks
@@ -137,7 +137,9 @@ def logs(
     session = session_of(ctx)
     if output:
         if service or follow or tail is not None:
-            raise UsageError("-o writes the logs of all services, once", hint=f"envctl logs {name} -o {output}")
+            raise UsageError(
+                "-o writes the logs of all services, and goes without a service, -f and -n", hint=f"envctl logs {name} -o {output}"
+            )
         try:
             write_report(session, record_named(session, name), session.cwd / output)
         except OSError as error:
@@ -239,7 +241,7 @@ def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
 def _inside(session: Session, record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None = None) -> int:
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     if not there.state(service_of(record, service)).running:
-        raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {called(session, record)} {service}` may say why")
+        raise EnvctlError(f"{service} is not running", hint=f"`envctl logs {called(session, record)} {service}` may say why")
     what = there.interactive(service, argv, env, user)
     # Ctrl-C is the command's: on a terminal it gets it from there.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

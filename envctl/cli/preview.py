@@ -53,7 +53,7 @@ def up(
     """
     session = session_of(ctx)
     if options.engine not in (None, "kubernetes") or options.namespace or options.local:
-        raise UsageError("a preview has a namespace of its own on a cluster", hint="without --engine, --namespace and --local")
+        raise UsageError("a preview has a namespace of its own on a cluster", hint="leave out --engine, --namespace and --local")
     request = pull_request(session.environ, options.key)
     wanted = up_options(env, options)
     if request.untrusted and not trusted:
@@ -142,7 +142,7 @@ def gc(
     session = session_of(ctx)
     repository = repository_of(session.environ, key)
     numbers = open_numbers(session, repository, open)
-    return tell_removed(list(collect(session, Place.of(session, context), repository, numbers, yes)), "nothing to collect")
+    return tell_removed(list(collect(session, Place.of(session, context), repository, numbers, yes)), "nothing to remove")
 
 
 def _state(session: Session, key: str | None, name: str | None, context: str | None) -> State:

@@ -49,7 +49,7 @@ def gc(
     for error in session.store.unreadable():
         tell(f"envctl: {error.message}; it is left alone")
     removed = list(collect(session, found, unseen.append, project_here(session) if here else None))
-    status = tell_removed(removed, "" if unseen else "nothing to collect")
+    status = tell_removed(removed, "" if unseen else "nothing to remove")
     for opened in found.values():
         try:
             for thing in opened.prune(images) if isinstance(opened, Prunes) else ():
@@ -57,7 +57,7 @@ def gc(
         except EnvctlError as error:
             unseen.append(error.message)
     for ref in () if here else sweep(session):
-        tell(f"removed snapshot {ref}, which was left half-way")
+        tell(f"removed snapshot {ref}, which was left half-finished")
     for why in dict.fromkeys(unseen):
         tell(f"envctl: {session.mask(why)}")
     return 1 if unseen or unreadable_here(session) else status

@@ -68,7 +68,7 @@ def snapshots(
     elif prune_:
         left = sweep(session)
         _tell("removed", prune(session, silent.append))
-        show(*(f"removed {ref}, which was left half-way" for ref in left))
+        show(*(f"removed {ref}, which was left half-finished" for ref in left))
     elif what == ASKED:
         _build_asked()
     elif action is Action.BUILD:
@@ -98,7 +98,7 @@ def _list(found: list[Kept], as_json: bool) -> None:
         rows = [(k.entry.made_for, k.entry.kind, k.entry.image, k.entry.engine, _megabytes(k.entry), stamp(k.used)) for k in found]
         show(*table([("FOR", "KIND", "IMAGE", "ENGINE", "SIZE", "LAST USE"), *rows]))
     else:
-        show("nothing is kept")
+        show("there are no snapshots")
 
 
 def _row(kept: Kept) -> dict[str, Any]:
@@ -112,4 +112,4 @@ def _megabytes(entry: Entry) -> str:
 
 
 def _tell(done: str, entries: list[Entry]) -> None:
-    show(*([f"{done} {entry.made_for} ({entry.kind}, {_megabytes(entry)})" for entry in entries] or [f"nothing to be {done}"]))
+    show(*([f"{done} {entry.made_for} ({entry.kind}, {_megabytes(entry)})" for entry in entries] or [f"nothing was {done}"]))

@@ -123,7 +123,7 @@ def test_(
     Arguments after `--` are passed on to the test: `envctl test shop api -- -k checkout`.
     """
     if as_json and not watch_data:
-        raise UsageError("--json is for what --watch-data tells", hint=f"envctl test {env} --watch-data --json")
+        raise UsageError("--json is for the report of --watch-data", hint=f"envctl test {env} --watch-data --json")
     session = session_of(ctx)
     leavings = Leavings(partial(print_leavings, as_json), 2 if as_json else None) if watch_data else None
     options_of_up = up_options(env, options, report)
