@@ -138,7 +138,7 @@ class ComposeReading:
         targets = {str(port.get("published")): port["target"] for port in self.config["services"][name].get("ports", [])}
         names = {str(published): port for published, target in targets.items() for port, number in ports.items() if number == target}
         if advertised and names and not any(env.get(variable) for variable in advertised):
-            self.losses.add(name, f"its clients are sent on to a fixed port of this machine; `--port {name}=N` gives it one")
+            self.losses.add(name, f"it redirects its clients to a fixed port of this machine; `--port {name}=N` gives it one")
         found = {}
         for variable, value in env.items():
             found[variable] = value
@@ -196,7 +196,7 @@ class ComposeReading:
             if value is not None:
                 found[parameter] = [value] if parameter in known.several else value
         for place in given.unread:
-            text = f"the password of `{place}` cannot be read here, so its URL has no password; `with: {{password: ...}}` says it"
+            text = f"the password of `{place}` cannot be read here, so its URL has no password; `with: {{password: ...}}` gives it one"
             self.losses.add(name, text)
         unsaid = [parameter for parameter in (*known.credentials, *known.parameters) if parameter not in known.several]
         return {**dict.fromkeys(unsaid, ""), **found}

@@ -15,7 +15,7 @@ OUR_WORDS: Mapping[str, str] = {
     "depends_on": "here it is `needs: [db]`; and `${db.url}` in `env` waits for db by itself",
     "healthcheck": "here it is `ready:`, e.g. `ready: {http: /healthz}`",
     "volumes": "`files: {/path/inside: file-of-the-project}` puts files in; data is the instance's own; `compose: {volumes: [...]}` mounts",
-    "restart": "a service that ends is reported as a failure; `compose: {restart: always}` has Docker start it again",
+    "restart": "a service that ends is reported as a failure; `compose: {restart: always}` makes Docker start it again",
     "entrypoint": "here `run:` is the whole program, and `command:` its arguments",
     "container_name": "the service's own name is its host name, and instances run side by side",
     "networks": "all services of an instance reach each other; `compose: {networks: ...}` is for more than one",
@@ -25,8 +25,8 @@ OUR_WORDS: Mapping[str, str] = {
     "stop_grace_period": "here it is `stop: 10s`",
     "secrets": "here it is `files:`, or a variable: `variables: {key: {from: NAME, secret: true}}`",
     "configs": "here it is `files: {/path/inside: file-of-the-project}`",
-    "working_dir": "`compose: {working_dir: ...}` hands it over",
-    "user": "`compose: {user: ...}` hands it over",
+    "working_dir": "`compose: {working_dir: ...}` passes it on",
+    "user": "`compose: {user: ...}` passes it on",
 }
 """Keys of a Compose service, and how a definition says the same."""
 _OUR_TOP = frozenset(["outputs", "tests", "write", "variables", "from", "ttl", "description"])

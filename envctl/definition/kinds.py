@@ -340,7 +340,7 @@ def _read_kind(file: Path, files: Mapping[str, list[Path]]) -> Kind:
     document = _inherited(file, files, ())
     data = document.tree or {}
     if data.get("kind", file.stem) != file.stem:
-        problem = document.source.problem(("kind",), f"a kind has the name of its file: '{file.stem}'")
+        problem = document.source.problem(("kind",), f"a kind must have the name of its file: '{file.stem}'")
         raise DefinitionError([problem])
     try:
         kind = Kind.model_validate({**data, "kind": file.stem})

@@ -29,7 +29,7 @@ def name_problem(name: str) -> tuple[str, str] | None:
     if name in RESERVED or name in WORDS:
         return f"'{name}' is reserved in expressions", "choose another name"
     if OURS.match(name):
-        return f"'{name}' begins like what envctl itself puts beside services", f"another name, e.g. '{name[7:] or 'server'}'"
+        return f"'{name}' begins like the names that envctl itself gives", f"choose another name, e.g. '{name[7:] or 'server'}'"
     if not NAME.fullmatch(name):
         return f"'{name}' is not a valid name for a service", "letters, digits, - and _, at most 40, not beginning with - or _"
     return None
@@ -208,7 +208,7 @@ class SeedStep(Model):
         None, alias="in", description="Of a command: a service of the team's own, `server`, or `host` (this machine). Of `http`: a service."
     )
     inputs: Texts = Field(default_factory=list, description="Globs of files the result depends on.")
-    database: Text | None = Field(None, description="Another database than the first.")
+    database: Text | None = Field(None, description="A database other than the first.")
     needs: Needs = Field(default_factory=dict, description="What this step waits for besides its own server.")
 
     FILES: ClassVar[Mapping[str, FileFormat]] = {
@@ -332,7 +332,7 @@ class Service(Model):
     publish: Port | dict[str, Port] | None = Field(
         None, description="The number outside of the main port, or of ports by name, where it must be the same each time."
     )
-    ready: Ready | None = Field(None, description="When it is ready, where the kind's own check does not do.")
+    ready: Ready | None = Field(None, description="When it is ready, if the kind's own check is not the right one.")
     env: dict[str, Text | None] = Field(
         default_factory=dict,
         description="Variables; `${db.url}` is an address inside the environment, and a dependency.",
@@ -343,7 +343,7 @@ class Service(Model):
     files: dict[str, str] = Field(default_factory=dict, description="Path inside to a file or folder of the project.")
     needs: Needs = Field(default_factory=dict, description="What it waits for, besides what its references say.")
     seed: list[SeedStep] = Field(default_factory=list, description="Data, in the order of the steps.")
-    replicas: Whole = Field(1, ge=1, le=100, description="How many of it run.")
+    replicas: Whole = Field(1, ge=1, le=100, description="How many copies of it run.")
     resources: Resources | None = Field(None, description="What it may use at most.")
     stop: Duration | None = Field(None, description="How long it may take to end on SIGTERM.")
     scope: Literal["lane", "environment"] | None = Field(None, description="One per lane, or one for all of them.")

@@ -149,7 +149,7 @@ class Leases:
         if unit is None or not unit.names or not unit.properties:
             can = [each for each, found in services.items() if found.unit is not None and found.unit.names and found.unit.properties]
             hint = f"these have: {', '.join(can) or 'none'}; a lane (`--lanes N`) has a copy of everything else"
-            raise UsageError(f"{service} has no units of its own that could be leased", hint=hint)
+            raise UsageError(f"{service} has no unit that could be leased", hint=hint)
         found = next((names for names in unit.names if name in (None, names.base)), None)
         if found is None:
             known = [names.base for names in unit.names]

@@ -15,7 +15,7 @@ def probe(target: Target) -> None:
     with Wire(target) as wire:
         greeting = wire.line()
         if not greeting.startswith("INFO "):
-            raise NotReady(f"no NATS greeting: {shown(greeting)}")
+            raise NotReady(f"not a NATS greeting: {shown(greeting)}")
         options = {**who, "verbose": False, "pedantic": False, "lang": "python", "version": "0", "name": "envctl"}
         wire.send(b"CONNECT " + json.dumps(options).encode() + b"\r\nPING\r\n")
         answer = wire.line()

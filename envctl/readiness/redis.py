@@ -19,7 +19,7 @@ def _ask(wire: Wire, words: Sequence[str]) -> None:
     wire.send(_command(words))
     answer = wire.line()
     if not answer or answer[0] not in "+-:$*%~_#,":
-        raise NotReady(f"no answer of Redis: {shown(answer)}")
+        raise NotReady(f"not an answer of Redis: {shown(answer)}")
     if answer[0] == "-":
         raise (LoginRefused if answer.startswith(_REFUSED) else NotReady)(shown(answer[1:]))
 

@@ -275,7 +275,7 @@ def _losses(plan: Plan) -> Iterator[str]:
         if service.from_compose and all(check.probe == "health" or "patience" in check.options for check in service.checks):
             pass  # as Compose has it
         elif service.healthcheck_loss and service.checks:
-            yield f"{name}: its readiness ({service.healthcheck_loss}); who needs it starts as soon as it has started"
+            yield f"{name}: its readiness ({service.healthcheck_loss}); services that need it start as soon as it has started"
         elif service.checks and not _check(service) and not service.once:
             yield f"{name}: its readiness ({', '.join(c.probe for c in service.checks)}), which no program in an image can check"
         elif service.unexpressed:

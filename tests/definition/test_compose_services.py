@@ -88,7 +88,8 @@ class TestCredentials:
         found = reading(db={"image": "postgres:17", "environment": {"POSTGRES_PASSWORD_FILE": "/nowhere"}})
         assert found.services()["db"]["with"]["password"] == ""
         assert found.losses.lines() == [
-            "db: the password of `POSTGRES_PASSWORD_FILE` cannot be read here, so its URL has no password; `with: {password: ...}` says it"
+            "db: the password of `POSTGRES_PASSWORD_FILE` cannot be read here, so its URL has no password; "
+            "`with: {password: ...}` gives it one"
         ]
 
     def test_a_root_password_that_nobody_knows_is_not_invented(self) -> None:

@@ -353,7 +353,7 @@ def test_a_network_that_nobody_uses_is_not_made(fragment: dict[str, Any]) -> Non
         ({"setup": ((("make", "it"), {}, ""),)}, "x: what envctl sets up once it is ready (make ...)"),
         (
             {"kind": "nats", "healthcheck_loss": "no program", "checks": (Check("nats"),)},
-            "x: its readiness (no program); who needs it starts as soon as it has started",
+            "x: its readiness (no program); services that need it start as soon as it has started",
         ),
         (
             {"checks": (Check("log"), Check("query"))},
