@@ -102,8 +102,9 @@ def uninstall(api: Api, namespace: str, teams: Sequence[str], force: bool = Fals
     """
     if not teams_only and (left := instances(api)) and not force:
         shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+        many, them = (f"{len(left)} instances are", "them") if len(left) > 1 else ("1 instance is", "it")
         raise UsageError(
-            f"{len(left)} instance{'s are' if len(left) > 1 else ' is'} still there ({shown}), and nothing would remove {'them' if len(left) > 1 else 'it'} in time",
+            f"{many} still there ({shown}), and nothing would remove {them} in time",
             hint="remove them first, or use --yes",
         )
     _refuse_foreign(api, "" if teams_only else namespace, ())
