@@ -74,7 +74,7 @@ def refuse_own_settings(settings: Settings, file: Path) -> None:
     if settings.keys and found.is_relative_to(find_project(file)):
         obeyed = ", ".join(sorted(settings.keys))
         hint = "check it out in a folder of its own, and call envctl from one of yours: `envctl up head/environments/shop.yaml --untrusted`"
-        raise UsageError(f"--untrusted: {settings.file} is of the same checkout, and {obeyed} would be obeyed", hint=hint)
+        raise UsageError(f"--untrusted: {settings.file} is in the same checkout, and its {obeyed} would take effect", hint=hint)
 
 
 def _variables(loaded: Loaded) -> Iterator[Problem]:

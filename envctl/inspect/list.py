@@ -27,7 +27,7 @@ def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> li
         try:
             found |= {each.id: (engine.name, each) for each in engine.list()}
         except EnvctlError as error:
-            unseen(f"{error.message}; nobody can tell what is on it")
+            unseen(f"{error.message}; what is up there is unknown")
         else:
             asked.add(location)
     here = str(project_here(session))
@@ -63,13 +63,13 @@ def engines(session: Session, unseen: Callable[[str], None], only: str | None = 
     try:
         configured_cluster(session)
     except EnvctlError as error:
-        unseen(f"{error.message}; nobody can tell what is on it")
+        unseen(f"{error.message}; what is up there is unknown")
     used = {record.location for record in session.store.all()}
     places = sorted((each for each in used | set(known_locations(session)) if only in (None, each.engine)), key=str)
     found: dict[Location, Engine] = {}
     for location, opened in open_engines(places, session.host).items():
         if isinstance(opened, EnvctlError):
-            unseen(f"{opened.message}; nobody can tell what is on it")
+            unseen(f"{opened.message}; what is up there is unknown")
         else:
             found[location] = opened
     return found

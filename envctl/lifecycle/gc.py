@@ -31,7 +31,7 @@ def collect(
         try:
             there = engine.list()
         except EnvctlError as error:
-            unseen(f"{error.message}; nobody can tell what is on it")
+            unseen(f"{error.message}; what is up there is unknown")
             continue
         listed.add(location)
         for found in there:
@@ -46,7 +46,7 @@ def collect(
                 yield from _unrecorded(session, engine, found, why)
     for record in records.values():
         if record.location in listed and not _busy(record):
-            yield from _removed(session, engines[record.location], record, "nothing of it is there")
+            yield from _removed(session, engines[record.location], record, "nothing of it is left")
     sweep(session.store.home)
 
 

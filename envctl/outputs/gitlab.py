@@ -1,6 +1,6 @@
 """What GitLab reads as `artifacts:reports:dotenv`: a line is `NAME=VALUE`, and the value is the text as it stands.
 
-Quotes are part of a value, blanks at its ends are cut off, and there are neither comments nor values of several lines. One line that
+Quotes are part of a value, spaces at its ends are cut off, and there are neither comments nor values of several lines. One line that
 it does not take, and it refuses the whole report, after the job has ended
 (https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv).
 """
@@ -30,7 +30,7 @@ def _wrong(values: Mapping[str, str]) -> Iterator[str]:
         if not NAME.fullmatch(key):
             yield f"{key}: a dotenv report of GitLab has names of letters, digits and _ only, of 255 characters at most"
         elif len(value.splitlines()) > 1 or value != value.strip():
-            what = "several lines" if len(value.splitlines()) > 1 else "blanks at its ends"
+            what = "several lines" if len(value.splitlines()) > 1 else "spaces at its ends"
             yield f"{key}: a dotenv report of GitLab cannot hold {what}"
         elif "\0" in value:
             yield f"{key}: a dotenv report of GitLab cannot hold a NUL"

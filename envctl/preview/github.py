@@ -40,14 +40,14 @@ class GitHub(NamedTuple):
         try:
             return State(found["state"] == "open", str(found["head"]["sha"]))
         except (KeyError, TypeError):
-            raise EnvctlError(f"GitHub's answer about #{number} is none") from None
+            raise EnvctlError(f"GitHub gave no usable answer about #{number}") from None
 
     def open_numbers(self) -> list[int]:
         """Of all open pull requests. Raises EnvctlError: there is no whole answer."""
         try:
             return [int(each["number"]) for each in self._pages("/pulls?state=open")]
         except (KeyError, TypeError, ValueError):
-            raise EnvctlError("GitHub's answer about open pull requests is none") from None
+            raise EnvctlError("GitHub gave no usable answer about open pull requests") from None
 
     def comment(self, number: int, marker: str, text: str) -> None:
         """Writes the comment that begins with *marker*: the one that is there, or a new one.
@@ -78,7 +78,7 @@ class GitHub(NamedTuple):
         while True:
             found = self._ask("GET", f"{path}{'&' if '?' in path else '?'}per_page={PAGE}&page={page}")
             if not isinstance(found, list):
-                raise EnvctlError(f"GitHub's answer to {path} is no list")
+                raise EnvctlError(f"GitHub's answer to {path} is not a list")
             yield from found
             if len(found) < PAGE:
                 return
@@ -94,7 +94,7 @@ class GitHub(NamedTuple):
             answer.raise_for_status()
             return answer.json() if answer.content else None  # a DELETE is answered by nothing
         except (requests.RequestException, ValueError) as error:
-            raise EnvctlError(f"GitHub does not answer: {error}", hint="its token wants `pull-requests: write` for comments") from None
+            raise EnvctlError(f"GitHub does not answer: {error}", hint="comments need a token with `pull-requests: write`") from None
 
 
 def _strange(comment: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ def test_gitlab_takes_the_text_as_it_stands(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "why"), [("a\nb", "several lines"), ("a\rb", "several lines"), (" a", "blanks"), ("a\t", "blanks"), ("a\0", "a NUL")]
+    ("value", "why"), [("a\nb", "several lines"), ("a\rb", "several lines"), (" a", "spaces"), ("a\t", "spaces"), ("a\0", "a NUL")]
 )
 def test_what_it_cannot_hold_is_refused(value: str, why: str) -> None:
     with pytest.raises(UsageError, match=f"A: a dotenv report of GitLab cannot hold {why}"):

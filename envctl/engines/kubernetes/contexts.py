@@ -107,14 +107,14 @@ def approved(name: str | None, environ: Mapping[str, str]) -> Context:
     """The context to act on; a current one that is not recognisably local is asked for on a terminal, and refused elsewhere.
 
     Raises:
-        UsageError: nobody named it.
+        UsageError: which was not named it.
     """
     context = find_context(name, environ)
     if name is not None or context.local:
         return context
     hint = f"say so: `--context {context.name}`, ENVCTL_CONTEXT, or `context` in envctl.toml"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        what = f"{context.name} ({context.server}), which nobody named and is not of this machine"
+        what = f"{context.name} ({context.server}), which was not named and is not on this machine"
         raise UsageError(f"the current Kubernetes context is {what}", hint=hint)
     sys.stderr.write(harmless(f"envctl: act on the Kubernetes context {context.name} ({context.server})? [y/N] "))
     sys.stderr.flush()

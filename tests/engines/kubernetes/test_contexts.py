@@ -212,7 +212,7 @@ def test_a_local_one_need_not_be_named(tmp_path: Path) -> None:
 
 def test_without_a_terminal_it_is_refused_and_says_how_to_say_so(tmp_path: Path) -> None:
     config(tmp_path / "config")
-    with pytest.raises(UsageError, match="nobody named") as error:
+    with pytest.raises(UsageError, match="which was not named") as error:
         approved(None, os.environ)
     assert "--context remote" in error.value.hint
 

@@ -60,7 +60,7 @@ def test_pods_that_may_not_be_listed_are_not_gone(played: Played, engine: Kubern
     [found] = engine.list()
     assert ID in found.unseen
     assert "cannot list" in found.unseen
-    with pytest.raises(ApiError, match=f"{ID}: nobody can look at its pods: pods is forbidden"):
+    with pytest.raises(ApiError, match=f"{ID}: cannot look at its pods: pods is forbidden"):
         engine.attach(ID).states()
 
 
