@@ -104,7 +104,7 @@ def test_the_definition_of_this_checkout_is_that_of_another_machines_instance(se
     plan = plan_of_instance(replace(session, cwd=tmp_path), record, traits("kubernetes").addresses)
     assert list(plan.services) == ["s"]
     assert plan.setting.checkout == "/elsewhere"
-    with pytest.raises(UsageError, match="no environment that has a name here"):
+    with pytest.raises(UsageError, match="belongs to no environment that can be found here"):
         plan_of_instance(session, replace(record, environment="../../etc/x.yaml"), traits("kubernetes").addresses)
 
 
