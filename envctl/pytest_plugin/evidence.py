@@ -27,7 +27,7 @@ def add_evidence(report: pytest.TestReport, session: Session, record: Record, la
         there = running_instance(session.host, record.location, record.id, record.choices.local)
         told = document(record, there.states())
     except EnvctlError as error:
-        _break(report, f"nobody can tell how it is: {error.message}")
+        _break(report, f"its state is unknown: {error.message}")
         return
     mine = {name: service for name, service in record.services.items() if service.lane in (0, lane)}
     states = {name: service["state"] for name, service in told["services"].items() if name in mine}
