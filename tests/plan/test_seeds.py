@@ -266,7 +266,7 @@ def changed(folder: Path, services: str, files: dict[str, str | bytes], again: d
         ("valkey", "{keys: data/x.json}", ["data/x.json"]),
         ("nats", "{messages: data/x.jsonl}", ["data/x.jsonl"]),
         ("stub", "{http: data/x.http}", ["data/x.http"]),
-        ("s3, with: {buckets: [b]}", "{objects: data/files, into: b}", ["data/files/a/b.txt", "data/files/c"]),
+        ("s3, with: {buckets: [bucket]}", "{objects: data/files, into: bucket}", ["data/files/a/b.txt", "data/files/c"]),
         ("mariadb", "{sql: data/x.sql.zst}", ["data/x.sql.zst"]),
     ],
 )
