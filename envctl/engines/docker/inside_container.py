@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from envctl.engines.docker.api import ApiError, Asked
+from envctl.errors import EngineMissing
 
 _OURS = re.compile(r"/containers/([0-9a-f]{64})/(?:resolv\.conf|hostname|hosts) /etc/")
 MOUNTS = Path("/proc/self/mountinfo")
@@ -15,6 +16,9 @@ def gateway(daemon: Asked, mounts: Path = MOUNTS) -> str:
     """The address under which the daemon's machine is reached from this container; empty where we are in none of its containers.
 
     One that shares its machine's network needs none.
+
+    Raises:
+        EngineMissing: this container has no network, so nothing that the daemon runs can be reached from it.
     """
     try:
         found = _OURS.search(mounts.read_text(errors="replace"))
@@ -22,4 +26,7 @@ def gateway(daemon: Asked, mounts: Path = MOUNTS) -> str:
     except (OSError, ApiError):  # no Linux, or a container of another daemon
         return ""
     networks = ours.get("NetworkSettings", {}).get("Networks") or {}
+    if set(networks) == {"none"}:
+        message = "this container has no network (`--network none`), and the services are reached over one"
+        raise EngineMissing(message, hint="give the container that envctl runs in a network")
     return next((str(each["Gateway"]) for each in networks.values() if each.get("Gateway")), "")

@@ -9,6 +9,7 @@ import pytest
 
 from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.inside_container import gateway
+from envctl.errors import EngineMissing
 
 ID = "c0ffee" * 10 + "beef"
 MOUNT = f"700 650 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw,relatime - ext4 /dev/sda1 rw\n"
@@ -41,3 +42,9 @@ def test_the_gateway_of_our_own_container(tmp_path: Path, mounts: str, networks:
 
 def test_where_nothing_says_so() -> None:
     assert gateway(Daemon(None), Path("/nowhere")) == ""
+
+
+def test_a_container_without_a_network_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text(MOUNT)
+    with pytest.raises(EngineMissing, match="this container has no network"):
+        gateway(Daemon({"none": {"Gateway": ""}}), tmp_path / "mountinfo")
