@@ -69,7 +69,7 @@ def test_a_red_command_and_its_logs(red: Project, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["error: relation \"products\" does not exist", "TypeError: x is undefined", "Uncaught ReferenceError: y", "2026 ERROR no", "panic: nil"],
+    ['error: relation "products" does not exist', "TypeError: x is undefined", "Uncaught ReferenceError: y", "2026 ERROR no", "panic: nil"],
 )
 def test_what_counts_as_an_error_in_a_log(line: str) -> None:
     assert ERROR.search(line)
