@@ -75,12 +75,14 @@ def _unexpected(error: Exception, status: int) -> int:
     """Nobody should have to read a traceback; whoever wants to can."""
     if os.environ.get("ENVCTL_DEBUG"):
         raise error
-    words, advice = f"{type(error).__name__}: {error}", "this is envctl's fault; ENVCTL_DEBUG=1 shows where it happened"
+    words, advice = f"{type(error).__name__}: {error}", "this is a bug in envctl; ENVCTL_DEBUG=1 shows where it happened"
     if isinstance(error, OSError) and error.strerror:
         words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = (
-            "the disk is full" if full else "this machine refused it: look at rights and at what stands there; ENVCTL_DEBUG=1 shows more"
+            "the disk is full"
+            if full
+            else "the operating system refused it: check the permissions and what is at that path; ENVCTL_DEBUG=1 shows more"
         )
     from envctl.process.terminal import tell
 

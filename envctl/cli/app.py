@@ -52,7 +52,7 @@ def build(words: Sequence[str]) -> typer.Typer:
     """The application with the command that *words* call; with all of them where that is not plain."""
     app = typer.Typer(
         name="envctl",
-        help="Environments for integration tests: declared once, brought up anywhere, gone without a trace.",
+        help="Brings up the environments that integration tests need, and removes them again.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -85,7 +85,7 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
     """The exit status of the command line *words*; usage errors are printed and give *usage_status*."""
     words = list(words)
     if words[:1] == ["help"] and words[1:]:
-        words = [*words[1:2], "--help"]
+        words = [*words[1:], "--help"]
     if COMPLETING not in session.environ:
         called = next((word for word in words if not word.startswith("-")), "")
         if words in ([], ["help"], ["-h"], ["--help"]):

@@ -23,7 +23,7 @@ Instance = Annotated[
     str,
     typer.Argument(
         metavar="NAME",
-        help="The instance: its environment's name unless --name said otherwise.",
+        help="The instance: the environment's name, unless --name gave another.",
         show_default=False,
         autocompletion=INSTANCES,
     ),
@@ -31,7 +31,7 @@ Instance = Annotated[
 ServiceName = Annotated[str, typer.Argument(metavar="S", help="A service of the instance.", show_default=False, autocompletion=SERVICES)]
 
 
-Lane = Annotated[int | None, typer.Option("--lane", metavar="N", help="Of this lane, from 1.", show_default=False)]
+Lane = Annotated[int | None, typer.Option("--lane", metavar="N", help="Only this lane; they count from 1.", show_default=False)]
 
 
 def duration(option: str, text: str | None) -> float | None:
@@ -44,10 +44,11 @@ def duration(option: str, text: str | None) -> float | None:
 
 
 Engine = Annotated[
-    str | None, typer.Option("--engine", metavar="E", show_default=False, help="Look there too: kubernetes.", autocompletion=ENGINES)
+    str | None,
+    typer.Option("--engine", metavar="E", show_default=False, help="Look on this engine, too: kubernetes.", autocompletion=ENGINES),
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="C", show_default=False, help="A context of the kubeconfig.")]
-Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show_default=False, help="One that instances share.")]
+Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show_default=False, help="A namespace that instances share.")]
 
 
 def looking_at(ctx: typer.Context, engine: str | None, context: str | None, namespace: str | None) -> Session:

@@ -18,10 +18,12 @@ from envctl.process.terminal import tell
 
 Timeout = Annotated[
     str | None,
-    typer.Option("--timeout", metavar="D", envvar="ENVCTL_TIMEOUT", help="One deadline for all of it (10m).", show_default=False),
+    typer.Option(
+        "--timeout", metavar="D", envvar="ENVCTL_TIMEOUT", help="Deadline for the whole command (default: 10m).", show_default=False
+    ),
 ]
 OneService = Annotated[
-    list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All without one.", autocompletion=SERVICES)
+    list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="Services (default: all).", autocompletion=SERVICES)
 ]
 
 
@@ -29,10 +31,10 @@ def restart(
     ctx: typer.Context,
     name: Instance,
     service: ServiceName,
-    build: Annotated[bool, typer.Option("--build", help="Build its image again first.")] = False,
+    build: Annotated[bool, typer.Option("--build", help="Rebuild its image first.")] = False,
     timeout: Timeout = None,
 ) -> None:
-    """Start one service again; its ports and its data stay."""
+    """Restart one service; its ports and its data stay."""
     session = session_of(ctx)
     record = record_named(session, name)
     change.restart(session, record, service, build=build, listeners=[listener(session)], timeout=_seconds(timeout))
@@ -46,7 +48,7 @@ def seed(ctx: typer.Context, name: Instance, service: OneService = None, timeout
 
 
 def reset(ctx: typer.Context, name: Instance, service: OneService = None, lane: Lane = None, timeout: Timeout = None) -> None:
-    """Go back to the seeded state: what tests have changed is gone."""
+    """Go back to the seeded state: whatever tests have changed is undone."""
     session = session_of(ctx)
     record = record_named(session, name)
     change.reset(session, record, service or (), lane=lane, listeners=[listener(session)], timeout=_seconds(timeout))

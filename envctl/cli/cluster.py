@@ -7,20 +7,23 @@ from typing import Annotated
 import typer
 
 from envctl.cli.arguments import Context, session_of
-from envctl.cli.printing import table
+from envctl.cli.printing import counted, table
 from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 
 STANDARD = "envctl-system"
-Namespace = Annotated[
-    str, typer.Option("--namespace", metavar="NS", help="The namespace of the accounts, the reaper and the locks (envctl-system).")
-]
+Namespace = Annotated[str, typer.Option("--namespace", metavar="NS", help="The namespace of the accounts, the reaper and the locks.")]
 Teams = Annotated[
     list[str] | None,
-    typer.Option("--team", metavar="NS", show_default=False, help="An existing namespace for `--namespace NS` (repeatable)."),
+    typer.Option(
+        "--team",
+        metavar="NS",
+        show_default=False,
+        help="An existing namespace in which a team runs instances with `up --namespace NS` (repeatable).",
+    ),
 ]
 TeamsOnly = Annotated[
-    bool, typer.Option("--teams-only", help="What is in the namespaces of --team, and nothing else: no right in the cluster is needed.")
+    bool, typer.Option("--teams-only", help="Only what lies in the namespaces of --team; this needs no cluster-wide right.")
 ]
 app = typer.Typer(help="Rights, reaper and admission policies of a shared cluster.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -39,9 +42,12 @@ def install(
     team: Teams = None,
     teams_only: TeamsOnly = False,
     context: Context = None,
-    print_: Annotated[bool, typer.Option("--print", help="Print the manifests; nothing is applied.")] = False,
+    print_: Annotated[bool, typer.Option("--print", help="Print the manifests; apply nothing.")] = False,
 ) -> None:
-    """Apply the rights, the admission policies and the reaper; an administrator does it once, and after an update."""
+    """Apply the rights, the admission policies and the reaper.
+
+    An administrator does this once, and again after each update of envctl.
+    """
     from envctl.cluster.install import install as apply
     from envctl.cluster.manifests import cluster_objects
     from envctl.render.yaml_text import yaml_text
@@ -57,13 +63,16 @@ def install(
 def status(
     ctx: typer.Context, namespace: Namespace = STANDARD, team: Teams = None, teams_only: TeamsOnly = False, context: Context = None
 ) -> int:
-    """What is there, missing, or not as this version would apply it; 1 unless all of it is there."""
+    """Show what is there, what is missing, and what is out of date.
+
+    The exit code is 1 unless all of it is there, as this version would apply it.
+    """
     from envctl.cluster.install import instances
     from envctl.cluster.install import status as look
 
     api = _api(session_of(ctx), context)
     found = look(api, namespace, team or (), teams_only)
-    show(*table([(each.state, each.name) for each in found]), *([] if teams_only else [f"{len(instances(api))} instances"]))
+    show(*table([(each.state, each.name) for each in found]), *([] if teams_only else [counted(len(instances(api)), "instance")]))
     return 0 if all(each.state == "there" for each in found) else 1
 
 
@@ -74,9 +83,9 @@ def uninstall(
     team: Teams = None,
     teams_only: TeamsOnly = False,
     context: Context = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Though instances are there.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Even if instances are up.")] = False,
 ) -> None:
-    """Remove them again, with the locks of previews."""
+    """Remove all of it again, the locks of previews included."""
     from envctl.cluster.install import uninstall as remove
 
     for name in remove(_api(session_of(ctx), context), namespace, team or (), yes, teams_only):

@@ -32,9 +32,11 @@ from envctl.render import write_manifests
 def validate(
     ctx: typer.Context,
     env: Annotated[
-        list[str] | None, typer.Argument(metavar="[ENV]...", help="All of environments/ without one.", show_default=False)
+        list[str] | None, typer.Argument(metavar="[ENV]...", help="Environments (default: all in environments/).", show_default=False)
     ] = None,
-    set: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="A variable's value.", show_default=False)] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="K=V", help="Set a variable of the definition (repeatable).", show_default=False)
+    ] = None,
     untrusted: Annotated[bool, typer.Option("--untrusted", envvar="ENVCTL_UNTRUSTED", help=opt.UNTRUSTED)] = False,
 ) -> int:
     """Check definitions: each mistake with its line and a suggested fix, as `file:line: path: what is wrong; what to do`."""
@@ -82,23 +84,27 @@ def render(
     env: Environment,
     options: Chosen,
     engine: Annotated[
-        str, typer.Option("--engine", metavar="E", envvar="ENVCTL_ENGINE", help="docker or kubernetes.", show_default=False)
+        str, typer.Option("--engine", metavar="E", envvar="ENVCTL_ENGINE", help="docker (the default) or kubernetes.", show_default=False)
     ] = "docker",
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="DIR", help="A folder for it; stdout without.", show_default=False)
+        str | None, typer.Option("-o", "--output", metavar="DIR", help="Write to this folder (default: stdout).", show_default=False)
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail when the target cannot express something.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail when something is not supported here.")] = False,
     registry: Annotated[
         str | None,
-        typer.Option("--registry", metavar="R", envvar="ENVCTL_REGISTRY", help="Where the cluster pulls what is built here from."),
+        typer.Option(
+            "--registry", metavar="R", envvar="ENVCTL_REGISTRY", help="The registry from which the cluster pulls images built here."
+        ),
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", metavar="NS", envvar="ENVCTL_NAMESPACE", help="A namespace that is there already.")
+        str | None,
+        typer.Option("--namespace", metavar="NS", envvar="ENVCTL_NAMESPACE", help="Use this existing namespace instead of a new one."),
     ] = None,
     existing_secret: Annotated[
-        str | None, typer.Option("--existing-secret", metavar="NAME", help="A Secret with the passwords, instead of writing them.")
+        str | None,
+        typer.Option("--existing-secret", metavar="NAME", help="Refer to this Secret for the passwords, instead of writing them."),
     ] = None,
-    random: Annotated[bool, typer.Option("--random", help="Passwords that nobody can work out, other ones each time.")] = False,
+    random: Annotated[bool, typer.Option("--random", help="Random passwords, new ones each time.")] = False,
     untrusted: Annotated[bool, typer.Option("--untrusted", envvar="ENVCTL_UNTRUSTED", help=opt.UNTRUSTED)] = False,
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""

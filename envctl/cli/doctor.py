@@ -1,4 +1,4 @@
-"""`doctor`: which engines work here, and what to do about the ones that do not."""
+"""`doctor`: which engines work here, and what to do about those that do not."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ASCII_MARKS = {True: "+", False: "x"}
 COLOURS = {True: "32", False: "31"}
 
 
-def doctor(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="As JSON: a list of findings.")] = False) -> int:
-    """Which engines work here, and what to do about the ones that do not."""
+def doctor(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list of findings.")] = False) -> int:
+    """Show which engines work here, and what to do about those that do not."""
     found = findings(session_of(ctx))
     if as_json:
         give(json.dumps([finding._asdict() for finding in found], ensure_ascii=False) + "\n")

@@ -24,6 +24,6 @@ def tell_removed(removed: Sequence[Removed], nothing: str = "") -> int:
         tell(nothing)
     for each in removed:
         why = f" ({each.why})" if each.why else ""
-        gone = f"removal of {each.name} ({each.id}) is asked for" if each.asked else f"{each.name} is gone"
+        gone = f"removal of {each.name} ({each.id}) was requested" if each.asked else f"{each.name} is gone"
         tell(f"{gone}{why}" if not each.left else f"{each.name}: left behind: {', '.join(each.left)} (its id is {each.id})")
     return 1 if any(each.left for each in removed) else 0

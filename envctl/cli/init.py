@@ -24,18 +24,18 @@ SCHEMA = "envctl.schema.json"
 def init_(
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="N", help="The environment's name; the folder's without it.", show_default=False),
+        typer.Option("--name", metavar="N", help="The environment's name (default: the folder's).", show_default=False),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask no questions.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     print_: Annotated[bool, typer.Option("--print", help="Print the definition; write nothing.")] = False,
     from_keploy: Annotated[
         Path | None,
-        typer.Option("--from-keploy", metavar="DIR", help="Make stubs of the mocks of recorded Keploy tests.", show_default=False),
+        typer.Option("--from-keploy", metavar="DIR", help="Make stubs from the mocks of recorded Keploy tests.", show_default=False),
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help=f"Write {FOLDER}/{SCHEMA} too, for completion in editors.")] = False,
 ) -> None:
-    """Write a first environment from what it finds in your project, to environments/."""
+    """Write a first environment to environments/, from what it finds in your project."""
     root = Path.cwd()
     findings = gather(root, _checked(name) if name else "", from_keploy and root / from_keploy)
     asks = not (yes or print_) and sys.stdin.isatty()
@@ -120,7 +120,7 @@ def _tell_proof(proved: Proved) -> None:
     for text in proved.left_out:
         tell(f"left out: {text}")
     if proved.unproved:
-        tell(f"not checked, for {proved.unproved}: `envctl validate` does it where that is there")
+        tell(f"not checked: {proved.unproved}; run `envctl validate` once that is there")
 
 
 def _tell(root: Path, written: list[Path], proposal: Proposal) -> None:
@@ -128,5 +128,5 @@ def _tell(root: Path, written: list[Path], proposal: Proposal) -> None:
         show(f"wrote {path.relative_to(root)}")
     unsure = [service.name for service in proposal.services if not service.sure]
     if unsure:
-        tell(f"look at {', '.join(unsure)} first: whether the tests need them was a guess")
+        tell(f"check {', '.join(unsure)} first: that the tests need this is a guess")
     tell(f"next: envctl up {proposal.name}" + (f", or envctl test {proposal.name}" if proposal.tests else ""))

@@ -15,6 +15,7 @@ import typer
 from envctl import outputs
 from envctl.cli.arguments import Context, Engine, Instance, Lane, Namespace, ServiceName, looking_at, session_of
 from envctl.cli.completion import FORMATS, INSTANCES, SERVICES
+from envctl.cli.others import tell_others
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
 from envctl.cli.times import relative
@@ -36,13 +37,16 @@ from envctl.session import Session
 NOT_RUN = (126, 127)
 """How a shell, and Docker, end where there is no such program."""
 
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def status(
     ctx: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", show_default=False, help="All of this checkout without it.", autocompletion=INSTANCES)
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", show_default=False, help="The instance (default: all of this checkout).", autocompletion=INSTANCES
+        ),
     ] = None,
     as_json: Json = False,
 ) -> int:
@@ -53,6 +57,7 @@ def status(
     broken = [] if name else unreadable_here(session)
     for error in broken:
         print_error(error, session.mask)
+    seen_all = bool(name) or tell_others(session)
     if as_json:
         give(json.dumps(documents[0] if name else documents, ensure_ascii=False) + "\n")
     elif documents:
@@ -60,9 +65,9 @@ def status(
             if "error" in each:
                 tell(f"envctl: {each['name']}: {session.mask(each['error'])}")
         show(*[line for each in documents for line in ("", *shown_status(each))][1:])
-    elif not broken:
+    elif not broken and seen_all:
         show("nothing is up in this checkout")
-    return 1 if broken or any(each["state"] == UNKNOWN for each in documents) else 0
+    return 1 if broken or not seen_all or any(each["state"] == UNKNOWN for each in documents) else 0
 
 
 def _document(session: Session, record: Record, alone: bool) -> dict[str, Any]:
@@ -84,12 +89,19 @@ def env(
     for_: Annotated[
         str | None,
         typer.Option(
-            "--for", metavar="S", help="What this service itself would get, to run it by hand.", show_default=False, autocompletion=SERVICES
+            "--for",
+            metavar="S",
+            help="Print what service S itself would get, to run it by hand.",
+            show_default=False,
+            autocompletion=SERVICES,
         ),
     ] = None,
     lane: Lane = None,
 ) -> None:
-    """Print the outputs: addresses and credentials for tests and tools; without --lane those of the test worker that asks."""
+    """Print the outputs: addresses and credentials for tests and tools.
+
+    Called by a parallel test worker, it prints those of the worker's lane unless --lane names another.
+    """
     from envctl.lifecycle.api import env as env_of
 
     session = session_of(ctx)
@@ -97,7 +109,7 @@ def env(
     values = _of_service(session, record, for_) if for_ else env_of(record.id, lane=lane, session=session)
     written = values if format == "json" else sourced(values, service=bool(for_))
     if left_out := [name for name in values if name not in written]:
-        tell(f"left out, since a shell cannot have variables of these names: {', '.join(left_out)}; `--format json` has them")
+        tell(f"left out, because these are not valid names of shell variables: {', '.join(left_out)}; `--format json` has them")
     give(outputs.formatted(format, written))
     if format == "github":
         from envctl.outputs.github import masks
@@ -116,19 +128,23 @@ def logs(
     ctx: typer.Context,
     name: Instance,
     service: Annotated[
-        list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="All services without one.", autocompletion=SERVICES)
+        list[str] | None, typer.Argument(metavar="[S]...", show_default=False, help="Services (default: all).", autocompletion=SERVICES)
     ] = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
-    tail: Annotated[int | None, typer.Option("-n", "--tail", metavar="N", help="The last lines only.", show_default=False)] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Print new lines as they are written.")] = False,
+    tail: Annotated[
+        int | None, typer.Option("-n", "--tail", metavar="N", help="Only the last N lines of each service.", show_default=False)
+    ] = None,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="DIR", help="Into files of this folder, with status.json.", show_default=False)
+        str | None, typer.Option("-o", "--output", metavar="DIR", help="Write files to this folder, with status.json.", show_default=False)
     ] = None,
 ) -> None:
-    """Show the logs: of an instance that is up, or of its last run where that failed."""
+    """Show the logs of an instance that is up, or of its last run if that failed."""
     session = session_of(ctx)
     if output:
         if service or follow or tail is not None:
-            raise UsageError("-o writes the logs of all services, once", hint=f"envctl logs {name} -o {output}")
+            raise UsageError(
+                "-o writes the logs of all services, and goes without a service, -f and -n", hint=f"envctl logs {name} -o {output}"
+            )
         try:
             write_report(session, record_named(session, name), session.cwd / output)
         except OSError as error:
@@ -177,7 +193,7 @@ def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: 
 
 def list_(
     ctx: typer.Context,
-    all: Annotated[bool, typer.Option("--all", help="Everybody's that can be seen, not only this checkout's.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="All instances that can be seen, not only this checkout's.")] = False,
     as_json: Json = False,
     engine: Engine = None,
     context: Context = None,
@@ -205,9 +221,12 @@ def exec_(
     ctx: typer.Context,
     name: Instance,
     service: ServiceName,
-    command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False)] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", help="The command.", show_default=False)] = None,
 ) -> int:
-    """Run a command inside a service; returns its exit code. A database's clients find it by their variables: `-- psql`."""
+    """Run a command inside a service; returns its exit code.
+
+    A database's own client finds address and password in its variables: `-- psql`.
+    """
     if not command:
         raise UsageError("there is no command to run", hint=f"envctl exec {name} {service} -- ls")
     session = session_of(ctx)
@@ -234,7 +253,7 @@ def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
 def _inside(session: Session, record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None = None) -> int:
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     if not there.state(service_of(record, service)).running:
-        raise EnvctlError(f"{service} does not run", hint=f"`envctl logs {called(session, record)} {service}` may say why")
+        raise EnvctlError(f"{service} is not running", hint=f"`envctl logs {called(session, record)} {service}` may say why")
     what = there.interactive(service, argv, env, user)
     # Ctrl-C is the command's: on a terminal it gets it from there.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

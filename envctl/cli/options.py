@@ -36,25 +36,28 @@ Many = list[str]
 class Chosen:
     """What chooses and changes the definition: also for `render`."""
 
-    name: Annotated[str | None, _option("The instance's name; the environment's without it.", env="NAME", metavar="N")] = None
-    key: Annotated[str | None, _option("Whose it is, instead of folder, user and machine: `owner/repo#17`.", env="KEY", metavar="TEXT")] = (
-        None
+    name: Annotated[str | None, _option("The instance's name (default: the environment's).", env="NAME", metavar="N")] = None
+    key: Annotated[
+        str | None,
+        _option("What the instance belongs to, instead of folder, user and machine: `owner/repo#17`.", env="KEY", metavar="TEXT"),
+    ] = None
+    set: Annotated[Many, _option("Set a variable of the definition (repeatable).", "--set", metavar="K=V")] = field(default_factory=list)
+    only: Annotated[Many, _option("Only service S and what it needs (repeatable).", env="ONLY", metavar="S", autocompletion=SERVICES)] = (
+        field(default_factory=list)
     )
-    set: Annotated[Many, _option("A variable's value.", "--set", metavar="K=V")] = field(default_factory=list)
-    only: Annotated[
-        Many, _option("Only this service and what it needs (repeatable).", env="ONLY", metavar="S", autocompletion=SERVICES)
+    stub: Annotated[
+        Many, _option("Put a stub in the place of service S (repeatable).", env="STUB", metavar="S", autocompletion=SERVICES)
     ] = field(default_factory=list)
-    stub: Annotated[Many, _option("Replace this service by a stub.", env="STUB", metavar="S", autocompletion=SERVICES)] = field(
+    use: Annotated[Many, _option("Use the server at URL in the place of service S (repeatable).", env="USE", metavar="S=URL")] = field(
         default_factory=list
     )
-    use: Annotated[Many, _option("Use a server that runs already instead of S.", env="USE", metavar="S=URL")] = field(default_factory=list)
-    port: Annotated[Many, _option("A fixed local port for a service.", env="PORT", metavar="S=N")] = field(default_factory=list)
-    image: Annotated[Many, _option("Another image for a service, instead of building.", env="IMAGE", metavar="S=REF")] = field(
-        default_factory=list
+    port: Annotated[Many, _option("Give service S the local port N (repeatable).", env="PORT", metavar="S=N")] = field(default_factory=list)
+    image: Annotated[Many, _option("Use this image for service S, instead of building one (repeatable).", env="IMAGE", metavar="S=REF")] = (
+        field(default_factory=list)
     )
 
 
-UNTRUSTED = "The definition is a stranger's: refuse whatever it would do on this machine."
+UNTRUSTED = "The definition is a stranger's: refuse everything it would do on this machine."
 
 
 @dataclass(frozen=True)
@@ -63,32 +66,36 @@ class Running(Chosen):
 
     local: Annotated[
         Many,
-        _option("A service as a process of this machine, from source (repeatable).", env="LOCAL", metavar="S", autocompletion=SERVICES),
+        _option("Run service S from source, as a process of this machine (repeatable).", env="LOCAL", metavar="S", autocompletion=SERVICES),
     ] = field(default_factory=list)
     engine: Annotated[str | None, _option("docker, kubernetes or local.", env="ENGINE", metavar="E", autocompletion=ENGINES)] = None
-    context: Annotated[str | None, _option("A Docker context, or one of the kubeconfig.", env="CONTEXT", metavar="C")] = None
+    context: Annotated[str | None, _option("A context of Docker or of the kubeconfig.", env="CONTEXT", metavar="C")] = None
     namespace: Annotated[
-        str | None, _option("An existing Kubernetes namespace, instead of one of its own.", env="NAMESPACE", metavar="NS")
+        str | None, _option("Use this existing Kubernetes namespace instead of a new one.", env="NAMESPACE", metavar="NS")
     ] = None
-    registry: Annotated[str | None, _option("Where images that are built here are pushed for a cluster.", env="REGISTRY", metavar="R")] = (
-        None
-    )
+    registry: Annotated[
+        str | None, _option("The registry that images built here are pushed to, for a cluster.", env="REGISTRY", metavar="R")
+    ] = None
     lanes: Annotated[
         str | None,
-        _option("Data and services of their own for N parallel workers; `auto`: one for each core.", env="LANES", metavar="N"),
+        _option(
+            "Make N lanes: data and services of its own for each parallel test worker; `auto`: one for each core.", env="LANES", metavar="N"
+        ),
     ] = None
     image_names: Annotated[
         bool,
-        _option("Give what is built the names that the definition says; else they begin with envctl/.", "--image-names", env="IMAGE_NAMES"),
+        _option(
+            "Give built images the names from the definition, instead of names that begin with envctl/.", "--image-names", env="IMAGE_NAMES"
+        ),
     ] = False
     untrusted: Annotated[bool, _option(UNTRUSTED, "--untrusted", env="UNTRUSTED")] = False
-    ttl: Annotated[str | None, _option("Gone after this: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
-    timeout: Annotated[str | None, _option("One deadline for all of it (10m).", env="TIMEOUT", metavar="D")] = None
+    ttl: Annotated[str | None, _option("Remove the instance after this time: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
+    timeout: Annotated[str | None, _option("Deadline for the whole command (default: 10m).", env="TIMEOUT", metavar="D")] = None
     fresh: Annotated[bool, _option("Start with empty data.", "--fresh", env="FRESH")] = False
-    no_snapshots: Annotated[
-        bool, _option("Make all data anew: take none that is kept, and keep none.", "--no-snapshots", env="NO_SNAPSHOTS")
-    ] = False
-    keep: Annotated[bool, _option("Do not tear down what failed.", "--keep", env="KEEP")] = False
+    no_snapshots: Annotated[bool, _option("Make all data anew: use no snapshot, and make none.", "--no-snapshots", env="NO_SNAPSHOTS")] = (
+        False
+    )
+    keep: Annotated[bool, _option("Leave the instance up after a failure.", "--keep", env="KEEP")] = False
 
 
 def up_options(environment: str, options: Running, report: str | None = None) -> UpOptions:

@@ -14,12 +14,12 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Test": {
         "run": "Bring an environment up, run a command with its outputs, remove it",
-        "test": "The same with the tests of the definition",
+        "test": "The same, with the tests in the definition",
     },
     "Keep it up": {
         "up": "Bring an environment up, ready and seeded",
         "env": "Print the outputs: addresses and credentials for tests and tools",
-        "restart": "Start one service again, rebuilt with --build",
+        "restart": "Restart one service, rebuilt with --build",
         "seed": "Run the seed steps that have not been run yet",
         "reset": "Go back to the seeded state: data is deleted and seeded again",
         "extend": "Set a new lifetime, counted from now",
@@ -28,19 +28,19 @@ GROUPS: dict[str, dict[str, str]] = {
     "Look inside": {
         "status": "Show the state of the services",
         "list": "Show the instances of this checkout",
-        "logs": "Show the logs, of the last failed run too",
+        "logs": "Show the logs, also those of the last failed run",
         "exec": "Run a command inside a service",
-        "shell": "Open the client of a service, like psql, or a shell",
+        "shell": "Open a service's client, such as psql, or a shell",
     },
     "Share a cluster": {
-        "preview": "Keep the environment of a pull request: up, comment, down, gc",
-        "cluster": "Give a cluster rights, limits and a reaper: install, uninstall",
+        "preview": "Keep a pull request's environment up: up, status, comment, down, gc",
+        "cluster": "Set up a shared cluster: install, status, uninstall",
     },
     "More": {
         "render": "Write the manifests that up would use; nothing is started",
         "schema": "Print the JSON Schema of definitions, for editors",
-        "snapshots": "Show, make or remove the seeded data that is kept for the next up",
-        "report": "Sum up JUnit files: red, slow, flaky, the environment's fault",
+        "snapshots": "List, build or remove snapshots: data that the next up starts from",
+        "report": "Sum up JUnit files: failed, slow, flaky, the environment's fault",
         "gc": "Remove what has expired and what has lost its owner",
     },
 }
@@ -50,7 +50,7 @@ _REMOVE = "`envctl down NAME` removes an instance, `envctl down --all` all of th
 LEADS = {
     "ps": "`envctl status` shows services, `envctl list` instances",
     "ls": "`envctl list` shows the instances of this checkout",
-    "start": "`envctl up ENV` brings an environment up, `envctl restart NAME S` starts one service again",
+    "start": "`envctl up ENV` brings an environment up, `envctl restart NAME S` restarts one service",
     "create": "`envctl up ENV` brings an environment up",
     "build": "`envctl up ENV` builds what has changed, `envctl restart NAME S --build` one service",
     "log": "`envctl logs NAME` shows the logs",
@@ -60,6 +60,7 @@ LEADS = {
     "connect": "`envctl shell NAME S` opens the client of a service",
     "outputs": "`envctl env NAME` prints the outputs",
     "version": "`envctl --version` prints it",
+    "completion": "`envctl --install-completion` installs it for your shell",
     **dict.fromkeys(("stop", "rm", "remove", "delete", "destroy", "kill", "teardown"), _REMOVE),
     **dict.fromkeys(("clean", "prune", "cleanup"), "`envctl gc` removes what has expired, `envctl down --all` all of this checkout"),
 }

@@ -29,7 +29,7 @@ Key = Annotated[
     str | None, typer.Option("--key", metavar="TEXT", envvar="ENVCTL_KEY", show_default=False, help=f"The pull request: {FORM}.")
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="N", show_default=False, help="Another name than pr-N.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 app = typer.Typer(help="A pull request's environment on a cluster.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -39,13 +39,21 @@ def up(
     ctx: typer.Context,
     env: Environment,
     options: Running,
-    trusted: Annotated[bool, typer.Option("--trusted", help="Though the head is in another repository, or nobody can tell.")] = False,
+    trusted: Annotated[
+        bool,
+        typer.Option(
+            "--trusted", help="Trust the definition, even if the pull request comes from another repository or its origin is unknown."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring the preview up, or change the one that is there, from any runner: data, passwords and addresses stay."""
+    """Bring the preview up, or update the one that is up.
+
+    Any runner can do it; data, passwords and addresses stay.
+    """
     session = session_of(ctx)
     if options.engine not in (None, "kubernetes") or options.namespace or options.local:
-        raise UsageError("a preview has a namespace of its own on a cluster", hint="without --engine, --namespace and --local")
+        raise UsageError("a preview has a namespace of its own on a cluster", hint="leave out --engine, --namespace and --local")
     request = pull_request(session.environ, options.key)
     wanted = up_options(env, options)
     if request.untrusted and not trusted:
@@ -67,7 +75,10 @@ def up(
 
 @app.command()
 def status(ctx: typer.Context, env: Environment, key: Key = None, name: Name = None, context: Context = None, as_json: Json = False) -> int:
-    """Whether it is up, of which head, and until when; 1 unless it is up."""
+    """Show whether the preview is up, its commit and its expiry.
+
+    The exit code is 1 unless it is up.
+    """
     state = _state(session_of(ctx), key, name, context)
     lock, expires = state.lock, (state.document or {}).get("expires")
     if as_json:
@@ -87,9 +98,11 @@ def comment(
     key: Key = None,
     name: Name = None,
     context: Context = None,
-    post: Annotated[bool, typer.Option("--post", help="Under the pull request, in the place of the one before (GITHUB_TOKEN).")] = False,
+    post: Annotated[
+        bool, typer.Option("--post", help="Post it under the pull request, replacing the earlier one (needs GITHUB_TOKEN).")
+    ] = False,
 ) -> None:
-    """What a reviewer wants to know, as Markdown."""
+    """Print what a reviewer wants to know, as Markdown."""
     session = session_of(ctx)
     state = _state(session, key, name, context)
     text = markdown(state)
@@ -98,13 +111,16 @@ def comment(
         return
     github = GitHub.of(session.environ, state.request.repository)
     if github is None:
-        raise UsageError("--post wants GITHUB_TOKEN, and GITHUB_API_URL where it is not github.com", hint="without it the text is printed")
+        raise UsageError("--post needs GITHUB_TOKEN, and GITHUB_API_URL where it is not github.com", hint="without it the text is printed")
     github.comment(state.request.number, marker(state), text)
 
 
 @app.command()
 def down(ctx: typer.Context, env: Environment, key: Key = None, name: Name = None, context: Context = None) -> int:
-    """Remove it, and mark the pull request closed: an older run does not bring it up again. Twice is fine."""
+    """Remove the preview, and mark its pull request closed.
+
+    A run that began earlier does not bring it up again. It may be called twice.
+    """
     session = session_of(ctx)
     removed = remove(session, Place.of(session, context), pull_request(session.environ, key), name)
     return tell_removed([removed] if removed is not None else [], "nothing was up; the pull request is marked closed")
@@ -115,17 +131,18 @@ def gc(
     ctx: typer.Context,
     env: Environment,
     open: Annotated[
-        str | None, typer.Option("--open", metavar="N,N", show_default=False, help="The open pull requests; else GitHub is asked.")
+        str | None,
+        typer.Option("--open", metavar="N,N", show_default=False, help="The numbers of the open pull requests (default: asks GitHub)."),
     ] = None,
     key: Annotated[str | None, typer.Option("--key", metavar="TEXT", show_default=False, help="host/owner/repository.")] = None,
     context: Context = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Though they are many.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Even if more than 5 would be removed.")] = False,
 ) -> int:
-    """Remove what belongs to pull requests that are not open any more."""
+    """Remove the previews of pull requests that are no longer open."""
     session = session_of(ctx)
     repository = repository_of(session.environ, key)
     numbers = open_numbers(session, repository, open)
-    return tell_removed(list(collect(session, Place.of(session, context), repository, numbers, yes)), "nothing to collect")
+    return tell_removed(list(collect(session, Place.of(session, context), repository, numbers, yes)), "nothing to remove")
 
 
 def _state(session: Session, key: str | None, name: str | None, context: str | None) -> State:

@@ -9,6 +9,7 @@ import typer
 from envctl.cli.arguments import Context, Namespace, looking_at, session_of
 from envctl.cli.completion import INSTANCES
 from envctl.cli.down import down_named, tell_removed
+from envctl.cli.others import tell_others
 from envctl.engines.protocol import Prunes
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.list import engines
@@ -22,7 +23,7 @@ from envctl.process.terminal import tell
 def down(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The instance.", show_default=False, autocompletion=INSTANCES)] = None,
-    all: Annotated[bool, typer.Option("--all", help="Every instance of this checkout.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="All instances of this checkout.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="On Kubernetes: do not wait until the namespace is gone.")] = False,
 ) -> int:
     """Remove an instance: containers, networks, volumes, state. Works without the definition, and twice."""
@@ -31,14 +32,16 @@ def down(
     session = session_of(ctx)
     if name is not None:
         return down_named(session, name, not no_wait)
-    return tell_removed(remove_all(session, not no_wait), "nothing is up in this checkout")
+    removed = remove_all(session, not no_wait)
+    seen_all = tell_others(session)
+    return tell_removed(removed, "nothing is up in this checkout" if seen_all else "") or (0 if seen_all else 1)
 
 
 def gc(
     ctx: typer.Context,
-    images: Annotated[bool, typer.Option("--images", help="Also every image that envctl built and nothing uses.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Also remove all images that envctl built and nothing uses.")] = False,
     here: Annotated[bool, typer.Option("--here", help="Only instances of this checkout.")] = False,
-    engine: Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Only there.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Only on this engine.")] = None,
     context: Context = None,
     namespace: Namespace = None,
 ) -> int:
@@ -49,7 +52,7 @@ def gc(
     for error in session.store.unreadable():
         tell(f"envctl: {error.message}; it is left alone")
     removed = list(collect(session, found, unseen.append, project_here(session) if here else None))
-    status = tell_removed(removed, "" if unseen else "nothing to collect")
+    status = tell_removed(removed, "" if unseen else "nothing to remove")
     for opened in found.values():
         try:
             for thing in opened.prune(images) if isinstance(opened, Prunes) else ():
@@ -57,7 +60,7 @@ def gc(
         except EnvctlError as error:
             unseen.append(error.message)
     for ref in () if here else sweep(session):
-        tell(f"removed snapshot {ref}, which was left half-way")
+        tell(f"removed snapshot {ref}, which was left half-finished")
     for why in dict.fromkeys(unseen):
         tell(f"envctl: {session.mask(why)}")
     return 1 if unseen or unreadable_here(session) else status

@@ -19,18 +19,18 @@ from envctl.reports.summary import document, markdown
 def report(
     ctx: typer.Context,
     places: Annotated[
-        list[str], typer.Argument(metavar="DIR...", help="Folders of --report, or others with JUnit files.", show_default=False)
+        list[str], typer.Argument(metavar="DIR...", help="Folders written by --report, or any with JUnit files.", show_default=False)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="Into this file instead of stdout.", show_default=False)
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file instead of stdout.", show_default=False)
     ] = None,
     history: Annotated[
         str | None,
-        typer.Option("--history", metavar="FILE", help="Keeps the last runs, by which flaky tests are known.", show_default=False),
+        typer.Option("--history", metavar="FILE", help="Keep the last runs in this file, to recognise flaky tests.", show_default=False),
     ] = None,
 ) -> int:
-    """Merge JUnit files to one summary: red, slow, flaky, and what was the environment's fault."""
+    """Merge JUnit files into one summary: failed, slow and flaky tests, and what was the environment's fault."""
     session = session_of(ctx)
     kept = session.cwd / history if history else None
     try:

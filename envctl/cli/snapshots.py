@@ -37,18 +37,29 @@ class Action(StrEnum):
 
 def snapshots(
     ctx: typer.Context,
-    action: Annotated[Action | None, typer.Argument(metavar="[build|export|import]", show_default=False)] = None,
-    what: Annotated[str | None, typer.Argument(metavar="[ENV|DIR]", show_default=False, help="What to build; from or to where.")] = None,
-    prune_: Annotated[bool, typer.Option("--prune", help="Remove all that no instance uses.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
-    engine: Annotated[str | None, typer.Option("--engine", envvar="ENVCTL_ENGINE", metavar="E", help="Of `build`.")] = None,
-    context: Annotated[str | None, typer.Option("--context", envvar="ENVCTL_CONTEXT", metavar="C", help="Of `build`.")] = None,
-    registry: Annotated[
-        str | None, typer.Option("--registry", envvar="ENVCTL_REGISTRY", metavar="R", help="Of `build`: from where a cluster pulls it.")
+    action: Annotated[
+        Action | None, typer.Argument(metavar="[build|export|import]", help="What to do instead of listing them.", show_default=False)
     ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Of `build`: a variable's value.")] = None,
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[ENV|DIR]", show_default=False, help="The environment to build; the folder to export to or import from."),
+    ] = None,
+    prune_: Annotated[bool, typer.Option("--prune", help="Remove all snapshots that no instance uses.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    engine: Annotated[str | None, typer.Option("--engine", envvar="ENVCTL_ENGINE", metavar="E", help="The engine, for `build`.")] = None,
+    context: Annotated[
+        str | None, typer.Option("--context", envvar="ENVCTL_CONTEXT", metavar="C", help="The context, for `build`.")
+    ] = None,
+    registry: Annotated[
+        str | None,
+        typer.Option("--registry", envvar="ENVCTL_REGISTRY", metavar="R", help="The registry from which a cluster pulls it, for `build`."),
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Set a variable of the definition, for `build`.")] = None,
 ) -> int:
-    """List the data that is kept, so that servers need neither be initialised nor seeded again; or build, export, import, prune it."""
+    """List the snapshots, or build, export, import or prune them.
+
+    A snapshot is data that is kept, so that the next `up` need neither initialise nor seed a server again.
+    """
     session, silent = session_of(ctx), list[str]()
     if (action is None) != (what is None) or (action is not None and prune_):
         raise UsageError("this command is not complete", hint="`envctl snapshots`, `--prune`, `build ENV`, `export DIR` or `import DIR`")
@@ -57,7 +68,7 @@ def snapshots(
     elif prune_:
         left = sweep(session)
         _tell("removed", prune(session, silent.append))
-        show(*(f"removed {ref}, which was left half-way" for ref in left))
+        show(*(f"removed {ref}, which was left half-finished" for ref in left))
     elif what == ASKED:
         _build_asked()
     elif action is Action.BUILD:
@@ -87,7 +98,7 @@ def _list(found: list[Kept], as_json: bool) -> None:
         rows = [(k.entry.made_for, k.entry.kind, k.entry.image, k.entry.engine, _megabytes(k.entry), stamp(k.used)) for k in found]
         show(*table([("FOR", "KIND", "IMAGE", "ENGINE", "SIZE", "LAST USE"), *rows]))
     else:
-        show("nothing is kept")
+        show("there are no snapshots")
 
 
 def _row(kept: Kept) -> dict[str, Any]:
@@ -101,4 +112,4 @@ def _megabytes(entry: Entry) -> str:
 
 
 def _tell(done: str, entries: list[Entry]) -> None:
-    show(*([f"{done} {entry.made_for} ({entry.kind}, {_megabytes(entry)})" for entry in entries] or [f"nothing to be {done}"]))
+    show(*([f"{done} {entry.made_for} ({entry.kind}, {_megabytes(entry)})" for entry in entries] or [f"nothing was {done}"]))

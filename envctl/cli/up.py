@@ -28,11 +28,15 @@ from envctl.process.terminal import give, show, tell
 from envctl.reports import polluters
 from envctl.session import Session
 
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 ReportDir = Annotated[
     str | None,
     typer.Option(
-        "--report", metavar="DIR", envvar="ENVCTL_REPORT", show_default=False, help="When it fails: logs and status of every service here."
+        "--report",
+        metavar="DIR",
+        envvar="ENVCTL_REPORT",
+        show_default=False,
+        help="On failure, write the logs and the status of every service to this folder.",
     ),
 ]
 
@@ -69,17 +73,20 @@ def run(
     ctx: typer.Context,
     env: Environment,
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="-- CMD...", show_default=False, help="What runs with the outputs in its environment.")
+        list[str] | None,
+        typer.Argument(metavar="-- CMD...", show_default=False, help="The command; the outputs are its environment variables."),
     ] = None,
     *,
     options: Running,
     inside: Annotated[
         str | None,
-        typer.Option("--in", metavar="S", show_default=False, help="Run it instead of this service: in its image, on its network."),
+        typer.Option(
+            "--in", metavar="S", show_default=False, help="Run the command in the place of service S: in its image, on its network."
+        ),
     ] = None,
     report: ReportDir = None,
 ) -> int:
-    """Bring an environment up, run a command with its outputs, tear it down; returns the command's exit code."""
+    """Bring an environment up, run a command with its outputs, remove it; returns the command's exit code."""
     if not command:
         raise UsageError("there is no command to run", hint=f"envctl run {env} -- pytest")
     session = session_of(ctx)
@@ -93,7 +100,9 @@ def test_(
     env: Environment,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TEST]...", show_default=False, help="Tests of the definition; all without it.", autocompletion=TESTS),
+        typer.Argument(
+            metavar="[TEST]...", show_default=False, help="Names of tests in the definition (default: all).", autocompletion=TESTS
+        ),
     ] = None,
     *,
     options: Running,
@@ -102,19 +111,19 @@ def test_(
         bool, typer.Option("--watch", help="Run the tests again whenever a file of the project changes, until Ctrl-C.")
     ] = False,
     watch_data: Annotated[
-        bool, typer.Option("--watch-data", help="Tell at the end which tests left data behind, and whose data they changed.")
+        bool, typer.Option("--watch-data", help="Report at the end which tests left data behind, and whose data they changed.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="With --watch-data: that as JSON on stdout; what the tests print there goes to stderr.")
+        bool, typer.Option("--json", help="With --watch-data: print the report as JSON; what the tests print goes to stderr.")
     ] = False,
     passed_on: Annotated[str, typer.Option("--passed-on", hidden=True)] = "[]",
 ) -> int:
-    """Bring an environment up, run the definition's tests, tear it down; returns the first exit code that is not 0.
+    """Bring an environment up, run the definition's tests, remove it; returns the first exit code that is not 0.
 
     Arguments after `--` are passed on to the test: `envctl test shop api -- -k checkout`.
     """
     if as_json and not watch_data:
-        raise UsageError("--json is for what --watch-data tells", hint=f"envctl test {env} --watch-data --json")
+        raise UsageError("--json is for the report of --watch-data", hint=f"envctl test {env} --watch-data --json")
     session = session_of(ctx)
     leavings = Leavings(partial(print_leavings, as_json), 2 if as_json else None) if watch_data else None
     options_of_up = up_options(env, options, report)

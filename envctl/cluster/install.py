@@ -44,7 +44,7 @@ def install(api: Api, namespace: str, teams: Sequence[str], teams_only: bool = F
 def _refuse_foreign(api: Api, namespace: str, teams: Sequence[str]) -> None:
     found = api.get("v1", "Namespace", None, namespace) if namespace else None
     if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED) != "envctl":
-        raise UsageError(f"there is a namespace {namespace} that is not envctl's", hint="take another one with --namespace")
+        raise UsageError(f"the namespace {namespace} exists, and is not envctl's", hint="choose another one with --namespace")
     for team in teams:
         if api.get("v1", "Namespace", None, team) is None:
             raise UsageError(f"--team {team}: there is no such namespace", hint=f"`kubectl create namespace {team}`, with your own quota")
@@ -52,7 +52,7 @@ def _refuse_foreign(api: Api, namespace: str, teams: Sequence[str]) -> None:
 
 def _refused(item: Object, error: ApiError) -> EnvctlError:
     if error.status == 404:
-        return EnvctlError(f"the cluster does not know {item['kind']} ({item['apiVersion']})", hint="Kubernetes 1.30 or later is wanted")
+        return EnvctlError(f"the cluster does not know {item['kind']} ({item['apiVersion']})", hint="Kubernetes 1.30 or later is required")
     hint = "an administrator of the cluster does this once; `--print` shows what is applied" if error.status == 403 else ""
     return EnvctlError(f"{title(item)} is refused: {error.message}", hint=hint)
 
@@ -102,7 +102,11 @@ def uninstall(api: Api, namespace: str, teams: Sequence[str], force: bool = Fals
     """
     if not teams_only and (left := instances(api)) and not force:
         shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
-        raise UsageError(f"{len(left)} instances are there ({shown}), and nothing would remove them in time", hint="remove them, or --yes")
+        many, them = (f"{len(left)} instances are", "them") if len(left) > 1 else ("1 instance is", "it")
+        raise UsageError(
+            f"{many} still there ({shown}), and nothing would remove {them} in time",
+            hint="remove them first, or use --yes",
+        )
     _refuse_foreign(api, "" if teams_only else namespace, ())
     for item in reversed(cluster_objects(namespace, teams, teams_only)):
         meta = item["metadata"]

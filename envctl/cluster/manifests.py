@@ -34,7 +34,7 @@ def cluster_objects(namespace: str = NAMESPACE, teams: Sequence[str] = (), teams
     """
     for name in (namespace, *teams):
         if not _LABEL.fullmatch(name):
-            raise UsageError(f"'{name}' is no name of a namespace", hint="small letters, digits and hyphens, at most 40")
+            raise UsageError(f"'{name}' is not a valid name of a namespace", hint="lower-case letters, digits and hyphens, at most 40")
     found: list[Object] = []
     if not teams_only:
         found = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(RESTRICTED)}}]

@@ -43,14 +43,14 @@ class Budget:
     def step(self, count: int = 1) -> None:
         self.steps += count
         if self.steps > MAX_STEPS:
-            raise OutOfBudget(f"the expressions of this definition take more than {MAX_STEPS:,} steps together; make less of it")
+            raise OutOfBudget(f"the expressions of this definition take more than {MAX_STEPS:,} steps together; simplify them")
 
     def afford(self, size: int) -> None:
         """Whether *size* characters more can be made; ExpressionError where they never could."""
         if size > MAX_CHARACTERS:
             raise ExpressionError(f"the result is too large: it has more than {MAX_CHARACTERS:,} characters")
         if self.characters + size > MAX_CHARACTERS:
-            raise OutOfBudget(f"the values of this definition make more than {MAX_CHARACTERS:,} characters together; make less of it")
+            raise OutOfBudget(f"the values of this definition have more than {MAX_CHARACTERS:,} characters together; make them smaller")
 
     def make(self, value: Any, *, strict: bool = False) -> None:
         """Counts *value*, which has just been made."""
@@ -124,7 +124,7 @@ def no_value(item: Any) -> str:
     if isinstance(item, Iterator | MappingView):
         return "this makes its items one by one, which is not a value yet; add `| list`"
     if isinstance(item, bytes):
-        return "bytes are not a value; `.decode()` makes a text of them"
+        return "bytes are not a value; `.decode()` turns them into text"
     return "this is a function; call it with `()`" if callable(item) else f"a {type(item).__name__} is not a value"
 
 

@@ -94,9 +94,9 @@ class Checks:
                 yield self.source.problem((*at, "env", key), message, "letters, digits and _, like DATABASE_URL")
         for key in LATER:
             if getattr(service, key) is not None:
-                yield self.source.problem((*at, key), f"`{key}` does nothing in this version", "leave it out until a version has it")
+                yield self.source.problem((*at, key), f"`{key}` does nothing in this version", "leave it out until a version supports it")
         if service.run is not None and service.command is not None:
-            message = "`run` is the whole program, `command` are arguments for the image's own; one of them is too many"
+            message = "`run` is the whole program, `command` only the arguments for the image's own; give one of them"
             yield self.source.problem((*at, "command"), message)
         if "shell" not in service.model_fields_set and (word := _of_a_shell(service.run)):
             yield self.source.problem((*at, "run"), f"there is no shell that would understand `{word}`", "`shell: true` beside it runs one")
@@ -115,7 +115,7 @@ class Checks:
             yield from self._path(text, (*at, "files", target), "file or folder")
             if not target.startswith("/"):
                 message = f"'{target}' is not a path inside the container"
-                hint = "it begins with /; the file of the project stands behind the colon"
+                hint = "it begins with /, and the project's file follows the colon"
                 yield self.source.problem((*at, "files", target), message, hint)
 
     def _variables(self, text: str, at: TreePath) -> Iterator[Problem]:
@@ -152,7 +152,7 @@ class Checks:
             hint = f"`http: /{ready.http}`" if "://" not in ready.http else "`http: /healthz`; host and port are known"
             yield self.source.problem((*at, "http"), f"'{ready.http}' is not a path of the service", hint)
         if ready.status is not None and ready.http is None:
-            yield self.source.problem((*at, "status"), "`status` belongs to `http`, which is not there")
+            yield self.source.problem((*at, "status"), "`status` goes with `http`, which is missing")
         if ready.log is not None and "${" not in ready.log and (complaint := no_pattern(ready.log)):
             yield self.source.problem((*at, "log"), complaint, SYNTAX)
 
@@ -175,7 +175,7 @@ class Checks:
             host = name.lower().replace("_", "-")
             if host in seen and not {name, seen[host]} <= composed:
                 message = f"'{name}' and '{seen[host]}' are the same host name"
-                yield self.source.problem(("services", name), message, "they differ in case, or in - and _ only")
+                yield self.source.problem(("services", name), message, "they differ only in case, or in - and _")
             seen.setdefault(host, name)
 
     def _path(self, text: str, path: TreePath, what: PathType) -> Iterator[Problem]:

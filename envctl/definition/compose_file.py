@@ -157,7 +157,7 @@ def _config(
     except OSError as error:
         raise EngineMissing(f"Docker Compose could not read {displayed(files[0])}: {error}", hint=_ADVICE) from None
     except subprocess.TimeoutExpired:
-        message = f"Docker Compose has not read this file within {TIMEOUT} s"
+        message = f"Docker Compose did not read this file within {TIMEOUT} s"
         raise DefinitionError(
             [Problem(displayed(files[0]), 1, "", message, f"`docker compose -f {files[0].name} config` shows it")]
         ) from None
@@ -210,7 +210,7 @@ def _shared(config: Mapping[str, Any]) -> Iterator[str]:
     for what, singular in (("networks", "network"), ("volumes", "volume")):
         for name, item in config.get(what, {}).items():
             if isinstance(item, dict) and item.get("external"):
-                yield f"the {singular} '{name}' is external: it must be there, and every instance shares it"
+                yield f"the {singular} '{name}' is external: it must exist already, and every instance shares it"
 
 
 def _name(text: str) -> str:

@@ -15,7 +15,7 @@ from envctl.files.reading import read_file
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
-RIGHT = "write NAME=value; a value with blanks, # or several lines stands between quotes"
+RIGHT = "write NAME=value; put a value with spaces, # or several lines in quotes"
 _QUOTED = re.compile(r"""[=:][ \t]*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""", re.DOTALL)
 _NAME = re.compile(r"\w[\w.-]*")
 
@@ -55,7 +55,7 @@ def wrong_lines(path: Path, root: Path) -> Iterator[Problem]:
         yield text
         return
     for each in _bindings(text):
-        if each.error or (each.value is None and each.key and not _NAME.fullmatch(each.key)):
+        if each.error or (each.key and not _NAME.fullmatch(each.key)):
             said = each.original.string
             line = each.original.line + len(said) - len(said.lstrip("\r\n"))
             yield Problem(displayed(path), line, "", "this line does not set a variable", RIGHT)
@@ -74,7 +74,7 @@ def readable(path: Path, root: Path) -> str | Problem:
     if lone := re.search(r"\r(?!\r*\n)", outside):
         line = outside.count("\n", 0, lone.start()) + 1
         message = "a line ends with a carriage return alone, and what follows would be taken for a part of it"
-        return Problem(displayed(path), line, "", message, "save it with line ends of Unix or Windows (LF or CRLF)")
+        return Problem(displayed(path), line, "", message, "save it with the line endings of Unix or Windows (LF or CRLF)")
     return text
 
 

@@ -200,7 +200,7 @@ def _missing(error: Missing, scope: Mapping[str, Any], source: str) -> str:
     known = [str(key) for key in error.owner] if isinstance(error.owner, Mapping) else []
     advice = [did_you_mean(name, known) if known else "it has no properties"]
     if "-" in name:
-        advice.append("a subtraction has blanks around its `-`")
+        advice.append("a subtraction needs spaces around its `-`")
     return "; ".join([f"{_owner(source, name)} has no '{name}'", *advice])
 
 

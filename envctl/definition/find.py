@@ -55,7 +55,7 @@ def is_compose_file(file: Path) -> bool:
     """By its name, or else by what stands in it; whatever stands in `environments/` is a definition."""
     if file.parent.name == FOLDER or file.stem == "environment":
         return False
-    return _COMPOSE.fullmatch(file.name) is not None or reads_like_compose(file)
+    return _COMPOSE.fullmatch(file.name) is not None or reads_like_compose(file, project_of(file.parent))
 
 
 def project_of(folder: Path) -> Path:
@@ -124,7 +124,7 @@ def _by_path(env: str, cwd: Path) -> Path | None:
 
 def _advice(env: str, known: dict[str, Path]) -> str:
     if "/" in env or env.endswith(_SUFFIXES):
-        return "no such file; a folder is one with an environment.yaml in it"
+        return "no such file; a folder must contain an environment.yaml"
     if not known:
-        return f"there is none under {FOLDER}/; `envctl init` makes a first one"
+        return f"there is none under {FOLDER}/; `envctl init` writes a first one"
     return did_you_mean(env, list(known))

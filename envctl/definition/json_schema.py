@@ -51,7 +51,7 @@ def _top(schema: Schema, parts: Schema) -> None:
                 "additionalProperties": False,
             },
         ],
-        "description": "A Compose file whose services are there already; our keys lie on top.",
+        "description": "An existing Compose file; the keys of this definition are laid over its services.",
     }
     parts["Variable"] = _open(_without_titles(Variable.model_json_schema()))
     plain: Schema = {"type": ["string", "number", "boolean", "array", "null"]}

@@ -29,7 +29,7 @@ def name_problem(name: str) -> tuple[str, str] | None:
     if name in RESERVED or name in WORDS:
         return f"'{name}' is reserved in expressions", "choose another name"
     if OURS.match(name):
-        return f"'{name}' begins like what envctl itself puts beside services", f"another name, e.g. '{name[7:] or 'server'}'"
+        return f"'{name}' begins like the names that envctl itself gives", f"choose another name, e.g. '{name[7:] or 'server'}'"
     if not NAME.fullmatch(name):
         return f"'{name}' is not a valid name for a service", "letters, digits, - and _, at most 40, not beginning with - or _"
     return None
@@ -172,8 +172,13 @@ class FileFormat(NamedTuple):
     needs_into: bool = False
 
 
-def _inline(format: str) -> Any:
-    return WithJsonSchema(seed_entries.schema(format))
+class _Inline(NamedTuple):
+    """What a step's value may be beside a file's name. Its schema is made when somebody asks for it: that takes longer than all models."""
+
+    format: str
+
+    def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
+        return seed_entries.schema(self.format)
 
 
 class SeedStep(Model):
@@ -181,17 +186,17 @@ class SeedStep(Model):
 
     sql: str | None = Field(None, description="A file of SQL statements (also .gz, .zst), or a folder of them in name order.")
     csv: str | None = Field(None, description="A CSV file with a header line (also .gz, .zst).")
-    rows: Annotated[Inline, _inline("rows")] = Field(
+    rows: Annotated[Inline, _Inline("rows")] = Field(
         None, description="Rows by table: a YAML, JSON or JSONL file (also .gz, .zst), or the rows themselves."
     )
     restore: str | None = Field(None, description="An archive of pg_dump (a file or a folder), or a dump of mariadb-dump (also .gz, .zst).")
-    generate: Annotated[Inline, _inline("generate")] = Field(None, description="Rows made up by Faker, the same each time.")
-    keys: Annotated[Inline, _inline("keys")] = Field(None, description="Key to value: a YAML or JSON file, or the keys themselves.")
-    messages: Annotated[Inline, _inline("messages")] = Field(
+    generate: Annotated[Inline, _Inline("generate")] = Field(None, description="Rows made up by Faker, the same each time.")
+    keys: Annotated[Inline, _Inline("keys")] = Field(None, description="Key to value: a YAML or JSON file, or the keys themselves.")
+    messages: Annotated[Inline, _Inline("messages")] = Field(
         None, description="Messages for a broker: a YAML, JSON or JSONL file, or the messages themselves."
     )
     objects: str | None = Field(None, description="A file or folder that is put into a bucket.")
-    http: Annotated[Inline, _inline("http")] = Field(
+    http: Annotated[Inline, _Inline("http")] = Field(
         None, description="Requests to the service, or to `in`: a YAML, JSON, JSONL or .http file, or the requests themselves."
     )
     into: str | None = Field(None, description="The table of `csv` and of `rows` without tables; the bucket of `objects`.")
@@ -203,7 +208,7 @@ class SeedStep(Model):
         None, alias="in", description="Of a command: a service of the team's own, `server`, or `host` (this machine). Of `http`: a service."
     )
     inputs: Texts = Field(default_factory=list, description="Globs of files the result depends on.")
-    database: Text | None = Field(None, description="Another database than the first.")
+    database: Text | None = Field(None, description="A database other than the first.")
     needs: Needs = Field(default_factory=dict, description="What this step waits for besides its own server.")
 
     FILES: ClassVar[Mapping[str, FileFormat]] = {
@@ -327,7 +332,7 @@ class Service(Model):
     publish: Port | dict[str, Port] | None = Field(
         None, description="The number outside of the main port, or of ports by name, where it must be the same each time."
     )
-    ready: Ready | None = Field(None, description="When it is ready, where the kind's own check does not do.")
+    ready: Ready | None = Field(None, description="When it is ready, if the kind's own check is not the right one.")
     env: dict[str, Text | None] = Field(
         default_factory=dict,
         description="Variables; `${db.url}` is an address inside the environment, and a dependency.",
@@ -338,7 +343,7 @@ class Service(Model):
     files: dict[str, str] = Field(default_factory=dict, description="Path inside to a file or folder of the project.")
     needs: Needs = Field(default_factory=dict, description="What it waits for, besides what its references say.")
     seed: list[SeedStep] = Field(default_factory=list, description="Data, in the order of the steps.")
-    replicas: Whole = Field(1, ge=1, le=100, description="How many of it run.")
+    replicas: Whole = Field(1, ge=1, le=100, description="How many copies of it run.")
     resources: Resources | None = Field(None, description="What it may use at most.")
     stop: Duration | None = Field(None, description="How long it may take to end on SIGTERM.")
     scope: Literal["lane", "environment"] | None = Field(None, description="One per lane, or one for all of them.")

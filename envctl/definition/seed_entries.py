@@ -25,7 +25,7 @@ class Bodied(Entry):
     @model_validator(mode="after")
     def _one_body(self) -> Bodied:
         if len(given := sorted({"body", "json_", "base64"} & self.model_fields_set)) > 1:
-            raise ValueError(f"{' and '.join(name.rstrip('_') for name in given)} are one body too many; give one of them")
+            raise ValueError(f"{' and '.join(name.rstrip('_') for name in given)} are alternatives; give one of them")
         return self
 
 
@@ -53,7 +53,7 @@ class AmqpMessage(Bodied):
     queue: str | None = Field(None, description="The queue it goes to.")
     exchange: str | None = Field(None, description="The exchange it goes to ...")
     routing_key: str = Field("", description="... with this key.")
-    virtual_host: str | None = Field(None, description="Another than the first.")
+    virtual_host: str | None = Field(None, description="A virtual host other than the first.")
     headers: dict[str, Any] = Field(default_factory=dict)
     content_type: str | None = None
 
@@ -69,7 +69,7 @@ class NatsMessage(Bodied):
 
     subject: str = Field(min_length=1)
     headers: Headers = Field(default_factory=dict)
-    jetstream: bool = Field(False, description="A stream must have taken it.")
+    jetstream: bool = Field(False, description="A stream must have accepted it.")
 
 
 class KafkaMessage(Bodied):

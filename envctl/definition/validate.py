@@ -245,7 +245,7 @@ def _words(errors: list[Mapping[str, Any]], value: Any, full: TreePath) -> tuple
     if kind == "literal_error":
         return _choice(value, context["expected"])
     if kind == "string_pattern_mismatch":
-        return f"{shown(value)} has not the right form", _EXAMPLES.get(last, f"it must match {context['pattern']}")
+        return f"{shown(value)} does not have the right form", _EXAMPLES.get(last, f"it must match {context['pattern']}")
     if kind == "value_error":
         return str(context["error"]), ""
     expected = list(dict.fromkeys(_EXPECTED[e["type"]] for e in errors if e["type"] in _EXPECTED))
@@ -256,7 +256,7 @@ def _words(errors: list[Mapping[str, Any]], value: Any, full: TreePath) -> tuple
 
 def _choice(value: Any, expected: str) -> tuple[str, str]:
     known = re.findall(r"'([^']+)'", expected)
-    return f"{shown(value)} is none of {', '.join(known)}", did_you_mean(value, known) if isinstance(value, str) else ""
+    return f"{shown(value)} is not one of {', '.join(known)}", did_you_mean(value, known, limit=0) if isinstance(value, str) else ""
 
 
 def _example(value: Any, expected: list[str], key: str) -> str:

@@ -55,5 +55,5 @@ def sourced(values: Mapping[str, str], service: bool) -> dict[str, str]:
 def wrong_output(name: str) -> str:
     """Why *name* cannot be an output's; empty where it can."""
     if not SHELL_NAME.fullmatch(name):
-        return f"'{name}' is not a name for an environment variable that a shell knows"
+        return f"'{name}' is not a valid name for a shell variable"
     return f"'{name}' would change how every command of the tests and of a user's shell runs" if steers(name) else ""

@@ -244,7 +244,7 @@ def _scalar(event: Any, line: int) -> Scalar:
 
 def _unknown_tag(tag: str, line: int) -> YamlError:
     shown = "!!" + tag.removeprefix(_STANDARD) if tag.startswith(_STANDARD) else tag
-    return YamlError(line, f"the tag `{shown}` means nothing here", "remove it")
+    return YamlError(line, f"the tag `{shown}` has no meaning here", "remove it")
 
 
 class WrittenInt(int):

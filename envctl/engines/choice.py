@@ -34,7 +34,7 @@ def default_engine(environ: Mapping[str, str], context: str | None = None, *, re
         return "docker" if _listens(host) else "local"
     except PermissionError:
         if refuse_unseen and not _agreed(host):
-            advice = "add yourself to the group that may (`docker`), or say `--engine local`"
+            advice = "add yourself to the group `docker`, or use `--engine local`"
             raise EngineMissing(f"this user may not use Docker ({urlsplit(host).path}: permission denied)", hint=advice) from None
         return "local"
 

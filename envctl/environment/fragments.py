@@ -91,9 +91,9 @@ def _of_object(item: object, source: Source, at: TreePath) -> Iterator[Problem]:
             (*at, "kind"), f"a {kind} belongs to the whole cluster, and no instance can have its own", "create it in another way"
         )
     if str(name).startswith(OURS):
-        yield source.problem((*at, "metadata", "name"), f"names that begin with `{OURS}` are envctl's own", "name it otherwise")
+        yield source.problem((*at, "metadata", "name"), f"names that begin with `{OURS}` are envctl's own", "choose another name")
     if kind == "Secret" and _RECORD.fullmatch(str(name)):
-        yield source.problem((*at, "metadata", "name"), "the record of an instance has such a name", "name it otherwise")
+        yield source.problem((*at, "metadata", "name"), "the record of an instance has such a name", "choose another name")
 
 
 def _is_there(tree: object, path: TreePath) -> bool:

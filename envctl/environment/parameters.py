@@ -206,7 +206,7 @@ def _words(error: ValidationError) -> tuple[str, str]:
             return f"expected {_alternatives(error)}, not {shown(value)}", ""
         case "enum":
             known = [str(item) for item in wanted]
-            return f"{shown(value)} is none of {', '.join(known)}", did_you_mean(str(value), known)
+            return f"{shown(value)} is not one of {', '.join(known)}", did_you_mean(str(value), known, limit=0)
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             bound = "at least" if "inimum" in error.validator else "at most"
             return f"{shown(value)} is out of range: it must be {bound} {wanted}", ""
@@ -216,7 +216,7 @@ def _words(error: ValidationError) -> tuple[str, str]:
         case "pattern":
             schema: Any = error.schema
             described = f" ({schema['description'].rstrip('.')})" if schema.get("description") else ""
-            return f"{shown(value)} has not the right form", f"it must match {wanted}{described}"
+            return f"{shown(value)} does not have the right form", f"it must match {wanted}{described}"
         case "required":
             missing = [key for key in wanted if key not in value]
             return f"the key '{missing[0]}' is missing", ""

@@ -49,10 +49,10 @@ class _Service:
         service, kind = self._service, self._kind
         if not (kind.image or service.image or service.build or service.run):
             hint = "`image: REF`, `build: FOLDER` or `run: COMMAND`"
-            yield self.problem((), f"it is not said what to run: a service of kind '{kind.kind}' has no image of its own", hint)
+            yield self.problem((), f"nothing says what to run: a service of kind '{kind.kind}' has no image of its own", hint)
         has_port = bool(service.port or service.ports or kind.ports)
         if kind.kind == "api" and not has_port and not service.from_compose:
-            yield self.problem((), "an API has a port", "`port: 8000`")
+            yield self.problem((), "an API needs a port", "`port: 8000`")
 
     def publish(self) -> Iterator[Problem]:
         given, ports = self._service.publish, port_names(self._service, self._kind)

@@ -108,13 +108,13 @@ class Interrupted(EnvctlError):
 
 
 def did_you_mean(word: str, known: Sequence[str], *, limit: int = 12) -> str:
-    """A hint for an unknown *word*: the nearest of *known*, or all of them."""
+    """A hint for an unknown *word*: the nearest of *known*, or the first *limit* of them."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
-    if not known:
+    if not known or not limit:
         return ""
     shown = ", ".join(sorted(known)[:limit]) + (", ..." if len(known) > limit else "")
     return f"known: {shown}"

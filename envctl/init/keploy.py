@@ -73,7 +73,7 @@ def _documents(file: Path, root: Path) -> Iterator[dict[str, Any]]:
                 message = f"there are more than {MAX_EXCHANGES:,} exchanges in this file"
                 raise DefinitionError([source.problem((), message, "leave out test sets that the environment does not need")])
             if not isinstance(document, dict):
-                raise DefinitionError([source.problem((), "this is no mock of Keploy", "a mock is a map: `kind: Http`")])
+                raise DefinitionError([source.problem((), "this is not a mock of Keploy", "a mock is a map: `kind: Http`")])
             yield document
     except YamlError as error:
         raise DefinitionError([Problem(shown, error.line, "", error.message, error.hint)]) from None

@@ -91,7 +91,7 @@ def _parts(proposal: Proposal) -> Iterator[str]:
     for service in proposal.services:
         yield from _service(service)
     if proposal.outputs:
-        yield "# What the tests find in their environment: the addresses as they are from outside."
+        yield "# What the tests find in their environment: the addresses as seen from outside."
         yield from _section("outputs", proposal.outputs)
     yield from _tests(proposal)
     yield from (f"# {comment(note)}" for note in proposal.notes)

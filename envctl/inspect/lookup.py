@@ -23,7 +23,7 @@ def try_record(session: Session, name: str) -> Record | None:
     others = [record for record in records_here(session) if record.name == name] if found is None else []
     if len(others) > 1:
         ids = ", ".join(f"{record.id} (key {record.key})" if record.key else record.id for record in others)
-        raise UsageError(f"several instances are called '{name}': {ids}", hint="say which by its id")
+        raise UsageError(f"several instances are called '{name}': {ids}", hint="name one by its id")
     return found or next(iter(others), None)
 
 

@@ -23,7 +23,9 @@ def document(record: Record, states: Mapping[str, ServiceState] | None = None) -
     }  # fmt: skip
     lacking = [f"{name}: {state.lacks}; `envctl up` brings it back" for name, state in (states or {}).items() if state.lacks]
     lost = [name for name, state in (states or {}).items() if _lost(record, name, state)]
-    lacking += [f"{name}: it was replaced, and its data is not made again yet; `envctl seed {record.id} {name}` does it" for name in lost]
+    lacking += [
+        f"{name}: it was replaced, and its data has not been seeded again yet; `envctl seed {record.id} {name}` does it" for name in lost
+    ]
     for name in lost:
         services[name] = {**services[name], "state": "starting"}
     found["state"] = overall(record, services)

@@ -64,7 +64,7 @@ def _decoded(kind: Any, told: Any, where: str) -> Any:
         try:
             return kind(told)
         except ValueError:
-            raise Malformed(f"{where.lstrip('.')}: '{told}' is none of {', '.join(str(each.value) for each in kind)}") from None
+            raise Malformed(f"{where.lstrip('.')}: '{told}' is not one of {', '.join(str(each.value) for each in kind)}") from None
     return _of_type(kind, told, where)
 
 

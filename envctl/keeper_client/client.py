@@ -33,8 +33,8 @@ class KeeperSilent(KeeperGone):
     """It runs, and says nothing of use: nobody can tell how the instance is. It is not dead, nor is what it holds."""
 
     def __init__(self, why: str = "") -> None:
-        hint = "it may answer again: nothing was changed; `envctl down` ends it with all that it holds"
-        super().__init__(f"cannot tell how it is: the keeper runs, but does not answer{f' ({why})' if why else ''}", hint=hint)
+        hint = "it may answer again later, and nothing was changed; `envctl down` ends it with all that it holds"
+        super().__init__(f"its state is unknown: the keeper runs, but does not answer{f' ({why})' if why else ''}", hint=hint)
 
 
 class KeeperClient:

@@ -96,6 +96,11 @@ class Leases:
         unit = self._record().services[lease.service].unit
         return {**_shown(id, lease, unit), "kept": keep} if unit is not None else {}
 
+    def is_ready(self, service: str, name: str | None) -> bool:
+        """Whether `take` would probably not have to wait."""
+        with self._lock:
+            return any(pool.is_ready for (of, called), pool in self._pools.items() if of == service and name in (None, called))
+
     def refill(self) -> None:
         """To be called when what `take` and `give_back` returned has been sent: making units takes the processor from whoever waits."""
         if self._budget is not None:
@@ -144,7 +149,7 @@ class Leases:
         if unit is None or not unit.names or not unit.properties:
             can = [each for each, found in services.items() if found.unit is not None and found.unit.names and found.unit.properties]
             hint = f"these have: {', '.join(can) or 'none'}; a lane (`--lanes N`) has a copy of everything else"
-            raise UsageError(f"{service} has no units of its own that could be leased", hint=hint)
+            raise UsageError(f"{service} has no unit that could be leased", hint=hint)
         found = next((names for names in unit.names if name in (None, names.base)), None)
         if found is None:
             known = [names.base for names in unit.names]
@@ -215,4 +220,4 @@ class Leases:
 
 
 def _shown(id: str, lease: Lease, unit: Unit) -> dict[str, Any]:
-    return {"id": id, "service": lease.service, "properties": unit.properties_of(lease.unit), "expires": stamp(lease.ends)}
+    return {"id": id, "service": lease.service, "properties": unit.properties_of(lease.unit, lease.name), "expires": stamp(lease.ends)}

@@ -17,8 +17,8 @@ from envctl.process.threads import each
 from envctl.session import Session
 
 ERROR = re.compile(
-    r"\b(ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG)\b|^Traceback|^panic:|^(\w+ )?\w*[Ee]rror: |"
-    r"\bUnhandled\b|\blevel=(error|fatal)\b|\"level\": ?\"(error|fatal)\""
+    r"\b(ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG)\b|^Traceback|^panic:|^(\w+ )?\w*[Ee]rror: |\bUnhandled\b"
+    r"|\blevel=(error|fatal)\b|\"level\": ?\"(error|fatal)\""
 )
 """How servers and frameworks begin what went wrong."""
 MARK_LINES = 3

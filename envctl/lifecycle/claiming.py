@@ -122,10 +122,10 @@ def _make_room(session: Session, engine: Engine, drafted: Record, current: Recor
 
 def _refuse_held(found: FoundInstance) -> None:
     """What somebody elsewhere holds is not cleared, though we know nothing of it."""
-    if found.owner and owner_alive(found.owner) is not False and not (found.expires and found.expires <= now()):
+    if found.owner and not found.ending and owner_alive(found.owner) is not False and not (found.expires and found.expires <= now()):
         raise UsageError(
             f"{found.name} ({found.id}) is in use by a command of another machine, container or user",
-            hint=f"wait for it, or take another --name or --key; `envctl down {found.id}` removes it all the same",
+            hint=f"wait for it, or take another --name or --key; `envctl down {found.id}` removes it anyway",
         )
 
 
@@ -150,8 +150,8 @@ def _refuse(session: Session, current: Record, drafted: Record) -> None:
     if lives:
         raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
     if lives is None:
-        hint = f"wait for it, or take another --name; `envctl down {name}` removes it all the same"
-        raise UsageError(f"a command of another machine or container is using {name}, or was", hint=hint)
+        hint = f"wait for it, or take another --name; `envctl down {name}` removes it anyway"
+        raise UsageError(f"a command of another machine or container is using {name}, or was using it", hint=hint)
     if current.location != drafted.location and not current.half_done:
         where = ", ".join(filter(None, (current.context, current.namespace)))
         raise UsageError(

@@ -42,7 +42,7 @@ class Previews:
         except ValueError as error:
             raise UsageError(f"envctl.toml: preview.{key}: {error}", hint='like "24h", "7d"') from None
         if found <= 0:
-            raise UsageError(f"envctl.toml: preview.{key} = {text}: this is no time to live", hint='like "24h", "7d"')
+            raise UsageError(f"envctl.toml: preview.{key} = {text}: not a lifetime", hint='like "24h", "7d"')
         return found
 
 
@@ -63,5 +63,5 @@ def expiry(session: Session, engine: str, asked: float | None, untrusted: bool =
         return now(min(asked or most, previews.seconds("untrusted"), most))
     if asked and asked > most:
         hint = f"at most {previews.max}, with `--ttl` or `ttl:`; `max` in [preview] of envctl.toml allows more"
-        raise UsageError(f"{asked / 3600:g} h are more than an instance may live on a cluster", hint=hint)
+        raise UsageError(f"{asked / 3600:g} h is longer than an instance may live on a cluster", hint=hint)
     return now(asked or min(previews.seconds("ttl"), most))

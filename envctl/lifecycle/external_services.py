@@ -34,7 +34,7 @@ def _ask(environment: Environment, service: str, name: str) -> None:
     try:
         socket.create_connection((parts.hostname or "", port), PATIENCE).close()
     except OSError as error:
-        why = f"nobody answers at {parts.hostname}:{port} ({error.strerror or error})"
+        why = f"nothing answers at {parts.hostname}:{port} ({error.strerror or error})"
         if not subject.kind.own:
             raise UsageError(f"--use {service}: {why}", hint="start it first, or leave --use out; nothing was started") from None
         tell(f"envctl: {service}: {why} yet; `envctl env {name} --for {service}` prints what it gets")

@@ -46,7 +46,7 @@ def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, e
 
 def _told(run: Run, error: BaseException, existed: bool) -> BaseException:
     if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted; what was up before is still there" if existed else "interrupted; everything is gone")
+        return Interrupted("interrupted; what was up before is still up" if existed else "interrupted; everything is gone")
     if run.record.expired and isinstance(error, EnvctlError) and not isinstance(error, OutOfTime | Interrupted):
         return EnvctlError("its ttl has passed while it was brought up", hint="give it more: `--ttl`, or `ttl:` of the definition")
     return error

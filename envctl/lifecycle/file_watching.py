@@ -39,7 +39,7 @@ def watched(environment: Environment) -> Callable[[], str]:
             if changes:
                 return os.path.relpath(min(path for _, path in changes), loaded.project) + " has changed"
             if not told:
-                tell(f"envctl: waiting for a change below {loaded.project}; Ctrl-C ends it")
+                tell(f"envctl: waiting for a change in {loaded.project}; Ctrl-C ends it")
             told = True
         raise KeyboardInterrupt
 

@@ -31,10 +31,12 @@ def collect(
         try:
             there = engine.list()
         except EnvctlError as error:
-            unseen(f"{error.message}; nobody can tell what is on it")
+            unseen(f"{error.message}; what is up there is unknown")
             continue
         listed.add(location)
         for found in there:
+            if found.ending:  # somebody has asked for it; its record, if there is one, goes below
+                continue
             record = records.pop(found.id, None)
             ours = project is None or (record or found).project == str(project)
             why = _reason(found, record) if ours and found.id not in unreadable else ""
@@ -44,7 +46,7 @@ def collect(
                 yield from _unrecorded(session, engine, found, why)
     for record in records.values():
         if record.location in listed and not _busy(record):
-            yield from _removed(session, engines[record.location], record, "nothing of it is there")
+            yield from _removed(session, engines[record.location], record, "nothing of it is left")
     sweep(session.store.home)
 
 

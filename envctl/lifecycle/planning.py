@@ -105,7 +105,7 @@ def _name_here(record: Record) -> str:
     """
     if NAME.fullmatch(record.environment):
         return record.environment
-    raise UsageError(f"{record.id} is of no environment that has a name here: {record.environment!r}")
+    raise UsageError(f"{record.id} belongs to no environment that can be found here: {record.environment!r}")
 
 
 def _setting(session: Session, record: Record, allocation: Allocation | None = None, addresses: Addresses | None = None) -> Setting:

@@ -134,7 +134,7 @@ class _Waiting:
             advice = (
                 f"if its data was made with others: `envctl reset {self.work.called} {name}` makes it anew; or give it those that it has"
             )
-            message = f"{name} does not know the credentials that the definition gives it: {error}"
+            message = f"{name} does not accept the credentials from the definition: {error}"
             return ServiceFailed(message, evidence_of(self.work, self.service, "readiness", advice=advice))
         return not_ready(self.work, self.service, targets, error)
 
@@ -179,7 +179,7 @@ def _health(state: ServiceState) -> tuple[str, tuple[str, ...]]:
 
 def _unproved(error: NotReady) -> str:
     if isinstance(error, LoginRefused):
-        return "it does not take the credentials that its file shows"
+        return "it does not accept the credentials in its Compose file"
     return "it opens no port" if "tcp:" in str(error) else f"it runs; {error}"
 
 

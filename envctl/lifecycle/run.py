@@ -239,7 +239,7 @@ def _interrupted(session: Session, started: Up | None, end: _End) -> Interrupted
         return Interrupted(f"interrupted; {end.kept[0]} is kept", hint=f"`envctl down {called(session, started.record)}` removes it")
     if end.removed or (started is not None and started.record.owner):
         return Interrupted("interrupted; everything is gone")
-    return Interrupted("interrupted; nothing was started" if started is None else "interrupted; what was up before is still there")
+    return Interrupted("interrupted; nothing was started" if started is None else "interrupted; what was up before is still up")
 
 
 def _end(session: Session, owner: str, keep: bool, red: bool) -> _End:
@@ -347,7 +347,7 @@ def run_command(
     try:
         process = subprocess.Popen(command, env=environ, cwd=folder, close_fds=True, stdout=stdout)
     except FileNotFoundError:
-        raise CommandMissing(f"{command[0]} cannot be run: there is no such program, or its interpreter is not there", 127) from None
+        raise CommandMissing(f"{command[0]} cannot be run: there is no such program, or its interpreter is missing", 127) from None
     except OSError as error:
         raise UsageError(f"{command[0]} cannot be started: {error.strerror}") from None
     try:

@@ -52,7 +52,7 @@ def _engines(session: Session, entries: Sequence[Entry], unseen: Unseen) -> dict
     found: dict[Location, KeptData] = {}
     for place, engine in open_engines([*dict.fromkeys(map(_place, entries))], session.host).items():
         if isinstance(engine, EnvctlError):
-            unseen(f"{engine.message}; nobody can tell what is kept there")
+            unseen(f"{engine.message}; what is kept there is unknown")
         elif isinstance(engine, KeptData):
             found[place] = engine
     return found
@@ -168,7 +168,7 @@ def import_(session: Session, folder: Path) -> list[Entry]:
             continue
         file = folder / name
         if _digest(file, folder) != digest:
-            raise EnvctlError(f"{file} is not what it was when it was exported", hint="export it again; nothing of it was imported")
+            raise EnvctlError(f"{file} has changed since it was exported", hint="export it again; nothing of it was imported")
         content = engine.read_kept(entry.ref, file)
         if content != entry.content:
             engine.remove_kept(entry.ref)

@@ -44,7 +44,7 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
     if fresh and allowed and not (run.record.choices.untrusted or run.session.environ.get(NOTHING)):
         if why := deployment.unable if isinstance(deployment, BringsKept) else "":
             if any(kept_steps(service) for service in fresh):
-                run.events.progress("", f"{run.record.engine} keeps no data for the next time, it is seeded again: {why}")
+                run.events.progress("", f"{run.record.engine} makes no snapshot, so data is seeded each time: {why}")
         else:
             found = find(run.session, deployment, run.plan, [service.name for service in fresh])
             run.lacking = [name for name, kept in found.items() if kept is None]

@@ -132,7 +132,7 @@ def _planned(session: Session, options: UpOptions, environment: Environment, dra
         plan = plan_of_environment(session, environment, drafted)
     except DefinitionError as error:
         if options.engine is None and traits(drafted.engine).runs_processes:
-            error.hint = "Docker does not answer here, hence the services are to run as processes of this machine; `envctl doctor` says why"
+            error.hint = "Docker does not answer here, so the services are to run as processes of this machine; `envctl doctor` says why"
         raise
     session.mask.add(plan.secrets)
     refuse_foreign_files(with_all_written(replace(drafted, write=dict(plan.write)), session.store.all()))
@@ -157,7 +157,7 @@ def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: 
             _create_and_bring_up(run, run.deployment(engine, run.plan), options, timer)
         except PortTaken as error:
             if attempt + 1 == TRIES or error.service in run.record.choices.port:
-                raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint="take another one with --port") from None
+                raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint="choose another one with --port") from None
             run.update(partial(_without_ports, service=error.service))
         except SubnetTaken:
             if attempt + 1 == TRIES:

@@ -92,7 +92,7 @@ def exposed(
 def check_user(name: str, where: str) -> None:
     """Raises UsageError: a browser cannot ask for *name*."""
     if ":" in name or not name.isprintable():
-        raise UsageError(f"{where}: basic_auth: this is no user's name", hint='like basic_auth = "reviewer"')
+        raise UsageError(f"{where}: basic_auth: not a valid user name", hint='like basic_auth = "reviewer"')
 
 
 def _port(given: int | str | None, ports: Mapping[str, int]) -> int:

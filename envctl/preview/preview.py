@@ -148,7 +148,7 @@ def look(place: Place, request: PullRequest, name: str | None = None) -> State:
     """Raises EnvctlError: nobody could look."""
     id = place.id_of(request, name)
     lock = place.locks.read(id)
-    there = place.engine.list(id)
+    there = [found for found in place.engine.list(id) if not found.ending]
     published = place.engine.published(id, "") if there else None
     document = dict(published.document) if published is not None else None
     if document is not None:
@@ -184,15 +184,15 @@ def open_numbers(session: Session, repository: str, told: str | None) -> set[int
     if told is None:
         github = GitHub.of(session.environ, repository)
         if github is None:
-            raise UsageError("nobody says which pull requests are open", hint="--open 17,18, or GITHUB_TOKEN to ask")
+            raise UsageError("it is not known which pull requests are open", hint="--open 17,18, or GITHUB_TOKEN to ask")
         found = set(github.open_numbers())
     else:
         words = [word.strip() for word in told.split(",") if word.strip()]
         if not all(word.isdecimal() for word in words):
-            raise UsageError(f"--open {told}: these are no numbers", hint="like --open 17,18")
+            raise UsageError(f"--open {told}: not numbers", hint="like --open 17,18")
         found = set(map(int, words))
     if not found:
-        raise EnvctlError("no pull request is open, as far as anybody says: nothing is removed", hint="`envctl preview down` removes one")
+        raise EnvctlError("no pull request is open, as far as is known; nothing is removed", hint="`envctl preview down` removes one")
     return found
 
 

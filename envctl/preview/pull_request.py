@@ -61,11 +61,11 @@ def pull_request(environ: Mapping[str, str], key: str | None) -> PullRequest:
     found = _of_ci(environ)
     if key is None:
         if found is None or not found.number:
-            raise UsageError("this is no run of a pull request", hint=f"name one: --key {FORM}")
+            raise UsageError("this is not a run for a pull request", hint=f"name one: --key {FORM}")
         return found
     match = KEY.fullmatch(key)
     if match is None:
-        raise UsageError(f"--key {key}: this is no key of a pull request", hint=f"like {FORM}")
+        raise UsageError(f"--key {key}: not the key of a pull request", hint=f"like {FORM}")
     repository, number = match["repository"], int(match["number"])
     if found is None:
         return PullRequest(repository, number)
@@ -86,7 +86,7 @@ def repository_of(environ: Mapping[str, str], key: str | None) -> str:
         return text
     found = _of_ci(environ)
     if key or found is None:
-        raise UsageError("nobody says which repository", hint="name it: --key host/owner/repository")
+        raise UsageError("the repository is not known", hint="name it: --key host/owner/repository")
     return found.repository
 
 

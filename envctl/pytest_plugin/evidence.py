@@ -27,7 +27,7 @@ def add_evidence(report: pytest.TestReport, session: Session, record: Record) ->
         there = running_instance(session.host, record.location, record.id, record.choices.local)
         told = document(record, there.states())
     except EnvctlError as error:
-        _break(report, f"nobody can tell how it is: {error.message}")
+        _break(report, f"its state is unknown: {error.message}")
         return
     states = {name: service["state"] for name, service in told["services"].items()}
     lines = [f"{record.name} ({record.id}) on {record.engine}: {told['state']}", *(f"  {name}: {state}" for name, state in states.items())]

@@ -11,4 +11,4 @@ def probe(target: Target) -> None:
         wire.send(b"version\r\n")
         answer = wire.line()
         if not answer.startswith("VERSION "):
-            raise NotReady(f"no answer of Memcached: {shown(answer)}")
+            raise NotReady(f"not an answer of Memcached: {shown(answer)}")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from envctl.readiness import LoginRefused, NotReady, Target, Wire, shown
 
+_REFUSED = ("-WRONGPASS", "-NOAUTH", "-ERR AUTH ")
+
 
 def _command(words: Sequence[str]) -> bytes:
     encoded = [word.encode() for word in words]
@@ -17,9 +19,9 @@ def _ask(wire: Wire, words: Sequence[str]) -> None:
     wire.send(_command(words))
     answer = wire.line()
     if not answer or answer[0] not in "+-:$*%~_#,":
-        raise NotReady(f"no answer of Redis: {shown(answer)}")
+        raise NotReady(f"not an answer of Redis: {shown(answer)}")
     if answer[0] == "-":
-        raise (LoginRefused if answer.startswith("-WRONGPASS") else NotReady)(shown(answer[1:]))
+        raise (LoginRefused if answer.startswith(_REFUSED) else NotReady)(shown(answer[1:]))
 
 
 def probe(target: Target) -> None:

@@ -142,7 +142,7 @@ def surroundings(folder: Path, room: list[int]) -> Surroundings:
         if not isinstance(found, dict) or not all(isinstance(each, dict) for each in (found.get("services") or {}).values()):
             raise ValueError("no document of `envctl status --json`")
     except (ValueError, AttributeError, RecursionError) as error:
-        raise DefinitionError([Problem(path, 1, "", f"this is no status of an instance: {error}", "`--report DIR` writes it")]) from None
+        raise DefinitionError([Problem(path, 1, "", f"not the status of an instance: {error}", "`--report DIR` writes it")]) from None
     return Surroundings(folder, found, room)
 
 

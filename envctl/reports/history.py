@@ -33,7 +33,7 @@ def read_history(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        why = f"this is no history of tests: {error}"
+        why = f"not a history of tests: {error}"
         raise DefinitionError([Problem(path, getattr(error, "lineno", 1), "", why, "delete it, or name another file")]) from None
     return tests
 

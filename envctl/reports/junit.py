@@ -64,7 +64,7 @@ def cases_of(stream: BinaryIO, path: Path) -> Iterator[Case]:
     try:
         yield from _cases(stream, path)
     except ParseError as error:
-        raise _wrong(path, error.position[0], f"this is no XML: {error}") from None
+        raise _wrong(path, error.position[0], f"not valid XML: {error}") from None
     except DefusedXmlException:
         raise _wrong(path, 1, "entities and document types of its own are not read") from None
     except (LookupError, ValueError) as error:  # an encoding that nobody knows

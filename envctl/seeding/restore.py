@@ -21,9 +21,9 @@ IN_FOLDER = (*("sh", "-c", 'folder=$(mktemp -d) && trap \'rm -rf "$folder"\' EXI
 ADVICE_FOR = (
     (
         re.compile(r'role "(?P<role>.*?)" does not exist'),
-        "declare it (`with: {{users: [{role}]}}`), or leave the owners and rights of the dump away with `owners: false` beside `restore`",
+        "declare it (`with: {{users: [{role}]}}`), or leave out the owners and rights of the dump with `owners: false` beside `restore`",
     ),
-    (re.compile(r"unsupported version .* in file header"), "a later pg_dump made it: take a `version:` that is at least as late"),
+    (re.compile(r"unsupported version .* in file header"), "a newer pg_dump made it: use a `version:` that is at least as new"),
     (re.compile(r"appears to be a text format dump"), "it is SQL: `sql: FILE` instead of `restore: FILE`"),
     (re.compile(r"does not appear to be a valid archive"), "`pg_dump --format=custom` or `--format=directory` make what is restored"),
     (re.compile(r'extension "(?P<name>.*?)" is not available'), "take an image that has the extension {name}: `image: REF`"),

@@ -52,7 +52,7 @@ class Settings:
         found = self.keys.get("images", {})
         if not (isinstance(found, dict) and all(isinstance(value, str) for value in found.values())):
             hint = 'images = {"docker.io" = "registry.corp/hub"}'
-            raise self._mistake("images", "expected a table of prefixes to what stands in their place", hint)
+            raise self._mistake("images", "expected a table of prefixes and what replaces them", hint)
         return dict(found)
 
     def table(self, name: str, shape: Any) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Settings:
                 continue
             items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
             if not isinstance(value, type(getattr(shape(), known[key].name))) or not all(isinstance(item, str) for item in items):
-                raise self._mistake(f"{name}.{key}", "this is not of its form", known[key].metadata["example"])
+                raise self._mistake(f"{name}.{key}", "not of the right form", known[key].metadata["example"])
         return dict(found)
 
     def _mistake(self, key: str, message: str, hint: str) -> DefinitionError:

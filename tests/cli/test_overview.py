@@ -17,6 +17,9 @@ def test_every_command_is_in_one_group() -> None:
 
 def test_nothing_is_cut_off_at_80_columns() -> None:
     assert max(map(len, overview())) <= 80
+    for group in WITH_COMMANDS:
+        listed = command([group, "--help"], env={"COLUMNS": "80"}).ok().out
+        assert "..." not in listed.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize("words", [[], ["help"], ["--help"]])
@@ -25,6 +28,7 @@ def test_it_is_the_answer_to_nothing_and_to_help(words: list[str]) -> None:
 
 
 def test_help_of_a_command() -> None:
+    assert command(["help", "preview", "down"]).ok().out.startswith("Usage: envctl preview down ")
     assert command(["help", "down"]).ok().out.startswith("Usage: envctl down ")
 
 

@@ -42,7 +42,7 @@ def test_another_namespace_takes_the_place_of_ours_everywhere() -> None:
 
 @pytest.mark.parametrize("name", ["Team", "a_b", "", "-a", "a" * 41, "a.b"])
 def test_what_is_no_name_of_a_namespace_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="is no name of a namespace"):
+    with pytest.raises(UsageError, match="is not a valid name of a namespace"):
         cluster_objects("platform", [name])
 
 

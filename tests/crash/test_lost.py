@@ -83,7 +83,7 @@ def test_a_halted_keeper(pair: Project) -> None:
     os.kill(keeper, signal.SIGSTOP)
     done = pair.envctl("up", "env")
     assert done.status == 1
-    assert "cannot tell how it is: the keeper runs, but does not answer" in done.err
+    assert "its state is unknown: the keeper runs, but does not answer" in done.err
     assert processes_of(id_of(pair)) == before
     os.kill(keeper, signal.SIGCONT)
     assert services(pair) == SEEDED
@@ -164,7 +164,7 @@ def test_a_reboot(pair: Project, words: list[str]) -> None:
         pair.envctl("down", "env").ok()
     else:
         assert listed.json == []
-    assert "nothing to collect" in pair.envctl("gc").ok().err
+    assert "nothing to remove" in pair.envctl("gc").ok().err
     nothing_is_left(pair)
 
 

@@ -54,7 +54,7 @@ def test_all_values_of_a_definition_share_one_budget(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as caught:
         load(tmp_path / "e.yaml", project=tmp_path, environ={})
     assert len(caught.value.problems) == 1
-    assert "the values of this definition make more than 10,000,000 characters" in str(caught.value)
+    assert "the values of this definition have more than 10,000,000 characters" in str(caught.value)
     assert ": services.a.env.A" in str(caught.value)
 
 

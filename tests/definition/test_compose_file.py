@@ -105,7 +105,7 @@ class TestAGrownFile:
     def test_losses(self, folder: Path) -> None:
         losses = opened(folder, COMPOSE_PROFILES="front").loaded.losses
         assert losses == [
-            "the network 'outer' is external: it must be there, and every instance shares it",
+            "the network 'outer' is external: it must exist already, and every instance shares it",
             "broker: the udp port 9999 is not published",
             "cron: `container_name` is left out; it stays reachable under that name",
             "web: `network_mode: host` is left out; its ports are published like those of others",
@@ -231,6 +231,6 @@ def test_compose_that_does_not_end_is_ended_with_all_that_it_started(tmp_path: P
     environ = {"PATH": f"{slow_docker.parent / 'bin'}:/usr/bin:/bin"}
     reference = ComposeReference("compose.yaml", Source(Path("shop.yaml")), tmp_path, tmp_path, environ, lambda image: None)
 
-    with pytest.raises(DefinitionError, match=r"compose\.yaml:1: Docker Compose has not read this file within"):
+    with pytest.raises(DefinitionError, match=r"compose\.yaml:1: Docker Compose did not read this file within"):
         read_compose(reference)
     until(lambda: not running(int(slow_docker.read_text())))

@@ -88,7 +88,7 @@ ERRORS = {
     "${db.ulr}": "'db' has no 'ulr'; did you mean 'url'?",
     "${nowhere}": "'nowhere' is not defined; known: 17, 3scale, a, b, db, env, orders-db, self, var",
     "${foo-bar.url}": "'foo-bar' is not defined",
-    "${self.port-1}": "a subtraction has blanks around its `-`",
+    "${self.port-1}": "a subtraction needs spaces around its `-`",
     "${db.url.x}": "'db.url' has no 'x'",
     "${env.NOPE}": "the environment variable NOPE is not set",
     "${VERSION:-1.0}": '`${env.VERSION | default("1.0")}` is a variable with a default',

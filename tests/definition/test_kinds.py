@@ -76,7 +76,7 @@ def test_a_replacement_extends_what_it_replaces(kind_files: Path) -> None:
 WRONG = {
     "unknown key": ("image: x\nimagee: y\n", 2, "imagee", "unknown key 'imagee'; did you mean 'image'?"),
     "wrong type": ("ports:\n  web: many\n", 2, "ports.web", "expected a whole number, not 'many'"),
-    "other name": ("kind: other\n", 1, "kind", "a kind has the name of its file: 'mine'"),
+    "other name": ("kind: other\n", 1, "kind", "a kind must have the name of its file: 'mine'"),
     "no parent": (
         "extends: postgers\n",
         1,

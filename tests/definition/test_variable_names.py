@@ -50,7 +50,7 @@ def test_a_name_that_steers(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "1A", "a-b", "a.b", "A B", "A=B", "x;id;y", "$(id)", "a\n", "a\0", "Ä", "BASH_FUNC_ls%%"])
 def test_no_shell_name(name: str) -> None:
-    assert "is not a name" in wrong_output(name)
+    assert "is not a valid name" in wrong_output(name)
     assert bool(SERVICE_NAME.fullmatch(name)) is (name in ("a-b", "a.b"))
 
 

@@ -44,8 +44,8 @@ def test_right(tmp_path: Path, services: str) -> None:
 
 WRONG = {
     "  q: {kind: rabbitmq}\n  w: {image: w, env: {A: '${q.ports.management}'}}": "'q.ports' has no 'management'",
-    "  a: {kind: api, image: x}": "services.a: an API has a port",
-    "  j: {kind: job}": "services.j: it is not said what to run",
+    "  a: {kind: api, image: x}": "services.a: an API needs a port",
+    "  j: {kind: job}": "services.j: nothing says what to run",
     "  db: {kind: postgres, version: '13.4'}": "the kind 'postgres' does not know version '13.4'; known: 14, 15, 16, 17, 18; or give",
     "  j: {kind: job, image: j, replicas: 2}": "services.j.replicas: 'j' runs once",
     "  e: {kind: nats, with: {max_payload: '${db.url}'}}": "there is no service 'db'",
@@ -96,7 +96,7 @@ def test_a_kind_whose_schema_is_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("schema", "wrong"),
     [
-        ("{type: string, pattern: '^(a+)+$'}", "has not the right form"),
+        ("{type: string, pattern: '^(a+)+$'}", "does not have the right form"),
         ("{type: string, pattern: '^(?=a)'}", "look-around"),
         ("{type: string, patternProperties: {'^(a+)+$': {}}}", "`patternProperties` is not supported"),
     ],

@@ -79,7 +79,7 @@ def test_a_port_that_was_asked_for_and_is_taken(site: Project) -> None:
         done = site.envctl("up", "env", "--port", f"site={port}")
     assert (done.status, done.out) == (1, "")
     assert "site: its port is taken" in done.err
-    assert "take another one with --port" in done.err
+    assert "choose another one with --port" in done.err
     nothing_is_left(site)
 
 

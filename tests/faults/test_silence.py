@@ -75,7 +75,7 @@ def test_what_nobody_could_look_at_is_said_with_an_exit_code(tmp_path: Path, wor
         closed = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     done = command(words, tmp_path, {"DOCKER_HOST": closed, "XDG_STATE_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)})
     assert done.status == 1
-    assert "nobody can tell what is on it" in done.err
+    assert "what is up there is unknown" in done.err
 
 
 def test_status_and_down_go_on_with_the_others(tmp_path: Path) -> None:

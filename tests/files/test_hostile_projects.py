@@ -168,4 +168,4 @@ def test_what_lies_inside_is_read(project: Path, text: str) -> None:
 def test_no_tag_hides_what_a_compose_file_says(project: Path, tagged: str) -> None:
     write(project, {"compose.yaml": f"services: {{a: {{image: x, {tagged}}}}}"})
     found = list(refused_paths([project / "compose.yaml"], project, {}))
-    assert ["the tag `!!binary` means nothing here" in problem.message for problem in found] == [True]
+    assert ["the tag `!!binary` has no meaning here" in problem.message for problem in found] == [True]

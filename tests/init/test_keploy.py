@@ -121,7 +121,7 @@ def test_one_parser_reads_all_documents(project: Callable[[Files], Path], monkey
 
 
 def test_a_document_that_is_no_map(project: Callable[[Files], Path]) -> None:
-    with pytest.raises(DefinitionError, match=r"mocks\.yaml:3: this is no mock"):
+    with pytest.raises(DefinitionError, match=r"mocks\.yaml:3: this is not a mock"):
         read_recordings(project({"mocks.yaml": "---\n---\n- 1\n"}))
 
 

@@ -88,7 +88,7 @@ class Part:
         ({"number": 1, "words": "abc"}, "words: expected list, not str"),
         ({"number": 1, "words": ["a", 1]}, r"words\[1\]: expected str, not int"),
         ({"number": 1, "perhaps": 1}, "perhaps: expected str, not int"),
-        ({"number": 1, "state": "asleep"}, "state: 'asleep' is none of starting, up, "),
+        ({"number": 1, "state": "asleep"}, "state: 'asleep' is not one of starting, up, "),
         ({"number": 1, "parts": {"a": {"number": 1, "parts": []}}}, "parts.a.parts: expected dict, not list"),
     ],
 )

@@ -162,6 +162,6 @@ def test_mistakes_are_found_in_what_it_takes(up: Running) -> None:
     up.project.environment("wrong", "services:\n  c: {kind: clock, with: {zone: PST, colour: red}}\n  l: {kind: ledgr}\n")
     done = up.project.envctl("validate", "wrong")
     assert done.status == 2
-    assert "'PST' is none of UTC, CET" in done.err
+    assert "'PST' is not one of UTC, CET" in done.err
     assert "the kind 'clock' has no parameter 'colour'" in done.err
     assert "ledger" in done.err

@@ -38,7 +38,7 @@ def test_an_engine_that_says_nothing_keeps_nobody_from_the_others(session: Sessi
     unseen: list[str] = []
     engines: Any = {Location("docker"): Silent([]), Location("local"): ListedEngine([seen_as(expires=PAST)])}
     assert list(collect(session, engines, unseen.append)) == [Removed("t", "t-123456", f"expired {PAST}")]
-    assert unseen == ["the daemon does not answer; nobody can tell what is on it"]
+    assert unseen == ["the daemon does not answer; what is up there is unknown"]
     assert [record.id for record in session.store.all()] == ["s-123456"]
 
 
@@ -103,7 +103,7 @@ def test_what_a_command_works_on_is_left_alone(session: Session, state: Instance
 
 def test_a_record_of_something_that_is_gone(session: Session) -> None:
     saved(session)
-    assert collected(session, ListedEngine()) == [Removed("t", "t-123456", "nothing of it is there")]
+    assert collected(session, ListedEngine()) == [Removed("t", "t-123456", "nothing of it is left")]
     assert session.store.all() == []
 
 

@@ -76,7 +76,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("state", ["changing", "up"])
 def test_credentials_that_kept_data_does_not_know(line: MakeLine, refusing: None, state: str) -> None:
     error = line(service("db", **HEALTH), record=record_of(state=InstanceState(state))).fails()
-    assert error.message == "db does not know the credentials that the definition gives it: health: no such user"
+    assert error.message == "db does not accept the credentials from the definition: health: no such user"
     assert re.search(r"`envctl reset t\S* db`", error.evidence.advice)
 
 
@@ -124,7 +124,7 @@ def test_a_server_of_a_compose_file_with_other_credentials_is_up(line: MakeLine,
     found = line(service("x", outside={"host": "h", "port": 1}, checks=(guess,), from_compose=True))
     found.deployment.seen["x"] = ServiceState(True)
     found.run()
-    assert ("x", Phase.READY, "it does not take the credentials that its file shows") in found.told
+    assert ("x", Phase.READY, "it does not accept the credentials in its Compose file") in found.told
 
 
 def test_a_service_that_its_file_restarts_has_the_time_of_the_command(line: MakeLine) -> None:

@@ -237,7 +237,7 @@ def test_of_one_that_was_up_before(session: Session, monkeypatch: pytest.MonkeyP
     up.up(session, OPTIONS)
     with monkeypatch.context() as patched:
         patched.setattr(*where, interrupts)
-        assert said(session) == "interrupted; what was up before is still there"
+        assert said(session) == "interrupted; what was up before is still up"
     assert [record.name for record in session.store.all()] == ["t"]
     run_down(session)
 

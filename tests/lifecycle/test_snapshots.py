@@ -224,7 +224,7 @@ def test_where_nothing_can_be_brought_that_is_said_once(session: Session, store:
 
     begin(run, deployment)
 
-    assert told.said == [("", f"{run.record.engine} keeps no data for the next time, it is seeded again: there is no registry")]
+    assert told.said == [("", f"{run.record.engine} makes no snapshot, so data is seeded each time: there is no registry")]
     assert deployment.began == {"other": began}, "what began as one is still filled from it"
     assert list(run.lacking) == []
 
@@ -378,4 +378,4 @@ def test_a_place_that_does_not_answer_is_named_and_keeps_what_it_has(
     told: list[str] = []
     assert snapshot_commands.prune(session, told.append) == []
     assert [each.entry for each in snapshot_commands.listed(session, told.append)] == [entry]
-    assert told == ["no word from it; nobody can tell what is kept there"] * 2
+    assert told == ["no word from it; what is kept there is unknown"] * 2

@@ -17,7 +17,7 @@ def test_gitlab_takes_the_text_as_it_stands(value: str) -> None:
     assert dict(line.split("=", 1) for line in written.splitlines()) == {"A_1": value, "B": "b"}
 
 
-@pytest.mark.parametrize(("value", "why"), [("a\nb", "several lines"), ("a\rb", "several lines"), (" a", "blanks"), ("a\t", "blanks")])
+@pytest.mark.parametrize(("value", "why"), [("a\nb", "several lines"), ("a\rb", "several lines"), (" a", "spaces"), ("a\t", "spaces")])
 def test_what_it_cannot_hold_is_refused(value: str, why: str) -> None:
     with pytest.raises(UsageError, match=f"A: a dotenv report of GitLab cannot hold {why}"):
         formatted("gitlab", {"A": value})

@@ -97,7 +97,7 @@ def test_a_password_is_asked_for_and_masked(tmp_path: Path) -> None:
     assert files["/etc/nginx/envctl.password"].text == f"{PROXY}!basic-auth"
     assert files["/etc/nginx/envctl.users"].secret
     assert f"{PROXY}!basic-auth" in plan.secrets
-    with pytest.raises(UsageError, match="no user's name"):
+    with pytest.raises(UsageError, match="not a valid user name"):
         planned(tmp_path, expose=Exposure(basic_auth="a:b"))
 
 

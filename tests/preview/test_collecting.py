@@ -112,7 +112,7 @@ def test_a_pull_requests_state_and_head(monkeypatch: pytest.MonkeyPatch) -> None
     assert github is not None
     Answers(monkeypatch, {"/pulls/17": {"state": "closed", "head": {"sha": "abc"}}})
     assert github.state(17) == State(False, "abc")
-    with pytest.raises(EnvctlError, match="is none"):
+    with pytest.raises(EnvctlError, match="no usable answer"):
         github.state(18)
 
 

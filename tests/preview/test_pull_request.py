@@ -71,13 +71,13 @@ def test_a_run_for_another_one_has_its_order_and_not_its_head(tmp_path: Path) ->
     "key", ["17", "o/r#17", "github.com/o/r", "github.com/o/r#0", "github.com/o/r#x", "github.com/o/r#1/2", "a b/o/r#1", ""]
 )
 def test_what_is_no_key(key: str) -> None:
-    with pytest.raises(UsageError, match="no key of a pull request"):
+    with pytest.raises(UsageError, match="not the key of a pull request"):
         pull_request({}, key)
 
 
 @pytest.mark.parametrize("environ", [{}, GITHUB, {"GITHUB_ACTIONS": "true"}])
 def test_no_pull_request_at_all(environ: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="no run of a pull request"):
+    with pytest.raises(UsageError, match="not a run for a pull request"):
         pull_request(environ, None)
 
 
@@ -90,7 +90,7 @@ def test_an_event_that_cannot_be_read(tmp_path: Path, text: str) -> None:
 def test_an_event_of_another_shape(tmp_path: Path) -> None:
     shapes: list[Any] = [[], {"pull_request": 3}, {"pull_request": {"number": "x"}}]
     for told in shapes:
-        with pytest.raises(UsageError, match="no run of a pull request"):
+        with pytest.raises(UsageError, match="not a run for a pull request"):
             pull_request(github(tmp_path, told), None)
 
 
@@ -98,5 +98,5 @@ def test_which_repository() -> None:
     assert repository_of(GITHUB, None) == "github.com/o/r"
     assert repository_of({}, "git.corp/o/r") == repository_of({}, "git.corp/o/r#4") == "git.corp/o/r"
     for environ, key in (({}, None), (GITHUB, "o/r")):
-        with pytest.raises(UsageError, match="which repository"):
+        with pytest.raises(UsageError, match="the repository is not known"):
             repository_of(environ, key)

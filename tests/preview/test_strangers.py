@@ -84,7 +84,7 @@ def test_its_own_settings_are_not_obeyed(tmp_path: Path, settings: str, form: st
         top, bracket, tables = settings.partition("[")
         settings = f"[tool.envctl]\n{top}" + (f"[tool.envctl.{tables}" if bracket and top == "" else bracket + tables)
     write(tmp_path, {".git/HEAD": "", **HEAD, f"head/{form}": settings})
-    with pytest.raises(UsageError, match="is of the same checkout"):
+    with pytest.raises(UsageError, match="is in the same checkout"):
         refuse_own_settings(nearest(tmp_path / "head"), tmp_path / "head/environments/e.yaml")
     refuse_own_settings(nearest(tmp_path), tmp_path / "head/environments/e.yaml")
 

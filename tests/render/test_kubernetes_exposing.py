@@ -106,7 +106,7 @@ def test_a_password_is_asked_for_and_stands_in_a_secret_alone(tmp_path: Path) ->
         ({"domain": "d.test"}, "does not say where the controller is"),
         ({**SETTINGS, "class": "a", "gateway": "b"}, "both a class and a gateway"),
         ({**SETTINGS, "gateway": "b", "basic_auth": "u"}, "no HTTPRoute can ask for"),
-        ({**SETTINGS, "basic_auth": "a:b"}, "no user's name"),
+        ({**SETTINGS, "basic_auth": "a:b"}, "not a valid user name"),
     ],
 )
 def test_settings_that_do_not_go_together(tmp_path: Path, settings: dict[str, str], words: str) -> None:

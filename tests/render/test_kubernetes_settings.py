@@ -35,10 +35,10 @@ def test_without_a_table_nothing_is_wanted() -> None:
     [
         ("x", "envctl.toml:1: kubernetes: expected a table; [kubernetes]"),
         ({"label": {}}, "envctl.toml:1: kubernetes.label: unknown key; did you mean 'labels'?"),
-        ({"labels": ["team"]}, "envctl.toml:1: kubernetes.labels: this is not of its form; labels = {"),
-        ({"quota": {"pods": 4}}, "envctl.toml:1: kubernetes.quota: this is not of its form; quota = {"),
-        ({"priority_class": 1}, "envctl.toml:1: kubernetes.priority_class: this is not of its form"),
-        ({"pull_secrets": "login"}, "envctl.toml:1: kubernetes.pull_secrets: this is not of its form"),
+        ({"labels": ["team"]}, "envctl.toml:1: kubernetes.labels: not of the right form; labels = {"),
+        ({"quota": {"pods": 4}}, "envctl.toml:1: kubernetes.quota: not of the right form; quota = {"),
+        ({"priority_class": 1}, "envctl.toml:1: kubernetes.priority_class: not of the right form"),
+        ({"pull_secrets": "login"}, "envctl.toml:1: kubernetes.pull_secrets: not of the right form"),
     ],
 )
 def test_what_is_no_such_table(told: Any, words: str) -> None:

@@ -17,5 +17,5 @@ def test_report(project: Project) -> None:
     project.write("report/b.xml", "<testsuite>")
     done = project.envctl("report", "report")
     assert (done.status, "1 red" in done.out) == (1, True)
-    assert "report/b.xml:1: this is no XML" in done.err
+    assert "report/b.xml:1: not valid XML" in done.err
     assert project.envctl("report", "report", "-o", "/proc/none/x").status == 2

@@ -36,6 +36,6 @@ def test_kept_in_a_file(tmp_path: Path) -> None:
 def test_another_file_is_no_history(tmp_path: Path, text: str) -> None:
     path = tmp_path / "history.json"
     path.write_text(text)
-    with pytest.raises(DefinitionError, match=r"history\.json:1: this is no history"):
+    with pytest.raises(DefinitionError, match=r"history\.json:1: not a history"):
         read_history(path)
     assert path.read_text() == text

@@ -92,7 +92,7 @@ def test_one_damaged_file_takes_nothing_from_the_others(tmp_path: Path) -> None:
     (tmp_path / "c.xml").write_text("<coverage/>")
     found = told(tmp_path)
     assert (found["counts"]["red"], found["counts"]["passed"]) == (1, 1)
-    assert found["unreadable"][0].startswith(f"{tmp_path}/b.xml:2: this is no XML")
+    assert found["unreadable"][0].startswith(f"{tmp_path}/b.xml:2: not valid XML")
     assert found["left_out"] == [f"{tmp_path}/c.xml: its root is <coverage>, not <testsuites>"]
 
 

@@ -105,9 +105,9 @@ def test_the_cluster(folder: Path) -> None:
     [
         ("kubernetes = 1", "kubernetes: expected a table"),
         ("[kubernetes]\nlables = {}", "kubernetes.lables: unknown key; did you mean 'labels'?"),
-        ("[kubernetes]\nlabels = 1", "kubernetes.labels: this is not of its form"),
-        ("[kubernetes]\npull_secrets = [1]", "kubernetes.pull_secrets: this is not of its form"),
-        ("[kubernetes]\nquota = {pods = 4}", "kubernetes.quota: this is not of its form"),
+        ("[kubernetes]\nlabels = 1", "kubernetes.labels: not of the right form"),
+        ("[kubernetes]\npull_secrets = [1]", "kubernetes.pull_secrets: not of the right form"),
+        ("[kubernetes]\nquota = {pods = 4}", "kubernetes.quota: not of the right form"),
     ],
 )
 def test_a_cluster_that_is_not_of_its_form(folder: Path, text: str, message: str) -> None:

@@ -39,7 +39,7 @@ NOT_THERE = (
 )
 
 
-NOT_ALLOWED = "join the group that may (`sudo usermod -aG docker $USER`, then log in again), or use `--engine local`"
+NOT_ALLOWED = "join the group `docker` (`sudo usermod -aG docker $USER`, then log in again), or use `--engine local`"
 
 
 class Endpoint(NamedTuple):

@@ -48,7 +48,7 @@ def compose_program(environ: Mapping[str, str]) -> list[str]:
             return [str(plugin)]
     if shutil.which("docker", path=environ.get("PATH")):
         return ["docker", "compose"]
-    raise EngineMissing("Docker Compose v2 is not here", hint="install the docker-compose-plugin package, or use --engine local")
+    raise EngineMissing("Docker Compose v2 is not installed", hint="install the docker-compose-plugin package, or use --engine local")
 
 
 class ComposeFailed(Exception):

@@ -324,7 +324,7 @@ def _service_of(container: Mapping[str, Any]) -> str:
 
 def _ends(events: Iterable[Any], closed: threading.Event) -> Iterator[tuple[str, int]]:
     """Service and exit status of what ends, until it is *closed*; an error where the daemon tells no more."""
-    why = "it has ended the connection"
+    why = "it closed the connection"
     try:
         for event in events:
             attributes = event["Actor"]["Attributes"]
@@ -345,7 +345,7 @@ def _cannot_create(output: str) -> EnvctlError:
 
 def _advice(why: str) -> str:
     if "no space left on device" in why:
-        return "the daemon's disk is full: `docker system df` shows what takes the room"
+        return "the daemon's disk is full: `docker system df` shows what takes the space"
     if "address pool" in why:
         return "Docker has no addresses left for a network: `envctl gc`, or `docker network prune`"
     if "executable file not found" in why or "no such file or directory" in why:

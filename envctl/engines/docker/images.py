@@ -102,7 +102,7 @@ def _cannot_pull(service: ServicePlan, why: str) -> ServiceFailed:
     elif helper := re.search(r"docker-credential-[\w.-]+", why):
         advice = f"install {helper[0]}, or take `credsStore` and `credHelpers` out of Docker's config.json (of DOCKER_CONFIG, or ~/.docker)"
     elif "no space left" in why:
-        advice = "the daemon's disk is full: `docker system df` shows what takes the room"
+        advice = "the daemon's disk is full: `docker system df` shows what takes the space"
     else:
         advice = "check the name and the network; `images` in envctl.toml sends pulls to a mirror, --image S=REF takes another image"
     evidence = Evidence(service.name, "pull", advice=advice)

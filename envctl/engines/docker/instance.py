@@ -99,7 +99,7 @@ class DockerInstance:
             seen = self.connection.daemon.get(f"/containers/{container}/json")
         except ApiError as error:
             if error.status != 404:
-                raise EnvctlError(f"Docker cannot say how {service} is: {error}") from error
+                raise EnvctlError(f"Docker cannot tell the state of {service}: {error}") from error
             return ServiceState()
         state, policy = seen["State"], seen["HostConfig"].get("RestartPolicy", {}).get("Name")
         health = (state.get("Health") or {}).get("Status", "")

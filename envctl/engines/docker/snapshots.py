@@ -128,10 +128,10 @@ def read(connection: Connection, ref: str, file: Path) -> str:
         EnvctlError: it is no image, or one under another name, which may be that of an image of somebody else.
     """
     if not REF.fullmatch(ref):  # any other name may be that of an image which somebody uses
-        raise EnvctlError(f"{file}: '{ref}' is no name of a snapshot")
+        raise EnvctlError(f"{file}: '{ref}' is not the name of a snapshot")
     try:
         if names_in(file) != {ref}:
-            raise EnvctlError(f"{file} does not hold {ref}, or more than that")
+            raise EnvctlError(f"{file} does not hold exactly {ref}")
         with file.open("rb") as source:
             answer = cast(Any, connection.api).load_image(source) or ()
             failed = [told["error"] for told in answer if isinstance(told, dict) and told.get("error")]

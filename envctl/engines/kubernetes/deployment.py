@@ -443,7 +443,7 @@ class KubernetesDeployment(KubernetesInstance):
                 self.api.request("PATCH", path, {"status": {"conditions": [condition]}}, "application/strategic-merge-patch+json")
             except ApiError as error:
                 hint = "an administrator gives the right to `patch` pods/status with `envctl cluster install`"
-                raise EnvctlError(f"{service.name}: nobody may be told that it is seeded: {error.message}", hint=hint) from None
+                raise EnvctlError(f"{service.name}: it cannot be marked as seeded: {error.message}", hint=hint) from None
         watched = self._watched
         if watched is not None:
             until = time.monotonic() + ADMITTED
@@ -484,5 +484,5 @@ def _output(what: TerminalCommand) -> str:
     try:
         done = subprocess.run(what.argv, env=what.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise EnvctlError(f"nobody can tell where it listens: {error}") from None
+        raise EnvctlError(f"cannot tell where it listens: {error}") from None
     return done.stdout

@@ -70,7 +70,7 @@ def _cluster(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield _needed(True, f"Kubernetes {version.get('gitVersion', '')} answers at {context.server}")
     named = bool(environ.get("ENVCTL_CONTEXT"))
     advice = "" if context.local or named else f"name it: --context {context.name}, ENVCTL_CONTEXT, or `context` in envctl.toml"
-    what = "named" if named else "of this machine" if context.local else "of somewhere else"
+    what = "named" if named else "of this machine" if context.local else "on another machine"
     yield _needed(named or context.local, f"the context {context.name} is {what}", advice)
     yield _rights(api, environ.get("ENVCTL_NAMESPACE") or None)
 
@@ -80,7 +80,7 @@ def _rights(api: Api, namespace: str | None) -> Finding:
     allowed = each(lambda right: _may(api, namespace or "default", *right), wanted)
     lacking = [right for right, ok in zip(wanted, allowed, strict=True) if not ok]
     if not namespace and lacking and ("create", "namespaces") not in lacking and _may(api, "default", "create", "rolebindings"):
-        return _needed(True, "namespaces may be made, and the rights in them taken (`envctl cluster install`)")
+        return _needed(True, "namespaces can be created, with the rights in them (`envctl cluster install`)")
     if not lacking:
         return _needed(True, f"the rights that `up` needs are there{f' in {namespace}' if namespace else ''}")
     advice = "an administrator gives them with `envctl cluster install`"

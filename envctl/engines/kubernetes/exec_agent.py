@@ -51,7 +51,7 @@ def execute(api: Api, host: Host, id: str, namespace: str, service: str, token: 
         except (ConnectionError, _Unheard) as error:
             # Nothing has been done yet: the forward or the exec agent is not up, and the first answer comes after all of the input.
             if time.monotonic() > until or isinstance(error, _Broken):
-                raise EnvctlError(f"{service}: the commands beside it are not answered: {error or type(error).__name__}") from None
+                raise EnvctlError(f"{service}: its exec agent does not answer: {error or type(error).__name__}") from None
             time.sleep(PAUSE)
 
 

@@ -66,7 +66,7 @@ def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards
     """
     keeper = host.keepers.find(id)
     if keeper is None:
-        raise KeeperGone(f"the keeper of {id} has ended, and its port forwards with it", hint="`envctl up` starts anew")
+        raise KeeperGone(f"the keeper of {id} has ended, and its port forwards with it", hint="`envctl up` starts it again")
     body: dict[str, Any] = {"cluster": credentials(context), "namespace": namespace, "forwards": list(forwards), "whole": whole}
     status, answer = keeper.ask("PUT", "/v1/forwards", body)
     if status != 200:

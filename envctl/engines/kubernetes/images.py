@@ -51,7 +51,7 @@ def check_way(context: Context, plan: Plan) -> list[ServicePlan]:
     if built and not reaches(context, plan.setting.registry):
         names = ", ".join(service.name for service in built)
         hint = "`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` takes a ready one"
-        raise UsageError(f"{names}: built here, and the cluster of {context.name} cannot get at it", hint=hint)
+        raise UsageError(f"{names}: built here, and the cluster of {context.name} cannot pull it", hint=hint)
     return built
 
 

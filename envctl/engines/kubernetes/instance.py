@@ -40,7 +40,7 @@ class KubernetesInstance:
         try:
             return self.api.list("v1", "Pod", self.namespace, selector)
         except ApiError as error:
-            raise ApiError(error.status, f"{self.id}: nobody can look at its pods: {error.message}", error.reason) from None
+            raise ApiError(error.status, f"{self.id}: cannot look at its pods: {error.message}", error.reason) from None
 
     def pod(self, service: str) -> Object:
         found = newest_of(self.pods(service))
@@ -116,7 +116,7 @@ def own_namespace(api: Api, name: str, id: str) -> Object | None:
     found = api.get("v1", "Namespace", None, name)
     if found is not None and (found["metadata"].get("labels") or {}).get(INSTANCE) != id:
         hint = "take another --name, or use it as it is with `--namespace`"
-        raise UsageError(f"there is a namespace {name} that is not envctl's", hint=hint)
+        raise UsageError(f"the namespace {name} exists, and is not envctl's", hint=hint)
     return found
 
 

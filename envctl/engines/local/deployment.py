@@ -210,7 +210,7 @@ class LocalDeployment(LocalInstance):
         return keeper
 
     def _keeper_gone(self) -> KeeperGone:
-        return KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts anew")
+        return KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts it again")
 
     def _first(self, service: ServicePlan, spec: Spec) -> None:
         """As long as the server does not answer yet, the client says so with a status of its own."""

@@ -85,7 +85,7 @@ def read(home: Path, key: str, file: Path) -> str:
         EnvctlError: it is no tar of ours, or leads elsewhere.
     """
     if not KEY.fullmatch(key):
-        raise EnvctlError(f"{file}: '{key}' is no key of a snapshot")
+        raise EnvctlError(f"{file}: '{key}' is not the key of a snapshot")
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_unless_held(home / key)
     with made_whole(home / key) as new:
@@ -122,7 +122,7 @@ def fill(home: Path, began_as: SnapshotRecord, target: Path) -> None:
     try:
         templates.fill(_template(home, began_as), target)
     except OSError:
-        raise EnvctlError("a snapshot was removed at this moment", hint="the same command again makes the data anew") from None
+        raise EnvctlError("a snapshot was removed at this moment", hint="run the same command again; it makes the data anew") from None
 
 
 def make_spare(home: Path, began_as: SnapshotRecord) -> None:

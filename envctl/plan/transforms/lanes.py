@@ -101,7 +101,7 @@ def _copies(environment: Environment, name: str, service: Service) -> Iterator[P
     """Why it cannot be there twice."""
     source = environment.loaded.source
     for path, why in cannot_be_copied(service):
-        yield source.problem(("services", name, *path), f"'{name}' cannot be there once per lane: {why}", f"take it away, or {SHARE}")
+        yield source.problem(("services", name, *path), f"'{name}' cannot exist once per lane: {why}", f"take it away, or {SHARE}")
     if service.from_compose:
         known = {ref.root for ref in refers(service, list(environment.definition.services))}
         for other in service.needs:

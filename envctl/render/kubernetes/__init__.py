@@ -168,7 +168,7 @@ def _check_names(found: Manifests) -> None:
         if key in seen:
             raise UsageError(
                 f"{seen[key]} and {owner} would both have the {key[0]} {key[1]}",
-                hint="names on Kubernetes are small letters, digits and hyphens; rename one of them",
+                hint="names on Kubernetes have only lower-case letters, digits and hyphens; rename one of them",
             )
         seen[key] = owner
 
@@ -186,7 +186,7 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
     if not options.standalone:
         yield "a client that closes its sending half: no port forward passes that on, so the server sees the end with the connection's"
     if (options.cluster.quota or options.cluster.limits) and plan.setting.shared:
-        yield f"quota and limits: in {options.namespace} it would bind everybody else, too"
+        yield f"quota and limits: in {options.namespace} it would apply to everybody else, too"
     if options.existing_secret:
         keys = {key: what for each in made.values() for key, (_, what) in each.drawer.held.items()}
         yield from (f"the Secret {options.existing_secret} must have the key {key}: {what}" for key, what in sorted(keys.items()))

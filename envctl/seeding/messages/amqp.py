@@ -65,4 +65,4 @@ def _publish(channel: Any, message: AmqpMessage, where: str) -> None:
     channel.basic_publish(made, exchange=message.exchange or "", routing_key=key, mandatory=True, timeout=TIMEOUT)
     if channel.returned:
         target = f"queue '{message.queue}' is not there" if message.queue else f"no queue is bound to '{message.exchange}' for '{key}'"
-        raise BadFile(f"nobody has taken the message: {target}", place=where)
+        raise BadFile(f"the message was not delivered: {target}", place=where)

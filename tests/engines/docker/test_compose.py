@@ -64,7 +64,7 @@ def test_there_is_no_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setattr(compose, "_PLUGINS", ())
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EngineMissing, match="Docker Compose v2 is not here") as caught:
+    with pytest.raises(EngineMissing, match="Docker Compose v2 is not installed") as caught:
         compose_program(os.environ)
     assert caught.value.exit_code == 3
     assert "docker-compose-plugin" in caught.value.hint

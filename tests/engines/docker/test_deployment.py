@@ -47,7 +47,7 @@ def deployment(events: Events) -> DockerDeployment:
     return DockerDeployment(connection, "t-123456", plan=plan_with(service("a")), settings=DeploymentSettings(Path()))
 
 
-@pytest.mark.parametrize(("breaks", "why"), [(True, "connection reset"), (False, "it has ended the connection")])
+@pytest.mark.parametrize(("breaks", "why"), [(True, "connection reset"), (False, "it closed the connection")])
 def test_an_end_is_told_and_then_that_the_daemon_tells_no_more(breaks: bool, why: str) -> None:
     ends: list[tuple[str, int]] = []
     losses: list[BaseException] = []

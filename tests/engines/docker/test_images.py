@@ -137,7 +137,7 @@ def test_progress_is_told(fake: Fake) -> None:
     [
         ("pull access denied for x", "log in to the registry (`docker login`), or check the image's name"),
         ("Unauthorized", "log in to the registry"),
-        ("write: no space left on device", "the daemon's disk is full: `docker system df` shows what takes the room"),
+        ("write: no space left on device", "the daemon's disk is full: `docker system df` shows what takes the space"),
         ("manifest unknown", "check the name and the network; `images` in envctl.toml sends pulls to a mirror"),
     ],
 )

@@ -120,7 +120,7 @@ def test_every_name_that_a_file_gives_is_seen(tmp_path: Path, parts: dict[str, A
     "ref", ["postgres:17", "envctl/snapshot:latest", f"envctl/snapshot:{'0' * 32}:17", f"x/envctl/snapshot:{'0' * 32}"]
 )
 def test_no_name_of_another_image_is_loaded(tmp_path: Path, ref: str) -> None:
-    with pytest.raises(EnvctlError, match="is no name of a snapshot"):
+    with pytest.raises(EnvctlError, match="is not the name of a snapshot"):
         read(cast(Any, None), ref, packed(tmp_path / "f", manifest=[{"RepoTags": [ref]}]))
 
 

@@ -174,6 +174,6 @@ def test_a_port_that_was_asked_for_is_not_changed(clash: Project) -> None:
         done = clash.envctl("up", "env", "--port", f"site={port}", "--json")
     assert done.status == 1
     assert "site: its port is taken" in done.err
-    assert "take another one with --port" in done.err
+    assert "choose another one with --port" in done.err
     assert json.loads(done.out)["state"] == "failed"
     nothing_is_left(clash)

@@ -63,6 +63,6 @@ def test_whatever_leads_elsewhere_is_refused(tmp_path: Path, hostile: tarfile.Ta
 def test_a_key_is_no_path(tmp_path: Path, key: str) -> None:
     (tmp_path / "mine").mkdir()
 
-    with pytest.raises(EnvctlError, match="is no key of a snapshot"):
+    with pytest.raises(EnvctlError, match="is not the key of a snapshot"):
         read(tmp_path / "home" / "snapshots", key, archive(tmp_path / "f.tar", FOLDER))
     assert (tmp_path / "mine").exists()
