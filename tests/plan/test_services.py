@@ -242,7 +242,7 @@ def test_a_job_is_done_and_everything_else_seeded(tmp_path: Path) -> None:
 # Services of a Compose file
 
 
-def composed(folder: Path, kind: str = "service", engine: str = "docker", **given: Any) -> ServicePlan:
+def composed(folder: Path, kind: str = "service", engine: Any = "docker", **given: Any) -> ServicePlan:
     """The service `x` as a Compose file describes it; nothing of its kind is applied."""
     environment = environment_of(folder, "services: {x: {image: a}}")
     described = Service.model_validate({"kind": kind, "image": "a:1", "from_compose": True, **given})
