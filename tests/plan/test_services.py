@@ -202,7 +202,7 @@ def test_a_kind_sets_up_every_item(tmp_path: Path) -> None:
 
 
 def test_a_kind_sets_up_once_when_there_is_something(tmp_path: Path) -> None:
-    assert len(planned(tmp_path, "kind: s3, with: {buckets: [a, b]}").setup) == 1
+    assert len(planned(tmp_path, "kind: s3, with: {buckets: [one, two]}").setup) == 1
     assert planned(tmp_path, "kind: s3").setup == ()
 
 
