@@ -29,8 +29,8 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-b
 	touch $@
 
 demo: .venv/demo  ## the shop: brought up, tested, gone with the images that were built for it
-	docker version >/dev/null 2>&1 || $(MAKE) --no-print-directory .venv/local
-	before=$$(docker images -q --no-trunc --filter label=envctl.build 2>/dev/null | sort -u); \
+	@docker version >/dev/null 2>&1 || $(MAKE) --no-print-directory .venv/local
+	@before=$$(docker images -q --no-trunc --filter label=envctl.build 2>/dev/null | sort -u); \
 	$(BIN)/envctl run shop -- $(BIN)/python -m pytest environments/shop/tests; status=$$?; \
 	comm -13 <(echo "$$before") <(docker images -q --no-trunc --filter label=envctl.build 2>/dev/null | sort -u) \
 	| xargs -r docker image rm -f >/dev/null; exit $$status

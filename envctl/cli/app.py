@@ -106,9 +106,18 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
     except CLICK_ERROR as error:
         shown = StringIO()
         error.show(shown)
-        tell(*shown.getvalue().rstrip("\n").split("\n"))
+        tell(*shown.getvalue().rstrip("\n").split("\n"), *_candidates(error))
         return usage_status
     return result if isinstance(result, int) else 0
+
+
+def _candidates(error: Any) -> list[str]:
+    """What an argument that is missing could be: what a shell would offer for it."""
+    param = getattr(error, "param", None)
+    if param is None or param.param_type_name != "argument" or error.ctx is None:
+        return []
+    offered = [item.value for item in param.shell_complete(error.ctx, "")]
+    return [f"  known: {', '.join(offered)}"] if offered else []
 
 
 def passed_on(words: list[str]) -> list[str]:

@@ -52,6 +52,8 @@ def reset(ctx: typer.Context, name: Instance, service: OneService = None, lane: 
     session = session_of(ctx)
     record = record_named(session, name)
     change.reset(session, record, service or (), lane=lane, listeners=[listener(session)], timeout=_seconds(timeout))
+    where = f" in lane {lane}" if lane else ""
+    tell(f"{' and '.join(service or ()) or record.name}{where}: back in the seeded state")
 
 
 def extend(

@@ -34,6 +34,9 @@ from envctl.lifecycle.adoption import record_named
 from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 
+NOT_RUN = (126, 127)
+"""How a shell, and Docker, end where there is no such program."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -237,7 +240,14 @@ def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
     record = record_named(session, name)
     entry = record.services[service_of(record, service)]
     argv = list(entry.shell) or ["sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"]
-    return _inside(session, record, service, argv, dict(entry.shell_env))
+    status = _inside(session, record, service, argv, dict(entry.shell_env))
+    if status in NOT_RUN and not entry.shell:
+        known = called(session, record)
+        tell(
+            f"envctl: {service} seems to have no shell in its image",
+            f"  `envctl status {known}` shows its address for a client of this machine",
+        )
+    return status
 
 
 def _inside(session: Session, record: Record, service: str, argv: list[str], env: dict[str, str], user: str | None = None) -> int:

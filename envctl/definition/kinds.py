@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -277,12 +279,20 @@ def is_divided(kind: Kind) -> bool:
 
 def load_kinds(project: Path | None = None) -> Kinds:
     """Every kind by its names; a file is read when its kind is asked for. The project's `templates/kinds/` wins."""
-    folders = [templates("kinds")] + ([project / "templates" / "kinds"] if project else [])
+    own = sorted((project / "templates" / "kinds").glob("*.yaml")) if project else []
     files: dict[str, list[Path]] = {}
-    for file in (file for folder in folders for file in sorted(folder.glob("*.yaml"))):
+    for file in [*sorted(templates("kinds").glob("*.yaml")), *(file for file in own if not _shipped(file))]:
         files.setdefault(file.stem, []).insert(0, file)
     also = {name: stem for stem, found in files.items() for file in found for name in _other_names(file) if name not in files}
     return Kinds(files, also)
+
+
+def _shipped(file: Path) -> bool:
+    """In a clone of envctl the kinds that ship with it are none of the project's own, whatever envctl is installed."""
+    ours = templates("kinds") / file.name
+    with suppress(OSError):
+        return filecmp.cmp(file, ours, shallow=False)
+    return False
 
 
 OURS = "envctl:"

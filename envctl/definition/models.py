@@ -357,7 +357,7 @@ class Service(Model):
 
 
 class Test(Model):
-    run: Command = Field(description="The command: no shell in between, the outputs in its environment.")
+    run: Command = Field(description="The command, started in this file's folder: no shell in between, the outputs in its environment.")
     reports: Texts = Field(default_factory=list, description="Globs of the reports that it writes.")
     only: Texts = Field(default_factory=list, description="The services that it needs; all of them without it.")
 

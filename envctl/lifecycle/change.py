@@ -20,7 +20,7 @@ from envctl.instance.store import RecordGone
 from envctl.lifecycle import units
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
 from envctl.lifecycle.data import refuse_changed_seeds
-from envctl.lifecycle.events import EventLog, Events, Listener
+from envctl.lifecycle.events import EventLog, Events, Listener, Phase
 from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
@@ -71,8 +71,10 @@ class Change(NamedTuple):
         known = called(self.run.session, self.run.record)
         refuse_changed_seeds(self.run.record, known, self.deployment(), [self.planned(name) for name in services])
 
-    def bring_up(self, services: Sequence[str], again: Collection[str] = (), keep: bool = False) -> None:
+    def begin(self, services: Iterable[str]) -> None:
         self.run.events.begin(part_of(self.run.plan, services))
+
+    def bring_up(self, services: Sequence[str], again: Collection[str] = (), keep: bool = False) -> None:
         bring_up(self.run, self.deployment(), services, again, keep)
         self.run.write_outputs()
 
@@ -94,6 +96,7 @@ def restart(
     with _changing(session, record, listeners, timeout) as change:
         change.refuse_changed_seeds([service])
         part, planned = change.deployment([service]), change.planned(service)
+        change.begin([service])
         if build:
             part.prepare(change.run.events.progress)
         if planned.once:
@@ -101,6 +104,7 @@ def restart(
         if build or planned.once:
             part.create(whole=False)
         else:
+            change.run.events.tell(service, Phase.STOPPING)
             change.deployment().stop(planned)
         change.bring_up([service], again=[service])
 
@@ -116,6 +120,7 @@ def seed(
     with _changing(session, record, listeners, timeout) as change:
         seeded = list(services) or [service.name for service in change.run.plan.services.values() if service.steps]
         change.refuse_changed_seeds(seeded)
+        change.begin(seeded)
         change.bring_up(seeded)
 
 
@@ -191,6 +196,7 @@ def _made_anew(
         for name in anew:
             change.planned(name)
         part, names = change.deployment(anew), (*anew, *emptied)
+        change.begin(names)
         if anew:
             part.prepare(change.run.events.progress)
         for name in anew:

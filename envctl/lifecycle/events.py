@@ -23,6 +23,8 @@ class Phase(StrEnum):
     PENDING = "pending"
     PREPARING = "preparing"
     """Its image is pulled or built, its data directory initialised."""
+    STOPPING = "stopping"
+    """Before it is started again; a program that ignores SIGTERM takes ten seconds for it."""
     STARTING = "starting"
     WAITING = "waiting"
     """It runs, and is asked whether it is ready."""

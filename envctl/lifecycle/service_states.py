@@ -18,8 +18,9 @@ REACHED = {
 }
 """Condition to the states in which it holds."""
 STATE = {
-    Phase.PENDING: "pending", Phase.PREPARING: "pending", Phase.STARTING: "starting", Phase.WAITING: "starting", Phase.READY: "ready",
-    Phase.SETTING_UP: "ready", Phase.SEEDING: "ready", Phase.SEEDED: "seeded", Phase.DONE: "done", Phase.FAILED: "failed",
+    Phase.PENDING: "pending", Phase.PREPARING: "pending", Phase.STOPPING: "starting", Phase.STARTING: "starting", Phase.WAITING: "starting",
+    Phase.READY: "ready", Phase.SETTING_UP: "ready", Phase.SEEDING: "ready", Phase.SEEDED: "seeded", Phase.DONE: "done",
+    Phase.FAILED: "failed",
 }  # fmt: skip
 """What a phase is in the words of `--json`."""
 

@@ -127,7 +127,7 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
     wanted = work.keep or work.plan.lanes or (unit.ahead and work.whole and not work.was_up)
     if not wanted or set(units.made_of(unit)) <= set(before.units):
         return
-    work.states.set(service.name, Phase.SEEDING, "keeping the seeded state")
+    work.states.set(service.name, Phase.SEEDING if service.steps else Phase.SETTING_UP, "a copy of the data for `reset`")
     try:
         made = units.make(unit, work.deployment.probe_ports(service), before.units)
     except UnitError as error:

@@ -231,7 +231,10 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
         proposed = ""
         with suppress(DefinitionError):  # a folder that is wrong is another mistake
             proposed = proposed_run(service.build, _folder(reading, subject.name, service), reading.loaded.project, service.port)
-        hint = f"`{proposed or 'run: COMMAND'}` starts it from source; or bring it up on Docker"
+        if service.from_compose and kind.local is not None:
+            hint = f"what a Compose file describes is a container; `kind: {kind.kind}` without `from:` runs here, too"
+        else:
+            hint = f"`{proposed or 'run: COMMAND'}` starts it from source; or bring it up on Docker"
         reading.wrong(where, "nothing says how it runs as a process of this machine", hint)
     elif not kind.own and kind.local is None and not service.run:
         hint = "use Docker, or `--use S=URL` for one that runs already"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import urllib.request
 from pathlib import Path
@@ -54,6 +55,7 @@ def test_restart_seed_and_reset(own: Project) -> None:
 
     done = own.envctl("restart", "env", "api").ok()
     assert done.out == ""
+    assert re.search(r"api +stopping\n.*api +starting\n", done.err), "a program may take ten seconds to stop"
     assert page(outputs) == "one"
 
     own.write("environments/api/index.html", "two")
@@ -70,7 +72,7 @@ def test_restart_seed_and_reset(own: Project) -> None:
     own.envctl("seed", "env").ok()
     assert (cached(own, "get", "more"), cached(own, "get", "mine")) == ("yes", "1")
 
-    own.envctl("reset", "env", "cache").ok()
+    assert own.envctl("reset", "env", "cache").ok().err.endswith("cache: back in the seeded state\n")
     assert (cached(own, "get", "key"), cached(own, "get", "mine")) == ("seeded", "")
     after = own.envctl("status", "env", "--json").ok().json["services"]
     assert {name: entry["endpoints"] for name, entry in after.items()} == {name: entry["endpoints"] for name, entry in before.items()}

@@ -83,6 +83,9 @@ def test_what_it_prints_for_people(project: Project) -> None:
     assert progress[0].endswith(f"env: 2 services on docker ({instance_id('env', project.folder)})")
     assert any(re.search(r"s  site +ready$", line) for line in progress)
     assert "\x1b[" not in done.out + done.err
+    without = project.envctl("shell", "env", "events")
+    assert without.status in (126, 127)
+    assert "envctl: events seems to have no shell in its image\n  `envctl status env` shows its address" in without.err
 
 
 def test_the_document(project: Project) -> None:

@@ -46,7 +46,7 @@ def test_version() -> None:
 WRONG: list[tuple[list[str], int, str]] = [
     (["nosuch"], 2, "No such command 'nosuch'"),
     (["--nosuch"], 2, "No such option: --nosuch"),
-    (["up"], 2, "Missing argument 'ENV'"),
+    (["up"], 2, "Missing argument 'ENV'.\n  known: env\n"),
     (["up", "env", "--nosuch"], 2, "No such option: --nosuch"),
     (["up", "env", "--port", "site"], 2, "--port site: not of the form S=N"),
     (["up", "env", "--port", "site=many"], 2, "--port site=many: not a port number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from textwrap import dedent
 
@@ -10,6 +11,7 @@ import pytest
 from envctl.definition.budget import Budget
 from envctl.definition.kinds import Kinds, items_of, load_kinds, parameters_of, recogniser
 from envctl.errors import DefinitionError
+from envctl.files.package_data import templates
 
 
 @pytest.fixture
@@ -170,3 +172,10 @@ def test_a_broken_kind_recognises_nothing(kind_files: Path) -> None:
     recognise = recogniser(kinds_with(kind_files, mine="recognise: {images: [mine]}\n", wrong="kind: [\n"))
     assert recognise("mine:1") is not None
     assert recognise("wrong") is None
+
+
+def test_a_clone_of_envctl_has_no_kinds_of_its_own(tmp_path: Path) -> None:
+    shutil.copytree(templates("kinds"), tmp_path / "templates" / "kinds")
+    assert load_kinds(tmp_path).files == load_kinds().files
+    (tmp_path / "templates" / "kinds" / "web.yaml").write_text("image: mine:1\n")
+    assert load_kinds(tmp_path)["web"].image == "mine:1"

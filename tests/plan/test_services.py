@@ -242,13 +242,13 @@ def test_a_job_is_done_and_everything_else_seeded(tmp_path: Path) -> None:
 # Services of a Compose file
 
 
-def composed(folder: Path, kind: str = "service", **given: Any) -> ServicePlan:
+def composed(folder: Path, kind: str = "service", engine: Any = "docker", **given: Any) -> ServicePlan:
     """The service `x` as a Compose file describes it; nothing of its kind is applied."""
     environment = environment_of(folder, "services: {x: {image: a}}")
     described = Service.model_validate({"kind": kind, "image": "a:1", "from_compose": True, **given})
     changed = environment.definition.model_copy(update={"services": {"x": described}})
     environment = replace(environment, definition=changed)
-    return make_plan(environment, setting_of(environment)).services["x"]
+    return make_plan(environment, setting_of(environment, engine=traits(engine))).services["x"]
 
 
 def test_nothing_of_its_kind_is_added_to_a_service_of_a_compose_file(tmp_path: Path) -> None:
@@ -372,6 +372,11 @@ def test_what_cannot_be_a_process(tmp_path: Path, service: str, message: str) ->
         local(tmp_path, service)
     [problem] = caught.value.problems
     assert message in str(problem)
+
+
+def test_a_server_of_a_compose_file_is_no_process(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match="a container; `kind: postgres` without `from:` runs here, too"):
+        composed(tmp_path, "postgres", engine="local")
 
 
 def beside(folder: Path) -> dict[str, ServicePlan]:

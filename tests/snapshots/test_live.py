@@ -85,7 +85,7 @@ class Kept:
         """Its outputs; the data came from a snapshot, or was seeded with `--no-snapshots`."""
         done = self("up", "kept", "--name", name, "--json", *words).ok()
         assert ("seeding: sql tables.sql" in done.err) == ("--no-snapshots" in words)
-        assert ("keeping the seeded state" in done.err) == ("--no-snapshots" in words), "that is in the snapshot"
+        assert ("a copy of the data for `reset`" in done.err) == ("--no-snapshots" in words), "that is in the snapshot"
         outputs: dict[str, str] = done.json["outputs"]
         return outputs
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     host, port = listener.getsockname()[:2]
-    say(f"listening on {host}:{port} ({len(mappings)} mappings)")
+    say(f"listening on {host}:{port} ({len(mappings)} mapping{'s' * (len(mappings) != 1)})")
     application = Stub(Store(mappings), Journal(), folders)
     threading.Thread(target=serve, args=(listener, application), name="serve", daemon=True).start()
     return match_for_all()
