@@ -102,10 +102,7 @@ def uninstall(api: Api, namespace: str, teams: Sequence[str], force: bool = Fals
     """
     if not teams_only and (left := instances(api)) and not force:
         shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
-        raise UsageError(
-            f"{len(left)} instance{'s are' if len(left) > 1 else ' is'} still there ({shown}), and nothing would remove {'them' if len(left) > 1 else 'it'} in time",
-            hint="remove them first, or use --yes",
-        )
+        raise UsageError(f"there are still instances, which nothing would remove in time: {shown}", hint="remove them first, or use --yes")
     _refuse_foreign(api, "" if teams_only else namespace, ())
     for item in reversed(cluster_objects(namespace, teams, teams_only)):
         meta = item["metadata"]
