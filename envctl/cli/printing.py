@@ -65,7 +65,7 @@ def _evidence(evidence: Evidence) -> list[str]:
     if evidence.exit_status is not None:
         lines.append(f"  exit code  {evidence.exit_status}")
     if evidence.logs:
-        lines += [f"  last {len(evidence.logs)} lines:"] + [f"    {without_colours(line)}" for line in evidence.logs]
+        lines += [f"  last {counted(len(evidence.logs), 'line')}:"] + [f"    {without_colours(line)}" for line in evidence.logs]
     elif evidence.step not in ("pull", "build"):
         lines.append("  it printed nothing")
     if evidence.advice:
@@ -93,7 +93,8 @@ def endpoints(record: Record, called: str) -> list[str]:
     lines = [f"{record.name} is up ({took:.1f} s{until})", *table(rows, indent="  ")]
     if took >= SLOW_SECONDS:
         lines.append(f"most of the time: {_slowest(record)}")
-    return [*lines, f"envctl env {called} prints its {counted(len(record.outputs), 'output')}; envctl down {called} removes it"]
+    outputs = f"envctl env {called} prints its {counted(len(record.outputs), 'output')}; " if record.outputs else ""
+    return [*lines, f"{outputs}envctl down {called} removes it"]
 
 
 def _slowest(record: Record) -> str:

@@ -78,6 +78,7 @@ def test_what_was_up_stays_and_is_said_to(red: Project, tmp_path: Path) -> None:
         broken.write_text(right)
     done = ran(red, "test", "site", "green", cache=tmp_path).ok()
     assert done.err.rstrip().endswith("site stays up, as it was before")
+    assert "--keep" not in ran(red, "run", "site", "--", "false", cache=tmp_path).err, "it stays anyway"
     assert ran(red, "status", "site", "--json", cache=tmp_path).ok().json["outputs"] == first["outputs"]
 
 
