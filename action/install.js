@@ -63,16 +63,20 @@ async function install() {
   const cache = process.env.RUNNER_TOOL_CACHE || path.join(process.env.RUNNER_TEMP || '/tmp', 'tools')
   const label = [from ? 'from' : version || digest(PARTS.map((name) => path.join(ROOT, name))), kind, input('extras').replace(/,/g, '-')].filter(Boolean).join('-')
   const folder = path.join(cache, 'envctl', label)
-  const program = path.join(folder, 'bin', 'envctl')
+  const program = path.join(folder, 'path', 'envctl')
   // What was half installed, or came from elsewhere, is made anew; what `from:` names may have changed.
   if (from || !fs.existsSync(`${folder}.complete`) || (await run(program, ['--version'], { quiet: true }).catch(() => ({}))).status !== 0) {
     fs.rmSync(`${folder}.complete`, { force: true })
     fs.rmSync(folder, { recursive: true, force: true })
+    console.log(`installing envctl into ${folder}`)
     await checked(python, ['-m', 'venv', folder])
     await checked(path.join(folder, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', wanted])
+    // Later steps are to find envctl alone: with `bin`, their `python` and `pip` would be those of this environment.
+    fs.mkdirSync(path.dirname(program))
+    fs.symlinkSync(path.join(folder, 'bin', 'envctl'), program)
     fs.writeFileSync(`${folder}.complete`, '')
   }
-  addPath(path.join(folder, 'bin'))
+  addPath(path.dirname(program))
   return checked(program, ['--version'])
 }
 

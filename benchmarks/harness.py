@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 ROWS = (
-    "up", "up_snapshots", "up_large", "up_lean", "up_composed", "up_testcontainers", "again", "down", "up_local", "postgres_local",
-    "render", "render_process", "version", "memory", "keeper_memory", "up_kubernetes", "forward", "apply_200", "keeper_kubernetes",
+    "up", "up_snapshots", "up_large", "up_seeded", "up_lean", "up_composed", "up_testcontainers", "again", "down", "up_local",
+    "postgres_local", "render", "render_process", "version", "memory", "keeper_memory", "up_kubernetes", "forward", "apply_200",
+    "keeper_kubernetes",
 )  # fmt: skip
 """In the order of the table: each is a module of `benchmarks.rows`."""
 

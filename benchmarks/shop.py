@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from benchmarks.lifecycle import gone
-from benchmarks.programs import COMPOSE, ENVCTL, environment, run, seconds
+from benchmarks.programs import COMPOSE, ENVCTL, environment, run, seconds, with_snapshots
 
 NAME = "bench-envctl"
 PROJECT = "bench-compose"
@@ -53,6 +53,18 @@ class Theirs:
 
 def ours(work: Path, engine: str = "docker") -> AbstractContextManager[Ours]:
     return gone(Ours(environment(work), engine))
+
+
+@contextmanager
+def ours_from_snapshots(work: Path) -> Iterator[Ours]:
+    """Its database has been kept before."""
+    env = with_snapshots(work)
+    run([ENVCTL, "snapshots", "build", "shop", "--engine", "docker"], env)
+    try:
+        with gone(Ours(env)) as ours:
+            yield ours
+    finally:
+        run([ENVCTL, "snapshots", "--prune"], env)
 
 
 def theirs(file: Path) -> AbstractContextManager[Theirs]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,21 @@ PROTOCOL = 196608
 
 @contextmanager
 def sides(work: Path) -> Iterator[Sides]:
-    env, file = with_snapshots(work), work / "bench-large.yaml"
+    env = with_snapshots(work)
+    with kept(work, env) as (file, image):
+        yield Sides(lambda: up(file, env), lambda: _bare(image))
+
+
+def up(file: Path, env: Mapping[str, str]) -> float:
+    took = seconds([ENVCTL, "up", str(file), "--engine", "docker"], env)
+    run([ENVCTL, "down", file.stem], env)
+    return took
+
+
+@contextmanager
+def kept(work: Path, env: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
+    """The definition, and the image that its data is kept in."""
+    file = work / "bench-large.yaml"
     (work / "envctl.toml").touch()
     file.write_text(ENVIRONMENT)
     (work / "table.sql").write_text("create table large (i int, t text);")
@@ -35,15 +49,9 @@ def sides(work: Path) -> Iterator[Sides]:
         rows.write("i,t\n")
         rows.writelines(f"{number},{number:0{BYTES}}\n" for number in range(LINES))
     run([ENVCTL, "snapshots", "build", str(file), "--engine", "docker"], env)
-    (kept,) = json.loads(run([ENVCTL, "snapshots", "--json"], env))
-
-    def ours() -> float:
-        took = seconds([ENVCTL, "up", str(file), "--engine", "docker"], env)
-        run([ENVCTL, "down", "bench-large"], env)
-        return took
-
+    (found,) = json.loads(run([ENVCTL, "snapshots", "--json"], env))
     try:
-        yield Sides(ours, lambda: _bare(kept["ref"]))
+        yield file, found["ref"]
     finally:
         run([ENVCTL, "snapshots", "--prune"], env)
 

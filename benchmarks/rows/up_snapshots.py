@@ -8,8 +8,7 @@ from pathlib import Path
 
 from benchmarks import shop
 from benchmarks.harness import Goal, Sides
-from benchmarks.lifecycle import gone, upping
-from benchmarks.programs import ENVCTL, run, with_snapshots
+from benchmarks.lifecycle import upping
 
 WHAT = "`envctl up shop` from snapshots, seeded"
 GOAL = Goal(0.5, rival="`docker compose up --wait` of the file that `envctl render` writes, not seeded")
@@ -17,10 +16,5 @@ GOAL = Goal(0.5, rival="`docker compose up --wait` of the file that `envctl rend
 
 @contextmanager
 def sides(work: Path) -> Iterator[Sides]:
-    env = with_snapshots(work)
-    run([ENVCTL, "snapshots", "build", "shop", "--engine", "docker"], env)
-    try:
-        with gone(shop.Ours(env)) as ours, shop.theirs(shop.rendered(work)) as theirs:
-            yield Sides(upping(ours), upping(theirs))
-    finally:
-        run([ENVCTL, "snapshots", "--prune"], env)
+    with shop.ours_from_snapshots(work) as ours, shop.theirs(shop.rendered(work)) as theirs:
+        yield Sides(upping(ours), upping(theirs))

@@ -17,7 +17,7 @@ from benchmarks.harness import Goal, Sides
 from benchmarks.lifecycle import upping
 from benchmarks.programs import ROOT, Failed
 
-WHAT = "`envctl up shop`, seeded"
+WHAT = "`envctl up shop` from snapshots, seeded"
 GOAL = Goal(0.4, rival="testcontainers-python, the same services one after the other, not seeded")
 PROGRAM = [sys.executable, "-m", "benchmarks.testcontainers_shop"]
 
@@ -26,7 +26,7 @@ PROGRAM = [sys.executable, "-m", "benchmarks.testcontainers_shop"]
 def sides(work: Path) -> Iterator[Sides]:
     services = yaml.safe_load(shop.rendered(work).read_text("utf-8"))["services"]
     app = services["orders"]["image"]
-    with shop.ours(work) as ours:
+    with shop.ours_from_snapshots(work) as ours:
         yield Sides(upping(ours), lambda: _their_up(app))
 
 

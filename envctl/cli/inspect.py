@@ -15,6 +15,7 @@ import typer
 from envctl import outputs
 from envctl.cli.arguments import Context, Engine, Instance, Lane, Namespace, ServiceName, looking_at, session_of
 from envctl.cli.completion import FORMATS, INSTANCES, SERVICES
+from envctl.cli.others import tell_others
 from envctl.cli.printing import print_error, table
 from envctl.cli.printing import status as shown_status
 from envctl.cli.times import relative
@@ -53,6 +54,7 @@ def status(
     broken = [] if name else unreadable_here(session)
     for error in broken:
         print_error(error, session.mask)
+    seen_all = bool(name) or tell_others(session)
     if as_json:
         give(json.dumps(documents[0] if name else documents, ensure_ascii=False) + "\n")
     elif documents:
@@ -60,9 +62,9 @@ def status(
             if "error" in each:
                 tell(f"envctl: {each['name']}: {session.mask(each['error'])}")
         show(*[line for each in documents for line in ("", *shown_status(each))][1:])
-    elif not broken:
+    elif not broken and seen_all:
         show("nothing is up in this checkout")
-    return 1 if broken or any(each["state"] == UNKNOWN for each in documents) else 0
+    return 1 if broken or not seen_all or any(each["state"] == UNKNOWN for each in documents) else 0
 
 
 def _document(session: Session, record: Record, alone: bool) -> dict[str, Any]:

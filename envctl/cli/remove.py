@@ -9,6 +9,7 @@ import typer
 from envctl.cli.arguments import Context, Namespace, looking_at, session_of
 from envctl.cli.completion import INSTANCES
 from envctl.cli.down import down_named, tell_removed
+from envctl.cli.others import tell_others
 from envctl.engines.protocol import Prunes
 from envctl.errors import EnvctlError, UsageError
 from envctl.inspect.list import engines
@@ -31,7 +32,9 @@ def down(
     session = session_of(ctx)
     if name is not None:
         return down_named(session, name, not no_wait)
-    return tell_removed(remove_all(session, not no_wait), "nothing is up in this checkout")
+    removed = remove_all(session, not no_wait)
+    seen_all = tell_others(session)
+    return tell_removed(removed, "nothing is up in this checkout" if seen_all else "") or (0 if seen_all else 1)
 
 
 def gc(

@@ -102,7 +102,11 @@ def uninstall(api: Api, namespace: str, teams: Sequence[str], force: bool = Fals
     """
     if not teams_only and (left := instances(api)) and not force:
         shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
-        raise UsageError(f"there are still instances, which nothing would remove in time: {shown}", hint="remove them first, or use --yes")
+        many, them = (f"{len(left)} instances are", "them") if len(left) > 1 else ("1 instance is", "it")
+        raise UsageError(
+            f"{many} still there ({shown}), and nothing would remove {them} in time",
+            hint="remove them first, or use --yes",
+        )
     _refuse_foreign(api, "" if teams_only else namespace, ())
     for item in reversed(cluster_objects(namespace, teams, teams_only)):
         meta = item["metadata"]

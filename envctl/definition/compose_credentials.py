@@ -17,6 +17,10 @@ from envctl.files.reading import read_file
 LARGEST = 65_536
 """Bytes of a file that holds one value."""
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^{}]*))?\}|(\w+))")
+_PRINTED = re.compile(r"""\$\((?:cat[ ]+|<[ ]*)["']?(?P<file>[^\s"'()`]+)["']?[ ]*\)|`cat[ ]+["']?(?P<old>[^\s"'()`]+)["']?[ ]*`""")
+"""`$(cat FILE)`, which everybody writes for a secret."""
+_UNTOLD = re.compile(r"\$\(|`")
+_SHORT = re.compile(r"-\w")
 _ASSIGNMENT = re.compile(r"\w+=")
 _BEFORE = ("exec", "if", "then", "elif", "else", "while", "until", "do", "{", "!", "time")
 """Words of a shell that stand before a command."""
@@ -25,10 +29,14 @@ _SHELLS = ("sh", "bash", "ash", "dash")
 
 @dataclass
 class Given:
-    """What a service is given, asked for by place: `NAME` is a variable, `--option` an argument, `=x` the image's own default.
+    """What a service is given, asked for by place.
+
+    `NAME` is a variable, `--option` an argument, `name=` what follows in one, `NAME --option` an argument that stands in a
+    variable, `@setting` a line of a configuration file that an argument names, `?NAME` a variable that has the image keep
+    the value to itself, `=x` the image's own default.
 
     Attributes:
-        unread: variables that name a file which cannot be read.
+        unread: variables that name a file which cannot be read, and what a shell would have to run.
     """
 
     service: Mapping[str, Any]
@@ -53,8 +61,16 @@ class Given:
     def _at(self, place: str) -> str | None:
         if place.startswith("="):
             return place[1:]
-        if place.startswith("-"):
-            return self._argument(place)
+        if place.startswith("?"):
+            self.unread += [place[1:]] if self._env.get(place[1:]) else []
+            return None
+        if place.startswith("@"):
+            return self._setting(place[1:])
+        if place.startswith("-") or place.endswith("="):
+            return self._known(_argument(place, list(self.words())))
+        if " " in place:
+            variable, _, option = place.partition(" ")
+            return _argument(option, _split(str(self._env.get(variable) or "")))
         value = self._env.get(place)
         if value is None and (path := self._env.get(f"{place}_FILE")):
             value = self._text_of(str(path))
@@ -62,23 +78,23 @@ class Given:
                 self.unread.append(f"{place}_FILE")
         return value
 
-    def _argument(self, option: str) -> str | None:
-        words = list(self.words())
-        for index, word in enumerate(words):
-            if word == option and index + 1 < len(words):
-                return words[index + 1]
-            if word.startswith(option + "="):
-                return word[len(option) + 1 :]
+    def _known(self, value: str | None) -> str | None:
+        """*value*, unless only the shell inside can tell it."""
+        if value is None or not self._line[1] or not _UNTOLD.search(value):
+            return value
+        self.unread.append(value)
         return None
+
+    def _setting(self, name: str) -> str | None:
+        files = (text for word in self.words() if word.startswith("/") and (text := self._text_of(word)) is not None)
+        found = (re.search(rf"^[ \t]*{re.escape(name)}[ \t]+(\S.*)$", text, re.MULTILINE) for text in files)
+        return next((" ".join(_split(line[1])) for line in found if line), None)
 
     def words(self) -> Iterator[str]:
         """Those of a command line, also where a shell, or a list of one text, holds it."""
         words, by_shell = self._line
         for word in words:
-            try:
-                parts = shlex.split(word) if by_shell and " " in word else [word]
-            except ValueError:
-                parts = word.split()
+            parts = _split(_PRINTED.sub(self._printed, word)) if by_shell and " " in word else [word]
             yield from (_VARIABLE.sub(self._variable, part) if by_shell else part for part in parts)
 
     def programs(self) -> Iterator[str]:
@@ -95,6 +111,12 @@ class Given:
 
     def _variable(self, found: re.Match[str]) -> str:
         return str(self._env.get(found[1] or found[3]) or found[2] or "")
+
+    def _printed(self, found: re.Match[str]) -> str:
+        """What `cat` prints, in the place of the command; itself where that cannot be told."""
+        text = self._text_of(_VARIABLE.sub(self._variable, found["file"] or found["old"]))
+        # Quotes may stand around it; a `$` of the text is no variable.
+        return found[0] if text is None or set(text) & set("\"'\\$` \n") else text
 
     def _text_of(self, path: str) -> str | None:
         """What the file at *path* of the container will hold, without newlines at its end: the images leave them out, too."""
@@ -122,6 +144,25 @@ class Given:
             yield self.environ[str(given["environment"])].rstrip("\n")
         elif given.get("content") is not None:
             yield str(given["content"]).rstrip("\n")
+
+
+def _argument(option: str, words: Sequence[str]) -> str | None:
+    attached = option if option.endswith("=") else f"{option}="
+    for index, word in enumerate(words):
+        if word == option and index + 1 < len(words):
+            return words[index + 1]
+        if word.startswith(attached):
+            return word[len(attached) :]
+        if _SHORT.fullmatch(option) and word.startswith(option) and word[2:].isdecimal():
+            return word[2:]
+    return None
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
 
 
 def _is_no_option(word: str) -> bool:

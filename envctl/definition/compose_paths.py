@@ -50,7 +50,7 @@ def refused_paths(
             continue
         if nodes is not None:
             nodes[file] = document
-        others = any(key.text == "include" and _own_variables(value) for key, value in _entries(document))
+        others = any(key.text == "include" and _own_variables(value) for key, value in entries(document))
         for where, leaf, what in _named(document):
             if where == MOVED:
                 yield Problem(displayed(file), leaf.line, where, "`project_directory` moves the paths of what is included", "leave it out")
@@ -67,7 +67,7 @@ def files_of_variables(files: list[Path], project: Path, environ: Mapping[str, s
     found = {files[0].parent / ".env": None}
     for file, document in nodes.items():
         variables = {**_dotenv(file.parent, project), **environ}
-        others = any(key.text == "include" and _own_variables(value) for key, value in _entries(document))
+        others = any(key.text == "include" and _own_variables(value) for key, value in entries(document))
         for where, leaf, what in _named(document):
             path = _place(leaf.text, file.parent, project, variables)
             if isinstance(path, Path) and what == VARIABLES:
@@ -79,16 +79,16 @@ def files_of_variables(files: list[Path], project: Path, environ: Mapping[str, s
 
 def _own_variables(include: Node) -> bool:
     """Whether what is included gets variables of its own, from a file."""
-    return any(True for _ in _texts(include, "env_file", False))
+    return any(True for _ in texts(include, "env_file", False))
 
 
-def _entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
+def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
     """The pairs of a map, with what it merges (`<<`)."""
     for key, value in pairs(node):
         if key.text == "<<":
             merged = [value] if isinstance(value, Branch) and value.is_map else list(getattr(value, "items", []))
             for one in merged:
-                yield from _entries(one)
+                yield from entries(one)
         else:
             yield key, value
 
@@ -140,37 +140,37 @@ def leaves(node: Node | None) -> Iterator[tuple[TreePath, Leaf]]:
 
 def _named(document: Node | None) -> Iterator[tuple[str, Leaf, str]]:
     """Key and place of each file and folder that is read, and what it is."""
-    for section, content in _entries(document):
+    for section, content in entries(document):
         if section.text == "include":
-            yield from (("include", leaf, COMPOSE) for leaf in _texts(content, "path"))
-            yield from (("include", leaf, VARIABLES) for leaf in _texts(content, "env_file", False))
-            yield from ((MOVED, leaf, OTHER) for leaf in _texts(content, "project_directory", False))
+            yield from (("include", leaf, COMPOSE) for leaf in texts(content, "path"))
+            yield from (("include", leaf, VARIABLES) for leaf in texts(content, "env_file", False))
+            yield from ((MOVED, leaf, OTHER) for leaf in texts(content, "project_directory", False))
         elif section.text in ("configs", "secrets"):
-            yield from ((section.text, leaf, OTHER) for _, each in _entries(content) for leaf in _texts(each, "file", False))
+            yield from ((section.text, leaf, OTHER) for _, each in entries(content) for leaf in texts(each, "file", False))
         elif section.text == "services":
-            for name, service in _entries(content):
+            for name, service in entries(content):
                 yield from ((f"services.{name.text}.{key}", leaf, what) for key, leaf, what in _of_service(service))
 
 
 def _of_service(service: Node | None) -> Iterator[tuple[str, Leaf, str]]:
-    for key, value in _entries(service):
+    for key, value in entries(service):
         if key.text in ("env_file", "label_file"):
-            yield from ((key.text, leaf, VARIABLES) for leaf in _texts(value, "path"))
+            yield from ((key.text, leaf, VARIABLES) for leaf in texts(value, "path"))
         elif key.text == "extends":
-            yield from ((key.text, leaf, COMPOSE) for leaf in _texts(value, "file", False))
+            yield from ((key.text, leaf, COMPOSE) for leaf in texts(value, "file", False))
         elif key.text == "build":
-            yield from ((key.text, leaf, OTHER) for leaf in _texts(value, "context"))
+            yield from ((key.text, leaf, OTHER) for leaf in texts(value, "context"))
 
 
-def _texts(node: Node | None, key: str, alone: bool = True) -> Iterator[Leaf]:
+def texts(node: Node | None, key: str, alone: bool = True) -> Iterator[Leaf]:
     """The texts of `text`, `[text, ...]`, `{key: text}` and `[{key: text}, ...]`; without *alone* those under *key* only."""
     if isinstance(node, Leaf):
         if alone and node.value is not None:
             yield node
     elif isinstance(node, Branch) and node.is_map:
-        for name, value in _entries(node):
+        for name, value in entries(node):
             if name.text == key:
-                yield from _texts(value, key)
+                yield from texts(value, key)
     elif isinstance(node, Branch):
         for item in node.items:
-            yield from _texts(item, key, alone)
+            yield from texts(item, key, alone)

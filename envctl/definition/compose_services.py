@@ -31,6 +31,8 @@ _CLIENT = re.compile(
     r"|rabbitmq(?:ctl|admin)|curl|wget|nats"
 )
 _SERVER = re.compile(r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|\S*entrypoint\S*")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_FOREIGN_NETWORKS = ("none", "service:", "container:")
 _FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
 
 
@@ -44,11 +46,13 @@ class Recognised:
     several: Sequence[str] = ()
     credentials: Sequence[str] = ()
     data: Sequence[str] = ()
-    """The folders in which its image keeps data."""
+    """The folders in which its image keeps data, and the places that name others."""
     advertised: Sequence[str] = ()
     """Variables that say where its clients are sent on to."""
     server: bool = False
     """It has a protocol by which it is asked whether it is ready, and needs nobody else for that."""
+    port: Sequence[str] = ()
+    """Where its main port stands."""
 
 
 Recogniser = Callable[[str], Recognised | None]
@@ -96,6 +100,8 @@ class ComposeReading:
 
     def _known(self, name: str) -> Recognised | None:
         service = self.config["services"][name]
+        if str(service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
+            return None
         is_server = service.get("image") and not service.get("build") and self._own_kind(name) == "service"
         return self.recognise(service["image"]) if is_server and not self._is_client(service) else None
 
@@ -163,7 +169,7 @@ class ComposeReading:
             yield other, "ready" if condition == "started" and known is not None and known.server else condition
 
     def _ports(self, name: str, service: Mapping[str, Any], known: Recognised | None) -> dict[str, int]:
-        """Name to number. A known server has its usual main port, unless it publishes, or exposes, none but others."""
+        """Name to number. A known server has its usual main port, unless it is told another, or publishes, or exposes, none but others."""
         numbers = []
         for port in service.get("ports", []):
             if port.get("protocol", "tcp") == "tcp":
@@ -174,8 +180,9 @@ class ComposeReading:
             return {port_name(number): number for number in dict.fromkeys(numbers)}
         names = {number: port for port, number in known.ports.items()}
         main, usual = next(iter(known.ports.items()))
-        unusual = [number for number in numbers or _exposed(service) if number not in names]
-        if usual not in numbers and unusual:
+        told = Given(service, self.config, self.project, self.environ).first(known.port) or ""
+        unusual = [int(told)] if _PORT.fullmatch(told) else [number for number in numbers or _exposed(service) if number not in names]
+        if unusual and (_PORT.fullmatch(told) or usual not in numbers):
             names = {number: port for number, port in names.items() if port != main} | {unusual[0]: main}
             usual = unusual[0]
         return {names.get(number) or port_name(number): number for number in dict.fromkeys([usual, *numbers])}
@@ -189,7 +196,8 @@ class ComposeReading:
             if value is not None:
                 found[parameter] = [value] if parameter in known.several else value
         for place in given.unread:
-            self.losses.add(name, f"{place} cannot be read here, so its URL has no password; `with: {{password: ...}}` gives it one")
+            text = f"the password of `{place}` cannot be read here, so its URL has no password; `with: {{password: ...}}` gives it one"
+            self.losses.add(name, text)
         unsaid = [parameter for parameter in (*known.credentials, *known.parameters) if parameter not in known.several]
         return {**dict.fromkeys(unsaid, ""), **found}
 
@@ -198,11 +206,15 @@ class ComposeReading:
         kept = {key: value for key, value in service.items() if key not in (*_MANAGED, "deploy")}
         if deploy := {key: value for key, value in service.get("deploy", {}).items() if key != "replicas" and value}:
             kept["deploy"] = deploy
-        if service.get("network_mode") == "host":
+        if str(mode := service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
+            self.losses.add(name, f"`network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs")
+        if mode == "host":
             del kept["network_mode"]
             self.losses.add(name, "`network_mode: host` is left out; its ports are published like those of others")
         if networks := service.get("networks"):
             kept["networks"] = {network: self._unfixed(name, given) for network, given in networks.items()}
+        if (kept.get("healthcheck") or {}).get("test") in (["NONE"], []):
+            kept["healthcheck"] = {"disable": True}
         if "mac_address" in kept:
             kept["mac_address"] = None
         if alias := service.get("container_name"):
@@ -210,7 +222,9 @@ class ComposeReading:
             if "network_mode" not in kept:
                 kept["networks"] = _aliased(kept.get("networks") or {"default": None}, alias)
         if volumes := service.get("volumes"):
-            data = known.data if known else ()
+            given = Given(service, self.config, self.project, self.environ)
+            folders = [place if place.startswith("/") else given.first([place]) or "" for place in (known.data if known else ())]
+            data = [folder for folder in folders if folder.startswith("/")]
             kept["volumes"] = own_volumes(name, volumes, data, self.project, self.volumes, self.losses.add)
         return {key: value for key, value in kept.items() if value is not None}
 

@@ -9,7 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 Lose = Callable[[str, str], None]
-_DATA = re.compile(r"/var/lib/(?!docker)|/bitnami/|/data(?:/|$)|/(?:opt|usr/share)/\w+/data(?:/|$)|.*/\.?data/?$")
+_DATA = re.compile(
+    r"/var/(?:lib|opt)/(?!docker)|/bitnami/|/data(?:/|$)|/(?:opt|usr/share)/\w+/(?:ora)?data(?:/|$)|.*/\.?data/?$|(?:/\w+)?/\w+-data/?$"
+)
 """Where images usually keep the data of their servers."""
 
 
@@ -23,7 +25,17 @@ def own_volumes(
         made: gets the volumes that are new.
         lose: is told what is different.
     """
-    return [_own(name, volume, data, project, made, lose) if _is_folder(volume) else volume for volume in volumes]
+    kept = [_own(name, volume, data, project, made, lose) if _is_folder(volume) else volume for volume in volumes]
+    targets = {PurePosixPath(str(volume["target"])) for volume in volumes}
+    for inner in data:  # somewhere in a folder that has more in it
+        if PurePosixPath(inner) not in targets and any(_is_folder(volume) and _holds(str(volume["target"]), inner) for volume in kept):
+            lose(name, f"{inner} is an empty volume of the instance's own, so that two never write to one folder")
+            kept.append(_volume(name, inner, made))
+    return kept
+
+
+def _holds(folder: str, inner: str) -> bool:
+    return PurePosixPath(folder) in PurePosixPath(inner).parents
 
 
 def _is_folder(volume: Mapping[str, Any]) -> bool:
@@ -42,9 +54,13 @@ def _own(name: str, volume: Mapping[str, Any], data: Sequence[str], project: Pat
         if _DATA.match(str(target)):
             lose(name, f"{shown} is written to by every instance, and stays as they leave it")
         return volume
+    return _volume(name, str(volume["target"]), made)
+
+
+def _volume(name: str, target: str, made: dict[str, Any]) -> Mapping[str, Any]:
     own = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{name}-own{target}").rstrip("-")
     made[own] = {}
-    return {"type": "volume", "source": own, "target": str(volume["target"]), "volume": {}}
+    return {"type": "volume", "source": own, "target": target, "volume": {}}
 
 
 def _shown(source: Path, project: Path) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, pairs, parse_nodes
+from envctl.definition.compose_paths import entries, texts
+from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, parse_nodes
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
@@ -32,23 +33,44 @@ _OUR_TOP = frozenset(["outputs", "tests", "write", "variables", "from", "ttl", "
 _OUR_KEYS = frozenset(
     ["kind", "with", "env", "needs", "ready", "seed", "run", "files", "port", "stop", "resources", "kubernetes", "compose"]
 )
+_COMPOSES_KEYS = frozenset(
+    [*OUR_WORDS, "ports as a list", "extends", "hostname", "extra_hosts", "tty", "init", "privileged", "cap_add", "labels"]
+)
+_COMPOSES_TOP = frozenset(["version", "networks", "volumes", "configs", "secrets"])
+_DEEPEST = 5
+"""Includes of includes, of those that are asked."""
 
 
-def reads_like_compose(file: Path) -> bool:
-    """Whether *file* has services in Compose's words and none in ours; what cannot be read is no Compose file."""
+def reads_like_compose(file: Path, project: Path | None = None, chain: tuple[Path, ...] = ()) -> bool:
+    """Whether *file* has services in Compose's words and none in ours, or includes such files; what cannot be read is no Compose file.
+
+    Args:
+        chain: the files that include it.
+    """
+    project = project or file.parent
     try:
-        document = parse_nodes(read_file(file, file.parent).decode("utf-8-sig"), any_tag=True)
+        document = parse_nodes(read_file(file, project).decode("utf-8-sig"), any_tag=True)
     except (FileRefused, OSError, UnicodeDecodeError, YamlError):
         return False
-    top = {key.text: value for key, value in pairs(document)}
-    services = [value for _, value in pairs(top.get("services"))]
-    if not services or _OUR_TOP & set(top):
-        return False
+    top = {key.text: value for key, value in entries(document)}
+    services = [value for _, value in entries(top.get("services"))]
     keys = {key for service in services for key in _keys(service)}
-    return not keys & _OUR_KEYS and ("name" not in top or bool(keys & {*OUR_WORDS, "ports as a list"}))
+    if _OUR_TOP & set(top) or keys & _OUR_KEYS or not (services or "include" in top):
+        return False
+    if (services and "name" not in top) or keys & _COMPOSES_KEYS or (services and _COMPOSES_TOP & set(top)):
+        return True
+    return _includes_compose(top.get("include"), project, (*chain, file))
+
+
+def _includes_compose(include: Node | None, project: Path, chain: tuple[Path, ...]) -> bool:
+    """Whether it is in Compose's long form, or names a Compose file."""
+    if any(isinstance(item, Branch) and item.is_map for item in getattr(include, "items", [])):
+        return True
+    files = [chain[-1].parent / leaf.text for leaf in texts(include, "path")]
+    return any(reads_like_compose(file, project, chain) for file in files if file not in chain and len(chain) < _DEEPEST)
 
 
 def _keys(service: Node) -> Iterator[str]:
-    for key, value in pairs(service):
+    for key, value in entries(service):
         as_list = key.text == "ports" and isinstance(value, Branch | Leaf) and not (isinstance(value, Branch) and value.is_map)
         yield "ports as a list" if as_list else key.text

@@ -55,7 +55,7 @@ def wrong_lines(path: Path, root: Path) -> Iterator[Problem]:
         yield text
         return
     for each in _bindings(text):
-        if each.error or (each.value is None and each.key and not _NAME.fullmatch(each.key)):
+        if each.error or (each.key and not _NAME.fullmatch(each.key)):
             said = each.original.string
             line = each.original.line + len(said) - len(said.lstrip("\r\n"))
             yield Problem(displayed(path), line, "", "this line does not set a variable", RIGHT)

@@ -55,7 +55,7 @@ def is_compose_file(file: Path) -> bool:
     """By its name, or else by what stands in it; whatever stands in `environments/` is a definition."""
     if file.parent.name == FOLDER or file.stem == "environment":
         return False
-    return _COMPOSE.fullmatch(file.name) is not None or reads_like_compose(file)
+    return _COMPOSE.fullmatch(file.name) is not None or reads_like_compose(file, project_of(file.parent))
 
 
 def project_of(folder: Path) -> Path:

@@ -83,9 +83,11 @@ class Recognise(Model):
     ports: dict[str, dict[str, int]] = Field(default_factory=dict, description="An image to those of its ports that are not the kind's.")
     parameters: dict[str, list[str]] = Field(
         default_factory=dict,
-        description="Parameter to what sets it: a variable (or, with `_FILE`, a file that it names), an `--argument`; `=x` is the default.",
+        description="What sets a parameter: a variable (or the file of its `_FILE`), an `--argument`, `VARIABLE --argument`, "
+        "`@setting` of a configuration file that an argument names, `?VARIABLE` that keeps it from us; `=x` is the default.",
     )
-    data: list[str] = Field(default_factory=list, description="Folders in which its images keep data, besides the kind's own.")
+    port: list[str] = Field(default_factory=list, description="What sets the main port, where it is not the usual one; as for parameters.")
+    data: list[str] = Field(default_factory=list, description="Folders with its images' data, besides the kind's own; or what names one.")
     advertised: list[str] = Field(default_factory=list, description="Variables that say where its clients are sent on to.")
     relies: bool = Field(False, description="What it answers may be for others to say, so that nobody waits for it unasked.")
 
@@ -406,7 +408,7 @@ def _recognised(kind: Kind, image: str) -> Recognised:
     ports = kind.ports | kind.recognise.ports.get(image, {})
     known, data = kind.recognise, (*([kind.data] if kind.data else []), *kind.recognise.data)
     several, credentials = tuple(kind.several), tuple(kind.credentials)
-    return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies)
+    return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies, known.port)
 
 
 def _matches(image: str, name: str) -> bool:

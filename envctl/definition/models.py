@@ -172,8 +172,13 @@ class FileFormat(NamedTuple):
     needs_into: bool = False
 
 
-def _inline(format: str) -> Any:
-    return WithJsonSchema(seed_entries.schema(format))
+class _Inline(NamedTuple):
+    """What a step's value may be beside a file's name. Its schema is made when somebody asks for it: that takes longer than all models."""
+
+    format: str
+
+    def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
+        return seed_entries.schema(self.format)
 
 
 class SeedStep(Model):
@@ -181,17 +186,17 @@ class SeedStep(Model):
 
     sql: str | None = Field(None, description="A file of SQL statements (also .gz, .zst), or a folder of them in name order.")
     csv: str | None = Field(None, description="A CSV file with a header line (also .gz, .zst).")
-    rows: Annotated[Inline, _inline("rows")] = Field(
+    rows: Annotated[Inline, _Inline("rows")] = Field(
         None, description="Rows by table: a YAML, JSON or JSONL file (also .gz, .zst), or the rows themselves."
     )
     restore: str | None = Field(None, description="An archive of pg_dump (a file or a folder), or a dump of mariadb-dump (also .gz, .zst).")
-    generate: Annotated[Inline, _inline("generate")] = Field(None, description="Rows made up by Faker, the same each time.")
-    keys: Annotated[Inline, _inline("keys")] = Field(None, description="Key to value: a YAML or JSON file, or the keys themselves.")
-    messages: Annotated[Inline, _inline("messages")] = Field(
+    generate: Annotated[Inline, _Inline("generate")] = Field(None, description="Rows made up by Faker, the same each time.")
+    keys: Annotated[Inline, _Inline("keys")] = Field(None, description="Key to value: a YAML or JSON file, or the keys themselves.")
+    messages: Annotated[Inline, _Inline("messages")] = Field(
         None, description="Messages for a broker: a YAML, JSON or JSONL file, or the messages themselves."
     )
     objects: str | None = Field(None, description="A file or folder that is put into a bucket.")
-    http: Annotated[Inline, _inline("http")] = Field(
+    http: Annotated[Inline, _Inline("http")] = Field(
         None, description="Requests to the service, or to `in`: a YAML, JSON, JSONL or .http file, or the requests themselves."
     )
     into: str | None = Field(None, description="The table of `csv` and of `rows` without tables; the bucket of `objects`.")

@@ -120,15 +120,17 @@ class FoundInstance(NamedTuple):
     """Services that have ended well, as jobs do."""
     unseen: str = ""
     """Why nobody could look at its services; empty where somebody has."""
+    ending: bool = False
+    """Its removal is asked for; something may still keep it."""
 
     @classmethod
     def labelled(
         cls, id: str, told: Mapping[str, str], *, running: int, total: int, done: int = 0, created: str = "", expires: str | None = None,
-        unseen: str = "",
+        unseen: str = "", ending: bool = False,
     ) -> FoundInstance:  # fmt: skip
         """With what the labels *told* say of it."""
         environment, project, owner = (told.get(label, "") for label in (labels.ENVIRONMENT, labels.PROJECT, labels.OWNER))
-        return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done, unseen)
+        return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done, unseen, ending)
 
 
 class Finding(NamedTuple):

@@ -40,7 +40,7 @@ HARMLESS = frozenset([
     "stdin_open", "stop_grace_period", "stop_signal", "tmpfs", "tty", "ulimits", "user", "working_dir", "volumes", *HOST,
 ])  # fmt: skip
 """Keys of a Compose service that stay within its container; `HOST` and volumes by their values."""
-OPEN_BUILD = ("privileged", "ssh", "entitlements", "secrets", "additional_contexts", "cache_to", "cache_from")
+OPEN_BUILD = ("privileged", "ssh", "entitlements", "secrets", "additional_contexts", "cache_to", "cache_from", "tags")
 
 
 LOCALLY = ", with `--engine local` or `--local`"
@@ -148,14 +148,23 @@ def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Powe
         yield from _of_files(loaded, text, (*at, "files", target), _links)
     if service.build is not None:
         build = service.build if isinstance(service.build, Build) else Build(context=service.build)
-        yield from (Power((*at, "build"), f"builds with `{key}`") for key in OPEN_BUILD if (build.model_extra or {}).get(key))
-        if (build.model_extra or {}).get("network") == "host":
-            yield Power((*at, "build"), "builds in the network of this machine")
+        yield from _of_build(build, (*at, "build"))
     yield from _of_compose(service.compose, (*at, "compose") if not service.from_compose else at)
     if service.kubernetes and isinstance(service.kubernetes, Mapping):
         yield Power((*at, "kubernetes"), "changes its objects in the cluster")
     for index, item in enumerate(service.kubernetes if isinstance(service.kubernetes, list) else ()):
         yield Power((*at, "kubernetes", index), f"adds a {item['kind']}, {item['metadata']['name']}, to the cluster")
+
+
+def _of_build(build: Build, at: TreePath) -> Iterator[Power]:
+    more = build.model_extra or {}
+    yield from (Power(at, f"builds with `{key}`") for key in OPEN_BUILD if more.get(key))
+    if str(more.get("network") or "none") not in ("none", "default"):
+        yield Power(at, "builds in the network of this machine, or of another container")
+    args = build.args.items() if isinstance(build.args, Mapping) else ((each, "" if "=" in each else None) for each in build.args)
+    for name, value in args:
+        if value is None:
+            yield Power((*at, "args"), READS.format(name))
 
 
 def _of_compose(given: Mapping[str, Any], at: TreePath) -> Iterator[Power]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
-from envctl.engines import Engine, FoundInstance, open_engines
+from envctl.engines import Engine, FoundInstance, open_engine, open_engines
 from envctl.engines.choice import configured_cluster, known_locations
 from envctl.engines.mixed import running_instance
 from envctl.errors import EnvctlError
@@ -34,6 +34,17 @@ def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> li
     ids = [id for id in sorted({*records, *found}) if all or (records.get(id) or found[id][1]).project == here]
     look = _Look(session, unseen, asked)
     return [_row(look, records.get(id), *found.get(id, ("", None))) for id in ids]
+
+
+def of_others(session: Session, unseen: Callable[[str], None]) -> list[FoundInstance]:
+    """What another machine has brought up on the configured cluster, from a checkout of this path."""
+    here, known = str(project_here(session)), {record.id for record in session.store.all()}
+    try:
+        found = [each for location in configured_cluster(session) for each in open_engine(location, session.host).list()]
+    except EnvctlError as error:
+        unseen(f"{error.message}; nobody can tell what is on it")
+        return []
+    return [each for each in found if each.project == here and each.id not in known and not each.ending]
 
 
 class _Look(NamedTuple):
@@ -83,7 +94,7 @@ def _state(look: _Look, record: Record | None, found: FoundInstance | None) -> s
     if found is not None and found.unseen:
         look.unseen(found.unseen)
         return UNKNOWN
-    if found is None or not found.running:
+    if found is None or found.ending or not found.running:
         return "stopped"
     if record is None:
         return "failed" if found.running + found.done < found.total else "seeded"

@@ -29,6 +29,7 @@ class Unit:
         names: of each thing that a unit has one of its own of; none where the server as a whole is the unit: it can be emptied.
         server: its properties as a test process sees them.
         properties: the same of a unit named PLACEHOLDER.
+        several: what of *properties* lists everything that *names* has.
         ahead: what is seeded is kept though nobody has asked for lanes, as that costs next to nothing.
     """
 
@@ -37,11 +38,14 @@ class Unit:
     server: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
     ahead: bool = False
+    several: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
-    def properties_of(self, name: str) -> dict[str, Any]:
-        """The properties of the unit *name*."""
-        return {key: _put(value, name) for key, value in self.properties.items()}
+    def properties_of(self, name: str, base: str) -> dict[str, Any]:
+        """The properties of the unit *name*, a copy of *base* and of nothing else."""
+        found = {key: _put(value, name) for key, value in self.properties.items()}
+        items = found.get(self.several, {})
+        return {**found, self.several: {base: items[base]}} if base in items else found
 
 
 def _put(value: Any, name: str) -> Any:

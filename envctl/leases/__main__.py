@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from envctl.lifecycle import change
 
 THREADS = 64
+EXHAUSTED = 503
 Answer = tuple[int, Any]
 
 
@@ -123,7 +124,7 @@ def answer(data: Data, told: Mapping[str, Any]) -> dict[str, Any]:
     except UsageError as error:
         status, body = 404, _refused(error)
     except Exhausted as error:
-        status, body = 503, _refused(error)
+        status, body = EXHAUSTED, _refused(error)
     except EnvctlError as error:
         status, body = 500, _refused(error)
     except Exception as error:  # a mistake of ours must not leave the client without an answer
@@ -136,19 +137,34 @@ def _refused(error: EnvctlError) -> dict[str, str]:
 
 
 def main(folder: str, descriptor: str) -> None:
-    channel = Channel(socket.socket(fileno=int(descriptor)))
-    data = Data(Path(folder))
-    with ThreadPoolExecutor(THREADS) as threads:
-        while (messages := channel.receive()) is not None:
-            for told in messages:
+    serve(Channel(socket.socket(fileno=int(descriptor))), Data(Path(folder)), ThreadPoolExecutor(THREADS))
+    os._exit(0)  # whoever still waits, waits for a keeper that is gone
+
+
+def serve(channel: Channel, data: Data, threads: Executor) -> None:
+    """Answers requests until the other end is closed."""
+    while (messages := channel.receive()) is not None:
+        for told in messages:
+            if not (_needs_no_wait(data, told) and _reply(channel, data, {**told, "wait": 0}, refuse=False)):
                 threads.submit(partial(_reply, channel, data, told))
-        os._exit(0)  # whoever still waits, waits for a keeper that is gone
 
 
-def _reply(channel: Channel, data: Data, told: Mapping[str, Any]) -> None:
-    channel.send(answer(data, told))
+def _needs_no_wait(data: Data, told: Mapping[str, Any]) -> bool:
+    """It is answered by the thread that has read it: another one would have to wake up first."""
+    if told["verb"] == "lease":
+        return data.leases.is_ready(told["service"], told.get("name"))
+    return told["verb"] in ("give_back", "list_leases", "lanes")
+
+
+def _reply(channel: Channel, data: Data, told: Mapping[str, Any], refuse: bool = True) -> bool:
+    """Whether it has been answered: nobody is told that there is no unit unless *refuse* says so."""
+    found = answer(data, told)
+    if found["status"] == EXHAUSTED and not refuse:
+        return False
+    channel.send(found)
     if told["verb"] in ("lease", "give_back"):
         data.leases.refill()
+    return True
 
 
 if __name__ == "__main__":

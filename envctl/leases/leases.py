@@ -96,6 +96,11 @@ class Leases:
         unit = self._record().services[lease.service].unit
         return {**_shown(id, lease, unit), "kept": keep} if unit is not None else {}
 
+    def is_ready(self, service: str, name: str | None) -> bool:
+        """Whether `take` would probably not have to wait."""
+        with self._lock:
+            return any(pool.is_ready for (of, called), pool in self._pools.items() if of == service and name in (None, called))
+
     def refill(self) -> None:
         """To be called when what `take` and `give_back` returned has been sent: making units takes the processor from whoever waits."""
         if self._budget is not None:
@@ -215,4 +220,4 @@ class Leases:
 
 
 def _shown(id: str, lease: Lease, unit: Unit) -> dict[str, Any]:
-    return {"id": id, "service": lease.service, "properties": unit.properties_of(lease.unit), "expires": stamp(lease.ends)}
+    return {"id": id, "service": lease.service, "properties": unit.properties_of(lease.unit, lease.name), "expires": stamp(lease.ends)}

@@ -65,6 +65,10 @@ class Pool:
     def _lock(self) -> threading.Condition:
         return self.budget.lock
 
+    @property
+    def is_ready(self) -> bool:
+        return bool(self._ready)
+
     def begin(self) -> None:
         """Fills itself from now on."""
         self.budget.pools.append(self)

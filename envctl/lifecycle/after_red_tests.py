@@ -17,7 +17,8 @@ from envctl.process.threads import each
 from envctl.session import Session
 
 ERROR = re.compile(
-    r"\b(ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG)\b|^Traceback|^panic:|\bUnhandled\b|\blevel=(error|fatal)\b|\"level\": ?\"(error|fatal)\""
+    r"\b(ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG)\b|^Traceback|^panic:|^(\w+ )?\w*[Ee]rror: |\bUnhandled\b"
+    r"|\blevel=(error|fatal)\b|\"level\": ?\"(error|fatal)\""
 )
 """How servers and frameworks begin what went wrong."""
 MARK_LINES = 3
@@ -58,8 +59,8 @@ class Aftermath:
         if erring := [f"{name} ({count} line{'' if count == 1 else 's'})" for name, count in counts.items() if count]:
             yield f"  errors logged in that time: {', '.join(erring)}"
         yield f"  `envctl logs {called(self.session, self.record)}` shows what its services logged"
-        kept = "--keep leaves it up for a look, " if self.record.owner else ""  # what was up before stays up anyway
-        yield f"  {kept}--report DIR writes logs and states to a folder"
+        keep = "--keep leaves it up for a look, " if self.record.owner else ""
+        yield f"  {keep}--report DIR writes logs and states to it"
 
     def _errors(self, service: str) -> int:
         """Lines of the service's log since the tests began that speak of an error."""

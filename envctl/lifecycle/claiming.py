@@ -122,7 +122,7 @@ def _make_room(session: Session, engine: Engine, drafted: Record, current: Recor
 
 def _refuse_held(found: FoundInstance) -> None:
     """What somebody elsewhere holds is not cleared, though we know nothing of it."""
-    if found.owner and owner_alive(found.owner) is not False and not (found.expires and found.expires <= now()):
+    if found.owner and not found.ending and owner_alive(found.owner) is not False and not (found.expires and found.expires <= now()):
         raise UsageError(
             f"{found.name} ({found.id}) is in use by a command of another machine, container or user",
             hint=f"wait for it, or take another --name or --key; `envctl down {found.id}` removes it anyway",

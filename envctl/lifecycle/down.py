@@ -61,7 +61,7 @@ def _extended(session: Session, engine: Engine, record: Record) -> bool:
     """Whether somebody on another machine has given it more time than its keeper here, for which we remove it, knew of."""
     if not record.expired or traits(record.engine).runs_processes:  # processes of this machine carry no marker, and nobody else's command
         return False
-    found = next(iter(engine.list(record.id)), None)
+    found = next((each for each in engine.list(record.id) if not each.ending), None)
     if found is None or (found.expires is not None and found.expires <= now()):
         return False
     ensure_keeper(session, session.store.update(record, lambda record: replace(record, expires=found.expires)), watched=False)
@@ -154,7 +154,10 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
     ids = dict.fromkeys([session.id_of(name, project_here(session)), *([name] if ID.fullmatch(name) else [])])
-    removed = [done for id in ids for done in _without_record(session, id)]
+    try:
+        removed = [done for id in ids for done in _without_record(session, id)]
+    except EnvctlError as error:
+        raise unseen or error from None
     if unseen is not None and not removed:
         raise unseen
     return removed

@@ -35,6 +35,8 @@ def collect(
             continue
         listed.add(location)
         for found in there:
+            if found.ending:  # somebody has asked for it; its record, if there is one, goes below
+                continue
             record = records.pop(found.id, None)
             ours = project is None or (record or found).project == str(project)
             why = _reason(found, record) if ours and found.id not in unreadable else ""

@@ -40,8 +40,9 @@ def _public(options: Any) -> Any:
 
 
 def nobodys(setting: Setting) -> Setting:
-    """*setting* with names, passwords and folders that are the same for every instance, and without ports."""
+    """*setting* with names, passwords and folders that are the same for every instance and every service, and without ports."""
+    drawn = drawn_from(NOBODY.encode())
     return replace(
-        setting, name=NOBODY, id=NOBODY, owner="", secret=drawn_from(NOBODY.encode()), allocation=Allocation(),
+        setting, name=NOBODY, id=NOBODY, owner="", secret=lambda _, parameter: drawn(NOBODY, parameter), allocation=Allocation(),
         addresses=setting.engine.addresses, folder=Path("/", NOBODY),
     )  # fmt: skip

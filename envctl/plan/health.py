@@ -41,7 +41,9 @@ def checks_of_composed(kind: Kind, ready: Ready | None, healthcheck: object, pub
     server = not kind.own and bool(kind.ready)
     if seeded and server:
         return checks_of(kind, None, {"main": 1} if published else {})
-    health = [Check("health")] if isinstance(healthcheck, Mapping) and not healthcheck.get("disable") else []
+    # One that only says how often leaves the check to the image, which may have none.
+    asks = isinstance(healthcheck, Mapping) and healthcheck.get("test") and not healthcheck.get("disable")
+    health = [Check("health")] if asks else []
     if server:
         return (*health, *_standard(kind, patience=SERVER_PATIENCE if published else COMPOSED_PATIENCE))
     return tuple(health) or ((Check("tcp", {"patience": COMPOSED_PATIENCE}),) if published else ())

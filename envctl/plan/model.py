@@ -170,6 +170,8 @@ class Step:
     """The data that stands in the step itself, evaluated."""
     feed_for: Callable[[Table], Feed] | None = field(default=None, compare=False)
     """For formats that learn from their data what goes into which table."""
+    personal: bool = False
+    """Its data holds what this instance alone is told, or a secret of its user."""
 
     @property
     def title(self) -> str:
@@ -304,6 +306,8 @@ class ServicePlan:
     """It is a process of this machine."""
     snapshot: SnapshotPlan | None = None
     """How its data is kept for the next instance, where its kind says it."""
+    personal: bool = False
+    """What it begins with is named after this instance, or what it is given."""
     ephemeral: bool = False
     """Its data goes with its process, so that it is seeded whenever that has been started."""
     gated: bool = False

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.expressions import has_expression
 from envctl.definition.kinds import Kind, SeedFeed
 from envctl.definition.matching import matching
 from envctl.definition.models import SeedStep, Service
@@ -17,7 +18,7 @@ from envctl.files.folders import FileRefused
 from envctl.files.packed import open_unpacked
 from envctl.files.reading import files_below
 from envctl.plan.model import Feed, File, Step, Table
-from envctl.plan.reading import Reading
+from envctl.plan.reading import Reading, texts
 from envctl.plan.referenced_services import Subject
 from envctl.plan.seed_hashes import chained, entries, faker_version, server_hash
 
@@ -55,12 +56,19 @@ def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, i
             files=files,
             folder=reading.loaded.path(step.file, at) if step.file is not None else Path(),
             where=f"{file}:{line}",
-            command=_command(reading, step, name, at),
+            command=(command := _command(reading, step, name, at)),
             needs=step.waits_for,
             feed=feeds.first(files) if feeds else None,
             inline=reading.tree(step.inline, reading.resolver.reader_in(name), *at, step.format) if step.inline is not None else None,
             feed_for=feeds.table if feeds else None,
+            personal=_is_personal(reading, step, command),
         )
+
+
+def _is_personal(reading: Reading, step: SeedStep, command: Sequence[str]) -> bool:
+    """A program is told addresses and logins only to get in, but a secret that its command names may well be in what it makes."""
+    told = [*texts(step.model_dump(exclude={"needs", "command"}))]
+    return any(map(has_expression, told)) or any(secret in text for text in (*told, *command) for secret in reading.loaded.secrets)
 
 
 def _asked(reading: Reading, step: SeedStep) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         shell_env={key: value for key, value in reading.tree(kind.shell_env, scope, "services", name).items() if value is not None},
         local=_local(reading, kind, subject, service, scope) if local else None,
         snapshot=_snapshot(reading, applied, subject, scope),
+        personal=bool(refers(service, ("instance", "self"))),
         drawn=subject.drawn,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,

@@ -30,7 +30,7 @@ def unit_of(reading: Reading, subject: Subject) -> Unit | None:
     server = properties_of(reading, subject, TESTS)
     if kind.parameter and kind.properties:
         server["units"] = {lane[kind.parameter]: _login(lane) for lane in reading.resolver.view(subject.name, TESTS)["units"]}
-    return Unit(kind.driver, names, server, leased, kind.ahead)
+    return Unit(kind.driver, names, server, leased, kind.ahead, kind.several)
 
 
 def _login(view: View) -> dict[str, Any]:

@@ -50,10 +50,28 @@ class GitHub(NamedTuple):
             raise EnvctlError("GitHub gave no usable answer about open pull requests") from None
 
     def comment(self, number: int, marker: str, text: str) -> None:
-        """Writes the comment that begins with *marker*: the one that is there, or a new one."""
-        there = next((each for each in self._pages(f"/issues/{number}/comments") if str(each.get("body", "")).startswith(marker)), None)
-        where = ("PATCH", f"/issues/comments/{there['id']}") if there else ("POST", f"/issues/{number}/comments")
-        self._ask(*where, {"body": text})
+        """Writes the comment that begins with *marker*: the one that is there, or a new one.
+
+        Two runs may both have seen none, and both write a first one: each looks again, and the older one stays, with the later text.
+        """
+        there = self._oldest(number, marker)
+        if there is None:
+            ours = (self._ask("POST", f"/issues/{number}/comments", {"body": text}) or {}).get("id")
+            there = self._oldest(number, marker) if ours else None
+            if there is None or there == ours:
+                return
+            self._ask("DELETE", f"/issues/comments/{ours}")
+        self._ask("PATCH", f"/issues/comments/{there}", {"body": text})
+
+    def _oldest(self, number: int, marker: str) -> int | None:
+        """The id of the first comment that begins with *marker* and is no stranger's, who could change it afterwards."""
+        found = self._pages(f"/issues/{number}/comments")
+        try:
+            return min(
+                (int(each["id"]) for each in found if str(each.get("body", "")).startswith(marker) and not _strange(each)), default=None
+            )
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise EnvctlError(f"GitHub's answer about the comments of #{number} is none") from None
 
     def _pages(self, path: str) -> Iterator[Any]:
         page = 1
@@ -74,6 +92,12 @@ class GitHub(NamedTuple):
         try:
             answer = requests.request(method, url, json=body, headers=headers, timeout=PATIENCE)
             answer.raise_for_status()
-            return answer.json()
+            return answer.json() if answer.content else None  # a DELETE is answered by nothing
         except (requests.RequestException, ValueError) as error:
             raise EnvctlError(f"GitHub does not answer: {error}", hint="comments need a token with `pull-requests: write`") from None
+
+
+def _strange(comment: Mapping[str, Any]) -> bool:
+    """Whether its author may not write to the repository; what a workflow writes is a bot's."""
+    member = comment.get("author_association", "OWNER") in ("OWNER", "MEMBER", "COLLABORATOR")
+    return not member and (comment.get("user") or {}).get("type") != "Bot"

@@ -148,7 +148,7 @@ def look(place: Place, request: PullRequest, name: str | None = None) -> State:
     """Raises EnvctlError: nobody could look."""
     id = place.id_of(request, name)
     lock = place.locks.read(id)
-    there = place.engine.list(id)
+    there = [found for found in place.engine.list(id) if not found.ending]
     published = place.engine.published(id, "") if there else None
     document = dict(published.document) if published is not None else None
     if document is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from envctl.readiness import ENDED, NotReady, Target, foreign_errors, shown
+from envctl.readiness import ENDED, LoginRefused, NotReady, Target, foreign_errors, shown
 
 
 def _opened(target: Target) -> Any:
@@ -27,7 +27,7 @@ def _opened(target: Target) -> Any:
 
 def probe(target: Target) -> None:
     """Raises NotReady with the broker's words, OSError for no connection."""
-    from amqp.exceptions import AMQPError
+    from amqp.exceptions import AccessRefused, AMQPError
 
     with foreign_errors():
         connection = _opened(target)
@@ -35,7 +35,8 @@ def probe(target: Target) -> None:
             connection.connect()
             connection.channel()
         except AMQPError as error:
-            raise NotReady(shown(getattr(error, "reply_text", "") or error)) from error
+            kind = LoginRefused if isinstance(error, AccessRefused) else NotReady
+            raise kind(shown(getattr(error, "reply_text", "") or error)) from error
         except OSError as error:
             # py-amqp sets options of a socket that has just been reset, and names an end of data so.
             if error.errno == errno.EINVAL or "closed connection" in str(error):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import uuid
 
-from envctl.readiness import NotReady, Target, Wire
+from envctl.readiness import LoginRefused, NotReady, Target, Wire
 
 _REFUSALS = {
     1: "unacceptable protocol version",
@@ -14,6 +14,7 @@ _REFUSALS = {
     4: "bad user name or password",
     5: "not authorised",
 }
+_CREDENTIALS = (4, 5)
 
 
 def _text(value: bytes) -> bytes:
@@ -50,6 +51,6 @@ def probe(target: Target) -> None:
         if kind != 0x20:
             raise NotReady("it speaks another protocol")
         if code:
-            raise NotReady(f"login refused: {_REFUSALS.get(code, code)}")
+            raise (LoginRefused if code in _CREDENTIALS else NotReady)(f"login refused: {_REFUSALS.get(code, code)}")
         disconnect = b"\xe0\0"
         wire.send(disconnect)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
-from envctl.readiness import NotReady, Target, Wire, shown
+from envctl.readiness import LoginRefused, NotReady, Target, Wire, shown
 
 
 def probe(target: Target) -> None:
     """Raises NotReady with the server's words, OSError for no connection."""
-    who = {"user": str(target.properties.get("username", "")), "pass": str(target.properties.get("password", ""))}
+    user, password = (str(target.properties.get(name, "")) for name in ("username", "password"))
+    # A name alone is a token, as in the URLs of NATS's clients; a server that knows names takes it for one.
+    who = {"user": user, "pass": password} if password else {"user": user, "auth_token": user}
     with Wire(target) as wire:
         greeting = wire.line()
         if not greeting.startswith("INFO "):
@@ -18,4 +20,4 @@ def probe(target: Target) -> None:
         wire.send(b"CONNECT " + json.dumps(options).encode() + b"\r\nPING\r\n")
         answer = wire.line()
         if answer != "PONG":
-            raise NotReady(shown(answer))
+            raise (LoginRefused if "Authorization Violation" in answer else NotReady)(shown(answer))

@@ -8,7 +8,8 @@ from typing import Any
 
 from envctl.readiness import LoginRefused, NotReady, Target, foreign_errors, lent_socket, shown
 
-WRONG_PASSWORD = "28P01"
+REFUSED = ("28P01", "28000")
+"""A wrong password; a user or an address that may not log in."""
 
 
 def _not_ready(error: Exception) -> NotReady:
@@ -16,7 +17,7 @@ def _not_ready(error: Exception) -> NotReady:
     fields = error.args[0] if error.args else error
     if not isinstance(fields, dict):
         return NotReady(shown(fields))
-    return (LoginRefused if fields.get("C") == WRONG_PASSWORD else NotReady)(shown(fields.get("M", fields)))
+    return (LoginRefused if fields.get("C") in REFUSED else NotReady)(shown(fields.get("M", fields)))
 
 
 @cache

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from envctl.readiness import LoginRefused, NotReady, Target, Wire, shown
 
+_REFUSED = ("-WRONGPASS", "-NOAUTH", "-ERR AUTH ")
+
 
 def _command(words: Sequence[str]) -> bytes:
     encoded = [word.encode() for word in words]
@@ -19,7 +21,7 @@ def _ask(wire: Wire, words: Sequence[str]) -> None:
     if not answer or answer[0] not in "+-:$*%~_#,":
         raise NotReady(f"not an answer of Redis: {shown(answer)}")
     if answer[0] == "-":
-        raise (LoginRefused if answer.startswith("-WRONGPASS") else NotReady)(shown(answer[1:]))
+        raise (LoginRefused if answer.startswith(_REFUSED) else NotReady)(shown(answer[1:]))
 
 
 def probe(target: Target) -> None:

@@ -75,7 +75,7 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
     own |= {"user": f"{service.user}:{service.user}"} if service.user is not None else {}
     own |= {"ports": _ports(plan, service, standalone)} if service.ports else {}
     own |= {"depends_on": _depends_on(plan, service)} if service.needs else {}
-    own |= {"healthcheck": _healthcheck(service, standalone)} if _check(service) else {}
+    own |= {"healthcheck": _healthcheck(service, standalone)} if _check(service) or _given_check(service) else {}
     own |= {"stop_grace_period": f"{max(service.stop, 1):g}s"}
     own |= {"extra_hosts": hosts} if (hosts := extra_hosts(plan, service)) else {}
     own |= {"scale": service.replicas} if service.replicas > 1 else {}
@@ -158,8 +158,12 @@ def _condition(other: ServicePlan, condition: str) -> str:
 
 
 def _check(service: ServicePlan) -> bool:
-    given = bool(service.from_compose and service.compose.get("healthcheck"))
-    return given or (bool(service.healthcheck) and not _guessed(service))
+    given = _given_check(service)
+    return not given.get("disable") if given else bool(service.healthcheck) and not _guessed(service)
+
+
+def _given_check(service: ServicePlan) -> dict[str, Any]:
+    return dict(service.compose.get("healthcheck") or {}) if service.from_compose else {}
 
 
 def _guessed(service: ServicePlan) -> bool:
@@ -168,9 +172,8 @@ def _guessed(service: ServicePlan) -> bool:
 
 
 def _healthcheck(service: ServicePlan, standalone: bool) -> dict[str, Any]:
-    given = service.compose.get("healthcheck")
-    if service.from_compose and given:
-        return dict(given)
+    if given := _given_check(service):
+        return given
     interval = INTERVAL if standalone else QUIET_INTERVAL
     retries = max(3, round(service.ready_timeout)) if standalone else 3
     return {"test": escaped(service.healthcheck), "interval": interval, "timeout": "5s", "retries": retries}

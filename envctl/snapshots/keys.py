@@ -24,7 +24,8 @@ def kept_steps(service: ServicePlan) -> tuple[Step, ...]:
 
 def _repeatable(step: Step) -> bool:
     """A program says by `inputs` what its result depends on; what others answer while they run says nobody."""
-    return not step.needs and step.step.format != "http" and (step.step.format != "command" or bool(step.step.inputs))
+    told = step.step.format != "command" or bool(step.step.inputs)
+    return told and not step.needs and not step.personal and step.step.format != "http"
 
 
 def can_be_kept(service: ServicePlan) -> bool:
@@ -32,7 +33,7 @@ def can_be_kept(service: ServicePlan) -> bool:
 
     A raw fragment may put anything anywhere, and a program of the definition's own knows nothing of the kind's folders.
     """
-    own = service.run or service.compose or service.from_compose or service.replicas > 1
+    own = service.run or service.compose or service.from_compose or service.replicas > 1 or service.personal
     return service.snapshot is not None and not own and (service.snapshot.always or bool(kept_steps(service)))
 
 

@@ -142,7 +142,10 @@ def test_without_an_environment_it_only_installs(step: Step) -> None:
     assert step.run("main", {"version": "0.1.0", "extras": "local,seeds"}).returncode == 0
     pip = next(call for call in step.calls if "pip" in call)
     assert pip[-1] == "envctl-testing[local,seeds]==0.1.0"
-    assert (step.folder / "GITHUB_PATH").read_text() == f"{step.folder}/tools/envctl/0.1.0-3.13-x86_64-local-seeds/bin\n"
+    on_path = Path((step.folder / "GITHUB_PATH").read_text().strip())
+    assert on_path.is_relative_to(step.folder / "tools" / "envctl" / "0.1.0-3.13-x86_64-local-seeds")
+    assert [each.name for each in on_path.iterdir()] == ["envctl"], "later steps keep their own python and pip"
+    assert subprocess.run([on_path / "envctl", "--version"], env=step.environ({}, {}), check=False).returncode == 0
     assert step.run("post", {}).returncode == 0
     assert not any(call[1:2] == ["down"] for call in step.calls)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from envctl.lifecycle.after_red_tests import ERROR
 from tests.support import Done, Project, missing
 
 SITE = """
@@ -56,8 +57,7 @@ def test_a_red_command_and_its_logs(red: Project, tmp_path: Path) -> None:
     assert "ended with 3; the environment was fine" in done.err
     assert "errors logged in that time: noisy (1 line)" in done.err
     assert "`envctl logs site` shows" in done.err
-    assert "--keep" in done.err
-    assert "--report" in done.err
+    assert "--keep leaves it up for a look, --report DIR" in done.err
     assert done.err.rstrip().endswith("site is gone")
     logs = ran(red, "logs", "site", "noisy", "-n", "1", cache=tmp_path).ok()
     assert logs.out == "ERROR no\n"
@@ -65,6 +65,15 @@ def test_a_red_command_and_its_logs(red: Project, tmp_path: Path) -> None:
     assert "did you mean 'noisy'?" in ran(red, "logs", "site", "nois", cache=tmp_path).err
     assert "site is gone" in ran(red, "test", "site", "green", cache=tmp_path).ok().err
     assert ran(red, "logs", "site", cache=tmp_path).status == 2, "the last run was green"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['error: relation "products" does not exist', "TypeError: x is undefined", "Uncaught ReferenceError: y", "2026 ERROR no", "panic: nil"],
+)
+def test_what_counts_as_an_error_in_a_log(line: str) -> None:
+    assert ERROR.search(line)
+    assert not ERROR.search("GET /errors: 200, no error: fine")
 
 
 def test_what_was_up_stays_and_is_said_to(red: Project, tmp_path: Path) -> None:
@@ -78,7 +87,8 @@ def test_what_was_up_stays_and_is_said_to(red: Project, tmp_path: Path) -> None:
         broken.write_text(right)
     done = ran(red, "test", "site", "green", cache=tmp_path).ok()
     assert done.err.rstrip().endswith("site stays up, as it was before")
-    assert "--keep" not in ran(red, "run", "site", "--", "false", cache=tmp_path).err, "it stays anyway"
+    seen = ran(red, "run", "site", "--", "false", cache=tmp_path)
+    assert ("--keep" in seen.err, "--report DIR" in seen.err) == (False, True), "what stays up anyway needs no --keep"
     assert ran(red, "status", "site", "--json", cache=tmp_path).ok().json["outputs"] == first["outputs"]
 
 

@@ -62,6 +62,10 @@ class TestCredentials:
     def test_arguments(self, service: dict[str, Any]) -> None:
         assert one(**service)["with"] == {"username": "me", "password": "p"}
 
+    @pytest.mark.parametrize("service", [{"command": ["--auth", "tok"]}, {"environment": {"NATS_TOKEN": "tok"}}])
+    def test_a_token_of_nats_is_a_name_without_a_password(self, service: dict[str, Any]) -> None:
+        assert one(image="nats:2", **service)["with"] == {"username": "tok", "password": ""}
+
     def test_a_password_of_redis_among_its_arguments(self) -> None:
         assert one(image="redis:8", command=["redis-server", "--requirepass", "a$$b"])["with"] == {"username": "", "password": "a$b"}
 
@@ -84,15 +88,62 @@ class TestCredentials:
         found = reading(db={"image": "postgres:17", "environment": {"POSTGRES_PASSWORD_FILE": "/nowhere"}})
         assert found.services()["db"]["with"]["password"] == ""
         assert found.losses.lines() == [
-            "db: POSTGRES_PASSWORD_FILE cannot be read here, so its URL has no password; `with: {password: ...}` gives it one"
+            "db: the password of `POSTGRES_PASSWORD_FILE` cannot be read here, so its URL has no password; "
+            "`with: {password: ...}` gives it one"
         ]
 
     def test_a_root_password_that_nobody_knows_is_not_invented(self) -> None:
         given = one(image="mysql:8", environment={"MYSQL_USER": "a", "MYSQL_PASSWORD": "b", "MYSQL_RANDOM_ROOT_PASSWORD": "1"})
         assert given["with"]["root_password"] == ""
 
+    @pytest.mark.parametrize("script", ['redis-server --requirepass "$$(cat /run/secrets/pw)"', "redis-server --requirepass `cat $$F`"])
+    def test_a_secret_that_a_shell_prints(self, tmp_path: Path, script: str) -> None:
+        (tmp_path / "pw").write_text("p@ss\n")
+        service: dict[str, Any] = {"command": ["sh", "-c", script], "environment": {"F": "/run/secrets/pw"}, "secrets": [{"source": "pw"}]}
+        given = one(tmp_path, top={"secrets": {"pw": {"file": str(tmp_path / "pw")}}}, image="redis:8", **service)
+        assert given["with"]["password"] == "p@ss"
+
+    @pytest.mark.parametrize(
+        ("service", "told"),
+        [
+            ({"image": "redis:8", "command": ["sh", "-c", 'redis-server --requirepass "$$(vault read it)"']}, "$(vault read it)"),
+            ({"image": "mariadb:11.8", "environment": {"MARIADB_RANDOM_ROOT_PASSWORD": "1"}}, "MARIADB_RANDOM_ROOT_PASSWORD"),
+        ],
+    )
+    def test_one_that_only_the_container_knows_is_told(self, service: dict[str, Any], told: str) -> None:
+        found = reading(db=service)
+        assert found.services()["db"]["with"]["password"] == ""
+        assert found.losses.lines()[0].startswith(f"db: the password of `{told}` cannot be read here")
+
+    def test_a_dollar_in_an_argument_that_no_shell_reads(self) -> None:
+        assert one(image="redis:8", command=["--requirepass", "$$(x)"])["with"]["password"] == "$(x)"
+
+    def test_arguments_in_a_variable_and_a_line_of_a_configuration_file(self, tmp_path: Path) -> None:
+        (tmp_path / "redis.conf").write_text('# requirepass no\nport 6400\nrequirepass "a b"\n')
+        volume = {"type": "bind", "source": str(tmp_path / "redis.conf"), "target": "/etc/redis.conf"}
+        given = one(tmp_path, image="redis:8", command=["redis-server", "/etc/redis.conf"], volumes=[volume])
+        assert (given["with"]["password"], given["ports"]) == ("a b", {"redis": 6400})
+        flags = {"VALKEY_EXTRA_FLAGS": "--port 6500 --requirepass 'c d'"}
+        given = one(image="valkey/valkey:8", environment=flags)
+        assert (given["with"]["password"], given["ports"]) == ("c d", {"redis": 6500})
+
 
 class TestPorts:
+    @pytest.mark.parametrize(
+        ("service", "found"),
+        [
+            ({"image": "postgres:17", "environment": {"PGPORT": "5433"}}, {"postgres": 5433}),
+            ({"image": "postgres:17", "command": ["postgres", "-c", "port=5433"]}, {"postgres": 5433}),
+            ({"image": "memcached:1", "command": ["memcached", "-p11311"]}, {"memcached": 11311}),
+            ({"image": "mysql:8", "command": ["--port=3310"]}, {"mysql": 3310}),
+            ({"image": "nats:2", "command": ["-p", "4333", "-m", "8222"], "ports": [{"target": 8222}]}, {"nats": 4333, "monitor": 8222}),
+            ({"image": "redis:8", "command": ["redis-server", "--port", "0"]}, {"redis": 6379}),
+            ({"image": "bitnami/postgresql:17", "environment": {"POSTGRESQL_PORT_NUMBER": "5434"}}, {"postgres": 5434}),
+        ],
+    )
+    def test_the_one_that_the_server_is_told(self, service: dict[str, Any], found: dict[str, int]) -> None:
+        assert one(**service)["ports"] == found
+
     @pytest.mark.parametrize(
         ("image", "ports", "expose", "found"),
         [
@@ -108,6 +159,18 @@ class TestPorts:
     def test_published_ones_win(self, image: str, ports: list[int], expose: list[str], found: dict[str, int]) -> None:
         given = one(image=image, ports=[{"target": port} for port in ports], expose=expose)
         assert list(given["ports"].items()) == list(found.items())
+
+
+@pytest.mark.parametrize("mode", ["none", "service:db", "container:else"])
+def test_a_server_without_an_address_of_its_own_publishes_nothing(mode: str) -> None:
+    found = reading(db={"image": "redis:8"}, x={"image": "redis:8", "network_mode": mode})
+    assert found.services()["x"] == {"kind": "service", "image": "redis:8", "compose": {"network_mode": mode}}
+    assert found.losses.lines() == [f"x: `network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs"]
+
+
+@pytest.mark.parametrize(("given", "found"), [({"test": ["NONE"]}, {"disable": True}), ({"interval": "1s"}, {"interval": "1s"})])
+def test_a_health_check_of_none_is_switched_off(given: dict[str, Any], found: dict[str, Any]) -> None:
+    assert one(image="x", healthcheck=given)["compose"] == {"healthcheck": found}
 
 
 class TestOrder:
@@ -140,6 +203,34 @@ class TestData:
         assert (volume["type"], volume["target"]) == ("volume", "/var/lib/postgresql/data")
         assert list(found.volumes) == [volume["source"]]
         assert found.losses.lines()[0].startswith("db: ./pg is not used: /var/lib/postgresql/data is an empty volume")
+
+    @pytest.mark.parametrize(
+        ("target", "service"),
+        [
+            ("/own", {"image": "postgres:17", "environment": {"PGDATA": "/own"}}),
+            ("/own", {"image": "nats:2", "command": ["-js", "-sd", "/own"]}),
+            ("/own", {"image": "redis:8", "command": ["redis-server", "--dir", "/own"]}),
+            ("/own", {"image": "mysql:8", "command": ["--datadir=/own"]}),
+            ("/var/opt/mssql", {"image": "mssql"}),
+            ("/opt/oracle/oradata", {"image": "oracle"}),
+            ("/etcd-data", {"image": "etcd"}),
+        ],
+    )
+    def test_where_the_service_says_that_its_data_is(self, tmp_path: Path, target: str, service: dict[str, Any]) -> None:
+        found = reading(tmp_path, db={**service, "volumes": [self.bound(tmp_path / "d", target)]})
+        assert [volume["type"] for volume in found.services()["db"]["compose"]["volumes"]] == ["volume"]
+
+    def test_a_folder_above_the_data_becomes_one_volume(self, tmp_path: Path) -> None:
+        found = reading(tmp_path, db={"image": "postgres:17", "volumes": [self.bound(tmp_path / "pg", "/var/lib/postgresql")]})
+        (volume,) = found.services()["db"]["compose"]["volumes"]
+        assert (volume["type"], volume["target"]) == ("volume", "/var/lib/postgresql")
+
+    def test_data_in_a_part_of_a_folder_is_an_own_volume_inside(self, tmp_path: Path) -> None:
+        volumes = [self.bound(tmp_path, "/work")]
+        found = reading(tmp_path, db={"image": "postgres:17", "environment": {"PGDATA": "/work/pg"}, "volumes": volumes})
+        volumes = found.services()["db"]["compose"]["volumes"]
+        assert [(volume["type"], volume["target"]) for volume in volumes] == [("bind", "/work"), ("volume", "/work/pg")]
+        assert set(found.volumes) == {volumes[1]["source"]}
 
     def test_an_empty_folder_for_the_data_of_another(self, tmp_path: Path) -> None:
         found = reading(tmp_path, db={"image": "mongo:8", "volumes": [self.bound(tmp_path / "db", "/data/db")]})

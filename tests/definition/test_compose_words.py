@@ -33,6 +33,32 @@ def test_a_compose_file_is_known_by_what_stands_in_it(tmp_path: Path, text: str,
     assert not is_compose_file(tmp_path / "environments" / "stack.yml")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("include: [a/inc.yml]\n", True),
+        ("include: [a/inc.yml, {path: b.yml, env_file: x.env}]\n", True),
+        ("name: x\ninclude: [{path: b.yml}]\n", True),
+        ("name: x\ninclude: [a/inc.yml]\n", True),
+        ("name: x\ninclude: [a/again.yml]\n", True),
+        ("name: x\ninclude: [ours.yml]\n", False),
+        ("name: x\ninclude: [a/inc.yml]\noutputs: {A: b}\n", False),
+        ("include: [nowhere.yml, stack.yml, '${env.X}.yml']\n", False),
+        ("name: x\nvolumes: {d: }\nservices: {n: {image: nats}}\n", True),
+        ("name: x\nx-base: &base {environment: {A: b}}\nservices: {n: {<<: *base, image: nats}}\n", True),
+        ("name: x\nservices: {n: {extends: {file: a.yml, service: b}}}\n", True),
+    ],
+)
+def test_includes_and_merged_keys_count(tmp_path: Path, text: str, expected: bool) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "a/inc.yml").write_text("services: {n: {image: nats, environment: {A: b}}}\n")
+    (tmp_path / "a/again.yml").write_text("include: [../a/inc.yml, again.yml]\n")
+    (tmp_path / "ours.yml").write_text("services: {n: {kind: nats}}\n")
+    (tmp_path / "stack.yml").write_text(text)
+    assert is_compose_file(tmp_path / "stack.yml") is expected
+
+
 @pytest.mark.parametrize("word", OUR_WORDS)
 def test_composes_words_in_a_definition_are_answered_with_ours(tmp_path: Path, word: str) -> None:
     (tmp_path / "x.yaml").write_text(f"name: x\nservices:\n  a:\n    kind: valkey\n    {word}: []\n")

@@ -31,6 +31,9 @@ KEY = "TOKEN=-----BEGIN KEY-----\nabc\n-----END KEY-----"
         (b"A=1\rB=2\r", 1, "carriage return"),
         (b'A="1\n2"\n# all of it a comment\rB=2\n', 3, "carriage return"),
         (b"[server]\nA=1\n", 1, "does not set a variable"),
+        (b'"A"=1\n', 1, "does not set a variable"),
+        (b"A=1\nB+=1\n", 2, "does not set a variable"),
+        ("A=1\n\ufeffB=1\n".encode(), 2, "does not set a variable"),
     ],
 )
 def test_a_line_that_cannot_be_read(tmp_path: Path, content: bytes, line: int, message: str) -> None:

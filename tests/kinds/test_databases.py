@@ -113,6 +113,7 @@ SCHEMA = """
 create table people (id int primary key, name text default 'nobody', born date, vip boolean, data json, raw {bytes});
 create table {schema}orders (id int {serial} primary key, who int, mail varchar(80), {more});
 """
+IDENTITY = "alter table people alter id add generated always as identity (increment by -1 minvalue -9 maxvalue 9 start with 9);"
 PEOPLE = """
 people:
   - {id: 1, name: "Zoë \\"x\\"\\t\\\\N\\n", born: 2001-02-03, vip: true, data: {a: [1, null]}, raw: {$base64: AP8J}}
@@ -129,7 +130,8 @@ INSERT INTO restored VALUES (1, 'row 1'), (2, 'row 2');
 
 
 def write_seeds(home: Project) -> None:
-    home.write("environments/seeds/schema.sql", SCHEMA.format(bytes="bytea", schema="sales.", serial="", more="at date"))
+    numbered = SCHEMA.format(bytes="bytea", schema="sales.", serial="default nextval('public.numbers')", more="at date")
+    home.write("environments/seeds/schema.sql", f"create sequence numbers;{numbered}{IDENTITY}")
     home.write("environments/seeds/maria.sql", SCHEMA.format(bytes="varbinary(9)", schema="", serial="auto_increment", more="at date"))
     home.write("environments/seeds/people.yaml", PEOPLE)
     home.write("environments/seeds/dump.sql.zst", "").write_bytes(_zstd().compress(DUMP))
@@ -213,6 +215,8 @@ def test_seeds_of_postgres(up: Running) -> None:
     assert others == [[2, None, None, False, None, None], [3, "nobody", None, None, None, None]]
     made = "select count(*), count(distinct mail), count(distinct who) from sales.orders where id > 0"
     assert postgres(up["PG"], made) == [[30, 30, 3]]
+    last = "select last_value, (select last_value from people_id_seq) from numbers"
+    assert postgres(up["PG"], last) == [[30, 1]], "rows with ids move what numbers the next ones"
     restored = "select count(*), max(text), (select tableowner from pg_tables where tablename = 'restored') from restored"
     assert postgres(up["PG"], restored) == [[3, "row 3", "reporter"]]
     assert postgres(up["PG_ODD"], restored) == [[3, "row 3", OWNER]], "without the owners of the dump"

@@ -55,6 +55,7 @@ def test_checks(kind: Kind, ready: dict[str, Any] | None, ports: dict[str, int],
     [
         (PLAIN, None, {"test": "x"}, True, False, ["health"]),
         (PLAIN, None, {"test": "x", "disable": True}, True, False, ["tcp"]),
+        (PLAIN, None, {"interval": "1s"}, True, False, ["tcp"]),
         (PLAIN, None, None, True, False, ["tcp"]),
         (PLAIN, None, None, False, False, []),
         (JOB, None, None, True, False, []),

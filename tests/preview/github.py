@@ -15,12 +15,15 @@ class Api:
     Attributes:
         pulls: state and head by number.
         asked: called with the number whose state and head somebody has been told.
+        looked: called when somebody has seen the comments, before he is told.
     """
 
     def __init__(self) -> None:
         self.pulls: dict[int, tuple[str, str]] = {}
         self.comments: list[dict[str, Any]] = []
         self.asked: Callable[[int], object] = lambda number: None
+        self.looked: Callable[[], object] = lambda: None
+        self._lock = threading.Lock()
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,17 +34,29 @@ class Api:
                     api.asked(int(number))
                     self.answer({"state": state, "head": {"sha": head}})
                 elif "/comments" in self.path:
-                    self.answer(api.comments)
+                    seen = [dict(each) for each in api.comments]
+                    api.looked()
+                    self.answer(seen)
                 else:
                     self.answer([{"number": number} for number, (state, _) in api.pulls.items() if state == "open"])
 
             def do_POST(self) -> None:
-                api.comments.append({"id": len(api.comments) + 1, **self.body()})
-                self.answer({})
+                with api._lock:
+                    made = {"id": api.comments[-1]["id"] + 1 if api.comments else 1, **self.body()}
+                    api.comments.append(made)
+                self.answer(made)
 
             def do_PATCH(self) -> None:
-                api.comments[int(self.path.rpartition("/")[2]) - 1].update(self.body())
+                self.one().update(self.body())
                 self.answer({})
+
+            def do_DELETE(self) -> None:
+                api.comments.remove(self.one())
+                self.send_response(204)
+                self.end_headers()
+
+            def one(self) -> dict[str, Any]:
+                return next(each for each in api.comments if each["id"] == int(self.path.rpartition("/")[2]))
 
             def body(self) -> dict[str, Any]:
                 return dict(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))

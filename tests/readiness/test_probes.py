@@ -234,6 +234,12 @@ def test_nats_logs_in_and_pings(servers: Any) -> None:
     assert received[0].endswith(b"\r\nPING\r\n")
 
 
+def test_a_name_without_a_password_is_a_token_of_nats(servers: Any) -> None:
+    received: list[bytes] = []
+    probe("nats", servers.target(nats_server(b"PONG\r\n", received), properties={"username": "tok"}))
+    assert json.loads(received[0].splitlines()[0].partition(b" ")[2])["auth_token"] == "tok"
+
+
 def test_nats_says_why_it_refuses(servers: Any) -> None:
     assert "Authorization" in not_ready("nats", servers.target(nats_server(b"-ERR 'Authorization Violation'\r\n", [])))
 
@@ -371,7 +377,12 @@ def test_postgres_hands_on_the_words_of_the_server(servers: Any) -> None:
     [
         ("postgres", lambda: postgres_server([], "no", "28P01"), lambda: postgres_server([], "no", "57P03")),
         ("mysql", lambda: mysql_server([], "no", 1045), lambda: mysql_server([], "no", 1129)),
+        ("postgres", lambda: postgres_server([], "no", "28000"), lambda: postgres_server([], "no", "3D000")),
         ("redis", lambda: redis_server([], b"-WRONGPASS no\r\n"), lambda: redis_server([], b"-LOADING no\r\n")),
+        ("redis", lambda: redis_server([], b"-NOAUTH no\r\n"), lambda: redis_server([], b"-MASTERDOWN no\r\n")),
+        ("redis", lambda: redis_server([], b"-ERR AUTH no\r\n"), lambda: redis_server([], b"-ERR no\r\n")),
+        ("nats", lambda: nats_server(b"-ERR 'Authorization Violation' no\r\n", []), lambda: nats_server(b"-ERR 'no'\r\n", [])),
+        ("mqtt", lambda: mqtt_server(5, []), lambda: mqtt_server(3, [])),
     ],
 )
 def test_a_refused_login_is_told_from_a_server_that_is_not_ready(name: str, refusing: Any, busy: Any, servers: Any) -> None:

@@ -220,6 +220,7 @@ def test_replicas_share_a_range_of_ports() -> None:
         ({}, "seeded", "service_started"),
         ({"kind": "job", "once": True}, "done", "service_completed_successfully"),
         ({"from_compose": True, "compose": {"healthcheck": {"test": "x"}}}, "ready", "service_healthy"),
+        ({"from_compose": True, "compose": {"healthcheck": {"disable": True}}}, "ready", "service_started"),
     ],
 )
 def test_a_need_is_a_condition(changes: dict[str, Any], condition: str, expected: str) -> None:
@@ -304,6 +305,8 @@ def test_a_service_of_a_compose_file_is_what_the_file_says() -> None:
     fragment = {"image": "x:1", "tty": True, "healthcheck": {"test": ["CMD", "y"], "interval": "9s"}, "labels": {"theirs": "1"}}
     found = entry(service("x", from_compose=True, compose=fragment, needs={}, env={"A": "$"}))
     assert found["healthcheck"] == fragment["healthcheck"]
+    switched_off = {"healthcheck": {"disable": True}}
+    assert entry(service("x", compose=switched_off, from_compose=True))["healthcheck"] == {"disable": True}
     assert found["tty"] is True
     assert found["labels"]["theirs"] == "1"
     assert found["labels"]["envctl.service"] == "x"

@@ -175,3 +175,41 @@ def test_a_server_that_makes_nothing_at_its_first_start_is_kept_for_its_seeds(tm
     plan = plan_of(tmp_path, "services:\n  cache: {kind: valkey}\n  db: {kind: postgres}\n")
 
     assert [name for name, service in plan.services.items() if can_be_kept(service)] == ["db"]
+
+
+PERSONAL_STEPS = {
+    "a password": "{rows: {t: [{a: '${self.password}'}]}}",
+    "an address": "{rows: {t: [{a: '${api.url}'}]}}",
+    "a name": "{generate: {table: t, count: 1, columns: {a: {value: '${instance.name}'}}}}",
+    "a secret variable": "{rows: {t: [{a: '${var.token}'}]}}",
+    "a secret in a command": "{command: 'x --admin ${var.token}', in: api, inputs: ['*.py']}",
+}
+
+
+@pytest.mark.parametrize("step", PERSONAL_STEPS.values(), ids=list(PERSONAL_STEPS))
+def test_what_an_instance_alone_is_told_is_in_no_snapshot(tmp_path: Path, step: str) -> None:
+    token = "variables: {token: {from: TOKEN, secret: true, default: sesame}}\n"
+    api = "  api: {kind: api, image: 'api:1', port: 80}\n"
+    text = f"{token}services:\n  db:\n    kind: postgres\n    seed:\n      - sql: schema\n      - {step}\n{api}"
+
+    assert [step.step.file for step in kept_steps(plan_of(tmp_path, text, FILES).services["db"])] == ["schema"]
+
+
+def test_variables_and_logins_of_programs_are_nobody_s_own(tmp_path: Path) -> None:
+    command = "{command: 'migrate ${self.url} ${var.n}', in: api, inputs: ['*.py']}"
+    text = TEXT.replace("      - sql: schema\n", f"      - rows: {{a: [{{i: '${{var.n}}'}}]}}\n      - {command}\n")
+
+    assert len(kept_steps(plan_of(tmp_path, text, FILES).services["db"])) == 4
+
+
+@pytest.mark.parametrize("more", ["with: {databases: ['a_${instance.name}']}", "with: {databases: ['${self.username}']}"])
+def test_what_is_named_after_an_instance_is_not_kept(tmp_path: Path, more: str) -> None:
+    assert not can_be_kept(service_of(tmp_path, "      - sql: schema\n", f"    {more}\n"))
+
+
+def test_lanes_with_a_server_each_share_one_snapshot(tmp_path: Path) -> None:
+    plan = nobodys(
+        tmp_path, "services:\n  db: {kind: postgres, seed: [{sql: schema}]}\n  db-lane2: {kind: postgres, seed: [{sql: schema}]}\n"
+    )
+
+    assert key_of(plan, "db", by_image) == key_of(plan, "db-lane2", by_image)

@@ -6,8 +6,10 @@ pod that we are in) is the SDK's, which takes three times as long to import.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -78,7 +80,8 @@ def _by_sdk(context: Context, environ: Mapping[str, str]) -> Access:
             made = client.ApiClient(configuration)
         else:
             config = read_kubeconfig(config_files(environ))
-            made = new_client_from_config_dict(config, context.name, persist_config=False)  # type: ignore[no-untyped-call]
+            with _errors_raised(context):
+                made = new_client_from_config_dict(config, context.name, persist_config=False)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError, ValueError) as error:
         raise _unusable(context, error) from None
     made.configuration.connection_pool_maxsize = POOL
@@ -88,7 +91,7 @@ def _by_sdk(context: Context, environ: Mapping[str, str]) -> Access:
 
     def headers() -> Headers:
         """The token, refreshed by the SDK when a plugin's has expired."""
-        with lock:
+        with lock, _errors_raised(context):
             settings: Any = made.configuration.auth_settings()
         given = [(each["key"], each["value"]) for each in settings.values() if each.get("in") == "header" and each.get("value")]
         return [*given, *impersonated(context.user)]
@@ -96,5 +99,24 @@ def _by_sdk(context: Context, environ: Mapping[str, str]) -> Access:
     return Access(made.configuration.host, pool, headers)
 
 
-def _unusable(context: Context, error: Exception) -> EngineMissing:
+@contextmanager
+def _errors_raised(context: Context) -> Iterator[None]:
+    """The SDK logs that a plugin gives no credentials, and goes on without them.
+
+    Raises:
+        EngineMissing: with its words.
+    """
+    said: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+    if said:
+        raise _unusable(context, f"its plugin gives no credentials: {' '.join(said[-1].split())}")
+
+
+def _unusable(context: Context, error: object) -> EngineMissing:
     return EngineMissing(f"the context {context.name} cannot be used: {error}")

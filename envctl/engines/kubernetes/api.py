@@ -33,11 +33,14 @@ OURS = frozenset([
 """Versions and kinds whose paths need not be asked for."""
 
 
+RIGHTS = "`envctl cluster install --print` shows the rights that an account needs; `envctl doctor` says which are missing"
+
+
 class ApiError(EnvctlError):
     """The API server refused; the text is its own."""
 
     def __init__(self, status: int, message: str, reason: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message, hint=RIGHTS if status == 403 and " cannot " in message else "")
         self.status, self.reason = status, reason
 
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from envctl.engines.kubernetes.kubeconfig import LISTS, NO_CLUSTER, config_files, proxy_of, read_kubeconfig
+from envctl.engines.kubernetes.kubeconfig import LISTS, NO_CLUSTER, config_files, read_kubeconfig
+from envctl.engines.kubernetes.proxies import proxy_of
 from envctl.errors import EngineMissing, UsageError, did_you_mean
 from envctl.errors.printable import harmless
 
@@ -79,9 +80,27 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     entry = contexts[wanted]
     cluster = _named(config, "clusters").get(str(entry.get("cluster")), {})
     user = _named(config, "users").get(str(entry.get("user")), {})
-    return Context(
-        wanted, str(cluster.get("server", "")), cluster, user, str(entry.get("namespace") or "default"), proxy_of(cluster, environ)
-    )
+    server = _server(wanted, str(entry.get("cluster")), cluster)
+    return Context(wanted, server, cluster, user, str(entry.get("namespace") or "default"), proxy_of(cluster, environ))
+
+
+def _server(context: str, name: str, cluster: Mapping[str, Any]) -> str:
+    """
+    Raises:
+        EngineMissing: the kubeconfig has no address of that cluster.
+    """
+    told = str(cluster.get("server") or "")
+    try:
+        parts = urlsplit(told)
+        good = parts.scheme in ("https", "http") and parts.hostname and (parts.port or True)
+    except ValueError:
+        good = False
+    if not good:
+        what = f"its cluster '{name}' has {f'the server {told}' if told else 'no server'}"
+        raise EngineMissing(
+            f"the context {context} cannot be used: {what}", hint="`server:` in the kubeconfig is like https://10.1.2.3:6443"
+        )
+    return told
 
 
 def approved(name: str | None, environ: Mapping[str, str]) -> Context:

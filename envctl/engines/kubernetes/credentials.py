@@ -44,7 +44,12 @@ def _exec(told: Any) -> dict[str, Any] | None:
 
 def _pem(entry: Mapping[str, Any], key: str) -> str | None:
     data = entry.get(f"{key}-data")
-    return base64.b64decode(data).decode() if data else _read(entry.get(key))
+    if not data:
+        return _read(entry.get(key))
+    try:
+        return base64.b64decode("".join(str(data).split()), validate=True).decode()
+    except ValueError:
+        raise EnvctlError(f"the kubeconfig's {key}-data is not base64 of a text") from None
 
 
 def _read(path: Any) -> str | None:

@@ -76,8 +76,7 @@ class KubernetesEngine:
             selector = f"{labels.RECORD}=true" + (f",{labels.INSTANCE}={id}" if id else "")
             return [self._found(item, self.namespace) for item in self.api.list("v1", "Secret", self.namespace, selector)]
         found = [own_namespace(self.api, id, id)] if id else self._namespaces()
-        there = [item for item in found if item and not item["metadata"].get("deletionTimestamp")]
-        return [self._found(item, item["metadata"]["name"]) for item in there]
+        return [self._found(item, item["metadata"]["name"]) for item in found if item]
 
     def _namespaces(self) -> Sequence[Object]:
         try:
@@ -130,4 +129,5 @@ def _found(item: Mapping[str, Any], pods: Sequence[Object], unseen: str) -> Foun
         done=sum(state_of(pod).status == 0 for pod in pods),
         total=len(pods),
         unseen=unseen,
+        ending=bool(meta.get("deletionTimestamp")),
     )

@@ -5,12 +5,10 @@ The SDK lets the last current context win, and refuses a name that two files hav
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from envctl.errors import EngineMissing
 
@@ -34,7 +32,7 @@ def read_kubeconfig(files: str) -> dict[str, Any] | None:
         return None
     merged: dict[str, Any] = {"apiVersion": "v1", "kind": "Config"}
     for many in LISTS:
-        named = {str(entry.get("name")): entry for told in reversed(found) for entry in reversed(told[many])}
+        named = {entry["name"]: entry for told in reversed(found) for entry in reversed(told[many])}
         merged[many] = list(reversed(named.values()))
     merged["current-context"] = next((name for told in found if (name := told["current-context"])), "")
     return merged
@@ -55,13 +53,20 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not isinstance(told, dict):
         raise EngineMissing(f"the kubeconfig {path} cannot be read: it is not a mapping", hint=NO_CLUSTER)
     folder = os.path.dirname(os.path.abspath(path))
-    lists = {many: _entries(told.get(many), one, folder) for many, one in LISTS.items()}
+    lists = {many: _entries(path, told.get(many), many, folder) for many in LISTS}
     return {**lists, "current-context": str(told.get("current-context") or "")}
 
 
-def _entries(entries: Any, one: str, folder: str) -> list[dict[str, Any]]:
-    found = [each for each in entries or [] if isinstance(each, dict) and isinstance(each.get(one), dict)]
-    return [{"name": str(each.get("name")), one: _absolute(each[one], folder)} for each in found]
+def _entries(path: Path, entries: Any, many: str, folder: str) -> list[dict[str, Any]]:
+    if not isinstance(entries or [], Sequence) or isinstance(entries, str):
+        raise EngineMissing(f"the kubeconfig {path} cannot be read: {many} is not a list", hint=NO_CLUSTER)
+    one = LISTS[many]
+    named = [each for each in entries or [] if isinstance(each, dict) and isinstance(each.get(one), dict)]
+    found = [{"name": str(each.get("name")), one: _absolute(each[one], folder)} for each in named]
+    names = [each["name"] for each in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise EngineMissing(f"the kubeconfig {path} has two {many} of the name {twice}", hint="kubectl refuses that, too: rename one")
+    return found
 
 
 def _absolute(told: dict[str, Any], folder: str) -> dict[str, Any]:
@@ -70,31 +75,3 @@ def _absolute(told: dict[str, Any], folder: str) -> dict[str, Any]:
     if isinstance(plugin, dict) and os.sep in str(plugin.get("command", "")):  # a bare name is one of PATH
         found["exec"] = {**plugin, "command": os.path.join(folder, str(plugin["command"]))}
     return told | found
-
-
-def proxy_of(cluster: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
-    """The proxy through which a cluster is reached: what its entry says, else what the variables say.
-
-    As with Go's programs, no variable leads to this machine's own addresses through a proxy.
-    """
-    if cluster.get("proxy-url"):
-        return str(cluster["proxy-url"])
-    server = urlsplit(str(cluster.get("server", "")))
-    name = f"{server.scheme or 'https'}_proxy"
-    proxy = environ.get(name) or environ.get(name.upper())
-    if not proxy or _loopback(server.hostname or "") or _left_out(server.geturl(), environ.get("no_proxy") or environ.get("NO_PROXY", "")):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _left_out(url: str, no_proxy: str) -> bool:
-    from requests.utils import should_bypass_proxies
-
-    return bool(no_proxy) and bool(should_bypass_proxies(url, no_proxy))

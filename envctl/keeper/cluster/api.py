@@ -88,7 +88,7 @@ class Cluster:
         if not proxy:
             return _alert(socket.create_connection((self.host, self.port), CONNECT))
         parts = urlsplit(proxy)
-        stream = _alert(socket.create_connection((parts.hostname or "", parts.port or 3128), CONNECT))
+        stream = _alert(socket.create_connection((parts.hostname or "", parts.port or 80), CONNECT))
         try:
             first = _through(stream, self.authority, _basic(unquote(parts.username or ""), unquote(parts.password or "")))
             if b" 200" not in first:

@@ -163,6 +163,13 @@ def test_kinds_that_a_definition_adds_go_with_the_instance(played: Played, api: 
     assert gone == [f"DELETE {shared}/t-web", f"DELETE /api/v1/namespaces/{ID}/secrets/{record_name(ID)}"]
 
 
+def test_a_plugin_that_is_not_there_is_said_once(played: Played, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    gone = {"exec": {**PLUGIN, "command": str(tmp_path / "no-plugin")}}
+    with pytest.raises(EngineMissing, match=r"the context played cannot be used: its plugin gives no credentials: .*no-plugin"):
+        api_of(played, tmp_path, gone)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(("user", "by_sdk"), [({"token": "secret"}, False), ({"exec": PLUGIN}, True)])
 def test_a_token_reaches_the_server_and_needs_no_sdk(played: Played, tmp_path: Path, user: dict[str, Any], by_sdk: bool) -> None:
     (tmp_path / "config").write_text(kubeconfig(played.url, user))

@@ -10,8 +10,9 @@ import pytest
 
 from envctl.engines.kubernetes.contexts import Context, approved, find_context
 from envctl.engines.kubernetes.credentials import credentials
-from envctl.engines.kubernetes.kubeconfig import proxy_of, read_kubeconfig
-from envctl.errors import EngineMissing, UsageError
+from envctl.engines.kubernetes.kubeconfig import read_kubeconfig
+from envctl.engines.kubernetes.proxies import proxy_of
+from envctl.errors import EngineMissing, EnvctlError, UsageError
 
 
 def config(path: Path, current: str | None = "remote", **clusters: str) -> Path:
@@ -85,10 +86,59 @@ PROXY = "http://proxy:3128"
         ("https://localhost:6443", {"HTTPS_PROXY": PROXY}, {}, None),
         ("https://10.1.2.3:6443", {"HTTPS_PROXY": "http://other:1", "NO_PROXY": "*"}, {"proxy-url": PROXY}, PROXY),
         ("https://10.1.2.3:6443", {}, {}, None),
+        ("https://10.1.2.3:6443", {"HTTPS_PROXY": PROXY, "https_proxy": "http://other:1"}, {}, PROXY),
+        ("https://[::ffff:127.0.0.1]:6443", {"HTTPS_PROXY": PROXY}, {}, None),
     ],
 )
 def test_the_proxy_as_with_kubectl(server: str, environ: dict[str, str], entry: dict[str, str], proxy: str | None) -> None:
     assert proxy_of({"server": server, **entry}, environ) == proxy
+
+
+@pytest.mark.parametrize(
+    ("server", "no_proxy", "left_out"),
+    [
+        ("https://api.corp:6443", "corp", True),
+        ("https://api.corp:6443", "*.corp", True),
+        ("https://corp:6443", ".corp", False),
+        ("https://xcorp:6443", "corp", False),
+        ("https://api.corp.:6443", " x , API.Corp:6443 ", True),
+        ("https://api.corp:6443", "api.corp:443", False),
+        ("https://api.corp", "api.corp:443", True),
+        ("https://api.corp:6443", "a,*", True),
+        ("https://api.corp:6443", ",., ,", False),
+        ("https://10.1.2.3:6443", "10.1.2.3:6443", True),
+        ("https://10.1.2.3:6443", "10.1.0.0/16", True),
+        ("https://10.1.2.3:6443", "10.1.0.0/x,10.1", False),
+        ("https://[fd00::1]:6443", "fd00::1", True),
+        ("https://[fd00::1]:6443", "[fd00::1]:6443", True),
+        ("https://[fd00::1]:6443", "[fd00::1]:443", False),
+        ("https://[fd00::1]:6443", "fd00::/8,10.0.0.0/8", True),
+    ],
+)
+def test_no_proxy_as_with_kubectl(server: str, no_proxy: str, left_out: bool) -> None:
+    found = {proxy_of({"server": server}, {"HTTPS_PROXY": PROXY, name: no_proxy}) for name in ("NO_PROXY", "no_proxy")}
+    assert found == {None if left_out else PROXY}
+
+
+@pytest.mark.parametrize("proxy", ["socks5://proxy:1080", "https://u:s3cret@proxy", "http://:3128", "http://proxy:x", "http://[::1"])
+def test_a_proxy_that_we_cannot_speak_to_is_said(proxy: str) -> None:
+    for entry, environ in (({"proxy-url": proxy}, {}), ({}, {"HTTPS_PROXY": proxy})):
+        with pytest.raises(EngineMissing, match="a cluster is not reached through") as error:
+            proxy_of({"server": "https://10.1.2.3", **entry}, environ)
+        assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("server", ["", "https://[::1", "10.1.2.3:6443", "https://10.1.2.3:x", "https://"])
+def test_a_server_that_is_no_address_is_said(tmp_path: Path, server: str) -> None:
+    config(tmp_path / "config", remote=server)
+    with pytest.raises(EngineMissing, match="the context remote cannot be used: its cluster 'remote' has"):
+        find_context(None, os.environ)
+
+
+def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(json.dumps({"contexts": [{"name": "c", "context": {"cluster": "gone"}}], "current-context": "c"}))
+    with pytest.raises(EngineMissing, match="its cluster 'gone' has no server"):
+        find_context(None, os.environ)
 
 
 def test_a_plugin_beside_its_file_is_found_from_anywhere(tmp_path: Path) -> None:
@@ -108,6 +158,9 @@ def test_a_plugin_beside_its_file_is_found_from_anywhere(tmp_path: Path) -> None
         ("", "cannot be read|no current context"),
         ("contexts: []", "no current context"),
         ("{contexts: [], current-context: x}", "no Kubernetes context 'x'"),
+        ("{users: 3}", "users is not a list"),
+        ("{contexts: {a: b}}", "contexts is not a list"),
+        ("{users: [{name: a, user: {}}, {name: a, user: {}}]}", "has two users of the name a"),
     ],
 )
 def test_what_is_no_configuration(tmp_path: Path, written: str | None, words: str) -> None:
@@ -218,3 +271,8 @@ def test_a_plugin_is_handed_on() -> None:
     }
     told = credentials(Context("x", "https://x", {}, {"exec": plugin}))
     assert told["exec"] == {"command": ["aws", "eks", "get-token"], "env": {"A": "b"}, "api_version": "client.authentication.k8s.io/v1"}
+
+
+def test_a_certificate_that_is_no_base64_is_said() -> None:
+    with pytest.raises(EnvctlError, match="certificate-authority-data is not base64"):
+        credentials(Context("x", "https://x", {"certificate-authority-data": "!!!"}, {}))

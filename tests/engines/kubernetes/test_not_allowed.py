@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from envctl.cli.others import tell_others
 from envctl.engines.kubernetes.api import Api, ApiError
 from envctl.engines.kubernetes.engine import KubernetesEngine
 from envctl.engines.kubernetes.records import find_published
@@ -80,6 +81,39 @@ def test_a_cluster_that_is_asked_for_and_not_there_is_told(session: Session, tmp
     unseen: list[str] = []
     everything(looking, False, unseen.append)
     assert any("kubeconfig" in why for why in unseen), unseen
+
+
+def configured(session: Session, played: Played, tmp_path: Path) -> Session:
+    (tmp_path / "config").write_text(kubeconfig(played.url))
+    return replace(session, environ={**session.environ, "ENVCTL_ENGINE": "kubernetes", "KUBECONFIG": str(tmp_path / "config")})
+
+
+def test_all_of_a_checkout_is_no_fine_where_nobody_could_look(
+    played: Played, session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played.answers["GET /api/v1/namespaces"] = FORBIDDEN
+    assert tell_others(configured(session, played, tmp_path)) is False
+    assert "cannot list; nobody can tell what is on it" in capsys.readouterr().err
+
+
+def test_what_another_machine_has_brought_up_from_here_is_named(
+    played: Played, session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = {"envctl.project": str(tmp_path)}
+    played.answers["GET /api/v1/namespaces"] = {"items": [{"metadata": {**NAMESPACE["metadata"], "annotations": notes}}]}
+    played.answers[f"GET /api/v1/namespaces/{ID}/pods"] = {"items": []}
+    assert tell_others(configured(session, played, tmp_path)) is True
+    assert f"t ({ID}) was brought up by another machine" in capsys.readouterr().err
+
+
+def test_what_is_kept_by_a_finalizer_is_still_listed(played: Played, engine: KubernetesEngine, session: Session) -> None:
+    ending = {"metadata": {**NAMESPACE["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    played.answers["GET /api/v1/namespaces"] = {"items": [ending]}
+    played.answers[f"GET /api/v1/namespaces/{ID}"] = ending
+    played.answers[f"GET /api/v1/namespaces/{ID}/pods"] = {"items": []}
+    assert [(each.id, each.ending) for each in (*engine.list(), *engine.list(ID))] == [(ID, True)] * 2
+    listed = ListedEngine([seen_as("a-123456", name="a", expires=PAST, ending=True)])
+    assert list(gc.collect(session, {Location("listed"): listed}, pytest.fail)) == [], "its removal is asked for already"
 
 
 def test_what_may_not_be_removed_does_not_keep_the_others(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

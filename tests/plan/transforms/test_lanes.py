@@ -149,7 +149,8 @@ def test_default_outputs_have_the_names_of_the_definition(folder: Path) -> None:
 def test_a_lease_has_the_properties_of_a_unit_with_any_name(plan: Plan) -> None:
     unit = plan.services["db"].unit
     assert unit is not None
-    assert unit.properties_of("x7")["url"] == "postgresql://db-username:db-password@127.0.0.1:20000/x7"
+    assert unit.properties_of("x7", "shop")["url"] == "postgresql://db-username:db-password@127.0.0.1:20000/x7"
+    assert list(unit.properties_of("x7", "shop")["databases"]) == ["shop"]
     assert unit.server["url"].endswith("/shop")
 
 

@@ -1,0 +1,97 @@
+"""Through which proxy a cluster is reached, by the rules of Go's programs, kubectl among them (golang.org/x/net/http/httpproxy).
+
+Python's libraries read the variables otherwise: the small names first, neither `*.corp` nor IPv6 networks in NO_PROXY.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlsplit
+
+from envctl.errors import EngineMissing
+
+PORTS = {"http": 80, "https": 443}
+
+
+def proxy_of(cluster: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
+    """What the cluster's entry in the kubeconfig says, else what the variables say; no variable leads to this machine's own addresses.
+
+    Raises:
+        EngineMissing: it is no proxy that we can speak to.
+        ValueError: the server's address is none.
+    """
+    server = urlsplit(str(cluster.get("server", "")))
+    if told := str(cluster.get("proxy-url") or ""):
+        return _usable("proxy-url", told)
+    name = f"{server.scheme or 'https'}_proxy".upper()
+    found = environ.get(name) or environ.get(name.lower())
+    if not found or is_loopback(server.hostname or "") or _left_out(server, environ.get("NO_PROXY") or environ.get("no_proxy", "")):
+        return None
+    return _usable(name, found if "://" in found else f"http://{found}")
+
+
+def _usable(name: str, proxy: str) -> str:
+    try:
+        parts = urlsplit(proxy)
+        good = parts.scheme == "http" and parts.hostname and (parts.port or True)
+    except ValueError:
+        good = False
+    if not good:
+        shown = proxy.rpartition("@")[2]  # what stands before it is a password
+        raise EngineMissing(
+            f"{name}: a cluster is not reached through {shown}", hint="the proxy of a cluster is like http://proxy.corp:3128"
+        )
+    return proxy
+
+
+def is_loopback(host: str) -> bool:
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def _left_out(server: SplitResult, no_proxy: str) -> bool:
+    host, port = (server.hostname or "").rstrip("."), server.port or PORTS.get(server.scheme, 443)
+    return any(_matches(host, port, entry.strip().lower()) for entry in no_proxy.split(","))
+
+
+def _matches(host: str, port: int, entry: str) -> bool:
+    """`*`, a network, an address or a name, each of these two perhaps with a port; a name stands for those below it, too."""
+    if entry in ("", "*"):
+        return entry == "*"
+    address = _address(host)
+    if "/" in entry:
+        return address is not None and address in _network(entry)
+    name, its_port = _parts(entry)
+    if its_port not in ("", str(port)):
+        return False
+    if (own := _address(name)) is not None:
+        return own == address
+    name = name.removeprefix("*")
+    return bool(name.strip(".")) and (host == name or host.endswith(f".{name.removeprefix('.')}"))
+
+
+def _parts(entry: str) -> tuple[str, str]:
+    """Name and port; an IPv6 address that has one stands in brackets."""
+    if entry.startswith("["):
+        name, _, port = entry[1:].partition("]")
+        return name, port.removeprefix(":")
+    if entry.count(":") == 1:
+        name, _, port = entry.partition(":")
+        return name, port
+    return entry, ""
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return ipaddress.ip_network("255.255.255.255/32")  # none that has a server
