@@ -38,7 +38,14 @@ def _run(words: list[str]) -> int:
     from envctl.session import Session
 
     wraps = next((word for word in words if not word.startswith("-")), "") in WRAPPING
-    session = Session.here()
+    try:
+        session = Session.here()
+    except EnvctlError as error:
+        from envctl.cli.printing import print_error
+        from envctl.session.mask import Mask
+
+        print_error(error, Mask())
+        return OURS if wraps else error.exit_code
     try:
         _recover(session, words)
         if words[:1] == ["down"] and len(words) == 2 and not words[1].startswith("-"):

@@ -104,7 +104,7 @@ def write(folder: Path, files: Mapping[str, str], replaceable: set[str]) -> list
             write_file(folder / name, text, folder.parent, ours=always if name in replaceable else never)
             paths.append(folder / name)
     except OSError as error:
-        raise EnvctlError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
+        raise EnvctlError(f"{folder} cannot be written: {error.strerror}") from None
     return paths
 
 

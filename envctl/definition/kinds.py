@@ -28,6 +28,7 @@ class Several(Model):
 
     default: list[str] = Field(default_factory=list, description="Names where the definition gives none (expressions allowed).")
     options: dict[str, Any] = Field(default_factory=dict, description="JSON Schema properties of one item's options.")
+    name: dict[str, Any] = Field(default_factory=dict, description="JSON Schema of a name, beyond that it is a text.")
     properties: dict[str, str] = Field(default_factory=dict, description="Expressions over `item` (its options and `name`) and `self`.")
 
 

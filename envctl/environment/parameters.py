@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envctl.definition.expressions import has_expression
-from envctl.definition.kinds import Kind, items_of
+from envctl.definition.kinds import Kind, Several, items_of
 from envctl.definition.load import Loaded
 from envctl.definition.models import Service
 from envctl.definition.patterns import BadPattern, compiled
@@ -45,7 +45,7 @@ def check_parameters(name: str, service: Service, kind: Kind, loaded: Loaded) ->
         if service.from_compose and value == "":
             continue  # the file gives no such credential
         if key in kind.several:
-            yield from _several(value, kind.several[key].options, (*at, key), loaded, declared)
+            yield from _several(value, kind.several[key], (*at, key), loaded, declared)
         elif key in kind.parameters:
             yield from _against(kind.parameters[key], value, (*at, key), loaded, declared)
         else:
@@ -64,20 +64,23 @@ def _declared(name: str, service: Service, kind: Kind, loaded: Loaded) -> Declar
     return {key: names for key, names in found.items() if not any("${" in item for item in names)}
 
 
-def _several(value: Any, options: Mapping[str, Any], at: TreePath, loaded: Loaded, declared: Declared) -> Iterator[Problem]:
+def _several(value: Any, several: Several, at: TreePath, loaded: Loaded, declared: Declared) -> Iterator[Problem]:
     """A name, a list of names (or of maps with a name), or a map of name to options."""
-    schema = {"type": "object", "properties": dict(options), "additionalProperties": False}
+    schema = {"type": "object", "properties": several.options, "additionalProperties": False}
+    called = {"type": "string", "minLength": 1, **several.name}
     if isinstance(value, dict):
         for name, item in value.items():
+            yield from _against(called, str(name), (*at, name), loaded, declared)
             if item is not None:
                 yield from _against(schema, item, (*at, name), loaded, declared)
     elif isinstance(value, list):
-        named = {**schema, "properties": {**options, "name": {"type": "string"}}, "required": ["name"]}
+        named = {**schema, "properties": {**several.options, "name": called}, "required": ["name"]}
         for index, item in enumerate(value):
-            wanted: dict[str, Any] = named if isinstance(item, dict) else {"type": "string", "minLength": 1}
-            yield from _against(wanted, item, (*at, index), loaded, declared)
+            yield from _against(named if isinstance(item, dict) else called, item, (*at, index), loaded, declared)
         yield from _twice(value, at, loaded)
-    elif not isinstance(value, str):
+    elif isinstance(value, str):
+        yield from _against(called, value, at, loaded, declared)
+    else:
         hint = f"`{at[-1]}: [one, two]` or `{at[-1]}: {{one: {{}}, two: {{}}}}`"
         yield loaded.source.problem(at, f"expected a list of names or a map of names to options, not {shown(value)}", hint)
 

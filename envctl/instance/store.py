@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,6 +59,9 @@ class RecordStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
+            if not os.access(self.home, os.X_OK, effective_ids=True):  # HOME is another user's
+                with usable(self.home):
+                    raise
             raise _damaged(id, what, str(getattr(error, "strerror", None) or error)) from None
         except (ValueError, RecursionError) as error:
             raise _damaged(id, what, f"it is not valid JSON: {error}") from None

@@ -71,6 +71,13 @@ def reply(body: object = None, status: int = 200, then: Callable[[], object] | N
     return Response(status, headers=(("Content-Type", "application/json"),), body=content, then=then)
 
 
+def only(body: dict[str, Any], *keys: str) -> None:
+    """Whatever else is given is misspelt: nobody would notice that it is left out."""
+    for key in body:
+        if key not in keys:
+            raise Refused(400, f"{key} is not known here; there is {', '.join(keys)}")
+
+
 def needed(body: dict[str, Any], key: str, kind: type[T]) -> T:
     """What stands under *key*, which has to be there."""
     value = optional(body, key, kind)

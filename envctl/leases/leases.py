@@ -35,7 +35,7 @@ class Lease(NamedTuple):
     Attributes:
         name: what the unit is a copy of: the database, the bucket.
         ends: in seconds since 1970.
-        pid, start: the process that has it, where it said so: with its end the lease is over.
+        pid, start: the process that has it, where it said so, and is one of this machine: with its end the lease is over.
     """
 
     service: str
@@ -77,7 +77,8 @@ class Leases:
         unit, names = self._named(service, name)
         self._forget_others(service)
         taken = self._pool(service, names).take(patience, later=True)
-        lease = Lease(service, names.base, taken, time.time() + ttl, pid, start_time(pid) if pid else "")
+        start = start_time(pid) if pid else ""
+        lease = Lease(service, names.base, taken, time.time() + ttl, pid if start else 0, start)
         id = secrets.token_urlsafe(9)
         with self._lock:
             self._leases[id] = lease

@@ -10,6 +10,7 @@ from typing import Any
 from envctl.engines import Engine, FindsPublishedRecords, PublishedRecord, open_engine
 from envctl.engines.choice import configured_cluster
 from envctl.inspect.lookup import not_found, project_here, try_record
+from envctl.instance.identity import ID
 from envctl.instance.lock import lock
 from envctl.instance.record import InstanceState, Location, Record, ServiceRecord
 from envctl.instance.store import read_record
@@ -93,12 +94,21 @@ def _at_ports(record: Record, moved: Mapping[int, int]) -> Record:
 
 
 def find_or_adopt(session: Session, name: str) -> Record | None:
-    """The record of *name* here; else that of an instance which the configured cluster knows, made usable here."""
+    """The record of *name* here; else that of an instance which the configured cluster knows, made usable here.
+
+    Raises:
+        UsageError: several have that name.
+        UnreadableRecord
+    """
     record = try_record(session, name)
     if record is not None:
         return record
-    project = str(project_here(session))
-    found = (adopt(session, open_engine(location, session.host), location, name, project) for location in configured_cluster(session))
+    project = project_here(session)
+    if session.key(project) and not ID.fullmatch(name):
+        # What has that name and another key is another job's, though its checkout has the same path: all hosted runners look alike.
+        name = session.id_of(name, project)
+    places = ((location, open_engine(location, session.host)) for location in configured_cluster(session))
+    found = (adopt(session, engine, location, name, str(project)) for location, engine in places)
     return next((record for record in found if record is not None), None)
 
 

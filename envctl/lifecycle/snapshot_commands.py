@@ -159,22 +159,23 @@ def import_(session: Session, folder: Path) -> list[Entry]:
         UsageError: there is no list of snapshots in it.
         EnvctlError: a file is not what it was when it was written.
     """
-    index, entries = index_of(session), []
+    index, entries, wanted = index_of(session), [], []
     known = {kept.entry.file for kept in listed(session)}
     for name, digest, entry in _manifest(folder / MANIFEST):
         engine, place = _here(session, entry.engine)
-        here = replace(entry, place=place)
+        here, file = replace(entry, place=place), folder / name
         if here.file in known:
             continue
-        file = folder / name
         if _digest(file, folder) != digest:
-            raise EnvctlError(f"{file} has changed since it was exported", hint="export it again; nothing of it was imported")
+            raise EnvctlError(f"{file} has changed since it was exported", hint="export it again; nothing was imported")
+        wanted.append((engine, here, file))
+    for engine, entry, file in reversed(wanted):  # the last used is the first in the list, and becomes the last used here
         content = engine.read_kept(entry.ref, file)
         if content != entry.content:
             engine.remove_kept(entry.ref)
             raise EnvctlError(f"{file} contains something other than {entry.ref}", hint="export it again; nothing of it was imported")
-        index.add(here)
-        entries.append(here)
+        index.add(entry)
+        entries.append(entry)
     return entries
 
 

@@ -1,14 +1,18 @@
 """What GitLab reads as `artifacts:reports:dotenv`: a line is `NAME=VALUE`, and the value is the text as it stands.
 
-Quotes are part of a value, spaces at its ends are cut off, and there are neither comments nor values of several lines
+Quotes are part of a value, spaces at its ends are cut off, and there are neither comments nor values of several lines. One line that
+it does not take, and it refuses the whole report, after the job has ended
 (https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 from envctl.errors import UsageError
+
+NAME = re.compile(r"[A-Za-z0-9_]{1,255}", re.ASCII)
 
 
 def text(values: Mapping[str, str]) -> str:
@@ -16,8 +20,17 @@ def text(values: Mapping[str, str]) -> str:
     Raises:
         UsageError: a value cannot be said so.
     """
-    for key, value in values.items():
-        if len(value.splitlines()) > 1 or value != value.strip():
-            what = "several lines" if len(value.splitlines()) > 1 else "spaces at its ends"
-            raise UsageError(f"{key}: a dotenv report of GitLab cannot hold {what}", hint="pass it on as a file: `--format json`")
+    if wrong := next(_wrong(values), None):
+        raise UsageError(wrong, hint="pass it on as a file: `--format json`")
     return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def _wrong(values: Mapping[str, str]) -> Iterator[str]:
+    for key, value in values.items():
+        if not NAME.fullmatch(key):
+            yield f"{key}: a dotenv report of GitLab has names of letters, digits and _ only, of 255 characters at most"
+        elif len(value.splitlines()) > 1 or value != value.strip():
+            what = "several lines" if len(value.splitlines()) > 1 else "spaces at its ends"
+            yield f"{key}: a dotenv report of GitLab cannot hold {what}"
+        elif "\0" in value:
+            yield f"{key}: a dotenv report of GitLab cannot hold a NUL"

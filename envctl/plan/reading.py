@@ -117,7 +117,12 @@ def texts(value: Any) -> Iterator[str]:
 def refers(service: Service, names: Collection[str]) -> list[Reference]:
     """The references to one of *names* in what is evaluated for *service*, in order."""
     readable = [service.env, service.run, service.command, service.with_, service.ready.model_dump() if service.ready else None]
-    return [ref for text in texts(readable) for ref in references(text, names) if ref.root in names]
+    return referred(readable, names)
+
+
+def referred(tree: Any, names: Collection[str]) -> list[Reference]:
+    """The references to one of *names* in the texts of *tree*, in order."""
+    return [ref for text in texts(tree) for ref in references(text, names) if ref.root in names]
 
 
 def as_text(value: Any) -> str:

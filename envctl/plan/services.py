@@ -25,7 +25,7 @@ from envctl.plan.files import contents, listed, service_files, texts_of
 from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, unexpressed
 from envctl.plan.images import build_plan, rewrite
 from envctl.plan.model import BuildPlan, Check, File, FirstStep, Limits, LocalPlan, Port, Requested, ServicePlan, SnapshotPlan
-from envctl.plan.reading import Reading, as_text, refers
+from envctl.plan.reading import Reading, as_text, referred, refers
 from envctl.plan.referenced_services import Subject
 from envctl.plan.seeds import steps_of
 from envctl.plan.units import properties_of, unit_of
@@ -92,7 +92,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         shell_env={key: value for key, value in reading.tree(kind.shell_env, scope, "services", name).items() if value is not None},
         local=_local(reading, kind, subject, service, scope) if local else None,
         snapshot=_snapshot(reading, applied, subject, scope),
-        personal=bool(refers(service, ("instance", "self"))),
+        personal=bool(refers(service, ("instance",)) or referred(service.with_, ("self",))),
         drawn=subject.drawn,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,

@@ -123,7 +123,8 @@ def _of_gitlab(environ: Mapping[str, str]) -> PullRequest:
     head = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environ.get("CI_COMMIT_SHA", "")
     pipeline = environ.get("CI_PIPELINE_ID", "")
     return PullRequest(
-        f"{environ.get('CI_SERVER_HOST', 'gitlab.com')}/{environ['CI_PROJECT_PATH']}", _number(environ.get("CI_MERGE_REQUEST_IID")), head,
+        f"{environ.get('CI_SERVER_HOST', 'gitlab.com')}/{target or environ['CI_PROJECT_PATH']}",
+        _number(environ.get("CI_MERGE_REQUEST_IID")), head,
         (_number(pipeline), _number(environ.get("CI_JOB_ID"))) if pipeline else None, environ.get("CI_JOB_URL", ""),
         foreign=source != target,
     )  # fmt: skip

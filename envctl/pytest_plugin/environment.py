@@ -179,6 +179,6 @@ class EnvironmentPlugin:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if report.failed:
-            add_evidence(report, self.environment.session, self.environment.record)
+            add_evidence(report, self.environment.session, self.environment.record, self.environment.lane.number)
             item.user_properties += [(title, text) for title, text in report.sections if title == "envctl"]  # for JUnit files
         return report

@@ -20,8 +20,8 @@ OWN = ("service", "api", "web", "job")
 BROKEN = ("failed", "stopped", "pending", "starting")
 
 
-def add_evidence(report: pytest.TestReport, session: Session, record: Record) -> None:
-    """*report* says how the services are. Where one of them is broken, the failure counts as an error, not as the test's."""
+def add_evidence(report: pytest.TestReport, session: Session, record: Record, lane: int) -> None:
+    """*report* says how the services of the *lane* are. Where one of them is broken, the failure counts as an error, not as the test's."""
     try:
         record = session.store.load(record.id) or record
         there = running_instance(session.host, record.location, record.id, record.choices.local)
@@ -29,12 +29,14 @@ def add_evidence(report: pytest.TestReport, session: Session, record: Record) ->
     except EnvctlError as error:
         _break(report, f"its state is unknown: {error.message}")
         return
-    states = {name: service["state"] for name, service in told["services"].items()}
+    mine = {name: service for name, service in record.services.items() if service.lane in (0, lane)}
+    states = {name: service["state"] for name, service in told["services"].items() if name in mine}
     lines = [f"{record.name} ({record.id}) on {record.engine}: {told['state']}", *(f"  {name}: {state}" for name, state in states.items())]
     broken = [name for name, state in states.items() if state in BROKEN]
-    for name in broken or [name for name, service in record.services.items() if service.kind in OWN]:
+    for name in broken or [name for name, service in mine.items() if service.kind in OWN]:
         with suppress(EnvctlError):
-            lines += ["", f"last lines of {name}:", *(f"  {line}" for line in text(there.logs(name, LINES)).splitlines())]
+            said = text(there.logs(name, LINES)).splitlines() or ["(nothing)"]
+            lines += ["", f"last lines of {name}:", *(f"  {line}" for line in said)]
     report.sections.append(("envctl", Mask(record.secrets)("\n".join(lines))))
     if broken:
         _break(report, f"{', '.join(f'{name} is {states[name]}' for name in broken)}")

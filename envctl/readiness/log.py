@@ -8,15 +8,20 @@ from envctl.definition.patterns import BadPattern, compiled
 from envctl.engines.logs import whole_lines
 from envctl.readiness import NotReady, Target
 
-_CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]")
-"""What colours a terminal, moves its cursor or sets its title."""
+_AGAIN = re.compile(rb"(?:\x1b\[(?:[12]K|[01]?G|[0-9;]*[EFH])|\r(?!\n))+")
+"""What has a terminal write a line anew; `ESC [K` alone comes with every colour of grep."""
+_CONTROL = re.compile(
+    rb"(?:\x1b\[|\xc2\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-Z]|\x1b[=->@-Z\\^_]|[\0\f]|\xef\xbb\xbf"
+)
+"""What colours a terminal, moves its cursor or sets its title, and what nobody sees."""
+_UNSEEN = re.compile(rb"[\x1b\r\0\f]|\xc2\x9b|\xef\xbb\xbf")
 
 
 def _seen(block: bytes) -> bytes:
     """Lines as people see them: without colours, and with none that a carriage return ends or overwrites."""
-    if b"\x1b" in block:
-        block = _CONTROL.sub(b"", block)
-    return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
+    if not _UNSEEN.search(block):
+        return block
+    return _CONTROL.sub(b"", _AGAIN.sub(b"\n", block)).replace(b"\r\n", b"\n")
 
 
 def probe(target: Target) -> None:

@@ -11,8 +11,24 @@ _KNOWN = (
         "the dump's DEFINER is another account: `with: {username: root}` loads it as root, or take the DEFINER clauses out",
     ),
     (
-        r"\\i(?:r|nclude(?:_relative)?)?\b|backslash commands are restricted",
-        "this file is sent alone: `\\i` and `\\ir` find nothing; name the folder (`sql: FOLDER`), or each file in a step of its own",
+        r"the BINLOG|GTID_PURGED|REPLICATION SLAVE ADMIN",
+        "the dump speaks of replication: `mysqldump --set-gtid-purged=OFF` leaves that out, or `with: {username: root}` loads it as root",
+    ),
+    (
+        r"you need \(at least one of\) the ",
+        "the file needs more rights than the user of the first database: `with: {username: root}` loads it as root",
+    ),
+    (
+        r"Access denied for user .* to database '|\\connect: .*database \"[^\"]*\" does not exist|Unknown database '",
+        "the file changes to a database that is not declared: `with: {databases: [...]}` declares it, or dump without `--databases`",
+    ),
+    (
+        r"backslash commands are restricted; only \\unrestrict",
+        "between \\restrict and \\unrestrict only what pg_dump writes is run: take both out",
+    ),
+    (
+        r"\\i(?:r|nclude(?:_relative)?)?\b|near '(?:source|\\\.) ",
+        "this file is sent alone: `\\i`, `\\ir` and `source` find nothing; name the folder (`sql: FOLDER`), or each file in a step",
     ),
     (
         r"column \"[^\"]*[;\t][^\"]*\"|Unknown column '[^']*[;\t]",
@@ -22,7 +38,29 @@ _KNOWN = (
         r"column \"(?:\ufeff|\s|[^\"]*\s\")|Unknown column '(?:\ufeff|\s|[^']*\s')",
         "a name in the header begins or ends with a blank: take it out",
     ),
-    (r"role \"[^\"]*\" does not exist", "the dump names roles of another server: `pg_dump --no-owner --no-privileges` leaves them out"),
+    (
+        r"role \"[^\"]*\" does not exist",
+        "the dump names roles of another server: `pg_dump --no-owner --no-privileges` leaves them out, `with: {users: ...}` declares them",
+    ),
+    (
+        r"ERROR 2 .*File '.*' not found|psql:.*error: .*: No such file or directory|could not open file \"",
+        "the server has no files of the project: `csv: FILE` with `into: TABLE` loads one",
+    ),
+    (r"pg_restore command-line client to restore", "this is an archive of pg_dump: `restore: FILE` in the place of `sql: FILE`"),
+    (
+        r"extension \"[^\"]*\" is not available|could not open extension control file",
+        "this server comes without the extension: `image:` names one that has it, on an engine with images (`--engine docker`)",
+    ),
+    (
+        r"unrecognized configuration parameter|Unknown collation",
+        "the dump is of another version or make of this server: `version:` chooses one, as does `image:`",
+    ),
+    (r"near \"`\"", "this is MySQL's or MariaDB's SQL: `kind: mariadb` takes it"),
+    (r"Unknown system variable '(?:statement|lock|idle)_\w*timeout|near 'COPY ", "this is a dump of PostgreSQL: `kind: postgres` takes it"),
+    (
+        r"invalid byte sequence for encoding|Incorrect string value|near '\?\?",
+        "the file is not UTF-8: save it as that, or say its encoding in it (`SET NAMES latin1`)",
+    ),
 )
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from envctl.errors import UsageError
 from envctl.instance.ci import job_key
 from envctl.instance.folder import state_home
 from envctl.instance.identity import instance_id
@@ -64,8 +65,15 @@ class Session:
 
     @classmethod
     def here(cls) -> Session:
-        """Of this process, as it is now."""
-        return cls(dict(os.environ), Path.cwd())
+        """Of this process, as it is now.
+
+        Raises:
+            UsageError: its folder has been removed, or may not be entered.
+        """
+        try:
+            return cls(dict(os.environ), Path.cwd())
+        except OSError as error:
+            raise UsageError(f"the current folder cannot be used: {error.strerror}", hint="change to one that is there: `cd`") from None
 
     @cached_property
     def settings(self) -> Settings:

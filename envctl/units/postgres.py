@@ -21,6 +21,8 @@ PATIENCE = 5.0
 """Seconds for sessions that were told to end."""
 ALIVE = "pg_terminate_backend(pid) OR (pg_stat_file('/proc/' || pid, true)).isdir"
 """Told to end once more, or not gone yet; a system without /proc says nothing of the latter."""
+HOME = "envctl_home"
+"""Where the driver is at home on a server whose tests use the database `postgres`, which every other server has for that."""
 SPARE, OLD = "_envctl_next", "_envctl_old"
 LONGEST = 63
 """Bytes of a name; what is longer the server would cut, and two could become one."""
@@ -32,19 +34,32 @@ def open_driver(properties: Mapping[str, Any]) -> PostgresDriver:
 
     lenient_saslprep()
     try:
-        connect: Any = native.Connection
-        return PostgresDriver(
-            connect(
-                str(properties["username"]),
-                password=str(properties["password"]),
-                host=str(properties["host"]),
-                port=int(properties["port"]),
-                database="postgres",
-                timeout=60,
-            )
-        )
+        return PostgresDriver(_connected(properties, _home(properties)))
     except (native.DatabaseError, native.InterfaceError, OSError) as error:
         raise UnitError(f"PostgreSQL at {properties['host']}:{properties['port']}: {_words(error)}") from None
+
+
+def _home(properties: Mapping[str, Any]) -> str:
+    """A database in which nobody but drivers has a session: the one that is copied or renamed must have none."""
+    if "postgres" not in (properties.get("databases") or ()):
+        return "postgres"
+    connection = _connected(properties, "template1")
+    try:
+        if not connection.run("SELECT FROM pg_database WHERE datname = :home", home=HOME):
+            connection.run(f"CREATE DATABASE {HOME} TEMPLATE template0")
+    finally:
+        connection.close()
+    return HOME
+
+
+def _connected(properties: Mapping[str, Any], database: str) -> Any:
+    from pg8000 import native
+
+    connect: Any = native.Connection
+    return connect(
+        str(properties["username"]), password=str(properties["password"]), host=str(properties["host"]), port=int(properties["port"]),
+        database=database, timeout=60,
+    )  # fmt: skip
 
 
 class PostgresDriver:

@@ -137,3 +137,21 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
 def test_an_unknown_environment(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no environment 'shop'"):
         open_environment("shop", cwd=tmp_path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "right"),
+    [
+        ("s3", "buckets: [up]", "3 to 63"),
+        ("s3", "buckets: {Uploads: {}}", "lower-case"),
+        ("s3", "buckets: [{name: my_files}]", "hyphens"),
+        ("s3", "buckets: up", "3 to 63"),
+        ("kafka", "topics: [order made]", "letters, digits"),
+        ("nats", "streams: {a.b: {subjects: [a]}}", "without blanks"),
+    ],
+)
+def test_a_name_that_its_server_would_refuse_is_said_with_its_line(tmp_path: Path, kind: str, given: str, right: str) -> None:
+    found = problems(tmp_path, f"  one:\n    kind: {kind}\n    with:\n      {given}")
+
+    assert [(problem.line, right in problem.hint) for problem in found] == [(6, True)]
+    assert "does not have the right form" in found[0].message

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from envctl.errors import UsageError
 from envctl.instance.allocation import Allocation
 from envctl.instance.codec import encode
 from envctl.instance.lock import lock
@@ -267,6 +268,14 @@ def test_what_may_not_be_opened_cannot_be_read(store: RecordStore, unprivileged:
     written(store, "t-123456", changed(record_of())).chmod(0)
     with pytest.raises(UnreadableRecord, match="Permission denied"):
         store.load("t-123456")
+
+
+def test_a_home_that_is_another_users_is_no_damaged_record(store: RecordStore, home: Path, unprivileged: None) -> None:
+    written(store, "t-123456", changed(record_of()))
+    home.chmod(0)
+    with pytest.raises(UsageError, match="no state can be kept in"):
+        store.load("t-123456")
+    home.chmod(0o700)
 
 
 @pytest.mark.parametrize("content", [*BROKEN, changed(record_of(), version=2)])

@@ -69,6 +69,10 @@ def test_tests_may_ask_for(helped: Keeper, method: str, path: str, body: Any, to
         ("POST", "/v1/leases", {"service": "db", "ttl": True}),
         ("POST", "/v1/reset", {"services": [1]}),
         ("POST", "/v1/checkpoints", {}),
+        ("POST", "/v1/leases", {"service": "db", "nam": "audit"}),
+        ("POST", "/v1/reset", {"service": ["db"]}),
+        ("POST", "/v1/checkpoints", {"test": "one", "lanes": 2}),
+        ("DELETE", "/v1/leases/x", {"kept": True}),
     ],
 )
 def test_what_is_no_request_is_refused(helped: Keeper, method: str, path: str, body: Any) -> None:

@@ -13,6 +13,7 @@ from envctl.engines import PublishedRecord
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.codec import encode
+from envctl.instance.identity import instance_id
 from envctl.instance.record import InstanceState, Location, Record
 from envctl.instance.store import UnreadableRecord
 from envctl.lifecycle import adoption
@@ -103,5 +104,18 @@ def test_the_definition_of_this_checkout_is_that_of_another_machines_instance(se
     plan = plan_of_instance(replace(session, cwd=tmp_path), record, traits("kubernetes").addresses)
     assert list(plan.services) == ["s"]
     assert plan.setting.checkout == "/elsewhere"
-    with pytest.raises(UsageError, match="no environment that has a name here"):
+    with pytest.raises(UsageError, match="belongs to no environment that can be found here"):
         plan_of_instance(session, replace(record, environment="../../etc/x.yaml"), traits("kubernetes").addresses)
+
+
+@pytest.mark.parametrize(("name", "key", "asked"), [("t", "", "t"), ("t", "job 2", None), ("t-123456", "job 2", "t-123456")])
+def test_a_job_does_not_take_what_another_one_calls_the_same(
+    session: Session, monkeypatch: pytest.MonkeyPatch, name: str, key: str, asked: str | None
+) -> None:
+    names: list[str] = []
+    monkeypatch.setattr(adoption, "configured_cluster", lambda session: [THERE])
+    monkeypatch.setattr(adoption, "open_engine", lambda location, host: None)
+    monkeypatch.setattr(adoption, "adopt", lambda session, engine, location, name, project: names.append(name))
+    caller = replace(session, environ={**session.environ, "ENVCTL_KEY": key})
+    adoption.find_or_adopt(caller, name)
+    assert names == [asked or instance_id("t", session.cwd, "job 2")]

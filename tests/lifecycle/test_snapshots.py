@@ -352,6 +352,29 @@ def test_what_is_damaged_is_not_imported(session: Session, store: Store, plan: P
     assert store.there == {}
 
 
+def test_of_several_nothing_is_imported_where_one_is_damaged(session: Session, store: Store, plan: Plan, tmp_path: Path) -> None:
+    keep(session, store, plan, "db")
+    last = keep(session, store, plan, "other")
+    snapshot_commands.export(session, tmp_path / "out")
+    snapshot_commands.prune(session)
+    (tmp_path / "out" / f"{last.key}.docker.tar").write_text("other")
+
+    with pytest.raises(EnvctlError, match="nothing was imported"):
+        snapshot_commands.import_(session, tmp_path / "out")
+
+    assert store.there == {}
+
+
+def test_the_last_used_is_the_last_used_elsewhere(session: Session, store: Store, plan: Plan, tmp_path: Path) -> None:
+    keep(session, store, plan, "db")
+    Index(snapshots_folder(session.environ)).used(keep(session, store, plan, "other"))
+    before = [each.entry.key for each in snapshot_commands.listed(session)]
+    snapshot_commands.export(session, tmp_path / "out")
+    snapshot_commands.prune(session)
+
+    assert [entry.key for entry in snapshot_commands.import_(session, tmp_path / "out")] == before[::-1]
+
+
 def test_export_writes_through_no_link(session: Session, store: Store, plan: Plan, tmp_path: Path) -> None:
     entry, out, outside = keep(session, store, plan, "db"), session.cwd / "out", tmp_path / "outside"
     outside.write_text("mine")

@@ -17,7 +17,15 @@ def test_gitlab_takes_the_text_as_it_stands(value: str) -> None:
     assert dict(line.split("=", 1) for line in written.splitlines()) == {"A_1": value, "B": "b"}
 
 
-@pytest.mark.parametrize(("value", "why"), [("a\nb", "several lines"), ("a\rb", "several lines"), (" a", "spaces"), ("a\t", "spaces")])
+@pytest.mark.parametrize(
+    ("value", "why"), [("a\nb", "several lines"), ("a\rb", "several lines"), (" a", "spaces"), ("a\t", "spaces"), ("a\0", "a NUL")]
+)
 def test_what_it_cannot_hold_is_refused(value: str, why: str) -> None:
     with pytest.raises(UsageError, match=f"A: a dotenv report of GitLab cannot hold {why}"):
         formatted("gitlab", {"A": value})
+
+
+@pytest.mark.parametrize("name", ["discovery.type", "a-b", "grüße", "", "x" * 256])
+def test_a_name_for_which_it_would_refuse_all_of_them_is_said(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{re.escape(name)}: a dotenv report of GitLab has names of letters"):
+        formatted("gitlab", {"A": "a", name: "b"})

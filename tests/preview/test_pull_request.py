@@ -46,9 +46,10 @@ def test_where_nobody_tells_whose_head_it_is_it_is_a_strangers(tmp_path: Path, t
     assert (found.number, found.foreign, found.untrusted) == (17, None, True)
 
 
-def test_of_gitlab() -> None:
+@pytest.mark.parametrize("runs_in", ["g/s/p", "me/p"])
+def test_of_gitlab(runs_in: str) -> None:
     environ = {
-        "GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.corp", "CI_PROJECT_PATH": "g/s/p", "CI_MERGE_REQUEST_IID": "5",
+        "GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.corp", "CI_PROJECT_PATH": runs_in, "CI_MERGE_REQUEST_IID": "5",
         "CI_PIPELINE_ID": "70",
         "CI_JOB_ID": "71", "CI_JOB_URL": "https://gitlab.corp/j/71", "CI_COMMIT_SHA": "abc",
         "CI_MERGE_REQUEST_PROJECT_PATH": "g/s/p", "CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": "me/p",

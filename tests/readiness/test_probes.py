@@ -97,7 +97,17 @@ def test_an_unknown_port_is_answered_with_the_known_ones(servers: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "printed", [b"\x1b[32mlistening\x1b[0m on 8000\n", b"10%\rlistening\r\n", b"\x1b]0;title\x07listening\n", b"listening\n"]
+    "printed",
+    [
+        b"\x1b[32mlistening\x1b[0m on 8000\n",
+        b"10%\rlistening\r\n",
+        b"\x1b]0;title\x07listening\n",
+        b"listening\n",
+        b"loading\x1b[2K\x1b[1Glistening\r\r\n",
+        b"\x1b[01;31m\x1b[Klistening\x1b[m\x1b[K on 8000\n",
+        b"\x1b(B\xef\xbb\xbflistening\x1b(B",
+        b"\0\f\xc2\x9b32mlistening\n",
+    ],
 )
 def test_a_log_line_is_matched_as_people_see_it(printed: bytes) -> None:
     probe("log", Target("", 0, options={"log": r"^listening( on \d+)?$"}, logs=lambda: [printed]))

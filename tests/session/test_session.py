@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from envctl.cli import _run
 from envctl.session import Session
 from tests.builders import record_of, session_in
 
@@ -19,6 +20,14 @@ def test_here_is_a_copy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("WORD", "after")
     assert (session.environ["WORD"], session.cwd) == ("before", tmp_path)
     assert os.environ["WORD"] == "after"
+
+
+def test_a_folder_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert [_run(words) for words in (["list"], ["run", "x", "--", "true"])] == [2, 125]
+    assert capsys.readouterr().err.count("envctl: the current folder cannot be used: No such file or directory\n") == 2
 
 
 def test_two_sessions_of_a_process_do_not_see_each_other(tmp_path: Path) -> None:

@@ -202,9 +202,15 @@ def test_variables_and_logins_of_programs_are_nobody_s_own(tmp_path: Path) -> No
     assert len(kept_steps(plan_of(tmp_path, text, FILES).services["db"])) == 4
 
 
-@pytest.mark.parametrize("more", ["with: {databases: ['a_${instance.name}']}", "with: {databases: ['${self.username}']}"])
+@pytest.mark.parametrize(
+    "more", ["with: {databases: ['a_${instance.name}']}", "with: {databases: ['${self.username}']}", "env: {A: '${instance.id}'}"]
+)
 def test_what_is_named_after_an_instance_is_not_kept(tmp_path: Path, more: str) -> None:
     assert not can_be_kept(service_of(tmp_path, "      - sql: schema\n", f"    {more}\n"))
+
+
+def test_a_variable_with_its_own_port_is_no_part_of_the_data(tmp_path: Path) -> None:
+    assert can_be_kept(service_of(tmp_path, "      - sql: schema\n", "    env: {PORT: '${self.port}'}\n"))
 
 
 def test_lanes_with_a_server_each_share_one_snapshot(tmp_path: Path) -> None:

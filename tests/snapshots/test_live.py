@@ -26,7 +26,6 @@ services:
     with: {databases: [app, more], users: {bob: {}}, password: "${var.pw}"}
     seed:
       - sql: tables.sql
-      - {command: "sh -c ':'", in: server}
   cache:
     kind: valkey
     env: {P: "${self.port}"}
@@ -34,6 +33,7 @@ services:
       - command: [sh, -c, 'CLIENT set a b']
         in: server
         inputs: [tables.sql]
+      - {command: "sh -c ':'", in: server}
 outputs: {URL: "${db.url}", BOB: "${db.users.bob.url}", CACHE: "${cache.url}"}
 """
 SMALL = """

@@ -23,6 +23,7 @@ TIMEOUT = 60
 NEWEST_API = (1, 44)
 """What we were written against; an older daemon speaks its own version."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
+CONFIGURATION = "look at `auths` in config.json (of DOCKER_CONFIG, or ~/.docker), and at the certificates of DOCKER_CERT_PATH"
 
 
 class _Errors:
@@ -52,7 +53,11 @@ class Connection:
 
     @property
     def api(self) -> APIClient:
-        """The SDK's client of this thread."""
+        """The SDK's client of this thread.
+
+        Raises:
+            EngineMissing: Docker's configuration, or a certificate, is none.
+        """
         client: APIClient | None = getattr(self._local, "client", None)
         if client is None:
             client = self._local.client = self._connect()
@@ -62,7 +67,12 @@ class Connection:
         from docker import APIClient
 
         host, ssh = self.endpoint.host, self.endpoint.host.startswith("ssh")
-        return APIClient(base_url=host, tls=self._tls() or False, version=self.version, timeout=TIMEOUT, use_ssh_client=ssh)
+        try:
+            return APIClient(base_url=host, tls=self._tls() or False, version=self.version, timeout=TIMEOUT, use_ssh_client=ssh)
+        except (sdk_errors.TLSParameterError, ValueError, AttributeError) as error:
+            # The SDK reads all of the configuration before it asks anything, and trusts it to be in order.
+            why = str(error).partition(" TLS configurations")[0].rstrip(".")
+            raise EngineMissing(f"Docker's configuration cannot be used: {why}", hint=CONFIGURATION) from None
 
     def _tls(self) -> Any:
         if self.endpoint.tls is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from envctl.engines.kubernetes.api import Api, ApiError, Ignoring
 from envctl.engines.protocol import PublishedRecord
-from envctl.errors import EnvctlError
+from envctl.errors import EnvctlError, UsageError
 from envctl.instance import labels
 from envctl.instance.identity import ID
 from envctl.keeper.cluster.presence import record_name
@@ -90,13 +90,20 @@ def _patch(api: Api, namespace: str, id: str, body: Object) -> None:
 
 
 def find_published(api: Api, namespace: str | None, name: str, project: str) -> PublishedRecord | None:
-    """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too."""
+    """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too.
+
+    Raises:
+        UsageError: several have that name.
+    """
     if ID.fullmatch(name):
         found = next(_matching(api, namespace or name, f"{labels.INSTANCE}={name}"), None)
         if found is not None:
             return found
     named = [each for each in _matching(api, namespace, f"{labels.NAME}={name}") if each.document["project"] == project]
-    return named[0] if len(named) == 1 else None
+    if len(named) > 1:
+        ids = ", ".join(sorted(str(each.document["id"]) for each in named))
+        raise UsageError(f"several instances are called '{name}' on {api.context.name}: {ids}", hint="say which by its id")
+    return named[0] if named else None
 
 
 def _matching(api: Api, namespace: str | None, selector: str) -> Iterator[PublishedRecord]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envctl.keeper.routing import TESTS, Call, Route, needed, optional, reply
+from envctl.keeper.routing import TESTS, Call, Route, needed, only, optional, reply
 from envctl.servers.http.message import Response
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def take(keeper: Keeper, call: Call) -> Response:
+    only(call.body, "test", "lane")
     lane = optional(call.body, "lane", int)
     status, body = keeper.data.ask("checkpoint", test=needed(call.body, "test", str), lane=1 if lane is None else lane)
     return reply(body, status)

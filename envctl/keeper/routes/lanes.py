@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from envctl.keeper.routing import TESTS, Call, Route, optional, reply
+from envctl.keeper.routing import TESTS, Call, Route, only, optional, reply
 from envctl.servers.http.message import Response
 from envctl.servers.http.wire import Refused
 
@@ -38,6 +38,7 @@ def reset(keeper: Keeper, call: Call) -> Response:
 
 
 def _reset(keeper: Keeper, call: Call, lane: int | None) -> Response:
+    only(call.body, "services")
     services = optional(call.body, "services", list) or []
     if not all(isinstance(name, str) for name in services):
         raise Refused(400, "services is a list of names")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from envctl.keeper.routing import TESTS, Call, Route, needed, optional, reply
+from envctl.keeper.routing import TESTS, Call, Route, needed, only, optional, reply
 from envctl.servers.http.message import Response
 from envctl.servers.http.wire import Refused
 
@@ -27,6 +27,7 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001}
 
 
 def take(keeper: Keeper, call: Call) -> Response:
+    only(call.body, "service", "name", "ttl", "wait", "pid")
     service, name = needed(call.body, "service", str), optional(call.body, "name", str)
     wait = optional(call.body, "wait", float)
     wait = WAIT if wait is None else min(max(wait, 0.0), LONGEST_WAIT)
@@ -41,6 +42,7 @@ def show(keeper: Keeper, _call: Call) -> Response:
 
 
 def give_back(keeper: Keeper, call: Call) -> Response:
+    only(call.body, "keep")
     keep = optional(call.body, "keep", bool) or call.query.get("keep") == "true"
     status, body = keeper.data.ask("give_back", id=call.parameters["id"], keep=keep)
     return reply(body, status)

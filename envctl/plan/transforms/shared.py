@@ -14,6 +14,9 @@ _ALONE = {"container_name": "two containers cannot have one name", "mac_address"
 def cannot_be_copied(service: Service) -> Iterator[tuple[TreePath, str]]:
     """Places below the service, and what is wrong there."""
     given = service.compose
+    if service.publish:
+        ports = service.publish.values() if isinstance(service.publish, Mapping) else [service.publish]
+        yield ("publish",), f"port {', '.join(map(str, ports))} of this machine"
     for key, why in _ALONE.items():
         if key in given:
             yield ("compose", key), f"`{key}`: {why}"

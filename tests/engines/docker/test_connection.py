@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from envctl.engines.docker.api import Endpoint
-from envctl.engines.docker.connection import DEFAULT, connect, find_endpoint
+from envctl.engines.docker.api import Daemon, Endpoint
+from envctl.engines.docker.connection import DEFAULT, Connection, connect, find_endpoint
 from envctl.errors import EngineMissing
 
 
@@ -108,6 +108,20 @@ def test_a_context_that_is_not_there(config: Path) -> None:
 def test_a_configuration_that_cannot_be_read(config: Path, content: str) -> None:
     (config / "config.json").write_text(content)
     assert find_endpoint(None, os.environ)[0].host == DEFAULT
+
+
+@pytest.mark.parametrize("content", ["[]", '{"auths": {"registry.test": {"auth": "!!!"}}}'])
+def test_what_the_sdk_cannot_use_is_told(config: Path, content: str) -> None:
+    (config / "config.json").write_text(content)
+    connection = Connection(Endpoint("unix:///nowhere.sock"), None, Daemon(Endpoint("unix:///nowhere.sock")), "1.41")
+    with pytest.raises(EngineMissing, match="Docker's configuration cannot be used"):
+        _ = connection.api
+
+
+def test_certificates_that_are_not_there_are_told(tmp_path: Path) -> None:
+    endpoint = Endpoint("tcp://127.0.0.1:1", str(tmp_path / "none"))
+    with pytest.raises(EngineMissing, match="Invalid CA certificate"):
+        _ = Connection(endpoint, None, Daemon(endpoint), "1.41").api
 
 
 def test_the_configuration_is_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +13,12 @@ import pytest
 from envctl.cli.others import tell_others
 from envctl.engines.kubernetes.api import Api, ApiError
 from envctl.engines.kubernetes.engine import KubernetesEngine
-from envctl.engines.kubernetes.records import find_published
+from envctl.engines.kubernetes.records import FORWARDS, KEY, find_published
 from envctl.engines.kubernetes.removal import remove_namespace, remove_objects
-from envctl.errors import EngineMissing, EnvctlError
+from envctl.errors import EngineMissing, EnvctlError, UsageError
 from envctl.inspect.list import everything
 from envctl.instance.record import Location
+from envctl.keeper.cluster.presence import record_name
 from envctl.lifecycle import gc
 from envctl.session import Session
 from tests.builders import session_in
@@ -66,6 +69,18 @@ def test_a_name_that_may_not_be_looked_up(played: Played, api: Api, path: str) -
     played.answers[path] = FORBIDDEN
     with pytest.raises(EnvctlError, match="cannot list"):
         find_published(api, "shared" if "shared" in path else None, "t", "/p")
+
+
+def test_several_of_a_name_are_named(played: Played, api: Api) -> None:
+    ids = ["t-aaaaaa", "t-bbbbbb"]
+    played.answers["GET /api/v1/namespaces"] = {"items": [{"metadata": {"name": id}} for id in ids]}
+    for id in ids:
+        content = base64.b64encode(json.dumps({"id": id, "project": "/p", FORWARDS: []}).encode()).decode()
+        meta = {"name": record_name(id), "labels": {"envctl.instance": id}}
+        played.answers[f"GET /api/v1/namespaces/{id}/secrets"] = {"items": [{"metadata": meta, "data": {KEY: content}}]}
+    with pytest.raises(UsageError, match="several instances are called 't' on played: t-aaaaaa, t-bbbbbb"):
+        find_published(api, None, "t", "/p")
+    assert find_published(api, None, "t", "/elsewhere") is None
 
 
 def test_credentials_that_are_refused(played: Played, engine: KubernetesEngine) -> None:

@@ -180,6 +180,7 @@ def test_long_names_stay_apart(folder: Path) -> None:
         ("compose: {ports: ['127.0.0.1:8080:80/tcp']}", "port 8080 of this machine"),
         ("compose: {ports: [{target: 80, published: 8080}]}", "port 8080 of this machine"),
         ("compose: {network_mode: host}", "`network_mode: host`"),
+        ("publish: 8080\n    port: 80", "port 8080 of this machine"),
         ("compose: {container_name: me}", "`container_name`"),
         ("compose: {volumes: ['data:/data']}", "the volume 'data'"),
         ("compose: {volumes: [{type: volume, source: data, target: /data}]}", "the volume 'data'"),
