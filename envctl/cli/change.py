@@ -67,7 +67,7 @@ def extend(
         raise UsageError(f"{time} is not a lifetime", hint=f"like 2h; `envctl down {name}` removes it now")
     session = session_of(ctx)
     record = change.extend(session, record_named(session, name), seconds)
-    tell(f"{record.name} is removed {relative(record.expires)}")
+    tell(f"{record.name} expires {relative(record.expires)}")
 
 
 def _seconds(timeout: str | None) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from envctl.errors import EnvctlError
 from envctl.session import Session
 
 
@@ -21,10 +22,10 @@ def _offering(names: Callable[[Session, dict[str, Any]], Iterable[str]]) -> Call
     return offer
 
 
-def _typed() -> str:
-    """The word behind the command: while an option's value is typed, nobody has parsed the others."""
+def _typed() -> list[str]:
+    """The command and the words behind it: while an option's value is typed, nobody has parsed the others."""
     words = (os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS") or "").split()
-    return next((word for word in words[2:] if not word.startswith("-")), "")
+    return [word for word in words[1:] if not word.startswith("-")]
 
 
 def _environments(session: Session, _: dict[str, Any]) -> Iterable[str]:
@@ -41,22 +42,36 @@ def _instances(session: Session, _: dict[str, Any]) -> Iterable[str]:
 
 def _services(session: Session, given: dict[str, Any]) -> Iterable[str]:
     """Of the instance or the environment that stands before the word."""
-    from envctl.definition.find import find_environment
-    from envctl.definition.source import read
     from envctl.inspect.lookup import records_here
 
-    if name := given.get("name"):
-        return next((record.services for record in records_here(session) if record.name == name), {})
-    found = find_environment(given.get("env") or _typed(), session.cwd)
-    return list((read(found.file, found.project).tree or {}).get("services", {}))
+    instances = {} if _typed()[:1] in DEFINED else {record.name: record.services for record in records_here(session)}
+    name = next((word for word in _named(given) if word in instances), "")
+    return instances[name] if name else _keys(session, given, "services")
+
+
+DEFINED = (["up"], ["run"], ["test"], ["render"], ["preview"])
+"""Commands whose services are those of the definition, not only what is up of it."""
 
 
 def _tests(session: Session, given: dict[str, Any]) -> Iterable[str]:
+    return _keys(session, given, "tests")
+
+
+def _named(given: dict[str, Any]) -> Iterable[str]:
+    """What may name an instance or an environment; values of options are among it."""
+    return filter(None, [given.get("env"), given.get("name"), *_typed()[1:]])
+
+
+def _keys(session: Session, given: dict[str, Any], key: str) -> Iterable[str]:
+    """The names under *key* of the environment that stands before the word."""
     from envctl.definition.find import find_environment
     from envctl.definition.source import read
 
-    found = find_environment(given.get("env") or _typed(), session.cwd)
-    return list((read(found.file, found.project).tree or {}).get("tests", {}))
+    for name in _named(given):
+        with suppress(EnvctlError):
+            found = find_environment(name, session.cwd)
+            return list((read(found.file, found.project).tree or {}).get(key, {}))
+    return []
 
 
 def _engines(_: Session, __: dict[str, Any]) -> Iterable[str]:

@@ -12,7 +12,7 @@ import typer
 from envctl.cli import options as opt
 from envctl.cli.arguments import Environment, session_of
 from envctl.cli.options import Chosen, expanded
-from envctl.cli.printing import counted, problems
+from envctl.cli.printing import counted, print_problems
 from envctl.definition.find import environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
@@ -55,7 +55,7 @@ def validate(
             _tell_powers(name, powers(environment.loaded, environment.kinds))
         except DefinitionError as error:
             broken += len(error.problems)
-            tell(*problems(error, session.mask))
+            print_problems(error, session.mask, session.environ)
     if broken:
         tell(f"envctl: {broken} mistake{'s' if broken != 1 else ''}")
     return DefinitionError.exit_code if broken else 0

@@ -60,6 +60,7 @@ LEADS = {
     "connect": "`envctl shell NAME S` opens the client of a service",
     "outputs": "`envctl env NAME` prints the outputs",
     "version": "`envctl --version` prints it",
+    "lease": "tests ask for leases over HTTP: `envctl env NAME` prints ENVCTL_URL and ENVCTL_TOKEN",
     "completion": "`envctl --install-completion` installs it for your shell",
     **dict.fromkeys(("stop", "rm", "remove", "delete", "destroy", "kill", "teardown"), _REMOVE),
     **dict.fromkeys(("clean", "prune", "cleanup"), "`envctl gc` removes what has expired, `envctl down --all` all of this checkout"),

@@ -33,6 +33,13 @@ def print_error(error: EnvctlError, mask: Mask, environ: Mapping[str, str] | Non
     tell(*lines)
 
 
+def print_problems(error: DefinitionError, mask: Mask, environ: Mapping[str, str]) -> None:
+    """The mistakes of one definition among several, on stderr; on GitHub at their lines, too."""
+    if github.runs_here(environ):
+        print(*github.errors(error, mask), sep="\n", file=sys.stderr, flush=True)
+    tell(*problems(error, mask))
+
+
 def describe(error: EnvctlError, mask: Mask) -> list[str]:
     """The lines that say what went wrong, without secrets; only ours begin at the margin."""
     if isinstance(error, DefinitionError):
@@ -58,7 +65,7 @@ def _evidence(evidence: Evidence) -> list[str]:
     if evidence.exit_status is not None:
         lines.append(f"  exit code  {evidence.exit_status}")
     if evidence.logs:
-        lines += [f"  last {len(evidence.logs)} lines:"] + [f"    {without_colours(line)}" for line in evidence.logs]
+        lines += [f"  last {counted(len(evidence.logs), 'line')}:"] + [f"    {without_colours(line)}" for line in evidence.logs]
     elif evidence.step not in ("pull", "build"):
         lines.append("  it printed nothing")
     if evidence.advice:
@@ -82,11 +89,12 @@ def endpoints(record: Record, called: str) -> list[str]:
         if service.public_url:
             rows.append((name, "public_url", service.public_url + (" (does not answer yet)" if service.public_fault else "")))
     took = record.timings_ms.get("total", 0) / 1000
-    until = f"; removed {relative(record.expires)}" if record.expires else ""
+    until = f"; expires {relative(record.expires)}" if record.expires else ""
     lines = [f"{record.name} is up ({took:.1f} s{until})", *table(rows, indent="  ")]
     if took >= SLOW_SECONDS:
         lines.append(f"most of the time: {_slowest(record)}")
-    return [*lines, f"envctl env {called} prints its {counted(len(record.outputs), 'output')}; envctl down {called} removes it"]
+    outputs = f"envctl env {called} prints its {counted(len(record.outputs), 'output')}; " if record.outputs else ""
+    return [*lines, f"{outputs}envctl down {called} removes it"]
 
 
 def _slowest(record: Record) -> str:

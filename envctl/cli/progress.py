@@ -22,8 +22,8 @@ MARKS = {
     Phase.SEEDED: ("green", "✓"), Phase.DONE: ("green", "✓"), Phase.READY: ("green", "•"), Phase.FAILED: ("red", "✗"),
     Phase.PENDING: ("dim", "·"),
 }  # fmt: skip
-LIVE = re.compile(r"building [^:]+(:[^: ]+)?: ")
-"""What a build prints is news on a terminal alone."""
+LIVE = re.compile(r"building [^:]+(:[^: ]+)?: (#\d+ ([\d.]+ )?)?")
+"""What stands before a line that a build prints, which is news on a terminal alone."""
 LAST = (Phase.SEEDED, Phase.DONE, Phase.FAILED)
 
 
@@ -126,7 +126,8 @@ class Table:
             phase = event.phase or Phase.PENDING
             color = MARKS.get(phase, ("cyan", ""))[0]
             state = "ready" if phase is Phase.SEEDED and name in self._unseeded else phase.value
-            detail = Text(shortened(harmless(self._mask(event.detail)), room), "dim")
+            said = LIVE.sub("building: ", event.detail)  # the image's name would leave no room for the line itself
+            detail = Text(shortened(harmless(self._mask(said)), room), "dim")
             grid.add_row(self._mark(name, phase), name, Text(state, color), Text(f"{took:5.1f} s", "dim"), detail)
         head = Grid.grid()
         head.add_row(Text(self._title, "bold"))

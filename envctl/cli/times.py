@@ -16,6 +16,6 @@ def relative(stamp: str | None, at: datetime | None = None) -> str:
 
 
 def _span(seconds: float) -> str:
-    """In one unit, of which there are at least two, so that little is lost: 90 s, 45 min, 47 h, 3 d."""
-    unit, size = next((each for each in UNITS if seconds >= 2 * each[1]), UNITS[-1])
+    """In one unit, of which there are at least two (or nearly), so that little is lost: 90 s, 45 min, 47 h, 3 d."""
+    unit, size = next((each for each in UNITS if seconds >= 1.95 * each[1]), UNITS[-1])
     return f"{round(seconds / size)} {unit}"

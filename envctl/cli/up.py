@@ -11,7 +11,7 @@ import typer
 
 from envctl.cli import github
 from envctl.cli.arguments import Environment, session_of
-from envctl.cli.completion import TESTS
+from envctl.cli.completion import SERVICES, TESTS
 from envctl.cli.options import Running, expanded, up_options
 from envctl.cli.printing import describe, endpoints
 from envctl.cli.progress import listener
@@ -81,7 +81,11 @@ def run(
     inside: Annotated[
         str | None,
         typer.Option(
-            "--in", metavar="S", show_default=False, help="Run the command in the place of service S: in its image, on its network."
+            "--in",
+            metavar="S",
+            show_default=False,
+            help="Run the command in the place of service S: in its image, on its network.",
+            autocompletion=SERVICES,
         ),
     ] = None,
     report: ReportDir = None,

@@ -131,10 +131,10 @@ class Ready(Model):
     """Checks that must all pass: `http: /healthz`, `tcp: true`, `command: [...]`, `log: REGEX`, `query: SQL`."""
 
     http: str | None = Field(None, description="A path that must answer.")
-    status: Whole | list[Whole] | None = Field(None, description="The expected status of `http`; any 2xx or 3xx without it.")
-    port: Whole | str | None = Field(None, description="The port to ask, by name or number; the main one without it.")
+    status: Whole | list[Whole] | None = Field(None, description="The expected status of `http` (default: any 2xx or 3xx).")
+    port: Whole | str | None = Field(None, description="The port to ask, by name or number (default: the main one).")
     tcp: bool | None = Field(None, description="The port must accept a connection.")
-    command: Command | None = Field(None, description="A program inside the service that must end with 0.")
+    command: Command | None = Field(None, description="A program inside the service that must exit with 0.")
     log: str | None = Field(None, description="A regular expression (RE2) that a log line must match.")
     query: str | None = Field(None, description="A query that the server must answer (databases).")
     timeout: Duration = Field(60.0, description="How long it may take.")
@@ -205,7 +205,7 @@ class SeedStep(Model):
     owners: bool = Field(True, description="`restore` keeps owners and rights; without them everything is the main user's.")
     command: Command | None = Field(None, description="A program: in the image of `in`, in the server, or on this machine.")
     in_: str | None = Field(
-        None, alias="in", description="Of a command: a service of the team's own, `server`, or `host` (this machine). Of `http`: a service."
+        None, alias="in", description="Of a command: a service of your own, `server`, or `host` (this machine). Of `http`: a service."
     )
     inputs: Texts = Field(default_factory=list, description="Globs of files the result depends on.")
     database: Text | None = Field(None, description="A database other than the first.")
@@ -296,7 +296,7 @@ class Requests(Model):
 class Resources(Requests):
     """What it may use at most."""
 
-    requests: Requests = Field(Requests(), description="What is kept for it; without it, as little as its kind needs.")
+    requests: Requests = Field(Requests(), description="What is reserved for it (default: as little as its kind needs).")
 
 
 HOST = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$"
@@ -305,13 +305,13 @@ HOST = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])
 class Expose(Model):
     """A URL for browsers."""
 
-    port: Port | str | None = Field(None, description="A port, by name or number; the main one without it.")
+    port: Port | str | None = Field(None, description="A port, by name or number (default: the main one).")
     path: str = Field("/", pattern=r"^/[!-~]*$", description="The path below which it answers.")
     host: str | None = Field(
         None,
         pattern=HOST,
         max_length=253,
-        description="Its host, or its label below the domain; `<service>-<id>` without it.",
+        description="Its host, or its label below the domain (default: `<service>-<id>`).",
     )
 
 
@@ -330,7 +330,7 @@ class Service(Model):
     port: Port | None = Field(None, description="The main port.")
     ports: dict[str, Port] = Field(default_factory=dict, description="Name to number, for more than one.")
     publish: Port | dict[str, Port] | None = Field(
-        None, description="The number outside of the main port, or of ports by name, where it must be the same each time."
+        None, description="The outside number of the main port, or of ports by name, if it must be the same each time."
     )
     ready: Ready | None = Field(None, description="When it is ready, if the kind's own check is not the right one.")
     env: dict[str, Text | None] = Field(
@@ -338,7 +338,7 @@ class Service(Model):
         description="Variables; `${db.url}` is an address inside the environment, and a dependency.",
     )
     env_file: Texts = Field(
-        default_factory=list, description="Dotenv files; `env` wins over them. A bare name has the value that it has where envctl runs."
+        default_factory=list, description="Dotenv files; `env` wins over them. A name without a value takes it from where envctl runs."
     )
     files: dict[str, str] = Field(default_factory=dict, description="Path inside to a file or folder of the project.")
     needs: Needs = Field(default_factory=dict, description="What it waits for, besides what its references say.")
@@ -359,7 +359,7 @@ class Service(Model):
 class Test(Model):
     run: Command = Field(description="The command, started in this file's folder: no shell in between, the outputs in its environment.")
     reports: Texts = Field(default_factory=list, description="Globs of the reports that it writes.")
-    only: Texts = Field(default_factory=list, description="The services that it needs; all of them without it.")
+    only: Texts = Field(default_factory=list, description="The services that it needs (default: all).")
 
 
 class Definition(Model):
@@ -367,11 +367,11 @@ class Definition(Model):
 
     name: EnvironmentName = Field(description="Letters, digits, - and _; at most 40.")
     description: str = Field("", description="For people.")
-    ttl: Duration | None = Field(None, description="Gone after this, whatever happens.")
+    ttl: Duration | None = Field(None, description="The instance is removed after this time, whatever happens.")
     variables: dict[str, Any] = Field(default_factory=dict, description="What `--set` can change: name to default.")
     services: dict[Name, Service] = Field(default_factory=dict, description="Name to what runs under it.")
     outputs: dict[str, Any] | None = Field(
-        None, description="What a test process receives (maps and lists as JSON); without it `<SERVICE>_<PROPERTY>` for all there is."
+        None, description="What a test process receives (maps and lists as JSON; default: `<SERVICE>_<PROPERTY>` for all there is)."
     )
     write: dict[str, str] = Field(default_factory=dict, description="File to format: kept current by `up`.")
     tests: dict[str, Annotated[Test, BeforeValidator(_test)]] = Field(

@@ -37,7 +37,7 @@ class Request(Bodied):
     )
     path: str = Field(description="With the query, from the address of the service.")
     headers: Headers = Field(default_factory=dict)
-    expect: int | list[int] | None = Field(None, description="The status that it must answer, or several; any 2xx without it.")
+    expect: int | list[int] | None = Field(None, description="The status that it must answer, or several (default: any 2xx).")
 
     @field_validator("path")
     @classmethod

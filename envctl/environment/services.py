@@ -21,9 +21,9 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 def check_service(name: str, service: Service, kind: Kind, loaded: Loaded, kinds: Mapping[str, Kind]) -> Iterator[Problem]:
     """Mistakes of one service against its kind; *kinds* are those of all services."""
     checking = _Service(name, service, kind, loaded)
-    # What is missing may be what was wrong.
+    # What is missing may be what was wrong, or what an unknown key meant.
     wrong = loaded.partial.get(name, frozenset())
-    if not wrong & {"kind", "image", "build", "run", "port", "ports"}:
+    if not wrong & {"kind", "image", "build", "run", "port", "ports"} and wrong <= Service.model_fields.keys():
         yield from checking.program()
     if not wrong & {"kind", "port", "ports"}:
         yield from checking.ready()

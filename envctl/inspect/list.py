@@ -42,7 +42,7 @@ def of_others(session: Session, unseen: Callable[[str], None]) -> list[FoundInst
     try:
         found = [each for location in configured_cluster(session) for each in open_engine(location, session.host).list()]
     except EnvctlError as error:
-        unseen(f"{error.message}; nobody can tell what is on it")
+        unseen(f"{error.message}; what is up there is unknown")
         return []
     return [each for each in found if each.project == here and each.id not in known and not each.ending]
 

@@ -53,8 +53,8 @@ class Aftermath:
                 for name, service in document(self.record, self._there.states())["services"].items()
                 if service["state"] in ("failed", "stopped")
             }
-        verdict = f"but {_and(ended)} did not run any more" if ended else "the environment was fine"
-        yield f"envctl: {what} ended with {status}; {verdict}"
+        gone = f"but {_and(ended)} {'was' if len(ended) == 1 else 'were'} no longer running" if ended else ""
+        yield f"envctl: {what} ended with {status}; {gone or 'the environment was fine'}"
         counts = {name: self._errors(name) for name in self.record.services}
         if erring := [f"{name} ({count} line{'' if count == 1 else 's'})" for name, count in counts.items() if count]:
             yield f"  errors logged in that time: {', '.join(erring)}"

@@ -5,8 +5,9 @@
     with up("shop", engine="local") as shop:
         requests.get(shop.outputs["ORDERS_URL"])
 
-Everything takes a `session`: the variables and the folder that count. Without one it is this process's own, as it is now.
-Calls of different threads do not disturb each other.
+Every function takes a `session`: the environment variables and the working folder to use. Without one, these are the current
+ones of this process.
+Calls from different threads do not disturb each other.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Instance:
     As a context manager it is removed at the end, unless it was up before.
 
     Attributes:
-        record: what is known of it.
+        record: all that envctl knows of it; `document` is the part that stays the same between versions.
     """
 
     def __init__(self, session: Session, record: Record, made: bool = False) -> None:
@@ -52,38 +53,47 @@ class Instance:
 
     @property
     def outputs(self) -> Mapping[str, str]:
-        """What a test process receives."""
+        """The outputs that a test process receives, name to text."""
         return self.record.outputs
 
     @property
     def services(self) -> Mapping[str, Any]:
-        """Service to `{"kind", "state", "ready_ms", "endpoints": {port: {"host", "port"}}}`, as `up --json` has it."""
+        """Service to `{"kind", "state", "ready_ms", "endpoints": {port: {"host", "port"}}}`, as in `up --json`."""
         services: Mapping[str, Any] = self.document["services"]
         return services
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of what `up --json` prints."""
+        """Everything that `up --json` prints, as a dictionary."""
         return document(self.record)
 
     def env(self, lane: int | None = None) -> dict[str, str]:
-        """The outputs and `ENVCTL_*`, as `envctl env` prints them."""
+        """The outputs and `ENVCTL_*`, name to text, as `envctl env` prints them; *lane* counts from 1.
+
+        Raises:
+            UsageError: there is no such lane, or the instance is gone.
+        """
         return env(self.record.id, lane=lane, session=self._session)
 
     @property
     def lanes(self) -> Sequence[Mapping[str, str]]:
-        """What a test process receives in each lane, from the first."""
+        """The outputs of each lane, name to text, the first lane first; empty without lanes."""
         return [lane.outputs for lane in self.record.lanes]
 
     def reset(self, *services: str, lane: int | None = None) -> None:
-        """Back to the seeded state: all data or that of some services, everywhere or in one lane."""
+        """Takes data back to the seeded state: of all services or of those named, everywhere or in one lane (from 1).
+
+        Raises:
+            UsageError: there is no such service or lane, or the instance is gone.
+            ServiceFailed, OutOfTime: it could not be seeded again.
+        """
         reset(self.record.id, services, lane=lane, session=self._session)
 
     def down(self) -> None:
-        """Removes it.
+        """Removes the instance; nothing happens if it is gone already.
 
         Raises:
-            EnvctlError: something is left.
+            EnvctlError: something is left behind.
         """
         down(self.record.id, session=self._session)
 
@@ -104,6 +114,7 @@ def up(
     environment: str | os.PathLike[str],
     *,
     name: str | None = None,
+    key: str | None = None,
     engine: str | None = None,
     context: str | None = None,
     namespace: str | None = None,
@@ -127,24 +138,35 @@ def up(
     session: Session | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Instance:
-    """Brings an environment up: running, ready and seeded. What is up already is changed where that is needed.
+    """Brings an environment up: running, ready and seeded. An instance that is up already is brought up to date.
 
     Args:
         environment: a name under environments/, a path, or a Compose file.
-        ttl, timeout: seconds, or as on the command line: `2h`.
-        listeners: told of what happens, from several threads.
+        name, key: the instance's name (default: the environment's); what it belongs to, instead of folder, user and machine.
+        engine: `docker`, `kubernetes` or `local`; by default `docker` where a daemon answers, else `local`.
+        set: variable of the definition to its value.
+        only, stub, local: names of services.
+        use, image, ports: service to its URL, image, or local port number.
+        ttl, timeout: seconds, or a text as on the command line: `2h`. Without `ttl` the definition's counts; `timeout` is 10 minutes.
+        lanes: how many; 0 is none.
+        report: a folder for logs and status, written when it fails.
+        session: the environment variables and the working folder to use (default: this process's).
+        listeners: told of each event, from several threads.
 
     The others are the options of `envctl up`.
 
+    Returns:
+        The instance; as a context manager it is removed at the end, unless it was up before.
+
     Raises:
-        DefinitionError, UsageError, EngineMissing: nothing was started.
-        ServiceFailed, OutOfTime: it was torn down again, unless it is to be kept (`keep`) or was up before.
+        DefinitionError, UsageError, EngineMissing: the definition, an option or the engine is at fault; nothing was started.
+        ServiceFailed, OutOfTime: a service failed, or time ran out; the instance was removed, unless `keep` is given or it was up before.
     """
     from envctl.lifecycle.up import up as bring_up
 
     session = session or Session.here()
     options = UpOptions(
-        environment=os.fspath(environment), name=name, engine=engine, context=context, namespace=namespace, registry=registry,
+        environment=os.fspath(environment), name=name, key=key, engine=engine, context=context, namespace=namespace, registry=registry,
         set=set or {}, only=only, stub=stub, use=use or {}, image=image or {}, ports=ports or {}, local=local,
         ttl=_seconds("ttl", ttl), timeout=_seconds("timeout", timeout) or DEFAULT_TIMEOUT, fresh=fresh, keep=keep, report=report,
         lanes=lanes, image_names=image_names, untrusted=untrusted, no_snapshots=no_snapshots,
@@ -154,10 +176,13 @@ def up(
 
 
 def down(name: str, *, session: Session | None = None) -> list[Removed]:
-    """Removes the instance of that name or id; an empty list where there is none.
+    """Removes the instance of that name or id.
+
+    Returns:
+        What was removed, usually one entry; an empty list if there was nothing.
 
     Raises:
-        EnvctlError: something is left, or nobody could look.
+        EnvctlError: something is left behind, or an engine could not be asked.
     """
     removed = remove_named(session or Session.here(), name)
     left = [thing for each in removed for thing in each.left]
@@ -167,10 +192,10 @@ def down(name: str, *, session: Session | None = None) -> list[Removed]:
 
 
 def env(name: str, *, lane: int | None = None, session: Session | None = None) -> dict[str, str]:
-    """What a test process receives from the instance of that name or id: its outputs and `ENVCTL_*`.
+    """What a test process receives from the instance of that name or id: its outputs and `ENVCTL_*`, name to text.
 
     Args:
-        lane: from 1; without it, the one of the test worker that this process is, else the first.
+        lane: from 1 (default: the lane of the test worker that this process is, else the first).
 
     Raises:
         UsageError: there is no such instance or lane.
@@ -189,7 +214,13 @@ def reset(
     session: Session | None = None,
     listeners: Sequence[Listener] = (),
 ) -> None:
-    """Data back to the seeded state: of all services or of some, everywhere or in one lane; who uses it goes on running.
+    """Takes data back to the seeded state; the services that use it keep running.
+
+    Args:
+        name: the instance's name or id.
+        services: whose data (default: all).
+        lane: from 1 (default: everywhere).
+        timeout: seconds, or a text as on the command line: `2h`.
 
     Raises:
         UsageError: there is no such instance, service or lane.

@@ -23,9 +23,9 @@ KEY = "envctl_instance"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("envctl", "environments for integration tests")
     group.addoption("--envctl", metavar="ENV", help="Bring this environment up for the tests: a name, a path, or a Compose file.")
-    group.addoption("--envctl-lanes", metavar="N", type=int, help="Lanes; the number of xdist's workers without it.")
+    group.addoption("--envctl-lanes", metavar="N", type=int, help="The number of lanes (default: that of xdist's workers).")
     group.addoption("--envctl-keep", action="store_true", help="Keep the environment, and what failed tests have leased, for a look.")
-    group.addoption("--envctl-watch-data", action="store_true", help="Tell which tests leave data behind.")
+    group.addoption("--envctl-watch-data", action="store_true", help="Report which tests leave data behind.")
     parser.addini("envctl", "The environment that tests need, as --envctl names it.")
     parser.addini("envctl_reset", "When a worker's lane goes back to the seeded state: never, module or test.", default="never")
 

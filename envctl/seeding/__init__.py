@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from envctl.definition.source import displayed
 from envctl.engines import Deployment
 from envctl.errors import Evidence, ServiceFailed
 from envctl.files.folders import FileRefused
@@ -72,7 +73,8 @@ def failed(step: Step, where: str, output: str, status: int | None = None, said:
         logs=tuple(lines[first : first + SHOWN]),
         advice=advice or advice_for(output),
     )
-    return ServiceFailed(f"{step.service}: seed step {step.number + 1} failed at {where}: {said}", evidence)
+    place = displayed(Path(where)) if where.startswith("/") else where
+    return ServiceFailed(f"{step.service}: seed step {step.number + 1} failed at {place}: {said}", evidence)
 
 
 def complaint(output: str) -> str:

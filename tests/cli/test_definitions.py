@@ -175,3 +175,10 @@ def compose(folder: Path, *words: str) -> str:
 def test_render_needs_no_docker(project: Project) -> None:
     written(project)
     command(["render", "env"], project.folder, {"DOCKER_HOST": "unix:///nowhere.sock", "PATH": ""}).ok()
+
+
+def test_validate_says_it_to_githubs_runner(project: Project) -> None:
+    project.environment("one", "services: {db: {kind: postgers}}\n")
+    told = project.envctl("validate", "one", env={"GITHUB_ACTIONS": "true"}).err
+    assert "::error file=environments/one.yaml,line=2::services.db.kind: unknown kind 'postgers'" in told
+    assert "::error" not in project.envctl("validate", "one", env={"GITHUB_ACTIONS": ""}).err

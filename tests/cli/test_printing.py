@@ -27,7 +27,7 @@ def test_what_is_up() -> None:
     }
     record = record_of(name="shop", services=services, outputs={"A": "b"}, timings_ms={"total": 1260}, expires="2030-01-01T02:00:00Z")
     assert endpoints(record, "shop-123456") == [
-        f"shop is up (1.3 s; removed {relative('2030-01-01T02:00:00Z')})",
+        f"shop is up (1.3 s; expires {relative('2030-01-01T02:00:00Z')})",
         "  db    main  127.0.0.1:20000",
         "  mail  smtp  127.0.0.1:1",
         "  mail  web   127.0.0.1:22222",

@@ -120,6 +120,7 @@ def test_completion(words: str, offered: set[str]) -> None:
     [
         ("envctl up on", {"one"}),
         ("envctl run one --only s", {"site", "store"}),
+        ("envctl run --engine docker --name mine one --in s", {"site", "store"}),
         ("envctl test one u", {"unit"}),
         ("envctl env one --format j", {"json"}),
         ("envctl up one --engine l", {"local"}),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
+import inspect
 import os
 import threading
 import urllib.request
@@ -16,6 +18,7 @@ import pytest
 
 import envctl
 from envctl import Phase, Session, down, env, reset, up
+from envctl.cli.options import Running
 from envctl.errors import DefinitionError, EnvctlError, ServiceFailed, UsageError
 from envctl.lifecycle import run as running
 from envctl.lifecycle.change import restart, seed
@@ -111,6 +114,11 @@ def test_up_env_reset_down(session: Session, tmp_path: Path) -> None:
     assert down("one", session=session) == []
     with pytest.raises(UsageError, match="nothing named 'one' is up"):
         env("one", session=session)
+
+
+def test_up_takes_every_option_of_the_command_line() -> None:
+    options = {"ports" if field.name == "port" else field.name for field in dataclasses.fields(Running)}
+    assert options <= set(inspect.signature(up).parameters)
 
 
 def test_up_twice_in_a_row(session: Session) -> None:

@@ -292,7 +292,7 @@ def test_what_nobody_has_waited_for_is_asked_for(
     removed = down.remove(session, saved(session, engine=name), wait)
     assert removed is not None
     assert tell_removed([removed], "") == 0
-    assert ("removal of t (t-123456) is asked for" in capsys.readouterr().err) == asked
+    assert ("removal of t (t-123456) was requested" in capsys.readouterr().err) == asked
 
 
 def test_a_record_that_may_not_be_read_keeps_nothing_alive(session: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch) -> None:

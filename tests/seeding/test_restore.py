@@ -46,7 +46,7 @@ def test_a_folder_is_unpacked_where_the_server_is(tmp_path: Path) -> None:
     ("output", "advice"),
     [
         ('pg_restore: error: could not execute query: ERROR:  role "shop_owner" does not exist\n', "with: {users: [shop_owner]}"),
-        ("pg_restore: error: unsupported version (1.16) in file header\n", "take a `version:`"),
+        ("pg_restore: error: unsupported version (1.16) in file header\n", "use a `version:`"),
         ("pg_restore: error: input file appears to be a text format dump. Please use psql.\n", "`sql: FILE`"),
         ("pg_restore: error: input file does not appear to be a valid archive\n", "--format=custom"),
         ('pg_restore: error: could not execute query: ERROR:  extension "postgis" is not available\n', "has the extension postgis"),

@@ -20,16 +20,16 @@ def _object(needed: tuple[str, ...] = (), **properties: Schema) -> Schema:
 
 
 LEASE = _object(("id", "service", "properties", "expires"), id=TEXT, service=TEXT, properties=VALUES, expires=TEXT)
-SERVICES = _object(services={"type": "array", "items": TEXT, "description": "Only these; without it, all."})
+SERVICES = _object(services={"type": "array", "items": TEXT, "description": "Only these services (default: all)."})
 LEASES = {"type": "array", "items": LEASE}
 POOLS = {"type": "array", "items": _object(service=TEXT, name=TEXT, ready=NUMBER, leased=NUMBER, kept=NUMBER, disk=NUMBER, memory=NUMBER)}
 LANE = _object(("number", "outputs"), number={"type": "integer"}, outputs=VALUES)
 ASKED = _object(
     ("service",),
     service={**TEXT, "description": "The server of which a unit is leased."},
-    name={**TEXT, "description": "Which of its databases, buckets, ...; the first without it."},
-    ttl={"oneOf": [NUMBER, TEXT], "description": "Seconds, or a text such as 5m, after which the unit is taken back; 5m without it."},
-    wait={**NUMBER, "description": "Seconds to wait for a unit; 60 without it."},
+    name={**TEXT, "description": "Which of its databases, buckets, ... (default: the first)."},
+    ttl={"oneOf": [NUMBER, TEXT], "description": "Seconds, or a text such as 5m, after which the unit is taken back (default: 5m)."},
+    wait={**NUMBER, "description": "Seconds to wait for a unit (default: 60)."},
     pid={"type": "integer", "description": "A process of this machine with whose end the lease ends."},
 )
 

@@ -35,7 +35,7 @@ def test_a_container_that_went_meanwhile_is_not_there() -> None:
 
 
 def test_a_daemon_that_cannot_say_is_an_error() -> None:
-    with pytest.raises(EnvctlError, match="Docker cannot say how db is: its words"):
+    with pytest.raises(EnvctlError, match="Docker cannot tell the state of db: its words"):
         instance(500).states()
 
 

@@ -156,7 +156,7 @@ def test_a_namespace_of_others_is_neither_used_nor_removed(cluster: Project) -> 
     try:
         refused = cluster.envctl("up", "env")
         assert refused.status == 2
-        assert f"there is a namespace {id} that is not envctl's" in refused.err
+        assert f"the namespace {id} exists, and is not envctl's" in refused.err
         cluster.envctl("down", "env")
         assert id in kubectl("get", "namespace", id, "-o", "name")
     finally:
