@@ -12,5 +12,6 @@ def tell_others(session: Session) -> bool:
     unseen: list[str] = []
     for each in of_others(session, unseen.append):
         tell(f"{each.name} ({each.id}) was brought up by another machine: its id works here, too")
-    tell(*[f"envctl: {session.mask(why)}" for why in unseen])
+    for why in unseen:
+        tell(f"envctl: {session.mask(why)}")
     return not unseen
