@@ -84,7 +84,8 @@ def protect() -> None:
 
 def tell(*lines: str) -> None:
     """To people, on stderr: each of *lines* is one line, whatever it holds."""
-    print("\n".join(map(harmless, lines)), file=sys.stderr, flush=True)
+    if lines:
+        print("\n".join(map(harmless, lines)), file=sys.stderr, flush=True)
 
 
 def show(*lines: str) -> None:

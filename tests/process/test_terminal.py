@@ -63,6 +63,7 @@ except terminal.{error} as error:
 
 
 def test_lines_are_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    tell()
     tell("a\nb", "c")
     show("d\x1b", "e")
     assert capfd.readouterr() == ("d\\x1b\ne\n", "a\\nb\nc\n")
