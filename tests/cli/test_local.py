@@ -105,7 +105,7 @@ def test_extend(local: Project) -> None:
     before = expires(local)
     done = local.envctl("extend", "env", "3h")
     assert (done.status, done.out) == (0, "")
-    assert re.fullmatch(r"env is removed in (3 h|180 min|179 min)\n", done.err), done.err
+    assert re.fullmatch(r"env expires in (3 h|180 min|179 min)\n", done.err), done.err
     more = datetime.fromisoformat(expires(local)) - datetime.fromisoformat(before)
     assert 7100 < more.total_seconds() < 7500
     assert local.envctl("list", "--json").ok().json[0]["expires"] == expires(local)
