@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness import Sides
-from benchmarks.lifecycle import gone, upping
+from benchmarks.lifecycle import all_down, gone, upping
 from benchmarks.programs import COMPOSE, ENVCTL, ROOT, environment, run, seconds
 from tests.compose_projects.test_projects import VARIABLES, document
 
@@ -32,8 +32,8 @@ class Ours:
     def up(self) -> float:
         return seconds([ENVCTL, "up", str(self.file), "--name", f"mine-{os.getpid()}", "--engine", "docker"], self.env)
 
-    def down(self) -> str:
-        return run([ENVCTL, "down", "--all"], self.env)
+    def down(self) -> None:
+        all_down(self.env)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
-from benchmarks.programs import Failed
+from benchmarks.programs import ENVCTL, Failed, run
 
 
 class Side(Protocol):
@@ -18,6 +19,12 @@ class Side(Protocol):
 
 
 S = TypeVar("S", bound=Side)
+
+
+def all_down(env: Mapping[str, str]) -> None:
+    """Of the state folder of *env*: by their ids, whatever checkout they are of."""
+    for found in json.loads(run([ENVCTL, "list", "--all", "--json"], env)):
+        run([ENVCTL, "down", found["id"]], env)
 
 
 @contextmanager

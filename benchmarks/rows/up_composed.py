@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness import Goal, Sides
-from benchmarks.lifecycle import gone, upping
+from benchmarks.lifecycle import all_down, gone, upping
 from benchmarks.programs import ENVCTL, ROOT, environment, seconds
 from benchmarks.shop import Theirs
 
@@ -29,8 +29,8 @@ class Ours:
     def up(self) -> float:
         return seconds([ENVCTL, "up", str(self.file), "--name", "bench-composed", "--engine", "docker"], self.env)
 
-    def down(self) -> float:
-        return seconds([ENVCTL, "down", "--all"], self.env)
+    def down(self) -> None:
+        all_down(self.env)
 
 
 @contextmanager
