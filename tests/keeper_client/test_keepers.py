@@ -144,7 +144,7 @@ def test_a_halted_one_stays_with_what_it_has(session: Session, record: Record, h
     """Silent is not dead: it is said, and once it answers again everything is as it was."""
     before = marked()
     for ask in (lambda: ensure(session, record, expires=FUTURE), lambda: session.keepers.hear(ID)):
-        with pytest.raises(KeeperSilent, match="cannot tell how it is"):
+        with pytest.raises(KeeperSilent, match="its state is unknown"):
             ask()
     assert marked() == before
     os.kill(halted.pid, signal.SIGCONT)

@@ -39,7 +39,7 @@ def test_elsewhere_it_stays_unless_somebody_says_so(tmp_path: Path, engine: str)
 
 @pytest.mark.parametrize(("settings", "asked"), [("", 169 * HOUR), ('[preview]\nmax = "1h"\n', 2 * HOUR)])
 def test_more_than_the_most_is_refused(tmp_path: Path, settings: str, asked: float) -> None:
-    with pytest.raises(UsageError, match="more than an instance may live on a cluster"):
+    with pytest.raises(UsageError, match="longer than an instance may live on a cluster"):
         until(tmp_path, "kubernetes", asked, settings)
 
 

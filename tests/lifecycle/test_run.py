@@ -227,7 +227,7 @@ def test_when_all_is_complete(session: Session, monkeypatch: pytest.MonkeyPatch,
         patched.setattr(up, "_complete", interrupted)
         with pytest.raises(Interrupted) as caught:
             up.up(session, OPTIONS)
-    assert caught.value.message == f"interrupted; {'what was up before is still there' if existed else 'everything is gone'}"
+    assert caught.value.message == f"interrupted; {'what was up before is still up' if existed else 'everything is gone'}"
     assert [record.name for record in session.store.all()] == (["t"] if existed else [])
     run_down(session)
 

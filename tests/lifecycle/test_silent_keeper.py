@@ -58,7 +58,7 @@ ASKS: dict[str, Callable[[Session, Record], object]] = {
 @pytest.mark.parametrize("command", ASKS)
 def test_nothing_ends_and_nothing_is_claimed(here: Session, silent: Record, command: str) -> None:
     before = marked(silent.id)
-    with pytest.raises(KeeperSilent, match="cannot tell how it is") as caught:
+    with pytest.raises(KeeperSilent, match="its state is unknown") as caught:
         ASKS[command](here, silent)
     assert caught.value.exit_code == 1
     assert len(before) > 1
@@ -70,7 +70,7 @@ def test_list_says_that_it_cannot_tell(here: Session, silent: Record, capsys: py
     assert invoke(here, ["list"], 2) == 1
     told = capsys.readouterr()
     assert "unknown" in told.out
-    assert "env: cannot tell how it is" in told.err
+    assert "env: its state is unknown" in told.err
 
 
 def test_down_ends_it(here: Session, silent: Record) -> None:
