@@ -13,8 +13,9 @@ _SETTLED = 0.05
 
 def probe(target: Target) -> None:
     """Raises NotReady when the connection ends at once, OSError when there is none."""
-    with socket.create_connection((target.host, port_of(target)), timeout=target.timeout) as connection:
+    # One that is reset before the kernel says that it is there fails in connect.
+    with foreign_errors(), socket.create_connection((target.host, port_of(target)), timeout=target.timeout) as connection:
         connection.settimeout(min(_SETTLED, target.timeout))
-        with foreign_errors(), suppress(TimeoutError):
+        with suppress(TimeoutError):
             if not connection.recv(1):
                 raise NotReady(ENDED)
