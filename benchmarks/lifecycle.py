@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from benchmarks.programs import ENVCTL, Failed, run
@@ -22,9 +22,9 @@ S = TypeVar("S", bound=Side)
 
 
 def all_down(env: Mapping[str, str]) -> None:
-    """Of the state folder of *env*: by their ids, whatever checkout they are of."""
-    for found in json.loads(run([ENVCTL, "list", "--all", "--json"], env)):
-        run([ENVCTL, "down", found["id"]], env)
+    """Of the state folder of *env* alone, whatever checkout they are of: `list --all` names others of this user, too."""
+    for record in Path(env["XDG_STATE_HOME"], "envctl").glob("*/instance.json"):
+        run([ENVCTL, "down", record.parent.name], env)
 
 
 @contextmanager

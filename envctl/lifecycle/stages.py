@@ -124,7 +124,7 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
         return
     before = work.data.recorded(service)
     # What has been used for a while is not what was seeded.
-    wanted = work.keep or work.plan.lanes or (unit.ahead and work.whole and not work.was_up)
+    wanted = work.keep or work.plan.lanes or (unit.ahead and work.whole and not work.was_up and _nobody_connects(work, service))
     if not wanted or set(units.made_of(unit)) <= set(before.units):
         return
     work.states.set(service.name, Phase.SEEDING if service.steps else Phase.SETTING_UP, "a copy of the data for `reset`")
@@ -135,6 +135,12 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
             raise
         return  # nobody has asked for it: a reset makes the server's data anew
     work.data.note_units(service, before, made)
+
+
+def _nobody_connects(work: BringUp, service: ServicePlan) -> bool:
+    """While a copy is made the server refuses whoever connects, and not everybody waits until it is seeded."""
+    early = any(other.needs.get(service.name, "seeded") != "seeded" for other in work.plan.services.values())
+    return not (early or service.from_compose)
 
 
 def admit(work: BringUp, service: ServicePlan) -> None:
