@@ -16,24 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness import Sides
-from benchmarks.lifecycle import all_down, gone, upping
-from benchmarks.programs import COMPOSE, ENVCTL, ROOT, environment, run, seconds
+from benchmarks.lifecycle import gone, upping
+from benchmarks.programs import COMPOSE, ROOT, environment, run, seconds
+from benchmarks.rows.up_composed import Ours
 from tests.compose_projects.test_projects import VARIABLES, document
 
 PROJECTS = ROOT / "tests" / "compose_projects"
 GOAL = 1.3
-
-
-@dataclass(frozen=True)
-class Ours:
-    file: Path
-    env: Mapping[str, str]
-
-    def up(self) -> float:
-        return seconds([ENVCTL, "up", str(self.file), "--name", f"mine-{os.getpid()}", "--engine", "docker"], self.env)
-
-    def down(self) -> None:
-        all_down(self.env)
 
 
 @dataclass(frozen=True)
@@ -73,7 +62,7 @@ def _compared(name: str, runs: int) -> float:
     with tempfile.TemporaryDirectory(prefix="envctl-bench-") as work:
         files = [_copied(name, Path(work) / side) for side in ("ours", "plain")]
         env = environment(Path(work)) | VARIABLES
-        with gone(Ours(files[0], env)) as ours, gone(Plain(files[1], env)) as plain:
+        with gone(Ours(env, files[0])) as ours, gone(Plain(files[1], env)) as plain:
             sides = Sides(upping(ours), upping(plain))
             assert sides.theirs is not None
             pairs = [(sides.ours(), sides.theirs()) for _ in range(runs + 1)][1:]
