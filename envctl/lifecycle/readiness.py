@@ -167,6 +167,7 @@ class _Waiting:
             properties=service.outside,
             options={key: value for key, value in check.options.items() if key != "port"},
             timeout=ATTEMPT_TIMEOUT,
+            lasting=self.work.plan.setting.engine.lasting_seconds,
             run=lambda argv: deployment.execute(service.name, Execution(list(argv))),
             logs=lambda: deployment.logs(service.name),
             health=lambda: _health(deployment.state(service.name)),

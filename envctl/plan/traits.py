@@ -35,6 +35,8 @@ class EngineTraits(NamedTuple):
     """Its servers begin as what another engine has kept."""
     shares_namespaces: bool = False
     """`--namespace` puts an instance beside those of others."""
+    lasting_seconds: float = 0.05
+    """How long a connection must last to be the server's: what relays it accepts it for a server that is not there, too."""
     addresses: Addresses = Addresses()
     """Where its services are reached when nobody has asked the engine itself."""
     manifests: str = ""

@@ -35,6 +35,8 @@ class Target:
     properties: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float = 2.0
+    lasting: float = 0.05
+    """Seconds that a connection must last: what relays it accepts it before the server does."""
     run: Callable[[Sequence[str]], tuple[int, str]] = lambda argv: (127, "no programs can be run here")
     logs: Callable[[], Iterable[bytes]] = lambda: ()
     health: Callable[[], tuple[str, Sequence[str]]] = lambda: ("", ())

@@ -7,15 +7,12 @@ from contextlib import suppress
 
 from envctl.readiness import ENDED, NotReady, Target, foreign_errors, port_of
 
-# docker-proxy accepts for a server that is not there yet and ends the connection as soon as its own dial is refused.
-_SETTLED = 0.05
-
 
 def probe(target: Target) -> None:
     """Raises NotReady when the connection ends at once, OSError when there is none."""
     # One that is reset before the kernel says that it is there fails in connect.
     with foreign_errors(), socket.create_connection((target.host, port_of(target)), timeout=target.timeout) as connection:
-        connection.settimeout(min(_SETTLED, target.timeout))
+        connection.settimeout(min(target.lasting, target.timeout))
         with suppress(TimeoutError):
             if not connection.recv(1):
                 raise NotReady(ENDED)

@@ -142,11 +142,11 @@ def halted(session: Session, record: Record, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_halted_one_stays_with_what_it_has(session: Session, record: Record, halted: KeeperClient) -> None:
     """Silent is not dead: it is said, and once it answers again everything is as it was."""
-    before = marked()
+    before = marked(ID)
     for ask in (lambda: ensure(session, record, expires=FUTURE), lambda: session.keepers.hear(ID)):
         with pytest.raises(KeeperSilent, match="its state is unknown"):
             ask()
-    assert marked() == before
+    assert marked(ID) == before
     os.kill(halted.pid, signal.SIGCONT)
     again = session_in(session.store.home.parent).keepers.find(ID)
     assert again is not None

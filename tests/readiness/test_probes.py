@@ -81,9 +81,8 @@ def test_tcp_is_ready_when_the_connection_lasts(server: Any, servers: Any) -> No
 
 
 @pytest.mark.parametrize("server", [closes_at_once, resets])
-def test_tcp_is_not_ready_when_the_connection_ends(server: Any, servers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envctl.readiness.tcp._SETTLED", 2.0)  # whatever else this machine does
-    assert not_ready("tcp", servers.target(server)) == "it closed the connection"
+def test_tcp_is_not_ready_when_the_connection_ends(server: Any, servers: Any) -> None:
+    assert not_ready("tcp", servers.target(server, lasting=2.0)) == "it closed the connection"
 
 
 def test_a_port_is_found_by_its_name(servers: Any) -> None:
