@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from envctl.engines.protocol import (
     AdmitsReaders,
+    BringsKept,
     BuildsMeanwhile,
     CommandResult,
     Deployment,
@@ -209,6 +210,17 @@ class MixedDeployment(MixedInstance[Deployment]):
 
     def identity(self, service: ServicePlan) -> str:
         return self._keeping(service.name).identity(service)
+
+    def holds(self, service: ServicePlan) -> bool:
+        return self._keeping(service.name).holds(service)
+
+    @property
+    def unable(self) -> str:
+        return self.there.unable if isinstance(self.there, BringsKept) else ""
+
+    def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = lambda service, text: None) -> SnapshotRecord:
+        at = self._at(service.name)
+        return at.bring(service, kept, progress) if isinstance(at, BringsKept) else kept
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
         for side in (self.here, self.there):

@@ -399,6 +399,9 @@ class KeepsData(Protocol):
     def identity(self, service: ServicePlan) -> str:
         """What runs it, by its content: after `prepare`."""
 
+    def holds(self, service: ServicePlan) -> bool:
+        """Whether the data of a service of a Compose file is in one place, where it can be taken from: after `prepare`."""
+
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
         """From now on the data of these services begins as that, where there is none yet."""
 
@@ -412,7 +415,7 @@ class KeepsData(Protocol):
 
 @runtime_checkable
 class BringsKept(Protocol):
-    """A deployment whose services begin as what another engine has kept (`KeepsData.place` says which)."""
+    """A deployment to whose services what is kept must be brought: another engine has it (`KeepsData.place`), or they get a copy."""
 
     @property
     def unable(self) -> str:

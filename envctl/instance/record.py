@@ -95,6 +95,7 @@ class SnapshotRecord:
         steps: the hashes of the seed steps in it.
         units: what was made of it after these steps.
         entrypoint, command: of the server's own image, for an engine that cannot ask for them.
+        folder: where the server has a copy of it; empty where it runs from the snapshot itself.
     """
 
     key: str
@@ -104,6 +105,7 @@ class SnapshotRecord:
     units: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    folder: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -28,7 +28,7 @@ from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.events import Events, Listener
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment
-from envctl.lifecycle.snapshots import find, keys, record_of
+from envctl.lifecycle.snapshots import find, keepable, keys, record_of
 from envctl.lifecycle.up import Up, up
 from envctl.plan.anonymous import without_passwords
 from envctl.plan.model import Plan, Selection, ServicePlan
@@ -40,6 +40,8 @@ from envctl.snapshots.keys import can_be_kept, kept_steps
 from envctl.units import UnitError
 
 TTL = 3600.0
+INITIALISED = Ready(query="select 1", timeout=120)
+"""Of one of a Compose file: what answers no query is up as well, and may be in the middle of it."""
 LOW = {"cpu_shares": 256}
 """A quarter of what any other container gets, while others want it."""
 
@@ -79,7 +81,9 @@ def _for_pods(session: Session, options: UpOptions, names: Collection[str], list
     deployment: Deployment = _deployment(session, record, plan)
     if isinstance(deployment, BringsKept) and not deployment.unable:
         for entry in made:
-            deployment.bring(plan.services[entry.made_for.rpartition("/")[2]], record_of(entry))
+            service = plan.services[entry.made_for.rpartition("/")[2]]
+            if can_be_kept(plan, service):
+                deployment.bring(service, record_of(entry))
     return made
 
 
@@ -92,7 +96,7 @@ def _lacking(session: Session, options: UpOptions, names: Collection[str]) -> di
             raise UsageError(f"there is no service '{name}'", hint=did_you_mean(name, list(plan.services)))
     deployment = _deployment(session, record, plan)
     deployment.prepare(lambda service, text: None)
-    kept = [service.name for service in plan.services.values() if can_be_kept(service) and service.name in (names or plan.services)]
+    kept = [service.name for service in keepable(deployment, plan, plan.services.values()) if service.name in (names or plan.services)]
     found, of = find(session, deployment, plan, kept), keys(deployment, plan, kept)
     return {name: of[name] for name in kept if found[name] is None}
 
@@ -147,6 +151,8 @@ def _reduced(session: Session, options: UpOptions, names: Collection[str], low: 
         seeds = services[name].seed[: len(kept_steps(plan.services[name]))]
         fragment = {**LOW} if low and not plan.setting.engine.runs_processes else {}
         patient = (services[name].ready or Ready()).model_copy(update={"timeout": TTL})
+        if services[name].from_compose:
+            fragment, patient = {**services[name].compose, **fragment}, INITIALISED
         services[name] = services[name].model_copy(update={"seed": seeds, "compose": fragment, "ready": patient})
     update = {"services": services, "outputs": {}, "write": {}, "tests": {}}
     return replace(environment, definition=environment.definition.model_copy(update=update))
@@ -173,7 +179,7 @@ def _kept(index: Index, deployment: _Deployment, twin: Up, name: str, key: str, 
 def _made_ahead(deployment: Deployment, service: ServicePlan) -> tuple[str, ...]:
     """What every instance would keep of its seeded data is kept in the snapshot, so that none of them waits for the copy."""
     unit = service.unit
-    if unit is None or not (unit.ahead and unit.names):
+    if unit is None or service.from_compose or not (unit.ahead and unit.names):
         return ()
     with suppress(UnitError):
         return tuple(units.make(unit, deployment.probe_ports(service), ()))

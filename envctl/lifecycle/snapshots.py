@@ -40,7 +40,9 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
         return
     fresh = [service for service in services if not deployment.data_id(service)]
     began = {name: kept for name, kept in run.record.snapshots.items() if name not in {service.name for service in fresh}}
-    fresh = [service for service in fresh if can_be_kept(service)]
+    if began != run.record.snapshots:  # a copy that is begun and not finished counts as nothing
+        run.update(lambda record: replace(record, snapshots=began))
+    fresh = keepable(deployment, run.plan, fresh) if fresh else []
     if fresh and allowed and not (run.record.choices.untrusted or run.session.environ.get(NOTHING)):
         if why := deployment.unable if isinstance(deployment, BringsKept) else "":
             if any(kept_steps(service) for service in fresh):
@@ -48,7 +50,7 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
         else:
             found = find(run.session, deployment, run.plan, [service.name for service in fresh])
             run.lacking = [name for name, kept in found.items() if kept is None]
-            began |= _brought(run, deployment, {name: kept for name, kept in found.items() if kept is not None})
+            began = began | _brought(run, deployment, {name: kept for name, kept in found.items() if kept is not None})
     if began != run.record.snapshots:
         run.update(lambda record: replace(record, snapshots=began))
     deployment.restore(began)
@@ -65,6 +67,11 @@ def _brought(run: Run, deployment: Deployment, found: Mapping[str, SnapshotRecor
         except EnvctlError as error:
             run.events.progress(name, f"its data is seeded again: {error.message}")
     return began
+
+
+def keepable(deployment: KeepsData, plan: Plan, services: Iterable[ServicePlan]) -> list[ServicePlan]:
+    """Those of *services* whose data can be kept."""
+    return [service for service in services if can_be_kept(plan, service) and (not service.from_compose or deployment.holds(service))]
 
 
 def find(session: Session, deployment: KeepsData, plan: Plan, names: list[str]) -> dict[str, SnapshotRecord | None]:

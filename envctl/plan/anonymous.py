@@ -24,6 +24,8 @@ def without_passwords(environment: Environment) -> Environment:
 
 
 def _drawing(service: Service, kind: Kind) -> Service:
+    if service.from_compose:  # its server gets what the file says, whatever we know of it
+        return service
     secret = {key for key, what in kind.credentials.items() if what == "password"}
     given = {key: _unnamed(value) if key in kind.several else value for key, value in service.with_.items() if key not in secret}
     return service.model_copy(update={"with_": given})

@@ -243,6 +243,8 @@ class SnapshotPlan:
     before: str = ""
     direct: bool = False
     """Without the entry point of the image."""
+    places: tuple[str, ...] = ()
+    """Of a service of a Compose file, which begins with a copy: the folders in which its image may keep data, and what names others."""
 
 
 @dataclass(frozen=True)

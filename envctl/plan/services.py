@@ -91,7 +91,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         shell=tuple(map(str, reading.tree(kind.shell, scope, "services", name))),
         shell_env={key: value for key, value in reading.tree(kind.shell_env, scope, "services", name).items() if value is not None},
         local=_local(reading, kind, subject, service, scope) if local else None,
-        snapshot=_snapshot(reading, applied, subject, scope),
+        snapshot=_snapshot(reading, applied, subject, scope) or (_copied(reading, kind) if service.from_compose else None),
         personal=bool(refers(service, ("instance",)) or referred(service.with_, ("self",))),
         drawn=subject.drawn,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
@@ -262,7 +262,7 @@ def _snapshot(reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str
     return SnapshotPlan(
         told.folder,
         told.worth == "always",
-        hashlib.sha256(kind.model_dump_json().encode()).hexdigest(),
+        _hash(kind),
         tuple(_setup(reading, told.consistent, subject, scope)),
         {key: str(value) for key, value in reading.tree(told.env, scope, *path).items()},
         tuple(map(str, reading.tree(told.arguments, scope, *path))),
@@ -270,6 +270,19 @@ def _snapshot(reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str
         str(reading.tree(told.before, scope, *path)),
         told.direct,
     )
+
+
+def _copied(reading: Reading, kind: Kind) -> SnapshotPlan | None:
+    """A server of a Compose file stays as the file has it: its data is that of a first start with the same file, and nothing changes it."""
+    told = kind.snapshot
+    if told is None or told.worth != "always" or not reading.setting.engine.copies_kept:
+        return None
+    places = (*([kind.data] if kind.data else []), *kind.recognise.data)
+    return SnapshotPlan(told.folder, True, _hash(kind), places=places)
+
+
+def _hash(kind: Kind) -> str:
+    return hashlib.sha256(kind.model_dump_json().encode()).hexdigest()
 
 
 def _limits(given: Resources | None) -> Limits | None:

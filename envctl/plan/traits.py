@@ -31,6 +31,8 @@ class EngineTraits(NamedTuple):
     """Its services can reach the machine of the tests."""
     proxies: bool = False
     """A web server of ours stands before what is exposed, since nothing else there does."""
+    copies_kept: bool = False
+    """A server of a Compose file can begin with a copy of what was kept."""
     brings_kept: bool = False
     """Its servers begin as what another engine has kept."""
     shares_namespaces: bool = False

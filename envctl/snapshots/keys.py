@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from envctl.plan.model import File, Plan, ServicePlan, Step
+from envctl.snapshots import composed
 
 FORMAT = 1
 """Another one for every change of how data is kept, or of what its key says."""
@@ -28,13 +29,15 @@ def _repeatable(step: Step) -> bool:
     return told and not step.needs and not step.personal and step.step.format != "http"
 
 
-def can_be_kept(service: ServicePlan) -> bool:
+def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
     """Whether its data is the work of its kind and its seeds alone, and worth anything.
 
     A raw fragment may put anything anywhere, and a program of the definition's own knows nothing of the kind's folders.
     """
-    own = service.run or service.compose or service.from_compose or service.replicas > 1 or service.personal
-    return service.snapshot is not None and not own and (service.snapshot.always or bool(kept_steps(service)))
+    own = service.run or service.replicas > 1 or service.personal or (service.compose and not service.from_compose)
+    if service.snapshot is None or own or not (service.snapshot.always or kept_steps(service)):
+        return False
+    return not service.from_compose or composed.can_be_kept(plan, service)
 
 
 def key_of(nobodys: Plan, name: str, identity: Identity) -> str:
@@ -59,6 +62,8 @@ def key_of(nobodys: Plan, name: str, identity: Identity) -> str:
     text = json.dumps(parts, sort_keys=True, default=str)
     for secret in sorted(nobodys.secrets, key=lambda secret: (-len(secret), secret)):
         text = text.replace(json.dumps(secret)[1:-1], HIDDEN)
+    if service.from_compose:  # the passwords of the file are in the data, too
+        text += composed.told(nobodys, service)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -47,6 +47,9 @@ class Keeping(FakeDeployment):
     def identity(self, service: ServicePlan) -> str:
         return service.image
 
+    def holds(self, service: ServicePlan) -> bool:
+        return True
+
     def data_id(self, service: ServicePlan) -> str:
         return self.data_ids.get(service.name, "")
 

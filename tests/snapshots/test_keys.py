@@ -144,6 +144,11 @@ def test_data_of_a_program_is_for_its_project_alone(tmp_path: Path) -> None:
     assert key(tmp_path / "p", fed) == key(tmp_path / "q", fed)
 
 
+def is_kept(folder: Path, more: str) -> bool:
+    plan = nobodys(folder, f"services:\n  db: {{kind: postgres, {more}}}\n")
+    return can_be_kept(plan, plan.services["db"])
+
+
 def service_of(folder: Path, seed: str, more: str = "") -> ServicePlan:
     text = f"services:\n  db:\n    kind: postgres\n{more}    seed:\n{seed}  api: {{kind: api, image: 'api:1', port: 80}}\n"
     return plan_of(folder, text, FILES).services["db"]
@@ -163,18 +168,18 @@ def test_what_cannot_be_repeated_is_done_each_time_and_what_comes_behind_it(tmp_
 def test_what_is_beside_the_kind_is_not_kept(tmp_path: Path) -> None:
     plain = service_of(tmp_path, "      - sql: schema\n")
 
-    assert can_be_kept(plain)
-    assert not can_be_kept(replace(plain, compose={"volumes": ["/srv:/var/lib/envctl/data"]}))
-    assert not can_be_kept(replace(plain, from_compose=True))
-    assert not can_be_kept(replace(plain, run=("x",)))
-    assert not can_be_kept(replace(plain, replicas=2))
-    assert not can_be_kept(replace(plain, snapshot=None))
+    plan = nobodys(tmp_path)
+    assert can_be_kept(plan, plain)
+    assert not can_be_kept(plan, replace(plain, compose={"volumes": ["/srv:/var/lib/envctl/data"]}))
+    assert not can_be_kept(plan, replace(plain, run=("x",)))
+    assert not can_be_kept(plan, replace(plain, replicas=2))
+    assert not can_be_kept(plan, replace(plain, snapshot=None))
 
 
 def test_a_server_that_makes_nothing_at_its_first_start_is_kept_for_its_seeds(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, "services:\n  cache: {kind: valkey}\n  db: {kind: postgres}\n")
 
-    assert [name for name, service in plan.services.items() if can_be_kept(service)] == ["db"]
+    assert [name for name, service in plan.services.items() if can_be_kept(plan, service)] == ["db"]
 
 
 PERSONAL_STEPS = {
@@ -206,11 +211,11 @@ def test_variables_and_logins_of_programs_are_nobody_s_own(tmp_path: Path) -> No
     "more", ["with: {databases: ['a_${instance.name}']}", "with: {databases: ['${self.username}']}", "env: {A: '${instance.id}'}"]
 )
 def test_what_is_named_after_an_instance_is_not_kept(tmp_path: Path, more: str) -> None:
-    assert not can_be_kept(service_of(tmp_path, "      - sql: schema\n", f"    {more}\n"))
+    assert not is_kept(tmp_path, more)
 
 
 def test_a_variable_with_its_own_port_is_no_part_of_the_data(tmp_path: Path) -> None:
-    assert can_be_kept(service_of(tmp_path, "      - sql: schema\n", "    env: {PORT: '${self.port}'}\n"))
+    assert is_kept(tmp_path, "env: {PORT: '${self.port}'}")
 
 
 def test_lanes_with_a_server_each_share_one_snapshot(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.engines import listening
-from envctl.engines.docker import snapshots
+from envctl.engines.docker import snapshot_copies, snapshots
 from envctl.engines.docker.commands import OneOffs, archive, execute, kill
 from envctl.engines.docker.compose import (
     QUIET,
@@ -70,15 +70,29 @@ class DockerDeployment(DockerInstance):
         self.await_image(service)
         return snapshots.image_id(self.connection.daemon, service.image)
 
+    def holds(self, service: ServicePlan) -> bool:
+        self.await_image(service)
+        return snapshot_copies.holds(self.connection.daemon, service)
+
+    @property
+    def unable(self) -> str:
+        return ""
+
+    def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = lambda service, text: None) -> SnapshotRecord:
+        if not service.from_compose:
+            return kept
+        return snapshot_copies.fill(self.connection, service, kept, self.id, labels(self.plan), self.in_flight)
+
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
-        """Their containers are those of the images that hold the data."""
+        """Their containers are those of the images that hold the data, or have a volume with a copy."""
         self._snapshots = snapshots
         containers = containers_of(self.connection.daemon, self.id) if snapshots else []
         services = {name: self._restored(service, snapshots.get(name), containers) for name, service in self._planned.services.items()}
-        self.plan = replace(self._planned, services=services)
+        copies = {name: kept.folder for name, kept in snapshots.items() if kept.folder}
+        self.plan = snapshot_copies.mounted(replace(self._planned, services=services), copies)
 
     def _restored(self, service: ServicePlan, kept: SnapshotRecord | None, containers: Sequence[Any]) -> ServicePlan:
-        if kept is None or service.snapshot is None:
+        if kept is None or service.snapshot is None or kept.folder:
             return service
         daemon = self.connection.daemon
         moved = has_moved(daemon, self.id, service.name, kept.content, containers)
@@ -101,6 +115,10 @@ class DockerDeployment(DockerInstance):
         return bool(moving)
 
     def save(self, service: ServicePlan, key: str) -> Saved:
+        if service.from_compose:
+            folder = snapshot_copies.folder_of(self.connection.daemon, service.image)
+            kept = replace(service.snapshot, folder=snapshot_copies.kept_folder(service, folder)) if service.snapshot else None
+            service = replace(service, data=folder, snapshot=kept)
         return snapshots.save(self.connection, self.one_of(service.name), service, key, self.id, self.in_flight)
 
     def _run_compose(self, file: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
@@ -215,6 +233,8 @@ class DockerDeployment(DockerInstance):
         if service.data is not None:
             with suppress(sdk_errors.NotFound):
                 api.remove_volume(volume_of(self.id, service.name), force=True)
+        if self._has_copy(service):
+            snapshot_copies.discard(self.connection, self.id, service.name)
         self._ids.pop(service.name, None)
 
     @contextmanager
@@ -299,6 +319,9 @@ class DockerDeployment(DockerInstance):
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
         service = self.plan.services.get(service.name, service)
         with suppress(sdk_errors.NotFound):
+            if self._has_copy(service):
+                copy = self.connection.api.inspect_volume(snapshot_copies.volume_of(self.id, service.name))
+                return str(copy["Labels"][DATA])
             if service.ephemeral or service.data is None:
                 container = next(iter(self.containers().get(service.name, [])), "")
                 started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.ephemeral else ""
@@ -306,6 +329,9 @@ class DockerDeployment(DockerInstance):
             volume = self.connection.api.inspect_volume(volume_of(self.id, service.name))
             return str((volume["Labels"] or {}).get(DATA) or volume["CreatedAt"])
         return ""
+
+    def _has_copy(self, service: ServicePlan) -> bool:
+        return service.name in self._snapshots and bool(self._snapshots[service.name].folder)
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return service.outside_ports

@@ -109,6 +109,9 @@ class KubernetesDeployment(KubernetesInstance):
         self.await_image(service)
         return self._kept.identity(service)
 
+    def holds(self, service: ServicePlan) -> bool:
+        return False
+
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = lambda service, text: None) -> SnapshotRecord:
         return self._kept.bring(service, kept, progress)
 

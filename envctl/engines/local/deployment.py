@@ -85,6 +85,9 @@ class LocalDeployment(LocalInstance):
     def identity(self, service: ServicePlan) -> str:
         return snapshots.identity(self._found(service).program)
 
+    def holds(self, service: ServicePlan) -> bool:
+        return False
+
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
         self._began = snapshots
 

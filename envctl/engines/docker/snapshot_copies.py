@@ -1,0 +1,108 @@
+"""Servers of Compose files that begin with a copy of what was kept: in a volume of the instance's own, where their image has one.
+
+So everything else stays as the file has it, the place of the data as well. Docker itself fills an empty volume from the image that is
+mounted below it, in a container that never runs. The volume counts when the instance's record says so, which comes last.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from envctl.engines.docker.api import ApiError, Daemon
+from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.errors import EnvctlError
+from envctl.instance.labels import DATA, INSTANCE, SERVICE
+from envctl.instance.record import SnapshotRecord
+from envctl.plan.model import Plan, ServicePlan
+from envctl.process.creation import InFlight
+
+
+def volume_of(id: str, service: str) -> str:
+    """The name of the volume with the copy; Compose gives its own ones an underscore behind the id."""
+    return f"{id}.{service}"
+
+
+def holds(daemon: Daemon, service: ServicePlan) -> bool:
+    """Whether the image keeps its data in one volume, in which all that the service says of places lies."""
+    assert service.snapshot is not None
+    try:
+        config = daemon.get(f"/images/{service.image}/json")["Config"]
+    except ApiError:
+        return False
+    folder, places = _only_volume(config), [place for place in service.snapshot.places if place.startswith("/")]
+    mounted = [str(mount["target"]).rstrip("/") for mount in service.compose.get("volumes") or []]
+    if folder not in places or any(target != folder for target in mounted):
+        return False
+    variables = dict(text.partition("=")[::2] for text in config.get("Env") or ()) | dict(service.env)
+    named = [PurePosixPath(variables[name]) for name in service.snapshot.places if variables.get(name)]
+    return all(path.is_relative_to(folder) for path in named)
+
+
+def _only_volume(config: Mapping[str, Any]) -> str:
+    """Empty where an image has none, or several."""
+    folders = list(config.get("Volumes") or ())
+    return str(folders[0]).rstrip("/") if len(folders) == 1 else ""
+
+
+def folder_of(daemon: Daemon, image: str) -> str:
+    """Where a container of *image* has its data."""
+    return _only_volume(daemon.get(f"/images/{image}/json")["Config"])
+
+
+def kept_folder(service: ServicePlan, folder: str) -> str:
+    """Where the data of *folder* lies in a snapshot: no volume covers it."""
+    assert service.snapshot is not None
+    return str(PurePosixPath(service.snapshot.folder).with_name(PurePosixPath(folder).name))
+
+
+def fill(
+    connection: Connection, service: ServicePlan, kept: SnapshotRecord, id: str, marks: Mapping[str, str], in_flight: InFlight
+) -> SnapshotRecord:
+    """*kept* with the folder at which `mounted` puts the copy.
+
+    Raises:
+        EnvctlError: there is no copy.
+    """
+    api, name = connection.api, volume_of(id, service.name)
+    folder = folder_of(connection.daemon, service.image)
+    try:
+        discard(connection, id, service.name)  # what was left half-way
+        with in_flight.creating():
+            api.create_volume(name, labels={**marks, SERVICE: service.name, DATA: secrets.token_hex(8)})
+            config = api.create_host_config(binds=[f"{name}:{kept_folder(service, folder)}"])
+            made = api.create_container(kept.ref, labels={INSTANCE: id}, host_config=config)["Id"]
+        api.remove_container(made, force=True, v=True)
+    except sdk_errors.APIError as error:
+        raise EnvctlError(f"Docker cannot copy {kept.ref}: {error.explanation or error}") from None
+    return replace(kept, folder=folder)
+
+
+def discard(connection: Connection, id: str, service: str) -> None:
+    with suppress(sdk_errors.NotFound):
+        connection.api.remove_volume(volume_of(id, service), force=True)
+
+
+def mounted(plan: Plan, copies: Mapping[str, str]) -> Plan:
+    """*plan* with the copies of its services in the place of what they have there.
+
+    Args:
+        copies: service to folder.
+    """
+    here = {name: folder for name, folder in copies.items() if name in plan.services}
+    if not here:
+        return plan
+    volumes = {f"{name}.kept": {"external": True, "name": volume_of(plan.setting.id, name)} for name in here}
+    extra = {**plan.compose_extra, "volumes": {**plan.compose_extra.get("volumes", {}), **volumes}}
+    services = {name: _mounted(service, here[name]) if name in here else service for name, service in plan.services.items()}
+    return replace(plan, services=services, compose_extra=extra)
+
+
+def _mounted(service: ServicePlan, folder: str) -> ServicePlan:
+    others = [mount for mount in service.compose.get("volumes") or [] if str(mount["target"]).rstrip("/") != folder]
+    own = {"type": "volume", "source": f"{service.name}.kept", "target": folder, "volume": {}}
+    return replace(service, compose={**service.compose, "volumes": [*others, own]})
