@@ -20,6 +20,7 @@ from envctl.instance.record import SnapshotRecord
 from envctl.lifecycle.options import UpOptions
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.spawning import spawn_detached
+from envctl.process.threads import each
 from envctl.session import Session
 from envctl.snapshots.index import Entry, Index
 from envctl.snapshots.keys import can_be_kept, kept_steps, key_of
@@ -59,13 +60,17 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
 def _brought(run: Run, deployment: Deployment, found: Mapping[str, SnapshotRecord]) -> dict[str, SnapshotRecord]:
     """Those of *found* that are where their services find them; the others are done without, and said."""
     began = {}
-    for name, kept in found.items():
+
+    def bring(name: str) -> None:
         try:
+            kept = found[name]
             if isinstance(deployment, BringsKept):
                 kept = deployment.bring(run.plan.services[name], kept, run.events.progress)
             began[name] = kept
         except EnvctlError as error:
             run.events.progress(name, f"its data is seeded again: {error.message}")
+
+    each(bring, found)
     return began
 
 

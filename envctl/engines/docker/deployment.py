@@ -81,7 +81,7 @@ class DockerDeployment(DockerInstance):
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = lambda service, text: None) -> SnapshotRecord:
         if not service.from_compose:
             return kept
-        return snapshot_copies.fill(self.connection, service, kept, self.id, labels(self.plan), self.in_flight)
+        return snapshot_copies.fill(self.connection.daemon, service, kept, self.id, labels(self.plan), self.in_flight)
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
         """Their containers are those of the images that hold the data, or have a volume with a copy."""
@@ -234,7 +234,7 @@ class DockerDeployment(DockerInstance):
             with suppress(sdk_errors.NotFound):
                 api.remove_volume(volume_of(self.id, service.name), force=True)
         if self._has_copy(service):
-            snapshot_copies.discard(self.connection, self.id, service.name)
+            snapshot_copies.discard(self.connection.daemon, self.id, service.name)
         self._ids.pop(service.name, None)
 
     @contextmanager

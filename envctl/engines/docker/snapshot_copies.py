@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from envctl.engines.docker.api import ApiError, Daemon
-from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.docker.api import CHANGING, ApiError, Daemon
 from envctl.errors import EnvctlError
 from envctl.instance.labels import DATA, INSTANCE, SERVICE
 from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
+
+COPYING = 600
+"""Seconds for the daemon to fill a volume."""
 
 
 def volume_of(id: str, service: str) -> str:
@@ -61,30 +62,31 @@ def kept_folder(service: ServicePlan, folder: str) -> str:
 
 
 def fill(
-    connection: Connection, service: ServicePlan, kept: SnapshotRecord, id: str, marks: Mapping[str, str], in_flight: InFlight
+    daemon: Daemon, service: ServicePlan, kept: SnapshotRecord, id: str, marks: Mapping[str, str], in_flight: InFlight
 ) -> SnapshotRecord:
     """*kept* with the folder at which `mounted` puts the copy.
 
     Raises:
         EnvctlError: there is no copy.
     """
-    api, name = connection.api, volume_of(id, service.name)
-    folder = folder_of(connection.daemon, service.image)
+    name, folder = volume_of(id, service.name), folder_of(daemon, service.image)
+    binds = [f"{name}:{kept_folder(service, folder)}"]
     try:
-        discard(connection, id, service.name)  # what was left half-way
+        discard(daemon, id, service.name)  # what was left half-way
         with in_flight.creating():
-            api.create_volume(name, labels={**marks, SERVICE: service.name, DATA: secrets.token_hex(8)})
-            config = api.create_host_config(binds=[f"{name}:{kept_folder(service, folder)}"])
-            made = api.create_container(kept.ref, labels={INSTANCE: id}, host_config=config)["Id"]
-        api.remove_container(made, force=True, v=True)
-    except sdk_errors.APIError as error:
-        raise EnvctlError(f"Docker cannot copy {kept.ref}: {error.explanation or error}") from None
+            told = {"Name": name, "Labels": {**marks, SERVICE: service.name, DATA: secrets.token_hex(8)}}
+            daemon.request("POST", "/volumes/create", body=told)
+            asked = {"Image": kept.ref, "Labels": {INSTANCE: id}, "HostConfig": {"Binds": binds}}
+            made = daemon.request("POST", "/containers/create", patience=COPYING, body=asked)["Id"]
+        daemon.request("DELETE", f"/containers/{made}", {"force": "1", "v": "1"}, patience=CHANGING)
+    except ApiError as error:
+        raise EnvctlError(f"Docker cannot copy {kept.ref}: {error}") from None
     return replace(kept, folder=folder)
 
 
-def discard(connection: Connection, id: str, service: str) -> None:
-    with suppress(sdk_errors.NotFound):
-        connection.api.remove_volume(volume_of(id, service), force=True)
+def discard(daemon: Daemon, id: str, service: str) -> None:
+    """Raises ApiError: a container has it."""
+    daemon.request("DELETE", f"/volumes/{volume_of(id, service)}", {"force": "1"}, patience=CHANGING)
 
 
 def mounted(plan: Plan, copies: Mapping[str, str]) -> Plan:
