@@ -1,6 +1,7 @@
 """Each Compose file of `tests/compose_projects`, as it is, beside `docker compose up --wait`: `python -m benchmarks.compose_projects`.
 
-Images are there on both sides; the first pair of each is not counted. Ours returns when its servers have answered in their protocols.
+Images are there on both sides, and ours has its snapshots, as on every day but the first one; the first pair of each is not counted. Ours
+returns when its servers have answered in their protocols.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.harness import Sides
 from benchmarks.lifecycle import gone, upping
-from benchmarks.programs import COMPOSE, ROOT, environment, run, seconds
+from benchmarks.programs import COMPOSE, ENVCTL, ROOT, run, seconds, with_snapshots
 from benchmarks.rows.up_composed import Ours
 from tests.compose_projects.test_projects import VARIABLES, document
 
@@ -61,7 +62,8 @@ def main() -> int:
 def _compared(name: str, runs: int) -> float:
     with tempfile.TemporaryDirectory(prefix="envctl-bench-") as work:
         files = [_copied(name, Path(work) / side) for side in ("ours", "plain")]
-        env = environment(Path(work)) | VARIABLES
+        env = with_snapshots(Path(work)) | VARIABLES
+        run([ENVCTL, "snapshots", "build", str(files[0]), "--engine", "docker"], env)
         with gone(Ours(env, files[0])) as ours, gone(Plain(files[1], env)) as plain:
             sides = Sides(upping(ours), upping(plain))
             assert sides.theirs is not None

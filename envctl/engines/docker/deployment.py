@@ -15,6 +15,7 @@ from typing import Any
 
 from envctl.engines import listening
 from envctl.engines.docker import snapshot_copies, snapshots
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.commands import OneOffs, archive, execute, kill
 from envctl.engines.docker.compose import (
     QUIET,
@@ -318,17 +319,24 @@ class DockerDeployment(DockerInstance):
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
         service = self.plan.services.get(service.name, service)
-        with suppress(sdk_errors.NotFound):
-            if self._has_copy(service):
-                copy = self.connection.api.inspect_volume(snapshot_copies.volume_of(self.id, service.name))
-                return str(copy["Labels"][DATA])
-            if service.ephemeral or service.data is None:
-                container = next(iter(self.containers().get(service.name, [])), "")
-                started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.ephemeral else ""
-                return f"{container} {started}".rstrip()
-            volume = self.connection.api.inspect_volume(volume_of(self.id, service.name))
-            return str((volume["Labels"] or {}).get(DATA) or volume["CreatedAt"])
+        try:
+            return self._data_id(service)
+        except ApiError as error:
+            if error.status != 404:
+                raise
         return ""
+
+    def _data_id(self, service: ServicePlan) -> str:
+        """Asked lightly: whoever begins need not wait for the SDK."""
+        daemon = self.connection.daemon
+        if self._has_copy(service):
+            return str(daemon.get(f"/volumes/{snapshot_copies.volume_of(self.id, service.name)}")["Labels"][DATA])
+        if service.ephemeral or service.data is None:
+            container = next(iter(self.containers().get(service.name, [])), "")
+            started = daemon.get(f"/containers/{container}/json")["State"]["StartedAt"] if container and service.ephemeral else ""
+            return f"{container} {started}".rstrip()
+        volume = daemon.get(f"/volumes/{volume_of(self.id, service.name)}")
+        return str((volume["Labels"] or {}).get(DATA) or volume["CreatedAt"])
 
     def _has_copy(self, service: ServicePlan) -> bool:
         return service.name in self._snapshots and bool(self._snapshots[service.name].folder)
