@@ -176,10 +176,10 @@ def _without_ports(record: Record, service: str) -> Record:
 def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, timer: Timer) -> None:
     run.events.begin(run.plan)
     prepare_meanwhile(deployment, run.events.progress)
-    begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
-    timer.phase("images")
     if run.reseed:
         _discard_changed(run, deployment)
+    begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
+    timer.phase("images")
     refuse_changed_seeds(run.record, called(run.session, run.record), deployment, run.plan.services.values())
     each(lambda step: step(), [lambda: deployment.renew(run.record.expires, labels_of(run.record)), deployment.create])
     timer.phase("create")

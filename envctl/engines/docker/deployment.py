@@ -234,6 +234,9 @@ class DockerDeployment(DockerInstance):
         if service.data is not None:
             with suppress(sdk_errors.NotFound):
                 api.remove_volume(volume_of(self.id, service.name), force=True)
+        if volume := service.from_compose and snapshot_copies.volume_of_file(self._planned, self._planned.services[service.name]):
+            with suppress(sdk_errors.APIError):  # who else has it is seen here at the latest
+                api.remove_volume(volume, force=True)
         if self._has_copy(service):
             snapshot_copies.discard(self.connection.daemon, self.id, service.name)
         self._ids.pop(service.name, None)
@@ -333,6 +336,8 @@ class DockerDeployment(DockerInstance):
             return str(daemon.get(f"/volumes/{snapshot_copies.volume_of(self.id, service.name)}")["Labels"][DATA])
         if service.ephemeral or service.data is None:
             container = next(iter(self.containers().get(service.name, [])), "")
+            if not container and service.from_compose and (volume := snapshot_copies.volume_of_file(self._planned, service)):
+                return str(daemon.get(f"/volumes/{volume}")["CreatedAt"])
             started = daemon.get(f"/containers/{container}/json")["State"]["StartedAt"] if container and service.ephemeral else ""
             return f"{container} {started}".rstrip()
         volume = daemon.get(f"/volumes/{volume_of(self.id, service.name)}")

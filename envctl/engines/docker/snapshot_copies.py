@@ -69,24 +69,46 @@ def fill(
     Raises:
         EnvctlError: there is no copy.
     """
-    name, folder = volume_of(id, service.name), folder_of(daemon, service.image)
-    binds = [f"{name}:{kept_folder(service, folder)}"]
+    name = volume_of(id, service.name)
     try:
-        discard(daemon, id, service.name)  # what was left half-way
+        folder = folder_of(daemon, service.image)
+        _remove_helper(daemon, name)  # what was left half-way
+        discard(daemon, id, service.name)
         with in_flight.creating():
             told = {"Name": name, "Labels": {**marks, SERVICE: service.name, DATA: secrets.token_hex(8)}}
             daemon.request("POST", "/volumes/create", body=told)
+            binds = [f"{name}:{kept_folder(service, folder)}"]
             asked = {"Image": kept.ref, "Labels": {INSTANCE: id}, "HostConfig": {"Binds": binds}}
-            made = daemon.request("POST", "/containers/create", patience=COPYING, body=asked)["Id"]
-        daemon.request("DELETE", f"/containers/{made}", {"force": "1", "v": "1"}, patience=CHANGING)
+            daemon.request("POST", "/containers/create", {"name": name}, COPYING, asked)
+        _remove_helper(daemon, name)
     except ApiError as error:
         raise EnvctlError(f"Docker cannot copy {kept.ref}: {error}") from None
     return replace(kept, folder=folder)
 
 
+def _remove_helper(daemon: Daemon, name: str) -> None:
+    try:
+        daemon.request("DELETE", f"/containers/{name}", {"force": "1", "v": "1"}, CHANGING)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
 def discard(daemon: Daemon, id: str, service: str) -> None:
     """Raises ApiError: a container has it."""
     daemon.request("DELETE", f"/volumes/{volume_of(id, service)}", {"force": "1"}, patience=CHANGING)
+
+
+def volume_of_file(plan: Plan, service: ServicePlan) -> str:
+    """The name of the volume in which the file has the data of *service*; empty where it has none, or others see it as well."""
+    others = [mount for other in plan.services.values() if other.name != service.name for mount in other.compose.get("volumes") or []]
+    places = service.snapshot.places if service.snapshot is not None else ()
+    for mount in service.compose.get("volumes") or []:
+        source, given = mount.get("source"), plan.compose_extra.get("volumes", {}).get(mount.get("source")) or {}
+        alone = not given.get("external") and not any(isinstance(other, Mapping) and other.get("source") == source for other in others)
+        if mount.get("type") == "volume" and source and str(mount["target"]).rstrip("/") in places and alone:
+            return f"{plan.setting.id}_{source}"
+    return ""
 
 
 def mounted(plan: Plan, copies: Mapping[str, str]) -> Plan:
