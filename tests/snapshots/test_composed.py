@@ -1,0 +1,172 @@
+"""Which data of a Compose file's services is kept, and what its key says: in doubt it is made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.plan.model import Plan, SnapshotPlan
+from envctl.snapshots.keys import can_be_kept, key_of
+from tests.builders import plan_of, write
+
+PLACES = ("/var/lib/postgresql/data", "/var/lib/postgresql", "PGDATA")
+DATA = {"type": "volume", "source": "pgdata", "target": "/var/lib/postgresql/data", "volume": {}}
+ENV = {"POSTGRES_USER": "shop", "POSTGRES_PASSWORD": "sesame"}
+
+
+def composed(folder: Path, compose: Mapping[str, Any], env: Mapping[str, str] = ENV, **changes: Any) -> Plan:
+    """A database as a Compose file describes it, and another service beside it."""
+    given = {"other": {}, "volumes": {"pgdata": {}}, "secrets": {"pw": {"file": str(folder / "pw.txt")}}, **changes}
+    write(folder, {"pw.txt": "sesame\n"})
+    plan = plan_of(folder, "services:\n  db: {kind: postgres}\n  other: {kind: service, image: 'other:1'}\n")
+    db, other = plan.services["db"], plan.services["other"]
+    assert db.snapshot is not None
+    kept = SnapshotPlan(db.snapshot.folder, always=True, kind=db.snapshot.kind, places=PLACES)
+    bare = replace(db, from_compose=True, compose=compose, env=env, command=(), files={}, user=None, data=None, snapshot=kept)
+    services = {"db": bare, "other": replace(other, from_compose=True, compose=given["other"])}
+    extra = {"volumes": given["volumes"], "secrets": given["secrets"]}
+    secrets = frozenset({env["POSTGRES_PASSWORD"]}) if "POSTGRES_PASSWORD" in env else frozenset()
+    return replace(plan, services=services, compose_extra=extra, secrets=secrets)
+
+
+def is_kept(plan: Plan) -> bool:
+    return can_be_kept(plan, plan.services["db"])
+
+
+def key(plan: Plan) -> str:
+    return key_of(plan, "db", lambda service: service.image)
+
+
+KEPT: dict[str, dict[str, Any]] = {
+    "nothing but an image": {},
+    "ports, networks and how it is started again": {"ports": [{"target": 5432}], "networks": {"back": None}, "restart": "always"},
+    "a health check": {"healthcheck": {"test": ["CMD-SHELL", "pg_isready -U shop"]}},
+    "a volume of its own": {"volumes": [DATA]},
+    "a volume that only its image names": {"volumes": [{**DATA, "source": None}]},
+    "options of its server": {"command": ["postgres", "-c", "max_connections=300"]},
+    "limits": {"shm_size": "128mb", "deploy": {"resources": {"limits": {"memory": "1g"}}}},
+    "a secret of the project": {"secrets": [{"source": "pw"}]},
+}
+
+
+@pytest.mark.parametrize("compose", KEPT.values(), ids=list(KEPT))
+def test_what_a_server_alone_decides_about_is_kept(tmp_path: Path, compose: dict[str, Any]) -> None:
+    assert is_kept(composed(tmp_path, compose))
+
+
+SCRIPT = {"type": "bind", "source": "/p/init.sql", "target": "/docker-entrypoint-initdb.d/init.sql", "read_only": True}
+NOT_KEPT: dict[str, dict[str, Any]] = {
+    "a first script": {"volumes": [SCRIPT]},
+    "a file beside the volume": {"volumes": [DATA, {**SCRIPT, "target": "/etc/postgresql.conf"}]},
+    "a folder of this machine": {"volumes": [{**DATA, "type": "bind", "source": "/srv/pg"}]},
+    "a volume elsewhere": {"volumes": [{**DATA, "target": "/backups"}]},
+    "a part of a volume": {"volumes": [{**DATA, "volume": {"subpath": "a"}}]},
+    "a volume that it only reads": {"volumes": [{**DATA, "read_only": True}]},
+    "tmpfs": {"tmpfs": ["/var/lib/postgresql/data"]},
+    "a config": {"configs": [{"source": "x", "target": "/docker-entrypoint-initdb.d/x.sql"}]},
+    "another user": {"user": "1000"},
+    "another entry point": {"entrypoint": ["/bin/sh"]},
+    "another working folder": {"working_dir": "/x"},
+    "a read-only root": {"read_only": True},
+    "the volumes of another": {"volumes_from": ["other"]},
+    "another place in an argument": {"command": ["postgres", "-D", "/data"]},
+    "a file in an argument": {"command": ["postgres", "-c", "config_file=/etc/postgresql.conf"]},
+    "a script": {"command": ["sh", "-c", "echo hello; exec postgres"]},
+    "a key that nobody knows yet": {"use_api_socket": True},
+    "a secret that nobody says": {"secrets": [{"source": "missing"}]},
+}
+
+
+@pytest.mark.parametrize("compose", NOT_KEPT.values(), ids=list(NOT_KEPT))
+def test_what_something_else_may_decide_about_is_not_kept(tmp_path: Path, compose: dict[str, Any]) -> None:
+    assert not is_kept(composed(tmp_path, compose))
+
+
+PLAIN_VARIABLES = {
+    "a time zone": {"TZ": "Europe/Berlin"},
+    "a folder inside of its volume": {"PGDATA": "/var/lib/postgresql/data/pgdata"},
+    "a file with a secret": {"POSTGRES_PASSWORD_FILE": "/run/secrets/pw"},
+    "a password with a slash": {"POSTGRES_PASSWORD": "a/b"},
+}
+ODD_VARIABLES = {
+    "another folder": {"PGDATA": "/pg"},
+    "a relative folder": {"PGDATA": "pg"},
+    "another folder for its log": {"POSTGRES_INITDB_WALDIR": "/wal"},
+    "a folder in its arguments": {"POSTGRES_INITDB_ARGS": "-E UTF8 -X /wal"},
+    "a password that the image draws": {"MARIADB_RANDOM_ROOT_PASSWORD": "1"},
+    "another server": {"MARIADB_MASTER_HOST": "other"},
+}
+
+
+@pytest.mark.parametrize("env", PLAIN_VARIABLES.values(), ids=list(PLAIN_VARIABLES))
+def test_variables_that_say_all_are_fine(tmp_path: Path, env: dict[str, str]) -> None:
+    assert is_kept(composed(tmp_path, {}, {**ENV, **env}))
+
+
+@pytest.mark.parametrize("env", ODD_VARIABLES.values(), ids=list(ODD_VARIABLES))
+def test_variables_that_lead_elsewhere_are_not(tmp_path: Path, env: dict[str, str]) -> None:
+    assert not is_kept(composed(tmp_path, {}, {**ENV, **env}))
+
+
+@pytest.mark.parametrize("volume", [{"external": True, "name": "x"}, {"driver": "nfs"}, {"driver_opts": {"type": "nfs"}}])
+def test_a_volume_that_is_somebody_else_s_is_not_replaced(tmp_path: Path, volume: dict[str, Any]) -> None:
+    assert not is_kept(composed(tmp_path, {"volumes": [DATA]}, volumes={"pgdata": volume}))
+
+
+@pytest.mark.parametrize("other", [{"volumes": [{**DATA, "target": "/backup"}]}, {"volumes": ["pgdata:/backup"]}, {"volumes_from": ["db"]}])
+def test_data_that_another_service_sees_is_not_replaced(tmp_path: Path, other: dict[str, Any]) -> None:
+    assert not is_kept(composed(tmp_path, {"volumes": [DATA]}, other=other))
+
+
+def test_a_secret_of_the_surroundings_is_not_kept(tmp_path: Path) -> None:
+    assert not is_kept(composed(tmp_path, {"secrets": [{"source": "pw"}]}, secrets={"pw": {"environment": "PW"}}))
+
+
+def test_a_secret_that_lies_elsewhere_is_not_read(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "pw.txt"
+    elsewhere.write_text("x")
+
+    assert not is_kept(composed(tmp_path / "p", {"secrets": [{"source": "pw"}]}, secrets={"pw": {"file": str(elsewhere)}}))
+
+
+def test_what_runs_in_several_containers_is_not_kept(tmp_path: Path) -> None:
+    plan = composed(tmp_path, {})
+
+    assert not can_be_kept(plan, replace(plan.services["db"], replicas=2))
+    assert not can_be_kept(plan, replace(plan.services["db"], personal=True))
+
+
+OTHERS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "password": ({}, {"POSTGRES_PASSWORD": "mustard"}),
+    "user": ({}, {"POSTGRES_USER": "me"}),
+    "variable": ({}, {"POSTGRES_INITDB_ARGS": "--data-checksums"}),
+    "arguments": ({"command": ["postgres", "-c", "fsync=off"]}, {}),
+    "place": ({"volumes": [{**DATA, "target": "/var/lib/postgresql"}]}, {}),
+    "memory": ({"shm_size": "128mb"}, {}),
+}
+
+
+@pytest.mark.parametrize("change", OTHERS.values(), ids=list(OTHERS))
+def test_whatever_else_the_file_says_is_another_key(tmp_path: Path, change: tuple[dict[str, Any], dict[str, str]]) -> None:
+    compose, env = change
+
+    assert key(composed(tmp_path, compose, {**ENV, **env})) != key(composed(tmp_path, {}))
+
+
+def test_what_has_no_part_in_the_data_is_the_same_key(tmp_path: Path) -> None:
+    more = {"ports": [{"target": 5432, "published": "5433"}], "labels": {"a": "b"}, "restart": "always", "networks": {"back": None}}
+
+    assert key(composed(tmp_path, more)) == key(composed(tmp_path, {}))
+
+
+def test_the_bytes_of_a_secret_count(tmp_path: Path) -> None:
+    plan = composed(tmp_path, {"secrets": [{"source": "pw"}]})
+    before = key(plan)
+
+    (tmp_path / "pw.txt").write_text("mustard\n")
+
+    assert key(plan) != before
