@@ -9,12 +9,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envctl.files.folders import FileRefused
-from envctl.files.reading import read_file
+from envctl.files.reading import files_below, open_file
 from envctl.plan.model import Plan, ServicePlan
 
 IDLE = frozenset(
@@ -27,24 +26,25 @@ COUNTED = frozenset(
      "memswap_limit", "secrets", "security_opt", "shm_size", "stdin_open", "tty", "ulimits", "volumes")
 )  # fmt: skip
 """Keys whose values say all that they do. Any other one (`entrypoint`, `user`, `configs`, `tmpfs`...) may bring in anything."""
-LARGEST_SECRET = 65_536
 _PATH = re.compile(r"(?:^|[\s=:,])\.{0,2}/")
 _PERSONAL = re.compile(r"RANDOM|MASTER|PRIMARY|REPLICA")
 """Variables with which an image draws a password, or asks another server."""
-SECRETS = "/run/secrets"
+SECRETS, SCRIPTS = "/run/secrets", "/docker-entrypoint-initdb.d"
+SQL = (".sql", ".sql.gz", ".sql.xz", ".sql.zst")
 
 
 def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
     """Whether nothing but its image, its variables, its arguments and files that are read here decide about its data."""
     if not service.compose.keys() <= IDLE | COUNTED or not _is_alone(plan, service):
         return False
-    return _words_are_plain(service) and _variables_are_plain(service) and _secrets(plan, service) is not None
+    return _words_are_plain(service) and _variables_are_plain(service) and _files(plan, service) is not None
 
 
 def told(plan: Plan, service: ServicePlan) -> str:
     """A hash of all of it, passwords included."""
-    given = {key: value for key, value in service.compose.items() if key not in IDLE}
-    inputs = [given, service.entrypoint, service.command, dict(service.env), _secrets(plan, service)]
+    given = {key: value for key, value in service.compose.items() if key not in (*IDLE, "volumes")}
+    mounts = [mount["target"] for mount in _mounts(service)[0]]  # whatever a volume is called
+    inputs = [given, mounts, service.entrypoint, service.command, dict(service.env), _files(plan, service)]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -59,7 +59,7 @@ def _variables_are_plain(service: ServicePlan) -> bool:
     assert service.snapshot is not None
     places = [place for place in service.snapshot.places if place.startswith("/")]
     for name, value in service.env.items():
-        if value and _PERSONAL.search(name):
+        if value and _PERSONAL.search(name) or ".." in PurePosixPath(value).parts:
             return False
         if name in service.snapshot.places and not any(PurePosixPath(value).is_relative_to(place) for place in places):
             return False
@@ -71,13 +71,12 @@ def _variables_are_plain(service: ServicePlan) -> bool:
 def _is_alone(plan: Plan, service: ServicePlan) -> bool:
     """Whether nobody else sees its data: an ordinary volume of its own, or none but that of its image."""
     assert service.snapshot is not None
-    mounts = service.compose.get("volumes") or []
+    mounts, _ = _mounts(service)
     others = [other.compose for other in plan.services.values() if other.name != service.name]
     if any(other.get("volumes_from") for other in others) or len(mounts) > 1:
         return False
-    return all(_is_ordinary(plan, mount, service.snapshot.places) for mount in mounts) and not any(
-        mount.get("source") in _sources(other) for mount in mounts for other in others
-    )
+    own, seen = {str(mount["source"]) for mount in mounts if mount.get("source")}, {name for other in others for name in _sources(other)}
+    return not own & seen and all(_is_ordinary(plan, mount, service.snapshot.places) for mount in mounts)
 
 
 def _is_ordinary(plan: Plan, mount: Mapping[str, Any], places: tuple[str, ...]) -> bool:
@@ -92,15 +91,45 @@ def _sources(compose: Mapping[str, Any]) -> Iterator[str]:
         yield str(mount.get("source")) if isinstance(mount, Mapping) else str(mount).partition(":")[0]
 
 
-def _secrets(plan: Plan, service: ServicePlan) -> list[tuple[str, str]] | None:
-    """Where each of its secrets lies, and the hash of what the file says; None where one cannot be told from here."""
-    found = []
+def _mounts(service: ServicePlan) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """What it mounts, and the first scripts among that by themselves."""
+    mounts = service.compose.get("volumes") or []
+    scripts = [each for each in mounts if each.get("type") == "bind" and PurePosixPath(each["target"]).is_relative_to(SCRIPTS)]
+    return [each for each in mounts if each not in scripts], scripts
+
+
+def _files(plan: Plan, service: ServicePlan) -> list[tuple[str, str]] | None:
+    """Where each of its secrets and first scripts lies, and the hash of what it is; None where one cannot be told from here."""
+    try:
+        found = [*_secrets(plan, service), *_scripts(plan, service)]
+        return [(target, _digest(path, plan.setting.project)) for target, path in found]
+    except (FileRefused, OSError):
+        return None
+
+
+def _secrets(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
     for given in service.compose.get("secrets") or []:
         file = (plan.compose_extra.get("secrets", {}).get(given["source"]) or {}).get("file")
-        content = None
-        with suppress(FileRefused, OSError):
-            content = read_file(Path(str(file).replace("$$", "$")), plan.setting.project, largest=LARGEST_SECRET) if file else None
-        if content is None:
-            return None
-        found.append((str(given.get("target") or given["source"]), hashlib.sha256(content).hexdigest()))
-    return found
+        if not file:
+            raise FileRefused(f"the secret {given['source']} is no file")
+        yield str(given.get("target") or given["source"]), _path(file)
+
+
+def _scripts(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
+    """A shell script may ask anybody anything."""
+    for mount in _mounts(service)[1]:
+        source = _path(mount["source"])
+        for path in files_below(source, plan.setting.project) if source.is_dir() else [source]:
+            if not path.name.endswith(SQL):
+                raise FileRefused(f"{path} is no SQL")
+            yield str(PurePosixPath(mount["target"], path.relative_to(source))), path
+
+
+def _path(text: object) -> Path:
+    """As Compose means it, which doubles a literal `$`."""
+    return Path(str(text).replace("$$", "$"))
+
+
+def _digest(path: Path, project: Path) -> str:
+    with open_file(path, project) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -58,9 +58,11 @@ def test_what_a_server_alone_decides_about_is_kept(tmp_path: Path, compose: dict
     assert is_kept(composed(tmp_path, compose))
 
 
-SCRIPT = {"type": "bind", "source": "/p/init.sql", "target": "/docker-entrypoint-initdb.d/init.sql", "read_only": True}
+SCRIPTS = "/docker-entrypoint-initdb.d"
+SCRIPT = {"type": "bind", "source": "/p/init.sql", "target": f"{SCRIPTS}/init.sql", "read_only": True}
 NOT_KEPT: dict[str, dict[str, Any]] = {
-    "a first script": {"volumes": [SCRIPT]},
+    "a first script that is not the project's": {"volumes": [SCRIPT]},
+    "first scripts in a volume": {"volumes": [DATA, {**DATA, "source": "scripts", "target": SCRIPTS}]},
     "a file beside the volume": {"volumes": [DATA, {**SCRIPT, "target": "/etc/postgresql.conf"}]},
     "a folder of this machine": {"volumes": [{**DATA, "type": "bind", "source": "/srv/pg"}]},
     "a volume elsewhere": {"volumes": [{**DATA, "target": "/backups"}]},
@@ -95,6 +97,7 @@ PLAIN_VARIABLES = {
 ODD_VARIABLES = {
     "another folder": {"PGDATA": "/pg"},
     "a relative folder": {"PGDATA": "pg"},
+    "a folder beside its volume": {"PGDATA": "/var/lib/postgresql/data/../../x"},
     "another folder for its log": {"POSTGRES_INITDB_WALDIR": "/wal"},
     "a folder in its arguments": {"POSTGRES_INITDB_ARGS": "-E UTF8 -X /wal"},
     "a password that the image draws": {"MARIADB_RANDOM_ROOT_PASSWORD": "1"},
@@ -170,3 +173,35 @@ def test_the_bytes_of_a_secret_count(tmp_path: Path) -> None:
     (tmp_path / "pw.txt").write_text("mustard\n")
 
     assert key(plan) != before
+
+
+def scripted(folder: Path, source: str, target: str = SCRIPTS) -> Plan:
+    return composed(folder, {"volumes": [DATA, {"type": "bind", "source": str(folder / source), "target": target}]})
+
+
+def test_the_names_and_the_bytes_of_first_scripts_count(tmp_path: Path) -> None:
+    write(tmp_path, {"init/1.sql": "select 1;", "init/2.sql.gz": b"x"})
+    plan = scripted(tmp_path, "init")
+    assert is_kept(plan)
+    keys = [key(plan), key(scripted(tmp_path, "init/1.sql", f"{SCRIPTS}/1.sql")), key(composed(tmp_path, {"volumes": [DATA]}))]
+
+    write(tmp_path, {"init/1.sql": "select 2;"})
+    keys.append(key(plan))
+    (tmp_path / "init/1.sql").rename(tmp_path / "init/3.sql")
+    keys.append(key(plan))
+
+    assert len(set(keys)) == 5
+
+
+def test_a_first_script_that_may_ask_anybody_is_not_kept(tmp_path: Path) -> None:
+    write(tmp_path, {"init/1.sql": "select 1;", "init/2.sh": "curl example.org"})
+
+    assert not is_kept(scripted(tmp_path, "init"))
+    assert is_kept(scripted(tmp_path, "init/1.sql", f"{SCRIPTS}/1.sql"))
+
+
+def test_first_scripts_behind_a_link_are_not_read(tmp_path: Path) -> None:
+    write(tmp_path, {"elsewhere/1.sql": "select 1;", "p/init/2.sql": "select 2;"})
+    (tmp_path / "p/init/1.sql").symlink_to(tmp_path / "elsewhere/1.sql")
+
+    assert not is_kept(scripted(tmp_path / "p", "init"))

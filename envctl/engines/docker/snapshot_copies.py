@@ -36,7 +36,7 @@ def holds(daemon: Daemon, service: ServicePlan) -> bool:
     except ApiError:
         return False
     folder, places = _only_volume(config), [place for place in service.snapshot.places if place.startswith("/")]
-    mounted = [str(mount["target"]).rstrip("/") for mount in service.compose.get("volumes") or []]
+    mounted = [str(mount["target"]).rstrip("/") for mount in service.compose.get("volumes") or [] if mount["type"] == "volume"]
     if folder not in places or any(target != folder for target in mounted):
         return False
     variables = dict(text.partition("=")[::2] for text in config.get("Env") or ()) | dict(service.env)
