@@ -59,7 +59,7 @@ def _variables_are_plain(service: ServicePlan) -> bool:
     assert service.snapshot is not None
     places = [place for place in service.snapshot.places if place.startswith("/")]
     for name, value in service.env.items():
-        if value and _PERSONAL.search(name) or ".." in PurePosixPath(value).parts:
+        if (value and _PERSONAL.search(name)) or ".." in PurePosixPath(value).parts:
             return False
         if name in service.snapshot.places and not any(PurePosixPath(value).is_relative_to(place) for place in places):
             return False
