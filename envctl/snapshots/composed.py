@@ -35,7 +35,7 @@ SQL = (".sql", ".sql.gz", ".sql.xz", ".sql.zst")
 
 def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
     """Whether nothing but its image, its variables, its arguments and files that are read here decide about its data."""
-    if not service.compose.keys() <= IDLE | COUNTED or not _is_alone(plan, service):
+    if service.needs or not service.compose.keys() <= IDLE | COUNTED or not (_is_alone(plan, service) and _is_unseen(plan, service)):
         return False
     return _words_are_plain(service) and _variables_are_plain(service) and _files(plan, service) is not None
 
@@ -77,6 +77,12 @@ def _is_alone(plan: Plan, service: ServicePlan) -> bool:
         return False
     own, seen = {str(mount["source"]) for mount in mounts if mount.get("source")}, {name for other in others for name in _sources(other)}
     return not own & seen and all(_is_ordinary(plan, mount, service.snapshot.places) for mount in mounts)
+
+
+def _is_unseen(plan: Plan, service: ServicePlan) -> bool:
+    """Whether its twin would be on networks of its own alone: on one that is shared, others might take it for the server."""
+    networks = plan.compose_extra.get("networks", {})
+    return not any((networks.get(name) or {}).get("external") for name in service.compose.get("networks") or {"default": None})
 
 
 def _is_ordinary(plan: Plan, mount: Mapping[str, Any], places: tuple[str, ...]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -66,8 +66,10 @@ class Carried(Keeping):
 
     unable: str = ""
     refused: str = ""
+    before: Callable[[], None] = lambda: None
 
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: object) -> SnapshotRecord:
+        self.before()
         if self.refused:
             raise EnvctlError(self.refused)
         return replace(kept, ref=f"registry/{kept.ref}")
@@ -205,6 +207,18 @@ def test_what_another_engine_keeps_is_brought_first(session: Session, store: Sto
 
     assert deployment.began["db"].ref == run.record.snapshots["db"].ref == f"registry/{entry.ref}"
     assert run.lacking == ["other"]
+
+
+def test_a_copy_counts_when_it_is_whole(session: Session, store: Store, plan: Plan) -> None:
+    """Whoever is killed while it is made leaves a record that knows nothing of it, also where there was one before."""
+    keep(session, store, plan, "db")
+    run, seen = run_of(session, plan), []
+    run.update(lambda record: replace(record, snapshots={"db": SnapshotRecord("old", "old", "old", folder="/data")}))
+
+    begin(run, Carried(before=lambda: seen.append(dict(run.record.snapshots))))
+
+    assert seen == [{}]
+    assert list(run.record.snapshots) == ["db"]
 
 
 def test_what_cannot_be_brought_is_seeded_again_and_said(session: Session, store: Store, plan: Plan) -> None:

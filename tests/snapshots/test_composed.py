@@ -28,7 +28,7 @@ def composed(folder: Path, compose: Mapping[str, Any], env: Mapping[str, str] = 
     kept = SnapshotPlan(db.snapshot.folder, always=True, kind=db.snapshot.kind, places=PLACES)
     bare = replace(db, from_compose=True, compose=compose, env=env, command=(), files={}, user=None, data=None, snapshot=kept)
     services = {"db": bare, "other": replace(other, from_compose=True, compose=given["other"])}
-    extra = {"volumes": given["volumes"], "secrets": given["secrets"]}
+    extra = {key: given.get(key, {}) for key in ("volumes", "secrets", "networks")}
     secrets = frozenset({env["POSTGRES_PASSWORD"]}) if "POSTGRES_PASSWORD" in env else frozenset()
     return replace(plan, services=services, compose_extra=extra, secrets=secrets)
 
@@ -141,6 +141,20 @@ def test_what_runs_in_several_containers_is_not_kept(tmp_path: Path) -> None:
 
     assert not can_be_kept(plan, replace(plan.services["db"], replicas=2))
     assert not can_be_kept(plan, replace(plan.services["db"], personal=True))
+
+
+def test_what_waits_for_others_is_not_kept(tmp_path: Path) -> None:
+    plan = composed(tmp_path, {})
+
+    assert not can_be_kept(plan, replace(plan.services["db"], needs={"other": "ready"}))
+
+
+@pytest.mark.parametrize("name", ["default", "shared"])
+def test_no_twin_appears_on_a_network_of_others(tmp_path: Path, name: str) -> None:
+    compose = {} if name == "default" else {"networks": {name: None}}
+
+    assert not is_kept(composed(tmp_path, compose, networks={name: {"external": True, "name": "corporate"}}))
+    assert is_kept(composed(tmp_path, compose, networks={name: {}}))
 
 
 OTHERS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
