@@ -15,7 +15,6 @@ from typing import Any
 
 from envctl.engines import listening
 from envctl.engines.docker import snapshot_copies, snapshots
-from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.commands import OneOffs, archive, execute, kill
 from envctl.engines.docker.compose import (
     QUIET,
@@ -28,7 +27,7 @@ from envctl.engines.docker.compose import (
     stranded,
     unchanged,
 )
-from envctl.engines.docker.connection import sdk_errors
+from envctl.engines.docker.connection import import_sdk, sdk_errors
 from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
@@ -175,7 +174,8 @@ class DockerDeployment(DockerInstance):
         options = ["--remove-orphans"] if whole else []
         try:
             with self.in_flight.creating():
-                make_volumes(self.connection, self.id, self.plan.services, labels(self.plan))
+                make_volumes(self.connection.daemon, self.id, self.plan.services, labels(self.plan))
+                begun(import_sdk, "Docker's SDK")  # which starts what Compose makes meanwhile
                 self._run_compose(file, ["create", "--no-build", "--pull", "never", *options, *built])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
@@ -322,26 +322,16 @@ class DockerDeployment(DockerInstance):
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
         service = self.plan.services.get(service.name, service)
-        try:
-            return self._data_id(service)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-        return ""
-
-    def _data_id(self, service: ServicePlan) -> str:
-        """Asked lightly: whoever begins need not wait for the SDK."""
-        daemon = self.connection.daemon
-        if self._has_copy(service):
-            return str(daemon.get(f"/volumes/{snapshot_copies.volume_of(self.id, service.name)}")["Labels"][DATA])
-        if service.ephemeral or service.data is None:
+        daemon, copy = self.connection.daemon, self._has_copy(service)
+        if (service.ephemeral or service.data is None) and not copy:
             container = next(iter(self.containers().get(service.name, [])), "")
             if not container and service.from_compose and (volume := snapshot_copies.volume_of_file(self._planned, service)):
-                return str(daemon.get(f"/volumes/{volume}")["CreatedAt"])
-            started = daemon.get(f"/containers/{container}/json")["State"]["StartedAt"] if container and service.ephemeral else ""
-            return f"{container} {started}".rstrip()
-        volume = daemon.get(f"/volumes/{volume_of(self.id, service.name)}")
-        return str((volume["Labels"] or {}).get(DATA) or volume["CreatedAt"])
+                return str((daemon.find(f"/volumes/{volume}") or {}).get("CreatedAt", ""))
+            found = daemon.find(f"/containers/{container}/json") if container and service.ephemeral else None
+            return f"{container} {found['State']['StartedAt'] if found else ''}".rstrip()
+        name = snapshot_copies.volume_of(self.id, service.name) if copy else volume_of(self.id, service.name)
+        its = daemon.find(f"/volumes/{name}")
+        return str((its["Labels"] or {}).get(DATA) or its["CreatedAt"]) if its else ""
 
     def _has_copy(self, service: ServicePlan) -> bool:
         return service.name in self._snapshots and bool(self._snapshots[service.name].folder)
