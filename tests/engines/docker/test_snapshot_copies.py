@@ -1,0 +1,124 @@
+"""Where a copy of kept data goes, on a daemon that is only played; tests/snapshots/test_composed_live.py has a real one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from envctl.engines.docker.api import ApiError
+from envctl.engines.docker.snapshot_copies import fill, holds, mounted, volume_of_file
+from envctl.errors import EnvctlError
+from envctl.instance.record import SnapshotRecord
+from envctl.plan.model import Plan, ServicePlan, SnapshotPlan
+from envctl.process.creation import InFlight
+from envctl.render.compose import render_compose
+from tests.builders import plan_of, service
+
+PLACES = ("/var/lib/postgresql/data", "/var/lib/postgresql", "PGDATA")
+FOLDER = "/var/lib/postgresql/data"
+KEPT = SnapshotRecord("k", "envctl/snapshot:k", "content")
+
+
+@dataclass
+class Played:
+    """A daemon with one image."""
+
+    volumes: tuple[str, ...] = (FOLDER,)
+    env: tuple[str, ...] = (f"PGDATA={FOLDER}",)
+    full: bool = False
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    def get(self, path: str, **query: Any) -> Any:
+        if path != "/images/db:1/json":
+            raise ApiError(404, "no such image")
+        return {"Config": {"Volumes": {key: {} for key in self.volumes}, "Env": list(self.env)}}
+
+    def request(self, method: str, path: str, query: Any = None, patience: float = 0.0, body: Any = None) -> Any:
+        self.asked.append((method, path, body))
+        if self.full and path == "/containers/create":
+            raise ApiError(500, "no space left on device")
+        return {"Id": "c"}
+
+
+def composed(**changes: Any) -> ServicePlan:
+    kept = SnapshotPlan("/var/lib/envctl/data", always=True, kind="k", places=PLACES)
+    return service("db", **{"from_compose": True, "snapshot": kept, **changes})
+
+
+@pytest.mark.parametrize(
+    ("daemon", "changes"),
+    [
+        (Played(), {}),
+        (Played(), {"env": {"PGDATA": f"{FOLDER}/pgdata"}}),
+        (Played(("/var/lib/postgresql",), ("PGDATA=/var/lib/postgresql/18/docker",)), {}),
+        (Played(), {"compose": {"volumes": [{"type": "volume", "source": "a", "target": f"{FOLDER}/"}]}}),
+    ],
+)
+def test_an_image_with_its_data_in_one_volume_holds_it(daemon: Any, changes: dict[str, Any]) -> None:
+    assert holds(daemon, composed(**changes))
+
+
+@pytest.mark.parametrize(
+    ("daemon", "changes"),
+    [
+        (Played(()), {}),
+        (Played((FOLDER, "/docker-entrypoint-initdb.d")), {}),
+        (Played(("/elsewhere",)), {}),
+        (Played(env=("PGDATA=/var/lib/postgresql/18",)), {}),
+        (Played(), {"env": {"PGDATA": "/var/lib/postgresql/other"}}),
+        (Played(), {"compose": {"volumes": [{"type": "volume", "source": "a", "target": "/var/lib/postgresql"}]}}),
+        (Played(), {"image": "missing:1"}),
+    ],
+)
+def test_data_that_may_lie_elsewhere_is_not_taken(daemon: Any, changes: dict[str, Any]) -> None:
+    assert not holds(daemon, composed(**changes))
+
+
+def test_a_copy_is_made_anew_from_the_snapshot() -> None:
+    daemon: Any = Played()
+
+    found = fill(daemon, composed(), KEPT, "t-1", {"envctl.instance": "t-1"}, InFlight())
+
+    assert found == replace(KEPT, folder=FOLDER)
+    made = {path: body for method, path, body in daemon.asked if method == "POST"}
+    assert made["/volumes/create"]["Labels"]["envctl.instance"] == "t-1"
+    assert made["/containers/create"]["HostConfig"] == {"Binds": ["t-1.db:/var/lib/envctl/data"]}
+    assert [path for method, path, _ in daemon.asked if method == "DELETE"] == [
+        "/containers/t-1.db",
+        "/volumes/t-1.db",
+        "/containers/t-1.db",
+    ]
+
+
+def test_a_copy_that_finds_no_room_is_an_error() -> None:
+    daemon: Any = Played(full=True)
+
+    with pytest.raises(EnvctlError, match="no space left"):
+        fill(daemon, composed(), KEPT, "t-1", {}, InFlight())
+
+
+def plan_with(tmp_path: Any, volumes: list[dict[str, Any]]) -> Plan:
+    plan = plan_of(tmp_path, "services:\n  db: {kind: postgres}\n")
+    return replace(plan, services={"db": composed(compose={"volumes": volumes})}, compose_extra={"volumes": {"pgdata": {}}})
+
+
+def test_the_copy_stands_in_the_place_of_the_data_and_of_nothing_else(tmp_path: Any) -> None:
+    script = {"type": "bind", "source": "/p/1.sql", "target": "/docker-entrypoint-initdb.d/1.sql"}
+    plan = plan_with(tmp_path, [script, {"type": "volume", "source": "pgdata", "target": FOLDER}])
+
+    document = render_compose(mounted(plan, {"db": FOLDER, "gone": FOLDER}), standalone=False).document
+
+    own = {"type": "volume", "source": "db.kept", "target": FOLDER, "volume": {}}
+    assert document["services"]["db"]["volumes"] == [script, own]
+    assert document["volumes"]["db.kept"] == {"external": True, "name": f"{plan.setting.id}.db"}
+
+
+def test_the_volume_of_a_file_is_known_by_its_place(tmp_path: Any) -> None:
+    plan = plan_with(tmp_path, [{"type": "volume", "source": "pgdata", "target": FOLDER}])
+    other = service("other", from_compose=True, compose={"volumes": [{"type": "volume", "source": "pgdata", "target": "/backup"}]})
+
+    assert volume_of_file(plan, plan.services["db"]) == f"{plan.setting.id}_pgdata"
+    assert volume_of_file(replace(plan, services={**plan.services, "other": other}), plan.services["db"]) == ""
+    assert volume_of_file(plan, composed(compose={"volumes": [{"type": "volume", "source": "pgdata", "target": "/backup"}]})) == ""
