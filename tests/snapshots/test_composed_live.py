@@ -52,7 +52,7 @@ def test_a_server_of_a_compose_file_begins_as_it_was_initialised_with_the_same_f
         first = up("sesame")
         assert rows(first, "show data_directory") == [["/var/lib/postgresql/data"]]
         rows(first, "create table t (i int)")
-        run("reset", "kc")
+        run("reset", "kc", "db")
         assert rows(first, "select to_regclass('t')") == [[None]]
         assert "init process complete" not in run("logs", "kc", "db")
         run("down", "kc")
