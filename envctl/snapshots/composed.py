@@ -27,7 +27,7 @@ COUNTED = frozenset(
 )  # fmt: skip
 """Keys whose values say all that they do. Any other one (`entrypoint`, `user`, `configs`, `tmpfs`...) may bring in anything."""
 _PATH = re.compile(r"(?:^|[\s=:,])\.{0,2}/")
-_PERSONAL = re.compile(r"RANDOM|MASTER|PRIMARY|REPLICA")
+_PERSONAL = re.compile(r"RANDOM|ONETIME|MASTER|PRIMARY|REPLICA")
 """Variables with which an image draws a password, or asks another server."""
 SECRETS, SCRIPTS = "/run/secrets", "/docker-entrypoint-initdb.d"
 SQL = (".sql", ".sql.gz", ".sql.xz", ".sql.zst")
@@ -80,9 +80,10 @@ def _is_alone(plan: Plan, service: ServicePlan) -> bool:
 
 
 def _is_unseen(plan: Plan, service: ServicePlan) -> bool:
-    """Whether its twin would be on networks of its own alone: on one that is shared, others might take it for the server."""
+    """Whether its twin would be on networks of its own alone, since others might take it for the server; and be asked from outside."""
     networks = plan.compose_extra.get("networks", {})
-    return not any((networks.get(name) or {}).get("external") for name in service.compose.get("networks") or {"default": None})
+    joined = [networks.get(name) or {} for name in service.compose.get("networks") or {"default": None}]
+    return not any(network.get("external") for network in joined) and not all(network.get("internal") for network in joined)
 
 
 def _is_ordinary(plan: Plan, mount: Mapping[str, Any], places: tuple[str, ...]) -> bool:

@@ -101,6 +101,7 @@ ODD_VARIABLES = {
     "another folder for its log": {"POSTGRES_INITDB_WALDIR": "/wal"},
     "a folder in its arguments": {"POSTGRES_INITDB_ARGS": "-E UTF8 -X /wal"},
     "a password that the image draws": {"MARIADB_RANDOM_ROOT_PASSWORD": "1"},
+    "a password that has to be changed first": {"MYSQL_ONETIME_PASSWORD": "1"},
     "another server": {"MARIADB_MASTER_HOST": "other"},
 }
 
@@ -155,6 +156,14 @@ def test_no_twin_appears_on_a_network_of_others(tmp_path: Path, name: str) -> No
 
     assert not is_kept(composed(tmp_path, compose, networks={name: {"external": True, "name": "corporate"}}))
     assert is_kept(composed(tmp_path, compose, networks={name: {}}))
+
+
+def test_what_nobody_outside_can_ask_is_not_kept(tmp_path: Path) -> None:
+    """Whether it has been initialised could not be told."""
+    networks = {"back": {"internal": True}, "front": {}}
+
+    assert not is_kept(composed(tmp_path, {"networks": {"back": None}}, networks=networks))
+    assert is_kept(composed(tmp_path, {"networks": {"back": None, "front": None}}, networks=networks))
 
 
 OTHERS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
