@@ -28,7 +28,7 @@ COUNTED = frozenset(
 """Keys whose values say all that they do. Any other one (`entrypoint`, `user`, `configs`, `tmpfs`...) may bring in anything."""
 _PATH = re.compile(r"(?:^|[\s=:,])\.{0,2}/")
 _PERSONAL = re.compile(r"RANDOM|ONETIME|MASTER|PRIMARY|REPLICA")
-"""Variables with which an image draws a password, or asks another server."""
+"""Variables with which an image draws a password, wants another one, or asks another server."""
 SECRETS, SCRIPTS = "/run/secrets", "/docker-entrypoint-initdb.d"
 SQL = (".sql", ".sql.gz", ".sql.xz", ".sql.zst")
 
