@@ -40,7 +40,8 @@ class SeedFeed(Model):
     command: list[str] = Field(default_factory=list, description="Argument list; expressions see `self`, `step` and `columns`.")
     env: dict[str, str] = Field(default_factory=dict)
     dialect: str = Field(
-        "", description="How the data is written: `sql`, `postgres-csv` or `mysql-tsv`; for brokers and stores, their protocol."
+        "",
+        description="How the data is written: `sql`, `mysql-sql`, `postgres-csv` or `mysql-tsv`; for brokers and stores, their protocol.",
     )
     select: list[str] = Field(default_factory=list, description="Prints the values of `step.columns` of the table `step.into`, one a line.")
 
