@@ -85,6 +85,9 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(problems))
     reading = ComposeReading(config, reference.recognise, reference.project, reference.environ)
     services = reading.services()
+    if not services:
+        source = _source(files, config["services"], reference.nodes)
+        return ComposeServices({"name": _name(files[0].parent.name)}, source, (_no_replicas(source, list(config["services"])),))
     extra = _extra(reading)
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
@@ -140,6 +143,11 @@ def _only_profiles(files: Sequence[Path], reference: ComposeReference) -> Iterat
         yield Problem(displayed(files[0]), 1, "services", f"every service is in a profile, and none is chosen: {', '.join(known)}", hint)
     else:
         yield Problem(displayed(files[0]), 1, "services", "this file has no services")
+
+
+def _no_replicas(source: Source, names: Sequence[str]) -> Problem:
+    what = f"nothing starts: every service has `replicas: 0` ({', '.join(names)})"
+    return source.problem(("services", names[0]), what, "`replicas: 1`, or no such key, starts one")
 
 
 def _config(

@@ -177,6 +177,19 @@ def test_a_file_that_compose_refuses(tmp_path: Path, text: str, message: str) ->
 
 
 @needs_compose
+def test_a_file_of_which_nothing_starts_says_why(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  b: {image: x, scale: 0}\n  a: {image: x, deploy: {replicas: 0}}\n  c: {image: x, profiles: [p]}\n"
+    )
+    with pytest.raises(DefinitionError) as caught:
+        opened(tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.message == "nothing starts: every service has `replicas: 0` (a, b)"
+    assert (problem.file.name, problem.line) == ("compose.yaml", 3)
+    assert set(opened(tmp_path, COMPOSE_PROFILES="p").definition.services) == {"c"}
+
+
+@needs_compose
 def test_warnings_of_compose_are_losses(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services:\n  a: {image: 'x:${NOT_SET}y'}\n")
     assert any("NOT_SET" in loss for loss in opened(tmp_path).loaded.losses)
