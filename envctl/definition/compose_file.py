@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.compose_paths import UNREAD, files_of_variables, refused_paths
+from envctl.definition.compose_paths import UNREAD, ComposePaths
 from envctl.definition.compose_services import ComposeReading, Recogniser
 from envctl.definition.compose_storage import without_addresses, without_folders
 from envctl.definition.compose_variables import complaint, unfit
@@ -65,19 +65,20 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         EngineMissing: Docker Compose is not there.
     """
     files, profiles, problems = _asked(reference)
-    found = [] if problems else list(refused_paths(files, reference.project, reference.environ, reference.nodes))
+    paths = ComposePaths(reference.project, reference.environ, reference.nodes)
+    found = [] if problems or not files else paths.read(files).problems
     unread = [problem for problem in found if problem.path == UNREAD]
     problems += [problem for problem in found if problem.path != UNREAD]
     if problems or not files:
-        return ComposeServices(source=reference.source, problems=tuple(problems))
+        # With a name, so that nothing is said of it as well.
+        return ComposeServices({"name": _name(files[0].parent.name)} if files else {}, reference.source, tuple(problems))
     if unread:  # Compose might read it, and what it names; its words of that would be those of a file outside
         return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(unread))
-    variables = list(files_of_variables(files, reference.project, reference.environ, reference.nodes))
+    variables = list(filter(Path.is_file, paths.variables))
     problems += unfit(variables, reference.project)
     done = None if problems else _config(files, profiles, reference.environ)
     if done is None or done.returncode != 0:
         problems += [_failure(done.stderr, files, variables, reference)] if done is not None else []
-        # With a name, so that nothing is said of it as well.
         return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(problems))
     config = _without_nulls(json.loads(done.stdout))
     if not config.get("services"):

@@ -210,7 +210,9 @@ class ComposeReading:
             self.losses.add(name, f"`network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs")
         if mode == "host":
             del kept["network_mode"]
-            self.losses.add(name, "`network_mode: host` is left out; its ports are published like those of others")
+            self.losses.add(
+                name, "`network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published"
+            )
         if networks := service.get("networks"):
             kept["networks"] = {network: self._unfixed(name, given) for network, given in networks.items()}
         if (kept.get("healthcheck") or {}).get("test") in (["NONE"], []):

@@ -108,7 +108,7 @@ class TestAGrownFile:
             "the network 'outer' is external: it must exist already, and every instance shares it",
             "broker: the udp port 9999 is not published",
             "cron: `container_name` is left out; it stays reachable under that name",
-            "web: `network_mode: host` is left out; its ports are published like those of others",
+            "web: `network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published",
         ]
 
     def test_a_container_name_stays_reachable(self, folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 import warnings
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from envctl.instance.labels import BUILD, SNAPSHOT
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.compose import build_entry
+
 
 def ensure_images(connection: Connection, plan: Plan, environ: Mapping[str, str], progress: Progress) -> None:
     """Every image of *plan* is on the daemon.

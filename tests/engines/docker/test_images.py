@@ -137,7 +137,10 @@ def test_progress_is_told(fake: Fake) -> None:
     [
         ("pull access denied for x", "log in to the registry (`docker login`), or check the image's name"),
         ("Unauthorized", "log in to the registry"),
-        ("Credentials store error: StoreError('docker-credential-x not installed or not available in PATH')", "install docker-credential-x"),
+        (
+            "Credentials store error: StoreError('docker-credential-x not installed or not available in PATH')",
+            "install docker-credential-x",
+        ),
         ("write: no space left on device", "the daemon's disk is full: `docker system df` shows what takes the space"),
         ("manifest unknown", "check the name and the network; `images` in envctl.toml sends pulls to a mirror"),
     ],
