@@ -241,10 +241,10 @@ def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
     entry = record.services[service_of(record, service)]
     argv = list(entry.shell) or ["sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"]
     status = _inside(session, record, service, argv, dict(entry.shell_env))
-    if status in NOT_RUN and not entry.shell:
+    if status in NOT_RUN:
         known = called(session, record)
         tell(
-            f"envctl: {service} seems to have no shell in its image",
+            f"envctl: {service} seems to have no {Path(entry.shell[0]).name if entry.shell else 'shell'} in its image",
             f"  `envctl status {known}` shows its address for a client of this machine",
         )
     return status

@@ -53,6 +53,8 @@ class Recognised:
     """It has a protocol by which it is asked whether it is ready, and needs nobody else for that."""
     port: Sequence[str] = ()
     """Where its main port stands."""
+    loss: str = ""
+    """What does not work with it."""
 
 
 Recogniser = Callable[[str], Recognised | None]
@@ -119,6 +121,8 @@ class ComposeReading:
         tree["ports"] = self._ports(name, service, known)
         if known:
             tree["with"] = self._parameters(name, service, known)
+            if known.loss:
+                self.losses.add(name, known.loss)
         if (replicas := _replicas(service)) != 1:
             tree["replicas"] = replicas
         if "stop_grace_period" in service:

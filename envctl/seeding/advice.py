@@ -27,6 +27,10 @@ _KNOWN = (
         "the file changes to a database that is not declared: `with: {databases: [...]}` declares it, or dump without `--databases`",
     ),
     (
+        r"\"?mariadb\"?: (?:executable file )?not found",
+        "an image of MySQL has no client of MariaDB: take `mariadb:11.8`, or seed with a `command:` that runs `mysql`",
+    ),
+    (
         r"backslash commands are restricted; only \\unrestrict",
         "between \\restrict and \\unrestrict only what pg_dump writes is run: take both out",
     ),
