@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import select
 import signal
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,45 +223,3 @@ def held_port(host: str = "127.0.0.1") -> Iterator[int]:
         holder.bind((host, 0))
         holder.listen()
         yield holder.getsockname()[1]
-
-
-FORKING = """
-import json, os, sys
-from envctl import environment
-from envctl.plan import render_setting
-from envctl.lifecycle import up
-from envctl.cli import main
-from envctl.cli.app import build
-build([])
-
-def run(number, words):
-    for descriptor, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(f"{sys.argv[1]}/{number}.{name}", os.O_WRONLY | os.O_CREAT), descriptor)
-    try:
-        main(words)
-    except SystemExit as end:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        sys.stderr.flush()
-        os._exit(99)
-
-def wait(pid):
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-print(json.dumps([wait(os.fork() or run(number, words)) for number, words in enumerate(json.load(sys.stdin))]))
-"""
-"""A process for each command, without 150 times the time that Python takes to import."""
-
-
-def forked(jobs: Sequence[Sequence[str]], cwd: Path, results: Path) -> list[Done]:
-    """`envctl WORDS` for each of *jobs*; what they print goes through files in *results*."""
-    environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")}
-    parent = [sys.executable, "-c", FORKING, str(results)]
-    done = subprocess.run(parent, cwd=cwd, env=environ, input=json.dumps(jobs), stdout=subprocess.PIPE, text=True, check=True)
-    return [
-        Done(status, (results / f"{number}.out").read_text("utf-8"), (results / f"{number}.err").read_text("utf-8"))
-        for number, status in enumerate(json.loads(done.stdout))
-    ]

@@ -12,12 +12,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envctl.errors import EnvctlError
 from envctl.instance.record import Location
 from envctl.session import Session
+from tests.fork_server import ForkServer, can_fork
 
 if TYPE_CHECKING:
     from envctl.engines import Engine
@@ -90,9 +92,12 @@ class Done:
 
 
 def command(words: list[str], cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300) -> Done:
-    """`envctl WORDS` as a process of its own, piped."""
+    """`envctl WORDS` as a process of its own, piped; forked from one that has imported it, where that makes no difference."""
     ours = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith(("ENVCTL_", "PYTEST_XDIST_"))}
     environ = ours | dict(env or {})
+    if can_fork(environ):
+        ended = _forking().run(words, cwd, environ, timeout)
+        return Done(ended.status, ended.out.decode(), ended.err.decode())
     done = subprocess.run(
         [sys.executable, "-m", "envctl", *words],
         cwd=cwd,
@@ -103,6 +108,12 @@ def command(words: list[str], cwd: Path | None = None, env: Mapping[str, str] | 
         stdin=subprocess.DEVNULL,
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+@cache
+def _forking() -> ForkServer:
+    """One of each process that runs tests."""
+    return ForkServer()
 
 
 @dataclass(frozen=True)

@@ -359,7 +359,8 @@ def _read_kind(file: Path, files: Mapping[str, list[Path]]) -> Kind:
         kind = Kind.model_validate({**data, "kind": file.stem})
     except ValidationError as error:
         raise DefinitionError([_known(p) for p in problems_of(error, data, (), document.source)]) from None
-    if problems := list(_texts_of(data, document.source)):
+    ours = file.is_relative_to(templates("kinds"))  # those are read by the tests, which takes its time
+    if problems := [] if ours else list(_texts_of(data, document.source)):
         raise DefinitionError(problems)
     return kind
 

@@ -19,8 +19,8 @@ from envctl.readiness.wait import PASSES, History, wait_until_ready
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
 
-SETTLED_SECONDS, POLL_SECONDS = 1.0, 0.025
-"""How long a service without any check must run, and how often it is looked at."""
+SETTLED_SECONDS, COMPOSED_SECONDS, POLL_SECONDS = 1.0, 0.5, 0.025
+"""How long a service without any check must run, one of a Compose file (for Compose a moment is enough), and how often it is looked at."""
 END_POLL_SECONDS = 0.05
 HEALTH = Check("health")
 REFUSED_SECONDS, GUESSED_REFUSED_SECONDS = 5.0, 2.0
@@ -146,7 +146,7 @@ class _Waiting:
         exits, name = self.work.exits, self.service.name
         if exits.has_run_all_along(self.service):
             return
-        until = time.monotonic() + SETTLED_SECONDS
+        until = time.monotonic() + (COMPOSED_SECONDS if self.service.from_compose else SETTLED_SECONDS)
         while time.monotonic() < until and not exits.ended(self.service):
             self.work.states.go_on()
             if exits.statuses.pop(name, 0):

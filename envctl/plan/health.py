@@ -28,22 +28,30 @@ def _standard(kind: Kind, **options: Any) -> list[Check]:
     return [Check(str(kind.ready["probe"]), {k: v for k, v in kind.ready.items() if k != "probe"} | options)] if kind.ready else []
 
 
-def checks_of_composed(kind: Kind, ready: Ready | None, healthcheck: object, published: bool, seeded: bool) -> tuple[Check, ...]:
+def checks_of_composed(
+    kind: Kind, ready: Ready | None, healthcheck: object, published: bool, seeded: bool, closed: Mapping[str, int] | None = None
+) -> tuple[Check, ...]:
     """What the definition says on top of the file; else the file's health check, and whether a known server answers.
 
     A check of ours that nobody asked for has `patience`: a service that never passes it is up as Compose would have it. A health
     check alone is not enough for a server: many pass while it is being initialised, and nobody but they can reach it yet.
+
+    Args:
+        closed: the ports of one that nobody outside its networks reaches: a program of its image asks them before it is seeded.
     """
     if ready is not None and (given := _given(ready, str(kind.ready.get("probe", "")))):
         return tuple(given)
     if kind.once:
         return ()
     server = not kind.own and bool(kind.ready)
-    if seeded and server:
+    if seeded and server and closed is None:
         return checks_of(kind, None, {"main": 1} if published else {})
     # One that only says how often leaves the check to the image, which may have none.
     asks = isinstance(healthcheck, Mapping) and healthcheck.get("test") and not healthcheck.get("disable")
     health = [Check("health")] if asks else []
+    if closed is not None:
+        inside = [Check("command", {"command": ["sh", "-c", _tcp(port)], "patience": SERVER_PATIENCE}) for port in [*closed.values()][:1]]
+        return (*health, *(inside if seeded and server else ()))
     if server:
         return (*health, *_standard(kind, patience=SERVER_PATIENCE if published else COMPOSED_PATIENCE))
     return tuple(health) or ((Check("tcp", {"patience": COMPOSED_PATIENCE}),) if published else ())

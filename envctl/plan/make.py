@@ -215,6 +215,8 @@ def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
     for name, subject in reading.resolver.subjects.items():
         if name not in scope or name == PROXY:  # another lane's, or nobody's
             continue
+        if subject.closed and viewpoint.side == "outside":
+            continue
         view, prefix = scope[name], _prefix(name, prefixes)
         divided = [subject.kind.unit.parameter] if subject.kind.unit and subject.kind.unit.parameter else []
         for key in ("host", "port", *subject.kind.properties, *divided, *subject.kind.credentials):

@@ -25,6 +25,8 @@ class Subject(NamedTuple):
     expose: Expose | bool | None = None
     drawn: bool = False
     """Credentials that nobody gave were drawn."""
+    closed: bool = False
+    """It is only in networks of a Compose file that are `internal`: nothing outside them reaches it."""
 
     @property
     def main_port(self) -> str | None:
@@ -62,7 +64,7 @@ def fixed_ports(environment: Environment, keys: Sequence[PortKey]) -> dict[PortK
 
 
 def _numbered(subject: Subject, local: bool) -> list[str]:
-    ports = [port for port in subject.ports if subject.published(port) == port]
+    ports = [port for port in subject.ports if subject.published(port) == port and not subject.closed]
     return ports + [private(port) for port in subject.private] if local else ports
 
 
@@ -87,7 +89,13 @@ def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, e
     several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
     when = {} if service.from_compose else kind.ports_when
     ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(when.get(port, ""), True)}
-    return Subject(name, kind, ports, parameters, several, environment.used.get(name), service.expose, drawn)
+    return Subject(name, kind, ports, parameters, several, environment.used.get(name), service.expose, drawn, _closed(service, environment))
+
+
+def _closed(service: Service, environment: Environment) -> bool:
+    """Docker publishes nothing of a network that is `internal`."""
+    own, known = service.compose.get("networks") or (), environment.loaded.compose_extra.get("networks", {})
+    return service.from_compose and bool(own) and all((known.get(name) or {}).get("internal") for name in own)
 
 
 def _ports(service: Service, kind: Kind) -> dict[str, int]:

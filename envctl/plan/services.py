@@ -108,8 +108,9 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
 def _checks(kind: Kind, subject: Subject, service: Service) -> tuple[Check, ...]:
     if not service.from_compose:
         return checks_of(kind, service.ready, subject.ports)
-    given = service.compose
-    return checks_of_composed(kind, service.ready, given.get("healthcheck"), bool(given.get("ports")), bool(service.seed))
+    given, published = service.compose, bool(service.compose.get("ports"))
+    closed = subject.ports if subject.closed else None
+    return checks_of_composed(kind, service.ready, given.get("healthcheck"), published, bool(service.seed), closed)
 
 
 def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -77,6 +77,8 @@ class Resolver:
             self.reserved |= {(subject.name, port) for port in subject.ports}
         if key in ("inside", "outside"):
             return self.view(subject.name, viewpoint.on("inside" if key == "inside" else "outside"))
+        if subject.closed and viewpoint.side == "outside" and key in self.PLACE and key not in ("name", "bind", "prefix"):
+            raise ExpressionError(f"'{subject.name}' is only in networks that are `internal`, so nothing outside them reaches it")
         if subject.url is not None and key in (given := self._given(subject.url, viewpoint)):
             return given[key]
         if key == "public_url" and not subject.expose:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import forked
 from tests.support import Done, command
 
 BROKEN = Path(__file__).parent.parent / "definition/broken"
@@ -25,8 +24,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str], 
     folder = tmp_path_factory.mktemp("broken") / "envctl-tests"
     shutil.copytree(BROKEN, folder)
     (folder / "envctl.toml").touch()
-    jobs = [(word, file) for word in COMMANDS for file in FILES]
-    return dict(zip(jobs, forked(jobs, folder, tmp_path_factory.mktemp("results")), strict=True))
+    return {(word, file): command([word, file], folder) for word in COMMANDS for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -40,13 +38,6 @@ def test_a_broken_definition(ended: Mapping[tuple[str, str], Done], word: str, f
     if word == "up":
         assert done.err.endswith("; nothing was started\n")
         assert "on docker (" not in done.err, "it had not even begun"
-
-
-def test_a_fork_is_like_a_process(ended: Mapping[tuple[str, str], Done], tmp_path: Path) -> None:
-    shutil.copy(BROKEN / "unknown_kind.yaml", tmp_path)
-    (tmp_path / "envctl.toml").touch()
-    for word in COMMANDS:
-        assert command([word, "unknown_kind.yaml"], tmp_path) == ended[word, "unknown_kind.yaml"]
 
 
 def test_nothing_was_started(ended: Mapping[tuple[str, str], Done]) -> None:

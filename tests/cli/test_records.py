@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.processes import forked, keepers_of, nothing_is_left, processes_of, states_of
-from tests.support import Done, Project
+from tests.processes import keepers_of, nothing_is_left, processes_of, states_of
+from tests.support import Done, Project, command
 
 SITE = """
 services:
@@ -80,8 +80,8 @@ def refused(done: Done, words: str, status: int = 1) -> None:
 def test_every_command_says_so_and_all_goes_on(local: Project, tmp_path: Path, change: dict[str, Any], words: str) -> None:
     before = processes_of(record_of(local).parent.name)
     text = changed(local, **change)
-    for command, done in zip(COMMANDS, forked(COMMANDS, local.folder, tmp_path), strict=True):
-        refused(done, words, 125 if command[0] in ("exec", "run") else 1)
+    for each in COMMANDS:
+        refused(command(list(each), local.folder), words, 125 if each[0] in ("exec", "run") else 1)
     assert words in local.envctl("doctor").out
     assert "env" in [row["name"] for row in local.envctl("list", "--json").json], "as its engine sees it"
     assert record_of(local).read_text() == text, "nobody has written it"

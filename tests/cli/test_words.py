@@ -12,7 +12,6 @@ import typer
 from envctl import __version__
 from envctl.cli.app import COMMANDS, build
 from envctl.session.settings import OPTIONS
-from tests.processes import forked
 from tests.support import Project, command
 
 ESCAPE = "\x1b["
@@ -26,8 +25,8 @@ def options(name: str) -> list[Any]:
 
 
 def test_help_of_every_command(tmp_path: Path) -> None:
-    for name, shown in zip(COMMANDS, forked([(name, "--help") for name in COMMANDS], tmp_path, tmp_path), strict=True):
-        shown.ok()
+    for name in COMMANDS:
+        shown = command([name, "--help"], tmp_path).ok()
         assert shown.out.startswith(f"Usage: envctl {name} ")
         assert shown.err == ""
         assert ESCAPE not in shown.out
@@ -82,8 +81,8 @@ WRONG: list[tuple[list[str], int, str]] = [
 
 def test_wrong_words(project: Project, tmp_path: Path) -> None:
     project.environment("env", STUB)
-    ended = forked([words for words, _, _ in WRONG], project.folder, tmp_path)
-    for (words, status, said), done in zip(WRONG, ended, strict=True):
+    for words, status, said in WRONG:
+        done = command(list(words), project.folder)
         assert (done.status, done.out) == (status, ""), (words, done)
         assert said in done.err
         assert "Traceback" not in done.err

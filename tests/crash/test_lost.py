@@ -13,7 +13,6 @@ import pytest
 from envctl.instance.identity import instance_id
 from tests.processes import (
     controlled,
-    forked,
     keepers_of,
     kill,
     nothing_is_left,
@@ -23,7 +22,7 @@ from tests.processes import (
     supervisors_of,
     until,
 )
-from tests.support import Project
+from tests.support import Project, command
 
 pytestmark = pytest.mark.slow
 
@@ -178,7 +177,7 @@ def test_its_keeper_leaks_nothing(pair: Project, tmp_path: Path) -> None:
         return len(os.listdir(f"/proc/{keepers_of(id_of(pair))[0]}/fd"))
 
     before = held()
-    assert {done.status for done in forked(jobs, pair.folder, tmp_path)} == {0}
+    assert {done.status for done in [command(list(words), pair.folder) for words in jobs]} == {0}
     until(lambda: held() <= before, what="as few descriptors as before")
     pair.envctl("down", "env").ok()
 

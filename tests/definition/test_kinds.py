@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from envctl.definition import kinds
 from envctl.definition.budget import Budget
 from envctl.definition.kinds import Kinds, items_of, load_kinds, parameters_of, recogniser
 from envctl.errors import DefinitionError
@@ -172,6 +173,14 @@ def test_a_broken_kind_recognises_nothing(kind_files: Path) -> None:
     recognise = recogniser(kinds_with(kind_files, mine="recognise: {images: [mine]}\n", wrong="kind: [\n"))
     assert recognise("mine:1") is not None
     assert recognise("wrong") is None
+
+
+@pytest.mark.parametrize("file", sorted(templates("kinds").glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_texts_of_our_own_kinds_can_be_read(file: Path) -> None:
+    """Here, and not by every command."""
+    document = kinds._inherited(file, load_kinds().files, ())
+    assert document.tree
+    assert not list(kinds._texts_of(document.tree, document.source))
 
 
 def test_a_clone_of_envctl_has_no_kinds_of_its_own(tmp_path: Path) -> None:

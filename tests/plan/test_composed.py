@@ -52,3 +52,18 @@ def test_a_server_that_publishes_a_port_of_a_parameter_keeps_it(tmp_path: Path) 
     environment = composed(tmp_path, broker=broker)
     plan = make_plan(environment, setting_of(environment))
     assert set(plan.services["broker"].endpoints) == {"amqp", "management"}
+
+
+def test_what_is_only_in_internal_networks_has_no_address_outside(tmp_path: Path) -> None:
+    db = Service(kind="redis", image="redis:8.0", ports={"redis": 6379}, compose={"networks": {"vault": None}})
+    both = db.model_copy(update={"compose": {"networks": {"vault": None, "open": None}}})
+    environment = composed(tmp_path, db=db, both=both)
+    loaded = replace(environment.loaded, compose_extra={"networks": {"vault": {"internal": True}, "open": None}})
+    environment = replace(environment, loaded=loaded)
+    setting = setting_of(environment)
+    plan = make_plan(environment, replace(setting, allocation=replace(setting.allocation, ports={("both", "redis"): 20001})))
+    assert ({name: dict(service.endpoints) for name, service in plan.services.items()}) == {"db": {}, "both": {"redis": 20001}}
+    assert not [key for key in plan.outputs if key.startswith("DB_")]
+    assert plan.outputs["BOTH_URL"]
+    assert plan.services["db"].inside["port"] == 6379
+    assert [check.probe for check in plan.services["db"].checks] == []

@@ -76,6 +76,15 @@ def test_checks_of_a_service_of_a_compose_file(
 
 
 @pytest.mark.parametrize(
+    ("healthcheck", "seeded", "probes"),
+    [(None, False, []), ({"test": "x"}, False, ["health"]), (None, True, ["command"]), ({"test": "x"}, True, ["health", "command"])],
+)
+def test_what_nobody_outside_reaches_is_not_asked_from_there(healthcheck: object, seeded: bool, probes: list[str]) -> None:
+    found = checks_of_composed(SERVER, None, healthcheck, published=False, seeded=seeded, closed={"postgres": 5432})
+    assert [check.probe for check in found] == probes
+
+
+@pytest.mark.parametrize(
     "checks", [(), (Check("log", {"log": "x"}),), (Check("query", {"query": "x"}),), (Check("postgres"),), (Check("health"),)]
 )
 def test_what_no_program_of_an_image_can_check(checks: tuple[Check, ...]) -> None:

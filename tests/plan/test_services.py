@@ -134,7 +134,7 @@ def test_the_definition_wins_over_the_kind(tmp_path: Path) -> None:
 @given(st.text(st.characters(max_codepoint=0xFFFD, exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 def test_a_password_reaches_the_service_byte_for_byte(tmp_path_factory: pytest.TempPathFactory, password: str) -> None:
     given = json.dumps(escape(password))
-    plan = plan_of(tmp_path_factory.getbasetemp(), f"services: {{db: {{kind: postgres, with: {{password: {given}}}}}}}")
+    plan = plan_of(tmp_path_factory.mktemp("password"), f"services: {{db: {{kind: postgres, with: {{password: {given}}}}}}}")
     assert plan.services["db"].env["POSTGRES_PASSWORD"] == password
 
 

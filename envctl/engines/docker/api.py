@@ -127,6 +127,15 @@ class Daemon:
     def get(self, path: str, **query: Any) -> Any:
         return self.request("GET", path, query)
 
+    def find(self, path: str) -> Any:
+        """As `get`; None where there is no such thing."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
+
     def request(self, method: str, path: str, query: Mapping[str, Any] | None = None, patience: float = 0.0, body: Any = None) -> Any:
         """The JSON of the answer, None where it has none.
 

@@ -39,6 +39,11 @@ sdk_errors: Any = _Errors()
 """For `except sdk_errors.APIError`."""
 
 
+def import_sdk() -> None:
+    """In a thread of its own, so that nobody waits for it later."""
+    import docker  # noqa: F401
+
+
 @dataclass
 class Connection:
     """How to reach one daemon."""

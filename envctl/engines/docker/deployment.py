@@ -27,7 +27,7 @@ from envctl.engines.docker.compose import (
     stranded,
     unchanged,
 )
-from envctl.engines.docker.connection import sdk_errors
+from envctl.engines.docker.connection import import_sdk, sdk_errors
 from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
@@ -156,7 +156,8 @@ class DockerDeployment(DockerInstance):
         options = ["--remove-orphans"] if whole else []
         try:
             with self.in_flight.creating():
-                make_volumes(self.connection, self.id, self.plan.services, labels(self.plan))
+                make_volumes(self.connection.daemon, self.id, self.plan.services, labels(self.plan))
+                begun(import_sdk, "Docker's SDK")  # which starts what Compose makes meanwhile
                 self._run_compose(file, ["create", "--no-build", "--pull", "never", *options, *built])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
@@ -298,14 +299,12 @@ class DockerDeployment(DockerInstance):
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: a volume's birth, or the container where there is no volume."""
         service = self.plan.services.get(service.name, service)
-        with suppress(sdk_errors.NotFound):
-            if service.ephemeral or service.data is None:
-                container = next(iter(self.containers().get(service.name, [])), "")
-                started = self.connection.api.inspect_container(container)["State"]["StartedAt"] if container and service.ephemeral else ""
-                return f"{container} {started}".rstrip()
-            volume = self.connection.api.inspect_volume(volume_of(self.id, service.name))
-            return str((volume["Labels"] or {}).get(DATA) or volume["CreatedAt"])
-        return ""
+        if service.ephemeral or service.data is None:
+            container = next(iter(self.containers().get(service.name, [])), "")
+            found = self.connection.daemon.find(f"/containers/{container}/json") if container and service.ephemeral else None
+            return f"{container} {found['State']['StartedAt']}" if found else container
+        volume = self.connection.daemon.find(f"/volumes/{volume_of(self.id, service.name)}")
+        return str((volume["Labels"] or {}).get(DATA) or volume["CreatedAt"]) if volume else ""
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return service.outside_ports

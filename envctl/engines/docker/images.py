@@ -61,10 +61,8 @@ def _here(connection: Connection, service: ServicePlan) -> bool:
 
 def _seen(connection: Connection, image: str) -> Any:
     try:
-        return connection.daemon.get(f"/images/{image}/json")
+        return connection.daemon.find(f"/images/{image}/json")
     except ApiError as error:
-        if error.status == 404:
-            return None
         raise ServiceFailed(f"Docker cannot say whether {image} is there: {error}") from None
 
 

@@ -96,10 +96,10 @@ class DockerInstance:
 
     def _state(self, service: str, container: str) -> ServiceState:
         try:
-            seen = self.connection.daemon.get(f"/containers/{container}/json")
+            seen = self.connection.daemon.find(f"/containers/{container}/json")
         except ApiError as error:
-            if error.status != 404:
-                raise EnvctlError(f"Docker cannot tell the state of {service}: {error}") from error
+            raise EnvctlError(f"Docker cannot tell the state of {service}: {error}") from error
+        if seen is None:
             return ServiceState()
         state, policy = seen["State"], seen["HostConfig"].get("RestartPolicy", {}).get("Name")
         health = (state.get("Health") or {}).get("Status", "")

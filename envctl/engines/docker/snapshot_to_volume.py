@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from envctl.engines.docker.api import ApiError, Daemon
+from envctl.engines.docker.api import Daemon
 from envctl.engines.docker.connection import Connection
 from envctl.instance.labels import DATA, INSTANCE, SERVICE
 from envctl.plan.model import ServicePlan
@@ -23,14 +23,15 @@ def volume_of(id: str, service: str) -> str:
     return f"{id}_{service}-data"
 
 
-def make_volumes(connection: Connection, id: str, services: Mapping[str, ServicePlan], marks: Mapping[str, str]) -> None:
+def make_volumes(daemon: Daemon, id: str, services: Mapping[str, ServicePlan], marks: Mapping[str, str]) -> None:
     """Those of their data that are not there, each with a mark by which its data is known.
 
     When a volume was made says little: Docker 20.10 gives the time at which something was last made in its root.
     """
     for service in (service for service in services.values() if service.data):
         told = {**marks, SERVICE: service.name, **_of_compose(id, service.name), DATA: secrets.token_hex(8)}
-        connection.api.create_volume(volume_of(id, service.name), labels=told)  # one that is there stays as it is
+        # One that is there stays as it is.
+        daemon.request("POST", "/volumes/create", body={"Name": volume_of(id, service.name), "Labels": told})
 
 
 def _of_compose(id: str, service: str) -> dict[str, str]:
@@ -40,17 +41,7 @@ def _of_compose(id: str, service: str) -> dict[str, str]:
 def has_moved(daemon: Daemon, id: str, service: str, image: str, containers: Sequence[Container]) -> bool:
     """Whether the data is in a volume: as long as a container has it, what is in the volume may be half of it."""
     held = any(each["ImageID"] == image and each["Labels"].get("com.docker.compose.service") == service for each in containers)
-    return not held and _there(daemon, volume_of(id, service))
-
-
-def _there(daemon: Daemon, volume: str) -> bool:
-    try:
-        daemon.get(f"/volumes/{volume}")
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return False
-    return True
+    return not held and daemon.find(f"/volumes/{volume_of(id, service)}") is not None
 
 
 def made_anew(container: Container, hashes: Mapping[str, str]) -> bool:
@@ -75,7 +66,7 @@ def move(connection: Connection, id: str, service: ServicePlan, container: str, 
     assert service.snapshot is not None
     folder = PurePosixPath(service.snapshot.folder)
     api.stop(container, timeout=STOPPING)
-    if _there(connection.daemon, name):
+    if connection.daemon.find(f"/volumes/{name}") is not None:
         api.remove_volume(name, force=True)
     told = api.inspect_container(container)["Config"]["Labels"]
     ours = {key: value for key, value in told.items() if key.startswith("envctl.")}

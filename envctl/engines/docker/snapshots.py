@@ -87,11 +87,10 @@ def _folder(path: str, user: int) -> bytes:
 def image_id(daemon: Daemon, ref: str) -> str:
     """Empty where it is not there."""
     try:
-        return str(daemon.get(f"/images/{ref}/json")["Id"])
+        found = daemon.find(f"/images/{ref}/json")
     except ApiError as error:
-        if error.status != 404:
-            raise EnvctlError(f"Docker cannot say whether {ref} is there: {error}") from None
-        return ""
+        raise EnvctlError(f"Docker cannot say whether {ref} is there: {error}") from None
+    return str(found["Id"]) if found else ""
 
 
 def remove(daemon: Daemon, ref: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from envctl.engines.docker.api import ApiError
+from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.protocol import ServiceState
@@ -19,6 +19,8 @@ class Refusing:
 
     def __init__(self, status: int) -> None:
         self._status = status
+
+    find = Daemon.find
 
     def get(self, path: str, **query: Any) -> Any:
         if path == "/containers/json":
@@ -50,11 +52,11 @@ def test_a_container_without_its_network_does_not_count_as_running() -> None:
     mode = {"NetworkMode": "t"}
     seen = {"State": {"Running": True, "Status": "running"}, "HostConfig": mode, "NetworkSettings": {"Networks": {}}}
 
-    class Daemon(Refusing):
+    class Seeing(Refusing):
         def get(self, path: str, **query: Any) -> Any:
             return seen if path == "/containers/c1/json" else super().get(path, **query)
 
-    there = DockerInstance(cast(Connection, SimpleNamespace(daemon=Daemon(404))), "t-123456")
+    there = DockerInstance(cast(Connection, SimpleNamespace(daemon=Seeing(404))), "t-123456")
     assert there.state("db") == ServiceState(id="c1", lacks="its network was removed")
     mode["NetworkMode"] = "container:x"
     assert there.state("db").running

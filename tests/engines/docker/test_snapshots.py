@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from envctl.engines.docker.api import ApiError
+from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew
 from envctl.engines.docker.snapshots import names_in, read, restored
 from envctl.errors import EnvctlError
@@ -62,6 +62,8 @@ class Volumes:
 
     def __init__(self, *names: str) -> None:
         self.names = names
+
+    find = Daemon.find
 
     def get(self, path: str, **query: Any) -> Any:
         if path.removeprefix("/volumes/") not in self.names:
