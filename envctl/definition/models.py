@@ -9,10 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from envctl.definition import seed_entries
 from envctl.definition.amounts import parse_duration
 from envctl.definition.expression_syntax import WORDS
-from envctl.definition.seed_entries import Inline
 from envctl.definition.yaml_parser import written
 from envctl.files.packed import with_packed
 
@@ -172,12 +170,17 @@ class FileFormat(NamedTuple):
     needs_into: bool = False
 
 
+Inline = str | dict[str, Any] | list[Any] | None
+
+
 class _Inline(NamedTuple):
     """What a step's value may be beside a file's name. Its schema is made when somebody asks for it: that takes longer than all models."""
 
     format: str
 
     def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
+        from envctl.definition import seed_entries  # a tenth of what this module takes to import
+
         return seed_entries.schema(self.format)
 
 

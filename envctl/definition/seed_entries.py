@@ -196,6 +196,3 @@ def schema(format: str) -> dict[str, Any]:
     models: Sequence[type[Entry]] = list(MESSAGES.values()) if format == "messages" else [Request]
     entries = [{**model.model_json_schema(), "$comment": "a message" if format == "messages" else "a request"} for model in models]
     return {"anyOf": [{"type": "string"}, *entries, {"type": "array", "items": {"anyOf": entries}}]}
-
-
-Inline = Annotated[str | dict[str, Any] | list[Any] | None, Field(None)]

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from envctl.definition.kinds import Kind, items_of, parameters_of
 from envctl.definition.load import Loaded
 from envctl.definition.models import SeedStep, Service
-from envctl.definition.seed_entries import inline_model
 from envctl.definition.source import TreePath
 from envctl.definition.validate import problems_of
 from envctl.errors import Problem, did_you_mean
@@ -116,6 +115,8 @@ class _Service:
             return
         given = getattr(step, step.format)
         at: TreePath = (*self._at, "seed", index, step.format)
+        from envctl.definition.seed_entries import inline_model
+
         try:
             inline_model(step.format, feed.dialect if feed else "", single=isinstance(given, dict)).validate_python(given)
         except ValidationError as error:
