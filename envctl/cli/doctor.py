@@ -16,6 +16,7 @@ from envctl.errors import EngineMissing
 from envctl.errors.printable import harmless
 from envctl.inspect.doctor import findings, working
 from envctl.process.terminal import give
+from envctl.process.wrapping import wrapped
 
 MARKS = {True: "✓", False: "✗"}
 ASCII_MARKS = {True: "+", False: "x"}
@@ -30,7 +31,8 @@ def doctor(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", h
     else:
         encoding = sys.stdout.encoding or "ascii"
         coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        text = "".join(f"{line}\n" for line in lines(found, unicode="utf" in encoding.lower(), coloured=coloured))
+        shown = lines(found, unicode="utf" in encoding.lower(), coloured=coloured)
+        text = "".join(f"{wrapped(line, sys.stdout, verbatim='')}\n" for line in shown)
         give(text.encode(encoding, "replace").decode(encoding))
     return 0 if working(found) else EngineMissing.exit_code
 

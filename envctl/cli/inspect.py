@@ -137,7 +137,7 @@ def logs(
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="DIR", help="Write files to this folder, with status.json.", show_default=False)
     ] = None,
-) -> None:
+) -> int | None:
     """Show the logs of an instance that is up, or of its last run if that failed."""
     session = session_of(ctx)
     if output:
@@ -149,24 +149,36 @@ def logs(
             write_report(session, record_named(session, name), session.cwd / output)
         except OSError as error:
             raise UsageError(f"{error.filename}: {error.strerror}") from None
-        return
+        return None
     try:
         record = record_named(session, name)
     except UsageError:
         if (kept := last_run(session, name)) and not follow:
             _kept_logs(name, kept, service or list(kept), tail)
-            return
+            return None
         raise
     names = [service_of(record, s) for s in service or record.services]
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     prefix = len(names) > 1
     if follow:
         _follow(there, names, tail, prefix)
-        return
-    for each in names:
-        before = f"{each} | " if prefix else ""
-        for block in whole_lines(there.logs(each, tail)):
+        return None
+    unread = [each for each in names if not _shown(there, each, tail, prefix)]
+    return EnvctlError.exit_code if unread else None
+
+
+def _shown(there: RunningInstance, service: str, tail: int | None, prefix: bool) -> bool:
+    """Whether its log could be read: that of one hides none of the others."""
+    before = f"{service} | " if prefix else ""
+    try:
+        for block in whole_lines(there.logs(service, tail)):
             give("".join(f"{before}{line}\n" for line in block.decode(errors="replace").splitlines()))
+    except EnvctlError as error:
+        if not prefix:
+            raise
+        tell(f"envctl: {error.message}")
+        return False
+    return True
 
 
 def _kept_logs(name: str, kept: Mapping[str, Path], services: Sequence[str], tail: int | None) -> None:
@@ -241,10 +253,10 @@ def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
     entry = record.services[service_of(record, service)]
     argv = list(entry.shell) or ["sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"]
     status = _inside(session, record, service, argv, dict(entry.shell_env))
-    if status in NOT_RUN and not entry.shell:
+    if status in NOT_RUN:
         known = called(session, record)
         tell(
-            f"envctl: {service} seems to have no shell in its image",
+            f"envctl: {service} seems to have no {Path(entry.shell[0]).name if entry.shell else 'shell'} in its image",
             f"  `envctl status {known}` shows its address for a client of this machine",
         )
     return status

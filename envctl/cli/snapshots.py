@@ -73,7 +73,7 @@ def snapshots(
         _build_asked()
     elif action is Action.BUILD:
         options = UpOptions(what or "", engine=engine, context=context, registry=registry, set=pairs("--set", set_ or [], "K=V"))
-        _tell("kept", build(session, options, (), [listener(session)]))
+        _tell("kept", build(session, options, (), [listener(session)]), "nothing to build: whatever can be kept is kept already")
         evict(session)
     elif action is Action.EXPORT:
         _tell("exported", export(session, session.cwd / (what or ""), silent.append))
@@ -111,5 +111,5 @@ def _megabytes(entry: Entry) -> str:
     return f"{entry.size / 1e6:.0f} MB"
 
 
-def _tell(done: str, entries: list[Entry]) -> None:
-    show(*([f"{done} {entry.made_for} ({entry.kind}, {_megabytes(entry)})" for entry in entries] or [f"nothing was {done}"]))
+def _tell(done: str, entries: list[Entry], nothing: str = "") -> None:
+    show(*([f"{done} {entry.made_for} ({entry.kind}, {_megabytes(entry)})" for entry in entries] or [nothing or f"nothing was {done}"]))

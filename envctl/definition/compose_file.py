@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.compose_paths import UNREAD, files_of_variables, refused_paths
+from envctl.definition.compose_paths import UNREAD, ComposePaths
 from envctl.definition.compose_services import ComposeReading, Recogniser
 from envctl.definition.compose_storage import without_addresses, without_folders
 from envctl.definition.compose_variables import complaint, unfit
@@ -65,19 +65,20 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         EngineMissing: Docker Compose is not there.
     """
     files, profiles, problems = _asked(reference)
-    found = [] if problems else list(refused_paths(files, reference.project, reference.environ, reference.nodes))
+    paths = ComposePaths(reference.project, reference.environ, reference.nodes)
+    found = [] if problems or not files else paths.read(files).problems
     unread = [problem for problem in found if problem.path == UNREAD]
     problems += [problem for problem in found if problem.path != UNREAD]
     if problems or not files:
-        return ComposeServices(source=reference.source, problems=tuple(problems))
+        # With a name, so that nothing is said of it as well.
+        return ComposeServices({"name": _name(files[0].parent.name)} if files else {}, reference.source, tuple(problems))
     if unread:  # Compose might read it, and what it names; its words of that would be those of a file outside
         return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(unread))
-    variables = list(files_of_variables(files, reference.project, reference.environ, reference.nodes))
+    variables = list(filter(Path.is_file, paths.variables))
     problems += unfit(variables, reference.project)
     done = None if problems else _config(files, profiles, reference.environ)
     if done is None or done.returncode != 0:
         problems += [_failure(done.stderr, files, variables, reference)] if done is not None else []
-        # With a name, so that nothing is said of it as well.
         return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(problems))
     config = _without_nulls(json.loads(done.stdout))
     if not config.get("services"):
@@ -85,6 +86,9 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(problems))
     reading = ComposeReading(config, reference.recognise, reference.project, reference.environ)
     services = reading.services()
+    if not services:
+        source = _source(files, config["services"], reference.nodes)
+        return ComposeServices({"name": _name(files[0].parent.name)}, source, (_no_replicas(source, list(config["services"])),))
     extra = _extra(reading)
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
@@ -140,6 +144,11 @@ def _only_profiles(files: Sequence[Path], reference: ComposeReference) -> Iterat
         yield Problem(displayed(files[0]), 1, "services", f"every service is in a profile, and none is chosen: {', '.join(known)}", hint)
     else:
         yield Problem(displayed(files[0]), 1, "services", "this file has no services")
+
+
+def _no_replicas(source: Source, names: Sequence[str]) -> Problem:
+    what = f"nothing starts: every service has `replicas: 0` ({', '.join(names)})"
+    return source.problem(("services", names[0]), what, "`replicas: 1`, or no such key, starts one")
 
 
 def _config(

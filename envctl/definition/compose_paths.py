@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 from envctl.definition.source import MAX_BYTES, TreePath, displayed, inside
 from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, pairs, parse_nodes
@@ -15,71 +17,97 @@ from envctl.files.reading import read_file
 
 MAX_DOTENV = 1_000_000
 """Bytes."""
-UNREAD, MOVED = "(all of it)", "include.project_directory"
+UNREAD = "(all of it)"
 COMPOSE, VARIABLES, OTHER = "compose", "variables", "other"
 """What a file is that is named."""
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?:(?P<sign>:?[-?])(?P<word>[^{}$]*))?\}|(?P<bare>\w+))")
 _REMOTE = re.compile(r"^(?:https?|ssh|git|oci)://|^git@|^github\.com/|\.git(?:#|$)")
 
 
-def refused_paths(
-    files: list[Path], project: Path, environ: Mapping[str, str], nodes: dict[Path, Node | None] | None = None
-) -> Iterator[Problem]:
-    """What the files, and those that they include or extend, name outside of *project*, or elsewhere on the network.
+class Named(NamedTuple):
+    """A file or folder that a Compose file reads.
 
-    Args:
-        nodes: gets what each file holds, which nobody has to read again then.
+    Attributes:
+        where: the key that names it.
+        base: what is included only: the text that says where its own paths begin: of a folder if *moved*, else of a file there.
+        known: whether the variables in its paths have the values that they have here.
     """
-    waiting: list[tuple[Path, bool]] = [(file, True) for file in files]
-    seen: set[Path] = set()
-    while waiting:
-        file, variables_known = waiting.pop()
-        if file in seen:
-            continue
-        seen.add(file)
+
+    where: str
+    leaf: Leaf
+    what: str
+    base: Leaf | None = None
+    moved: bool = False
+    known: bool = True
+
+
+class _Reading(NamedTuple):
+    """A Compose file that is still to be read, and the folder in which its paths begin."""
+
+    file: Path
+    folder: Path
+    variables_known: bool = True
+
+
+@dataclass
+class ComposePaths:
+    """What Compose files, and those that they include or extend, read of other files.
+
+    Attributes:
+        nodes: gets what each file holds, which nobody has to read again then.
+        problems: what lies outside of *project*, or elsewhere on the network.
+        variables: every file of variables that Compose reads, once; it need not be there.
+    """
+
+    project: Path
+    environ: Mapping[str, str]
+    nodes: dict[Path, Node | None] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    variables: dict[Path, None] = field(default_factory=dict)
+    _waiting: list[_Reading] = field(default_factory=list)
+
+    def read(self, files: list[Path]) -> ComposePaths:
+        """*files*, as one project: all paths in them begin in the folder of the first."""
+        self._waiting = [_Reading(file, files[0].parent) for file in files]
+        self.variables[files[0].parent / ".env"] = None
+        seen: set[_Reading] = set()
+        while self._waiting:
+            reading = self._waiting.pop()
+            if reading not in seen:
+                seen.add(reading)
+                self._read(reading)
+        return self
+
+    def _read(self, reading: _Reading) -> None:
         try:
-            document = parse_nodes(read_file(file, project, largest=MAX_BYTES).decode("utf-8-sig"), any_tag=True)
-            variables = {**_dotenv(file.parent, project), **environ} if variables_known else None
+            document = parse_nodes(read_file(reading.file, self.project, largest=MAX_BYTES).decode("utf-8-sig"), any_tag=True)
         except FileRefused as error:
-            yield Problem(displayed(file), 1, "", str(error))
-            continue
+            self.problems.append(Problem(displayed(reading.file), 1, "", str(error)))
         except OSError:
-            continue  # Compose says what is wrong with it
+            pass  # Compose says what is wrong with it
         except (UnicodeDecodeError, YamlError) as error:
-            yield Problem(displayed(file), getattr(error, "line", 1), UNREAD, f"what it names cannot be checked: {error}")
-            continue
-        if nodes is not None:
-            nodes[file] = document
-        others = any(key.text == "include" and _own_variables(value) for key, value in entries(document))
-        for where, leaf, what in _named(document):
-            if where == MOVED:
-                yield Problem(displayed(file), leaf.line, where, "`project_directory` moves the paths of what is included", "leave it out")
-                continue
-            found = _place(leaf.text, file.parent, project, variables)
-            if isinstance(found, str):
-                yield Problem(displayed(file), leaf.line, where, found, "files that a Compose file reads must lie in the project")
-            elif what == COMPOSE and found.is_file():
-                waiting.append((found, variables_known and not (others and where == "include")))
+            message = f"what it names cannot be checked: {error}"
+            self.problems.append(Problem(displayed(reading.file), getattr(error, "line", 1), UNREAD, message))
+        else:
+            self.nodes[reading.file] = document
+            variables = {**_dotenv(reading.folder, self.project), **self.environ} if reading.variables_known else None
+            for named in _named(document):
+                self._follow(named, reading, variables)
 
-
-def files_of_variables(files: list[Path], project: Path, environ: Mapping[str, str], nodes: Mapping[Path, Node | None]) -> Iterator[Path]:
-    """Every file of variables that is there and that Compose reads, once; *nodes*: what `refused_paths` has found nothing wrong with."""
-    found = {files[0].parent / ".env": None}
-    for file, document in nodes.items():
-        variables = {**_dotenv(file.parent, project), **environ}
-        others = any(key.text == "include" and _own_variables(value) for key, value in entries(document))
-        for where, leaf, what in _named(document):
-            path = _place(leaf.text, file.parent, project, variables)
-            if isinstance(path, Path) and what == VARIABLES:
-                found[path] = None
-            elif isinstance(path, Path) and where == "include" and not others:
-                found[path.parent / ".env"] = None
-    yield from filter(Path.is_file, found)
-
-
-def _own_variables(include: Node) -> bool:
-    """Whether what is included gets variables of its own, from a file."""
-    return any(True for _ in texts(include, "env_file", False))
+    def _follow(self, named: Named, reading: _Reading, variables: Mapping[str, str] | None) -> None:
+        found = _place(named.leaf.text, reading.folder, self.project, variables)
+        if isinstance(found, str):
+            hint = "files that a Compose file reads must lie in the project"
+            self.problems.append(Problem(displayed(reading.file), named.leaf.line, named.where, found, hint))
+        elif named.what == VARIABLES:
+            self.variables[found] = None
+        elif named.what == COMPOSE and found.is_file():
+            begins = _place(named.base.text, reading.folder, self.project, variables) if named.base else found
+            if isinstance(begins, Path):  # what is wrong with it is a problem already
+                folder = begins if named.moved else begins.parent
+                self._waiting.append(_Reading(found, folder, reading.variables_known and named.known))
+                if named.base and named.known:
+                    self.variables[folder / ".env"] = None
 
 
 def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
@@ -138,28 +166,37 @@ def leaves(node: Node | None) -> Iterator[tuple[TreePath, Leaf]]:
                 waiting += [((*path, index), item) for index, item in enumerate(each.items)]
 
 
-def _named(document: Node | None) -> Iterator[tuple[str, Leaf, str]]:
-    """Key and place of each file and folder that is read, and what it is."""
+def _named(document: Node | None) -> Iterator[Named]:
+    """Each file and folder that is read."""
     for section, content in entries(document):
         if section.text == "include":
-            yield from (("include", leaf, COMPOSE) for leaf in texts(content, "path"))
-            yield from (("include", leaf, VARIABLES) for leaf in texts(content, "env_file", False))
-            yield from ((MOVED, leaf, OTHER) for leaf in texts(content, "project_directory", False))
+            for one in content.items if isinstance(content, Branch) and not content.is_map else [content]:
+                yield from _of_include(one)
         elif section.text in ("configs", "secrets"):
-            yield from ((section.text, leaf, OTHER) for _, each in entries(content) for leaf in texts(each, "file", False))
+            yield from (Named(section.text, leaf, OTHER) for _, each in entries(content) for leaf in texts(each, "file", False))
         elif section.text == "services":
             for name, service in entries(content):
-                yield from ((f"services.{name.text}.{key}", leaf, what) for key, leaf, what in _of_service(service))
+                yield from (named._replace(where=f"services.{name.text}.{named.where}") for named in _of_service(service))
 
 
-def _of_service(service: Node | None) -> Iterator[tuple[str, Leaf, str]]:
+def _of_include(include: Node | None) -> Iterator[Named]:
+    """What one item includes is one project: its paths begin beside its first file, or where it says; its variables may be its own."""
+    paths, own = list(texts(include, "path")), list(texts(include, "env_file", False))
+    moved = next(texts(include, "project_directory", False), None)
+    yield from (Named("include", leaf, COMPOSE, moved or paths[0], moved is not None, not own) for leaf in paths)
+    yield from (Named("include", leaf, VARIABLES) for leaf in own)
+    if moved is not None:
+        yield Named("include.project_directory", moved, OTHER)
+
+
+def _of_service(service: Node | None) -> Iterator[Named]:
     for key, value in entries(service):
         if key.text in ("env_file", "label_file"):
-            yield from ((key.text, leaf, VARIABLES) for leaf in texts(value, "path"))
+            yield from (Named(key.text, leaf, VARIABLES) for leaf in texts(value, "path"))
         elif key.text == "extends":
-            yield from ((key.text, leaf, COMPOSE) for leaf in texts(value, "file", False))
+            yield from (Named(key.text, leaf, COMPOSE) for leaf in texts(value, "file", False))
         elif key.text == "build":
-            yield from ((key.text, leaf, OTHER) for leaf in texts(value, "context"))
+            yield from (Named(key.text, leaf, OTHER) for leaf in texts(value, "context"))
 
 
 def texts(node: Node | None, key: str, alone: bool = True) -> Iterator[Leaf]:

@@ -53,6 +53,8 @@ class Recognised:
     """It has a protocol by which it is asked whether it is ready, and needs nobody else for that."""
     port: Sequence[str] = ()
     """Where its main port stands."""
+    loss: str = ""
+    """What does not work with it."""
 
 
 Recogniser = Callable[[str], Recognised | None]
@@ -119,6 +121,8 @@ class ComposeReading:
         tree["ports"] = self._ports(name, service, known)
         if known:
             tree["with"] = self._parameters(name, service, known)
+            if known.loss:
+                self.losses.add(name, known.loss)
         if (replicas := _replicas(service)) != 1:
             tree["replicas"] = replicas
         if "stop_grace_period" in service:
@@ -216,7 +220,9 @@ class ComposeReading:
             self.losses.add(name, f"`network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs")
         if mode == "host":
             del kept["network_mode"]
-            self.losses.add(name, "`network_mode: host` is left out; its ports are published like those of others")
+            self.losses.add(
+                name, "`network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published"
+            )
         if networks := service.get("networks"):
             kept["networks"] = {network: self._unfixed(name, given) for network, given in networks.items()}
         if (kept.get("healthcheck") or {}).get("test") in (["NONE"], []):

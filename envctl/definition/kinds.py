@@ -40,7 +40,8 @@ class SeedFeed(Model):
     command: list[str] = Field(default_factory=list, description="Argument list; expressions see `self`, `step` and `columns`.")
     env: dict[str, str] = Field(default_factory=dict)
     dialect: str = Field(
-        "", description="How the data is written: `sql`, `postgres-csv` or `mysql-tsv`; for brokers and stores, their protocol."
+        "",
+        description="How the data is written: `sql`, `mysql-sql`, `postgres-csv` or `mysql-tsv`; for brokers and stores, their protocol.",
     )
     select: list[str] = Field(default_factory=list, description="Prints the values of `step.columns` of the table `step.into`, one a line.")
 
@@ -83,6 +84,7 @@ class Recognise(Model):
     """How a service of a Compose file is known to be of this kind, and where its parameters stand."""
 
     images: list[str] = Field(default_factory=list)
+    losses: dict[str, str] = Field(default_factory=dict, description="An image of a relative, and what does not work with it.")
     ports: dict[str, dict[str, int]] = Field(default_factory=dict, description="An image to those of its ports that are not the kind's.")
     parameters: dict[str, list[str]] = Field(
         default_factory=dict,
@@ -420,7 +422,8 @@ def _recognised(kind: Kind, image: str) -> Recognised:
     ports = kind.ports | kind.recognise.ports.get(image, {})
     known, data = kind.recognise, (*([kind.data] if kind.data else []), *kind.recognise.data)
     several, credentials = tuple(kind.several), tuple(kind.credentials)
-    return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies, known.port)
+    loss = known.losses.get(image, "")
+    return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies, known.port, loss)
 
 
 def _matches(image: str, name: str) -> bool:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from envctl.errors import ServiceFailed
 from envctl.lifecycle.evidence import evidence_of
-from envctl.plan.model import ServicePlan
+from envctl.plan.model import Plan, ServicePlan
 from envctl.readiness import NotReady, Target
+from envctl.render.compose import is_internal, joined_networks
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
@@ -30,7 +31,8 @@ def not_ready(work: BringUp, service: ServicePlan, targets: Sequence[tuple[str, 
     process = work.plan.setting.runs_as_process(service.name)
     names = {name for name, number in asked.ports.items() if number == asked.port} if asked else set()
     wanted = [port.outside if process else port.number for port in service.ports if port.name in names or not names]
-    advice = _of_answer(str(error)) or _of_ports(_heard(work, service) if asked else None, [port for port in wanted if port], process)
+    advice = _of_answer(str(error)) or (_of_networks(work.plan, service) if asked else "")
+    advice = advice or _of_ports(_heard(work, service) if asked else None, [port for port in wanted if port], process)
     evidence = evidence_of(work, service, "readiness", advice=advice)
     return ServiceFailed(message, evidence._replace(logs=without_probes(evidence.logs, targets)))
 
@@ -46,6 +48,16 @@ def _of_answer(said: str) -> str:
     if "no log line matches" in said:
         return "compare the expression of `ready: {log: ...}` with what the service prints"
     return ""
+
+
+def _of_networks(plan: Plan, service: ServicePlan) -> str:
+    """What helps a service that only others in its networks reach; empty for others."""
+    networks = list(dict.fromkeys([*(service.compose.get("networks") or ()), *(joined_networks(plan) or ["default"])]))
+    if not all(is_internal(plan, name) for name in networks):
+        return ""
+    which = f"its network {networks[0]} is" if len(networks) == 1 else f"its networks {', '.join(networks)} are"
+    other = "a network of the Compose file that is not, e.g. `compose: {networks: {front: {}}}`, lets tests reach it"
+    return f"{which} `internal`, so its ports cannot be reached from here: {other}; `ready: {{command: ...}}` asks inside it"
 
 
 def _heard(work: BringUp, service: ServicePlan) -> list[tuple[str, int]] | None:

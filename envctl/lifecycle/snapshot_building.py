@@ -49,10 +49,10 @@ LOW = {"cpu_shares": 256}
 def build(
     session: Session, options: UpOptions, names: Collection[str] = (), listeners: Sequence[Listener] = (), *, low: bool = False
 ) -> list[Entry]:
-    """Keeps the data of the services *names*, of all without them, as far as it is not kept yet; what somebody else keeps now is theirs.
+    """Keeps the data of the services *names*, of all without them, as far as it is not kept yet.
 
     Args:
-        low: nobody waits for it, and tests may run meanwhile.
+        low: nobody waits for it, and tests may run meanwhile; what somebody else keeps now is theirs. Otherwise that is waited for.
 
     Raises:
         UsageError: there is no such service, or the engine keeps no data.
@@ -63,7 +63,9 @@ def build(
     wanted = _lacking(session, options, names)
     index = Index(snapshots_folder(session.environ))
     with ExitStack() as stack:
-        mine = {name: key for name, key in wanted.items() if stack.enter_context(index.building(key))}
+        mine = {name: key for name, key in wanted.items() if stack.enter_context(index.building(key, wait=not low))}
+        if mine and not low:
+            mine = _lacking(session, options, list(mine))
         if mine:
             with _twin(session, options, mine, listeners, low) as (started, deployment):
                 if _lacking(session, options, list(mine)) != mine:

@@ -175,6 +175,8 @@ def _without_ports(record: Record, service: str) -> Record:
 
 def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, timer: Timer) -> None:
     run.events.begin(run.plan)
+    for loss in () if run.record.was_up else run.plan.losses:
+        run.events.say(loss)
     prepare_meanwhile(deployment, run.events.progress)
     if run.reseed:
         _discard_changed(run, deployment)

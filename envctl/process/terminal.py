@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from envctl.errors import EnvctlError
 from envctl.errors.printable import harmless
+from envctl.process.wrapping import wrapped
 
 
 class Unread(Exception):
@@ -83,19 +84,19 @@ def protect() -> None:
 
 
 def tell(*lines: str) -> None:
-    """To people, on stderr: each of *lines* is one line, whatever it holds."""
+    """To people, on stderr: each of *lines* is one line, whatever it holds; a terminal gets it at its width."""
     if lines:
-        print("\n".join(map(harmless, lines)), file=sys.stderr, flush=True)
+        print("\n".join(wrapped(harmless(line), sys.stderr) for line in lines), file=sys.stderr, flush=True)
 
 
 def show(*lines: str) -> None:
-    """The result of a command, on stdout, for people: each of *lines* is one line, whatever it holds.
+    """The result of a command, on stdout, for people: each of *lines* is one line, whatever it holds; a terminal gets it at its width.
 
     Raises:
         EnvctlError, Unread: as `give`.
     """
     encoding = sys.stdout.encoding or "utf-8"
-    give("".join(f"{harmless(line)}\n" for line in lines).encode(encoding, "backslashreplace").decode(encoding))
+    give("".join(f"{wrapped(harmless(line), sys.stdout)}\n" for line in lines).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def pass_on(piece: bytes, *, error: bool = False) -> None:

@@ -215,10 +215,17 @@ def _configs(service: ServicePlan, configs: dict[str, Any]) -> list[dict[str, An
 
 
 def joined_networks(plan: Plan) -> dict[str, Any]:
-    """The networks of a service beside those of a Compose file: whichever one has, so that each reaches it and is reached."""
+    """The networks of a service beside those of a Compose file: whichever one has, so that each reaches it and is reached, as by tests."""
     composed = [service.compose for service in plan.services.values() if service.from_compose and "network_mode" not in service.compose]
     named = {name: None for given in composed for name in given.get("networks") or {"default": None}}
+    if named and all(is_internal(plan, name) for name in named):
+        named["default"] = None
     return named if set(named) - {"default"} else {}
+
+
+def is_internal(plan: Plan, network: str) -> bool:
+    """Whether nothing outside reaches who is in that network of a Compose file alone."""
+    return bool((plan.compose_extra.get("networks", {}).get(network) or {}).get("internal"))
 
 
 def _networks(plan: Plan) -> dict[str, Any]:

@@ -7,6 +7,10 @@ import re
 ADVICE = "correct it and bring it up again; with --keep the data stays for a look"
 _KNOWN = (
     (
+        r"a transaction is left open",
+        "what it wrote would be lost: end the file with `COMMIT;` (each file is a session of its own)",
+    ),
+    (
         r"SET USER privilege|SUPER privilege|specified as a definer",
         "the dump's DEFINER is another account: `with: {username: root}` loads it as root, or take the DEFINER clauses out",
     ),
@@ -21,6 +25,10 @@ _KNOWN = (
     (
         r"Access denied for user .* to database '|\\connect: .*database \"[^\"]*\" does not exist|Unknown database '",
         "the file changes to a database that is not declared: `with: {databases: [...]}` declares it, or dump without `--databases`",
+    ),
+    (
+        r"\"?mariadb\"?: (?:executable file )?not found",
+        "an image of MySQL has no client of MariaDB: take `mariadb:11.8`, or seed with a `command:` that runs `mysql`",
     ),
     (
         r"backslash commands are restricted; only \\unrestrict",

@@ -11,9 +11,10 @@ from envctl.engines import Execution
 from envctl.files.packed import plain_name
 from envctl.files.reading import open_file
 from envctl.plan.model import Step
-from envctl.seeding import PIECE, BadFile, Seeder, complaint, failed, pieces
+from envctl.seeding import PIECE, BadFile, Seeder, failed, pieces
 from envctl.seeding.definers import without_definers
-from envctl.seeding.sql import LINE
+from envctl.seeding.sql import complained
+from envctl.seeding.transactions import with_question
 
 TABLE_OF_CONTENTS = "toc.dat"
 IN_FOLDER = (*("sh", "-c", 'folder=$(mktemp -d) && trap \'rm -rf "$folder"\' EXIT && tar -xf - -C "$folder" && "$@" "$folder"', "sh"),)
@@ -42,10 +43,7 @@ def load(step: Step, seeder: Seeder) -> None:
     except BadFile as error:
         raise failed(step, error.where(step.files[0]), str(error)) from None
     if ran.status:
-        said = complaint(ran.output)
-        found = LINE.search(ran.output)
-        place = str(step.files[0]) if len(step.files) == 1 else str(step.files[0].parent)
-        where = f"{place}:{next(filter(None, found.groups()))}" if found else place
+        where, said = complained(step.files[0] if len(step.files) == 1 else step.files[0].parent, ran.output, root)
         raise failed(step, where, ran.output, ran.status, said, _advice(ran.output))
 
 
@@ -91,4 +89,4 @@ def _dump(step: Step, root: Path) -> tuple[tuple[str, ...], Iterable[bytes]]:
     if len(step.files) != 1:
         raise BadFile("a dump of MariaDB is one file", place=str(step.files[0].parent))
     content = pieces(step.files[0], root)
-    return (), content if step.step.owners else without_definers(content)
+    return (), with_question(content if step.step.owners else without_definers(content))

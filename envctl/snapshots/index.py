@@ -89,19 +89,20 @@ class Index:
         (self.folder / entry.file).unlink(missing_ok=True)
 
     @contextmanager
-    def building(self, key: str) -> Iterator[bool]:
-        """Whether nobody else makes the one of *key* at this moment; the kernel lets go of it when this process ends."""
+    def building(self, key: str, *, wait: bool = False) -> Iterator[bool]:
+        """Whether nobody else makes the one of *key* at this moment, or with *wait* any more; the kernel lets go when this process ends."""
         self._make()
-        descriptor = os.open(self.folder / f"{key}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        path = self.folder / f"{key}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             free = True
         except BlockingIOError:
             free = False
         try:
             yield free
             if free:
-                (self.folder / f"{key}.lock").unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 

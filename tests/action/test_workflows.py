@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from envctl.lifecycle.snapshot_commands import MANIFEST
 from tests.action.conftest import Act
+from tests.support import REPO
 
 pytestmark = pytest.mark.docker
 LOOKED = re.compile(r"looked at (\d+) PG (\d+) (shop-[0-9a-f]{6})")
@@ -49,6 +54,10 @@ def test_shards(act: Act) -> None:
     assert '"shard1": "+"' in (act.kept / "cache" / "history.json").read_text()
 
 
-def test_caches(act: Act) -> None:
-    ran(act.run("caches", "docker"))
-    assert (act.kept / "cache" / ".cache" / "images.tar").stat().st_size > 1_000_000
+def test_caches(act: Act, tmp_path: Path) -> None:
+    ran(act.run("caches", "docker", XDG_CACHE_HOME=str(tmp_path)))
+    kept = act.kept / "cache" / ".cache"
+    assert (kept / "images.tar").stat().st_size > 1_000_000
+    assert "shop/db" in (kept / "snapshots" / MANIFEST).read_text(), "the data of the seeds as well"
+    prune = [sys.executable, "-m", "envctl", "snapshots", "--prune"]
+    subprocess.run(prune, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)}, cwd=REPO, check=True)

@@ -81,12 +81,14 @@ def document(file: Path) -> dict[str, Any]:
 def test_it_comes_up_as_plain_compose_has_it(project: Project, plain: tuple[str, Path], name: str) -> None:
     (id, file), folder = plain, plain[1].parent
     questions = document(file)["x-see"]
-    done = compose(folder, "-p", id, "-f", file.name, "-f", "no-ports.yaml", "up", "-d", "--wait", "--quiet-pull")
-    assert done.returncode == 0, done.stderr
+    composed = compose(folder, "-p", id, "-f", file.name, "-f", "no-ports.yaml", "up", "-d", "--wait", "--quiet-pull")
+    assert composed.returncode == 0, composed.stderr
     expected, services = seen(id, questions, patience=90), running(id)
     assert compose(folder, "-p", id, "-f", file.name, "down", "-v", "-t", "0").returncode == 0  # its networks may be wanted by us
     shutil.copytree(HERE / name, project.folder, dirs_exist_ok=True)
-    up = project.envctl("up", file.name, "--name", "mine", "--engine", "docker", "--timeout", "3m", "--json", env=VARIABLES).ok().json
+    done = project.envctl("up", file.name, "--name", "mine", "--engine", "docker", "--timeout", "3m", "--json", env=VARIABLES).ok()
+    assert [text for text in document(file).get("x-listed", []) if text not in done.err] == [], "told before anything starts"
+    up = done.json
     assert {name: state["state"] for name, state in up["services"].items() if state["state"] not in ("seeded", "done")} == {}
     assert running(up["id"]) == services
     assert seen(up["id"], questions) == expected

@@ -108,7 +108,7 @@ class TestAGrownFile:
             "the network 'outer' is external: it must exist already, and every instance shares it",
             "broker: the udp port 9999 is not published",
             "cron: `container_name` is left out; it stays reachable under that name",
-            "web: `network_mode: host` is left out; its ports are published like those of others",
+            "web: `network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published",
         ]
 
     def test_a_container_name_stays_reachable(self, folder: Path) -> None:
@@ -174,6 +174,19 @@ def test_a_file_that_compose_refuses(tmp_path: Path, text: str, message: str) ->
     assert problem.message.startswith(("Docker Compose says: ", "what it names cannot be checked: "))
     assert message in problem.message
     assert (problem.file.name, problem.line) == ("compose.yaml", 3 if "YAML" in message else 1)
+
+
+@needs_compose
+def test_a_file_of_which_nothing_starts_says_why(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  b: {image: x, scale: 0}\n  a: {image: x, deploy: {replicas: 0}}\n  c: {image: x, profiles: [p]}\n"
+    )
+    with pytest.raises(DefinitionError) as caught:
+        opened(tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.message == "nothing starts: every service has `replicas: 0` (a, b)"
+    assert (problem.file.name, problem.line) == ("compose.yaml", 3)
+    assert set(opened(tmp_path, COMPOSE_PROFILES="p").definition.services) == {"c"}
 
 
 @needs_compose

@@ -45,6 +45,24 @@ def test_a_word_counts_as_a_client_where_it_is_run(image: str, words: list[str],
     assert one(image=image, command=words)["kind"] == kind
 
 
+@pytest.mark.parametrize(
+    ("image", "kind", "told"),
+    [
+        ("mysql:8", "mariadb", True),
+        ("docker.io/library/mysql", "mariadb", True),
+        ("percona/percona-server:8.0", "mariadb", True),
+        ("percona:8.0@sha256:" + "0" * 64, "mariadb", True),
+        ("mariadb:11.8", "mariadb", False),
+        ("prom/mysqld-exporter", "service", False),
+    ],
+)
+def test_what_does_not_work_with_an_image_of_a_relative_is_told(image: str, kind: str, told: bool) -> None:
+    read = reading(db={"image": image, "environment": {"MYSQL_ROOT_PASSWORD": "x"}})
+    assert read.services()["db"]["kind"] == kind
+    assert [line for line in read.losses.lines() if "client of MariaDB" in line and line.startswith("db: ")] == read.losses.lines()
+    assert bool(read.losses.lines()) is told
+
+
 class TestCredentials:
     @pytest.mark.parametrize(
         "service",

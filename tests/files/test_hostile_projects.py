@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.definition.compose_paths import refused_paths
+from envctl.definition.compose_paths import ComposePaths
 from envctl.environment import open_environment
 from envctl.errors import DefinitionError
 from tests.builders import plan_of, write
@@ -134,15 +134,18 @@ def test_texts_of_a_kind_stay_in_the_project(project: Path, tmp_path: Path) -> N
         "x-s: &s {a: {image: x, env_file: ../shadow}}\nservices: {<<: *s}",
         "x-b: &b {services: {a: {image: x, env_file: ../shadow}}}\n<<: *b",
         "services: {a: {image: x}}\n---\nservices: {a: {env_file: ../shadow}}",
-        "include: [{path: plain.yaml, project_directory: sub}]",
+        "include: [{path: plain.yaml, project_directory: ..}]",
+        "include: [{path: [sub/above.yaml, plain.yaml], project_directory: .}]",
+        "include: [{path: [plain.yaml, sub/above.yaml]}]",
         "include: [{path: variable.yaml, env_file: evil.env}]",
     ],
 )
 def test_what_a_compose_file_would_read_outside(project: Path, text: str) -> None:
     (project / "link").symlink_to("../shadow")
     write(project, {"compose.yaml": text, "inside.yaml": "services: {b: {image: x, env_file: ../shadow}}"})
+    write(project, {"sub/above.yaml": "services: {b: {image: x, env_file: ../shadow}}"})
     write(project, {"plain.yaml": "services: {}", "variable.yaml": "services: {b: {env_file: '${P:-ok.env}'}}", "evil.env": "P=../shadow"})
-    found = list(refused_paths([project / "compose.yaml"], project, {"HOME": "/root"}))
+    found = ComposePaths(project, {"HOME": "/root"}).read([project / "compose.yaml"]).problems
     assert found
     assert all(problem.line >= 1 and problem.file.suffix == ".yaml" for problem in found)
 
@@ -155,11 +158,15 @@ def test_what_a_compose_file_would_read_outside(project: Path, text: str) -> Non
         "services: {a: {build: '${CONTEXT:-app}'}}\ninclude: [inside.yaml]",
         "services: {a: {image: x, env_file: '${ENV_FILE:?say which}'}}",
         "services: {a: {image: x, volumes: ['/etc:/x']}}\nsecrets: {s: {environment: TOKEN}}",
+        "include: [{path: above.yaml, project_directory: sub}]",
+        "include: [{path: [sub/plain.yaml, above.yaml]}, inside.yaml]",
+        "include: [{path: plain.yaml, env_file: one.env}, inside.yaml]",
     ],
 )
 def test_what_lies_inside_is_read(project: Path, text: str) -> None:
     write(project, {"compose.yaml": text, "inside.yaml": "services: {b: {image: x, env_file: one.env}}", "one.env": "A=1"})
-    assert list(refused_paths([project / "compose.yaml"], project, {"ENV_FILE": "one.env"})) == []
+    write(project, {"above.yaml": "services: {b: {env_file: ../one.env}}", "sub/plain.yaml": "services: {}", "plain.yaml": "services: {}"})
+    assert ComposePaths(project, {"ENV_FILE": "one.env"}).read([project / "compose.yaml"]).problems == []
 
 
 @pytest.mark.parametrize(
@@ -167,5 +174,5 @@ def test_what_lies_inside_is_read(project: Path, text: str) -> None:
 )
 def test_no_tag_hides_what_a_compose_file_says(project: Path, tagged: str) -> None:
     write(project, {"compose.yaml": f"services: {{a: {{image: x, {tagged}}}}}"})
-    found = list(refused_paths([project / "compose.yaml"], project, {}))
+    found = ComposePaths(project, {}).read([project / "compose.yaml"]).problems
     assert ["the tag `!!binary` has no meaning here" in problem.message for problem in found] == [True]

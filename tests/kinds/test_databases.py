@@ -12,7 +12,9 @@ import pg8000.native
 import pymysql
 import pytest
 
+from envctl.definition.kinds import load_kinds
 from envctl.files.packed import _zstd
+from envctl.seeding.transactions import LEFT_OPEN
 from envctl.units import Prepares, Sized, TemplateGone
 from tests.kinds.listening import listens_here_alone
 from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refused, text
@@ -181,6 +183,16 @@ def test_users_of_postgres(up: Running) -> None:
     assert postgres(up["PG_REPORTER"], "insert into shared values (1) returning current_user") == [["reporter"]]
     assert postgres(up["PG_USER"], "select current_user, count(*) from shared") == [[USERNAME, 1]]
     assert postgres(up["PG"], "select pg_get_userbyid(datdba) from pg_database where datname = 'audit'") == [["reporter"]]
+
+
+@pytest.mark.parametrize(("ends", "status"), [("commit", 0), ("select 1", 1)])
+def test_a_transaction_that_a_seed_leaves_open_is_an_error_of_psql(up: Running, ends: str, status: int) -> None:
+    words = load_kinds()["postgres"].seeds["sql"].command
+    at = words.index("-f")
+    file = [word for sql in ("begin", f"create table left_{status} ()", ends) for word in ("-c", sql)]
+    done = up.project.envctl("exec", "databases", "pg", "--", *words[:at], *file, *words[at + 2 :])
+    assert done.status == status, done
+    assert (LEFT_OPEN in done.err) == bool(status), "postgres.yaml and the seeding room agree in the words"
 
 
 def refused_by_postgres(url: str, sql: str, **changed: Any) -> bool:

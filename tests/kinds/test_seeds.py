@@ -203,6 +203,13 @@ def test_a_bad_statement_is_named(broken: Running) -> None:
     assert "nowhere' doesn't exist" in done.err
 
 
+def test_a_transaction_that_is_left_open_is_named(broken: Running) -> None:
+    broken.project.write("environments/seeds/open.sql", "select 1;\nSTART TRANSACTION;\ninsert into people values (9, 'lost')")
+    done = failing(broken, "{sql: seeds/open.sql}")
+    assert "open.sql:2: a transaction is left open" in done.err
+    assert "COMMIT;" in done.err
+
+
 @pytest.mark.parametrize(
     ("step", "words"),
     [

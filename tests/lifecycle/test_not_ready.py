@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,15 @@ SLOW = "raise `ready: {timeout: ...}` if it is only slow"
 
 
 def fails(
-    line: MakeLine, monkeypatch: pytest.MonkeyPatch, said: str, probe: str = "http", *, local: bool = False, **deployment: Any
+    line: MakeLine,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    probe: str = "http",
+    *,
+    local: bool = False,
+    networks: Mapping[str, Any] | None = None,
+    own: Mapping[str, Any] | None = None,
+    **deployment: Any,
 ) -> Any:
     """The error of the service `api`, which is to listen on 8000, outside on 20000, and answers each probe with *said*."""
 
@@ -27,8 +36,9 @@ def fails(
     monkeypatch.setattr(wait, "probe_named", lambda name: refuse)
     outside = {"host": "127.0.0.1", "port": 20000}
     checks = (Check(probe, {"path": "/healthz"}),)
-    api = service("api", ports=(port("http", 8000, 20000),), outside=outside, checks=checks, ready_timeout=0.05)
+    api = service("api", ports=(port("http", 8000, 20000),), outside=outside, checks=checks, ready_timeout=0.05, compose=own or {})
     made = line(api, deployment=FakeDeployment(**deployment))
+    made.started.plan = replace(made.started.plan, compose_extra={"networks": networks or {}})
     if local:
         plan = made.started.plan
         made.started.plan = replace(plan, setting=replace(plan.setting, local=frozenset(["api"])))
@@ -54,6 +64,24 @@ def test_which_address_was_asked(line: MakeLine, monkeypatch: pytest.MonkeyPatch
 )
 def test_what_it_answers(line: MakeLine, monkeypatch: pytest.MonkeyPatch, said: str, advice: str) -> None:
     assert fails(line, monkeypatch, said).evidence.advice == advice
+
+
+@pytest.mark.parametrize(
+    ("networks", "own", "advice"),
+    [
+        ({"default": {"internal": True}}, {}, "its network default is `internal`, so its ports cannot be reached from here: a network of"),
+        ({"default": {"internal": True}, "back": {"internal": True}}, {"back": None}, "its networks back, default are `internal`"),
+        ({"default": {"internal": True}, "front": None}, {"front": None}, SLOW),
+        ({"default": None}, {}, SLOW),
+    ],
+)
+def test_networks_that_nobody_outside_is_in(
+    line: MakeLine, monkeypatch: pytest.MonkeyPatch, networks: dict[str, Any], own: dict[str, Any], advice: str
+) -> None:
+    error = fails(line, monkeypatch, "connection refused", networks=networks, own={"networks": own})
+    assert error.evidence.advice.startswith(advice)
+    asked_inside = fails(line, monkeypatch, "no", "command", networks=networks, own={"networks": own})
+    assert asked_inside.evidence.advice == SLOW
 
 
 WHICH = "${self.port} in `run:` or `env:` says which port it is to take"

@@ -333,6 +333,14 @@ def test_networks_and_volumes_of_a_compose_file_are_the_instances() -> None:
     assert document["secrets"] == {"s": {"file": "s"}}
 
 
+@pytest.mark.parametrize(("front", "joined"), [(None, {"back", "front"}), ({"internal": True}, {"back", "front", "default"})])
+def test_tests_reach_a_service_beside_those_of_internal_networks(front: dict[str, Any] | None, joined: set[str]) -> None:
+    theirs = service("x", from_compose=True, compose={"networks": {"back": None, "front": None}})
+    document = rendered(theirs, service("own"), compose_extra={"networks": {"back": {"internal": True}, "front": front}})
+    assert set(document["services"]["own"]["networks"]) == joined == set(document["networks"])
+    assert set(document["services"]["x"]["networks"]) == {"back", "front"}
+
+
 def test_a_default_network_of_a_compose_file_keeps_its_options() -> None:
     document = rendered(service("x"), compose_extra={"networks": {"default": {"driver": "bridge", "name": "theirs"}}})
     assert document["networks"]["default"] == {"driver": "bridge", "name": "t-123456", "labels": labels(plan_with())}

@@ -21,6 +21,7 @@ from envctl.seeding.advice import ADVICE, advice_for
         ("ERROR 1044 (42000) at line 1: Access denied for user 'e2'@'%' to database 'elsewhere'", "databases: [...]"),
         ('psql:<stdin>:1: error: \\connect: connection failed: FATAL:  database "prod" does not exist', "databases: [...]"),
         ("psql:<stdin>:2: error: backslash commands are restricted; only \\unrestrict is allowed", "pg_dump"),
+        ('OCI runtime exec failed: exec: "mariadb": executable file not found in $PATH: unknown', "runs `mysql`"),
         ("for the right syntax to use near 'source other.sql' at line 1", "sql: FOLDER"),
         ("ERROR 2 (HY000) at line 2: File '/tmp/x.csv' not found (Errcode: 2)", "csv: FILE"),
         ("psql:<stdin>:1: error: nowhere.csv: No such file or directory", "csv: FILE"),

@@ -12,6 +12,7 @@ from envctl.errors import ServiceFailed
 from envctl.seeding import Seeder, seed
 from envctl.seeding.definers import without_definers
 from envctl.seeding.restore import IN_FOLDER
+from envctl.seeding.transactions import with_question
 from tests.builders import FakeDeployment, feed, plan_with, step_of
 
 
@@ -73,6 +74,10 @@ INSERT INTO t VALUES ('CREATE DEFINER=`x`@`y`');
 last"""
 
 
+def _asked(dump: bytes) -> bytes:
+    return b"".join(with_question([dump]))
+
+
 def test_definers_are_left_out_and_data_stays(tmp_path: Path) -> None:
     expected = b"""\
 /*!50013  SQL SECURITY DEFINER */
@@ -81,8 +86,8 @@ INSERT INTO t VALUES ('CREATE DEFINER=`x`@`y`');
 last"""
     for size in (1, 7, 1000):
         assert b"".join(without_definers(DUMP[at : at + size] for at in range(0, len(DUMP), size))) == expected
-    assert load(tmp_path, {"x.sql": DUMP}, "mysql-dump", owners=False).fed == [expected]
-    assert load(tmp_path, {"x.sql": DUMP}, "mysql-dump").fed == [DUMP]
+    assert load(tmp_path, {"x.sql": DUMP}, "mysql-dump", owners=False).fed == [_asked(expected)]
+    assert load(tmp_path, {"x.sql": DUMP}, "mysql-dump").fed == [_asked(DUMP)]
 
 
 def test_the_line_of_a_dump_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,3 +73,18 @@ def test_one_makes_it_at_a_time(index: Index) -> None:
         assert (mine, theirs, another) == (True, False, True)
     with index.building("k1") as again:
         assert again
+
+
+def test_who_waits_for_it_comes_after_whoever_makes_it(index: Index) -> None:
+    order: list[str] = []
+
+    def late() -> None:
+        with index.building("k1", wait=True) as free:
+            order.append(f"waited {free}")
+
+    waiting = threading.Thread(target=late)
+    with index.building("k1"):
+        waiting.start()
+        order.append("made")
+    waiting.join()
+    assert order == ["made", "waited True"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 import warnings
 from collections.abc import Mapping
@@ -16,13 +15,12 @@ from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.compose import ComposeFailed, run_compose
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.protocol import Progress
+from envctl.engines.registry_advice import registry_advice
 from envctl.errors import Evidence, ServiceFailed
 from envctl.instance.labels import BUILD, SNAPSHOT
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
 from envctl.render.compose import build_entry
-
-AUTHENTICATION = ("denied", "unauthorized", "authentication required", "no basic auth")
 
 
 def ensure_images(connection: Connection, plan: Plan, environ: Mapping[str, str], progress: Progress) -> None:
@@ -95,15 +93,8 @@ def _progress(event: dict[str, Any]) -> str:
 
 
 def _cannot_pull(service: ServicePlan, why: str) -> ServiceFailed:
-    if any(word in why.lower() for word in AUTHENTICATION):
-        advice = "log in to the registry (`docker login`), or check the image's name"
-    elif helper := re.search(r"docker-credential-[\w.-]+", why):
-        advice = f"install {helper[0]}, or take `credsStore` and `credHelpers` out of Docker's config.json (of DOCKER_CONFIG, or ~/.docker)"
-    elif "no space left" in why:
-        advice = "the daemon's disk is full: `docker system df` shows what takes the space"
-    else:
-        advice = "check the name and the network; `images` in envctl.toml sends pulls to a mirror, --image S=REF takes another image"
-    evidence = Evidence(service.name, "pull", advice=advice)
+    network = "check the name and the network; `images` in envctl.toml sends pulls to a mirror, --image S=REF takes another image"
+    evidence = Evidence(service.name, "pull", advice=registry_advice(why) or network)
     return ServiceFailed(f"{service.name}: the image {service.image} cannot be pulled: {' '.join(why.split())}", evidence)
 
 
@@ -135,9 +126,10 @@ def _tell_line(services: list[ServicePlan], line: str, progress: Progress) -> No
 
 def _cannot_build(services: list[ServicePlan], output: str) -> ServiceFailed:
     names = ", ".join(service.name for service in services)
-    full = "no space left on device" in output
-    advice = "the daemon's disk is full: `docker system df`" if full else f"`docker build {services[0].build.context}` shows the same"  # type: ignore[union-attr]
     lines = tuple(output.splitlines())
+    # The last line is Docker's; those before it are what the steps printed, which may be of anything.
+    why = output if "no space left on device" in output else lines[-1] if lines else ""
+    advice = registry_advice(why) or f"`docker build {services[0].build.context}` shows the same"  # type: ignore[union-attr]
     first = next((service.name for service in services if f"[{service.name} " in "\n".join(lines[-25:])), services[0].name)
     return ServiceFailed(f"{names}: the image cannot be built", Evidence(first, "build", logs=lines[-60:], advice=advice))
 

@@ -11,14 +11,14 @@ from itertools import repeat
 from typing import Any
 
 from envctl.engines.docker.api import ApiError, Asked
-from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.protocol import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.labels import EXPIRES, INSTANCE
 from envctl.process.creation import InFlight
 from envctl.process.threads import merged
 
-MARKER = "expires"
+MARKER, NOT_IMPLEMENTED = "expires", 501
 ONE_OFF = "com.docker.compose.oneoff"
 """The label of what runs a single command, which is no service."""
 
@@ -115,15 +115,23 @@ class DockerInstance:
 
     def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
         for container in self.ids(service):
-            yield from self._printed(container, tail)
+            yield from self._printed(service, container, tail)
 
-    def _printed(self, container: str, tail: int | None, follow: bool = False) -> Iterator[bytes]:
+    def _printed(self, service: str, container: str, tail: int | None, follow: bool = False) -> Iterator[bytes]:
         last: Any = "all" if tail is None else tail
-        yield from self.connection.api.logs(container, stream=True, follow=follow, tail=last)
+        try:
+            yield from self.connection.api.logs(container, stream=True, follow=follow, tail=last)
+        except sdk_errors.APIError as error:
+            if error.status_code != NOT_IMPLEMENTED:
+                raise
+            hint = "`logging: {driver: none}` and drivers that send it elsewhere keep none here"
+            raise EnvctlError(f"Docker does not show the log of {service}: {error.explanation}", hint=hint) from None
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
-        streams = [zip(repeat(name), self._printed(container, tail, True)) for name in services for container in self.ids(name)]
-        yield from merged(streams)
+        containers = [(name, container) for name in services for container in self.ids(name)]
+        for name, container in containers:
+            list(self._printed(name, container, 0))  # what cannot be read would end as if nothing had been printed
+        yield from merged([zip(repeat(name), self._printed(name, container, tail, True)) for name, container in containers])
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """The marker of the new time is made before the old one goes; the latest counts."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from envctl.engines.kubernetes.contexts import LOOPBACK_NAMES, Context
 from envctl.engines.protocol import Progress
+from envctl.engines.registry_advice import registry_advice
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.threads import each
@@ -132,7 +133,8 @@ def _run(service: ServicePlan, command: list[str], step: str, environ: Mapping[s
     )  # fmt: skip
     if done.returncode:
         lines = tuple(line for line in done.stdout.splitlines() if line.strip())
-        advice = "log in (`docker login`), and check that the registry is the one that the cluster pulls from"
+        otherwise = "log in (`docker login`), and check that the registry is the one that the cluster pulls from"
+        advice = registry_advice(done.stdout) or otherwise
         evidence = Evidence(service.name, step, logs=lines[-20:], advice=advice)
         last = lines[-1] if lines else f"exit {done.returncode}"
         raise ServiceFailed(f"{service.name}: its image cannot be brought to the cluster: {last}", evidence)

@@ -137,6 +137,10 @@ def test_progress_is_told(fake: Fake) -> None:
     [
         ("pull access denied for x", "log in to the registry (`docker login`), or check the image's name"),
         ("Unauthorized", "log in to the registry"),
+        (
+            "Credentials store error: StoreError('docker-credential-x not installed or not available in PATH')",
+            "install docker-credential-x",
+        ),
         ("write: no space left on device", "the daemon's disk is full: `docker system df` shows what takes the space"),
         ("manifest unknown", "check the name and the network; `images` in envctl.toml sends pulls to a mirror"),
     ],
@@ -208,12 +212,24 @@ def test_a_build_that_fails(fake: Fake) -> None:
     assert evidence.advice == "`docker build /p/app` shows the same"
 
 
-def test_a_build_without_room(fake: Fake) -> None:
-    fake.fails = "write /x: no space left on device"
+HELPER = 'error getting credentials - err: exec: "docker-credential-desktop": executable file not found in $PATH, out: ``'
+
+
+@pytest.mark.parametrize(
+    ("output", "advice"),
+    [
+        ("write /x: no space left on device\nexit code: 1", "the daemon's disk is full: `docker system df`"),
+        (f"#4 [a auth] sharing credentials\nfailed to solve: {HELPER}", "install docker-credential-desktop, or take `credsStore`"),
+        ("failed to solve: pulling from host r:5000 failed with status code [manifests 1]: 401 Unauthorized", "log in to the registry"),
+        ("#9 0.1 mkdir: permission denied\n#9 0.2 denied\nfailed to solve: exit code: 1", "`docker build /p/app` shows the same"),
+    ],
+)
+def test_a_build_that_fails_for_a_reason_that_is_known(fake: Fake, output: str, advice: str) -> None:
+    fake.fails = output
     with pytest.raises(ServiceFailed) as caught:
         fake.ensure(built("a"))
     assert caught.value.evidence is not None
-    assert caught.value.evidence.advice == "the daemon's disk is full: `docker system df`"
+    assert caught.value.evidence.advice.startswith(advice)
 
 
 # What is kept

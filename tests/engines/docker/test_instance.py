@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import requests
+from docker.errors import APIError
 
 from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.connection import Connection
@@ -60,3 +62,18 @@ def test_a_container_without_its_network_does_not_count_as_running() -> None:
     assert there.state("db") == ServiceState(id="c1", lacks="its network was removed")
     mode["NetworkMode"] = "container:x"
     assert there.state("db").running
+
+
+def test_a_log_that_the_daemon_does_not_show_is_an_error_in_a_sentence() -> None:
+    answer = requests.Response()
+    answer.status_code = 501
+
+    def logs(container: str, **options: Any) -> Any:
+        raise APIError("501 Server Error", answer, "configured logging driver does not support reading")
+
+    there = DockerInstance(cast(Connection, SimpleNamespace(daemon=Refusing(404), api=SimpleNamespace(logs=logs))), "t-123456")
+    with pytest.raises(EnvctlError, match="the log of db: configured logging driver does not support reading") as caught:
+        list(there.logs("db"))
+    assert "driver: none" in caught.value.hint
+    with pytest.raises(EnvctlError, match="the log of db: "):
+        list(there.follow(["db"], None))

@@ -4,5 +4,5 @@ const path = require('node:path')
 for (const file of process.env.INPUT_PATH.trim().split('\n')) {
   const from = path.resolve(file.trim().replace(/^~/, process.env.HOME))
   const to = path.join(process.env.KEPT_HERE, 'cache', path.basename(from))
-  if (fs.existsSync(from)) fs.cpSync(from, to, { recursive: true })
+  if (fs.existsSync(from)) fs.cpSync(from, to, { recursive: true, verbatimSymlinks: true })
 }

@@ -1,0 +1,16 @@
+"""What helps where a registry of images refuses, or Docker does not get at the credentials for it: alike for pulls, builds and pushes."""
+
+from __future__ import annotations
+
+import re
+
+_REFUSES = re.compile(r"(?<!permission )denied|unauthorized|authentication required|no basic auth", re.IGNORECASE)
+
+
+def registry_advice(why: str) -> str:
+    """Empty where *why*, Docker's own words, speaks of nothing of the kind."""
+    if "no space left" in why:
+        return "the daemon's disk is full: `docker system df` shows what takes the space"
+    if helper := re.search(r"docker-credential-[\w.-]+", why):
+        return f"install {helper[0]}, or take `credsStore` and `credHelpers` out of Docker's config.json (of DOCKER_CONFIG, or ~/.docker)"
+    return "log in to the registry (`docker login`), or check the image's name" if _REFUSES.search(why) else ""
