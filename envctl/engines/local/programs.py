@@ -23,6 +23,7 @@ from envctl.plan.model import LocalProgram
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 SERVERS_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
 """Where servers are that a user's PATH leaves out."""
+PACKAGES = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True)
@@ -132,10 +133,15 @@ def for_everybody(found: InstalledProgram, cache: Path) -> InstalledProgram:
         hint = "install it for everybody, e.g. in /usr/local"
         raise EngineMissing(f"{found.path} lies in a folder that is closed to the user it would have to run as", hint=hint)
     prefix = found.folder.parent
-    target = kept_in(cache, "programs") / f"{prefix.name}-{found.version}-{int(prefix.stat().st_mtime)}"
+    site = next((folder for folder in prefix.parents if folder.name in PACKAGES), prefix.parent)
+    inside = prefix.relative_to(site)
+    target = kept_in(cache, "programs") / f"{'-'.join(inside.parts)}-{found.version}-{int(prefix.stat().st_mtime)}"
     if not target.exists():
         make_passable(cache, "programs")
         with made_whole(target) as copy:
-            shutil.copytree(prefix, copy, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(prefix, copy / inside, symlinks=True)
+            libraries = site / f"{inside.parts[0]}.libs"  # where auditwheel puts those that a package brings along
+            if libraries.is_dir():
+                shutil.copytree(libraries, copy / libraries.name, symlinks=True)
             subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)
-    return replace(found, path=target / found.folder.name / found.path.name, package=False)
+    return replace(found, path=target / found.path.relative_to(site), package=False)

@@ -174,6 +174,16 @@ def test_a_closed_installation_is_copied_as_a_whole(as_root: Path, tmp_path: Pat
     assert modes == [0o055, 0o055, 0o055, 0o055, 0o044]
 
 
+def test_libraries_beside_the_package_come_along(as_root: Path, tmp_path: Path) -> None:
+    """Its programs look for them there, wherever they are."""
+    site = tmp_path / "site-packages"
+    found = installed(site / "server")
+    (site / "server.libs").mkdir()
+    (site / "server.libs/libthing.so.2").touch()
+    copy = for_everybody(found, as_root.parent).folder
+    assert (copy / "../../../server.libs/libthing.so.2").exists()
+
+
 def test_it_is_copied_once(as_root: Path, tmp_path: Path) -> None:
     found = installed(tmp_path)
     first = for_everybody(found, as_root.parent)
@@ -192,7 +202,8 @@ def test_another_installation_is_another_copy(as_root: Path, tmp_path: Path) -> 
 
 def test_a_copy_that_was_not_finished_counts_for_nothing(as_root: Path, tmp_path: Path) -> None:
     found = installed(tmp_path)
-    whole = for_everybody(found, as_root.parent).folder.parent
+    for_everybody(found, as_root.parent)
+    (whole,) = as_root.glob("*/")
     dead = whole.rename(whole.with_name(f".{whole.name}.999999999"))
     assert for_everybody(found, as_root.parent).path.exists()
     assert not dead.exists()
