@@ -19,9 +19,9 @@ _LOGIN = ("username", "password", "accounts")
 
 
 def unit_of(reading: Reading, subject: Subject) -> Unit | None:
-    """How the server *subject* is divided; None where its kind says nothing of that."""
+    """How the server *subject* is divided; None where its kind says nothing of that, or nobody outside reaches it to divide it."""
     kind = subject.kind.unit
-    if kind is None:
+    if kind is None or subject.closed:
         return None
     leased = properties_of(reading, subject, TESTS._replace(lane=LEASED)) if kind.template else {}
     names: tuple[Names, ...] = ()

@@ -77,7 +77,7 @@ class Resolver:
             self.reserved |= {(subject.name, port) for port in subject.ports}
         if key in ("inside", "outside"):
             return self.view(subject.name, viewpoint.on("inside" if key == "inside" else "outside"))
-        if subject.closed and viewpoint.side == "outside" and key in self.PLACE and key not in ("name", "bind", "prefix"):
+        if own.unreachable and key in self.PLACE and key not in ("name", "bind", "prefix"):
             raise ExpressionError(f"'{subject.name}' is only in networks that are `internal`, so nothing outside them reaches it")
         if subject.url is not None and key in (given := self._given(subject.url, viewpoint)):
             return given[key]
@@ -201,7 +201,7 @@ class Resolver:
         item = {"name": name, **own.subject.several[key][name]}
         item = {option: evaluate_tree(value, scope) for option, value in item.items()}
         item["name"] = self._item_name(own, key, item["name"])
-        for prop, text in own.subject.kind.several[key].properties.items():
+        for prop, text in own.subject.kind.several[key].properties.items() if not own.unreachable else ():
             item[prop] = evaluate(text, {**scope, "item": item})
         return item
 
@@ -213,6 +213,11 @@ class View(Mapping[str, Any]):
         self._resolver, self.subject, self.viewpoint = resolver, subject, viewpoint
         self._found: dict[str, Any] = {}
         self._busy: set[str] = set()
+
+    @property
+    def unreachable(self) -> bool:
+        """It has no address there, nor what is made of one."""
+        return self.subject.closed and self.viewpoint.side == "outside"
 
     def __getitem__(self, key: str) -> Any:
         if key in self._found:

@@ -67,3 +67,13 @@ def test_what_is_only_in_internal_networks_has_no_address_outside(tmp_path: Path
     assert plan.outputs["BOTH_URL"]
     assert plan.services["db"].inside["port"] == 6379
     assert [check.probe for check in plan.services["db"].checks] == []
+
+
+def test_a_database_that_nobody_outside_reaches_is_not_divided(tmp_path: Path) -> None:
+    db = Service(kind="postgres", image="postgres:17", ports={"postgres": 5432}, compose={"networks": {"vault": None}})
+    environment = composed(tmp_path, db=db)
+    loaded = replace(environment.loaded, compose_extra={"networks": {"vault": {"internal": True}}})
+    environment = replace(environment, loaded=loaded)
+    plan = make_plan(environment, setting_of(environment))
+    assert (plan.services["db"].unit, dict(plan.outputs)) == (None, {})
+    assert plan.services["db"].inside["url"].startswith("postgresql://")
