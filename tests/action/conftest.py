@@ -16,7 +16,7 @@ import yaml
 
 from tests.support import NOTHING_KEPT, REPO, missing
 
-ACTION = "envctl-testing/envctl@main"
+ACTION = "envctl-testing/envctl@v0.1.0"
 STAND_INS = Path(__file__).parent / "actions"
 
 SHOP = """

@@ -35,17 +35,6 @@ def test_paths_in_backticks_are_there(page: Path) -> None:
     assert [path for path in named(page.read_text("utf-8")) if not is_there(path)] == []
 
 
-INSTALLED_FROM = re.compile(r"(?:\bREPOSITORY|ENVCTL_REPOSITORY \}\}|envctl-testing/envctl)@([^\s\"`]+)")
-
-
-def test_what_is_installed_is_the_branch_that_is_there() -> None:
-    """A tag is named everywhere as soon as there is one."""
-    pages = [*PAGES, *(ROOT / "docs" / "ci").glob("*.yaml"), *(ROOT / "examples").rglob("*.md")]
-    named = {page.name: set(found) for page in pages if (found := INSTALLED_FROM.findall(page.read_text("utf-8")))}
-    assert {"README.md", "ci.md", "tutorial.md", "from-github-services.md", "tests.yaml"} <= set(named)
-    assert set().union(*named.values()) == {"main"}
-
-
 def test_what_is_checked() -> None:
     text = "`tests/shown.py`:\n`envctl/gone.py` `docs/gone/NAME.yaml`\n"
     text += "| What | New files | Elsewhere |\n| a | `envctl/new.py` | `envctl/old.py` |\n"
