@@ -42,11 +42,11 @@ class Named(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """A Compose file that is still to be read, and the folder in which its paths begin."""
+    """A Compose file that is still to be read, the folder in which its paths begin, and its variables where they are known."""
 
     file: Path
     folder: Path
-    variables_known: bool = True
+    variables: tuple[tuple[str, str], ...] | None
 
 
 @dataclass
@@ -68,7 +68,8 @@ class ComposePaths:
 
     def read(self, files: list[Path]) -> ComposePaths:
         """*files*, as one project: all paths in them begin in the folder of the first."""
-        self._waiting = [_Reading(file, files[0].parent) for file in files]
+        variables = tuple({**_dotenv(files[0].parent, self.project), **self.environ}.items())
+        self._waiting = [_Reading(file, files[0].parent, variables) for file in files]
         self.variables[files[0].parent / ".env"] = None
         seen: set[_Reading] = set()
         while self._waiting:
@@ -90,7 +91,7 @@ class ComposePaths:
             self.problems.append(Problem(displayed(reading.file), getattr(error, "line", 1), UNREAD, message))
         else:
             self.nodes[reading.file] = document
-            variables = {**_dotenv(reading.folder, self.project), **self.environ} if reading.variables_known else None
+            variables = None if reading.variables is None else dict(reading.variables)
             for named in _named(document):
                 self._follow(named, reading, variables)
 
@@ -105,9 +106,15 @@ class ComposePaths:
             begins = _place(named.base.text, reading.folder, self.project, variables) if named.base else found
             if isinstance(begins, Path):  # what is wrong with it is a problem already
                 folder = begins if named.moved else begins.parent
-                self._waiting.append(_Reading(found, folder, reading.variables_known and named.known))
+                self._waiting.append(_Reading(found, folder, self._passed_on(named, folder, variables)))
                 if named.base and named.known:
                     self.variables[folder / ".env"] = None
+
+    def _passed_on(self, named: Named, folder: Path, variables: Mapping[str, str] | None) -> tuple[tuple[str, str], ...] | None:
+        """What is extended has the variables of who extends it; what is included has its own `.env` for those that are not there."""
+        if variables is None or not named.known:
+            return None
+        return tuple(({**_dotenv(folder, self.project), **variables} if named.base else variables).items())
 
 
 def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:

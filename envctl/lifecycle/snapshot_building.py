@@ -63,7 +63,9 @@ def build(
     wanted = _lacking(session, options, names)
     index = Index(snapshots_folder(session.environ))
     with ExitStack() as stack:
-        mine = {name: key for name, key in wanted.items() if stack.enter_context(index.building(key, wait=not low))}
+        # Servers that are alike share a key, and are waited for in an order that all commands have.
+        by_key = {key: name for name, key in wanted.items()}
+        mine = {by_key[key]: key for key in sorted(by_key) if stack.enter_context(index.building(key, wait=not low))}
         if mine and not low:
             mine = _lacking(session, options, list(mine))
         if mine:

@@ -154,7 +154,7 @@ def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: 
         run.update(lambda record: recorded(replace(record, allocation=allocation), run.plan))  # noqa: B023
         timer.phase("allocate")
         try:
-            _create_and_bring_up(run, run.deployment(engine, run.plan), options, timer)
+            _create_and_bring_up(run, run.deployment(engine, run.plan), options, timer, again=run.record.was_up or attempt > 0)
         except PortTaken as error:
             if attempt + 1 == TRIES or error.service in run.record.choices.port:
                 raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint="choose another one with --port") from None
@@ -173,9 +173,9 @@ def _without_ports(record: Record, service: str) -> Record:
     return replace(record, allocation=replace(record.allocation, ports=ports))
 
 
-def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, timer: Timer) -> None:
+def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, timer: Timer, *, again: bool) -> None:
     run.events.begin(run.plan)
-    for loss in () if run.record.was_up else run.plan.losses:
+    for loss in () if again or options.alone else run.plan.losses:
         run.events.say(loss)
     prepare_meanwhile(deployment, run.events.progress)
     if run.reseed:

@@ -30,22 +30,37 @@ _PATH = re.compile(r"(?:^|[\s=:,])\.{0,2}/")
 _PERSONAL = re.compile(r"RANDOM|ONETIME|MASTER|PRIMARY|REPLICA")
 """Variables with which an image draws a password, wants another one, or asks another server."""
 SECRETS, SCRIPTS = "/run/secrets", "/docker-entrypoint-initdb.d"
-SQL = (".sql", ".sql.gz", ".sql.xz", ".sql.zst")
+SQL = (".sql",)
+"""What is packed is not looked into, and may call programs."""
+CALLS = re.compile(
+    rb"^\s*(?:\\(?!c\b|connect\b|\.|set\b|echo\b|(?:un)?restrict\b)|\\.*`|source\b|system\b)|\bPROGRAM\b", re.MULTILINE | re.IGNORECASE
+)
+MOST = 1 << 26
+"""Bytes of a script that are looked through."""
 
 
 def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
     """Whether nothing but its image, its variables, its arguments and files that are read here decide about its data."""
-    if service.needs or not service.compose.keys() <= IDLE | COUNTED or not (_is_alone(plan, service) and _is_unseen(plan, service)):
+    if service.needs or service.build is not None or not service.compose.keys() <= IDLE | COUNTED or not _is_long(service):
+        return False
+    if not (_is_alone(plan, service) and _is_unseen(plan, service)):
         return False
     return _words_are_plain(service) and _variables_are_plain(service) and _files(plan, service) is not None
 
 
 def told(plan: Plan, service: ServicePlan) -> str:
-    """A hash of all of it, passwords included."""
+    """A hash of all of it, passwords included: a slow one, as it is the name of what is kept, which others may see."""
     given = {key: value for key, value in service.compose.items() if key not in (*IDLE, "volumes")}
     mounts = [mount["target"] for mount in _mounts(service)[0]]  # whatever a volume is called
     inputs = [given, mounts, service.entrypoint, service.command, dict(service.env), _files(plan, service)]
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
+    text = json.dumps(inputs, sort_keys=True, default=str).encode()
+    return hashlib.scrypt(text, salt=b"envctl snapshot", n=1 << 14, r=8, p=1).hex()
+
+
+def _is_long(service: ServicePlan) -> bool:
+    """Whether its mounts and secrets are written as Compose resolves them; those that a definition adds need not be."""
+    given = [*(service.compose.get("volumes") or ()), *(service.compose.get("secrets") or ())]
+    return all(isinstance(each, Mapping) for each in given)
 
 
 def _words_are_plain(service: ServicePlan) -> bool:
@@ -119,22 +134,30 @@ def _secrets(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
         file = (plan.compose_extra.get("secrets", {}).get(given["source"]) or {}).get("file")
         if not file:
             raise FileRefused(f"the secret {given['source']} is no file")
-        yield str(given.get("target") or given["source"]), _path(file)
+        yield str(given.get("target") or given["source"]), _path(plan, file)
 
 
 def _scripts(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
-    """A shell script may ask anybody anything."""
+    """Those of SQL: a shell script may ask anybody anything, and so may a program that SQL calls."""
+    if any(PurePosixPath(path).is_relative_to(SCRIPTS) and not path.endswith(SQL) for path in service.files):
+        raise FileRefused("it has a first script that is no SQL")
     for mount in _mounts(service)[1]:
-        source = _path(mount["source"])
+        source = _path(plan, mount["source"])
         for path in files_below(source, plan.setting.project) if source.is_dir() else [source]:
-            if not path.name.endswith(SQL):
-                raise FileRefused(f"{path} is no SQL")
+            if not path.name.endswith(SQL) or _calls_others(path, plan.setting.project):
+                raise FileRefused(f"{path} is not SQL alone")
             yield str(PurePosixPath(mount["target"], path.relative_to(source))), path
 
 
-def _path(text: object) -> Path:
-    """As Compose means it, which doubles a literal `$`."""
-    return Path(str(text).replace("$$", "$"))
+def _calls_others(path: Path, project: Path) -> bool:
+    """Whether it may run programs or read other files, as far as its text tells."""
+    with open_file(path, project) as stream:
+        return bool(CALLS.search(stream.read(MOST + 1))) or stream.tell() > MOST
+
+
+def _path(plan: Plan, text: object) -> Path:
+    """As Compose means it, which doubles a literal `$`, and takes it from its project's folder."""
+    return plan.folder / str(text).replace("$$", "$")
 
 
 def _digest(path: Path, project: Path) -> str:

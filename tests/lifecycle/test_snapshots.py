@@ -14,10 +14,11 @@ from envctl.errors import EngineMissing, EnvctlError, UsageError
 from envctl.files.folders import FileRefused
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.record import DataRecord, Location, SnapshotRecord
-from envctl.lifecycle import snapshot_commands, snapshots
+from envctl.lifecycle import snapshot_building, snapshot_commands, snapshots
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.data import recorded, refuse_changed_seeds
 from envctl.lifecycle.events import Event, Events
+from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.snapshots import NOTHING, begin_as_kept
 from envctl.plan.model import Plan, ServicePlan
 from envctl.session import Session
@@ -419,3 +420,15 @@ def test_a_place_that_does_not_answer_is_named_and_keeps_what_it_has(
     assert snapshot_commands.prune(session, told.append) == []
     assert [each.entry for each in snapshot_commands.listed(session, told.append)] == [entry]
     assert told == ["no word from it; what is kept there is unknown"] * 2
+
+
+def test_servers_that_are_alike_do_not_wait_for_each_other(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def lacking(session: Session, options: UpOptions, names: list[str]) -> dict[str, str]:
+        asked.append(list(names))
+        return {} if len(asked) > 1 else {"a": "k1", "b": "k1", "c": "k0"}
+
+    monkeypatch.setattr(snapshot_building, "_lacking", lacking)
+    assert snapshot_building.build(session, UpOptions("env")) == []
+    assert [sorted(names) for names in asked] == [[], ["b", "c"]]

@@ -42,6 +42,8 @@ PATH = "/a/path/that/is/longer/than/all/of/a/line/of/it"
         ),
         (f"it is at {PATH} now", f"it is at\n  {PATH}\n  now"),
         ("  a  b  tcp: refused by everybody  (21 times)", "  a  b  tcp: refused by everybody  (21\n        times)"),
+        ("it is gone; `envctl up --name a --reseed b` makes it", "it is gone;\n  `envctl up --name a --reseed b` makes\n  it"),
+        ("NAME  ENVIRONMENT  ENGINE  STATE  EXPIRES  at noon", "NAME  ENVIRONMENT  ENGINE  STATE  EXPIRES  at noon"),
     ],
 )
 def test_it_is_broken_at_blanks(terminal: TextIO, line: str, shown: str) -> None:

@@ -203,7 +203,7 @@ def scripted(folder: Path, source: str, target: str = SCRIPTS) -> Plan:
 
 
 def test_the_names_and_the_bytes_of_first_scripts_count(tmp_path: Path) -> None:
-    write(tmp_path, {"init/1.sql": "select 1;", "init/2.sql.gz": b"x"})
+    write(tmp_path, {"init/1.sql": "select 1;", "init/2.sql": "\\connect shop\nselect 'a';"})
     plan = scripted(tmp_path, "init")
     assert is_kept(plan)
     keys = [key(plan), key(scripted(tmp_path, "init/1.sql", f"{SCRIPTS}/1.sql")), key(composed(tmp_path, {"volumes": [DATA]}))]
@@ -214,6 +214,28 @@ def test_the_names_and_the_bytes_of_first_scripts_count(tmp_path: Path) -> None:
     keys.append(key(plan))
 
     assert len(set(keys)) == 5
+
+
+@pytest.mark.parametrize("text", ["\\! curl example.org", " \\i /tmp/x", "\\set a `date`", "copy t from program 'date'", "source /tmp/x"])
+def test_sql_that_calls_a_program_or_reads_a_file_is_not_kept(tmp_path: Path, text: str) -> None:
+    write(tmp_path, {"init/1.sql": f"select 1;\n{text}\n"})
+    assert not is_kept(scripted(tmp_path, "init"))
+
+
+def test_first_scripts_lie_where_compose_looks_for_them(tmp_path: Path) -> None:
+    """In its project's folder, wherever the command was called."""
+    write(tmp_path, {"init/1.sql": "select 1;"})
+    plan = composed(tmp_path, {"volumes": [DATA, {"type": "bind", "source": "./init", "target": SCRIPTS}]})
+    plan = replace(plan, folder=tmp_path)
+    assert is_kept(plan)
+    before = key(plan)
+    write(tmp_path, {"init/1.sql": "select 2;"})
+    assert key(plan) != before
+
+
+def test_what_a_definition_adds_in_the_short_form_is_not_kept(tmp_path: Path) -> None:
+    assert not is_kept(composed(tmp_path, {"volumes": ["pgdata:/var/lib/postgresql/data"]}))
+    assert not is_kept(composed(tmp_path, {"secrets": ["pw"]}))
 
 
 def test_a_first_script_that_may_ask_anybody_is_not_kept(tmp_path: Path) -> None:

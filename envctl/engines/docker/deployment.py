@@ -32,7 +32,7 @@ from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
-from envctl.errors import EnvctlError, Evidence, ServiceFailed
+from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.folder import write_private
 from envctl.instance.labels import DATA, INSTANCE
 from envctl.instance.record import Location, SnapshotRecord
@@ -228,18 +228,29 @@ class DockerDeployment(DockerInstance):
 
     def discard(self, service: ServicePlan) -> None:
         api = self.connection.api
+        volume = snapshot_copies.volume_of_file(self._planned, self._planned.services[service.name]) if service.from_compose else ""
+        if volume:
+            self._refuse_shared(service.name, volume)
         for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
             with suppress(sdk_errors.NotFound):
                 api.remove_container(container, force=True, v=True)
         if service.data is not None:
             with suppress(sdk_errors.NotFound):
                 api.remove_volume(volume_of(self.id, service.name), force=True)
-        if volume := service.from_compose and snapshot_copies.volume_of_file(self._planned, self._planned.services[service.name]):
-            with suppress(sdk_errors.APIError):  # who else has it is seen here at the latest
+        if volume:
+            with suppress(sdk_errors.NotFound):
                 api.remove_volume(volume, force=True)
         if self._has_copy(service):
             snapshot_copies.discard(self.connection.daemon, self.id, service.name)
         self._ids.pop(service.name, None)
+
+    def _refuse_shared(self, service: str, volume: str) -> None:
+        """Raises UsageError: others have its data, too, so that it would stay."""
+        there = self.connection.daemon.get("/containers/json", all="1", filters={"volume": [volume]})
+        if others := sorted({_service_of(each) for each in there} - {service}):
+            name = volume.removeprefix(f"{self.id}_")
+            hint = "`envctl up` with `--fresh` makes the data of all services anew"
+            raise UsageError(f"{service} keeps its data in the volume '{name}', which {', '.join(others)} has, too", hint=hint)
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:

@@ -129,8 +129,14 @@ class DockerInstance:
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         containers = [(name, container) for name in services for container in self.ids(name)]
-        for name, container in containers:
-            list(self._printed(name, container, 0))  # what cannot be read would end as if nothing had been printed
+        for name, container in list(containers):
+            try:
+                list(self._printed(name, container, 0))  # what cannot be read would end as if nothing had been printed
+            except EnvctlError as error:
+                containers.remove((name, container))
+                if not containers:
+                    raise
+                yield name, f"{error.message}\n".encode()
         yield from merged([zip(repeat(name), self._printed(name, container, tail, True)) for name, container in containers])
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:

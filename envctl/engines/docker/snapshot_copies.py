@@ -100,13 +100,13 @@ def discard(daemon: Daemon, id: str, service: str) -> None:
 
 
 def volume_of_file(plan: Plan, service: ServicePlan) -> str:
-    """The name of the volume in which the file has the data of *service*; empty where it has none, or others see it as well."""
-    others = [mount for other in plan.services.values() if other.name != service.name for mount in other.compose.get("volumes") or []]
+    """The name of the volume in which the file has the data of *service*; empty where it has none."""
     places = service.snapshot.places if service.snapshot is not None else ()
     for mount in service.compose.get("volumes") or []:
+        if not isinstance(mount, Mapping):
+            return ""  # a definition has added it
         source, given = mount.get("source"), plan.compose_extra.get("volumes", {}).get(mount.get("source")) or {}
-        alone = not given.get("external") and not any(isinstance(other, Mapping) and other.get("source") == source for other in others)
-        if mount.get("type") == "volume" and source and str(mount["target"]).rstrip("/") in places and alone:
+        if mount.get("type") == "volume" and source and str(mount["target"]).rstrip("/") in places and not given.get("external"):
             return f"{plan.setting.id}_{source}"
     return ""
 

@@ -117,8 +117,7 @@ def test_the_copy_stands_in_the_place_of_the_data_and_of_nothing_else(tmp_path: 
 
 def test_the_volume_of_a_file_is_known_by_its_place(tmp_path: Any) -> None:
     plan = plan_with(tmp_path, [{"type": "volume", "source": "pgdata", "target": FOLDER}])
-    other = service("other", from_compose=True, compose={"volumes": [{"type": "volume", "source": "pgdata", "target": "/backup"}]})
 
     assert volume_of_file(plan, plan.services["db"]) == f"{plan.setting.id}_pgdata"
-    assert volume_of_file(replace(plan, services={**plan.services, "other": other}), plan.services["db"]) == ""
+    assert volume_of_file(plan, composed(compose={"volumes": ["pgdata:/var/lib/postgresql/data"]})) == ""
     assert volume_of_file(plan, composed(compose={"volumes": [{"type": "volume", "source": "pgdata", "target": "/backup"}]})) == ""
