@@ -70,29 +70,33 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     unread = [problem for problem in found if problem.path == UNREAD]
     problems += [problem for problem in found if problem.path != UNREAD]
     if problems or not files:
-        # With a name, so that nothing is said of it as well.
-        return ComposeServices({"name": _name(files[0].parent.name)} if files else {}, reference.source, tuple(problems))
+        return _nothing(files, reference.source, problems)
     if unread:  # Compose might read it, and what it names; its words of that would be those of a file outside
-        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(unread))
+        return _nothing(files, _source(files, {}, reference.nodes), unread)
     variables = list(filter(Path.is_file, paths.variables))
     problems += unfit(variables, reference.project)
     done = None if problems else _config(files, profiles, reference.environ)
     if done is None or done.returncode != 0:
         problems += [_failure(done.stderr, files, variables, reference)] if done is not None else []
-        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(problems))
+        return _nothing(files, _source(files, {}, reference.nodes), problems)
     config = _without_nulls(json.loads(done.stdout))
     if not config.get("services"):
         problems.extend(_only_profiles(files, reference))
-        return ComposeServices({"name": _name(files[0].parent.name)}, _source(files, {}, reference.nodes), tuple(problems))
+        return _nothing(files, _source(files, {}, reference.nodes), problems)
     reading = ComposeReading(config, reference.recognise, reference.project, reference.environ)
     services = reading.services()
     if not services:
         source = _source(files, config["services"], reference.nodes)
-        return ComposeServices({"name": _name(files[0].parent.name)}, source, (_no_replicas(source, list(config["services"])),))
+        return _nothing(files, source, [_no_replicas(source, list(config["services"]))])
     extra = _extra(reading)
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
     return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses))
+
+
+def _nothing(files: Sequence[Path], source: Source, problems: Sequence[Problem]) -> ComposeServices:
+    """With a name, so that nothing is said of it as well."""
+    return ComposeServices({"name": _name(files[0].parent.name)} if files else {}, source, tuple(problems))
 
 
 def _failure(stderr: str, files: Sequence[Path], variables: list[Path], reference: ComposeReference) -> Problem:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.definition.compose_credentials import Given
+from envctl.definition.compose_networks import only_internal
 from envctl.definition.compose_storage import own_volumes
 from envctl.definition.expressions import escape
 from envctl.definition.models import expressible
@@ -128,7 +129,7 @@ class ComposeReading:
         if "stop_grace_period" in service:
             tree["stop"] = service["stop_grace_period"]
         tree["compose"] = self._fragment(name, service, known)
-        if tree["ports"] and self._is_closed(service):
+        if tree["ports"] and only_internal(service.get("networks") or (), self.config.get("networks", {})):
             self.losses.add(name, "its networks are `internal`, so tests cannot reach it, and it has no outputs")
         if not expressible(name):
             self.losses.add(name, "expressions cannot name it; its outputs are there")
@@ -164,10 +165,6 @@ class ComposeReading:
         others = self.config["services"].values()
         conditions = [other["depends_on"][name].get("condition") for other in others if name in other.get("depends_on", {})]
         return "job" if "service_completed_successfully" in conditions else "service"
-
-    def _is_closed(self, service: Mapping[str, Any]) -> bool:
-        own, known = service.get("networks") or (), self.config.get("networks", {})
-        return bool(own) and all((known.get(name) or {}).get("internal") for name in own)
 
     def _needs(self, service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """A known server is waited for until it answers, though the file only wants it started: who asks it too early may end."""

@@ -263,6 +263,11 @@ class Kind(Model):
     kubernetes: Kubernetes = Kubernetes()
     snapshot: Snapshot | None = Field(None, description="How its data is kept for the next instance; without it, it is made each time.")
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The folders in which its images keep data, and the places that name others."""
+        return (*([self.data] if self.data else []), *self.recognise.data)
+
 
 def scope_of(service: Service, kind: Kind) -> Literal["lane", "environment"]:
     """Whether each lane has one of its own: what the service says, else its kind; else it is shared where lanes can have parts of it."""
@@ -420,7 +425,7 @@ def _usable(kinds: Mapping[str, Kind], name: str) -> Kind | None:
 
 def _recognised(kind: Kind, image: str) -> Recognised:
     ports = kind.ports | kind.recognise.ports.get(image, {})
-    known, data = kind.recognise, (*([kind.data] if kind.data else []), *kind.recognise.data)
+    known, data = kind.recognise, kind.places
     several, credentials = tuple(kind.several), tuple(kind.credentials)
     loss = known.losses.get(image, "")
     return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies, known.port, loss)

@@ -8,11 +8,12 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from envctl.definition.compose_networks import only_internal
 from envctl.errors import ServiceFailed
 from envctl.lifecycle.evidence import evidence_of
 from envctl.plan.model import Plan, ServicePlan
 from envctl.readiness import NotReady, Target
-from envctl.render.compose import is_internal, joined_networks
+from envctl.render.compose import joined_networks
 
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
@@ -53,7 +54,7 @@ def _of_answer(said: str) -> str:
 def _of_networks(plan: Plan, service: ServicePlan) -> str:
     """What helps a service that only others in its networks reach; empty for others."""
     networks = list(dict.fromkeys([*(service.compose.get("networks") or ()), *(joined_networks(plan) or ["default"])]))
-    if not all(is_internal(plan, name) for name in networks):
+    if not only_internal(networks, plan.compose_extra.get("networks", {})):
         return ""
     which = f"its network {networks[0]} is" if len(networks) == 1 else f"its networks {', '.join(networks)} are"
     other = "a network of the Compose file that is not, e.g. `compose: {networks: {front: {}}}`, lets tests reach it"

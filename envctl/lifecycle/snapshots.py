@@ -43,8 +43,8 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
     began = {name: kept for name, kept in run.record.snapshots.items() if name not in {service.name for service in fresh}}
     if began != run.record.snapshots:  # a copy that is begun and not finished counts as nothing
         run.update(lambda record: replace(record, snapshots=began))
-    fresh = keepable(deployment, run.plan, fresh) if fresh else []
-    if fresh and allowed and not (run.record.choices.untrusted or run.session.environ.get(NOTHING)):
+    allowed = allowed and not (run.record.choices.untrusted or run.session.environ.get(NOTHING))
+    if allowed and (fresh := keepable(deployment, run.plan, fresh)):
         if why := deployment.unable if isinstance(deployment, BringsKept) else "":
             if any(kept_steps(service) for service in fresh):
                 run.events.progress("", f"{run.record.engine} makes no snapshot, so data is seeded each time: {why}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from envctl.definition.compose_networks import only_internal
 from envctl.definition.kinds import Kind, items_of, parameters_of
 from envctl.definition.models import Expose, Service
 from envctl.environment import Environment
@@ -93,9 +94,9 @@ def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, e
 
 
 def _closed(service: Service, environment: Environment) -> bool:
-    """Docker publishes nothing of a network that is `internal`."""
-    own, known = service.compose.get("networks") or (), environment.loaded.compose_extra.get("networks", {})
-    return service.from_compose and bool(own) and all((known.get(name) or {}).get("internal") for name in own)
+    return service.from_compose and only_internal(
+        service.compose.get("networks") or (), environment.loaded.compose_extra.get("networks", {})
+    )
 
 
 def _ports(service: Service, kind: Kind) -> dict[str, int]:

@@ -278,8 +278,7 @@ def _copied(reading: Reading, kind: Kind) -> SnapshotPlan | None:
     told = kind.snapshot
     if told is None or told.worth != "always" or not reading.setting.engine.copies_kept:
         return None
-    places = (*([kind.data] if kind.data else []), *kind.recognise.data)
-    return SnapshotPlan(told.folder, True, _hash(kind), places=places)
+    return SnapshotPlan(told.folder, True, _hash(kind), places=kind.places)
 
 
 def _hash(kind: Kind) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envctl.definition.amounts import size_text
+from envctl.definition.compose_networks import only_internal
 from envctl.definition.source import map_texts
 from envctl.instance.labels import BUILD, ENVIRONMENT, FILES, INSTANCE, KEY, NAME, OWNER, PROJECT, SERVICE
 from envctl.plan.model import File, Limits, Plan, Requested, ServicePlan
@@ -218,14 +219,9 @@ def joined_networks(plan: Plan) -> dict[str, Any]:
     """The networks of a service beside those of a Compose file: whichever one has, so that each reaches it and is reached, as by tests."""
     composed = [service.compose for service in plan.services.values() if service.from_compose and "network_mode" not in service.compose]
     named = {name: None for given in composed for name in given.get("networks") or {"default": None}}
-    if named and all(is_internal(plan, name) for name in named):
+    if only_internal(named, plan.compose_extra.get("networks", {})):
         named["default"] = None
     return named if set(named) - {"default"} else {}
-
-
-def is_internal(plan: Plan, network: str) -> bool:
-    """Whether nothing outside reaches who is in that network of a Compose file alone."""
-    return bool((plan.compose_extra.get("networks", {}).get(network) or {}).get("internal"))
 
 
 def _networks(plan: Plan) -> dict[str, Any]:

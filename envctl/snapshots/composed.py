@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from envctl.definition.compose_networks import only_internal
 from envctl.files.folders import FileRefused
 from envctl.files.reading import files_below, open_file
 from envctl.plan.model import Plan, ServicePlan
@@ -45,14 +46,14 @@ def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
         return False
     if not (_is_alone(plan, service) and _is_unseen(plan, service)):
         return False
-    return _words_are_plain(service) and _variables_are_plain(service) and _files(plan, service) is not None
+    return _words_are_plain(service) and _variables_are_plain(service) and _files_are_plain(plan, service)
 
 
 def told(plan: Plan, service: ServicePlan) -> str:
     """A hash of all of it, passwords included: a slow one, as it is the name of what is kept, which others may see."""
     given = {key: value for key, value in service.compose.items() if key not in (*IDLE, "volumes")}
     mounts = [mount["target"] for mount in _mounts(service)[0]]  # whatever a volume is called
-    inputs = [given, mounts, service.entrypoint, service.command, dict(service.env), _files(plan, service)]
+    inputs = [given, mounts, service.entrypoint, service.command, dict(service.env), _digests(plan, service)]
     text = json.dumps(inputs, sort_keys=True, default=str).encode()
     return hashlib.scrypt(text, salt=b"envctl snapshot", n=1 << 14, r=8, p=1).hex()
 
@@ -97,8 +98,8 @@ def _is_alone(plan: Plan, service: ServicePlan) -> bool:
 def _is_unseen(plan: Plan, service: ServicePlan) -> bool:
     """Whether its twin would be on networks of its own alone, since others might take it for the server; and be asked from outside."""
     networks = plan.compose_extra.get("networks", {})
-    joined = [networks.get(name) or {} for name in service.compose.get("networks") or {"default": None}]
-    return not any(network.get("external") for network in joined) and not all(network.get("internal") for network in joined)
+    joined = service.compose.get("networks") or {"default": None}
+    return not any((networks.get(name) or {}).get("external") for name in joined) and not only_internal(joined, networks)
 
 
 def _is_ordinary(plan: Plan, mount: Mapping[str, Any], places: tuple[str, ...]) -> bool:
@@ -120,8 +121,19 @@ def _mounts(service: ServicePlan) -> tuple[list[Mapping[str, Any]], list[Mapping
     return [each for each in mounts if each not in scripts], scripts
 
 
-def _files(plan: Plan, service: ServicePlan) -> list[tuple[str, str]] | None:
-    """Where each of its secrets and first scripts lies, and the hash of what it is; None where one cannot be told from here."""
+def _files_are_plain(plan: Plan, service: ServicePlan) -> bool:
+    """Whether its secrets are files that can be read, and its first scripts are SQL alone."""
+    project = plan.setting.project
+    try:
+        for _, path in _secrets(plan, service):
+            open_file(path, project).close()
+        return not any(_calls_others(path, project) for _, path in _scripts(plan, service))
+    except (FileRefused, OSError):
+        return False
+
+
+def _digests(plan: Plan, service: ServicePlan) -> list[tuple[str, str]] | None:
+    """Where each of its secrets and first scripts lies, and the hash of what it is; None where one cannot be read any more."""
     try:
         found = [*_secrets(plan, service), *_scripts(plan, service)]
         return [(target, _digest(path, plan.setting.project)) for target, path in found]
@@ -144,8 +156,8 @@ def _scripts(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
     for mount in _mounts(service)[1]:
         source = _path(plan, mount["source"])
         for path in files_below(source, plan.setting.project) if source.is_dir() else [source]:
-            if not path.name.endswith(SQL) or _calls_others(path, plan.setting.project):
-                raise FileRefused(f"{path} is not SQL alone")
+            if not path.name.endswith(SQL):
+                raise FileRefused(f"{path} is no SQL")
             yield str(PurePosixPath(mount["target"], path.relative_to(source))), path
 
 
