@@ -40,16 +40,23 @@ def lock(folder: Path, *, wait: float = 600.0, shared: bool = False) -> Iterator
 def _acquired(folder: Path, deadline: float, how: int) -> int:
     while True:
         make_folder(folder)
-        try:
-            with usable(folder.parent):
-                descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        except FileNotFoundError:
-            continue  # removed again in between
+        descriptor = _opened(folder)
+        if descriptor is None:
+            continue  # the folder was removed again in between
         if _locked(descriptor, deadline, how) and _still_there(descriptor, folder / "lock"):
             return descriptor
         os.close(descriptor)  # `down` removed the folder while we waited: the lock was on a file that is gone
         if time.monotonic() > deadline:
             raise UsageError(f"another envctl command works on {folder.name}", hint="wait for it, or stop it")
+
+
+def _opened(folder: Path) -> int | None:
+    """The lock file of *folder*, made where it is not there; nothing without the folder."""
+    with usable(folder.parent):
+        try:
+            return os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        except FileNotFoundError:
+            return None
 
 
 def _locked(descriptor: int, deadline: float, how: int) -> bool:

@@ -146,12 +146,27 @@ class _Waiting:
         exits, name = self.work.exits, self.service.name
         if exits.has_run_all_along(self.service):
             return
+        self._await_running()
         until = time.monotonic() + (COMPOSED_SECONDS if self.service.from_compose else SETTLED_SECONDS)
         while time.monotonic() < until and not exits.ended(self.service):
             self.work.states.go_on()
             if exits.statuses.pop(name, 0):
                 self.work.states.set(name, Phase.WAITING, "it has ended, and is started again")
                 until = time.monotonic() + 2 * SETTLED_SECONDS
+            time.sleep(POLL_SECONDS)
+
+    def _await_running(self) -> None:
+        """A cluster runs it some time after it was asked to, and has nothing to settle until then.
+
+        Raises:
+            ServiceFailed: it does not run in the time that it has to get ready.
+        """
+        work, service, until = self.work, self.service, time.monotonic() + self.service.ready_timeout
+        while service.name not in work.exits.statuses and not work.deployment.state(service.name).running:
+            work.states.go_on()
+            if time.monotonic() > until:
+                message = f"{service.name} does not run {service.ready_timeout:g} s after it was started"
+                raise failure(work, service, message, "start")
             time.sleep(POLL_SECONDS)
 
     def _target(self, check: Check, replica: int) -> Target:

@@ -53,7 +53,13 @@ class ServiceStates:
         self._changed = threading.Condition()
 
     def set(self, service: str, phase: Phase, detail: str = "") -> None:
-        """After a failure nothing but failures counts: what a thread still gets done is no news of an `up` that is over."""
+        """After a failure nothing but failures counts: what a thread still gets done is no news of an `up` that is over.
+
+        Listeners are told first: whoever waits for the last service goes on, and must find it said.
+        """
+        if self.failed and phase is not Phase.FAILED:
+            return
+        self._events.tell(service, phase, detail)
         with self._changed:
             if self.failed and phase is not Phase.FAILED:
                 return
@@ -62,7 +68,6 @@ class ServiceStates:
             if row.state in ("ready", "seeded", "done") and row.ready_ms is None:
                 row.ready_ms = round((time.monotonic() - self.began) * 1000)
             self._changed.notify_all()
-        self._events.tell(service, phase, detail)
 
     def fail(self, error: BaseException, service: str = "") -> None:
         """Everything ends, because of *error*, or of what has failed before it."""

@@ -86,7 +86,9 @@ def protect() -> None:
 def tell(*lines: str) -> None:
     """To people, on stderr: each of *lines* is one line, whatever it holds; a terminal gets it at its width."""
     if lines:
-        print("\n".join(wrapped(harmless(line), sys.stderr) for line in lines), file=sys.stderr, flush=True)
+        # One write, as `print` makes a second one of the last line's end: another thread's line could come between.
+        sys.stderr.write("".join(f"{wrapped(harmless(line), sys.stderr)}\n" for line in lines))
+        sys.stderr.flush()
 
 
 def show(*lines: str) -> None:

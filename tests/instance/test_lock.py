@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -124,6 +125,24 @@ def test_a_folder_that_is_removed_while_it_is_made_is_made_again(home: Path, mon
     make_folder(home / "x")
     assert (home / "x").exists()
     assert refused == [home / "x"]
+
+
+def test_a_folder_that_is_removed_before_its_lock_is_opened_is_made_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that held it ends between our look at the folder and the opening of the file in it."""
+    opened: list[str] = []
+    plain = os.open
+
+    def removed_before(path: Any, *words: Any, **options: Any) -> int:
+        if str(path) == str(home / "x" / "lock"):
+            opened.append(str(path))
+            if len(opened) == 1:
+                (home / "x").rmdir()
+        return plain(path, *words, **options)
+
+    monkeypatch.setattr(os, "open", removed_before)
+    with lock(home / "x"):
+        assert held(home / "x" / "lock")
+    assert len(opened) >= 2
 
 
 # Sweeping

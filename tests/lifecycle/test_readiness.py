@@ -151,3 +151,24 @@ def test_a_service_without_a_check_that_ran_before_is_not_waited_for(line: MakeL
     monkeypatch.setattr(readiness, "SETTLED_SECONDS", 1000.0)
     found = line(service("worker"), deployment=FakeDeployment(seen={"worker": ServiceState(True, id="c1")})).run()
     assert found.states == {"worker": "seeded"}
+
+
+def test_a_service_without_a_check_is_not_up_before_it_runs(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster has taken the order, and the pod comes later."""
+    monkeypatch.setattr(readiness, "SETTLED_SECONDS", 0.0)
+    found = line(service("worker"), deployment=FakeDeployment(seen={"worker": ServiceState()}))
+    looks = iter(range(5))
+
+    def state(name: str) -> ServiceState:
+        return ServiceState(next(looks, None) is None)
+
+    monkeypatch.setattr(found.deployment, "state", state)
+    assert found.run().states == {"worker": "seeded"}
+    assert next(looks, None) is None, "it was asked until it ran"
+
+
+def test_a_service_without_a_check_that_never_runs_has_failed(line: MakeLine) -> None:
+    deployment = FakeDeployment(seen={"worker": ServiceState()})
+    error = line(service("worker", ready_timeout=0.05), deployment=deployment).fails()
+    assert error.message == "worker does not run 0.05 s after it was started"
+    assert error.evidence.step == "start"

@@ -57,6 +57,16 @@ def test_a_wait_ends_when_the_conditions_hold() -> None:
     assert waited is None
 
 
+def test_listeners_know_before_whoever_waits() -> None:
+    """Otherwise the last line of a command could come before its last event."""
+    told = Told()
+    found = ServiceStates(["a"], Events([told]))
+    seen: list[str] = []
+    told.event = lambda event: seen.append(found.rows["a"].state)  # type: ignore[method-assign]
+    found.set("a", Phase.SEEDED)
+    assert (seen, found.rows["a"].state) == (["pending"], "seeded")
+
+
 def test_a_wait_ends_when_something_fails() -> None:
     found = states()
     assert isinstance(in_a_thread(lambda: found.wait_for({"a": "ready"}), lambda: found.fail(ValueError())), Abandoned)
