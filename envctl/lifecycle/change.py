@@ -19,7 +19,7 @@ from envctl.instance.record import DataRecord, Record
 from envctl.instance.store import RecordGone
 from envctl.lifecycle import units
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
-from envctl.lifecycle.data import refuse_changed_seeds
+from envctl.lifecycle.data import Data, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener, Phase
 from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.keeper import ensure_keeper
@@ -237,8 +237,10 @@ def _changing(session: Session, record: Record, listeners: Sequence[Listener], t
         session.mask.add(plan.secrets)
         events = Events([*listeners, EventLog(session.store.folder(record.id))])
         run = Run(session, record, plan, events, began + timeout)
+        change = Change(run, engine)
         try:
-            yield Change(run, engine)
+            Data(run.update, lambda: run.record, change.deployment()).know_again(plan.services.values())
+            yield change
         finally:
             run.close()
 

@@ -96,6 +96,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         drawn=subject.drawn,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
+        places=kind.places if service.from_compose else (),
         compose=service.compose,
         kubernetes=reading.tree(service.kubernetes, scope, "services", name, "kubernetes"),
         unit=unit_of(reading, subject),
@@ -278,7 +279,7 @@ def _copied(reading: Reading, kind: Kind) -> SnapshotPlan | None:
     told = kind.snapshot
     if told is None or told.worth != "always" or not reading.setting.engine.copies_kept:
         return None
-    return SnapshotPlan(told.folder, True, _hash(kind), places=kind.places)
+    return SnapshotPlan(told.folder, True, _hash(kind))
 
 
 def _hash(kind: Kind) -> str:
