@@ -211,13 +211,11 @@ def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
     found: dict[str, str] = {}
     prefixes: set[str] = set()
-    scope = reading.resolver.reader(viewpoint)
-    for name, subject in reading.resolver.subjects.items():
-        if name not in scope or name == PROXY:  # another lane's, or nobody's
+    for name, view in reading.resolver.seen(viewpoint).items():
+        subject = reading.resolver.subjects[name]
+        if name == PROXY or (subject.closed and viewpoint.side == "outside"):
             continue
-        if subject.closed and viewpoint.side == "outside":
-            continue
-        view, prefix = scope[name], _prefix(name, prefixes)
+        prefix = _prefix(name, prefixes)
         divided = [subject.kind.unit.parameter] if subject.kind.unit and subject.kind.unit.parameter else []
         for key in ("host", "port", *subject.kind.properties, *divided, *subject.kind.credentials):
             try:

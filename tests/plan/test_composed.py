@@ -77,3 +77,15 @@ def test_a_database_that_nobody_outside_reaches_is_not_divided(tmp_path: Path) -
     plan = make_plan(environment, setting_of(environment))
     assert (plan.services["db"].unit, dict(plan.outputs)) == (None, {})
     assert plan.services["db"].inside["url"].startswith("postgresql://")
+
+
+def test_services_that_no_expression_can_name_have_their_outputs(tmp_path: Path) -> None:
+    cache = Service(kind="redis", image="redis:8.0", ports={"redis": 6379})
+    names = ("env", "var", "self", "lane", "instance", "tester", "true", "in", "a.b", "plain")
+    environment = composed(tmp_path, **dict.fromkeys(names, cache))
+    setting = setting_of(environment)
+    ports = {(name, "redis"): 20000 + number for number, name in enumerate(names)}
+    plan = make_plan(environment, replace(setting, allocation=replace(setting.allocation, ports=ports)))
+    assert {key: value for key, value in plan.outputs.items() if key.endswith("_PORT")} == {
+        f"{name.upper().replace('.', '_')}_PORT": str(20000 + number) for number, name in enumerate(names)
+    }
