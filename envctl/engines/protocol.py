@@ -438,6 +438,14 @@ class KnewDataOtherwise(Protocol):
 
 
 @runtime_checkable
+class HasNetworks(Protocol):
+    """An engine with networks of others, which services may join."""
+
+    def internal(self, networks: Collection[str]) -> frozenset[str]:
+        """Those of *networks* that nobody outside reaches; what is not there is none."""
+
+
+@runtime_checkable
 class KeptData(Protocol):
     """An engine that has such data; *ref* and *content* are those of `Saved`."""
 

@@ -31,7 +31,7 @@ from envctl.lifecycle.failed import ended
 from envctl.lifecycle.heartbeat import beat_while_owned
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.lifecycle.options import UpOptions
-from envctl.lifecycle.planning import open_selected, plan_of_environment
+from envctl.lifecycle.planning import open_selected, plan_of_environment, reached
 from envctl.lifecycle.snapshots import begin_as_kept, build_later
 from envctl.outputs import refuse_foreign_files, with_all_written
 from envctl.plan.model import Plan
@@ -150,7 +150,7 @@ def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: 
     plan = run.plan
     for attempt in range(TRIES):
         allocation = allocate(run.session.store, engine, plan, run.record, refused)
-        run.plan = plan.with_allocation(allocation, engine.addresses())
+        run.plan = plan.with_allocation(allocation, reached(engine, plan))
         run.update(lambda record: recorded(replace(record, allocation=allocation), run.plan))  # noqa: B023
         timer.phase("allocate")
         try:

@@ -206,9 +206,9 @@ def _exposed(reading: Reading, subject: Subject) -> Exposed | None:
 
 
 def ports_of(reading: Reading, subject: Subject) -> tuple[Port, ...]:
-    known = reading.resolver.reserved | reading.setting.fixed
+    known, ports = reading.resolver.reserved | reading.setting.fixed, reading.setting.allocation.ports
     return tuple(
-        Port(name, number, reading.setting.allocation.ports.get((subject.name, name)), (subject.name, name) in known)
+        Port(name, number, None if subject.closed else ports.get((subject.name, name)), (subject.name, name) in known)
         for name, number in subject.ports.items()
     )
 
