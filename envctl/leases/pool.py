@@ -197,9 +197,11 @@ class Pool:
                 yield found
 
     def _next(self) -> Callable[[Driver], None] | None:
-        dirty = self._first("dirty")
+        """What is over goes before units are made that nobody waits for: a server does one as slowly as the other."""
+        over = self._first("over")
+        dirty = over or self._first("dirty")
         making = sum(state == "making" for state in self.units.values())
-        lacking = len(self._waiting) or self._wanted - len(self._ready)
+        lacking = len(self._waiting) or (0 if over else self._wanted - len(self._ready))
         if lacking > making and not (self._full or (making and dirty)):
             unit = self._new_name()
             self.units[unit] = "making"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from envctl.instance.store import UnreadableRecord
 from envctl.lifecycle import adoption
 from envctl.lifecycle.adoption import adopt
 from envctl.lifecycle.planning import plan_of_instance
+from envctl.plan.traits import Addresses
 from envctl.session import Session
 from tests.builders import record_of
 from tests.lifecycle.listed import ListedEngine
@@ -96,7 +98,8 @@ def test_nothing_stays_of_one_that_cannot_be_made_usable(
     assert (session.store.all(), session.store.folder("t-123456").exists()) == ([], False)
 
 
-def test_the_definition_of_this_checkout_is_that_of_another_machines_instance(session: Session, tmp_path: Path, engine: Publishing) -> None:
+def test_the_definition_of_this_checkout_is_that_of_another_machines_instance(session: Session, tmp_path: Path) -> None:
+    engine: Any = SimpleNamespace(addresses=Addresses)
     (tmp_path / "environments").mkdir()
     (tmp_path / "environments/t.yaml").write_text("name: t\nservices: {s: {kind: stub}}\n")
     record = replace(record_of(), file="", project="/elsewhere", engine="kubernetes")
