@@ -24,14 +24,14 @@ from envctl.keeper_client.starting import watched_until_kept
 from envctl.lifecycle.adoption import adopt
 from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
-from envctl.lifecycle.data import changed_seeds, refuse_changed_seeds
+from envctl.lifecycle.data import Data, changed_seeds, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.external_services import ask_used
 from envctl.lifecycle.failed import ended
 from envctl.lifecycle.heartbeat import beat_while_owned
 from envctl.lifecycle.keeper import begin_keeper
 from envctl.lifecycle.options import UpOptions
-from envctl.lifecycle.planning import open_selected, plan_of_environment
+from envctl.lifecycle.planning import open_selected, plan_of_environment, reached
 from envctl.lifecycle.snapshots import begin_as_kept, build_later
 from envctl.outputs import refuse_foreign_files, with_all_written
 from envctl.plan.model import Plan
@@ -160,7 +160,7 @@ def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: 
     plan = run.plan
     for attempt in range(TRIES):
         allocation = allocate(run.session.store, engine, plan, run.record, refused)
-        run.plan = plan.with_allocation(allocation, engine.addresses())
+        run.plan = plan.with_allocation(allocation, reached(engine, plan))
         run.update(lambda record: recorded(replace(record, allocation=allocation), run.plan))  # noqa: B023
         timer.phase("allocate")
         try:
@@ -187,6 +187,7 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
     run.events.begin(run.plan)
     for loss in () if again or options.alone else run.plan.losses:
         run.events.say(loss)
+    Data(run.update, lambda: run.record, deployment).know_again(run.plan.services.values())
     prepare_meanwhile(deployment, run.events.progress)
     if run.reseed:
         _discard_changed(run, deployment)

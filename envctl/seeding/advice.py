@@ -7,6 +7,10 @@ import re
 ADVICE = "correct it and bring it up again; with --keep the data stays for a look"
 _KNOWN = (
     (
+        r"a transaction is open where",
+        "what it wrote would be lost: `COMMIT;` before `\\connect`",
+    ),
+    (
         r"a transaction is left open",
         "what it wrote would be lost: end the file with `COMMIT;` (each file is a session of its own)",
     ),

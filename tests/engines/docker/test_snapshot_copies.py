@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.snapshot_copies import fill, holds, mounted, volume_of_file
+from envctl.engines.docker.snapshot_copies import fill, holds, mounted
 from envctl.errors import EnvctlError
 from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan, SnapshotPlan
@@ -44,8 +44,8 @@ class Played:
 
 
 def composed(**changes: Any) -> ServicePlan:
-    kept = SnapshotPlan("/var/lib/envctl/data", always=True, kind="k", places=PLACES)
-    return service("db", **{"from_compose": True, "snapshot": kept, **changes})
+    kept = SnapshotPlan("/var/lib/envctl/data", always=True, kind="k")
+    return service("db", **{"from_compose": True, "places": PLACES, "snapshot": kept, **changes})
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,3 @@ def test_the_copy_stands_in_the_place_of_the_data_and_of_nothing_else(tmp_path: 
     own = {"type": "volume", "source": "db.kept", "target": FOLDER, "volume": {}}
     assert document["services"]["db"]["volumes"] == [script, own]
     assert document["volumes"]["db.kept"] == {"external": True, "name": f"{plan.setting.id}.db"}
-
-
-def test_the_volume_of_a_file_is_known_by_its_place(tmp_path: Any) -> None:
-    plan = plan_with(tmp_path, [{"type": "volume", "source": "pgdata", "target": FOLDER}])
-
-    assert volume_of_file(plan, plan.services["db"]) == f"{plan.setting.id}_pgdata"
-    assert volume_of_file(plan, composed(compose={"volumes": ["pgdata:/var/lib/postgresql/data"]})) == ""
-    assert volume_of_file(plan, composed(compose={"volumes": [{"type": "volume", "source": "pgdata", "target": "/backup"}]})) == ""
