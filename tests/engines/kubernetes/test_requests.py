@@ -41,7 +41,7 @@ def deployment(played: Played, tmp_path: Path) -> KubernetesDeployment:
     (tmp_path / "config").write_text(kubeconfig(played.url))
     environ = {"KUBECONFIG": str(tmp_path / "config")}
     api = connect(find_context(None, environ), environ)
-    host = session_in(tmp_path, **environ).host
+    host = session_in(tmp_path).host
     plan = plan_of(tmp_path, SERVERS, engine=traits("kubernetes"))
     played.asked.clear()
     return KubernetesDeployment(api, host, ID, ID, plan=plan, settings=DeploymentSettings(tmp_path))
