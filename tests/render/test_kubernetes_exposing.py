@@ -49,9 +49,11 @@ def test_a_path_is_a_path(tmp_path: Path, path: str) -> None:
     assert plan(tmp_path, f"{{path: {path}}}", **SETTINGS).outputs["URL"] == "http://web-t-123456.previews.test" + path.rstrip("/")
 
 
-@pytest.mark.parametrize("path", ["shop", "/../admin", "/a/..", "/a/./b", "//a", "/a//", "/;}", "/{a}", "/$1", "/a'b", "/a%2Fb", "/a b", "/a\\nb", "/ä"])
+@pytest.mark.parametrize(
+    "path", ["shop", "/../admin", "/a/..", "/a/./b", "//a", "/a//", "/;}", "/{a}", "/$1", "/a'b", "/a%2Fb", "/a b", "/a\\nb", "/ä"]
+)
 def test_one_that_a_controller_could_read_as_more_is_a_mistake(tmp_path: Path, path: str) -> None:
-    with pytest.raises(DefinitionError, match="expose.path: .* does not have the right form"):
+    with pytest.raises(DefinitionError, match=r"expose\.path: .* does not have the right form"):
         plan(tmp_path, f'{{path: "{path}"}}', **SETTINGS)
 
 
