@@ -24,14 +24,23 @@ from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
-from envctl.engines.kubernetes.records import added_kinds, note_added, owners, publish
+from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, note_added, owners, publish
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
-from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, Progress, Saved, ServiceState, TerminalCommand
+from envctl.engines.protocol import (
+    OWNER_LASTS,
+    CommandResult,
+    DeploymentSettings,
+    Execution,
+    Progress,
+    Saved,
+    ServiceState,
+    TerminalCommand,
+)
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
-from envctl.instance.labels import INSTANCE, RECORD, SERVICE
-from envctl.instance.record import Location, SnapshotRecord
+from envctl.instance.labels import ALIVE, INSTANCE, RECORD, SERVICE
+from envctl.instance.record import Location, SnapshotRecord, now
 from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
 from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
@@ -160,10 +169,12 @@ class KubernetesDeployment(KubernetesInstance):
         if not self.shared:
             again = self._is_there()
             self._fresh = not again
-            self._take_in(self._apply(common.pop(0)))
+            self._take_in(self._apply(self._owner_heard(common.pop(0)) if whole else common.pop(0)))
             common = list(self.manifests.common[1:])
         if whole:
             self._publish(self.settings.document, forwards.forwards_of(self.plan))
+            if self.shared and self.plan.setting.owner:
+                heard_of_owner(self.api, self.namespace, self.id, now(OWNER_LASTS))
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
         note_added(self.api, self.namespace, self.id, self._added_kinds())
         each(self._check_free, [item for parts in self.manifests.services.values() for item in parts.added] if self.shared else [])
@@ -171,6 +182,12 @@ class KubernetesDeployment(KubernetesInstance):
         if whole and again:
             self._remove_strays()
         self._set_forwards(forwards.with_approvals(self.host, self.id, forwards.forwards_of(self.plan)), whole)
+
+    def _owner_heard(self, namespace: Object) -> Object:
+        """From its first moment on: of a machine that dies before it has said another word nobody would ever know that it has."""
+        meta = namespace["metadata"]
+        heard = {ALIVE: now(OWNER_LASTS)} if self.plan.setting.owner else {}
+        return {**namespace, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), **heard}}}
 
     def _take_in(self, namespace: Object) -> None:
         """What a namespace of our own asks for, and what it needs of another one."""
