@@ -500,6 +500,10 @@ class PublishedRecord(NamedTuple):
     access: Any = None
 
 
+OWNER_LASTS = 60.0
+"""Seconds for which one word of an owner counts: a machine that dies is noticed within a minute."""
+
+
 @runtime_checkable
 class HearsOfOwners(Protocol):
     """An engine on which somebody collects what has lost its owner, and cannot look at the machine where that is."""
