@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from envctl.instance.record import InstanceState
 from envctl.lifecycle import readiness
 from envctl.lifecycle.events import Phase
 from envctl.plan.model import Check, ServicePlan
-from envctl.readiness import LoginRefused, Target, wait
+from envctl.readiness import LoginRefused, NotReady, Target, wait
 from tests.builders import FakeDeployment, port, record_of, service
 from tests.lifecycle.line import HEALTH, MakeLine
 
@@ -142,6 +143,48 @@ def test_one_without_a_check_that_ends_and_is_restarted_must_run_for_a_while(lin
     found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
     assert found.run().states == {"x": "seeded"}
     assert ("x", Phase.WAITING, "it has ended, and is started again") in found.told
+
+
+def test_a_port_that_is_open_while_its_program_is_started_again_is_not_ready(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = line(service("x", checks=(Check("tcp", {"patience": 5.0}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True, restarts=True)
+    found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
+    asked = 0
+
+    def open_for_a_moment(target: Target) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            raise NotReady("closed")
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: open_for_a_moment)
+    with pytest.raises(OutOfTime, match="out of time: x is still"):
+        found.run(0.3)
+
+
+def test_one_that_was_started_again_is_ready_when_it_answers_once_it_is_known_to_run(line: MakeLine, asked: list[Target]) -> None:
+    found = line(service("x", checks=(Check("tcp", {"patience": 5.0}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True, restarts=True)
+    found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
+    assert found.run().states == {"x": "seeded"}
+    assert len(asked) == 3
+
+
+def test_a_guess_begins_anew_with_each_start(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = line(service("x", checks=(Check("tcp", {"patience": 0.05}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True, restarts=True, restarting=True)
+    asked: list[float] = []
+
+    def ends_twice(target: Target) -> None:
+        asked.append(time.monotonic())
+        if len(asked) < 6:
+            found.deployment.on_exit("x", 1)
+        raise NotReady("closed")
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: ends_twice)
+    assert found.run().states == {"x": "seeded"}
+    assert len(asked) >= 6, "more attempts than fit into 0.05 s"
+    assert ("x", Phase.READY, "it has ended with 1, and is started again") in found.told
 
 
 # Without any check
