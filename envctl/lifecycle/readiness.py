@@ -11,7 +11,7 @@ from envctl.engines import Execution
 from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
-from envctl.lifecycle.not_ready import not_ready
+from envctl.lifecycle.not_ready import heard_instead, not_ready
 from envctl.lifecycle.own_check import may_be_asked
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import LoginRefused, NotReady, Target
@@ -101,7 +101,12 @@ class _Waiting:
             # Of a port that a Compose file publishes nobody knows whether somebody listens there.
             work.states.go_on()
             if not work.exits.ended(service):
-                work.states.set(service.name, Phase.READY, self._restarting() or _unproved(error))
+                work.states.set(service.name, Phase.READY, self._restarting() or self._unproved(error))
+
+    def _unproved(self, error: NotReady) -> str:
+        if isinstance(error, LoginRefused):
+            return "it does not accept the credentials in its Compose file"
+        return heard_instead(self.work, self.service) if "tcp:" in str(error) else f"it runs; {error}"
 
     def _seconds(self, checks: Sequence[Check]) -> float:
         """A health check is given the time that its engine gives it."""
@@ -217,12 +222,6 @@ class _Waiting:
         state = deployment.state(service.name)
         early = state.check and state.health != "healthy" and not may_be_asked(deployment, service, target, began)
         return state.health, () if early else state.check
-
-
-def _unproved(error: NotReady) -> str:
-    if isinstance(error, LoginRefused):
-        return "it does not accept the credentials in its Compose file"
-    return "it opens no port" if "tcp:" in str(error) else f"it runs; {error}"
 
 
 def _main_port(service: ServicePlan, at: Mapping[str, int]) -> int:

@@ -103,6 +103,23 @@ def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
     assert ("x", Phase.READY, "it opens no port") in found.told
 
 
+@pytest.mark.parametrize(
+    ("heard", "told"),
+    [
+        ([("127.0.0.1", 80)], "it listens on 127.0.0.1 only, where nobody outside its container reaches it"),
+        ([("::", 8000), ("0.0.0.0", 8000)], "it listens on 8000, not on 80"),
+        ([("::", 80)], "it opens no port"),
+    ],
+)
+def test_what_a_service_listens_on_instead_of_the_port_that_it_publishes(line: MakeLine, heard: list[tuple[str, int]], told: str) -> None:
+    outside = {"host": "127.0.0.1", "port": 1}
+    found = line(service("x", ports=(port("main", 80, 1),), outside=outside, checks=(Check("tcp", {"patience": 0.05}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True)
+    found.deployment.listens["x"] = heard
+    found.run()
+    assert ("x", Phase.READY, told) in found.told
+
+
 def test_the_health_check_of_an_image_counts_where_nothing_else_is_said(line: MakeLine) -> None:
     found = line(service("x"), service("y", needs={"x": "ready"}))
     found.deployment.seen["x"] = ServiceState(True, health="starting")
