@@ -476,6 +476,17 @@ def test_s3_signs_its_request(servers: Any) -> None:
     assert "/us-east-1/s3/aws4_request" in signature
 
 
+def test_s3_without_credentials_is_asked_without_a_signature(servers: Any) -> None:
+    headers: list[str] = []
+    probe("s3", servers.target(s3_server("200 OK", "<ListAllMyBucketsResult/>", headers), properties={"url": "http://x"}))
+    assert [line for line in headers if line.lower().startswith("authorization:")] == []
+
+
+def test_s3_with_other_credentials_is_there(servers: Any) -> None:
+    with pytest.raises(LoginRefused):
+        probe("s3", servers.target(s3_server("403 Forbidden", "<Error><Code>AccessDenied</Code></Error>", [])))
+
+
 def test_s3_names_the_code_of_the_refusal(servers: Any) -> None:
     target = servers.target(s3_server("403 Forbidden", "<Error><Code>SignatureDoesNotMatch</Code></Error>", []))
     assert not_ready("s3", target) == "ListBuckets answered 403 SignatureDoesNotMatch"

@@ -107,7 +107,8 @@ class DockerInstance:
             return ServiceState(id=container, lacks="its network was removed")
         restarts = policy not in ("", "no", None) and not _gave_up(seen)
         check, patience = _health_check(seen.get("Config") or {})
-        return ServiceState(state["Running"], status, health, restarts, container, check=check, patience=patience)
+        restarting = bool(state.get("Restarting"))
+        return ServiceState(state["Running"], status, health, restarts, container, check=check, patience=patience, restarting=restarting)
 
     def states(self) -> Mapping[str, ServiceState]:
         return {name: self.state(name) for name in self.containers()}
