@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.expressions import has_expression
+from envctl.definition.expressions import Reference, has_expression
 from envctl.definition.kinds import Kind, SeedFeed
 from envctl.definition.matching import matching
 from envctl.definition.models import SeedStep, Service
@@ -18,7 +18,7 @@ from envctl.files.folders import FileRefused
 from envctl.files.packed import open_unpacked
 from envctl.files.reading import files_below
 from envctl.plan.model import Feed, File, Step, Table
-from envctl.plan.reading import Reading, texts
+from envctl.plan.reading import Reading, referred, texts
 from envctl.plan.referenced_services import Subject
 from envctl.plan.seed_hashes import chained, entries, faker_version, server_hash
 
@@ -43,7 +43,8 @@ def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, i
         files, content = reading.once(at, partial(_read, reading, step, at))
         database = step.database or next(iter(subject.several.get("databases", ())), None)
         made_by = [faker_version()] if step.format == "generate" else []
-        chain = chained(reading, chain, database, step.model_dump(exclude={"needs"}), _asked(reading, step), content, *made_by)
+        told = [_asked(reading, step), content, *made_by, *_told(reading, step, at)]
+        chain = chained(reading, chain, database, step.model_dump(exclude={"needs"}), *told)
         if made_by == [None]:
             reading.wrong((*at, "generate"), "`generate` needs the package Faker", "`pip install envctl-testing[seeds]`")
         file, line = reading.loaded.source.at(at)
@@ -75,6 +76,15 @@ def _asked(reading: Reading, step: SeedStep) -> dict[str, Any]:
     """The program in which a command runs, or that requests ask; what is in the image that is built of it, `inputs` say."""
     services = reading.loaded.definition.services if reading.loaded.definition else {}
     return services[step.in_].model_dump(include={"kind", "version", "image", "build", "run", "command"}) if step.in_ in services else {}
+
+
+def _told(reading: Reading, step: SeedStep, at: At) -> list[tuple[str, str]]:
+    """The variables that its command names, with their values: its text is first evaluated when its words are known."""
+    values = {"var": reading.loaded.variables, "env": reading.setting.environ}
+    found: list[Reference] = []
+    with reading.located(*at, "command"):
+        found = referred(step.command, values)
+    return [(each.expression, str(values[each.root].get(name))) for each in found for name in each.path[:1]]
 
 
 def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], list[tuple[str, str]]]:

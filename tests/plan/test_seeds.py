@@ -146,6 +146,18 @@ def test_another_server_makes_other_data(tmp_path: Path, service: str) -> None:
     assert hashes(tmp_path, FOLDER, ["data/1.sql"], service) != hashes(tmp_path, FOLDER, ["data/1.sql"])
 
 
+def test_a_variable_in_a_command_counts(tmp_path: Path) -> None:
+    """Its text is the same."""
+    command = "'${var.n}' ${var.s} ${cache.url}"
+    text = "variables: {n: 1, s: {secret: true, default: hush}}\n" + SERVICES.replace("'my tool.py' $HOME", command)
+    found = []
+    for given in ({}, {"n": "2"}, {"s": "other"}):
+        environment = environment_of(tmp_path, text, FILES, overrides=given)
+        found.append(steps(make_plan(environment, setting_of(environment)))[3].hash)
+    assert found[0] != found[1]
+    assert found[0] == found[2], "a secret is in no hash"
+
+
 def test_the_database_of_a_step_counts(tmp_path: Path) -> None:
     service, files = "kind: postgres, with: {databases: [a, b]}", ["data/1.sql"]
     one, other = (hashes(tmp_path, f"{{sql: data, database: {name}}}", files, service) for name in "ab")
