@@ -150,6 +150,10 @@ def _columns(reading: Reading, path: Path, at: At) -> list[str]:
         return []
     if not any(found):
         reading.wrong(at, f"'{path.name}' has no header", "its first line names the columns")
+    elif "" in found:
+        reading.wrong(at, f"'{path.name}': column {found.index('') + 1} of the header has no name", "its first line names all columns")
+    elif twice := next((name for number, name in enumerate(found) if name in found[:number]), None):
+        reading.wrong(at, f"'{path.name}' has the column '{twice}' twice", "a server that takes it would keep one of both values")
     return found
 
 
@@ -157,7 +161,7 @@ def header(path: Path, root: Path) -> list[str]:
     """The names in the first line of a CSV file.
 
     Raises:
-        csv.Error: they take more than any table's.
+        csv.Error: they take more than any table's, or hold a NUL, as what is no text does.
     """
     with open_unpacked(path, root) as raw:
         content = raw.read(LARGEST_HEADER)
@@ -165,6 +169,8 @@ def header(path: Path, root: Path) -> list[str]:
     found = [name.strip() for name in next(csv.reader(stream), [])]
     if len(content) == LARGEST_HEADER and not stream.read(1):
         raise csv.Error(f"its first line has more than {LARGEST_HEADER // 1000} kB")
+    if any("\0" in name for name in found):  # before Python 3.11 csv itself says so
+        raise csv.Error("line contains NUL, so this is no CSV in UTF-8")
     return found
 
 

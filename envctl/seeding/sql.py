@@ -8,7 +8,7 @@ from pathlib import Path
 from envctl.engines import Execution
 from envctl.plan.model import Step
 from envctl.seeding import BadFile, Seeder, complaint, failed, pieces
-from envctl.seeding.transactions import LEFT_OPEN, MYSQL, opened_at, with_question
+from envctl.seeding.transactions import ASKED, LEFT_OPEN, MYSQL, opened_at, with_question
 
 LINE = re.compile(r"<stdin>:(\d+):|at line (\d+)")
 """psql's and mariadb's way to say in which line."""
@@ -32,7 +32,7 @@ def load(step: Step, seeder: Seeder) -> None:
 def complained(path: Path, output: str, root: Path) -> tuple[str, str]:
     """`file:line` of what a client complains about in *path*, the file alone where it names no line; and its words."""
     said = complaint(output)
-    if LEFT_OPEN in said:
+    if ASKED.search(said):
         return opened_at(path, root), LEFT_OPEN
     found = LINE.search(output)
     return f"{path}:{next(filter(None, found.groups()))}" if found else str(path), said

@@ -234,6 +234,20 @@ def test_the_header_of_a_file(tmp_path: Path, name: str, content: bytes, expecte
     assert header(path, path.parent) == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "'x.csv' has no header"),
+        ("a,,c\n1,2,3\n", "'x.csv': column 2 of the header has no name"),
+        ("a,b, a\n1,2,3\n", "'x.csv' has the column 'a' twice"),
+    ],
+)
+def test_a_header_that_names_no_columns(tmp_path: Path, content: str, words: str) -> None:
+    """Of two columns of a name MariaDB takes the last one, without a word."""
+    with pytest.raises(DefinitionError, match=r"environment.yaml:[12]: services.db.seed.0.csv: " + words):
+        plan_of(tmp_path, "services: {db: {kind: mariadb, seed: [{csv: x.csv, into: t}]}}", {"x.csv": content})
+
+
 ROWS = "{rows: {t: [{a: 1, b: 2}], u: [{a: 1}]}}"
 GENERATED = "{generate: {table: t, count: 5, random: 7, columns: {a: name, b: {provider: pyint, max_value: 5}}}}"
 REQUESTS = "{http: [{path: /a, json: {x: 1}}, {path: /b}], in: api}"
