@@ -17,6 +17,7 @@ from envctl.definition.models import SeedStep, Service
 from envctl.files.folders import FileRefused
 from envctl.files.packed import open_unpacked
 from envctl.files.reading import files_below
+from envctl.plan.known_digests import known_digests
 from envctl.plan.model import Feed, File, Step, Table
 from envctl.plan.reading import Reading, referred, texts
 from envctl.plan.referenced_services import Subject
@@ -91,11 +92,12 @@ def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], l
     """The files of a step, and all that counts of its files and inputs: paths below their folders, and hashes of the content."""
     files: tuple[Path, ...] = ()
     counted: list[tuple[str, str]] = []
+    project, digests = reading.loaded.project, known_digests(reading.setting.environ)
     with reading.located(*at):
         files, folder = _files(reading, step, at)
-        counted += entries(reading.loaded.project, ((folder, path) for path in files))
+        counted += entries(project, ((folder, path) for path in files), digests)
         counted.append(("inputs", ""))
-        counted += entries(reading.loaded.project, _inputs(reading, step, at))
+        counted += entries(project, _inputs(reading, step, at), digests)
     return files, counted
 
 
