@@ -12,9 +12,11 @@ from envctl.engines.protocol import Engine as Engine
 from envctl.engines.protocol import Execution as Execution
 from envctl.engines.protocol import FindsPublishedRecords as FindsPublishedRecords
 from envctl.engines.protocol import FoundInstance as FoundInstance
+from envctl.engines.protocol import HasNetworks as HasNetworks
 from envctl.engines.protocol import HearsOfOwners as HearsOfOwners
 from envctl.engines.protocol import KeepsData as KeepsData
 from envctl.engines.protocol import KeptData as KeptData
+from envctl.engines.protocol import KnewDataOtherwise as KnewDataOtherwise
 from envctl.engines.protocol import PortTaken as PortTaken
 from envctl.engines.protocol import PreparesCommands as PreparesCommands
 from envctl.engines.protocol import Progress as Progress

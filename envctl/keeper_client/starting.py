@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -57,11 +58,13 @@ class Duties(NamedTuple):
 
 def start_keeper(
     record: Record, folder: Path, duties: Duties, environ: Mapping[str, str], watched: bool, started: Callable[[str], object]
-) -> tuple[KeeperClient, socket.socket | None]:
-    """A keeper that answers; where it watches us, our end of the socket too.
+) -> tuple[Callable[[], KeeperClient], socket.socket | None]:
+    """What waits for a keeper's first word; where it watches us, our end of the socket too.
+
+    The one that is to be called raises EnvctlError where it does not start.
 
     Raises:
-        EnvctlError: it cannot be started.
+        OSError: its process cannot be made.
     """
     ours, theirs = socket.socketpair()
     with theirs:
@@ -71,11 +74,7 @@ def start_keeper(
     started(process_mark(process.pid))
     if not watched:
         ours.close()
-    try:
-        return _published(folder, process), ours if watched else None
-    except BaseException:
-        ours.close()
-        raise
+    return partial(_published, folder, process), ours if watched else None
 
 
 def _config(record: Record, folder: Path, duties: Duties, owner: int | None) -> dict[str, object]:
