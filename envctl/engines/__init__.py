@@ -1,5 +1,6 @@
 """Engines: what runs instances. `seam` says what one is, `registry` which there are."""
 
+from envctl.engines.protocol import OWNER_LASTS as OWNER_LASTS
 from envctl.engines.protocol import AdmitsReaders as AdmitsReaders
 from envctl.engines.protocol import BringsKept as BringsKept
 from envctl.engines.protocol import BuildsMeanwhile as BuildsMeanwhile

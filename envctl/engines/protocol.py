@@ -86,6 +86,7 @@ class ServiceState(NamedTuple):
         status: how it ended, where it has.
         health: what the image's health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none.
         restarts: its engine starts it again when it ends.
+        restarting: it has ended, and its engine is about to do so; some engines call it running meanwhile.
         id: of its container, pod or process.
         data_ids: of the data that it may have; empty where its engine does not lose data by itself.
         lacks: why nobody can reach it though its processes are there; it does not count as running then.
@@ -102,6 +103,7 @@ class ServiceState(NamedTuple):
     check: tuple[str, ...] = ()
     patience: float = 0.0
     data_ids: tuple[str, ...] = ()
+    restarting: bool = False
 
 
 class FoundInstance(NamedTuple):
@@ -498,6 +500,10 @@ class PublishedRecord(NamedTuple):
 
     document: Mapping[str, Any]
     access: Any = None
+
+
+OWNER_LASTS = 60.0
+"""Seconds for which one word of an owner counts: a machine that dies is noticed within a minute."""
 
 
 @runtime_checkable

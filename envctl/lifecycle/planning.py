@@ -37,7 +37,12 @@ def open_selected(session: Session, options: UpOptions) -> Environment:
         UsageError, DefinitionError
     """
     environment = open_environment(
-        options.environment, cwd=session.cwd, overrides=options.set, environ=session.environ, untrusted=options.untrusted
+        options.environment,
+        cwd=session.cwd,
+        overrides=options.set,
+        environ=session.environ,
+        untrusted=options.untrusted,
+        answers=session.answers,
     )
     if options.untrusted:
         refuse_own_settings(session.settings, environment.loaded.file)

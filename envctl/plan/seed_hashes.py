@@ -15,6 +15,7 @@ from envctl.definition.kinds import Kind
 from envctl.definition.models import Service
 from envctl.definition.yaml_parser import WrittenFloat, WrittenInt
 from envctl.files.reading import open_file
+from envctl.plan.known_digests import KnownDigests
 from envctl.plan.model import File
 from envctl.plan.reading import Reading
 from envctl.plan.referenced_services import Subject
@@ -63,7 +64,7 @@ def _written(value: Any) -> Any:
     return [_written(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def entries(root: Path, found: Iterable[tuple[Path, Path]]) -> Iterator[tuple[str, str]]:
+def entries(root: Path, found: Iterable[tuple[Path, Path]], digests: KnownDigests) -> Iterator[tuple[str, str]]:
     """Of each folder and a file below it: the path from there, and a hash of the content.
 
     Raises:
@@ -71,7 +72,7 @@ def entries(root: Path, found: Iterable[tuple[Path, Path]]) -> Iterator[tuple[st
     """
     for folder, path in found:
         with open_file(path, root) as stream:
-            yield Path(os.path.relpath(path, folder)).as_posix(), hashlib.file_digest(stream, "sha256").hexdigest()
+            yield Path(os.path.relpath(path, folder)).as_posix(), digests.of(stream)
 
 
 @cache

@@ -10,7 +10,7 @@ from envctl.engines import Execution
 from envctl.plan.model import Step
 from envctl.seeding import BadFile, Seeder, complaint, failed, pieces
 from envctl.seeding.reconnects import OPEN, PSQL, may_reconnect, with_questions
-from envctl.seeding.transactions import LEFT_OPEN, MYSQL, opened_at, with_question
+from envctl.seeding.transactions import ASKED, LEFT_OPEN, MYSQL, opened_at, with_question
 
 LINE = re.compile(r"<stdin>:(\d+):|at line (\d+)")
 """psql's and mariadb's way to say in which line."""
@@ -41,7 +41,7 @@ def _asked(dialect: str, path: Path, root: Path) -> Iterator[bytes]:
 def complained(path: Path, output: str, root: Path) -> tuple[str, str]:
     """`file:line` of what a client complains about in *path*, the file alone where it names no line; and its words."""
     said = complaint(output)
-    if LEFT_OPEN in said:
+    if ASKED.search(said):
         return opened_at(path, root), LEFT_OPEN
     said = OPEN if OPEN in said else said
     found = LINE.search(output)

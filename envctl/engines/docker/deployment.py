@@ -1,4 +1,4 @@
-"""One instance on Docker: Compose creates it, then each container is started, asked and stopped through the SDK."""
+"""One instance on Docker: Compose creates it, then each container is started, asked and stopped through the daemon's API."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from envctl.engines import listening
 from envctl.engines.docker import data_volumes, snapshot_copies, snapshots
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.commands import OneOffs, archive, execute, kill
 from envctl.engines.docker.compose import (
     QUIET,
@@ -176,7 +177,8 @@ class DockerDeployment(DockerInstance):
             with self.in_flight.creating():
                 make_volumes(self.connection.daemon, self.id, self.plan.services, labels(self.plan))
                 data_volumes.make(self.connection.daemon, self.plan, json.loads(text).get("volumes", {}))
-                begun(import_sdk, "Docker's SDK")  # which starts what Compose makes meanwhile
+                if any(service.files or service.steps or service.sets_up for service in self.plan.services.values()):
+                    begun(import_sdk, "Docker's SDK")  # which puts files and commands into what Compose makes meanwhile
                 self._run_compose(file, ["create", "--no-build", "--pull", "never", *options, *built])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
@@ -210,12 +212,18 @@ class DockerDeployment(DockerInstance):
             self._made.result()
         for container in self.ids(service.name):
             try:
-                if service.files and self.connection.api.inspect_container(container)["State"]["Status"] == "created":
-                    with archive(service.files) as packed:
-                        self.connection.api.put_archive(container, "/", packed)
-                self.connection.api.start(container)
-            except sdk_errors.APIError as error:
-                raise self._cannot_start(service, str(error.explanation or error)) from None
+                if service.files and self.connection.daemon.get(f"/containers/{container}/json")["State"]["Status"] == "created":
+                    self._put(container, service)
+                self.connection.daemon.request("POST", f"/containers/{container}/start")
+            except ApiError as error:
+                raise self._cannot_start(service, str(error)) from None
+
+    def _put(self, container: str, service: ServicePlan) -> None:
+        try:
+            with archive(service.files) as packed:
+                self.connection.api.put_archive(container, "/", packed)
+        except sdk_errors.APIError as error:
+            raise self._cannot_start(service, str(error.explanation or error)) from None
 
     def _cannot_start(self, service: ServicePlan, why: str) -> EnvctlError:
         if any(word in why for word in TAKEN):
@@ -257,8 +265,11 @@ class DockerDeployment(DockerInstance):
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
-        wanted = {"label": [f"{INSTANCE}={self.id}", f"{ONE_OFF}=False"], "event": ["die"], "type": "container"}
-        events = self.connection.api.events(filters=wanted, decode=True)
+        wanted = {"label": [f"{INSTANCE}={self.id}", f"{ONE_OFF}=False"], "event": ["die"], "type": ["container"]}
+        try:
+            events = self.connection.daemon.stream("/events", filters=wanted)
+        except (ApiError, OSError) as error:
+            raise EnvctlError(f"Docker reports no events: {error}", hint="is the daemon stopped?") from None
         closed = threading.Event()
 
         def listen() -> None:

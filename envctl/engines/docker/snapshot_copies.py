@@ -18,6 +18,7 @@ from envctl.instance.labels import DATA, INSTANCE, SERVICE
 from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
+from envctl.process.threads import guarded_thread
 
 COPYING = 600
 """Seconds for the daemon to fill a volume."""
@@ -80,9 +81,10 @@ def fill(
             binds = [f"{name}:{kept_folder(service, folder)}"]
             asked = {"Image": kept.ref, "Labels": {INSTANCE: id}, "HostConfig": {"Binds": binds}}
             daemon.request("POST", "/containers/create", {"name": name}, COPYING, asked)
-        _remove_helper(daemon, name)
     except ApiError as error:
         raise EnvctlError(f"Docker cannot copy {kept.ref}: {error}") from None
+    # It takes the daemon as long as to make it, and is in nobody's way: should it stay, it goes with the instance.
+    guarded_thread(lambda: _remove_helper(daemon, name), lambda error: None, "helper")
     return replace(kept, folder=folder)
 
 
