@@ -46,6 +46,18 @@ class Way(NamedTuple):
     ahead: bool = True
 
 
+class Reset(NamedTuple):
+    """What a reset has done.
+
+    Attributes:
+        done: the services whose data is as it was seeded, or after the first start where nothing seeds it.
+        left: servers of a Compose file that were left as they are, as nobody has named them.
+    """
+
+    done: tuple[str, ...]
+    left: tuple[str, ...] = ()
+
+
 class Change(NamedTuple):
     """A command's work on an instance that is there."""
 
@@ -134,7 +146,7 @@ def reset(
     timeout: float = DEFAULT_TIMEOUT,
     checked: bool = True,
     way: Way = Way(),
-) -> None:
+) -> Reset:
     """Back to the seeded state, everywhere or in one lane; who uses the data goes on running.
 
     What a driver can bring back is (`envctl.units`). The rest is thrown away and made again.
@@ -163,6 +175,9 @@ def reset(
         anew = [name for name in anew if record.services[name].data]
     if anew or emptied:
         _made_anew(session, record, anew, emptied, listeners, timeout)
+    done = {*quick, *anew}
+    left = tuple(name for name in chosen if record.services[name].unseeded and name not in done)
+    return Reset(tuple(name for name in chosen if name in done), left)
 
 
 def _seeded_otherwise(session: Session, record: Record, services: Collection[str]) -> set[str]:

@@ -24,8 +24,8 @@ NAMES = st.builds(Names, TEXTS, TEXTS, st.lists(TEXTS).map(tuple), UNKNOWN)
 UNITS = st.builds(Unit, TEXTS, st.lists(NAMES, max_size=2).map(tuple), st.dictionaries(TEXTS, JSON), st.just({}), unknown=UNKNOWN)
 SERVICES = st.builds(
     ServiceRecord, TEXTS, TEXTS, st.none() | st.integers(), st.dictionaries(KEYS, st.builds(Endpoint, st.none() | TEXTS, st.integers())),
-    st.booleans(), st.lists(TEXTS).map(tuple), st.dictionaries(TEXTS, TEXTS), st.none() | st.integers(), st.booleans(), st.none() | UNITS,
-    st.integers(), TEXTS, unknown=UNKNOWN,
+    st.booleans(), st.lists(TEXTS).map(tuple), st.dictionaries(TEXTS, TEXTS), st.none() | st.integers(), st.booleans(), st.booleans(),
+    st.none() | UNITS, st.integers(), TEXTS, unknown=UNKNOWN,
 )  # fmt: skip
 DATA = st.builds(DataRecord, TEXTS, st.lists(TEXTS).map(tuple), st.booleans(), st.lists(TEXTS).map(tuple), UNKNOWN)
 RECORDS = st.builds(

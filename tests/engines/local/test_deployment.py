@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import stat
 import threading
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from envctl.engines import Execution, PortTaken
+from envctl.engines.free_ports import any_port
 from envctl.engines.local.engine import LocalEngine, open_engine
 from envctl.engines.logs import text
 from envctl.errors import EnvctlError, ServiceFailed
@@ -250,12 +252,31 @@ def test_a_listener_that_breaks_is_told(made: Made, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", ["bind: Address already in use", "listen EADDRINUSE: address", "could not bind: address in use"])
 def test_a_port_that_somebody_has_taken(made: Made, tmp_path: Path, words: str) -> None:
-    project = made(shell("a", f"echo '{words}'; exit 1", tmp_path, ports=(port("main", 80, 20000),)), shell("b", "exit 1", tmp_path))
-    for each in project.plan.services.values():
-        project.start(each)
-        until(partial(lambda name: not project.state(name).running, each.name))
-    assert isinstance(project.exit_reason(project.plan.services["a"]), PortTaken)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        taken = port("main", 80, other.getsockname()[1])
+        project = made(shell("a", f"echo '{words}'; exit 1", tmp_path, ports=(taken,)), shell("b", "exit 1", tmp_path))
+        for each in project.plan.services.values():
+            project.start(each)
+            until(partial(lambda name: not project.state(name).running, each.name))
+        assert isinstance(project.exit_reason(project.plan.services["a"]), PortTaken)
     assert project.exit_reason(project.plan.services["b"]) is None
+
+
+@pytest.mark.parametrize(("written", "which"), [("", "it has one of its own"), ("a", "a and a-lane2 take the same one")])
+def test_a_port_that_nobody_has_chosen_is_not_said_to_be_another_programs(made: Made, tmp_path: Path, written: str, which: str) -> None:
+    free = port("main", 80, any_port())
+    fails = shell("a", "echo 'bind: Address already in use'; exit 1", tmp_path, ports=(free,), written=written)
+    project = made(fails, shell("a-lane2", "exit 1", tmp_path, written=written))
+    project.start(project.plan.services["a"])
+    until(lambda: not project.state("a").running)
+    found = project.exit_reason(project.plan.services["a"])
+    assert isinstance(found, ServiceFailed)
+    assert not isinstance(found, PortTaken)
+    assert found.message == f"a wants a port that is taken, and not {free.outside}, which is free for it"
+    assert found.evidence is not None
+    assert found.evidence.advice == f"`${{self.port}}` in `run:` or `env:` tells it the port that is free for it; now {which}"
+    assert found.evidence.logs[-1] == "bind: Address already in use"
 
 
 # Removed
