@@ -135,8 +135,8 @@ class ComposeReading:
             self.losses.add(name, "expressions cannot name it; its outputs are there")
         # Nothing in a Compose file is an expression of ours.
         tree = map_texts(escape, {key: value for key, value in tree.items() if value not in ({}, [])})
-        if "env" in tree:
-            tree["env"] = self._with_own_ports(name, tree["env"], known, tree.get("ports", {}))
+        if env := self._with_own_ports(name, tree.get("env", {}), known, tree.get("ports", {})):
+            tree["env"] = env
         return tree
 
     def _with_own_ports(self, name: str, env: dict[str, Any], known: Recognised | None, ports: Mapping[str, int]) -> dict[str, Any]:
@@ -145,20 +145,24 @@ class ComposeReading:
         targets = {str(port.get("published")): port["target"] for port in self.config["services"][name].get("ports", [])}
         names = {str(published): port for published, target in targets.items() for port, number in ports.items() if number == target}
         if advertised and names and not any(env.get(variable) for variable in advertised):
-            self.losses.add(name, f"it redirects its clients to a fixed port of this machine; `--port {name}=N` gives it one")
+            given = f"`--port {name}={next(iter(names))}` gives it that one"
+            self.losses.add(name, f"it redirects its clients to a fixed port of this machine; {given}")
         found = {}
         for variable, value in env.items():
             found[variable] = value
             if variable in advertised:
                 found[variable] = _LOCAL.sub(lambda at: _outside(names[at[1]]) if at[1] in names else at[0], str(value))
-            elif fixed := [at[0] for at in _LOCAL.finditer(str(value)) if at[1] in self._published]:
-                self.losses.add(name, f"{variable} names {fixed[0]}, and every instance has ports of its own; `--port SERVICE=N` fixes one")
+            elif fixed := next((at for at in _LOCAL.finditer(str(value)) if at[1] in self._published), None):
+                fix = f"`--port {self._published[fixed[1]]}={fixed[1]}` fixes it"
+                self.losses.add(name, f"{variable} names {fixed[0]}, and every instance has ports of its own; {fix}")
         return found
 
     @cached_property
-    def _published(self) -> set[str]:
-        ports = [port for service in self.config["services"].values() for port in service.get("ports", [])]
-        return {str(port["published"]) for port in ports if port.get("published")}
+    def _published(self) -> dict[str, str]:
+        """The ports of this machine that the file names, and their services."""
+        services = self.config["services"].items()
+        ports = [(port, name) for name, service in services for port in service.get("ports", []) if port.get("published")]
+        return {str(port["published"]): name for port, name in ports}
 
     def _own_kind(self, name: str) -> str:
         """Whatever somebody waits for until it has completed is a job."""

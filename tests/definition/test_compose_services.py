@@ -209,6 +209,21 @@ def test_a_health_check_of_none_is_switched_off(given: dict[str, Any], found: di
     assert one(image="x", healthcheck=given)["compose"] == {"healthcheck": found}
 
 
+def test_a_fixed_address_is_told_with_the_command_that_keeps_it() -> None:
+    found = reading(
+        api={"image": "a", "environment": {"PAGES": "http://localhost:8080/x"}},
+        web={"image": "b", "ports": [{"target": 80, "published": "8080"}]},
+    )
+    found.services()
+    assert found.losses.lines() == ["api: PAGES names localhost:8080, and every instance has ports of its own; `--port web=8080` fixes it"]
+
+
+def test_a_broker_with_a_fixed_port_is_told_with_it() -> None:
+    found = reading(kafka={"image": "apache/kafka:4.1.1", "ports": [{"target": 9092, "published": "9094"}]})
+    found.services()
+    assert "`--port kafka=9094` gives it that one" in found.losses.lines()[0]
+
+
 class TestOrder:
     def test_a_known_server_is_waited_for_and_others_as_the_file_has_it(self) -> None:
         needs = {name: {"condition": "service_started"} for name in ("db", "front", "own")}
