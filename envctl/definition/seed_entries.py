@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -70,6 +71,21 @@ class NatsMessage(Bodied):
     subject: str = Field(min_length=1)
     headers: Headers = Field(default_factory=dict)
     jetstream: bool = Field(False, description="A stream must have accepted it.")
+
+    @field_validator("subject")
+    @classmethod
+    def _one_subject(cls, value: str) -> str:
+        """A server takes others without a word, and nobody ever gets what is sent there."""
+        if any(part in ("", "*", ">") or re.search(r"\s", part) for part in value.split(".")):
+            raise ValueError(f"'{value}' is no subject that a message can be sent to: words with a dot between two, such as `orders.made`")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _of_one_line(cls, value: Headers) -> Headers:
+        if broken := next((name for name, text in value.items() if re.search(r"[\r\n]", f"{name}{text}")), None):
+            raise ValueError(f"the header '{broken.strip()}' has a line break, behind which another header would begin")
+        return value
 
 
 class KafkaMessage(Bodied):

@@ -432,6 +432,22 @@ class BringsKept(Protocol):
 
 
 @runtime_checkable
+class KnewDataOtherwise(Protocol):
+    """A deployment on which earlier versions called some data by another id."""
+
+    def former_data_id(self, service: ServicePlan) -> str:
+        """What they called the data that is there now; empty where there is none, or nobody knows."""
+
+
+@runtime_checkable
+class HasNetworks(Protocol):
+    """An engine with networks of others, which services may join."""
+
+    def internal(self, networks: Collection[str]) -> frozenset[str]:
+        """Those of *networks* that nobody outside reaches; what is not there is none."""
+
+
+@runtime_checkable
 class KeptData(Protocol):
     """An engine that has such data; *ref* and *content* are those of `Saved`."""
 
@@ -484,6 +500,10 @@ class PublishedRecord(NamedTuple):
 
     document: Mapping[str, Any]
     access: Any = None
+
+
+OWNER_LASTS = 60.0
+"""Seconds for which one word of an owner counts: a machine that dies is noticed within a minute."""
 
 
 @runtime_checkable

@@ -54,7 +54,7 @@ def _of_answer(said: str) -> str:
 def _of_networks(plan: Plan, service: ServicePlan) -> str:
     """What helps a service that only others in its networks reach; empty for others."""
     networks = list(dict.fromkeys([*(service.compose.get("networks") or ()), *(joined_networks(plan) or ["default"])]))
-    if not only_internal(networks, plan.compose_extra.get("networks", {})):
+    if not only_internal(networks, plan.compose_extra.get("networks", {}), plan.setting.addresses.internal):
         return ""
     which = f"its network {networks[0]} is" if len(networks) == 1 else f"its networks {', '.join(networks)} are"
     other = "a network of the Compose file that is not, e.g. `compose: {networks: {front: {}}}`, lets tests reach it"

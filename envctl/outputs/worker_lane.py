@@ -21,6 +21,7 @@ WORKERS = {
     "JEST_WORKER_ID": (re.compile(r"([0-9]+)"), 1),
     "TEST_PARALLEL_INDEX": (re.compile(r"([0-9]+)"), 0),
     "CUCUMBER_WORKER_ID": (re.compile(r"([0-9]+)"), 0),
+    "TEST_ENV_NUMBER": (re.compile(r"([0-9]+)"), 1),  # the first one's is empty
 }
 """A test tool's variable: how its value is written, and from which number it counts."""
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.expressions import has_expression
+from envctl.definition.expressions import Reference, has_expression
 from envctl.definition.kinds import Kind, SeedFeed
 from envctl.definition.matching import matching
 from envctl.definition.models import SeedStep, Service
@@ -19,7 +19,7 @@ from envctl.files.packed import open_unpacked
 from envctl.files.reading import files_below
 from envctl.plan.known_digests import known_digests
 from envctl.plan.model import Feed, File, Step, Table
-from envctl.plan.reading import Reading, texts
+from envctl.plan.reading import Reading, referred, texts
 from envctl.plan.referenced_services import Subject
 from envctl.plan.seed_hashes import chained, entries, faker_version, server_hash
 
@@ -44,7 +44,8 @@ def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, i
         files, content = reading.once(at, partial(_read, reading, step, at))
         database = step.database or next(iter(subject.several.get("databases", ())), None)
         made_by = [faker_version()] if step.format == "generate" else []
-        chain = chained(reading, chain, database, step.model_dump(exclude={"needs"}), _asked(reading, step), content, *made_by)
+        told = [_asked(reading, step), content, *made_by, *_told(reading, step, at)]
+        chain = chained(reading, chain, database, step.model_dump(exclude={"needs"}), *told)
         if made_by == [None]:
             reading.wrong((*at, "generate"), "`generate` needs the package Faker", "`pip install envctl-testing[seeds]`")
         file, line = reading.loaded.source.at(at)
@@ -76,6 +77,15 @@ def _asked(reading: Reading, step: SeedStep) -> dict[str, Any]:
     """The program in which a command runs, or that requests ask; what is in the image that is built of it, `inputs` say."""
     services = reading.loaded.definition.services if reading.loaded.definition else {}
     return services[step.in_].model_dump(include={"kind", "version", "image", "build", "run", "command"}) if step.in_ in services else {}
+
+
+def _told(reading: Reading, step: SeedStep, at: At) -> list[tuple[str, str]]:
+    """The variables that its command names, with their values: its text is first evaluated when its words are known."""
+    values = {"var": reading.loaded.variables, "env": reading.setting.environ}
+    found: list[Reference] = []
+    with reading.located(*at, "command"):
+        found = referred(step.command, values)
+    return [(each.expression, str(values[each.root].get(name))) for each in found for name in each.path[:1]]
 
 
 def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], list[tuple[str, str]]]:
@@ -142,6 +152,10 @@ def _columns(reading: Reading, path: Path, at: At) -> list[str]:
         return []
     if not any(found):
         reading.wrong(at, f"'{path.name}' has no header", "its first line names the columns")
+    elif "" in found:
+        reading.wrong(at, f"'{path.name}': column {found.index('') + 1} of the header has no name", "its first line names all columns")
+    elif twice := next((name for number, name in enumerate(found) if name in found[:number]), None):
+        reading.wrong(at, f"'{path.name}' has the column '{twice}' twice", "a server that takes it would keep one of both values")
     return found
 
 
@@ -149,7 +163,7 @@ def header(path: Path, root: Path) -> list[str]:
     """The names in the first line of a CSV file.
 
     Raises:
-        csv.Error: they take more than any table's.
+        csv.Error: they take more than any table's, or hold a NUL, as what is no text does.
     """
     with open_unpacked(path, root) as raw:
         content = raw.read(LARGEST_HEADER)
@@ -157,6 +171,8 @@ def header(path: Path, root: Path) -> list[str]:
     found = [name.strip() for name in next(csv.reader(stream), [])]
     if len(content) == LARGEST_HEADER and not stream.read(1):
         raise csv.Error(f"its first line has more than {LARGEST_HEADER // 1000} kB")
+    if any("\0" in name for name in found):  # before Python 3.11 csv itself says so
+        raise csv.Error("line contains NUL, so this is no CSV in UTF-8")
     return found
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from envctl.pytest_plugin.fixtures import Lane, Leasing
 
 RESETS = ("never", "module", "test")
-KEY = "envctl_instance"
-"""Under which the controller of xdist tells its workers the instance's id."""
+KEY, LANE = "envctl_instance", "envctl_lane"
+"""Under which the controller of xdist tells its workers the instance's id, and which lane is theirs (None where there are none)."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

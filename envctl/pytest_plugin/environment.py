@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import pytest
@@ -17,8 +19,9 @@ from envctl.lifecycle.data_watch import WATCH
 from envctl.lifecycle.down import remove
 from envctl.lifecycle.options import DEFAULT_TIMEOUT, UpOptions
 from envctl.lifecycle.up import up
+from envctl.outputs.worker_lane import OURS as LANE_VARIABLE
 from envctl.outputs.worker_lane import lane_of, outputs_of
-from envctl.pytest_plugin import KEY, RESETS
+from envctl.pytest_plugin import KEY, LANE, RESETS
 from envctl.pytest_plugin.evidence import add_evidence
 from envctl.pytest_plugin.fixtures import Lane
 from envctl.reports.polluters import report
@@ -37,10 +40,10 @@ class TestEnvironment(Instance):
 
     __test__ = False
 
-    def __init__(self, session: Session, record: Record) -> None:
+    def __init__(self, session: Session, record: Record, lane: int | None = None) -> None:
         super().__init__(session, record)
         self.session = session
-        self.lane = _lane(session, record)
+        self.lane = _lane(record, lane or lane_of(session.environ) or 1)
         self._keeper = KeptKeeper(session.store.folder(record.id))
 
     def reset(self, *services: str, lane: int | None = None) -> None:
@@ -72,9 +75,16 @@ def _words(error: EnvctlError) -> Iterator[str]:
         yield f"  {error.hint}"
 
 
-def _lane(session: Session, record: Record) -> Lane:
-    number = lane_of(session.environ) or 1
+def _lane(record: Record, number: int) -> Lane:
     return Lane(number, outputs_of(record, number) if record.lanes else record.outputs)
+
+
+def workers_of(config: pytest.Config) -> int:
+    """How many xdist starts: those of `-n 2`, or of `--dist load --tx 2*popen`."""
+    if getattr(config.option, "dist", "no") == "no":
+        return 0
+    several = [spec.partition("*")[0] if "*" in spec else "1" for spec in config.option.tx]
+    return sum(int(times) if times.isdigit() else 1 for times in several)
 
 
 class EnvironmentPlugin:
@@ -90,13 +100,16 @@ class EnvironmentPlugin:
         self._config, self._named, self._worker = config, named, worker
         self._session = Session.here()
         self._ours: Record | None = None
+        self._lanes: dict[str, int] = {}
+        """Of the workers that are there now, by their names."""
         self._module: object = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         try:
             record = self._known() or self._brought_up()
-            self.environment = TestEnvironment(self._session, record)
+            self._refuse_too_many(record)
+            self.environment = TestEnvironment(self._session, record, self._lane_given())
             self._checkpoint("")
         except EnvctlError as error:
             self._remove()
@@ -107,8 +120,22 @@ class EnvironmentPlugin:
         id = self._worker[KEY] if self._worker else self._session.environ.get("ENVCTL_INSTANCE")
         return record_named(self._session, id) if id else None
 
+    def _lane_given(self) -> int | None:
+        """That which the controller has chosen for this worker; programs that a test starts learn it, too."""
+        given: int | None = self._worker[LANE] if self._worker else None
+        if given is not None:
+            os.environ[LANE_VARIABLE] = str(given)
+        return given
+
+    def _refuse_too_many(self, record: Record) -> None:
+        """At once: xdist would start others in the place of workers that end for want of a lane."""
+        lanes, workers = len(record.lanes), workers_of(self._config)
+        if not self._worker and 0 < lanes < workers:
+            hint = f"`--envctl-lanes {workers}` (of an environment that is up: `envctl up ... --lanes {workers}`), or `-n {lanes}`"
+            raise UsageError(f"{record.name} has {lanes} lane{'s' if lanes > 1 else ''}, and there are {workers} workers", hint=hint)
+
     def _brought_up(self) -> Record:
-        workers = getattr(self._config.option, "numprocesses", None) or 0
+        workers = workers_of(self._config)
         lanes = self._config.getoption("--envctl-lanes")
         options = UpOptions(
             self._named, engine=self._session.option("engine"), context=self._session.option("context"),
@@ -122,8 +149,15 @@ class EnvironmentPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """For xdist: its workers use what we have brought up."""
-        node.workerinput[KEY] = self.environment.id
+        """For xdist: its workers use what we have brought up. One that takes the place of one that has crashed has another name,
+        and gets its lane."""
+        taken = set(self._lanes.values())
+        self._lanes[node.gateway.id] = free = next(number for number in count(1) if number not in taken)
+        node.workerinput |= {KEY: self.environment.id, LANE: free if self.environment.record.lanes else None}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._lanes.pop(node.gateway.id, None)
 
     def pytest_report_header(self) -> str:
         return f"envctl: {self._named or 'the instance of `envctl run`'}"
@@ -144,7 +178,7 @@ class EnvironmentPlugin:
         `envctl test --watch-data` sets the variable, and prints the report itself.
         """
         watch = self._config.getoption("--envctl-watch-data") or self._session.environ.get(WATCH)
-        if watch and (self._worker or not getattr(self._config.option, "numprocesses", None)):
+        if watch and (self._worker or not workers_of(self._config)):
             self.environment.ask("POST", "/v1/checkpoints", {"test": test, "lane": self.environment.lane.number})
 
     @pytest.hookimpl(trylast=True)

@@ -7,6 +7,15 @@ import re
 ADVICE = "correct it and bring it up again; with --keep the data stays for a look"
 _KNOWN = (
     (
+        r"a transaction is open where",
+        "what it wrote would be lost: `COMMIT;` before `\\connect`",
+    ),
+    (
+        # MariaDB: the words of our own question behind the file are within the quote.
+        r"unterminated (?:quoted|dollar)|error in your SQL syntax[^\0]*(?:SIGNAL SQLSTATE|SET MESSAGE_TEXT)",
+        "a quote in this statement, or in one before it, does not close",
+    ),
+    (
         r"a transaction is left open",
         "what it wrote would be lost: end the file with `COMMIT;` (each file is a session of its own)",
     ),
@@ -65,6 +74,10 @@ _KNOWN = (
     ),
     (r"near \"`\"", "this is MySQL's or MariaDB's SQL: `kind: mariadb` takes it"),
     (r"Unknown system variable '(?:statement|lock|idle)_\w*timeout|near 'COPY ", "this is a dump of PostgreSQL: `kind: postgres` takes it"),
+    (
+        r"malformed array literal: \"\[",
+        'a list is JSON here, and this column is an array: write a text as PostgreSQL has it, such as `"{1,2,NULL}"`',
+    ),
     (
         r"invalid byte sequence for encoding|Incorrect string value|near '\?\?",
         "the file is not UTF-8: save it as that, or say its encoding in it (`SET NAMES latin1`)",

@@ -30,8 +30,10 @@ def checked(found: Iterable[Item], model: type[B]) -> Iterator[tuple[str, B]]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             at = ".".join(map(str, first["loc"]))
-            words = {"extra_forbidden": f"unknown key; known are {', '.join(keys(model))}"}.get(first["type"], first["msg"])
-            raise BadFile(f"{at}: {words}" if at else words.removeprefix("Value error, "), place=where) from None
+            words = {"extra_forbidden": f"unknown key; known are {', '.join(keys(model))}"}.get(first["type"], first["msg"]).removeprefix(
+                "Value error, "
+            )
+            raise BadFile(f"{at}: {words}" if at else words, place=where) from None
 
 
 def keys(model: type[Bodied]) -> list[str]:

@@ -24,6 +24,7 @@ from envctl.seeding.rows import Row, load_rows
 
 MOST_TRIES = 1000
 """For a value that does not stand there yet."""
+NO_PROVIDERS = ("_", "seed", "add_provider")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 Draw = Callable[[], Any]
 
@@ -89,9 +90,9 @@ def _dated(value: Any) -> Any:
 
 
 def _provider(step: Step, name: str, provider: str, fake: Any) -> Any:
-    found = getattr(fake, provider, None) if not provider.startswith(("_", "seed", "add_provider")) else None
+    found = getattr(fake, provider, None) if not provider.startswith(NO_PROVIDERS) else None
     if not callable(found):
-        known = [key for key in dir(fake.factories[0]) if not key.startswith("_")]
+        known = [key for key in dir(fake.factories[0]) if not key.startswith(NO_PROVIDERS)]
         message = f"column '{name}': Faker has no provider '{provider}'; {did_you_mean(provider, known, limit=0)}"
         raise BadFile(message.removesuffix("; "), place=step.where)
     return found

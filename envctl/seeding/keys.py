@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from envctl.definition.amounts import parse_duration
 from envctl.definition.yaml_parser import written
 from envctl.plan.model import Step
-from envctl.seeding import BadFile, Seeder, failed
+from envctl.seeding import BadFile, Endpoint, Seeder, failed
 from envctl.seeding.item_files import items
 from envctl.seeding.libraries import library
 
@@ -36,7 +36,7 @@ def load(step: Step, seeder: Seeder) -> None:
             port=at.port,
             username=at.properties.get("username") or None,
             password=at.properties.get("password") or None,
-            db=_number(step),
+            db=_number(step, at),
             socket_timeout=60,
         ) as client:
             _send(client, _keys(step, seeder))
@@ -46,9 +46,10 @@ def load(step: Step, seeder: Seeder) -> None:
         raise failed(step, step.where, str(error)) from None
 
 
-def _number(step: Step) -> int:
+def _number(step: Step, at: Endpoint) -> int:
+    """That of the step, else the one to which the URL of the service leads."""
     try:
-        return int(step.step.database or 0)
+        return int(step.step.database or at.properties.get("database") or 0)
     except ValueError:
         raise BadFile(f"`database: {step.step.database}`: a database of keys is a number", place=step.where) from None
 
@@ -88,7 +89,7 @@ def _keys(step: Step, seeder: Seeder) -> Iterator[Key]:
 def _commands(key: str, value: Any) -> Iterator[Arguments]:
     """What makes *key*: it is replaced where it is there already."""
     kind, content, ttl = _typed(value)
-    milliseconds = () if ttl is None else ("PX", str(max(1, round(parse_duration(ttl) * 1000))))
+    milliseconds = () if ttl is None else ("PX", _milliseconds(ttl))
     if kind == "string":
         yield ("SET", key, _text(content), *milliseconds)
         return
@@ -96,6 +97,12 @@ def _commands(key: str, value: Any) -> Iterator[Arguments]:
     yield (COMMANDS[kind], key, *PARTS[kind](content))
     if milliseconds:
         yield ("PEXPIRE", key, milliseconds[1])
+
+
+def _milliseconds(ttl: Any) -> str:
+    if not (seconds := parse_duration(ttl)):
+        raise ValueError("with a `ttl` of 0 it would never be there; leave the `ttl` or the key out")
+    return str(max(1, round(seconds * 1000)))
 
 
 def _typed(value: Any) -> tuple[str, Any, Any]:

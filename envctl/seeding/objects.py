@@ -19,6 +19,10 @@ OF_PACKED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "
 
 def load(step: Step, seeder: Seeder) -> None:
     client = client_of(seeder.endpoint(step.service), step.service, "a seed of objects")
+    try:  # some servers make a bucket of whatever is sent to them, and no lane has a copy of that one
+        client.head_bucket(Bucket=step.step.into)
+    except errors() as error:
+        raise failed(step, step.where, f"into '{step.step.into}': {error}; `with: {{buckets: [...]}}` declares a bucket") from None
     for path in step.files:
         try:
             with open_file(path, seeder.plan.setting.project) as stream:

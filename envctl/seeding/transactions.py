@@ -10,6 +10,8 @@ from envctl.seeding import BadFile, pieces
 
 LEFT_OPEN = "a transaction is left open at the end of the file"
 """What a server is made to say; postgres.yaml has the same words."""
+ASKED = re.compile(rf"(?:ERROR:  |\(45000\) at line \d+: ){LEFT_OPEN}")
+"""Its answer. A quote that does not close swallows the question, which is then among the words of a syntax error."""
 MYSQL = "mysql-sql"
 _ENDS = f"""
 DELIMITER ;;

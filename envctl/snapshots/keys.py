@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import Any
+from urllib.parse import quote
 
 from envctl.plan.model import File, Plan, ServicePlan, Step
 from envctl.snapshots import composed
@@ -57,22 +58,29 @@ def key_of(nobodys: Plan, name: str, identity: Identity) -> str:
         "snapshot": [dict(service.snapshot.env), service.snapshot.arguments, {p: _digest(f) for p, f in service.snapshot.files.items()}],
         "setup": service.setup,
         "steps": [step.hash for step in steps],
-        "programs": list(_programs(nobodys, steps, identity)),
+        "programs": list(_programs(nobodys, service, steps, identity)),
     }
-    text = json.dumps(parts, sort_keys=True, default=str)
-    for secret in sorted(nobodys.secrets, key=lambda secret: (-len(secret), secret)):
-        text = text.replace(json.dumps(secret)[1:-1], HIDDEN)
+    text = _without_secrets(json.dumps(parts, sort_keys=True, default=str), nobodys.secrets)
     if service.from_compose:  # the passwords of the file are in the data, too
         text += composed.told(nobodys, service)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _programs(plan: Plan, steps: Iterable[Step], identity: Identity) -> Iterable[Any]:
-    """What else made the data. A program may do more than its inputs say: its data is for its own project alone."""
+def _without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """As JSON has them, and as they stand in a URL there."""
+    for secret in sorted(secrets, key=lambda secret: (-len(secret), secret)):
+        text = text.replace(json.dumps(secret)[1:-1], HIDDEN).replace(quote(secret, safe=""), HIDDEN)
+    return text
+
+
+def _programs(plan: Plan, service: ServicePlan, steps: Iterable[Step], identity: Identity) -> Iterator[Any]:
+    """What else made the data, and what it was told. A program may do more than its inputs say: its data is for its own project alone."""
     for step in steps:
         if step.step.format == "command":
             other = plan.services.get(step.step.in_ or "")
-            yield [str(plan.setting.project), step.command, identity(other) if other is not None and other.build is None else ""]
+            told = other.env if other else service.shell_env if step.step.in_ == "server" else plan.outputs
+            image = identity(other) if other is not None and other.build is None else ""
+            yield [str(plan.setting.project), step.command, image, dict(told if step.env is None else step.env)]
 
 
 def _digest(file: File) -> list[Any]:

@@ -9,7 +9,8 @@ import secrets
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import islice
 from typing import Any
 
 import amqp
@@ -27,7 +28,7 @@ from tests.support import Project
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of `importlib.resources`, on Python 3.11 and 3.12
-    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:DeprecationWarning")
 
@@ -328,10 +329,9 @@ def received(up: Running, topic: str, value: bytes) -> bool:
 
 
 def test_kafka_from_outside(up: Running) -> None:
-    producer = KafkaProducer(bootstrap_servers=up["KAFKA"])
     value = secrets.token_bytes(16)
-    producer.send(up["EVENTS_TOPIC"], value).get(timeout=15)
-    producer.close()
+    with closing(KafkaProducer(bootstrap_servers=up["KAFKA"])) as producer:
+        producer.send(up["EVENTS_TOPIC"], value).get(timeout=15)
     assert received(up, up["EVENTS_TOPIC"], value)
 
 
@@ -481,31 +481,31 @@ def test_nats_is_emptied_and_its_streams_stay(up: Running) -> None:
     assert asyncio.run(count()) == 0
 
 
+def everything(up: Running, topic: str) -> list[tuple[bytes, bytes]]:
+    """Values and keys of all records that the topic has by now."""
+    with closing(KafkaConsumer(bootstrap_servers=up["KAFKA"], auto_offset_reset="earliest", consumer_timeout_ms=60_000)) as found:
+        partitions = [TopicPartition(topic, number) for number in sorted(found.partitions_for_topic(topic))]
+        found.assign(partitions)
+        count = sum(found.end_offsets(partitions).values()) - sum(found.beginning_offsets(partitions).values())
+        return sorted((message.value, message.key or b"") for message in islice(found, count))
+
+
 def test_units_of_kafka(up: Running) -> None:
-    producer = KafkaProducer(bootstrap_servers=up["KAFKA"])
     base, first, second = "order-events.v1", "lane1.events", "lane2.events"
-    producer.send(base, b"seeded", b"key", [("h", b"1")]).get(timeout=15)
-    with up.units("kafka") as driver:
+    with closing(KafkaProducer(bootstrap_servers=up["KAFKA"])) as producer, up.units("kafka") as driver:
+        producer.send(base, b"seeded", b"key", [("h", b"1")]).get(timeout=15)
         driver.keep(base, "kept")
         for topic in (first, second):
             driver.clone("kept", topic)
             producer.send(topic, b"more").get(timeout=15)
         driver.reset("kept", first)
 
-        def values(topic: str) -> list[tuple[bytes, bytes]]:
-            found = KafkaConsumer(topic, bootstrap_servers=up["KAFKA"], auto_offset_reset="earliest", consumer_timeout_ms=3000)
-            try:
-                return sorted((message.value, message.key or b"") for message in found)
-            finally:
-                found.close()
-
-        there = values(base)
+        there = everything(up, base)
         assert (b"seeded", b"key") in there
-        assert values(first) == there
-        assert values(second) == sorted([*there, (b"more", b"")])
+        assert everything(up, first) == there
+        assert everything(up, second) == sorted([*there, (b"more", b"")])
         for topic in (first, second, "kept", "none"):
             driver.drop(topic)
-    producer.close()
 
 
 def test_retained_messages_of_mqtt_are_copied_below_a_prefix_and_taken_away(up: Running) -> None:

@@ -34,6 +34,8 @@ RECORD = Record(
         ({"TEST_PARALLEL_INDEX": "3"}, 4),
         ({"CUCUMBER_WORKER_ID": "0"}, 1),
         ({"CUCUMBER_WORKER_ID": "x"}, None),
+        ({"TEST_ENV_NUMBER": ""}, None),
+        ({"TEST_ENV_NUMBER": "2"}, 2),
     ],
 )
 def test_workers_are_recognised(environ: dict[str, str], lane: int | None) -> None:

@@ -34,3 +34,10 @@ def test_one_that_is_unpacked_without_an_end_is_not_read_to_it(tmp_path: Path, l
             file.write(letter * 1_000_000)
     with pytest.raises(csv.Error, match=r"more than 200 kB|field larger|line contains NUL"):
         header(tmp_path / "f.csv.gz", tmp_path)
+
+
+def test_what_is_no_text_has_no_header(tmp_path: Path) -> None:
+    """A spreadsheet's own file, say."""
+    (tmp_path / "f.csv").write_bytes(b"PK\x03\x04\x14\x00\x06\x00")
+    with pytest.raises(csv.Error, match="line contains NUL"):
+        header(tmp_path / "f.csv", tmp_path)

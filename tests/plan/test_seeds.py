@@ -146,6 +146,18 @@ def test_another_server_makes_other_data(tmp_path: Path, service: str) -> None:
     assert hashes(tmp_path, FOLDER, ["data/1.sql"], service) != hashes(tmp_path, FOLDER, ["data/1.sql"])
 
 
+def test_a_variable_in_a_command_counts(tmp_path: Path) -> None:
+    """Its text is the same."""
+    command = "'${var.n}' ${var.s} ${cache.url}"
+    text = "variables: {n: 1, s: {secret: true, default: hush}}\n" + SERVICES.replace("'my tool.py' $HOME", command)
+    found = []
+    for given in ({}, {"n": "2"}, {"s": "other"}):
+        environment = environment_of(tmp_path, text, FILES, overrides=given)
+        found.append(steps(make_plan(environment, setting_of(environment)))[3].hash)
+    assert found[0] != found[1]
+    assert found[0] == found[2], "a secret is in no hash"
+
+
 def test_the_database_of_a_step_counts(tmp_path: Path) -> None:
     service, files = "kind: postgres, with: {databases: [a, b]}", ["data/1.sql"]
     one, other = (hashes(tmp_path, f"{{sql: data, database: {name}}}", files, service) for name in "ab")
@@ -220,6 +232,20 @@ def test_the_header_of_a_file(tmp_path: Path, name: str, content: bytes, expecte
     path = tmp_path / name
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     assert header(path, path.parent) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "'x.csv' has no header"),
+        ("a,,c\n1,2,3\n", "'x.csv': column 2 of the header has no name"),
+        ("a,b, a\n1,2,3\n", "'x.csv' has the column 'a' twice"),
+    ],
+)
+def test_a_header_that_names_no_columns(tmp_path: Path, content: str, words: str) -> None:
+    """Of two columns of a name MariaDB takes the last one, without a word."""
+    with pytest.raises(DefinitionError, match=r"environment.yaml:[12]: services.db.seed.0.csv: " + words):
+        plan_of(tmp_path, "services: {db: {kind: mariadb, seed: [{csv: x.csv, into: t}]}}", {"x.csv": content})
 
 
 ROWS = "{rows: {t: [{a: 1, b: 2}], u: [{a: 1}]}}"

@@ -70,6 +70,16 @@ def test_the_server_dies(envctl, envctl_lane):
         time.sleep(0.05)
         run(envctl_lane["DB_URL"], "SELECT 1")
 """
+CRASH = """
+def test_a_worker_dies():
+    os._exit(1)
+
+def test_in_its_place(envctl_lane):
+    assert os.environ["PYTEST_XDIST_WORKER"] == "gw1"
+    assert envctl_lane.number == 1
+    assert envctl_lane["DB_URL"].endswith("/app_lane1")
+    assert os.environ["ENVCTL_LANE"] == "1", "for what a test starts"
+"""
 
 
 @pytest.fixture
@@ -97,6 +107,21 @@ def test_a_run_brings_it_up_once_and_takes_it_down(project: Project, workers: st
     project.write("test_it.py", CONNECT + GREEN)
     done = pytest_in(project, "-n", workers)
     assert (done.returncode, "9 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert nothing_is_left(project)
+
+
+def test_a_worker_in_the_place_of_one_that_has_crashed_gets_its_lane(project: Project) -> None:
+    project.write("test_it.py", CONNECT + CRASH)
+    done = pytest_in(project, "--dist", "load", "--tx", "1*popen", "--envctl-lanes", "1")
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_more_workers_than_lanes_are_refused_before_any_begins(project: Project) -> None:
+    project.write("test_it.py", CONNECT + GREEN)
+    done = pytest_in(project, "-n", "3", "--envctl-lanes", "2")
+    assert done.returncode == 125, done.stdout + done.stderr
+    assert "env has 2 lanes, and there are 3 workers" in done.stdout + done.stderr
+    assert "node down" not in done.stdout
     assert nothing_is_left(project)
 
 

@@ -31,6 +31,7 @@ from envctl.seeding.advice import ADVICE, advice_for
         ("ERROR 1273 (HY000) at line 1: Unknown collation: 'utf8mb4_0900_x'", "version:"),
         ('ERROR:  syntax error at or near "`"', "kind: mariadb"),
         ("ERROR 1193 (HY000) at line 1: Unknown system variable 'statement_timeout'", "kind: postgres"),
+        ('ERROR:  malformed array literal: "[1, 2]"', "{1,2,NULL}"),
         ('ERROR:  invalid byte sequence for encoding "UTF8": 0xe9 0x27 0x29', "UTF-8"),
         ("ERROR 1366 (22007) at line 2: Incorrect string value: '\\xE9' for column `shop`.`l1`.`n` at row 1", "UTF-8"),
     ],

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from envctl.seeding.keys import _commands
+from envctl.seeding import Endpoint
+from envctl.seeding.keys import _commands, _number
+from tests.builders import step_of
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,7 @@ def test_each_type_has_its_commands(value: Any, expected: list[tuple[Any, ...]])
         ({"sorted_set": {"a": "b"}}, "the score of 'a' is not a number"),
         ({"sorted_set": ["a"]}, "a map of members to scores"),
         ({"string": "x", "ttl": "soon"}, "soon"),
+        ({"string": "x", "ttl": "0s"}, "a `ttl` of 0"),
         ({"string": {"$base64": "%"}}, "base64"),
         ("\ud800", "surrogates"),
     ],
@@ -46,3 +49,9 @@ def test_each_type_has_its_commands(value: Any, expected: list[tuple[Any, ...]])
 def test_what_is_no_value_is_said(value: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         list(_commands("k", value))
+
+
+@pytest.mark.parametrize(("own", "given", "number"), [(0, None, 0), (5, None, 5), (5, "3", 3), (5, "0", 0)])
+def test_keys_go_to_where_the_url_leads_unless_the_step_says_otherwise(own: int, given: str | None, number: int) -> None:
+    at = Endpoint("127.0.0.1", 6379, {"database": own})
+    assert _number(step_of("cache", step={"keys": {"a": 1}, "database": given}), at) == number

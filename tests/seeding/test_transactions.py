@@ -33,6 +33,20 @@ def test_it_is_an_error_where_it_begins(tmp_path: Path, step: str, name: str) ->
 
 
 @pytest.mark.parametrize(
+    "near", ["45000' SET MESSAGE_TEXT = 'WORDS'...' at line 1", "\"a\n;\nDELIMITER ;;\nBEGIN NOT ATOMIC ... SIGNAL SQLSTATE '...'"]
+)
+def test_a_quote_that_swallows_the_question_is_no_open_transaction(tmp_path: Path, near: str) -> None:
+    said = f"ERROR 1064 (42000) at line 1: You have an error in your SQL syntax; check the manual for the right syntax to use near '{near}"
+    (tmp_path / "1.sql").write_text("insert into t values ('a")
+    planned = step_of("db", step={"sql": "x"}, files=(tmp_path / "1.sql",), feed=feed("mysql-sql"))
+    project = FakeDeployment(answers={("client", "-f", "-"): CommandResult(1, said.replace("WORDS", LEFT_OPEN))})
+    with pytest.raises(ServiceFailed, match=r"1\.sql:1: ERROR 1064") as caught:
+        seed(planned, Seeder(plan_with(project=tmp_path), project, {}, tmp_path))
+    assert caught.value.evidence is not None
+    assert "quote" in caught.value.evidence.advice
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         ("begin;", ":1"),

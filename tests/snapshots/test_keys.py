@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from envctl.plan.model import Plan, ServicePlan
+from envctl.plan.make import make_plan
+from envctl.plan.model import Plan, Selection, ServicePlan
+from envctl.plan.transforms import apply
 from envctl.snapshots.keys import can_be_kept, kept_steps, key_of
-from tests.builders import plan_of
+from tests.builders import environment_of, plan_of, setting_of
 
 TEXT = """
 variables: {n: 100, token: {from: TOKEN, secret: true, default: sesame}}
@@ -25,10 +27,11 @@ services:
       - sql: schema
       - {csv: a.csv, into: a}
       - {command: python migrate.py, in: api, inputs: ["*.py"]}
-  api: {kind: api, image: "api:1", port: 80}
+  api: {kind: api, image: "api:1", port: 80, env: {SIZE: small, TOKEN: "${var.token}"}, env_file: api.env}
 """
 FILES: dict[str, str | bytes] = {
     "schema/1.sql": "create table a (i int);", "schema/2.sql": "select 1;", "a.csv": "i\n1\n", "migrate.py": "1", "more.conf": "x",
+    "api.env": "A=1",
 }  # fmt: skip
 
 
@@ -65,6 +68,7 @@ OTHER_TEXTS = {
     "database of a step": ("{csv: a.csv,", "{csv: a.csv, database: audit,"),
     "program of a step": ("python migrate.py", "python migrate.py --more"),
     "image of a step": ("api:1", "api:2"),
+    "variable of the program of a step": ("SIZE: small", "SIZE: large"),
     "place of a file": ("/etc/more.conf", "/etc/most.conf"),
 }
 
@@ -84,6 +88,7 @@ OTHER_FILES: dict[str, dict[str, str | bytes]] = {
     "an input of a program": {"migrate.py": "2"},
     "one more input": {"more.py": ""},
     "a file of the container": {"more.conf": "y"},
+    "a file of variables of a program": {"api.env": "A=2"},
 }
 
 
@@ -134,6 +139,27 @@ def test_no_credential_is_part_of_it(tmp_path: Path, first: str, change: tuple[s
 
 def test_an_instance_s_own_is_no_part_of_it(tmp_path: Path, first: str) -> None:
     assert key(tmp_path / "p", name="other", id="other-123456", secret=lambda service, parameter: f"x{service}{parameter}") == first
+
+
+@pytest.mark.parametrize("where", ["host", "api"])
+def test_what_a_program_is_told_counts(tmp_path: Path, where: str) -> None:
+    """By its command, by the outputs on this machine, by the variables of its service."""
+    text = TEXT.replace("in: api", f"in: {where}").replace("SIZE: small", "SIZE: '${var.n}'")
+    text += "outputs: {SIZE: '${var.n}', URL: '${db.url}'}\n"
+    for own in (', settings: {max_connections: "${var.n}"}', ', WHERE: "${api.url}"'):
+        text = text.replace(own, "")
+    text = text.replace("SIZE: '${var.n}', TOKEN", "SIZE: '${var.n}', URL: '${db.url}', TOKEN")
+
+    def found(value: str, lanes: int = 0, password: str = "first") -> str:
+        environment = environment_of(tmp_path, text.replace("n: 100", f"n: {value}").replace("first", password), FILES)
+        environment = apply(environment, Selection(lanes=lanes))
+        plan = make_plan(environment, setting_of(environment, name=f"with-{lanes}"))
+        assert plan.of_nobody is not None
+        return key_of(plan.of_nobody(), "db", by_image)
+
+    assert found("100") == found("100", lanes=2)
+    assert found("100") == found("100", password="a/b@c%"), "which a URL has otherwise"
+    assert found("100") != found("101")
 
 
 def test_data_of_a_program_is_for_its_project_alone(tmp_path: Path) -> None:

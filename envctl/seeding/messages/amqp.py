@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
@@ -27,6 +28,8 @@ def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, AmqpMessage]]
                 _publish(hosts[host], message, where)
             except (AMQPError, OSError) as error:
                 raise failed(step, where, str(getattr(error, "reply_text", "") or error)) from None
+            except struct.error as error:
+                raise failed(step, where, f"a name of more than 255 bytes, or a number of more than 64 bits: {error}") from None
 
 
 def _channel(seeder: Seeder, step: Step, virtual_host: str, stack: ExitStack) -> Any:

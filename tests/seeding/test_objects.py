@@ -1,0 +1,46 @@
+"""Files into a bucket: only into one that is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from envctl.errors import ServiceFailed
+from envctl.seeding import Endpoint, Seeder, objects, seed
+from tests.builders import FakeDeployment, plan_with, step_of
+
+
+class Client:
+    """A server that makes a bucket of whatever is sent to it, as SeaweedFS does."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+
+    def head_bucket(self, **given: str) -> None:
+        if given["Bucket"] != "invoices":
+            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadBucket")
+
+    def upload_fileobj(self, stream: Any, bucket: str, name: str, **given: Any) -> None:
+        self.sent.append((bucket, name))
+
+
+def load(folder: Path, monkeypatch: pytest.MonkeyPatch, bucket: str) -> list[tuple[str, str]]:
+    (folder / "a.pdf").write_text("x")
+    client = Client()
+    monkeypatch.setattr(objects, "client_of", lambda *given: client)
+    monkeypatch.setattr(Seeder, "endpoint", lambda seeder, name: Endpoint("127.0.0.1", 1, {}))
+    step = step_of("files", step={"objects": "a.pdf", "into": bucket}, files=(folder / "a.pdf",), folder=folder)
+    seed(step, Seeder(plan_with(project=folder), FakeDeployment(), {}, folder))
+    return client.sent
+
+
+def test_a_file_is_stored_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(tmp_path, monkeypatch, "invoices") == [("invoices", "a.pdf")]
+
+
+def test_a_bucket_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ServiceFailed, match=r"into 'invioces': .*`with: \{buckets: \[...\]\}` declares a bucket"):
+        load(tmp_path, monkeypatch, "invioces")
