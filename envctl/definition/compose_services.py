@@ -130,7 +130,7 @@ class ComposeReading:
             tree["stop"] = service["stop_grace_period"]
         tree["compose"] = self._fragment(name, service, known)
         if tree["ports"] and only_internal(service.get("networks") or (), self.config.get("networks", {})):
-            self.losses.add(name, "its networks are `internal`, so tests cannot reach it, and it has no outputs")
+            self.losses.add(name, "only in `internal` networks, where tests cannot reach anything: no outputs")
         if not expressible(name):
             self.losses.add(name, "expressions cannot name it; its outputs are there")
         # Nothing in a Compose file is an expression of ours.
@@ -223,7 +223,7 @@ class ComposeReading:
         if deploy := {key: value for key, value in service.get("deploy", {}).items() if key != "replicas" and value}:
             kept["deploy"] = deploy
         if str(mode := service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
-            self.losses.add(name, f"`network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs")
+            self.losses.add(name, f"`network_mode: {mode}` leaves no address of its own: a plain service without outputs")
         if mode == "host":
             del kept["network_mode"]
             self.losses.add(
@@ -236,7 +236,7 @@ class ComposeReading:
         if "mac_address" in kept:
             kept["mac_address"] = None
         if alias := service.get("container_name"):
-            self.losses.add(name, "`container_name` is left out; it stays reachable under that name")
+            self.losses.add(name, "`container_name` is left out; the name stays as a network alias")
             if "network_mode" not in kept:
                 kept["networks"] = _aliased(kept.get("networks") or {"default": None}, alias)
         if volumes := service.get("volumes"):
