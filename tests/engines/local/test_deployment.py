@@ -17,6 +17,7 @@ import pytest
 
 from envctl.engines import Execution, PortTaken
 from envctl.engines.free_ports import any_port
+from envctl.engines.local import engine as engine_module
 from envctl.engines.local.engine import LocalEngine, open_engine
 from envctl.engines.logs import text
 from envctl.errors import EnvctlError, ServiceFailed
@@ -317,6 +318,7 @@ def test_nothing_is_removed_below_processes_of_a_halted_keeper(
     os.kill(keeper.pid, signal.SIGSTOP)
     monkeypatch.setattr(client, "QUICK", 0.3)
     alive: list[bool] = []
+    monkeypatch.setattr(engine_module, "PAUSES", ())
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: alive.append(running(pid)))
     engine.remove(ID, {"a": 10.0})
     assert alive
@@ -326,7 +328,24 @@ def test_nothing_is_removed_below_processes_of_a_halted_keeper(
 def test_what_cannot_be_removed_is_named(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: LocalEngine) -> None:
     project = made(service("a", run=("true",), folder=tmp_path))
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
+    monkeypatch.setattr(engine_module, "PAUSES", (0.0,))
     assert engine.remove(ID, {}) == [str(project.root("a").parent)]
+
+
+def test_what_somebody_writes_while_it_is_removed_goes_too(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: LocalEngine
+) -> None:
+    project = made(service("a", run=("true",), folder=tmp_path))
+    remove, late = shutil.rmtree, [project.root("a") / "data"]
+
+    def remove_and_find_more(path: Path, ignore_errors: bool) -> None:
+        remove(path, ignore_errors=ignore_errors)
+        if late:
+            late.pop().mkdir(parents=True)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_and_find_more)
+    assert engine.remove(ID, {}) == []
+    assert not project.root("a").parent.exists()
 
 
 def test_instances_are_seen(made: Made, tmp_path: Path, engine: LocalEngine) -> None:
