@@ -52,9 +52,12 @@ def _run(words: list[str]) -> int:
             from envctl.cli.down import down_named
 
             return down_named(session, words[1])
-        from envctl.cli.app import invoke
+        from envctl.cli.ahead import begun_ahead
 
-        return invoke(session, words, OURS if wraps else 2)
+        with begun_ahead(session, words):
+            from envctl.cli.app import invoke
+
+            return invoke(session, words, OURS if wraps else 2)
     except EnvctlError as error:
         from envctl.cli.printing import print_error
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from io import StringIO
 from typing import Any
@@ -42,6 +44,7 @@ COMMANDS = {
 """In the order in which `--help` shows them: command to its module of this folder."""
 GROUPS = {"preview": "preview", "cluster": "cluster"}
 """Those that have commands of their own: an application `app` in the module."""
+PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 COMPLETING = "_ENVCTL_COMPLETE"
 """The variable by which a shell asks for completions."""
 CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
@@ -70,9 +73,27 @@ def build(words: Sequence[str]) -> typer.Typer:
 
 
 def _function(name: str) -> Callable[..., Any]:
-    module = import_module(f"envctl.cli.{COMMANDS[name]}")
+    with _pydantic_alone():
+        module = import_module(f"envctl.cli.{COMMANDS[name]}")
     function: Callable[..., Any] = getattr(module, name, None) or getattr(module, f"{name}_")
     return function
+
+
+@contextmanager
+def _pydantic_alone() -> Iterator[None]:
+    """Before it builds its first model, Pydantic looks through every package that is installed for plugins of its own; it needs none.
+
+    Whatever else is started has the variable as it was (https://docs.pydantic.dev/latest/concepts/plugins/).
+    """
+    before = os.environ.get(PLUGINS)
+    os.environ[PLUGINS] = "__all__"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PLUGINS]
+        else:
+            os.environ[PLUGINS] = before
 
 
 def _root(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:

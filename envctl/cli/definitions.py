@@ -49,7 +49,9 @@ def validate(
     overrides, broken = opt.pairs("--set", set or [], "K=V"), 0
     for name in names:
         try:
-            environment = open_environment(name, cwd=session.cwd, overrides=overrides, environ=session.environ, untrusted=untrusted)
+            environment = open_environment(
+                name, cwd=session.cwd, overrides=overrides, environ=session.environ, untrusted=untrusted, answers=session.answers
+            )
             plan = make_plan(environment, render_setting(environment, environment.definition.name, UNDECIDED, {}))
             show(f"{name}: {len(plan.services)} service{'s' if len(plan.services) != 1 else ''}, no mistakes")
             _tell_powers(name, powers(environment.loaded, environment.kinds))
@@ -112,7 +114,9 @@ def render(
     overrides = opt.pairs("--set", options.set, "K=V")
     if untrusted:
         limit_this_process()
-    opened = open_environment(env, cwd=session.cwd, overrides=overrides, environ=session.environ, untrusted=untrusted)
+    opened = open_environment(
+        env, cwd=session.cwd, overrides=overrides, environ=session.environ, untrusted=untrusted, answers=session.answers
+    )
     if untrusted:
         refuse_own_settings(session.settings, opened.loaded.file)
     environment = transforms.apply(opened, opt.selection(options))

@@ -128,5 +128,5 @@ def _tell(root: Path, written: list[Path], proposal: Proposal) -> None:
         show(f"wrote {path.relative_to(root)}")
     unsure = [service.name for service in proposal.services if not service.sure]
     if unsure:
-        tell(f"check {', '.join(unsure)} first: that the tests need this is a guess")
+        tell(f"check {', '.join(unsure)} first: that the tests need {'this' if len(unsure) == 1 else 'these'} is a guess")
     tell(f"next: envctl up {proposal.name}" + (f", or envctl test {proposal.name}" if proposal.tests else ""))

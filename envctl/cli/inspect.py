@@ -111,6 +111,11 @@ def env(
     if left_out := [name for name in values if name not in written]:
         tell(f"left out, because these are not valid names of shell variables: {', '.join(left_out)}; `--format json` has them")
     give(outputs.formatted(format, written))
+    if format == "gitlab":
+        from envctl.outputs.gitlab import cautions
+
+        for caution in cautions(written):
+            tell(f"envctl: {caution}; `--format json` passes it on as a file")
     if format == "github":
         from envctl.outputs.github import masks
 

@@ -16,7 +16,13 @@ from envctl.session.mask import Mask
 
 SLOW_SECONDS = 15.0
 """After which people want to know what it was."""
-WHAT = {"images": "pulling and building", "services": "starting and seeding", "create": "creating", "plan": "planning"}
+WHAT = {
+    "plan": "planning",
+    "allocate": "choosing ports",
+    "images": "pulling and building",
+    "create": "creating",
+    "services": "starting and seeding",
+}
 
 
 def print_error(error: EnvctlError, mask: Mask, environ: Mapping[str, str] | None = None) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.compose_config import WARNING, ask_compose, last_words
 from envctl.definition.compose_paths import UNREAD, ComposePaths
 from envctl.definition.compose_services import ComposeReading, Recogniser
 from envctl.definition.compose_storage import without_addresses, without_folders
@@ -21,15 +17,10 @@ from envctl.definition.compose_variables import complaint, unfit
 from envctl.definition.models import NAME
 from envctl.definition.source import Source, TreePath, displayed, inside
 from envctl.definition.yaml_parser import Node, pairs
-from envctl.errors import DefinitionError, EngineMissing, Problem, did_you_mean
+from envctl.errors import Problem, did_you_mean
+from envctl.process.answers import Answers
 
-TIMEOUT = 8
-"""Seconds; a file of 2,000 services takes one or two."""
-NOTHING_REMOTE = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE": "0"}
-"""Reading a definition asks nobody on the network, whatever the surroundings say."""
-_ADVICE = "install Docker with its Compose plugin, or describe the services in the definition itself"
 _TOP = ("volumes", "networks", "configs", "secrets")
-_WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True)
@@ -56,6 +47,7 @@ class ComposeReference:
     recognise: Recogniser
     nodes: dict[Path, Node | None] = field(default_factory=dict)
     """Gets what each Compose file that is read holds."""
+    answers: Answers = field(default_factory=Answers)
 
 
 def read_compose(reference: ComposeReference) -> ComposeServices:
@@ -75,7 +67,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         return _nothing(files, _source(files, {}, reference.nodes), unread)
     variables = list(filter(Path.is_file, paths.variables))
     problems += unfit(variables, reference.project)
-    done = None if problems else _config(files, profiles, reference.environ)
+    done = None if problems else ask_compose(reference.answers, files, profiles, reference.environ)
     if done is None or done.returncode != 0:
         problems += [_failure(done.stderr, files, variables, reference)] if done is not None else []
         return _nothing(files, _source(files, {}, reference.nodes), problems)
@@ -102,14 +94,14 @@ def _nothing(files: Sequence[Path], source: Source, problems: Sequence[Problem])
 def _failure(stderr: str, files: Sequence[Path], variables: list[Path], reference: ComposeReference) -> Problem:
     """What Compose says, where it stands: in a file of variables, or else in the Compose file."""
 
-    def ask(file: Path) -> str:
+    def alone(file: Path) -> str:
         before = [beside] if (beside := files[0].parent / ".env").is_file() else []
         options = [word for each in (*before, file) for word in ("--env-file", str(each))]
-        return _last_words(_config(files, (), reference.environ, "--profiles", options=options).stderr)
+        return last_words(ask_compose(reference.answers, files, (), reference.environ, "--profiles", options=options).stderr)
 
-    said = _last_words(stderr)
+    said = last_words(stderr)
     other = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {said}")
-    return complaint(said, variables, reference.project, ask) or other
+    return complaint(said, variables, reference.project, alone) or other
 
 
 def _asked(reference: ComposeReference) -> tuple[list[Path], list[str], list[Problem]]:
@@ -142,7 +134,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _only_profiles(files: Sequence[Path], reference: ComposeReference) -> Iterator[Problem]:
     """A file without a service that runs by itself says which profiles it has."""
-    known = _config(files, (), reference.environ, "--profiles").stdout.split()
+    known = ask_compose(reference.answers, files, (), reference.environ, "--profiles").stdout.split()
     if known:
         hint = f"`COMPOSE_PROFILES={known[0]}`, or `from: {{file: {files[0].name}, profiles: [{known[0]}]}}` in a definition"
         yield Problem(displayed(files[0]), 1, "services", f"every service is in a profile, and none is chosen: {', '.join(known)}", hint)
@@ -155,57 +147,8 @@ def _no_replicas(source: Source, names: Sequence[str]) -> Problem:
     return source.problem(("services", names[0]), what, "`replicas: 1`, or no such key, starts one")
 
 
-def _config(
-    files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str], *what: str, options: Sequence[str] = ()
-) -> subprocess.CompletedProcess[str]:
-    docker = shutil.which("docker", path=environ.get("PATH", os.environ.get("PATH")))
-    if docker is None:
-        raise EngineMissing(f"Docker Compose is needed to read {displayed(files[0])}", hint=_ADVICE)
-    names = [word for file in files for word in ("-f", str(file))] + [w for p in profiles for w in ("--profile", p)]
-    # Docker finds its plugins below HOME, whatever else the environment is.
-    env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | dict(environ) | NOTHING_REMOTE
-    command = [docker, "compose", *options, *names, "config", *(what or ("--format", "json"))]
-    try:
-        done = _run(command, files[0].parent, env)
-    except OSError as error:
-        raise EngineMissing(f"Docker Compose could not read {displayed(files[0])}: {error}", hint=_ADVICE) from None
-    except subprocess.TimeoutExpired:
-        message = f"Docker Compose did not read this file within {TIMEOUT} s"
-        raise DefinitionError(
-            [Problem(displayed(files[0]), 1, "", message, f"`docker compose -f {files[0].name} config` shows it")]
-        ) from None
-    if done.returncode != 0 and re.search(r"not a docker command|unknown shorthand flag: 'f'", done.stderr):
-        raise EngineMissing("Docker has no Compose plugin here", hint=_ADVICE)
-    return done
-
-
-def _run(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """It, and what it starts: Docker's command line leaves its plugin behind when it is killed.
-
-    Raises:
-        OSError, subprocess.TimeoutExpired
-    """
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace",
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            out, err = process.communicate(timeout=TIMEOUT)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
-
-
-def _last_words(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _WARNING.search(line)]
-    return "; ".join(lines[-3:]) or "nothing"
-
-
 def _warnings(stderr: str) -> Iterator[str]:
-    for words in dict.fromkeys(_WARNING.findall(stderr)):
+    for words in dict.fromkeys(WARNING.findall(stderr)):
         text = words.replace('\\"', '"').replace("\\\\", "\\")
         if "`version` is obsolete" not in text:
             yield f"compose: {text}"

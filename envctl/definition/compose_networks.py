@@ -6,10 +6,26 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 
-def only_internal(joined: Collection[str], networks: Mapping[str, Any]) -> bool:
+def only_internal(joined: Collection[str], networks: Mapping[str, Any], known: Collection[str] = ()) -> bool:
     """Whether nothing outside reaches who is in *joined* alone: Docker publishes nothing of a network that is `internal`.
 
     Args:
         networks: those of the file, by name; one that is not there is an ordinary one.
+        known: what external networks are called that are internal at their daemon; their file does not say that.
     """
-    return bool(joined) and all((networks.get(name) or {}).get("internal") for name in joined)
+    return bool(joined) and all(_is_internal(name, networks.get(name) or {}, known) for name in joined)
+
+
+def _is_internal(name: str, given: Mapping[str, Any], known: Collection[str]) -> bool:
+    return outer(name, given) in known if given.get("external") else bool(given.get("internal"))
+
+
+def outer(name: str, given: Mapping[str, Any]) -> str:
+    """What the external network is called that a file calls *name*."""
+    return str(given.get("name") or name)
+
+
+def in_doubt(joined: Collection[str], networks: Mapping[str, Any]) -> list[str]:
+    """What the external networks are called that decide whether anybody outside reaches who is in *joined*; none where the file does."""
+    external = {name: outer(name, given) for name in joined if (given := networks.get(name) or {}).get("external")}
+    return list(external.values()) if only_internal(joined, networks, external.values()) else []

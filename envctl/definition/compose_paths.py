@@ -129,12 +129,12 @@ def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
 
 
 def _dotenv(folder: Path, project: Path) -> dict[str, str]:
-    from dotenv import dotenv_values
-
     try:
         text = read_file(folder / ".env", project, largest=MAX_DOTENV).decode("utf-8", "replace")
     except OSError:
         return {}
+    from dotenv import dotenv_values
+
     return {key: value or "" for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()}
 
 

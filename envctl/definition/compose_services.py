@@ -202,11 +202,16 @@ class ComposeReading:
             value = given.first(places)
             if value is not None:
                 found[parameter] = [value] if parameter in known.several else value
-        for place in given.unread:
-            text = f"the password of `{place}` cannot be read here, so its URL has no password; `with: {{password: ...}}` gives it one"
-            self.losses.add(name, text)
+            elif parameter in known.credentials:
+                self._unread(name, parameter, given.unread)
+            given.unread.clear()
         unsaid = [parameter for parameter in (*known.credentials, *known.parameters) if parameter not in known.several]
         return {**dict.fromkeys(unsaid, ""), **found}
+
+    def _unread(self, name: str, parameter: str, places: Sequence[str]) -> None:
+        for place in places:
+            told = f"the {parameter} of `{place}` cannot be read here, so its URL has no {parameter}"
+            self.losses.add(name, f"{told}; `with: {{{parameter}: ...}}` gives it one")
 
     def _fragment(self, name: str, service: Mapping[str, Any], known: Recognised | None) -> dict[str, Any]:
         """The rest of the service as Compose has it, without what an instance has of its own."""

@@ -83,7 +83,7 @@ def without_folders(volumes: Mapping[str, Any], lose: Lose) -> dict[str, Any]:
         binds = "bind" in str(options.get("o", "")).split(",") or options.get("type") == "none"
         if options and binds and not given.get("external"):
             lose(f"volume {name}", f"{options.get('device')} is not used: it is an empty volume of the instance's own")
-        elif options and not given.get("external"):
+        elif options and options.get("type") != "tmpfs" and not given.get("external"):
             lose(f"volume {name}", f"`driver_opts` ({options.get('device', 'its storage')}) are the same for every instance")
         found[name] = {key: value for key, value in given.items() if key not in ("driver", "driver_opts")} if binds and given else given
     return found

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -290,8 +289,9 @@ def load_kinds(project: Path | None = None) -> Kinds:
     files: dict[str, list[Path]] = {}
     for file in [*sorted(templates("kinds").glob("*.yaml")), *(file for file in own if not _shipped(file))]:
         files.setdefault(file.stem, []).insert(0, file)
-    also = {name: stem for stem, found in files.items() for file in found for name in _other_names(file) if name not in files}
-    return Kinds(files, also)
+    texts = {file: _text_of(file) for found in files.values() for file in found}
+    also = {name: stem for stem, found in files.items() for file in found for name in _other_names(texts[file]) if name not in files}
+    return Kinds(files, also, texts)
 
 
 def _shipped(file: Path) -> bool:
@@ -307,12 +307,17 @@ OURS = "envctl:"
 _ALSO = re.compile(r"^also:[ ]*\[([^\]\n]*)\]", re.MULTILINE)
 
 
-def _other_names(file: Path) -> list[str]:
-    """The names of `also: [...]`, without reading YAML: most files are never needed."""
+def _text_of(file: Path) -> str:
+    """What stands in it; nothing where it cannot be read, which whoever needs that kind says."""
     try:
-        found = _ALSO.search(read_file(file, file.parents[2], largest=MAX_BYTES).decode())
+        return read_file(file, file.parents[2], largest=MAX_BYTES).decode()
     except (FileRefused, OSError, UnicodeDecodeError):
-        return []
+        return ""
+
+
+def _other_names(text: str) -> list[str]:
+    """The names of `also: [...]`, without reading YAML: most files are never needed."""
+    found = _ALSO.search(text)
     return [name.strip(" \"'") for name in found.group(1).split(",") if name.strip()] if found else []
 
 
@@ -326,6 +331,8 @@ class Kinds(Mapping[str, Kind]):
     files: Mapping[str, list[Path]]
     """Name to the files of that kind, the one that counts first."""
     also: Mapping[str, str]
+    texts: Mapping[Path, str]
+    """What stands in each file."""
     _read: dict[str, Kind | DefinitionError] = field(default_factory=dict, compare=False)
 
     def __getitem__(self, name: str) -> Kind:
@@ -345,6 +352,13 @@ class Kinds(Mapping[str, Kind]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.files or name in self.also
+
+    def mentioning(self, word: str) -> Iterator[str]:
+        """The kinds that may say something of *word*, without reading YAML; the project's own may spell it otherwise (`"\\x6E"`)."""
+        ours = templates("kinds")
+        for name, (file, *_) in self.files.items():
+            if word in self.texts[file] or not file.is_relative_to(ours):
+                yield name
 
 
 def _kind_or_error(file: Path, files: Mapping[str, list[Path]]) -> Kind | DefinitionError:
@@ -402,16 +416,13 @@ def localised(kind: Kind) -> Kind:
     return kind.model_copy(update={**local.replaced, "files": kind.files | local.files, "entrypoint": []})
 
 
-def recogniser(kinds: Mapping[str, Kind]) -> Recogniser:
+def recogniser(kinds: Kinds) -> Recogniser:
     """Knows the kind of an image by `recognise`; kinds whose files are wrong are left out."""
 
     def recognise(image: str) -> Recognised | None:
-        return next((known for name, known in found() if _matches(image, name)), None)
-
-    @cache
-    def found() -> list[tuple[str, Recognised]]:
-        usable = (kind for name in kinds if (kind := _usable(kinds, name)) is not None and kind.kind == name)
-        return [(image, _recognised(kind, image)) for kind in usable for image in kind.recognise.images]
+        path, has_registry = _repository(image)
+        likely = (kind for name in kinds.mentioning(path.rpartition("/")[2]) if (kind := _usable(kinds, name)) is not None)
+        return next((_recognised(kind, name) for kind in likely for name in kind.recognise.images if _is(name, path, has_registry)), None)
 
     return recognise
 
@@ -431,12 +442,16 @@ def _recognised(kind: Kind, image: str) -> Recognised:
     return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies, known.port, loss)
 
 
-def _matches(image: str, name: str) -> bool:
-    """Whether an image is the one called *name*, from Docker Hub or from a mirror of it."""
+def _repository(image: str) -> tuple[str, bool]:
+    """Where an image is at its registry, and whether it names one."""
     repository = re.sub(r":[^/:]*$", "", image.partition("@")[0])
     first, slash, rest = repository.partition("/")
     has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
-    path = (rest if has_registry else repository).removeprefix("library/")
+    return (rest if has_registry else repository).removeprefix("library/"), has_registry
+
+
+def _is(name: str, path: str, has_registry: bool) -> bool:
+    """Whether an image at *path* is the one called *name*, from Docker Hub or from a mirror of it."""
     return path == name or (has_registry and path.endswith("/" + name))
 
 

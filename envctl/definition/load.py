@@ -21,6 +21,7 @@ from envctl.definition.validate import evaluated_keys, known_keys, unknown_key, 
 from envctl.definition.variables import EarlyEvaluation, is_unknown, resolve_variables
 from envctl.definition.yaml_parser import Node
 from envctl.errors import DefinitionError, Problem
+from envctl.process.answers import Answers
 from envctl.session.mask import Mask
 
 MAX_ITEMS = 2000
@@ -101,10 +102,12 @@ def load(
     environ: Mapping[str, str],
     recognise: Recogniser = lambda image: None,
     text: str | None = None,
+    answers: Answers | None = None,
 ) -> Loaded:
     """Read *file*; mistakes in it are in `problems`, all of them, and nothing is raised for them.
 
     *recognise* says of which kind the images of a Compose file are, *text* what the file is going to hold: it is not read then.
+    *answers* may have that of Docker Compose, begun before.
 
     Raises:
         EngineMissing: it refers to a Compose file, and Docker Compose is not there.
@@ -112,7 +115,7 @@ def load(
     """
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
-    files = _Includes(project, environ, recognise)
+    files = _Includes(project, environ, recognise, answers or Answers())
     document = files.document(file, start=_start(file, text))
     if document.tree is None:
         return Loaded(None, {}, file, file.parent, project, document.source, problems=list(document.problems))
@@ -196,6 +199,7 @@ class _Includes:
     project: Path
     environ: Mapping[str, str]
     recognise: Recogniser = lambda image: None
+    answers: Answers = field(default_factory=Answers)
     composed: set[str] = field(default_factory=set)
     """Services that a Compose file describes."""
     compose_extra: dict[str, Any] = field(default_factory=dict)
@@ -236,7 +240,8 @@ class _Includes:
         return self.document(found, chain)
 
     def _with_compose(self, base: Document, value: Any, source: Source, file: Path, problems: list[Problem]) -> Document:
-        composed = read_compose(ComposeReference(value, source, file.parent, self.project, self.environ, self.recognise, self.nodes))
+        reference = ComposeReference(value, source, file.parent, self.project, self.environ, self.recognise, self.nodes, self.answers)
+        composed = read_compose(reference)
         problems += composed.problems
         self.composed |= set(composed.tree.get("services", {}))
         self.compose_extra |= composed.extra

@@ -303,13 +303,16 @@ class Resources(Requests):
 
 
 HOST = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$"
+# A cluster refuses `..` and `//` in the path of an Ingress. Some controllers write the rest into the configuration that all of the
+# cluster's Ingresses share, so it has no sign that means anything there: a stranger's preview may choose it.
+URL_PATH = r"^/(\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?)?$"
 
 
 class Expose(Model):
     """A URL for browsers."""
 
     port: Port | str | None = Field(None, description="A port, by name or number (default: the main one).")
-    path: str = Field("/", pattern=r"^/[!-~]*$", description="The path below which it answers.")
+    path: str = Field("/", pattern=URL_PATH, description="The path below which it answers, of letters, digits and `-._~`.")
     host: str | None = Field(
         None,
         pattern=HOST,

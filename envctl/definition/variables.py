@@ -15,6 +15,7 @@ from typing import Any
 from envctl.definition.budget import KEY, Budget, OutOfBudget, of
 from envctl.definition.expression_syntax import CHAIN, Expression, split
 from envctl.definition.expressions import ExpressionError, Reference, escape, evaluate, evaluate_tree, has_expression, references
+from envctl.definition.hidden_services import hidden
 from envctl.definition.source import Source, TreePath, map_texts, parse, walk
 from envctl.definition.yaml_parser import plain_scalar, written
 from envctl.errors import DefinitionError, Problem, did_you_mean
@@ -242,7 +243,7 @@ class EarlyEvaluation:
         except OutOfBudget as error:
             raise DefinitionError([self.source.problem(path, str(error))]) from None
         except ExpressionError as error:
-            self.problems.append(self.source.problem(path, str(error)))
+            self.problems.append(self.source.problem(path, *(hidden(text, self.names, path) or (str(error),))))
         self.unknown.add(path)
         return text
 

@@ -1,5 +1,6 @@
 """Engines: what runs instances. `seam` says what one is, `registry` which there are."""
 
+from envctl.engines.protocol import OWNER_LASTS as OWNER_LASTS
 from envctl.engines.protocol import AdmitsReaders as AdmitsReaders
 from envctl.engines.protocol import BringsKept as BringsKept
 from envctl.engines.protocol import BuildsMeanwhile as BuildsMeanwhile
@@ -11,9 +12,11 @@ from envctl.engines.protocol import Engine as Engine
 from envctl.engines.protocol import Execution as Execution
 from envctl.engines.protocol import FindsPublishedRecords as FindsPublishedRecords
 from envctl.engines.protocol import FoundInstance as FoundInstance
+from envctl.engines.protocol import HasNetworks as HasNetworks
 from envctl.engines.protocol import HearsOfOwners as HearsOfOwners
 from envctl.engines.protocol import KeepsData as KeepsData
 from envctl.engines.protocol import KeptData as KeptData
+from envctl.engines.protocol import KnewDataOtherwise as KnewDataOtherwise
 from envctl.engines.protocol import PortTaken as PortTaken
 from envctl.engines.protocol import PreparesCommands as PreparesCommands
 from envctl.engines.protocol import Progress as Progress

@@ -19,6 +19,7 @@ from envctl.engines.protocol import (
     Engine,
     Execution,
     KeepsData,
+    KnewDataOtherwise,
     PreparesCommands,
     Progress,
     PublishesRecords,
@@ -204,6 +205,10 @@ class MixedDeployment(MixedInstance[Deployment]):
 
     def data_id(self, service: ServicePlan) -> str:
         return self._at(service.name).data_id(service)
+
+    def former_data_id(self, service: ServicePlan) -> str:
+        at = self._at(service.name)
+        return at.former_data_id(service) if isinstance(at, KnewDataOtherwise) else ""
 
     def place(self, service: ServicePlan) -> Location:
         return self._keeping(service.name).place(service)

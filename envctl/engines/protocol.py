@@ -86,6 +86,7 @@ class ServiceState(NamedTuple):
         status: how it ended, where it has.
         health: what the image's health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none.
         restarts: its engine starts it again when it ends.
+        restarting: it has ended, and its engine is about to do so; some engines call it running meanwhile.
         id: of its container, pod or process.
         data_ids: of the data that it may have; empty where its engine does not lose data by itself.
         lacks: why nobody can reach it though its processes are there; it does not count as running then.
@@ -102,6 +103,7 @@ class ServiceState(NamedTuple):
     check: tuple[str, ...] = ()
     patience: float = 0.0
     data_ids: tuple[str, ...] = ()
+    restarting: bool = False
 
 
 class FoundInstance(NamedTuple):
@@ -430,6 +432,22 @@ class BringsKept(Protocol):
 
 
 @runtime_checkable
+class KnewDataOtherwise(Protocol):
+    """A deployment on which earlier versions called some data by another id."""
+
+    def former_data_id(self, service: ServicePlan) -> str:
+        """What they called the data that is there now; empty where there is none, or nobody knows."""
+
+
+@runtime_checkable
+class HasNetworks(Protocol):
+    """An engine with networks of others, which services may join."""
+
+    def internal(self, networks: Collection[str]) -> frozenset[str]:
+        """Those of *networks* that nobody outside reaches; what is not there is none."""
+
+
+@runtime_checkable
 class KeptData(Protocol):
     """An engine that has such data; *ref* and *content* are those of `Saved`."""
 
@@ -482,6 +500,10 @@ class PublishedRecord(NamedTuple):
 
     document: Mapping[str, Any]
     access: Any = None
+
+
+OWNER_LASTS = 60.0
+"""Seconds for which one word of an owner counts: a machine that dies is noticed within a minute."""
 
 
 @runtime_checkable

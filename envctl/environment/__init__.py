@@ -18,6 +18,7 @@ from envctl.environment.permissions import KEPT, refused
 from envctl.environment.references import check_references
 from envctl.environment.services import check_service
 from envctl.errors import DefinitionError, Problem, did_you_mean
+from envctl.process.answers import Answers
 from envctl.session.mask import Mask
 
 __all__ = ["Environment", "check", "open_environment"]
@@ -42,11 +43,13 @@ def open_environment(
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str],
     untrusted: bool = False,
+    answers: Answers | None = None,
 ) -> Environment:
     """The environment that *env* names.
 
     Args:
         untrusted: a stranger's, which may do nothing to this machine.
+        answers: may have that of Docker Compose, begun before.
 
     Raises:
         UsageError: there is no such environment.
@@ -60,7 +63,7 @@ def open_environment(
         project = find_project(found.file)
         environ = {key: value for key, value in environ.items() if KEPT.fullmatch(key)}
     kinds = load_kinds(None if untrusted else project)
-    loaded = load(found.file, project=project, overrides=overrides, environ=environ, recognise=recogniser(kinds))
+    loaded = load(found.file, project=project, overrides=overrides, environ=environ, recognise=recogniser(kinds), answers=answers)
     problems = [*loaded.problems, *check(loaded, kinds, environ)]
     if problems or loaded.definition is None:
         raise DefinitionError(problems)

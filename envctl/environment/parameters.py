@@ -16,6 +16,7 @@ from envctl.definition.models import Service
 from envctl.definition.patterns import BadPattern, compiled
 from envctl.definition.source import TreePath, inside, locate, walk
 from envctl.definition.validate import shown
+from envctl.environment.plain_values import plainly_fits
 from envctl.errors import Problem, did_you_mean
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
@@ -97,6 +98,8 @@ def _twice(names: list[Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
 
 def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded, declared: Declared) -> Iterator[Problem]:
     """What is wrong with *value*; a text with expressions is known later only."""
+    if plainly_fits(schema, value):
+        return
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 

@@ -9,6 +9,7 @@ from typing import Any
 from envctl.definition.budget import Budget
 from envctl.definition.expression_syntax import shell_advice
 from envctl.definition.expressions import ExpressionError, Reference, references
+from envctl.definition.hidden_services import hidden
 from envctl.definition.kinds import Kind, items_of
 from envctl.definition.load import Loaded
 from envctl.definition.models import Service
@@ -54,7 +55,8 @@ class _References:
             return  # loading has said so
         for ref in found:
             if problem := self._wrong(ref, path):
-                yield self.loaded.source.problem(path, f"`${{{ref.expression}}}`: {problem[0]}", problem[1])
+                said = hidden(f"${{{ref.expression}}}", self.names, path) or (f"`${{{ref.expression}}}`: {problem[0]}", problem[1])
+                yield self.loaded.source.problem(path, *said)
 
     def _wrong(self, ref: Reference, path: TreePath) -> tuple[str, str] | None:
         """What is wrong with a reference, and what would be right."""

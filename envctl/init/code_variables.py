@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
-from envctl.init.model import ExampleVariable
+from envctl.init.model import ROOT, ExampleVariable
 from envctl.init.project_files import ProjectFiles
 
 MAX_FILES = 2000
@@ -45,15 +45,25 @@ _SPRING_FILES = ("application*.properties", "application*.yml", "application*.ya
 
 
 def code_variables(project: ProjectFiles) -> list[ExampleVariable]:
-    """What the project's code reads; a place with a default wins over one without, and the code over its tests."""
-    found: dict[str, ExampleVariable] = {}
-    for variable in sorted([*_of_code(project), *_of_spring(project)], key=lambda variable: _is_test(variable.file)):
-        if variable.name not in found or (variable.value and not found[variable.name].value):
-            found[variable.name] = variable
-    return list(found.values())[:MAX_VARIABLES]
+    """What the code of each folder with a Dockerfile reads, and the rest of the project's.
+
+    A place with a default wins over one without, and the code over its tests; where a folder has no default, another's is taken.
+    """
+    folders = sorted(
+        {path.parent for path in project.named("Dockerfile", "*.Dockerfile", "Dockerfile.*")}, key=lambda path: -len(path.parts)
+    )
+    found: dict[tuple[str, PurePosixPath], ExampleVariable] = {}
+    values: dict[str, str] = {}
+    for variable in sorted([*_of_code(project), *_of_spring(project)], key=lambda variable: is_test(variable.file)):
+        key = variable.name, next((folder for folder in folders if variable.file.is_relative_to(folder)), ROOT)
+        if key not in found or (variable.value and not found[key].value):
+            found[key] = variable
+        values[variable.name] = values.get(variable.name) or variable.value
+    filled = (variable._replace(value=variable.value or values[variable.name]) for variable in found.values())
+    return list(filled)[:MAX_VARIABLES]
 
 
-def _is_test(path: PurePosixPath) -> bool:
+def is_test(path: PurePosixPath) -> bool:
     return any(re.match(r"(?:.*[._-])?(?:tests?|spec|conftest)(?:[._-]|$)", part) for part in path.parts)
 
 

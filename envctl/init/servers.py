@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from envctl.definition.expressions import escape
-from envctl.init.env_example import SQL, ServerProperty, server_property, sql_dialect
+from envctl.init.code_variables import is_test
+from envctl.init.env_example import SQL, ServerProperty, server_property, split_url, sql_dialect
 from envctl.init.model import ExampleVariable, KeyValue, KnownServer, OneLine, ProjectFindings, ProposedService, service_name
 
 NAMES = {
@@ -117,13 +119,30 @@ def _reasons(findings: ProjectFindings) -> Iterator[tuple[str, str, bool]]:
         return
     for driver in sorted(findings.drivers, key=lambda driver: not driver.sure):
         yield driver.kind, f"{driver.file}: {driver.dependency}", driver.sure
+    for variable in findings.variables:
+        if variable.origin == "code" and _is_default(variable) and (kind := _implied(variable)):
+            yield kind, f"{variable.file}: {variable.name}", False
+
+
+def _is_default(variable: ExampleVariable) -> bool:
+    """Whether its code goes to a server of this machine when nobody says another: what it might only support is none of these."""
+    parts = split_url(variable.value)
+    here = parts is not None and parts.hostname in ("localhost", "127.0.0.1")
+    return not is_test(variable.file) and (here or _is_mailbox(variable.value))
 
 
 def _implied(variable: ExampleVariable) -> str:
     if dialect := sql_dialect(variable):
         return dialect
     found = server_property(variable)
-    return found.kind if found is not None and found.implies_server else ""
+    if found is None:
+        return ""
+    return found.kind if found.implies_server or (found.kind == "mail" and _is_mailbox(variable.value)) else ""
+
+
+def _is_mailbox(value: str) -> bool:
+    """Whether *value* is the host, or the port, of a server that keeps mail for whoever looks at it."""
+    return value == "1025" or re.fullmatch(r"mail(?:pit|hog|dev|catcher)", value) is not None
 
 
 def server_of(found: ServerProperty | None, servers: dict[str, NeededServer]) -> NeededServer | None:

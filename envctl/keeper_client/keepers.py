@@ -32,16 +32,18 @@ class Keepers:
         found = KeeperClient.at(self.home / id)
         return self._known.setdefault(found.identity, found) if found is not None else None
 
-    def ensure(self, record: Record, duties: Duties, *, watched: bool, started: Callable[[str], object]) -> KeeperClient:
+    def begin(self, record: Record, duties: Duties, *, watched: bool, started: Callable[[str], object]) -> Callable[[], KeeperClient]:
         """The instance's keeper, started where none runs; it knows when the instance expires.
 
         Args:
             watched: it tears the instance down when this process ends before `release`.
             started: told the mark of a new keeper's process, as soon as there is one.
 
+        Returns:
+            What waits until it answers; it raises EnvctlError where it cannot be started.
+
         Raises:
             KeeperSilent: one runs and does not answer; it stays as it is, and so does what it holds.
-            EnvctlError: it cannot be started.
         """
         keeper = self.find(record.id)
         if keeper is not None:
@@ -52,11 +54,11 @@ class Keepers:
             except KeeperGone:
                 pass  # it removes an earlier instance of this name: that its keeper is another one now tells it to stop
             else:
-                return keeper
-        keeper, ours = start_keeper(record, self.home / record.id, duties, self._environ, watched, started)
+                return lambda: keeper
+        first_word, ours = start_keeper(record, self.home / record.id, duties, self._environ, watched, started)
         if ours is not None:
             self._held[record.id] = ours
-        return keeper
+        return first_word
 
     def hear(self, id: str) -> None:
         """

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -37,7 +38,8 @@ BY_KEEPER = "ENVCTL_KEEPER"
 FORGET = "forget"
 """Its value where somebody else has removed the instance, whose id may be another one's by now."""
 PROCESS_MARKS = {
-    "RUNNER_TRACKING_ID", "VSTS_PROCESS_LOOKUP_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "HUDSON_SERVER_COOKIE", "BUILD_ID",
+    "RUNNER_TRACKING_ID", "VSTS_PROCESS_LOOKUP_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "HUDSON_SERVER_COOKIE",
+    "HUDSON_COOKIE", "BUILD_ID",
 }  # fmt: skip
 """By these CI systems find what a job has left behind, and kill it: a keeper is to remove more than they can."""
 ABOUT = "ENVCTL_ABOUT"
@@ -56,11 +58,13 @@ class Duties(NamedTuple):
 
 def start_keeper(
     record: Record, folder: Path, duties: Duties, environ: Mapping[str, str], watched: bool, started: Callable[[str], object]
-) -> tuple[KeeperClient, socket.socket | None]:
-    """A keeper that answers; where it watches us, our end of the socket too.
+) -> tuple[Callable[[], KeeperClient], socket.socket | None]:
+    """What waits for a keeper's first word; where it watches us, our end of the socket too.
+
+    The one that is to be called raises EnvctlError where it does not start.
 
     Raises:
-        EnvctlError: it cannot be started.
+        OSError: its process cannot be made.
     """
     ours, theirs = socket.socketpair()
     with theirs:
@@ -70,11 +74,7 @@ def start_keeper(
     started(process_mark(process.pid))
     if not watched:
         ours.close()
-    try:
-        return _published(folder, process), ours if watched else None
-    except BaseException:
-        ours.close()
-        raise
+    return partial(_published, folder, process), ours if watched else None
 
 
 def _config(record: Record, folder: Path, duties: Duties, owner: int | None) -> dict[str, object]:
@@ -102,11 +102,17 @@ def _spawn(record: Record, folder: Path, environ: Mapping[str, str], descriptor:
 
 def _environment(record: Record, environ: Mapping[str, str]) -> dict[str, str]:
     """Ours without what chooses options, as the command that it runs in the end must mean this instance; and whose it is."""
-    plain = {key: value for key, value in environ.items() if not key.startswith("ENVCTL_") and key not in PROCESS_MARKS}
-    if plain.get("KUBECONFIG"):  # its commands are run in another folder
-        plain["KUBECONFIG"] = os.pathsep.join(map(os.path.abspath, filter(None, plain["KUBECONFIG"].split(os.pathsep))))
+    plain = {key: value for key, value in _outliving(environ).items() if not key.startswith("ENVCTL_")}
     about = labels_of(record) | {ENGINE: record.engine}
     return {**plain, MARK: record.id, ABOUT: quote(json.dumps(about), safe="")}
+
+
+def _outliving(environ: Mapping[str, str]) -> dict[str, str]:
+    """*environ* for what is to see to an instance after the job's end, in another folder."""
+    kept = {key: value for key, value in environ.items() if key not in PROCESS_MARKS}
+    if kept.get("KUBECONFIG"):
+        kept["KUBECONFIG"] = os.pathsep.join(map(os.path.abspath, filter(None, kept["KUBECONFIG"].split(os.pathsep))))
+    return kept
 
 
 def _published(folder: Path, process: subprocess.Popen[bytes]) -> KeeperClient:
@@ -131,7 +137,7 @@ def watched_until_kept(environ: Mapping[str, str]) -> Iterator[Callable[[], None
     reader, writer = os.pipe()
     try:
         spawn_detached(
-            ["sh", "-c", WAIT, "envctl", sys.executable, "-c", RECOVER], env=dict(environ),
+            ["sh", "-c", WAIT, "envctl", sys.executable, "-c", RECOVER], env=_outliving(environ),
             stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
     finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +28,9 @@ TTL, LONGEST = 300.0, 86400.0
 PATIENCE = 60.0
 """Seconds that somebody waits for a unit, where nobody says otherwise."""
 LOOK = 1.0
-"""Seconds between two looks for leases that are over."""
+"""Seconds between two looks for leases that are over; the time of the first one that ends is waited for exactly."""
+SOON = 0.01
+"""Seconds after which what could not be ended is tried again."""
 
 
 class Lease(NamedTuple):
@@ -188,18 +192,21 @@ class Leases:
             if names is not None:
                 pool = self._new_pool(entry["service"], names)
                 self._pools[entry["service"], names.base] = pool
-                # The first are thrown away first: those whose leases have ended should be gone, others wait for nobody.
-                for one, state in sorted(entry["units"].items(), key=lambda unit: unit[1] in ("making", "ready")):
-                    pool.units[one] = state if state in ("leased", "kept") else "dirty"
+                # What leases have left goes first; nobody waits for the others to go.
+                for one, state in entry["units"].items():
+                    pool.units[one] = state if state in ("leased", "kept") else "dirty" if state in ("making", "ready") else "over"
         for id, lease in told.get("leases", {}).items():
             found = Lease(*lease)
-            if (found.service, found.name) in self._pools:
+            its = self._pools.get((found.service, found.name))
+            if its is not None and found.over:
+                its.units[found.unit] = "over"
+            elif its is not None:
                 self._leases[id] = found
         held = {(lease.service, lease.name, lease.unit) for lease in self._leases.values()}
         for (service, name), pool in self._pools.items():
             for one, state in pool.units.items():
                 if state == "leased" and (service, name, one) not in held:  # killed before anybody was told of it
-                    pool.units[one] = "dirty"
+                    pool.units[one] = "over"
             pool.begin()
 
     def _save(self) -> None:
@@ -211,13 +218,22 @@ class Leases:
 
     def _watch(self) -> None:
         while os.path.isdir(self._folder):
+            try:
+                self._end_over()
+            except Exception as error:  # a full disk, say: leases must end after that, too
+                print(f"leases: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             with self._lock:
-                over = [id for id, lease in self._leases.items() if lease.over]
-            for id in over:
-                self.give_back(id)
-            if over:
-                self.refill()
-            time.sleep(LOOK)
+                first = min((lease.ends for lease in self._leases.values()), default=math.inf)
+            time.sleep(min(LOOK, max(first - time.time(), SOON)))
+
+    def _end_over(self) -> None:
+        with self._lock:
+            over = {id: lease for id, lease in self._leases.items() if lease.over}
+        for id, lease in over.items():
+            with self._lock:
+                pool = self._pools.get((lease.service, lease.name)) if self._leases.pop(id, None) else None
+            if pool is not None:
+                pool.expire(lease.unit)
 
 
 def _shown(id: str, lease: Lease, unit: Unit) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The units of one thing that a server has several of: made ahead, handed out in the order of asking, thrown away after use.
 
 made --> ready --> leased --> dirty --> gone
+                      |--> over, where its lease has ended by itself: nobody makes anything before that is gone
                       `--> kept, for a look, as long as the server is there
 """
 
@@ -11,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from envctl.errors import EnvctlError
@@ -52,7 +53,7 @@ class Pool:
     changed: Callable[[], None]
     limit: int = MOST
     units: dict[str, str] = field(default_factory=dict)
-    """Every unit that may be there, and what it is: making, ready, leased, dirty, kept."""
+    """Every unit that may be there, and what it is: making, ready, leased, dirty, over, going, kept."""
     budget: Budget = field(default_factory=lambda: Budget(Size(1 << 40, 1 << 40)))
     size: Size = UNKNOWN
     _ready: deque[str] = field(default_factory=deque)
@@ -60,6 +61,9 @@ class Pool:
     _wanted: int = FIRST
     _trouble: str = ""
     _closed: bool = False
+    _sweeping: bool = False
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+    """Of whoever opens a connection: at once they take three times as long, and the first should have its own soon."""
 
     @property
     def _lock(self) -> threading.Condition:
@@ -72,6 +76,8 @@ class Pool:
     def begin(self) -> None:
         """Fills itself from now on."""
         self.budget.pools.append(self)
+        with self._lock:
+            self._sweep_soon()
         for _ in range(FILLERS):
             threading.Thread(target=self._fill, name=f"pool of {self.names.base}", daemon=True).start()
 
@@ -115,6 +121,14 @@ class Pool:
                 if self._waiting or not later:
                     self._lock.notify_all()
 
+    def expire(self, unit: str) -> None:
+        """Its lease has ended by itself: it is thrown away now, however many others are waited for, or are to go, too."""
+        with self._lock:
+            if self.units.get(unit) == "leased":
+                self.units[unit] = "over"
+                self._sweep_soon()
+                self.changed()
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -124,14 +138,51 @@ class Pool:
     def _fill(self) -> None:
         while not self._closed:
             try:
-                with self.opener() as driver:
+                with self._opened() as driver:
                     self.size = size_of(driver, self.names.template)
                     self._trouble = ""
                     for work in self._work():
                         work(driver)
-            except EnvctlError as error:
-                self._trouble = error.message
-                time.sleep(PAUSE)
+            except Exception as error:  # whatever it is: without this thread nobody gets a unit any more
+                self._give_way(error)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Driver]:
+        with ExitStack() as stack:
+            with self._opening:
+                driver = stack.enter_context(self.opener())
+            yield driver
+
+    def _give_way(self, error: Exception) -> None:
+        self._trouble = error.message if isinstance(error, EnvctlError) else f"{type(error).__name__}: {error}"
+        time.sleep(PAUSE)
+
+    def _sweep_soon(self) -> None:
+        """With the lock held. The fillers may be busy for long, so there is a thread for it, and a connection, while there is need."""
+        if not self._sweeping and self._first("over"):
+            self._sweeping = True
+            threading.Thread(target=self._sweep, name=f"ended leases of {self.names.base}", daemon=True).start()
+
+    def _sweep(self) -> None:
+        """What is over, and then what else is to go."""
+        while self._sweeping and not self._closed:
+            try:
+                with self._opened() as driver:
+                    while unit := self._next_to_go():
+                        self._throw_away(driver, unit)
+            except Exception as error:  # as of `_fill`
+                self._give_way(error)
+
+    def _next_to_go(self) -> str:
+        with self._lock:
+            unit = "" if self._closed else self._first("over") or self._first("dirty")
+            if unit:
+                self.units[unit] = "going"
+            self._sweeping = bool(unit)
+            return unit
+
+    def _first(self, wanted: str) -> str:
+        return next((unit for unit, state in self.units.items() if state == wanted), "")
 
     def _work(self) -> Iterator[Callable[[Driver], None]]:
         """What is to be done next: who waits comes first, and as many units are thrown away meanwhile, so that those do not pile up."""
@@ -146,15 +197,17 @@ class Pool:
                 yield found
 
     def _next(self) -> Callable[[Driver], None] | None:
-        dirty = next((unit for unit, state in self.units.items() if state == "dirty"), None)
+        """What is over goes before units are made that nobody waits for: a server does one as slowly as the other."""
+        over = self._first("over")
+        dirty = over or self._first("dirty")
         making = sum(state == "making" for state in self.units.values())
-        lacking = len(self._waiting) or self._wanted - len(self._ready)
+        lacking = len(self._waiting) or (0 if over else self._wanted - len(self._ready))
         if lacking > making and not (self._full or (making and dirty)):
             unit = self._new_name()
             self.units[unit] = "making"
             self.changed()
             return lambda driver: self._make(driver, unit)
-        if dirty is not None:
+        if dirty:
             self.units[dirty] = "going"
             return lambda driver: self._throw_away(driver, dirty)
         return None
@@ -199,7 +252,9 @@ class Pool:
         try:
             driver.drop(unit)
         except BaseException:
-            self.units[unit] = "dirty"
+            with self._lock:  # behind the others: what cannot go must not keep them
+                self.units.pop(unit, None)
+                self.units[unit] = "dirty"
             raise
         with self._lock:
             self.units.pop(unit, None)

@@ -19,7 +19,7 @@ from envctl.instance.record import DataRecord, Record
 from envctl.instance.store import RecordGone
 from envctl.lifecycle import units
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
-from envctl.lifecycle.data import begun_otherwise, refuse_changed_seeds
+from envctl.lifecycle.data import Data, begun_otherwise, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener, Phase
 from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.keeper import ensure_keeper
@@ -169,7 +169,7 @@ def _seeded_otherwise(session: Session, record: Record, services: Collection[str
     """Those whose data other seed steps or first scripts have made; none where the definition is not there any more."""
     if not Path(record.file).exists():
         return set()
-    plan = plan_of_instance(session, record, open_engine(record.location, session.host).addresses())
+    plan = plan_of_instance(session, record, open_engine(record.location, session.host))
     there = [plan.services[name] for name in services if name in plan.services and name in record.data]
     return {each.name for each in there if _is_otherwise(each, record.data[each.name])}
 
@@ -237,12 +237,14 @@ def _changing(session: Session, record: Record, listeners: Sequence[Listener], t
     session.mask.add(record.secrets)
     with _alone(session, record) as record:
         engine = open_engine(record.location, session.host)
-        plan = plan_of_instance(session, record, engine.addresses())
+        plan = plan_of_instance(session, record, engine)
         session.mask.add(plan.secrets)
         events = Events([*listeners, EventLog(session.store.folder(record.id))])
         run = Run(session, record, plan, events, began + timeout)
+        change = Change(run, engine)
         try:
-            yield Change(run, engine)
+            Data(run.update, lambda: run.record, change.deployment()).know_again(plan.services.values())
+            yield change
         finally:
             run.close()
 

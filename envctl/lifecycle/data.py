@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from envctl.engines import Deployment
+from envctl.engines import Deployment, KnewDataOtherwise
 from envctl.errors import UsageError
 from envctl.instance.record import DataRecord, Record
 from envctl.lifecycle.declared import first_of, made_of
@@ -26,7 +26,7 @@ class Data:
 
     def pending(self, service: ServicePlan) -> Sequence[Step]:
         """The seed steps that have not been run on it."""
-        return service.steps[len(self.recorded(service).steps) :]
+        return service.steps[len(self.recorded(service).steps) :] if service.steps else ()
 
     def is_whole(self, service: ServicePlan) -> bool:
         """Whether all that is done to it has been done; of what nothing is done to nobody asks its engine."""
@@ -44,17 +44,30 @@ class Data:
         if service.name in self.record().data and self.record().data[service.name] != self.recorded(service):
             self.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k != service.name}))
 
+    def know_again(self, services: Iterable[ServicePlan]) -> None:
+        """What an earlier version recorded by another id counts for the same data: nothing is seeded twice. Before anything is changed."""
+        if not isinstance(self.deployment, KnewDataOtherwise):
+            return
+        for service in services:
+            known = self.record().data.get(service.name)
+            now = self.deployment.data_id(service) if known is not None else ""
+            if known is not None and known.data_id != now and known.data_id == self.deployment.former_data_id(service):
+                self._note(service, replace(known, data_id=now))
+
     def note_kept(self, service: ServicePlan) -> None:
         """What it began as is recorded as its own: a reset must know what to make again."""
-        found = self.recorded(service)
-        if service.name not in self.record().data and (found.steps or found.units):
-            self._note(service, found)
+        record = self.record()
+        if service.name not in record.data and service.name in record.snapshots:
+            found = self.recorded(service)
+            if found.steps or found.units:
+                self._note(service, found)
 
     def note_first(self, service: ServicePlan) -> None:
         """By what the first start has made it, so that nobody takes other scripts for run."""
-        found = self.recorded(service)
-        if not found.first and (first := first_of(service)):
-            self._note(service, replace(found, first=first))
+        if first := first_of(service):
+            found = self.recorded(service)
+            if not found.first:
+                self._note(service, replace(found, first=first))
 
     def note_set_up(self, service: ServicePlan) -> None:
         self._note(service, replace(self.recorded(service), set_up=True, made=made_of(service)))

@@ -15,7 +15,8 @@ from envctl.snapshots.composed import SCRIPTS
 def first_of(service: ServicePlan) -> str:
     """A hash of its first scripts; empty where its kind has none, or where a Compose file says what becomes of them."""
     scripts = list(_scripts(service))
-    return _hashed(scripts) if (scripts or service.snapshot) and not service.from_compose else ""
+    may_have = bool(scripts or (service.snapshot and service.snapshot.always))
+    return _hashed(scripts) if may_have and not service.from_compose else ""
 
 
 def made_of(service: ServicePlan) -> str:

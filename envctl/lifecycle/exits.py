@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -22,16 +23,22 @@ NO_PROGRAM_HERE = "(a program was not found on this machine)"
 
 
 class Exits:
-    """The exit statuses of one `bring_up`, by service."""
+    """The exits of one `bring_up`, by service.
+
+    Attributes:
+        statuses: that of the last one.
+        times: when that was, on the monotonic clock.
+    """
 
     def __init__(self, work: BringUp) -> None:
         self._work = work
         self.statuses: dict[str, int] = {}
+        self.times: dict[str, float] = {}
         self._ran_before: dict[str, str] = {}
 
     def happened(self, service: str, status: int) -> None:
         """An engine's news; whoever waits for a service that is not ready yet asks by itself."""
-        self.statuses[service] = status
+        self.statuses[service], self.times[service] = status, time.monotonic()
         plan, row = self._work.plan.services.get(service), self._work.states.rows.get(service)
         if plan is None or row is None or plan.once or row.state not in ("ready", "seeded") or self.ended_well(plan):
             return

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
-from envctl.engines import Engine, HearsOfOwners, open_engine
+from envctl.engines import OWNER_LASTS, Engine, HearsOfOwners, open_engine
 from envctl.errors import EnvctlError
 from envctl.instance.record import Record, now
 from envctl.session import Session
 
-EVERY, LASTS = 15.0, 60.0
-"""Seconds between two words, and for which one counts: a machine that dies is noticed within a minute."""
+EVERY = 15.0
+"""Seconds between two words; one counts for `OWNER_LASTS`."""
 
 
 def beat_while_owned(session: Session, engine: Engine, record: Record, every: float = EVERY) -> threading.Thread | None:
@@ -35,7 +35,7 @@ def _beat(session: Session, engine: HearsOfOwners, record: Record, every: float)
     pause = threading.Event()
     while _is_owned(session, record):
         with suppress(EnvctlError):  # the next word may get through
-            engine.heard_of_owner(record.id, now(LASTS))
+            engine.heard_of_owner(record.id, now(OWNER_LASTS))
         pause.wait(every)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from envctl.engines.registry import traits
@@ -20,6 +21,18 @@ def ensure_keeper(session: Session, record: Record, *, watched: bool) -> Record:
         KeeperSilent: one runs and does not answer.
         EnvctlError: it cannot be started.
     """
+    record, answers = begin_keeper(session, record, watched=watched)
+    answers()
+    return record
+
+
+def begin_keeper(session: Session, record: Record, *, watched: bool) -> tuple[Record, Callable[[], object]]:
+    """The same, and what waits until it answers, as others can do something meanwhile; EnvctlError is raised there, too.
+
+    Raises:
+        KeeperSilent: one runs and does not answer.
+        EnvctlError: it cannot be started.
+    """
     told = traits(record.engine)
     marks = [record.keeper]
 
@@ -28,5 +41,7 @@ def ensure_keeper(session: Session, record: Record, *, watched: bool) -> Record:
         session.store.update(record, lambda record: replace(record, keeper=mark))
 
     duties = Duties(processes=told.runs_processes or bool(record.choices.local), reseed=told.replaces_servers)
-    session.keepers.ensure(record, duties, watched=watched, started=started)
-    return replace(record, keeper=marks[-1])
+    answers = session.keepers.begin(record, duties, watched=watched, started=started)
+    if duties.processes:  # whoever looks at those asks it, from the beginning
+        answers()
+    return replace(record, keeper=marks[-1]), answers

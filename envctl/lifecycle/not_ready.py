@@ -54,7 +54,7 @@ def _of_answer(said: str) -> str:
 def _of_networks(plan: Plan, service: ServicePlan) -> str:
     """What helps a service that only others in its networks reach; empty for others."""
     networks = list(dict.fromkeys([*(service.compose.get("networks") or ()), *(joined_networks(plan) or ["default"])]))
-    if not only_internal(networks, plan.compose_extra.get("networks", {})):
+    if not only_internal(networks, plan.compose_extra.get("networks", {}), plan.setting.addresses.internal):
         return ""
     which = f"its network {networks[0]} is" if len(networks) == 1 else f"its networks {', '.join(networks)} are"
     other = "a network of the Compose file that is not, e.g. `compose: {networks: {front: {}}}`, lets tests reach it"
@@ -68,6 +68,22 @@ def _heard(work: BringUp, service: ServicePlan) -> list[tuple[str, int]] | None:
     return None
 
 
+def heard_instead(work: BringUp, service: ServicePlan) -> str:
+    """Where a service of a Compose file listens that does not answer on the ports that it publishes."""
+    heard = _heard(work, service) or []
+    wanted = [port.number for port in service.ports]
+    at_wanted = [host for host, port in heard if port in wanted]
+    if not heard or EVERYWHERE & {*at_wanted}:
+        return "it opens no port"
+    if at_wanted:
+        return f"it listens on {' and '.join(dict.fromkeys(at_wanted))} only, where nobody outside its container reaches it"
+    return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}"
+
+
+def _numbers(heard: Sequence[tuple[str, int]]) -> str:
+    return " and ".join(dict.fromkeys(str(port) for _, port in heard))
+
+
 def _of_ports(heard: Sequence[tuple[str, int]] | None, wanted: Collection[int], process: bool) -> str:
     if heard is None or not wanted:
         return SLOW
@@ -75,9 +91,8 @@ def _of_ports(heard: Sequence[tuple[str, int]] | None, wanted: Collection[int], 
         return f"it listens on no port yet; {SLOW}"
     at_wanted = [host for host, port in heard if port in wanted]
     if not at_wanted:
-        numbers = " and ".join(dict.fromkeys(str(port) for _, port in heard))
         other = "${self.port} in `run:` or `env:` says which port it is to take"
-        return f"it listens on {numbers}, not on {' or '.join(map(str, wanted))}: {other}" + (
+        return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}: {other}" + (
             "" if process else f", or `port: {heard[0][1]}`"
         )
     if EVERYWHERE & {*at_wanted} or (process and "127.0.0.1" in at_wanted):

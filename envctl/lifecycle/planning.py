@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from envctl.definition.compose_networks import in_doubt
 from envctl.definition.expressions import references
 from envctl.definition.models import NAME
+from envctl.engines import Engine, HasNetworks
 from envctl.engines.registry import services_folder, traits
 from envctl.environment import Environment, open_environment
 from envctl.environment.permissions import refuse_own_settings
@@ -35,7 +37,12 @@ def open_selected(session: Session, options: UpOptions) -> Environment:
         UsageError, DefinitionError
     """
     environment = open_environment(
-        options.environment, cwd=session.cwd, overrides=options.set, environ=session.environ, untrusted=options.untrusted
+        options.environment,
+        cwd=session.cwd,
+        overrides=options.set,
+        environ=session.environ,
+        untrusted=options.untrusted,
+        answers=session.answers,
     )
     if options.untrusted:
         refuse_own_settings(session.settings, environment.loaded.file)
@@ -52,13 +59,22 @@ def plan_of_environment(session: Session, environment: Environment, record: Reco
     return make_plan(environment, _setting(session, record))
 
 
-def plan_of_instance(session: Session, record: Record, addresses: Addresses) -> Plan:
+def reached(engine: Engine, plan: Plan) -> Addresses:
+    """Where the services of *plan* are reached; only where its file leaves open who reaches them is the engine asked for networks."""
+    addresses, networks = engine.addresses(), plan.compose_extra.get("networks", {})
+    joined = [service.compose.get("networks") or () for service in plan.services.values() if service.from_compose and service.ports]
+    doubts = dict.fromkeys(name for each in joined for name in in_doubt(each, networks))
+    return addresses._replace(internal=engine.internal(doubts)) if doubts and isinstance(engine, HasNetworks) else addresses
+
+
+def plan_of_instance(session: Session, record: Record, engine: Engine) -> Plan:
     """The same plan as `up` made, as long as the definition is the same.
 
     Raises:
         DefinitionError: it has mistakes now.
     """
-    return plan_of_environment(session, _environment(session, record), record).with_allocation(record.allocation, addresses)
+    plan = plan_of_environment(session, _environment(session, record), record)
+    return plan.with_allocation(record.allocation, reached(engine, plan))
 
 
 def variables_by_hand(session: Session, record: Record, addresses: Addresses, service: str) -> dict[str, str]:

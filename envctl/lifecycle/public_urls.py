@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
-
 from envctl.instance.record import Record
 from envctl.plan.exposing import Exposed
 from envctl.plan.model import Plan, ServicePlan
@@ -66,6 +64,8 @@ def sentences(record: Record) -> Iterator[str]:
 
 def _fault(service: ServicePlan, period: float) -> str:
     """The same of one service, asked for *period* seconds."""
+    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential  # few have one
+
     assert service.exposed is not None
     port = next((port.name for port in service.ports if port.number == service.exposed.port), "")
     host, outside = service.outside.get("host"), service.endpoints.get(port)

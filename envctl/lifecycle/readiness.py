@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from envctl.engines import Execution, ServiceState
+from envctl.engines import Execution
 from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
-from envctl.lifecycle.not_ready import not_ready
+from envctl.lifecycle.not_ready import heard_instead, not_ready
+from envctl.lifecycle.own_check import may_be_asked
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness.wait import PASSES, History, wait_until_ready
@@ -100,7 +101,12 @@ class _Waiting:
             # Of a port that a Compose file publishes nobody knows whether somebody listens there.
             work.states.go_on()
             if not work.exits.ended(service):
-                work.states.set(service.name, Phase.READY, _unproved(error))
+                work.states.set(service.name, Phase.READY, self._restarting() or self._unproved(error))
+
+    def _unproved(self, error: NotReady) -> str:
+        if isinstance(error, LoginRefused):
+            return "it does not accept the credentials in its Compose file"
+        return heard_instead(self.work, self.service) if "tcp:" in str(error) else f"it runs; {error}"
 
     def _seconds(self, checks: Sequence[Check]) -> float:
         """A health check is given the time that its engine gives it."""
@@ -108,18 +114,40 @@ class _Waiting:
         return max(self.service.ready_timeout, own)
 
     def _pass(self, checks: Sequence[Check], history: History, seconds: float) -> None:
-        """Raises NotReady when they have not passed in that time; a service that its file restarts has that of the whole command."""
-        until = time.monotonic() + seconds
+        """Raises NotReady when they have not passed in that time; a service that its file restarts has that of the whole command.
+
+        A guess gets its time anew with each start.
+        """
+        began = time.monotonic()
         targets = self._targets(checks)
         guess = "patience" in checks[0].options
         passes = 1 if list(checks) == [HEALTH] else PASSES
-        wait_until_ready(targets, history, lambda _: self._given_up(history, until, guess), passes)
+
+        def ask(times: int) -> None:
+            wait_until_ready(targets, history, lambda _: self._given_up(history, began, seconds, guess), times)
+
+        ask(passes)
+        while (ended := self.work.exits.times.get(self.service.name)) is not None:
+            # Docker's relay accepts connections before a container that is started again can answer, and until its network is gone.
+            if restarting := self._restarting():
+                history.add(restarting)
+            ask(1)
+            if not restarting and self.work.exits.times[self.service.name] == ended:
+                return
+
+    def _restarting(self) -> str:
+        """What has become of a service that has ended and is about to be started again; else nothing."""
+        work, name = self.work, self.service.name
+        if name not in work.exits.times or not work.deployment.state(name).restarting:
+            return ""
+        return f"it has ended with {work.exits.statuses.get(name, 'an error')}, and is started again"
 
     def _targets(self, checks: Sequence[Check]) -> list[tuple[str, Target]]:
         return [(check.probe, self._target(check, replica)) for check in checks for replica in range(self.service.replicas)]
 
-    def _given_up(self, history: History, until: float, guess: bool) -> bool:
+    def _given_up(self, history: History, began: float, seconds: float, guess: bool) -> bool:
         exits, name = self.work.exits, self.service.name
+        until = seconds + (max(began, exits.times.get(name, began)) if guess else began)
         late = time.monotonic() > until and (guess or name not in exits.statuses or not self.work.deployment.state(name).restarts)
         refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
         return self.work.states.failed or late or exits.ended(self.service) or refused
@@ -175,7 +203,7 @@ class _Waiting:
         ports = {name: number + replica for name, number in at.items()}
         named = check.options.get("port")
         port = ports.get(str(named)) or next((ports[p.name] for p in service.ports if p.number == named), None)
-        return Target(
+        target = Target(
             host=str(service.outside.get("host") or self.work.plan.setting.addresses.outside_host),
             port=port or _main_port(service, at) + replica,
             ports=ports,
@@ -185,18 +213,15 @@ class _Waiting:
             lasting=self.work.plan.setting.engine.lasting_seconds,
             run=lambda argv: deployment.execute(service.name, Execution(list(argv))),
             logs=lambda: deployment.logs(service.name),
-            health=lambda: _health(deployment.state(service.name)),
+            health=lambda: self._health(target),
         )
+        return target
 
-
-def _health(state: ServiceState) -> tuple[str, tuple[str, ...]]:
-    return state.health, state.check
-
-
-def _unproved(error: NotReady) -> str:
-    if isinstance(error, LoginRefused):
-        return "it does not accept the credentials in its Compose file"
-    return "it opens no port" if "tcp:" in str(error) else f"it runs; {error}"
+    def _health(self, target: Target) -> tuple[str, tuple[str, ...]]:
+        deployment, service, began = self.work.deployment, self.service, self.work.histories[self.service.name].began
+        state = deployment.state(service.name)
+        early = state.check and state.health != "healthy" and not may_be_asked(deployment, service, target, began)
+        return state.health, () if early else state.check
 
 
 def _main_port(service: ServicePlan, at: Mapping[str, int]) -> int:

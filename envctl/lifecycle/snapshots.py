@@ -39,11 +39,12 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
     """
     if not isinstance(deployment, KeepsData):
         return
-    fresh = [service for service in services if not deployment.data_id(service)]
+    allowed = allowed and not (run.record.choices.untrusted or run.session.environ.get(NOTHING))
+    asked = [each for each in services if each.name in run.record.snapshots or (allowed and can_be_kept(run.plan, each))]
+    fresh = [service for service in asked if not deployment.data_id(service)]
     began = {name: kept for name, kept in run.record.snapshots.items() if name not in {service.name for service in fresh}}
     if began != run.record.snapshots:  # a copy that is begun and not finished counts as nothing
         run.update(lambda record: replace(record, snapshots=began))
-    allowed = allowed and not (run.record.choices.untrusted or run.session.environ.get(NOTHING))
     if allowed and (fresh := keepable(deployment, run.plan, fresh)):
         if why := deployment.unable if isinstance(deployment, BringsKept) else "":
             if any(kept_steps(service) for service in fresh):

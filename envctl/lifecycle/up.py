@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,14 +24,14 @@ from envctl.keeper_client.starting import watched_until_kept
 from envctl.lifecycle.adoption import adopt
 from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
-from envctl.lifecycle.data import changed_seeds, refuse_changed_seeds
+from envctl.lifecycle.data import Data, changed_seeds, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.external_services import ask_used
 from envctl.lifecycle.failed import ended
 from envctl.lifecycle.heartbeat import beat_while_owned
-from envctl.lifecycle.keeper import ensure_keeper
+from envctl.lifecycle.keeper import begin_keeper
 from envctl.lifecycle.options import UpOptions
-from envctl.lifecycle.planning import open_selected, plan_of_environment
+from envctl.lifecycle.planning import open_selected, plan_of_environment, reached
 from envctl.lifecycle.snapshots import begin_as_kept, build_later
 from envctl.outputs import refuse_foreign_files, with_all_written
 from envctl.plan.model import Plan
@@ -113,8 +113,7 @@ def up(
         run = Run(session, record, plan, events, until, reseed=options.reseed)
         try:
             with in_time(""):
-                run.record = ensure_keeper(session, record, watched=not record.was_up)
-                watched()
+                _begin_keeper(run, watched)
                 beat_while_owned(session, engine, record)
                 _allocate_and_bring_up(run, engine, options, timer)
             _complete(run, timer)
@@ -124,6 +123,17 @@ def up(
             run.close()
     build_later(session, options, run)
     return Up(run.record, run.plan, existed=record.was_up)
+
+
+def _begin_keeper(run: Run, watched: Callable[[], None]) -> None:
+    """Nothing is created before it watches; what is only looked at can be meanwhile."""
+    run.record, answers = begin_keeper(run.session, run.record, watched=not run.record.was_up)
+
+    def kept() -> None:
+        answers()
+        watched()
+
+    run.in_flight.begin_with(kept, "keeper")
 
 
 def _planned(session: Session, options: UpOptions, environment: Environment, drafted: Record) -> Plan:
@@ -150,7 +160,7 @@ def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: 
     plan = run.plan
     for attempt in range(TRIES):
         allocation = allocate(run.session.store, engine, plan, run.record, refused)
-        run.plan = plan.with_allocation(allocation, engine.addresses())
+        run.plan = plan.with_allocation(allocation, reached(engine, plan))
         run.update(lambda record: recorded(replace(record, allocation=allocation), run.plan))  # noqa: B023
         timer.phase("allocate")
         try:
@@ -177,11 +187,13 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
     run.events.begin(run.plan)
     for loss in () if again or options.alone else run.plan.losses:
         run.events.say(loss)
+    Data(run.update, lambda: run.record, deployment).know_again(run.plan.services.values())
     prepare_meanwhile(deployment, run.events.progress)
     if run.reseed:
         _discard_changed(run, deployment)
     begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
     timer.phase("images")
+    run.in_flight.await_first()
     refuse_changed_seeds(run.record, called(run.session, run.record), deployment, run.plan.services.values())
     each(lambda step: step(), [lambda: deployment.renew(run.record.expires, labels_of(run.record)), deployment.create])
     timer.phase("create")
@@ -191,6 +203,7 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
 
 def _discard_changed(run: Run, deployment: Deployment) -> None:
     """Data of other seeds than those of now goes, and is made anew."""
+    run.in_flight.await_first()
     for service, what in list(changed_seeds(run.record, deployment, run.plan.services.values())):
         run.events.say(f"{service.name}: {what}: its data is made anew")
         deployment.discard(service)

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from envctl.errors import UsageError
 
 NAME = re.compile(r"[A-Za-z0-9_]{1,255}", re.ASCII)
+VARIABLES, SIZE = 20, 5120
+"""What an installation that nobody has set otherwise accepts: so many variables, and fewer bytes than that."""
 
 
 def text(values: Mapping[str, str]) -> str:
@@ -23,6 +25,16 @@ def text(values: Mapping[str, str]) -> str:
     if wrong := next(_wrong(values), None):
         raise UsageError(wrong, hint="pass it on as a file: `--format json`")
     return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def cautions(values: Mapping[str, str]) -> Iterator[str]:
+    """What an installation of GitLab may refuse, or read as something else, in a report that is good by its form."""
+    if len(values) > VARIABLES:
+        yield f"{len(values)} variables: GitLab takes {VARIABLES} unless it is set otherwise (gitlab.com: 50, or more by plan)"
+    if (size := len(text(values).encode())) >= SIZE:
+        yield f"{size} bytes: GitLab takes fewer than {SIZE} unless it is set otherwise"
+    if expanded := [key for key, value in values.items() if "$" in value]:
+        yield f"{', '.join(expanded)}: with a `$`, which the next job's runner reads as the beginning of a variable's name"
 
 
 def _wrong(values: Mapping[str, str]) -> Iterator[str]:

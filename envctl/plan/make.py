@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from envctl.definition.budget import KEY
+from envctl.definition.compose_networks import in_doubt
 from envctl.definition.expressions import ExpressionError, evaluate_tree
 from envctl.definition.models import Service, expressible
 from envctl.definition.variable_names import is_output
@@ -85,13 +86,25 @@ def _made(written: Environment, setting: Setting, once: Once) -> Plan:
         lanes=lanes,
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
-        losses=tuple(environment.loaded.losses),
+        losses=(*environment.loaded.losses, *_unreachable(reading, environment)),
         ports_wanted=(wanted := _wanted(environment, services)),
         ports_fixed=fixed_ports(environment, list(wanted)),
         outputs_in=lambda name: _outputs(reading, environment, resolver.addressing.standpoint(name)),
         again=lambda allocation, addresses: _made(written, replace(setting, allocation=allocation, addresses=addresses), once),
         of_nobody=lambda: _made(without_passwords(written), nobodys(setting), once),
     )
+
+
+def _unreachable(reading: Reading, environment: Environment) -> list[str]:
+    """What the file itself does not say: its external networks are internal where they are."""
+    given = environment.loaded.compose_extra.get("networks", {})
+    services = {
+        name: environment.definition.services[name] for name, found in reading.resolver.subjects.items() if found.closed and found.ports
+    }
+    names = [name for name, service in services.items() if in_doubt(service.compose.get("networks") or (), given)]
+    networks = ", ".join(sorted(reading.setting.addresses.internal))
+    said = f"{', '.join(names)}: the external network {networks} is `internal`, so tests cannot reach it, and it has no outputs"
+    return [said] if names else []
 
 
 def _gated(service: ServicePlan, services: Mapping[str, ServicePlan]) -> bool:
@@ -211,13 +224,11 @@ def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
     """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
     found: dict[str, str] = {}
     prefixes: set[str] = set()
-    scope = reading.resolver.reader(viewpoint)
-    for name, subject in reading.resolver.subjects.items():
-        if name not in scope or name == PROXY:  # another lane's, or nobody's
+    for name, view in reading.resolver.seen(viewpoint).items():
+        subject = reading.resolver.subjects[name]
+        if name == PROXY or (subject.closed and viewpoint.side == "outside"):
             continue
-        if subject.closed and viewpoint.side == "outside":
-            continue
-        view, prefix = scope[name], _prefix(name, prefixes)
+        prefix = _prefix(name, prefixes)
         divided = [subject.kind.unit.parameter] if subject.kind.unit and subject.kind.unit.parameter else []
         for key in ("host", "port", *subject.kind.properties, *divided, *subject.kind.credentials):
             try:

@@ -243,8 +243,6 @@ class SnapshotPlan:
     before: str = ""
     direct: bool = False
     """Without the entry point of the image."""
-    places: tuple[str, ...] = ()
-    """Of a service of a Compose file, which begins with a copy: the folders in which its image may keep data, and what names others."""
 
 
 @dataclass(frozen=True)
@@ -323,6 +321,8 @@ class ServicePlan:
     labels: Mapping[str, str] = field(default_factory=dict)
     """On top of those that everything of the instance carries."""
     from_compose: bool = False
+    places: tuple[str, ...] = ()
+    """Of a server of a Compose file: the folders in which its image may keep data, and what names others."""
     compose: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Any = field(default_factory=dict)
     unit: Unit | None = None

@@ -90,12 +90,14 @@ def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, e
     several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
     when = {} if service.from_compose else kind.ports_when
     ports = {port: number for port, number in _ports(service, kind).items() if parameters.get(when.get(port, ""), True)}
-    return Subject(name, kind, ports, parameters, several, environment.used.get(name), service.expose, drawn, _closed(service, environment))
+    used, closed = environment.used.get(name), _closed(service, environment, setting)
+    return Subject(name, kind, ports, parameters, several, used, service.expose, drawn, closed)
 
 
-def _closed(service: Service, environment: Environment) -> bool:
+def _closed(service: Service, environment: Environment, setting: Setting | None) -> bool:
+    known = setting.addresses.internal if setting is not None else ()
     return service.from_compose and only_internal(
-        service.compose.get("networks") or (), environment.loaded.compose_extra.get("networks", {})
+        service.compose.get("networks") or (), environment.loaded.compose_extra.get("networks", {}), known
     )
 
 

@@ -96,6 +96,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         drawn=subject.drawn,
         tester=bool(refers(service, ("tester", *reading.resolver.elsewhere))),
         from_compose=service.from_compose,
+        places=kind.places if service.from_compose else (),
         compose=service.compose,
         kubernetes=reading.tree(service.kubernetes, scope, "services", name, "kubernetes"),
         unit=unit_of(reading, subject),
@@ -205,9 +206,9 @@ def _exposed(reading: Reading, subject: Subject) -> Exposed | None:
 
 
 def ports_of(reading: Reading, subject: Subject) -> tuple[Port, ...]:
-    known = reading.resolver.reserved | reading.setting.fixed
+    known, ports = reading.resolver.reserved | reading.setting.fixed, reading.setting.allocation.ports
     return tuple(
-        Port(name, number, reading.setting.allocation.ports.get((subject.name, name)), (subject.name, name) in known)
+        Port(name, number, None if subject.closed else ports.get((subject.name, name)), (subject.name, name) in known)
         for name, number in subject.ports.items()
     )
 
@@ -278,7 +279,7 @@ def _copied(reading: Reading, kind: Kind) -> SnapshotPlan | None:
     told = kind.snapshot
     if told is None or told.worth != "always" or not reading.setting.engine.copies_kept:
         return None
-    return SnapshotPlan(told.folder, True, _hash(kind), places=kind.places)
+    return SnapshotPlan(told.folder, True, _hash(kind))
 
 
 def _hash(kind: Kind) -> str:

@@ -11,6 +11,8 @@ class Addresses(NamedTuple):
     outside_host: str = "127.0.0.1"
     publish_on: str = "127.0.0.1"
     tester_host: str = "host.docker.internal"
+    internal: frozenset[str] = frozenset()
+    """Networks of others in which services are, and which nobody outside reaches."""
 
 
 class EngineTraits(NamedTuple):

@@ -43,9 +43,13 @@ class Resolver:
     def _reader(self, viewpoint: Viewpoint, own: str | None) -> dict[str, Any]:
         if own is not None:
             return {**self.reader(viewpoint), "self": self.view(own, viewpoint)}
+        return self.seen(viewpoint) | self._scope(viewpoint)
+
+    def seen(self, viewpoint: Viewpoint) -> dict[str, View]:
+        """Every service from there, by its name in the definition: also one that an expression cannot name."""
         lanes = self.addressing.lanes
         written = [name for name in self.subjects if lanes.number(name) < 2]
-        return {name: self.view(lanes.service(name, viewpoint.lane), viewpoint) for name in written} | self._scope(viewpoint)
+        return {name: self.view(lanes.service(name, viewpoint.lane), viewpoint) for name in written}
 
     @cached_property
     def elsewhere(self) -> Sequence[str]:

@@ -6,10 +6,12 @@ An interrupt leaves threads behind (`envctl.process.threads`), and they go on cr
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from envctl.errors import EnvctlError
+from envctl.process.threads import begun
 
 
 class TearingDown(EnvctlError):
@@ -23,6 +25,24 @@ class InFlight:
         self._changed = threading.Condition()
         self._under_way = 0
         self._closed = False
+        self._first: Future[object] | None = None
+
+    def begin_with(self, function: Callable[[], object], name: str) -> None:
+        """Calls *function* in a thread of its own: until it has returned, nothing else is created, and it is under way itself."""
+        self._enter()
+
+        def called() -> object:
+            try:
+                return function()
+            finally:
+                self._leave()
+
+        self._first = begun(called, name)
+
+    def await_first(self) -> None:
+        """Returns when what `begin_with` was called with has; raises what that has raised."""
+        if self._first is not None:
+            self._first.result()
 
     @contextmanager
     def creating(self) -> Iterator[None]:
@@ -30,17 +50,25 @@ class InFlight:
 
         Raises:
             TearingDown: `settle` was called.
+            Exception: what comes first (`begin_with`) has failed.
         """
+        self.await_first()
+        self._enter()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _enter(self) -> None:
         with self._changed:
             if self._closed:
                 raise TearingDown("it is being torn down")
             self._under_way += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._under_way -= 1
-                self._changed.notify_all()
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
 
     def settle(self, patience: float) -> bool:
         """Nothing new is begun from now on; whether what is under way has ended within *patience* seconds."""

@@ -1,14 +1,14 @@
-"""S3: a signed ListBuckets succeeds."""
+"""S3: a ListBuckets succeeds, signed where there are credentials."""
 
 from __future__ import annotations
 
 import re
 
-from envctl.readiness import CLOSED, NotReady, Target, foreign_errors, innermost, shown
+from envctl.readiness import CLOSED, LoginRefused, NotReady, Target, foreign_errors, innermost, shown
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the server's words, or for no connection."""
+    """Raises NotReady with the server's words, or for no connection; LoginRefused where it does not know the credentials."""
     import requests
     from requests_aws4auth import AWS4Auth
 
@@ -16,7 +16,8 @@ def probe(target: Target) -> None:
     with foreign_errors(), requests.Session() as session:
         # No proxy and no .netrc of the machine: the endpoint is ours.
         session.trust_env = False
-        session.auth = AWS4Auth(str(of["username"]), str(of["password"]), str(of.get("region", "us-east-1")), "s3")
+        if of.get("username"):
+            session.auth = AWS4Auth(str(of["username"]), str(of["password"]), str(of.get("region", "us-east-1")), "s3")
         try:
             answer = session.get(f"http://{target.host}:{target.port}/", timeout=target.timeout, allow_redirects=False)
         except requests.RequestException as error:
@@ -24,6 +25,8 @@ def probe(target: Target) -> None:
             if isinstance(cause, CLOSED):
                 raise cause from None
             raise NotReady(shown(cause)) from error
+        if answer.status_code == 403:
+            raise LoginRefused(f"ListBuckets answered 403 {_words(answer.text)}")
         if answer.status_code != 200:
             raise NotReady(f"ListBuckets answered {answer.status_code} {_words(answer.text)}")
 

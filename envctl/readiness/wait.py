@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+from typing import TYPE_CHECKING
 
 from envctl.readiness import LoginRefused, NotReady, Probe, Target
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 FIRST_WAIT, LONGEST_WAIT = 0.025, 0.25
 """Seconds between attempts: little at first, so that a quick server is seen at once."""
@@ -59,6 +61,8 @@ def wait_until_ready(
     Raises:
         NotReady: it was given up.
     """
+    from tenacity import Retrying, retry_if_exception_type, wait_exponential  # while servers start, and not before they are made
+
     probes = [(name, probe_named(name), target) for name, target in checks]
 
     def attempt() -> None:

@@ -219,7 +219,7 @@ def joined_networks(plan: Plan) -> dict[str, Any]:
     """The networks of a service beside those of a Compose file: whichever one has, so that each reaches it and is reached, as by tests."""
     composed = [service.compose for service in plan.services.values() if service.from_compose and "network_mode" not in service.compose]
     named = {name: None for given in composed for name in given.get("networks") or {"default": None}}
-    if only_internal(named, plan.compose_extra.get("networks", {})):
+    if only_internal(named, plan.compose_extra.get("networks", {}), plan.setting.addresses.internal):
         named["default"] = None
     return named if set(named) - {"default"} else {}
 

@@ -7,6 +7,10 @@ import re
 ADVICE = "correct it and bring it up again; with --keep the data stays for a look"
 _KNOWN = (
     (
+        r"a transaction is open where",
+        "what it wrote would be lost: `COMMIT;` before `\\connect`",
+    ),
+    (
         # MariaDB: the words of our own question behind the file are within the quote.
         r"unterminated (?:quoted|dollar)|error in your SQL syntax[^\0]*(?:SIGNAL SQLSTATE|SET MESSAGE_TEXT)",
         "a quote in this statement, or in one before it, does not close",

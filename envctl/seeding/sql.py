@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from envctl.engines import Execution
 from envctl.plan.model import Step
 from envctl.seeding import BadFile, Seeder, complaint, failed, pieces
+from envctl.seeding.reconnects import OPEN, PSQL, may_reconnect, with_questions
 from envctl.seeding.transactions import ASKED, LEFT_OPEN, MYSQL, opened_at, with_question
 
 LINE = re.compile(r"<stdin>:(\d+):|at line (\d+)")
@@ -19,8 +21,7 @@ def load(step: Step, seeder: Seeder) -> None:
     root = seeder.plan.setting.project
     for path in step.files:
         try:
-            content = pieces(path, root)
-            content = with_question(content) if step.feed.dialect == MYSQL else content
+            content = _asked(step.feed.dialect, path, root)
             ran = seeder.deployment.execute(step.service, Execution(step.feed.command, step.feed.env, content))
         except BadFile as error:
             raise failed(step, str(path), str(error)) from None
@@ -29,10 +30,19 @@ def load(step: Step, seeder: Seeder) -> None:
             raise failed(step, where, ran.output, ran.status, said)
 
 
+def _asked(dialect: str, path: Path, root: Path) -> Iterator[bytes]:
+    """The file with questions for its server, which would throw away what a transaction has written without a word."""
+    content = pieces(path, root)
+    if dialect == PSQL and may_reconnect(pieces(path, root)):
+        return with_questions(content)
+    return with_question(content) if dialect == MYSQL else content
+
+
 def complained(path: Path, output: str, root: Path) -> tuple[str, str]:
     """`file:line` of what a client complains about in *path*, the file alone where it names no line; and its words."""
     said = complaint(output)
     if ASKED.search(said):
         return opened_at(path, root), LEFT_OPEN
+    said = OPEN if OPEN in said else said
     found = LINE.search(output)
     return f"{path}:{next(filter(None, found.groups()))}" if found else str(path), said

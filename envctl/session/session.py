@@ -16,6 +16,7 @@ from envctl.instance.identity import instance_id
 from envctl.instance.store import RecordStore
 from envctl.keeper_client.keepers import Keepers
 from envctl.keeper_client.starting import BY_KEEPER, FORGET
+from envctl.process.answers import Answers
 from envctl.session.mask import Mask
 
 if TYPE_CHECKING:
@@ -44,12 +45,14 @@ class Session:
         cwd: the folder that relative paths begin at.
         mask: the secrets that must not be printed.
         told: options of this command that say where to look, by their names.
+        answers: of programs that were begun before anybody needed them.
     """
 
     environ: Mapping[str, str]
     cwd: Path
     mask: Mask = field(default_factory=Mask)
     told: Mapping[str, str] = field(default_factory=dict)
+    answers: Answers = field(default_factory=Answers, repr=False, compare=False)
     store: RecordStore = field(init=False, repr=False, compare=False)
     """The records of the instances that this user has here."""
     keepers: Keepers = field(init=False, repr=False, compare=False)

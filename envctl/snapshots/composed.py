@@ -73,11 +73,11 @@ def _words_are_plain(service: ServicePlan) -> bool:
 def _variables_are_plain(service: ServicePlan) -> bool:
     """Whether they name no place but those of its data and of secrets, and no other server."""
     assert service.snapshot is not None
-    places = [place for place in service.snapshot.places if place.startswith("/")]
+    places = [place for place in service.places if place.startswith("/")]
     for name, value in service.env.items():
         if (value and _PERSONAL.search(name)) or ".." in PurePosixPath(value).parts:
             return False
-        if name in service.snapshot.places and not any(PurePosixPath(value).is_relative_to(place) for place in places):
+        if name in service.places and not any(PurePosixPath(value).is_relative_to(place) for place in places):
             return False
         if _PATH.search(value) and not any(PurePosixPath(value).is_relative_to(place) for place in (*places, SECRETS)):
             return False
@@ -92,7 +92,7 @@ def _is_alone(plan: Plan, service: ServicePlan) -> bool:
     if any(other.get("volumes_from") for other in others) or len(mounts) > 1:
         return False
     own, seen = {str(mount["source"]) for mount in mounts if mount.get("source")}, {name for other in others for name in _sources(other)}
-    return not own & seen and all(_is_ordinary(plan, mount, service.snapshot.places) for mount in mounts)
+    return not own & seen and all(_is_ordinary(plan, mount, service.places) for mount in mounts)
 
 
 def _is_unseen(plan: Plan, service: ServicePlan) -> bool:

@@ -8,7 +8,7 @@ materialized views, large objects, the schema itself. What belongs to the server
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -158,10 +158,21 @@ class PostgresDriver:
         return [row[0] for row in self._run("SELECT datname FROM pg_database WHERE datname = any(:databases)", databases=[*databases])]
 
     def _drop(self, *databases: str) -> None:
+        self._end_makers(databases)
         for database in self._there(*databases):
             slots = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = :database"
             self._run(slots, database=database)
             self._run(f"DROP DATABASE IF EXISTS {_name(database)} WITH (FORCE)")
+
+    def _end_makers(self, databases: Sequence[str]) -> None:
+        """A client that was killed in the middle of making one leaves a server behind that goes on, and has it later."""
+        begin = [f"CREATE DATABASE {_name(database)} " for database in databases]
+        its = "state = 'active' AND EXISTS (SELECT FROM unnest(CAST(:begin AS text[])) b WHERE left(query, length(b)) = b)"
+        until, sql = time.monotonic() + PATIENCE, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {its}"
+        while self._run(sql, begin=begin):
+            if time.monotonic() > until:
+                raise UnitError(f"'{databases[0]}' is still being made by somebody")
+            time.sleep(0.01)
 
     def _run(self, sql: str, **values: Any) -> list[Any]:
         from pg8000 import native

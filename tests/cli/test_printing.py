@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.cli.printing import endpoints, status, table
+from envctl.cli.printing import WHAT, endpoints, status, table
 from envctl.cli.times import relative
 from envctl.instance.record import Endpoint, ServiceRecord
+from envctl.lifecycle import up
 from tests.builders import record_of
 
 CELLS = st.text(st.characters(categories=["L", "N"]), max_size=6)
@@ -42,6 +45,10 @@ def test_what_took_the_time() -> None:
         endpoints(record, "t")[1]
         == "most of the time: pulling and building 31.0 s, starting and seeding 12.1 s (the last to be ready: api)"
     )
+
+
+def test_every_phase_of_up_has_words() -> None:
+    assert set(re.findall(r'timer\.phase\("(\w+)"\)', Path(up.__file__).read_text())) == set(WHAT)
 
 
 def test_what_is_up_without_an_end() -> None:

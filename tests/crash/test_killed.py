@@ -109,7 +109,7 @@ main(["up", "env", "--name", sys.argv[2]])
 """
 """`up`, killed by itself where a random moment rarely comes: after its lock, its record, its keeper's start, its keeper's word."""
 MOMENTS = (
-    "envctl.lifecycle.up claim before", "envctl.lifecycle.up ensure_keeper before", "envctl.keeper_client.starting _spawn before",
+    "envctl.lifecycle.up claim before", "envctl.lifecycle.up begin_keeper before", "envctl.keeper_client.starting _spawn before",
     "envctl.keeper_client.starting _spawn after", "envctl.keeper_client.starting _published after",
 )  # fmt: skip
 

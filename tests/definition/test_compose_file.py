@@ -230,7 +230,7 @@ def test_a_wrong_from(tmp_path: Path, value: object, path: str, message: str) ->
 @pytest.fixture
 def slow_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Docker whose Compose never ends, in a process of its own; the file that gets that one's number."""
-    monkeypatch.setattr("envctl.definition.compose_file.TIMEOUT", 1)
+    monkeypatch.setattr("envctl.definition.compose_config.TIMEOUT", 1)
     noted = tmp_path / "plugin"
     docker = tmp_path / "bin" / "docker"
     docker.parent.mkdir()

@@ -110,6 +110,24 @@ class TestCredentials:
             "`with: {password: ...}` gives it one"
         ]
 
+    @pytest.mark.parametrize(
+        ("env", "told"),
+        [
+            ({"MYSQL_USER": "a", "MYSQL_PASSWORD": "b", "MYSQL_ROOT_PASSWORD_FILE": "/nowhere"}, []),
+            ({"MYSQL_USER_FILE": "/x", "MYSQL_PASSWORD": "b"}, []),
+            (
+                {"MYSQL_USER": "a", "MYSQL_PASSWORD_FILE": "/x", "MYSQL_ROOT_PASSWORD_FILE": "/y"},
+                ["the password of `MYSQL_PASSWORD_FILE` cannot", "the password of `MYSQL_ROOT_PASSWORD_FILE` cannot"],
+            ),
+        ],
+    )
+    def test_only_what_its_url_lacks_is_told(self, env: dict[str, str], told: list[str]) -> None:
+        found = reading(db={"image": "mariadb:11.8", "environment": env})
+        found.services()
+        lines = found.losses.lines()
+        assert len(lines) == len(told)
+        assert all(line.startswith(f"db: {start}") for line, start in zip(lines, told, strict=True))
+
     def test_a_root_password_that_nobody_knows_is_not_invented(self) -> None:
         given = one(image="mysql:8", environment={"MYSQL_USER": "a", "MYSQL_PASSWORD": "b", "MYSQL_RANDOM_ROOT_PASSWORD": "1"})
         assert given["with"]["root_password"] == ""
@@ -279,6 +297,12 @@ class TestData:
         found = without_folders({"pg": {"driver_opts": options}, "other": {}}, lambda name, text: lost.append(f"{name}: {text}"))
         assert found == {"pg": {}, "other": {}}
         assert lost == ["volume pg: /srv/pg is not used: it is an empty volume of the instance's own"]
+
+    def test_a_volume_in_memory_is_each_instances_own(self) -> None:
+        lost: list[str] = []
+        volumes = {"fast": {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=10m"}}}
+        assert without_folders(volumes, lambda name, text: lost.append(text)) == volumes
+        assert lost == []
 
 
 class TestNetworks:

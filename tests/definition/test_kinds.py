@@ -169,6 +169,26 @@ def test_an_image_may_have_other_ports_than_its_kind(image: str, web: int) -> No
     assert known.ports == {"smtp": 1025, "web": web}
 
 
+def test_every_image_of_a_kind_is_recognised_and_other_files_are_not_read() -> None:
+    every = load_kinds()
+    for name in every.files:
+        for image in every[name].recognise.images:
+            known = recogniser(load_kinds())(f"{image}:1")
+            assert known is not None
+            assert known.kind == name
+    few = load_kinds()
+    assert recogniser(few)("registry.corp/nats:2.10") is not None
+    assert "nats" in few._read
+    assert len(few._read) < len(few.files) / 2
+
+
+def test_a_kind_of_the_project_may_spell_its_images_as_it_likes(kind_files: Path) -> None:
+    recognise = recogniser(kinds_with(kind_files, mine='recognise: {images: ["mi\\x6Ee"]}\n'))
+    known = recognise("mine:1")
+    assert known is not None
+    assert known.kind == "mine"
+
+
 def test_a_broken_kind_recognises_nothing(kind_files: Path) -> None:
     recognise = recogniser(kinds_with(kind_files, mine="recognise: {images: [mine]}\n", wrong="kind: [\n"))
     assert recognise("mine:1") is not None

@@ -297,3 +297,35 @@ def test_a_test_starts_in_a_folder_of_any_name(sample: Propose, folder: str) -> 
     command = test.run[2].replace("exec go test -count=1 ./...", "pwd")
     done = subprocess.run(["sh", "-c", command], cwd=found.root / "environments", check=True, capture_output=True, text=True)
     assert done.stdout == f"{found.root / folder}\n"
+
+
+def test_two_services_that_read_the_same_variable_both_get_it(sample: Propose) -> None:
+    found = sample(
+        {
+            "api/Dockerfile": "FROM node:20\nEXPOSE 4000\n",
+            "api/index.js": "connect(process.env.RABBITMQ_URL || 'amqp://localhost'); fetch(process.env.JOBS_MQ)",
+            "api/package.json": '{"dependencies": {"amqplib": "1"}}',
+            "worker/Dockerfile": "FROM python:3.13\n",
+            "worker/main.py": 'pika.URLParameters(os.environ["RABBITMQ_URL"])',
+            "worker/requirements.txt": "pika\n",
+        }
+    )
+    assert found.services["api"]["env"] == found.services["worker"]["env"] == {"RABBITMQ_URL": "${broker.url}"}
+
+
+def test_a_default_in_the_code_is_a_guess_at_a_server(sample: Propose) -> None:
+    settings = (
+        'BROKER = os.getenv("CELERY_BROKER_URL", "amqp://guest:guest@localhost:5672//")\n'
+        'EMAIL_PORT = int(os.getenv("EMAIL_PORT", "1025"))\nOTHER = os.getenv("EVENTS_URL", "nats://nats.example.com:4222")\n'
+    )
+    found = sample({"shop/settings.py": settings, "tests/test_x.py": 'os.environ.get("CACHE", "redis://localhost")', "manage.py": ""})
+    assert list(found.services) == ["broker", "mail"]
+    assert found.tree["outputs"]["CELERY_BROKER_URL"] == "${broker.url}"
+    assert found.tree["outputs"]["EMAIL_PORT"] == "${mail.port}"
+
+
+@pytest.mark.parametrize(("value", "proposed"), [("mailpit", True), ("mailhog", True), ("smtp.example.com", False), ("127.0.0.1", False)])
+def test_a_mailbox_for_tests_is_known_by_its_name(sample: Propose, value: str, proposed: bool) -> None:
+    found = sample({".env.example": f"DB_CONNECTION=mysql\nMAIL_HOST={value}\n"})
+    assert ("mail" in found.services) is proposed
+    assert found.tree["outputs"].get("MAIL_HOST") == ("${mail.host}" if proposed else None)

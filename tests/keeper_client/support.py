@@ -24,7 +24,7 @@ def ensure(session: Session, record: Record, *, watched: bool = False, **changes
     def started(mark: str) -> None:
         session.store.update(record, lambda record: replace(record, keeper=mark))
 
-    return session.keepers.ensure(record, Duties(processes=True), watched=watched, started=started)
+    return session.keepers.begin(record, Duties(processes=True), watched=watched, started=started)()
 
 
 def shown(keeper: KeeperClient) -> dict[str, Any]:

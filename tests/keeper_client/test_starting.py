@@ -54,6 +54,19 @@ def test_one_that_does_not_start_says_why(
     assert session.keepers.find(ID) is None
 
 
+@pytest.mark.parametrize("mark", sorted(starting.PROCESS_MARKS))
+def test_no_runner_finds_what_outlives_its_job(mark: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The keeper, and the shell that recovers where there is none yet: a relative kubeconfig is found from `/`, too."""
+    spawned: list[dict[str, str]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(starting, "spawn_detached", lambda argv, *, env, **_: spawned.append(env))
+    environ = {mark: "job_1", "KUBECONFIG": "a", "HOME": "/h"}
+    with starting.watched_until_kept(environ):
+        pass
+    assert spawned == [{"KUBECONFIG": f"{tmp_path}/a", "HOME": "/h"}]
+    assert mark not in starting._environment(record_of(), environ)
+
+
 def test_its_kubeconfigs_are_found_from_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     found = starting._environment(record_of(), {"KUBECONFIG": "a::/b"})

@@ -125,19 +125,26 @@ def test_what_was_not_told_to_anybody_is_thrown_away(server: Server, folder: Pat
 def test_after_a_kill_what_leases_have_left_is_thrown_away_before_what_nobody_had(server: Server, folder: Path) -> None:
     before = Leases(folder, record)
     before.take("db")
+    used = {"ended": "dirty", "used": "leased", "going": "going", "over": "over"}
     for pool in before._pools.values():
         pool.close()
-        pool.units = {"spare": "ready", "half": "making", "ended": "dirty", "used": "leased"}
+        pool.units = {"spare": "ready", "half": "making", "more": "ready", **used}
     before._leases.clear()
     before._save()
     server.units = {}
-    over = threading.Event()
-    server.drop = lambda unit: over.wait()  # type: ignore[assignment, method-assign]
-    (pool,) = Leases(folder, record)._pools.values()
+    on, dropped = threading.Event(), []
+
+    def drop(unit: str) -> None:
+        if unit not in used:
+            on.wait(60.0)
+        dropped.append(unit)
+
+    server.drop = drop  # type: ignore[method-assign]
+    Leases(folder, record)
     try:
-        assert until(lambda: {unit for unit, state in list(pool.units.items()) if state == "going"} == {"ended", "used"})
+        assert until(lambda: set(dropped) == set(used))
     finally:
-        over.set()
+        on.set()
 
 
 def test_a_server_that_was_made_anew_has_none_of_the_units_of_before(server: Server, folder: Path) -> None:
@@ -152,3 +159,24 @@ def test_a_server_that_was_made_anew_has_none_of_the_units_of_before(server: Ser
 def test_a_file_that_is_damaged_is_no_lease(server: Server, folder: Path) -> None:
     (folder / "leases.json").write_text("{")
     assert Leases(folder, record).shown() == []
+
+
+def test_leases_end_after_a_disk_was_full_for_a_while(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = Leases(folder, record)
+    first, second = leases.take("db"), leases.take("db")
+    failed = threading.Event()
+
+    def full(*_: object) -> None:
+        failed.set()
+        raise OSError("no space left on device")
+
+    (pool,) = leases._pools.values()
+    real, pool.changed = pool.changed, full
+    leases._leases[first["id"]] = leases._leases[first["id"]]._replace(ends=0.0)
+    assert failed.wait(60.0)
+    pool.changed = real
+    leases._leases[second["id"]] = leases._leases[second["id"]]._replace(ends=0.0)
+    assert until(lambda: not leases.shown())
+    assert until(
+        lambda: not {first["properties"]["url"].rpartition("/")[2], second["properties"]["url"].rpartition("/")[2]} & server.units.keys()
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from envctl.instance.units import Names
 from envctl.leases.budget import Budget
-from envctl.leases.pool import FIRST, Exhausted, Pool
+from envctl.leases.pool import FILLERS, FIRST, Exhausted, Pool
 from envctl.units import Size
 from tests.leases.server import Server
 from tests.processes import until
@@ -165,3 +166,47 @@ def test_many_at_once(server: Server) -> None:
     for thread in threads:
         thread.join()
     assert len(seen) == len(set(seen)) == 400
+
+
+def test_what_a_lease_has_left_goes_while_nothing_else_does(server: Server) -> None:
+    pool, busy, on = pool_of(server), threading.Semaphore(0), threading.Event()
+    ended, used = pool.take(5.0), pool.take(5.0)
+    assert until(lambda: list(pool.units.values()).count("ready") == FIRST)
+    real_clone, real_drop = server.clone, server.drop
+
+    def slow(do: Callable[[], None]) -> None:
+        busy.release()
+        assert on.wait(60.0)
+        do()
+
+    server.clone = lambda template, unit: slow(lambda: real_clone(template, unit))  # type: ignore[method-assign]
+    server.drop = lambda unit: real_drop(unit) if unit == ended else slow(lambda: real_drop(unit))  # type: ignore[method-assign]
+    pool.give_back(used)
+    pool.take(5.0)
+    for _ in range(FILLERS):
+        assert busy.acquire(timeout=60.0)
+    try:
+        pool.expire(ended)
+        assert until(lambda: ended not in server.units and ended not in pool.units)
+    finally:
+        on.set()
+
+
+def test_what_cannot_go_does_not_keep_the_others(server: Server) -> None:
+    pool = pool_of(server)
+    stuck, others = [pool.take(5.0) for _ in range(FILLERS)], [pool.take(5.0), pool.take(5.0)]
+    real = server.drop
+
+    def drop(unit: str) -> None:
+        if unit in stuck:
+            raise ZeroDivisionError(unit)
+        real(unit)
+
+    server.drop = drop  # type: ignore[method-assign]
+    for unit in stuck:
+        pool.expire(unit)
+    for unit in others:
+        pool.give_back(unit)
+    assert until(lambda: not set(others) & server.units.keys())
+    server.drop = real  # type: ignore[method-assign]
+    assert until(lambda: not set(stuck) & server.units.keys())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from envctl.engines import PublishedRecord
-from envctl.engines.registry import traits
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.codec import encode
 from envctl.instance.identity import instance_id
@@ -19,6 +19,7 @@ from envctl.instance.store import UnreadableRecord
 from envctl.lifecycle import adoption
 from envctl.lifecycle.adoption import adopt
 from envctl.lifecycle.planning import plan_of_instance
+from envctl.plan.traits import Addresses
 from envctl.session import Session
 from tests.builders import record_of
 from tests.lifecycle.listed import ListedEngine
@@ -98,14 +99,15 @@ def test_nothing_stays_of_one_that_cannot_be_made_usable(
 
 
 def test_the_definition_of_this_checkout_is_that_of_another_machines_instance(session: Session, tmp_path: Path) -> None:
+    engine: Any = SimpleNamespace(addresses=Addresses)
     (tmp_path / "environments").mkdir()
     (tmp_path / "environments/t.yaml").write_text("name: t\nservices: {s: {kind: stub}}\n")
     record = replace(record_of(), file="", project="/elsewhere", engine="kubernetes")
-    plan = plan_of_instance(replace(session, cwd=tmp_path), record, traits("kubernetes").addresses)
+    plan = plan_of_instance(replace(session, cwd=tmp_path), record, engine)
     assert list(plan.services) == ["s"]
     assert plan.setting.checkout == "/elsewhere"
     with pytest.raises(UsageError, match="belongs to no environment that can be found here"):
-        plan_of_instance(session, replace(record, environment="../../etc/x.yaml"), traits("kubernetes").addresses)
+        plan_of_instance(session, replace(record, environment="../../etc/x.yaml"), engine)
 
 
 @pytest.mark.parametrize(("name", "key", "asked"), [("t", "", "t"), ("t", "job 2", None), ("t-123456", "job 2", "t-123456")])

@@ -163,8 +163,9 @@ def test_a_verb_of_an_engine_that_breaks(line: MakeLine, slow: FakeDeployment, v
     real = getattr(slow, verb)
     setattr(slow, verb, breaks)
     check = Check("log", {"log": "x"}) if verb == "logs" else Check("health")
+    page = service("page", checks=(check,), setup=((("make", "it"), {}, ""),) if verb == "data_id" else ())
     with pytest.raises(Broken, match=verb):
-        line(service("db", **HEALTH), service("page", checks=(check,)), deployment=slow).run(3600)
+        line(service("db", **HEALTH), page, deployment=slow).run(3600)
 
 
 def test_an_engine_that_cannot_tell_of_exits_any_more(line: MakeLine, slow: FakeDeployment) -> None:

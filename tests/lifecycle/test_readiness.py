@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from envctl.instance.record import InstanceState
 from envctl.lifecycle import readiness
 from envctl.lifecycle.events import Phase
 from envctl.plan.model import Check, ServicePlan
-from envctl.readiness import LoginRefused, Target, wait
+from envctl.readiness import LoginRefused, NotReady, Target, wait
 from tests.builders import FakeDeployment, port, record_of, service
 from tests.lifecycle.line import HEALTH, MakeLine
 
@@ -102,6 +103,23 @@ def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
     assert ("x", Phase.READY, "it opens no port") in found.told
 
 
+@pytest.mark.parametrize(
+    ("heard", "told"),
+    [
+        ([("127.0.0.1", 80)], "it listens on 127.0.0.1 only, where nobody outside its container reaches it"),
+        ([("::", 8000), ("0.0.0.0", 8000)], "it listens on 8000, not on 80"),
+        ([("::", 80)], "it opens no port"),
+    ],
+)
+def test_what_a_service_listens_on_instead_of_the_port_that_it_publishes(line: MakeLine, heard: list[tuple[str, int]], told: str) -> None:
+    outside = {"host": "127.0.0.1", "port": 1}
+    found = line(service("x", ports=(port("main", 80, 1),), outside=outside, checks=(Check("tcp", {"patience": 0.05}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True)
+    found.deployment.listens["x"] = heard
+    found.run()
+    assert ("x", Phase.READY, told) in found.told
+
+
 def test_the_health_check_of_an_image_counts_where_nothing_else_is_said(line: MakeLine) -> None:
     found = line(service("x"), service("y", needs={"x": "ready"}))
     found.deployment.seen["x"] = ServiceState(True, health="starting")
@@ -142,6 +160,48 @@ def test_one_without_a_check_that_ends_and_is_restarted_must_run_for_a_while(lin
     found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
     assert found.run().states == {"x": "seeded"}
     assert ("x", Phase.WAITING, "it has ended, and is started again") in found.told
+
+
+def test_a_port_that_is_open_while_its_program_is_started_again_is_not_ready(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = line(service("x", checks=(Check("tcp", {"patience": 5.0}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True, restarts=True)
+    found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
+    asked = 0
+
+    def open_for_a_moment(target: Target) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            raise NotReady("closed")
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: open_for_a_moment)
+    with pytest.raises(OutOfTime, match="out of time: x is still"):
+        found.run(0.3)
+
+
+def test_one_that_was_started_again_is_ready_when_it_answers_once_it_is_known_to_run(line: MakeLine, asked: list[Target]) -> None:
+    found = line(service("x", checks=(Check("tcp", {"patience": 5.0}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True, restarts=True)
+    found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
+    assert found.run().states == {"x": "seeded"}
+    assert len(asked) == 3
+
+
+def test_a_guess_begins_anew_with_each_start(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = line(service("x", checks=(Check("tcp", {"patience": 0.05}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True, restarts=True, restarting=True)
+    asked: list[float] = []
+
+    def ends_twice(target: Target) -> None:
+        asked.append(time.monotonic())
+        if len(asked) < 6:
+            found.deployment.on_exit("x", 1)
+        raise NotReady("closed")
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: ends_twice)
+    assert found.run().states == {"x": "seeded"}
+    assert len(asked) >= 6, "more attempts than fit into 0.05 s"
+    assert ("x", Phase.READY, "it has ended with 1, and is started again") in found.told
 
 
 # Without any check

@@ -166,6 +166,21 @@ def test_a_new_server_begins_as_what_is_kept_for_it(session: Session, store: Sto
     assert run.lacking == ["other"]
 
 
+@pytest.mark.parametrize(("allowed", "asked"), [(True, ["db", "other"]), (False, ["db"])])
+def test_only_of_what_is_or_could_be_kept_an_engine_is_asked(session: Session, plan: Plan, allowed: bool, asked: list[str]) -> None:
+    of: list[str] = []
+
+    class Asked(Keeping):
+        def data_id(self, service: ServicePlan) -> str:
+            of.append(service.name)
+            return "1"
+
+    run = run_of(session, plan)
+    run.update(lambda record: replace(record, snapshots={"db": SnapshotRecord("old", "old", "old")}))
+    begin(run, Asked(), allowed=allowed)
+    assert of == asked
+
+
 def test_data_that_is_there_stays_what_it_began_as(session: Session, store: Store, plan: Plan) -> None:
     began = SnapshotRecord("old", "old", "old")
     keep(session, store, plan, "db")

@@ -8,6 +8,7 @@ import pytest
 
 from envctl.errors import UsageError
 from envctl.outputs import formatted
+from envctl.outputs.gitlab import cautions
 
 
 @pytest.mark.parametrize("value", ["plain", "two words #1", "grüße", "'quoted'", '"', "a=b", "\\", "", "$x"])
@@ -29,3 +30,18 @@ def test_what_it_cannot_hold_is_refused(value: str, why: str) -> None:
 def test_a_name_for_which_it_would_refuse_all_of_them_is_said(name: str) -> None:
     with pytest.raises(UsageError, match=f"{re.escape(name)}: a dotenv report of GitLab has names of letters"):
         formatted("gitlab", {"A": "a", name: "b"})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({f"A{number}": "" for number in range(20)}, []),
+        ({f"A{number}": "" for number in range(21)}, ["21 variables: GitLab takes 20"]),
+        ({"A": "é" * 2558}, []),  # A=, a line break, and two bytes a letter: 5119
+        ({"A": "é" * 2558 + "x"}, ["5120 bytes: GitLab takes fewer than 5120"]),
+        ({"A": "a$b", "B": "b", "C": "${c}"}, ["A, C: with a `$`"]),
+    ],
+)
+def test_what_gitlab_may_refuse_or_read_otherwise_is_said(values: dict[str, str], said: list[str]) -> None:
+    found = list(cautions(values))
+    assert [each[: len(start)] for each, start in zip(found, said, strict=True)] == said

@@ -8,6 +8,7 @@ from pathlib import Path
 from envctl.definition.models import SeedStep, Service
 from envctl.environment import Environment
 from envctl.plan.make import make_plan
+from envctl.plan.model import Plan
 from envctl.plan.transforms import Selection, apply
 from tests.builders import environment_of, setting_of
 
@@ -77,3 +78,36 @@ def test_a_database_that_nobody_outside_reaches_is_not_divided(tmp_path: Path) -
     plan = make_plan(environment, setting_of(environment))
     assert (plan.services["db"].unit, dict(plan.outputs)) == (None, {})
     assert plan.services["db"].inside["url"].startswith("postgresql://")
+
+
+def test_services_that_no_expression_can_name_have_their_outputs(tmp_path: Path) -> None:
+    cache = Service(kind="redis", image="redis:8.0", ports={"redis": 6379})
+    names = ("env", "var", "self", "lane", "instance", "tester", "true", "in", "a.b", "plain")
+    environment = composed(tmp_path, **dict.fromkeys(names, cache))
+    setting = setting_of(environment)
+    ports = {(name, "redis"): 20000 + number for number, name in enumerate(names)}
+    plan = make_plan(environment, replace(setting, allocation=replace(setting.allocation, ports=ports)))
+    assert {key: value for key, value in plan.outputs.items() if key.endswith("_PORT")} == {
+        f"{name.upper().replace('.', '_')}_PORT": str(20000 + number) for number, name in enumerate(names)
+    }
+
+
+def test_an_external_network_is_internal_where_its_engine_says_so(tmp_path: Path) -> None:
+    db = Service(kind="redis", image="redis:8.0", ports={"redis": 6379}, compose={"networks": {"vault": None}})
+    environment = composed(
+        tmp_path, db=db, web=Service(image="w:1", compose={"networks": {"vault": None, "open": None}}, ports={"http": 80})
+    )
+    loaded = replace(environment.loaded, compose_extra={"networks": {"vault": {"external": True, "name": "corp"}, "open": None}})
+    environment = replace(environment, loaded=loaded)
+    setting = setting_of(environment)
+    allocation = replace(setting.allocation, ports={("db", "redis"): 20001, ("web", "http"): 20002})
+
+    def made(*internal: str) -> Plan:
+        addresses = setting.addresses._replace(internal=frozenset(internal))
+        return make_plan(environment, setting).with_allocation(allocation, addresses)
+
+    assert (made().services["db"].endpoints, made().losses) == ({"redis": 20001}, ())
+    closed = made("corp")
+    assert (closed.services["db"].endpoints, closed.services["web"].endpoints) == ({}, {"http": 20002})
+    assert [key for key in closed.outputs if key.startswith("DB_")] == []
+    assert closed.losses == ("db: the external network corp is `internal`, so tests cannot reach it, and it has no outputs",)

@@ -49,3 +49,45 @@ def test_one_that_is_torn_down_does_not_stop_another() -> None:
     InFlight().settle(0.0)
     with InFlight().creating():
         pass
+
+
+def test_what_comes_first_is_waited_for_and_is_under_way_itself() -> None:
+    in_flight, may_end, order = InFlight(), threading.Event(), []
+
+    def first() -> None:
+        may_end.wait(10)
+        order.append("first")
+
+    def create() -> None:
+        with in_flight.creating():
+            order.append("created")
+
+    in_flight.begin_with(first, "first")
+    creator = threading.Thread(target=create)
+    creator.start()
+    creator.join(0.05)
+    assert order == []
+    may_end.set()
+    creator.join()
+    assert order == ["first", "created"]
+
+
+def test_what_comes_first_has_ended_before_anything_is_torn_down() -> None:
+    in_flight, may_end = InFlight(), threading.Event()
+    in_flight.begin_with(lambda: may_end.wait(10), "first")
+    assert not in_flight.settle(0.0)
+    may_end.set()
+    assert in_flight.settle(30.0)
+
+
+def test_nothing_is_created_when_what_comes_first_fails() -> None:
+    in_flight = InFlight()
+
+    def fail() -> None:
+        raise ValueError("it does not start")
+
+    in_flight.begin_with(fail, "first")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="does not start"), in_flight.creating():
+            pytest.fail("it was created")
+    assert in_flight.settle(30.0)

@@ -403,14 +403,14 @@ def test_a_refused_login_is_told_from_a_server_that_is_not_ready(name: str, refu
     assert not isinstance(caught.value, LoginRefused)
 
 
-def mysql_server(commands: list[bytes], failure: str = "", code: int = 1130) -> Callable[[socket.socket], None]:
+def mysql_server(commands: list[bytes], failure: str = "", code: int = 1130, tls: bool = False) -> Callable[[socket.socket], None]:
     okay = b"\x00\x00\x00\x02\x00\x00\x00"
 
     def packet(number: int, body: bytes) -> bytes:
         return struct.pack("<I", len(body))[:3] + bytes([number]) + body
 
     def greeting() -> bytes:
-        capabilities = 0x000FF7DF & ~0x0800  # everything but TLS
+        capabilities = 0x000FF7DF | (0x0800 if tls else 0)
         low, high = capabilities & 0xFFFF, capabilities >> 16
         salt = b"12345678", b"123456789012\0"
         body = b"\x0a11.8-fake\0" + struct.pack("<I", 1) + salt[0] + b"\0" + struct.pack("<HBHHB", low, 45, 2, high, 21)
@@ -439,6 +439,23 @@ def test_mysql_logs_in_and_runs_its_query(servers: Any) -> None:
     assert b"select 2" in commands
 
 
+def test_mysql_encrypts_where_the_server_can_and_reads_no_certificates_for_that(servers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **named: Any) -> None:
+        pytest.fail("certificates were read")
+
+    monkeypatch.setattr("ssl.create_default_context", refuse)
+    plain: list[bytes] = []
+    probe("mysql", servers.target(mysql_server(plain)))
+    asked: list[bytes] = []
+    not_ready("mysql", servers.target(mysql_server(asked, tls=True)))
+    length, flags = struct.unpack("<I", asked[0][:3] + b"\0")[0], struct.unpack("<I", asked[0][4:8])[0]
+    assert (length, bool(flags & 0x0800)) == (32, True), "what begins TLS, and has no user in it"
+
+
+def test_mysql_that_closes_is_not_ready(servers: Any) -> None:
+    assert not_ready("mysql", servers.target(lambda connection: None)) == "it closed the connection"
+
+
 def test_mysql_hands_on_the_words_of_the_server(servers: Any) -> None:
     assert not_ready("mysql", servers.target(mysql_server([], "Host is blocked"))) == "Host is blocked"
 
@@ -457,6 +474,17 @@ def test_s3_signs_its_request(servers: Any) -> None:
     signature = next(line for line in headers if line.lower().startswith("authorization:"))
     assert "Credential=me/" in signature
     assert "/us-east-1/s3/aws4_request" in signature
+
+
+def test_s3_without_credentials_is_asked_without_a_signature(servers: Any) -> None:
+    headers: list[str] = []
+    probe("s3", servers.target(s3_server("200 OK", "<ListAllMyBucketsResult/>", headers), properties={"url": "http://x"}))
+    assert [line for line in headers if line.lower().startswith("authorization:")] == []
+
+
+def test_s3_with_other_credentials_is_there(servers: Any) -> None:
+    with pytest.raises(LoginRefused):
+        probe("s3", servers.target(s3_server("403 Forbidden", "<Error><Code>AccessDenied</Code></Error>", [])))
 
 
 def test_s3_names_the_code_of_the_refusal(servers: Any) -> None:

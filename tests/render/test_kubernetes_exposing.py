@@ -44,6 +44,19 @@ def the(found: Manifests, kind: str, name: str = "web") -> dict[str, Any]:
     return next(each for each in found.everything() if (each["kind"], each["metadata"]["name"]) == (kind, name))
 
 
+@pytest.mark.parametrize("path", ["/", "/shop", "/shop/", "/.well-known/a~b", "/v1.2/a_b-c", "/a..b"])
+def test_a_path_is_a_path(tmp_path: Path, path: str) -> None:
+    assert plan(tmp_path, f"{{path: {path}}}", **SETTINGS).outputs["URL"] == "http://web-t-123456.previews.test" + path.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "path", ["shop", "/../admin", "/a/..", "/a/./b", "//a", "/a//", "/;}", "/{a}", "/$1", "/a'b", "/a%2Fb", "/a b", "/a\\nb", "/ä"]
+)
+def test_one_that_a_controller_could_read_as_more_is_a_mistake(tmp_path: Path, path: str) -> None:
+    with pytest.raises(DefinitionError, match=r"expose\.path: .* does not have the right form"):
+        plan(tmp_path, f'{{path: "{path}"}}', **SETTINGS)
+
+
 @pytest.mark.parametrize(
     ("expose", "settings", "url"),
     [

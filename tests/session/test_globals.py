@@ -24,7 +24,7 @@ READS = frozenset(["os.environ", "os.environb", "os.getenv", "os.getenvb"])
 READERS = ("session", "cli", *ALONE)
 """Rooms at the edge, where the process's own variables become a session's, and programs of their own."""
 READ_ELSEWHERE = {
-    "definition/compose_file.py": "Docker's program needs a PATH and a HOME, and those that a Python caller gives may have neither",
+    "definition/compose_config.py": "Docker's program needs a PATH and a HOME, and those that a Python caller gives may have neither",
     "pytest_plugin/__init__.py": "pytest loads it into processes of others, and a session would import envctl into all of them",
 }
 ALLOWED = {

@@ -25,8 +25,10 @@ def composed(folder: Path, compose: Mapping[str, Any], env: Mapping[str, str] = 
     plan = plan_of(folder, "services:\n  db: {kind: postgres}\n  other: {kind: service, image: 'other:1'}\n")
     db, other = plan.services["db"], plan.services["other"]
     assert db.snapshot is not None
-    kept = SnapshotPlan(db.snapshot.folder, always=True, kind=db.snapshot.kind, places=PLACES)
-    bare = replace(db, from_compose=True, compose=compose, env=env, command=(), files={}, user=None, data=None, snapshot=kept)
+    kept = SnapshotPlan(db.snapshot.folder, always=True, kind=db.snapshot.kind)
+    bare = replace(
+        db, from_compose=True, places=PLACES, compose=compose, env=env, command=(), files={}, user=None, data=None, snapshot=kept
+    )  # fmt: skip
     services = {"db": bare, "other": replace(other, from_compose=True, compose=given["other"])}
     extra = {key: given.get(key, {}) for key in ("volumes", "secrets", "networks")}
     secrets = frozenset({env["POSTGRES_PASSWORD"]}) if "POSTGRES_PASSWORD" in env else frozenset()

@@ -52,3 +52,27 @@ def test_it_makes_that_once(monkeypatch: pytest.MonkeyPatch, said: list[str]) ->
     opened(monkeypatch, said, {"postgres", "envctl_home"}, "postgres")
 
     assert not any("CREATE" in each for each in said)
+
+
+class Making(Connection):
+    """To a server on which a client that was killed had begun to make databases: each is there when nobody has ended that."""
+
+    def __init__(self, making: list[str]) -> None:
+        super().__init__(set(), "postgres", [])
+        self.making, self.databases = making, set[str]()
+
+    def run(self, sql: str, **values: Any) -> list[list[str]]:
+        if "pg_terminate_backend" in sql and "begin" in values:
+            ended = [query for query in self.making if query.startswith(tuple(values["begin"]))]
+            self.making = [query for query in self.making if query not in ended]
+            return [["t"]] * len(ended)
+        if sql.startswith("SELECT datname"):
+            return [[name] for name in self.databases & {*values["databases"]}]
+        return [["170000"]]
+
+
+def test_what_a_killed_client_is_still_making_is_not_there_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Making(['CREATE DATABASE "app_lease_1" TEMPLATE "app"', 'CREATE DATABASE "app_lease_12" TEMPLATE "app"'])
+    driver = postgres.PostgresDriver(server)
+    driver.drop("app_lease_1")
+    assert server.making == ['CREATE DATABASE "app_lease_12" TEMPLATE "app"']

@@ -12,7 +12,8 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -31,6 +32,16 @@ class ApiError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+@contextmanager
+def suppressed(status: int) -> Iterator[None]:
+    """A refusal with *status* is none: 404 of what was to be removed."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status != status:
+            raise
 
 
 NOT_THERE = (
@@ -110,6 +121,24 @@ def _through_ssh(host: str) -> socket.socket:
     return ours
 
 
+class Stream:
+    """An answer that goes on: a JSON value a line, until the daemon ends it or `close` is called, in whatever thread."""
+
+    def __init__(self, connection: _Connection, answer: http.client.HTTPResponse, sock: socket.socket) -> None:
+        self._connection, self._answer, self._sock = connection, answer, sock
+
+    def __iter__(self) -> Iterator[Any]:
+        for line in self._answer:
+            if line.strip():
+                yield json.loads(line)
+
+    def close(self) -> None:
+        """Who reads it meets its end."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+
 class Asked(Protocol):
     """A daemon that answers."""
 
@@ -149,12 +178,33 @@ class Daemon:
             EngineMissing: it says nothing for too long.
             OSError: no answer.
         """
-        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (query or {}).items()}
-        target = quote(path) + ("?" + urlencode(texts) if texts else "")
-        status, body = self._exchange(method, target, patience, None if body is None else json.dumps(body))
+        status, body = self._exchange(method, _target(path, query or {}), patience, None if body is None else json.dumps(body))
         if status >= 400:
             raise ApiError(status, _message(body))
         return json.loads(body) if body.strip() else None
+
+    def stream(self, path: str, **query: Any) -> Stream:
+        """An answer that goes on, over a connection of its own.
+
+        Raises:
+            ApiError: an answer of 400 and above.
+            OSError: no answer.
+        """
+        connection = _Connection(self.endpoint, self.timeout)
+        try:
+            connection.connect()
+            sock = connection.sock
+            connection.request("GET", _target(path, query))
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise ApiError(answer.status, _message(answer.read()))
+            sock.settimeout(None)
+            return Stream(connection, answer, sock)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, http.client.HTTPException):
+                raise OSError(str(error) or type(error).__name__) from None
+            raise
 
     def _exchange(self, method: str, target: str, patience: float, body: str | None) -> tuple[int, bytes]:
         connection: _Connection = getattr(self._local, "connection", None) or _Connection(self.endpoint, self.timeout)
@@ -179,6 +229,11 @@ class Daemon:
             connection.close()
             raise
         return self._exchange(method, target, patience, body)  # the daemon had closed a connection that was kept for later
+
+
+def _target(path: str, query: Mapping[str, Any]) -> str:
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in query.items()}
+    return quote(path) + ("?" + urlencode(texts) if texts else "")
 
 
 def _message(body: bytes) -> str:

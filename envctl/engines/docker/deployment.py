@@ -1,4 +1,4 @@
-"""One instance on Docker: Compose creates it, then each container is started, asked and stopped through the SDK."""
+"""One instance on Docker: Compose creates it, then each container is started, asked and stopped through the daemon's API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from envctl.engines import listening
-from envctl.engines.docker import snapshot_copies, snapshots
+from envctl.engines.docker import data_volumes, snapshot_copies, snapshots
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.commands import OneOffs, archive, execute, kill
 from envctl.engines.docker.compose import (
     QUIET,
@@ -175,7 +176,9 @@ class DockerDeployment(DockerInstance):
         try:
             with self.in_flight.creating():
                 make_volumes(self.connection.daemon, self.id, self.plan.services, labels(self.plan))
-                begun(import_sdk, "Docker's SDK")  # which starts what Compose makes meanwhile
+                data_volumes.make(self.connection.daemon, self.plan, json.loads(text).get("volumes", {}))
+                if any(service.files or service.steps or service.sets_up for service in self.plan.services.values()):
+                    begun(import_sdk, "Docker's SDK")  # which puts files and commands into what Compose makes meanwhile
                 self._run_compose(file, ["create", "--no-build", "--pull", "never", *options, *built])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
@@ -209,12 +212,18 @@ class DockerDeployment(DockerInstance):
             self._made.result()
         for container in self.ids(service.name):
             try:
-                if service.files and self.connection.api.inspect_container(container)["State"]["Status"] == "created":
-                    with archive(service.files) as packed:
-                        self.connection.api.put_archive(container, "/", packed)
-                self.connection.api.start(container)
-            except sdk_errors.APIError as error:
-                raise self._cannot_start(service, str(error.explanation or error)) from None
+                if service.files and self.connection.daemon.get(f"/containers/{container}/json")["State"]["Status"] == "created":
+                    self._put(container, service)
+                self.connection.daemon.request("POST", f"/containers/{container}/start")
+            except ApiError as error:
+                raise self._cannot_start(service, str(error)) from None
+
+    def _put(self, container: str, service: ServicePlan) -> None:
+        try:
+            with archive(service.files) as packed:
+                self.connection.api.put_archive(container, "/", packed)
+        except sdk_errors.APIError as error:
+            raise self._cannot_start(service, str(error.explanation or error)) from None
 
     def _cannot_start(self, service: ServicePlan, why: str) -> EnvctlError:
         if any(word in why for word in TAKEN):
@@ -228,8 +237,8 @@ class DockerDeployment(DockerInstance):
 
     def discard(self, service: ServicePlan) -> None:
         api = self.connection.api
-        volume = snapshot_copies.volume_of_file(self._planned, self._planned.services[service.name]) if service.from_compose else ""
-        if volume:
+        volumes = data_volumes.named(self._planned, self._planned.services[service.name])
+        for volume in volumes:
             self._refuse_shared(service.name, volume)
         for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
             with suppress(sdk_errors.NotFound):
@@ -237,25 +246,30 @@ class DockerDeployment(DockerInstance):
         if service.data is not None:
             with suppress(sdk_errors.NotFound):
                 api.remove_volume(volume_of(self.id, service.name), force=True)
-        if volume:
+        for volume in volumes:
             with suppress(sdk_errors.NotFound):
-                api.remove_volume(volume, force=True)
+                api.remove_volume(volume.name, force=True)
         if self._has_copy(service):
             snapshot_copies.discard(self.connection.daemon, self.id, service.name)
         self._ids.pop(service.name, None)
 
-    def _refuse_shared(self, service: str, volume: str) -> None:
-        """Raises UsageError: others have its data, too, so that it would stay."""
-        there = self.connection.daemon.get("/containers/json", all="1", filters={"volume": [volume]})
+    def _refuse_shared(self, service: str, volume: data_volumes.Named) -> None:
+        """Raises UsageError: the volume is not ours, or others have it, too, so that its data would stay."""
+        if volume.external:
+            hint = "empty it yourself, or take `external: true` away, so that each instance has a volume of its own"
+            raise UsageError(f"{service} keeps its data in the external volume '{volume.name}', which is not the instance's own", hint=hint)
+        there = self.connection.daemon.get("/containers/json", all="1", filters={"volume": [volume.name]})
         if others := sorted({_service_of(each) for each in there} - {service}):
-            name = volume.removeprefix(f"{self.id}_")
             hint = "`envctl up` with `--fresh` makes the data of all services anew"
-            raise UsageError(f"{service} keeps its data in the volume '{name}', which {', '.join(others)} has, too", hint=hint)
+            raise UsageError(f"{service} keeps its data in the volume '{volume.source}', which {', '.join(others)} has, too", hint=hint)
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
-        wanted = {"label": [f"{INSTANCE}={self.id}", f"{ONE_OFF}=False"], "event": ["die"], "type": "container"}
-        events = self.connection.api.events(filters=wanted, decode=True)
+        wanted = {"label": [f"{INSTANCE}={self.id}", f"{ONE_OFF}=False"], "event": ["die"], "type": ["container"]}
+        try:
+            events = self.connection.daemon.stream("/events", filters=wanted)
+        except (ApiError, OSError) as error:
+            raise EnvctlError(f"Docker reports no events: {error}", hint="is the daemon stopped?") from None
         closed = threading.Event()
 
         def listen() -> None:
@@ -331,18 +345,34 @@ class DockerDeployment(DockerInstance):
                 api.remove_container(name, force=True, v=True)
 
     def data_id(self, service: ServicePlan) -> str:
-        """What tells this data from another's: a volume's birth, or the container where there is no volume."""
+        """What tells this data from another's: that of a volume, or the container where there is none."""
         service = self.plan.services.get(service.name, service)
         daemon, copy = self.connection.daemon, self._has_copy(service)
         if (service.ephemeral or service.data is None) and not copy:
-            container = next(iter(self.containers().get(service.name, [])), "")
-            if not container and service.from_compose and (volume := snapshot_copies.volume_of_file(self._planned, service)):
-                return str((daemon.find(f"/volumes/{volume}") or {}).get("CreatedAt", ""))
-            found = daemon.find(f"/containers/{container}/json") if container and service.ephemeral else None
-            return f"{container} {found['State']['StartedAt'] if found else ''}".rstrip()
-        name = snapshot_copies.volume_of(self.id, service.name) if copy else volume_of(self.id, service.name)
-        its = daemon.find(f"/volumes/{name}")
+            return self._data_id_without_ours(service)
+        its = daemon.find(f"/volumes/{snapshot_copies.volume_of(self.id, service.name) if copy else volume_of(self.id, service.name)}")
         return str((its["Labels"] or {}).get(DATA) or its["CreatedAt"]) if its else ""
+
+    def _data_id_without_ours(self, service: ServicePlan) -> str:
+        """Of data in volumes of a file's or of its image's, or in the container itself, as that of a snapshot is that it runs from."""
+        daemon, container = self.connection.daemon, self._container(service)
+        in_layer = service.name in self._snapshots
+        asked = container and (service.ephemeral or (data_volumes.may_have(service) and not in_layer))
+        seen = (daemon.find(f"/containers/{container}/json") if asked else None) or {}
+        if service.ephemeral:
+            return f"{container} {seen['State']['StartedAt'] if seen else ''}".rstrip()
+        names = [] if in_layer else data_volumes.in_container(service, seen) if container else self._named(service)
+        return data_volumes.known_as(daemon, names) or container
+
+    def _container(self, service: ServicePlan) -> str:
+        return next(iter(self.containers().get(service.name, [])), "")
+
+    def _named(self, service: ServicePlan) -> list[str]:
+        return [volume.name for volume in data_volumes.named(self._planned, service)]
+
+    def former_data_id(self, service: ServicePlan) -> str:
+        """The container, whatever had the data of a service of a Compose file."""
+        return self._container(service)
 
     def _has_copy(self, service: ServicePlan) -> bool:
         return service.name in self._snapshots and bool(self._snapshots[service.name].folder)

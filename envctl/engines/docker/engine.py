@@ -58,6 +58,10 @@ class DockerEngine:
             return Addresses(host, "0.0.0.0", _our_address(host))
         return Addresses(self._gateway, self._gateway) if self._gateway else Addresses()
 
+    def internal(self, networks: Collection[str]) -> frozenset[str]:
+        found = ((name, self.connection.daemon.find(f"/networks/{name}")) for name in networks)
+        return frozenset(name for name, its in found if its is not None and its.get("Internal"))
+
     @cached_property
     def _gateway(self) -> str:
         return gateway(self.connection.daemon)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from envctl.engines.docker.api import ApiError, Asked
+from envctl.engines.docker.api import ApiError, Asked, suppressed
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.protocol import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
@@ -108,7 +107,8 @@ class DockerInstance:
             return ServiceState(id=container, lacks="its network was removed")
         restarts = policy not in ("", "no", None) and not _gave_up(seen)
         check, patience = _health_check(seen.get("Config") or {})
-        return ServiceState(state["Running"], status, health, restarts, container, check=check, patience=patience)
+        restarting = bool(state.get("Restarting"))
+        return ServiceState(state["Running"], status, health, restarts, container, check=check, patience=patience, restarting=restarting)
 
     def states(self) -> Mapping[str, ServiceState]:
         return {name: self.state(name) for name in self.containers()}
@@ -141,18 +141,16 @@ class DockerInstance:
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """The marker of the new time is made before the old one goes; the latest counts."""
-        from docker.errors import NotFound
-
-        api = self.connection.api
-        old = [v["Name"] for v in api.volumes(filters={"label": [f"{INSTANCE}={self.id}", EXPIRES]})["Volumes"] or []]
+        daemon = self.connection.daemon
+        old = [v["Name"] for v in daemon.get("/volumes", filters={"label": [f"{INSTANCE}={self.id}", EXPIRES]})["Volumes"] or []]
         name = f"{self.id}-{MARKER}-{re.sub(r'[^0-9TZ]', '', expires)}" if expires else ""
         if expires and name not in old:
             with self.in_flight.creating():
-                api.create_volume(name, labels={**labels, EXPIRES: expires})
+                daemon.request("POST", "/volumes/create", body={"Name": name, "Labels": {**labels, EXPIRES: expires}})
         for volume in old:
             if volume != name:
-                with suppress(NotFound):
-                    api.remove_volume(volume)
+                with suppressed(404):
+                    daemon.request("DELETE", f"/volumes/{volume}")
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """The Docker program, which takes the values of *env* from its own environment."""

@@ -18,6 +18,7 @@ from envctl.instance.labels import DATA, INSTANCE, SERVICE
 from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
+from envctl.process.threads import guarded_thread
 
 COPYING = 600
 """Seconds for the daemon to fill a volume."""
@@ -35,12 +36,12 @@ def holds(daemon: Daemon, service: ServicePlan) -> bool:
         config = daemon.get(f"/images/{service.image}/json")["Config"]
     except ApiError:
         return False
-    folder, places = _only_volume(config), [place for place in service.snapshot.places if place.startswith("/")]
+    folder, places = _only_volume(config), [place for place in service.places if place.startswith("/")]
     mounted = [str(mount["target"]).rstrip("/") for mount in service.compose.get("volumes") or [] if mount["type"] == "volume"]
     if folder not in places or any(target != folder for target in mounted):
         return False
     variables = dict(text.partition("=")[::2] for text in config.get("Env") or ()) | dict(service.env)
-    named = [PurePosixPath(variables[name]) for name in service.snapshot.places if variables.get(name)]
+    named = [PurePosixPath(variables[name]) for name in service.places if variables.get(name)]
     return all(path.is_relative_to(folder) for path in named)
 
 
@@ -80,9 +81,10 @@ def fill(
             binds = [f"{name}:{kept_folder(service, folder)}"]
             asked = {"Image": kept.ref, "Labels": {INSTANCE: id}, "HostConfig": {"Binds": binds}}
             daemon.request("POST", "/containers/create", {"name": name}, COPYING, asked)
-        _remove_helper(daemon, name)
     except ApiError as error:
         raise EnvctlError(f"Docker cannot copy {kept.ref}: {error}") from None
+    # It takes the daemon as long as to make it, and is in nobody's way: should it stay, it goes with the instance.
+    guarded_thread(lambda: _remove_helper(daemon, name), lambda error: None, "helper")
     return replace(kept, folder=folder)
 
 
@@ -97,18 +99,6 @@ def _remove_helper(daemon: Daemon, name: str) -> None:
 def discard(daemon: Daemon, id: str, service: str) -> None:
     """Raises ApiError: a container has it."""
     daemon.request("DELETE", f"/volumes/{volume_of(id, service)}", {"force": "1"}, patience=CHANGING)
-
-
-def volume_of_file(plan: Plan, service: ServicePlan) -> str:
-    """The name of the volume in which the file has the data of *service*; empty where it has none."""
-    places = service.snapshot.places if service.snapshot is not None else ()
-    for mount in service.compose.get("volumes") or []:
-        if not isinstance(mount, Mapping):
-            return ""  # a definition has added it
-        source, given = mount.get("source"), plan.compose_extra.get("volumes", {}).get(mount.get("source")) or {}
-        if mount.get("type") == "volume" and source and str(mount["target"]).rstrip("/") in places and not given.get("external"):
-            return f"{plan.setting.id}_{source}"
-    return ""
 
 
 def mounted(plan: Plan, copies: Mapping[str, str]) -> Plan:

@@ -80,7 +80,7 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     entry = contexts[wanted]
     cluster = _named(config, "clusters").get(str(entry.get("cluster")), {})
     user = _named(config, "users").get(str(entry.get("user")), {})
-    server = _server(wanted, str(entry.get("cluster")), cluster)
+    server = _server(wanted, str(entry.get("cluster") or ""), cluster)
     return Context(wanted, server, cluster, user, str(entry.get("namespace") or "default"), proxy_of(cluster, environ))
 
 
@@ -96,7 +96,7 @@ def _server(context: str, name: str, cluster: Mapping[str, Any]) -> str:
     except ValueError:
         good = False
     if not good:
-        what = f"its cluster '{name}' has {f'the server {told}' if told else 'no server'}"
+        what = f"its cluster '{name}' has {f'the server {told}' if told else 'no server'}" if name else "it names no cluster"
         raise EngineMissing(
             f"the context {context} cannot be used: {what}", hint="`server:` in the kubeconfig is like https://10.1.2.3:6443"
         )

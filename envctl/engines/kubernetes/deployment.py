@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -24,14 +24,23 @@ from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
-from envctl.engines.kubernetes.records import added_kinds, note_added, owners, publish
+from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, note_added, owners, publish
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
-from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, Progress, Saved, ServiceState, TerminalCommand
+from envctl.engines.protocol import (
+    OWNER_LASTS,
+    CommandResult,
+    DeploymentSettings,
+    Execution,
+    Progress,
+    Saved,
+    ServiceState,
+    TerminalCommand,
+)
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
-from envctl.instance.labels import INSTANCE, RECORD, SERVICE
-from envctl.instance.record import Location, SnapshotRecord
+from envctl.instance.labels import ALIVE, INSTANCE, RECORD, SERVICE
+from envctl.instance.record import Location, SnapshotRecord, now
 from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
 from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
@@ -160,10 +169,12 @@ class KubernetesDeployment(KubernetesInstance):
         if not self.shared:
             again = self._is_there()
             self._fresh = not again
-            self._take_in(self._apply(common.pop(0)))
+            self._take_in(self._apply(self._owner_heard(common.pop(0)) if whole else common.pop(0)))
             common = list(self.manifests.common[1:])
         if whole:
             self._publish(self.settings.document, forwards.forwards_of(self.plan))
+            if self.shared and self.plan.setting.owner:
+                heard_of_owner(self.api, self.namespace, self.id, now(OWNER_LASTS))
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
         note_added(self.api, self.namespace, self.id, self._added_kinds())
         each(self._check_free, [item for parts in self.manifests.services.values() for item in parts.added] if self.shared else [])
@@ -171,6 +182,12 @@ class KubernetesDeployment(KubernetesInstance):
         if whole and again:
             self._remove_strays()
         self._set_forwards(forwards.with_approvals(self.host, self.id, forwards.forwards_of(self.plan)), whole)
+
+    def _owner_heard(self, namespace: Object) -> Object:
+        """From its first moment on: of a machine that dies before it has said another word nobody would ever know that it has."""
+        meta = namespace["metadata"]
+        heard = {ALIVE: now(OWNER_LASTS)} if self.plan.setting.owner else {}
+        return {**namespace, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), **heard}}}
 
     def _take_in(self, namespace: Object) -> None:
         """What a namespace of our own asks for, and what it needs of another one."""
@@ -295,14 +312,14 @@ class KubernetesDeployment(KubernetesInstance):
 
     def start(self, service: ServicePlan) -> None:
         """Applies what runs, and waits until the pods of what has changed are gone."""
-        before = self._watched_pods(service.name)
+        before = self._known_pods(service.name)
         for item in self.manifests.services[service.name].workload:
             old = self.api.get(item["apiVersion"], item["kind"], self.namespace, item["metadata"]["name"]) if before else None
             new = self._apply(item)
             if old is not None and old["metadata"].get("generation") != new["metadata"].get("generation"):
                 self._await_gone(before, service, max(service.stop, 10.0) + 30)  # until then they would pass for the new ones
 
-    def _watched_pods(self, service: str) -> list[Object]:
+    def _known_pods(self, service: str) -> list[Object]:
         watched = self._watched
         return self.pods(service) if watched is None else [pod for pod in list(watched.known.values()) if service_of(pod) == service]
 
@@ -376,7 +393,7 @@ class KubernetesDeployment(KubernetesInstance):
         if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
             healthy = self.state(service).health == "healthy"
             return CommandResult(0 if healthy else 1, "" if healthy else self._probed(service))
-        if not self._watched_pods(service):
+        if not self._known_pods(service):
             raise not_there(service)
         token = self.plan.setting.secret(service, forwards.EXEC_AGENT)
         return execute(self.api, self.host, self.id, self.namespace, service, token, what)
@@ -437,7 +454,7 @@ class KubernetesDeployment(KubernetesInstance):
 
     def admit(self, service: ServicePlan) -> None:
         """Says so of its pods, and waits until the cluster has seen it."""
-        for pod in replicas(self._watched_pods(service.name)):
+        for pod in replicas(self._known_pods(service.name)):
             if is_admitted(pod):
                 continue
             path = f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/status"
@@ -450,7 +467,7 @@ class KubernetesDeployment(KubernetesInstance):
         watched = self._watched
         if watched is not None:
             until = time.monotonic() + ADMITTED
-            watched.wait(lambda: time.monotonic() > until or all(map(is_admitted, replicas(self._watched_pods(service.name)))))
+            watched.wait(lambda: time.monotonic() > until or all(map(is_admitted, replicas(self._known_pods(service.name)))))
 
     def finish(self, whole: Collection[str]) -> None:
         """Endpoints with data of ours refuse from now on when a pod has been replaced."""
@@ -458,21 +475,27 @@ class KubernetesDeployment(KubernetesInstance):
         ours = forwards.forwards_of(replace(self.plan, services=waiting))
         if ours:
             self._set_forwards([entry | {"needs_approval": True} for entry in ours], whole=False)
+        pods = self.pods() if ours else []
         for entry in ours:
             service = waiting[entry["name"].partition("/")[0]]
             # Of a pod that was replaced meanwhile the keeper makes the data anew: no pod has that number.
-            forwards.approve(self.host, self.id, entry["name"], self.data_id(service) if service.name in whole else "none")
+            data = _data_id(service, pods) if service.name in whole else "none"
+            forwards.approve(self.host, self.id, entry["name"], data)
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return forwards.probing(self.host, self.id, self.api.context, self.namespace, service)
 
     def data_id(self, service: ServicePlan) -> str:
         """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
-        pod = newest(self._watched_pods(service.name))
-        if pod is None:
-            return ""
-        of_pod, of_container = data_ids(pod)
-        return of_container if service.ephemeral else of_pod
+        return _data_id(service, self._known_pods(service.name))
+
+
+def _data_id(service: ServicePlan, pods: Iterable[Object]) -> str:
+    pod = newest(pod for pod in pods if service_of(pod) == service.name)
+    if pod is None:
+        return ""
+    of_pod, of_container = data_ids(pod)
+    return of_container if service.ephemeral else of_pod
 
 
 def _words(command: Any) -> list[str]:

@@ -18,8 +18,8 @@ from envctl.engines.kubernetes.records import renew
 from envctl.engines.protocol import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance.labels import EXPIRES, INSTANCE, SERVICE
+from envctl.keeper.cluster.pod_status import is_running, own_container, own_status
 from envctl.keeper.cluster.pod_status import newest as newest_of
-from envctl.keeper.cluster.pod_status import own_container
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.process.threads import merged
 from envctl.session.session import Host
@@ -60,12 +60,15 @@ class KubernetesInstance:
 
     def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
         """Of the containers that run now, or, where one has nothing to say yet, of the one before."""
-        for pod in replicas(self.pods(service)):
+        for pod in replicas(self._known_pods(service)):
             yield from self._logs(pod, tail)
 
+    def _known_pods(self, service: str) -> list[Object]:
+        return self.pods(service)
+
     def _logs(self, pod: Object, tail: int | None) -> Iterator[bytes]:
-        said = False
-        for previous in ("false", "true"):
+        said, first = False, is_running(pod) and not own_status(pod).get("restartCount")
+        for previous in ("false",) if first else ("false", "true"):
             with Ignoring(400, 404):
                 for piece in self._printed(pod, tail, ANSWER, previous=previous):
                     said = True

@@ -61,11 +61,13 @@ def _entries(path: Path, entries: Any, many: str, folder: str) -> list[dict[str,
     if not isinstance(entries or [], Sequence) or isinstance(entries, str):
         raise EngineMissing(f"the kubeconfig {path} cannot be read: {many} is not a list", hint=NO_CLUSTER)
     one = LISTS[many]
-    named = [each for each in entries or [] if isinstance(each, dict) and isinstance(each.get(one), dict)]
-    found = [{"name": str(each.get("name")), one: _absolute(each[one], folder)} for each in named]
+    # A name without anything behind it hides those of the files that follow, as with kubectl.
+    named = [each for each in entries or [] if isinstance(each, dict) and isinstance(each.get(one) or {}, dict)]
+    found = [{"name": str(each.get("name") or ""), one: _absolute(each.get(one) or {}, folder)} for each in named]
     names = [each["name"] for each in found]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise EngineMissing(f"the kubeconfig {path} has two {many} of the name {twice}", hint="kubectl refuses that, too: rename one")
+    if twice := [name for name in names if names.count(name) > 1]:
+        what = f"two {many} of the name {twice[0]}" if twice[0] else f"two {many} without a name"
+        raise EngineMissing(f"the kubeconfig {path} has {what}", hint="kubectl refuses that, too: rename one")
     return found
 
 

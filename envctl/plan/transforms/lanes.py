@@ -16,6 +16,7 @@ from envctl.environment.lanes import Lanes, lane_name
 from envctl.errors import DefinitionError, Problem, UsageError
 from envctl.plan.model import Selection
 from envctl.plan.reading import refers
+from envctl.plan.transforms.fixed_addresses import with_references
 from envctl.plan.transforms.shared import cannot_be_copied
 
 MOST = 64
@@ -31,11 +32,12 @@ def lanes(environment: Environment, selection: Selection) -> Environment:
     """
     if not selection.lanes:
         return environment
-    given = environment.definition.services
-    own = [name for name, service in given.items() if _is_own(environment, name, service)]
+    own = [name for name, service in environment.definition.services.items() if _is_own(environment, name, service)]
     _refuse_used(environment, selection.lanes)
-    if problems := list(_problems(environment, own, selection.lanes)):
+    environment, fixed = with_references(environment, own)
+    if problems := [*_problems(environment, own, selection.lanes), *fixed]:
         raise DefinitionError(problems)
+    given = environment.definition.services
     found: dict[str, Service] = {}
     copies: dict[str, tuple[str, int]] = {}
     for name, service in given.items():
@@ -104,8 +106,9 @@ def _copies(environment: Environment, name: str, service: Service) -> Iterator[P
         yield source.problem(("services", name, *path), f"'{name}' cannot exist once per lane: {why}", f"take it away, or {SHARE}")
     if service.from_compose:
         known = {ref.root for ref in refers(service, list(environment.definition.services))}
+        services = environment.definition.services
         for other in service.needs:
-            if other not in known:
+            if other not in known and other in services and not environment.kinds[services[other].kind].once:
                 message = f"'{name}' is of a Compose file and reaches '{other}' by a fixed address, which would be the same in every lane"
                 hint = f"give it the address by a reference: `env: {{URL: ${{{other}.url}}}}`; or {SHARE}"
                 yield source.problem(("services", name), message, hint)

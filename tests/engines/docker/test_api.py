@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +229,58 @@ def test_ssh_dials_on_the_other_side(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert Daemon(Endpoint("ssh://me@host:2222"), 5).get("/version") == {}
     expected = ["-o", "BatchMode=yes", "-l", "me", "-p", "2222", "--", "host", "docker", "system", "dial-stdio"]
     assert (tmp_path / "words").read_text().split() == expected
+
+
+def test_an_answer_that_goes_on_is_its_lines() -> None:
+    with running(lambda method, path, query: (200, b'{"a": 1}\n\n{"a": 2}\n')) as server:
+        stream = daemon(server).stream("/events", filters={"label": ["a"]})
+        assert list(stream) == [{"a": 1}, {"a": 2}]
+        stream.close()
+        assert server.filters() == {"label": ["a"]}
+
+
+def test_an_answer_that_goes_on_may_be_refused() -> None:
+    with (
+        running(lambda method, path, query: (400, {"message": "no such filter"})) as server,
+        pytest.raises(ApiError, match="no such filter"),
+    ):
+        daemon(server).stream("/events")
+
+
+def test_a_daemon_that_breaks_off_has_no_answer_that_goes_on() -> None:
+    with running(echo, silent=True) as server, pytest.raises(OSError, match="closed connection"):
+        daemon(server).stream("/events")
+
+
+def test_an_answer_that_goes_on_is_closed_by_whoever_waits_no_more() -> None:
+    """Pieces come as the daemon sends them; who reads meets the end."""
+    read: list[Any] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_send_one_piece, args=(listening,), daemon=True)
+        thread.start()
+        stream = Daemon(Endpoint(f"tcp://127.0.0.1:{listening.getsockname()[1]}"), 5.0).stream("/events")
+        ended = threading.Event()
+
+        def take() -> None:
+            with suppress(Exception):
+                read.extend(stream)
+            ended.set()
+
+        first = iter(stream)
+        read.append(next(first))
+        threading.Thread(target=take, daemon=True).start()
+        stream.close()
+        assert ended.wait(10)
+        assert read == [{"a": 1}]
+        thread.join(10)
+    assert not thread.is_alive(), "the other side saw it, too"
+
+
+def _send_one_piece(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65536)
+        piece = b'{"a": 1}\n'
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(piece), piece))
+        while connection.recv(65536):
+            pass

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.deployment import DockerDeployment
 from envctl.engines.protocol import DeploymentSettings
@@ -36,10 +38,18 @@ class FakeConnection:
     """One whose daemon tells *events*."""
 
     def __init__(self, events: Events) -> None:
-        self.api, self._events = self, events
+        self.daemon, self._events = self, events
 
-    def events(self, **query: Any) -> Events:
+    def stream(self, path: str, filters: dict[str, Any]) -> Events:
+        assert all(isinstance(wanted, list) for wanted in filters.values()), "the daemon takes nothing else"
         return self._events
+
+
+class Refusing:
+    """A daemon that tells no events."""
+
+    def stream(self, path: str, **query: Any) -> Events:
+        raise ApiError(400, "no such filter")
 
 
 def deployment(events: Events) -> DockerDeployment:
@@ -56,6 +66,13 @@ def test_an_end_is_told_and_then_that_the_daemon_tells_no_more(breaks: bool, why
     assert ends == [("a", 3)]
     assert isinstance(loss, EnvctlError)
     assert loss.message == f"Docker no longer reports events: {why}"
+
+
+def test_a_daemon_that_tells_no_events_is_an_error() -> None:
+    refusing = cast(Connection, SimpleNamespace(daemon=Refusing()))
+    there = DockerDeployment(refusing, "t-123456", plan=plan_with(service("a")), settings=DeploymentSettings(Path()))
+    with pytest.raises(EnvctlError, match="Docker reports no events: no such filter"), there.exit_events(print, print):
+        pytest.fail("there are none")
 
 
 def test_a_listener_that_breaks_is_told_as_it_is() -> None:

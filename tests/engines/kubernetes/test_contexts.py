@@ -69,6 +69,13 @@ def test_of_two_entries_of_a_name_the_first_counts(tmp_path: Path, monkeypatch: 
     assert find_context("same", os.environ).server == "https://1.1.1.1"
 
 
+def test_a_name_without_anything_behind_it_hides_later_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "1").write_text("{contexts: [{name: remote, context: null}]}")
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / '1'}:{config(tmp_path / '2')}")
+    with pytest.raises(EngineMissing, match="the context remote cannot be used: it names no cluster"):
+        find_context(None, os.environ)
+
+
 PROXY = "http://proxy:3128"
 
 
@@ -143,7 +150,7 @@ def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_a_plugin_beside_its_file_is_found_from_anywhere(tmp_path: Path) -> None:
     user = {"exec": {"command": "bin/login", "apiVersion": "client.authentication.k8s.io/v1"}}
-    document = {"users": [{"name": "u", "user": user}, {"name": "p", "user": {"exec": {"command": "aws"}}}, "rubbish", {"name": "x"}]}
+    document = {"users": [{"name": "u", "user": user}, {"name": "p", "user": {"exec": {"command": "aws"}}}, "rubbish"]}
     (tmp_path / "config").write_text(json.dumps(document))
     found = read_kubeconfig(str(tmp_path / "config"))
     assert found is not None
@@ -161,6 +168,8 @@ def test_a_plugin_beside_its_file_is_found_from_anywhere(tmp_path: Path) -> None
         ("{users: 3}", "users is not a list"),
         ("{contexts: {a: b}}", "contexts is not a list"),
         ("{users: [{name: a, user: {}}, {name: a, user: {}}]}", "has two users of the name a"),
+        ("{contexts: [{name: a, context: {}}, {name: a}]}", "has two contexts of the name a"),
+        ("{clusters: [{cluster: {}}, {name: '', cluster: {}}]}", "has two clusters without a name"),
     ],
 )
 def test_what_is_no_configuration(tmp_path: Path, written: str | None, words: str) -> None:

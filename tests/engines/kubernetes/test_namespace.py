@@ -15,6 +15,9 @@ from envctl.engines.kubernetes.deployment import KubernetesDeployment
 from envctl.engines.protocol import DeploymentSettings
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError
+from envctl.instance.labels import ALIVE
+from envctl.instance.record import now
+from envctl.keeper.cluster.presence import record_name
 from tests.builders import plan_with, service, session_in
 from tests.engines.kubernetes.played import Played, kubeconfig, played_cluster
 
@@ -77,3 +80,30 @@ def test_a_range_of_users_is_left_to_the_cluster(played: Played, tmp_path: Path,
     made._take_in({"metadata": {"annotations": annotations}})
     [workload] = made.manifests.services["a"].workload
     assert workload["spec"]["template"]["spec"]["securityContext"].get("runAsUser") == user
+
+
+def created(played: Played, made: KubernetesDeployment, monkeypatch: pytest.MonkeyPatch, *, whole: bool) -> dict[str, Any]:
+    """The annotations with which its namespace, or its record in one of others, is applied or patched first."""
+    monkeypatch.setattr(KubernetesDeployment, "_take_in", lambda *_: None)
+    monkeypatch.setattr(KubernetesDeployment, "_set_forwards", lambda *_: None)
+    monkeypatch.setattr(KubernetesDeployment, "_apply", lambda self, item: self.api.apply(item) if item["kind"] == "Namespace" else item)
+    monkeypatch.setattr(KubernetesDeployment, "_publish", lambda *_: None)
+    monkeypatch.setattr(KubernetesDeployment, "_remove_strays", lambda *_: None)
+    monkeypatch.setattr(KubernetesDeployment, "_check_free", lambda *_: None)
+    for path in (ID, f"{ID}/secrets/{record_name(ID)}"):
+        played.answers[f"PATCH /api/v1/namespaces/{path}"] = {"metadata": {}}
+    made.create(whole=whole)
+    patched = [body for what, body in played.asked if what.startswith("PATCH") and body]
+    return dict(patched[0]["metadata"]["annotations"]) if patched else {}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("owner", "whole", "heard"), [("m.b.p:1:2", True, True), ("", True, False), ("m.b.p:1:2", False, False)])
+def test_its_owner_is_heard_of_from_the_first_moment(
+    played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool, owner: str, whole: bool, heard: bool
+) -> None:
+    made = deployment(played, tmp_path)
+    made.shared = shared
+    made._planned = made.plan = replace(made.plan, setting=replace(made.plan.setting, owner=owner, shared=shared))
+    told = created(played, made, monkeypatch, whole=whole)
+    assert (told.get(ALIVE, "") > now()) == heard

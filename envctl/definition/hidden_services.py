@@ -1,0 +1,38 @@
+"""Services of a Compose file that an expression cannot name: it keeps the name for something else, or could not read it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from envctl.definition.expression_error import ExpressionError
+from envctl.definition.expression_syntax import Expression, split
+from envctl.definition.models import expressible
+from envctl.definition.source import TreePath
+
+_MEANS = {
+    "env": "the variables of whoever runs envctl", "var": "the variables of the definition", "self": "the service that a text belongs to",
+    "instance": "the instance itself", "lane": "the lane in which a text is read", "tester": "the machine of the tests",
+}  # fmt: skip
+
+
+def hidden(text: str, names: Collection[str], path: TreePath) -> tuple[str, str] | None:
+    """What is wrong with an expression of *text* that cannot be evaluated and begins as one of *names*, and the way out."""
+    try:
+        sources = [part.source.strip() for part in split(text) if isinstance(part, Expression)]
+    except ExpressionError:  # what is wrong is where it ends
+        return None
+    unnameable = [name for name in names if not expressible(name) and not (name == "self" and path[:1] == ("services",))]
+    for source in sources:
+        if name := max((name for name in unnameable if source.startswith((f"{name}.", f"{name}["))), key=len, default=""):
+            return f"`${{{source}}}`: {_said(name)}", f"call the service otherwise in its Compose file, or {_way(name, path)}"
+    return None
+
+
+def _said(name: str) -> str:
+    return f"`{name}` stands for {_MEANS[name]}, not for the service '{name}'" if name in _MEANS else f"it cannot name the service '{name}'"
+
+
+def _way(name: str, path: TreePath) -> str:
+    if path[:1] == ("services",):
+        return f"write its address as it is: inside it is reached as `{name}`"
+    return "leave `outputs:` out: by themselves all services have outputs, this one, too"

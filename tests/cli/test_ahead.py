@@ -1,0 +1,62 @@
+"""What is begun before the modules of a command are imported: Compose reads its file, once, and only what it may read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envctl.cli.ahead import begun_ahead
+from envctl.environment import open_environment
+from envctl.errors import DefinitionError
+from envctl.session import Session
+from tests.builders import write
+
+SAID = '{"name": "a", "services": {"web": {"image": "nginx:1.26"}}}'
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    """With a Compose of its own, which notes that it was called."""
+    docker = f"#!/bin/sh\necho x >> {tmp_path}/runs\necho '{SAID}'\n"
+    write(tmp_path, {".git/HEAD": "", "compose.yaml": "services: {web: {image: 'nginx:1.26'}}\n", "bin/docker": docker})
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    return Session({"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "XDG_STATE_HOME": f"{tmp_path}/state"}, tmp_path)
+
+
+def runs(session: Session) -> int:
+    noted = session.cwd / "runs"
+    return len(noted.read_text().splitlines()) if noted.exists() else 0
+
+
+def opened(session: Session) -> None:
+    open_environment("compose.yaml", cwd=session.cwd, environ=session.environ, answers=session.answers)
+
+
+def test_compose_is_asked_once(session: Session) -> None:
+    with begun_ahead(session, ["up", "compose.yaml", "--json"]):
+        opened(session)
+    assert runs(session) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["up", "--only", "web", "compose.yaml"], ["up", "compose.yaml", "--untrusted"], ["status", "compose.yaml"], ["up"]]
+)
+def test_nothing_is_begun_where_it_is_not_plain(session: Session, words: list[str]) -> None:
+    with begun_ahead(session, words):
+        pass
+    assert runs(session) == 0
+
+
+@pytest.mark.parametrize("env", ["no-such", "nowhere.yaml"])
+def test_what_is_not_there_is_said_by_the_command(session: Session, env: str) -> None:
+    with begun_ahead(session, ["up", env]):
+        pass
+
+
+@pytest.mark.parametrize("key", ["env_file: /etc/passwd", "env_file: ../secret.env", "extends: {file: ../other.yaml, service: web}"])
+def test_what_names_files_elsewhere_is_not_read_ahead_either(session: Session, key: str) -> None:
+    write(session.cwd, {"compose.yaml": f"services: {{web: {{image: 'nginx:1.26', {key}}}}}\n"})
+    with begun_ahead(session, ["up", "compose.yaml"]), pytest.raises(DefinitionError, match="outside of the project"):
+        opened(session)
+    assert runs(session) == 0

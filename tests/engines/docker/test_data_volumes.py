@@ -1,0 +1,181 @@
+"""By what the data of a Compose file's services is known, on a daemon that is only played; test_data_volumes_live.py has a real one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.data_volumes import in_container, known_as, make, named
+from envctl.engines.docker.deployment import DockerDeployment
+from envctl.engines.protocol import DeploymentSettings
+from envctl.errors import UsageError
+from envctl.plan.model import Plan, ServicePlan, Step
+from tests.builders import plan_with, service
+
+PLACES = ("/var/lib/postgresql/data", "/var/lib/postgresql", "PGDATA", "--datadir")
+FOLDER = "/var/lib/postgresql/data"
+NAMELESS = "a" * 64
+SEED = cast(Step, object())
+
+
+@dataclass
+class Played:
+    """A daemon with volumes (name to labels), and at most one container, of the service `db`."""
+
+    volumes: dict[str, dict[str, str] | None] = field(default_factory=dict)
+    container: str = ""
+    mounts: list[dict[str, Any]] = field(default_factory=list)
+    others: tuple[str, ...] = ()
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+
+    @property
+    def daemon(self) -> Played:
+        return self
+
+    @property
+    def api(self) -> Played:
+        return self
+
+    def get(self, path: str, **query: Any) -> Any:
+        names = ["db", *self.others] if "volume" in query["filters"] else ["db"]
+        return [{"Id": self.container, "Labels": {"com.docker.compose.service": name}} for name in names] if self.container else []
+
+    def find(self, path: str) -> Any:
+        what, name = path.strip("/").split("/")[:2]
+        if what == "volumes":
+            return {"Labels": self.volumes[name], "CreatedAt": "now"} if name in self.volumes else None
+        return {"Mounts": self.mounts, "Config": {"Env": []}} if name == self.container else None
+
+    def request(self, method: str, path: str, query: Any = None, patience: float = 0.0, body: Any = None) -> Any:
+        self.asked.append((path, body))
+
+
+def mount(name: str, target: str = FOLDER, **more: Any) -> dict[str, Any]:
+    return {"Type": "volume", "Name": name, "Destination": target, "RW": True, **more}
+
+
+def composed(*volumes: Any, **changes: Any) -> ServicePlan:
+    return service("db", **{"from_compose": True, "places": PLACES, "data": None, "compose": {"volumes": list(volumes)}, **changes})
+
+
+def written(source: str | None, target: str = FOLDER, **more: Any) -> dict[str, Any]:
+    return {"type": "volume", **({"source": source} if source else {}), "target": target, **more}
+
+
+def plan_of_db(db: ServicePlan, **volumes: Any) -> Plan:
+    return replace(plan_with(db), compose_extra={"volumes": {"pgdata": {}, **volumes}})
+
+
+def deployment(daemon: Played, db: ServicePlan, **volumes: Any) -> DockerDeployment:
+    plan = plan_of_db(db, **volumes)
+    return DockerDeployment(cast(Connection, daemon), plan.setting.id, plan=plan, settings=DeploymentSettings(Path()))
+
+
+@pytest.mark.parametrize(
+    ("db", "names"),
+    [
+        (composed(written("pgdata")), ["pgdata"]),
+        (composed(written("pgdata", f"{FOLDER}/pgdata/")), ["pgdata"]),
+        (composed(written("pgdata", "/var/lib")), ["pgdata"]),
+        (composed("pgdata:/var/lib/postgresql/data"), ["pgdata"]),
+        (composed("pgdata:/var/lib/postgresql/data:ro"), []),
+        (composed("./pgdata:/var/lib/postgresql/data", FOLDER, written(None)), []),
+        (composed(written("pgdata", read_only=True)), []),
+        (composed(written("pgdata", "/backup")), []),
+        (composed(written("pgdata", "/elsewhere"), env={"PGDATA": "/elsewhere/17"}), ["pgdata"]),
+        (composed(written("pgdata", "/elsewhere"), command=("--datadir=/elsewhere",)), ["pgdata"]),
+        (composed(written("pgdata", "/elsewhere"), command=("--datadir", "/elsewhere")), ["pgdata"]),
+        (composed(written("pgdata", "/uploads"), places=()), []),
+        (composed(written("pgdata", "/uploads"), places=(), steps=(SEED,)), ["pgdata"]),
+    ],
+)  # fmt: skip
+def test_data_lies_where_its_server_keeps_it_or_in_any_volume_of_a_seeded_program(db: ServicePlan, names: list[str]) -> None:
+    assert [each.source for each in named(plan_of_db(db), db)] == names
+
+
+def test_an_external_volume_has_its_own_name() -> None:
+    db = composed(written("pgdata"))
+    plan = plan_of_db(db, pgdata={"external": True, "name": "everybodys"})
+    assert named(plan, db) == [("pgdata", "everybodys", True)]
+    assert named(plan_of_db(db), db) == [("pgdata", f"{plan.setting.id}_pgdata", False)]
+
+
+@pytest.mark.parametrize(
+    ("db", "mounts", "names"),
+    [
+        (composed(), [mount(NAMELESS)], [NAMELESS]),
+        (composed(), [mount(NAMELESS), mount("t_pgdata")], ["t_pgdata"]),
+        (composed(), [mount(NAMELESS, "/tmp/other")], []),
+        (composed(), [mount("t_pgdata", RW=False)], []),
+        (composed(), [{"Type": "bind", "Source": "/p", "Destination": FOLDER}], []),
+        (composed(written(None, "/app/node_modules"), places=(), steps=(SEED,)), [mount(NAMELESS, "/app/node_modules")], []),
+        (composed(places=(), steps=(SEED,)), [mount(NAMELESS, "/of/the/image")], [NAMELESS]),
+    ],
+)
+def test_a_container_shows_what_its_file_does_not_say(db: ServicePlan, mounts: list[dict[str, Any]], names: list[str]) -> None:
+    assert in_container(db, {"Mounts": mounts, "Config": {"Env": []}}) == names
+
+
+def test_data_in_a_volume_stays_the_same_when_its_container_is_made_anew() -> None:
+    db = composed(written("pgdata"))
+    id = plan_of_db(db).setting.id
+    daemon = Played({f"{id}_pgdata": {"envctl.data": "mark"}}, "first", [mount(f"{id}_pgdata")])
+
+    first = deployment(daemon, db).data_id(db)
+    daemon.container = "second"
+
+    assert (first, deployment(daemon, db).data_id(db)) == ("mark", "mark")
+    daemon.container = ""
+    assert deployment(daemon, db).data_id(db) == "mark"
+    daemon.volumes.clear()
+    assert deployment(daemon, db).data_id(db) == ""
+
+
+def test_data_in_the_container_itself_goes_with_it() -> None:
+    db, daemon = composed(), Played(container="first")
+
+    first = deployment(daemon, db).data_id(db)
+    daemon.container = "second"
+
+    assert (first, deployment(daemon, db).data_id(db)) == ("first", "second")
+
+
+def test_a_volume_without_a_mark_is_known_by_its_name() -> None:
+    daemon: Any = Played({"b": None, "a": {"x": "y"}, NAMELESS: None})
+    assert known_as(daemon, ["b", "a", "gone"]) == "a b"
+    assert known_as(daemon, [NAMELESS]) == NAMELESS
+    assert known_as(daemon, ["gone"]) == ""
+
+
+def test_what_an_earlier_version_knew_by_its_container_is_told() -> None:
+    db = composed(written("pgdata"))
+    assert deployment(Played(container="first"), db).former_data_id(db) == "first"
+    assert deployment(Played(), db).former_data_id(db) == ""
+
+
+def test_volumes_get_a_mark_beside_all_that_their_file_says() -> None:
+    daemon: Any = Played()
+    plan = plan_of_db(composed(written("pgdata"), written("mine")), mine={"external": True, "name": "mine"}, unused={})
+    given = {"name": "t_pgdata", "driver": "local", "driver_opts": {"o": "size=$$1"}, "labels": {"envctl.instance": "t"}}
+
+    make(daemon, plan, {"pgdata": given, "mine": {"external": True}, "unused": {"name": "t_unused"}})
+
+    [(path, body)] = daemon.asked
+    assert (path, body["Name"], body["Driver"], body["DriverOpts"]) == ("/volumes/create", "t_pgdata", "local", {"o": "size=$1"})
+    assert body["Labels"]["com.docker.compose.volume"] == "pgdata"
+    assert body["Labels"]["com.docker.compose.project"] == plan.setting.id
+    assert body["Labels"]["envctl.instance"] == "t"
+    assert body["Labels"]["envctl.data"]
+
+
+def test_data_that_others_have_or_that_is_not_ours_is_not_thrown_away() -> None:
+    db, daemon = composed(written("pgdata")), Played(container="c", others=("web",))
+
+    with pytest.raises(UsageError, match="db keeps its data in the volume 'pgdata', which web has, too"):
+        deployment(daemon, db).discard(db)
+    with pytest.raises(UsageError, match="in the external volume 'everybodys', which is not the instance's own"):
+        deployment(daemon, db, pgdata={"external": True, "name": "everybodys"}).discard(db)

@@ -1,0 +1,63 @@
+"""Servers of a Compose file are seeded once, whatever becomes of their containers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import REQUIRED, Project, missing
+
+FILE = """
+services:
+  named: {image: "valkey/valkey:8.1", volumes: ["kept:/data"], ports: ["6379"], labels: {try: "TRY"}}
+  nameless: {image: "valkey/valkey:8.1", ports: ["6379"], labels: {try: "TRY"}}
+volumes: {kept: {}}
+"""
+SEEDED = """
+from: ../compose.yaml
+services:
+  named: {seed: [{keys: k.json}]}
+  nameless: {seed: [{keys: k.json}]}
+"""
+
+
+def containers(id: str) -> dict[str, str]:
+    listed = ["docker", "ps", "--no-trunc", "--filter", f"label=envctl.instance={id}"]
+    shown = subprocess.check_output([*listed, "--format", '{{.Label "com.docker.compose.service"}} {{.ID}}'], text=True)
+    return dict(line.split() for line in shown.splitlines())
+
+
+@pytest.mark.skipif("docker" in missing and "docker" not in REQUIRED, reason=f"no Docker here: {missing.get('docker')}")
+def test_a_container_that_is_made_anew_is_not_seeded_again(tmp_path: Path) -> None:
+    project = Project(tmp_path / "envctl-tests", "docker")
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    project.environment("kept", SEEDED)
+    project.write("environments/k.json", '{"word": "first"}')
+
+    def up(label: str) -> str:
+        project.write("compose.yaml", FILE.replace("TRY", label))
+        return project.envctl("up", "kept", env=state).ok().err
+
+    try:
+        assert up("1").count("seeding: keys") == 2
+        [record] = (tmp_path / "state").glob("envctl/*/instance.json")
+        id = record.parent.name
+        first = containers(id)
+        assert "seeding" not in up("2")
+        assert not set(first.values()) & set(containers(id).values())
+
+        # As an earlier version has written it.
+        told = json.loads(record.read_text())
+        for name, container in containers(id).items():
+            told["data"][name]["data_id"] = container
+        record.write_text(json.dumps(told))
+        assert "seeding" not in up("3")
+
+        subprocess.check_output(["docker", "rm", "-f", *containers(id).values()])
+        subprocess.check_output(["docker", "volume", "rm", f"{id}_kept"])
+        assert up("3").count("seeding: keys") == 2
+    finally:
+        project.envctl("down", "--all", env=state)

@@ -1,0 +1,68 @@
+"""A service's own health check is not run before the service could have met it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from envctl.engines import CommandResult, ServiceState
+from envctl.lifecycle import own_check
+from envctl.plan.model import ServicePlan
+from tests.builders import FakeDeployment, port, service
+from tests.lifecycle.line import HEALTH, MakeLine
+
+NOT_ASKED = "x did not get ready within 0.3 s: health: its health check says starting"
+
+
+@pytest.fixture
+def deployment() -> FakeDeployment:
+    starting = ServiceState(True, health="starting", check=("ask",))
+    return FakeDeployment(answers={("ask",): CommandResult(0, "")}, seen={"x": starting}, listens={"x": []})
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def checked(*numbers: int, **changes: Any) -> ServicePlan:
+    ports = tuple(port(f"p{number}", 80 + at, number) for at, number in enumerate(numbers))
+    return service("x", ports=ports, outside={"host": "127.0.0.1", "port": numbers[0]}, ready_timeout=0.3, **HEALTH, **changes)
+
+
+def test_it_waits_for_a_port_of_the_service(line: MakeLine, deployment: FakeDeployment) -> None:
+    assert line(checked(1), deployment=deployment).fails().message == NOT_ASKED  # nobody listens on port 1
+    assert deployment.executed == []
+
+
+def test_any_port_will_do(line: MakeLine, deployment: FakeDeployment, listening: int) -> None:
+    assert line(checked(1, listening), deployment=deployment).run().states == {"x": "seeded"}
+    assert deployment.executed == [("x", ("ask",))]
+
+
+def test_a_port_that_never_opens_holds_it_up_for_some_time_only(
+    line: MakeLine, deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_check, "COMPOSED_PATIENCE", 0.05)
+    assert line(checked(1), deployment=deployment).run().states == {"x": "seeded"}
+
+
+def test_what_its_engine_has_found_healthy_needs_no_port(line: MakeLine, deployment: FakeDeployment) -> None:
+    deployment.seen["x"] = ServiceState(True, health="healthy", check=("ask",))
+    assert line(checked(1), deployment=deployment).run().states == {"x": "seeded"}
+
+
+def test_one_that_nobody_outside_reaches_is_looked_at_from_inside(line: MakeLine, deployment: FakeDeployment) -> None:
+    inside = service("x", ports=(port("amqp", 5672, None),), ready_timeout=0.3, **HEALTH)
+    deployment.listens["x"] = [("0.0.0.0", 4369)]
+    assert line(inside, deployment=deployment).fails().message == NOT_ASKED
+
+
+def test_one_that_is_seen_from_inside_to_listen_is_asked(line: MakeLine, deployment: FakeDeployment) -> None:
+    deployment.listens["x"] = [("::", 5672)]
+    inside = service("x", ports=(port("amqp", 5672, None),), ready_timeout=0.3, **HEALTH)
+    assert line(inside, deployment=deployment).run().states == {"x": "seeded"}

@@ -1,0 +1,124 @@
+"""Addresses in a service's environment that lead every lane to the same: what becomes a reference, and what is a mistake."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envctl.definition.models import Service
+from envctl.environment import Environment
+from envctl.errors import DefinitionError
+from envctl.plan.make import make_plan
+from envctl.plan.model import Plan
+from envctl.plan.transforms import Selection, apply
+from tests.builders import environment_of, setting_of
+
+DATABASE = {"databases": ["shop", "audit-log"], "username": "app", "password": "secret"}
+
+
+def environment(folder: Path, env: dict[str, Any], *, from_compose: bool = True, **changes: Any) -> Environment:
+    """Of a Compose file: a database and a broker that lanes share, a cache and an API that each lane has its own of."""
+    found = environment_of(folder, "services: {}\n")
+    aliases = {"networks": {"back": {"aliases": ["database"]}}}
+    services = {
+        "db": Service(kind="postgres", image="postgres:17", ports={"postgres": 5432}, with_=DATABASE, compose=aliases),
+        "mq": Service(kind="rabbitmq", image="rabbitmq:4.0", ports={"amqp": 5672}, with_={"virtual_hosts": ["/", "jobs"]}),
+        "cache": Service(kind="redis", image="redis:8.0", ports={"redis": 6379}),
+        "api": Service(image="a:1", env=env, ports={"http": 8000}, **changes),
+    }
+    theirs = {name: service.model_copy(update={"from_compose": from_compose}) for name, service in services.items()}
+    definition = found.definition.model_copy(update={"services": theirs})
+    loaded = replace(found.loaded, definition=definition, compose_extra={"networks": {"back": None}})
+    return replace(found, definition=definition, loaded=loaded)
+
+
+def planned(folder: Path, env: dict[str, Any], lanes: int = 2, **changes: Any) -> Plan:
+    laned = apply(environment(folder, env, **changes), Selection(lanes=lanes))
+    return make_plan(laned, setting_of(laned))
+
+
+def refused(folder: Path, env: dict[str, Any], **changes: Any) -> list[tuple[str, str]]:
+    with pytest.raises(DefinitionError) as caught:
+        apply(environment(folder, env, **changes), Selection(lanes=2))
+    return [(problem.message, problem.hint) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("value", "second"),
+    [
+        ("postgres://app:secret@db:5432/shop", "postgres://app:secret@db:5432/shop_lane2"),
+        ("postgresql+asyncpg://app@db/shop?sslmode=disable", "postgresql+asyncpg://app@db/shop_lane2?sslmode=disable"),
+        ("jdbc:postgresql://db:5432/audit-log", "jdbc:postgresql://db:5432/audit-log_lane2"),
+        ("postgres://database/shop", "postgres://database/shop_lane2"),
+        ("amqp://u:p@mq:5672", "amqp://u:p@mq:5672/%2F-lane2"),
+        ("amqp://u:p@mq/%2f", "amqp://u:p@mq/%2F-lane2"),
+        ("amqp://mq/jobs", "amqp://mq/jobs-lane2"),
+        ("redis://cache:6379/0", "redis://cache-lane2:6379/0"),
+        ("cache:6379", "cache-lane2:6379"),
+        ("http://api:8000/v1", "http://api-lane2:8000/v1"),
+        ("postgres://elsewhere/shop", "postgres://elsewhere/shop"),
+        ("a db of $${x}", "a db of ${x}"),
+        ("/srv/db", "/srv/db"),
+        ("db", "db"),
+    ],
+)
+def test_an_address_that_is_sure_leads_to_the_lane(tmp_path: Path, value: str, second: str) -> None:
+    plan = planned(tmp_path, {"WHERE": value})
+    assert plan.services["api-lane2"].env["WHERE"] == second
+    assert plan.services["api"].env["WHERE"] == second.replace("_lane2", "_lane1").replace("%2F-lane2", "%2F-lane1").replace(
+        "jobs-lane2", "jobs-lane1"
+    ).replace("-lane2", "")
+
+
+def test_one_lane_has_a_database_of_its_own_too(tmp_path: Path) -> None:
+    assert planned(tmp_path, {"URL": "postgres://db/shop"}, lanes=1).services["api"].env["URL"] == "postgres://db/shop_lane1"
+    assert planned(tmp_path, {"URL": "postgres://db/shop"}, lanes=0).services["api"].env["URL"] == "postgres://db/shop"
+
+
+@pytest.mark.parametrize(("host", "name"), [("PGHOST", "PGDATABASE"), ("DB_HOST", "DB_NAME"), ("HOST", "DATABASE"), ("db_server", "db_db")])
+def test_a_host_and_the_database_that_belongs_to_it(tmp_path: Path, host: str, name: str) -> None:
+    found = planned(tmp_path, {host: "db:5432", name: "shop", "TITLE": "shop", "CACHE_HOST": "cache"}).services["api-lane2"].env
+    assert found == {host: "db:5432", name: "shop_lane2", "TITLE": "shop", "CACHE_HOST": "cache-lane2"}
+
+
+def test_what_is_divided_is_waited_for_and_nothing_else_is(tmp_path: Path) -> None:
+    env = {"A": "postgres://db/shop", "B": "redis://cache"}
+    assert planned(tmp_path, env, needs={"db": "ready"}).services["api-lane2"].needs == {"db": "seeded"}
+    assert planned(tmp_path, env, needs={"cache": "ready"}).services["api-lane2"].needs == {"db": "seeded", "cache-lane2": "ready"}
+
+
+@pytest.mark.parametrize(
+    ("env", "key", "way"),
+    [
+        ({"URL": "postgres://db/other"}, "URL", "`env: {URL: ${db.url}}`"),
+        ({"URL": "postgres://db:5433/shop"}, "URL", "`env: {URL: ${db.url}}`"),
+        ({"DSN": "host=db dbname=shop"}, "DSN", "`env: {DSN: ${db.url}}`"),
+        ({"SERVERS": "mq:5672,mq:5672"}, "SERVERS", "`env: {SERVERS: ${mq.url}}`"),
+        ({"DB_HOST": "db"}, "DB_HOST", '`env: {DB_HOST: ${db.host}}`, and `${db.databases["shop"].name}` where'),
+        ({"DB_HOST": "db", "DB_NAME": "other"}, "DB_HOST", "${db.host}"),
+        ({"DB_HOST": "db", "DB_NAME": "shop", "DB_DATABASE": "shop"}, "DB_HOST", "${db.host}"),
+        ({"CACHES": "redis://cache:6379,redis://cache:6379"}, "CACHES", "`env: {CACHES: ${cache.url}}`"),
+    ],
+)
+def test_what_is_not_sure_is_said(tmp_path: Path, env: dict[str, str], key: str, way: str) -> None:
+    [(message, hint)] = refused(tmp_path, env)
+    assert message.startswith(f"{key} of 'api' names '")
+    assert message.endswith("of which each lane has its own, by a fixed address")
+    assert hint.startswith("in a definition with `from:` this file, ")
+    assert way in hint
+
+
+def test_every_one_of_them_is_said(tmp_path: Path) -> None:
+    env = {"A": "postgres://db/other", "B": "host=db", "C": "postgres://db/shop", "D": 5}
+    assert [message.split()[0] for message, _ in refused(tmp_path, env)] == ["A", "B"]
+    [(message, _)] = refused(tmp_path, {}, compose={"command": ["serve", "--db", "postgres://db/shop"]})
+    assert message == "the command of 'api' names 'db', of which each lane has its own, by a fixed address"
+
+
+def test_a_definition_of_ours_stays_as_it_is_written(tmp_path: Path) -> None:
+    [(message, hint)] = refused(tmp_path, {"URL": "postgres://db/shop"}, from_compose=False)
+    assert message == "URL of 'api' names 'db', of which each lane has its own, by a fixed address"
+    assert hint == "`env: {URL: ${db.url}}`; or `scope: environment` makes it one for all lanes"
