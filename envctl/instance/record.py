@@ -85,6 +85,10 @@ class DataRecord:
     set_up: bool = False
     units: tuple[str, ...] = ()
     """What was made of it after these steps: templates, and the units of lanes."""
+    first: str = ""
+    """A hash of the scripts of the first start that made it; empty where there are none, or where nobody knows."""
+    made: str = ""
+    """Likewise of what was set up in it."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

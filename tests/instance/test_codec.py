@@ -27,7 +27,7 @@ SERVICES = st.builds(
     st.booleans(), st.lists(TEXTS).map(tuple), st.dictionaries(TEXTS, TEXTS), st.none() | st.integers(), st.booleans(), st.booleans(),
     st.none() | UNITS, st.integers(), TEXTS, unknown=UNKNOWN,
 )  # fmt: skip
-DATA = st.builds(DataRecord, TEXTS, st.lists(TEXTS).map(tuple), st.booleans(), st.lists(TEXTS).map(tuple), UNKNOWN)
+DATA = st.builds(DataRecord, TEXTS, st.lists(TEXTS).map(tuple), st.booleans(), st.lists(TEXTS).map(tuple), TEXTS, TEXTS, UNKNOWN)
 RECORDS = st.builds(
     lambda **given: record_of(**given), state=st.sampled_from(InstanceState), services=st.dictionaries(KEYS, SERVICES),
     data=st.dictionaries(KEYS, DATA), allocation=st.builds(Allocation, st.dictionaries(st.tuples(KEYS, KEYS), st.integers(1, 65535))),
