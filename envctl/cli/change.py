@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -51,9 +52,20 @@ def reset(ctx: typer.Context, name: Instance, service: OneService = None, lane: 
     """Go back to the seeded state: whatever tests have changed is undone."""
     session = session_of(ctx)
     record = record_named(session, name)
-    change.reset(session, record, service or (), lane=lane, listeners=[listener(session)], timeout=_seconds(timeout))
-    where = f" in lane {lane}" if lane else ""
-    tell(f"{' and '.join(service or ()) or record.name}{where}: back in the seeded state")
+    found = change.reset(session, record, service or (), lane=lane, listeners=[listener(session)], timeout=_seconds(timeout))
+    for sentence in reset_said(record.name, service or (), f" in lane {lane}" if lane else "", found):
+        tell(sentence)
+
+
+def reset_said(name: str, wanted: Sequence[str], where: str, found: change.Reset) -> Iterator[str]:
+    """What a reset has done, and what it has not, with the way to it."""
+    if found.done or not found.left:
+        done = wanted or (found.done if found.left else [name])
+        yield f"{' and '.join(done)}{where}: back in the seeded state"
+    if found.left:
+        them, are = ("it", "is") if len(found.left) == 1 else ("them", "are")
+        why = f"{are} left as before: nothing seeds {them}, and what others have made there cannot be made again"
+        yield f"{' and '.join(found.left)} {why}; `envctl reset {name} {' '.join(found.left)}` makes {them} anew"
 
 
 def extend(

@@ -130,13 +130,13 @@ class ComposeReading:
             tree["stop"] = service["stop_grace_period"]
         tree["compose"] = self._fragment(name, service, known)
         if tree["ports"] and only_internal(service.get("networks") or (), self.config.get("networks", {})):
-            self.losses.add(name, "its networks are `internal`, so tests cannot reach it, and it has no outputs")
+            self.losses.add(name, "only in `internal` networks, where tests cannot reach anything: no outputs")
         if not expressible(name):
             self.losses.add(name, "expressions cannot name it; its outputs are there")
         # Nothing in a Compose file is an expression of ours.
         tree = map_texts(escape, {key: value for key, value in tree.items() if value not in ({}, [])})
-        if "env" in tree:
-            tree["env"] = self._with_own_ports(name, tree["env"], known, tree.get("ports", {}))
+        if env := self._with_own_ports(name, tree.get("env", {}), known, tree.get("ports", {})):
+            tree["env"] = env
         return tree
 
     def _with_own_ports(self, name: str, env: dict[str, Any], known: Recognised | None, ports: Mapping[str, int]) -> dict[str, Any]:
@@ -145,20 +145,24 @@ class ComposeReading:
         targets = {str(port.get("published")): port["target"] for port in self.config["services"][name].get("ports", [])}
         names = {str(published): port for published, target in targets.items() for port, number in ports.items() if number == target}
         if advertised and names and not any(env.get(variable) for variable in advertised):
-            self.losses.add(name, f"it redirects its clients to a fixed port of this machine; `--port {name}=N` gives it one")
+            given = f"`--port {name}={next(iter(names))}` gives it that one"
+            self.losses.add(name, f"it redirects its clients to a fixed port of this machine; {given}")
         found = {}
         for variable, value in env.items():
             found[variable] = value
             if variable in advertised:
                 found[variable] = _LOCAL.sub(lambda at: _outside(names[at[1]]) if at[1] in names else at[0], str(value))
-            elif fixed := [at[0] for at in _LOCAL.finditer(str(value)) if at[1] in self._published]:
-                self.losses.add(name, f"{variable} names {fixed[0]}, and every instance has ports of its own; `--port SERVICE=N` fixes one")
+            elif fixed := next((at for at in _LOCAL.finditer(str(value)) if at[1] in self._published), None):
+                fix = f"`--port {self._published[fixed[1]]}={fixed[1]}` fixes it"
+                self.losses.add(name, f"{variable} names {fixed[0]}, and every instance has ports of its own; {fix}")
         return found
 
     @cached_property
-    def _published(self) -> set[str]:
-        ports = [port for service in self.config["services"].values() for port in service.get("ports", [])]
-        return {str(port["published"]) for port in ports if port.get("published")}
+    def _published(self) -> dict[str, str]:
+        """The ports of this machine that the file names, and their services."""
+        services = self.config["services"].items()
+        ports = [(port, name) for name, service in services for port in service.get("ports", []) if port.get("published")]
+        return {str(port["published"]): name for port, name in ports}
 
     def _own_kind(self, name: str) -> str:
         """Whatever somebody waits for until it has completed is a job."""
@@ -219,7 +223,7 @@ class ComposeReading:
         if deploy := {key: value for key, value in service.get("deploy", {}).items() if key != "replicas" and value}:
             kept["deploy"] = deploy
         if str(mode := service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
-            self.losses.add(name, f"`network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs")
+            self.losses.add(name, f"`network_mode: {mode}` leaves no address of its own: a plain service without outputs")
         if mode == "host":
             del kept["network_mode"]
             self.losses.add(
@@ -232,7 +236,7 @@ class ComposeReading:
         if "mac_address" in kept:
             kept["mac_address"] = None
         if alias := service.get("container_name"):
-            self.losses.add(name, "`container_name` is left out; it stays reachable under that name")
+            self.losses.add(name, "`container_name` is left out; the name stays as a network alias")
             if "network_mode" not in kept:
                 kept["networks"] = _aliased(kept.get("networks") or {"default": None}, alias)
         if volumes := service.get("volumes"):

@@ -58,6 +58,16 @@ def bindable(port: int) -> bool:
     return False
 
 
+def nobody_has(port: int) -> bool:
+    """Whether a server without that option could listen there now, too, at any address."""
+    with suppress(OSError):
+        for host in ("127.0.0.1", "0.0.0.0"):
+            with socket.socket() as probe:
+                probe.bind((host, port))
+        return True
+    return False
+
+
 def any_port() -> int:
     """One that the kernel chooses."""
     with socket.socket() as probe:

@@ -61,6 +61,8 @@ class ServiceRecord:
     user: int | None = None
     data: bool = False
     """It has data that a reset brings back, or seeds."""
+    unseeded: bool = False
+    """It is a server whose data only a reset by its name makes anew: nobody knows what others have made in it by themselves."""
     unit: Unit | None = None
     lane: int = 0
     """The one whose own it is; 0 where it is shared, or where there are none."""
@@ -83,6 +85,10 @@ class DataRecord:
     set_up: bool = False
     units: tuple[str, ...] = ()
     """What was made of it after these steps: templates, and the units of lanes."""
+    first: str = ""
+    """A hash of the scripts of the first start that made it; empty where there are none, or where nobody knows."""
+    made: str = ""
+    """Likewise of what was set up in it."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

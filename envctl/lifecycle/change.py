@@ -19,7 +19,7 @@ from envctl.instance.record import DataRecord, Record
 from envctl.instance.store import RecordGone
 from envctl.lifecycle import units
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
-from envctl.lifecycle.data import Data, refuse_changed_seeds
+from envctl.lifecycle.data import Data, begun_otherwise, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener, Phase
 from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.keeper import ensure_keeper
@@ -44,6 +44,18 @@ class Way(NamedTuple):
     use: units.Use = once
     shared: bool = False
     ahead: bool = True
+
+
+class Reset(NamedTuple):
+    """What a reset has done.
+
+    Attributes:
+        done: the services whose data is as it was seeded, or after the first start where nothing seeds it.
+        left: servers of a Compose file that were left as they are, as nobody has named them.
+    """
+
+    done: tuple[str, ...]
+    left: tuple[str, ...] = ()
 
 
 class Change(NamedTuple):
@@ -134,7 +146,7 @@ def reset(
     timeout: float = DEFAULT_TIMEOUT,
     checked: bool = True,
     way: Way = Way(),
-) -> None:
+) -> Reset:
     """Back to the seeded state, everywhere or in one lane; who uses the data goes on running.
 
     What a driver can bring back is (`envctl.units`). The rest is thrown away and made again.
@@ -163,15 +175,22 @@ def reset(
         anew = [name for name in anew if record.services[name].data]
     if anew or emptied:
         _made_anew(session, record, anew, emptied, listeners, timeout)
+    done = {*quick, *anew}
+    left = tuple(name for name in chosen if record.services[name].unseeded and name not in done)
+    return Reset(tuple(name for name in chosen if name in done), left)
 
 
 def _seeded_otherwise(session: Session, record: Record, services: Collection[str]) -> set[str]:
-    """Those whose data other seed steps have made; none where the definition is not there any more."""
+    """Those whose data other seed steps or first scripts have made; none where the definition is not there any more."""
     if not Path(record.file).exists():
         return set()
     plan = plan_of_instance(session, record, open_engine(record.location, session.host))
-    steps = {name: tuple(step.hash for step in plan.services[name].steps) for name in services if name in plan.services}
-    return {name for name, now in steps.items() if name in record.data and record.data[name].steps != now}
+    there = [plan.services[name] for name in services if name in plan.services and name in record.data]
+    return {each.name for each in there if _is_otherwise(each, record.data[each.name])}
+
+
+def _is_otherwise(service: ServicePlan, known: DataRecord) -> bool:
+    return known.steps != tuple(step.hash for step in service.steps) or begun_otherwise(service, known)
 
 
 def prepare_reset(session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None, way: Way) -> None:

@@ -197,6 +197,7 @@ def service_record(service: ServicePlan, before: ServiceRecord | None = None) ->
         user=service.user,
         public_url=str(service.outside.get("public_url") or ""),
         data=bool((service.data or service.steps) and not service.once),
+        unseeded=bool(service.places and not service.steps and not service.once),
         unit=service.unit,
         lane=service.lane,
         written=service.written,

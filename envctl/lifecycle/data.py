@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from envctl.engines import Deployment, KnewDataOtherwise
 from envctl.errors import UsageError
 from envctl.instance.record import DataRecord, Record
+from envctl.lifecycle.declared import first_of, made_of
 from envctl.plan.model import ServicePlan, Step
 
 
@@ -31,8 +32,12 @@ class Data:
         """Whether all that is done to it has been done; of what nothing is done to nobody asks its engine."""
         if not (service.steps or service.sets_up):
             return True
+        return len(self.recorded(service).steps) == len(service.steps) and (not service.sets_up or self.is_set_up(service))
+
+    def is_set_up(self, service: ServicePlan) -> bool:
+        """Whether all that its set-up makes is there; a set-up that has changed since makes what is lacking."""
         found = self.recorded(service)
-        return len(found.steps) == len(service.steps) and (found.set_up or not service.sets_up)
+        return found.set_up and found.made in ("", made_of(service))
 
     def forget_others(self, service: ServicePlan) -> None:
         """Of data that is not there any more nothing is known."""
@@ -57,8 +62,15 @@ class Data:
             if found.steps or found.units:
                 self._note(service, found)
 
+    def note_first(self, service: ServicePlan) -> None:
+        """By what the first start has made it, so that nobody takes other scripts for run."""
+        if first := first_of(service):
+            found = self.recorded(service)
+            if not found.first:
+                self._note(service, replace(found, first=first))
+
     def note_set_up(self, service: ServicePlan) -> None:
-        self._note(service, replace(self.recorded(service), set_up=True))
+        self._note(service, replace(self.recorded(service), set_up=True, made=made_of(service)))
 
     def note_step(self, service: ServicePlan, step: Step) -> None:
         found = self.recorded(service)
@@ -84,25 +96,32 @@ def recorded(record: Record, service: str, data_id: str) -> DataRecord:
 
 
 def changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> Iterator[tuple[ServicePlan, str]]:
-    """The services whose data was seeded by other steps than those of now, and which step has changed."""
+    """The services whose data was made by other seed steps or first scripts than those of now, and what has changed."""
     for service in services:
         if service.name not in record.data and service.name not in record.snapshots:
             continue  # nobody need ask the engine, which may not even have a place for it yet
         known = recorded(record, service.name, deployment.data_id(service))
-        if tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
+        if begun_otherwise(service, known):
+            yield service, "what its first start makes (databases, users, extensions, scripts) has changed"
+        elif tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
             changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)
             step = f"seed step {changed.number + 1} ({changed.title}, {changed.where})" if changed else ""
             yield service, f"{step} has changed" if changed else "a seed step is gone"
 
 
+def begun_otherwise(service: ServicePlan, known: DataRecord) -> bool:
+    """Whether other first scripts than those of now have made it."""
+    return bool(known.first) and known.first != first_of(service)
+
+
 def refuse_changed_seeds(record: Record, called: str, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
-    """Data that was seeded by other steps than those of now is not mixed with theirs.
+    """Data that was made by other seed steps or first scripts than those of now is not mixed with theirs.
 
     Raises:
-        UsageError: it says which step has changed.
+        UsageError: it says what has changed.
     """
     for service, what in changed_seeds(record, deployment, services):
         raise UsageError(
-            f"{service.name}: {what} since its data was seeded",
+            f"{service.name}: {what} since its data was {'seeded' if service.steps else 'made'}",
             hint=f"`envctl reset {called} {service.name}` seeds it again, `envctl up {record.environment} --fresh` starts with empty data",
         )

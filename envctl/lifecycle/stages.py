@@ -91,7 +91,7 @@ def connect(work: BringUp, service: ServicePlan) -> None:
 
 def set_up(work: BringUp, service: ServicePlan) -> None:
     """What its kind does once in a new server."""
-    if _is_done(work, service) or not service.sets_up or work.data.recorded(service).set_up:
+    if _is_done(work, service) or not service.sets_up or work.data.is_set_up(service):
         return
     work.states.set(service.name, Phase.SETTING_UP)
     for argv, env, stdin in service.setup:
@@ -108,6 +108,7 @@ def set_up(work: BringUp, service: ServicePlan) -> None:
 def seed(work: BringUp, service: ServicePlan) -> None:
     """The seed steps that have not been run on this data, in order."""
     work.data.note_kept(service)
+    work.data.note_first(service)
     for step in () if _is_done(work, service) else work.data.pending(service):
         if missing := work.states.missing(step.needs):
             work.states.set(service.name, Phase.SEEDING, f"{step.title} waits for {', '.join(missing)}")

@@ -166,8 +166,10 @@ def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: 
         try:
             _create_and_bring_up(run, run.deployment(engine, run.plan), options, timer, again=run.record.was_up or attempt > 0)
         except PortTaken as error:
-            if attempt + 1 == TRIES or error.service in run.record.choices.port:
-                raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint="choose another one with --port") from None
+            published = {key for key in run.plan.ports_wanted if key[0] == error.service} <= run.plan.ports_fixed.keys()
+            if attempt + 1 == TRIES or published or error.service in run.record.choices.port:
+                hint = "choose another number for its `publish:`, or take that away" if published else "choose another one with --port"
+                raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint=hint) from None
             run.update(partial(_without_ports, service=error.service))
         except SubnetTaken:
             if attempt + 1 == TRIES:

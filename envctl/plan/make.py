@@ -103,7 +103,7 @@ def _unreachable(reading: Reading, environment: Environment) -> list[str]:
     }
     names = [name for name, service in services.items() if in_doubt(service.compose.get("networks") or (), given)]
     networks = ", ".join(sorted(reading.setting.addresses.internal))
-    said = f"{', '.join(names)}: the external network {networks} is `internal`, so tests cannot reach it, and it has no outputs"
+    said = f"{', '.join(names)}: the external network {networks} is `internal`, and tests cannot reach anything there: no outputs"
     return [said] if names else []
 
 

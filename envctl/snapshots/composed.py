@@ -6,9 +6,11 @@ Unlike what a definition of ours makes, it holds the passwords of its file, so t
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,8 +36,12 @@ SECRETS, SCRIPTS = "/run/secrets", "/docker-entrypoint-initdb.d"
 SQL = (".sql",)
 """What is packed is not looked into, and may call programs."""
 CALLS = re.compile(
-    rb"^\s*(?:\\(?!c\b|connect\b|\.|set\b|echo\b|(?:un)?restrict\b)|\\.*`|source\b|system\b)|\bPROGRAM\b", re.MULTILINE | re.IGNORECASE
+    rb"(?:^|;)\s*(?:\\(?!c\b|connect\b|\.|N\b|set\b|echo\b|(?:un)?restrict\b)|\\.*`|source\b|system\b)|\\!|\\g\w*\s*\||\bPROGRAM\b"
+    rb"|\bdblink|_fdw\b|\bSUBSCRIPTION\b|\bFEDERATED\b|\bCHANGE\s+(?:MASTER|REPLICATION)\b",
+    re.MULTILINE | re.IGNORECASE,
 )
+"""Programs, other files, and other servers."""
+Opened = Callable[[], io.BufferedIOBase]
 MOST = 1 << 26
 """Bytes of a script that are looked through."""
 
@@ -127,7 +133,9 @@ def _files_are_plain(plan: Plan, service: ServicePlan) -> bool:
     try:
         for _, path in _secrets(plan, service):
             open_file(path, project).close()
-        return not any(_calls_others(path, project) for _, path in _scripts(plan, service))
+        streams: list[Opened] = [partial(open_file, path, project) for _, path in _scripts(plan, service)]
+        streams += [file.open for path, file in service.files.items() if PurePosixPath(path).is_relative_to(SCRIPTS)]
+        return not any(map(_calls_others, streams))
     except (FileRefused, OSError):
         return False
 
@@ -161,9 +169,9 @@ def _scripts(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
             yield str(PurePosixPath(mount["target"], path.relative_to(source))), path
 
 
-def _calls_others(path: Path, project: Path) -> bool:
-    """Whether it may run programs or read other files, as far as its text tells."""
-    with open_file(path, project) as stream:
+def _calls_others(opened: Opened) -> bool:
+    """Whether it may run programs, read other files or ask other servers, as far as its text tells."""
+    with opened() as stream:
         return bool(CALLS.search(stream.read(MOST + 1))) or stream.tell() > MOST
 
 

@@ -17,6 +17,8 @@ MOST = 20_000
 """Items of one thing that are looked at singly; of more than that only their number and their sum are compared."""
 WHOLE = "*"
 """The item that stands for all of them, then."""
+ITSELF = "(tables)"
+"""The thing whose items are a database's tables themselves, with their columns: one that a test makes is left behind, too."""
 
 
 def contents_of(driver: str, properties: Mapping[str, Any], unit: str) -> Contents | None:

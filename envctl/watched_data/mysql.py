@@ -9,9 +9,12 @@ from typing import Any
 import pymysql
 
 from envctl.units import UnitError
-from envctl.watched_data import MOST, WHOLE, fingerprint
+from envctl.watched_data import ITSELF, MOST, WHOLE, fingerprint
 
 KEYS = "SELECT column_name FROM information_schema.key_column_usage WHERE table_schema = %s AND table_name = %s"
+
+COLUMNS = """SELECT table_name, column_name, column_type, is_nullable FROM information_schema.columns
+WHERE table_schema = %s ORDER BY table_name, ordinal_position"""
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
@@ -29,7 +32,12 @@ def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, st
 
 
 def _tables(cursor: Any, unit: str) -> Iterator[tuple[str, dict[str, str]]]:
-    for name in [row[0] for row in _all(cursor, "SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")]:
+    names = [row[0] for row in _all(cursor, "SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")]
+    columns_of: dict[str, list[Any]] = {name: [] for name in names}
+    for name, *column in _all(cursor, COLUMNS, unit):
+        columns_of.get(name, []).append(column)
+    yield ITSELF, {name: fingerprint(found) for name, found in columns_of.items()}
+    for name in names:
         quoted = "`" + name.replace("`", "``") + "`"
         total = _all(cursor, f"SELECT count(*) FROM {quoted}")[0][0]
         if total > MOST:

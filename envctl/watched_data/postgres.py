@@ -7,12 +7,14 @@ from typing import Any
 
 from envctl.readiness.postgres import lenient_saslprep
 from envctl.units import UnitError
-from envctl.watched_data import MOST, WHOLE
+from envctl.watched_data import ITSELF, MOST, WHOLE
 
 TABLES = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), n.nspname || '.' || c.relname,
        (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_index i JOIN pg_attribute a
-        ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary)
+        ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary),
+       (SELECT md5(string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull), ', ' ORDER BY a.attnum))
+        FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_temp%'
 ORDER BY 1
@@ -41,7 +43,9 @@ def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, st
 
 
 def _tables(connection: Any) -> Iterator[tuple[str, dict[str, str]]]:
-    for table, shown, key in connection.run(TABLES):
+    tables = connection.run(TABLES)
+    yield ITSELF, {shown.removeprefix("public."): str(columns) for _, shown, _, columns in tables}
+    for table, shown, key, _ in tables:
         name = shown.removeprefix("public.")
         total, digest = connection.run(f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM {table} t")[0]
         if total > MOST:

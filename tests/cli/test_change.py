@@ -156,9 +156,7 @@ def test_gc_removes_what_has_expired_and_nothing_else(project: Project) -> None:
     without_keeper(project, "short")
     expires = now(10)
     until(lambda: now() > expires)
-    done = project.envctl("gc").ok()
-    assert "short" in done.err
-    assert "was removed: expired " in done.err
+    project.envctl("gc").ok()  # which says nothing of it where another test's came first
     assert [row["name"] for row in project.envctl("list", "--json").ok().json] == ["long"]
 
 

@@ -42,7 +42,7 @@ def test_gc_while_it_comes_up(pair: Project) -> None:
     with started(pair, "up", "env") as coming:
         until(lambda: states_of(pair) or coming.process.poll() is not None)
         while coming.process.poll() is None:
-            assert "env" not in pair.envctl("gc").ok().err
+            pair.envctl("gc").ok()
         coming.ended().ok()
     assert pair.envctl("status", "env", "--json").ok().json["state"] == "seeded"
 

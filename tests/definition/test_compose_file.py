@@ -107,7 +107,7 @@ class TestAGrownFile:
         assert losses == [
             "the network 'outer' is external: it must exist already, and every instance shares it",
             "broker: the udp port 9999 is not published",
-            "cron: `container_name` is left out; it stays reachable under that name",
+            "cron: `container_name` is left out; the name stays as a network alias",
             "web: `network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published",
         ]
 

@@ -201,12 +201,37 @@ class TestPorts:
 def test_a_server_without_an_address_of_its_own_publishes_nothing(mode: str) -> None:
     found = reading(db={"image": "redis:8"}, x={"image": "redis:8", "network_mode": mode})
     assert found.services()["x"] == {"kind": "service", "image": "redis:8", "compose": {"network_mode": mode}}
-    assert found.losses.lines() == [f"x: `network_mode: {mode}`: it has no address of its own, so it is a plain service without outputs"]
+    assert found.losses.lines() == [f"x: `network_mode: {mode}` leaves no address of its own: a plain service without outputs"]
 
 
 @pytest.mark.parametrize(("given", "found"), [({"test": ["NONE"]}, {"disable": True}), ({"interval": "1s"}, {"interval": "1s"})])
 def test_a_health_check_of_none_is_switched_off(given: dict[str, Any], found: dict[str, Any]) -> None:
     assert one(image="x", healthcheck=given)["compose"] == {"healthcheck": found}
+
+
+def test_a_fixed_address_is_told_with_the_command_that_keeps_it() -> None:
+    found = reading(
+        api={"image": "a", "environment": {"PAGES": "http://localhost:8080/x"}},
+        web={"image": "b", "ports": [{"target": 80, "published": "8080"}]},
+    )
+    found.services()
+    assert found.losses.lines() == ["api: PAGES names localhost:8080, and every instance has ports of its own; `--port web=8080` fixes it"]
+
+
+def test_a_broker_with_a_fixed_port_is_told_with_it() -> None:
+    found = reading(kafka={"image": "apache/kafka:4.1.1", "ports": [{"target": 9092, "published": "9094"}]})
+    found.services()
+    assert "`--port kafka=9094` gives it that one" in found.losses.lines()[0]
+
+
+def test_a_line_about_several_services_is_right_for_one_of_them_too() -> None:
+    closed = {"image": "a", "ports": [{"target": 80}], "networks": {"back": None}, "container_name": "x"}
+    found = reading(top={"networks": {"back": {"internal": True}}}, a=closed, b={**closed, "container_name": "y"})
+    found.services()
+    assert found.losses.lines() == [
+        "a, b: `container_name` is left out; the name stays as a network alias",
+        "a, b: only in `internal` networks, where tests cannot reach anything: no outputs",
+    ]
 
 
 class TestOrder:

@@ -35,6 +35,12 @@ def test_paths_in_backticks_are_there(page: Path) -> None:
     assert [path for path in named(page.read_text("utf-8")) if not is_there(path)] == []
 
 
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "docs" / "tools").glob("*.md"))], ids=lambda page: page.name)
+def test_bold_text_begins_with_two_asterisks(page: Path) -> None:
+    """Three are shown as one, and whatever follows is in italics."""
+    assert [line for line in page.read_text("utf-8").splitlines() if "***" in line] == []
+
+
 def test_what_is_checked() -> None:
     text = "`tests/shown.py`:\n`envctl/gone.py` `docs/gone/NAME.yaml`\n"
     text += "| What | New files | Elsewhere |\n| a | `envctl/new.py` | `envctl/old.py` |\n"

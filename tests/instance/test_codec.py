@@ -24,10 +24,10 @@ NAMES = st.builds(Names, TEXTS, TEXTS, st.lists(TEXTS).map(tuple), UNKNOWN)
 UNITS = st.builds(Unit, TEXTS, st.lists(NAMES, max_size=2).map(tuple), st.dictionaries(TEXTS, JSON), st.just({}), unknown=UNKNOWN)
 SERVICES = st.builds(
     ServiceRecord, TEXTS, TEXTS, st.none() | st.integers(), st.dictionaries(KEYS, st.builds(Endpoint, st.none() | TEXTS, st.integers())),
-    st.booleans(), st.lists(TEXTS).map(tuple), st.dictionaries(TEXTS, TEXTS), st.none() | st.integers(), st.booleans(), st.none() | UNITS,
-    st.integers(), TEXTS, unknown=UNKNOWN,
+    st.booleans(), st.lists(TEXTS).map(tuple), st.dictionaries(TEXTS, TEXTS), st.none() | st.integers(), st.booleans(), st.booleans(),
+    st.none() | UNITS, st.integers(), TEXTS, unknown=UNKNOWN,
 )  # fmt: skip
-DATA = st.builds(DataRecord, TEXTS, st.lists(TEXTS).map(tuple), st.booleans(), st.lists(TEXTS).map(tuple), UNKNOWN)
+DATA = st.builds(DataRecord, TEXTS, st.lists(TEXTS).map(tuple), st.booleans(), st.lists(TEXTS).map(tuple), TEXTS, TEXTS, UNKNOWN)
 RECORDS = st.builds(
     lambda **given: record_of(**given), state=st.sampled_from(InstanceState), services=st.dictionaries(KEYS, SERVICES),
     data=st.dictionaries(KEYS, DATA), allocation=st.builds(Allocation, st.dictionaries(st.tuples(KEYS, KEYS), st.integers(1, 65535))),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -202,3 +203,11 @@ def test_what_was_ignored_from_the_start_gives_nothing_up() -> None:
         ask(signal.SIGHUP)
     with signals.interruptible():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_nobody_searches_what_is_left_for_cycles_on_the_way_out() -> None:
+    script = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); from envctl.process.signals import leave; leave(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "True\n")

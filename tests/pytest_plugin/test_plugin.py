@@ -59,6 +59,9 @@ def test_red(envctl_lane):
 def test_clean(envctl_lane):
     run(envctl_lane["DB_URL"], "SELECT 1")
 
+def test_table(envctl_lane):
+    run(envctl_lane["DB_URL"], "CREATE TABLE empty (a int)")
+
 """
 BREAK = """
 def test_the_server_dies(envctl, envctl_lane):
@@ -131,6 +134,8 @@ def test_a_red_test_shows_how_the_environment_was_and_who_left_data(project: Pro
     assert done.returncode == 1, done.stdout + done.stderr
     assert "db: seeded" in done.stdout
     assert "  test_it.py::test_red: db.t +1" in done.stdout
+    assert "  test_it.py::test_table: db.(tables) +1" in done.stdout
+    assert "1 test left nothing behind" in done.stdout
     assert nothing_is_left(project)
 
 

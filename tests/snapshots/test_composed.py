@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from envctl.plan.model import Plan, SnapshotPlan
+from envctl.plan.model import File, Plan, SnapshotPlan
 from envctl.snapshots.keys import can_be_kept, key_of
 from tests.builders import plan_of, write
 
@@ -20,15 +20,14 @@ ENV = {"POSTGRES_USER": "shop", "POSTGRES_PASSWORD": "sesame"}
 
 def composed(folder: Path, compose: Mapping[str, Any], env: Mapping[str, str] = ENV, **changes: Any) -> Plan:
     """A database as a Compose file describes it, and another service beside it."""
-    given = {"other": {}, "volumes": {"pgdata": {}}, "secrets": {"pw": {"file": str(folder / "pw.txt")}}, **changes}
+    given = {"other": {}, "files": {}, "volumes": {"pgdata": {}}, "secrets": {"pw": {"file": str(folder / "pw.txt")}}, **changes}
     write(folder, {"pw.txt": "sesame\n"})
     plan = plan_of(folder, "services:\n  db: {kind: postgres}\n  other: {kind: service, image: 'other:1'}\n")
     db, other = plan.services["db"], plan.services["other"]
     assert db.snapshot is not None
     kept = SnapshotPlan(db.snapshot.folder, always=True, kind=db.snapshot.kind)
-    bare = replace(
-        db, from_compose=True, places=PLACES, compose=compose, env=env, command=(), files={}, user=None, data=None, snapshot=kept
-    )  # fmt: skip
+    own = {"compose": compose, "env": env, "files": given["files"], "places": PLACES, "snapshot": kept}
+    bare = replace(db, from_compose=True, command=(), user=None, data=None, **own)
     services = {"db": bare, "other": replace(other, from_compose=True, compose=given["other"])}
     extra = {key: given.get(key, {}) for key in ("volumes", "secrets", "networks")}
     secrets = frozenset({env["POSTGRES_PASSWORD"]}) if "POSTGRES_PASSWORD" in env else frozenset()
@@ -218,7 +217,24 @@ def test_the_names_and_the_bytes_of_first_scripts_count(tmp_path: Path) -> None:
     assert len(set(keys)) == 5
 
 
-@pytest.mark.parametrize("text", ["\\! curl example.org", " \\i /tmp/x", "\\set a `date`", "copy t from program 'date'", "source /tmp/x"])
+CALLS = [
+    "\\! curl example.org",
+    " \\i /tmp/x",
+    "\\set a `date`",
+    "copy t from program 'date'",
+    "source /tmp/x",
+    "select 1; \\! date",
+    "select 1 \\! date",
+    "select 1 \\g | sh",
+    "select dblink('host=other')",
+    "create extension postgres_fdw",
+    "create subscription s connection 'host=other' publication p",
+    "create table t (a int) engine=federated connection='mysql://other/x/t'",
+    "change master to master_host='other'",
+]
+
+
+@pytest.mark.parametrize("text", CALLS)
 def test_sql_that_calls_a_program_or_reads_a_file_is_not_kept(tmp_path: Path, text: str) -> None:
     write(tmp_path, {"init/1.sql": f"select 1;\n{text}\n"})
     assert not is_kept(scripted(tmp_path, "init"))
@@ -252,3 +268,14 @@ def test_first_scripts_behind_a_link_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "p/init/1.sql").symlink_to(tmp_path / "elsewhere/1.sql")
 
     assert not is_kept(scripted(tmp_path / "p", "init"))
+
+
+@pytest.mark.parametrize(("text", "kept"), [("select 1;", True), ("select 1;\n\\! date\n", False)])
+def test_first_scripts_that_a_definition_adds_are_looked_through_too(tmp_path: Path, text: str, kept: bool) -> None:
+    plan = composed(tmp_path, {}, files={f"{SCRIPTS}/2.sql": File(text)})
+    assert is_kept(plan) is kept
+
+
+def test_null_in_the_first_column_is_no_command(tmp_path: Path) -> None:
+    write(tmp_path, {"init/1.sql": "copy t from stdin;\n\\N\t1\n\\.\n"})
+    assert is_kept(scripted(tmp_path, "init"))

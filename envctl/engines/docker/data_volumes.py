@@ -87,16 +87,23 @@ def make(daemon: Daemon, plan: Plan, given: Mapping[str, Any]) -> None:
             continue  # Compose tries it once more, and says why it cannot be
 
 
+def target_of(mount: Any) -> str:
+    """Where a volume is mounted, in either way of writing."""
+    if isinstance(mount, Mapping):
+        return str(mount.get("target", ""))
+    return [*str(mount).split(":"), ""][1] if ":" in str(mount) else str(mount)
+
+
 def _planned(service: ServicePlan) -> Iterator[_Mount]:
     """The volumes that it mounts to write into, in either way of writing."""
     for mount in service.compose.get("volumes") or []:
         if isinstance(mount, Mapping):
             if mount.get("type") == "volume" and not mount.get("read_only"):
-                yield _Mount(str(mount.get("source") or ""), str(mount.get("target", "")))
+                yield _Mount(str(mount.get("source") or ""), target_of(mount))
             continue
-        source, target, how, *_ = [*str(mount).split(":"), "", ""] if ":" in str(mount) else ["", str(mount), ""]
+        source, _, how, *_ = [*str(mount).split(":"), "", ""] if ":" in str(mount) else ["", "", ""]
         if not source.startswith((".", "/", "~")) and "ro" not in how.split(","):
-            yield _Mount(source, target)
+            yield _Mount(source, target_of(mount))
 
 
 def _holds(service: ServicePlan, target: str, env: Mapping[str, str]) -> bool:

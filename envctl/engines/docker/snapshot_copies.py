@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from envctl.engines.docker.api import CHANGING, ApiError, Daemon
+from envctl.engines.docker.data_volumes import target_of
 from envctl.errors import EnvctlError
 from envctl.instance.labels import DATA, INSTANCE, SERVICE
 from envctl.instance.record import SnapshotRecord
@@ -117,6 +118,6 @@ def mounted(plan: Plan, copies: Mapping[str, str]) -> Plan:
 
 
 def _mounted(service: ServicePlan, folder: str) -> ServicePlan:
-    others = [mount for mount in service.compose.get("volumes") or [] if str(mount["target"]).rstrip("/") != folder]
+    others = [mount for mount in service.compose.get("volumes") or [] if target_of(mount).rstrip("/") != folder]
     own = {"type": "volume", "source": f"{service.name}.kept", "target": folder, "volume": {}}
     return replace(service, compose={**service.compose, "volumes": [*others, own]})

@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from envctl.engines import listening
@@ -295,14 +296,15 @@ class KubernetesDeployment(KubernetesInstance):
     def _remove_strays(self) -> None:
         """What an earlier plan has made and this one does not; its Secrets tell what else there may be."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
-        added: list[tuple[str, str]] = []
-        for version, kind in STRAYS:
-            with Ignoring(404) if kind == "HTTPRoute" else nullcontext():  # most clusters have none
-                there = self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id}")
-                self._remove_unwanted(there, wanted)
-                added += added_kinds(there) if kind == "Secret" else []
-        for version, kind in added:
-            self._remove_unwanted(self.api.list(version, kind, self.namespace, f"{INSTANCE}={self.id}"), wanted)
+        there = list(chain.from_iterable(each(self._of_kind, STRAYS)))
+        more = each(self._of_kind, added_kinds(item for item in there if item["kind"] == "Secret"))
+        self._remove_unwanted([*there, *chain.from_iterable(more)], wanted)
+
+    def _of_kind(self, kind: tuple[str, str]) -> list[Object]:
+        """Those of the instance; most clusters have no HTTPRoutes."""
+        with Ignoring(404):
+            return self.api.list(*kind, self.namespace, f"{INSTANCE}={self.id}")
+        return []
 
     def _remove_unwanted(self, there: Sequence[Object], wanted: Collection[tuple[str, str]]) -> None:
         for item in there:
@@ -350,7 +352,14 @@ class KubernetesDeployment(KubernetesInstance):
 
     def _await_gone(self, pods: Sequence[Object], service: ServicePlan, patience: float) -> None:
         until, going = time.monotonic() + patience, {uid(pod) for pod in pods}
-        while any(uid(pod) in going for pod in self.pods(service.name)) and time.monotonic() < until:
+
+        def over() -> bool:
+            return time.monotonic() > until or not any(uid(pod) in going for pod in self._known_pods(service.name))
+
+        if (watched := self._watched) is not None:
+            watched.wait(over)
+            return
+        while not over():
             time.sleep(0.1)
 
     @contextmanager

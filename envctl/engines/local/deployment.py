@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.engines import listening
+from envctl.engines.free_ports import nobody_has
 from envctl.engines.local import snapshots
 from envctl.engines.local.folders import cache_folder, make_services_folder, services_folder, write_files
 from envctl.engines.local.instance import LOGS, LocalInstance, Spec, resolved, run
@@ -290,9 +291,18 @@ class LocalDeployment(LocalInstance):
             sock.close()
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
-        """Somebody may have taken the port between the choice and the start."""
-        words = text(self.logs(service.name, 40)).lower()
-        return PortTaken(service.name, "another program listens there") if service.ports and any(word in words for word in TAKEN) else None
+        """Somebody may have taken the port between the choice and the start; or it wants one that nobody has chosen for it."""
+        log = text(self.logs(service.name, 40))
+        if not service.ports or not any(word in log.lower() for word in TAKEN):
+            return None
+        if not all(map(nobody_has, service.outside_ports.values())):
+            return PortTaken(service.name, "another program listens there")
+        copies = [other.name for other in self.plan.services.values() if other.written and other.written == service.written]
+        which = f"{' and '.join(copies)} take the same one" if len(copies) > 1 else "it has one of its own"
+        advice = f"`${{self.port}}` in `run:` or `env:` tells it the port that is free for it; now {which}"
+        evidence = Evidence(service.name, "start", logs=tuple(log.splitlines()), advice=advice)
+        free = " and ".join(map(str, service.outside_ports.values()))
+        return ServiceFailed(f"{service.name} wants a port that is taken, and not {free}, which is free for it", evidence)
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return service.outside_ports

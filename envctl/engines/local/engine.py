@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ from envctl.session.session import Host
 if TYPE_CHECKING:
     from envctl.engines.local.deployment import LocalDeployment
     from envctl.plan.model import Plan
+
+PAUSES = (0.05, 0.2, 0.5, 1.0)
+"""Seconds before each further attempt to remove the files of an instance."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,13 @@ class LocalEngine:
             kill_marked(id, folder=os.path.realpath(folder))
         LocalInstance(self.host, id).forget()
         shutil.rmtree(folder, ignore_errors=True)
+        for pause in PAUSES:
+            if not folder.exists():
+                break
+            # A program that was being started when all others were killed has written something meanwhile.
+            time.sleep(pause)
+            kill_marked(id, folder=os.path.realpath(folder))
+            shutil.rmtree(folder, ignore_errors=True)
         return [str(folder)] if folder.exists() else []
 
     def prune(self, everything: bool) -> Sequence[str]:

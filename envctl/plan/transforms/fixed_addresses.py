@@ -24,7 +24,8 @@ _URL = re.compile(
 )
 _HOST = re.compile(r"(.*?)_?(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)", re.IGNORECASE)
 _DATABASE = ("DATABASE", "DB", "DBNAME", "NAME", "DB_NAME", "VHOST", "BUCKET")
-_ADDRESS = re.compile(r"HOST|SERVER|ADDR|URL|URI|ENDPOINT|BROKER|BOOTSTRAP", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:HOST|HOSTNAME|SERVERS?|ADDR|ADDRESS|UR[LI]|ENDPOINT|BROKERS?)\d*$", re.IGNORECASE)
+"""How variables end whose whole value may be the name of a server; `DB_SERVER_TYPE: mysql` is none."""
 _AMQP, _DEFAULT = ("amqp://", "amqps://"), "/"
 """A URL of AMQP without a path means the virtual host `/`."""
 
@@ -53,7 +54,7 @@ def with_references(environment: Environment, own: Sequence[str]) -> tuple[Envir
     laned, problems = list(_laned(environment, own)), list[Problem]()
     services = dict(environment.definition.services)
     for name in own:
-        for each in laned:
+        for each in laned if services[name].from_compose else [other for other in laned if other.name != name]:
             other = each._replace(ref="self" if each.name == name else each.name)
             services[name], left = _rewired(services[name], other)
             problems += _problems(environment, name, services[name], other, left)

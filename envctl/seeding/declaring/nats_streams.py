@@ -12,7 +12,10 @@ from envctl.seeding import Endpoint, Seeder
 from envctl.seeding.declaring import refused
 from envctl.seeding.libraries import library
 
+KEY = "streams"
 TIMEOUT = 30
+OTHERWISE = 10058
+"""JetStream's code for a stream of that name that is configured otherwise."""
 Options = Mapping[str, Any]
 
 
@@ -22,7 +25,7 @@ def declare(seeder: Seeder, service: ServicePlan) -> None:
 
 
 async def _declare(at: Endpoint, service: ServicePlan) -> None:
-    for name, options in at.properties["streams"].items():
+    for name, options in at.properties[KEY].items():
         await _stream(at, service, name, options)
 
 
@@ -36,13 +39,25 @@ async def _stream(at: Endpoint, service: ServicePlan, name: str, options: Option
         client = await nats.connect(url, user=user, password=password, allow_reconnect=False, connect_timeout=TIMEOUT)
         try:
             stream = client.jetstream(timeout=TIMEOUT)
-            await stream.add_stream(**stream_config(name, options))
+            await _made(stream, stream_config(name, options))
             for consumer, wanted in (options.get("consumers") or {}).items():
                 await stream.add_consumer(name, **consumer_config(consumer, wanted or {}))
         finally:
             await client.close()
     except (Error, OSError, TimeoutError, ValueError) as error:
         raise refused(service, f"the stream '{name}'", getattr(error, "description", None) or error) from None
+
+
+async def _made(stream: Any, config: Mapping[str, Any]) -> None:
+    """One that is there already becomes as it is declared now, with what it holds; what cannot be changed is the server's to say."""
+    from nats.js.errors import BadRequestError
+
+    try:
+        await stream.add_stream(**config)
+    except BadRequestError as error:
+        if error.err_code != OTHERWISE:
+            raise
+        await stream.update_stream(**config)
 
 
 def stream_config(name: str, options: Options) -> dict[str, Any]:

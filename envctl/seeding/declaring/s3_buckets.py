@@ -9,10 +9,12 @@ from envctl.seeding import Seeder
 from envctl.seeding.declaring import refused
 from envctl.seeding.s3 import client_of, errors
 
+KEY = "buckets"
+
 
 def declare(seeder: Seeder, service: ServicePlan) -> None:
     at = seeder.endpoint(service.name)
-    wanted = {name: options for name, options in at.properties["buckets"].items() if options.get("versioning") or options.get("policy")}
+    wanted = {name: options for name, options in at.properties[KEY].items() if options.get("versioning") or options.get("policy")}
     if not wanted:
         return
     client = client_of(at, service.name, "a bucket with versions or a policy")

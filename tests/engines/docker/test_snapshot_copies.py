@@ -97,7 +97,7 @@ def test_a_copy_that_finds_no_room_is_an_error() -> None:
         fill(daemon, composed(), KEPT, "t-1", {}, InFlight())
 
 
-def plan_with(tmp_path: Any, volumes: list[dict[str, Any]]) -> Plan:
+def plan_with(tmp_path: Any, volumes: list[Any]) -> Plan:
     plan = plan_of(tmp_path, "services:\n  db: {kind: postgres}\n")
     return replace(plan, services={"db": composed(compose={"volumes": volumes})}, compose_extra={"volumes": {"pgdata": {}}})
 
@@ -111,3 +111,12 @@ def test_the_copy_stands_in_the_place_of_the_data_and_of_nothing_else(tmp_path: 
     own = {"type": "volume", "source": "db.kept", "target": FOLDER, "volume": {}}
     assert document["services"]["db"]["volumes"] == [script, own]
     assert document["volumes"]["db.kept"] == {"external": True, "name": f"{plan.setting.id}.db"}
+
+
+def test_what_a_definition_adds_later_in_the_short_form_stays_beside_the_copy(tmp_path: Any) -> None:
+    plan = plan_with(tmp_path, ["./conf:/etc/db:ro", f"pgdata:{FOLDER}", FOLDER])
+
+    document = render_compose(mounted(plan, {"db": FOLDER}), standalone=False).document
+
+    own = {"type": "volume", "source": "db.kept", "target": FOLDER, "volume": {}}
+    assert document["services"]["db"]["volumes"] == ["./conf:/etc/db:ro", own]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -87,3 +87,35 @@ def test_all_endpoints_are_approved_of_by_one_look(
     deployment.finish({"one"})
     assert approved == {"one/main": "u-one", "two/main": "none"}
     assert len(played.asked) == 1
+
+
+def test_that_pods_are_gone_the_watch_knows(played: Played, deployment: KubernetesDeployment) -> None:
+    """The pod of an earlier plan ends at the second look; a new one of the service is there already."""
+    known, looks = {"u-old": pod("one") | {"metadata": pod("one")["metadata"] | {"uid": "u-old"}}}, []
+
+    def wait(over: Callable[[], bool]) -> bool:
+        while not over():
+            looks.append(dict(known))
+            known.clear()
+            known["u-one"] = pod("one")
+        return True
+
+    deployment._watched = cast(Any, SimpleNamespace(known=known, wait=wait))
+    deployment._await_gone([*known.values()], deployment.plan.services["one"], 60.0)
+    assert len(looks) == 1
+    assert played.asked == []
+
+
+def test_what_an_earlier_plan_has_left_is_removed_whatever_the_cluster_lacks(played: Played, deployment: KubernetesDeployment) -> None:
+    """It has no HTTPRoutes here; what the record says that was added is looked for as well."""
+    namespace = f"/api/v1/namespaces/{ID}"
+    note = {"envctl.adds.1": "v1 Endpoints"}
+    stray = {"metadata": {"name": "gone", "uid": "u", "labels": {}}}
+    record = {"metadata": {"name": "r", "uid": "u", "labels": {"envctl.record": "true"}, "annotations": note}}
+    played.answers["GET /api/v1"] = {"resources": [{"name": "endpoints", "kind": "Endpoints", "namespaced": True}]}
+    for version, kinds in (("/api/v1", ("services", "configmaps")), ("/apis/batch/v1", ("jobs",)), ("/apis/apps/v1", ("deployments",))):
+        played.answers |= {f"GET {version}/namespaces/{ID}/{kind}": {"items": []} for kind in kinds}
+    played.answers |= {f"GET /apis/networking.k8s.io/v1/namespaces/{ID}/{kind}": {"items": []} for kind in ("networkpolicies", "ingresses")}
+    played.answers |= {f"GET {namespace}/secrets": {"items": [record]}, f"GET {namespace}/endpoints": {"items": [stray]}}
+    deployment._remove_strays()
+    assert [what for what, _ in played.asked if what.startswith("DELETE")] == [f"DELETE {namespace}/endpoints/gone"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import stat
 import threading
 from dataclasses import replace
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 from envctl.engines import Execution, PortTaken
+from envctl.engines.free_ports import any_port
+from envctl.engines.local import engine as engine_module
 from envctl.engines.local.engine import LocalEngine, open_engine
 from envctl.engines.logs import text
 from envctl.errors import EnvctlError, ServiceFailed
@@ -250,12 +253,31 @@ def test_a_listener_that_breaks_is_told(made: Made, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", ["bind: Address already in use", "listen EADDRINUSE: address", "could not bind: address in use"])
 def test_a_port_that_somebody_has_taken(made: Made, tmp_path: Path, words: str) -> None:
-    project = made(shell("a", f"echo '{words}'; exit 1", tmp_path, ports=(port("main", 80, 20000),)), shell("b", "exit 1", tmp_path))
-    for each in project.plan.services.values():
-        project.start(each)
-        until(partial(lambda name: not project.state(name).running, each.name))
-    assert isinstance(project.exit_reason(project.plan.services["a"]), PortTaken)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        taken = port("main", 80, other.getsockname()[1])
+        project = made(shell("a", f"echo '{words}'; exit 1", tmp_path, ports=(taken,)), shell("b", "exit 1", tmp_path))
+        for each in project.plan.services.values():
+            project.start(each)
+            until(partial(lambda name: not project.state(name).running, each.name))
+        assert isinstance(project.exit_reason(project.plan.services["a"]), PortTaken)
     assert project.exit_reason(project.plan.services["b"]) is None
+
+
+@pytest.mark.parametrize(("written", "which"), [("", "it has one of its own"), ("a", "a and a-lane2 take the same one")])
+def test_a_port_that_nobody_has_chosen_is_not_said_to_be_another_programs(made: Made, tmp_path: Path, written: str, which: str) -> None:
+    free = port("main", 80, any_port())
+    fails = shell("a", "echo 'bind: Address already in use'; exit 1", tmp_path, ports=(free,), written=written)
+    project = made(fails, shell("a-lane2", "exit 1", tmp_path, written=written))
+    project.start(project.plan.services["a"])
+    until(lambda: not project.state("a").running)
+    found = project.exit_reason(project.plan.services["a"])
+    assert isinstance(found, ServiceFailed)
+    assert not isinstance(found, PortTaken)
+    assert found.message == f"a wants a port that is taken, and not {free.outside}, which is free for it"
+    assert found.evidence is not None
+    assert found.evidence.advice == f"`${{self.port}}` in `run:` or `env:` tells it the port that is free for it; now {which}"
+    assert found.evidence.logs[-1] == "bind: Address already in use"
 
 
 # Removed
@@ -296,6 +318,7 @@ def test_nothing_is_removed_below_processes_of_a_halted_keeper(
     os.kill(keeper.pid, signal.SIGSTOP)
     monkeypatch.setattr(client, "QUICK", 0.3)
     alive: list[bool] = []
+    monkeypatch.setattr(engine_module, "PAUSES", ())
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: alive.append(running(pid)))
     engine.remove(ID, {"a": 10.0})
     assert alive
@@ -305,7 +328,24 @@ def test_nothing_is_removed_below_processes_of_a_halted_keeper(
 def test_what_cannot_be_removed_is_named(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: LocalEngine) -> None:
     project = made(service("a", run=("true",), folder=tmp_path))
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
+    monkeypatch.setattr(engine_module, "PAUSES", (0.0,))
     assert engine.remove(ID, {}) == [str(project.root("a").parent)]
+
+
+def test_what_somebody_writes_while_it_is_removed_goes_too(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: LocalEngine
+) -> None:
+    project = made(service("a", run=("true",), folder=tmp_path))
+    remove, late = shutil.rmtree, [project.root("a") / "data"]
+
+    def remove_and_find_more(path: Path, ignore_errors: bool) -> None:
+        remove(path, ignore_errors=ignore_errors)
+        if late:
+            late.pop().mkdir(parents=True)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_and_find_more)
+    assert engine.remove(ID, {}) == []
+    assert not project.root("a").parent.exists()
 
 
 def test_instances_are_seen(made: Made, tmp_path: Path, engine: LocalEngine) -> None:

@@ -177,3 +177,14 @@ def test_a_port_that_was_asked_for_is_not_changed(clash: Project) -> None:
     assert "choose another one with --port" in done.err
     assert json.loads(done.out)["state"] == "failed"
     nothing_is_left(clash)
+
+
+def test_a_port_that_the_definition_gives_is_not_changed(clash: Project) -> None:
+    with ExitStack() as stack:
+        port = stack.enter_context(held_port())
+        clash.environment("env", CLASH.replace('${self.port}", port: 8000}', f'${{self.port}}", port: 8000, publish: {port}}}', 1))
+        done = clash.envctl("up", "env")
+    assert done.status == 1
+    assert "site: its port is taken" in done.err
+    assert "choose another number for its `publish:`, or take that away" in done.err
+    assert done.err.count("site  failed") <= 1, "another attempt would be the same"

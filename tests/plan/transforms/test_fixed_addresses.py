@@ -111,6 +111,12 @@ def test_what_is_not_sure_is_said(tmp_path: Path, env: dict[str, str], key: str,
     assert way in hint
 
 
+def test_words_that_are_no_addresses_stay(tmp_path: Path) -> None:
+    env = {"DB_SERVER_TYPE": "db", "HOSTS_FILE": "db", "CACHE": "cache", "IMAGE": "db:17", "PATHS": "/db:/cache"}
+    assert planned(tmp_path, env).services["api-lane2"].env == env
+    assert planned(tmp_path, {**env, "SERVER": "api"}, from_compose=False).services["api-lane2"].env == {**env, "SERVER": "api"}
+
+
 def test_every_one_of_them_is_said(tmp_path: Path) -> None:
     env = {"A": "postgres://db/other", "B": "host=db", "C": "postgres://db/shop", "D": 5}
     assert [message.split()[0] for message, _ in refused(tmp_path, env)] == ["A", "B"]
