@@ -11,13 +11,12 @@ from collections.abc import Generator, Iterator
 CONNECT = re.compile(rb"\\c(?:onnect)?(?![^\s;\\])")
 _COPY = re.compile(rb"\\?copy\b.*\bfrom\s+(?:p?stdin)\b", re.IGNORECASE | re.DOTALL)
 # Without a way back into what was matched: that would take memory for each byte.
-_PLAIN = rb"""[^'"\\$;/\-]++|'(?<![eE]')[^']*+'|"[^"]*+"|-(?!-)|/(?!\*)"""
-_TO_ITS_END = re.compile(rb"(?:" + _PLAIN + rb")++")
-_AND_OTHERS = re.compile(rb"(?:" + _PLAIN + rb"|;(?!\s*+(?:[cC][oO][pP][yY]\b|--|/\*|[\\;]|\Z)))++")
+_E = rb"(?<=(?<![\w$\x80-\xff])[eE])"
+_PLAIN = rb"""[^'"\\$;/\-]++|'(?<![eE]')[^']*+'|""" + _E + rb"""'(?:[^\\']++|\\.|'')*+'|'(?<=[\w$\x80-\xff][eE]')[^']*+'|"[^"]*+"|-(?!-)|/(?!\*)"""
+_TO_ITS_END = re.compile(rb"(?:" + _PLAIN + rb")++", re.DOTALL)
+_AND_OTHERS = re.compile(rb"(?:" + _PLAIN + rb"|;(?!\s*+(?:[cC][oO][pP][yY]\b|--|/\*|[\\;]|\Z)))++", re.DOTALL)
 _COPY_OR_NOTHING = re.compile(rb"\s*+(?:[cC][oO][pP][yY]\b|\Z)")
-_TOKEN = re.compile(
-    rb"""--|/\*|;|\\[;:]|\\|((?<=(?<![\w$\x80-\xff])[eE])')|'|"|(?<![\w$\x80-\xff])\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$"""
-)
+_TOKEN = re.compile(rb"--|/\*|;|\\[;:]|\\|(" + _E + rb"""')|'|"|(?<![\w$\x80-\xff])\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$""")
 _LITERAL = re.compile(rb"""'[^']*+'?|"[^"]*+"?""")
 _ESCAPED = re.compile(rb"(?:[^\\']++|\\.|'')*+", re.DOTALL)
 _COMMENTED = re.compile(rb"/\*|\*/")

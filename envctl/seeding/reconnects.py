@@ -24,10 +24,17 @@ def reconnects_until(content: Iterable[bytes]) -> int:
     last, read, until = b"", 0, 0
     for piece in content:
         text = last + piece
-        for found in CONNECT.finditer(text):
-            until = read - len(last) + found.end()
+        until = read - len(last) + end if (end := _last_end(text)) else until
         read, last = read + len(piece), text[-16:]
     return until
+
+
+def _last_end(text: bytes) -> int:
+    at = len(text)
+    while (at := text.rfind(b"\\c", 0, at)) >= 0:
+        if found := CONNECT.match(text, at):
+            return found.end()
+    return 0
 
 
 def with_questions(content: Iterable[bytes], until: int) -> Iterator[bytes]:

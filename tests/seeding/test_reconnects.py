@@ -41,6 +41,7 @@ COMMANDS = [
     b"copy t(a)/* ' */from stdin;\n'\n\\.\n\\c other\n",
     b"copy t --;\nfrom stdin;\n'\n\\.\n\\c other\n",
     b"select e'a''b\\'c', date'2026-01-01', 1-1, 4/2;\n\\c other\n",
+    b"insert into t values (e'a\\'b', date'1', name'it''s', E'\\\\', 'ye''s'), ('\n', e'\\'\n''\\'');\n\\c other\n",
     b"\\echo it is\n\\c other\n",
     b"\\echo one \\\\ \\c other\n",
     b"\\! echo \\c x\n\\c other\n",
