@@ -41,7 +41,7 @@ def _must_be_there(client: Any, step: Step) -> None:
         code = getattr(error, "response", {}).get("Error", {}).get("Code")
         if code in MISSING:
             raise failed(step, step.where, f"into '{step.step.into}': {error}; `with: {{buckets: [...]}}` declares a bucket") from None
-        if code not in FORBIDDEN:  # who may not look may still be allowed to write; whose credentials are wrong hears so then, with a reason
+        if code not in FORBIDDEN:  # who may not look may still write; wrong credentials are told then, with their reason
             raise failed(step, step.where, f"into '{step.step.into}': {error}") from None
 
 

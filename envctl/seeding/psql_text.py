@@ -12,7 +12,8 @@ CONNECT = re.compile(rb"\\c(?:onnect)?(?![^\s;\\])")
 _COPY = re.compile(rb"\\?copy\b.*\bfrom\s+(?:p?stdin)\b", re.IGNORECASE | re.DOTALL)
 # Without a way back into what was matched: that would take memory for each byte.
 _E = rb"(?<=(?<![\w$\x80-\xff])[eE])"
-_PLAIN = rb"""[^'"\\$;/\-]++|'(?<![eE]')[^']*+'|""" + _E + rb"""'(?:[^\\']++|\\.|'')*+'|'(?<=[\w$\x80-\xff][eE]')[^']*+'|"[^"]*+"|-(?!-)|/(?!\*)"""
+_TEXT = rb"'(?<![eE]')[^']*+'|'(?<=[\w$\x80-\xff][eE]')[^']*+'|" + _E + rb"""'(?:[^\\']++|\\.|'')*+'|"[^"]*+\""""
+_PLAIN = rb"""[^'"\\$;/\-]++|""" + _TEXT + rb"|-(?!-)|/(?!\*)"
 _TO_ITS_END = re.compile(rb"(?:" + _PLAIN + rb")++", re.DOTALL)
 _AND_OTHERS = re.compile(rb"(?:" + _PLAIN + rb"|;(?!\s*+(?:[cC][oO][pP][yY]\b|--|/\*|[\\;]|\Z)))++", re.DOTALL)
 _COPY_OR_NOTHING = re.compile(rb"\s*+(?:[cC][oO][pP][yY]\b|\Z)")

@@ -2,14 +2,17 @@ r"""`\connect` while a transaction is open: the question before it, and where no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from envctl.engines import CommandResult
 from envctl.errors import ServiceFailed
-from envctl.seeding import Seeder, seed
+from envctl.seeding import Seeder, psql_text, seed
 from envctl.seeding.reconnects import _QUESTION, OPEN, reconnects_until, with_questions
 from tests.builders import FakeDeployment, feed, plan_with, step_of
 
@@ -95,6 +98,23 @@ def test_behind_another_command_it_begins_as_sql(text: bytes, length: int) -> No
 @pytest.mark.parametrize("text", NONE)
 def test_what_psql_takes_for_text_or_data_stays_as_it_is(text: bytes, length: int) -> None:
     assert sent(text, length) == text
+
+
+PARTS = (
+    *("\n", "\n", ";", ";\n", " ", "x", "e", "'", "e'", "\\'", "''", '"', "$$", "$a$", "$1", "--", "-", "/*", "*/", "/", "`"),
+    *("copy t from stdin", "copy t from stdin;\n", "\n\\.\n", "\\copy t from stdin", "insert into t"),
+    *("\\c x", "\n\\c x\n", "\\g", "\\r", "\\echo ", "\\;", "\\\\", "\\"),
+)
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=30).map(lambda parts: "".join(parts).encode()), st.integers(1, 9))
+@example(b"copy t from stdin;x\n\\.\n\\c x", 1)
+def test_skipping_finds_what_reading_everything_does(text: bytes, length: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for skipping in ("_TO_ITS_END", "_AND_OTHERS"):
+            patch.setattr(psql_text, skipping, re.compile(rb"""[^'"\\$;/\-]"""))
+        slowly = sent(text, 1)
+    assert sent(text, length) == sent(text, 1000) == slowly
 
 
 def test_what_is_behind_the_last_command_is_not_read_as_psql_does() -> None:
