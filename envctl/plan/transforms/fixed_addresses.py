@@ -80,23 +80,28 @@ def _rewired(service: Service, laned: Mapping[str, Laned], hosts: Hosts) -> tupl
 
 def _of_url(other: Laned, key: str, value: str) -> dict[str, str]:
     url = _URL.fullmatch(value)
-    if url is None or url["host"] not in other.hosts or (url["port"] and int(url["port"][1:]) not in other.ports):
+    if url is None or url["host"] not in other.hosts or not _fits(other, (url["port"] or "")[1:]):
         return {}
     before, port, rest = url["scheme"] + (url["user"] or ""), url["port"] or "", url["rest"] or ""
     if other.own:
-        return {key: f"{before}${{{other.ref}.host}}{port}{url['path'] or ''}{rest}"}
+        return {key: f"{before}{other.host}{port}{url['path'] or ''}{rest}"}
     item = unquote((url["path"] or "")[1:]) or (_DEFAULT if url["scheme"] in _AMQP else "")
     return {key: f"{before}{url['host']}{port}/{other.item(item, ' | urlencode')}{rest}"} if _is_plain(other, item) else {}
 
 
 def _of_host(other: Laned, key: str, given: Mapping[str, str]) -> dict[str, str]:
     host, _, port = given[key].partition(":")
-    if host not in other.hosts or (port and not (port.isdecimal() and int(port) in other.ports)):
+    if host not in other.hosts or not _fits(other, port):
         return {}
     if other.own:
-        return {key: f"${{{other.ref}.host}}{f':{port}' if port else ''}"}
+        return {key: f"{other.host}{f':{port}' if port else ''}"}
     beside = _database_beside(key, given)
     return {beside: other.item(given[beside])} if beside and _is_plain(other, given[beside]) else {}
+
+
+def _fits(other: Laned, port: str) -> bool:
+    """Whether *port*, if there is one, may be of *other*: a Compose file need not say on which ports a service of its own listens."""
+    return not port or (port.isdecimal() and (other.own or int(port) in other.ports))
 
 
 def _database_beside(key: str, given: Mapping[str, str]) -> str:

@@ -29,6 +29,16 @@ class Laned(NamedTuple):
     own: bool = True
     ref: str = ""
 
+    @property
+    def host(self) -> str:
+        """A reference to its host of the lane; without a port there is no address, but its name is one for whoever knows the port."""
+        return f"${{{self.ref}.{'host' if self.ports else 'name'}}}"
+
+    @property
+    def url(self) -> str:
+        """A reference to its URL of the lane, or to what there is of it."""
+        return f"${{{self.ref}.url}}" if self.ports else self.host
+
     def item(self, item: str, how: str = "") -> str:
         """A reference to the lane's name of *item*; *how* is what is done with it, as an expression writes it."""
         return f'${{{self.ref}.{self.several}["{item}"].name{how}}}'
@@ -41,8 +51,7 @@ Hosts = Mapping[str, Sequence[Laned]]
 def all_laned(environment: Environment, own: Collection[str]) -> Iterator[Laned]:
     """The services that are there once per lane, *own*, and those of which each lane has a part."""
     for name, service in environment.definition.services.items():
-        kind = environment.kinds[service.kind]
-        ports = list({**kind.ports, **service.ports}.values()) + ([service.port] if service.port else [])
+        kind, ports = environment.kinds[service.kind], ports_of(environment, service)
         aliases = _aliases(service)
         if name in own:
             yield Laned(name, [name, *aliases], ports, ref=name)
@@ -51,6 +60,11 @@ def all_laned(environment: Environment, own: Collection[str]) -> Iterator[Laned]
             several = kind.unit.several
             items = items_of(kind, several, service.with_.get(several), name, environment.loaded.budget) if several else {}
             yield Laned(name, [name, *aliases], ports, several, list(items), own=False, ref=name)
+
+
+def ports_of(environment: Environment, service: Service) -> list[int]:
+    """The numbers on which *service* listens, as far as anybody says."""
+    return [*{**environment.kinds[service.kind].ports, **service.ports}.values(), *([service.port] if service.port else [])]
 
 
 def _aliases(service: Service) -> list[str]:
@@ -94,9 +108,14 @@ def _merged(hosts: Hosts, changed: Mapping[str, Laned]) -> dict[str, Sequence[La
 
 def shared_instead(environment: Environment, own: Collection[str], name: str) -> str:
     """The other way out, for the end of a hint about the service *name*; empty where one for all lanes would be no better."""
-    services, kinds = environment.definition.services, environment.kinds
-    others = {other for other, its in services.items() if other in own or is_divided(kinds[its.kind])} - {name}
-    service = services[name]
-    if name not in own or is_divided(kinds[service.kind]) or others & set(service.needs) or refers(service, others):
+    divided = is_divided(environment.kinds[environment.definition.services[name].kind])
+    if name not in own or divided or not uses_no_lane(environment, own, name):
         return ""
     return f"; or `scope: environment` for '{name}' makes that one for all lanes"
+
+
+def uses_no_lane(environment: Environment, own: Collection[str], name: str) -> bool:
+    """Whether the service *name* has nothing to do with others of which each lane has its own, so that it could be one for all."""
+    services, kinds = environment.definition.services, environment.kinds
+    others = {other for other, its in services.items() if other in own or is_divided(kinds[its.kind])} - {name}
+    return not others & set(services[name].needs) and not refers(services[name], others)

@@ -17,7 +17,7 @@ from envctl.errors import DefinitionError, Problem, UsageError
 from envctl.plan.model import Selection
 from envctl.plan.reading import refers
 from envctl.plan.transforms.fixed_addresses import with_references
-from envctl.plan.transforms.laned import shared_instead
+from envctl.plan.transforms.laned import ports_of, shared_instead, uses_no_lane
 from envctl.plan.transforms.shared import cannot_be_copied
 
 MOST = 64
@@ -103,15 +103,16 @@ def _copies(environment: Environment, own: list[str], name: str, service: Servic
     """Why it cannot be there twice."""
     source = environment.loaded.source
     for path, why in cannot_be_copied(service):
-        hint = f"take it away, or `scope: environment` for '{name}' makes it one for all lanes"
-        yield source.problem(("services", name, *path), f"'{name}' cannot exist once per lane: {why}", hint)
+        shared = f", or `scope: environment` for '{name}' makes it one for all lanes" if uses_no_lane(environment, own, name) else ""
+        yield source.problem(("services", name, *path), f"'{name}' cannot exist once per lane: {why}", f"take it away{shared}")
     if service.from_compose:
         known = {ref.root for ref in refers(service, environment.definition.services)}
         for other in service.needs:
             if other not in known and _is_laned(environment, own, other):
                 message = f"'{name}' is of a Compose file and reaches '{other}' by a fixed address, which would be the same in every lane"
                 instead = shared_instead(environment, own, other)
-                hint = f"give it the address by a reference: `env: {{URL: ${{{other}.url}}}}`{instead}"
+                what = "url" if ports_of(environment, environment.definition.services[other]) else "name"
+                hint = f"give it the address by a reference: `env: {{{what.upper()}: ${{{other}.{what}}}}}`{instead}"
                 yield source.problem(("services", name), message, hint)
 
 

@@ -84,8 +84,8 @@ def _problem(environment: Environment, own: Collection[str], name: str, given: _
 
 def _way(service: Service, other: Laned, given: _Text) -> str:
     if not given.key:
-        return f"give it a variable with `${{{other.ref}.url}}`"
+        return f"give it a variable with `{other.url}`"
     alone = given.text in other.hosts
     item = f", and `{other.item(other.items[0])}` where it names what it uses there" if alone and other.items else ""
     where = "in a definition with `from:` this file, " if service.from_compose else ""
-    return f"{where}`env: {{{given.key}: ${{{other.ref}.{'host' if alone else 'url'}}}}}`{item}"
+    return f"{where}`env: {{{given.key}: {other.host if alone else other.url}}}`{item}"

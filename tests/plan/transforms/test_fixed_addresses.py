@@ -64,6 +64,7 @@ def refused(folder: Path, env: dict[str, Any], **changes: Any) -> list[tuple[str
         ("redis://cache:6379/0", "redis://cache-lane2:6379/0"),
         ("cache:6379", "cache-lane2:6379"),
         ("http://api:8000/v1", "http://api-lane2:8000/v1"),
+        ("http://api:9999/v1", "http://api-lane2:9999/v1"),
         ("postgres://elsewhere/shop", "postgres://elsewhere/shop"),
         ("a db of $${x}", "a db of ${x}"),
         ("/srv/db", "/srv/db"),
@@ -207,6 +208,22 @@ def test_the_hint_names_the_service_that_could_be_shared(tmp_path: Path) -> None
     assert hint.endswith("`env: {APIS: ${api.url}}`; or `scope: environment` for 'api' makes that one for all lanes")
     [(_, hint)] = refused(tmp_path, {"URL": "postgres://db/shop"}, others=web)
     assert hint.endswith("`env: {APIS: ${api.url}}`")
+
+
+def test_a_service_is_known_by_its_name_where_the_file_has_no_ports_of_it(tmp_path: Path) -> None:
+    others = {"worker": Service(image="w:1")}
+    env = {"WORKER_ADDR": "worker:9091", "WORKER": "worker:9091", "WORKERS": "worker:50", "WORKER_IMAGE": "worker:2024"}
+    assert planned(tmp_path, env, others=others).services["api-lane2"].env == {
+        **env,
+        "WORKER_ADDR": "worker-lane2:9091",
+        "WORKER": "worker-lane2:9091",
+    }
+
+
+def test_the_reference_to_write_is_one_that_there_is(tmp_path: Path) -> None:
+    others = {"worker": Service(image="w:1")}
+    [(_, hint)] = refused(tmp_path, {"URLS": "http://worker,http://worker"}, others=others)
+    assert "`env: {URLS: ${worker.name}}`" in hint
 
 
 def test_what_is_changed_is_told(tmp_path: Path) -> None:
