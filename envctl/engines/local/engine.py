@@ -89,12 +89,14 @@ class LocalEngine:
             kill_marked(id, folder=os.path.realpath(folder))
         LocalInstance(self.host, id).forget()
         shutil.rmtree(folder, ignore_errors=True)
+        # One that lives goes on watching whoever removes this.
+        keeper = [found.pid for found in [self.host.keepers.find(id)] if found is not None]
         for pause in PAUSES:
             if not folder.exists():
                 break
             # A program that was being started when all others were killed has written something meanwhile.
             time.sleep(pause)
-            kill_marked(id, folder=os.path.realpath(folder))
+            kill_marked(id, folder=os.path.realpath(folder), spared=keeper)
             shutil.rmtree(folder, ignore_errors=True)
         return [str(folder)] if folder.exists() else []
 
