@@ -206,10 +206,14 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
 def _discard_changed(run: Run, deployment: Deployment) -> None:
     """Data of other seeds than those of now goes, and is made anew."""
     run.in_flight.await_first()
-    for service, what in list(changed_seeds(run.record, deployment, run.plan.services.values())):
+    data = Data(run.update, lambda: run.record, deployment)
+    changed = dict(changed_seeds(run.record, deployment, run.plan.services.values()))
+    staying = data.staying(changed)
+    for service, what in changed.items():
         run.events.say(f"{service.name}: {what}: its data is made anew")
-        deployment.discard(service)
-        run.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k != service.name}))  # noqa: B023
+        data.discard(service)
+    for text in staying:
+        run.events.say(text)
 
 
 def _complete(run: Run, timer: Timer) -> None:
