@@ -168,7 +168,8 @@ def reset(
         chosen = units.services_of(record, wanted, lane)
         changed = _seeded_otherwise(session, record, chosen) if checked else set()
         found = [each for each in units.resettable(record, chosen, lane) if each.name not in changed]
-        _refuse_shared_data(session, record, _to_make(record, wanted, chosen, {each.name for each in found}))
+        slow = _to_make(record, wanted if lane is None else (), chosen, {each.name for each in found})
+        _refuse_shared_data(session, record, slow)
         lost = units.reset(found, way.use)
         if way.ahead:
             with suppress(UnitError):  # the next one tells

@@ -207,9 +207,9 @@ def _discard_changed(run: Run, deployment: Deployment) -> None:
     """Data of other seeds than those of now goes, and is made anew."""
     run.in_flight.await_first()
     data = Data(run.update, lambda: run.record, deployment)
-    changed = dict(changed_seeds(run.record, deployment, run.plan.services.values()))
-    staying = data.staying(changed)
-    for service, what in changed.items():
+    changed = list(changed_seeds(run.record, deployment, run.plan.services.values()))
+    staying = data.staying(service for service, _ in changed)
+    for service, what in changed:
         run.events.say(f"{service.name}: {what}: its data is made anew")
         data.discard(service)
     for text in staying:
