@@ -71,7 +71,7 @@ class Data:
         for service in services:
             known = self.record().data.get(service.name)
             now = self.deployment.data_id(service) if known is not None else ""
-            if known is not None and known.data_id != now and known.data_id == self.deployment.former_data_id(service):
+            if known is not None and known.data_id not in ("", now) and known.data_id == self.deployment.former_data_id(service):
                 self._note(service, replace(known, data_id=now))
 
     def note_kept(self, service: ServicePlan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.data_volumes import in_container, known_as, make, named, planned
 from envctl.engines.docker.deployment import DockerDeployment
 from envctl.engines.protocol import DeploymentSettings
-from envctl.errors import UsageError
+from envctl.errors import ServiceFailed, UsageError
 from envctl.plan.model import Plan, ServicePlan, Step
 from tests.builders import plan_with, service
 
@@ -213,6 +214,18 @@ def test_volumes_get_a_mark_beside_all_that_their_file_says() -> None:
     assert body["Labels"]["com.docker.compose.project"] == plan.setting.id
     assert body["Labels"]["envctl.instance"] == "t"
     assert body["Labels"]["envctl.data"]
+
+
+def test_what_is_built_meanwhile_is_there_when_its_container_is() -> None:
+    """Before that its data would be asked of the container that is about to go."""
+    db = composed()
+    on = deployment(Played(), db)
+    on._unbuilt, on._made = frozenset({"db"}), Future()
+    on._made.set_exception(ServiceFailed("it cannot be made"))
+
+    with pytest.raises(ServiceFailed, match="it cannot be made"):
+        on.await_image(db)
+    on.await_image(replace(db, name="other"))
 
 
 def test_data_that_others_have_or_that_is_not_ours_is_not_thrown_away() -> None:
