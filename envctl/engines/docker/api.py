@@ -151,6 +151,8 @@ class Daemon:
 
     endpoint: Endpoint
     timeout: float = QUIET
+    met: bool = False
+    """Whether it has answered before, so that no answer means that the engine is gone."""
     _local: threading.local = field(default_factory=threading.local)
 
     def get(self, path: str, **query: Any) -> Any:
@@ -175,10 +177,11 @@ class Daemon:
 
         Raises:
             ApiError: an answer of 400 and above.
-            EngineMissing: it says nothing for too long.
-            OSError: no answer.
+            EngineMissing: it says nothing for too long, or is gone.
+            OSError: no answer, and there has been none before.
         """
-        status, body = self._exchange(method, _target(path, query or {}), patience, None if body is None else json.dumps(body))
+        with self._there():
+            status, body = self._exchange(method, _target(path, query or {}), patience, None if body is None else json.dumps(body))
         if status >= 400:
             raise ApiError(status, _message(body))
         return json.loads(body) if body.strip() else None
@@ -188,8 +191,23 @@ class Daemon:
 
         Raises:
             ApiError: an answer of 400 and above.
-            OSError: no answer.
+            EngineMissing: it is gone.
+            OSError: no answer, and there has been none before.
         """
+        with self._there():
+            return self._opened(path, query)
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not self.met:
+                raise
+            why = error.strerror or str(error) or type(error).__name__
+            raise EngineMissing(f"Docker no longer answers at {self.endpoint.host}: {why}", hint=NOT_THERE) from None
+
+    def _opened(self, path: str, query: Mapping[str, Any]) -> Stream:
         connection = _Connection(self.endpoint, self.timeout)
         try:
             connection.connect()
