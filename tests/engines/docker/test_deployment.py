@@ -41,6 +41,9 @@ class FakeConnection:
     def __init__(self, events: Events) -> None:
         self.daemon, self._events = self, events
 
+    def get(self, path: str) -> dict[str, Any]:
+        return {}
+
     def stream(self, path: str, filters: dict[str, Any]) -> Events:
         assert all(isinstance(wanted, list) for wanted in filters.values()), "the daemon takes nothing else"
         return self._events
@@ -105,3 +108,15 @@ def test_a_daemon_that_is_stopped_before_a_start_is_gone() -> None:
     assert caught.value.hint == NOT_THERE
     with pytest.raises(EngineMissing, match="Docker no longer answers at"), there.exit_events(print, print):
         pytest.fail("there are none")
+
+
+def test_a_daemon_that_is_stopped_while_it_tells_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    there, losses = deployment(Events(False)), list[BaseException]()
+
+    def gone(path: str) -> None:
+        raise EngineMissing("Docker no longer answers", hint=NOT_THERE)
+
+    monkeypatch.setattr(there.connection.daemon, "get", gone)
+    with there.exit_events(lambda *end: None, losses.append):
+        [loss] = until(lambda: losses)
+    assert isinstance(loss, EngineMissing)
