@@ -13,7 +13,7 @@ from pathlib import Path
 from envctl.definition.compose_paths import ComposePaths
 from envctl.definition.compose_variables import unfit
 from envctl.definition.source import displayed, inside
-from envctl.errors import DefinitionError, EngineMissing, Problem
+from envctl.errors import DefinitionError, EngineMissing, EnvctlError, Problem
 from envctl.process.answers import Answers, Question
 
 TIMEOUT = 8
@@ -52,7 +52,7 @@ def begin_reading(answers: Answers, file: Path, project: Path, environ: Mapping[
 
     Only where it would be let: what is wrong with a file, or outside of its *project*, is said by who asks.
     """
-    with suppress(EngineMissing, OSError):
+    with suppress(EnvctlError, OSError):
         found = inside(file.name, file.parent, project, what="file")
         if isinstance(found, Path) and _may_be_read(found, project, environ):
             answers.begin(_question([found], (), environ))

@@ -129,6 +129,9 @@ def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
 
 
 def _dotenv(folder: Path, project: Path) -> dict[str, str]:
+    """The variables of its `.env`; a folder of that name (a virtual environment, say) is none for Compose either."""
+    if (folder / ".env").is_dir():
+        return {}
     try:
         text = read_file(folder / ".env", project, largest=MAX_DOTENV).decode("utf-8", "replace")
     except OSError:

@@ -24,7 +24,7 @@ def hidden(text: str, names: Collection[str], path: TreePath) -> tuple[str, str]
     unnameable = [name for name in names if not expressible(name) and not (name == "self" and path[:1] == ("services",))]
     for source in sources:
         if name := max((name for name in unnameable if source.startswith((f"{name}.", f"{name}["))), key=len, default=""):
-            return f"`${{{source}}}`: {_said(name)}", f"call the service otherwise in its Compose file, or {_way(name, path)}"
+            return f"`${{{source}}}`: {_said(name)}", f"rename the service in its Compose file, or {_way(name, path)}"
     return None
 
 
@@ -35,4 +35,4 @@ def _said(name: str) -> str:
 def _way(name: str, path: TreePath) -> str:
     if path[:1] == ("services",):
         return f"write its address as it is: inside it is reached as `{name}`"
-    return "leave `outputs:` out: by themselves all services have outputs, this one, too"
+    return "leave `outputs:` out: every service has outputs then, this one included"

@@ -77,7 +77,7 @@ class NatsMessage(Bodied):
     def _one_subject(cls, value: str) -> str:
         """A server takes others without a word, and nobody ever gets what is sent there."""
         if any(part in ("", "*", ">") or re.search(r"\s", part) for part in value.split(".")):
-            raise ValueError(f"'{value}' is no subject that a message can be sent to: words with a dot between two, such as `orders.made`")
+            raise ValueError(f"'{value}' is not a subject that messages can be sent to: words separated by dots, such as `orders.made`")
         return value
 
     @field_validator("headers")

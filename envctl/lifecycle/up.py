@@ -190,7 +190,7 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
     for loss in () if again or options.alone else run.plan.losses:
         run.events.say(loss)
     Data(run.update, lambda: run.record, deployment).know_again(run.plan.services.values())
-    prepare_meanwhile(deployment, run.events.progress)
+    prepare_meanwhile(deployment, partial(_progress, run))
     if run.reseed:
         _discard_changed(run, deployment)
     begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
@@ -203,13 +203,23 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
     timer.phase("services")
 
 
+def _progress(run: Run, service: str, text: str) -> None:
+    """What is told before something that takes its time: a keeper that cannot start is not found out minutes later."""
+    run.in_flight.await_first()
+    run.events.progress(service, text)
+
+
 def _discard_changed(run: Run, deployment: Deployment) -> None:
     """Data of other seeds than those of now goes, and is made anew."""
     run.in_flight.await_first()
-    for service, what in list(changed_seeds(run.record, deployment, run.plan.services.values())):
+    data = Data(run.update, lambda: run.record, deployment)
+    changed = list(changed_seeds(run.record, deployment, run.plan.services.values()))
+    staying = data.staying(service for service, _ in changed)
+    for service, what in changed:
         run.events.say(f"{service.name}: {what}: its data is made anew")
-        deployment.discard(service)
-        run.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k != service.name}))  # noqa: B023
+        data.discard(service)
+    for text in staying:
+        run.events.say(text)
 
 
 def _complete(run: Run, timer: Timer) -> None:

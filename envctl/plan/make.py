@@ -101,10 +101,13 @@ def _unreachable(reading: Reading, environment: Environment) -> list[str]:
     services = {
         name: environment.definition.services[name] for name, found in reading.resolver.subjects.items() if found.closed and found.ports
     }
-    names = [name for name, service in services.items() if in_doubt(service.compose.get("networks") or (), given)]
-    networks = ", ".join(sorted(reading.setting.addresses.internal))
-    said = f"{', '.join(names)}: the external network {networks} is `internal`, and tests cannot reach anything there: no outputs"
-    return [said] if names else []
+    found = {name: sorted(in_doubt(service.compose.get("networks") or (), given)) for name, service in services.items()}
+    return [
+        f"{name}: the external network{'s' if len(outer) > 1 else ''} {', '.join(outer)} {'are' if len(outer) > 1 else 'is'} `internal`, "
+        "and tests cannot reach anything there: no outputs"
+        for name, outer in found.items()
+        if outer
+    ]
 
 
 def _gated(service: ServicePlan, services: Mapping[str, ServicePlan]) -> bool:

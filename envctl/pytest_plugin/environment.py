@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Mapping
 from itertools import count
 from typing import Any
@@ -103,12 +102,13 @@ class EnvironmentPlugin:
         self._lanes: dict[str, int] = {}
         """Of the workers that are there now, by their names."""
         self._module: object = None
+        self._variables = pytest.MonkeyPatch()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         try:
             record = self._known() or self._brought_up()
-            self._refuse_too_many(record)
+            self._refuse_too_many(record.name, len(record.lanes))
             self.environment = TestEnvironment(self._session, record, self._lane_given())
             self._checkpoint("")
         except EnvctlError as error:
@@ -124,19 +124,20 @@ class EnvironmentPlugin:
         """That which the controller has chosen for this worker; programs that a test starts learn it, too."""
         given: int | None = self._worker[LANE] if self._worker else None
         if given is not None:
-            os.environ[LANE_VARIABLE] = str(given)
+            self._variables.setenv(LANE_VARIABLE, str(given))
         return given
 
-    def _refuse_too_many(self, record: Record) -> None:
+    def _refuse_too_many(self, name: str, lanes: int) -> None:
         """At once: xdist would start others in the place of workers that end for want of a lane."""
-        lanes, workers = len(record.lanes), workers_of(self._config)
+        workers = workers_of(self._config)
         if not self._worker and 0 < lanes < workers:
             hint = f"`--envctl-lanes {workers}` (of an environment that is up: `envctl up ... --lanes {workers}`), or `-n {lanes}`"
-            raise UsageError(f"{record.name} has {lanes} lane{'s' if lanes > 1 else ''}, and there are {workers} workers", hint=hint)
+            raise UsageError(f"{name} has {lanes} lane{'s' if lanes > 1 else ''}, and there are {workers} workers", hint=hint)
 
     def _brought_up(self) -> Record:
         workers = workers_of(self._config)
         lanes = self._config.getoption("--envctl-lanes")
+        self._refuse_too_many(self._named, lanes or 0)
         options = UpOptions(
             self._named, engine=self._session.option("engine"), context=self._session.option("context"),
             namespace=self._session.option("namespace"), registry=self._session.option("registry"), timeout=DEFAULT_TIMEOUT,
@@ -165,6 +166,7 @@ class EnvironmentPlugin:
     def pytest_unconfigure(self) -> None:
         if hasattr(self, "environment"):
             self.environment.close()
+        self._variables.undo()
         self._remove()
 
     def _remove(self) -> None:

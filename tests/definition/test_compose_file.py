@@ -38,6 +38,14 @@ def opened(folder: Path, env: str = "compose.yaml", **environ: str) -> Environme
 
 
 @needs_compose
+def test_a_folder_called_env_holds_no_variables(tmp_path: Path) -> None:
+    """`python -m venv .env` is a habit of some; Compose does not mind."""
+    (tmp_path / ".env").mkdir()
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: 'nginx:1.26'}}\n")
+    assert list(opened(tmp_path).definition.services) == ["web"]
+
+
+@needs_compose
 class TestAGrownFile:
     def test_services_and_profiles(self, folder: Path) -> None:
         assert {"db", "cache", "broker", "migrate", "api", "worker", "mail", "minio", "cron", "search"} == set(

@@ -119,8 +119,9 @@ def test_a_worker_in_the_place_of_one_that_has_crashed_gets_its_lane(project: Pr
     assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_more_workers_than_lanes_are_refused_before_any_begins(project: Project) -> None:
+def test_more_workers_than_lanes_are_refused_before_anything_is_brought_up(project: Project) -> None:
     project.write("test_it.py", CONNECT + GREEN)
+    project.environment("env", "services: {db: {kind: postgres, image: 'envctl.invalid/none:1'}}\n")
     done = pytest_in(project, "-n", "3", "--envctl-lanes", "2")
     assert done.returncode == 125, done.stdout + done.stderr
     assert "env has 2 lanes, and there are 3 workers" in done.stdout + done.stderr

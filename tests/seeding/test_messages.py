@@ -20,12 +20,12 @@ from tests.builders import FakeDeployment, plan_with, step_of
 @pytest.mark.parametrize("subject", ["a.*", "a.>", "*", ">", "a.", ".a", "a..b", "a b", "a.\t"])
 def test_a_subject_that_is_none_is_refused(subject: str) -> None:
     """The server takes a message to it, and nobody ever gets that."""
-    with pytest.raises(ValidationError, match="is no subject that a message can be sent to"):
+    with pytest.raises(ValidationError, match="is not a subject that messages can be sent to"):
         NatsMessage(subject=subject)
 
 
 def test_a_mistake_in_a_file_is_in_our_words() -> None:
-    with pytest.raises(BadFile, match=r"^subject: 'a\.\.b' is no subject"):
+    with pytest.raises(BadFile, match=r"^subject: 'a\.\.b' is not a subject"):
         list(checked([Item("x.jsonl:2", None, {"subject": "a..b"})], NatsMessage))
 
 
