@@ -34,6 +34,11 @@ def own_volumes(
     return kept
 
 
+def looks_like_data(target: str) -> bool:
+    """Whether images usually keep the data of their servers there."""
+    return _DATA.match(target) is not None
+
+
 def _holds(folder: str, inner: str) -> bool:
     return PurePosixPath(folder) in PurePosixPath(inner).parents
 
@@ -48,10 +53,10 @@ def _own(name: str, volume: Mapping[str, Any], data: Sequence[str], project: Pat
     shown = _shown(source, project)
     if any(target == PurePosixPath(folder) or PurePosixPath(folder) in target.parents for folder in data):
         lose(name, f"{shown} is not used: {target} is an empty volume of the instance's own, so that two never write to one folder")
-    elif _DATA.match(str(target)) and _is_empty(source):
+    elif looks_like_data(str(target)) and _is_empty(source):
         lose(name, f"{shown} stays empty: {target} is a volume of the instance's own")
     else:
-        if _DATA.match(str(target)):
+        if looks_like_data(str(target)):
             lose(name, f"{shown} is written to by every instance, and stays as they leave it")
         return volume
     return _volume(name, str(volume["target"]), made)

@@ -25,6 +25,7 @@ from envctl.engines.protocol import PublishesRecords as PublishesRecords
 from envctl.engines.protocol import RunningInstance as RunningInstance
 from envctl.engines.protocol import Saved as Saved
 from envctl.engines.protocol import ServiceState as ServiceState
+from envctl.engines.protocol import SharesData as SharesData
 from envctl.engines.protocol import SubnetTaken as SubnetTaken
 from envctl.engines.protocol import TerminalCommand as TerminalCommand
 from envctl.engines.protocol import Wanted as Wanted

@@ -26,6 +26,7 @@ from envctl.engines.protocol import (
     RunningInstance,
     Saved,
     ServiceState,
+    SharesData,
     TerminalCommand,
 )
 from envctl.engines.registry import open_engine, process_engine
@@ -209,6 +210,10 @@ class MixedDeployment(MixedInstance[Deployment]):
     def former_data_id(self, service: ServicePlan) -> str:
         at = self._at(service.name)
         return at.former_data_id(service) if isinstance(at, KnewDataOtherwise) else ""
+
+    def staying(self, service: ServicePlan) -> Sequence[str]:
+        at = self._at(service.name)
+        return at.staying(service) if isinstance(at, SharesData) else []
 
     def place(self, service: ServicePlan) -> Location:
         return self._keeping(service.name).place(service)

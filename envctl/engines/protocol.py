@@ -124,6 +124,8 @@ class FoundInstance(NamedTuple):
     """Why nobody could look at its services; empty where somebody has."""
     ending: bool = False
     """Its removal is asked for; something may still keep it."""
+    kept: bool = False
+    """Its keeper lives, with its state in another home: that removes it when its time has come, its state too."""
 
     @classmethod
     def labelled(
@@ -433,10 +435,22 @@ class BringsKept(Protocol):
 
 @runtime_checkable
 class KnewDataOtherwise(Protocol):
-    """A deployment on which earlier versions called some data by another id."""
+    """A deployment on which some data had another id: earlier versions called it so, or `create` has made it another one."""
 
     def former_data_id(self, service: ServicePlan) -> str:
-        """What they called the data that is there now; empty where there is none, or nobody knows."""
+        """What the data that is there now was called; empty where there is none, or nobody knows."""
+
+
+@runtime_checkable
+class SharesData(Protocol):
+    """A deployment on which others may have some of a service's data, too, so that `discard` leaves that as it is."""
+
+    def staying(self, service: ServicePlan) -> Sequence[str]:
+        """What would stay, each a sentence; nothing is changed.
+
+        Raises:
+            UsageError: it is all that the service has, so that `discard` refuses it.
+        """
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -83,6 +84,9 @@ class Change(NamedTuple):
         known = called(self.run.session, self.run.record)
         refuse_changed_seeds(self.run.record, known, self.deployment(), [self.planned(name) for name in services])
 
+    def data(self, deployment: Deployment) -> Data:
+        return Data(self.run.update, lambda: self.run.record, deployment)
+
     def begin(self, services: Iterable[str]) -> None:
         self.run.events.begin(part_of(self.run.plan, services))
 
@@ -115,6 +119,7 @@ def restart(
             part.discard(planned)
         if build or planned.once:
             part.create(whole=False)
+            change.data(part).know_again([planned])
         else:
             change.run.events.tell(service, Phase.STOPPING)
             change.deployment().stop(planned)
@@ -163,13 +168,15 @@ def reset(
         chosen = units.services_of(record, wanted, lane)
         changed = _seeded_otherwise(session, record, chosen) if checked else set()
         found = [each for each in units.resettable(record, chosen, lane) if each.name not in changed]
+        slow = _to_make(record, wanted if lane is None else (), chosen, {each.name for each in found})
+        _refuse_shared_data(session, record, slow)
         lost = units.reset(found, way.use)
         if way.ahead:
             with suppress(UnitError):  # the next one tells
                 units.prepare(found, way.use)
     quick = {each.name for each in found} - set(lost)
     emptied = [each.name for each in found if each.seeded and each.name in quick]
-    anew = [name for name in chosen if name not in quick and (wanted or record.services[name].data)]
+    anew = _to_make(record, wanted, chosen, quick)
     if lane is not None:
         _refuse_shared(record, anew, lane)
         anew = [name for name in anew if record.services[name].data]
@@ -178,6 +185,18 @@ def reset(
     done = {*quick, *anew}
     left = tuple(name for name in chosen if record.services[name].unseeded and name not in done)
     return Reset(tuple(name for name in chosen if name in done), left)
+
+
+def _to_make(record: Record, wanted: Sequence[str], chosen: Iterable[str], quick: Collection[str]) -> list[str]:
+    """The services whose data is made anew, as it is not among what is *quick*."""
+    return [name for name in chosen if name not in quick and (wanted or record.services[name].data)]
+
+
+def _refuse_shared_data(session: Session, record: Record, names: Sequence[str]) -> None:
+    """Asked before anything is touched. Raises UsageError: one of them would keep its data."""
+    if names:
+        with _opened(session, record, (), math.inf) as change:
+            change.data(change.deployment(names)).staying([change.planned(name) for name in names])
 
 
 def _seeded_otherwise(session: Session, record: Record, services: Collection[str]) -> set[str]:
@@ -212,19 +231,20 @@ def _made_anew(
 ) -> None:
     """The data of some services is thrown away, that of others has been; both are seeded again."""
     with _changing(session, record, listeners, timeout) as change:
-        for name in anew:
-            change.planned(name)
+        services = [change.planned(name) for name in anew]
         part, names = change.deployment(anew), (*anew, *emptied)
+        data = change.data(part)
+        staying = data.staying(services)
         change.begin(names)
         if anew:
             part.prepare(change.run.events.progress)
-        for name in anew:
-            part.discard(change.run.plan.services[name])
-        change.run.update(
-            lambda record: replace(record, data={k: _forgotten(v, k in emptied) for k, v in record.data.items() if k not in anew})
-        )
+        change.run.update(lambda record: replace(record, data={k: _forgotten(v, k in emptied) for k, v in record.data.items()}))
+        for service in services:
+            data.discard(service)
+        for text in staying:
+            change.run.events.say(text)
         if anew:
-            begin_as_kept(change.run, part, [change.run.plan.services[name] for name in anew])
+            begin_as_kept(change.run, part, services)
             part.create(whole=False)
         change.bring_up(names, keep=True)
 
@@ -248,20 +268,24 @@ def extend(session: Session, record: Record, seconds: float) -> Record:
 
 @contextmanager
 def _changing(session: Session, record: Record, listeners: Sequence[Listener], timeout: float) -> Iterator[Change]:
-    began = time.monotonic()
+    deadline = time.monotonic() + timeout
     session.mask.add(record.secrets)
-    with _alone(session, record) as record:
-        engine = open_engine(record.location, session.host)
-        plan = plan_of_instance(session, record, engine)
-        session.mask.add(plan.secrets)
-        events = Events([*listeners, EventLog(session.store.folder(record.id))])
-        run = Run(session, record, plan, events, began + timeout)
-        change = Change(run, engine)
-        try:
-            Data(run.update, lambda: run.record, change.deployment()).know_again(plan.services.values())
-            yield change
-        finally:
-            run.close()
+    with _alone(session, record) as record, _opened(session, record, listeners, deadline) as change:
+        change.data(change.deployment()).know_again(change.run.plan.services.values())
+        yield change
+
+
+@contextmanager
+def _opened(session: Session, record: Record, listeners: Sequence[Listener], deadline: float) -> Iterator[Change]:
+    engine = open_engine(record.location, session.host)
+    plan = plan_of_instance(session, record, engine)
+    session.mask.add(plan.secrets)
+    events = Events([*listeners, EventLog(session.store.folder(record.id))])
+    run = Run(session, record, plan, events, deadline)
+    try:
+        yield Change(run, engine)
+    finally:
+        run.close()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from envctl.engines import Deployment, KnewDataOtherwise
+from envctl.engines import Deployment, KnewDataOtherwise, SharesData
 from envctl.errors import UsageError
 from envctl.instance.record import DataRecord, Record
 from envctl.lifecycle.declared import first_of, made_of
@@ -42,16 +42,36 @@ class Data:
     def forget_others(self, service: ServicePlan) -> None:
         """Of data that is not there any more nothing is known."""
         if service.name in self.record().data and self.record().data[service.name] != self.recorded(service):
-            self.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k != service.name}))
+            self.know_again([service])
+            if self.record().data[service.name] != self.recorded(service):
+                self._forget(service)
+
+    def staying(self, services: Iterable[ServicePlan]) -> list[str]:
+        """What would stay of their data, were it discarded; nothing is changed.
+
+        Raises:
+            UsageError: one of them would keep all of it.
+        """
+        if not isinstance(self.deployment, SharesData):
+            return []
+        return [f"{service.name}: {text}" for service in services for text in self.deployment.staying(service)]
+
+    def discard(self, service: ServicePlan) -> None:
+        """It is gone with its data, of which nothing is known from before that on: it may be half gone."""
+        self._forget(service)
+        self.deployment.discard(service)
+
+    def _forget(self, service: ServicePlan) -> None:
+        self.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k != service.name}))
 
     def know_again(self, services: Iterable[ServicePlan]) -> None:
-        """What an earlier version recorded by another id counts for the same data: nothing is seeded twice. Before anything is changed."""
+        """What is recorded by another id of the same data counts for it: nothing is seeded twice."""
         if not isinstance(self.deployment, KnewDataOtherwise):
             return
         for service in services:
             known = self.record().data.get(service.name)
             now = self.deployment.data_id(service) if known is not None else ""
-            if known is not None and known.data_id != now and known.data_id == self.deployment.former_data_id(service):
+            if known is not None and known.data_id not in ("", now) and known.data_id == self.deployment.former_data_id(service):
                 self._note(service, replace(known, data_id=now))
 
     def note_kept(self, service: ServicePlan) -> None:

@@ -212,10 +212,14 @@ def _progress(run: Run, service: str, text: str) -> None:
 def _discard_changed(run: Run, deployment: Deployment) -> None:
     """Data of other seeds than those of now goes, and is made anew."""
     run.in_flight.await_first()
-    for service, what in list(changed_seeds(run.record, deployment, run.plan.services.values())):
+    data = Data(run.update, lambda: run.record, deployment)
+    changed = list(changed_seeds(run.record, deployment, run.plan.services.values()))
+    staying = data.staying(service for service, _ in changed)
+    for service, what in changed:
         run.events.say(f"{service.name}: {what}: its data is made anew")
-        deployment.discard(service)
-        run.update(lambda record: replace(record, data={k: v for k, v in record.data.items() if k != service.name}))  # noqa: B023
+        data.discard(service)
+    for text in staying:
+        run.events.say(text)
 
 
 def _complete(run: Run, timer: Timer) -> None:

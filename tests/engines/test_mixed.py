@@ -65,6 +65,9 @@ class Side:
     def data_id(self, service: ServicePlan) -> str:
         return self.name
 
+    def staying(self, service: ServicePlan) -> Sequence[str]:
+        return [f"{self.name} keeps some"]
+
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         return EnvctlError(self.name)
 
@@ -266,6 +269,7 @@ def test_so_do_the_other_questions(together: MixedDeployment, calls: Calls) -> N
         assert together.run_command(each, ["x"]).output == f"{side} once"
         assert together.execute(each.name, Execution(["x"])).output == side
         assert together.data_id(each) == side
+        assert together.staying(each) == [f"{side} keeps some"]
         assert str(together.exit_reason(each)) == side
     assert calls == [("local", "prepare_command", "api"), ("docker", "prepare_command", "db")]
 

@@ -39,7 +39,13 @@ class Kept:
 
 @pytest.mark.parametrize(
     ("recorded", "former", "now"),
-    [("container", "container", "volume"), ("other", "container", "other"), ("volume", "container", "volume"), ("x", "", "x")],
+    [
+        ("container", "container", "volume"),
+        ("other", "container", "other"),
+        ("volume", "container", "volume"),
+        ("x", "", "x"),
+        ("", "", ""),
+    ],
 )
 def test_the_same_data_is_known_again_under_its_new_id(recorded: str, former: str, now: str) -> None:
     kept = Kept(record_of(data={"db": DataRecord(recorded, ("1",), set_up=True, units=("u",))}))
@@ -49,3 +55,13 @@ def test_the_same_data_is_known_again_under_its_new_id(recorded: str, former: st
 
     assert kept.record.data == {"db": DataRecord(now, ("1",), set_up=True, units=("u",))}
     assert len(kept.changes) == (recorded != now)
+
+
+@pytest.mark.parametrize(("former", "expected"), [("1", {"db": DataRecord("2", ("s",))}), ("other", {})])
+def test_data_whose_container_was_made_anew_meanwhile_is_not_forgotten(former: str, expected: dict[str, DataRecord]) -> None:
+    kept = Kept(record_of(data={"db": DataRecord("1", ("s",))}))
+    deployment = cast(Deployment, Renaming(data_ids={"db": "2"}, former=former))
+
+    Data(kept.update, lambda: kept.record, deployment).forget_others(service("db"))
+
+    assert kept.record.data == expected

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from envctl.definition.compose_storage import looks_like_data
 from envctl.definition.source import map_texts
 from envctl.engines.docker.api import ApiError, Daemon
 from envctl.instance.labels import DATA
@@ -25,21 +26,38 @@ class Named(NamedTuple):
     external: bool
 
 
+class Shared(NamedTuple):
+    """Why a volume is not one service's alone, behind its name; and what one can do."""
+
+    what: str
+    hint: str
+
+
 class _Mount(NamedTuple):
     source: str
     target: str
 
 
 def may_have(service: ServicePlan) -> bool:
-    """Whether it can matter: of a server it is known where it keeps data; of other programs nobody asks, unless they are seeded."""
+    """Whether somebody asks about its data: it is a server that is known to keep some, or it is seeded."""
     return bool(service.places or service.steps)
 
 
 def named(plan: Plan, service: ServicePlan) -> list[Named]:
-    """Those with names in which *plan* has the data of *service*."""
+    """Those with names in which *plan* may have data of *service*: where its server keeps it, or all of a seeded program."""
+    mounts = _planned(service) if may_have(service) else ()
+    return _named(plan, (each for each in mounts if not service.places or _holds(service, each.target, service.env)))
+
+
+def planned(plan: Plan, service: ServicePlan) -> list[str]:
+    """The names of those by which its data is known before it has a container."""
+    return [each.name for each in _named(plan, (each for each in _planned(service) if _holds(service, each.target, service.env)))]
+
+
+def _named(plan: Plan, mounts: Iterable[_Mount]) -> list[Named]:
     given = plan.compose_extra.get("volumes", {})
     found = []
-    for source in dict.fromkeys(mount.source for mount in _planned(service) if mount.source and _holds(service, mount.target, service.env)):
+    for source in dict.fromkeys(mount.source for mount in mounts if mount.source):
         told = given.get(source) or {}
         external = bool(told.get("external"))
         found.append(Named(source, str(told.get("name") or source) if external else f"{plan.setting.id}_{source}", external))
@@ -53,20 +71,33 @@ def in_container(service: ServicePlan, seen: Mapping[str, Any]) -> list[str]:
     """
     env = dict(text.partition("=")[::2] for text in (seen.get("Config") or {}).get("Env") or ())
     mounts = [each for each in seen.get("Mounts") or () if each.get("Type") == "volume" and each.get("RW", True)]
-    # What the file itself gives no name covers a folder of the sources, as a rule (`node_modules`).
-    idle = set() if service.places else {PurePosixPath(mount.target) for mount in _planned(service) if not mount.source}
-    targets = ((str(each["Name"]), str(each["Destination"])) for each in mounts)
-    held = [name for name, target in targets if PurePosixPath(target) not in idle and _holds(service, target, env)]
+    held = [str(each["Name"]) for each in mounts if _holds(service, str(each["Destination"]), env)]
     return [name for name in held if not ANONYMOUS.fullmatch(name)] or held
 
 
-def known_as(daemon: Daemon, names: Iterable[str]) -> str:
+def known_as(daemon: Daemon, names: Iterable[str], container: str) -> str:
     """What tells the data in these volumes from any other; empty where none of them is there.
 
-    When a volume was made says nothing (`make_volumes`): one without a mark of ours is known by its name.
+    One without a mark of ours may be removed and made again under its name, but not while *container* has it. When it was made
+    says nothing (`make_volumes`).
     """
     there = [(name, daemon.find(f"/volumes/{name}")) for name in sorted(names)]
-    return " ".join(str((its.get("Labels") or {}).get(DATA) or name) for name, its in there if its is not None)
+    return " ".join(_known(name, its.get("Labels") or {}, container) for name, its in there if its is not None)
+
+
+def _known(name: str, labels: Mapping[str, str], container: str) -> str:
+    return labels.get(DATA) or (name if ANONYMOUS.fullmatch(name) else f"{name}@{container}")
+
+
+def shared(daemon: Daemon, volume: Named, service: str) -> Shared | None:
+    """Why *volume* stays when the data of *service* goes; None where it goes, too."""
+    if volume.external:
+        hint = "empty it yourself, or take `external: true` away, so that each instance has a volume of its own"
+        return Shared(f"the external volume '{volume.name}', which is not the instance's own", hint)
+    there = daemon.get("/containers/json", all="1", filters={"volume": [volume.name]})
+    others = sorted({str(each["Labels"].get("com.docker.compose.service") or each["Names"][0].lstrip("/")) for each in there} - {service})
+    hint = "`envctl up` with `--fresh` makes the data of all services anew"
+    return Shared(f"the volume '{volume.source}', which {', '.join(others)} has, too", hint) if others else None
 
 
 def make(daemon: Daemon, plan: Plan, given: Mapping[str, Any]) -> None:
@@ -107,9 +138,12 @@ def _planned(service: ServicePlan) -> Iterator[_Mount]:
 
 
 def _holds(service: ServicePlan, target: str, env: Mapping[str, str]) -> bool:
-    """Whether what is mounted at *target* has data in it."""
+    """Whether what is mounted at *target* has the data by which the service is known.
+
+    What a program of somebody's own keeps may lie in its container as well, beside a volume for uploads.
+    """
     if not service.places:
-        return bool(service.steps)
+        return bool(service.steps) and looks_like_data(target)
     mounted = PurePosixPath(target)
     return any(mounted.is_relative_to(folder) or folder.is_relative_to(mounted) for folder in _folders(service, env))
 

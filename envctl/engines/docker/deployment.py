@@ -33,7 +33,7 @@ from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
-from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
+from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.folder import write_private
 from envctl.instance.labels import DATA, INSTANCE
 from envctl.instance.record import Location, SnapshotRecord
@@ -57,6 +57,8 @@ class DockerDeployment(DockerInstance):
     """The images that are built meanwhile, and the services that were not created because of them."""
     _unbuilt: frozenset[str] = frozenset()
     _made: Future[None] | None = None
+    _before: Mapping[str, tuple[str, list[str]]] = field(default_factory=dict)
+    """By what data was known before containers were made anew, and the volumes that had it."""
 
     def __post_init__(self) -> None:
         self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
@@ -142,6 +144,8 @@ class DockerDeployment(DockerInstance):
     def await_image(self, service: ServicePlan) -> None:
         if self._built is not None and service.image in self._building:
             self._built.result()
+        if self._made is not None and service.name in self._unbuilt:
+            self._made.result()
 
     def create(self, *, whole: bool = True) -> None:
         """By Compose, where there is anything to do; what waits for an image that is still built follows as soon as it is there."""
@@ -154,6 +158,7 @@ class DockerDeployment(DockerInstance):
                 self._built.result()
                 self._unbuilt = frozenset()
         if self._built is not None or not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
+            self._before = {each.name: known for each in self.plan.services.values() if (known := self._in_volumes(each))[1]}
             if whole and self._snapshots and self._move(self._written(text)):
                 self.restore(self._snapshots)
                 text = compose_text(render_compose(self.plan, standalone=False))
@@ -208,8 +213,7 @@ class DockerDeployment(DockerInstance):
 
     def start(self, service: ServicePlan) -> None:
         service = self.plan.services[service.name]
-        if self._made is not None and service.name in self._unbuilt:
-            self._made.result()
+        self.await_image(service)
         for container in self.ids(service.name):
             try:
                 if service.files and self.connection.daemon.get(f"/containers/{container}/json")["State"]["Status"] == "created":
@@ -237,31 +241,31 @@ class DockerDeployment(DockerInstance):
 
     def discard(self, service: ServicePlan) -> None:
         api = self.connection.api
-        volumes = data_volumes.named(self._planned, self._planned.services[service.name])
-        for volume in volumes:
-            self._refuse_shared(service.name, volume)
+        self.staying(service)
+        going = [volume.name for volume, shared in self._volumes(service) if shared is None]
         for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
             with suppress(sdk_errors.NotFound):
                 api.remove_container(container, force=True, v=True)
         if service.data is not None:
             with suppress(sdk_errors.NotFound):
                 api.remove_volume(volume_of(self.id, service.name), force=True)
-        for volume in volumes:
+        for name in going:
             with suppress(sdk_errors.NotFound):
-                api.remove_volume(volume.name, force=True)
+                api.remove_volume(name, force=True)
         if self._has_copy(service):
             snapshot_copies.discard(self.connection.daemon, self.id, service.name)
         self._ids.pop(service.name, None)
 
-    def _refuse_shared(self, service: str, volume: data_volumes.Named) -> None:
-        """Raises UsageError: the volume is not ours, or others have it, too, so that its data would stay."""
-        if volume.external:
-            hint = "empty it yourself, or take `external: true` away, so that each instance has a volume of its own"
-            raise UsageError(f"{service} keeps its data in the external volume '{volume.name}', which is not the instance's own", hint=hint)
-        there = self.connection.daemon.get("/containers/json", all="1", filters={"volume": [volume.name]})
-        if others := sorted({_service_of(each) for each in there} - {service}):
-            hint = "`envctl up` with `--fresh` makes the data of all services anew"
-            raise UsageError(f"{service} keeps its data in the volume '{volume.source}', which {', '.join(others)} has, too", hint=hint)
+    def staying(self, service: ServicePlan) -> Sequence[str]:
+        shared = [its for _, its in self._volumes(service) if its is not None]
+        if shared and service.places:
+            raise UsageError(f"{service.name} keeps its data in {shared[0].what}", hint=shared[0].hint)
+        return [f"{its.what}, stays as it is" for its in shared]
+
+    def _volumes(self, service: ServicePlan) -> list[tuple[data_volumes.Named, data_volumes.Shared | None]]:
+        """The volumes with its data that have a name, and why they would stay."""
+        found = data_volumes.named(self._planned, self._planned.services[service.name])
+        return [(volume, data_volumes.shared(self.connection.daemon, volume, service.name)) for volume in found]
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
@@ -276,7 +280,17 @@ class DockerDeployment(DockerInstance):
             for service, status in _ends(events, closed):
                 on_exit(service, status)
 
-        guarded_thread(listen, on_loss, name="exit events")
+        def lost(error: BaseException) -> None:
+            """A daemon that is stopped ends its events before anybody's question fails."""
+            try:
+                self.connection.daemon.get("/version")
+            except EngineMissing as gone:
+                error = gone
+            except Exception as refusal:
+                error.add_note(str(refusal))
+            on_loss(error)
+
+        guarded_thread(listen, lost, name="exit events")
         try:
             yield
         finally:
@@ -290,10 +304,10 @@ class DockerDeployment(DockerInstance):
         if not printed.status:
             return listening.addresses(printed.output)
         container = self.one_of(service)
-        return listening.addresses_beside(int(self.connection.api.inspect_container(container)["State"]["Pid"]), container)
+        return listening.addresses_beside(int(self.connection.daemon.get(f"/containers/{container}/json")["State"]["Pid"]), container)
 
     def execute(self, service: str, what: Execution) -> CommandResult:
-        return execute(self.connection.api, self.one_of(service), what)
+        return execute(self.connection, self.one_of(service), what)
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         self.await_image(service)
@@ -354,25 +368,35 @@ class DockerDeployment(DockerInstance):
         return str((its["Labels"] or {}).get(DATA) or its["CreatedAt"]) if its else ""
 
     def _data_id_without_ours(self, service: ServicePlan) -> str:
-        """Of data in volumes of a file's or of its image's, or in the container itself, as that of a snapshot is that it runs from."""
+        """Of data in no volume that we give: its file or its image has one, or the data is in the container itself."""
         daemon, container = self.connection.daemon, self._container(service)
-        in_layer = service.name in self._snapshots
-        asked = container and (service.ephemeral or (data_volumes.may_have(service) and not in_layer))
-        seen = (daemon.find(f"/containers/{container}/json") if asked else None) or {}
         if service.ephemeral:
+            seen = (daemon.find(f"/containers/{container}/json") if container else None) or {}
             return f"{container} {seen['State']['StartedAt'] if seen else ''}".rstrip()
-        names = [] if in_layer else data_volumes.in_container(service, seen) if container else self._named(service)
-        return data_volumes.known_as(daemon, names) or container
+        return data_volumes.known_as(daemon, self._holding(service, container), container) or container
+
+    def _holding(self, service: ServicePlan, container: str) -> list[str]:
+        """The volumes by which its data is known; none of a snapshot's that its container runs from."""
+        if service.name in self._snapshots or not data_volumes.may_have(service):
+            return []
+        if not container:
+            return data_volumes.planned(self._planned, service)
+        return data_volumes.in_container(service, self.connection.daemon.find(f"/containers/{container}/json") or {})
 
     def _container(self, service: ServicePlan) -> str:
         return next(iter(self.containers().get(service.name, [])), "")
 
-    def _named(self, service: ServicePlan) -> list[str]:
-        return [volume.name for volume in data_volumes.named(self._planned, service)]
+    def _in_volumes(self, service: ServicePlan) -> tuple[str, list[str]]:
+        """By what its data is known, and the volumes that its container has for it: as long as that is there, so are they."""
+        container = self._container(service) if service.from_compose and data_volumes.may_have(service) else ""
+        names = self._holding(service, container) if container else []
+        return (self.data_id(service), names) if names else ("", [])
 
     def former_data_id(self, service: ServicePlan) -> str:
-        """The container, whatever had the data of a service of a Compose file."""
-        return self._container(service)
+        """What the data was called when another container had the same volumes; for earlier versions all data was its container's."""
+        known, names = self._before.get(service.name, ("", []))
+        container = self._container(service)
+        return known if names and names == self._holding(service, container) else container
 
     def _has_copy(self, service: ServicePlan) -> bool:
         return service.name in self._snapshots and bool(self._snapshots[service.name].folder)

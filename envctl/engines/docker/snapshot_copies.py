@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from envctl.engines.docker.api import CHANGING, ApiError, Daemon
+from envctl.engines.docker.api import CHANGING, ApiError, Daemon, suppressed
 from envctl.engines.docker.data_volumes import target_of
 from envctl.errors import EnvctlError
 from envctl.instance.labels import DATA, INSTANCE, SERVICE
@@ -23,6 +23,8 @@ from envctl.process.threads import guarded_thread
 
 COPYING = 600
 """Seconds for the daemon to fill a volume."""
+BUSY = 409
+"""The status with which a daemon refuses to remove what is being removed."""
 
 
 def volume_of(id: str, service: str) -> str:
@@ -74,8 +76,7 @@ def fill(
     name = volume_of(id, service.name)
     try:
         folder = folder_of(daemon, service.image)
-        _remove_helper(daemon, name)  # what was left half-way
-        discard(daemon, id, service.name)
+        discard(daemon, id, service.name)  # what was left half-way
         with in_flight.creating():
             told = {"Name": name, "Labels": {**marks, SERVICE: service.name, DATA: secrets.token_hex(8)}}
             daemon.request("POST", "/volumes/create", body=told)
@@ -93,13 +94,26 @@ def _remove_helper(daemon: Daemon, name: str) -> None:
     try:
         daemon.request("DELETE", f"/containers/{name}", {"force": "1", "v": "1"}, CHANGING)
     except ApiError as error:
-        if error.status != 404:
+        if error.status == BUSY:  # somebody else removes it at this moment
+            with suppressed(404):
+                daemon.request("POST", f"/containers/{name}/wait", {"condition": "removed"}, CHANGING)
+        elif error.status != 404:
             raise
 
 
 def discard(daemon: Daemon, id: str, service: str) -> None:
-    """Raises ApiError: a container has it."""
-    daemon.request("DELETE", f"/volumes/{volume_of(id, service)}", {"force": "1"}, patience=CHANGING)
+    """The copy is gone, and so is the container that made it, which may still have it.
+
+    Raises:
+        EnvctlError: another container has it.
+    """
+    name = volume_of(id, service)
+    try:
+        _remove_helper(daemon, name)
+        with suppressed(404):
+            daemon.request("DELETE", f"/volumes/{name}", {"force": "1"}, patience=CHANGING)
+    except ApiError as error:
+        raise EnvctlError(f"Docker cannot remove the volume {name} with the data of {service}: {error}") from None
 
 
 def mounted(plan: Plan, copies: Mapping[str, str]) -> Plan:

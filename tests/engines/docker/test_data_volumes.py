@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -9,10 +10,10 @@ from typing import Any, cast
 import pytest
 
 from envctl.engines.docker.connection import Connection
-from envctl.engines.docker.data_volumes import in_container, known_as, make, named
+from envctl.engines.docker.data_volumes import in_container, known_as, make, named, planned
 from envctl.engines.docker.deployment import DockerDeployment
 from envctl.engines.protocol import DeploymentSettings
-from envctl.errors import UsageError
+from envctl.errors import ServiceFailed, UsageError
 from envctl.plan.model import Plan, ServicePlan, Step
 from tests.builders import plan_with, service
 
@@ -30,6 +31,9 @@ class Played:
     container: str = ""
     mounts: list[dict[str, Any]] = field(default_factory=list)
     others: tuple[str, ...] = ()
+    alone: str = ""
+    """A volume that the others do not have."""
+    removed: list[str] = field(default_factory=list)
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
     @property
@@ -42,6 +46,8 @@ class Played:
 
     def get(self, path: str, **query: Any) -> Any:
         names = ["db", *self.others] if "volume" in query["filters"] else ["db"]
+        if self.others and query["filters"].get("volume") == [self.alone]:
+            names = ["db"]
         return [{"Id": self.container, "Labels": {"com.docker.compose.service": name}} for name in names] if self.container else []
 
     def find(self, path: str) -> Any:
@@ -49,6 +55,12 @@ class Played:
         if what == "volumes":
             return {"Labels": self.volumes[name], "CreatedAt": "now"} if name in self.volumes else None
         return {"Mounts": self.mounts, "Config": {"Env": []}} if name == self.container else None
+
+    def remove_container(self, container: str, **how: Any) -> None:
+        self.removed.append(container)
+
+    def remove_volume(self, name: str, **how: Any) -> None:
+        self.removed.append(name)
 
     def request(self, method: str, path: str, query: Any = None, patience: float = 0.0, body: Any = None) -> Any:
         self.asked.append((path, body))
@@ -113,7 +125,9 @@ def test_an_external_volume_has_its_own_name() -> None:
         (composed(), [mount("t_pgdata", RW=False)], []),
         (composed(), [{"Type": "bind", "Source": "/p", "Destination": FOLDER}], []),
         (composed(written(None, "/app/node_modules"), places=(), steps=(SEED,)), [mount(NAMELESS, "/app/node_modules")], []),
-        (composed(places=(), steps=(SEED,)), [mount(NAMELESS, "/of/the/image")], [NAMELESS]),
+        (composed(places=(), steps=(SEED,)), [mount(NAMELESS, "/data")], [NAMELESS]),
+        (composed(places=(), steps=(SEED,)), [mount("t_uploads", "/uploads"), mount("t_data", "/app/data")], ["t_data"]),
+        (composed(places=()), [mount("t_data", "/data")], []),
     ],
 )
 def test_a_container_shows_what_its_file_does_not_say(db: ServicePlan, mounts: list[dict[str, Any]], names: list[str]) -> None:
@@ -144,11 +158,41 @@ def test_data_in_the_container_itself_goes_with_it() -> None:
     assert (first, deployment(daemon, db).data_id(db)) == ("first", "second")
 
 
-def test_a_volume_without_a_mark_is_known_by_its_name() -> None:
-    daemon: Any = Played({"b": None, "a": {"x": "y"}, NAMELESS: None})
-    assert known_as(daemon, ["b", "a", "gone"]) == "a b"
-    assert known_as(daemon, [NAMELESS]) == NAMELESS
-    assert known_as(daemon, ["gone"]) == ""
+def test_what_a_program_keeps_beside_its_uploads_goes_with_its_container() -> None:
+    app = composed(written("pgdata", "/uploads"), places=(), steps=(SEED,))
+    id = plan_of_db(app).setting.id
+    daemon = Played({f"{id}_pgdata": {"envctl.data": "mark"}}, "first", [mount(f"{id}_pgdata", "/uploads")])
+
+    first = deployment(daemon, app).data_id(app)
+    daemon.container = "second"
+
+    assert (first, deployment(daemon, app).data_id(app)) == ("first", "second")
+    assert planned(plan_of_db(app), app) == []
+    beside = replace(app, compose={"volumes": [written("pgdata", "/data")]})
+    assert planned(plan_of_db(beside), beside) == [f"{id}_pgdata"]
+
+
+def test_a_volume_without_a_mark_is_known_while_a_container_has_it() -> None:
+    daemon: Any = Played({"b": None, "a": {"x": "y"}, "c": {"envctl.data": "mark"}, NAMELESS: None})
+    assert known_as(daemon, ["b", "a", "gone"], "first") == "a@first b@first"
+    assert known_as(daemon, ["c", NAMELESS], "first") == f"{NAMELESS} mark"
+    assert known_as(daemon, ["gone"], "first") == ""
+
+
+def test_a_volume_of_the_same_name_counts_for_the_same_only_where_its_container_was_made_anew_by_us(monkeypatch: Any) -> None:
+    db = composed(written("pgdata"))
+    daemon = Played({"mine": None}, "first", [mount("mine")])
+    on = deployment(daemon, db, pgdata={"external": True, "name": "mine"})
+    first = on.data_id(db)
+    monkeypatch.setattr(DockerDeployment, "_compose", lambda self, text, whole: setattr(daemon, "container", "second"))
+
+    on.create(whole=False)
+
+    assert on.data_id(db) != first
+    assert on.former_data_id(db) == first
+    assert deployment(daemon, db).former_data_id(db) == "second"
+    daemon.mounts = [mount("other")]
+    assert on.former_data_id(db) == "second"
 
 
 def test_what_an_earlier_version_knew_by_its_container_is_told() -> None:
@@ -172,6 +216,18 @@ def test_volumes_get_a_mark_beside_all_that_their_file_says() -> None:
     assert body["Labels"]["envctl.data"]
 
 
+def test_what_is_built_meanwhile_is_there_when_its_container_is() -> None:
+    """Before that its data would be asked of the container that is about to go."""
+    db = composed()
+    on = deployment(Played(), db)
+    on._unbuilt, on._made = frozenset({"db"}), Future()
+    on._made.set_exception(ServiceFailed("it cannot be made"))
+
+    with pytest.raises(ServiceFailed, match="it cannot be made"):
+        on.await_image(db)
+    on.await_image(replace(db, name="other"))
+
+
 def test_data_that_others_have_or_that_is_not_ours_is_not_thrown_away() -> None:
     db, daemon = composed(written("pgdata")), Played(container="c", others=("web",))
 
@@ -179,3 +235,19 @@ def test_data_that_others_have_or_that_is_not_ours_is_not_thrown_away() -> None:
         deployment(daemon, db).discard(db)
     with pytest.raises(UsageError, match="in the external volume 'everybodys', which is not the instance's own"):
         deployment(daemon, db, pgdata={"external": True, "name": "everybodys"}).discard(db)
+    assert daemon.removed == []
+
+
+def test_of_a_program_what_it_has_alone_goes_and_the_rest_is_told() -> None:
+    app = composed(written("pgdata", "/static"), written("own", "/uploads"), written("mine", "/m"), places=(), steps=(SEED,))
+    id = plan_of_db(app).setting.id
+    daemon = Played(container="c", others=("web",), alone=f"{id}_own")
+    on = deployment(daemon, app, own={}, mine={"external": True, "name": "everybodys"})
+
+    assert on.staying(app) == [
+        "the volume 'pgdata', which web has, too, stays as it is",
+        "the external volume 'everybodys', which is not the instance's own, stays as it is",
+    ]
+    assert daemon.removed == []
+    on.discard(app)
+    assert daemon.removed == ["c", f"{id}_own"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 from pathlib import Path
 
@@ -14,13 +15,15 @@ FILE = """
 services:
   named: {image: "valkey/valkey:8.1", volumes: ["kept:/data"], ports: ["6379"], labels: {try: "TRY"}}
   nameless: {image: "valkey/valkey:8.1", ports: ["6379"], labels: {try: "TRY"}}
-volumes: {kept: {}}
+  others: {image: "valkey/valkey:8.1", volumes: ["theirs:/data"], ports: ["6379"], labels: {try: "TRY"}}
+volumes: {kept: {}, theirs: {external: true, name: THEIRS}}
 """
 SEEDED = """
 from: ../compose.yaml
 services:
   named: {seed: [{keys: k.json}]}
   nameless: {seed: [{keys: k.json}]}
+  others: {seed: [{keys: k.json}]}
 """
 
 
@@ -36,13 +39,15 @@ def test_a_container_that_is_made_anew_is_not_seeded_again(tmp_path: Path) -> No
     state = {"XDG_STATE_HOME": str(tmp_path / "state")}
     project.environment("kept", SEEDED)
     project.write("environments/k.json", '{"word": "first"}')
+    theirs = f"envctl-tests-{secrets.token_hex(4)}"
+    subprocess.check_output(["docker", "volume", "create", theirs])
 
     def up(label: str) -> str:
-        project.write("compose.yaml", FILE.replace("TRY", label))
+        project.write("compose.yaml", FILE.replace("TRY", label).replace("THEIRS", theirs))
         return project.envctl("up", "kept", env=state).ok().err
 
     try:
-        assert up("1").count("seeding: keys") == 2
+        assert up("1").count("seeding: keys") == 3
         [record] = (tmp_path / "state").glob("envctl/*/instance.json")
         id = record.parent.name
         first = containers(id)
@@ -56,8 +61,16 @@ def test_a_container_that_is_made_anew_is_not_seeded_again(tmp_path: Path) -> No
         record.write_text(json.dumps(told))
         assert "seeding" not in up("3")
 
+        # One of them cannot: nothing is touched.
+        before = containers(id)
+        refused = project.envctl("reset", "kept", "nameless", "others", env=state)
+        assert (refused.status, containers(id)) == (2, before)
+        assert "others keeps its data in the external volume" in refused.err
+
         subprocess.check_output(["docker", "rm", "-f", *containers(id).values()])
-        subprocess.check_output(["docker", "volume", "rm", f"{id}_kept"])
-        assert up("3").count("seeding: keys") == 2
+        subprocess.check_output(["docker", "volume", "rm", f"{id}_kept", theirs])
+        subprocess.check_output(["docker", "volume", "create", theirs])
+        assert up("3").count("seeding: keys") == 3
     finally:
         project.envctl("down", "--all", env=state)
+        subprocess.check_output(["docker", "volume", "rm", "-f", theirs])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.snapshot_copies import fill, holds, mounted
+from envctl.engines.docker.snapshot_copies import discard, fill, holds, mounted
 from envctl.errors import EnvctlError
 from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan, SnapshotPlan
@@ -29,6 +29,8 @@ class Played:
     volumes: tuple[str, ...] = (FOLDER,)
     env: tuple[str, ...] = (f"PGDATA={FOLDER}",)
     full: bool = False
+    refused: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Method and path to the status with which it is refused."""
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def get(self, path: str, **query: Any) -> Any:
@@ -38,6 +40,8 @@ class Played:
 
     def request(self, method: str, path: str, query: Any = None, patience: float = 0.0, body: Any = None) -> Any:
         self.asked.append((method, path, body))
+        if status := self.refused.get((method, path)):
+            raise ApiError(status, "refused")
         if self.full and path == "/containers/create":
             raise ApiError(500, "no space left on device")
         return {"Id": "c"}
@@ -95,6 +99,23 @@ def test_a_copy_that_finds_no_room_is_an_error() -> None:
 
     with pytest.raises(EnvctlError, match="no space left"):
         fill(daemon, composed(), KEPT, "t-1", {}, InFlight())
+
+
+@pytest.mark.parametrize(("status", "more"), [(0, []), (404, []), (409, [("POST", "/containers/t-1.db/wait")])])
+def test_a_copy_goes_when_the_container_that_made_it_has_gone(status: int, more: list[tuple[str, str]]) -> None:
+    daemon: Any = Played(refused={("DELETE", "/containers/t-1.db"): status})
+
+    discard(daemon, "t-1", "db")
+
+    assert [each[:2] for each in daemon.asked] == [("DELETE", "/containers/t-1.db"), *more, ("DELETE", "/volumes/t-1.db")]
+
+
+@pytest.mark.parametrize("path", ["/containers/t-1.db", "/volumes/t-1.db"])
+def test_a_copy_that_cannot_go_is_an_error_that_names_it(path: str) -> None:
+    daemon: Any = Played(refused={("DELETE", path): 500})
+
+    with pytest.raises(EnvctlError, match=r"cannot remove the volume t-1\.db with the data of db: refused"):
+        discard(daemon, "t-1", "db")
 
 
 def plan_with(tmp_path: Any, volumes: list[Any]) -> Plan:
