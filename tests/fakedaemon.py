@@ -53,6 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.raw_requestline or not self.parse_request():
             self.close_connection = True
             return
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
         self.daemon.asked.append(f"{self.command} {unquote(parts.path)}")
         self.daemon.queries.append(dict(parse_qsl(parts.query, keep_blank_values=True)))

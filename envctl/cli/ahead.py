@@ -1,4 +1,4 @@
-"""What a command line shows to be needed, begun before everything is imported that needs it."""
+"""Docker Compose begins to read the file on the command line before the modules of the command are imported."""
 
 from __future__ import annotations
 

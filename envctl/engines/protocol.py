@@ -124,6 +124,8 @@ class FoundInstance(NamedTuple):
     """Why nobody could look at its services; empty where somebody has."""
     ending: bool = False
     """Its removal is asked for; something may still keep it."""
+    kept: bool = False
+    """Its keeper lives, with its state in another home: that removes it when its time has come, its state too."""
 
     @classmethod
     def labelled(

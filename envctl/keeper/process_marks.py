@@ -7,6 +7,7 @@ that is one of its instance's.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from envctl.keeper import system
 
@@ -32,21 +33,23 @@ def supervised(mark: str) -> bool:
     return mark in marked(mark, SUPERVISOR).values()
 
 
-def kill_marked(mark: str, process: str | None = None, folder: str | None = None) -> list[int]:
+def kill_marked(mark: str, process: str | None = None, folder: str | None = None, spared: Collection[int] = ()) -> list[int]:
     """Kills all that carry exactly *mark*, and all below them, except ourselves and those above us; answers with what was killed.
 
     Args:
         process: only those that carry this name too.
         folder: also whoever has wiped its environment and works in there. (The children of a killed server have no parent by which
             they would be found, and take their time to notice.)
+        spared: who must live on, as must their own ancestors.
     """
-    return sorted(system.kill_all(lambda table: _doomed(mark, process, folder, table), patience=PATIENCE))
+    own = [os.getpid(), *spared]
+    return sorted(system.kill_all(lambda table: _doomed(mark, process, folder, own, table), patience=PATIENCE))
 
 
-def _doomed(mark: str, process: str | None, folder: str | None, table: system.Table) -> set[int]:
+def _doomed(mark: str, process: str | None, folder: str | None, spared: Collection[int], table: system.Table) -> set[int]:
     found = system.variables([MARK, PROCESS, SUPERVISOR])
     # A supervisor that was halted does not notice that its keeper has ended.
     marked = {pid: values for pid, values in found.items() if mark in (values.get(MARK), values.get(SUPERVISOR))}
     roots = [pid for pid, values in marked.items() if process in (None, values.get(PROCESS))]
     hidden = system.nameless_in(folder) if folder else set()
-    return system.with_descendants([*roots, *hidden], table) - system.ancestors(os.getpid(), table)
+    return system.with_descendants([*roots, *hidden], table).difference(*(system.ancestors(pid, table) for pid in spared))

@@ -94,16 +94,16 @@ def _spawn(record: Record, folder: Path, environ: Mapping[str, str], descriptor:
     try:
         return spawn_detached(
             [sys.executable, "-I", "-S", str(PROGRAM), str(folder / CONFIG)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env=_environment(record, environ), pass_fds=[descriptor],
+            env=_environment(record, folder, environ), pass_fds=[descriptor],
         )  # fmt: skip
     finally:
         os.close(log)
 
 
-def _environment(record: Record, environ: Mapping[str, str]) -> dict[str, str]:
+def _environment(record: Record, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Ours without what chooses options, as the command that it runs in the end must mean this instance; and whose it is."""
     plain = {key: value for key, value in _outliving(environ).items() if not key.startswith("ENVCTL_")}
-    about = labels_of(record) | {ENGINE: record.engine}
+    about = labels_of(record) | {ENGINE: record.engine, FOLDER: str(folder)}
     return {**plain, MARK: record.id, ABOUT: quote(json.dumps(about), safe="")}
 
 
@@ -158,11 +158,13 @@ def watched_until_kept(environ: Mapping[str, str]) -> Iterator[Callable[[], None
         let_go()
 
 
-KEPT = (labels.NAME, labels.INSTANCE, labels.PROJECT, labels.OWNER, labels.ENVIRONMENT, labels.KEY, labels.ENGINE)
+FOLDER = "folder"
+"""Beside the labels: where the instance's state is."""
+KEPT = (labels.NAME, labels.INSTANCE, labels.PROJECT, labels.OWNER, labels.ENVIRONMENT, labels.KEY, labels.ENGINE, FOLDER)
 
 
 def labels_of_keepers() -> dict[str, dict[str, str]]:
-    """The labels of instances whose keeper runs, by id: also of those whose state somebody has deleted.
+    """The labels of instances whose keeper runs, and their folders, by id: also of those whose state somebody has deleted.
 
     An environment is what whoever started the process says: only our own processes are asked, and what is no id is no path either.
     """

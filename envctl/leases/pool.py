@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from envctl.errors import EnvctlError
@@ -59,11 +59,12 @@ class Pool:
     _ready: deque[str] = field(default_factory=deque)
     _waiting: deque[Ticket] = field(default_factory=deque)
     _wanted: int = FIRST
-    _trouble: str = ""
+    _troubles: dict[int, str] = field(default_factory=dict)
+    """Of each thread that has failed since it last had a connection."""
     _closed: bool = False
     _sweeping: bool = False
     _opening: threading.Lock = field(default_factory=threading.Lock)
-    """Of whoever opens a connection: at once they take three times as long, and the first should have its own soon."""
+    """Of the filler that opens a connection: at once they take three times as long, and the first should have its own soon."""
 
     @property
     def _lock(self) -> threading.Condition:
@@ -105,7 +106,7 @@ class Pool:
             if ticket.unit:  # at the last moment
                 return ticket.unit
             self._waiting.remove(ticket)
-            why = self._trouble or self._full or f"{self._leased} are handed out"
+            why = next(iter(self._troubles.values()), "") or self._full or f"{self._leased} are handed out"
         raise Exhausted(f"no unit of {self.names.base or self.names.template} came free within {patience:g} s: {why}")
 
     def give_back(self, unit: str, keep: bool = False, later: bool = False) -> None:
@@ -138,23 +139,29 @@ class Pool:
     def _fill(self) -> None:
         while not self._closed:
             try:
-                with self._opened() as driver:
+                with self._opened(self._opening) as driver:
                     self.size = size_of(driver, self.names.template)
-                    self._trouble = ""
                     for work in self._work():
                         work(driver)
             except Exception as error:  # whatever it is: without this thread nobody gets a unit any more
                 self._give_way(error)
 
     @contextmanager
-    def _opened(self) -> Iterator[Driver]:
+    def _opened(self, alone: AbstractContextManager[object]) -> Iterator[Driver]:
         with ExitStack() as stack:
-            with self._opening:
+            with alone:
                 driver = stack.enter_context(self.opener())
+            self._recovered()
             yield driver
 
+    def _recovered(self) -> None:
+        with self._lock:
+            self._troubles.pop(threading.get_ident(), None)
+
     def _give_way(self, error: Exception) -> None:
-        self._trouble = error.message if isinstance(error, EnvctlError) else f"{type(error).__name__}: {error}"
+        text = error.message if isinstance(error, EnvctlError) else f"{type(error).__name__}: {error}"
+        with self._lock:
+            self._troubles[threading.get_ident()] = text
         time.sleep(PAUSE)
 
     def _sweep_soon(self) -> None:
@@ -167,11 +174,12 @@ class Pool:
         """What is over, and then what else is to go."""
         while self._sweeping and not self._closed:
             try:
-                with self._opened() as driver:
+                with self._opened(nullcontext()) as driver:  # a connection that does not come about takes a filler a minute
                     while unit := self._next_to_go():
                         self._throw_away(driver, unit)
             except Exception as error:  # as of `_fill`
                 self._give_way(error)
+        self._recovered()
 
     def _next_to_go(self) -> str:
         with self._lock:
@@ -204,13 +212,20 @@ class Pool:
         lacking = len(self._waiting) or (0 if over else self._wanted - len(self._ready))
         if lacking > making and not (self._full or (making and dirty)):
             unit = self._new_name()
-            self.units[unit] = "making"
-            self.changed()
+            self._register(unit)
             return lambda driver: self._make(driver, unit)
         if dirty:
             self.units[dirty] = "going"
             return lambda driver: self._throw_away(driver, dirty)
         return None
+
+    def _register(self, unit: str) -> None:
+        self.units[unit] = "making"
+        try:
+            self.changed()
+        except BaseException:  # nobody makes it, and as many fewer would be made from now on
+            del self.units[unit]
+            raise
 
     @property
     def _leased(self) -> int:

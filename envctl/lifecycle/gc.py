@@ -35,7 +35,7 @@ def collect(
             continue
         listed.add(location)
         for found in there:
-            if found.ending:  # somebody has asked for it; its record, if there is one, goes below
+            if found.kept or found.ending:  # or somebody has asked for it; its record, if there is one, goes below
                 continue
             record = records.pop(found.id, None)
             ours = project is None or (record or found).project == str(project)

@@ -68,15 +68,22 @@ def _heard(work: BringUp, service: ServicePlan) -> list[tuple[str, int]] | None:
     return None
 
 
-def heard_instead(work: BringUp, service: ServicePlan) -> str:
-    """Where a service of a Compose file listens that does not answer on the ports that it publishes."""
-    heard = _heard(work, service) or []
+def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
+    """Where a service of a Compose file listens that does not answer on the ports that it publishes; the probe has *said* why."""
+    heard = _heard(work, service)
     wanted = [port.number for port in service.ports]
-    at_wanted = [host for host, port in heard if port in wanted]
-    if not heard or EVERYWHERE & {*at_wanted}:
+    if heard is None:
+        return f"it does not answer on {' or '.join(map(str, wanted))}, and nobody can tell where it listens"
+    if not heard:
         return "it opens no port"
+    at_wanted = [address for address in heard if address[1] in wanted]
+    hosts = dict.fromkeys(host for host, _ in at_wanted)
+    if EVERYWHERE & hosts.keys():
+        why = said.removeprefix("tcp: ")
+        why = why.removeprefix("it ") if why.startswith("it ") else f"is not reached from here: {why}"
+        return f"it listens on {_numbers(at_wanted)}, and {why}"
     if at_wanted:
-        return f"it listens on {' and '.join(dict.fromkeys(at_wanted))} only, where nobody outside its container reaches it"
+        return f"it listens on {' and '.join(hosts)} only, where nobody outside its container reaches it"
     return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}"
 
 

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 from envctl.engines import Deployment
 from envctl.plan.health import COMPOSED_PATIENCE, SERVER_PATIENCE
 from envctl.plan.model import ServicePlan
 from envctl.readiness import NotReady, Target, tcp
 
+LOOK_SECONDS = 0.5
+"""Between two looks from inside, each of which starts a program in the container."""
 
-def may_be_asked(deployment: Deployment, service: ServicePlan, target: Target, began: float) -> bool:
-    """Whether one of its ports answers, or has had the time to.
 
-    Until its engine runs it, nobody's check has met a server that is about to make its files. RabbitMQ's client, run as
-    root, makes the cookie that the server cannot read then, and the server ends (docker-library/rabbitmq#318, #695).
+@dataclass
+class OwnCheck:
+    """One service's, from when it was first asked."""
 
-    Args:
-        began: when it was first asked, on the monotonic clock.
-    """
-    server = any(check.probe not in ("health", "tcp") for check in service.checks)
-    if time.monotonic() - began > (SERVER_PATIENCE if server else COMPOSED_PATIENCE):
-        return True
-    if reachable := [name for name, number in target.ports.items() if number]:
-        return any(_answers(replace(target, options={"port": name})) for name in reachable)
-    numbers = {port.number for port in service.ports}
-    return not numbers or any(number in numbers for _, number in deployment.listening(service.name))
+    deployment: Deployment
+    service: ServicePlan
+    _began: float = field(default_factory=time.monotonic)
+    _looked: float | None = None
+    _heard: bool = False
+
+    def may_be_run(self, target: Target) -> bool:
+        """Whether one of its ports answers, or has had the time to.
+
+        Until its engine runs it, nobody's check has met a server that is about to make its files. RabbitMQ's client, run as
+        root, makes the cookie that the server cannot read then, and the server ends (docker-library/rabbitmq#318, #695).
+        """
+        server = any(check.probe not in ("health", "tcp") for check in self.service.checks)
+        if time.monotonic() - self._began > (SERVER_PATIENCE if server else COMPOSED_PATIENCE):
+            return True
+        if reachable := [name for name, number in target.ports.items() if number]:
+            return any(_answers(replace(target, options={"port": name})) for name in reachable)
+        return not self.service.ports or self._listens()
+
+    def _listens(self) -> bool:
+        """As seen from inside: one that has just ended cannot be looked into, and of some images nobody can tell."""
+        now = time.monotonic()
+        if self._looked is None or now - self._looked >= LOOK_SECONDS:
+            self._looked, self._heard = now, False
+            with suppress(Exception):
+                numbers = {port.number for port in self.service.ports}
+                self._heard = any(number in numbers for _, number in self.deployment.listening(self.service.name))
+        return self._heard
 
 
 def _answers(target: Target) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
 from envctl.lifecycle.not_ready import heard_instead, not_ready
-from envctl.lifecycle.own_check import may_be_asked
+from envctl.lifecycle.own_check import OwnCheck
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness.wait import PASSES, History, wait_until_ready
@@ -54,7 +54,7 @@ def until_ready(work: BringUp, service: ServicePlan) -> None:
         ServiceFailed, PortTaken: it will not get ready, or not in its time.
         Abandoned
     """
-    waiting = _Waiting(work, service, _checks(work, service))
+    waiting = _Waiting(work, service, _checks(work, service), OwnCheck(work.deployment, service))
     if waiting.checks:
         work.states.set(service.name, Phase.WAITING)
         waiting.wait()
@@ -81,6 +81,7 @@ class _Waiting:
     work: BringUp
     service: ServicePlan
     checks: tuple[Check, ...]
+    own_check: OwnCheck
 
     def wait(self) -> None:
         work, service = self.work, self.service
@@ -106,7 +107,7 @@ class _Waiting:
     def _unproved(self, error: NotReady) -> str:
         if isinstance(error, LoginRefused):
             return "it does not accept the credentials in its Compose file"
-        return heard_instead(self.work, self.service) if "tcp:" in str(error) else f"it runs; {error}"
+        return heard_instead(self.work, self.service, str(error)) if "tcp:" in str(error) else f"it runs; {error}"
 
     def _seconds(self, checks: Sequence[Check]) -> float:
         """A health check is given the time that its engine gives it."""
@@ -123,17 +124,29 @@ class _Waiting:
         guess = "patience" in checks[0].options
         passes = 1 if list(checks) == [HEALTH] else PASSES
 
-        def ask(times: int) -> None:
-            wait_until_ready(targets, history, lambda _: self._given_up(history, began, seconds, guess), times)
+        def given_up(_: object = None) -> bool:
+            return self._given_up(history, began, seconds, guess)
 
-        ask(passes)
+        wait_until_ready(targets, history, given_up, passes)
         while (ended := self.work.exits.times.get(self.service.name)) is not None:
             # Docker's relay accepts connections before a container that is started again can answer, and until its network is gone.
-            if restarting := self._restarting():
-                history.add(restarting)
-            ask(1)
-            if not restarting and self.work.exits.times[self.service.name] == ended:
+            self._await_restart(history, given_up)
+            wait_until_ready(targets, history, given_up, 1)
+            if self.work.exits.times[self.service.name] == ended:
                 return
+            time.sleep(POLL_SECONDS)
+
+    def _await_restart(self, history: History, given_up: Callable[[], bool]) -> None:
+        """What a check would see of one that does not run is what was before: a line in its log, say."""
+        while True:
+            self.work.states.go_on()
+            restarting = self._restarting()
+            if given_up():
+                raise NotReady(restarting or f"it has ended with {self.work.exits.statuses.get(self.service.name)} meanwhile")
+            if not restarting:
+                return
+            history.add(restarting)
+            time.sleep(POLL_SECONDS)
 
     def _restarting(self) -> str:
         """What has become of a service that has ended and is about to be started again; else nothing."""
@@ -218,9 +231,8 @@ class _Waiting:
         return target
 
     def _health(self, target: Target) -> tuple[str, tuple[str, ...]]:
-        deployment, service, began = self.work.deployment, self.service, self.work.histories[self.service.name].began
-        state = deployment.state(service.name)
-        early = state.check and state.health != "healthy" and not may_be_asked(deployment, service, target, began)
+        state = self.work.deployment.state(self.service.name)
+        early = state.check and state.health != "healthy" and not self.own_check.may_be_run(target)
         return state.health, () if early else state.check
 
 

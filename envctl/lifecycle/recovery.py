@@ -11,7 +11,7 @@ from envctl.errors import EnvctlError
 from envctl.instance.lock import lock, sweep
 from envctl.instance.machine import process_alive
 from envctl.instance.record import Record
-from envctl.keeper_client.client import QUICK, KeeperGone
+from envctl.keeper_client.client import QUICK, KeeperGone, KeeperSilent
 from envctl.lifecycle.down import tear_down, was_killed
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.process.signals import shielded
@@ -53,11 +53,14 @@ def _recover(session: Session, id: str) -> None:
 def _is_seen_to(session: Session, record: Record) -> bool:
     """Whether a keeper that lives has noticed the end of the command itself, or is about to: it watches its owner."""
     keeper = session.keepers.find(record.id)
-    if keeper is None:  # while it removes the instance it has no address any more
-        return process_alive(record.keeper) is True
-    with suppress(KeeperGone):
-        return bool((keeper.ask("GET", "/v1/keeper", timeout=QUICK)[1] or {}).get("owned"))
-    return False
+    if keeper is not None:
+        try:
+            return bool((keeper.ask("GET", "/v1/keeper", timeout=QUICK)[1] or {}).get("owned"))
+        except KeeperSilent:
+            return False
+        except KeeperGone:
+            pass
+    return process_alive(record.keeper) is True  # while it removes the instance it has no address any more
 
 
 def _why_gone(record: Record) -> str:

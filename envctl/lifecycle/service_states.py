@@ -51,18 +51,23 @@ class ServiceStates:
         self.failure: BaseException | None = None
         self._events = events
         self._changed = threading.Condition()
+        self._telling = threading.RLock()
+        """Taken before `_changed`; again by the same thread where a listener itself meets a failure."""
 
     def set(self, service: str, phase: Phase, detail: str = "") -> None:
         """After a failure nothing but failures counts: what a thread still gets done is no news of an `up` that is over.
 
-        Listeners are told first: whoever waits for the last service goes on, and must find it said.
+        Listeners are told first: whoever waits for the last service goes on, and must find it said. What they are told counts:
+        a failure that comes meanwhile is told after it.
         """
-        if self.failed and phase is not Phase.FAILED:
-            return
-        self._events.tell(service, phase, detail)
-        with self._changed:
+        with self._telling:
             if self.failed and phase is not Phase.FAILED:
                 return
+            self._events.tell(service, phase, detail)
+            self._change(service, phase, detail)
+
+    def _change(self, service: str, phase: Phase, detail: str) -> None:
+        with self._changed:
             row = self.rows[service]
             row.phase, row.detail = phase, detail
             if row.state in ("ready", "seeded", "done") and row.ready_ms is None:
@@ -70,7 +75,10 @@ class ServiceStates:
             self._changed.notify_all()
 
     def fail(self, error: BaseException, service: str = "") -> None:
-        """Everything ends, because of *error*, or of what has failed before it."""
+        """Everything ends, because of *error*, or of what has failed before it.
+
+        That it has failed is known at once, even while a listener is stuck (a terminal that takes no more): an interrupt must not wait.
+        """
         with self._changed:
             first = self.failure is None
             self.failure = self.failure or error

@@ -190,7 +190,7 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
     for loss in () if again or options.alone else run.plan.losses:
         run.events.say(loss)
     Data(run.update, lambda: run.record, deployment).know_again(run.plan.services.values())
-    prepare_meanwhile(deployment, run.events.progress)
+    prepare_meanwhile(deployment, partial(_progress, run))
     if run.reseed:
         _discard_changed(run, deployment)
     begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
@@ -201,6 +201,12 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
     timer.phase("create")
     bring_up(run, deployment, options.alone or None)
     timer.phase("services")
+
+
+def _progress(run: Run, service: str, text: str) -> None:
+    """What is told before something that takes its time: a keeper that cannot start is not found out minutes later."""
+    run.in_flight.await_first()
+    run.events.progress(service, text)
 
 
 def _discard_changed(run: Run, deployment: Deployment) -> None:

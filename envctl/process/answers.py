@@ -71,6 +71,9 @@ def _started(question: Question) -> subprocess.Popen[str]:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """It, and what it starts: Docker's command line leaves its plugin behind when it is killed."""
-    with suppress(ProcessLookupError):
+    """It, and what it starts: Docker's command line leaves its plugin behind when it is killed.
+
+    (macOS refuses a signal to a group of which nobody lives but zombies.)
+    """
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

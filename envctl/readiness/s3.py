@@ -1,10 +1,13 @@
-"""S3: a ListBuckets succeeds, signed where there are credentials."""
+"""S3: a ListBuckets succeeds, signed where there are credentials; without any, that it asks for some is an answer, too."""
 
 from __future__ import annotations
 
 import re
 
 from envctl.readiness import CLOSED, LoginRefused, NotReady, Target, foreign_errors, innermost, shown
+
+UNKNOWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
+"""Said of credentials; there are other reasons for a 403: a clock that is wrong, for one."""
 
 
 def probe(target: Target) -> None:
@@ -25,10 +28,12 @@ def probe(target: Target) -> None:
             if isinstance(cause, CLOSED):
                 raise cause from None
             raise NotReady(shown(cause)) from error
-        if answer.status_code == 403:
-            raise LoginRefused(f"ListBuckets answered 403 {_words(answer.text)}")
+        if answer.status_code == 403 and session.auth is None:
+            return
         if answer.status_code != 200:
-            raise NotReady(f"ListBuckets answered {answer.status_code} {_words(answer.text)}")
+            code = _words(answer.text)
+            refused = answer.status_code == 403 and code in UNKNOWN
+            raise (LoginRefused if refused else NotReady)(f"ListBuckets answered {answer.status_code} {code}")
 
 
 def _words(text: str) -> str:

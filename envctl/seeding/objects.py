@@ -6,6 +6,7 @@ import mimetypes
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from envctl.files.folders import FileRefused
 from envctl.files.reading import open_file
@@ -14,15 +15,13 @@ from envctl.seeding import Seeder, failed
 from envctl.seeding.s3 import client_of, errors
 
 BINARY = "application/octet-stream"
+MISSING, FORBIDDEN = ("404", "NoSuchBucket"), ("403", "AccessDenied")
 OF_PACKED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz", "compress": "application/x-compress"}
 
 
 def load(step: Step, seeder: Seeder) -> None:
     client = client_of(seeder.endpoint(step.service), step.service, "a seed of objects")
-    try:  # some servers make a bucket of whatever is sent to them, and no lane has a copy of that one
-        client.head_bucket(Bucket=step.step.into)
-    except errors() as error:
-        raise failed(step, step.where, f"into '{step.step.into}': {error}; `with: {{buckets: [...]}}` declares a bucket") from None
+    _must_be_there(client, step)
     for path in step.files:
         try:
             with open_file(path, seeder.plan.setting.project) as stream:
@@ -32,6 +31,18 @@ def load(step: Step, seeder: Seeder) -> None:
             raise failed(step, str(path), f"it cannot be read: {error}") from None
         except errors() as error:
             raise failed(step, str(path), str(error)) from None
+
+
+def _must_be_there(client: Any, step: Step) -> None:
+    """Some servers make a bucket of whatever is sent to them, and no lane has a copy of that one."""
+    try:
+        client.head_bucket(Bucket=step.step.into)
+    except errors() as error:
+        code = getattr(error, "response", {}).get("Error", {}).get("Code")
+        if code in MISSING:
+            raise failed(step, step.where, f"into '{step.step.into}': {error}; `with: {{buckets: [...]}}` declares a bucket") from None
+        if code not in FORBIDDEN:  # who may not look may still write; wrong credentials are told then, with their reason
+            raise failed(step, step.where, f"into '{step.step.into}': {error}") from None
 
 
 def _name(step: Step, path: Path, seeder: Seeder) -> str:

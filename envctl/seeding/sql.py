@@ -9,7 +9,7 @@ from pathlib import Path
 from envctl.engines import Execution
 from envctl.plan.model import Step
 from envctl.seeding import BadFile, Seeder, complaint, failed, pieces
-from envctl.seeding.reconnects import OPEN, PSQL, may_reconnect, with_questions
+from envctl.seeding.reconnects import OPEN, PSQL, reconnects_until, with_questions
 from envctl.seeding.transactions import ASKED, LEFT_OPEN, MYSQL, opened_at, with_question
 
 LINE = re.compile(r"<stdin>:(\d+):|at line (\d+)")
@@ -33,8 +33,8 @@ def load(step: Step, seeder: Seeder) -> None:
 def _asked(dialect: str, path: Path, root: Path) -> Iterator[bytes]:
     """The file with questions for its server, which would throw away what a transaction has written without a word."""
     content = pieces(path, root)
-    if dialect == PSQL and may_reconnect(pieces(path, root)):
-        return with_questions(content)
+    if dialect == PSQL and (until := reconnects_until(pieces(path, root))):
+        return with_questions(content, until)
     return with_question(content) if dialect == MYSQL else content
 
 

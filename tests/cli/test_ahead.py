@@ -9,6 +9,7 @@ import pytest
 from envctl.cli.ahead import begun_ahead
 from envctl.environment import open_environment
 from envctl.errors import DefinitionError
+from envctl.process.answers import Question
 from envctl.session import Session
 from tests.builders import write
 
@@ -29,6 +30,13 @@ def runs(session: Session) -> int:
     return len(noted.read_text().splitlines()) if noted.exists() else 0
 
 
+def beginnings(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[Question]:
+    """What is begun from now on."""
+    found: list[Question] = []
+    monkeypatch.setattr(session.answers, "begin", found.append)
+    return found
+
+
 def opened(session: Session) -> None:
     open_environment("compose.yaml", cwd=session.cwd, environ=session.environ, answers=session.answers)
 
@@ -39,13 +47,21 @@ def test_compose_is_asked_once(session: Session) -> None:
     assert runs(session) == 1
 
 
+def test_a_plain_line_begins_it(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = beginnings(session, monkeypatch)
+    with begun_ahead(session, ["up", "compose.yaml", "--json"]):
+        pass
+    assert len(begun) == 1
+
+
 @pytest.mark.parametrize(
     "words", [["up", "--only", "web", "compose.yaml"], ["up", "compose.yaml", "--untrusted"], ["status", "compose.yaml"], ["up"]]
 )
-def test_nothing_is_begun_where_it_is_not_plain(session: Session, words: list[str]) -> None:
+def test_nothing_is_begun_where_it_is_not_plain(session: Session, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    begun = beginnings(session, monkeypatch)
     with begun_ahead(session, words):
         pass
-    assert runs(session) == 0
+    assert begun == []
 
 
 @pytest.mark.parametrize("env", ["no-such", "nowhere.yaml"])
@@ -55,8 +71,9 @@ def test_what_is_not_there_is_said_by_the_command(session: Session, env: str) ->
 
 
 @pytest.mark.parametrize("key", ["env_file: /etc/passwd", "env_file: ../secret.env", "extends: {file: ../other.yaml, service: web}"])
-def test_what_names_files_elsewhere_is_not_read_ahead_either(session: Session, key: str) -> None:
+def test_what_names_files_elsewhere_is_not_read_ahead_either(session: Session, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     write(session.cwd, {"compose.yaml": f"services: {{web: {{image: 'nginx:1.26', {key}}}}}\n"})
+    begun = beginnings(session, monkeypatch)
     with begun_ahead(session, ["up", "compose.yaml"]), pytest.raises(DefinitionError, match="outside of the project"):
         opened(session)
-    assert runs(session) == 0
+    assert begun == []

@@ -237,6 +237,16 @@ runpy.run_path(os.environ["FOLDER"], run_name="__main__")
     assert done.stdout.strip() == "['envctl'] False", done.stderr
 
 
+def test_who_is_spared_lives_on(tmp_path: Path) -> None:
+    mark = f"spared:{os.getpid()}"
+    marked = {**os.environ, process_marks.MARK: mark}
+    with subprocess.Popen(["sleep", "100"], env=marked) as keeper, subprocess.Popen(["sleep", "100"], env=marked) as other:
+        until(lambda: {keeper.pid, other.pid} <= process_marks.marked(mark).keys())
+        assert process_marks.kill_marked(mark, spared=[keeper.pid]) == [other.pid]
+        assert keeper.poll() is None
+        keeper.kill()
+
+
 def test_who_has_wiped_its_environment_is_known_by_its_folder(tmp_path: Path) -> None:
     """As PostgreSQL's processes do; a shell of the user's in there is none of ours."""
     below = tmp_path / "db/data"

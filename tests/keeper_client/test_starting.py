@@ -15,6 +15,8 @@ from tests.builders import record_of
 from tests.keeper_client.support import ID, ensure
 from tests.processes import until
 
+FOLDER = Path("/state/t")
+
 
 def test_what_says_who_it_is_and_holds_secrets_is_ours_alone(session: Session, record: Record) -> None:
     ensure(session, record)
@@ -25,7 +27,7 @@ def test_what_says_who_it_is_and_holds_secrets_is_ours_alone(session: Session, r
 
 def test_its_environment_has_no_options() -> None:
     """The command that it runs in the end must mean this instance."""
-    found = starting._environment(record_of(name="Zoë %", id=ID), {"ENVCTL_NAME": "other", "OF_THIS_SHELL": "yes"})
+    found = starting._environment(record_of(name="Zoë %", id=ID), FOLDER, {"ENVCTL_NAME": "other", "OF_THIS_SHELL": "yes"})
     assert {key for key in found if key.startswith("ENVCTL_")} == {"ENVCTL_MARK", "ENVCTL_ABOUT"}
     assert (found["ENVCTL_MARK"], found["OF_THIS_SHELL"]) == (ID, "yes")
     assert found["ENVCTL_ABOUT"].isascii()
@@ -64,10 +66,10 @@ def test_no_runner_finds_what_outlives_its_job(mark: str, monkeypatch: pytest.Mo
     with starting.watched_until_kept(environ):
         pass
     assert spawned == [{"KUBECONFIG": f"{tmp_path}/a", "HOME": "/h"}]
-    assert mark not in starting._environment(record_of(), environ)
+    assert mark not in starting._environment(record_of(), FOLDER, environ)
 
 
 def test_its_kubeconfigs_are_found_from_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    found = starting._environment(record_of(), {"KUBECONFIG": "a::/b"})
+    found = starting._environment(record_of(), FOLDER, {"KUBECONFIG": "a::/b"})
     assert found["KUBECONFIG"] == f"{tmp_path}/a:/b"

@@ -19,7 +19,8 @@ from tests.keeper_client.support import ID, ensure
 
 def test_an_instance_is_known_by_its_keeper_alone(session: Session, record: Record) -> None:
     ensure(session, record)
-    assert labels_of_keepers()[ID] == {**labels_of(record), "envctl.engine": "local"}
+    folder = str(session.store.folder(record.id))
+    assert labels_of_keepers()[ID] == {**labels_of(record), "envctl.engine": "local", "folder": folder}
 
 
 def marked(about: str, user: int | None = None) -> subprocess.Popen[bytes]:

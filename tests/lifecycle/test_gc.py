@@ -54,6 +54,12 @@ def test_nothing_is_collected_that_is_in_use(session: Session) -> None:
     assert engine.removed == []
 
 
+def test_what_a_keeper_with_another_state_folder_sees_to_is_left_alone(session: Session) -> None:
+    """It removes the state, too, which nobody finds from here."""
+    engine = ListedEngine([seen_as(owner=ended_mark(), kept=True), seen_as("b-1", owner=ended_mark())])
+    assert [done.id for done in collected(session, engine)] == ["b-1"]
+
+
 def test_of_one_project_alone(session: Session) -> None:
     saved(session, project="/other", expires=PAST)
     engine = ListedEngine([seen_as(expires=PAST, project="/other"), seen_as("b-1", project="/p", expires=PAST)])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from envctl.engines import CommandResult, ServiceState
+from envctl.errors import EnvctlError
 from envctl.lifecycle import own_check
 from envctl.plan.model import ServicePlan
 from tests.builders import FakeDeployment, port, service
@@ -66,3 +67,48 @@ def test_one_that_is_seen_from_inside_to_listen_is_asked(line: MakeLine, deploym
     deployment.listens["x"] = [("::", 5672)]
     inside = service("x", ports=(port("amqp", 5672, None),), ready_timeout=0.3, **HEALTH)
     assert line(inside, deployment=deployment).run().states == {"x": "seeded"}
+
+
+@pytest.fixture
+def unseen(deployment: FakeDeployment) -> list[str]:
+    """The services that somebody wanted to look into, in vain."""
+    found: list[str] = []
+
+    def listening(service: str) -> list[tuple[str, int]]:
+        found.append(service)
+        raise EnvctlError("its image has no program that prints where it listens")
+
+    deployment.listening = listening  # type: ignore[method-assign]
+    return found
+
+
+def inside(seconds: float) -> ServicePlan:
+    return service("x", ports=(port("amqp", 5672, None),), ready_timeout=seconds, **HEALTH)
+
+
+def test_one_that_nobody_can_look_into_is_not_asked_and_looked_at_now_and_then(
+    line: MakeLine, deployment: FakeDeployment, unseen: list[str]
+) -> None:
+    assert line(inside(0.3), deployment=deployment).fails().message == NOT_ASKED
+    assert deployment.executed == []
+    assert unseen == ["x"], "more than one of the looks that fit into 0.3 s"
+
+
+def test_one_that_nobody_can_look_into_is_asked_in_the_end(
+    line: MakeLine, deployment: FakeDeployment, unseen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_check, "COMPOSED_PATIENCE", 0.05)
+    assert line(inside(5.0), deployment=deployment).run().states == {"x": "seeded"}
+    assert deployment.executed == [("x", ("ask",))]
+
+
+def test_one_that_ends_while_it_is_looked_into_has_ended(line: MakeLine, deployment: FakeDeployment, unseen: list[str]) -> None:
+    deployment.on_start["x"] = lambda: deployment.exits("x", 1, health="starting", check=("ask",))
+    assert line(inside(5.0), deployment=deployment).fails().message == "x ended with 1"
+
+
+def test_it_is_looked_at_again(line: MakeLine, deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_check, "LOOK_SECONDS", 0.0)
+    answers = iter([[], [], [("::", 5672)]])
+    monkeypatch.setattr(deployment, "listening", lambda name: next(answers, [("::", 5672)]))
+    assert line(inside(5.0), deployment=deployment).run().states == {"x": "seeded"}

@@ -16,7 +16,7 @@ from envctl.instance.record import InstanceState
 from envctl.lifecycle import readiness
 from envctl.lifecycle.events import Phase
 from envctl.plan.model import Check, ServicePlan
-from envctl.readiness import LoginRefused, NotReady, Target, wait
+from envctl.readiness import ENDED, LoginRefused, NotReady, Target, wait
 from tests.builders import FakeDeployment, port, record_of, service
 from tests.lifecycle.line import HEALTH, MakeLine
 
@@ -98,6 +98,7 @@ def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
     check = Check("tcp", {"patience": 0.05})
     found = line(service("x", ports=ports, outside={"host": "127.0.0.1", "port": 1}, checks=(check,), from_compose=True))
     found.deployment.seen["x"] = ServiceState(True)
+    found.deployment.listens["x"] = []
     found.run()
     assert found.states == {"x": "seeded"}
     assert ("x", Phase.READY, "it opens no port") in found.told
@@ -108,16 +109,32 @@ def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
     [
         ([("127.0.0.1", 80)], "it listens on 127.0.0.1 only, where nobody outside its container reaches it"),
         ([("::", 8000), ("0.0.0.0", 8000)], "it listens on 8000, not on 80"),
-        ([("::", 80)], "it opens no port"),
+        ([("::", 80)], "it listens on 80, and is not reached from here: [Errno 111] Connection refused"),
+        (None, "it does not answer on 80, and nobody can tell where it listens"),
     ],
 )
-def test_what_a_service_listens_on_instead_of_the_port_that_it_publishes(line: MakeLine, heard: list[tuple[str, int]], told: str) -> None:
+def test_what_a_service_listens_on_instead_of_the_port_that_it_publishes(
+    line: MakeLine, heard: list[tuple[str, int]] | None, told: str
+) -> None:
     outside = {"host": "127.0.0.1", "port": 1}
     found = line(service("x", ports=(port("main", 80, 1),), outside=outside, checks=(Check("tcp", {"patience": 0.05}),), from_compose=True))
     found.deployment.seen["x"] = ServiceState(True)
-    found.deployment.listens["x"] = heard
+    if heard is not None:
+        found.deployment.listens["x"] = heard
     found.run()
     assert ("x", Phase.READY, told) in found.told
+
+
+def test_a_server_that_closes_every_connection_is_said_to_do_that(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closes(target: Target) -> None:
+        raise NotReady(ENDED)
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: closes)
+    found = line(service("x", ports=(port("main", 80, 1),), checks=(Check("tcp", {"patience": 0.05}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True)
+    found.deployment.listens["x"] = [("0.0.0.0", 80), ("::", 80), ("127.0.0.1", 9000)]
+    found.run()
+    assert ("x", Phase.READY, "it listens on 80, and closed the connection") in found.told
 
 
 def test_the_health_check_of_an_image_counts_where_nothing_else_is_said(line: MakeLine) -> None:
@@ -185,6 +202,26 @@ def test_one_that_was_started_again_is_ready_when_it_answers_once_it_is_known_to
     found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
     assert found.run().states == {"x": "seeded"}
     assert len(asked) == 3
+
+
+def test_what_waits_to_be_started_again_is_not_asked(line: MakeLine, asked: list[Target]) -> None:
+    """The line that its check looks for is in its log still."""
+    found = line(service("x", checks=(Check("log", {"log": "up"}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True, restarts=True, restarting=True)
+    found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
+    with pytest.raises(OutOfTime, match="out of time: x is still starting"):
+        found.run(0.3)
+    assert len(asked) == wait.PASSES
+    assert found.left == []
+
+
+def test_a_loop_of_crashes_is_given_up_though_its_check_passes(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = line(service("x", ready_timeout=0.1, checks=(Check("log", {"log": "up"}),)))
+    found.deployment.seen["x"] = ServiceState(True)
+    monkeypatch.setattr(wait, "probe_named", lambda name: lambda target: found.deployment.on_exit("x", 1))
+    error = found.fails(seconds=5)
+    assert error.message == "x did not get ready within 0.1 s: it has ended with 1 meanwhile"
+    assert found.left == []
 
 
 def test_a_guess_begins_anew_with_each_start(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from envctl.instance.lock import lock
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Choices, InstanceState, Location, Record
 from envctl.instance.store import RECORD
-from envctl.keeper_client.client import KeeperSilent
+from envctl.keeper_client.client import KeeperGone, KeeperSilent
 from envctl.keeper_client.keepers import Keepers
 from envctl.lifecycle import recovery
 from envctl.lifecycle.recovery import recover_instances
@@ -116,26 +116,32 @@ def test_an_instance(session: Session, world: World, changes: dict[str, Any], ex
 
 
 class FakeKeeper:
-    def __init__(self, owned: bool | None) -> None:
-        self.owned = owned
+    """One whose process lives."""
+
+    def __init__(self, answer: bool | Exception) -> None:
+        self.answer = answer
 
     def ask(self, method: str, path: str, timeout: float) -> tuple[int, Any]:
-        if self.owned is None:
-            raise KeeperSilent("no answer")
-        return 200, {"owned": self.owned}
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return 200, {"owned": self.answer}
 
 
 @pytest.mark.parametrize("state", [STARTING, REMOVING])
-@pytest.mark.parametrize(("owned", "expected"), [(True, LEFT_ALONE), (False, REMOVED), (None, REMOVED)], ids=["watched", "not", "silent"])
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(True, LEFT_ALONE), (False, REMOVED), (KeeperSilent("no answer"), REMOVED), (KeeperGone("it removes the instance"), LEFT_ALONE)],
+    ids=["watched", "not", "silent", "removing"],
+)
 def test_whose_command_was_killed_beside_its_keeper(
     session: Session,
     world: World,
     monkeypatch: pytest.MonkeyPatch,
     state: InstanceState,
-    owned: bool | None,
+    answer: bool | Exception,
     expected: tuple[list[str], list[str]],
 ) -> None:
-    monkeypatch.setattr(Keepers, "find", lambda keepers, instance: FakeKeeper(owned))
+    monkeypatch.setattr(Keepers, "find", lambda keepers, instance: FakeKeeper(answer))
     saved(session, keeper=process_mark(), state=state, process=ended_mark())
     recover_instances(session)
     assert world.done == expected

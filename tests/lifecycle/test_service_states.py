@@ -3,12 +3,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
-from envctl.lifecycle.events import Events, Phase
+from envctl.lifecycle.events import Event, Events, Phase
 from envctl.lifecycle.service_states import REACHED, STATE, Abandoned, Row, ServiceStates
 from tests.lifecycle.line import Told
+from tests.processes import until
 
 
 def states(*services: str) -> ServiceStates:
@@ -120,6 +122,49 @@ def test_after_a_failure_nothing_but_failures_counts() -> None:
     found.set("b", Phase.SEEDED)
     assert (found.rows["a"], found.rows["b"]) == (Row(Phase.FAILED, "x"), Row())
     assert [event.phase for event in told.events] == [Phase.FAILED]
+
+
+def test_a_failure_is_told_after_what_is_being_told() -> None:
+    """Else a service would be said to be ready whose row says that it is not, after the failure that ended everything."""
+    told = Told()
+    found = ServiceStates(["x", "y"], Events([told]))
+    failing = threading.Thread(target=lambda: found.fail(ValueError("no"), "y"))
+    remember = told.event
+
+    def fails_meanwhile(event: Event) -> None:
+        if event.service == "x":
+            failing.start()
+            assert until(lambda: found.failed), "that it has failed is known at once"
+            failing.join(0.05)
+        remember(event)
+
+    told.event = fails_meanwhile  # type: ignore[method-assign]
+    found.set("x", Phase.READY)
+    failing.join(5)
+    assert [(event.service, event.phase) for event in told.events] == [("x", Phase.READY), ("y", Phase.FAILED)]
+    assert (found.rows["x"].state, found.rows["y"].state) == ("ready", "failed")
+
+
+def test_a_listener_may_meet_a_failure_itself() -> None:
+    told = Told()
+    found = ServiceStates(["x", "y"], Events([told]))
+
+    def breaks(event: Event) -> None:
+        found.fail(OSError("disk full"), "y")
+        raise OSError("disk full")
+
+    told.event = breaks  # type: ignore[method-assign]
+    thread = threading.Thread(target=lambda: suppressing(lambda: found.set("x", Phase.READY)), daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert str(found.failure) == "disk full"
+    assert found.rows["x"].state == "pending"
+
+
+def suppressing(function: Callable[[], None]) -> None:
+    with suppress(OSError):
+        function()
 
 
 @pytest.mark.parametrize("phase", [Phase.READY, Phase.SETTING_UP, Phase.SEEDING, Phase.SEEDED, Phase.DONE])

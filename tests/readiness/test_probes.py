@@ -482,9 +482,21 @@ def test_s3_without_credentials_is_asked_without_a_signature(servers: Any) -> No
     assert [line for line in headers if line.lower().startswith("authorization:")] == []
 
 
-def test_s3_with_other_credentials_is_there(servers: Any) -> None:
+@pytest.mark.parametrize("code", ["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"])
+def test_s3_with_other_credentials_is_there(servers: Any, code: str) -> None:
     with pytest.raises(LoginRefused):
-        probe("s3", servers.target(s3_server("403 Forbidden", "<Error><Code>AccessDenied</Code></Error>", [])))
+        probe("s3", servers.target(s3_server("403 Forbidden", f"<Error><Code>{code}</Code></Error>", [])))
+
+
+def test_s3_that_asks_for_credentials_nobody_knows_is_there(servers: Any) -> None:
+    refusal = s3_server("403 Forbidden", "<Error><Code>AccessDenied</Code></Error>", [])
+    probe("s3", servers.target(refusal, properties={"url": "http://x"}))
+
+
+def test_s3_has_other_reasons_for_a_refusal_than_credentials(servers: Any) -> None:
+    with pytest.raises(NotReady, match="ListBuckets answered 403 RequestTimeTooSkewed") as caught:
+        probe("s3", servers.target(s3_server("403 Forbidden", "<Error><Code>RequestTimeTooSkewed</Code></Error>", [])))
+    assert not isinstance(caught.value, LoginRefused)
 
 
 def test_s3_names_the_code_of_the_refusal(servers: Any) -> None:

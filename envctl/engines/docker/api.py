@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -24,6 +24,7 @@ QUIET = 10.0
 """Seconds that whoever is asked may say nothing."""
 CHANGING = 50.0
 """More of them while something is changed: a removal takes its time."""
+PIECE = 1 << 16
 
 
 class ApiError(Exception):
@@ -122,7 +123,10 @@ def _through_ssh(host: str) -> socket.socket:
 
 
 class Stream:
-    """An answer that goes on: a JSON value a line, until the daemon ends it or `close` is called, in whatever thread."""
+    """An answer that goes on: a JSON value a line, or what a program prints.
+
+    Until the daemon ends it or `close` is called, in whatever thread.
+    """
 
     def __init__(self, connection: _Connection, answer: http.client.HTTPResponse, sock: socket.socket) -> None:
         self._connection, self._answer, self._sock = connection, answer, sock
@@ -131,6 +135,14 @@ class Stream:
         for line in self._answer:
             if line.strip():
                 yield json.loads(line)
+
+    def printed(self, terminal: bool) -> Iterator[bytes]:
+        """Pieces of both output streams; without a terminal each has a head of eight bytes, of which the last four say how long it is."""
+        if terminal:
+            yield from iter(lambda: self._answer.read1(PIECE), b"")
+        else:
+            while len(head := self._answer.read(8)) == 8:
+                yield self._answer.read(int.from_bytes(head[4:], "big"))
 
     def close(self) -> None:
         """Who reads it meets its end."""
@@ -151,6 +163,8 @@ class Daemon:
 
     endpoint: Endpoint
     timeout: float = QUIET
+    met: bool = False
+    """Whether it has answered before, so that no answer means that the engine is gone."""
     _local: threading.local = field(default_factory=threading.local)
 
     def get(self, path: str, **query: Any) -> Any:
@@ -175,10 +189,11 @@ class Daemon:
 
         Raises:
             ApiError: an answer of 400 and above.
-            EngineMissing: it says nothing for too long.
-            OSError: no answer.
+            EngineMissing: it says nothing for too long, or is gone.
+            OSError: no answer, and there has been none before.
         """
-        status, body = self._exchange(method, _target(path, query or {}), patience, None if body is None else json.dumps(body))
+        with self._there():
+            status, body = self._exchange(method, _target(path, query or {}), patience, body)
         if status >= 400:
             raise ApiError(status, _message(body))
         return json.loads(body) if body.strip() else None
@@ -188,13 +203,42 @@ class Daemon:
 
         Raises:
             ApiError: an answer of 400 and above.
-            OSError: no answer.
+            EngineMissing: it is gone.
+            OSError: no answer, and there has been none before.
         """
+        with self._there():
+            return self._opened("GET", path, query)
+
+    def printed(
+        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, terminal: bool = False
+    ) -> Iterator[bytes]:
+        """What a program prints, as it comes, over a connection of its own.
+
+        Args:
+            terminal: it has one, so that its output streams are one.
+
+        Raises:
+            ApiError, EngineMissing, OSError: as with `stream`, when the first piece is asked for.
+        """
+        with self._there(), closing(self._opened(method, path, query or {}, body)) as stream:
+            yield from stream.printed(terminal)
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            if not self.met:
+                raise
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise EngineMissing(f"Docker no longer answers at {self.endpoint.host}: {why}", hint=NOT_THERE) from None
+
+    def _opened(self, method: str, path: str, query: Mapping[str, Any], body: Any = None) -> Stream:
         connection = _Connection(self.endpoint, self.timeout)
         try:
             connection.connect()
             sock = connection.sock
-            connection.request("GET", _target(path, query))
+            connection.request(method, _target(path, query), *_sent(body))
             answer = connection.getresponse()
             if answer.status >= 400:
                 raise ApiError(answer.status, _message(answer.read()))
@@ -206,7 +250,7 @@ class Daemon:
                 raise OSError(str(error) or type(error).__name__) from None
             raise
 
-    def _exchange(self, method: str, target: str, patience: float, body: str | None) -> tuple[int, bytes]:
+    def _exchange(self, method: str, target: str, patience: float, body: Any) -> tuple[int, bytes]:
         connection: _Connection = getattr(self._local, "connection", None) or _Connection(self.endpoint, self.timeout)
         self._local.connection = connection
         kept = connection.sock is not None
@@ -215,7 +259,7 @@ class Daemon:
                 connection.connect()
             connection.quiet = self.timeout + patience + (0 if method == "GET" else CHANGING)
             connection.sock.settimeout(connection.quiet)
-            connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
+            connection.request(method, target, *_sent(body))
             answer = connection.getresponse()
             return answer.status, answer.read()
         except (http.client.HTTPException, ConnectionError) as error:
@@ -229,6 +273,10 @@ class Daemon:
             connection.close()
             raise
         return self._exchange(method, target, patience, body)  # the daemon had closed a connection that was kept for later
+
+
+def _sent(body: Any) -> tuple[str | None, Mapping[str, str]]:
+    return (None, {}) if body is None else (json.dumps(body), {"Content-Type": "application/json"})
 
 
 def _target(path: str, query: Mapping[str, Any]) -> str:

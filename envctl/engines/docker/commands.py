@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
+from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.docker.instance import ONE_OFF
 from envctl.engines.logs import text
@@ -23,27 +24,42 @@ from envctl.process.creation import InFlight
 from envctl.process.threads import Feeder
 from envctl.render.compose import extra_hosts, labels
 
-if TYPE_CHECKING:
-    from docker import APIClient
-
 Key = tuple[str, tuple[str, ...]]
 SPOOLED = 16 << 20
 """Bytes of files for a container that are held in memory; more are in a temporary file."""
 
 
-def execute(api: APIClient, container: str, what: Execution) -> CommandResult:
+def execute(connection: Connection, container: str, what: Execution) -> CommandResult:
     """Runs *what* in *container*; status 126 where it cannot be started.
 
     Raises:
         Exception: whatever the command's input raised.
     """
-    given = what.stdin if not isinstance(what.stdin, tuple) or what.stdin else None
+    if isinstance(what.stdin, tuple) and not what.stdin:
+        return _asked(connection.daemon, container, what)
+    api = connection.api
     try:
-        made = api.exec_create(container, list(what.argv), stdin=given is not None, environment=dict(what.env))
-        output = _fed(api.exec_start(made["Id"], socket=True), what.stdin if given is not None else ())
+        made = api.exec_create(container, list(what.argv), stdin=True, environment=dict(what.env))
+        output = _fed(api.exec_start(made["Id"], socket=True), what.stdin)
         return CommandResult(int(api.exec_inspect(made["Id"])["ExitCode"] or 0), output)
     except sdk_errors.APIError as error:
         return CommandResult(126, str(error.explanation or error))
+
+
+def _asked(daemon: Daemon, container: str, what: Execution) -> CommandResult:
+    """One that reads nothing, as health checks do: without the SDK, for whose import a service that is ready would wait."""
+    wanted = {
+        "Cmd": list(what.argv),
+        "Env": [f"{key}={value}" for key, value in what.env.items()],
+        "AttachStdout": True,
+        "AttachStderr": True,
+    }
+    try:
+        path = f"/exec/{daemon.request('POST', f'/containers/{container}/exec', body=wanted)['Id']}"
+        output = text(daemon.printed("POST", f"{path}/start", body={"Detach": False, "Tty": False}))
+        return CommandResult(int(daemon.get(f"{path}/json")["ExitCode"] or 0), output)
+    except ApiError as error:
+        return CommandResult(126, str(error))
 
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:

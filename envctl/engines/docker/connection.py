@@ -119,6 +119,7 @@ def connect(context: str | None, environ: Mapping[str, str]) -> Connection:
             raise EngineMissing(f"this user may not use Docker at {endpoint.host}: permission denied", hint=NOT_ALLOWED) from None
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise EngineMissing(f"Docker does not answer at {endpoint.host}: {why}", hint=NOT_THERE) from None
+    daemon.met = True
     version = min(tuple(map(int, found["ApiVersion"].split("."))), NEWEST_API)
     return Connection(endpoint, name, daemon, ".".join(map(str, version)), environ)
 

@@ -33,7 +33,7 @@ from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
-from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
+from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.folder import write_private
 from envctl.instance.labels import DATA, INSTANCE
 from envctl.instance.record import Location, SnapshotRecord
@@ -264,7 +264,8 @@ class DockerDeployment(DockerInstance):
 
     def _volumes(self, service: ServicePlan) -> list[tuple[data_volumes.Named, data_volumes.Shared | None]]:
         """The volumes with its data that have a name, and why they would stay."""
-        found = data_volumes.named(self._planned, self._planned.services.get(service.name, service))
+        planned = self._planned.services.get(service.name)
+        found = data_volumes.named(self._planned, planned) if planned is not None else ()
         return [(volume, data_volumes.shared(self.connection.daemon, volume, service.name)) for volume in found]
 
     @contextmanager
@@ -280,7 +281,17 @@ class DockerDeployment(DockerInstance):
             for service, status in _ends(events, closed):
                 on_exit(service, status)
 
-        guarded_thread(listen, on_loss, name="exit events")
+        def lost(error: BaseException) -> None:
+            """A daemon that is stopped ends its events before anybody's question fails."""
+            try:
+                self.connection.daemon.get("/version")
+            except EngineMissing as gone:
+                error = gone
+            except Exception as refusal:
+                error.add_note(str(refusal))
+            on_loss(error)
+
+        guarded_thread(listen, lost, name="exit events")
         try:
             yield
         finally:
@@ -294,10 +305,10 @@ class DockerDeployment(DockerInstance):
         if not printed.status:
             return listening.addresses(printed.output)
         container = self.one_of(service)
-        return listening.addresses_beside(int(self.connection.api.inspect_container(container)["State"]["Pid"]), container)
+        return listening.addresses_beside(int(self.connection.daemon.get(f"/containers/{container}/json")["State"]["Pid"]), container)
 
     def execute(self, service: str, what: Execution) -> CommandResult:
-        return execute(self.connection.api, self.one_of(service), what)
+        return execute(self.connection, self.one_of(service), what)
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
         self.await_image(service)

@@ -10,14 +10,14 @@ from itertools import repeat
 from typing import Any
 
 from envctl.engines.docker.api import ApiError, Asked, suppressed
-from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.docker.connection import Connection
 from envctl.engines.protocol import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.labels import EXPIRES, INSTANCE
 from envctl.process.creation import InFlight
 from envctl.process.threads import merged
 
-MARKER, NOT_IMPLEMENTED = "expires", 501
+MARKER, NOT_FOUND, NOT_IMPLEMENTED = "expires", 404, 501
 ONE_OFF = "com.docker.compose.oneoff"
 """The label of what runs a single command, which is no service."""
 
@@ -118,14 +118,18 @@ class DockerInstance:
             yield from self._printed(service, container, tail)
 
     def _printed(self, service: str, container: str, tail: int | None, follow: bool = False) -> Iterator[bytes]:
-        last: Any = "all" if tail is None else tail
+        daemon = self.connection.daemon
+        seen = daemon.find(f"/containers/{container}/json")
+        if seen is None:
+            return
+        query = {"stdout": "1", "stderr": "1", "follow": str(int(follow)), "tail": "all" if tail is None else str(tail)}
         try:
-            yield from self.connection.api.logs(container, stream=True, follow=follow, tail=last)
-        except sdk_errors.APIError as error:
-            if error.status_code != NOT_IMPLEMENTED:
-                raise
-            hint = "`logging: {driver: none}` and drivers that send it elsewhere keep none here"
-            raise EnvctlError(f"Docker does not show the log of {service}: {error.explanation}", hint=hint) from None
+            yield from daemon.printed("GET", f"/containers/{container}/logs", query, terminal=seen["Config"]["Tty"])
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return
+            hint = "`logging: {driver: none}` and drivers that send it elsewhere keep none here" if error.status == NOT_IMPLEMENTED else ""
+            raise EnvctlError(f"Docker does not show the log of {service}: {error}", hint=hint) from None
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
         containers = [(name, container) for name in services for container in self.ids(name)]

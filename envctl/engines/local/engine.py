@@ -63,12 +63,15 @@ class LocalEngine:
 
     def list(self, id: str = "") -> Sequence[FoundInstance]:
         """Those with processes that are on disk, and those whose state is gone though their keepers run."""
-        from envctl.keeper_client.starting import labels_of_keepers
-
-        keepers = labels_of_keepers().items()
-        alone = {name: told for name, told in keepers if told[labels.ENGINE] == self.name and not self.host.folder(name).exists()}
-        found = [*self._on_disk(), *(FoundInstance.labelled(name, told, running=1, total=1) for name, told in alone.items())]
+        found = [*self._on_disk(), *self._by_keepers()]
         return [each for each in found if id in ("", each.id)]
+
+    def _by_keepers(self) -> Iterator[FoundInstance]:
+        from envctl.keeper_client.starting import FOLDER, labels_of_keepers
+
+        for id, told in labels_of_keepers().items():
+            if told[labels.ENGINE] == self.name and not self.host.folder(id).exists():
+                yield FoundInstance.labelled(id, told, running=1, total=1)._replace(kept=os.path.isdir(told[FOLDER]))
 
     def _on_disk(self) -> Iterator[FoundInstance]:
         for path in sorted(self.host.keepers.home.glob(f"*/{SPECS}")):
@@ -89,12 +92,14 @@ class LocalEngine:
             kill_marked(id, folder=os.path.realpath(folder))
         LocalInstance(self.host, id).forget()
         shutil.rmtree(folder, ignore_errors=True)
+        # One that lives goes on watching whoever removes this.
+        keeper = [found.pid for found in [self.host.keepers.find(id)] if found is not None]
         for pause in PAUSES:
             if not folder.exists():
                 break
             # A program that was being started when all others were killed has written something meanwhile.
             time.sleep(pause)
-            kill_marked(id, folder=os.path.realpath(folder))
+            kill_marked(id, folder=os.path.realpath(folder), spared=keeper)
             shutil.rmtree(folder, ignore_errors=True)
         return [str(folder)] if folder.exists() else []
 

@@ -17,10 +17,10 @@ from envctl.errors import DefinitionError, Problem, UsageError
 from envctl.plan.model import Selection
 from envctl.plan.reading import refers
 from envctl.plan.transforms.fixed_addresses import with_references
+from envctl.plan.transforms.laned import ports_of, shared_instead, uses_no_lane
 from envctl.plan.transforms.shared import cannot_be_copied
 
 MOST = 64
-SHARE = "`scope: environment` makes it one for all lanes"
 
 
 def lanes(environment: Environment, selection: Selection) -> Environment:
@@ -94,24 +94,35 @@ def _refuse_used(environment: Environment, count: int) -> None:
 def _problems(environment: Environment, own: list[str], count: int) -> Iterator[Problem]:
     for name, service in environment.definition.services.items():
         if name in own and count > 1:
-            yield from _copies(environment, name, service)
+            yield from _copies(environment, own, name, service)
         elif name not in own and name not in environment.used:
             yield from _shared(environment, own, name, service)
 
 
-def _copies(environment: Environment, name: str, service: Service) -> Iterator[Problem]:
+def _copies(environment: Environment, own: list[str], name: str, service: Service) -> Iterator[Problem]:
     """Why it cannot be there twice."""
     source = environment.loaded.source
     for path, why in cannot_be_copied(service):
-        yield source.problem(("services", name, *path), f"'{name}' cannot exist once per lane: {why}", f"take it away, or {SHARE}")
+        shared = f", or `scope: environment` for '{name}' makes it one for all lanes" if uses_no_lane(environment, own, name) else ""
+        yield source.problem(("services", name, *path), f"'{name}' cannot exist once per lane: {why}", f"take it away{shared}")
     if service.from_compose:
-        known = {ref.root for ref in refers(service, list(environment.definition.services))}
-        services = environment.definition.services
+        known = {ref.root for ref in refers(service, environment.definition.services)}
         for other in service.needs:
-            if other not in known and other in services and not environment.kinds[services[other].kind].once:
+            if other not in known and _is_laned(environment, own, other):
                 message = f"'{name}' is of a Compose file and reaches '{other}' by a fixed address, which would be the same in every lane"
-                hint = f"give it the address by a reference: `env: {{URL: ${{{other}.url}}}}`; or {SHARE}"
+                instead = shared_instead(environment, own, other)
+                what = "url" if ports_of(environment, environment.definition.services[other]) else "name"
+                hint = f"give it the address by a reference: `env: {{{what.upper()}: ${{{other}.{what}}}}}`{instead}"
                 yield source.problem(("services", name), message, hint)
+
+
+def _is_laned(environment: Environment, own: list[str], name: str) -> bool:
+    """Whether the service *name* has an address, and each lane has its own of it."""
+    service = environment.definition.services.get(name)
+    if service is None or name in environment.used:
+        return False
+    kind = environment.kinds[service.kind]
+    return not kind.once and (name in own or is_divided(kind))
 
 
 def _shared(environment: Environment, own: list[str], name: str, service: Service) -> Iterator[Problem]:
@@ -125,7 +136,7 @@ def _shared(environment: Environment, own: list[str], name: str, service: Servic
         message = f"'{name}' has no {several}, and so nothing that each lane could have its own of"
         hint = f"`with: {{{several}: [...]}}`, which references name; or `scope: lane`, a server for each lane"
         yield environment.loaded.source.problem(("services", name), message, hint)
-    for ref in refers(service, list(definition.services)):
+    for ref in refers(service, definition.services):
         divided = is_divided(environment.kinds[definition.services[ref.root].kind]) and ref.root != name
         if ref.root in own or divided:
             message = f"'{name}' is one for all lanes and refers to '{ref.root}', of which each lane has its own"

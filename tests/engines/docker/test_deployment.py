@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.api import NOT_THERE, ApiError
+from envctl.engines.docker.connection import Connection, connect
 from envctl.engines.docker.deployment import DockerDeployment
 from envctl.engines.protocol import DeploymentSettings
-from envctl.errors import EnvctlError
+from envctl.errors import EngineMissing, EnvctlError
 from tests.builders import plan_with, service
+from tests.fakedaemon import Answer, running
 from tests.processes import until
 
 END = {"Actor": {"Attributes": {"com.docker.compose.service": "a", "exitCode": "3"}}}
@@ -39,6 +40,9 @@ class FakeConnection:
 
     def __init__(self, events: Events) -> None:
         self.daemon, self._events = self, events
+
+    def get(self, path: str) -> dict[str, Any]:
+        return {}
 
     def stream(self, path: str, filters: dict[str, Any]) -> Events:
         assert all(isinstance(wanted, list) for wanted in filters.values()), "the daemon takes nothing else"
@@ -84,3 +88,35 @@ def test_a_listener_that_breaks_is_told_as_it_is() -> None:
     with deployment(Events(False)).exit_events(breaks, losses.append):
         [loss] = until(lambda: losses)
     assert isinstance(loss, ZeroDivisionError)
+
+
+def test_a_daemon_that_is_stopped_before_a_start_is_gone() -> None:
+    """That it cannot be reached is no fault of the service's, and no bug."""
+
+    def answer(method: str, path: str, query: dict[str, str]) -> Answer:
+        if path == "/version":
+            return 200, {"ApiVersion": "1.41"}
+        labels = {"com.docker.compose.service": "a"}
+        return 200, [{"Id": "c1", "Labels": labels}]
+
+    with running(answer) as server:
+        connection = connect(None, {"DOCKER_HOST": server.host})
+        there = DockerDeployment(connection, "t-123456", plan=plan_with(service("a")), settings=DeploymentSettings(Path()))
+        assert there.ids("a") == ["c1"]
+    with pytest.raises(EngineMissing, match=r"Docker no longer answers at unix://\S+: ") as caught:
+        there.start(service("a"))
+    assert caught.value.hint == NOT_THERE
+    with pytest.raises(EngineMissing, match="Docker no longer answers at"), there.exit_events(print, print):
+        pytest.fail("there are none")
+
+
+def test_a_daemon_that_is_stopped_while_it_tells_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    there, losses = deployment(Events(False)), list[BaseException]()
+
+    def gone(path: str) -> None:
+        raise EngineMissing("Docker no longer answers", hint=NOT_THERE)
+
+    monkeypatch.setattr(there.connection.daemon, "get", gone)
+    with there.exit_events(lambda *end: None, losses.append):
+        [loss] = until(lambda: losses)
+    assert isinstance(loss, EngineMissing)

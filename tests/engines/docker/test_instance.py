@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import requests
-from docker.errors import APIError
 
-from envctl.engines.docker.api import ApiError, Daemon
+from envctl.engines.docker.api import ApiError, Daemon, Endpoint
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.instance import DockerInstance
 from envctl.engines.protocol import ServiceState
 from envctl.errors import EnvctlError
+from tests.fakedaemon import Answer, running
 
 
 class Refusing:
@@ -64,16 +65,38 @@ def test_a_container_without_its_network_does_not_count_as_running() -> None:
     assert there.state("db").running
 
 
+@contextmanager
+def printing(answer: Answer, terminal: bool = False) -> Iterator[DockerInstance]:
+    """An instance of a daemon that gives *answer* when it is asked for the log of its one container."""
+
+    def answers(method: str, path: str, query: dict[str, str]) -> Answer:
+        if path == "/containers/json":
+            return 200, [{"Id": "c1", "Labels": {"com.docker.compose.service": "db"}}]
+        return answer if path.endswith("/logs") else (200, {"Config": {"Tty": terminal}})
+
+    with running(answers) as server:
+        connection = SimpleNamespace(daemon=Daemon(Endpoint(server.host)))
+        yield DockerInstance(cast(Connection, connection), "t-123456")
+
+
 def test_a_log_that_the_daemon_does_not_show_is_an_error_in_a_sentence() -> None:
-    answer = requests.Response()
-    answer.status_code = 501
+    with printing((501, {"message": "configured logging driver does not support reading"})) as there:
+        with pytest.raises(EnvctlError, match="the log of db: configured logging driver does not support reading") as caught:
+            list(there.logs("db"))
+        assert "driver: none" in caught.value.hint
+        with pytest.raises(EnvctlError, match="the log of db: "):
+            list(there.follow(["db"], None))
 
-    def logs(container: str, **options: Any) -> Any:
-        raise APIError("501 Server Error", answer, "configured logging driver does not support reading")
 
-    there = DockerInstance(cast(Connection, SimpleNamespace(daemon=Refusing(404), api=SimpleNamespace(logs=logs))), "t-123456")
-    with pytest.raises(EnvctlError, match="the log of db: configured logging driver does not support reading") as caught:
-        list(there.logs("db"))
-    assert "driver: none" in caught.value.hint
-    with pytest.raises(EnvctlError, match="the log of db: "):
-        list(there.follow(["db"], None))
+def test_a_log_is_what_both_streams_have() -> None:
+    framed = b"\x01\0\0\0\0\0\0\x02a\n\x02\0\0\0\0\0\0\x04b c\n"
+    with printing((200, framed)) as there:
+        assert b"".join(there.logs("db")) == b"a\nb c\n"
+    with printing((200, b"a\r\nb\r\n"), terminal=True) as there:
+        assert b"".join(there.logs("db")) == b"a\r\nb\r\n"
+
+
+def test_a_container_that_went_meanwhile_has_printed_nothing() -> None:
+    assert list(instance(404).logs("db")) == []
+    with printing((404, {"message": "No such container: c1"})) as there:
+        assert list(there.logs("db")) == []

@@ -27,7 +27,7 @@ from envctl.keeper_client.client import KeeperClient, KeeperGone
 from envctl.lifecycle.keeper import ensure_keeper
 from envctl.plan.model import File, Limits
 from envctl.session import Session
-from tests.builders import port, record_of, service
+from tests.builders import port, record_of, service, session_in
 from tests.processes import running, until
 
 from .conftest import ID, Made, plan_of, settings_of, shell
@@ -360,9 +360,14 @@ def test_instances_are_seen(made: Made, tmp_path: Path, engine: LocalEngine) -> 
 def test_one_whose_state_somebody_has_deleted_is_seen_by_its_keeper(keeper: KeeperClient, session: Session, engine: LocalEngine) -> None:
     shutil.rmtree(session.store.folder(ID))
     [seen] = [each for each in engine.list() if each.id == ID]
-    assert (seen.name, seen.environment, seen.project, seen.running) == ("t", "t", "/project", 1)
+    assert (seen.name, seen.environment, seen.project, seen.running, seen.kept) == ("t", "t", "/project", 1, False)
     engine.remove(ID, {})
     until(lambda: not keeper.runs)
+
+
+def test_one_whose_state_is_in_another_home_is_its_keepers_to_remove(keeper: KeeperClient, tmp_path: Path) -> None:
+    elsewhere = open_engine(Location("local"), session_in(tmp_path / "elsewhere").host)
+    assert [each.kept for each in elsewhere.list() if each.id == ID] == [True]
 
 
 def test_one_of_another_engine_is_that_engines_to_see(session: Session, engine: LocalEngine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ from envctl.errors import DefinitionError
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
 from envctl.plan.transforms import Selection, apply
+from envctl.plan.transforms.fixed_addresses import with_references
 from tests.builders import environment_of, setting_of
 
 DATABASE = {"databases": ["shop", "audit-log"], "username": "app", "password": "secret"}
 
 
-def environment(folder: Path, env: dict[str, Any], *, from_compose: bool = True, **changes: Any) -> Environment:
-    """Of a Compose file: a database and a broker that lanes share, a cache and an API that each lane has its own of."""
+def environment(
+    folder: Path, env: dict[str, Any], *, from_compose: bool = True, others: Mapping[str, Service] | None = None, **changes: Any
+) -> Environment:
+    """Of a Compose file: a database and a broker that lanes share, a cache and an API that each lane has its own of; and *others*."""
     found = environment_of(folder, "services: {}\n")
     aliases = {"networks": {"back": {"aliases": ["database"]}}}
     services = {
@@ -28,6 +32,7 @@ def environment(folder: Path, env: dict[str, Any], *, from_compose: bool = True,
         "mq": Service(kind="rabbitmq", image="rabbitmq:4.0", ports={"amqp": 5672}, with_={"virtual_hosts": ["/", "jobs"]}),
         "cache": Service(kind="redis", image="redis:8.0", ports={"redis": 6379}),
         "api": Service(image="a:1", env=env, ports={"http": 8000}, **changes),
+        **(others or {}),
     }
     theirs = {name: service.model_copy(update={"from_compose": from_compose}) for name, service in services.items()}
     definition = found.definition.model_copy(update={"services": theirs})
@@ -59,6 +64,7 @@ def refused(folder: Path, env: dict[str, Any], **changes: Any) -> list[tuple[str
         ("redis://cache:6379/0", "redis://cache-lane2:6379/0"),
         ("cache:6379", "cache-lane2:6379"),
         ("http://api:8000/v1", "http://api-lane2:8000/v1"),
+        ("http://api:9999/v1", "http://api-lane2:9999/v1"),
         ("postgres://elsewhere/shop", "postgres://elsewhere/shop"),
         ("a db of $${x}", "a db of ${x}"),
         ("/srv/db", "/srv/db"),
@@ -127,4 +133,117 @@ def test_every_one_of_them_is_said(tmp_path: Path) -> None:
 def test_a_definition_of_ours_stays_as_it_is_written(tmp_path: Path) -> None:
     [(message, hint)] = refused(tmp_path, {"URL": "postgres://db/shop"}, from_compose=False)
     assert message == "URL of 'api' names 'db', of which each lane has its own, by a fixed address"
-    assert hint == "`env: {URL: ${db.url}}`; or `scope: environment` makes it one for all lanes"
+    assert hint == "`env: {URL: ${db.url}}`"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "app:secret@db:5432/shop",
+        "postgres://u:p@ss@db:5432/shop",
+        '{"host":"db","port":5432,"database":"shop"}',
+        "postgres://DB/shop",
+        "postgres://db./shop",
+        "postgres://database:5432,db:5432/shop",
+    ],
+)
+def test_an_address_in_another_spelling_is_said(tmp_path: Path, value: str) -> None:
+    assert [message for message, _ in refused(tmp_path, {"WHERE": value})] == [
+        "WHERE of 'api' names 'db', of which each lane has its own, by a fixed address"
+    ]
+
+
+def test_a_text_with_two_addresses_is_said_for_both(tmp_path: Path) -> None:
+    problems = refused(tmp_path, {"URL": "redis://cache:6379/?next=postgres://db/shop"})
+    assert [message.split("'")[3] for message, _ in problems] == ["cache", "db"]
+
+
+def test_a_name_that_a_link_gives_is_an_address(tmp_path: Path) -> None:
+    linked = {"links": ["db:pg", "cache:store"]}
+    env = {"URL": "postgres://pg/shop", "CACHE": "redis://store:6379"}
+    found = planned(tmp_path, env, compose=linked).services["api-lane2"].env
+    assert found == {"URL": "postgres://pg/shop_lane2", "CACHE": "redis://cache-lane2:6379"}
+    [(message, _)] = refused(tmp_path, {"URL": "postgres://pg/other"}, compose=linked)
+    assert message.startswith("URL of 'api' names 'db'")
+    assert planned(tmp_path, {"URL": "postgres://pg/other"}).services["api-lane2"].env == {"URL": "postgres://pg/other"}
+
+
+def test_files_of_variables_are_looked_through(tmp_path: Path) -> None:
+    (tmp_path / "app.env").write_text("URL=postgres://db/shop\nTITLE=db\n")
+    [(message, hint)] = refused(tmp_path, {}, from_compose=False, env_file=["app.env"])
+    assert message == "URL in app.env of 'api' names 'db', of which each lane has its own, by a fixed address"
+    assert hint == "`env: {URL: ${db.url}}`"
+    found = planned(tmp_path, {"URL": "${db.url}"}, from_compose=False, env_file=["app.env"]).services["api-lane2"].env
+    assert found["URL"].endswith("@db:5432/shop_lane2")
+
+
+@pytest.mark.parametrize("given", [{"URL": "postgres://db/shop", "N": 1}, ["URL=postgres://db/shop", "N"]])
+def test_variables_under_compose_are_looked_through(tmp_path: Path, given: object) -> None:
+    [(message, hint)] = refused(tmp_path, {}, from_compose=False, compose={"environment": given})
+    assert message == "URL in `compose:` of 'api' names 'db', of which each lane has its own, by a fixed address"
+    assert hint == "`env: {URL: ${db.url}}`"
+
+
+@pytest.mark.parametrize("command", [["psql", "-h", "db", "shop"], ["sh", "-c", "psql --host=db shop"], ["nc", "-z", "db", "5432"]])
+def test_a_command_has_addresses_of_its_own(tmp_path: Path, command: list[str]) -> None:
+    [(message, _)] = refused(tmp_path, {}, compose={"command": command})
+    assert message == "the command of 'api' names 'db', of which each lane has its own, by a fixed address"
+
+
+def test_one_for_all_lanes_has_no_address_of_a_lane(tmp_path: Path) -> None:
+    [(message, hint)] = refused(tmp_path, {"URL": "postgres://app@db:5432/shop"}, scope="environment")
+    assert message == "'api' is one for all lanes and refers to 'db', of which each lane has its own, by a fixed address (URL)"
+    assert hint == "`scope: lane` for 'api'"
+    gateway = Service(image="g:1", env={"API": "http://api:8000"}, scope="environment")
+    [(message, hint)] = refused(tmp_path, {}, others={"gateway": gateway})
+    assert message == "'gateway' is one for all lanes and refers to 'api', of which each lane has its own, by a fixed address (API)"
+    assert hint == "`scope: lane` for 'gateway'; or `scope: environment` for 'api' makes that one for all lanes"
+    shared = {"gateway": gateway}
+    assert planned(tmp_path, {}, others=shared, scope="environment").services["gateway"].env == {"API": "http://api:8000"}
+
+
+def test_the_hint_names_the_service_that_could_be_shared(tmp_path: Path) -> None:
+    web = {"web": Service(image="w:1", env={"APIS": "http://api:8000,http://api:8000"})}
+    [(_, hint)] = refused(tmp_path, {}, others=web)
+    assert hint.endswith("`env: {APIS: ${api.url}}`; or `scope: environment` for 'api' makes that one for all lanes")
+    [(_, hint)] = refused(tmp_path, {"URL": "postgres://db/shop"}, others=web)
+    assert hint.endswith("`env: {APIS: ${api.url}}`")
+
+
+def test_a_service_is_known_by_its_name_where_the_file_has_no_ports_of_it(tmp_path: Path) -> None:
+    others = {"worker": Service(image="w:1")}
+    env = {"WORKER_ADDR": "worker:9091", "WORKER": "worker:9091", "WORKERS": "worker:50", "WORKER_IMAGE": "worker:2024"}
+    assert planned(tmp_path, env, others=others).services["api-lane2"].env == {
+        **env,
+        "WORKER_ADDR": "worker-lane2:9091",
+        "WORKER": "worker-lane2:9091",
+    }
+
+
+def test_the_reference_to_write_is_one_that_there_is(tmp_path: Path) -> None:
+    others = {"worker": Service(image="w:1")}
+    [(_, hint)] = refused(tmp_path, {"URLS": "http://worker,http://worker"}, others=others)
+    assert "`env: {URLS: ${worker.name}}`" in hint
+
+
+def test_what_is_changed_is_told(tmp_path: Path) -> None:
+    env = {"DB_HOST": "db", "DB_NAME": "shop", "CACHE": "redis://cache", "TITLE": "x"}
+    assert planned(tmp_path, env).losses == ("api: with lanes, DB_NAME, CACHE lead each lane to its own",)
+    assert planned(tmp_path, {"TITLE": "x"}).losses == ()
+    assert planned(tmp_path, env, lanes=0).losses == ()
+
+
+def test_a_service_without_addresses_is_the_same_object(tmp_path: Path) -> None:
+    given = environment(tmp_path, {"TITLE": "a db"})
+    found, problems = with_references(given, ["api", "cache"])
+    assert (found.definition.services["api"] is given.definition.services["api"], problems) == (True, [])
+
+
+@pytest.mark.parametrize("key", ["SERVER_NAME", "SERVER_ROLE", "HOSTED_ZONE", "ALLOWED_HOSTS", "VIRTUAL_HOST"])
+def test_a_value_that_is_no_address_stays(tmp_path: Path, key: str) -> None:
+    assert planned(tmp_path, {key: "api"}).services["api-lane2"].env == {key: "api"}
+
+
+def test_what_cannot_be_read_as_compose_is_no_address(tmp_path: Path) -> None:
+    found = with_references(environment(tmp_path, {}, compose={"links": 5, "networks": {"back": 5}, "environment": 5}), ["api"])
+    assert found[1] == []

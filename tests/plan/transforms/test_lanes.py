@@ -320,3 +320,39 @@ def test_a_nats_of_a_compose_file_has_no_accounts_of_lanes(folder: Path) -> None
     assert list(apply(composed(), Selection(lanes=2)).definition.services) == ["bus", "bus-lane2"]
     with pytest.raises(DefinitionError, match="'bus' has the configuration of its Compose file"):
         apply(composed(scope="environment"), Selection(lanes=2))
+
+
+def composed(folder: Path, text: str) -> Environment:
+    """The environment of *text* as if a Compose file described its services."""
+    found = environment_of(folder, text)
+    services = {name: service.model_copy(update={"from_compose": True}) for name, service in found.definition.services.items()}
+    definition = found.definition.model_copy(update={"services": services})
+    return replace(found, definition=definition, loaded=replace(found.loaded, definition=definition))
+
+
+def test_a_service_may_depend_on_one_that_all_lanes_share(folder: Path) -> None:
+    text = """
+        services:
+          search: {image: s}
+          api: {image: a, needs: {search: ready}}
+    """
+    with pytest.raises(DefinitionError) as raised:
+        apply(composed(folder, text), Selection(lanes=2))
+    [problem] = raised.value.problems
+    assert "'api' is of a Compose file and reaches 'search' by a fixed address" in problem.message
+    way = "give it the address by a reference: `env: {NAME: ${search.name}}`"  # without a port there is no URL
+    assert problem.hint == f"{way}; or `scope: environment` for 'search' makes that one for all lanes"
+    shared = apply(composed(folder, text.replace("image: s}", "image: s, scope: environment}")), Selection(lanes=2))
+    assert list(shared.definition.services) == ["search", "api", "api-lane2"]
+
+
+def test_a_hint_does_not_propose_to_share_what_uses_a_lanes_own(folder: Path) -> None:
+    text = """
+        services:
+          db: {kind: postgres}
+          api: {image: a, env: {URL: "${db.url}"}, compose: {container_name: api}}
+          web: {image: a, compose: {container_name: web}}
+    """
+    problems = refused(folder, text)
+    assert "'api' cannot exist once per lane: `container_name`: two containers cannot have one name; take it away\n" in problems
+    assert problems.endswith("; take it away, or `scope: environment` for 'web' makes it one for all lanes")
