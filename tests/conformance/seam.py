@@ -11,6 +11,7 @@ from pathlib import Path
 from envctl.engines import CommandResult, Deployment, DeploymentSettings, Engine, RunningInstance, open_engine
 from envctl.engines.logs import text
 from envctl.instance.labels import labels_of
+from envctl.instance.lock import lock
 from envctl.instance.record import Record
 from envctl.lifecycle.claiming import allocate, claim, draft
 from envctl.lifecycle.keeper import ensure_keeper
@@ -133,9 +134,10 @@ def brought_up(name: str, folder: Path) -> Iterator[Subject]:
 
 
 def _gone(session: Session, engine: Engine, record: Record) -> None:
-    engine.remove(record.id, {})
-    session.keepers.dismiss(session.keepers.find(record.id), record.id)
-    session.store.remove(record.id)
+    with lock(session.store.folder(record.id)):
+        engine.remove(record.id, {})
+        session.store.remove(record.id)
+        session.keepers.dismiss(session.keepers.find(record.id), record.id)
 
 
 def killer(engine: Engine, id: str) -> Callable[[str], None] | None:
