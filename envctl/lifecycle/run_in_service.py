@@ -59,9 +59,10 @@ def run_inside(session: Session, started: Up, service: str, command: Sequence[st
 def _watched(function: Callable[[], CommandResult], attached: Attached, lost: Callable[[], bool]) -> CommandResult:
     """In a thread of its own: this one hears signals. (A `join` that a signal interrupts takes the thread for ended.)"""
     ended: SimpleQueue[CommandResult | BaseException] = SimpleQueue()
-    threading.Thread(target=lambda: ended.put(_outcome(function)), daemon=True).start()
+    working = threading.Thread(target=lambda: ended.put(_outcome(function)), daemon=True)
     outcome: CommandResult | BaseException | None = None
     try:
+        working.start()  # in here: what it runs may be heard of, and interrupted, before this line is over
         while outcome is None:
             with suppress(Empty):
                 outcome = ended.get(timeout=POLL_SECONDS)

@@ -10,23 +10,23 @@ from collections.abc import Generator, Iterator
 
 CONNECT = re.compile(rb"\\c(?:onnect)?(?![^\s;\\])")
 _COPY = re.compile(rb"\\?copy\b.*\bfrom\s+(?:p?stdin)\b", re.IGNORECASE | re.DOTALL)
-# Without a way back into what was matched: that would take memory for each byte.
 _E = rb"(?<=(?<![\w$\x80-\xff])[eE])"
-_TEXT = rb"'(?<![eE]')[^']*+'|'(?<=[\w$\x80-\xff][eE]')[^']*+'|" + _E + rb"""'(?:[^\\']++|\\.|'')*+'|"[^"]*+\""""
-_PLAIN = rb"""[^'"\\$;/\-]++|""" + _TEXT + rb"|-(?!-)|/(?!\*)"
-_TO_ITS_END = re.compile(rb"(?:" + _PLAIN + rb")++", re.DOTALL)
-_AND_OTHERS = re.compile(rb"(?:" + _PLAIN + rb"|;(?!\s*+(?:[cC][oO][pP][yY]\b|--|/\*|[\\;]|\Z)))++", re.DOTALL)
-_COPY_OR_NOTHING = re.compile(rb"\s*+(?:[cC][oO][pP][yY]\b|\Z)")
+_TEXT = rb"'(?<![eE]')[^']*'|'(?<=[\w$\x80-\xff][eE]')[^']*'|" + _E + rb"""'[^\\']*(?:(?:\\.|'')[^\\']*){0,999}'(?!')|"[^"]*\""""
+_PLAIN = rb"""[^'"\\$;/\-]+|""" + _TEXT + rb"|-(?!-)|/(?!\*)"
+# So many at once, since each takes memory until the last one is found.
+_TO_ITS_END = re.compile(rb"(?:" + _PLAIN + rb"){1,999}", re.DOTALL)
+_AND_OTHERS = re.compile(rb"(?:" + _PLAIN + rb"|;(?!\s*(?:[cC][oO][pP][yY]\b|--|/\*|[\\;]|\Z))){1,999}", re.DOTALL)
+_COPY_OR_NOTHING = re.compile(rb"\s*(?:[cC][oO][pP][yY]\b|\Z)")
 _TOKEN = re.compile(rb"--|/\*|;|\\[;:]|\\|(" + _E + rb"""')|'|"|(?<![\w$\x80-\xff])\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$""")
-_LITERAL = re.compile(rb"""'[^']*+'?|"[^"]*+"?""")
-_ESCAPED = re.compile(rb"(?:[^\\']++|\\.|'')*+", re.DOTALL)
+_LITERAL = re.compile(rb"""'[^']*'?|"[^"]*"?""")
+_ESCAPED = re.compile(rb"(?:[^\\']+|\\.|''){1,999}", re.DOTALL)
 _COMMENTED = re.compile(rb"/\*|\*/")
 _BLANK = b"\xef\xbb\xbf \t\r\n\f\v"
 _LONGEST = 1 << 16
 """Bytes of a statement that tell whether data follows it."""
 _NAME = re.compile(rb"\\([^\s\\]*)")
-_ARGUMENTS = re.compile(rb"""(?:[^\\'"`]++|'(?:\\.|[^'\\])*+'|"[^"]*+"|`[^`]*+`)*+""")
-_PROGRAM = re.compile(rb"\s*(?:\([^)]*\))?\s*\|")
+_ARGUMENTS = re.compile(rb"""(?:[^\\'"`]+|'[^'\\]*(?:\\.[^'\\]*)*'|"[^"]*"|`[^`]*`)*""")
+_PROGRAM = re.compile(rb"\s*(?:\([^)]*\)\s*)?\|")
 _SENDING = {b"g", b"gx", b"gset", b"gexec", b"gdesc", b"crosstabview", b"watch", b"parse", b"sendpipeline"}
 _FORGETTING = {b"r", b"reset"}
 _WITH_THE_LINE = {b"!", b"copy", b"h", b"help", b"ef", b"ev", b"sf", b"sf+", b"sv", b"sv+"}
@@ -66,13 +66,15 @@ class Reading:
         return at
 
     def _next(self, text: bytes, at: int, end: int) -> Places:
-        """Behind what is next: the end of a text or comment, or statements with a token behind them."""
+        """Behind what is next: the end of a text or comment, what can be skipped, or a token."""
         if self._inside:
             return self._leave(text, at, end)
-        at = self._skip(text, at, end)
+        if (skipped := self._skip(text, at, end)) > at:
+            return skipped
         token = _TOKEN.match(text, at, end)
-        if token is None:
-            return min(at + 1, end)
+        if token is None:  # a `$` that begins nothing
+            self._note(b"$")
+            return at + 1
         if token.group() == b"\\":
             return (yield from self._commands(text, at, _line_end(text, at)))
         if token.group() == b"--":
@@ -115,15 +117,20 @@ class Reading:
         if self._inside == b"/*":
             return self._leave_comment(text, at, end)
         if self._inside == b"e'":
-            found = _ESCAPED.match(text, at, end)
-            at = found.end() if found and text.startswith(b"'", found.end(), end) else -1
-        else:
-            at = text.find(self._inside, at, end)
-        if at < 0:
+            return self._leave_escaped(text, at, end)
+        found = text.find(self._inside, at, end)
+        if found < 0:
             return end
-        at += 1 if self._inside == b"e'" else len(self._inside)
-        self._inside = b""
+        at, self._inside = found + len(self._inside), b""
         return at
+
+    def _leave_escaped(self, text: bytes, at: int, end: int) -> int:
+        while found := _ESCAPED.match(text, at, end):
+            at = found.end()
+        if not text.startswith(b"'", at, end):
+            return end
+        self._inside = b""
+        return at + 1
 
     def _leave_comment(self, text: bytes, at: int, end: int) -> int:
         for found in _COMMENTED.finditer(text, at, end):

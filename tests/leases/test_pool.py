@@ -214,30 +214,32 @@ def test_what_cannot_go_does_not_keep_the_others(server: Server) -> None:
     assert until(lambda: not set(stuck) & server.units.keys())
 
 
-def test_an_ended_lease_does_not_wait_for_a_connection_that_does_not_come_about(server: Server) -> None:
-    asked, on = threading.Event(), threading.Event()
+@pytest.fixture
+def unfilled(server: Server) -> Iterator[Pool]:
+    """A pool whose fillers get no connection as long as the test takes, and which has handed out `ended`."""
+    on = threading.Event()
 
     @contextmanager
     def opened() -> Iterator[Driver]:
-        if not asked.is_set():
-            asked.set()
+        if threading.current_thread().name.startswith("pool of"):
             on.wait()
         yield server
 
     pool = Pool(Names("app", "app_seeded"), opened, lambda: None, units={"ended": "leased"})
     pool.begin()
-    try:
-        assert asked.wait(60.0)
-        pool.expire("ended")
-        assert until(lambda: "ended" not in pool.units)
-    finally:
-        on.set()
+    assert until(pool._opening.locked)
+    yield pool
+    on.set()
 
 
-def test_what_has_gone_in_the_end_is_no_reason_any_more(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ended_lease_does_not_wait_for_a_connection_that_does_not_come_about(unfilled: Pool) -> None:
+    unfilled.expire("ended")
+    assert until(lambda: "ended" not in unfilled.units)
+
+
+def test_what_has_gone_in_the_end_is_no_reason_any_more(unfilled: Pool, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("envctl.leases.pool.PAUSE", 0.01)
-    pool, real, failed = pool_of(server, limit=1), server.drop, threading.Event()
-    ended = pool.take(5.0)
+    real, failed = server.drop, threading.Event()
 
     def drop(unit: str) -> None:
         if not failed.is_set():
@@ -246,8 +248,8 @@ def test_what_has_gone_in_the_end_is_no_reason_any_more(server: Server, monkeypa
         real(unit)
 
     server.drop = drop  # type: ignore[method-assign]
-    pool.expire(ended)
-    assert until(lambda: ended not in pool.units and not pool._sweeping)
-    pool.take(5.0)
-    with pytest.raises(Exhausted, match="1 of 1 are handed out"):
-        pool.take(0.05)
+    unfilled.expire("ended")
+    assert until(lambda: "ended" not in unfilled.units and not unfilled._sweeping)
+    assert failed.is_set()
+    with pytest.raises(Exhausted, match="0 are handed out"):
+        unfilled.take(0.05)

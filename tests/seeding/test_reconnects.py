@@ -112,9 +112,14 @@ PARTS = (
 def test_skipping_finds_what_reading_everything_does(text: bytes, length: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for skipping in ("_TO_ITS_END", "_AND_OTHERS"):
-            patch.setattr(psql_text, skipping, re.compile(rb"""[^'"\\$;/\-]"""))
+            patch.setattr(psql_text, skipping, re.compile(rb"""[^'"\\$;/\-]|-(?!-)|/(?!\*)"""))
         slowly = sent(text, 1)
     assert sent(text, length) == sent(text, 1000) == slowly
+
+
+def test_texts_and_lines_of_any_length_are_skipped() -> None:
+    text = b"insert into t values (e'" + b"\\'''" * 5000 + b"'), " + b"('x', 'it''s', -1)," * 5000 + b"('\\c x');\n\\c other\n"
+    assert sent(text, 1 << 18) == sent(text, 999) == text.replace(b"\n\\c", b"\n" + _QUESTION + b"\\c")
 
 
 def test_what_is_behind_the_last_command_is_not_read_as_psql_does() -> None:

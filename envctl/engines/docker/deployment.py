@@ -264,7 +264,8 @@ class DockerDeployment(DockerInstance):
 
     def _volumes(self, service: ServicePlan) -> list[tuple[data_volumes.Named, data_volumes.Shared | None]]:
         """The volumes with its data that have a name, and why they would stay."""
-        found = data_volumes.named(self._planned, self._planned.services[service.name])
+        planned = self._planned.services.get(service.name)
+        found = data_volumes.named(self._planned, planned) if planned is not None else ()
         return [(volume, data_volumes.shared(self.connection.daemon, volume, service.name)) for volume in found]
 
     @contextmanager

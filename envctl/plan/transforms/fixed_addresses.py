@@ -63,14 +63,11 @@ def _rewired(service: Service, laned: Mapping[str, Laned], hosts: Hosts) -> tupl
     changes, settled, used = dict[str, str](), set[str](), set[str]()
     for key, value in given.items():
         others = named(value, hosts, key=key)
-        if (
-            len(others) == 1
-            and expressible(others[0].name)
-            and (found := _of_url(others[0], key, value) or _of_host(others[0], key, given))
-        ):
+        other = others[0] if len(others) == 1 and expressible(others[0].name) else None
+        if other and (found := _of_url(other, key, value) or _of_host(other, key, given)):
             changes |= found
             settled.add(key)
-            used.add(others[0].name)
+            used.add(other.name)
     env = {**service.env, **changes}
     needs = _needs(service, env, laned, used)
     if not changes and needs == service.needs:

@@ -20,8 +20,8 @@ _IN_URL = re.compile(r"(?<![\w./-])//(?:[^/\s\"']*[@,(])?$")
 _IS_USER = re.compile(r"[^/?#\s\"',]*@")
 _AT = re.compile(r"(?P<before>[^\s\"'`]*[^\s\"'`:/=,;(\[{])@$")
 _PATH = re.compile(r"//[^/]*/")
-_PORT = re.compile(r":(\d{1,5})(?![\w@.])")
-_WORD_AND_PORT = re.compile(r"(?::|\s+)(\d{1,5})(?![\w@.])")
+_PORT = re.compile(r":(\d{1,5})(?![\w@-]|\.\w)")
+_WORD_AND_PORT = re.compile(r"(?::|\s+)(\d{1,5})(?![\w@-]|\.\w)")
 _NAME = r"(?:hosts?|hostname|hostaddr|servers?|addr|address|endpoints?|brokers?|data ?source)"
 _EQUALS = re.compile(rf"{_NAME}\s*=\s*[\"']?(?:[\w.:-]+,)*(?:tcp:)?$", re.IGNORECASE)
 _JSON = re.compile(rf"{_NAME}\\?[\"']\s*:\s*(?:\[(?:\s*\\?[\"'][^\"']*[\"']\s*,)*)?\s*\\?[\"'](?:tcp:)?$", re.IGNORECASE)
@@ -94,7 +94,7 @@ def _in_url(place: _Place) -> bool:
 def _behind_user(place: _Place) -> bool:
     """`app:secret@db`, `app@db/shop`; neither `me@db`, which is of a mail, nor `@db/client`, which is of a package."""
     found = _AT.search(place.before) if place.before.endswith("@") else None
-    if found is None or _PATH.search(found["before"]):
+    if found is None or _PATH.search(found["before"]) or "mailto:" in found["before"].lower():
         return False
     return ":" in found["before"] or "/" in found["before"] or re.match(r"[:/]\w", place.after) is not None
 

@@ -49,6 +49,7 @@ def names(text: str, key: str = "X", *, command: bool = False) -> list[str]:
         '"{\\"host\\":\\"db\\"}"',
         '["postgres://db"]',
         "see http://db for more",
+        "it listens on db:5432.",
     ],
 )
 def test_an_address(text: str) -> None:
@@ -78,6 +79,10 @@ def test_an_address(text: str) -> None:
         "SELECT * FROM orders",
         "Shop <noreply@db>",
         "noreply@db",
+        "mailto:noreply@db",
+        "orders:8000@elsewhere",
+        "web:2024-01-31",
+        "db:5432.7",
         "@api/client",
         "npm:@api/client",
         "@web please look",
